@@ -1,0 +1,131 @@
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::{AppError, Receiver, Scope, Sender};
+
+/// An application: one asynchronous call for each exchange.
+///
+/// The server calls it once for each HTTP request, once for each WebSocket handshake and once for
+/// its own lifespan, and tells them apart by the [`Scope`]. An application that does not serve a
+/// kind of scope returns [`AppError::Unsupported`] (rule `CORE-02`).
+///
+/// Implemented for every `Fn(Scope, Receiver, Sender) -> impl Future`, so a plain `async fn` will
+/// do; for [`Arc`] of an application; and for [`BoxApp`].
+///
+/// ```
+/// use callgate::{App, AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+///
+/// struct Greeter {
+///     name: String,
+/// }
+///
+/// impl App for Greeter {
+///     async fn call(&self, scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+///         let Scope::Http(_) = scope else {
+///             return Err(AppError::Unsupported);
+///         };
+///         sender.send(HttpResponseStart::ok()).await?;
+///         sender.send(HttpResponseBody::last(format!("Hello, {}!\n", self.name))).await?;
+///         Ok(())
+///     }
+/// }
+/// ```
+pub trait App: Send + Sync + 'static {
+    /// Serves one exchange, from its first event to its last.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Unsupported`] declines this kind of scope. Any other error is a failure that the
+    /// server reports, except that of a client gone ([`AppError::is_disconnected`]).
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send;
+}
+
+impl<F, Fut> App for F
+where
+    F: Fn(Scope, Receiver, Sender) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send,
+{
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        self(scope, receiver, sender)
+    }
+}
+
+impl<A: App> App for Arc<A> {
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        A::call(self, scope, receiver, sender)
+    }
+}
+
+/// The future of one call of a [`BoxApp`]: it owns all it needs, so it can move to another task.
+pub type AppFuture = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
+
+/// An application whose type is forgotten. Cloning shares it.
+///
+/// ```
+/// use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+///
+/// async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+///     Err(AppError::Unsupported)
+/// }
+/// let apps: Vec<BoxApp> = vec![BoxApp::new(never), BoxApp::new(never)];
+/// ```
+#[derive(Clone)]
+pub struct BoxApp(Arc<dyn ErasedApp>);
+
+impl BoxApp {
+    /// Forgets the type of `app`.
+    pub fn new(app: impl App) -> Self {
+        Self(Arc::new(app))
+    }
+
+    /// Calls the application: one allocation, which holds the whole future.
+    #[must_use]
+    pub fn call_boxed(&self, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture {
+        Arc::clone(&self.0).call_erased(scope, receiver, sender)
+    }
+}
+
+impl App for BoxApp {
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        self.call_boxed(scope, receiver, sender)
+    }
+}
+
+impl fmt::Debug for BoxApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BoxApp")
+    }
+}
+
+/// [`App`] in a form that can be a trait object.
+trait ErasedApp: Send + Sync {
+    fn call_erased(self: Arc<Self>, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture;
+}
+
+impl<A: App> ErasedApp for A {
+    fn call_erased(self: Arc<Self>, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture {
+        Box::pin(async move { self.call(scope, receiver, sender).await })
+    }
+}

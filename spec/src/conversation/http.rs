@@ -1,0 +1,461 @@
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use http::{Method, StatusCode, Version};
+
+use super::foreign;
+use crate::rule::{self, Rule};
+use crate::{Extension, Extensions, HttpScope, SendError, SendEvent, Violation};
+
+/// What an application has sent of one HTTP response, and so what it may send next.
+#[derive(Debug)]
+pub struct HttpConversation {
+    phase: HttpPhase,
+    is_head_request: bool,
+    version: Version,
+    extensions: Extensions,
+}
+
+/// The life of an HTTP exchange, as far as the application's events go.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum HttpPhase {
+    /// No response has been started.
+    Waiting,
+    /// The response has been started; no body event has been sent.
+    Started(Content),
+    /// At least one body event has been sent, and more must follow.
+    Streaming(Content),
+    /// The content is whole; trailer fields must follow.
+    Trailers(Trailers),
+    /// The response is whole.
+    Ended,
+    /// A rule has been broken; nothing can be sent any more.
+    Broken(Violation),
+    /// Nobody is there any more; nothing can be sent.
+    Disconnected,
+}
+
+/// What the head of a response says about its content.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Content {
+    status: StatusCode,
+    /// Bytes that `content-length` still allows, if there is one.
+    remaining: Option<u64>,
+    trailers: Option<Trailers>,
+}
+
+/// What the head of a response says about its trailer fields.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Trailers {
+    /// The values of `trailer`, where trailer fields must be named there.
+    named: Option<Vec<HeaderValue>>,
+}
+
+impl HttpConversation {
+    /// The conversation of an exchange with this scope.
+    #[must_use]
+    pub fn new(scope: &HttpScope) -> Self {
+        Self {
+            phase: HttpPhase::Waiting,
+            is_head_request: scope.method == Method::HEAD,
+            version: scope.version,
+            extensions: scope.extensions,
+        }
+    }
+
+    /// The conversation of a response that denies a WebSocket, which has the same rules.
+    #[must_use]
+    pub(super) fn denial(version: Version) -> Self {
+        Self {
+            phase: HttpPhase::Waiting,
+            is_head_request: false,
+            version,
+            extensions: Extensions::NONE,
+        }
+    }
+
+    /// Where the exchange stands.
+    #[must_use]
+    pub fn phase(&self) -> &HttpPhase {
+        &self.phase
+    }
+
+    /// Whether no body event has been sent yet, so that another response can still take the place
+    /// of what there is.
+    #[must_use]
+    pub fn is_replaceable(&self) -> bool {
+        matches!(self.phase, HttpPhase::Waiting | HttpPhase::Started(_))
+    }
+
+    /// Notes that nobody is there any more. A response that is whole or broken stays so.
+    pub fn disconnect(&mut self) {
+        if !matches!(self.phase, HttpPhase::Ended | HttpPhase::Broken(_)) {
+            self.phase = HttpPhase::Disconnected;
+        }
+    }
+
+    /// Shows the conversation an event that the application sends.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it may not go out. After a violation every later event fails with the same.
+    pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
+        let result = match event {
+            SendEvent::HttpResponseStart(start) => {
+                self.start(start.status, &start.headers, start.trailers)
+            }
+            SendEvent::HttpResponseBody(body) => self.body(body.body.len(), body.more_body),
+            SendEvent::HttpPathSend(file) => self.path_send(&file.path),
+            SendEvent::HttpResponseTrailers(trailers) => {
+                self.trailers(&trailers.headers, trailers.more_trailers)
+            }
+            SendEvent::EarlyHints(_) => self.early_hints(),
+            SendEvent::HttpDebug(_) => self.debug(),
+            other => self
+                .open()
+                .and_then(|()| Err(foreign(other, "an HTTP").into())),
+        };
+        if let Err(SendError::Violation(violation)) = &result {
+            self.phase = HttpPhase::Broken(violation.clone());
+        }
+        result
+    }
+
+    /// The head of a response: status, header fields, and whether trailer fields follow.
+    pub(super) fn start(
+        &mut self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        trailers: bool,
+    ) -> Result<(), SendError> {
+        self.open()?;
+        if self.phase != HttpPhase::Waiting {
+            return Err(violation(
+                rule::START_ONCE,
+                "the response has already been started",
+            ));
+        }
+        if trailers {
+            self.offered(Extension::ResponseTrailers)?;
+        }
+        if !(200..=599).contains(&status.as_u16()) {
+            return Err(violation(
+                rule::FINAL_STATUS,
+                format!("the status is {}", status.as_u16()),
+            ));
+        }
+        if let Some(name) = hop_by_hop(headers) {
+            return Err(violation(rule::NO_HOP_BY_HOP, format!("`{name}` is set")));
+        }
+        let remaining = content_length(headers)?;
+        if remaining.is_some() && status == StatusCode::NO_CONTENT {
+            return Err(violation(
+                rule::NO_LENGTH_WITH_204,
+                "`content-length` is set with status 204",
+            ));
+        }
+        let trailers = trailers.then(|| Trailers {
+            named: (self.version <= Version::HTTP_11)
+                .then(|| headers.get_all(TRAILER).iter().cloned().collect()),
+        });
+        self.phase = HttpPhase::Started(Content {
+            status,
+            remaining,
+            trailers,
+        });
+        Ok(())
+    }
+
+    /// A part of the content, of `length` bytes.
+    pub(super) fn body(&mut self, length: usize, more: bool) -> Result<(), SendError> {
+        self.open()?;
+        let is_head_request = self.is_head_request;
+        let content = match &mut self.phase {
+            HttpPhase::Started(content) | HttpPhase::Streaming(content) => content,
+            HttpPhase::Trailers(_) => {
+                return Err(violation(
+                    rule::TRAILERS_ANNOUNCED,
+                    "a body event came in place of the trailer fields",
+                ));
+            }
+            _ => {
+                return Err(violation(
+                    rule::START_FIRST,
+                    "a body event came before `http.response.start`",
+                ));
+            }
+        };
+        if length > 0 && has_no_content(content.status) {
+            return Err(violation(
+                rule::NO_CONTENT_STATUS,
+                format!(
+                    "{length} bytes came with status {}",
+                    content.status.as_u16()
+                ),
+            ));
+        }
+        if let Some(remaining) = &mut content.remaining {
+            let length = length as u64;
+            if length > *remaining {
+                return Err(violation(
+                    rule::NOT_MORE_THAN_LENGTH,
+                    format!("{length} bytes came where {remaining} were left"),
+                ));
+            }
+            *remaining -= length;
+            let may_be_short = is_head_request || content.status == StatusCode::NOT_MODIFIED;
+            if !more && *remaining > 0 && !may_be_short {
+                return Err(violation(
+                    rule::NOT_LESS_THAN_LENGTH,
+                    format!("the content ended {remaining} bytes short"),
+                ));
+            }
+        }
+        let phase = std::mem::replace(&mut self.phase, HttpPhase::Ended);
+        self.phase = match phase {
+            HttpPhase::Started(content) | HttpPhase::Streaming(content) if more => {
+                HttpPhase::Streaming(content)
+            }
+            HttpPhase::Started(content) | HttpPhase::Streaming(content) => content.end(),
+            other => other,
+        };
+        Ok(())
+    }
+
+    /// Notes that a file of `length` bytes is the content of the response.
+    ///
+    /// # Errors
+    ///
+    /// When that is not what `content-length` says.
+    pub fn file(&mut self, length: u64) -> Result<(), SendError> {
+        let result = match &self.phase {
+            HttpPhase::Started(content) if length > 0 && has_no_content(content.status) => {
+                Err(violation(
+                    rule::NO_CONTENT_STATUS,
+                    format!("a file came with status {}", content.status.as_u16()),
+                ))
+            }
+            HttpPhase::Started(content) => match content.remaining {
+                Some(declared) if declared < length => Err(violation(
+                    rule::NOT_MORE_THAN_LENGTH,
+                    format!("the file has {length} bytes where {declared} were declared"),
+                )),
+                Some(declared) if declared > length => Err(violation(
+                    rule::NOT_LESS_THAN_LENGTH,
+                    format!("the file has {length} bytes where {declared} were declared"),
+                )),
+                _ => {
+                    self.phase = content.clone().end();
+                    Ok(())
+                }
+            },
+            _ => Ok(()),
+        };
+        if let Err(SendError::Violation(violation)) = &result {
+            self.phase = HttpPhase::Broken(violation.clone());
+        }
+        result
+    }
+
+    /// Whether a file may be the content; [`file`](Self::file) completes it.
+    fn path_send(&self, path: &std::path::Path) -> Result<(), SendError> {
+        self.open()?;
+        self.offered(Extension::PathSend)?;
+        match &self.phase {
+            HttpPhase::Waiting => {
+                return Err(violation(
+                    rule::START_FIRST,
+                    "a path send came before `http.response.start`",
+                ));
+            }
+            HttpPhase::Started(_) => {}
+            _ => {
+                return Err(violation(
+                    rule::PATH_SEND_ALONE,
+                    "a path send came after a body event",
+                ));
+            }
+        }
+        if !path.is_absolute() {
+            return Err(violation(
+                rule::PATH_SEND_ABSOLUTE,
+                format!("the path is `{}`", path.display()),
+            ));
+        }
+        Ok(())
+    }
+
+    fn trailers(&mut self, headers: &HeaderMap, more: bool) -> Result<(), SendError> {
+        self.open()?;
+        let HttpPhase::Trailers(trailers) = &self.phase else {
+            self.offered(Extension::ResponseTrailers)?;
+            return Err(violation(
+                rule::TRAILERS_ANNOUNCED,
+                "trailer fields came before the end of the content, or unannounced",
+            ));
+        };
+        let forbidden = headers.keys().find(|name| is_forbidden_trailer(name));
+        if let Some(name) = forbidden {
+            return Err(violation(
+                rule::TRAILER_FIELDS,
+                format!("`{name}` is a trailer field"),
+            ));
+        }
+        if let Some(name) = headers.keys().find(|name| !trailers.is_named(name)) {
+            return Err(violation(
+                rule::TRAILERS_NAMED,
+                format!("`{name}` is not named in `trailer`"),
+            ));
+        }
+        if !more {
+            self.phase = HttpPhase::Ended;
+        }
+        Ok(())
+    }
+
+    fn early_hints(&self) -> Result<(), SendError> {
+        self.open()?;
+        self.offered(Extension::EarlyHints)?;
+        if self.phase == HttpPhase::Waiting {
+            Ok(())
+        } else {
+            Err(violation(
+                rule::EARLY_HINTS_BEFORE_START,
+                "early hints came after `http.response.start`",
+            ))
+        }
+    }
+
+    fn debug(&self) -> Result<(), SendError> {
+        self.open()?;
+        self.offered(Extension::Debug)
+    }
+
+    /// Shows the conversation that the application returned successfully.
+    ///
+    /// # Errors
+    ///
+    /// When it should not have done so yet.
+    pub fn returned(&mut self) -> Result<(), Violation> {
+        let violation = match &self.phase {
+            HttpPhase::Waiting => Violation::new(
+                rule::START_BEFORE_RETURN,
+                "the application returned without a response",
+            ),
+            HttpPhase::Started(_) | HttpPhase::Streaming(_) => Violation::new(
+                rule::END_BEFORE_RETURN,
+                "the application returned in the middle of its response",
+            ),
+            HttpPhase::Trailers(_) => Violation::new(
+                rule::TRAILERS_ANNOUNCED,
+                "the application returned without the trailer fields it announced",
+            ),
+            HttpPhase::Ended | HttpPhase::Broken(_) | HttpPhase::Disconnected => return Ok(()),
+        };
+        self.phase = HttpPhase::Broken(violation.clone());
+        Err(violation)
+    }
+
+    /// Whether anything can be sent at all.
+    fn open(&self) -> Result<(), SendError> {
+        match &self.phase {
+            HttpPhase::Disconnected => Err(SendError::Disconnected),
+            HttpPhase::Broken(violation) => Err(SendError::Violation(violation.clone())),
+            HttpPhase::Ended => Err(violation(
+                rule::NOTHING_AFTER_END,
+                "the response has already ended",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn offered(&self, extension: Extension) -> Result<(), SendError> {
+        if self.extensions.contains(extension) {
+            Ok(())
+        } else {
+            Err(SendError::NotOffered(extension))
+        }
+    }
+}
+
+impl Content {
+    /// The phase that follows the last of the content.
+    fn end(self) -> HttpPhase {
+        match self.trailers {
+            Some(trailers) => HttpPhase::Trailers(trailers),
+            None => HttpPhase::Ended,
+        }
+    }
+}
+
+impl Trailers {
+    fn is_named(&self, name: &HeaderName) -> bool {
+        let Some(named) = &self.named else {
+            return true;
+        };
+        named
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|value| value.split(','))
+            .any(|listed| listed.trim().eq_ignore_ascii_case(name.as_str()))
+    }
+}
+
+fn violation(rule: &'static Rule, detail: impl Into<std::borrow::Cow<'static, str>>) -> SendError {
+    SendError::Violation(Violation::new(rule, detail))
+}
+
+fn has_no_content(status: StatusCode) -> bool {
+    matches!(
+        status,
+        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
+    )
+}
+
+/// The first field that belongs to the connection and not to the message (RFC 9110, 7.6.1).
+pub(super) fn hop_by_hop(headers: &HeaderMap) -> Option<&HeaderName> {
+    headers.keys().find(|name| is_hop_by_hop(name))
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
+    )
+}
+
+fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    is_hop_by_hop(name)
+        || matches!(
+            name.as_str(),
+            "content-length"
+                | "content-encoding"
+                | "content-type"
+                | "content-range"
+                | "trailer"
+                | "host"
+                | "authorization"
+                | "set-cookie"
+        )
+}
+
+fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
+    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    if values.next().is_some() {
+        return Err(violation(
+            rule::VALID_CONTENT_LENGTH,
+            "`content-length` is set more than once",
+        ));
+    }
+    // `parse` alone would let a sign through.
+    let is_decimal = value.as_bytes().iter().all(u8::is_ascii_digit);
+    match value.to_str().ok().and_then(|text| text.parse().ok()) {
+        Some(length) if is_decimal => Ok(Some(length)),
+        _ => Err(violation(
+            rule::VALID_CONTENT_LENGTH,
+            format!("`content-length` is {value:?}"),
+        )),
+    }
+}

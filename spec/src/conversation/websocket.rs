@@ -1,0 +1,229 @@
+use bytestring::ByteString;
+use http::Version;
+
+use super::foreign;
+use super::http::{HttpConversation, HttpPhase, hop_by_hop};
+use crate::rule;
+use crate::{
+    Extension, Extensions, SendError, SendEvent, Violation, WebSocketAccept, WebSocketClose,
+    WebSocketScope,
+};
+
+/// What an application has sent on one WebSocket, and so what it may send next.
+#[derive(Debug)]
+pub struct WebSocketConversation {
+    phase: WebSocketPhase,
+    subprotocols: Vec<ByteString>,
+    version: Version,
+    extensions: Extensions,
+}
+
+/// The life of a WebSocket, as far as the application's events go.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum WebSocketPhase {
+    /// The handshake has not been answered.
+    Connecting,
+    /// The handshake is being answered with an HTTP response in place of a WebSocket.
+    Denying(HttpConversation),
+    /// The WebSocket is open.
+    Open,
+    /// The application has closed it, or refused it.
+    Closed,
+    /// A rule has been broken; nothing can be sent any more.
+    Broken(Violation),
+    /// Nobody is there any more; nothing can be sent.
+    Disconnected,
+}
+
+impl WebSocketConversation {
+    /// The conversation of an exchange with this scope.
+    #[must_use]
+    pub fn new(scope: &WebSocketScope) -> Self {
+        Self {
+            phase: WebSocketPhase::Connecting,
+            subprotocols: scope.subprotocols.clone(),
+            version: scope.version,
+            extensions: scope.extensions,
+        }
+    }
+
+    /// Where it stands.
+    #[must_use]
+    pub fn phase(&self) -> &WebSocketPhase {
+        &self.phase
+    }
+
+    /// Notes that nobody is there any more. A WebSocket that is closed or broken stays so.
+    pub fn disconnect(&mut self) {
+        if !matches!(
+            self.phase,
+            WebSocketPhase::Closed | WebSocketPhase::Broken(_)
+        ) {
+            self.phase = WebSocketPhase::Disconnected;
+        }
+    }
+
+    /// Shows the conversation an event that the application sends.
+    ///
+    /// # Errors
+    ///
+    /// The reason why it may not go out. After a violation every later event fails with the same.
+    pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
+        let result = self.open().and_then(|()| match event {
+            SendEvent::WebSocketAccept(accept) => self.accept(accept),
+            SendEvent::WebSocketSend(_) => self.message(),
+            SendEvent::WebSocketClose(close) => self.close(close),
+            SendEvent::DenialResponseStart(_) | SendEvent::DenialResponseBody(_) => {
+                self.deny(event)
+            }
+            other => Err(foreign(other, "a WebSocket").into()),
+        });
+        if let Err(SendError::Violation(violation)) = &result {
+            self.phase = WebSocketPhase::Broken(violation.clone());
+        }
+        result
+    }
+
+    fn accept(&mut self, accept: &WebSocketAccept) -> Result<(), SendError> {
+        if !matches!(self.phase, WebSocketPhase::Connecting) {
+            return Err(Violation::new(
+                rule::ACCEPT_ONCE,
+                "the handshake has already been answered",
+            )
+            .into());
+        }
+        if let Some(subprotocol) = &accept.subprotocol
+            && !self.subprotocols.contains(subprotocol)
+        {
+            return Err(Violation::new(
+                rule::OFFERED_SUBPROTOCOL,
+                format!("the client does not offer the subprotocol `{subprotocol}`"),
+            )
+            .into());
+        }
+        let forbidden = hop_by_hop(&accept.headers).or_else(|| {
+            accept.headers.keys().find(|name| {
+                name.as_str().starts_with("sec-websocket-") || *name == "content-length"
+            })
+        });
+        if let Some(name) = forbidden {
+            return Err(
+                Violation::new(rule::NO_HANDSHAKE_HEADERS, format!("`{name}` is set")).into(),
+            );
+        }
+        self.phase = WebSocketPhase::Open;
+        Ok(())
+    }
+
+    fn message(&self) -> Result<(), SendError> {
+        match self.phase {
+            WebSocketPhase::Open => Ok(()),
+            _ => Err(Violation::new(
+                rule::ACCEPT_FIRST,
+                "a message was sent before `websocket.accept`",
+            )
+            .into()),
+        }
+    }
+
+    fn close(&mut self, close: &WebSocketClose) -> Result<(), SendError> {
+        if matches!(self.phase, WebSocketPhase::Denying(_)) {
+            return Err(Violation::new(
+                rule::DENIAL_IS_A_RESPONSE,
+                "`websocket.close` came within a denial response",
+            )
+            .into());
+        }
+        if !matches!(close.code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+            return Err(Violation::new(
+                rule::VALID_CLOSE_CODE,
+                format!("the close code is {}", close.code),
+            )
+            .into());
+        }
+        if close.reason.len() > 123 {
+            return Err(Violation::new(
+                rule::CLOSE_REASON_LENGTH,
+                format!("the reason has {} bytes", close.reason.len()),
+            )
+            .into());
+        }
+        self.phase = WebSocketPhase::Closed;
+        Ok(())
+    }
+
+    fn deny(&mut self, event: &SendEvent) -> Result<(), SendError> {
+        if !self.extensions.contains(Extension::DenialResponse) {
+            return Err(SendError::NotOffered(Extension::DenialResponse));
+        }
+        if matches!(self.phase, WebSocketPhase::Connecting) {
+            self.phase = WebSocketPhase::Denying(HttpConversation::denial(self.version));
+        }
+        let WebSocketPhase::Denying(response) = &mut self.phase else {
+            return Err(Violation::new(
+                rule::DENIAL_BEFORE_ACCEPT,
+                "the WebSocket has already been accepted",
+            )
+            .into());
+        };
+        let result = match event {
+            SendEvent::DenialResponseStart(start) => {
+                response.start(start.status, &start.headers, start.trailers)
+            }
+            SendEvent::DenialResponseBody(body) => response.body(body.body.len(), body.more_body),
+            other => return Err(foreign(other, "a WebSocket").into()),
+        };
+        let ended = *response.phase() == HttpPhase::Ended;
+        match result {
+            Ok(()) if ended => self.phase = WebSocketPhase::Closed,
+            Err(SendError::Violation(broken)) => {
+                return Err(Violation::new(
+                    rule::DENIAL_IS_A_RESPONSE,
+                    format!("{}: {}", broken.rule.id, broken.detail),
+                )
+                .into());
+            }
+            other => return other,
+        }
+        Ok(())
+    }
+
+    /// Shows the conversation that the application returned successfully.
+    ///
+    /// # Errors
+    ///
+    /// When the handshake has not been answered, or only in part.
+    pub fn returned(&mut self) -> Result<(), Violation> {
+        let violation = match &self.phase {
+            WebSocketPhase::Connecting => Violation::new(
+                rule::ANSWER_BEFORE_RETURN,
+                "the application returned without answering the handshake",
+            ),
+            WebSocketPhase::Denying(_) => Violation::new(
+                rule::DENIAL_IS_A_RESPONSE,
+                "the application returned in the middle of its denial response",
+            ),
+            WebSocketPhase::Open
+            | WebSocketPhase::Closed
+            | WebSocketPhase::Broken(_)
+            | WebSocketPhase::Disconnected => return Ok(()),
+        };
+        self.phase = WebSocketPhase::Broken(violation.clone());
+        Err(violation)
+    }
+
+    /// Whether anything can be sent at all.
+    fn open(&self) -> Result<(), SendError> {
+        match &self.phase {
+            WebSocketPhase::Disconnected => Err(SendError::Disconnected),
+            WebSocketPhase::Broken(violation) => Err(SendError::Violation(violation.clone())),
+            WebSocketPhase::Closed => Err(Violation::new(
+                rule::NOTHING_AFTER_CLOSE,
+                "the WebSocket has already been closed",
+            )
+            .into()),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,140 @@
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::Extension;
+use crate::rule::Rule;
+
+/// Why a call of an application ended without success.
+///
+/// Any error converts into it with `?`; that of a failed send keeps its kind.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AppError {
+    /// The application does not serve this kind of scope (rule `CORE-02`). Not a failure.
+    Unsupported,
+    /// A send failed, and the application passed that on.
+    Send(SendError),
+    /// Anything else that went wrong in the application.
+    Failed(Box<dyn Error + Send + Sync>),
+}
+
+impl AppError {
+    /// A failure described by a text or by another error.
+    pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self::Failed(error.into())
+    }
+
+    /// Whether this only says that the client is gone, which is nobody's failure (rule `CORE-10`).
+    #[must_use]
+    pub fn is_disconnected(&self) -> bool {
+        matches!(self, Self::Send(SendError::Disconnected))
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unsupported => f.write_str("the application does not serve this kind of scope"),
+            Self::Send(error) => error.fmt(f),
+            Self::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+// `AppError` is not itself an `Error`, which leaves room for this conversion from all of them.
+impl<E: Error + Send + Sync + 'static> From<E> for AppError {
+    fn from(error: E) -> Self {
+        let error: Box<dyn Error + Send + Sync> = Box::new(error);
+        match error.downcast::<SendError>() {
+            Ok(error) => Self::Send(*error),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+/// Why an event was not delivered.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum SendError {
+    /// Nobody is there any more: the client is gone, or the call of the application has returned.
+    Disconnected,
+    /// The event breaks a rule. The exchange is over: every later send fails with the same rule.
+    Violation(Violation),
+    /// The event needs an extension that this scope does not offer. The exchange goes on.
+    NotOffered(Extension),
+    /// The file of a path send cannot be opened. The exchange goes on.
+    File {
+        /// The file asked for.
+        path: PathBuf,
+        /// What the system said.
+        reason: Arc<io::Error>,
+    },
+}
+
+impl SendError {
+    /// The rule that the event broke, if that is the reason.
+    #[must_use]
+    pub fn rule(&self) -> Option<&'static Rule> {
+        match self {
+            Self::Violation(violation) => Some(violation.rule),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for SendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Disconnected => f.write_str("the client is gone"),
+            Self::Violation(violation) => violation.fmt(f),
+            Self::NotOffered(extension) => write!(
+                f,
+                "the server does not offer the extension `{}` on this exchange \
+                 (ask `scope.extensions` first)",
+                extension.name()
+            ),
+            Self::File { path, reason } => write!(f, "cannot send {}: {reason}", path.display()),
+        }
+    }
+}
+
+impl Error for SendError {}
+
+/// A rule, and how it was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// The rule that was broken.
+    pub rule: &'static Rule,
+    /// What was seen, in words.
+    pub detail: Cow<'static, str>,
+}
+
+impl Violation {
+    /// A violation of `rule`, seen as `detail` says.
+    pub fn new(rule: &'static Rule, detail: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            rule,
+            detail: detail.into(),
+        }
+    }
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{}: {} ({})",
+            self.rule.id, self.detail, self.rule.sentence
+        )
+    }
+}
+
+impl From<Violation> for SendError {
+    fn from(violation: Violation) -> Self {
+        Self::Violation(violation)
+    }
+}

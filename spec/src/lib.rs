@@ -1,0 +1,62 @@
+//! # Callgate: the protocol
+//!
+//! A web server and an application that know nothing of each other but this: the server calls the
+//! application with a [`Scope`] (what this exchange is), a [`Receiver`] (events from the client) and
+//! a [`Sender`] (events to the client). Everything between them is plain, owned data.
+//!
+//! ```
+//! use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+//!
+//! async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     let Scope::Http(_) = scope else {
+//!         return Err(AppError::Unsupported);
+//!     };
+//!     sender.send(HttpResponseStart::ok().header("content-type", "text/plain")).await?;
+//!     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
+//!     Ok(())
+//! }
+//! # fn assert_app(_: impl callgate::App) {}
+//! # assert_app(hello);
+//! ```
+//!
+//! Any such `async fn` is an [`App`]; so is any type that implements the trait. What each event
+//! means, and what each side owes the other, is written in the documents (`spec/docs` in the
+//! repository) as numbered [rules](rule); the same rules are listed in code, and errors name them.
+//!
+//! With the feature `serde` every scope and event has a stable serialised form: it can be logged,
+//! recorded, replayed or sent to another process.
+
+mod app;
+mod channel;
+pub mod conversation;
+mod error;
+mod event;
+mod extension;
+mod path;
+pub mod rule;
+mod scope;
+#[cfg(feature = "serde")]
+mod serial;
+mod state;
+mod tls;
+
+pub use bytestring::ByteString;
+
+pub use app::{App, AppFuture, BoxApp};
+pub use channel::{Channel, Receiver, Sender};
+pub use error::{AppError, SendError, Violation};
+pub use event::{
+    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
+    HttpResponseTrailers, LifespanStartupComplete, Message, ReceiveEvent, SendEvent,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+};
+pub use extension::{Extension, Extensions};
+pub use scope::{HttpScope, LifespanScope, Scheme, Scope, WebSocketScope};
+pub use state::State;
+pub use tls::TlsInfo;
+
+/// The version of the protocol that this crate describes: `major.minor`.
+///
+/// A new minor version only adds (scopes, events, extensions, fields); applications written for an
+/// earlier one keep working.
+pub const VERSION: &str = "1.0";

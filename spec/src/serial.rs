@@ -1,0 +1,339 @@
+//! The stable serialised form: the parts that serde cannot derive. Described in `serialised.md`.
+
+use std::borrow::Cow;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use bytestring::ByteString;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::{Extension, Extensions, HttpScope, Scheme, State, TlsInfo, WebSocketScope};
+
+/// Bytes: a string when they are UTF-8, else `{"base64": "..."}`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged)]
+enum Octets<'a> {
+    Text(Cow<'a, str>),
+    Base64 { base64: Cow<'a, str> },
+}
+
+impl<'a> Octets<'a> {
+    fn new(octets: &'a [u8]) -> Self {
+        use base64::Engine as _;
+        match std::str::from_utf8(octets) {
+            Ok(text) => Self::Text(Cow::Borrowed(text)),
+            Err(_) => Self::Base64 {
+                base64: base64::engine::general_purpose::STANDARD
+                    .encode(octets)
+                    .into(),
+            },
+        }
+    }
+
+    fn into_vec<E: serde::de::Error>(self) -> Result<Vec<u8>, E> {
+        use base64::Engine as _;
+        match self {
+            Self::Text(text) => Ok(text.into_owned().into_bytes()),
+            Self::Base64 { base64 } => base64::engine::general_purpose::STANDARD
+                .decode(base64.as_bytes())
+                .map_err(E::custom),
+        }
+    }
+
+    fn into_header_value<E: serde::de::Error>(self) -> Result<HeaderValue, E> {
+        HeaderValue::try_from(self.into_vec::<E>()?).map_err(E::custom)
+    }
+}
+
+pub(crate) mod bytes {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        bytes: &::bytes::Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        Octets::new(bytes).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<::bytes::Bytes, D::Error> {
+        Ok(Octets::deserialize(deserializer)?
+            .into_vec::<D::Error>()?
+            .into())
+    }
+}
+
+/// Header values: a list.
+pub(crate) mod values {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        values: &[HeaderValue],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(values.iter().map(|value| Octets::new(value.as_bytes())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<HeaderValue>, D::Error> {
+        Vec::<Octets<'_>>::deserialize(deserializer)?
+            .into_iter()
+            .map(Octets::into_header_value)
+            .collect()
+    }
+}
+
+/// Header fields: a list of pairs of name and value.
+pub(crate) mod headers {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        headers: &HeaderMap,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(
+            headers
+                .iter()
+                .map(|(name, value)| (name.as_str(), Octets::new(value.as_bytes()))),
+        )
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<HeaderMap, D::Error> {
+        Vec::<(Cow<'_, str>, Octets<'_>)>::deserialize(deserializer)?
+            .into_iter()
+            .map(|(name, value)| {
+                let name = HeaderName::try_from(name.as_ref()).map_err(D::Error::custom)?;
+                Ok((name, value.into_header_value()?))
+            })
+            .collect::<Result<Vec<_>, _>>()
+            .map(|fields| {
+                let mut headers = HeaderMap::with_capacity(fields.len());
+                for (name, value) in fields {
+                    headers.append(name, value);
+                }
+                headers
+            })
+    }
+}
+
+/// Trailer fields that may be absent.
+pub(crate) mod trailers {
+    use super::*;
+
+    pub(crate) fn serialize<S: Serializer>(
+        trailers: &Option<Box<HeaderMap>>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match trailers {
+            Some(trailers) => headers::serialize(trailers, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Box<HeaderMap>>, D::Error> {
+        #[derive(Deserialize)]
+        struct Fields(#[serde(with = "headers")] HeaderMap);
+
+        Ok(Option::<Fields>::deserialize(deserializer)?.map(|Fields(headers)| Box::new(headers)))
+    }
+}
+
+/// A status: its number.
+pub(crate) mod status {
+    use super::*;
+    use http::StatusCode;
+
+    pub(crate) fn serialize<S: Serializer>(
+        status: &StatusCode,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(status.as_u16())
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// What the scopes of HTTP and WebSocket have in common, under ASGI's keys.
+#[derive(Serialize, Deserialize)]
+struct ScopeForm<'a> {
+    http_version: Cow<'a, str>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    method: Option<Cow<'a, str>>,
+    scheme: Cow<'a, str>,
+    /// Decoded, for readers; ignored when read back, as `raw_path` says it all.
+    #[serde(default, skip_deserializing)]
+    path: Cow<'a, str>,
+    raw_path: Cow<'a, str>,
+    #[serde(default)]
+    query_string: Option<Cow<'a, str>>,
+    #[serde(default)]
+    root_path: ByteString,
+    #[serde(default, with = "headers")]
+    headers: HeaderMap,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    subprotocols: Option<Vec<ByteString>>,
+    #[serde(default)]
+    client: Option<(IpAddr, u16)>,
+    #[serde(default)]
+    server: Option<(IpAddr, u16)>,
+    #[serde(default)]
+    extensions: Vec<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<TlsInfo>,
+}
+
+impl ScopeForm<'_> {
+    fn uri<E: serde::de::Error>(&self) -> Result<Uri, E> {
+        match &self.query_string {
+            Some(query) => format!("{}?{query}", self.raw_path).parse(),
+            None => self.raw_path.parse(),
+        }
+        .map_err(E::custom)
+    }
+
+    /// The scheme, which is named after what the connection carries.
+    fn scheme<E: serde::de::Error>(&self, name: fn(Scheme) -> &'static str) -> Result<Scheme, E> {
+        [Scheme::Http, Scheme::Https]
+            .into_iter()
+            .find(|scheme| name(*scheme) == self.scheme)
+            .ok_or_else(|| E::custom(format_args!("unknown scheme `{}`", self.scheme)))
+    }
+
+    fn version<E: serde::de::Error>(&self) -> Result<Version, E> {
+        [
+            Version::HTTP_09,
+            Version::HTTP_10,
+            Version::HTTP_11,
+            Version::HTTP_2,
+            Version::HTTP_3,
+        ]
+        .into_iter()
+        .find(|version| version_name(*version) == self.http_version)
+        .ok_or_else(|| E::custom(format_args!("unknown HTTP version `{}`", self.http_version)))
+    }
+
+    /// The extensions that are known; a later version's are passed over.
+    fn extensions(&self) -> Extensions {
+        Extension::ALL
+            .into_iter()
+            .filter(|extension| self.extensions.iter().any(|name| name == extension.name()))
+            .collect()
+    }
+}
+
+fn version_name(version: Version) -> &'static str {
+    match version {
+        Version::HTTP_09 => "0.9",
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
+
+fn extension_names(extensions: Extensions) -> Vec<Cow<'static, str>> {
+    extensions
+        .iter()
+        .map(|extension| extension.name().into())
+        .collect()
+}
+
+fn to_pair(address: SocketAddr) -> (IpAddr, u16) {
+    (address.ip(), address.port())
+}
+
+impl Serialize for HttpScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ScopeForm {
+            http_version: version_name(self.version).into(),
+            method: Some(self.method.as_str().into()),
+            scheme: self.scheme.as_str().into(),
+            path: self.path(),
+            raw_path: self.raw_path().into(),
+            query_string: self.uri.query().map(Cow::Borrowed),
+            root_path: self.root_path.clone(),
+            headers: self.headers.clone(),
+            subprotocols: None,
+            client: self.client.map(to_pair),
+            server: self.server.map(to_pair),
+            extensions: extension_names(self.extensions),
+            tls: self.tls.as_deref().cloned(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for HttpScope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = ScopeForm::deserialize(deserializer)?;
+        let method = form
+            .method
+            .as_deref()
+            .ok_or_else(|| D::Error::missing_field("method"))?;
+        Ok(Self {
+            method: Method::from_bytes(method.as_bytes()).map_err(D::Error::custom)?,
+            uri: form.uri()?,
+            version: form.version()?,
+            scheme: form.scheme(Scheme::as_str)?,
+            extensions: form.extensions(),
+            headers: form.headers,
+            root_path: form.root_path,
+            client: form.client.map(SocketAddr::from),
+            server: form.server.map(SocketAddr::from),
+            state: State::new(),
+            tls: form.tls.map(Arc::new),
+        })
+    }
+}
+
+impl Serialize for WebSocketScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ScopeForm {
+            http_version: version_name(self.version).into(),
+            method: None,
+            scheme: self.scheme.as_websocket_str().into(),
+            path: self.path(),
+            raw_path: self.raw_path().into(),
+            query_string: self.uri.query().map(Cow::Borrowed),
+            root_path: self.root_path.clone(),
+            headers: self.headers.clone(),
+            subprotocols: Some(self.subprotocols.clone()),
+            client: self.client.map(to_pair),
+            server: self.server.map(to_pair),
+            extensions: extension_names(self.extensions),
+            tls: self.tls.as_deref().cloned(),
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for WebSocketScope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let form = ScopeForm::deserialize(deserializer)?;
+        Ok(Self {
+            uri: form.uri()?,
+            version: form.version()?,
+            scheme: form.scheme(Scheme::as_websocket_str)?,
+            extensions: form.extensions(),
+            headers: form.headers,
+            root_path: form.root_path,
+            subprotocols: form.subprotocols.unwrap_or_default(),
+            client: form.client.map(SocketAddr::from),
+            server: form.server.map(SocketAddr::from),
+            state: State::new(),
+            tls: form.tls.map(Arc::new),
+        })
+    }
+}
