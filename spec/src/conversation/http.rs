@@ -32,6 +32,8 @@ pub enum HttpPhase {
     Broken(Violation),
     /// Nobody is there any more; nothing can be sent.
     Disconnected,
+    /// The call has returned; nothing can be sent any more.
+    Returned,
 }
 
 /// What the head of a response says about its content.
@@ -88,9 +90,18 @@ impl HttpConversation {
 
     /// Notes that nobody is there any more. A response that is whole or broken stays so.
     pub fn disconnect(&mut self) {
-        if !matches!(self.phase, HttpPhase::Ended | HttpPhase::Broken(_)) {
+        if !self.is_over() {
             self.phase = HttpPhase::Disconnected;
         }
+    }
+
+    /// Whether nothing more can be sent: the response is whole, or never will be.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(
+            self.phase,
+            HttpPhase::Ended | HttpPhase::Broken(_) | HttpPhase::Disconnected | HttpPhase::Returned
+        )
     }
 
     /// Shows the conversation an event that the application sends.
@@ -330,35 +341,35 @@ impl HttpConversation {
         self.offered(Extension::Debug)
     }
 
-    /// Shows the conversation that the application returned successfully.
+    /// Shows the conversation that the call has returned successfully. Later sends fail with
+    /// [`SendError::Disconnected`] (rule `CORE-11`).
     ///
     /// # Errors
     ///
-    /// When it should not have done so yet.
+    /// The rule that the call has broken: by returning now, or by a send before.
     pub fn returned(&mut self) -> Result<(), Violation> {
-        let violation = match &self.phase {
-            HttpPhase::Waiting => Violation::new(
+        match std::mem::replace(&mut self.phase, HttpPhase::Returned) {
+            HttpPhase::Waiting => Err(Violation::new(
                 rule::START_BEFORE_RETURN,
                 "the application returned without a response",
-            ),
-            HttpPhase::Started(_) | HttpPhase::Streaming(_) => Violation::new(
+            )),
+            HttpPhase::Started(_) | HttpPhase::Streaming(_) => Err(Violation::new(
                 rule::END_BEFORE_RETURN,
                 "the application returned in the middle of its response",
-            ),
-            HttpPhase::Trailers(_) => Violation::new(
+            )),
+            HttpPhase::Trailers(_) => Err(Violation::new(
                 rule::TRAILERS_ANNOUNCED,
                 "the application returned without the trailer fields it announced",
-            ),
-            HttpPhase::Ended | HttpPhase::Broken(_) | HttpPhase::Disconnected => return Ok(()),
-        };
-        self.phase = HttpPhase::Broken(violation.clone());
-        Err(violation)
+            )),
+            HttpPhase::Broken(violation) => Err(violation),
+            HttpPhase::Ended | HttpPhase::Disconnected | HttpPhase::Returned => Ok(()),
+        }
     }
 
     /// Whether anything can be sent at all.
     fn open(&self) -> Result<(), SendError> {
         match &self.phase {
-            HttpPhase::Disconnected => Err(SendError::Disconnected),
+            HttpPhase::Disconnected | HttpPhase::Returned => Err(SendError::Disconnected),
             HttpPhase::Broken(violation) => Err(SendError::Violation(violation.clone())),
             HttpPhase::Ended => Err(violation(
                 rule::NOTHING_AFTER_END,

@@ -34,6 +34,8 @@ pub enum WebSocketPhase {
     Broken(Violation),
     /// Nobody is there any more; nothing can be sent.
     Disconnected,
+    /// The call has returned; nothing can be sent any more.
+    Returned,
 }
 
 impl WebSocketConversation {
@@ -58,7 +60,7 @@ impl WebSocketConversation {
     pub fn disconnect(&mut self) {
         if !matches!(
             self.phase,
-            WebSocketPhase::Closed | WebSocketPhase::Broken(_)
+            WebSocketPhase::Closed | WebSocketPhase::Broken(_) | WebSocketPhase::Returned
         ) {
             self.phase = WebSocketPhase::Disconnected;
         }
@@ -189,34 +191,36 @@ impl WebSocketConversation {
         Ok(())
     }
 
-    /// Shows the conversation that the application returned successfully.
+    /// Shows the conversation that the call has returned successfully. Later sends fail with
+    /// [`SendError::Disconnected`] (rule `CORE-11`).
     ///
     /// # Errors
     ///
-    /// When the handshake has not been answered, or only in part.
+    /// The rule that the call has broken: by returning now, or by a send before.
     pub fn returned(&mut self) -> Result<(), Violation> {
-        let violation = match &self.phase {
-            WebSocketPhase::Connecting => Violation::new(
+        match std::mem::replace(&mut self.phase, WebSocketPhase::Returned) {
+            WebSocketPhase::Connecting => Err(Violation::new(
                 rule::ANSWER_BEFORE_RETURN,
                 "the application returned without answering the handshake",
-            ),
-            WebSocketPhase::Denying(_) => Violation::new(
+            )),
+            WebSocketPhase::Denying(_) => Err(Violation::new(
                 rule::DENIAL_IS_A_RESPONSE,
                 "the application returned in the middle of its denial response",
-            ),
+            )),
+            WebSocketPhase::Broken(violation) => Err(violation),
             WebSocketPhase::Open
             | WebSocketPhase::Closed
-            | WebSocketPhase::Broken(_)
-            | WebSocketPhase::Disconnected => return Ok(()),
-        };
-        self.phase = WebSocketPhase::Broken(violation.clone());
-        Err(violation)
+            | WebSocketPhase::Disconnected
+            | WebSocketPhase::Returned => Ok(()),
+        }
     }
 
     /// Whether anything can be sent at all.
     fn open(&self) -> Result<(), SendError> {
         match &self.phase {
-            WebSocketPhase::Disconnected => Err(SendError::Disconnected),
+            WebSocketPhase::Disconnected | WebSocketPhase::Returned => {
+                Err(SendError::Disconnected)
+            }
             WebSocketPhase::Broken(violation) => Err(SendError::Violation(violation.clone())),
             WebSocketPhase::Closed => Err(Violation::new(
                 rule::NOTHING_AFTER_CLOSE,
