@@ -6,7 +6,7 @@ use crate::rule::{self, Rule};
 use crate::{Extension, Extensions, HttpScope, SendError, SendEvent, Violation};
 
 /// What an application has sent of one HTTP response, and so what it may send next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct HttpConversation {
     phase: HttpPhase,
     is_head_request: bool,
@@ -114,7 +114,7 @@ impl HttpConversation {
             SendEvent::HttpResponseStart(start) => {
                 self.start(start.status, &start.headers, start.trailers)
             }
-            SendEvent::HttpResponseBody(body) => self.body(body.body.len(), body.more_body),
+            SendEvent::HttpResponseBody(body) => self.body(body.body.len() as u64, body.more_body),
             SendEvent::HttpPathSend(file) => self.path_send(&file.path),
             SendEvent::HttpResponseTrailers(trailers) => {
                 self.trailers(&trailers.headers, trailers.more_trailers)
@@ -164,6 +164,12 @@ impl HttpConversation {
                 "`content-length` is set with status 204",
             ));
         }
+        if trailers && remaining.is_some() && self.version <= Version::HTTP_11 {
+            return Err(violation(
+                rule::TRAILERS_WITHOUT_LENGTH,
+                "`content-length` is set and trailer fields are announced",
+            ));
+        }
         let trailers = trailers.then(|| Trailers {
             named: (self.version <= Version::HTTP_11)
                 .then(|| headers.get_all(TRAILER).iter().cloned().collect()),
@@ -177,7 +183,7 @@ impl HttpConversation {
     }
 
     /// A part of the content, of `length` bytes.
-    pub(super) fn body(&mut self, length: usize, more: bool) -> Result<(), SendError> {
+    pub(super) fn body(&mut self, length: u64, more: bool) -> Result<(), SendError> {
         self.open()?;
         let is_head_request = self.is_head_request;
         let content = match &mut self.phase {
@@ -205,7 +211,6 @@ impl HttpConversation {
             ));
         }
         if let Some(remaining) = &mut content.remaining {
-            let length = length as u64;
             if length > *remaining {
                 return Err(violation(
                     rule::NOT_MORE_THAN_LENGTH,
@@ -232,35 +237,14 @@ impl HttpConversation {
         Ok(())
     }
 
-    /// Notes that a file of `length` bytes is the content of the response.
+    /// Notes that a file of `length` bytes is the content of the response, after the path send was
+    /// allowed and the file was opened.
     ///
     /// # Errors
     ///
-    /// When that is not what `content-length` says.
+    /// When that is not what the head says, or nothing can be sent any more.
     pub fn file(&mut self, length: u64) -> Result<(), SendError> {
-        let result = match &self.phase {
-            HttpPhase::Started(content) if length > 0 && has_no_content(content.status) => {
-                Err(violation(
-                    rule::NO_CONTENT_STATUS,
-                    format!("a file came with status {}", content.status.as_u16()),
-                ))
-            }
-            HttpPhase::Started(content) => match content.remaining {
-                Some(declared) if declared < length => Err(violation(
-                    rule::NOT_MORE_THAN_LENGTH,
-                    format!("the file has {length} bytes where {declared} were declared"),
-                )),
-                Some(declared) if declared > length => Err(violation(
-                    rule::NOT_LESS_THAN_LENGTH,
-                    format!("the file has {length} bytes where {declared} were declared"),
-                )),
-                _ => {
-                    self.phase = content.clone().end();
-                    Ok(())
-                }
-            },
-            _ => Ok(()),
-        };
+        let result = self.body(length, false);
         if let Err(SendError::Violation(violation)) = &result {
             self.phase = HttpPhase::Broken(violation.clone());
         }

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// What an application has sent on one WebSocket, and so what it may send next.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct WebSocketConversation {
     phase: WebSocketPhase,
     subprotocols: Vec<ByteString>,
@@ -19,7 +19,7 @@ pub struct WebSocketConversation {
 }
 
 /// The life of a WebSocket, as far as the application's events go.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WebSocketPhase {
     /// The handshake has not been answered.
@@ -88,12 +88,22 @@ impl WebSocketConversation {
     }
 
     fn accept(&mut self, accept: &WebSocketAccept) -> Result<(), SendError> {
-        if !matches!(self.phase, WebSocketPhase::Connecting) {
-            return Err(Violation::new(
-                rule::ACCEPT_ONCE,
-                "the handshake has already been answered",
-            )
-            .into());
+        match self.phase {
+            WebSocketPhase::Connecting => {}
+            WebSocketPhase::Denying(_) => {
+                return Err(Violation::new(
+                    rule::DENIAL_IS_A_RESPONSE,
+                    "`websocket.accept` came within a denial response",
+                )
+                .into());
+            }
+            _ => {
+                return Err(Violation::new(
+                    rule::ACCEPT_ONCE,
+                    "the WebSocket has already been accepted",
+                )
+                .into());
+            }
         }
         if let Some(subprotocol) = &accept.subprotocol
             && !self.subprotocols.contains(subprotocol)
@@ -159,26 +169,29 @@ impl WebSocketConversation {
         if !self.extensions.contains(Extension::DenialResponse) {
             return Err(SendError::NotOffered(Extension::DenialResponse));
         }
-        if matches!(self.phase, WebSocketPhase::Connecting) {
-            self.phase = WebSocketPhase::Denying(HttpConversation::denial(self.version));
-        }
-        let WebSocketPhase::Denying(response) = &mut self.phase else {
-            return Err(Violation::new(
-                rule::DENIAL_BEFORE_ACCEPT,
-                "the WebSocket has already been accepted",
-            )
-            .into());
+        let mut response = match &self.phase {
+            WebSocketPhase::Connecting => HttpConversation::denial(self.version),
+            WebSocketPhase::Denying(response) => response.clone(),
+            _ => {
+                return Err(Violation::new(
+                    rule::DENIAL_BEFORE_ACCEPT,
+                    "the WebSocket has already been accepted",
+                )
+                .into());
+            }
         };
         let result = match event {
             SendEvent::DenialResponseStart(start) => {
                 response.start(start.status, &start.headers, start.trailers)
             }
-            SendEvent::DenialResponseBody(body) => response.body(body.body.len(), body.more_body),
+            SendEvent::DenialResponseBody(body) => {
+                response.body(body.body.len() as u64, body.more_body)
+            }
             other => return Err(foreign(other, "a WebSocket").into()),
         };
-        let ended = *response.phase() == HttpPhase::Ended;
         match result {
-            Ok(()) if ended => self.phase = WebSocketPhase::Closed,
+            Ok(()) if *response.phase() == HttpPhase::Ended => self.phase = WebSocketPhase::Closed,
+            Ok(()) => self.phase = WebSocketPhase::Denying(response),
             Err(SendError::Violation(broken)) => {
                 return Err(Violation::new(
                     rule::DENIAL_IS_A_RESPONSE,
@@ -186,7 +199,7 @@ impl WebSocketConversation {
                 )
                 .into());
             }
-            other => return other,
+            Err(other) => return Err(other),
         }
         Ok(())
     }
@@ -218,9 +231,7 @@ impl WebSocketConversation {
     /// Whether anything can be sent at all.
     fn open(&self) -> Result<(), SendError> {
         match &self.phase {
-            WebSocketPhase::Disconnected | WebSocketPhase::Returned => {
-                Err(SendError::Disconnected)
-            }
+            WebSocketPhase::Disconnected | WebSocketPhase::Returned => Err(SendError::Disconnected),
             WebSocketPhase::Broken(violation) => Err(SendError::Violation(violation.clone())),
             WebSocketPhase::Closed => Err(Violation::new(
                 rule::NOTHING_AFTER_CLOSE,

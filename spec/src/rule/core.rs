@@ -6,11 +6,11 @@ super::chapter! { CORE:
     DECLINE_UNSUPPORTED = "CORE-02" Application Must
         "An application MUST return `AppError::Unsupported`, before it receives or sends anything, for a kind of scope that it does not serve.";
     SEND_AFTER_DISCONNECT = "CORE-03" Server Must
-        "A server MUST fail every send with `SendError::Disconnected` once the client is gone.";
+        "A server MUST fail every send with `SendError::Disconnected` once the client is gone, unless the application has already ended the exchange or broken a rule.";
     SEND_VIOLATION = "CORE-04" Server Must
         "A server MUST fail a send that breaks a rule with that rule, and MUST NOT deliver the event.";
     VIOLATION_IS_FINAL = "CORE-05" Server Must
-        "A server MUST fail every send after one that broke a rule with that same rule.";
+        "A server MUST fail every send after one that broke a rule with that same rule, until the call returns.";
     FOREIGN_EVENT = "CORE-06" Application Must
         "An application MUST NOT send an event of another kind of scope than its own.";
     CONCURRENT_SENDS = "CORE-07" Server Must
@@ -28,7 +28,7 @@ super::chapter! { CORE:
     END_AFTER_DISCONNECT = "CORE-13" Application Should
         "An application SHOULD return soon after it has been told of a disconnect.";
     GRACE_PERIOD_ENDS = "CORE-14" Server Must
-        "A server MUST drop the future of an application that is still running when the grace period after a disconnect has passed.";
+        "A server MUST drop the future of an application that is still running when the grace period after a disconnect has passed, unless the application had sent its last event.";
     PANIC_IS_CONTAINED = "CORE-15" Server Must
         "A server MUST catch a panic of the application at its exchange and go on serving all others.";
     FAILURE_IS_REPORTED = "CORE-16" Server Should

@@ -24,11 +24,15 @@ super::chapter! { EXTENSION:
     EARLY_HINTS_BEFORE_START = "EXT-11" Application Must
         "An application MUST NOT send early hints after it has started the response.";
     DENIAL_BEFORE_ACCEPT = "EXT-12" Application Must
-        "An application MUST NOT deny a WebSocket that it has accepted or closed.";
+        "An application MUST NOT deny a WebSocket that it has accepted.";
     DENIAL_IS_A_RESPONSE = "EXT-13" Application Must
         "An application that denies a WebSocket MUST keep the rules of an HTTP response, with `websocket.http.response.start` and `websocket.http.response.body` as its events.";
     DENIAL_IS_SENT = "EXT-14" Server Must
         "A server MUST answer the handshake with the denial response as it would answer an HTTP request.";
+    TRAILERS_OFFERED = "EXT-15" Server Must
+        "A server MUST NOT offer `http.response.trailers` on an HTTP/1.0 exchange, nor on an HTTP/1.1 exchange whose client did not send `te: trailers`.";
+    TRAILERS_WITHOUT_LENGTH = "EXT-16" Application Must
+        "An application MUST NOT set `content-length` in an HTTP/1.1 response that trailer fields follow.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must
         "A server MUST offer `tls` on secured connections only.";
     TLS_VERSION = "TLS-02" Server Must

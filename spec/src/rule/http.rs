@@ -50,9 +50,9 @@ super::chapter! { HTTP:
     HEAD_HAS_NO_BODY = "HTTP-24" Server Must
         "A server MUST discard the content of a response to HEAD and keep its header fields.";
     START_IS_HELD = "HTTP-25" Server Must
-        "A server MUST NOT send anything of a response before its first body event.";
+        "A server MUST NOT send anything of a response before its first body event or path send.";
     WHOLE_RESPONSE_IS_SIZED = "HTTP-26" Server Must
-        "A server MUST send a response whose first body event is its last with a `content-length` and without a transfer coding.";
+        "A server MUST send a response whose first body event is its last with a `content-length` and without a transfer coding, unless the request was HEAD, the status is 204 or 304, or trailer fields follow.";
     STREAMED_FRAMING = "HTTP-27" Server Must
         "A server MUST frame a streamed response without a `content-length` so that its end can be told: chunked in HTTP/1.1, by DATA frames in HTTP/2, by closing the connection in HTTP/1.0.";
     EMPTY_BODY_FLUSHES_HEAD = "HTTP-28" Server Must
@@ -64,9 +64,9 @@ super::chapter! { HTTP:
     END_BEFORE_RETURN = "HTTP-31" Application Must
         "An application MUST NOT return successfully before it has ended the response that it started.";
     FAILURE_BEFORE_SENDING_IS_500 = "HTTP-32" Server Must
-        "A server MUST answer with 500 when the call ends without a complete response, or breaks a rule, before anything of the response has been sent.";
+        "A server MUST answer with 500 when the call ends without a complete response, except by declining, or breaks a rule, before anything of the response has been sent.";
     FAILURE_AFTER_SENDING_RESETS = "HTTP-33" Server Must
-        "A server MUST cut the HTTP/1 connection without completing the message, or reset the HTTP/2 stream, when the call ends without a complete response, or breaks a rule, after part of the response has been sent.";
+        "A server MUST cut the HTTP/1 connection without completing the message, or reset the HTTP/2 stream, when the call ends, or breaks a rule, after part of the response has been sent and before all of it has.";
     FAILURE_IS_NOT_REVEALED = "HTTP-34" Server Must
         "A server MUST NOT reveal to the client why the application failed.";
     BACKGROUND_WORK = "HTTP-35" Server Must
@@ -82,7 +82,7 @@ super::chapter! { HTTP:
     MALFORMED_REQUEST = "HTTP-40" Server Must
         "A server MUST answer a request head that is malformed with 400 and close the connection, without calling the application.";
     OVERSIZED_HEAD = "HTTP-41" Server Must
-        "A server MUST answer a request head that is larger than its limit with 431, without calling the application.";
+        "A server MUST answer a request head that is larger than its limit with 431, or with 414 when the target alone is too long, without calling the application.";
     UNSUPPORTED_VERSION = "HTTP-42" Server Must
         "A server MUST answer a request of an HTTP version that it does not serve with 505 and close the connection, without calling the application.";
     CONFLICTING_LENGTHS = "HTTP-43" Server Must
@@ -95,6 +95,6 @@ super::chapter! { HTTP:
         "A server that shuts down MUST complete every exchange that it has accepted, as long as its time for that allows, and MUST tell clients not to send more: `connection: close` in HTTP/1, GOAWAY in HTTP/2.";
     ABSENT_BODY_IS_DRAINED = "HTTP-47" Server Must
         "A server MUST deliver a complete response to a client that is still sending content which the application did not receive.";
-    RECEIVE_IN_ORDER = "HTTP-48" Application Should
-        "An application SHOULD receive the whole request or answer without it; it MUST NOT depend on how the content is divided into events.";
+    RECEIVE_IN_ORDER = "HTTP-48" Application Must
+        "An application MUST NOT let its response depend on how the request's content is divided into events.";
 }

@@ -31,4 +31,6 @@ super::chapter! { LIFESPAN:
         "An application that serves lifespan SHOULD NOT return before it has answered `lifespan.shutdown`.";
     STATE_REACHES_SCOPES = "LIFE-15" Server Must
         "A server MUST take the state from `lifespan.startup.complete` and from nowhere else.";
+    STOP_ON_ANSWER = "LIFE-16" Server Must
+        "A server MUST stop once the application has answered `lifespan.shutdown`, without waiting for the call to return.";
 }

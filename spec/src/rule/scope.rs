@@ -12,7 +12,7 @@ super::chapter! { SCOPE:
     BAD_PERCENT_ENCODING = "SCOPE-05" Server Must
         "A server MUST answer a target whose path has a `%` that is not followed by two hexadecimal digits with 400, without calling the application.";
     RAW_PATH = "SCOPE-06" Server Must
-        "A server MUST pass the octets of the path unchanged; the decoded path is their percent-decoding read as UTF-8, with U+FFFD for what is not UTF-8.";
+        "A server MUST pass the octets of the received path unchanged; the decoded path is their percent-decoding read as UTF-8, with U+FFFD for what is not UTF-8.";
     RAW_QUERY = "SCOPE-07" Server Must
         "A server MUST pass the query as received, undecoded and without the `?`.";
     HEADERS_AS_RECEIVED = "SCOPE-08" Server Must

@@ -20,7 +20,7 @@ super::chapter! { WEBSOCKET:
     FAILURE_BEFORE_ACCEPT_IS_500 = "WS-09" Server Must
         "A server MUST answer the handshake with 500 when the call ends, or breaks a rule, before the application has accepted, closed or denied.";
     NOTHING_AFTER_CLOSE = "WS-10" Application Must
-        "An application MUST NOT send an event after `websocket.close`.";
+        "An application MUST NOT send an event after `websocket.close`, or after the end of a denial response.";
     VALID_CLOSE_CODE = "WS-11" Application Must
         "An application MUST close with a code that may be sent: 1000 to 1003, 1007 to 1014, or 3000 to 4999.";
     CLOSE_REASON_LENGTH = "WS-12" Application Must
@@ -67,4 +67,6 @@ super::chapter! { WEBSOCKET:
         "A server MUST send each message without waiting for the application to send another.";
     ACCEPT_HEADERS_KEPT = "WS-33" Server Must
         "A server MUST send the header fields and the subprotocol that the application accepts with in the handshake's answer.";
+    SHUTDOWN_BEFORE_ACCEPT_IS_503 = "WS-34" Server Must
+        "A server that shuts down MUST answer a handshake that the application has not answered with 503, and yield `websocket.disconnect` with 1012.";
 }
