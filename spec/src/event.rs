@@ -308,16 +308,10 @@ pub struct HttpDebug {
 
 /// A WebSocket message, whole: what `websocket.receive` and `websocket.send` carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Message {
     /// A text message.
-    #[cfg_attr(feature = "serde", serde(rename = "text"))]
     Text(ByteString),
     /// A binary message.
-    #[cfg_attr(
-        feature = "serde",
-        serde(rename = "bytes", with = "crate::serial::bytes")
-    )]
     Binary(Bytes),
 }
 

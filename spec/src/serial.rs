@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Extension, Extensions, HttpScope, Scheme, State, TlsInfo, WebSocketScope};
+use crate::{Extension, Extensions, HttpScope, Message, Scheme, State, TlsInfo, WebSocketScope};
 
 /// Bytes: a string when they are UTF-8, else `{"base64": "..."}`.
 #[derive(Serialize, Deserialize)]
@@ -162,6 +162,49 @@ pub(crate) mod status {
         deserializer: D,
     ) -> Result<StatusCode, D::Error> {
         StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
+/// A message: under `text` or under `bytes`; the other key is absent or null, as in ASGI.
+#[derive(Serialize, Deserialize)]
+struct MessageForm<'a> {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    text: Option<ByteString>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    bytes: Option<Octets<'a>>,
+}
+
+impl Serialize for Message {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => MessageForm {
+                text: Some(text.clone()),
+                bytes: None,
+            },
+            Self::Binary(bytes) => MessageForm {
+                text: None,
+                bytes: Some(Octets::new(bytes)),
+            },
+        }
+        .serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Message {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        match MessageForm::deserialize(deserializer)? {
+            MessageForm {
+                text: Some(text),
+                bytes: None,
+            } => Ok(Self::Text(text)),
+            MessageForm {
+                text: None,
+                bytes: Some(bytes),
+            } => Ok(Self::Binary(bytes.into_vec::<D::Error>()?.into())),
+            _ => Err(D::Error::custom(
+                "a message has either `text` or `bytes`, and not both",
+            )),
+        }
     }
 }
 
