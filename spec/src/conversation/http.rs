@@ -242,9 +242,18 @@ impl HttpConversation {
     ///
     /// # Errors
     ///
-    /// When that is not what the head says, or nothing can be sent any more.
+    /// When that is not what the head says, when another event came in between, or when nothing can
+    /// be sent any more.
     pub fn file(&mut self, length: u64) -> Result<(), SendError> {
-        let result = self.body(length, false);
+        let result = match self.phase {
+            HttpPhase::Started(_) => self.body(length, false),
+            _ => self.open().and_then(|()| {
+                Err(violation(
+                    rule::PATH_SEND_ALONE,
+                    "another event came while the file was opened",
+                ))
+            }),
+        };
         if let Err(SendError::Violation(violation)) = &result {
             self.phase = HttpPhase::Broken(violation.clone());
         }
