@@ -60,3 +60,18 @@ pub use tls::TlsInfo;
 /// A new minor version only adds (scopes, events, extensions, fields); applications written for an
 /// earlier one keep working.
 pub const VERSION: &str = "1.0";
+
+/// The examples of the documents are compiled and run as doctests.
+#[cfg(doctest)]
+mod documents {
+    #[doc = include_str!("../docs/overview.md")]
+    mod overview {}
+    #[doc = include_str!("../docs/lifespan.md")]
+    mod lifespan {}
+    #[doc = include_str!("../docs/extensions.md")]
+    mod extensions {}
+    #[doc = include_str!("../docs/coming-from-asgi.md")]
+    mod coming_from_asgi {}
+    #[doc = include_str!("../README.md")]
+    mod readme {}
+}
