@@ -1,0 +1,565 @@
+//! What an application may send in an HTTP exchange, rule by rule.
+
+use callgate::conversation::{HttpConversation, HttpPhase};
+use callgate::{
+    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseBody,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError, SendEvent,
+};
+use http::header::{HeaderName, HeaderValue};
+use http::{Method, StatusCode, Version};
+
+/// A conversation, and what the application does in it.
+struct Exchange(HttpConversation);
+
+impl Exchange {
+    /// GET over HTTP/1.1 with every extension.
+    fn new() -> Self {
+        Self::with(|_| {})
+    }
+
+    fn with(change: impl FnOnce(&mut HttpScope)) -> Self {
+        let mut scope = HttpScope::new(Method::GET, "/".parse().unwrap());
+        scope.extensions = Extension::ALL.into_iter().collect();
+        change(&mut scope);
+        Self(HttpConversation::new(&scope))
+    }
+
+    /// With a response that has been started so.
+    fn started(start: HttpResponseStart) -> Self {
+        let mut exchange = Self::new();
+        exchange.allow(start);
+        exchange
+    }
+
+    fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
+        self.0.send(&event.into())
+    }
+
+    #[track_caller]
+    fn allow(&mut self, event: impl Into<SendEvent>) {
+        let event = event.into();
+        self.0
+            .send(&event)
+            .unwrap_or_else(|error| panic!("{event:?}: {error}"));
+    }
+
+    /// Expects that `event` breaks the rule `id`, and that the exchange is over then.
+    #[track_caller]
+    fn refuse(&mut self, id: &str, event: impl Into<SendEvent>) {
+        let error = self.send(event).expect_err("a violation");
+        assert_eq!(
+            error.rule().map(|rule| rule.id),
+            Some(id),
+            "refused with: {error}"
+        );
+        self.expect_broken(id);
+    }
+
+    /// Expects that every later send fails with the rule `id`.
+    #[track_caller]
+    fn expect_broken(&mut self, id: &str) {
+        assert!(matches!(self.0.phase(), HttpPhase::Broken(_)));
+        let later = [
+            self.send(HttpResponseStart::ok()),
+            self.send(HttpResponseBody::end()),
+        ];
+        for result in later {
+            assert_eq!(result.unwrap_err().rule().unwrap().id, id);
+        }
+    }
+
+    #[track_caller]
+    fn expect_ended(&self) {
+        assert_eq!(*self.0.phase(), HttpPhase::Ended);
+    }
+
+    /// Expects that returning now breaks the rule `id`.
+    #[track_caller]
+    fn refuse_return(&mut self, id: &str) {
+        assert_eq!(self.0.returned().expect_err("a violation").rule.id, id);
+    }
+}
+
+fn start() -> HttpResponseStart {
+    HttpResponseStart::ok()
+}
+
+fn start_with(status: u16) -> HttpResponseStart {
+    HttpResponseStart::new(StatusCode::from_u16(status).unwrap())
+}
+
+fn sized(length: &str) -> HttpResponseStart {
+    start().header("content-length", length)
+}
+
+/// A head that announces trailer fields.
+fn announced(start: HttpResponseStart) -> HttpResponseStart {
+    HttpResponseStart {
+        trailers: true,
+        ..start
+    }
+}
+
+fn trailers(fields: &[(&'static str, &'static str)]) -> HttpResponseTrailers {
+    HttpResponseTrailers {
+        headers: fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect(),
+        more_trailers: false,
+    }
+}
+
+fn path_send(path: &str) -> HttpPathSend {
+    HttpPathSend { path: path.into() }
+}
+
+fn is_disconnected(result: &Result<(), SendError>) -> bool {
+    matches!(result, Err(SendError::Disconnected))
+}
+
+// What is allowed.
+
+#[test]
+fn a_response_in_one_piece_is_allowed() {
+    let mut exchange = Exchange::new();
+    exchange.allow(start());
+    exchange.allow(HttpResponseBody::last("whole"));
+    exchange.expect_ended();
+    exchange.0.returned().unwrap();
+}
+
+#[test]
+fn a_response_in_parts_is_allowed() {
+    let mut exchange = Exchange::started(start());
+    exchange.allow(HttpResponseBody::part(""));
+    assert!(matches!(exchange.0.phase(), HttpPhase::Streaming(_)));
+    exchange.allow(HttpResponseBody::part("one"));
+    exchange.allow(HttpResponseBody::end());
+    exchange.expect_ended();
+}
+
+#[test]
+fn content_that_agrees_with_its_length_is_allowed() {
+    let mut exchange = Exchange::started(sized("6"));
+    exchange.allow(HttpResponseBody::part("one"));
+    exchange.allow(HttpResponseBody::last("two"));
+    exchange.expect_ended();
+}
+
+#[test]
+fn trailer_fields_after_the_content_are_allowed() {
+    let mut exchange = Exchange::started(announced(start().header("trailer", "X-Sum, x-time")));
+    exchange.allow(HttpResponseBody::last("content"));
+    assert!(matches!(exchange.0.phase(), HttpPhase::Trailers(_)));
+    exchange.allow(HttpResponseTrailers {
+        more_trailers: true,
+        ..trailers(&[("x-sum", "1")])
+    });
+    exchange.allow(trailers(&[("x-time", "2")]));
+    exchange.expect_ended();
+}
+
+#[test]
+fn trailer_fields_over_http_2_need_no_names_and_may_follow_a_length() {
+    let mut exchange = Exchange::with(|scope| scope.version = Version::HTTP_2);
+    exchange.allow(announced(sized("2")));
+    exchange.allow(HttpResponseBody::last("ok"));
+    exchange.allow(trailers(&[("grpc-status", "0")]));
+    exchange.expect_ended();
+}
+
+#[test]
+fn a_file_is_the_whole_content() {
+    let mut exchange = Exchange::started(sized("5"));
+    exchange.allow(path_send("/srv/logo.png"));
+    assert!(exchange.0.is_replaceable());
+    exchange.0.file(5).unwrap();
+    exchange.expect_ended();
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_leaves_room_for_body_events() {
+    let mut exchange = Exchange::started(start());
+    exchange.allow(path_send("/nowhere"));
+    exchange.allow(HttpResponseBody::last("not found"));
+    exchange.expect_ended();
+}
+
+#[test]
+fn trailer_fields_may_follow_a_file() {
+    let mut exchange = Exchange::started(announced(start().header("trailer", "x-sum")));
+    exchange.allow(path_send("/srv/logo.png"));
+    exchange.0.file(5).unwrap();
+    exchange.allow(trailers(&[("x-sum", "1")]));
+    exchange.expect_ended();
+}
+
+#[test]
+fn hints_and_debug_facts_may_come_before_the_start() {
+    let mut exchange = Exchange::new();
+    exchange.allow(EarlyHints::default());
+    exchange.allow(HttpDebug::default());
+    exchange.allow(EarlyHints::default());
+    exchange.allow(start());
+    exchange.allow(HttpDebug::default());
+}
+
+#[test]
+fn a_response_is_replaceable_until_its_first_body_event() {
+    let mut exchange = Exchange::new();
+    assert!(exchange.0.is_replaceable());
+    exchange.allow(start());
+    assert!(exchange.0.is_replaceable());
+    exchange.allow(HttpResponseBody::part("x"));
+    assert!(!exchange.0.is_replaceable());
+}
+
+// CORE
+
+#[test]
+fn core_03_sends_fail_as_disconnected_once_the_client_is_gone() {
+    for events in 0..3 {
+        let mut exchange = Exchange::new();
+        let sent: [SendEvent; 2] = [start().into(), HttpResponseBody::part("x").into()];
+        sent.into_iter()
+            .take(events)
+            .for_each(|event| exchange.allow(event));
+        exchange.0.disconnect();
+        assert!(is_disconnected(&exchange.send(HttpResponseBody::end())));
+        assert!(is_disconnected(&exchange.send(Message::text("foreign"))));
+        exchange.0.returned().unwrap();
+    }
+}
+
+#[test]
+fn core_03_a_disconnect_after_the_end_or_a_violation_changes_nothing() {
+    let mut ended = Exchange::started(start());
+    ended.allow(HttpResponseBody::end());
+    ended.0.disconnect();
+    ended.refuse("HTTP-16", HttpResponseBody::end());
+    ended.0.disconnect();
+    ended.expect_broken("HTTP-16");
+}
+
+#[test]
+fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
+    let mut exchange = Exchange::new();
+    exchange.refuse("HTTP-14", HttpResponseBody::end());
+    for event in [
+        SendEvent::from(EarlyHints::default()),
+        HttpDebug::default().into(),
+        path_send("/x").into(),
+        trailers(&[]).into(),
+        Message::text("foreign").into(),
+    ] {
+        assert_eq!(
+            exchange.send(event).unwrap_err().rule().unwrap().id,
+            "HTTP-14"
+        );
+    }
+    exchange.refuse_return("HTTP-14");
+}
+
+#[test]
+fn core_06_an_event_of_another_scope_is_refused() {
+    for event in [
+        SendEvent::from(Message::text("hello")),
+        SendEvent::LifespanShutdownComplete,
+        SendEvent::DenialResponseStart(start()),
+    ] {
+        Exchange::new().refuse("CORE-06", event);
+    }
+}
+
+#[test]
+fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
+    let mut ended = Exchange::started(start());
+    ended.allow(HttpResponseBody::end());
+    ended.0.returned().unwrap();
+    assert!(is_disconnected(&ended.send(HttpResponseBody::end())));
+
+    let mut broken = Exchange::new();
+    broken.refuse("HTTP-14", HttpResponseBody::end());
+    broken.refuse_return("HTTP-14");
+    assert!(is_disconnected(&broken.send(start())));
+    broken.0.returned().unwrap();
+}
+
+// HTTP
+
+#[test]
+fn http_14_a_body_before_the_start_is_refused() {
+    Exchange::new().refuse("HTTP-14", HttpResponseBody::last("early"));
+    Exchange::new().refuse("HTTP-14", path_send("/srv/logo.png"));
+}
+
+#[test]
+fn http_15_a_second_start_is_refused_and_ends_the_exchange() {
+    Exchange::started(start()).refuse("HTTP-15", start());
+    let mut streaming = Exchange::started(start());
+    streaming.allow(HttpResponseBody::part("x"));
+    streaming.refuse("HTTP-15", start());
+}
+
+#[test]
+fn http_16_an_event_after_the_end_is_refused() {
+    for event in [
+        SendEvent::from(start()),
+        HttpResponseBody::end().into(),
+        trailers(&[]).into(),
+        path_send("/srv/logo.png").into(),
+        EarlyHints::default().into(),
+        HttpDebug::default().into(),
+    ] {
+        let mut exchange = Exchange::started(start());
+        exchange.allow(HttpResponseBody::last("whole"));
+        exchange.refuse("HTTP-16", event);
+    }
+}
+
+#[test]
+fn http_17_a_status_that_is_not_final_is_refused() {
+    for status in [100, 101, 103, 199, 600, 999] {
+        Exchange::new().refuse("HTTP-17", start_with(status));
+    }
+    for status in [200, 299, 418, 599] {
+        Exchange::new().allow(start_with(status));
+    }
+}
+
+#[test]
+fn http_18_a_field_of_the_connection_is_refused() {
+    for name in [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "transfer-encoding",
+        "upgrade",
+    ] {
+        Exchange::new().refuse("HTTP-18", start().header(name, "x"));
+    }
+    Exchange::new().allow(start().header("te", "trailers"));
+}
+
+#[test]
+fn http_19_a_length_that_is_no_number_or_is_repeated_is_refused() {
+    for length in [
+        "",
+        "x",
+        "-1",
+        "+1",
+        " 1",
+        "1, 1",
+        "0x10",
+        "18446744073709551616",
+    ] {
+        Exchange::new().refuse("HTTP-19", sized(length));
+    }
+    Exchange::new().refuse("HTTP-19", sized("1").header("content-length", "1"));
+    Exchange::new().allow(sized("18446744073709551615"));
+}
+
+#[test]
+fn http_20_more_content_than_the_length_says_is_refused() {
+    Exchange::started(sized("3")).refuse("HTTP-20", HttpResponseBody::last("four"));
+    let mut in_parts = Exchange::started(sized("3"));
+    in_parts.allow(HttpResponseBody::part("123"));
+    in_parts.refuse("HTTP-20", HttpResponseBody::part("4"));
+    let mut head = Exchange::with(|scope| scope.method = Method::HEAD);
+    head.allow(sized("3"));
+    head.refuse("HTTP-20", HttpResponseBody::last("four"));
+}
+
+#[test]
+fn http_20_a_file_longer_than_the_length_is_refused() {
+    let mut exchange = Exchange::started(sized("3"));
+    exchange.allow(path_send("/srv/logo.png"));
+    assert_eq!(
+        exchange.0.file(4).unwrap_err().rule().unwrap().id,
+        "HTTP-20"
+    );
+    exchange.expect_broken("HTTP-20");
+}
+
+#[test]
+fn http_21_less_content_than_the_length_says_is_refused() {
+    Exchange::started(sized("3")).refuse("HTTP-21", HttpResponseBody::last("ab"));
+    let mut in_parts = Exchange::started(sized("3"));
+    in_parts.allow(HttpResponseBody::part("a"));
+    in_parts.refuse("HTTP-21", HttpResponseBody::end());
+    let mut file = Exchange::started(sized("3"));
+    file.allow(path_send("/srv/logo.png"));
+    assert_eq!(file.0.file(2).unwrap_err().rule().unwrap().id, "HTTP-21");
+    file.expect_broken("HTTP-21");
+}
+
+#[test]
+fn http_21_less_content_is_allowed_for_head_and_304() {
+    let mut head = Exchange::with(|scope| scope.method = Method::HEAD);
+    head.allow(sized("3"));
+    head.allow(HttpResponseBody::end());
+    head.expect_ended();
+    let mut head_of_file = Exchange::with(|scope| scope.method = Method::HEAD);
+    head_of_file.allow(sized("3"));
+    head_of_file.allow(path_send("/srv/logo.png"));
+    head_of_file.0.file(2).unwrap();
+    let mut not_modified = Exchange::started(start_with(304).header("content-length", "3"));
+    not_modified.allow(HttpResponseBody::end());
+    not_modified.expect_ended();
+}
+
+#[test]
+fn http_22_content_with_a_status_that_has_none_is_refused() {
+    for status in [204, 205, 304] {
+        Exchange::started(start_with(status)).refuse("HTTP-22", HttpResponseBody::last("x"));
+        let mut file = Exchange::started(start_with(status));
+        file.allow(path_send("/srv/logo.png"));
+        assert_eq!(file.0.file(1).unwrap_err().rule().unwrap().id, "HTTP-22");
+        let mut empty = Exchange::started(start_with(status));
+        empty.allow(HttpResponseBody::part(""));
+        empty.allow(HttpResponseBody::end());
+    }
+}
+
+#[test]
+fn http_23_a_length_with_204_is_refused() {
+    Exchange::new().refuse("HTTP-23", start_with(204).header("content-length", "0"));
+    Exchange::new().allow(start_with(205).header("content-length", "0"));
+}
+
+#[test]
+fn http_30_returning_before_the_start_is_refused() {
+    Exchange::new().refuse_return("HTTP-30");
+    let mut hinted = Exchange::new();
+    hinted.allow(EarlyHints::default());
+    hinted.refuse_return("HTTP-30");
+}
+
+#[test]
+fn http_31_returning_before_the_end_is_refused() {
+    Exchange::started(start()).refuse_return("HTTP-31");
+    let mut streaming = Exchange::started(start());
+    streaming.allow(HttpResponseBody::part("x"));
+    streaming.refuse_return("HTTP-31");
+}
+
+// Extensions
+
+#[test]
+fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
+    let mut exchange = Exchange::with(|scope| scope.extensions = Extensions::NONE);
+    let not_offered = |result: Result<(), SendError>| match result {
+        Err(SendError::NotOffered(extension)) => extension,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(
+        not_offered(exchange.send(EarlyHints::default())),
+        Extension::EarlyHints
+    );
+    assert_eq!(
+        not_offered(exchange.send(announced(start()))),
+        Extension::ResponseTrailers
+    );
+    assert_eq!(*exchange.0.phase(), HttpPhase::Waiting);
+    exchange.allow(start());
+    assert_eq!(
+        not_offered(exchange.send(path_send("relative"))),
+        Extension::PathSend
+    );
+    assert_eq!(
+        not_offered(exchange.send(HttpDebug::default())),
+        Extension::Debug
+    );
+    assert_eq!(
+        not_offered(exchange.send(trailers(&[]))),
+        Extension::ResponseTrailers
+    );
+    exchange.allow(HttpResponseBody::last("all the same"));
+    exchange.expect_ended();
+}
+
+#[test]
+fn ext_03_trailer_fields_come_after_the_content_and_only_when_announced() {
+    Exchange::new().refuse("EXT-03", trailers(&[]));
+    Exchange::started(announced(start())).refuse("EXT-03", trailers(&[]));
+    let mut unannounced = Exchange::started(start());
+    unannounced.allow(HttpResponseBody::part("x"));
+    unannounced.refuse("EXT-03", trailers(&[]));
+}
+
+#[test]
+fn ext_03_announced_trailer_fields_must_come() {
+    let mut exchange = Exchange::started(announced(start()));
+    exchange.allow(HttpResponseBody::end());
+    exchange.refuse_return("EXT-03");
+    let mut body_instead = Exchange::started(announced(start()));
+    body_instead.allow(HttpResponseBody::end());
+    body_instead.refuse("EXT-03", HttpResponseBody::end());
+}
+
+#[test]
+fn ext_05_a_field_that_may_not_be_a_trailer_field_is_refused() {
+    for name in [
+        "content-length",
+        "content-encoding",
+        "content-type",
+        "content-range",
+        "trailer",
+        "host",
+        "authorization",
+        "set-cookie",
+        "connection",
+        "transfer-encoding",
+    ] {
+        let mut exchange = Exchange::started(announced(start().header("trailer", name)));
+        exchange.allow(HttpResponseBody::end());
+        exchange.refuse("EXT-05", trailers(&[(name, "1")]));
+    }
+}
+
+#[test]
+fn ext_06_a_trailer_field_that_is_not_named_is_refused() {
+    let mut exchange = Exchange::started(announced(start().header("trailer", "x-sum")));
+    exchange.allow(HttpResponseBody::end());
+    exchange.refuse("EXT-06", trailers(&[("x-sum", "1"), ("x-other", "1")]));
+}
+
+#[test]
+fn ext_07_a_relative_path_is_refused() {
+    Exchange::started(start()).refuse("EXT-07", path_send("logo.png"));
+}
+
+#[test]
+fn ext_10_a_file_and_body_events_exclude_each_other() {
+    let mut body_first = Exchange::started(start());
+    body_first.allow(HttpResponseBody::part("x"));
+    body_first.refuse("EXT-10", path_send("/srv/logo.png"));
+
+    let mut body_meanwhile = Exchange::started(start());
+    body_meanwhile.allow(path_send("/srv/logo.png"));
+    body_meanwhile.allow(HttpResponseBody::part("x"));
+    let error = body_meanwhile.0.file(5).unwrap_err();
+    assert_eq!(error.rule().unwrap().id, "EXT-10");
+    body_meanwhile.expect_broken("EXT-10");
+
+    let mut gone_meanwhile = Exchange::started(start());
+    gone_meanwhile.allow(path_send("/srv/logo.png"));
+    gone_meanwhile.0.disconnect();
+    assert!(is_disconnected(&gone_meanwhile.0.file(5)));
+}
+
+#[test]
+fn ext_11_hints_after_the_start_are_refused() {
+    Exchange::started(start()).refuse("EXT-11", EarlyHints::default());
+}
+
+#[test]
+fn ext_16_a_length_and_trailer_fields_exclude_each_other_in_http_1() {
+    Exchange::new().refuse("EXT-16", announced(sized("2")));
+}

@@ -1,0 +1,49 @@
+//! One event of each type, for the tests that have to see them all.
+
+use bytes::Bytes;
+use callgate::{
+    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
+    HttpResponseTrailers, LifespanStartupComplete, Message, ReceiveEvent, SendEvent,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+};
+
+/// One event of each type that an application receives.
+pub(crate) fn receive_events() -> Vec<ReceiveEvent> {
+    vec![
+        ReceiveEvent::HttpRequest(HttpRequest::last("content")),
+        ReceiveEvent::HttpDisconnect,
+        ReceiveEvent::WebSocketConnect,
+        ReceiveEvent::WebSocketReceive(Message::text("hello")),
+        ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1001)),
+        ReceiveEvent::LifespanStartup,
+        ReceiveEvent::LifespanShutdown,
+    ]
+}
+
+/// One event of each type that an application sends.
+pub(crate) fn send_events() -> Vec<SendEvent> {
+    vec![
+        HttpResponseStart::ok().into(),
+        HttpResponseBody::last("content").into(),
+        HttpResponseTrailers::default().into(),
+        HttpPathSend {
+            path: "/srv/logo.png".into(),
+        }
+        .into(),
+        EarlyHints::default().into(),
+        HttpDebug::default().into(),
+        WebSocketAccept::new().into(),
+        Message::binary(Bytes::from_static(b"\xff")).into(),
+        WebSocketClose::new(1000).into(),
+        SendEvent::DenialResponseStart(HttpResponseStart::ok()),
+        SendEvent::DenialResponseBody(HttpResponseBody::end()),
+        LifespanStartupComplete::new().into(),
+        SendEvent::LifespanStartupFailed {
+            message: "no database".into(),
+        },
+        SendEvent::LifespanShutdownComplete,
+        SendEvent::LifespanShutdownFailed {
+            message: "still busy".into(),
+        },
+    ]
+}
