@@ -1,0 +1,246 @@
+//! What can be an application, and what happens to its errors.
+
+use std::collections::VecDeque;
+use std::error::Error;
+use std::fmt;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use callgate::{
+    App, AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, HttpScope, LifespanScope,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation, rule,
+};
+use http::{Method, StatusCode};
+
+/// A channel that yields what it is given and keeps what it gets.
+#[derive(Default)]
+struct Record {
+    to_receive: Mutex<VecDeque<ReceiveEvent>>,
+    sent: Mutex<Vec<SendEvent>>,
+}
+
+impl Channel for Record {
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let next = self.to_receive.lock().unwrap().pop_front();
+        Poll::Ready(next.unwrap_or(ReceiveEvent::HttpDisconnect))
+    }
+
+    fn poll_send(
+        &self,
+        _: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        self.sent.lock().unwrap().push(event.take().unwrap());
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn http_scope() -> Scope {
+    HttpScope::new(Method::GET, "/".parse().unwrap()).into()
+}
+
+/// Calls `app` and returns what it sent.
+async fn call(app: impl App) -> Result<Vec<SendEvent>, AppError> {
+    let record = Arc::new(Record::default());
+    let (receiver, sender) = (Receiver::new(record.clone()), Sender::new(record.clone()));
+    app.call(http_scope(), receiver, sender).await?;
+    let sent = std::mem::take(&mut *record.sent.lock().unwrap());
+    Ok(sent)
+}
+
+fn no_content() -> SendEvent {
+    HttpResponseStart::new(StatusCode::NO_CONTENT).into()
+}
+
+async fn function(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Http(_) = scope else {
+        return Err(AppError::Unsupported);
+    };
+    sender.send(no_content()).await?;
+    sender.send(HttpResponseBody::end()).await?;
+    Ok(())
+}
+
+/// An application with fields of its own.
+struct OneEvent {
+    event: SendEvent,
+}
+
+impl App for OneEvent {
+    async fn call(&self, _: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(self.event.clone()).await?;
+        sender.send(HttpResponseBody::end()).await?;
+        Ok(())
+    }
+}
+
+fn expected() -> Vec<SendEvent> {
+    vec![no_content(), HttpResponseBody::end().into()]
+}
+
+#[tokio::test]
+async fn an_async_function_is_an_application() {
+    assert_eq!(call(function).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn a_type_with_an_async_method_is_an_application() {
+    let app = OneEvent {
+        event: no_content(),
+    };
+    assert_eq!(call(app).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn a_closure_that_returns_a_future_is_an_application() {
+    let event = no_content();
+    let closure = move |_: Scope, _: Receiver, sender: Sender| {
+        let event = event.clone();
+        async move {
+            sender.send(event).await?;
+            sender.send(HttpResponseBody::end()).await?;
+            Ok::<(), AppError>(())
+        }
+    };
+    assert_eq!(call(closure).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn an_async_closure_that_captures_nothing_is_an_application() {
+    let closure = async |scope: Scope, receiver: Receiver, sender: Sender| {
+        function(scope, receiver, sender).await
+    };
+    assert_eq!(call(closure).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn an_arc_of_an_application_is_an_application() {
+    assert_eq!(call(Arc::new(function)).await.unwrap(), expected());
+    let app = OneEvent {
+        event: no_content(),
+    };
+    assert_eq!(call(Arc::new(app)).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn a_boxed_application_is_an_application_and_clones_share_it() {
+    let app = BoxApp::new(OneEvent {
+        event: no_content(),
+    });
+    assert_eq!(call(app.clone()).await.unwrap(), expected());
+    assert_eq!(call(BoxApp::new(app)).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn the_future_of_a_boxed_application_can_move_to_another_task() {
+    let record = Arc::new(Record::default());
+    let future = {
+        let app = BoxApp::new(function);
+        let (receiver, sender) = (Receiver::new(record.clone()), Sender::new(record.clone()));
+        app.call_boxed(http_scope(), receiver, sender)
+    };
+    tokio::spawn(future).await.unwrap().unwrap();
+    assert_eq!(*record.sent.lock().unwrap(), expected());
+}
+
+#[tokio::test]
+async fn an_application_can_decline_a_scope() {
+    let record = Arc::new(Record::default());
+    let (receiver, sender) = (Receiver::new(record.clone()), Sender::new(record.clone()));
+    let scope = LifespanScope::new().into();
+    let result = function(scope, receiver, sender).await;
+    assert!(matches!(result, Err(AppError::Unsupported)));
+}
+
+#[tokio::test]
+async fn clones_of_a_sender_send_on_the_same_exchange_from_other_tasks() {
+    let app = async |_: Scope, _: Receiver, sender: Sender| {
+        sender.send(no_content()).await?;
+        let other = sender.clone();
+        tokio::spawn(async move { other.send(HttpResponseBody::end()).await })
+            .await
+            .map_err(AppError::failed)??;
+        Ok::<(), AppError>(())
+    };
+    assert_eq!(call(app).await.unwrap(), expected());
+}
+
+#[tokio::test]
+async fn a_receiver_yields_the_events_of_its_channel_in_order() {
+    let record = Arc::new(Record::default());
+    record
+        .to_receive
+        .lock()
+        .unwrap()
+        .push_back(ReceiveEvent::WebSocketConnect);
+    let mut receiver = Receiver::new(record);
+    assert_eq!(receiver.receive().await, ReceiveEvent::WebSocketConnect);
+    assert_eq!(receiver.receive().await, ReceiveEvent::HttpDisconnect);
+    assert_eq!(receiver.receive().await, ReceiveEvent::HttpDisconnect);
+}
+
+// Errors
+
+/// An error of an application's own.
+#[derive(Debug)]
+struct OutOfStock;
+
+impl fmt::Display for OutOfStock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("out of stock")
+    }
+}
+
+impl Error for OutOfStock {}
+
+#[test]
+fn any_standard_error_converts_with_a_question_mark() {
+    fn own() -> Result<(), AppError> {
+        Err(OutOfStock)?
+    }
+    fn standard() -> Result<u8, AppError> {
+        Ok("x".parse::<u8>()?)
+    }
+    let error = own().unwrap_err();
+    assert_eq!(error.to_string(), "out of stock");
+    let AppError::Failed(inner) = error else {
+        panic!("{error:?}");
+    };
+    assert!(inner.is::<OutOfStock>());
+    assert!(matches!(standard(), Err(AppError::Failed(_))));
+}
+
+#[test]
+fn a_send_error_keeps_its_kind() {
+    fn pass_on(error: SendError) -> Result<(), AppError> {
+        Err(error)?
+    }
+    let gone = pass_on(SendError::Disconnected).unwrap_err();
+    assert!(gone.is_disconnected());
+    let violation = Violation::new(rule::START_ONCE, "twice");
+    let broken = pass_on(violation.into()).unwrap_err();
+    assert!(!broken.is_disconnected());
+    assert!(
+        matches!(&broken, AppError::Send(error) if error.rule() == Some(rule::START_ONCE)),
+        "{broken:?}"
+    );
+}
+
+#[test]
+fn texts_and_boxed_errors_are_failures_too() {
+    assert_eq!(AppError::failed("no luck").to_string(), "no luck");
+    let boxed: Box<dyn Error + Send + Sync> = Box::new(OutOfStock);
+    assert_eq!(AppError::failed(boxed).to_string(), "out of stock");
+}
+
+#[test]
+fn a_violation_says_which_rule_how_it_was_broken_and_what_it_asks_for() {
+    let error = SendError::from(Violation::new(rule::START_ONCE, "it was started twice"));
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "HTTP-15: it was started twice ({})",
+            rule::START_ONCE.sentence
+        )
+    );
+}
