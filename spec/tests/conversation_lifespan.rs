@@ -95,8 +95,9 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
 #[test]
 fn life_04_a_second_answer_to_start_up_is_refused() {
     for first in [startup_complete(), startup_failed()] {
-        refuse(after(&[first.clone()]), "LIFE-04", &startup_complete());
-        refuse(after(&[first]), "LIFE-04", &startup_failed());
+        let answered = || after(std::slice::from_ref(&first));
+        refuse(answered(), "LIFE-04", &startup_complete());
+        refuse(answered(), "LIFE-04", &startup_failed());
     }
     refuse(shutting_down(), "LIFE-04", &startup_complete());
 }
