@@ -41,4 +41,6 @@ super::chapter! { CORE:
         "An application MUST NOT panic, whatever it receives.";
     CONCURRENT_CALLS = "CORE-20" Application Must
         "An application MUST serve exchanges that run at the same time independently of each other.";
+    VIOLATION_IS_A_DISCONNECT = "CORE-21" Server Must
+        "A server MUST yield the disconnect event, and begin the grace period, when the application breaks a rule before its last event.";
 }
