@@ -19,7 +19,7 @@ pub enum ReceiveEvent {
     /// `http.request`: a part of the request's content, or all of it.
     #[cfg_attr(feature = "serde", serde(rename = "http.request"))]
     HttpRequest(HttpRequest),
-    /// `http.disconnect`: the client is gone, or the response is complete.
+    /// `http.disconnect`: the client is gone, the response is complete, or a rule was broken.
     #[cfg_attr(feature = "serde", serde(rename = "http.disconnect"))]
     HttpDisconnect,
     /// `websocket.connect`: a client wants to open a WebSocket.
