@@ -23,15 +23,39 @@ pub enum AppError {
 }
 
 impl AppError {
-    /// A failure described by a text or by another error.
+    /// A failure described by a text or by another error, boxed or not. A [`SendError`] keeps its
+    /// kind.
+    ///
+    /// ```
+    /// use callgate::AppError;
+    ///
+    /// fn find(id: u32) -> Result<(), AppError> {
+    ///     Err(AppError::failed(format!("there is no order {id}")))
+    /// }
+    /// ```
     pub fn failed(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
-        Self::Failed(error.into())
+        match error.into().downcast::<SendError>() {
+            Ok(error) => Self::Send(*error),
+            Err(error) => Self::Failed(error),
+        }
     }
 
     /// Whether this only says that the client is gone, which is nobody's failure (rule `CORE-10`).
+    /// An error whose [source](Error::source) says so counts as well.
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
-        matches!(self, Self::Send(SendError::Disconnected))
+        let mut source: Option<&(dyn Error + 'static)> = match self {
+            Self::Unsupported => None,
+            Self::Send(error) => Some(error),
+            Self::Failed(error) => Some(&**error),
+        };
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref() {
+                return matches!(error, SendError::Disconnected);
+            }
+            source = error.source();
+        }
+        false
     }
 }
 
@@ -48,11 +72,7 @@ impl fmt::Display for AppError {
 // `AppError` is not itself an `Error`, which leaves room for this conversion from all of them.
 impl<E: Error + Send + Sync + 'static> From<E> for AppError {
     fn from(error: E) -> Self {
-        let error: Box<dyn Error + Send + Sync> = Box::new(error);
-        match error.downcast::<SendError>() {
-            Ok(error) => Self::Send(*error),
-            Err(error) => Self::Failed(error),
-        }
+        Self::failed(error)
     }
 }
 

@@ -105,20 +105,16 @@ pub(crate) mod headers {
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
         deserializer: D,
     ) -> Result<HeaderMap, D::Error> {
-        Vec::<(Cow<'_, str>, Octets<'_>)>::deserialize(deserializer)?
-            .into_iter()
-            .map(|(name, value)| {
-                let name = HeaderName::try_from(name.as_ref()).map_err(D::Error::custom)?;
-                Ok((name, value.into_header_value()?))
-            })
-            .collect::<Result<Vec<_>, _>>()
-            .map(|fields| {
-                let mut headers = HeaderMap::with_capacity(fields.len());
-                for (name, value) in fields {
-                    headers.append(name, value);
-                }
-                headers
-            })
+        let fields = Vec::<(Cow<'_, str>, Octets<'_>)>::deserialize(deserializer)?;
+        let mut headers = HeaderMap::new();
+        for (name, value) in fields {
+            let name = HeaderName::try_from(name.as_ref()).map_err(D::Error::custom)?;
+            // A map has a limit, and `append` alone would panic there.
+            headers
+                .try_append(name, value.into_header_value()?)
+                .map_err(D::Error::custom)?;
+        }
+        Ok(headers)
     }
 }
 

@@ -227,10 +227,39 @@ fn a_send_error_keeps_its_kind() {
 }
 
 #[test]
+fn an_error_whose_source_is_a_disconnect_is_a_disconnect() {
+    #[derive(Debug)]
+    struct Wrapped(SendError);
+
+    impl fmt::Display for Wrapped {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("cannot send the next part")
+        }
+    }
+
+    impl Error for Wrapped {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&self.0)
+        }
+    }
+
+    assert!(AppError::from(Wrapped(SendError::Disconnected)).is_disconnected());
+    let violation = Violation::new(rule::START_ONCE, "twice");
+    assert!(!AppError::from(Wrapped(violation.into())).is_disconnected());
+    assert!(!AppError::from(OutOfStock).is_disconnected());
+    assert!(!AppError::Unsupported.is_disconnected());
+}
+
+#[test]
 fn texts_and_boxed_errors_are_failures_too() {
     assert_eq!(AppError::failed("no luck").to_string(), "no luck");
     let boxed: Box<dyn Error + Send + Sync> = Box::new(OutOfStock);
     assert_eq!(AppError::failed(boxed).to_string(), "out of stock");
+    let boxed: Box<dyn Error + Send + Sync> = Box::new(SendError::Disconnected);
+    assert!(matches!(
+        AppError::failed(boxed),
+        AppError::Send(SendError::Disconnected)
+    ));
 }
 
 #[test]

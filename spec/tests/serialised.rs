@@ -393,6 +393,13 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn more_header_fields_than_a_map_can_hold_are_refused() {
+    let fields: Vec<_> = (0..40_000).map(|n| (format!("x-{n}"), "")).collect();
+    let event = json!({"type": "http.response.start", "status": 200, "headers": fields});
+    assert!(read::<SendEvent>(event).is_err());
+}
+
+#[test]
 fn state_is_not_written() {
     let mut state = State::new();
     state.insert("a pool");
