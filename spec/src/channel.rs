@@ -84,8 +84,9 @@ impl Receiver {
 
     /// Waits for the next event.
     ///
-    /// After the last body event of a request this waits until the client is gone or the response
-    /// is complete, and then yields [`ReceiveEvent::HttpDisconnect`] (rule `HTTP-08`). Once a
+    /// After the last body event of a request this waits until the client is gone, the response
+    /// is complete or a rule was broken, and then yields [`ReceiveEvent::HttpDisconnect`] (rule
+    /// `HTTP-08`). Once a
     /// disconnect was yielded, each further call yields it again, at once (rule `CORE-12`).
     ///
     /// Cancel safe: an event that was not returned stays in the channel.
