@@ -1,0 +1,494 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::num::NonZeroUsize;
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use http::{HeaderName, HeaderValue};
+use tracing::level_filters::LevelFilter;
+
+use crate::{Config, HttpVersions, Lifespan};
+
+/// The flags of a server, each with its environment variable: a [`Config`], and two that are for
+/// the command line only, `threads` and `log_level`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(
+    about = None,
+    long_about = None,
+    after_help = "\
+Each flag can be given by an environment variable too: --port by CALLGATE_PORT, --no-date-header
+by CALLGATE_NO_DATE_HEADER=true. Several headers go on a line each. A flag overrides its variable."
+)]
+#[non_exhaustive]
+pub struct Flags {
+    /// IP address to listen on; 0.0.0.0 or :: for all that this machine has
+    #[arg(long, value_parser = host, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    #[arg(env = "CALLGATE_HOST", hide_env = true)]
+    pub host: IpAddr,
+
+    /// Port to listen on; 0 for any free one
+    #[arg(long, value_parser = port, default_value = "8000", allow_negative_numbers = true)]
+    #[arg(env = "CALLGATE_PORT", hide_env = true)]
+    pub port: u16,
+
+    /// Threads to serve with; as many as there are cores if not given
+    #[arg(long, value_parser = threads, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(default_value_t = cores())]
+    #[arg(env = "CALLGATE_THREADS", hide_env = true)]
+    pub threads: NonZeroUsize,
+
+    /// Path under which a proxy has mounted the application, if it has, such as /api
+    #[arg(long, value_parser = root_path, value_name = "PATH")]
+    #[arg(default_value = "", hide_default_value = true)]
+    #[arg(env = "CALLGATE_ROOT_PATH", hide_env = true)]
+    pub root_path: String,
+
+    /// Least severe events to log: trace, debug, info, warn, error or off
+    #[arg(long, value_parser = log_level(), value_name = "LEVEL", ignore_case = true)]
+    #[arg(default_value = "info", hide_possible_values = true)]
+    #[arg(env = "CALLGATE_LOG_LEVEL", hide_env = true)]
+    pub log_level: LevelFilter,
+
+    /// Log each exchange when it is complete
+    #[arg(long, value_parser = boolean)]
+    #[arg(env = "CALLGATE_ACCESS_LOG", hide_env = true)]
+    pub access_log: bool,
+
+    /// Do not, even with CALLGATE_ACCESS_LOG=true
+    #[arg(long)]
+    pub no_access_log: bool,
+
+    /// Do not add `server: callgate` to responses
+    #[arg(long, value_parser = boolean)]
+    #[arg(env = "CALLGATE_NO_SERVER_HEADER", hide_env = true)]
+    pub no_server_header: bool,
+
+    /// Do not add `date` to responses
+    #[arg(long, value_parser = boolean)]
+    #[arg(env = "CALLGATE_NO_DATE_HEADER", hide_env = true)]
+    pub no_date_header: bool,
+
+    /// Add this header to responses that have none of the name; may be given repeatedly
+    #[arg(long = "header", value_parser = header, value_name = "NAME:VALUE", value_delimiter = '\n')]
+    #[arg(env = "CALLGATE_HEADER", hide_env = true)]
+    pub headers: Vec<(HeaderName, HeaderValue)>,
+
+    /// Connections that the system may hold ready to be accepted
+    #[arg(long, value_parser = backlog, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(default_value = "2048")]
+    #[arg(env = "CALLGATE_BACKLOG", hide_env = true)]
+    pub backlog: u32,
+
+    /// HTTP versions to serve: 1, 2 or auto, which is whichever the client speaks
+    #[arg(long, value_parser = http_versions(), value_name = "VERSION", default_value = "auto")]
+    #[arg(hide_possible_values = true)]
+    #[arg(env = "CALLGATE_HTTP", hide_env = true)]
+    pub http: HttpVersions,
+
+    /// Run the application's lifespan: on, off or auto, which lets it decline
+    #[arg(long, value_parser = lifespan(), value_name = "MODE", default_value = "auto")]
+    #[arg(hide_possible_values = true)]
+    #[arg(env = "CALLGATE_LIFESPAN", hide_env = true)]
+    pub lifespan: Lifespan,
+
+    /// Close a connection that is idle between requests for this long
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "5")]
+    #[arg(env = "CALLGATE_TIMEOUT_KEEP_ALIVE", hide_env = true)]
+    pub timeout_keep_alive: Duration,
+
+    /// Close a connection whose client takes longer to send the head of a request
+    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "30")]
+    #[arg(env = "CALLGATE_TIMEOUT_REQUEST_HEAD", hide_env = true)]
+    pub timeout_request_head: Duration,
+
+    /// Let the application go on for this long after its client is gone
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "30")]
+    #[arg(env = "CALLGATE_TIMEOUT_DISCONNECT", hide_env = true)]
+    pub timeout_disconnect: Duration,
+
+    /// Cut off what still runs this long after being told to stop; wait for it if not given
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(env = "CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", hide_env = true)]
+    pub timeout_graceful_shutdown: Option<Duration>,
+
+    /// Largest head of a request; at least 8192
+    #[arg(long, value_parser = head_size, value_name = "BYTES", allow_negative_numbers = true)]
+    #[arg(default_value = "65536")]
+    #[arg(env = "CALLGATE_MAX_REQUEST_HEAD", hide_env = true)]
+    pub max_request_head: usize,
+
+    /// Largest WebSocket message to take
+    #[arg(long, value_parser = message_size, value_name = "BYTES", allow_negative_numbers = true)]
+    #[arg(default_value = "16777216")]
+    #[arg(env = "CALLGATE_WS_MAX_SIZE", hide_env = true)]
+    pub ws_max_size: usize,
+
+    /// Send a ping on a WebSocket that is silent for this long; 0 for never
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "20")]
+    #[arg(env = "CALLGATE_WS_PING_INTERVAL", hide_env = true)]
+    pub ws_ping_interval: Duration,
+
+    /// Close a WebSocket whose client leaves a ping unanswered for this long; 0 for never
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "20")]
+    #[arg(env = "CALLGATE_WS_PING_TIMEOUT", hide_env = true)]
+    pub ws_ping_timeout: Duration,
+}
+
+impl Flags {
+    /// What these flags say of the server itself.
+    #[must_use]
+    pub fn into_config(self) -> Config {
+        Config {
+            host: self.host,
+            port: self.port,
+            backlog: self.backlog,
+            http: self.http,
+            root_path: self.root_path,
+            lifespan: self.lifespan,
+            server_header: !self.no_server_header,
+            date_header: !self.no_date_header,
+            headers: self.headers,
+            access_log: self.access_log && !self.no_access_log,
+            timeout_keep_alive: self.timeout_keep_alive,
+            timeout_request_head: self.timeout_request_head,
+            timeout_disconnect: self.timeout_disconnect,
+            timeout_graceful_shutdown: self.timeout_graceful_shutdown,
+            max_request_head: self.max_request_head,
+            ws_max_size: self.ws_max_size,
+            ws_ping_interval: none_if_zero(self.ws_ping_interval),
+            ws_ping_timeout: none_if_zero(self.ws_ping_timeout),
+        }
+    }
+}
+
+fn none_if_zero(duration: Duration) -> Option<Duration> {
+    (!duration.is_zero()).then_some(duration)
+}
+
+/// More threads than this are a slip of the finger.
+const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
+
+fn cores() -> NonZeroUsize {
+    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
+}
+
+// Each of these reads a value, or says what would be right.
+
+fn host(text: &str) -> Result<IpAddr, &'static str> {
+    // Brackets as they stand in a URL.
+    let address = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    match address {
+        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
+        _ => address
+            .parse()
+            .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1"),
+    }
+}
+
+fn port(text: &str) -> Result<u16, &'static str> {
+    text.parse()
+        .map_err(|_| "give a number from 0 to 65535; 0 picks a free port")
+}
+
+fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|number| *number <= MAX_THREADS)
+        .ok_or("give a number from 1 to 1024")
+}
+
+fn backlog(text: &str) -> Result<u32, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|number| (1..=i32::MAX as u32).contains(number))
+        .ok_or("give a number from 1 to 2147483647")
+}
+
+fn root_path(text: &str) -> Result<String, &'static str> {
+    let path = text.trim_end_matches('/');
+    let is_path = path.is_empty() || path.starts_with('/');
+    let is_plain = !path.contains(['?', '#']) && !path.contains(char::is_control);
+    if is_path && is_plain {
+        Ok(path.to_owned())
+    } else {
+        Err("give a path that starts with /, such as /api")
+    }
+}
+
+fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
+    let levels = [
+        PossibleValue::new("trace"),
+        PossibleValue::new("debug"),
+        PossibleValue::new("info"),
+        PossibleValue::new("warn").alias("warning"),
+        PossibleValue::new("error").alias("critical"),
+        PossibleValue::new("off"),
+    ];
+    PossibleValuesParser::new(levels).map(|level| match level.to_ascii_lowercase().as_str() {
+        "trace" => LevelFilter::TRACE,
+        "debug" => LevelFilter::DEBUG,
+        "info" => LevelFilter::INFO,
+        "warn" | "warning" => LevelFilter::WARN,
+        "error" | "critical" => LevelFilter::ERROR,
+        _ => LevelFilter::OFF,
+    })
+}
+
+fn boolean(text: &str) -> Result<bool, &'static str> {
+    match text {
+        "true" | "1" => Ok(true),
+        "false" | "0" => Ok(false),
+        _ => Err("give true, false, 1 or 0"),
+    }
+}
+
+fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let (name, value) = text
+        .split_once(':')
+        .ok_or("give NAME:VALUE, such as x-frame-options:DENY")?;
+    let name = name
+        .trim()
+        .parse()
+        .map_err(|_| "give a header name of letters, digits and -")?;
+    let value = value
+        .trim()
+        .parse()
+        .map_err(|_| "give a header value of visible ASCII and spaces")?;
+    match name {
+        http::header::CONNECTION
+        | http::header::CONTENT_LENGTH
+        | http::header::TRANSFER_ENCODING
+        | http::header::UPGRADE => Err("give another header; the server sets this one itself"),
+        name => Ok((name, value)),
+    }
+}
+
+fn http_versions() -> impl TypedValueParser<Value = HttpVersions> {
+    PossibleValuesParser::new(["auto", "1", "2"]).map(|versions| match versions.as_str() {
+        "1" => HttpVersions::Http1,
+        "2" => HttpVersions::Http2,
+        _ => HttpVersions::Auto,
+    })
+}
+
+fn lifespan() -> impl TypedValueParser<Value = Lifespan> {
+    PossibleValuesParser::new(["auto", "on", "off"]).map(|mode| match mode.as_str() {
+        "on" => Lifespan::On,
+        "off" => Lifespan::Off,
+        _ => Lifespan::Auto,
+    })
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or("give a number of seconds, such as 5 or 0.5")
+}
+
+fn some_seconds(text: &str) -> Result<Duration, &'static str> {
+    seconds(text)
+        .ok()
+        .filter(|duration| !duration.is_zero())
+        .ok_or("give a number of seconds above 0, such as 5 or 0.5")
+}
+
+fn head_size(text: &str) -> Result<usize, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|bytes| *bytes >= 8192)
+        .ok_or("give a number of bytes, 8192 or more")
+}
+
+fn message_size(text: &str) -> Result<usize, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|bytes| *bytes >= 1)
+        .ok_or("give a number of bytes, 1 or more")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args as _, Command, FromArgMatches as _};
+
+    use super::*;
+
+    /// Reads flags, and leaves the environment of the test alone.
+    fn read(args: &[&str]) -> Result<Flags, clap::Error> {
+        let matches = Flags::augment_args(Command::new("test"))
+            .no_binary_name(true)
+            .mut_args(|arg| arg.env(None::<&str>))
+            .try_get_matches_from(args)?;
+        Flags::from_arg_matches(&matches)
+    }
+
+    fn config(args: &[&str]) -> Config {
+        read(args).unwrap().into_config()
+    }
+
+    #[test]
+    fn no_flags_give_the_default_config() {
+        assert_eq!(
+            format!("{:?}", config(&[])),
+            format!("{:?}", Config::default())
+        );
+        assert_eq!(read(&[]).unwrap().log_level, LevelFilter::INFO);
+    }
+
+    #[test]
+    fn each_flag_reaches_its_field() {
+        let flags = read(&[
+            "--host=::1",
+            "--port=0",
+            "--threads=3",
+            "--root-path=/api",
+            "--log-level=error",
+            "--access-log",
+            "--no-server-header",
+            "--no-date-header",
+            "--header=x-one: 1",
+            "--header=x-two:b:c",
+            "--backlog=7",
+            "--http=2",
+            "--lifespan=on",
+            "--timeout-keep-alive=0.5",
+            "--timeout-request-head=1",
+            "--timeout-disconnect=2",
+            "--timeout-graceful-shutdown=3",
+            "--max-request-head=8192",
+            "--ws-max-size=10",
+            "--ws-ping-interval=4",
+            "--ws-ping-timeout=5",
+        ])
+        .unwrap();
+        assert_eq!(flags.threads.get(), 3);
+        assert_eq!(flags.log_level, LevelFilter::ERROR);
+        let expected = Config {
+            host: "::1".parse().unwrap(),
+            port: 0,
+            backlog: 7,
+            http: HttpVersions::Http2,
+            root_path: "/api".into(),
+            lifespan: Lifespan::On,
+            server_header: false,
+            date_header: false,
+            headers: vec![
+                ("x-one".parse().unwrap(), "1".parse().unwrap()),
+                ("x-two".parse().unwrap(), "b:c".parse().unwrap()),
+            ],
+            access_log: true,
+            timeout_keep_alive: Duration::from_millis(500),
+            timeout_request_head: Duration::from_secs(1),
+            timeout_disconnect: Duration::from_secs(2),
+            timeout_graceful_shutdown: Some(Duration::from_secs(3)),
+            max_request_head: 8192,
+            ws_max_size: 10,
+            ws_ping_interval: Some(Duration::from_secs(4)),
+            ws_ping_timeout: Some(Duration::from_secs(5)),
+        };
+        assert_eq!(
+            format!("{:?}", flags.into_config()),
+            format!("{expected:?}")
+        );
+    }
+
+    #[test]
+    fn every_flag_that_takes_a_value_has_a_variable_of_its_name() {
+        let command = Flags::augment_args(Command::new("test"));
+        for arg in command.get_arguments() {
+            let flag = arg.get_long().unwrap();
+            let expected = format!("CALLGATE_{}", flag.to_uppercase().replace('-', "_"));
+            let is_its_opposites = flag == "no-access-log";
+            assert_eq!(
+                arg.get_env().and_then(|name| name.to_str()),
+                (!is_its_opposites).then_some(expected.as_str()),
+                "--{flag}"
+            );
+        }
+    }
+
+    #[test]
+    fn no_access_log_wins_over_access_log() {
+        assert!(!config(&["--access-log", "--no-access-log"]).access_log);
+    }
+
+    #[test]
+    fn zero_switches_pings_off() {
+        let config = config(&["--ws-ping-interval=0", "--ws-ping-timeout=0.0"]);
+        assert_eq!(config.ws_ping_interval, None);
+        assert_eq!(config.ws_ping_timeout, None);
+    }
+
+    #[test]
+    fn hosts_may_be_written_as_in_a_url() {
+        assert_eq!(config(&["--host=localhost"]).host, Ipv4Addr::LOCALHOST);
+        assert_eq!(config(&["--host=[::1]"]).host.to_string(), "::1");
+    }
+
+    #[test]
+    fn root_paths_lose_their_last_slash() {
+        for (given, taken) in [
+            ("", ""),
+            ("/", ""),
+            ("/api", "/api"),
+            ("/api/v1/", "/api/v1"),
+        ] {
+            assert_eq!(config(&["--root-path", given]).root_path, taken);
+        }
+    }
+
+    #[test]
+    fn log_levels_of_uvicorn_are_understood() {
+        for (given, taken) in [
+            ("warning", LevelFilter::WARN),
+            ("critical", LevelFilter::ERROR),
+            ("DEBUG", LevelFilter::DEBUG),
+        ] {
+            assert_eq!(read(&["--log-level", given]).unwrap().log_level, taken);
+        }
+    }
+
+    #[test]
+    fn wrong_values_are_refused() {
+        for flag in [
+            "--host=example.com",
+            "--port=65536",
+            "--threads=0",
+            "--threads=1025",
+            "--root-path=api",
+            "--root-path=/api?x",
+            "--log-level=loud",
+            "--header=no-colon",
+            "--header=bad name:1",
+            "--header=transfer-encoding:chunked",
+            "--backlog=0",
+            "--http=3",
+            "--lifespan=maybe",
+            "--timeout-keep-alive=-1",
+            "--timeout-keep-alive=NaN",
+            "--timeout-keep-alive=inf",
+            "--timeout-request-head=0",
+            "--max-request-head=8191",
+            "--ws-max-size=0",
+            "--ws-ping-interval=soon",
+        ] {
+            assert!(read(&[flag]).is_err(), "{flag}");
+        }
+    }
+
+    #[test]
+    fn variables_of_switches_are_true_or_false() {
+        for (text, value) in [("true", true), ("1", true), ("false", false), ("0", false)] {
+            assert_eq!(boolean(text), Ok(value));
+        }
+        assert!(boolean("yes").is_err());
+        assert!(boolean("").is_err());
+    }
+}
