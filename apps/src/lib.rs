@@ -1,1 +1,52 @@
+//! # Callgate: example applications
+//!
+//! One file each, written with nothing but scope, receiver and sender: [`hello`], [`echo`],
+//! [`time`], [`counter`] and [`scope`]; and [`gallery`], which serves them all. The `callgate`
+//! command runs any of them: `callgate run echo`.
+//!
+//! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
+pub mod counter;
+pub mod echo;
+pub mod gallery;
+pub mod hello;
+mod method;
+pub mod mount;
+pub mod scope;
+pub mod time;
+
+use callgate::BoxApp;
+
+/// What there is to know of an example application.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct Entry {
+    /// Its name on the command line and its path in the gallery.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// Commands to try it with; `{http}` and `{ws}` stand for where it is mounted, such as
+    /// `http://localhost:8000/echo/`.
+    pub try_it: &'static [&'static str],
+    /// Makes it.
+    pub app: fn() -> BoxApp,
+}
+
+/// Every application, in the order in which one meets them.
+#[must_use]
+pub fn all() -> &'static [Entry] {
+    &[
+        gallery::ENTRY,
+        hello::ENTRY,
+        echo::ENTRY,
+        time::ENTRY,
+        counter::ENTRY,
+        scope::ENTRY,
+    ]
+}
+
+/// The application of this name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Entry> {
+    all().iter().find(|entry| entry.name == name)
+}

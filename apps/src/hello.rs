@@ -1,0 +1,34 @@
+//! The smallest application: one text for every request.
+
+use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+
+use crate::{Entry, method};
+
+/// What the gallery and the command line know of it.
+pub const ENTRY: Entry = Entry {
+    name: "hello",
+    summary: "Says hello.",
+    try_it: &["curl -i {http}"],
+    app: || BoxApp::new(hello),
+};
+
+/// Says hello.
+///
+/// # Errors
+///
+/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Http(scope) = scope else {
+        return Err(AppError::Unsupported);
+    };
+    if !method::is_read(&scope.method) {
+        return method::not_allowed(&sender).await;
+    }
+    let start = HttpResponseStart::ok().header("content-type", "text/plain; charset=utf-8");
+    sender.send(start).await?;
+    // The first part is also the last: the server sends it whole, with its length.
+    sender
+        .send(HttpResponseBody::last("Hello, world!\n"))
+        .await?;
+    Ok(())
+}

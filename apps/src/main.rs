@@ -1,0 +1,86 @@
+//! The `callgate` command: serves the example applications.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use callgate_apps::Entry;
+use callgate_server::cli::{self, Flags};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+
+/// Serves the example applications of Callgate over HTTP/1.1, HTTP/2 and WebSocket
+#[derive(Debug, Parser)]
+#[command(
+    name = "callgate",
+    version,
+    after_help = "\
+`callgate` alone, or with flags only, is `callgate run gallery`; `callgate run --help` tells the
+flags."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve an application
+    Run {
+        /// One of those that `callgate apps` lists
+        #[arg(value_parser = application(), default_value = "gallery", hide_possible_values = true)]
+        app: &'static Entry,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
+    /// List the applications
+    Apps,
+}
+
+fn main() -> ExitCode {
+    match cli::parse_from(with_command(std::env::args_os())) {
+        Ok(Cli {
+            command: Command::Run { app, flags },
+        }) => cli::run((app.app)(), *flags),
+        Ok(Cli {
+            command: Command::Apps,
+        }) => list(),
+        Err(status) => status,
+    }
+}
+
+/// Puts `run` in front of flags that have no command.
+fn with_command(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let mut args: Vec<_> = args.collect();
+    let has_command = args.get(1).is_some_and(|first| {
+        let is_flag = first.as_encoded_bytes().starts_with(b"-");
+        !is_flag
+            || ["-h", "--help", "-V", "--version"]
+                .iter()
+                .any(|flag| first == flag)
+    });
+    if !has_command {
+        args.insert(args.len().min(1), "run".into());
+    }
+    args
+}
+
+fn application() -> impl TypedValueParser<Value = &'static Entry> {
+    let names = callgate_apps::all().iter().map(|entry| entry.name);
+    PossibleValuesParser::new(names)
+        .map(|name| callgate_apps::find(&name).expect("one of the possible values"))
+}
+
+fn list() -> ExitCode {
+    let entries = callgate_apps::all();
+    let width = entries.iter().map(|entry| entry.name.len()).max();
+    let width = width.unwrap_or_default();
+    let mut stdout = std::io::stdout().lock();
+    for Entry { name, summary, .. } in entries {
+        if writeln!(stdout, "{name:width$}  {summary}").is_err() {
+            // Whoever reads has read enough.
+            break;
+        }
+    }
+    ExitCode::SUCCESS
+}

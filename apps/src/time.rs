@@ -1,0 +1,48 @@
+//! The local date and time as JSON.
+
+use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use jiff::Zoned;
+use serde::Serialize;
+
+use crate::{Entry, method};
+
+/// What the gallery and the command line know of it.
+pub const ENTRY: Entry = Entry {
+    name: "time",
+    summary: "Tells the month, the day and the time of where the server is, as JSON.",
+    try_it: &["curl {http}"],
+    app: || BoxApp::new(time),
+};
+
+#[derive(Serialize)]
+struct Now {
+    month: i8,
+    day: i8,
+    time: String,
+}
+
+/// Tells the time.
+///
+/// # Errors
+///
+/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Http(scope) = scope else {
+        return Err(AppError::Unsupported);
+    };
+    if !method::is_read(&scope.method) {
+        return method::not_allowed(&sender).await;
+    }
+    let now = Zoned::now();
+    let body = serde_json::to_vec(&Now {
+        month: now.month(),
+        day: now.day(),
+        time: format!("{:.6}", now.time()),
+    })?;
+    let start = HttpResponseStart::ok()
+        .header("content-type", "application/json")
+        .header("cache-control", "no-store");
+    sender.send(start).await?;
+    sender.send(HttpResponseBody::last(body)).await?;
+    Ok(())
+}

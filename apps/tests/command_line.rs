@@ -1,0 +1,108 @@
+//! The `callgate` command, as far as it goes without serving.
+
+use std::process::Command;
+
+/// Standard output, standard error and the exit status of `callgate`.
+fn callgate(args: &[&str], environment: &[(&str, &str)]) -> (String, String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
+        .args(args)
+        .env_clear()
+        .envs(environment.iter().copied())
+        .output()
+        .unwrap();
+    (
+        String::from_utf8(output.stdout).unwrap(),
+        String::from_utf8(output.stderr).unwrap(),
+        output.status.code(),
+    )
+}
+
+fn assert_complains(args: &[&str], environment: &[(&str, &str)], line: &str) {
+    let (stdout, stderr, status) = callgate(args, environment);
+    assert_eq!(stderr, format!("error: {line}\n"));
+    assert_eq!(stdout, "");
+    assert_eq!(status, Some(2));
+}
+
+#[test]
+fn apps_are_listed_on_a_line_each() {
+    let (stdout, stderr, status) = callgate(&["apps"], &[]);
+    assert_eq!((stderr.as_str(), status), ("", Some(0)));
+    assert_eq!(stdout.lines().count(), callgate_apps::all().len());
+    for (line, entry) in stdout.lines().zip(callgate_apps::all()) {
+        assert!(line.starts_with(entry.name) && line.ends_with(entry.summary));
+    }
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for (args, expected) in [
+        (&["--help"][..], "callgate run --help"),
+        (&["run", "--help"], "--timeout-graceful-shutdown <SECONDS>"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let (stdout, stderr, status) = callgate(args, &[]);
+        assert!(stdout.contains(expected), "{stdout}");
+        assert_eq!((stderr.as_str(), status), ("", Some(0)));
+    }
+}
+
+#[test]
+fn an_unknown_application_is_told_which_there_are() {
+    let names: Vec<_> = callgate_apps::all()
+        .iter()
+        .map(|entry| entry.name)
+        .collect();
+    assert_complains(
+        &["run", "nosuch"],
+        &[],
+        &format!(
+            "invalid value `nosuch` for APP (one of: {})",
+            names.join(", ")
+        ),
+    );
+}
+
+#[test]
+fn flags_without_a_command_are_those_of_run() {
+    assert_complains(
+        &["--port", "many"],
+        &[],
+        "invalid value `many` for --port (give a number from 0 to 65535; 0 picks a free port)",
+    );
+}
+
+#[test]
+fn an_unknown_command_or_flag_gets_a_suggestion() {
+    assert_complains(&["ap"], &[], "unknown command `ap` (did you mean apps?)");
+    assert_complains(
+        &["run", "--theads", "1"],
+        &[],
+        "unknown flag `--theads` (did you mean --threads?)",
+    );
+}
+
+#[test]
+fn a_wrong_variable_is_named() {
+    assert_complains(
+        &[],
+        &[("CALLGATE_HTTP", "3")],
+        "invalid value `3` in CALLGATE_HTTP (one of: auto, 1, 2)",
+    );
+    assert_complains(
+        &["run", "hello"],
+        &[("CALLGATE_ACCESS_LOG", "yes")],
+        "invalid value `yes` in CALLGATE_ACCESS_LOG (give true, false, 1 or 0)",
+    );
+    assert_complains(
+        &[],
+        &[("CALLGATE_HEADER", "x-one:1\nx-two")],
+        "invalid value `x-two` in CALLGATE_HEADER (give NAME:VALUE, such as x-frame-options:DENY)",
+    );
+}
+
+#[test]
+fn a_wrong_variable_does_not_matter_where_it_is_not_read() {
+    let (_, stderr, status) = callgate(&["apps"], &[("CALLGATE_PORT", "many")]);
+    assert_eq!((stderr.as_str(), status), ("", Some(0)));
+}
