@@ -147,10 +147,13 @@ impl Channel for Link {
     ) -> Poll<Result<(), SendError>> {
         let event = event.take().expect("an event to send");
         let result = self.conversation.lock().unwrap().send(&event);
-        Poll::Ready(result.and_then(|()| {
-            self.steps
-                .send(Step::Answer(event))
-                .map_err(|_| SendError::Disconnected)
-        }))
+        let step = match &result {
+            Ok(()) => Step::Answer(event),
+            // A broken rule ends the lifespan, whether or not the application passes it on.
+            Err(error @ SendError::Violation(_)) => Step::Ended(Err(error.clone().into())),
+            Err(_) => return Poll::Ready(result),
+        };
+        let is_heard = self.steps.send(step).is_ok();
+        Poll::Ready(result.and(is_heard.then_some(()).ok_or(SendError::Disconnected)))
     }
 }

@@ -179,6 +179,16 @@ fn panicking() -> BoxApp {
     BoxApp::new(panic)
 }
 
+/// An application that answers out of turn and does not look at the error.
+fn hasty() -> BoxApp {
+    BoxApp::new(async |_: Scope, mut receiver: Receiver, sender: Sender| {
+        let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
+        loop {
+            receiver.receive().await;
+        }
+    })
+}
+
 /// An application that returns without an answer.
 fn silent() -> BoxApp {
     BoxApp::new(async |_: Scope, _: Receiver, _: Sender| Ok(()))
@@ -225,6 +235,7 @@ async fn a_failed_start_up_names_the_application() {
         (broken as fn() -> BoxApp, "no database"),
         (panicking, "it panicked"),
         (silent, "LIFE-04"),
+        (hasty, "LIFE-12"),
     ] {
         let entries = [entry("a", keeper::<'A'>), entry("b", app)];
         let mut lifespan = Exchange::live(&gallery(&entries));
