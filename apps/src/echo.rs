@@ -13,7 +13,7 @@ pub const ENTRY: Entry = Entry {
     name: "echo",
     summary: "Sends back what it gets, while it is still arriving; over a WebSocket, each message.",
     try_it: &[
-        "curl -T - {http}",
+        "curl -sNT . {http}",
         "curl -d 'Hello, echo!' {http}",
         "python -m websockets {ws}",
     ],
