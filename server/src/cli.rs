@@ -35,7 +35,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use callgate::App;
-use clap::{Args as _, ArgMatches, Command, FromArgMatches as _, Parser};
+use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Parser};
 use tracing::level_filters::LevelFilter;
 
 pub use flags::Flags;
@@ -150,8 +150,8 @@ fn fail(status: u8, reason: impl std::fmt::Display) -> ExitCode {
 
 /// One line an event on standard error, coloured when that is a terminal.
 fn start_logging(level: LevelFilter) {
-    let is_coloured = stderr().is_terminal()
-        && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let is_coloured =
+        stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A program that has set up its own logging keeps it.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)

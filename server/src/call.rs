@@ -1,0 +1,116 @@
+//! One call of the application: how it is polled, and what its end means.
+
+use std::any::Any;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use callgate::{AppError, AppFuture, Violation};
+use http::StatusCode;
+
+use crate::report::{self, RequestLine};
+
+/// The server's end of a mailbox, as far as the end of a call goes.
+pub(crate) trait ServerEnd: Send + Sync {
+    /// Notes that the call has ended: with success, or with a failure for which this status is the
+    /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation>;
+
+    /// Whether the application has sent nothing yet.
+    fn is_untouched(&self) -> bool;
+
+    /// Ready once the client is gone, or a rule was broken, while the application was not through.
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// A call of the application that has not ended.
+pub(crate) struct Call {
+    future: AppFuture,
+    request: RequestLine,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Returned(Result<(), AppError>),
+    Panicked(String),
+}
+
+impl Call {
+    pub(crate) fn new(future: AppFuture, request: RequestLine) -> Self {
+        Self { future, request }
+    }
+
+    /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
+        poll_caught(&mut self.future, cx).map(|outcome| self.ended(outcome, end))
+    }
+
+    /// Runs the call to its end, or to that of the grace period that it has after a disconnect.
+    pub(crate) async fn run(mut self, end: Arc<impl ServerEnd>, grace: Duration) {
+        let is_ended = {
+            let call = poll_fn(|cx| self.poll(cx, &*end));
+            let grace = async {
+                poll_fn(|cx| end.poll_disconnected(cx)).await;
+                tokio::time::sleep(grace).await;
+            };
+            tokio::select! {
+                biased;
+                () = call => true,
+                () = grace => false,
+            }
+        };
+        if !is_ended {
+            report::out_of_grace(&self.request);
+        }
+    }
+
+    fn ended(&self, outcome: Outcome, end: &impl ServerEnd) {
+        const FAILED: Option<StatusCode> = Some(StatusCode::INTERNAL_SERVER_ERROR);
+        match outcome {
+            Outcome::Returned(Ok(())) => {
+                if let Some(violation) = end.end(None) {
+                    report::violation(&self.request, &violation);
+                }
+            }
+            Outcome::Returned(Err(AppError::Unsupported)) if end.is_untouched() => {
+                end.end(Some(StatusCode::NOT_IMPLEMENTED));
+                report::declined(&self.request);
+            }
+            Outcome::Returned(Err(error)) => {
+                let violation = end.end(FAILED);
+                if !error.is_disconnected() {
+                    report::failure(&self.request, &error, violation.as_ref());
+                }
+            }
+            Outcome::Panicked(message) => {
+                end.end(FAILED);
+                report::panic(&self.request, &message);
+            }
+        }
+    }
+}
+
+impl std::fmt::Debug for Call {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Call").field(&self.request).finish()
+    }
+}
+
+/// Polls the application once; a panic ends the call and nothing else (rule `CORE-15`).
+pub(crate) fn poll_caught(future: &mut AppFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
+    match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
+        Ok(poll) => poll.map(Outcome::Returned),
+        Err(panic) => Poll::Ready(Outcome::Panicked(message(&*panic))),
+    }
+}
+
+fn message(panic: &(dyn Any + Send)) -> String {
+    panic
+        .downcast_ref::<&str>()
+        .map(ToString::to_string)
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "a panic without a message".into())
+}

@@ -1,0 +1,145 @@
+//! One connection, from its first byte to its last.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+
+use tokio::net::TcpStream;
+
+use crate::config::HttpVersions;
+use crate::link::Link;
+use crate::rejection::Rejection;
+use crate::report;
+use crate::server::Server;
+use crate::service::ConnectionService;
+use crate::socket::Socket;
+use crate::watchdog::{Order, Watchdog};
+
+/// Serves a connection until it is over.
+pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, link: Arc<Link>) {
+    // Responses leave in one piece as it is; waiting for more would only delay them.
+    let _ = stream.set_nodelay(true);
+    let mut socket = Socket::new(stream, link.clone(), server.stages.clone());
+    match server.config.http {
+        HttpVersions::Http1 => http1(server, socket, link).await,
+        versions => match detect(&server, &mut socket, &link).await {
+            Detected::Http2 => Box::pin(http2(server, socket, link)).await,
+            Detected::Http1 if versions == HttpVersions::Auto => http1(server, socket, link).await,
+            Detected::Http1 => reject(socket, &link, Rejection::unsupported_version()).await,
+            Detected::TooSlow => reject(socket, &link, Rejection::too_slow()).await,
+            Detected::Gone => {}
+        },
+    }
+}
+
+enum Detected {
+    Http1,
+    Http2,
+    /// The client did not say in time.
+    TooSlow,
+    /// The client is gone, or has said nothing.
+    Gone,
+}
+
+/// Reads the first bytes, which tell the version.
+async fn detect(server: &Server, socket: &mut Socket, link: &Link) -> Detected {
+    let mut watchdog = pin!(Watchdog::new(server, link));
+    let mut speaks_http2 = pin!(socket.speaks_http2());
+    poll_fn(|cx| {
+        if let Poll::Ready(answer) = speaks_http2.as_mut().poll(cx) {
+            return Poll::Ready(match answer {
+                Some(true) => Detected::Http2,
+                Some(false) => Detected::Http1,
+                None => Detected::Gone,
+            });
+        }
+        watchdog.as_mut().poll(cx).map(|order| match order {
+            Order::TooSlow => Detected::TooSlow,
+            // hyper goes on, and sees whether there is anything after all.
+            Order::Finish => Detected::Http1,
+            Order::End => Detected::Gone,
+        })
+    })
+    .await
+}
+
+/// How hyper's part of an HTTP/1 connection ended.
+enum End {
+    /// All requests have been answered, or the connection becomes a WebSocket.
+    Done,
+    /// The client sent what is no request, or went away.
+    Failed(hyper::Error),
+    /// The client did not send the head of a request in time.
+    TooSlow,
+    /// The server does not wait for it.
+    Ended,
+}
+
+async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
+    let service = ConnectionService::new(server.clone(), link.clone());
+    let mut connection = server.http1.serve_connection(socket, service);
+    let end = {
+        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        poll_fn(|cx| {
+            loop {
+                if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
+                    return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
+                }
+                match watchdog.as_mut().poll(cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Order::Finish) => Pin::new(&mut connection).graceful_shutdown(),
+                    Poll::Ready(Order::TooSlow) => return Poll::Ready(End::TooSlow),
+                    Poll::Ready(Order::End) => return Poll::Ready(End::Ended),
+                }
+            }
+        })
+        .await
+    };
+    let parts = connection.into_parts();
+    let mut socket = parts.io;
+    match end {
+        End::Done => match link.take_upgrade() {
+            Some(session) => session.run(socket.into_stream(), &parts.read_buf).await,
+            None => socket.close(b"").await,
+        },
+        End::Failed(error) => match Rejection::of(&error) {
+            Some(rejection) => {
+                socket.take_rejection();
+                reject(socket, &link, rejection).await;
+            }
+            None => tracing::debug!("{}: {error}", link.client),
+        },
+        End::TooSlow => reject(socket, &link, Rejection::too_slow()).await,
+        End::Ended => {}
+    }
+}
+
+async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
+    let service = ConnectionService::new(server.clone(), link.clone());
+    let mut connection = pin!(server.http2.serve_connection(socket, service));
+    let mut watchdog = pin!(Watchdog::new(&server, &link));
+    poll_fn(|cx| {
+        loop {
+            if let Poll::Ready(result) = connection.as_mut().poll(cx) {
+                if let Err(error) = result {
+                    tracing::debug!("{}: {error}", link.client);
+                }
+                return Poll::Ready(());
+            }
+            match watchdog.as_mut().poll(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Order::Finish | Order::TooSlow) => {
+                    connection.as_mut().graceful_shutdown();
+                }
+                Poll::Ready(Order::End) => return Poll::Ready(()),
+            }
+        }
+    })
+    .await;
+}
+
+async fn reject(socket: Socket, link: &Link, rejection: Rejection) {
+    report::rejected(link.client, &rejection);
+    socket.close(&rejection.into_bytes()).await;
+}

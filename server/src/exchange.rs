@@ -1,0 +1,156 @@
+//! One HTTP exchange: the application is polled in place, by the connection that waits for it.
+//!
+//! The common case is one call of [`Exchange::poll`]: the application runs to its end, its response
+//! is whole, and it is handed to hyper. Only what outlives that moves to a task of its own: an
+//! application that streams, that works on after its last event, or whose client is gone.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use callgate::conversation::HttpConversation;
+use callgate::{HttpResponseStart, HttpScope, Receiver, Sender};
+use http::header::CONTENT_LENGTH;
+use http::{Method, Response, Version};
+
+use crate::call::Call;
+use crate::link::Link;
+use crate::mailbox::{self, Content, Mailbox, Source as _};
+use crate::rejection;
+use crate::report::{AccessLog, RequestLine};
+use crate::request_body::RequestBody;
+use crate::response_body::{Guarded, ResponseBody, Stream};
+use crate::server::Server;
+
+/// The future that hyper polls for the response.
+#[derive(Debug)]
+pub(crate) struct Exchange {
+    /// None once the application's call has ended or has moved to a task.
+    call: Option<Call>,
+    is_head_request: bool,
+    version: Version,
+    mailbox: Arc<Mailbox>,
+    server: Arc<Server>,
+    guard: Option<Guard>,
+    access_log: Option<Box<AccessLog>>,
+}
+
+/// Counts the exchange as running until its response has been taken by the transport.
+#[derive(Debug)]
+pub(crate) struct Guard(Arc<Link>);
+
+impl Guard {
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        link.exchange_begins();
+        Self(link)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.0.exchange_ends();
+    }
+}
+
+impl Exchange {
+    pub(crate) fn new(
+        scope: HttpScope,
+        body: hyper::body::Incoming,
+        server: &Arc<Server>,
+        guard: Guard,
+    ) -> Self {
+        let request = RequestLine::of_http(&scope);
+        let is_head_request = scope.method == Method::HEAD;
+        let version = scope.version;
+        let access_log = server
+            .config
+            .access_log
+            .then(|| Box::new(AccessLog::new(&request, scope.client)));
+        let mailbox = Arc::new(Mailbox::new(
+            HttpConversation::new(&scope),
+            RequestBody::Incoming(body),
+        ));
+        let future = server.app.call_boxed(
+            scope.into(),
+            Receiver::new(mailbox.clone()),
+            Sender::new(mailbox.clone()),
+        );
+        Self {
+            call: Some(Call::new(future, request)),
+            is_head_request,
+            version,
+            mailbox,
+            server: server.clone(),
+            guard: Some(guard),
+            access_log,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
+        if let Some(call) = &mut self.call
+            && call.poll(cx, &*self.mailbox).is_ready()
+        {
+            self.call = None;
+        }
+        let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
+        let mut response = self.begin(response);
+        self.server.add_default_headers(response.headers_mut());
+        if let Some(log) = self.access_log.take() {
+            log.write(response.status());
+        }
+        let guard = self.guard.take();
+        Poll::Ready(response.map(|body| Guarded::new(body, guard)))
+    }
+
+    /// The response for hyper; what is left of the application moves to a task.
+    fn begin(&mut self, response: mailbox::Response) -> Response<ResponseBody> {
+        let (head, body) = match response {
+            mailbox::Response::Whole(head, Content::Data(data)) => (head, data.into()),
+            mailbox::Response::Whole(head, Content::File(file)) => (head, ResponseBody::File(file)),
+            mailbox::Response::Whole(head, Content::Trailers(_))
+            | mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
+            mailbox::Response::Streamed(head) => {
+                let length = content_length(&head);
+                let stream = Stream::new(self.mailbox.clone(), length);
+                (head, ResponseBody::Streamed(stream))
+            }
+            mailbox::Response::Replacement(status) => {
+                self.detach();
+                return rejection::replacement(status, self.version);
+            }
+        };
+        self.detach();
+        let mut response = Response::new(body);
+        *response.status_mut() = head.status;
+        *response.headers_mut() = head.headers;
+        response
+    }
+
+    /// Moves an unfinished call to a task of its own. After a disconnect it has the grace period.
+    fn detach(&mut self) {
+        if let Some(call) = self.call.take() {
+            let mailbox = self.mailbox.clone();
+            self.server
+                .spawn(call.run(mailbox, self.server.config.timeout_disconnect));
+        }
+    }
+}
+
+impl Drop for Exchange {
+    /// hyper drops this future before it is ready when the client is gone.
+    fn drop(&mut self) {
+        if self.call.is_some() {
+            self.mailbox.disconnect();
+            self.detach();
+        }
+    }
+}
+
+/// What the application said of the length of its content. The conversation has checked it.
+fn content_length(head: &HttpResponseStart) -> Option<u64> {
+    head.headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
+}

@@ -1,0 +1,102 @@
+//! What the parts of one connection know of each other.
+
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use crate::websocket::Session;
+
+/// Shared by a connection's socket, its service and the task that drives both.
+///
+/// All of them run in turns on one task, except for the exchanges of an HTTP/2 connection; the
+/// atomics are for those and order nothing else.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) client: SocketAddr,
+    pub(crate) server: SocketAddr,
+    /// Exchanges that are not complete.
+    running: AtomicU32,
+    /// Exchanges that have begun, complete or not; wraps.
+    begun: AtomicU32,
+    /// Whether output waits to be written.
+    writing: AtomicBool,
+    /// Whether input has come since the last exchange began.
+    has_input: AtomicBool,
+    /// The WebSocket that this HTTP/1.1 connection is about to become.
+    upgrade: Mutex<Option<Session>>,
+}
+
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Activity {
+    /// An exchange is running, or output waits to be written.
+    Busy,
+    /// A part of a request's head has come.
+    ReadingHead,
+    /// Nothing.
+    Idle,
+}
+
+impl Link {
+    pub(crate) fn new(client: SocketAddr, server: SocketAddr) -> Self {
+        Self {
+            client,
+            server,
+            running: AtomicU32::new(0),
+            begun: AtomicU32::new(0),
+            writing: AtomicBool::new(false),
+            has_input: AtomicBool::new(false),
+            upgrade: Mutex::new(None),
+        }
+    }
+
+    pub(crate) fn activity(&self) -> Activity {
+        if self.is_exchanging() || self.writing.load(Ordering::Relaxed) {
+            Activity::Busy
+        } else if self.has_input.load(Ordering::Relaxed) {
+            Activity::ReadingHead
+        } else {
+            Activity::Idle
+        }
+    }
+
+    pub(crate) fn is_exchanging(&self) -> bool {
+        self.running.load(Ordering::Relaxed) > 0
+    }
+
+    /// How many exchanges have begun: changes whenever there was one since the last look.
+    pub(crate) fn begun(&self) -> u32 {
+        self.begun.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn exchange_begins(&self) {
+        self.running.fetch_add(1, Ordering::Relaxed);
+        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.has_input.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn exchange_ends(&self) {
+        // Input that came meanwhile was content, as far as anyone knows.
+        self.has_input.store(false, Ordering::Relaxed);
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_writing(&self, writing: bool) {
+        self.writing.store(writing, Ordering::Relaxed);
+    }
+
+    pub(crate) fn input_came(&self) {
+        self.has_input.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_upgrade(&self, session: Session) {
+        *self.upgrade.lock().expect("never held across a panic") = Some(session);
+    }
+
+    pub(crate) fn take_upgrade(&self) -> Option<Session> {
+        self.upgrade
+            .lock()
+            .expect("never held across a panic")
+            .take()
+    }
+}

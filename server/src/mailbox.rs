@@ -1,0 +1,363 @@
+//! The mailbox of an HTTP exchange: one slot, shared by the application and the server.
+//!
+//! The application's end is the [`Channel`]. The server's end is [`Mailbox::poll_response`] while
+//! the response has not begun, and [`Source::poll_output`] while it is streamed.
+
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use callgate::conversation::{HttpConversation, HttpPhase};
+use callgate::{Channel, HttpResponseStart, ReceiveEvent, SendError, SendEvent, Violation};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderMap, StatusCode};
+
+use crate::call::ServerEnd;
+use crate::file::{FileBody, Opening};
+use crate::request_body::{RequestBody, RequestPart};
+use crate::sync::{Mutex, Wakers, register, wake};
+
+/// What the application and the server share of one HTTP exchange.
+#[derive(Debug)]
+pub(crate) struct Mailbox(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    conversation: HttpConversation,
+    request: RequestBody,
+    slot: Slot,
+    /// The file of a path send while it is being opened.
+    opening: Option<Opening>,
+    /// The application, waiting to receive.
+    receiver: Option<Waker>,
+    /// The application and its other tasks, waiting to send.
+    senders: Wakers,
+    /// The connection, waiting for output.
+    connection: Option<Waker>,
+    /// The task that the application runs in, waiting for a disconnect.
+    task: Option<Waker>,
+}
+
+/// What waits for the server to take it.
+#[derive(Debug)]
+enum Slot {
+    Empty,
+    /// The head, held until the first body event shows how to send it.
+    Head(HttpResponseStart),
+    /// The head and the first output.
+    First(HttpResponseStart, Output),
+    /// Further output.
+    Next(Output),
+    /// A response of the server's own in place of the application's.
+    Replacement(StatusCode),
+    /// Nobody takes anything: the client gets no content (HEAD, 204, 304).
+    Discard,
+}
+
+/// One piece of output, and whether it is the last.
+#[derive(Debug)]
+pub(crate) struct Output {
+    pub(crate) content: Content,
+    pub(crate) is_last: bool,
+}
+
+/// What a piece of output consists of.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Data(Bytes),
+    File(FileBody),
+    Trailers(HeaderMap),
+}
+
+/// What the server sends once the application has said enough.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// The whole response.
+    Whole(HttpResponseStart, Content),
+    /// The head, and output to come; all of it goes through [`Mailbox::poll_output`].
+    Streamed(HttpResponseStart),
+    /// The head alone: whatever content comes is discarded.
+    HeadOnly(HttpResponseStart),
+    /// A response of the server's own.
+    Replacement(StatusCode),
+}
+
+/// The application ended, or broke a rule, before its response was whole.
+#[derive(Debug)]
+pub(crate) struct Aborted;
+
+/// Where a streamed response comes from.
+pub(crate) trait Source: Send + Sync + std::fmt::Debug {
+    /// The next output. An error means that the response will never be whole.
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>>;
+
+    /// Notes that the client is gone, and tells the application.
+    fn disconnect(&self);
+}
+
+impl Mailbox {
+    pub(crate) fn new(conversation: HttpConversation, request: RequestBody) -> Self {
+        Self(Mutex::new(State {
+            conversation,
+            request,
+            slot: Slot::Empty,
+            opening: None,
+            receiver: None,
+            senders: Wakers::default(),
+            connection: None,
+            task: None,
+        }))
+    }
+
+    /// What to send, once the application has said enough to know.
+    pub(crate) fn poll_response(
+        &self,
+        cx: &mut Context<'_>,
+        is_head_request: bool,
+    ) -> Poll<Response> {
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut state.slot, Slot::Empty) {
+            Slot::First(head, output) => {
+                state.senders.wake_all();
+                Poll::Ready(state.begin(head, output, is_head_request))
+            }
+            Slot::Replacement(status) => {
+                state.finish_request();
+                Poll::Ready(Response::Replacement(status))
+            }
+            unchanged => {
+                state.slot = unchanged;
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Source for Mailbox {
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>> {
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut state.slot, Slot::Empty) {
+            Slot::Next(output) => {
+                state.senders.wake_all();
+                if output.is_last {
+                    state.finish_request();
+                }
+                Poll::Ready(Ok(output))
+            }
+            unchanged => {
+                state.slot = unchanged;
+                if state.conversation.is_over() {
+                    return Poll::Ready(Err(Aborted));
+                }
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn disconnect(&self) {
+        self.0.lock().disconnect();
+    }
+}
+
+impl ServerEnd for Mailbox {
+    fn is_untouched(&self) -> bool {
+        *self.0.lock().conversation.phase() == HttpPhase::Waiting
+    }
+
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if matches!(
+            state.conversation.phase(),
+            HttpPhase::Disconnected | HttpPhase::Broken(_)
+        ) {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
+
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
+        let mut state = self.0.lock();
+        let is_replaceable = state.conversation.is_replaceable();
+        let is_broken = matches!(state.conversation.phase(), HttpPhase::Broken(_));
+        let violation = state.conversation.returned().err();
+        let status = match failure {
+            None if violation.is_some() => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            failure => failure,
+        };
+        if let Some(status) = status
+            && is_replaceable
+        {
+            state.slot = Slot::Replacement(status);
+        }
+        wake(&mut state.connection);
+        state.senders.wake_all();
+        violation.filter(|_| failure.is_none() || is_broken)
+    }
+}
+
+impl State {
+    fn disconnect(&mut self) {
+        self.conversation.disconnect();
+        self.finish_request();
+        self.senders.wake_all();
+        wake(&mut self.task);
+        wake(&mut self.connection);
+    }
+
+    /// Lets go of the rest of the request, so that the connection does not wait for it, and tells an
+    /// application that still receives.
+    fn finish_request(&mut self) {
+        self.request = RequestBody::Finished;
+        wake(&mut self.receiver);
+    }
+
+    /// Begins the response, now that its head and the first of its content are known.
+    fn begin(&mut self, head: HttpResponseStart, first: Output, is_head_request: bool) -> Response {
+        if first.is_last {
+            self.finish_request();
+        }
+        if is_head_request || has_no_body(head.status) {
+            self.slot = Slot::Discard;
+            Response::HeadOnly(if first.is_last {
+                with_length(head, &first.content)
+            } else {
+                head
+            })
+        } else if first.is_last {
+            Response::Whole(head, first.content)
+        } else {
+            self.slot = Slot::Next(first);
+            Response::Streamed(head)
+        }
+    }
+
+    /// Whether an event that carries output must wait for the one before it to be taken.
+    fn is_full(&self) -> bool {
+        matches!(self.slot, Slot::First(..) | Slot::Next(_)) && !self.conversation.is_over()
+    }
+
+    /// Takes an event that the conversation has allowed.
+    fn accept(&mut self, event: SendEvent) {
+        let content = match event {
+            SendEvent::HttpResponseStart(start) => {
+                self.slot = Slot::Head(start);
+                return;
+            }
+            SendEvent::HttpResponseBody(body) => Content::Data(body.body),
+            SendEvent::HttpResponseTrailers(trailers) => Content::Trailers(trailers.headers),
+            _ => return,
+        };
+        self.output(content);
+    }
+
+    fn output(&mut self, content: Content) {
+        let is_last = *self.conversation.phase() == HttpPhase::Ended;
+        self.slot = match std::mem::replace(&mut self.slot, Slot::Empty) {
+            Slot::Head(head) => Slot::First(head, Output { content, is_last }),
+            Slot::Discard => {
+                if is_last {
+                    self.finish_request();
+                }
+                Slot::Discard
+            }
+            _ => Slot::Next(Output { content, is_last }),
+        };
+        wake(&mut self.connection);
+    }
+
+    /// Notes that a send broke a rule: 500 if nothing has been sent, else the response is cut.
+    fn broken(&mut self, was_replaceable: bool) {
+        if was_replaceable {
+            self.slot = Slot::Replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        self.finish_request();
+        self.senders.wake_all();
+        wake(&mut self.task);
+        wake(&mut self.connection);
+    }
+}
+
+impl Channel for Mailbox {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let mut state = self.0.lock();
+        if state.conversation.is_over() && matches!(state.request, RequestBody::Finished) {
+            return Poll::Ready(ReceiveEvent::HttpDisconnect);
+        }
+        register(&mut state.receiver, cx.waker());
+        match ready!(state.request.poll_next(cx)) {
+            RequestPart::Event(event) => Poll::Ready(ReceiveEvent::HttpRequest(event)),
+            RequestPart::Malformed if state.conversation.is_replaceable() => {
+                state.disconnect();
+                state.slot = Slot::Replacement(StatusCode::BAD_REQUEST);
+                Poll::Ready(ReceiveEvent::HttpDisconnect)
+            }
+            RequestPart::Malformed | RequestPart::Lost => {
+                state.disconnect();
+                Poll::Ready(ReceiveEvent::HttpDisconnect)
+            }
+        }
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut state = self.0.lock();
+        if state.is_full() {
+            state.senders.register(cx.waker());
+            return Poll::Pending;
+        }
+        let sent = event.as_ref().expect("an event to send");
+        let was_replaceable = state.conversation.is_replaceable();
+        if let Err(error) = state.conversation.send(sent) {
+            if error.rule().is_some() {
+                state.broken(was_replaceable);
+            }
+            return Poll::Ready(Err(error));
+        }
+        if let SendEvent::HttpPathSend(file) = sent {
+            let opening = match &mut state.opening {
+                Some(opening) if opening.path() == file.path => opening,
+                other => other.insert(Opening::new(&file.path)),
+            };
+            let opened = ready!(opening.poll(cx));
+            state.opening = None;
+            let body = match opened {
+                Ok(body) => body,
+                Err(error) => return Poll::Ready(Err(error)),
+            };
+            if let Err(error) = state.conversation.file(body.remaining()) {
+                state.broken(true);
+                return Poll::Ready(Err(error));
+            }
+            *event = None;
+            state.output(Content::File(body));
+        } else if let Some(event) = event.take() {
+            state.accept(event);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// The head of a whole response whose content is not sent: it says how long that would have been.
+fn with_length(mut head: HttpResponseStart, content: &Content) -> HttpResponseStart {
+    let length = match content {
+        Content::Data(data) => data.len() as u64,
+        Content::File(file) => file.remaining(),
+        Content::Trailers(_) => return head,
+    };
+    // A length of nothing would only be true if GET had no content either, which nobody knows
+    // (RFC 9110, 8.6).
+    if length > 0 && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+    head
+}
+
+/// Whether the status alone says that there is no content (RFC 9110, 6.4.1).
+fn has_no_body(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+}

@@ -1,0 +1,136 @@
+//! Answers to requests that the application never sees.
+
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode, Version};
+
+use crate::response_body::ResponseBody;
+
+/// A short answer in plain text, after which an HTTP/1 connection is closed.
+#[derive(Debug)]
+pub(crate) struct Rejection {
+    status: StatusCode,
+    reason: &'static str,
+    header: Option<(HeaderName, HeaderValue)>,
+}
+
+impl Rejection {
+    pub(crate) fn new(status: StatusCode, reason: &'static str) -> Self {
+        Self {
+            status,
+            reason,
+            header: None,
+        }
+    }
+
+    pub(crate) fn bad_request(reason: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, reason)
+    }
+
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.header = Some((name, value));
+        self
+    }
+
+    /// The answer to a head that hyper could not read; none when there is nobody to answer.
+    pub(crate) fn of(error: &hyper::Error) -> Option<Self> {
+        if !error.is_parse() {
+            return None;
+        }
+        // hyper tells these apart in words only.
+        let words = error.to_string();
+        Some(if error.is_parse_too_large() && words.contains("URI") {
+            Self::new(StatusCode::URI_TOO_LONG, "the target is too long")
+        } else if error.is_parse_too_large() {
+            Self::new(
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+                "the head of the request is too large",
+            )
+        } else if words.contains("version") {
+            Self::unsupported_version()
+        } else if words.contains("method") {
+            Self::bad_request("the method is malformed")
+        } else if words.contains("URI") {
+            Self::bad_request("the target is malformed")
+        } else if words.contains("content-length") {
+            Self::bad_request("`content-length` is malformed or given twice")
+        } else if words.contains("transfer-encoding") {
+            Self::bad_request("`transfer-encoding` is malformed or out of place")
+        } else {
+            Self::bad_request("a header field is malformed")
+        })
+    }
+
+    pub(crate) fn unsupported_version() -> Self {
+        Self::new(
+            StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            "this version of HTTP is not supported",
+        )
+    }
+
+    pub(crate) fn too_slow() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            "the head of the request did not come in time",
+        )
+    }
+
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    pub(crate) fn reason(&self) -> &'static str {
+        self.reason
+    }
+
+    fn text(&self) -> String {
+        format!(
+            "{} {}: {}\n",
+            self.status.as_u16(),
+            self.status.canonical_reason().unwrap_or_default(),
+            self.reason
+        )
+    }
+
+    /// The answer for hyper to send to a client of this version.
+    pub(crate) fn into_response(self, version: Version) -> Response<ResponseBody> {
+        let mut response = Response::new(ResponseBody::from(Bytes::from(self.text())));
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, TEXT);
+        if version < Version::HTTP_2 {
+            headers.insert(header::CONNECTION, CLOSE);
+        }
+        headers.extend(self.header);
+        response
+    }
+
+    /// The answer as it goes over the wire, when hyper has given up on the connection.
+    pub(crate) fn into_bytes(self) -> Vec<u8> {
+        let text = self.text();
+        format!(
+            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
+            self.status.as_u16(),
+            self.status.canonical_reason().unwrap_or_default(),
+            TEXT.to_str().expect("a text"),
+            text.len(),
+        )
+        .into_bytes()
+    }
+}
+
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
+
+/// A response of the server's own in place of the application's: nothing but its status, so that
+/// nothing is revealed (rule `HTTP-34`).
+pub(crate) fn replacement(status: StatusCode, version: Version) -> Response<ResponseBody> {
+    let text = status.canonical_reason().unwrap_or_default();
+    let mut response = Response::new(ResponseBody::from(Bytes::from_static(text.as_bytes())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    if status == StatusCode::BAD_REQUEST && version < Version::HTTP_2 {
+        response.headers_mut().insert(header::CONNECTION, CLOSE);
+    }
+    response
+}

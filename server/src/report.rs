@@ -1,0 +1,114 @@
+//! What the server says in its log: one line for each failure, with the request it was.
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use callgate::{AppError, HttpScope, Violation, WebSocketScope};
+use http::{Method, StatusCode, Uri, Version};
+
+use crate::rejection::Rejection;
+
+/// A request, as it is named in the log.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestLine {
+    /// None for a WebSocket.
+    method: Option<Method>,
+    uri: Uri,
+    version: Version,
+}
+
+impl RequestLine {
+    pub(crate) fn of_http(scope: &HttpScope) -> Self {
+        Self {
+            method: Some(scope.method.clone()),
+            uri: scope.uri.clone(),
+            version: scope.version,
+        }
+    }
+
+    pub(crate) fn of_websocket(scope: &WebSocketScope) -> Self {
+        Self {
+            method: None,
+            uri: scope.uri.clone(),
+            version: scope.version,
+        }
+    }
+}
+
+impl fmt::Display for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let method = self.method.as_ref().map_or("WEBSOCKET", Method::as_str);
+        write!(f, "{method} {} {:?}", self.uri, self.version)
+    }
+}
+
+/// What the access log says of one exchange.
+#[derive(Debug)]
+pub(crate) struct AccessLog {
+    request: RequestLine,
+    client: Option<SocketAddr>,
+    start: Instant,
+}
+
+impl AccessLog {
+    pub(crate) fn new(request: &RequestLine, client: Option<SocketAddr>) -> Self {
+        Self {
+            request: request.clone(),
+            client,
+            start: Instant::now(),
+        }
+    }
+
+    /// Writes the line, when the response begins.
+    pub(crate) fn write(&self, status: StatusCode) {
+        let client = self
+            .client
+            .map_or_else(|| "-".into(), |client| client.to_string());
+        tracing::info!(
+            target: "callgate::access",
+            "{client} \"{}\" {} {:.1?}",
+            self.request,
+            status.as_u16(),
+            self.start.elapsed(),
+        );
+    }
+}
+
+/// An application broke a rule.
+pub(crate) fn violation(request: &RequestLine, violation: &Violation) {
+    tracing::error!(rule = violation.rule.id, "{request}: {violation}");
+}
+
+/// An application failed, perhaps after it broke a rule.
+pub(crate) fn failure(request: &RequestLine, error: &AppError, broken: Option<&Violation>) {
+    match (error, broken) {
+        (AppError::Send(error), Some(broken)) if error.rule() == Some(broken.rule) => {
+            violation(request, broken);
+        }
+        (_, Some(broken)) => {
+            tracing::error!(rule = broken.rule.id, "{request}: {error} (after {broken})");
+        }
+        (_, None) => tracing::error!("{request}: {error}"),
+    }
+}
+
+/// An application panicked.
+pub(crate) fn panic(request: &RequestLine, message: &str) {
+    tracing::error!("{request}: the application panicked: {message}");
+}
+
+/// An application does not serve this kind of scope.
+pub(crate) fn declined(request: &RequestLine) {
+    tracing::debug!("{request}: the application does not serve this kind of scope");
+}
+
+/// An application did not end in time after its client was gone.
+pub(crate) fn out_of_grace(request: &RequestLine) {
+    tracing::warn!("{request}: dropped, as it went on for too long after its client was gone");
+}
+
+/// A client sent what the server does not take.
+pub(crate) fn rejected(client: SocketAddr, rejection: &Rejection) {
+    tracing::info!("{client}: {}: {}", rejection.status(), rejection.reason());
+}

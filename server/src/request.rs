@@ -1,0 +1,272 @@
+//! From hyper's request to a scope: what the application is told, and what it is spared.
+
+use bytestring::ByteString;
+use callgate::{Extension, Extensions, HttpScope, WebSocketScope};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version};
+
+use crate::link::Link;
+use crate::rejection::Rejection;
+use crate::server::Server;
+
+/// What a request asks for.
+#[derive(Debug)]
+pub(crate) enum Asked {
+    Http(HttpScope),
+    WebSocket(WebSocketScope),
+}
+
+/// Reads the head of a request, or says how to reject it.
+pub(crate) fn read(mut parts: Parts, server: &Server, link: &Link) -> Result<Asked, Rejection> {
+    normalise_authority(&mut parts)?;
+    let is_websocket = asks_for_websocket(&parts)?;
+    if parts.method == Method::CONNECT && !is_websocket {
+        return Err(Rejection::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "CONNECT is not supported: this is not a proxy",
+        ));
+    }
+    let uri = origin_form(&parts, &server.raw_root_path)?;
+    let root_path = server.root_path.clone();
+    let state = server.state();
+    if is_websocket {
+        let mut scope = WebSocketScope::new(uri);
+        scope.version = parts.version;
+        scope.subprotocols = subprotocols(&parts.headers);
+        scope.headers = parts.headers;
+        scope.root_path = root_path;
+        scope.client = Some(link.client);
+        scope.server = Some(link.server);
+        scope.state = state;
+        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
+        Ok(Asked::WebSocket(scope))
+    } else {
+        let mut scope = HttpScope::new(parts.method, uri);
+        scope.version = parts.version;
+        scope.extensions = extensions(parts.version, &parts.headers);
+        scope.headers = parts.headers;
+        scope.root_path = root_path;
+        scope.client = Some(link.client);
+        scope.server = Some(link.server);
+        scope.state = state;
+        Ok(Asked::Http(scope))
+    }
+}
+
+/// Makes `host` say what the target says, where the target has an authority (rules `SCOPE-03`,
+/// `SCOPE-10`), and checks that there is one (`SCOPE-20`).
+fn normalise_authority(parts: &mut Parts) -> Result<(), Rejection> {
+    if parts.version == Version::HTTP_11 {
+        let mut hosts = parts.headers.get_all(header::HOST).iter();
+        match (hosts.next(), hosts.next()) {
+            (Some(_), None) => {}
+            (None, _) => return Err(Rejection::bad_request("the `host` field is missing")),
+            (Some(_), Some(_)) => {
+                return Err(Rejection::bad_request(
+                    "there is more than one `host` field",
+                ));
+            }
+        }
+    }
+    if (parts.method != Method::CONNECT || parts.version == Version::HTTP_2)
+        && let Some(authority) = parts.uri.authority()
+    {
+        let host = HeaderValue::try_from(authority.as_str())
+            .map_err(|_| Rejection::bad_request("the authority of the target is malformed"))?;
+        parts.headers.insert(header::HOST, host);
+    }
+    if parts.version == Version::HTTP_2 {
+        join_cookies(&mut parts.headers);
+    }
+    Ok(())
+}
+
+/// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    if crumbs.len() > 1 {
+        let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+        headers.insert(
+            header::COOKIE,
+            joined.expect("header values joined by a valid text"),
+        );
+    }
+}
+
+/// The path and query of the target, with the root path in front.
+fn origin_form(parts: &Parts, root_path: &str) -> Result<Uri, Rejection> {
+    let Some(target) = parts.uri.path_and_query() else {
+        return Err(Rejection::bad_request("the target has no path"));
+    };
+    if target.path() == "*" {
+        if parts.method != Method::OPTIONS {
+            return Err(Rejection::bad_request("the target `*` is for OPTIONS only"));
+        }
+        return Ok(target.clone().into());
+    }
+    if !target.path().starts_with('/') {
+        return Err(Rejection::bad_request("the path does not begin with `/`"));
+    }
+    if !is_percent_encoded(target.path()) {
+        return Err(Rejection::bad_request(
+            "the percent-encoding of the path is malformed",
+        ));
+    }
+    if !root_path.is_empty() {
+        let target: PathAndQuery = format!("{root_path}{target}")
+            .parse()
+            .map_err(|_| Rejection::bad_request("the target is too long"))?;
+        return Ok(target.into());
+    }
+    if parts.uri.authority().is_none() {
+        return Ok(parts.uri.clone());
+    }
+    Ok(target.clone().into())
+}
+
+/// Whether every `%` is followed by two hexadecimal digits.
+fn is_percent_encoded(path: &str) -> bool {
+    let mut escapes = path.split('%');
+    escapes.next();
+    escapes.all(|escape| {
+        let escape = escape.as_bytes();
+        escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
+fn asks_for_websocket(parts: &Parts) -> Result<bool, Rejection> {
+    let is_extended_connect = parts
+        .extensions
+        .get::<hyper::ext::Protocol>()
+        .is_some_and(|protocol| protocol.as_str() == "websocket");
+    if !is_extended_connect {
+        let is_upgrade = parts.version == Version::HTTP_11
+            && parts.headers.contains_key(header::UPGRADE)
+            && parts.method == Method::GET
+            && has_token(&parts.headers, header::UPGRADE, "websocket")
+            && has_token(&parts.headers, header::CONNECTION, "upgrade");
+        if !is_upgrade {
+            return Ok(false);
+        }
+    }
+    if parts
+        .headers
+        .get(header::SEC_WEBSOCKET_VERSION)
+        .is_none_or(|version| version != "13")
+    {
+        return Err(Rejection::new(
+            StatusCode::UPGRADE_REQUIRED,
+            "the version of WebSocket must be 13",
+        )
+        .header(
+            header::SEC_WEBSOCKET_VERSION,
+            HeaderValue::from_static("13"),
+        ));
+    }
+    if !is_extended_connect && !has_valid_key(&parts.headers) {
+        return Err(Rejection::bad_request(
+            "`sec-websocket-key` is missing or malformed",
+        ));
+    }
+    Ok(true)
+}
+
+/// Whether there is one key, and it is 16 bytes in base64.
+fn has_valid_key(headers: &HeaderMap) -> bool {
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return false;
+    };
+    key.as_bytes().strip_suffix(b"==").is_some_and(|digits| {
+        digits.len() == 22
+            && digits
+                .iter()
+                .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    })
+}
+
+fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
+    list(headers, header::SEC_WEBSOCKET_PROTOCOL)
+        .map(ByteString::from)
+        .collect()
+}
+
+fn extensions(version: Version, headers: &HeaderMap) -> Extensions {
+    let offered = Extensions::NONE.with(Extension::PathSend);
+    // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
+    let has_trailers = version == Version::HTTP_2
+        || version == Version::HTTP_11 && has_token(headers, header::TE, "trailers");
+    if has_trailers {
+        offered.with(Extension::ResponseTrailers)
+    } else {
+        offered
+    }
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
+}
+
+/// The members of a comma-separated list field (RFC 9110, 5.6.1).
+fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_needs_two_hexadecimal_digits() {
+        for good in ["/", "/plain", "/%41", "/%c3%A9/x", "/a%20b"] {
+            assert!(is_percent_encoded(good), "{good}");
+        }
+        for bad in ["/%", "/%4", "/%zz", "/%4/1", "/ok%20/%g0", "/%%41"] {
+            assert!(!is_percent_encoded(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes_in_base64() {
+        let with = |keys: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for key in keys {
+                headers.append(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(key));
+            }
+            has_valid_key(&headers)
+        };
+        assert!(with(&["dGhlIHNhbXBsZSBub25jZQ=="]));
+        assert!(!with(&[]));
+        assert!(!with(&["short=="]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25jZQ"]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25j*Q=="]));
+        assert!(!with(&[
+            "dGhlIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQ=="
+        ]));
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_field() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2", "c=3"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().count(), 1);
+        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3");
+    }
+}

@@ -1,0 +1,363 @@
+//! A server's life: start-up, serving, shutdown.
+
+use std::future::Future;
+use std::io;
+use std::net::{SocketAddr, TcpListener as StdListener};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate::{App, BoxApp};
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::config::Config;
+use crate::connection;
+use crate::lifespan::{self, Lifespan};
+use crate::link::Link;
+use crate::server::Server;
+use crate::stage::Stage;
+
+/// Serves `app` until the process is told to stop, by SIGINT or SIGTERM.
+///
+/// Runs on the tokio runtime that it is called on; returns when everything that it has accepted is
+/// complete and the application's lifespan is shut down. A second signal ends what still runs.
+///
+/// ```no_run
+/// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
+/// # async fn run() -> Result<(), callgate_server::ServeError> {
+/// callgate_server::serve(hello, callgate_server::Config::default()).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`Listening::bind`] and [`Listening::serve`].
+pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
+    let mut stops = Stops::new()?;
+    let listening = Listening::bind(config)?;
+    tracing::info!(
+        "Callgate running on {} (press CTRL+C to quit)",
+        listening.url()
+    );
+    listening.run(BoxApp::new(app), &mut stops).await
+}
+
+/// A server that is bound to its address and has not begun to serve.
+///
+/// For those who want to know the address, or decide themselves when to stop:
+///
+/// ```no_run
+/// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
+/// # async fn run() -> Result<(), callgate_server::ServeError> {
+/// let mut config = callgate_server::Config::default();
+/// config.port = 0;
+/// let listening = callgate_server::Listening::bind(config)?;
+/// println!("{}", listening.local_addr());
+/// let stop = tokio::time::sleep(std::time::Duration::from_secs(60));
+/// listening.serve(hello, stop).await
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Listening {
+    listener: StdListener,
+    address: SocketAddr,
+    config: Config,
+}
+
+impl Listening {
+    /// Binds to the address that `config` says. Connections queue up from now on; they are accepted
+    /// after the application's start-up.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`] when the address cannot be had.
+    pub fn bind(config: Config) -> Result<Self, ServeError> {
+        let address = SocketAddr::new(config.host, config.port);
+        let bind = || {
+            let socket = Socket::new(
+                Domain::for_address(address),
+                Type::STREAM.nonblocking(),
+                Some(Protocol::TCP),
+            )?;
+            socket.set_reuse_address(true)?;
+            socket.bind(&address.into())?;
+            socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
+            let listener = StdListener::from(socket);
+            let address = listener.local_addr()?;
+            Ok((listener, address))
+        };
+        match bind() {
+            Ok((listener, address)) => Ok(Self {
+                listener,
+                address,
+                config,
+            }),
+            Err(reason) => Err(ServeError::Listen { address, reason }),
+        }
+    }
+
+    /// The address that clients connect to.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as a URL.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Serves `app` until `stop` is ready, and then shuts down as [`serve`] does. Signals are left
+    /// to the caller.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Startup`] or [`ServeError::Shutdown`] when the application's lifespan fails.
+    pub async fn serve(
+        self,
+        app: impl App,
+        stop: impl Future<Output = ()>,
+    ) -> Result<(), ServeError> {
+        let mut stop = Once(Some(Box::pin(stop)));
+        self.run(BoxApp::new(app), &mut stop).await
+    }
+
+    async fn run(self, app: BoxApp, stop: &mut impl Stop) -> Result<(), ServeError> {
+        let listener =
+            TcpListener::from_std(self.listener).map_err(|reason| ServeError::Listen {
+                address: self.address,
+                reason,
+            })?;
+        let server = Arc::new(Server::new(app, self.config));
+        let started = tokio::select! {
+            biased;
+            () = stop.stopped() => return Ok(()),
+            started = lifespan::start(&server.app, server.config.lifespan) => started,
+        };
+        let (mut lifespan, state) = started.map_err(ServeError::Startup)?;
+        server.set_state(state);
+        let served = accept_until(&server, &listener, &mut lifespan, stop).await;
+        drain(&server, listener, stop).await;
+        let shut_down = shut_down(&server, lifespan).await;
+        served.and(shut_down).map_err(ServeError::Shutdown)
+    }
+}
+
+/// Accepts connections until the server is told to stop. The error is the lifespan's.
+async fn accept_until(
+    server: &Arc<Server>,
+    listener: &TcpListener,
+    lifespan: &mut Option<Lifespan>,
+    stop: &mut impl Stop,
+) -> Result<(), String> {
+    let mut failure = Ok(());
+    let mut stopped = pin!(stop.stopped());
+    let mut living = pin!(async {
+        match lifespan {
+            Some(lifespan) => lifespan.run().await,
+            None => std::future::pending().await,
+        }
+    });
+    let mut is_living = true;
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stopped => return failure,
+            ended = &mut living, if is_living => {
+                is_living = false;
+                if let Err(reason) = &ended {
+                    tracing::error!("the application's lifespan has failed: {reason}");
+                }
+                failure = ended;
+            }
+            accepted = listener.accept() => match accepted {
+                Ok((stream, client)) => begin(server, stream, client),
+                Err(error) => pause_after(&error).await,
+            }
+        }
+    }
+}
+
+fn begin(server: &Arc<Server>, stream: TcpStream, client: SocketAddr) {
+    // Without an address of its own it has been closed already.
+    let Ok(address) = stream.local_addr() else {
+        return;
+    };
+    let link = Arc::new(Link::new(client, address));
+    server
+        .tasks
+        .spawn(connection::serve(server.clone(), stream, link));
+}
+
+/// A connection that could not be accepted is the client's matter, except when the system has run
+/// out of something: then trying again at once would only burn time.
+async fn pause_after(error: &io::Error) {
+    let is_of_client = matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::ConnectionRefused
+    );
+    if !is_of_client {
+        tracing::error!("cannot accept a connection: {error}");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
+/// Finishes what has been accepted, and what the system has accepted for us.
+async fn drain(server: &Arc<Server>, listener: TcpListener, stop: &mut impl Stop) {
+    if let Ok(listener) = listener.into_std() {
+        while let Ok((stream, client)) = listener.accept() {
+            let stream = stream
+                .set_nonblocking(true)
+                .and_then(|()| TcpStream::from_std(stream));
+            if let Ok(stream) = stream {
+                begin(server, stream, client);
+            }
+        }
+    }
+    server.stages.advance(Stage::Draining);
+    server.tasks.close();
+    if !server.tasks.is_empty() {
+        tracing::info!("waiting for connections and background work (signal again to end them)");
+    }
+    let timed_out = async {
+        match server.config.timeout_graceful_shutdown {
+            Some(timeout) => tokio::time::sleep(timeout).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        () = server.tasks.wait() => return,
+        () = stop.stopped() => {}
+        () = timed_out => {}
+    }
+    tracing::warn!(
+        "ending what still runs: {} connections or applications",
+        server.tasks.len()
+    );
+    server.stages.advance(Stage::Ending);
+    server.tasks.wait().await;
+}
+
+async fn shut_down(server: &Server, lifespan: Option<Lifespan>) -> Result<(), String> {
+    let Some(mut lifespan) = lifespan else {
+        return Ok(());
+    };
+    match server.config.timeout_graceful_shutdown {
+        None => lifespan.shutdown().await,
+        Some(timeout) => tokio::time::timeout(timeout, lifespan.shutdown())
+            .await
+            .unwrap_or_else(|_| Err("the application did not shut down in time".into())),
+    }
+}
+
+/// What tells a server to stop, once and again.
+trait Stop {
+    async fn stopped(&mut self);
+}
+
+/// SIGINT and SIGTERM.
+struct Stops {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Stops {
+    fn new() -> Result<Self, ServeError> {
+        let listen = |kind| signal(kind).map_err(ServeError::Signals);
+        Ok(Self {
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+        })
+    }
+}
+
+impl Stop for Stops {
+    async fn stopped(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+/// A future, and then never again.
+struct Once<F>(Option<std::pin::Pin<Box<F>>>);
+
+impl<F: Future<Output = ()>> Stop for Once<F> {
+    async fn stopped(&mut self) {
+        match &mut self.0 {
+            Some(stop) => {
+                stop.await;
+                self.0 = None;
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// Why a server did not start, or did not shut down as it should.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// The address cannot be listened on.
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        reason: io::Error,
+    },
+    /// Signals cannot be listened for.
+    Signals(io::Error),
+    /// The application's start-up failed: its message, or the rule that it broke.
+    Startup(String),
+    /// The application's shutdown, or its lifespan before that, failed.
+    Shutdown(String),
+}
+
+impl ServeError {
+    /// The exit status for a process that ends with this: 3 for a failed start, 1 for a failed
+    /// shutdown (rules `LIFE-05`, `LIFE-10`).
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Listen { .. } | Self::Signals(_) | Self::Startup(_) => 3,
+            Self::Shutdown(_) => 1,
+        }
+    }
+}
+
+impl std::fmt::Display for ServeError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Listen { address, reason } => {
+                let remedy = match reason.kind() {
+                    io::ErrorKind::AddrInUse => " (choose another with --port)",
+                    io::ErrorKind::AddrNotAvailable => {
+                        " (choose an address of this machine with --host)"
+                    }
+                    io::ErrorKind::PermissionDenied => " (choose a port above 1023 with --port)",
+                    _ => "",
+                };
+                // The system's words, without the number that it goes by.
+                let reason = reason.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                write!(
+                    f,
+                    "cannot listen on {address}: {}{remedy}",
+                    reason.to_lowercase()
+                )
+            }
+            Self::Signals(reason) => write!(f, "cannot listen for signals: {reason}"),
+            Self::Startup(reason) => write!(f, "the application failed to start: {reason}"),
+            Self::Shutdown(reason) => write!(f, "the application failed to shut down: {reason}"),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {}

@@ -1,0 +1,125 @@
+//! What every connection and exchange of a server shares.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use callgate::{BoxApp, State};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::stage::{Stage, Stages};
+
+/// An application, how it is served, and all that is under way.
+#[derive(Debug)]
+pub(crate) struct Server {
+    pub(crate) app: BoxApp,
+    pub(crate) config: Config,
+    pub(crate) root_path: ByteString,
+    /// The same, percent-encoded.
+    pub(crate) raw_root_path: String,
+    pub(crate) stages: Arc<Stages>,
+    pub(crate) http1: http1::Builder,
+    pub(crate) http2: http2::Builder<TokioExecutor>,
+    /// Connections, and applications that outlive their response.
+    pub(crate) tasks: TaskTracker,
+    default_headers: Vec<(HeaderName, HeaderValue)>,
+    /// What lifespan start-up handed over.
+    state: OnceLock<State>,
+}
+
+impl Server {
+    pub(crate) fn new(app: BoxApp, config: Config) -> Self {
+        let mut default_headers = config.headers.clone();
+        if config.server_header
+            && !config
+                .headers
+                .iter()
+                .any(|(name, _)| name == header::SERVER)
+        {
+            default_headers.push((header::SERVER, HeaderValue::from_static("callgate")));
+        }
+        let mut http1 = http1::Builder::new();
+        http1
+            .auto_date_header(config.date_header)
+            .max_header_size(config.max_request_head)
+            .max_buf_size(config.max_request_head.max(MIN_BUFFER))
+            .header_read_timeout(None);
+        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        http2
+            .timer(TokioTimer::new())
+            .auto_date_header(config.date_header)
+            .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
+            .keep_alive_interval(Some(HTTP2_PING_INTERVAL))
+            .enable_connect_protocol();
+        Self {
+            root_path: ByteString::from(config.root_path.as_str()),
+            raw_root_path: utf8_percent_encode(&config.root_path, NOT_IN_PATH).to_string(),
+            app,
+            stages: Arc::default(),
+            http1,
+            http2,
+            tasks: TaskTracker::new(),
+            default_headers,
+            state: OnceLock::new(),
+            config,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.set(state).expect("start-up completes once");
+    }
+
+    pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
+        for (name, value) in &self.default_headers {
+            if let header::Entry::Vacant(entry) = headers.entry(name) {
+                entry.insert(value.clone());
+            }
+        }
+    }
+
+    /// Runs `work` on a task of its own, which shutdown waits for, and drops when it cannot wait.
+    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+        let stages = self.stages.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stages.reached(Stage::Ending) => {}
+                () = work => {}
+            }
+        });
+    }
+}
+
+/// What has to be encoded in a path (RFC 3986, 3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// hyper's read buffer cannot be limited to less, in bytes.
+const MIN_BUFFER: usize = 8192;
+
+/// How often a silent HTTP/2 connection that serves exchanges is asked whether it is still there.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -1,0 +1,97 @@
+//! What hyper calls for each request of a connection.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use hyper::body::Incoming;
+use hyper::service::Service;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response};
+
+use crate::exchange::{Exchange, Guard};
+use crate::link::Link;
+use crate::rejection::Rejection;
+use crate::report;
+use crate::request::{self, Asked};
+use crate::response_body::Guarded;
+use crate::server::Server;
+use crate::websocket::Handshake;
+
+/// The service of one connection.
+#[derive(Debug)]
+pub(crate) struct ConnectionService {
+    server: Arc<Server>,
+    link: Arc<Link>,
+}
+
+impl ConnectionService {
+    pub(crate) fn new(server: Arc<Server>, link: Arc<Link>) -> Self {
+        Self { server, link }
+    }
+}
+
+impl Service<Request<Incoming>> for ConnectionService {
+    type Response = Response<Guarded>;
+    type Error = Infallible;
+    type Future = Answer;
+
+    fn call(&self, request: Request<Incoming>) -> Answer {
+        let guard = Guard::new(self.link.clone());
+        let (mut parts, body) = request.into_parts();
+        let version = parts.version;
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        match request::read(parts, &self.server, &self.link) {
+            Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, &self.server, guard)),
+            Ok(Asked::WebSocket(scope)) => Answer::WebSocket(Box::new(Handshake::new(
+                scope,
+                on_upgrade,
+                &self.server,
+                &self.link,
+                guard,
+            ))),
+            Err(rejection) => {
+                report::rejected(self.link.client, &rejection);
+                Answer::Rejection(Some(Box::new(self.reject(rejection, version, guard))))
+            }
+        }
+    }
+}
+
+impl ConnectionService {
+    fn reject(
+        &self,
+        rejection: Rejection,
+        version: http::Version,
+        guard: Guard,
+    ) -> Response<Guarded> {
+        let mut response = rejection.into_response(version);
+        self.server.add_default_headers(response.headers_mut());
+        response.map(|body| Guarded::new(body, Some(guard)))
+    }
+}
+
+/// The answer to one request, in the making.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    Http(Exchange),
+    WebSocket(Box<Handshake>),
+    /// None once it has been given.
+    Rejection(Option<Box<Response<Guarded>>>),
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Guarded>, Infallible>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.get_mut() {
+            Self::Http(exchange) => exchange.poll(cx).map(Ok),
+            Self::WebSocket(handshake) => handshake.poll(cx).map(Ok),
+            Self::Rejection(response) => {
+                Poll::Ready(Ok(*response.take().expect("not polled after it was ready")))
+            }
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! The socket of a connection, as hyper reads and writes it.
+//!
+//! It does three things that hyper cannot do from its side: it gathers the responses of pipelined
+//! requests into one write, it tells the [`Link`] what the connection is doing, and it keeps hyper's
+//! own answer to a bad request back, for [`Socket::take_rejection`] to replace.
+
+use std::io::{self, IoSlice, Read as _};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::link::Link;
+use crate::stage::{Stage, Stages};
+
+/// Gathered output is written at this size at the latest, in bytes.
+const GATHER: usize = 16 * 1024;
+
+/// How long a connection that is over is kept for a client that has not taken all of it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
+const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    stream: TokioIo<TcpStream>,
+    link: Arc<Link>,
+    stages: Arc<Stages>,
+    /// The first bytes of the connection, read to tell the version: those from `start` to `end` are
+    /// still to be read by hyper.
+    preface: [u8; HTTP2_PREFACE.len()],
+    start: u8,
+    end: u8,
+    /// Output that has been gathered: all of it from `written` on is still to be written.
+    output: Vec<u8>,
+    written: usize,
+    /// Where in it hyper's last write begins.
+    last_write: usize,
+    gathers: bool,
+}
+
+impl Socket {
+    pub(crate) fn new(stream: TcpStream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
+        Self {
+            stream: TokioIo::new(stream),
+            link,
+            stages,
+            preface: [0; HTTP2_PREFACE.len()],
+            start: 0,
+            end: 0,
+            output: Vec::new(),
+            written: 0,
+            last_write: 0,
+            gathers: true,
+        }
+    }
+
+    /// Reads as much as it takes to tell whether the client speaks HTTP/2 by prior knowledge. None
+    /// when it goes away before.
+    pub(crate) async fn speaks_http2(&mut self) -> Option<bool> {
+        loop {
+            let end = usize::from(self.end);
+            if self.preface[..end] != HTTP2_PREFACE[..end] {
+                return Some(false);
+            }
+            if end == HTTP2_PREFACE.len() {
+                // HTTP/2 gathers its frames itself.
+                self.gathers = false;
+                return Some(true);
+            }
+            match self.stream.inner_mut().read(&mut self.preface[end..]).await {
+                Ok(0) | Err(_) => return None,
+                Ok(read) => self.end += u8::try_from(read).expect("at most 24"),
+            }
+            self.link.input_came();
+        }
+    }
+
+    /// Takes back hyper's own answer to a bad request, if that is the last thing that it wrote.
+    pub(crate) fn take_rejection(&mut self) -> bool {
+        let is_rejection = self.output[self.last_write..].starts_with(b"HTTP/1.1 4");
+        if is_rejection {
+            self.output.truncate(self.last_write);
+        }
+        is_rejection
+    }
+
+    /// Writes what has been gathered and then `last`, and closes the connection so that the client
+    /// gets all of it: while it is still sending, closing at once would destroy what it has not read
+    /// (RFC 9112, 9.6).
+    pub(crate) async fn close(self, last: &[u8]) {
+        let mut stream = self.stream.into_inner();
+        let written = tokio::time::timeout(LINGER, async {
+            stream.write_all(&self.output[self.written..]).await?;
+            stream.write_all(last).await
+        });
+        if let Ok(Ok(())) = written.await {
+            linger(&mut stream).await;
+        }
+    }
+
+    /// The bare stream, for a WebSocket. Everything has been written by then.
+    pub(crate) fn into_stream(self) -> TcpStream {
+        self.stream.into_inner()
+    }
+
+    fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while self.written < self.output.len() {
+            let stream = Pin::new(self.stream.inner_mut());
+            match ready!(stream.poll_write(cx, &self.output[self.written..]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                written => self.written += written,
+            }
+        }
+        self.output.clear();
+        self.written = 0;
+        self.last_write = 0;
+        self.link.set_writing(false);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Whether output can wait until hyper reads again: between exchanges it always does, before
+    /// it yields.
+    fn may_gather(&self) -> bool {
+        self.gathers && !self.link.is_exchanging()
+    }
+
+    /// Reads past the runtime, which learns of new input only when it next asks the system: during
+    /// a shutdown, a request that has reached this machine must not be taken for none.
+    fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
+        let mut bytes = [0; 4096];
+        let limit = buf.remaining().min(bytes.len());
+        let socket = socket2::SockRef::from(self.stream.inner());
+        let read = (&*socket).read(&mut bytes[..limit])?;
+        buf.put_slice(&bytes[..read]);
+        Ok(read)
+    }
+}
+
+/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone.
+pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let discarded = async {
+        stream.shutdown().await?;
+        let mut discarded = [0; 1024];
+        while stream.read(&mut discarded).await? > 0 {}
+        io::Result::Ok(())
+    };
+    let _ = tokio::time::timeout(LINGER, discarded).await;
+}
+
+impl Read for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if !this.output.is_empty() {
+            ready!(this.poll_write_output(cx))?;
+        }
+        if this.start < this.end {
+            let unread = &this.preface[usize::from(this.start)..usize::from(this.end)];
+            let length = unread.len().min(buf.remaining());
+            buf.put_slice(&unread[..length]);
+            this.start += u8::try_from(length).expect("at most 24");
+            return Poll::Ready(Ok(()));
+        }
+        if this.stages.now() != Stage::Serving
+            && let Ok(read) = this.read_directly(&mut buf)
+        {
+            if read > 0 {
+                this.link.input_came();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        this.link.input_came();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Write for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let length: usize = bufs.iter().map(|buf| buf.len()).sum();
+        this.link.set_writing(true);
+        if this.may_gather() && length <= GATHER {
+            if this.output.len() + length > GATHER {
+                ready!(this.poll_write_output(cx))?;
+                this.link.set_writing(true);
+            }
+            this.last_write = this.output.len();
+            for buf in bufs {
+                this.output.extend_from_slice(buf);
+            }
+            return Poll::Ready(Ok(length));
+        }
+        if !this.output.is_empty() {
+            ready!(this.poll_write_output(cx))?;
+            this.link.set_writing(true);
+        }
+        Pin::new(&mut this.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.may_gather() && !this.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        this.poll_write_output(cx)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        ready!(this.poll_write_output(cx))?;
+        Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+}

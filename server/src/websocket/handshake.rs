@@ -1,0 +1,185 @@
+//! The handshake: an HTTP request that the application turns into a WebSocket, or refuses.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use callgate::conversation::WebSocketConversation;
+use callgate::{Receiver, Sender, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use http::header::{self, HeaderMap, HeaderValue};
+use http::{Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use super::Session;
+use super::mailbox::{Answer, Mailbox};
+use crate::call::Call;
+use crate::exchange::Guard;
+use crate::link::Link;
+use crate::rejection;
+use crate::report::{AccessLog, RequestLine};
+use crate::response_body::{Guarded, ResponseBody, Stream};
+use crate::server::Server;
+use crate::stage::Stage;
+
+/// The future that hyper polls for the answer to a handshake.
+pub(crate) struct Handshake {
+    /// None once the application's call has ended or has been handed on.
+    call: Option<Call>,
+    mailbox: Arc<Mailbox>,
+    server: Arc<Server>,
+    link: Arc<Link>,
+    version: Version,
+    /// `sec-websocket-accept`, where the version of HTTP has it.
+    accept_key: Option<HeaderValue>,
+    on_upgrade: Option<OnUpgrade>,
+    guard: Option<Guard>,
+    access_log: Option<Box<AccessLog>>,
+    is_answered: bool,
+    /// Ready when the server shuts down.
+    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl Handshake {
+    pub(crate) fn new(
+        scope: WebSocketScope,
+        on_upgrade: Option<OnUpgrade>,
+        server: &Arc<Server>,
+        link: &Arc<Link>,
+        guard: Guard,
+    ) -> Self {
+        let request = RequestLine::of_websocket(&scope);
+        let version = scope.version;
+        let accept_key = scope
+            .headers
+            .get(header::SEC_WEBSOCKET_KEY)
+            .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+        let access_log = server
+            .config
+            .access_log
+            .then(|| Box::new(AccessLog::new(&request, scope.client)));
+        let mailbox = Arc::new(Mailbox::new(WebSocketConversation::new(&scope)));
+        let future = server.app.call_boxed(
+            scope.into(),
+            Receiver::new(mailbox.clone()),
+            Sender::new(mailbox.clone()),
+        );
+        Self {
+            call: Some(Call::new(future, request)),
+            mailbox,
+            server: server.clone(),
+            link: link.clone(),
+            version,
+            accept_key,
+            on_upgrade,
+            guard: Some(guard),
+            access_log,
+            is_answered: false,
+            draining: Box::pin({
+                let stages = server.stages.clone();
+                async move { stages.reached(Stage::Draining).await }
+            }),
+        }
+    }
+
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
+        if let Some(call) = &mut self.call
+            && call.poll(cx, &*self.mailbox).is_ready()
+        {
+            self.call = None;
+        }
+        if self.draining.as_mut().poll(cx).is_ready() {
+            self.mailbox.refuse_at_shutdown();
+        }
+        let answer = ready!(self.mailbox.poll_answer(cx));
+        self.is_answered = true;
+        let mut response = match answer {
+            Answer::Accept(accept) => self.accept(accept),
+            Answer::Refuse(status) => rejection::replacement(status, self.version),
+            Answer::Deny(head, body) => respond(head.status, head.headers, body.into()),
+            Answer::DenyStreamed(head) => {
+                let stream = Stream::new(self.mailbox.clone(), None);
+                respond(head.status, head.headers, ResponseBody::Streamed(stream))
+            }
+        };
+        self.detach();
+        self.server.add_default_headers(response.headers_mut());
+        if let Some(log) = self.access_log.take() {
+            log.write(response.status());
+        }
+        let guard = self.guard.take();
+        Poll::Ready(response.map(|body| Guarded::new(body, guard)))
+    }
+
+    /// The answer that opens the WebSocket; the session takes over the application.
+    fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
+        let session = Session::new(self.call.take(), self.mailbox.clone(), self.server.clone());
+        let mut headers = accept.headers;
+        if let Some(subprotocol) = accept.subprotocol
+            && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
+        {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        if self.version == Version::HTTP_2 {
+            if let Some(on_upgrade) = self.on_upgrade.take() {
+                self.server.tasks.spawn(run_over_http2(session, on_upgrade));
+            }
+            return respond(StatusCode::OK, headers, ResponseBody::empty());
+        }
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        if let Some(key) = self.accept_key.take() {
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+        }
+        self.link.set_upgrade(session);
+        respond(
+            StatusCode::SWITCHING_PROTOCOLS,
+            headers,
+            ResponseBody::empty(),
+        )
+    }
+
+    /// Moves an unfinished call to a task of its own. After a disconnect it has the grace period.
+    fn detach(&mut self) {
+        if let Some(call) = self.call.take() {
+            let mailbox = self.mailbox.clone();
+            self.server
+                .spawn(call.run(mailbox, self.server.config.timeout_disconnect));
+        }
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handshake {
+    /// hyper drops this future before it is ready when the client is gone.
+    fn drop(&mut self) {
+        if !self.is_answered {
+            self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+        }
+        self.detach();
+    }
+}
+
+async fn run_over_http2(session: Session, on_upgrade: OnUpgrade) {
+    // When the client goes away before, the session is dropped, which tells the application.
+    if let Ok(stream) = on_upgrade.await {
+        session.run(TokioIo::new(stream), &[]).await;
+    }
+}
+
+fn respond(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}

@@ -1,0 +1,421 @@
+//! The mailbox of a WebSocket: bounded queues both ways, shared by the application and the server.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use callgate::conversation::{WebSocketConversation, WebSocketPhase};
+use callgate::{
+    Channel, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendError, SendEvent,
+    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+};
+use http::StatusCode;
+
+use crate::call::ServerEnd;
+use crate::mailbox::{Aborted, Content, Output, Source};
+use crate::sync::{Mutex, Wakers, register, wake};
+
+/// How many messages are held in each direction at most.
+const MAX_MESSAGES: usize = 64;
+/// How many bytes of messages are held in each direction before more are refused. A single message
+/// may be larger.
+const MAX_BYTES: usize = 64 * 1024;
+
+/// What the application and the server share of one WebSocket.
+#[derive(Debug)]
+pub(crate) struct Mailbox(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    conversation: WebSocketConversation,
+    /// Whether `websocket.connect` is still to be received.
+    is_connecting: bool,
+    slot: Slot,
+    inbound: Queue<Message>,
+    /// The end, to be received after what is queued.
+    disconnect: Option<WebSocketDisconnect>,
+    outbound: Queue<Outbound>,
+    /// Whether a close has been queued, after which nothing is.
+    is_closing: bool,
+    /// The application, waiting to receive.
+    receiver: Option<Waker>,
+    /// The application and its other tasks, waiting to send.
+    senders: Wakers,
+    /// The handshake or the session, waiting for output.
+    connection: Option<Waker>,
+    /// The task that the application runs in, waiting for a disconnect.
+    task: Option<Waker>,
+}
+
+/// What waits for the handshake, or for the denial response that it became.
+#[derive(Debug)]
+enum Slot {
+    Empty,
+    /// The head of a denial response, held until its first body event.
+    Held(HttpResponseStart),
+    Answer(Answer),
+    /// The head of a denial response and the first of its content, when more is to come.
+    First(HttpResponseStart, Output),
+    /// Further content of a denial response.
+    Denial(Output),
+}
+
+/// What the handshake is answered with.
+#[derive(Debug)]
+pub(crate) enum Answer {
+    /// A WebSocket.
+    Accept(WebSocketAccept),
+    /// A response of the server's own.
+    Refuse(StatusCode),
+    /// A denial response that is whole.
+    Deny(HttpResponseStart, Bytes),
+    /// A denial response with content to come; all of it goes through `poll_output`.
+    DenyStreamed(HttpResponseStart),
+}
+
+/// What goes out on an open WebSocket.
+#[derive(Debug)]
+pub(crate) enum Outbound {
+    Message(Message),
+    Close(WebSocketClose),
+}
+
+#[derive(Debug)]
+struct Queue<T> {
+    items: VecDeque<(T, usize)>,
+    bytes: usize,
+}
+
+impl<T> Default for Queue<T> {
+    fn default() -> Self {
+        Self {
+            items: VecDeque::new(),
+            bytes: 0,
+        }
+    }
+}
+
+impl<T> Queue<T> {
+    fn is_full(&self) -> bool {
+        self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
+    }
+
+    fn push(&mut self, item: T, bytes: usize) {
+        self.bytes += bytes;
+        self.items.push_back((item, bytes));
+    }
+
+    fn pop(&mut self) -> Option<T> {
+        let (item, bytes) = self.items.pop_front()?;
+        self.bytes -= bytes;
+        if self.items.is_empty() {
+            // An idle WebSocket holds on to nothing.
+            self.items = VecDeque::new();
+        }
+        Some(item)
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+impl Mailbox {
+    pub(crate) fn new(conversation: WebSocketConversation) -> Self {
+        Self(Mutex::new(State {
+            conversation,
+            is_connecting: true,
+            slot: Slot::Empty,
+            inbound: Queue::default(),
+            disconnect: None,
+            outbound: Queue::default(),
+            is_closing: false,
+            receiver: None,
+            senders: Wakers::default(),
+            connection: None,
+            task: None,
+        }))
+    }
+
+    /// What to answer the handshake with, once the application has said enough to know.
+    pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut state.slot, Slot::Empty) {
+            Slot::Answer(answer) => Poll::Ready(answer),
+            Slot::First(head, output) => {
+                state.slot = Slot::Denial(output);
+                Poll::Ready(Answer::DenyStreamed(head))
+            }
+            unanswered => {
+                state.slot = unanswered;
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// The next thing to send on the open WebSocket.
+    pub(crate) fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
+        let mut state = self.0.lock();
+        match state.outbound.pop() {
+            Some(outbound) => {
+                state.senders.wake_all();
+                Poll::Ready(outbound)
+            }
+            None => {
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Whether there is room for a message from the client. The session is woken when there is.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.0.lock().inbound.is_full()
+    }
+
+    /// Delivers a message from the client.
+    pub(crate) fn deliver(&self, message: Message) {
+        let mut state = self.0.lock();
+        let bytes = message.len();
+        state.inbound.push(message, bytes);
+        wake(&mut state.receiver);
+    }
+
+    /// Refuses a handshake that the application has not answered, as the server shuts down (rule
+    /// `WS-34`).
+    pub(crate) fn refuse_at_shutdown(&self) {
+        let mut state = self.0.lock();
+        if state.progress() == Progress::Unanswered {
+            state.disconnect(WebSocketDisconnect::new(1012));
+            state.answer(Answer::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+        }
+    }
+
+    /// Notes that the WebSocket is over, for this reason unless there is one already, and tells the
+    /// application.
+    pub(crate) fn disconnect(&self, disconnect: WebSocketDisconnect) {
+        self.0.lock().disconnect(disconnect);
+    }
+}
+
+impl State {
+    fn disconnect(&mut self, disconnect: WebSocketDisconnect) {
+        self.conversation.disconnect();
+        self.disconnect.get_or_insert(disconnect);
+        self.outbound.clear();
+        self.wake_application();
+        wake(&mut self.task);
+        wake(&mut self.connection);
+    }
+
+    fn wake_application(&mut self) {
+        wake(&mut self.receiver);
+        self.senders.wake_all();
+    }
+
+    /// Queues a close, the last thing to go out.
+    fn close(&mut self, close: WebSocketClose) {
+        self.disconnect.get_or_insert_with(|| WebSocketDisconnect {
+            code: close.code,
+            reason: close.reason.clone(),
+        });
+        if !self.is_closing {
+            self.is_closing = true;
+            let bytes = close.reason.len();
+            self.outbound.push(Outbound::Close(close), bytes);
+        }
+        self.wake_application();
+        wake(&mut self.connection);
+    }
+
+    fn answer(&mut self, answer: Answer) {
+        self.slot = Slot::Answer(answer);
+        wake(&mut self.connection);
+    }
+
+    /// Whether an event must wait for those before it to be taken.
+    fn is_full(&self) -> bool {
+        match self.conversation.phase() {
+            WebSocketPhase::Open => self.outbound.is_full(),
+            WebSocketPhase::Denying(_) => {
+                matches!(self.slot, Slot::First(..) | Slot::Denial(_))
+            }
+            _ => false,
+        }
+    }
+
+    /// Takes an event that the conversation has allowed.
+    fn accept(&mut self, event: SendEvent, was_open: bool) {
+        match event {
+            SendEvent::WebSocketAccept(accept) => self.answer(Answer::Accept(accept)),
+            SendEvent::WebSocketSend(message) => {
+                let bytes = message.len();
+                self.outbound.push(Outbound::Message(message), bytes);
+                wake(&mut self.connection);
+            }
+            SendEvent::WebSocketClose(close) if was_open => self.close(close),
+            SendEvent::WebSocketClose(close) => {
+                self.disconnect = Some(WebSocketDisconnect {
+                    code: close.code,
+                    reason: close.reason,
+                });
+                self.answer(Answer::Refuse(StatusCode::FORBIDDEN));
+            }
+            SendEvent::DenialResponseStart(start) => self.slot = Slot::Held(start),
+            SendEvent::DenialResponseBody(body) => self.deny(body),
+            _ => {}
+        }
+    }
+
+    fn deny(&mut self, HttpResponseBody { body, more_body }: HttpResponseBody) {
+        if !more_body {
+            self.disconnect = Some(WebSocketDisconnect::new(1006));
+        }
+        let content = Content::Data(body);
+        let is_last = !more_body;
+        self.slot = match (std::mem::replace(&mut self.slot, Slot::Empty), content) {
+            (Slot::Held(head), Content::Data(body)) if is_last => {
+                Slot::Answer(Answer::Deny(head, body))
+            }
+            (Slot::Held(head), content) => Slot::First(head, Output { content, is_last }),
+            (_, content) => Slot::Denial(Output { content, is_last }),
+        };
+        wake(&mut self.connection);
+    }
+
+    /// Ends what the application has begun, as it failed: with this answer to the handshake, or
+    /// with a close.
+    fn fail(&mut self, status: StatusCode, progress: Progress) {
+        match progress {
+            Progress::Unanswered => self.answer(Answer::Refuse(status)),
+            Progress::Open => self.close(WebSocketClose::new(1011)),
+            Progress::Over => {}
+        }
+        self.disconnect
+            .get_or_insert(WebSocketDisconnect::new(1006));
+        self.wake_application();
+        wake(&mut self.task);
+        wake(&mut self.connection);
+    }
+
+    fn progress(&self) -> Progress {
+        match self.conversation.phase() {
+            WebSocketPhase::Connecting => Progress::Unanswered,
+            WebSocketPhase::Denying(response) if response.is_replaceable() => Progress::Unanswered,
+            WebSocketPhase::Open => Progress::Open,
+            _ => Progress::Over,
+        }
+    }
+}
+
+/// How far a WebSocket has come, as far as ending it goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Progress {
+    Unanswered,
+    Open,
+    Over,
+}
+
+impl Channel for Mailbox {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let mut state = self.0.lock();
+        if std::mem::take(&mut state.is_connecting) {
+            return Poll::Ready(ReceiveEvent::WebSocketConnect);
+        }
+        let was_full = state.inbound.is_full();
+        if let Some(message) = state.inbound.pop() {
+            if was_full {
+                wake(&mut state.connection);
+            }
+            return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
+        }
+        if let Some(disconnect) = &state.disconnect {
+            return Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect.clone()));
+        }
+        register(&mut state.receiver, cx.waker());
+        Poll::Pending
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut state = self.0.lock();
+        if state.is_full() {
+            state.senders.register(cx.waker());
+            return Poll::Pending;
+        }
+        let progress = state.progress();
+        let sent = event.as_ref().expect("an event to send");
+        if let Err(error) = state.conversation.send(sent) {
+            if error.rule().is_some() {
+                state.fail(StatusCode::INTERNAL_SERVER_ERROR, progress);
+            }
+            return Poll::Ready(Err(error));
+        }
+        if let Some(event) = event.take() {
+            state.accept(event, progress == Progress::Open);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl ServerEnd for Mailbox {
+    fn is_untouched(&self) -> bool {
+        matches!(
+            self.0.lock().conversation.phase(),
+            WebSocketPhase::Connecting
+        )
+    }
+
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
+        let mut state = self.0.lock();
+        let progress = state.progress();
+        let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));
+        let violation = state.conversation.returned().err();
+        match failure {
+            Some(status) => state.fail(status, progress),
+            None if violation.is_some() => state.fail(StatusCode::INTERNAL_SERVER_ERROR, progress),
+            None if progress == Progress::Open => state.close(WebSocketClose::new(1000)),
+            None => state.wake_application(),
+        }
+        violation.filter(|_| failure.is_none() || is_broken)
+    }
+
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if matches!(
+            state.conversation.phase(),
+            WebSocketPhase::Disconnected | WebSocketPhase::Broken(_)
+        ) {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
+}
+
+impl Source for Mailbox {
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>> {
+        let mut state = self.0.lock();
+        match std::mem::replace(&mut state.slot, Slot::Empty) {
+            Slot::Denial(output) => {
+                state.senders.wake_all();
+                Poll::Ready(Ok(output))
+            }
+            _ if !matches!(state.conversation.phase(), WebSocketPhase::Denying(_)) => {
+                Poll::Ready(Err(Aborted))
+            }
+            _ => {
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn disconnect(&self) {
+        self.disconnect(WebSocketDisconnect::new(1006));
+    }
+}

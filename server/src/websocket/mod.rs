@@ -1,0 +1,8 @@
+//! WebSockets: the handshake, which is an HTTP exchange, and the session that follows it.
+
+mod handshake;
+mod mailbox;
+mod session;
+
+pub(crate) use handshake::Handshake;
+pub(crate) use session::Session;

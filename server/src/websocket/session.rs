@@ -1,0 +1,392 @@
+//! An open WebSocket: one task that polls the socket and the application together.
+//!
+//! Each round takes all that has come from the client, lets the application work on it, sends all
+//! that it had to say, and flushes once.
+
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use bytestring::ByteString;
+use callgate::{Message, WebSocketClose, WebSocketDisconnect};
+use futures_util::{Sink, Stream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::{Instant, Sleep};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
+use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
+use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{self};
+
+use super::mailbox::{Mailbox, Outbound};
+use crate::call::Call;
+use crate::server::Server;
+use crate::socket::linger;
+use crate::stage::{Stage, StageWatch};
+
+/// How long the client may take to answer a close.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Read and written at once, in bytes: what an idle WebSocket takes is mostly the first.
+const READ_BUFFER: usize = 4096;
+const WRITE_BUFFER: usize = 16 * 1024;
+/// Rounds after which other tasks get their turn.
+const MAX_ROUNDS: usize = 16;
+
+/// A WebSocket that the application has accepted.
+#[derive(Debug)]
+pub(crate) struct Session {
+    /// None once the application's call has ended.
+    call: Option<Call>,
+    mailbox: Arc<Mailbox>,
+    server: Arc<Server>,
+}
+
+impl Session {
+    pub(crate) fn new(call: Option<Call>, mailbox: Arc<Mailbox>, server: Arc<Server>) -> Self {
+        Self {
+            call,
+            mailbox,
+            server,
+        }
+    }
+
+    /// Runs the WebSocket over `stream`, of which `read` has been read already, and then what is
+    /// left of the application.
+    pub(crate) async fn run<S>(mut self, stream: S, read: &[u8])
+    where
+        S: AsyncRead + AsyncWrite + Unpin,
+    {
+        let config = &self.server.config;
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(config.ws_max_size))
+            .max_frame_size(Some(config.ws_max_size));
+        let socket =
+            WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(limits))
+                .await;
+        let server = self.server.clone();
+        let mut driver = Driver {
+            socket,
+            mailbox: &self.mailbox,
+            phase: Phase::Open,
+            ping: Ping {
+                interval: config.ws_ping_interval,
+                timeout: config.ws_ping_timeout,
+                sent: None,
+                since: Instant::now(),
+            },
+        };
+        let is_ended = {
+            let mut stage = pin!(server.stages.watch());
+            let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+            let call = &mut self.call;
+            poll_fn(|cx| driver.poll(cx, call, stage.as_mut(), timer.as_mut())).await
+        };
+        if is_ended {
+            return;
+        }
+        let Driver { mut socket, .. } = driver;
+        linger(socket.get_mut()).await;
+        drop(socket);
+        if let Some(call) = self.call.take() {
+            let call = call.run(self.mailbox.clone(), server.config.timeout_disconnect);
+            tokio::select! {
+                biased;
+                () = server.stages.reached(Stage::Ending) => {}
+                () = call => {}
+            }
+        }
+    }
+}
+
+impl Drop for Session {
+    /// The client may be gone before the session has begun to run.
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+            self.server
+                .spawn(call.run(self.mailbox.clone(), self.server.config.timeout_disconnect));
+        }
+    }
+}
+
+/// What an open WebSocket is made of while it runs.
+struct Driver<'a, S> {
+    socket: WebSocketStream<S>,
+    mailbox: &'a Mailbox,
+    phase: Phase,
+    ping: Ping,
+}
+
+/// How far a WebSocket has come on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Open,
+    /// We have sent a close, and wait for the client's until then.
+    Closing(Instant),
+    /// A last frame is still to be flushed; nothing is read any more.
+    Flushing(Instant),
+    Closed,
+}
+
+/// When the server pings, and when it gives up.
+#[derive(Debug)]
+struct Ping {
+    interval: Option<Duration>,
+    timeout: Option<Duration>,
+    /// When the ping was sent that has not been answered.
+    sent: Option<Instant>,
+    /// When the client was last known to be there.
+    since: Instant,
+}
+
+impl<S> Driver<'_, S>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    /// Runs the WebSocket to its end. True when the server does not wait for more.
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        call: &mut Option<Call>,
+        mut stage: Pin<&mut StageWatch<'_>>,
+        mut timer: Pin<&mut Sleep>,
+    ) -> Poll<bool> {
+        match stage.as_mut().poll_new(cx) {
+            Some(Stage::Ending) => return Poll::Ready(true),
+            Some(_) => self.close(cx, WebSocketClose::new(1012)),
+            None => {}
+        }
+        for _ in 0..MAX_ROUNDS {
+            let has_read = self.read(cx);
+            if let Some(running) = call
+                && running.poll(cx, self.mailbox).is_ready()
+            {
+                *call = None;
+            }
+            let has_written = self.write(cx);
+            if self.phase == Phase::Closed {
+                return Poll::Ready(false);
+            }
+            if !has_read && !has_written {
+                self.flush(cx);
+                if self.phase == Phase::Closed {
+                    return Poll::Ready(false);
+                }
+                self.poll_time(cx, timer.as_mut());
+                return Poll::Pending;
+            }
+        }
+        self.flush(cx);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Takes what has come from the client. True when there was something for the application.
+    fn read(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut has_read = false;
+        while matches!(self.phase, Phase::Open | Phase::Closing(_)) {
+            if self.phase == Phase::Open && !self.mailbox.has_room() {
+                // The application is slow, and so must the client be. Its answers to pings cannot be
+                // seen meanwhile.
+                self.ping.heard();
+                break;
+            }
+            match Pin::new(&mut self.socket).poll_next(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Some(Ok(message))) => has_read |= self.received(message),
+                Poll::Ready(Some(Err(error))) => {
+                    has_read = true;
+                    self.failed(cx, &error);
+                }
+                Poll::Ready(None) => {
+                    has_read = true;
+                    self.over(WebSocketDisconnect::new(1006));
+                }
+            }
+        }
+        has_read
+    }
+
+    /// True when the application is told of it.
+    fn received(&mut self, message: tungstenite::Message) -> bool {
+        let message = match message {
+            tungstenite::Message::Text(text) => {
+                let text = ByteString::try_from(Bytes::from(text)).expect("checked on the wire");
+                Message::Text(text)
+            }
+            tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
+            tungstenite::Message::Pong(_) => {
+                self.ping.heard();
+                return false;
+            }
+            tungstenite::Message::Close(frame) => {
+                let disconnect = frame.map_or_else(
+                    || WebSocketDisconnect::new(1005),
+                    |frame| {
+                        let mut disconnect = WebSocketDisconnect::new(frame.code.into());
+                        disconnect.reason = frame.reason.as_str().into();
+                        disconnect
+                    },
+                );
+                self.mailbox.disconnect(disconnect);
+                return true;
+            }
+            // Pings are answered by the codec.
+            tungstenite::Message::Ping(_) | tungstenite::Message::Frame(_) => return false,
+        };
+        if self.phase == Phase::Open {
+            self.mailbox.deliver(message);
+        }
+        true
+    }
+
+    /// Reading failed: says why, if anyone is left to hear it (RFC 6455, 7.1.7).
+    fn failed(&mut self, cx: &mut Context<'_>, error: &Error) {
+        let code = match error {
+            Error::Capacity(CapacityError::MessageTooLong { .. }) => 1009,
+            Error::Utf8(_) => 1007,
+            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => 1006,
+            Error::Protocol(_) => 1002,
+            _ => 1006,
+        };
+        if code == 1006 {
+            self.over(WebSocketDisconnect::new(code));
+            return;
+        }
+        self.mailbox.disconnect(WebSocketDisconnect::new(code));
+        self.send_close(cx, WebSocketClose::new(code));
+        if self.phase != Phase::Closed {
+            self.phase = Phase::Flushing(Instant::now() + CLOSE_TIMEOUT);
+        }
+    }
+
+    /// Nothing can be read or written any more.
+    fn over(&mut self, disconnect: WebSocketDisconnect) {
+        self.mailbox.disconnect(disconnect);
+        self.phase = Phase::Closed;
+    }
+
+    /// Sends what the application has said. True when there was something.
+    fn write(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut has_written = false;
+        while self.phase == Phase::Open {
+            match Pin::new(&mut self.socket).poll_ready(cx) {
+                Poll::Pending => break,
+                Poll::Ready(Err(_)) => {
+                    self.over(WebSocketDisconnect::new(1006));
+                    return true;
+                }
+                Poll::Ready(Ok(())) => {}
+            }
+            let Poll::Ready(outbound) = self.mailbox.poll_outbound(cx) else {
+                break;
+            };
+            has_written = true;
+            match outbound {
+                Outbound::Message(message) => {
+                    let message = match message {
+                        Message::Text(text) => {
+                            let text = Utf8Bytes::try_from(text.into_bytes());
+                            tungstenite::Message::Text(text.expect("a `ByteString` is UTF-8"))
+                        }
+                        Message::Binary(bytes) => tungstenite::Message::Binary(bytes),
+                    };
+                    self.start_send(message);
+                }
+                Outbound::Close(close) => self.close(cx, close),
+            }
+        }
+        has_written
+    }
+
+    /// Closes from our side: sends the close, and waits for the client's.
+    fn close(&mut self, cx: &mut Context<'_>, close: WebSocketClose) {
+        let mut disconnect = WebSocketDisconnect::new(close.code);
+        disconnect.reason = close.reason.clone();
+        self.mailbox.disconnect(disconnect);
+        if self.phase == Phase::Open {
+            self.send_close(cx, close);
+            if self.phase == Phase::Open {
+                self.phase = Phase::Closing(Instant::now() + CLOSE_TIMEOUT);
+            }
+        }
+    }
+
+    fn send_close(&mut self, cx: &mut Context<'_>, close: WebSocketClose) {
+        self.start_send(tungstenite::Message::Close(Some(CloseFrame {
+            code: close.code.into(),
+            reason: Utf8Bytes::from(String::from(close.reason)),
+        })));
+        self.flush(cx);
+    }
+
+    fn start_send(&mut self, message: tungstenite::Message) {
+        if Pin::new(&mut self.socket).start_send(message).is_err() {
+            self.over(WebSocketDisconnect::new(1006));
+        }
+    }
+
+    fn flush(&mut self, cx: &mut Context<'_>) {
+        match Pin::new(&mut self.socket).poll_flush(cx) {
+            Poll::Ready(Ok(())) if matches!(self.phase, Phase::Flushing(_)) => {
+                self.phase = Phase::Closed;
+            }
+            Poll::Ready(Err(_)) => self.over(WebSocketDisconnect::new(1006)),
+            _ => {}
+        }
+    }
+
+    /// Pings a client that has been silent, and gives up on one that stays so.
+    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
+        let deadline = match self.phase {
+            Phase::Open => self.ping.deadline(),
+            Phase::Closing(deadline) | Phase::Flushing(deadline) => Some(deadline),
+            Phase::Closed => None,
+        };
+        let Some(deadline) = deadline else { return };
+        if !timer.is_elapsed() && timer.deadline() <= deadline {
+            return;
+        }
+        if Instant::now() < deadline {
+            timer.as_mut().reset(deadline);
+            // Wakes the task, when the time has come or has come already.
+            if timer.poll(cx).is_ready() {
+                cx.waker().wake_by_ref();
+            }
+            return;
+        }
+        match self.phase {
+            Phase::Open if self.ping.sent.is_some() => {
+                let close = WebSocketClose::new(1011).reason("keepalive ping timeout");
+                self.close(cx, close);
+            }
+            Phase::Open => {
+                self.ping.sent = Some(Instant::now());
+                self.start_send(tungstenite::Message::Ping(Bytes::new()));
+                self.flush(cx);
+            }
+            _ => self.phase = Phase::Closed,
+        }
+        cx.waker().wake_by_ref();
+    }
+}
+
+impl Ping {
+    /// The client is there.
+    fn heard(&mut self) {
+        self.sent = None;
+        self.since = Instant::now();
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.sent {
+            Some(sent) => self.timeout.map(|timeout| sent + timeout),
+            None => self.interval.map(|interval| self.since + interval),
+        }
+    }
+}
