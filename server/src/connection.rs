@@ -86,6 +86,10 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
                 }
+                if link.has_gathered() {
+                    // There was no further request to answer along with it: flush for good.
+                    continue;
+                }
                 match watchdog.as_mut().poll(cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Order::Finish) => Pin::new(&mut connection).graceful_shutdown(),
@@ -100,7 +104,12 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
     let mut socket = parts.io;
     match end {
         End::Done => match link.take_upgrade() {
-            Some(session) => session.run(socket.into_stream(), &parts.read_buf).await,
+            Some(session) => {
+                // When the client is gone, dropping the session tells the application.
+                if let Ok(stream) = socket.into_stream().await {
+                    session.run(stream, &parts.read_buf).await;
+                }
+            }
             None => socket.close(b"").await,
         },
         End::Failed(error) => match Rejection::of(&error) {

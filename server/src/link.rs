@@ -20,6 +20,8 @@ pub(crate) struct Link {
     begun: AtomicU32,
     /// Whether output waits to be written.
     writing: AtomicBool,
+    /// Whether output has been gathered that hyper takes for flushed.
+    gathered: AtomicBool,
     /// Whether input has come since the last exchange began.
     has_input: AtomicBool,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
@@ -45,6 +47,7 @@ impl Link {
             running: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             writing: AtomicBool::new(false),
+            gathered: AtomicBool::new(false),
             has_input: AtomicBool::new(false),
             upgrade: Mutex::new(None),
         }
@@ -83,6 +86,14 @@ impl Link {
 
     pub(crate) fn set_writing(&self, writing: bool) {
         self.writing.store(writing, Ordering::Relaxed);
+    }
+
+    pub(crate) fn set_gathered(&self, gathered: bool) {
+        self.gathered.store(gathered, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_gathered(&self) -> bool {
+        self.gathered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn input_came(&self) {

@@ -105,9 +105,11 @@ impl Socket {
         }
     }
 
-    /// The bare stream, for a WebSocket. Everything has been written by then.
-    pub(crate) fn into_stream(self) -> TcpStream {
-        self.stream.into_inner()
+    /// Writes what has been gathered, and gives the bare stream for a WebSocket.
+    pub(crate) async fn into_stream(self) -> io::Result<TcpStream> {
+        let mut stream = self.stream.into_inner();
+        stream.write_all(&self.output[self.written..]).await?;
+        Ok(stream)
     }
 
     fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -122,11 +124,12 @@ impl Socket {
         self.written = 0;
         self.last_write = 0;
         self.link.set_writing(false);
+        self.link.set_gathered(false);
         Poll::Ready(Ok(()))
     }
 
-    /// Whether output can wait until hyper reads again: between exchanges it always does, before
-    /// it yields.
+    /// Whether output can wait for more: between exchanges there may be the next response at once.
+    /// When there is none, the connection's task has hyper flush again before it yields.
     fn may_gather(&self) -> bool {
         self.gathers && !self.link.is_exchanging()
     }
@@ -207,6 +210,7 @@ impl Write for Socket {
                 ready!(this.poll_write_output(cx))?;
                 this.link.set_writing(true);
             }
+            this.link.set_gathered(false);
             this.last_write = this.output.len();
             for buf in bufs {
                 this.output.extend_from_slice(buf);
@@ -226,7 +230,9 @@ impl Write for Socket {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if this.may_gather() && !this.output.is_empty() {
+        let is_repeated = this.link.has_gathered();
+        if !this.output.is_empty() && this.may_gather() && !is_repeated {
+            this.link.set_gathered(true);
             return Poll::Ready(Ok(()));
         }
         this.poll_write_output(cx)
