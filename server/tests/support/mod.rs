@@ -1,0 +1,414 @@
+//! A server to test, and clients that do exactly what they are told.
+#![allow(dead_code, reason = "each chapter uses a part of it")]
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use callgate::{
+    App, AppError, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
+    Receiver, Scope, Sender, WebSocketScope,
+};
+use callgate_server::{Config, Listening, ServeError};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// What `future` resolves to; a test that waits for too long fails.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("this takes too long")
+}
+
+/// A default configuration on a free port.
+pub(crate) fn config() -> Config {
+    let mut config = Config::default();
+    config.port = 0;
+    config
+}
+
+/// A server that runs in this process.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Server {
+    pub(crate) fn start(app: impl App) -> Self {
+        Self::with(config(), app)
+    }
+
+    pub(crate) fn with(config: Config, app: impl App) -> Self {
+        let listening = Listening::bind(config).unwrap();
+        let address = listening.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(listening.serve(app, async {
+            // A server that is dropped goes on until the test ends.
+            if stopped.await.is_err() {
+                std::future::pending().await
+            }
+        }));
+        Self {
+            address,
+            stop: Some(stop),
+            serving,
+        }
+    }
+
+    /// Tells the server to stop.
+    pub(crate) fn stop(&mut self) {
+        self.stop.take().expect("stopped once").send(()).ok();
+    }
+
+    /// Whether `serve` has not returned.
+    pub(crate) fn is_serving(&self) -> bool {
+        !self.serving.is_finished()
+    }
+
+    /// What `serve` returned.
+    pub(crate) async fn ended(&mut self) -> Result<(), ServeError> {
+        within(&mut self.serving).await.unwrap()
+    }
+
+    /// Stops the server, which must end in peace.
+    pub(crate) async fn finish(mut self) {
+        self.stop();
+        self.ended().await.unwrap();
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client {
+            stream: within(TcpStream::connect(self.address)).await.unwrap(),
+            read: Vec::new(),
+        }
+    }
+
+    /// Sends these bytes on a new connection, and reads one response.
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Response {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        client.response().await
+    }
+
+    /// Sends these bytes on a new connection, and reads until the server closes it.
+    pub(crate) async fn ask_all(&self, request: impl AsRef<[u8]>) -> String {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        client.rest().await
+    }
+}
+
+/// An application for HTTP only. `shared` is cloned for each call.
+pub(crate) fn http<S, F, Fut>(shared: S, call: F) -> impl App
+where
+    S: Clone + Send + Sync + 'static,
+    F: Fn(S, HttpScope, Receiver, Sender) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    let call = Arc::new(call);
+    move |scope, receiver, sender| {
+        let (shared, call) = (shared.clone(), call.clone());
+        async move {
+            match scope {
+                Scope::Http(scope) => call(shared, scope, receiver, sender).await,
+                _ => Err(AppError::Unsupported),
+            }
+        }
+    }
+}
+
+/// An application for WebSockets only. `shared` is cloned for each call.
+pub(crate) fn websocket<S, F, Fut>(shared: S, call: F) -> impl App
+where
+    S: Clone + Send + Sync + 'static,
+    F: Fn(S, WebSocketScope, Receiver, Sender) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    let call = Arc::new(call);
+    move |scope, receiver, sender| {
+        let (shared, call) = (shared.clone(), call.clone());
+        async move {
+            match scope {
+                Scope::WebSocket(scope) => call(shared, scope, receiver, sender).await,
+                _ => Err(AppError::Unsupported),
+            }
+        }
+    }
+}
+
+/// An application that answers every request with this text.
+pub(crate) fn says(text: &'static str) -> impl App {
+    http(text, async |text, _, _, sender| whole(&sender, text).await)
+}
+
+/// Sends a whole response with status 200.
+pub(crate) async fn whole(sender: &Sender, body: impl Into<bytes::Bytes>) -> Result<(), AppError> {
+    sender.send(HttpResponseStart::ok()).await?;
+    sender.send(HttpResponseBody::last(body)).await?;
+    Ok(())
+}
+
+/// Receives the whole content of a request, and its last event; none after a disconnect.
+pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, HttpRequest)> {
+    let mut content = Vec::new();
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::HttpRequest(event) => {
+                content.extend_from_slice(&event.body);
+                if !event.more_body {
+                    return Some((content, event));
+                }
+            }
+            _ => return None,
+        }
+    }
+}
+
+/// What an application tells its test.
+pub(crate) struct Told<T>(UnboundedReceiver<T>);
+
+impl<T> Told<T> {
+    /// The next thing told.
+    pub(crate) async fn next(&mut self) -> T {
+        within(self.0.recv()).await.expect("something to be told")
+    }
+
+    /// Whether nothing has been told that was not taken.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// The application's end of [`Told`].
+pub(crate) struct Teller<T>(UnboundedSender<T>);
+
+impl<T> Teller<T> {
+    pub(crate) fn tell(&self, what: T) {
+        // A test that has ended does not listen any more.
+        self.0.send(what).ok();
+    }
+}
+
+impl<T> Clone for Teller<T> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+pub(crate) fn tell<T>() -> (Teller<T>, Told<T>) {
+    let (sender, receiver) = unbounded_channel();
+    (Teller(sender), Told(receiver))
+}
+
+/// Holds applications back until the test opens it: once for each that waits.
+#[derive(Clone)]
+pub(crate) struct Gate(Arc<tokio::sync::Semaphore>);
+
+impl Gate {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(tokio::sync::Semaphore::new(0)))
+    }
+
+    pub(crate) fn open(&self) {
+        self.0.add_permits(1);
+    }
+
+    pub(crate) async fn passed(&self) {
+        self.0.acquire().await.unwrap().forget();
+    }
+}
+
+/// Tells when it is dropped: kept by an application to see the end of its future.
+pub(crate) struct OnDrop<T>(Mutex<Option<T>>, Teller<T>);
+
+impl<T> OnDrop<T> {
+    pub(crate) fn tell(teller: &Teller<T>, what: T) -> Self {
+        Self(Mutex::new(Some(what)), teller.clone())
+    }
+}
+
+impl<T> Drop for OnDrop<T> {
+    fn drop(&mut self) {
+        if let Some(what) = self.0.get_mut().unwrap().take() {
+            self.1.tell(what);
+        }
+    }
+}
+
+/// A connection over which a test sends bytes of its choice.
+pub(crate) struct Client {
+    pub(crate) stream: TcpStream,
+    /// What has been read and not been looked at.
+    read: Vec<u8>,
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Closes the sending side.
+    pub(crate) async fn half_close(&mut self) {
+        within(self.stream.shutdown()).await.unwrap();
+    }
+
+    /// Whether bytes have come that no read has returned.
+    pub(crate) fn has_input(&mut self) -> bool {
+        let mut byte = [0];
+        !self.read.is_empty()
+            || match self.stream.try_read(&mut byte) {
+                Ok(length) => {
+                    self.read.extend_from_slice(&byte[..length]);
+                    true
+                }
+                Err(error) => error.kind() != io::ErrorKind::WouldBlock,
+            }
+    }
+
+    /// Reads more. False at the end of the connection, clean or not.
+    async fn more(&mut self) -> bool {
+        match within(self.stream.read_buf(&mut self.read)).await {
+            Ok(length) => length > 0,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => false,
+            Err(error) => panic!("cannot read: {error}"),
+        }
+    }
+
+    /// Reads up to and with this text.
+    pub(crate) async fn until(&mut self, end: &str) -> String {
+        loop {
+            if let Some(at) = find(&self.read, end.as_bytes()) {
+                return text(self.read.drain(..at + end.len()).collect());
+            }
+            assert!(
+                self.more().await,
+                "no {end:?} in {:?}",
+                String::from_utf8_lossy(&self.read)
+            );
+        }
+    }
+
+    /// Reads exactly this many bytes.
+    pub(crate) async fn bytes(&mut self, length: usize) -> Vec<u8> {
+        while self.read.len() < length {
+            assert!(self.more().await, "the connection ended");
+        }
+        self.read.drain(..length).collect()
+    }
+
+    /// Reads until the server closes the connection.
+    pub(crate) async fn rest(&mut self) -> String {
+        while self.more().await {}
+        text(std::mem::take(&mut self.read))
+    }
+
+    /// Reads the head of a response, interim or final.
+    pub(crate) async fn head(&mut self) -> Response {
+        let head = self.until("\r\n\r\n").await;
+        let mut lines = head.trim_end().split("\r\n");
+        let status_line = lines.next().unwrap().to_owned();
+        let fields = lines.map(|line| {
+            let (name, value) = line.split_once(": ").unwrap();
+            (name.to_ascii_lowercase(), value.to_owned())
+        });
+        Response {
+            status: status_line[9..12].parse().unwrap(),
+            status_line,
+            fields: fields.collect(),
+            body: String::new(),
+            trailers: String::new(),
+        }
+    }
+
+    /// Reads a whole response to a request that was not HEAD.
+    pub(crate) async fn response(&mut self) -> Response {
+        let mut response = self.head().await;
+        if let Some(length) = response.field("content-length") {
+            let length = length.parse().unwrap();
+            response.body = text(self.bytes(length).await);
+        } else if response.field("transfer-encoding") == Some("chunked") {
+            while let Some(chunk) = self.chunk().await {
+                response.body.push_str(&chunk);
+            }
+            loop {
+                match self.until("\r\n").await.as_str() {
+                    "\r\n" => break,
+                    field => response.trailers.push_str(field),
+                }
+            }
+        } else if ![204, 304].contains(&response.status) {
+            response.body = self.rest().await;
+        }
+        response
+    }
+
+    /// Reads one chunk of a chunked content; none for the last.
+    pub(crate) async fn chunk(&mut self) -> Option<String> {
+        let size = self.until("\r\n").await;
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        if size == 0 {
+            return None;
+        }
+        let chunk = text(self.bytes(size).await);
+        assert_eq!(self.bytes(2).await, b"\r\n");
+        Some(chunk)
+    }
+}
+
+/// A response as it came over the wire.
+#[derive(Debug)]
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) status_line: String,
+    /// Names in lower case.
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: String,
+    /// The trailer fields as they came.
+    pub(crate) trailers: String,
+}
+
+impl Response {
+    /// The first field of this name.
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.all(name).first().copied()
+    }
+
+    /// All fields of this name.
+    pub(crate) fn all(&self, name: &str) -> Vec<&str> {
+        let fields = self.fields.iter();
+        fields
+            .filter(|field| field.0 == name)
+            .map(|field| field.1.as_str())
+            .collect()
+    }
+}
+
+pub(crate) fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+fn text(bytes: Vec<u8>) -> String {
+    String::from_utf8(bytes).unwrap()
+}
+
+/// A GET request without further fields.
+pub(crate) fn get(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nhost: test\r\n\r\n")
+}
+
+/// A POST request with this content, sized.
+pub(crate) fn post(target: &str, content: &str) -> String {
+    format!(
+        "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{content}",
+        content.len()
+    )
+}
