@@ -3,6 +3,9 @@
 //! The application's end is the [`Channel`]. The server's end is [`Mailbox::poll_response`] while
 //! the response has not begun, and [`Source::poll_output`] while it is streamed.
 
+#[cfg(all(test, callgate_loom))]
+mod loom_tests;
+
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;

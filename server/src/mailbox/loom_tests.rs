@@ -1,0 +1,140 @@
+//! The races between an application and its server, explored in every order that can happen.
+
+use std::future::poll_fn;
+use std::sync::Arc;
+
+use callgate::conversation::HttpConversation;
+use callgate::{
+    HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, SendError, Sender,
+};
+use http::{Method, Uri};
+use loom::future::block_on;
+use loom::thread;
+
+use super::{Content, Mailbox, Output, Response, Source as _};
+use crate::call::ServerEnd as _;
+use crate::request_body::RequestBody;
+
+fn mailbox() -> Arc<Mailbox> {
+    let scope = HttpScope::new(Method::GET, Uri::from_static("/"));
+    let conversation = HttpConversation::new(&scope);
+    Arc::new(Mailbox::new(conversation, RequestBody::Delivered))
+}
+
+fn response(mailbox: &Mailbox) -> Response {
+    block_on(poll_fn(|cx| mailbox.poll_response(cx, false)))
+}
+
+/// The next piece of content, and whether it is the last; none when the response is cut.
+fn output(mailbox: &Mailbox) -> Option<(Vec<u8>, bool)> {
+    match block_on(poll_fn(|cx| mailbox.poll_output(cx))) {
+        Ok(Output {
+            content: Content::Data(data),
+            is_last,
+        }) => Some((data.to_vec(), is_last)),
+        Ok(other) => panic!("unexpected output: {other:?}"),
+        Err(_) => None,
+    }
+}
+
+#[test]
+fn loom_a_streamed_response_arrives_whole_and_in_order() {
+    loom::model(|| {
+        let mailbox = mailbox();
+        let sender = Sender::new(mailbox.clone());
+        let application = thread::spawn(move || {
+            block_on(async {
+                sender.send(HttpResponseStart::ok()).await.unwrap();
+                sender.send(HttpResponseBody::part("a")).await.unwrap();
+                sender.send(HttpResponseBody::last("b")).await.unwrap();
+            });
+        });
+        assert!(matches!(response(&mailbox), Response::Streamed(_)));
+        assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
+        assert_eq!(output(&mailbox), Some((b"b".to_vec(), true)));
+        application.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_a_disconnect_reaches_an_application_that_receives() {
+    loom::model(|| {
+        let mailbox = mailbox();
+        let mut receiver = Receiver::new(mailbox.clone());
+        let application = thread::spawn(move || block_on(receiver.receive()));
+        mailbox.disconnect();
+        assert_eq!(application.join().unwrap(), ReceiveEvent::HttpDisconnect);
+    });
+}
+
+#[test]
+fn loom_a_disconnect_reaches_an_application_that_waits_to_send() {
+    loom::model(|| {
+        let mailbox = mailbox();
+        let sender = Sender::new(mailbox.clone());
+        let application = thread::spawn(move || {
+            block_on(async {
+                sender.send(HttpResponseStart::ok()).await?;
+                sender.send(HttpResponseBody::part("a")).await?;
+                // The slot is full, and nobody will empty it.
+                sender.send(HttpResponseBody::part("b")).await
+            })
+        });
+        mailbox.disconnect();
+        let sent = application.join().unwrap();
+        assert!(matches!(sent, Err(SendError::Disconnected)), "{sent:?}");
+    });
+}
+
+#[test]
+fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
+    loom::model(|| {
+        let mailbox = mailbox();
+        let application = thread::spawn({
+            let mailbox = mailbox.clone();
+            move || {
+                let sender = Sender::new(mailbox.clone());
+                block_on(async {
+                    sender.send(HttpResponseStart::ok()).await.unwrap();
+                    sender.send(HttpResponseBody::part("a")).await.unwrap();
+                });
+                assert!(mailbox.end(None).is_some(), "a rule is broken");
+            }
+        });
+        match response(&mailbox) {
+            Response::Streamed(_) => {
+                assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
+                assert_eq!(output(&mailbox), None);
+            }
+            other => panic!("unexpected response: {other:?}"),
+        }
+        application.join().unwrap();
+    });
+}
+
+#[test]
+fn loom_two_tasks_that_send_are_both_heard() {
+    // Three threads: with more preemptions than these, the orders are too many to explore.
+    let mut model = loom::model::Builder::new();
+    model.preemption_bound = Some(2);
+    model.check(|| {
+        let mailbox = mailbox();
+        let sender = Sender::new(mailbox.clone());
+        block_on(async {
+            sender.send(HttpResponseStart::ok()).await.unwrap();
+            sender.send(HttpResponseBody::part("")).await.unwrap();
+        });
+        assert!(matches!(response(&mailbox), Response::Streamed(_)));
+        let tasks = ["a", "b"].map(|content| {
+            let sender = sender.clone();
+            thread::spawn(move || block_on(sender.send(HttpResponseBody::part(content))).unwrap())
+        });
+        assert_eq!(output(&mailbox), Some((Vec::new(), false)));
+        let mut seen = [output(&mailbox), output(&mailbox)].map(|output| output.unwrap().0);
+        seen.sort();
+        assert_eq!(seen, [b"a".to_vec(), b"b".to_vec()]);
+        for task in tasks {
+            task.join().unwrap();
+        }
+    });
+}
