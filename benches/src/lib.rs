@@ -1,1 +1,3 @@
+//! What Callgate is measured against: [`bare_hyper`].
 
+pub mod bare_hyper;

@@ -1,0 +1,120 @@
+//! One exchange without a socket: what the protocol itself costs.
+
+use std::hint::black_box;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use callgate::conversation::{HttpConversation, HttpPhase};
+use callgate::{
+    BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
+    Receiver, Scope, SendError, SendEvent, Sender,
+};
+use criterion::{Criterion, criterion_group, criterion_main};
+use http::{Method, Uri};
+
+/// The plainest other end: checks each event, takes it at once, and counts the bytes of content.
+struct Memory(Mutex<Inner>);
+
+struct Inner {
+    conversation: HttpConversation,
+    request: Option<HttpRequest>,
+    content: usize,
+}
+
+impl Memory {
+    fn new(scope: &HttpScope, request: HttpRequest) -> Self {
+        Self(Mutex::new(Inner {
+            conversation: HttpConversation::new(scope),
+            request: Some(request),
+            content: 0,
+        }))
+    }
+
+    /// The bytes of content of a response that is whole.
+    fn content(&self) -> usize {
+        let inner = self.0.lock().unwrap();
+        assert_eq!(*inner.conversation.phase(), HttpPhase::Ended);
+        inner.content
+    }
+}
+
+impl Channel for Memory {
+    fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let request = self.0.lock().unwrap().request.take();
+        Poll::Ready(request.map_or(ReceiveEvent::HttpDisconnect, ReceiveEvent::HttpRequest))
+    }
+
+    fn poll_send(
+        &self,
+        _cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut inner = self.0.lock().unwrap();
+        let event = event.take().expect("an event to send");
+        let result = inner.conversation.send(&event);
+        if let SendEvent::HttpResponseBody(body) = event {
+            inner.content += body.body.len();
+        }
+        Poll::Ready(result)
+    }
+}
+
+/// Calls `app` for one exchange, which it completes without waiting.
+fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequest) -> usize {
+    let memory = Arc::new(Memory::new(&scope, request));
+    let call = app.call_boxed(
+        Scope::Http(scope),
+        Receiver::new(memory.clone()),
+        Sender::new(memory.clone()),
+    );
+    let result = pin!(call).poll(&mut Context::from_waker(Waker::noop()));
+    assert!(matches!(result, Poll::Ready(Ok(()))));
+    memory.content()
+}
+
+fn app(name: &str) -> BoxApp {
+    (callgate_apps::find(name).expect("an example").app)()
+}
+
+fn exchanges(criterion: &mut Criterion) {
+    let uri = Uri::from_static("/");
+
+    criterion.bench_function("scope", |bencher| {
+        bencher.iter(|| HttpScope::new(Method::GET, black_box(&uri).clone()));
+    });
+
+    let scope = HttpScope::new(Method::GET, uri.clone());
+    let start = SendEvent::from(
+        HttpResponseStart::ok().header("content-type", "text/plain; charset=utf-8"),
+    );
+    let body = SendEvent::from(HttpResponseBody::last("Hello, world!\n"));
+    criterion.bench_function("conversation", |bencher| {
+        bencher.iter(|| {
+            let mut conversation = HttpConversation::new(&scope);
+            conversation.send(black_box(&start)).unwrap();
+            conversation.send(black_box(&body)).unwrap();
+            conversation
+        });
+    });
+
+    let hello = app("hello");
+    criterion.bench_function("hello", |bencher| {
+        bencher.iter(|| {
+            let scope = HttpScope::new(Method::GET, black_box(&uri).clone());
+            exchange(&hello, scope, HttpRequest::last(""))
+        });
+    });
+
+    let echo = app("echo");
+    let content = bytes::Bytes::from(vec![b'x'; 1024]);
+    criterion.bench_function("echo 1 KiB", |bencher| {
+        bencher.iter(|| {
+            let scope = HttpScope::new(Method::POST, black_box(&uri).clone());
+            exchange(&echo, scope, HttpRequest::last(content.clone()))
+        });
+    });
+}
+
+criterion_group!(benches, exchanges);
+criterion_main!(benches);

@@ -1,0 +1,98 @@
+//! How many allocations one plain exchange takes: a number that does not depend on the machine, and
+//! so can be held on to.
+
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::thread;
+
+use callgate_benches::bare_hyper;
+use callgate_server::{Config, Listening};
+use tokio::net::TcpListener;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::oneshot;
+
+/// When this changes, so does what every exchange costs: see why before writing it down.
+const CALLGATE: u64 = 9;
+/// The same request answered by hyper alone.
+const BARE_HYPER: u64 = 4;
+
+const WARM_UP: usize = 100;
+const EXCHANGES: usize = 1000;
+
+#[test]
+fn a_plain_exchange_takes_a_known_number_of_allocations() {
+    let runtime = runtime();
+    let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+    let address = listener.local_addr().unwrap();
+    let bare_hyper = per_exchange(&runtime, address, async {
+        bare_hyper::serve(listener, false).await.unwrap();
+    });
+
+    let mut config = Config::default();
+    config.port = 0;
+    let listening = Listening::bind(config).unwrap();
+    let address = listening.local_addr();
+    let callgate = per_exchange(&runtime, address, async {
+        let served = listening.serve(callgate_apps::hello::hello, std::future::pending());
+        served.await.unwrap();
+    });
+
+    println!("allocations per exchange: {callgate}, of which hyper's own are {bare_hyper}");
+    assert_eq!((callgate, bare_hyper), (CALLGATE, BARE_HYPER));
+}
+
+/// Everything of the server happens on the one thread that is counted.
+fn runtime() -> Runtime {
+    Builder::new_current_thread().enable_all().build().unwrap()
+}
+
+/// The allocations of `server`, which listens on `address`, for each of many exchanges over one
+/// connection.
+fn per_exchange(
+    runtime: &Runtime,
+    address: SocketAddr,
+    server: impl Future<Output = ()> + Send + 'static,
+) -> u64 {
+    let server = runtime.spawn(server);
+    let (warm, is_warm) = oneshot::channel();
+    let (go, may_go) = std::sync::mpsc::channel();
+    let (done, is_done) = oneshot::channel();
+    // On a thread of its own, the client is not counted.
+    let client = thread::spawn(move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        exchange(&mut stream, WARM_UP);
+        warm.send(()).unwrap();
+        may_go.recv().unwrap();
+        exchange(&mut stream, EXCHANGES);
+        done.send(()).unwrap();
+        stream
+    });
+    runtime.block_on(is_warm).unwrap();
+    let counted = allocation_counter::measure(|| {
+        go.send(()).unwrap();
+        runtime.block_on(is_done).unwrap();
+    });
+    drop(client.join().unwrap());
+    server.abort();
+    // What is not of an exchange, such as that of the channel here, is less than one for each.
+    counted.count_total / EXCHANGES as u64
+}
+
+/// Sends one request after the other, each when the one before it was answered.
+fn exchange(stream: &mut TcpStream, count: usize) {
+    const END: &[u8] = b"Hello, world!\n";
+    let mut buffer = [0; 1024];
+    for _ in 0..count {
+        stream
+            .write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
+            .unwrap();
+        let mut filled = 0;
+        while !buffer[..filled].ends_with(END) {
+            let read = stream.read(&mut buffer[filled..]).unwrap();
+            assert_ne!(read, 0, "the connection ended early");
+            filled += read;
+        }
+        assert!(buffer.starts_with(b"HTTP/1.1 200 "));
+    }
+}

@@ -1,0 +1,49 @@
+//! What a contributor runs: `cargo xtask`.
+
+mod bench;
+mod prepare;
+mod step;
+mod test;
+
+use std::process::ExitCode;
+
+const HELP: &str = "\
+What a contributor to Callgate runs.
+
+Usage: cargo xtask <COMMAND>
+
+Commands:
+  test   Run everything that must pass, in order, up to the first failure
+  bench  Compare the server with bare hyper, side by side, over loopback
+           --seconds N  how long each load runs (default 4)
+           --rounds N   how often (default 5)
+           --only NAME  one of plain, pipelined, h2, idle; may be repeated
+  help   Print this
+
+What they need beyond cargo is installed with apt-get when this runs as root, and named otherwise.
+";
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let command = args.first().map_or("help", String::as_str);
+    let result = match command {
+        "help" | "-h" | "--help" => {
+            print!("{HELP}");
+            Ok(())
+        }
+        "test" if args.len() == 1 => test::run(),
+        "test" => Err("`cargo xtask test` takes no arguments".into()),
+        "bench" => bench::run(&args[1..]),
+        other => {
+            eprintln!("{HELP}");
+            Err(format!("there is no command `{other}`"))
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("error: {reason}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the tasks need beyond cargo, and how it is had.
+
+use std::path::PathBuf;
+
+use crate::step::{Step, shown, target};
+
+/// A program that a task needs, how to see that it is there, and the Debian packages it is in.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tool {
+    /// Succeeds when it is there. Split at blanks.
+    check: &'static str,
+    packages: &'static [&'static str],
+}
+
+/// Talks HTTP/1.1 and HTTP/2 in tests.
+pub(crate) const CURL: Tool = Tool {
+    check: "curl --version",
+    packages: &["curl"],
+};
+
+/// Runs clients of other makers in tests.
+pub(crate) const PYTHON: Tool = Tool {
+    check: "python3 -m ensurepip --version",
+    packages: &["python3", "python3-venv"],
+};
+
+/// Loads a server over HTTP/1.1.
+pub(crate) const WRK: Tool = Tool {
+    // Asked for its version, it fails.
+    check: "which wrk",
+    packages: &["wrk"],
+};
+
+/// Loads a server over HTTP/2.
+pub(crate) const H2LOAD: Tool = Tool {
+    check: "h2load --version",
+    packages: &["nghttp2-client"],
+};
+
+/// Sees to it that `tools` are there.
+///
+/// # Errors
+///
+/// The packages to install, when this does not run as root; an installation that failed.
+pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
+    let missing: Vec<_> = tools
+        .iter()
+        .filter(|tool| !Step::new("check", tool.check).succeeds())
+        .flat_map(|tool| tool.packages)
+        .copied()
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let missing = missing.join(" ");
+    let install = format!("apt-get install --yes --no-install-recommends {missing}");
+    if !is_root() {
+        return Err(format!(
+            "missing: {missing} (install with `sudo {install}`, or with what your system has for it)"
+        ));
+    }
+    Step::new("the list of Debian packages", "apt-get update").run()?;
+    Step::new(format!("Debian packages: {missing}"), &install)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .run()
+}
+
+/// Sees to it that cargo can check the format and run clippy.
+///
+/// # Errors
+///
+/// What to install, when rustup cannot.
+pub(crate) fn rust_components() -> Result<(), String> {
+    for (component, check) in [
+        ("rustfmt", "cargo fmt --version"),
+        ("clippy", "cargo clippy --version"),
+    ] {
+        if Step::new("check", check).succeeds() {
+            continue;
+        }
+        if !Step::new("check", "rustup --version").succeeds() {
+            return Err(format!(
+                "missing: {component} (install it from where your Rust comes)"
+            ));
+        }
+        let install = format!("rustup component add {component}");
+        Step::new(format!("Rust component: {component}"), &install).run()?;
+    }
+    Ok(())
+}
+
+/// The Python packages of [`python`], and what to import to see that they are there.
+const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]", "websockets"];
+const PYTHON_IMPORTS: &str = "import httpx, h2, websockets";
+
+/// The interpreter of a virtual environment that has the clients of the tests.
+///
+/// # Errors
+///
+/// An environment or a package that cannot be installed.
+pub(crate) fn python() -> Result<PathBuf, String> {
+    let environment = target()?.join("python");
+    let python = environment.join("bin").join("python");
+    let program = shown(&python);
+    let has_packages = Step::program("check", &program)
+        .arg("-c")
+        .arg(PYTHON_IMPORTS)
+        .succeeds();
+    if has_packages {
+        return Ok(python);
+    }
+    // Whatever an earlier attempt left behind is replaced.
+    Step::new("a Python environment", "python3 -m venv --clear")
+        .arg(shown(&environment))
+        .run()?;
+    let pip = ["-m", "pip", "install"];
+    pip.into_iter()
+        .chain(PYTHON_PACKAGES)
+        .fold(Step::program("Python packages", program), Step::arg)
+        .run()?;
+    Ok(python)
+}
+
+fn is_root() -> bool {
+    Step::new("who this is", "id -u")
+        .silent_output()
+        .is_some_and(|user| user.trim() == "0")
+}

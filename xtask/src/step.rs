@@ -1,0 +1,152 @@
+//! One command of a task: announced, run, and told how to be repeated when it fails.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+/// A command that is run in the root of the repository.
+#[derive(Debug)]
+pub(crate) struct Step {
+    name: String,
+    program: String,
+    args: Vec<String>,
+    environment: Vec<(&'static str, String)>,
+}
+
+impl Step {
+    /// `command` is split at blanks; what may have blanks inside comes with [`arg`](Self::arg).
+    pub(crate) fn new(name: impl Into<String>, command: &str) -> Self {
+        let mut words = command.split_whitespace();
+        let program = words.next().expect("a command");
+        words.fold(Self::program(name, program), Self::arg)
+    }
+
+    /// A program without arguments so far; its path may have blanks inside.
+    pub(crate) fn program(name: impl Into<String>, program: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            program: program.into(),
+            args: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
+
+    pub(crate) fn arg(mut self, arg: impl Into<String>) -> Self {
+        self.args.push(arg.into());
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// Runs it, and says how long that took.
+    ///
+    /// # Errors
+    ///
+    /// How to repeat the command, when it failed.
+    pub(crate) fn run(&self) -> Result<(), String> {
+        println!("\n=== {}\n    {self}", self.name);
+        let begun = Instant::now();
+        let status = self
+            .command()
+            .status()
+            .map_err(|reason| self.failed(&reason))?;
+        if !status.success() {
+            return Err(self.failed(&status));
+        }
+        println!("=== {}: done in {:.0?}", self.name, begun.elapsed());
+        Ok(())
+    }
+
+    /// Runs it and returns what it printed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) fn output(&self) -> Result<String, String> {
+        println!("\n=== {}\n    {self}", self.name);
+        let output = self
+            .command()
+            .stderr(Stdio::inherit())
+            .output()
+            .map_err(|reason| self.failed(&reason))?;
+        let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
+        if output.status.success() {
+            Ok(stdout)
+        } else {
+            print!("{stdout}");
+            Err(self.failed(&output.status))
+        }
+    }
+
+    /// Runs it silently: what it printed, if it succeeded.
+    pub(crate) fn silent_output(&self) -> Option<String> {
+        let output = self.command().output().ok()?;
+        let succeeded = output.status.success();
+        succeeded.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
+    /// Runs it silently: whether it succeeded.
+    pub(crate) fn succeeds(&self) -> bool {
+        self.silent_output().is_some()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command
+            .args(&self.args)
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .current_dir(root());
+        command
+    }
+
+    fn failed(&self, reason: &impl std::fmt::Display) -> String {
+        format!("{} failed ({reason}); to repeat it:\n  {self}", self.name)
+    }
+}
+
+/// As it would be typed in the root of the repository.
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (name, value) in &self.environment {
+            write!(f, "{name}={} ", quoted(value))?;
+        }
+        write!(f, "{}", quoted(&self.program))?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        Ok(())
+    }
+}
+
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+@,%".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// The root of the repository.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .expect("xtask lies in the workspace")
+}
+
+/// Where cargo builds, which is where this program is: in `debug` of it.
+pub(crate) fn target() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map_err(|reason| reason.to_string())?;
+    let target = program.ancestors().nth(2).expect("built by cargo");
+    Ok(target.to_owned())
+}
+
+/// `path` as seen from the root of the repository.
+pub(crate) fn shown(path: &Path) -> String {
+    let path = path.strip_prefix(root()).unwrap_or(path);
+    path.display().to_string()
+}
