@@ -117,7 +117,12 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
                 socket.take_rejection();
                 reject(socket, &link, rejection).await;
             }
-            None => tracing::debug!("{}: {error}", link.client),
+            None => {
+                tracing::debug!("{}: {error}", link.client);
+                if link.is_close_delimited() {
+                    socket.reset();
+                }
+            }
         },
         End::TooSlow => reject(socket, &link, Rejection::too_slow()).await,
         End::Ended => {}
@@ -138,10 +143,8 @@ async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
             }
             match watchdog.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
-                Poll::Ready(Order::Finish | Order::TooSlow) => {
-                    connection.as_mut().graceful_shutdown();
-                }
-                Poll::Ready(Order::End) => return Poll::Ready(()),
+                Poll::Ready(Order::Finish) => connection.as_mut().graceful_shutdown(),
+                Poll::Ready(Order::TooSlow | Order::End) => return Poll::Ready(()),
             }
         }
     })

@@ -6,22 +6,22 @@ use std::task::{Context, Poll, Waker};
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
 use callgate::{
-    AppError, AppFuture, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, SendError,
-    SendEvent, Sender, State,
+    AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    State,
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::call::{Outcome, poll_caught};
 use crate::config;
 use crate::sync::{Mutex, register, wake};
 
-/// A lifespan whose start-up is complete, or that the application does without.
+/// A lifespan whose start-up is complete. Its call runs on a task of its own, which ends with it.
 pub(crate) struct Lifespan {
-    /// None once the call has ended.
-    call: Option<AppFuture>,
     mailbox: Arc<Mailbox>,
+    _task: AbortOnDropHandle<()>,
 }
 
-/// Runs the application's start-up. The error says why it failed.
+/// Runs the application's start-up; none when it does without. The error says why it failed.
 pub(crate) async fn start(
     app: &BoxApp,
     mode: config::Lifespan,
@@ -30,66 +30,46 @@ pub(crate) async fn start(
         return Ok((None, State::new()));
     }
     let mailbox = Arc::new(Mailbox::new());
-    let mut call = Some(app.call_boxed(
+    let mut call = app.call_boxed(
         LifespanScope::new().into(),
         Receiver::new(mailbox.clone()),
         Sender::new(mailbox.clone()),
-    ));
-    let ended = poll_fn(|cx| mailbox.poll_with(cx, &mut call, Answers::startup)).await;
-    let answer = match ended {
-        Ended::Answered(answer) => answer,
-        Ended::Call(Outcome::Returned(Err(AppError::Unsupported))) => {
-            return if mode == config::Lifespan::On {
-                Err(
-                    "the application does not serve lifespan, which `--lifespan on` asks for"
-                        .into(),
-                )
-            } else {
-                tracing::debug!("the application does not serve lifespan");
-                Ok((None, State::new()))
-            };
-        }
-        Ended::Call(outcome) => return Err(mailbox.describe(outcome)),
+    );
+    let task = tokio::spawn({
+        let mailbox = mailbox.clone();
+        async move { mailbox.end(poll_fn(|cx| poll_caught(&mut call, cx)).await) }
+    });
+    let lifespan = Lifespan {
+        mailbox,
+        _task: AbortOnDropHandle::new(task),
     };
-    match answer {
-        Ok(state) => Ok((Some(Lifespan { call, mailbox }), state)),
-        Err(message) => Err(message),
+    match poll_fn(|cx| lifespan.mailbox.poll_startup(cx)).await {
+        Startup::Complete(state) => Ok((Some(lifespan), state)),
+        Startup::Failed(reason) => Err(reason),
+        Startup::Declined if mode == config::Lifespan::On => {
+            Err("it does not serve lifespan, which `--lifespan on` asks for".into())
+        }
+        Startup::Declined => {
+            tracing::debug!("the application does not serve lifespan");
+            Ok((None, State::new()))
+        }
     }
 }
 
 impl Lifespan {
-    /// Runs the call on while the server serves. Ends only if the call does, which is the
-    /// application's mistake, but no reason not to serve (rule `LIFE-11`); the error says how.
-    pub(crate) async fn run(&mut self) -> Result<(), String> {
-        let Some(call) = &mut self.call else {
-            return std::future::pending().await;
-        };
-        let outcome = poll_fn(|cx| poll_caught(call, cx)).await;
-        self.call = None;
-        self.mailbox.ended(outcome).map(|()| {
-            tracing::warn!("the application's lifespan call has ended before the shutdown");
-        })
-    }
-
-    /// Runs the application's shutdown. The error says why it failed.
-    pub(crate) async fn shutdown(&mut self) -> Result<(), String> {
-        if self.call.is_none() {
-            return Ok(());
-        }
-        self.mailbox.shut_down();
-        let (mailbox, call) = (&self.mailbox, &mut self.call);
-        match poll_fn(|cx| mailbox.poll_with(cx, call, Answers::shutdown)).await {
-            Ended::Answered(answer) => answer,
-            Ended::Call(outcome) => Err(mailbox.describe(outcome)),
-        }
+    /// Runs the application's shutdown. The error says why it failed, or how the call has ended
+    /// before.
+    pub(crate) async fn shutdown(self) -> Result<(), String> {
+        self.mailbox.ask_to_shut_down();
+        poll_fn(|cx| self.mailbox.poll_shutdown(cx)).await
     }
 }
 
-/// How waiting for an answer ended.
-enum Ended<T> {
-    Answered(Result<T, String>),
-    /// The call ended without one.
-    Call(Outcome),
+/// How start-up ended.
+enum Startup {
+    Complete(State),
+    Failed(String),
+    Declined,
 }
 
 /// What the application and the server share of the lifespan.
@@ -99,25 +79,10 @@ struct Inner {
     conversation: LifespanConversation,
     /// The next event to be received.
     next: Option<ReceiveEvent>,
-    answers: Answers,
+    startup: Option<Startup>,
+    shutdown: Option<Result<(), String>>,
     receiver: Option<Waker>,
     server: Option<Waker>,
-}
-
-#[derive(Default)]
-struct Answers {
-    startup: Option<Result<State, String>>,
-    shutdown: Option<Result<(), String>>,
-}
-
-impl Answers {
-    fn startup(&mut self) -> Option<Result<State, String>> {
-        self.startup.take()
-    }
-
-    fn shutdown(&mut self) -> Option<Result<(), String>> {
-        self.shutdown.take()
-    }
 }
 
 impl Mailbox {
@@ -125,58 +90,78 @@ impl Mailbox {
         Self(Mutex::new(Inner {
             conversation: LifespanConversation::new(),
             next: Some(ReceiveEvent::LifespanStartup),
-            answers: Answers::default(),
+            startup: None,
+            shutdown: None,
             receiver: None,
             server: None,
         }))
     }
 
-    /// Polls the call until it has answered or ended.
-    fn poll_with<T>(
-        &self,
-        cx: &mut Context<'_>,
-        call: &mut Option<AppFuture>,
-        answer: fn(&mut Answers) -> Option<Result<T, String>>,
-    ) -> Poll<Ended<T>> {
-        let outcome = match call {
-            Some(running) => poll_caught(running, cx),
-            None => Poll::Pending,
-        };
-        if outcome.is_ready() {
-            *call = None;
-        }
+    fn poll_startup(&self, cx: &mut Context<'_>) -> Poll<Startup> {
         let mut inner = self.0.lock();
-        if let Some(answer) = answer(&mut inner.answers) {
-            return Poll::Ready(Ended::Answered(answer));
+        match inner.startup.take() {
+            Some(startup) => Poll::Ready(startup),
+            None => {
+                register(&mut inner.server, cx.waker());
+                Poll::Pending
+            }
         }
-        if let LifespanPhase::Broken(violation) = inner.conversation.phase() {
-            return Poll::Ready(Ended::Answered(Err(violation.to_string())));
-        }
-        register(&mut inner.server, cx.waker());
-        outcome.map(Ended::Call)
     }
 
-    fn shut_down(&self) {
+    fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
+        let mut inner = self.0.lock();
+        match inner.shutdown.take() {
+            Some(shutdown) => Poll::Ready(shutdown),
+            None => {
+                register(&mut inner.server, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    fn ask_to_shut_down(&self) {
         let mut inner = self.0.lock();
         inner.next = Some(ReceiveEvent::LifespanShutdown);
         wake(&mut inner.receiver);
     }
 
-    /// Why the call ended without the answer that it owed.
-    fn describe(&self, outcome: Outcome) -> String {
-        match self.ended(outcome) {
-            Ok(()) => "the application's lifespan call ended without an answer".into(),
-            Err(reason) => reason,
-        }
-    }
-
-    fn ended(&self, outcome: Outcome) -> Result<(), String> {
-        let returned = self.0.lock().conversation.returned();
-        match outcome {
+    /// Notes that the call has ended, which answers whatever had not been answered.
+    fn end(&self, outcome: Outcome) {
+        let mut inner = self.0.lock();
+        let phase = inner.conversation.phase().clone();
+        let returned = inner.conversation.returned();
+        let result = match outcome {
+            Outcome::Returned(Err(AppError::Unsupported)) if phase == LifespanPhase::Starting => {
+                inner.startup = Some(Startup::Declined);
+                wake(&mut inner.server);
+                return;
+            }
             Outcome::Returned(Ok(())) => returned.map_err(|violation| violation.to_string()),
             Outcome::Returned(Err(error)) => Err(error.to_string()),
             Outcome::Panicked(message) => Err(format!("the application panicked: {message}")),
+        };
+        match (&phase, &result) {
+            (LifespanPhase::Started, Ok(())) => {
+                tracing::warn!("the application's lifespan call ended before the shutdown");
+            }
+            (LifespanPhase::Started, Err(reason)) => {
+                tracing::error!("the application's lifespan call failed: {reason}");
+            }
+            _ => {}
         }
+        inner.fail_or(result);
+    }
+}
+
+impl Inner {
+    /// Answers what has not been answered.
+    fn fail_or(&mut self, result: Result<(), String>) {
+        if let Err(reason) = &result {
+            self.startup
+                .get_or_insert_with(|| Startup::Failed(reason.clone()));
+        }
+        self.shutdown.get_or_insert(result);
+        wake(&mut self.server);
     }
 }
 
@@ -205,20 +190,23 @@ impl Channel for Mailbox {
         let mut inner = self.0.lock();
         let sent = event.as_ref().expect("an event to send");
         let result = inner.conversation.send(sent);
-        if result.is_ok() {
-            match event.take() {
-                Some(SendEvent::LifespanStartupComplete(complete)) => {
-                    inner.answers.startup = Some(Ok(complete.state));
-                }
-                Some(SendEvent::LifespanStartupFailed { message }) => {
-                    inner.answers.startup = Some(Err(message));
-                }
-                Some(SendEvent::LifespanShutdownComplete) => inner.answers.shutdown = Some(Ok(())),
-                Some(SendEvent::LifespanShutdownFailed { message }) => {
-                    inner.answers.shutdown = Some(Err(message));
-                }
-                _ => {}
+        match (&result, event.take_if(|_| result.is_ok())) {
+            (_, Some(SendEvent::LifespanStartupComplete(complete))) => {
+                inner.startup = Some(Startup::Complete(complete.state));
             }
+            (_, Some(SendEvent::LifespanStartupFailed { message })) => {
+                inner.startup = Some(Startup::Failed(message));
+            }
+            (_, Some(SendEvent::LifespanShutdownComplete)) => inner.shutdown = Some(Ok(())),
+            (_, Some(SendEvent::LifespanShutdownFailed { message })) => {
+                inner.shutdown = Some(Err(message));
+            }
+            (Err(SendError::Violation(violation)), _) => {
+                let reason = violation.to_string();
+                tracing::error!(rule = violation.rule.id, "LIFESPAN: {violation}");
+                inner.fail_or(Err(reason));
+            }
+            _ => {}
         }
         wake(&mut inner.server);
         Poll::Ready(result)

@@ -24,6 +24,7 @@ pub(crate) struct Link {
     gathered: AtomicBool,
     /// Whether input has come since the last exchange began.
     has_input: AtomicBool,
+    is_close_delimited: AtomicBool,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
     upgrade: Mutex<Option<Session>>,
 }
@@ -49,6 +50,7 @@ impl Link {
             writing: AtomicBool::new(false),
             gathered: AtomicBool::new(false),
             has_input: AtomicBool::new(false),
+            is_close_delimited: AtomicBool::new(false),
             upgrade: Mutex::new(None),
         }
     }
@@ -96,8 +98,17 @@ impl Link {
         self.gathered.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn input_came(&self) {
-        self.has_input.store(true, Ordering::Relaxed);
+    pub(crate) fn set_has_input(&self, has_input: bool) {
+        self.has_input.store(has_input, Ordering::Relaxed);
+    }
+
+    /// Notes that the end of a response can only be told by that of the connection (HTTP/1.0).
+    pub(crate) fn set_close_delimited(&self) {
+        self.is_close_delimited.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_close_delimited(&self) -> bool {
+        self.is_close_delimited.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_upgrade(&self, session: Session) {

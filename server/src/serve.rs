@@ -137,42 +137,23 @@ impl Listening {
             () = stop.stopped() => return Ok(()),
             started = lifespan::start(&server.app, server.config.lifespan) => started,
         };
-        let (mut lifespan, state) = started.map_err(ServeError::Startup)?;
+        let (lifespan, state) = started.map_err(ServeError::Startup)?;
         server.set_state(state);
-        let served = accept_until(&server, &listener, &mut lifespan, stop).await;
+        accept_until_stopped(&server, &listener, stop).await;
         drain(&server, listener, stop).await;
-        let shut_down = shut_down(&server, lifespan).await;
-        served.and(shut_down).map_err(ServeError::Shutdown)
+        match lifespan {
+            Some(lifespan) => shut_down(&server, lifespan, stop).await,
+            None => Ok(()),
+        }
     }
 }
 
-/// Accepts connections until the server is told to stop. The error is the lifespan's.
-async fn accept_until(
-    server: &Arc<Server>,
-    listener: &TcpListener,
-    lifespan: &mut Option<Lifespan>,
-    stop: &mut impl Stop,
-) -> Result<(), String> {
-    let mut failure = Ok(());
+async fn accept_until_stopped(server: &Arc<Server>, listener: &TcpListener, stop: &mut impl Stop) {
     let mut stopped = pin!(stop.stopped());
-    let mut living = pin!(async {
-        match lifespan {
-            Some(lifespan) => lifespan.run().await,
-            None => std::future::pending().await,
-        }
-    });
-    let mut is_living = true;
     loop {
         tokio::select! {
             biased;
-            () = &mut stopped => return failure,
-            ended = &mut living, if is_living => {
-                is_living = false;
-                if let Err(reason) = &ended {
-                    tracing::error!("the application's lifespan has failed: {reason}");
-                }
-                failure = ended;
-            }
+            () = &mut stopped => return,
             accepted = listener.accept() => match accepted {
                 Ok((stream, client)) => begin(server, stream, client),
                 Err(error) => pause_after(&error).await,
@@ -224,17 +205,11 @@ async fn drain(server: &Arc<Server>, listener: TcpListener, stop: &mut impl Stop
     if !server.tasks.is_empty() {
         tracing::info!("waiting for connections and background work (signal again to end them)");
     }
-    let timed_out = async {
-        match server.config.timeout_graceful_shutdown {
-            Some(timeout) => tokio::time::sleep(timeout).await,
-            None => std::future::pending().await,
-        }
-    };
     tokio::select! {
         biased;
         () = server.tasks.wait() => return,
         () = stop.stopped() => {}
-        () = timed_out => {}
+        () = timeout(server.config.timeout_graceful_shutdown) => {}
     }
     tracing::warn!(
         "ending what still runs: {} connections or applications",
@@ -244,15 +219,30 @@ async fn drain(server: &Arc<Server>, listener: TcpListener, stop: &mut impl Stop
     server.tasks.wait().await;
 }
 
-async fn shut_down(server: &Server, lifespan: Option<Lifespan>) -> Result<(), String> {
-    let Some(mut lifespan) = lifespan else {
-        return Ok(());
+/// Shuts the application's lifespan down, within the time that the whole shutdown has.
+async fn shut_down(
+    server: &Server,
+    lifespan: Lifespan,
+    stop: &mut impl Stop,
+) -> Result<(), ServeError> {
+    let too_late = async {
+        tokio::select! {
+            () = stop.stopped() => {}
+            () = timeout(server.config.timeout_graceful_shutdown) => {}
+        }
     };
-    match server.config.timeout_graceful_shutdown {
-        None => lifespan.shutdown().await,
-        Some(timeout) => tokio::time::timeout(timeout, lifespan.shutdown())
-            .await
-            .unwrap_or_else(|_| Err("the application did not shut down in time".into())),
+    tokio::select! {
+        biased;
+        result = lifespan.shutdown() => result.map_err(ServeError::Shutdown),
+        () = too_late => Err(ServeError::Shutdown("it did not answer in time".into())),
+    }
+}
+
+/// Ready after this time; never, if there is none.
+async fn timeout(time: Option<Duration>) {
+    match time {
+        Some(time) => tokio::time::sleep(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -42,6 +42,9 @@ impl Service<Request<Incoming>> for ConnectionService {
         let guard = Guard::new(self.link.clone());
         let (mut parts, body) = request.into_parts();
         let version = parts.version;
+        if version == http::Version::HTTP_10 {
+            self.link.set_close_delimited();
+        }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.server, &self.link) {
             Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, &self.server, guard)),

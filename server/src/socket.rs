@@ -70,15 +70,16 @@ impl Socket {
                 return Some(false);
             }
             if end == HTTP2_PREFACE.len() {
-                // HTTP/2 gathers its frames itself.
+                // HTTP/2 gathers its frames itself, and its input is not always a request's head.
                 self.gathers = false;
+                self.link.set_has_input(false);
                 return Some(true);
             }
             match self.stream.inner_mut().read(&mut self.preface[end..]).await {
                 Ok(0) | Err(_) => return None,
                 Ok(read) => self.end += u8::try_from(read).expect("at most 24"),
             }
-            self.link.input_came();
+            self.link.set_has_input(true);
         }
     }
 
@@ -103,6 +104,12 @@ impl Socket {
         if let Ok(Ok(())) = written.await {
             linger(&mut stream).await;
         }
+    }
+
+    /// Closes the connection so that the client cannot take what it got for a whole response.
+    pub(crate) fn reset(self) {
+        // Without a connection there is nothing to reset.
+        let _ = socket2::SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
     }
 
     /// Writes what has been gathered, and gives the bare stream for a WebSocket.
@@ -178,12 +185,12 @@ impl Read for Socket {
             && let Ok(read) = this.read_directly(&mut buf)
         {
             if read > 0 {
-                this.link.input_came();
+                this.link.set_has_input(this.gathers);
             }
             return Poll::Ready(Ok(()));
         }
         ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
-        this.link.input_came();
+        this.link.set_has_input(this.gathers);
         Poll::Ready(Ok(()))
     }
 }

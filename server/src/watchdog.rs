@@ -10,7 +10,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::link::{Activity, Link};
 use crate::server::Server;
-use crate::stage::{Stage, StageWatch};
+use crate::stage::{Stage, StageWatch, unset_timer};
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl<'a> Watchdog<'a> {
             activity: link.activity(),
             begun: link.begun(),
             since,
-            timer: tokio::time::sleep_until(since),
+            timer: unset_timer(),
             stage: server.stages.watch(),
             is_finishing: false,
         }

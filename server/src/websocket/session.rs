@@ -25,7 +25,7 @@ use super::mailbox::{Mailbox, Outbound};
 use crate::call::Call;
 use crate::server::Server;
 use crate::socket::linger;
-use crate::stage::{Stage, StageWatch};
+use crate::stage::{Stage, StageWatch, unset_timer};
 
 /// How long the client may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,7 +82,7 @@ impl Session {
         };
         let is_ended = {
             let mut stage = pin!(server.stages.watch());
-            let mut timer = pin!(tokio::time::sleep_until(Instant::now()));
+            let mut timer = pin!(unset_timer());
             let call = &mut self.call;
             poll_fn(|cx| driver.poll(cx, call, stage.as_mut(), timer.as_mut())).await
         };
