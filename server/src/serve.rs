@@ -37,10 +37,6 @@ use crate::stage::Stage;
 pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
     let mut stops = Stops::new()?;
     let listening = Listening::bind(config)?;
-    tracing::info!(
-        "Callgate running on {} (press CTRL+C to quit)",
-        listening.url()
-    );
     listening.run(BoxApp::new(app), &mut stops).await
 }
 
@@ -139,6 +135,10 @@ impl Listening {
         };
         let (lifespan, state) = started.map_err(ServeError::Startup)?;
         server.set_state(state);
+        tracing::info!(
+            "Callgate running on http://{} (press CTRL+C to quit)",
+            self.address
+        );
         accept_until_stopped(&server, &listener, stop).await;
         drain(&server, listener, stop).await;
         match lifespan {

@@ -82,8 +82,9 @@ impl<'a> Watchdog<'a> {
         }
         let limit = match activity {
             Activity::Busy => return Poll::Pending,
-            Activity::Idle if begun > 0 => *this.keep_alive,
-            // A new connection may take as long to begin its first request as to finish it.
+            Activity::Idle if begun > 0 && !*this.is_finishing => *this.keep_alive,
+            // A new connection may take as long to begin its first request as to finish it, and so
+            // may an HTTP/2 client to hang up when it is told to.
             Activity::Idle | Activity::ReadingHead => *this.request_head,
         };
         let deadline = *this.since + limit;
@@ -91,9 +92,10 @@ impl<'a> Watchdog<'a> {
             if Instant::now() >= deadline {
                 return match activity {
                     Activity::ReadingHead => Poll::Ready(Order::TooSlow),
-                    _ if *this.is_finishing => Poll::Pending,
+                    _ if *this.is_finishing => Poll::Ready(Order::End),
                     _ => {
                         *this.is_finishing = true;
+                        *this.since = Instant::now();
                         Poll::Ready(Order::Finish)
                     }
                 };
@@ -102,7 +104,9 @@ impl<'a> Watchdog<'a> {
             return Poll::Pending;
         }
         this.timer.as_mut().reset(deadline);
-        let _ = this.timer.poll(cx);
+        if this.timer.poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
         Poll::Pending
     }
 }
