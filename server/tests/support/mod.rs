@@ -19,7 +19,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What `future` resolves to; a test that waits for too long fails.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
