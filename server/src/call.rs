@@ -18,8 +18,8 @@ pub(crate) trait ServerEnd: Send + Sync {
     /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
     fn end(&self, failure: Option<StatusCode>) -> Option<Violation>;
 
-    /// Whether the application has sent nothing yet.
-    fn is_untouched(&self) -> bool;
+    /// Whether nothing has been sent to the client, so that the application can still decline.
+    fn is_declinable(&self) -> bool;
 
     /// Ready once the client is gone, or a rule was broken, while the application was not through.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
@@ -75,7 +75,7 @@ impl Call {
                     report::violation(&self.request, &violation);
                 }
             }
-            Outcome::Returned(Err(AppError::Unsupported)) if end.is_untouched() => {
+            Outcome::Returned(Err(AppError::Unsupported)) if end.is_declinable() => {
                 end.end(Some(StatusCode::NOT_IMPLEMENTED));
                 report::declined(&self.request);
             }

@@ -121,6 +121,9 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
                 tracing::debug!("{}: {error}", link.client);
                 if link.is_close_delimited() {
                     socket.reset();
+                } else if link.has_gathered() {
+                    // What has been answered before is still to be written.
+                    socket.close(b"").await;
                 }
             }
         },

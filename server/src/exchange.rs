@@ -18,7 +18,7 @@ use crate::mailbox::{self, Content, Mailbox, Source as _};
 use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
 use crate::request_body::RequestBody;
-use crate::response_body::{Guarded, ResponseBody, Stream};
+use crate::response_body::{Guarded, Incomplete, ResponseBody, Stream};
 use crate::server::Server;
 
 /// The future that hyper polls for the response.
@@ -85,24 +85,28 @@ impl Exchange {
         }
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
+    /// An error means that nobody is left to respond to.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         if let Some(call) = &mut self.call
             && call.poll(cx, &*self.mailbox).is_ready()
         {
             self.call = None;
         }
         let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
-        let mut response = self.begin(response);
+        let mut response = self.begin(response)?;
         self.server.add_default_headers(response.headers_mut());
         if let Some(log) = self.access_log.take() {
             log.write(response.status());
         }
         let guard = self.guard.take();
-        Poll::Ready(response.map(|body| Guarded::new(body, guard)))
+        Poll::Ready(Ok(response.map(|body| Guarded::new(body, guard))))
     }
 
     /// The response for hyper; what is left of the application moves to a task.
-    fn begin(&mut self, response: mailbox::Response) -> Response<ResponseBody> {
+    fn begin(&mut self, response: mailbox::Response) -> Result<Response<ResponseBody>, Incomplete> {
         let (head, body) = match response {
             mailbox::Response::Whole(head, Content::Data(data)) => (head, data.into()),
             mailbox::Response::Whole(head, Content::File(file)) => (head, ResponseBody::File(file)),
@@ -115,14 +119,15 @@ impl Exchange {
             }
             mailbox::Response::Replacement(status) => {
                 self.detach();
-                return rejection::replacement(status, self.version);
+                return Ok(rejection::replacement(status, self.version));
             }
+            mailbox::Response::Gone => return Err(Incomplete),
         };
         self.detach();
         let mut response = Response::new(body);
         *response.status_mut() = head.status;
         *response.headers_mut() = head.headers;
-        response
+        Ok(response)
     }
 
     /// Moves an unfinished call to a task of its own. After a disconnect it has the grace period.

@@ -28,6 +28,8 @@ struct State {
     conversation: HttpConversation,
     request: RequestBody,
     slot: Slot,
+    /// Trailer fields that others follow: all of them go out at once.
+    trailers: HeaderMap,
     /// The file of a path send while it is being opened.
     opening: Option<Opening>,
     /// The application, waiting to receive.
@@ -52,6 +54,8 @@ enum Slot {
     Next(Output),
     /// A response of the server's own in place of the application's.
     Replacement(StatusCode),
+    /// The client was gone before the response began.
+    Gone,
     /// Nobody takes anything: the client gets no content (HEAD, 204, 304).
     Discard,
 }
@@ -82,6 +86,8 @@ pub(crate) enum Response {
     HeadOnly(HttpResponseStart),
     /// A response of the server's own.
     Replacement(StatusCode),
+    /// None: the client is gone.
+    Gone,
 }
 
 /// The application ended, or broke a rule, before its response was whole.
@@ -103,6 +109,7 @@ impl Mailbox {
             conversation,
             request,
             slot: Slot::Empty,
+            trailers: HeaderMap::new(),
             opening: None,
             receiver: None,
             senders: Wakers::default(),
@@ -123,6 +130,7 @@ impl Mailbox {
                 state.senders.wake_all();
                 Poll::Ready(state.begin(head, output, is_head_request))
             }
+            Slot::Gone => Poll::Ready(Response::Gone),
             Slot::Replacement(status) => {
                 state.finish_request();
                 Poll::Ready(Response::Replacement(status))
@@ -164,8 +172,8 @@ impl Source for Mailbox {
 }
 
 impl ServerEnd for Mailbox {
-    fn is_untouched(&self) -> bool {
-        *self.0.lock().conversation.phase() == HttpPhase::Waiting
+    fn is_declinable(&self) -> bool {
+        self.0.lock().conversation.is_replaceable()
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -202,6 +210,9 @@ impl ServerEnd for Mailbox {
 
 impl State {
     fn disconnect(&mut self) {
+        if self.conversation.is_replaceable() {
+            self.slot = Slot::Gone;
+        }
         self.conversation.disconnect();
         self.finish_request();
         self.senders.wake_all();
@@ -249,7 +260,13 @@ impl State {
                 return;
             }
             SendEvent::HttpResponseBody(body) => Content::Data(body.body),
-            SendEvent::HttpResponseTrailers(trailers) => Content::Trailers(trailers.headers),
+            SendEvent::HttpResponseTrailers(trailers) => {
+                append(&mut self.trailers, trailers.headers);
+                if trailers.more_trailers {
+                    return;
+                }
+                Content::Trailers(std::mem::take(&mut self.trailers))
+            }
             _ => return,
         };
         self.output(content);
@@ -342,6 +359,18 @@ impl Channel for Mailbox {
             state.accept(event);
         }
         Poll::Ready(Ok(()))
+    }
+}
+
+/// Adds `fields`, repeated ones separately.
+fn append(all: &mut HeaderMap, fields: HeaderMap) {
+    let mut name = None;
+    for (next, value) in fields {
+        // Further values of a field come without its name.
+        name = next.or(name);
+        if let Some(name) = &name {
+            all.append(name, value);
+        }
     }
 }
 

@@ -1,6 +1,5 @@
 //! What hyper calls for each request of a connection.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, Asked};
-use crate::response_body::Guarded;
+use crate::response_body::{Guarded, Incomplete};
 use crate::server::Server;
 use crate::websocket::Handshake;
 
@@ -35,7 +34,8 @@ impl ConnectionService {
 
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response<Guarded>;
-    type Error = Infallible;
+    /// The client is gone: the connection is to be closed, or the HTTP/2 stream reset.
+    type Error = Incomplete;
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
@@ -86,11 +86,11 @@ pub(crate) enum Answer {
 }
 
 impl Future for Answer {
-    type Output = Result<Response<Guarded>, Infallible>;
+    type Output = Result<Response<Guarded>, Incomplete>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.get_mut() {
-            Self::Http(exchange) => exchange.poll(cx).map(Ok),
+            Self::Http(exchange) => exchange.poll(cx),
             Self::WebSocket(handshake) => handshake.poll(cx).map(Ok),
             Self::Rejection(response) => {
                 Poll::Ready(Ok(*response.take().expect("not polled after it was ready")))

@@ -619,7 +619,7 @@ async fn core_07_concurrent_sends_are_delivered_whole() {
 #[tokio::test]
 async fn core_08_sends_wait_for_a_client_that_does_not_read() {
     const PART: usize = 64 << 10;
-    const PARTS: usize = 4096;
+    const PARTS: usize = 2048;
     const BOUND: usize = 64 << 20;
     let (teller, mut told) = tell();
     let sent = Arc::new(AtomicUsize::new(0));

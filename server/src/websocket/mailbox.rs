@@ -363,11 +363,8 @@ impl Channel for Mailbox {
 }
 
 impl ServerEnd for Mailbox {
-    fn is_untouched(&self) -> bool {
-        matches!(
-            self.0.lock().conversation.phase(),
-            WebSocketPhase::Connecting
-        )
+    fn is_declinable(&self) -> bool {
+        self.0.lock().progress() == Progress::Unanswered
     }
 
     fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
