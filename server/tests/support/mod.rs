@@ -1,6 +1,8 @@
 //! A server to test, and clients that do exactly what they are told.
 #![allow(dead_code, reason = "each chapter uses a part of it")]
 
+pub(crate) mod frames;
+
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
