@@ -1,0 +1,210 @@
+//! A server that is told to stop, in every phase of what it serves.
+
+mod support;
+
+use std::time::Duration;
+
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
+    WebSocketAccept,
+};
+use support::frames::{self, handshake};
+use support::{Gate, OnDrop, Server, Teller, config, content, get, http, tell, websocket, whole};
+
+/// Waits in the phase that the path names, and then ends the response.
+async fn wait_in_phase(
+    (teller, gate): (Teller<&'static str>, Gate),
+    scope: HttpScope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    let _dropped = OnDrop::tell(&teller, "dropped");
+    if scope.raw_path() != "/receiving" {
+        content(&mut receiver).await;
+    }
+    match scope.raw_path() {
+        "/started" => sender.send(HttpResponseStart::ok()).await?,
+        "/streaming" => {
+            sender.send(HttpResponseStart::ok()).await?;
+            sender.send(HttpResponseBody::part("begun, ")).await?;
+        }
+        "/ended" => whole(&sender, "done").await?,
+        _ => {}
+    }
+    teller.tell("ready");
+    match scope.raw_path() {
+        "/receiving" => {
+            content(&mut receiver).await;
+        }
+        _ => gate.passed().await,
+    }
+    match scope.raw_path() {
+        "/started" | "/streaming" => sender.send(HttpResponseBody::last("done")).await?,
+        "/ended" => {}
+        _ => whole(&sender, "done").await?,
+    }
+    teller.tell("finished");
+    Ok(())
+}
+
+#[tokio::test]
+async fn http_46_exchanges_in_every_phase_are_completed() {
+    for target in ["/waiting", "/started", "/streaming", "/ended"] {
+        let (teller, mut told) = tell();
+        let gate = Gate::new();
+        let mut server = Server::start(http((teller, gate.clone()), wait_in_phase));
+        let mut client = server.connect().await;
+        client.send(get(target)).await;
+        assert_eq!(told.next().await, "ready");
+        if target == "/streaming" {
+            assert_eq!(client.head().await.status, 200);
+            assert_eq!(client.chunk().await.unwrap(), "begun, ");
+        }
+        let mut idle = server.connect().await;
+        server.stop();
+        // The server has begun to stop when it closes a connection that is idle.
+        assert_eq!(idle.rest().await, "");
+        assert!(server.is_serving());
+        gate.open();
+        if target == "/streaming" {
+            assert_eq!(client.chunk().await.unwrap(), "done");
+            assert_eq!(client.chunk().await, None);
+            assert_eq!(client.rest().await, "\r\n");
+        } else {
+            let response = client.response().await;
+            assert_eq!(response.body, "done");
+            if target != "/ended" {
+                assert_eq!(response.field("connection"), Some("close"), "{target}");
+            }
+            assert_eq!(client.rest().await, "");
+        }
+        assert_eq!(told.next().await, "finished");
+        server.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn http_46_a_request_that_is_still_coming_is_completed() {
+    let (teller, mut told) = tell();
+    let mut server = Server::start(http((teller, Gate::new()), wait_in_phase));
+    let mut client = server.connect().await;
+    client
+        .send("POST /receiving HTTP/1.1\r\nhost: test\r\ncontent-length: 4\r\n\r\nab")
+        .await;
+    assert_eq!(told.next().await, "ready");
+    server.stop();
+    client.send("cd").await;
+    assert_eq!(client.response().await.body, "done");
+    assert_eq!(client.rest().await, "");
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn http_46_idle_connections_are_closed() {
+    let mut server = Server::start(support::says("x"));
+    let mut used = server.connect().await;
+    used.send(get("/")).await;
+    used.response().await;
+    let mut fresh = server.connect().await;
+    server.stop();
+    assert_eq!(used.rest().await, "");
+    assert_eq!(fresh.rest().await, "");
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn core_14_what_outlasts_the_time_for_shutdown_is_dropped() {
+    for target in ["/waiting", "/started", "/streaming", "/ended"] {
+        let (teller, mut told) = tell();
+        let mut configured = config();
+        configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+        let mut server = Server::with(configured, http((teller, Gate::new()), wait_in_phase));
+        let mut client = server.connect().await;
+        client.send(get(target)).await;
+        assert_eq!(told.next().await, "ready");
+        server.stop();
+        server.ended().await.unwrap();
+        assert_eq!(told.next().await, "dropped");
+        let seen = client.rest().await;
+        match target {
+            "/ended" => assert!(seen.ends_with("\r\n\r\ndone"), "{seen}"),
+            "/streaming" => assert!(!seen.contains("\r\n0\r\n"), "{seen}"),
+            _ => assert_eq!(seen, ""),
+        }
+    }
+}
+
+#[tokio::test]
+async fn core_14_websockets_that_outlast_the_time_for_shutdown_are_dropped() {
+    for is_open in [true, false] {
+        let (teller, mut told) = tell();
+        let mut configured = config();
+        configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+        let mut server = Server::with(
+            configured,
+            websocket(
+                (teller, is_open),
+                async |(teller, is_open), _, mut receiver, sender| {
+                    let _dropped = OnDrop::tell(&teller, "dropped".to_owned());
+                    receiver.receive().await;
+                    if is_open {
+                        sender.send(WebSocketAccept::new()).await?;
+                    }
+                    teller.tell("ready".to_owned());
+                    let ReceiveEvent::WebSocketDisconnect(end) = receiver.receive().await else {
+                        panic!("no disconnect");
+                    };
+                    teller.tell(end.code.to_string());
+                    std::future::pending::<()>().await;
+                    Ok(())
+                },
+            ),
+        );
+        let mut client = server.connect().await;
+        client.send(handshake("/", "")).await;
+        assert_eq!(told.next().await, "ready");
+        server.stop();
+        assert_eq!(told.next().await, "1012");
+        server.ended().await.unwrap();
+        assert_eq!(told.next().await, "dropped");
+        drop(client);
+    }
+}
+
+#[tokio::test]
+async fn ws_26_a_client_that_does_not_answer_the_close_does_not_hold_up_an_impatient_server() {
+    let mut configured = config();
+    configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+    let mut server = Server::with(
+        configured,
+        websocket((), async |(), _, mut receiver, sender| {
+            sender.send(WebSocketAccept::new()).await?;
+            while !matches!(
+                receiver.receive().await,
+                ReceiveEvent::WebSocketDisconnect(_)
+            ) {}
+            Ok(())
+        }),
+    );
+    let mut client = frames::open(&server, "/").await;
+    server.stop();
+    assert_eq!(client.close_frame().await.0, 1012);
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn connections_in_the_systems_queue_are_served_before_the_end() {
+    let mut server = Server::start(support::says("served"));
+    // The server has started; it does not get its turn on this thread until it is told to stop.
+    server.ask(get("/")).await;
+    let stream = std::net::TcpStream::connect(server.address).unwrap();
+    std::io::Write::write_all(&mut &stream, get("/").as_bytes()).unwrap();
+    server.stop();
+    server.ended().await.unwrap();
+    let mut answer = String::new();
+    stream
+        .set_read_timeout(Some(Duration::from_secs(30)))
+        .unwrap();
+    std::io::Read::read_to_string(&mut &stream, &mut answer).unwrap();
+    assert!(answer.ends_with("served"), "{answer:?}");
+}
