@@ -82,12 +82,15 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
     let end = {
         let mut watchdog = pin!(Watchdog::new(&server, &link));
         poll_fn(|cx| {
+            let mut has_flushed = false;
             loop {
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
                 }
-                if link.has_gathered() {
-                    // There was no further request to answer along with it: flush for good.
+                if link.has_gathered() && !has_flushed {
+                    // There was no further request to answer along with it: flush for good, as far
+                    // as the client takes it.
+                    has_flushed = true;
                     continue;
                 }
                 match watchdog.as_mut().poll(cx) {
