@@ -136,9 +136,9 @@ fn measure_load(load: Load, contender: Contender, seconds: u64) -> io::Result<Me
 }
 
 fn load_rows(load: Load, rounds: &Rounds<Measured>) -> Vec<Row> {
-    let (_, bare) = &rounds[0];
+    let (_, first) = &rounds[0];
     let spread =
-        |of: &dyn Fn(usize) -> f64| Spread::of(&(0..bare.len()).map(of).collect::<Vec<_>>());
+        |of: &dyn Fn(usize) -> f64| Spread::of(&(0..first.len()).map(of).collect::<Vec<_>>());
     rounds
         .iter()
         .map(|(contender, values)| Row {
@@ -147,9 +147,9 @@ fn load_rows(load: Load, rounds: &Rounds<Measured>) -> Vec<Row> {
             per_second: spread(&|i| values[i].per_second),
             cpu: spread(&|i| values[i].cpu_per_request),
             memory: spread(&|i| values[i].peak_memory),
-            per_second_ratio: spread(&|i| values[i].per_second / bare[i].per_second),
-            cpu_ratio: spread(&|i| values[i].cpu_per_request / bare[i].cpu_per_request),
-            memory_ratio: spread(&|i| values[i].peak_memory / bare[i].peak_memory),
+            per_second_ratio: spread(&|i| values[i].per_second / first[i].per_second),
+            cpu_ratio: spread(&|i| values[i].cpu_per_request / first[i].cpu_per_request),
+            memory_ratio: spread(&|i| values[i].peak_memory / first[i].peak_memory),
         })
         .collect()
 }

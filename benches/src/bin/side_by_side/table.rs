@@ -51,7 +51,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// What a contender did under a load, absolutely and beside bare hyper.
+/// What a contender did under a load, absolutely and beside the load's first contender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) load: Load,
@@ -93,11 +93,12 @@ pub(crate) fn loads(rows: &[Row]) -> String {
             &format!("{:.1}", row.memory.scaled(KIB * KIB)),
             "",
         ]);
-        if row.contender != Contender::BareHyper {
+        let first = row.load.contenders()[0];
+        if row.contender != first {
             let is_callgate = row.contender == Contender::Callgate;
             line([
                 "",
-                "  beside bare hyper",
+                "  ratio to the first",
                 &format!("{:.2}", row.per_second_ratio),
                 &format!("{:.2}", row.cpu_ratio),
                 &format!("{:.2}", row.memory_ratio),
