@@ -79,6 +79,7 @@ async fn http_46_exchanges_in_every_phase_are_completed() {
             assert_eq!(client.rest().await, "");
         }
         assert_eq!(told.next().await, "finished");
+        drop((client, idle));
         server.ended().await.unwrap();
     }
 }
@@ -96,6 +97,7 @@ async fn http_46_a_request_that_is_still_coming_is_completed() {
     client.send("cd").await;
     assert_eq!(client.response().await.body, "done");
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.ended().await.unwrap();
 }
 
@@ -109,6 +111,7 @@ async fn http_46_idle_connections_are_closed() {
     server.stop();
     assert_eq!(used.rest().await, "");
     assert_eq!(fresh.rest().await, "");
+    drop((used, fresh));
     server.ended().await.unwrap();
 }
 
