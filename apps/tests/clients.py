@@ -1,0 +1,84 @@
+"""httpx and websockets against the gallery at the URL that is given."""
+
+import asyncio
+import sys
+
+import httpx
+import websockets
+
+PATIENCE = 60
+
+
+def requests(url: str, http2: bool) -> None:
+    with httpx.Client(
+        base_url=url, http1=not http2, http2=http2, timeout=PATIENCE, trust_env=False
+    ) as client:
+        response = client.get("/hello/")
+        assert response.status_code == 200, response
+        assert response.http_version == ("HTTP/2" if http2 else "HTTP/1.1"), response.http_version
+        assert response.text
+
+        content = bytes(range(256)) * 4096
+        assert client.post("/echo/", content=content).content == content
+
+        def parts():
+            for n in range(100):
+                yield f"part {n}\n".encode()
+
+        assert client.post("/echo/", content=parts()).content == b"".join(parts())
+
+        scope = client.get("/scope/caf%C3%A9?q=%20", headers=[("x-many", "1"), ("x-many", "2")])
+        assert scope.json()["type"] == "http", scope.text
+        assert scope.json()["raw_path"] == "/scope/caf%C3%A9", scope.text
+        assert scope.json()["query_string"] == "q=%20", scope.text
+        assert [value for name, value in scope.json()["headers"] if name == "x-many"] == ["1", "2"]
+
+        assert client.head("/hello/").headers["content-length"] == str(len(response.content))
+        assert client.get("/nowhere").status_code == 404
+
+
+async def many(url: str) -> None:
+    async with httpx.AsyncClient(
+        base_url=url, http1=False, http2=True, timeout=PATIENCE, trust_env=False
+    ) as client:
+        async def echo(n: int) -> None:
+            content = str(n).encode() * 5000
+            assert (await client.post("/echo/", content=content)).content == content
+
+        await asyncio.gather(*(echo(n) for n in range(50)))
+
+
+async def messages(url: str) -> None:
+    async with websockets.connect(
+        url.replace("http", "ws", 1) + "/echo/",
+        subprotocols=["one", "two"],
+        open_timeout=PATIENCE,
+        proxy=None,
+    ) as websocket:
+        assert websocket.subprotocol == "one", websocket.subprotocol
+        for message in ["", "text", "é" * 100_000, b"", bytes(range(256)) * 1000]:
+            await websocket.send(message)
+            assert await asyncio.wait_for(websocket.recv(), PATIENCE) == message
+        await websocket.send(["frag", "ments"])
+        assert await asyncio.wait_for(websocket.recv(), PATIENCE) == "fragments"
+        await asyncio.wait_for(await websocket.ping(b"payload"), PATIENCE)
+        await websocket.close(4000, "enough")
+        assert websocket.close_code == 4000, websocket.close_code
+
+    try:
+        await websockets.connect(url.replace("http", "ws", 1) + "/nowhere", proxy=None)
+    except websockets.exceptions.InvalidStatus as error:
+        assert error.response.status_code == 404, error.response
+    else:
+        raise AssertionError("a WebSocket to nowhere was opened")
+
+
+def main() -> None:
+    url = sys.argv[1]
+    for http2 in [False, True]:
+        requests(url, http2)
+    asyncio.run(many(url))
+    asyncio.run(messages(url))
+
+
+main()

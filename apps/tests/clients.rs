@@ -1,0 +1,287 @@
+//! The `callgate` command from end to end, with clients that were written elsewhere.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A `callgate` that serves.
+struct Server {
+    process: Child,
+    url: String,
+    log: Receiver<String>,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let mut process = callgate(args)
+            .args(["--port", "0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(process.stderr.take().unwrap());
+        let (lines, log) = channel();
+        thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                if lines.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        let mut server = Self {
+            process,
+            url: String::new(),
+            log,
+        };
+        let line = server.logged("Callgate running on ");
+        let (_, url) = line.split_once("Callgate running on ").unwrap();
+        server.url = url.split(' ').next().unwrap().to_owned();
+        server
+    }
+
+    /// The next line of the log with this text.
+    fn logged(&self, text: &str) -> String {
+        loop {
+            let line = self.log.recv_timeout(PATIENCE).expect(text);
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    fn interrupt(&self) {
+        let command = format!("kill -INT {}", self.process.id());
+        let status = Command::new("sh").args(["-c", &command]).status();
+        assert!(status.unwrap().success());
+    }
+
+    /// How the process ended.
+    fn ended(mut self) -> ExitStatus {
+        // Its standard error is closed when it ends.
+        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+            drop(line);
+        }
+        self.process.wait().unwrap()
+    }
+
+    /// Stops it, which must end in peace.
+    fn stop(self) {
+        self.interrupt();
+        assert_eq!(self.ended().code(), Some(0));
+    }
+
+    /// A connection on which nothing waits for ever.
+    fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It has ended already unless the test failed.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn callgate(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+    command.args(args).env_clear();
+    command
+}
+
+fn curl(args: &[&str]) -> Output {
+    let output = Command::new("curl")
+        .args(["--silent", "--show-error", "--max-time", "60"])
+        .args(args)
+        .output()
+        .expect("curl is needed for this test");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "curl {args:?}: {stderr}");
+    output
+}
+
+fn curl_text(args: &[&str]) -> String {
+    String::from_utf8(curl(args).stdout).unwrap()
+}
+
+#[test]
+fn curl_is_served_over_both_versions() {
+    let server = Server::start(&["run", "gallery"]);
+    for (version, number) in [("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")] {
+        let hello = format!("{}/hello/", server.url);
+        assert!(!curl_text(&[version, &hello]).is_empty());
+        let seen = curl_text(&[
+            version,
+            "-o",
+            "-",
+            "-w",
+            "|%{http_code} %{http_version}",
+            &hello,
+        ]);
+        assert!(seen.ends_with(&format!("|200 {number}")), "{seen}");
+
+        let scope = curl_text(&[
+            version,
+            "-H",
+            "x-test: 1",
+            &format!("{}/scope/a?b", server.url),
+        ]);
+        assert!(
+            scope.contains("x-test") && scope.contains("\"/scope/a\""),
+            "{scope}"
+        );
+
+        let missing = format!("{}/nowhere", server.url);
+        assert_eq!(
+            curl_text(&[version, "-o", "/dev/null", "-w", "%{http_code}", &missing]),
+            "404"
+        );
+    }
+    server.stop();
+}
+
+#[test]
+fn curl_uploads_come_back_whole() {
+    let server = Server::start(&["run", "echo"]);
+    let mut content = Vec::new();
+    for number in 0..300_000_u32 {
+        content.extend_from_slice(&number.to_le_bytes());
+    }
+    let path = std::env::temp_dir().join(format!("callgate-upload-{}", std::process::id()));
+    std::fs::write(&path, &content).unwrap();
+    let data = format!("@{}", path.display());
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        for encoding in ["content-type: x/y", "transfer-encoding: chunked"] {
+            if version != "--http1.1" && encoding.starts_with("transfer") {
+                continue;
+            }
+            // Over HTTP/1.1, curl asks with `expect: 100-continue` before it sends this much.
+            let echoed = curl(&[version, "-H", encoding, "--data-binary", &data, &server.url]);
+            assert!(echoed.stdout == content, "{version} {encoding}");
+        }
+    }
+    std::fs::remove_file(path).unwrap();
+    server.stop();
+}
+
+#[test]
+fn curl_asks_for_the_head_alone() {
+    let server = Server::start(&["run", "hello"]);
+    let content = curl(&[&server.url]).stdout;
+    for version in ["--http1.1", "--http2-prior-knowledge"] {
+        let head = curl_text(&[version, "--head", &server.url]).to_lowercase();
+        let length = format!("content-length: {}\r\n", content.len());
+        assert!(head.contains(&length), "{head}");
+    }
+    server.stop();
+}
+
+#[test]
+fn clients_in_python_are_served() {
+    let python = std::env::var_os("CALLGATE_PYTHON")
+        .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
+    let server = Server::start(&["run", "gallery"]);
+    let output = Command::new(python)
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
+        .arg(&server.url)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    server.stop();
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_status_3() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let port = address.port().to_string();
+    let output = callgate(&["run", "hello", "--port", &port])
+        .output()
+        .unwrap();
+    let line = format!(
+        "error: cannot listen on {address}: address already in use (choose another with --port)\n"
+    );
+    assert_eq!(String::from_utf8(output.stderr).unwrap(), line);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_wrong_value_is_one_line_and_status_2() {
+    let output = callgate(&["run", "hello", "--port", "65536"])
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: invalid value `65536` for --port"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn required_lifespan_that_is_declined_is_one_line_and_status_3() {
+    let output = callgate(&[
+        "run",
+        "hello",
+        "--lifespan",
+        "on",
+        "--port",
+        "0",
+        "--log-level",
+        "off",
+    ])
+    .output()
+    .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        stderr.starts_with("error: the application failed to start: "),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+    assert_eq!(output.status.code(), Some(3));
+}
+
+#[test]
+fn a_signal_completes_what_runs_and_a_second_one_ends_it() {
+    let server = Server::start(&["run", "echo"]);
+    let ask = |server: &Server| {
+        let mut stream = server.connect();
+        let head = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\na";
+        stream.write_all(head.as_bytes()).unwrap();
+        // The answer has begun, and ends when the other byte has come.
+        let mut seen = Vec::new();
+        while !seen.ends_with(b"\r\n\r\n1\r\na\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            seen.extend_from_slice(&byte);
+        }
+        stream
+    };
+    let mut stream = ask(&server);
+    server.interrupt();
+    server.logged("waiting for connections");
+    stream.write_all(b"b").unwrap();
+    let mut rest = String::new();
+    stream.read_to_string(&mut rest).unwrap();
+    assert_eq!(rest, "1\r\nb\r\n0\r\n\r\n");
+    drop(stream);
+    assert_eq!(server.ended().code(), Some(0));
+
+    let server = Server::start(&["run", "echo"]);
+    let stream = ask(&server);
+    server.interrupt();
+    server.logged("waiting for connections");
+    server.interrupt();
+    assert_eq!(server.ended().code(), Some(0));
+    drop(stream);
+}
