@@ -102,7 +102,7 @@ async fn ws_05_08_and_09_a_handshake_without_accept_is_refused() {
             "/closes" => {
                 sender
                     .send(WebSocketClose::new(3000).reason("secret"))
-                    .await?
+                    .await?;
             }
             "/sends" => sender.send(Message::text("secret")).await?,
             "/subprotocol" => {

@@ -56,7 +56,7 @@ impl Server {
         let serving = tokio::spawn(listening.serve(app, async {
             // A server that is dropped goes on until the test ends.
             if stopped.await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
         }));
         Self {
