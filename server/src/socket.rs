@@ -171,7 +171,9 @@ impl Read for Socket {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.output.is_empty() {
+        // While an exchange runs, hyper only looks whether the client is still there; what has been
+        // gathered may then go out together with the next response.
+        if !this.output.is_empty() && this.may_gather() {
             ready!(this.poll_write_output(cx))?;
         }
         if this.start < this.end {

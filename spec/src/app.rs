@@ -1,3 +1,4 @@
+use std::any::Any;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -90,9 +91,14 @@ pub type AppFuture = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
 pub struct BoxApp(Arc<dyn ErasedApp>);
 
 impl BoxApp {
-    /// Forgets the type of `app`.
+    /// Forgets the type of `app`. One that is a `BoxApp` already stays as it is.
     pub fn new(app: impl App) -> Self {
-        Self(Arc::new(app))
+        let mut app = Some(app);
+        let boxed = (&mut app as &mut dyn Any).downcast_mut::<Option<Self>>();
+        if let Some(boxed) = boxed.and_then(Option::take) {
+            return boxed;
+        }
+        Self(Arc::new(app.expect("taken only if it is a `BoxApp`")))
     }
 
     /// Calls the application: one allocation, which holds the whole future.
