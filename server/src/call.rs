@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use callgate::{AppError, AppFuture, Violation};
+use callgate::{AppError, AppFuture, BoxApp, Channel, Receiver, Scope, Sender, Violation};
 use http::StatusCode;
 
 use crate::report::{self, RequestLine};
@@ -39,8 +39,19 @@ pub(crate) enum Outcome {
 }
 
 impl Call {
-    pub(crate) fn new(future: AppFuture, request: RequestLine) -> Self {
-        Self { future, request }
+    /// Calls the application, with `channel` as the other end of its receiver and its sender.
+    pub(crate) fn new(
+        app: &BoxApp,
+        scope: Scope,
+        channel: &Arc<impl Channel>,
+        request: RequestLine,
+    ) -> Self {
+        let receiver = Receiver::new(channel.clone());
+        let sender = Sender::new(channel.clone());
+        Self {
+            future: app.call_boxed(scope, receiver, sender),
+            request,
+        }
     }
 
     /// Polls the application once. When its call ends, tells the mailbox and reports a failure.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::conversation::HttpConversation;
-use callgate::{HttpResponseStart, HttpScope, Receiver, Sender};
+use callgate::{HttpResponseStart, HttpScope};
 use http::header::CONTENT_LENGTH;
 use http::{Method, Response, Version};
 
@@ -18,7 +18,7 @@ use crate::mailbox::{self, Content, Mailbox, Source as _};
 use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
 use crate::request_body::RequestBody;
-use crate::response_body::{Guarded, Incomplete, ResponseBody, Stream};
+use crate::response_body::{Guarded, Incomplete, ResponseBody, Stream, respond};
 use crate::server::Server;
 
 /// The future that hyper polls for the response.
@@ -69,13 +69,9 @@ impl Exchange {
             HttpConversation::new(&scope),
             RequestBody::Incoming(body),
         ));
-        let future = server.app.call_boxed(
-            scope.into(),
-            Receiver::new(mailbox.clone()),
-            Sender::new(mailbox.clone()),
-        );
+        let call = Call::new(&server.app, scope.into(), &mailbox, request);
         Self {
-            call: Some(Call::new(future, request)),
+            call: Some(call),
             is_head_request,
             version,
             mailbox,
@@ -124,18 +120,13 @@ impl Exchange {
             mailbox::Response::Gone => return Err(Incomplete),
         };
         self.detach();
-        let mut response = Response::new(body);
-        *response.status_mut() = head.status;
-        *response.headers_mut() = head.headers;
-        Ok(response)
+        Ok(respond(head.status, head.headers, body))
     }
 
-    /// Moves an unfinished call to a task of its own. After a disconnect it has the grace period.
+    /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
         if let Some(call) = self.call.take() {
-            let mailbox = self.mailbox.clone();
-            self.server
-                .spawn(call.run(mailbox, self.server.config.timeout_disconnect));
+            self.server.detach(call, self.mailbox.clone());
         }
     }
 }

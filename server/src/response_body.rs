@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
 use crate::exchange::Guard;
@@ -32,6 +33,18 @@ impl From<Bytes> for ResponseBody {
     fn from(content: Bytes) -> Self {
         Self::Whole((!content.is_empty()).then_some(content))
     }
+}
+
+/// A response of these parts.
+pub(crate) fn respond(
+    status: StatusCode,
+    headers: HeaderMap,
+    body: ResponseBody,
+) -> Response<ResponseBody> {
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
 }
 
 /// The server's end of a streamed response.

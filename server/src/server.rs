@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio_util::task::TaskTracker;
 
+use crate::call::{Call, ServerEnd};
 use crate::config::Config;
 use crate::stage::{Stage, Stages};
 
@@ -87,8 +88,14 @@ impl Server {
         }
     }
 
+    /// Moves a call that outlives its exchange to a task of its own. After a disconnect it has the
+    /// grace period.
+    pub(crate) fn detach(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd + 'static>) {
+        self.spawn(call.run(end, self.config.timeout_disconnect));
+    }
+
     /// Runs `work` on a task of its own, which shutdown waits for, and drops when it cannot wait.
-    pub(crate) fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
+    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let stages = self.stages.clone();
         self.tasks.spawn(async move {
             tokio::select! {

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::conversation::WebSocketConversation;
-use callgate::{Receiver, Sender, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
-use http::header::{self, HeaderMap, HeaderValue};
+use callgate::{WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use http::header::{self, HeaderValue};
 use http::{Response, StatusCode, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
@@ -21,7 +21,7 @@ use crate::exchange::Guard;
 use crate::link::Link;
 use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
-use crate::response_body::{Guarded, ResponseBody, Stream};
+use crate::response_body::{Guarded, ResponseBody, Stream, respond};
 use crate::server::Server;
 use crate::stage::Stage;
 
@@ -62,13 +62,9 @@ impl Handshake {
             .access_log
             .then(|| Box::new(AccessLog::new(&request, scope.client)));
         let mailbox = Arc::new(Mailbox::new(WebSocketConversation::new(&scope)));
-        let future = server.app.call_boxed(
-            scope.into(),
-            Receiver::new(mailbox.clone()),
-            Sender::new(mailbox.clone()),
-        );
+        let call = Call::new(&server.app, scope.into(), &mailbox, request);
         Self {
-            call: Some(Call::new(future, request)),
+            call: Some(call),
             mailbox,
             server: server.clone(),
             link: link.clone(),
@@ -142,12 +138,10 @@ impl Handshake {
         )
     }
 
-    /// Moves an unfinished call to a task of its own. After a disconnect it has the grace period.
+    /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
         if let Some(call) = self.call.take() {
-            let mailbox = self.mailbox.clone();
-            self.server
-                .spawn(call.run(mailbox, self.server.config.timeout_disconnect));
+            self.server.detach(call, self.mailbox.clone());
         }
     }
 }
@@ -175,11 +169,4 @@ async fn run_over_http2(session: Session, on_upgrade: OnUpgrade) {
     if let Ok(stream) = on_upgrade.await {
         session.run(TokioIo::new(stream), &[]).await;
     }
-}
-
-fn respond(status: StatusCode, headers: HeaderMap, body: ResponseBody) -> Response<ResponseBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
 }

@@ -108,8 +108,7 @@ impl Drop for Session {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
             self.mailbox.disconnect(WebSocketDisconnect::new(1006));
-            self.server
-                .spawn(call.run(self.mailbox.clone(), self.server.config.timeout_disconnect));
+            self.server.detach(call, self.mailbox.clone());
         }
     }
 }
