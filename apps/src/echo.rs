@@ -50,10 +50,7 @@ async fn echo_content(
                 // Resolves when there is room for more, so that a client which does not read its
                 // answer is not read from either.
                 sender
-                    .send(HttpResponseBody {
-                        body: request.body,
-                        more_body,
-                    })
+                    .send(HttpResponseBody::new(request.body, more_body))
                     .await?;
                 if !more_body {
                     return Ok(());

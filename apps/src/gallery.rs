@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use callgate::{
     App, AppError, BoxApp, Extension, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendEvent, Sender, State,
-    WebSocketClose,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver,
+    Scope, SendEvent, Sender, State, WebSocketClose,
 };
 use http::{StatusCode, Uri};
 
@@ -137,16 +137,14 @@ impl Gallery {
                     }
                     Err(message) => {
                         shut_down_all(started).await.ok();
-                        sender
-                            .send(SendEvent::LifespanStartupFailed { message })
-                            .await?;
+                        sender.send(LifespanStartupFailed::new(message)).await?;
                         return Ok(());
                     }
                 },
                 ReceiveEvent::LifespanShutdown => {
                     let answer = match shut_down_all(started).await {
                         Ok(()) => SendEvent::LifespanShutdownComplete,
-                        Err(message) => SendEvent::LifespanShutdownFailed { message },
+                        Err(message) => LifespanShutdownFailed::new(message).into(),
                     };
                     sender.send(answer).await?;
                     return Ok(());

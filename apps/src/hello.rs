@@ -1,6 +1,7 @@
 //! The smallest application: one text for every request.
 
 use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use http::header::{CONTENT_TYPE, HeaderValue};
 
 use crate::{Entry, method};
 
@@ -24,7 +25,7 @@ pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<
     if !method::is_read(&scope.method) {
         return method::not_allowed(&sender).await;
     }
-    let start = HttpResponseStart::ok().header("content-type", "text/plain; charset=utf-8");
+    let start = HttpResponseStart::ok().header(CONTENT_TYPE, TEXT);
     sender.send(start).await?;
     // The first part is also the last: the server sends it whole, with its length.
     sender
@@ -32,3 +33,5 @@ pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<
         .await?;
     Ok(())
 }
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

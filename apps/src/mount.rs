@@ -90,10 +90,8 @@ enum Step {
 
 fn failure(step: Option<Step>) -> String {
     match step {
-        Some(Step::Answer(
-            SendEvent::LifespanStartupFailed { message }
-            | SendEvent::LifespanShutdownFailed { message },
-        )) => message,
+        Some(Step::Answer(SendEvent::LifespanStartupFailed(failed))) => failed.message,
+        Some(Step::Answer(SendEvent::LifespanShutdownFailed(failed))) => failed.message,
         Some(Step::Ended(Err(error))) => error.to_string(),
         _ => "it did not answer".to_owned(),
     }

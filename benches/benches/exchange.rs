@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
     BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
-    Receiver, Scope, SendError, SendEvent, Sender,
+    Receiver, SendError, SendEvent, Sender,
 };
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
@@ -64,7 +64,7 @@ impl Channel for Memory {
 fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequest) -> usize {
     let memory = Arc::new(Memory::new(&scope, request));
     let call = app.call_boxed(
-        Scope::Http(scope),
+        scope.into(),
         Receiver::new(memory.clone()),
         Sender::new(memory.clone()),
     );

@@ -53,7 +53,7 @@ impl Drop for Guard {
 
 impl Exchange {
     pub(crate) fn new(
-        scope: HttpScope,
+        scope: Box<HttpScope>,
         body: hyper::body::Incoming,
         server: &Arc<Server>,
         guard: Guard,

@@ -194,12 +194,12 @@ impl Channel for Mailbox {
             (_, Some(SendEvent::LifespanStartupComplete(complete))) => {
                 inner.startup = Some(Startup::Complete(complete.state));
             }
-            (_, Some(SendEvent::LifespanStartupFailed { message })) => {
-                inner.startup = Some(Startup::Failed(message));
+            (_, Some(SendEvent::LifespanStartupFailed(failed))) => {
+                inner.startup = Some(Startup::Failed(failed.message));
             }
             (_, Some(SendEvent::LifespanShutdownComplete)) => inner.shutdown = Some(Ok(())),
-            (_, Some(SendEvent::LifespanShutdownFailed { message })) => {
-                inner.shutdown = Some(Err(message));
+            (_, Some(SendEvent::LifespanShutdownFailed(failed))) => {
+                inner.shutdown = Some(Err(failed.message));
             }
             (Err(SendError::Violation(violation)), _) => {
                 let reason = violation.to_string();

@@ -14,8 +14,8 @@ use crate::server::Server;
 /// What a request asks for.
 #[derive(Debug)]
 pub(crate) enum Asked {
-    Http(HttpScope),
-    WebSocket(WebSocketScope),
+    Http(Box<HttpScope>),
+    WebSocket(Box<WebSocketScope>),
 }
 
 /// Reads the head of a request, or says how to reject it.
@@ -32,7 +32,7 @@ pub(crate) fn read(mut parts: Parts, server: &Server, link: &Link) -> Result<Ask
     let root_path = server.root_path.clone();
     let state = server.state();
     if is_websocket {
-        let mut scope = WebSocketScope::new(uri);
+        let mut scope = Box::new(WebSocketScope::new(uri));
         scope.version = parts.version;
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
@@ -43,7 +43,7 @@ pub(crate) fn read(mut parts: Parts, server: &Server, link: &Link) -> Result<Ask
         scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
         Ok(Asked::WebSocket(scope))
     } else {
-        let mut scope = HttpScope::new(parts.method, uri);
+        let mut scope = Box::new(HttpScope::new(parts.method, uri));
         scope.version = parts.version;
         scope.extensions = extensions(parts.version, &parts.headers);
         scope.headers = parts.headers;

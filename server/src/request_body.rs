@@ -46,15 +46,12 @@ impl RequestBody {
             match std::task::ready!(Pin::new(&mut *body).poll_frame(cx)) {
                 None => HttpRequest::last(Bytes::new()),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => HttpRequest {
-                        body: data,
-                        more_body: !body.is_end_stream(),
-                        trailers: None,
-                    },
-                    Err(frame) => HttpRequest {
-                        trailers: frame.into_trailers().ok().map(Box::new),
-                        ..HttpRequest::default()
-                    },
+                    Ok(data) => HttpRequest::new(data, !body.is_end_stream()),
+                    Err(frame) => {
+                        let mut last = HttpRequest::default();
+                        last.trailers = frame.into_trailers().ok().map(Box::new);
+                        last
+                    }
                 },
                 Some(Err(error)) => {
                     *self = Self::Finished;

@@ -494,7 +494,9 @@ async fn ext_09_a_file_is_sent_whole() {
         async |path: Arc<std::path::PathBuf>, _, _, sender| {
             sender.send(HttpResponseStart::ok()).await?;
             let path = (*path).clone();
-            sender.send(SendEvent::from(HttpPathSend { path })).await?;
+            sender
+                .send(SendEvent::from(HttpPathSend::new(path)))
+                .await?;
             Ok(())
         },
     ));

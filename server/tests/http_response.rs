@@ -101,13 +101,7 @@ async fn core_04_events_that_break_a_rule_before_anything_is_sent_are_answered_5
         ),
         (vec![Message::text("x").into()], rule::FOREIGN_EVENT),
         (
-            vec![
-                head(start(200)),
-                HttpPathSend {
-                    path: "relative".into(),
-                }
-                .into(),
-            ],
+            vec![head(start(200)), HttpPathSend::new("relative").into()],
             rule::PATH_SEND_ABSOLUTE,
         ),
     ];
@@ -742,10 +736,7 @@ async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
     let (teller, mut told) = tell();
     let server = Server::start(http(teller, async |teller, _, _, sender| {
         for event in [
-            SendEvent::from(HttpResponseStart {
-                trailers: true,
-                ..HttpResponseStart::ok()
-            }),
+            SendEvent::from(HttpResponseStart::ok().with_trailers()),
             callgate::HttpDebug::default().into(),
             callgate::EarlyHints::default().into(),
         ] {
@@ -765,12 +756,10 @@ const TAKES_TRAILERS: &str =
     "GET / HTTP/1.1\r\nhost: test\r\nte: trailers\r\nconnection: te\r\n\r\n";
 
 fn trailers(name: &'static str, more: bool) -> HttpResponseTrailers {
-    HttpResponseTrailers {
-        headers: [(name.parse().unwrap(), "value".parse().unwrap())]
-            .into_iter()
-            .collect(),
-        more_trailers: more,
-    }
+    let field = (name.parse().unwrap(), "value".parse().unwrap());
+    let mut trailers = HttpResponseTrailers::last([field].into_iter().collect());
+    trailers.more_trailers = more;
+    trailers
 }
 
 #[tokio::test]
@@ -848,7 +837,7 @@ async fn ext_08_and_09_a_file_is_sent_whole_or_not_at_all() {
             }
             sender.send(start).await?;
             let path = directory.join(if name == "stated" { "big" } else { &name });
-            match sender.send(HttpPathSend { path }).await {
+            match sender.send(HttpPathSend::new(path)).await {
                 Err(SendError::File { .. }) => {
                     sender.send(HttpResponseBody::last("no file")).await?;
                 }
@@ -894,7 +883,7 @@ async fn ext_10_a_file_after_a_part_cuts_the_response() {
         async |(teller, path), _, _, sender| {
             sender.send(HttpResponseStart::ok()).await?;
             sender.send(HttpResponseBody::part("part")).await?;
-            let error = sender.send(HttpPathSend { path }).await.unwrap_err();
+            let error = sender.send(HttpPathSend::new(path)).await.unwrap_err();
             teller.tell(error.rule().map(|rule| rule.id));
             Err(error.into())
         },

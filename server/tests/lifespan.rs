@@ -3,7 +3,8 @@
 mod support;
 
 use callgate::{
-    AppError, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent,
+    Receiver, Scope, SendEvent, Sender,
 };
 use callgate_server::{Lifespan, ServeError};
 use support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
@@ -60,10 +61,8 @@ async fn live(
     teller.tell(format!("{:?}", receiver.receive().await));
     match life {
         Life::FailsStartup => {
-            let message = "no database".into();
-            sender
-                .send(SendEvent::LifespanStartupFailed { message })
-                .await?;
+            let message = "no database";
+            sender.send(LifespanStartupFailed::new(message)).await?;
             return Ok(());
         }
         Life::ErrsAtStartup => return Err(AppError::failed("no config")),
@@ -85,10 +84,8 @@ async fn live(
     teller.tell(format!("{:?}", receiver.receive().await));
     match life {
         Life::FailsShutdown => {
-            let message = "cannot save".into();
-            sender
-                .send(SendEvent::LifespanShutdownFailed { message })
-                .await?;
+            let message = "cannot save";
+            sender.send(LifespanShutdownFailed::new(message)).await?;
         }
         Life::ErrsAtShutdown => return Err(AppError::failed("cannot stop")),
         Life::ReturnsAtShutdown => return Ok(()),

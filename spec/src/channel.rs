@@ -1,5 +1,6 @@
 use std::fmt;
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
@@ -137,9 +138,11 @@ impl Sender {
     /// - [`SendError::NotOffered`]: the event needs an extension that the scope does not offer
     ///   (`EXT-01`); the exchange goes on as if it had not been sent.
     /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`); likewise.
-    pub async fn send(&self, event: impl Into<SendEvent>) -> Result<(), SendError> {
-        let mut event = Some(event.into());
-        poll_fn(|cx| self.0.poll_send(cx, &mut event)).await
+    pub fn send(&self, event: impl Into<SendEvent>) -> Sending<'_> {
+        Sending {
+            sender: self,
+            event: Some(event.into()),
+        }
     }
 
     /// [`send`](Self::send) for those who poll by hand. The event is taken when this is ready with
@@ -166,5 +169,22 @@ impl Sender {
 impl fmt::Debug for Sender {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Sender")
+    }
+}
+
+/// The future of [`Sender::send`]: it holds the event once, and nothing else.
+#[derive(Debug)]
+#[must_use = "an event is sent when this is awaited"]
+pub struct Sending<'a> {
+    sender: &'a Sender,
+    event: Option<SendEvent>,
+}
+
+impl Future for Sending<'_> {
+    type Output = Result<(), SendError>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        this.sender.poll_send(cx, &mut this.event)
     }
 }

@@ -37,12 +37,17 @@ pub enum ReceiveEvent {
     /// `lifespan.shutdown`: the last exchange has ended.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown"))]
     LifespanShutdown,
+    /// An event that this version of the protocol does not know, by its name. Servers of a later
+    /// version make it, and checks that an application ignores it (rule `CORE-18`). It has no
+    /// serialised form.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Unknown(ByteString),
 }
 
 impl ReceiveEvent {
     /// The type of this event in the documents, which is ASGI's: `http.request`, for example.
     #[must_use]
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
             Self::HttpRequest(_) => "http.request",
             Self::HttpDisconnect => "http.disconnect",
@@ -51,6 +56,7 @@ impl ReceiveEvent {
             Self::WebSocketDisconnect(_) => "websocket.disconnect",
             Self::LifespanStartup => "lifespan.startup",
             Self::LifespanShutdown => "lifespan.shutdown",
+            Self::Unknown(name) => name,
         }
     }
 }
@@ -99,21 +105,13 @@ pub enum SendEvent {
     LifespanStartupComplete(LifespanStartupComplete),
     /// `lifespan.startup.failed`: not able to serve.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup.failed"))]
-    LifespanStartupFailed {
-        /// Why, for the person who started the server.
-        #[cfg_attr(feature = "serde", serde(default))]
-        message: String,
-    },
+    LifespanStartupFailed(LifespanStartupFailed),
     /// `lifespan.shutdown.complete`: all is put away.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.complete"))]
     LifespanShutdownComplete,
     /// `lifespan.shutdown.failed`: something could not be put away.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.failed"))]
-    LifespanShutdownFailed {
-        /// Why, for the person who stopped the server.
-        #[cfg_attr(feature = "serde", serde(default))]
-        message: String,
-    },
+    LifespanShutdownFailed(LifespanShutdownFailed),
 }
 
 impl SendEvent {
@@ -133,9 +131,9 @@ impl SendEvent {
             Self::DenialResponseStart(_) => "websocket.http.response.start",
             Self::DenialResponseBody(_) => "websocket.http.response.body",
             Self::LifespanStartupComplete(_) => "lifespan.startup.complete",
-            Self::LifespanStartupFailed { .. } => "lifespan.startup.failed",
+            Self::LifespanStartupFailed(_) => "lifespan.startup.failed",
             Self::LifespanShutdownComplete => "lifespan.shutdown.complete",
-            Self::LifespanShutdownFailed { .. } => "lifespan.shutdown.failed",
+            Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
         }
     }
 }
@@ -144,6 +142,7 @@ impl SendEvent {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct HttpRequest {
     /// The next bytes of the content; may be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
@@ -162,6 +161,15 @@ pub struct HttpRequest {
 }
 
 impl HttpRequest {
+    /// A part of the content; `more_body` says whether others follow.
+    pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
+        Self {
+            body: body.into(),
+            more_body,
+            trailers: None,
+        }
+    }
+
     /// A part that others follow.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
@@ -179,11 +187,19 @@ impl HttpRequest {
             trailers: None,
         }
     }
+
+    /// With trailer fields, on the last part.
+    #[must_use]
+    pub fn trailers(mut self, fields: HeaderMap) -> Self {
+        self.trailers = Some(Box::new(fields));
+        self
+    }
 }
 
 /// The head of a response: `http.response.start`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct HttpResponseStart {
     /// A final status, 200 to 599 (rule `HTTP-17`).
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::status"))]
@@ -229,12 +245,20 @@ impl HttpResponseStart {
         append_header(&mut self.headers, name, value);
         self
     }
+
+    /// Announces trailer fields after the content.
+    #[must_use]
+    pub fn with_trailers(mut self) -> Self {
+        self.trailers = true;
+        self
+    }
 }
 
 /// A part of a response's content: `http.response.body`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct HttpResponseBody {
     /// The next bytes of the content; may be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
@@ -244,6 +268,14 @@ pub struct HttpResponseBody {
 }
 
 impl HttpResponseBody {
+    /// A part of the content; `more_body` says whether others follow.
+    pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
+        Self {
+            body: body.into(),
+            more_body,
+        }
+    }
+
     /// A part that others follow. An empty one sends the head alone, if it has not been sent.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
@@ -271,6 +303,7 @@ impl HttpResponseBody {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct HttpResponseTrailers {
     /// The trailer fields.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::headers"))]
@@ -279,31 +312,78 @@ pub struct HttpResponseTrailers {
     pub more_trailers: bool,
 }
 
+impl HttpResponseTrailers {
+    /// Trailer fields that others follow.
+    #[must_use]
+    pub fn part(headers: HeaderMap) -> Self {
+        Self {
+            headers,
+            more_trailers: true,
+        }
+    }
+
+    /// The last trailer fields, or all of them.
+    #[must_use]
+    pub fn last(headers: HeaderMap) -> Self {
+        Self {
+            headers,
+            more_trailers: false,
+        }
+    }
+}
+
 /// A file as the content: `http.response.pathsend`. An extension.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
 pub struct HttpPathSend {
     /// An absolute path (rule `EXT-07`).
     pub path: PathBuf,
+}
+
+impl HttpPathSend {
+    /// The file at this path.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into() }
+    }
 }
 
 /// Links to fetch early: `http.response.early_hint`. An extension.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct EarlyHints {
     /// Values of `link` fields (RFC 8297).
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
     pub links: Vec<HeaderValue>,
 }
 
+impl EarlyHints {
+    /// With these values of `link`.
+    pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
+        Self {
+            links: links.into_iter().collect(),
+        }
+    }
+}
+
 /// Facts for a test client: `http.response.debug`. An extension.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct HttpDebug {
     /// The facts by name, such as the template that was rendered.
     pub info: BTreeMap<String, String>,
+}
+
+impl HttpDebug {
+    /// These facts.
+    #[must_use]
+    pub fn new(info: BTreeMap<String, String>) -> Self {
+        Self { info }
+    }
 }
 
 /// A WebSocket message, whole: what `websocket.receive` and `websocket.send` carry.
@@ -346,6 +426,7 @@ impl Message {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct WebSocketAccept {
     /// One of those that the client offers, or none (rule `WS-06`).
     pub subprotocol: Option<ByteString>,
@@ -390,6 +471,7 @@ impl WebSocketAccept {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct WebSocketClose {
     /// A close code that may be sent (rule `WS-11`). Default 1000.
     pub code: u16,
@@ -425,6 +507,7 @@ impl WebSocketClose {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct WebSocketDisconnect {
     /// The close code; 1005 when the client gave none, 1006 when it just went away.
     pub code: u16,
@@ -447,12 +530,20 @@ impl WebSocketDisconnect {
             reason: ByteString::new(),
         }
     }
+
+    /// With this reason.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<ByteString>) -> Self {
+        self.reason = reason.into();
+        self
+    }
 }
 
 /// Ready to serve: `lifespan.startup.complete`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
 pub struct LifespanStartupComplete {
     /// What every later scope shares. It has no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
@@ -470,6 +561,44 @@ impl LifespanStartupComplete {
     #[must_use]
     pub fn with_state(state: State) -> Self {
         Self { state }
+    }
+}
+
+/// Not able to serve: `lifespan.startup.failed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct LifespanStartupFailed {
+    /// Why, for the person who started the server.
+    pub message: String,
+}
+
+impl LifespanStartupFailed {
+    /// For this reason.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
+    }
+}
+
+/// Something could not be put away: `lifespan.shutdown.failed`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct LifespanShutdownFailed {
+    /// Why, for the person who stopped the server.
+    pub message: String,
+}
+
+impl LifespanShutdownFailed {
+    /// For this reason.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self {
+            message: message.into(),
+        }
     }
 }
 
@@ -507,4 +636,6 @@ into_send_event! {
     Message => WebSocketSend,
     WebSocketClose => WebSocketClose,
     LifespanStartupComplete => LifespanStartupComplete,
+    LifespanStartupFailed => LifespanStartupFailed,
+    LifespanShutdownFailed => LifespanShutdownFailed,
 }

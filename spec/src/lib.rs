@@ -43,12 +43,12 @@ mod tls;
 pub use bytestring::ByteString;
 
 pub use app::{App, AppFuture, BoxApp};
-pub use channel::{Channel, Receiver, Sender};
+pub use channel::{Channel, Receiver, Sender, Sending};
 pub use error::{AppError, SendError, Violation};
 pub use event::{
     EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanStartupComplete, Message, ReceiveEvent, SendEvent,
-    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
+    Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 pub use extension::{Extension, Extensions};
 pub use scope::{HttpScope, LifespanScope, Scheme, Scope, WebSocketScope};

@@ -16,21 +16,27 @@ use crate::{Extensions, State, TlsInfo};
 #[non_exhaustive]
 pub enum Scope {
     /// One HTTP request and its response.
-    Http(HttpScope),
+    Http(Box<HttpScope>),
     /// One WebSocket, from its handshake to its end.
-    WebSocket(WebSocketScope),
+    WebSocket(Box<WebSocketScope>),
     /// The server's own life: start-up and shutdown.
     Lifespan(LifespanScope),
+    /// A kind that this version of the protocol does not know, by its name. Servers of a later
+    /// version make it, and checks that an application declines it (rule `CORE-02`). It has no
+    /// serialised form.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Unknown(ByteString),
 }
 
 impl Scope {
     /// The name of this kind of scope, as in ASGI: `http`, `websocket` or `lifespan`.
     #[must_use]
-    pub fn type_name(&self) -> &'static str {
+    pub fn type_name(&self) -> &str {
         match self {
             Self::Http(_) => "http",
             Self::WebSocket(_) => "websocket",
             Self::Lifespan(_) => "lifespan",
+            Self::Unknown(name) => name,
         }
     }
 
@@ -40,7 +46,7 @@ impl Scope {
         match self {
             Self::Http(scope) => Some(&scope.uri),
             Self::WebSocket(scope) => Some(&scope.uri),
-            Self::Lifespan(_) => None,
+            Self::Lifespan(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -50,7 +56,7 @@ impl Scope {
         match self {
             Self::Http(scope) => Some(&scope.headers),
             Self::WebSocket(scope) => Some(&scope.headers),
-            Self::Lifespan(_) => None,
+            Self::Lifespan(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -60,7 +66,7 @@ impl Scope {
         match self {
             Self::Http(scope) => Some(&scope.root_path),
             Self::WebSocket(scope) => Some(&scope.root_path),
-            Self::Lifespan(_) => None,
+            Self::Lifespan(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -70,7 +76,7 @@ impl Scope {
         match self {
             Self::Http(scope) => Some(scope.route_path()),
             Self::WebSocket(scope) => Some(scope.route_path()),
-            Self::Lifespan(_) => None,
+            Self::Lifespan(_) | Self::Unknown(_) => None,
         }
     }
 
@@ -80,7 +86,7 @@ impl Scope {
         match self {
             Self::Http(scope) => scope.root_path = root_path.into(),
             Self::WebSocket(scope) => scope.root_path = root_path.into(),
-            Self::Lifespan(_) => {}
+            Self::Lifespan(_) | Self::Unknown(_) => {}
         }
     }
 
@@ -89,7 +95,7 @@ impl Scope {
         match self {
             Self::Http(scope) => Some(&mut scope.state),
             Self::WebSocket(scope) => Some(&mut scope.state),
-            Self::Lifespan(_) => None,
+            Self::Lifespan(_) | Self::Unknown(_) => None,
         }
     }
 }
@@ -298,12 +304,24 @@ impl LifespanScope {
 
 impl From<HttpScope> for Scope {
     fn from(scope: HttpScope) -> Self {
+        Self::Http(Box::new(scope))
+    }
+}
+
+impl From<Box<HttpScope>> for Scope {
+    fn from(scope: Box<HttpScope>) -> Self {
         Self::Http(scope)
     }
 }
 
 impl From<WebSocketScope> for Scope {
     fn from(scope: WebSocketScope) -> Self {
+        Self::WebSocket(Box::new(scope))
+    }
+}
+
+impl From<Box<WebSocketScope>> for Scope {
+    fn from(scope: Box<WebSocketScope>) -> Self {
         Self::WebSocket(scope)
     }
 }

@@ -92,31 +92,18 @@ fn sized(length: &str) -> HttpResponseStart {
     start().header("content-length", length)
 }
 
-/// A head that announces trailer fields.
-fn announced(start: HttpResponseStart) -> HttpResponseStart {
-    HttpResponseStart {
-        trailers: true,
-        ..start
-    }
-}
-
 fn trailers(fields: &[(&'static str, &'static str)]) -> HttpResponseTrailers {
-    HttpResponseTrailers {
-        headers: fields
-            .iter()
-            .map(|(name, value)| {
-                (
-                    HeaderName::from_static(name),
-                    HeaderValue::from_static(value),
-                )
-            })
-            .collect(),
-        more_trailers: false,
-    }
+    let fields = fields.iter().map(|(name, value)| {
+        (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        )
+    });
+    HttpResponseTrailers::last(fields.collect())
 }
 
 fn path_send(path: &str) -> HttpPathSend {
-    HttpPathSend { path: path.into() }
+    HttpPathSend::new(path)
 }
 
 fn is_disconnected(result: &Result<(), SendError>) -> bool {
@@ -154,13 +141,13 @@ fn content_that_agrees_with_its_length_is_allowed() {
 
 #[test]
 fn trailer_fields_after_the_content_are_allowed() {
-    let mut exchange = Exchange::started(announced(start().header("trailer", "X-Sum, x-time")));
+    let mut exchange =
+        Exchange::started(start().header("trailer", "X-Sum, x-time").with_trailers());
     exchange.allow(HttpResponseBody::last("content"));
     assert!(matches!(exchange.0.phase(), HttpPhase::Trailers(_)));
-    exchange.allow(HttpResponseTrailers {
-        more_trailers: true,
-        ..trailers(&[("x-sum", "1")])
-    });
+    exchange.allow(HttpResponseTrailers::part(
+        trailers(&[("x-sum", "1")]).headers,
+    ));
     exchange.allow(trailers(&[("x-time", "2")]));
     exchange.expect_ended();
 }
@@ -168,7 +155,7 @@ fn trailer_fields_after_the_content_are_allowed() {
 #[test]
 fn trailer_fields_over_http_2_need_no_names_and_may_follow_a_length() {
     let mut exchange = Exchange::with(|scope| scope.version = Version::HTTP_2);
-    exchange.allow(announced(sized("2")));
+    exchange.allow(sized("2").with_trailers());
     exchange.allow(HttpResponseBody::last("ok"));
     exchange.allow(trailers(&[("grpc-status", "0")]));
     exchange.expect_ended();
@@ -193,7 +180,7 @@ fn a_file_that_cannot_be_opened_leaves_room_for_body_events() {
 
 #[test]
 fn trailer_fields_may_follow_a_file() {
-    let mut exchange = Exchange::started(announced(start().header("trailer", "x-sum")));
+    let mut exchange = Exchange::started(start().header("trailer", "x-sum").with_trailers());
     exchange.allow(path_send("/srv/logo.png"));
     exchange.0.file(5).unwrap();
     exchange.allow(trailers(&[("x-sum", "1")]));
@@ -463,7 +450,7 @@ fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
         Extension::EarlyHints
     );
     assert_eq!(
-        not_offered(exchange.send(announced(start()))),
+        not_offered(exchange.send(start().with_trailers())),
         Extension::ResponseTrailers
     );
     assert_eq!(*exchange.0.phase(), HttpPhase::Waiting);
@@ -487,7 +474,7 @@ fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
 #[test]
 fn ext_03_trailer_fields_come_after_the_content_and_only_when_announced() {
     Exchange::new().refuse("EXT-03", trailers(&[]));
-    Exchange::started(announced(start())).refuse("EXT-03", trailers(&[]));
+    Exchange::started(start().with_trailers()).refuse("EXT-03", trailers(&[]));
     let mut unannounced = Exchange::started(start());
     unannounced.allow(HttpResponseBody::part("x"));
     unannounced.refuse("EXT-03", trailers(&[]));
@@ -495,10 +482,10 @@ fn ext_03_trailer_fields_come_after_the_content_and_only_when_announced() {
 
 #[test]
 fn ext_03_announced_trailer_fields_must_come() {
-    let mut exchange = Exchange::started(announced(start()));
+    let mut exchange = Exchange::started(start().with_trailers());
     exchange.allow(HttpResponseBody::end());
     exchange.refuse_return("EXT-03");
-    let mut body_instead = Exchange::started(announced(start()));
+    let mut body_instead = Exchange::started(start().with_trailers());
     body_instead.allow(HttpResponseBody::end());
     body_instead.refuse("EXT-03", HttpResponseBody::end());
 }
@@ -517,7 +504,7 @@ fn ext_05_a_field_that_may_not_be_a_trailer_field_is_refused() {
         "connection",
         "transfer-encoding",
     ] {
-        let mut exchange = Exchange::started(announced(start().header("trailer", name)));
+        let mut exchange = Exchange::started(start().header("trailer", name).with_trailers());
         exchange.allow(HttpResponseBody::end());
         exchange.refuse("EXT-05", trailers(&[(name, "1")]));
     }
@@ -525,7 +512,7 @@ fn ext_05_a_field_that_may_not_be_a_trailer_field_is_refused() {
 
 #[test]
 fn ext_06_a_trailer_field_that_is_not_named_is_refused() {
-    let mut exchange = Exchange::started(announced(start().header("trailer", "x-sum")));
+    let mut exchange = Exchange::started(start().header("trailer", "x-sum").with_trailers());
     exchange.allow(HttpResponseBody::end());
     exchange.refuse("EXT-06", trailers(&[("x-sum", "1"), ("x-other", "1")]));
 }
@@ -561,5 +548,5 @@ fn ext_11_hints_after_the_start_are_refused() {
 
 #[test]
 fn ext_16_a_length_and_trailer_fields_exclude_each_other_in_http_1() {
-    Exchange::new().refuse("EXT-16", announced(sized("2")));
+    Exchange::new().refuse("EXT-16", sized("2").with_trailers());
 }

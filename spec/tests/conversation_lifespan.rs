@@ -1,22 +1,21 @@
 //! What an application may answer to lifespan events, rule by rule.
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
-use callgate::{LifespanStartupComplete, Message, SendError, SendEvent};
+use callgate::{
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, SendError,
+    SendEvent,
+};
 
 fn startup_complete() -> SendEvent {
     LifespanStartupComplete::new().into()
 }
 
 fn startup_failed() -> SendEvent {
-    SendEvent::LifespanStartupFailed {
-        message: "no database".into(),
-    }
+    LifespanStartupFailed::new("no database").into()
 }
 
 fn shutdown_failed() -> SendEvent {
-    SendEvent::LifespanShutdownFailed {
-        message: "still busy".into(),
-    }
+    LifespanShutdownFailed::new("still busy").into()
 }
 
 /// A conversation in which the application has sent `events`.

@@ -261,10 +261,9 @@ fn ext_01_a_denial_that_is_not_offered_leaves_the_handshake_as_it_was() {
 #[test]
 fn ext_01_trailer_fields_of_a_denial_are_not_offered_and_leave_the_handshake_as_it_was() {
     let mut exchange = Exchange::new();
-    let result = exchange.send(SendEvent::DenialResponseStart(HttpResponseStart {
-        trailers: true,
-        ..HttpResponseStart::ok()
-    }));
+    let result = exchange.send(SendEvent::DenialResponseStart(
+        HttpResponseStart::ok().with_trailers(),
+    ));
     assert!(matches!(
         result,
         Err(SendError::NotOffered(Extension::ResponseTrailers))

@@ -161,13 +161,17 @@ fn document_of(type_name: &str) -> &'static str {
 }
 
 /// Type name, direction and variant of each event.
-fn events() -> Vec<(&'static str, &'static str, String)> {
-    let received = support::receive_events()
-        .into_iter()
-        .map(|event| (event.type_name(), "Received", format!("{event:?}")));
+fn events() -> Vec<(String, &'static str, String)> {
+    let received = support::receive_events().into_iter().map(|event| {
+        (
+            event.type_name().to_owned(),
+            "Received",
+            format!("{event:?}"),
+        )
+    });
     let sent = support::send_events()
         .into_iter()
-        .map(|event| (event.type_name(), "Sent", format!("{event:?}")));
+        .map(|event| (event.type_name().to_owned(), "Sent", format!("{event:?}")));
     received
         .chain(sent)
         .map(|(type_name, direction, debug)| {
@@ -190,7 +194,8 @@ fn no_event_is_missing_from_these_tests() {
         .skip(1)
         .map(|rest| rest.split('"').next().unwrap())
         .collect();
-    let in_tests: BTreeSet<_> = events().iter().map(|(name, ..)| *name).collect();
+    let events = events();
+    let in_tests: BTreeSet<_> = events.iter().map(|(name, ..)| name.as_str()).collect();
     assert_eq!(in_source, in_tests);
 }
 
@@ -198,7 +203,7 @@ fn no_event_is_missing_from_these_tests() {
 fn each_event_has_a_section_with_its_direction_and_its_variant() {
     let documents = documents();
     for (type_name, direction, variant) in events() {
-        let name = document_of(type_name);
+        let name = document_of(&type_name);
         let section = section(&documents[name], &format!("`{type_name}`"))
             .unwrap_or_else(|| panic!("{name} has no section `{type_name}`"));
         assert!(

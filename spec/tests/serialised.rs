@@ -8,8 +8,9 @@ use std::sync::Arc;
 use callgate::{
     ByteString, EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpRequest,
     HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanScope,
-    LifespanStartupComplete, Message, ReceiveEvent, Scheme, Scope, SendEvent, State, TlsInfo,
-    WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
+    Scheme, Scope, SendEvent, State, TlsInfo, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    WebSocketScope,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use proptest::collection::{btree_map, vec};
@@ -213,16 +214,14 @@ fn receive_event() -> impl Strategy<Value = ReceiveEvent> {
     );
     let disconnect = (any::<u16>(), text());
     prop_oneof![
-        request.prop_map(
-            |(body, more_body, trailers)| ReceiveEvent::HttpRequest(HttpRequest {
-                body,
-                more_body,
-                trailers,
-            })
-        ),
+        request.prop_map(|(body, more_body, trailers)| {
+            let mut request = HttpRequest::new(body, more_body);
+            request.trailers = trailers;
+            ReceiveEvent::HttpRequest(request)
+        }),
         message().prop_map(ReceiveEvent::WebSocketReceive),
         disconnect.prop_map(|(code, reason)| {
-            ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect { code, reason })
+            ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(code).reason(reason))
         }),
         Just(ReceiveEvent::HttpDisconnect),
         Just(ReceiveEvent::WebSocketConnect),
@@ -232,15 +231,16 @@ fn receive_event() -> impl Strategy<Value = ReceiveEvent> {
 }
 
 fn response_start() -> impl Strategy<Value = HttpResponseStart> {
-    (status(), headers(), any::<bool>()).prop_map(|(status, headers, trailers)| HttpResponseStart {
-        status,
-        headers,
-        trailers,
+    (status(), headers(), any::<bool>()).prop_map(|(status, headers, trailers)| {
+        let mut start = HttpResponseStart::new(status);
+        start.headers = headers;
+        start.trailers = trailers;
+        start
     })
 }
 
 fn response_body() -> impl Strategy<Value = HttpResponseBody> {
-    (bytes(), any::<bool>()).prop_map(|(body, more_body)| HttpResponseBody { body, more_body })
+    (bytes(), any::<bool>()).prop_map(|(body, more_body)| HttpResponseBody::new(body, more_body))
 }
 
 fn http_send_event() -> impl Strategy<Value = SendEvent> {
@@ -250,15 +250,13 @@ fn http_send_event() -> impl Strategy<Value = SendEvent> {
         response_start().prop_map(SendEvent::from),
         response_body().prop_map(SendEvent::from),
         trailers.prop_map(|(headers, more_trailers)| {
-            HttpResponseTrailers {
-                headers,
-                more_trailers,
-            }
-            .into()
+            let mut trailers = HttpResponseTrailers::last(headers);
+            trailers.more_trailers = more_trailers;
+            trailers.into()
         }),
-        any::<String>().prop_map(|path| HttpPathSend { path: path.into() }.into()),
-        vec(header_value(), 0..3).prop_map(|links| EarlyHints { links }.into()),
-        info.prop_map(|info| HttpDebug { info }.into()),
+        any::<String>().prop_map(|path| HttpPathSend::new(path).into()),
+        vec(header_value(), 0..3).prop_map(|links| EarlyHints::new(links).into()),
+        info.prop_map(|info| HttpDebug::new(info).into()),
     ]
 }
 
@@ -267,20 +265,19 @@ fn other_send_event() -> impl Strategy<Value = SendEvent> {
     let close = (any::<u16>(), text());
     prop_oneof![
         accept.prop_map(|(subprotocol, headers)| {
-            WebSocketAccept {
-                subprotocol,
-                headers,
-            }
-            .into()
+            let mut accept = WebSocketAccept::new();
+            accept.subprotocol = subprotocol;
+            accept.headers = headers;
+            accept.into()
         }),
         message().prop_map(SendEvent::from),
-        close.prop_map(|(code, reason)| WebSocketClose { code, reason }.into()),
+        close.prop_map(|(code, reason)| WebSocketClose::new(code).reason(reason).into()),
         response_start().prop_map(SendEvent::DenialResponseStart),
         response_body().prop_map(SendEvent::DenialResponseBody),
         Just(LifespanStartupComplete::new().into()),
-        any::<String>().prop_map(|message| SendEvent::LifespanStartupFailed { message }),
+        any::<String>().prop_map(|message| LifespanStartupFailed::new(message).into()),
         Just(SendEvent::LifespanShutdownComplete),
-        any::<String>().prop_map(|message| SendEvent::LifespanShutdownFailed { message }),
+        any::<String>().prop_map(|message| LifespanShutdownFailed::new(message).into()),
     ]
 }
 
@@ -335,7 +332,7 @@ fn absent_keys_have_their_defaults() {
         "type": "http", "http_version": "1.1", "method": "GET", "scheme": "http", "raw_path": "/",
     });
     let expected = HttpScope::new(Method::GET, "/".parse().unwrap());
-    assert_eq!(read(scope), Ok(Scope::Http(expected)));
+    assert_eq!(read(scope), Ok(Scope::from(expected)));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 use callgate::{
-    AppError, BoxApp, Extension, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendEvent,
-    Sender, State, WebSocketClose,
+    AppError, BoxApp, Extension, LifespanShutdownFailed, LifespanStartupComplete, ReceiveEvent,
+    Receiver, Scope, SendEvent, Sender, State, WebSocketClose,
 };
 use callgate_apps::gallery::Gallery;
 use callgate_apps::{Entry, all, find};
@@ -148,9 +148,7 @@ fn keeper<const TEXT: char>() -> BoxApp {
                     .await?;
                 receiver.receive().await;
                 let message = format!("{TEXT} would not stop");
-                sender
-                    .send(SendEvent::LifespanShutdownFailed { message })
-                    .await?;
+                sender.send(LifespanShutdownFailed::new(message)).await?;
                 Ok(())
             }
             Scope::Http(scope) => {
@@ -222,9 +220,7 @@ async fn shutdown_goes_in_reverse_and_names_who_failed() {
     lifespan.deliver(ReceiveEvent::LifespanShutdown);
     assert_eq!(
         lifespan.next().await,
-        Some(SendEvent::LifespanShutdownFailed {
-            message: "b: B would not stop; a: A would not stop".into()
-        })
+        Some(LifespanShutdownFailed::new("b: B would not stop; a: A would not stop").into())
     );
     lifespan.ended().await.unwrap();
 }
@@ -239,9 +235,10 @@ async fn a_failed_start_up_names_the_application() {
     ] {
         let entries = [entry("a", keeper::<'A'>), entry("b", app)];
         let mut lifespan = Exchange::live(&gallery(&entries));
-        let Some(SendEvent::LifespanStartupFailed { message }) = lifespan.next().await else {
+        let Some(SendEvent::LifespanStartupFailed(failed)) = lifespan.next().await else {
             panic!("not failed");
         };
+        let message = failed.message;
         assert!(message.starts_with("b: "), "{message}");
         assert!(message.contains(reason), "{message}");
         lifespan.ended().await.unwrap();

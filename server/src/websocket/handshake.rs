@@ -45,7 +45,7 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     pub(crate) fn new(
-        scope: WebSocketScope,
+        scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
         server: &Arc<Server>,
         link: &Arc<Link>,

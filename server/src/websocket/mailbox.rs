@@ -216,10 +216,9 @@ impl State {
 
     /// Queues a close, the last thing to go out.
     fn close(&mut self, close: WebSocketClose) {
-        self.disconnect.get_or_insert_with(|| WebSocketDisconnect {
-            code: close.code,
-            reason: close.reason.clone(),
-        });
+        let WebSocketClose { code, reason, .. } = &close;
+        self.disconnect
+            .get_or_insert_with(|| WebSocketDisconnect::new(*code).reason(reason.clone()));
         if !self.is_closing {
             self.is_closing = true;
             let bytes = close.reason.len();
@@ -256,10 +255,7 @@ impl State {
             }
             SendEvent::WebSocketClose(close) if was_open => self.close(close),
             SendEvent::WebSocketClose(close) => {
-                self.disconnect = Some(WebSocketDisconnect {
-                    code: close.code,
-                    reason: close.reason,
-                });
+                self.disconnect = Some(WebSocketDisconnect::new(close.code).reason(close.reason));
                 self.answer(Answer::Refuse(StatusCode::FORBIDDEN));
             }
             SendEvent::DenialResponseStart(start) => self.slot = Slot::Held(start),
@@ -268,7 +264,10 @@ impl State {
         }
     }
 
-    fn deny(&mut self, HttpResponseBody { body, more_body }: HttpResponseBody) {
+    fn deny(&mut self, part: HttpResponseBody) {
+        let HttpResponseBody {
+            body, more_body, ..
+        } = part;
         if !more_body {
             self.disconnect = Some(WebSocketDisconnect::new(1006));
         }

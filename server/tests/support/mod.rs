@@ -121,7 +121,7 @@ where
         let (shared, call) = (shared.clone(), call.clone());
         async move {
             match scope {
-                Scope::Http(scope) => call(shared, scope, receiver, sender).await,
+                Scope::Http(scope) => call(shared, *scope, receiver, sender).await,
                 _ => Err(AppError::Unsupported),
             }
         }
@@ -140,7 +140,7 @@ where
         let (shared, call) = (shared.clone(), call.clone());
         async move {
             match scope {
-                Scope::WebSocket(scope) => call(shared, scope, receiver, sender).await,
+                Scope::WebSocket(scope) => call(shared, *scope, receiver, sender).await,
                 _ => Err(AppError::Unsupported),
             }
         }

@@ -79,10 +79,10 @@ impl LifespanConversation {
             SendEvent::LifespanStartupComplete(_) => {
                 self.answer_startup().map(|()| LifespanPhase::Started)
             }
-            SendEvent::LifespanStartupFailed { .. } => {
+            SendEvent::LifespanStartupFailed(_) => {
                 self.answer_startup().map(|()| LifespanPhase::StartupFailed)
             }
-            SendEvent::LifespanShutdownComplete | SendEvent::LifespanShutdownFailed { .. } => {
+            SendEvent::LifespanShutdownComplete | SendEvent::LifespanShutdownFailed(_) => {
                 self.answer_shutdown().map(|()| LifespanPhase::ShutDown)
             }
             other => Err(foreign(other, "a lifespan")),

@@ -3,8 +3,8 @@
 use bytes::Bytes;
 use callgate::{
     EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanStartupComplete, Message, ReceiveEvent, SendEvent,
-    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
+    Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
 /// One event of each type that an application receives.
@@ -26,10 +26,7 @@ pub(crate) fn send_events() -> Vec<SendEvent> {
         HttpResponseStart::ok().into(),
         HttpResponseBody::last("content").into(),
         HttpResponseTrailers::default().into(),
-        HttpPathSend {
-            path: "/srv/logo.png".into(),
-        }
-        .into(),
+        HttpPathSend::new("/srv/logo.png").into(),
         EarlyHints::default().into(),
         HttpDebug::default().into(),
         WebSocketAccept::new().into(),
@@ -38,12 +35,8 @@ pub(crate) fn send_events() -> Vec<SendEvent> {
         SendEvent::DenialResponseStart(HttpResponseStart::ok()),
         SendEvent::DenialResponseBody(HttpResponseBody::end()),
         LifespanStartupComplete::new().into(),
-        SendEvent::LifespanStartupFailed {
-            message: "no database".into(),
-        },
+        LifespanStartupFailed::new("no database").into(),
         SendEvent::LifespanShutdownComplete,
-        SendEvent::LifespanShutdownFailed {
-            message: "still busy".into(),
-        },
+        LifespanShutdownFailed::new("still busy").into(),
     ]
 }
