@@ -77,7 +77,7 @@ enum End {
 }
 
 async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
-    let service = ConnectionService::new(server.clone(), link.clone());
+    let service = ConnectionService::new(link.clone());
     let mut connection = server.http1.serve_connection(socket, service);
     let end = {
         let mut watchdog = pin!(Watchdog::new(&server, &link));
@@ -136,7 +136,7 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
 }
 
 async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
-    let service = ConnectionService::new(server.clone(), link.clone());
+    let service = ConnectionService::new(link.clone());
     let mut connection = pin!(server.http2.serve_connection(socket, service));
     let mut watchdog = pin!(Watchdog::new(&server, &link));
     poll_fn(|cx| {

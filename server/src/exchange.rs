@@ -18,7 +18,7 @@ use crate::mailbox::{self, Content, Mailbox, Source as _};
 use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
 use crate::request_body::RequestBody;
-use crate::response_body::{Guarded, Incomplete, ResponseBody, Stream, respond};
+use crate::response_body::{Guarded, Incomplete, ResponseBody, respond};
 use crate::server::Server;
 
 /// The future that hyper polls for the response.
@@ -29,7 +29,7 @@ pub(crate) struct Exchange {
     is_head_request: bool,
     version: Version,
     mailbox: Arc<Mailbox>,
-    server: Arc<Server>,
+    /// None once the response has been given.
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
 }
@@ -43,6 +43,10 @@ impl Guard {
         link.exchange_begins();
         Self(link)
     }
+
+    fn server(&self) -> &Arc<Server> {
+        &self.0.server
+    }
 }
 
 impl Drop for Guard {
@@ -52,12 +56,8 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(
-        scope: Box<HttpScope>,
-        body: hyper::body::Incoming,
-        server: &Arc<Server>,
-        guard: Guard,
-    ) -> Self {
+    pub(crate) fn new(scope: Box<HttpScope>, body: hyper::body::Incoming, guard: Guard) -> Self {
+        let server = guard.server();
         let request = RequestLine::of_http(&scope);
         let is_head_request = scope.method == Method::HEAD;
         let version = scope.version;
@@ -75,7 +75,6 @@ impl Exchange {
             is_head_request,
             version,
             mailbox,
-            server: server.clone(),
             guard: Some(guard),
             access_log,
         }
@@ -92,17 +91,19 @@ impl Exchange {
             self.call = None;
         }
         let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
-        let mut response = self.begin(response)?;
-        self.server.add_default_headers(response.headers_mut());
+        let guard = self.guard.take().expect("not polled after it was ready");
+        let response = self.begin(response);
+        self.detach(&guard);
+        let mut response = response?;
+        guard.server().add_default_headers(response.headers_mut());
         if let Some(log) = self.access_log.take() {
             log.write(response.status());
         }
-        let guard = self.guard.take();
-        Poll::Ready(Ok(response.map(|body| Guarded::new(body, guard))))
+        Poll::Ready(Ok(response.map(|body| Guarded::new(body, Some(guard)))))
     }
 
-    /// The response for hyper; what is left of the application moves to a task.
-    fn begin(&mut self, response: mailbox::Response) -> Result<Response<ResponseBody>, Incomplete> {
+    /// The response for hyper.
+    fn begin(&self, response: mailbox::Response) -> Result<Response<ResponseBody>, Incomplete> {
         let (head, body) = match response {
             mailbox::Response::Whole(head, Content::Data(data)) => (head, data.into()),
             mailbox::Response::Whole(head, Content::File(file)) => (head, ResponseBody::File(file)),
@@ -110,23 +111,20 @@ impl Exchange {
             | mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
             mailbox::Response::Streamed(head) => {
                 let length = content_length(&head);
-                let stream = Stream::new(self.mailbox.clone(), length);
-                (head, ResponseBody::Streamed(stream))
+                (head, ResponseBody::streamed(self.mailbox.clone(), length))
             }
             mailbox::Response::Replacement(status) => {
-                self.detach();
                 return Ok(rejection::replacement(status, self.version));
             }
             mailbox::Response::Gone => return Err(Incomplete),
         };
-        self.detach();
         Ok(respond(head.status, head.headers, body))
     }
 
     /// Moves a call that has not ended to a task of its own.
-    fn detach(&mut self) {
+    fn detach(&mut self, guard: &Guard) {
         if let Some(call) = self.call.take() {
-            self.server.detach(call, self.mailbox.clone());
+            guard.server().detach(call, self.mailbox.clone());
         }
     }
 }
@@ -134,9 +132,11 @@ impl Exchange {
 impl Drop for Exchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
-        if self.call.is_some() {
+        if let Some(guard) = self.guard.take()
+            && self.call.is_some()
+        {
             self.mailbox.disconnect();
-            self.detach();
+            self.detach(&guard);
         }
     }
 }

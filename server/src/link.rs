@@ -1,9 +1,10 @@
 //! What the parts of one connection know of each other.
 
 use std::net::SocketAddr;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
+use crate::server::Server;
 use crate::websocket::Session;
 
 /// Shared by a connection's socket, its service and the task that drives both.
@@ -12,8 +13,10 @@ use crate::websocket::Session;
 /// atomics are for those and order nothing else.
 #[derive(Debug)]
 pub(crate) struct Link {
+    pub(crate) server: Arc<Server>,
     pub(crate) client: SocketAddr,
-    pub(crate) server: SocketAddr,
+    /// The address that the client connected to.
+    pub(crate) address: SocketAddr,
     /// Exchanges that are not complete.
     running: AtomicU32,
     /// Exchanges that have begun, complete or not; wraps.
@@ -41,10 +44,11 @@ pub(crate) enum Activity {
 }
 
 impl Link {
-    pub(crate) fn new(client: SocketAddr, server: SocketAddr) -> Self {
+    pub(crate) fn new(server: Arc<Server>, client: SocketAddr, address: SocketAddr) -> Self {
         Self {
-            client,
             server,
+            client,
+            address,
             running: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             writing: AtomicBool::new(false),
@@ -76,7 +80,9 @@ impl Link {
 
     pub(crate) fn exchange_begins(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        // Only the connection's own task begins exchanges.
+        let begun = self.begun().wrapping_add(1);
+        self.begun.store(begun, Ordering::Relaxed);
         self.has_input.store(false, Ordering::Relaxed);
     }
 

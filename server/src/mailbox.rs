@@ -29,7 +29,7 @@ struct State {
     request: RequestBody,
     slot: Slot,
     /// Trailer fields that others follow: all of them go out at once.
-    trailers: HeaderMap,
+    trailers: Option<Box<HeaderMap>>,
     /// The file of a path send while it is being opened.
     opening: Option<Opening>,
     /// The application, waiting to receive.
@@ -46,10 +46,8 @@ struct State {
 #[derive(Debug)]
 enum Slot {
     Empty,
-    /// The head, held until the first body event shows how to send it.
-    Head(HttpResponseStart),
-    /// The head and the first output.
-    First(HttpResponseStart, Output),
+    /// The head, held until the first output is there as well: that shows how to send it.
+    Head(HttpResponseStart, Option<Output>),
     /// Further output.
     Next(Output),
     /// A response of the server's own in place of the application's.
@@ -71,8 +69,8 @@ pub(crate) struct Output {
 #[derive(Debug)]
 pub(crate) enum Content {
     Data(Bytes),
-    File(FileBody),
-    Trailers(HeaderMap),
+    File(Box<FileBody>),
+    Trailers(Box<HeaderMap>),
 }
 
 /// What the server sends once the application has said enough.
@@ -103,13 +101,23 @@ pub(crate) trait Source: Send + Sync + std::fmt::Debug {
     fn disconnect(&self);
 }
 
+impl Slot {
+    /// Whether it is known what to send.
+    fn has_response(&self) -> bool {
+        matches!(
+            self,
+            Self::Head(_, Some(_)) | Self::Replacement(_) | Self::Gone
+        )
+    }
+}
+
 impl Mailbox {
     pub(crate) fn new(conversation: HttpConversation, request: RequestBody) -> Self {
         Self(Mutex::new(State {
             conversation,
             request,
             slot: Slot::Empty,
-            trailers: HeaderMap::new(),
+            trailers: None,
             opening: None,
             receiver: None,
             senders: Wakers::default(),
@@ -125,22 +133,21 @@ impl Mailbox {
         is_head_request: bool,
     ) -> Poll<Response> {
         let mut state = self.0.lock();
-        match std::mem::replace(&mut state.slot, Slot::Empty) {
-            Slot::First(head, output) => {
+        if !state.slot.has_response() {
+            register(&mut state.connection, cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match std::mem::replace(&mut state.slot, Slot::Empty) {
+            Slot::Head(head, Some(first)) => {
                 state.senders.wake_all();
-                Poll::Ready(state.begin(head, output, is_head_request))
+                state.begin(head, first, is_head_request)
             }
-            Slot::Gone => Poll::Ready(Response::Gone),
             Slot::Replacement(status) => {
                 state.finish_request();
-                Poll::Ready(Response::Replacement(status))
+                Response::Replacement(status)
             }
-            unchanged => {
-                state.slot = unchanged;
-                register(&mut state.connection, cx.waker());
-                Poll::Pending
-            }
-        }
+            _ => Response::Gone,
+        })
     }
 }
 
@@ -249,23 +256,25 @@ impl State {
 
     /// Whether an event that carries output must wait for the one before it to be taken.
     fn is_full(&self) -> bool {
-        matches!(self.slot, Slot::First(..) | Slot::Next(_)) && !self.conversation.is_over()
+        matches!(self.slot, Slot::Head(_, Some(_)) | Slot::Next(_)) && !self.conversation.is_over()
     }
 
     /// Takes an event that the conversation has allowed.
     fn accept(&mut self, event: SendEvent) {
         let content = match event {
             SendEvent::HttpResponseStart(start) => {
-                self.slot = Slot::Head(start);
+                self.slot = Slot::Head(start, None);
                 return;
             }
             SendEvent::HttpResponseBody(body) => Content::Data(body.body),
             SendEvent::HttpResponseTrailers(trailers) => {
-                append(&mut self.trailers, trailers.headers);
+                let mut all = self.trailers.take().unwrap_or_default();
+                append(&mut all, trailers.headers);
                 if trailers.more_trailers {
+                    self.trailers = Some(all);
                     return;
                 }
-                Content::Trailers(std::mem::take(&mut self.trailers))
+                Content::Trailers(all)
             }
             _ => return,
         };
@@ -273,17 +282,13 @@ impl State {
     }
 
     fn output(&mut self, content: Content) {
-        let is_last = *self.conversation.phase() == HttpPhase::Ended;
-        self.slot = match std::mem::replace(&mut self.slot, Slot::Empty) {
-            Slot::Head(head) => Slot::First(head, Output { content, is_last }),
-            Slot::Discard => {
-                if is_last {
-                    self.finish_request();
-                }
-                Slot::Discard
-            }
-            _ => Slot::Next(Output { content, is_last }),
-        };
+        let is_last = matches!(self.conversation.phase(), HttpPhase::Ended);
+        match &mut self.slot {
+            Slot::Head(_, first @ None) => *first = Some(Output { content, is_last }),
+            Slot::Discard if is_last => self.finish_request(),
+            Slot::Discard => {}
+            slot => *slot = Slot::Next(Output { content, is_last }),
+        }
         wake(&mut self.connection);
     }
 
@@ -354,7 +359,7 @@ impl Channel for Mailbox {
                 return Poll::Ready(Err(error));
             }
             *event = None;
-            state.output(Content::File(body));
+            state.output(Content::File(Box::new(body)));
         } else if let Some(event) = event.take() {
             state.accept(event);
         }

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use callgate::{AppError, HttpScope, Violation, WebSocketScope};
-use http::{Method, StatusCode, Uri, Version};
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Version};
 
 use crate::rejection::Rejection;
 
@@ -14,7 +15,8 @@ use crate::rejection::Rejection;
 pub(crate) struct RequestLine {
     /// None for a WebSocket.
     method: Option<Method>,
-    uri: Uri,
+    /// Path and query; never none, as a scope has them.
+    target: Option<PathAndQuery>,
     version: Version,
 }
 
@@ -22,7 +24,7 @@ impl RequestLine {
     pub(crate) fn of_http(scope: &HttpScope) -> Self {
         Self {
             method: Some(scope.method.clone()),
-            uri: scope.uri.clone(),
+            target: scope.uri.path_and_query().cloned(),
             version: scope.version,
         }
     }
@@ -30,7 +32,7 @@ impl RequestLine {
     pub(crate) fn of_websocket(scope: &WebSocketScope) -> Self {
         Self {
             method: None,
-            uri: scope.uri.clone(),
+            target: scope.uri.path_and_query().cloned(),
             version: scope.version,
         }
     }
@@ -39,7 +41,8 @@ impl RequestLine {
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = self.method.as_ref().map_or("WEBSOCKET", Method::as_str);
-        write!(f, "{method} {} {:?}", self.uri, self.version)
+        let target = self.target.as_ref().map_or("", PathAndQuery::as_str);
+        write!(f, "{method} {target} {:?}", self.version)
     }
 }
 

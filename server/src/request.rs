@@ -9,7 +9,6 @@ use http::{Method, StatusCode, Uri, Version};
 
 use crate::link::Link;
 use crate::rejection::Rejection;
-use crate::server::Server;
 
 /// What a request asks for.
 #[derive(Debug)]
@@ -19,16 +18,18 @@ pub(crate) enum Asked {
 }
 
 /// Reads the head of a request, or says how to reject it.
-pub(crate) fn read(mut parts: Parts, server: &Server, link: &Link) -> Result<Asked, Rejection> {
-    normalise_authority(&mut parts)?;
-    let is_websocket = asks_for_websocket(&parts)?;
+pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
+    let fields = Fields::of(&parts.headers);
+    normalise_authority(&mut parts, &fields)?;
+    let is_websocket = asks_for_websocket(&parts, &fields)?;
     if parts.method == Method::CONNECT && !is_websocket {
         return Err(Rejection::new(
             StatusCode::NOT_IMPLEMENTED,
             "CONNECT is not supported: this is not a proxy",
         ));
     }
-    let uri = origin_form(&parts, &server.raw_root_path)?;
+    let server = &*link.server;
+    let uri = origin_form(&mut parts, &server.raw_root_path)?;
     let root_path = server.root_path.clone();
     let state = server.state();
     if is_websocket {
@@ -38,32 +39,59 @@ pub(crate) fn read(mut parts: Parts, server: &Server, link: &Link) -> Result<Ask
         scope.headers = parts.headers;
         scope.root_path = root_path;
         scope.client = Some(link.client);
-        scope.server = Some(link.server);
+        scope.server = Some(link.address);
         scope.state = state;
         scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
         Ok(Asked::WebSocket(scope))
     } else {
         let mut scope = Box::new(HttpScope::new(parts.method, uri));
         scope.version = parts.version;
-        scope.extensions = extensions(parts.version, &parts.headers);
+        scope.extensions = extensions(parts.version, &parts.headers, &fields);
         scope.headers = parts.headers;
         scope.root_path = root_path;
         scope.client = Some(link.client);
-        scope.server = Some(link.server);
+        scope.server = Some(link.address);
         scope.state = state;
         Ok(Asked::Http(scope))
     }
 }
 
+/// Which of the fields that the server looks at are there: one pass over all of them costs less than
+/// a look-up for each.
+#[derive(Debug, Default)]
+struct Fields {
+    hosts: usize,
+    cookies: usize,
+    has_te: bool,
+    has_upgrade: bool,
+}
+
+impl Fields {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut fields = Self::default();
+        for name in headers.iter().map(|(name, _)| name) {
+            if name == header::HOST {
+                fields.hosts += 1;
+            } else if name == header::COOKIE {
+                fields.cookies += 1;
+            } else if name == header::TE {
+                fields.has_te = true;
+            } else if name == header::UPGRADE {
+                fields.has_upgrade = true;
+            }
+        }
+        fields
+    }
+}
+
 /// Makes `host` say what the target says, where the target has an authority (rules `SCOPE-03`,
 /// `SCOPE-10`), and checks that there is one (`SCOPE-20`).
-fn normalise_authority(parts: &mut Parts) -> Result<(), Rejection> {
+fn normalise_authority(parts: &mut Parts, fields: &Fields) -> Result<(), Rejection> {
     if parts.version == Version::HTTP_11 {
-        let mut hosts = parts.headers.get_all(header::HOST).iter();
-        match (hosts.next(), hosts.next()) {
-            (Some(_), None) => {}
-            (None, _) => return Err(Rejection::bad_request("the `host` field is missing")),
-            (Some(_), Some(_)) => {
+        match fields.hosts {
+            1 => {}
+            0 => return Err(Rejection::bad_request("the `host` field is missing")),
+            _ => {
                 return Err(Rejection::bad_request(
                     "there is more than one `host` field",
                 ));
@@ -77,7 +105,7 @@ fn normalise_authority(parts: &mut Parts) -> Result<(), Rejection> {
             .map_err(|_| Rejection::bad_request("the authority of the target is malformed"))?;
         parts.headers.insert(header::HOST, host);
     }
-    if parts.version == Version::HTTP_2 {
+    if parts.version == Version::HTTP_2 && fields.cookies > 1 {
         join_cookies(&mut parts.headers);
     }
     Ok(())
@@ -90,17 +118,15 @@ fn join_cookies(headers: &mut HeaderMap) {
         .iter()
         .map(HeaderValue::as_bytes)
         .collect();
-    if crumbs.len() > 1 {
-        let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
-        headers.insert(
-            header::COOKIE,
-            joined.expect("header values joined by a valid text"),
-        );
-    }
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    headers.insert(
+        header::COOKIE,
+        joined.expect("header values joined by a valid text"),
+    );
 }
 
 /// The path and query of the target, with the root path in front.
-fn origin_form(parts: &Parts, root_path: &str) -> Result<Uri, Rejection> {
+fn origin_form(parts: &mut Parts, root_path: &str) -> Result<Uri, Rejection> {
     let Some(target) = parts.uri.path_and_query() else {
         return Err(Rejection::bad_request("the target has no path"));
     };
@@ -125,7 +151,7 @@ fn origin_form(parts: &Parts, root_path: &str) -> Result<Uri, Rejection> {
         return Ok(target.into());
     }
     if parts.uri.authority().is_none() {
-        return Ok(parts.uri.clone());
+        return Ok(std::mem::take(&mut parts.uri));
     }
     Ok(target.clone().into())
 }
@@ -141,14 +167,14 @@ fn is_percent_encoded(path: &str) -> bool {
 }
 
 /// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
-fn asks_for_websocket(parts: &Parts) -> Result<bool, Rejection> {
+fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
     let is_extended_connect = parts
         .extensions
         .get::<hyper::ext::Protocol>()
         .is_some_and(|protocol| protocol.as_str() == "websocket");
     if !is_extended_connect {
         let is_upgrade = parts.version == Version::HTTP_11
-            && parts.headers.contains_key(header::UPGRADE)
+            && fields.has_upgrade
             && parts.method == Method::GET
             && has_token(&parts.headers, header::UPGRADE, "websocket")
             && has_token(&parts.headers, header::CONNECTION, "upgrade");
@@ -198,11 +224,11 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
         .collect()
 }
 
-fn extensions(version: Version, headers: &HeaderMap) -> Extensions {
+fn extensions(version: Version, headers: &HeaderMap, fields: &Fields) -> Extensions {
     let offered = Extensions::NONE.with(Extension::PathSend);
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
-        || version == Version::HTTP_11 && has_token(headers, header::TE, "trailers");
+        || version == Version::HTTP_11 && fields.has_te && has_token(headers, header::TE, "trailers");
     if has_trailers {
         offered.with(Extension::ResponseTrailers)
     } else {

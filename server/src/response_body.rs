@@ -12,20 +12,30 @@ use crate::exchange::Guard;
 use crate::file::FileBody;
 use crate::mailbox::{Content, Output, Source};
 
-/// The content of a response.
+/// The content of a response. hyper moves it about, so what is large and rare is boxed.
 #[derive(Debug)]
 pub(crate) enum ResponseBody {
     /// All of it; none once it has been taken.
     Whole(Option<Bytes>),
     /// All of a file.
-    File(FileBody),
+    File(Box<FileBody>),
     /// What the application sends, as it sends it.
-    Streamed(Stream),
+    Streamed(Box<Stream>),
 }
 
 impl ResponseBody {
     pub(crate) fn empty() -> Self {
         Self::Whole(None)
+    }
+
+    /// What `source` has to come; the head says that it is of this length.
+    pub(crate) fn streamed(source: Arc<dyn Source>, content_length: Option<u64>) -> Self {
+        Self::Streamed(Box::new(Stream {
+            source,
+            remaining: content_length,
+            file: None,
+            is_done: false,
+        }))
     }
 }
 
@@ -53,20 +63,11 @@ pub(crate) struct Stream {
     source: Arc<dyn Source>,
     /// What the head said of the length, less what has been taken.
     remaining: Option<u64>,
-    file: Option<FileBody>,
+    file: Option<Box<FileBody>>,
     is_done: bool,
 }
 
 impl Stream {
-    pub(crate) fn new(source: Arc<dyn Source>, content_length: Option<u64>) -> Self {
-        Self {
-            source,
-            remaining: content_length,
-            file: None,
-            is_done: false,
-        }
-    }
-
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -92,7 +93,7 @@ impl Stream {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Content::Trailers(trailers) => {
-                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                    return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
                 }
                 Content::File(file) => self.file = Some(file),
             }

@@ -167,7 +167,7 @@ fn begin(server: &Arc<Server>, stream: TcpStream, client: SocketAddr) {
     let Ok(address) = stream.local_addr() else {
         return;
     };
-    let link = Arc::new(Link::new(client, address));
+    let link = Arc::new(Link::new(server.clone(), client, address));
     server
         .tasks
         .spawn(connection::serve(server.clone(), stream, link));

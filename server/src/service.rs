@@ -16,19 +16,17 @@ use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, Asked};
 use crate::response_body::{Guarded, Incomplete};
-use crate::server::Server;
 use crate::websocket::Handshake;
 
 /// The service of one connection.
 #[derive(Debug)]
 pub(crate) struct ConnectionService {
-    server: Arc<Server>,
     link: Arc<Link>,
 }
 
 impl ConnectionService {
-    pub(crate) fn new(server: Arc<Server>, link: Arc<Link>) -> Self {
-        Self { server, link }
+    pub(crate) fn new(link: Arc<Link>) -> Self {
+        Self { link }
     }
 }
 
@@ -46,12 +44,11 @@ impl Service<Request<Incoming>> for ConnectionService {
             self.link.set_close_delimited();
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        match request::read(parts, &self.server, &self.link) {
-            Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, &self.server, guard)),
+        match request::read(parts, &self.link) {
+            Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, guard)),
             Ok(Asked::WebSocket(scope)) => Answer::WebSocket(Box::new(Handshake::new(
                 scope,
                 on_upgrade,
-                &self.server,
                 &self.link,
                 guard,
             ))),
@@ -71,7 +68,7 @@ impl ConnectionService {
         guard: Guard,
     ) -> Response<Guarded> {
         let mut response = rejection.into_response(version);
-        self.server.add_default_headers(response.headers_mut());
+        self.link.server.add_default_headers(response.headers_mut());
         response.map(|body| Guarded::new(body, Some(guard)))
     }
 }

@@ -49,6 +49,8 @@ impl Wakers {
     }
 
     pub(crate) fn wake_all(&mut self) {
-        self.0.drain(..).for_each(Waker::wake);
+        if !self.0.is_empty() {
+            self.0.drain(..).for_each(Waker::wake);
+        }
     }
 }

@@ -21,7 +21,7 @@ use crate::exchange::Guard;
 use crate::link::Link;
 use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
-use crate::response_body::{Guarded, ResponseBody, Stream, respond};
+use crate::response_body::{Guarded, ResponseBody, respond};
 use crate::server::Server;
 use crate::stage::Stage;
 
@@ -47,10 +47,10 @@ impl Handshake {
     pub(crate) fn new(
         scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
-        server: &Arc<Server>,
         link: &Arc<Link>,
         guard: Guard,
     ) -> Self {
+        let server = &link.server;
         let request = RequestLine::of_websocket(&scope);
         let version = scope.version;
         let accept_key = scope
@@ -97,8 +97,8 @@ impl Handshake {
             Answer::Refuse(status) => rejection::replacement(status, self.version),
             Answer::Deny(head, body) => respond(head.status, head.headers, body.into()),
             Answer::DenyStreamed(head) => {
-                let stream = Stream::new(self.mailbox.clone(), None);
-                respond(head.status, head.headers, ResponseBody::Streamed(stream))
+                let body = ResponseBody::streamed(self.mailbox.clone(), None);
+                respond(head.status, head.headers, body)
             }
         };
         self.detach();

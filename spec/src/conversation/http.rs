@@ -139,7 +139,7 @@ impl HttpConversation {
         trailers: bool,
     ) -> Result<(), SendError> {
         self.open()?;
-        if self.phase != HttpPhase::Waiting {
+        if !matches!(self.phase, HttpPhase::Waiting) {
             return Err(violation(
                 rule::START_ONCE,
                 "the response has already been started",
@@ -443,7 +443,11 @@ fn is_forbidden_trailer(name: &HeaderName) -> bool {
 }
 
 fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
-    let mut values = headers.get_all(CONTENT_LENGTH).iter();
+    // One pass over the few fields of a response costs less than a look-up.
+    let mut values = headers
+        .iter()
+        .filter(|(name, _)| *name == CONTENT_LENGTH)
+        .map(|(_, value)| value);
     let Some(value) = values.next() else {
         return Ok(None);
     };
