@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
+use bytes::Bytes;
 use tokio::net::TcpStream;
 
 use crate::config::HttpVersions;
@@ -21,15 +22,24 @@ pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, link: Arc<Link
     // Responses leave in one piece as it is; waiting for more would only delay them.
     let _ = stream.set_nodelay(true);
     let mut socket = Socket::new(stream, link.clone(), server.stages.clone());
-    match server.config.http {
-        HttpVersions::Http1 => http1(server, socket, link).await,
-        versions => match detect(&server, &mut socket, &link).await {
-            Detected::Http2 => Box::pin(http2(server, socket, link)).await,
-            Detected::Http1 if versions == HttpVersions::Auto => http1(server, socket, link).await,
-            Detected::Http1 => reject(socket, &link, Rejection::unsupported_version()).await,
-            Detected::TooSlow => reject(socket, &link, Rejection::too_slow()).await,
-            Detected::Gone => {}
-        },
+    let versions = server.config.http;
+    let detected = match versions {
+        HttpVersions::Http1 => Detected::Http1,
+        _ => detect(&server, &mut socket, &link).await,
+    };
+    // Thousands of these wait at a time, nearly all of them for another request over HTTP/1: what
+    // only some of them need is boxed.
+    match detected {
+        Detected::Http2 => Box::pin(http2(server, socket, link)).await,
+        Detected::Http1 if versions == HttpVersions::Http2 => {
+            Box::pin(reject(socket, &link, Rejection::unsupported_version())).await;
+        }
+        Detected::Http1 => {
+            let (socket, read, end) = http1(&server, socket, &link).await;
+            Box::pin(conclude(socket, read, end, &link)).await;
+        }
+        Detected::TooSlow => Box::pin(reject(socket, &link, Rejection::too_slow())).await,
+        Detected::Gone => {}
     }
 }
 
@@ -76,11 +86,13 @@ enum End {
     Ended,
 }
 
-async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
+/// Has hyper serve HTTP/1 for as long as it can. What is left is the socket, and what has been read
+/// of it but not used.
+async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, Bytes, End) {
     let service = ConnectionService::new(link.clone());
     let mut connection = server.http1.serve_connection(socket, service);
     let end = {
-        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        let mut watchdog = pin!(Watchdog::new(server, link));
         poll_fn(|cx| {
             let mut has_flushed = false;
             loop {
@@ -104,13 +116,18 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
         .await
     };
     let parts = connection.into_parts();
-    let mut socket = parts.io;
+    (parts.io, parts.read_buf, end)
+}
+
+/// What comes after hyper's part of an HTTP/1 connection.
+async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     match end {
         End::Done => match link.take_upgrade() {
             Some(session) => {
                 // When the client is gone, dropping the session tells the application.
                 if let Ok(stream) = socket.into_stream().await {
-                    session.run(stream, &parts.read_buf).await;
+                    // On a task of its own, as it needs nothing of what this one has been.
+                    link.server.tasks.spawn(session.run(stream, read));
                 }
             }
             None => socket.close(b"").await,
@@ -118,7 +135,7 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
         End::Failed(error) => match Rejection::of(&error) {
             Some(rejection) => {
                 socket.take_rejection();
-                reject(socket, &link, rejection).await;
+                reject(socket, link, rejection).await;
             }
             None => {
                 tracing::debug!("{}: {error}", link.client);
@@ -130,7 +147,7 @@ async fn http1(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
                 }
             }
         },
-        End::TooSlow => reject(socket, &link, Rejection::too_slow()).await,
+        End::TooSlow => reject(socket, link, Rejection::too_slow()).await,
         End::Ended => {}
     }
 }

@@ -33,7 +33,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
     let root_path = server.root_path.clone();
     let state = server.state();
     if is_websocket {
-        let mut scope = Box::new(WebSocketScope::new(uri));
+        copy_values(&mut parts.headers);
+        let mut scope = Box::new(WebSocketScope::new(copy_of(&uri)?));
         scope.version = parts.version;
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
@@ -156,6 +157,21 @@ fn origin_form(parts: &mut Parts, root_path: &str) -> Result<Uri, Rejection> {
     Ok(target.clone().into())
 }
 
+/// Lets go of the buffer that the head was read into: a WebSocket that lives for long must not keep
+/// all of it for the few bytes of its fields.
+fn copy_values(headers: &mut HeaderMap) {
+    for value in headers.values_mut() {
+        let mut copy = HeaderValue::from_bytes(value.as_bytes()).expect("it is one already");
+        copy.set_sensitive(value.is_sensitive());
+        *value = copy;
+    }
+}
+
+/// The same for the target.
+fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
+    Uri::try_from(target.to_string()).map_err(|_| Rejection::bad_request("the target is malformed"))
+}
+
 /// Whether every `%` is followed by two hexadecimal digits.
 fn is_percent_encoded(path: &str) -> bool {
     let mut escapes = path.split('%');
@@ -228,7 +244,9 @@ fn extensions(version: Version, headers: &HeaderMap, fields: &Fields) -> Extensi
     let offered = Extensions::NONE.with(Extension::PathSend);
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
-        || version == Version::HTTP_11 && fields.has_te && has_token(headers, header::TE, "trailers");
+        || version == Version::HTTP_11
+            && fields.has_te
+            && has_token(headers, header::TE, "trailers");
     if has_trailers {
         offered.with(Extension::ResponseTrailers)
     } else {

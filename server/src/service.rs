@@ -47,10 +47,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         match request::read(parts, &self.link) {
             Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, guard)),
             Ok(Asked::WebSocket(scope)) => Answer::WebSocket(Box::new(Handshake::new(
-                scope,
-                on_upgrade,
-                &self.link,
-                guard,
+                scope, on_upgrade, &self.link, guard,
             ))),
             Err(rejection) => {
                 report::rejected(self.link.client, &rejection);

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use callgate::conversation::WebSocketConversation;
 use callgate::{WebSocketAccept, WebSocketDisconnect, WebSocketScope};
 use http::header::{self, HeaderValue};
@@ -167,6 +168,6 @@ impl Drop for Handshake {
 async fn run_over_http2(session: Session, on_upgrade: OnUpgrade) {
     // When the client goes away before, the session is dropped, which tells the application.
     if let Ok(stream) = on_upgrade.await {
-        session.run(TokioIo::new(stream), &[]).await;
+        session.run(TokioIo::new(stream), Bytes::new()).await;
     }
 }

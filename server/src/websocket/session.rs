@@ -55,7 +55,7 @@ impl Session {
 
     /// Runs the WebSocket over `stream`, of which `read` has been read already, and then what is
     /// left of the application.
-    pub(crate) async fn run<S>(mut self, stream: S, read: &[u8])
+    pub(crate) async fn run<S>(mut self, stream: S, read: Bytes)
     where
         S: AsyncRead + AsyncWrite + Unpin,
     {
@@ -65,9 +65,11 @@ impl Session {
             .write_buffer_size(WRITE_BUFFER)
             .max_message_size(Some(config.ws_max_size))
             .max_frame_size(Some(config.ws_max_size));
+        // A copy, so that hyper's buffer is not kept for as long as the WebSocket lives.
+        let unread = read.to_vec();
+        drop(read);
         let socket =
-            WebSocketStream::from_partially_read(stream, read.to_vec(), Role::Server, Some(limits))
-                .await;
+            WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(limits)).await;
         let server = self.server.clone();
         let mut driver = Driver {
             socket,
@@ -90,15 +92,11 @@ impl Session {
             return;
         }
         let Driver { mut socket, .. } = driver;
-        linger(socket.get_mut()).await;
+        // Boxed, as an idle WebSocket should not be the larger for how it ends.
+        Box::pin(linger(socket.get_mut())).await;
         drop(socket);
         if let Some(call) = self.call.take() {
-            let call = call.run(self.mailbox.clone(), server.config.timeout_disconnect);
-            tokio::select! {
-                biased;
-                () = server.stages.reached(Stage::Ending) => {}
-                () = call => {}
-            }
+            server.detach(call, self.mailbox.clone());
         }
     }
 }
