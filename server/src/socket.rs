@@ -43,6 +43,8 @@ pub(crate) struct Socket {
     /// Where in it hyper's last write begins.
     last_write: usize,
     gathers: bool,
+    /// Whether hyper has asked for more than there is: it has no further request to answer then.
+    has_read_all: bool,
 }
 
 impl Socket {
@@ -58,6 +60,7 @@ impl Socket {
             written: 0,
             last_write: 0,
             gathers: true,
+            has_read_all: false,
         }
     }
 
@@ -136,7 +139,7 @@ impl Socket {
     }
 
     /// Whether output can wait for more: between exchanges there may be the next response at once.
-    /// When there is none, the connection's task has hyper flush again before it yields.
+    /// When that takes longer, the connection's task has hyper flush again before it yields.
     fn may_gather(&self) -> bool {
         self.gathers && !self.link.is_exchanging()
     }
@@ -181,17 +184,21 @@ impl Read for Socket {
             let length = unread.len().min(buf.remaining());
             buf.put_slice(&unread[..length]);
             this.start += u8::try_from(length).expect("at most 24");
+            this.has_read_all = false;
             return Poll::Ready(Ok(()));
         }
         if this.stages.now() != Stage::Serving
             && let Ok(read) = this.read_directly(&mut buf)
         {
+            this.has_read_all = false;
             if read > 0 {
                 this.link.set_has_input(this.gathers);
             }
             return Poll::Ready(Ok(()));
         }
-        ready!(Pin::new(&mut this.stream).poll_read(cx, buf))?;
+        let read = Pin::new(&mut this.stream).poll_read(cx, buf);
+        this.has_read_all = read.is_pending();
+        ready!(read)?;
         this.link.set_has_input(this.gathers);
         Poll::Ready(Ok(()))
     }
@@ -214,7 +221,9 @@ impl Write for Socket {
         let this = self.get_mut();
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
         this.link.set_writing(true);
-        if this.may_gather() && length <= GATHER {
+        // A response that nothing goes out with is not copied.
+        let is_alone = this.output.is_empty() && this.has_read_all;
+        if this.may_gather() && !is_alone && length <= GATHER {
             if this.output.len() + length > GATHER {
                 ready!(this.poll_write_output(cx))?;
                 this.link.set_writing(true);
@@ -240,7 +249,8 @@ impl Write for Socket {
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let is_repeated = this.link.has_gathered();
-        if !this.output.is_empty() && this.may_gather() && !is_repeated {
+        let is_last = this.has_read_all || is_repeated;
+        if !this.output.is_empty() && this.may_gather() && !is_last {
             this.link.set_gathered(true);
             return Poll::Ready(Ok(()));
         }
