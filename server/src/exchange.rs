@@ -92,33 +92,34 @@ impl Exchange {
         }
         let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
         let guard = self.guard.take().expect("not polled after it was ready");
-        let response = self.begin(response);
         self.detach(&guard);
-        let mut response = response?;
-        guard.server().add_default_headers(response.headers_mut());
-        if let Some(log) = self.access_log.take() {
-            log.write(response.status());
-        }
-        Poll::Ready(Ok(response.map(|body| Guarded::new(body, Some(guard)))))
-    }
-
-    /// The response for hyper.
-    fn begin(&self, response: mailbox::Response) -> Result<Response<ResponseBody>, Incomplete> {
-        let (head, body) = match response {
-            mailbox::Response::Whole(head, Content::Data(data)) => (head, data.into()),
-            mailbox::Response::Whole(head, Content::File(file)) => (head, ResponseBody::File(file)),
-            mailbox::Response::Whole(head, Content::Trailers(_))
-            | mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
+        let (status, mut headers, body) = match response {
+            mailbox::Response::Whole(head, content) => {
+                let body = match content {
+                    Content::Data(data) => data.into(),
+                    Content::File(file) => ResponseBody::File(file),
+                    Content::Trailers(_) => ResponseBody::empty(),
+                };
+                (head.status, head.headers, body)
+            }
             mailbox::Response::Streamed(head) => {
                 let length = content_length(&head);
-                (head, ResponseBody::streamed(self.mailbox.clone(), length))
+                let body = ResponseBody::streamed(self.mailbox.clone(), length);
+                (head.status, head.headers, body)
             }
+            mailbox::Response::HeadOnly(head) => (head.status, head.headers, ResponseBody::empty()),
             mailbox::Response::Replacement(status) => {
-                return Ok(rejection::replacement(status, self.version));
+                let (head, body) = rejection::replacement(status, self.version).into_parts();
+                (head.status, head.headers, body)
             }
-            mailbox::Response::Gone => return Err(Incomplete),
+            mailbox::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
-        Ok(respond(head.status, head.headers, body))
+        guard.server().add_default_headers(&mut headers);
+        if let Some(log) = self.access_log.take() {
+            log.write(status);
+        }
+        let body = Guarded::new(body, Some(guard));
+        Poll::Ready(Ok(respond(status, headers, body)))
     }
 
     /// Moves a call that has not ended to a task of its own.

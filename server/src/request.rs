@@ -174,6 +174,9 @@ fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
 
 /// Whether every `%` is followed by two hexadecimal digits.
 fn is_percent_encoded(path: &str) -> bool {
+    if !path.contains('%') {
+        return true;
+    }
     let mut escapes = path.split('%');
     escapes.next();
     escapes.all(|escape| {

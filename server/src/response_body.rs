@@ -46,11 +46,7 @@ impl From<Bytes> for ResponseBody {
 }
 
 /// A response of these parts.
-pub(crate) fn respond(
-    status: StatusCode,
-    headers: HeaderMap,
-    body: ResponseBody,
-) -> Response<ResponseBody> {
+pub(crate) fn respond<B>(status: StatusCode, headers: HeaderMap, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = status;
     *response.headers_mut() = headers;
