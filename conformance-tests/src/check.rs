@@ -1,0 +1,108 @@
+//! One check, and what it found.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use callgate::rule::Rule;
+
+use crate::Transcript;
+
+/// What one check is about. A rule has at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Check {
+    /// The rule that is checked.
+    pub rule: &'static Rule,
+    /// What distinguishes this check from the rule's others: lower case, words joined by `_`.
+    pub name: &'static str,
+    /// What the check does, in a sentence.
+    pub does: &'static str,
+    /// What must happen then, in a sentence.
+    pub must: &'static str,
+}
+
+impl Check {
+    /// A check of `rule`.
+    #[must_use]
+    pub const fn new(
+        rule: &'static Rule,
+        name: &'static str,
+        does: &'static str,
+        must: &'static str,
+    ) -> Self {
+        Self {
+            rule,
+            name,
+            does,
+            must,
+        }
+    }
+}
+
+/// What a check found.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Verdict {
+    /// The rule was kept.
+    Passed,
+    /// The rule was broken.
+    Failed(Box<Failure>),
+    /// The rule says nothing here: why.
+    NotApplicable(Cow<'static, str>),
+}
+
+/// How a rule was broken.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Failure {
+    /// What was seen in place of what must happen.
+    pub seen: String,
+    /// The messages up to the break; empty when there were none.
+    pub transcript: Transcript,
+}
+
+impl Failure {
+    /// This was seen.
+    pub fn new(seen: impl Into<String>) -> Self {
+        Self {
+            seen: seen.into(),
+            transcript: Transcript::default(),
+        }
+    }
+
+    /// After these messages.
+    #[must_use]
+    pub fn after(mut self, transcript: Transcript) -> Self {
+        self.transcript = transcript;
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.seen)?;
+        if !self.transcript.is_empty() {
+            write!(f, "\n{}", self.transcript)?;
+        }
+        Ok(())
+    }
+}
+
+impl Verdict {
+    /// The rule was broken: this was seen.
+    pub fn failed(seen: impl Into<String>) -> Self {
+        Failure::new(seen).into()
+    }
+
+    /// Whether the rule was broken.
+    #[must_use]
+    pub fn is_failed(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
+impl From<Failure> for Verdict {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
