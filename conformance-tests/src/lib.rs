@@ -4,9 +4,16 @@
 //! of one application or one server found is a [`Report`].
 
 mod check;
+mod probe;
 mod report;
+mod server_suite;
 mod transcript;
 
 pub use check::{Check, Failure, Verdict};
+pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
 pub use report::{Finding, Format, Report};
+pub use server_suite::{
+    Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
+    Settings, asgi, check_server, server_checks,
+};
 pub use transcript::{Direction, Entry, Transcript};

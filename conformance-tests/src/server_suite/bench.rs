@@ -1,0 +1,102 @@
+//! What a case works with: servers of its choice, and the transcript of what it did.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::case::{Case, Outcome};
+use super::launch::{Launch, NotLaunched, Settings};
+use super::server::Server;
+use crate::{Entry, Transcript, Verdict};
+
+pub(super) struct Bench<'a> {
+    launch: &'a dyn Launch,
+    patience: Duration,
+    log: Log,
+    /// Servers that cases share, by their settings.
+    servers: Vec<(Settings, Server)>,
+}
+
+impl<'a> Bench<'a> {
+    pub(super) fn new(launch: &'a dyn Launch, patience: Duration) -> Self {
+        Self {
+            launch,
+            patience,
+            log: Log::default(),
+            servers: Vec::new(),
+        }
+    }
+
+    /// Does the steps of a case. After a failure no server is used again: it may be in any state.
+    pub(super) async fn run(&mut self, case: &Case) -> Verdict {
+        self.log.take();
+        let verdict = match (case.run)(self).await {
+            Ok(()) => Verdict::Passed,
+            Err(Verdict::Failed(failure)) => {
+                self.servers.clear();
+                failure.after(self.log.take()).into()
+            }
+            Err(other) => other,
+        };
+        for (_, server) in &mut self.servers {
+            server.forget_calls();
+        }
+        verdict
+    }
+
+    /// A running server at its defaults, which other cases use as well.
+    pub(super) async fn server(&mut self) -> Outcome<&mut Server> {
+        self.server_with(Settings::default()).await
+    }
+
+    /// A running server with these settings, which other cases use as well.
+    pub(super) async fn server_with(&mut self, settings: Settings) -> Outcome<&mut Server> {
+        let known = self.servers.iter().position(|(with, _)| *with == settings);
+        let index = match known {
+            Some(index) => index,
+            None => {
+                let mut server = self.launch(&settings).await?;
+                server.live().await?;
+                self.servers.push((settings, server));
+                self.servers.len() - 1
+            }
+        };
+        Ok(&mut self.servers[index].1)
+    }
+
+    /// A server of this case's own, at the very beginning of its life: see [`Server::live`].
+    pub(super) async fn launch(&mut self, settings: &Settings) -> Outcome<Server> {
+        let launched = Server::launch(self.launch, settings, self.log.clone(), self.patience).await;
+        launched.map_err(|error| match error {
+            NotLaunched::NotSupported(what) => Verdict::NotApplicable(what.into()),
+            NotLaunched::Failed(error) => Verdict::failed(format!("it cannot be started: {error}")),
+        })
+    }
+
+    /// Ends the servers that cases shared.
+    pub(super) async fn finish(self) {
+        for (_, server) in self.servers {
+            server.end().await;
+        }
+    }
+}
+
+/// The transcript of the case that runs. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Log(Arc<Mutex<Transcript>>);
+
+impl Log {
+    pub(super) fn push(&self, entry: Entry) {
+        self.0
+            .lock()
+            .expect("never held across a panic")
+            .push(entry);
+    }
+
+    pub(super) fn note(&self, note: impl Into<String>) {
+        self.push(Entry::Note(note.into()));
+    }
+
+    fn take(&self) -> Transcript {
+        std::mem::take(&mut *self.0.lock().expect("never held across a panic"))
+    }
+}

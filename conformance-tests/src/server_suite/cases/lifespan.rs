@@ -1,0 +1,5 @@
+//! `lifespan.md`: start-up and shutdown.
+
+use crate::server_suite::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

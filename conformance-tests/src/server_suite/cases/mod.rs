@@ -1,0 +1,36 @@
+//! The cases: one file a section of the documents, in their order.
+
+mod core;
+mod extension;
+mod http_connection;
+mod http_request;
+mod http_response;
+mod lifespan;
+mod scope;
+mod websocket;
+mod websocket_handshake;
+
+use callgate::rule;
+
+use super::case::Case;
+
+/// Every case, in the order of the rules.
+pub(super) fn all() -> impl Iterator<Item = &'static Case> {
+    let chapters = [
+        core::CASES,
+        scope::CASES,
+        http_request::CASES,
+        http_response::CASES,
+        http_connection::CASES,
+        websocket_handshake::CASES,
+        websocket::CASES,
+        lifespan::CASES,
+        extension::CASES,
+    ];
+    rule::all().flat_map(move |rule| {
+        chapters
+            .into_iter()
+            .flatten()
+            .filter(move |case| case.check.rule == rule)
+    })
+}

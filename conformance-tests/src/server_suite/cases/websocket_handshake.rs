@@ -1,0 +1,5 @@
+//! `websocket.md`: the handshake.
+
+use crate::server_suite::case::Case;
+
+pub(super) const CASES: &[Case] = &[];

@@ -1,0 +1,279 @@
+//! A client of HTTP/1 that writes whatever octets it is told to, and reads strictly.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::bench::Log;
+use super::case::Outcome;
+use super::remote::within;
+use super::request::{Request, Response};
+use crate::{Direction, Entry, Verdict};
+
+/// The largest head that is read, in bytes.
+const MAX_HEAD: usize = 64 * 1024;
+const MAX_FIELDS: usize = 128;
+
+#[derive(Debug)]
+pub(super) struct Http1 {
+    stream: TcpStream,
+    /// What has been read and not been taken.
+    unread: BytesMut,
+    log: Log,
+    patience: Duration,
+}
+
+impl Http1 {
+    pub(super) fn new(stream: TcpStream, log: Log, patience: Duration) -> Self {
+        Self {
+            stream,
+            unread: BytesMut::new(),
+            log,
+            patience,
+        }
+    }
+
+    /// Writes these octets.
+    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> Outcome {
+        let octets = octets.as_ref();
+        self.log.push(Entry::Wire(
+            Direction::ToServer,
+            Bytes::copy_from_slice(octets),
+        ));
+        let written = within(
+            self.patience,
+            "the server to take what is sent",
+            self.stream.write_all(octets),
+        );
+        written
+            .await?
+            .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
+    }
+
+    /// Sends a request and reads the whole response to it.
+    pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
+        self.send(request.http1()).await?;
+        self.response_to(&request.method).await
+    }
+
+    /// Reads a whole response: to a GET, say.
+    pub(super) async fn response(&mut self) -> Outcome<Response> {
+        self.response_to("GET").await
+    }
+
+    /// Reads a whole response to a request with this method.
+    pub(super) async fn response_to(&mut self, method: &str) -> Outcome<Response> {
+        let mut response = self.head().await?;
+        let has_content = method != "HEAD" && !matches!(response.status, 100..=199 | 204 | 304);
+        if !has_content {
+            return Ok(response);
+        }
+        if response.lists("transfer-encoding", "chunked") {
+            while let Some(chunk) = self.chunk().await? {
+                response.body.extend_from_slice(&chunk);
+            }
+            response.trailers = self.fields().await?;
+        } else if let Some(length) = response.field("content-length") {
+            let length = length
+                .parse()
+                .map_err(|_| Verdict::failed(format!("`content-length` is `{length}`")))?;
+            response.body = self.exactly(length).await?.to_vec();
+        } else {
+            response.body = self.rest().await?;
+        }
+        Ok(response)
+    }
+
+    /// Reads the head of a response.
+    pub(super) async fn head(&mut self) -> Outcome<Response> {
+        let head = self.through(b"\r\n\r\n", "the head of a response").await?;
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let mut parsed = httparse::Response::new(&mut fields);
+        let malformed = |why: String| {
+            let head = head.escape_ascii();
+            Verdict::failed(format!("the response `{head}` is malformed: {why}"))
+        };
+        parsed
+            .parse(&head)
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(Response {
+            status: parsed.code.ok_or_else(|| malformed("no status".into()))?,
+            fields: header_map(parsed.headers).map_err(malformed)?,
+            ..Response::default()
+        })
+    }
+
+    /// Reads the next chunk of a chunked content; none at its end, before the trailer fields.
+    pub(super) async fn chunk(&mut self) -> Outcome<Option<Bytes>> {
+        let line = self.through(b"\r\n", "the size of a chunk").await?;
+        let size = std::str::from_utf8(&line[..line.len() - 2])
+            .ok()
+            .and_then(|line| line.split(';').next())
+            .and_then(|size| usize::from_str_radix(size.trim(), 16).ok())
+            .ok_or_else(|| {
+                Verdict::failed(format!("`{}` is no size of a chunk", line.escape_ascii()))
+            })?;
+        if size == 0 {
+            return Ok(None);
+        }
+        let chunk = self.exactly(size).await?;
+        let end = self.exactly(2).await?;
+        if end != b"\r\n"[..] {
+            let end = end.escape_ascii();
+            return Err(Verdict::failed(format!("a chunk ends with `{end}`")));
+        }
+        Ok(Some(chunk))
+    }
+
+    /// Reads fields up to an empty line: the trailer of a chunked content.
+    async fn fields(&mut self) -> Outcome<HeaderMap> {
+        let mut text = Vec::new();
+        loop {
+            let line = self.through(b"\r\n", "the end of a trailer").await?;
+            text.extend_from_slice(&line);
+            if line == b"\r\n"[..] {
+                break;
+            }
+        }
+        let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
+        let malformed = |why: String| Verdict::failed(format!("the trailer is malformed: {why}"));
+        match httparse::parse_headers(&text, &mut fields) {
+            Ok(httparse::Status::Complete((_, fields))) => header_map(fields).map_err(malformed),
+            Ok(httparse::Status::Partial) => Err(malformed("it has no end".into())),
+            Err(error) => Err(malformed(error.to_string())),
+        }
+    }
+
+    /// Reads this many octets.
+    pub(super) async fn exactly(&mut self, length: usize) -> Outcome<Bytes> {
+        while self.unread.len() < length {
+            if self.fill("content").await? == 0 {
+                return Err(Verdict::failed(format!(
+                    "the connection ended after {} of {length} bytes",
+                    self.unread.len()
+                )));
+            }
+        }
+        Ok(self.unread.split_to(length).freeze())
+    }
+
+    /// Reads to the end of the connection, which must be an orderly one.
+    pub(super) async fn rest(&mut self) -> Outcome<Vec<u8>> {
+        while self.fill("the end of the connection").await? > 0 {}
+        Ok(std::mem::take(&mut self.unread).to_vec())
+    }
+
+    /// Reads to the end of the connection, however it ends; whether that was orderly.
+    pub(super) async fn any_rest(&mut self) -> Outcome<(Vec<u8>, bool)> {
+        let what = "the end of the connection";
+        let is_orderly = loop {
+            match self.try_fill(what).await? {
+                Ok(0) => break true,
+                Ok(_) => {}
+                Err(_) => break false,
+            }
+        };
+        Ok((std::mem::take(&mut self.unread).to_vec(), is_orderly))
+    }
+
+    /// That the server closes the connection, and sends nothing more.
+    pub(super) async fn is_closed(&mut self) -> Outcome {
+        match self.rest().await? {
+            rest if rest.is_empty() => Ok(()),
+            rest => Err(Verdict::failed(format!(
+                "the server sent `{}` before it closed the connection",
+                rest.escape_ascii()
+            ))),
+        }
+    }
+
+    /// What the server has sent up to now and nobody has read; does not wait for any.
+    pub(super) fn unread_now(&mut self) -> &[u8] {
+        loop {
+            match self.stream.try_read_buf(&mut self.unread) {
+                Ok(0) | Err(_) => return &self.unread,
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// Ends the sending side only.
+    pub(super) async fn half_close(&mut self) -> Outcome {
+        self.log.note("the client ends its sending side");
+        self.stream
+            .shutdown()
+            .await
+            .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))
+    }
+
+    /// Goes away without a farewell: with a reset.
+    pub(super) fn reset(self) {
+        self.log.note("the client resets the connection");
+        // Without a connection there is nothing to reset.
+        let _ = self.stream.set_zero_linger();
+    }
+
+    /// The bare connection, and what has been read of it.
+    pub(super) fn into_stream(self) -> (TcpStream, BytesMut) {
+        (self.stream, self.unread)
+    }
+
+    /// Reads up to and with `end`.
+    async fn through(&mut self, end: &[u8], what: &str) -> Outcome<Bytes> {
+        loop {
+            let found = self
+                .unread
+                .windows(end.len())
+                .position(|window| window == end);
+            if let Some(at) = found {
+                return Ok(self.unread.split_to(at + end.len()).freeze());
+            }
+            if self.unread.remaining() > MAX_HEAD {
+                return Err(Verdict::failed(format!("{what} does not end")));
+            }
+            if self.fill(what).await? == 0 {
+                let unread = self.unread.escape_ascii();
+                return Err(Verdict::failed(format!(
+                    "the connection ended where {what} should have come, after `{unread}`"
+                )));
+            }
+        }
+    }
+
+    async fn fill(&mut self, what: &str) -> Outcome<usize> {
+        let read = self.try_fill(what).await?;
+        read.map_err(|error| {
+            Verdict::failed(format!(
+                "the connection broke while reading {what}: {error}"
+            ))
+        })
+    }
+
+    async fn try_fill(&mut self, what: &str) -> Outcome<io::Result<usize>> {
+        let before = self.unread.len();
+        let read = self.stream.read_buf(&mut self.unread);
+        let read = within(self.patience, what, read).await?;
+        if self.unread.len() > before {
+            self.log.push(Entry::Wire(
+                Direction::ToClient,
+                Bytes::copy_from_slice(&self.unread[before..]),
+            ));
+        }
+        Ok(read)
+    }
+}
+
+fn header_map(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, String> {
+    fields
+        .iter()
+        .map(|field| {
+            let name = HeaderName::try_from(field.name).map_err(|error| error.to_string())?;
+            let value = HeaderValue::from_bytes(field.value).map_err(|error| error.to_string())?;
+            Ok((name, value))
+        })
+        .collect()
+}

@@ -1,0 +1,223 @@
+//! A client of HTTP/2 by prior knowledge.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use http::{Method, Uri};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::bench::Log;
+use super::case::Outcome;
+use super::remote::within;
+use super::request::{Request, Response};
+use crate::Verdict;
+
+/// One connection.
+pub(super) struct Http2 {
+    requests: SendRequest<Bytes>,
+    /// Reads and writes, until the connection ends; then says how.
+    driving: JoinHandle<Result<(), h2::Error>>,
+    log: Log,
+    patience: Duration,
+}
+
+/// One exchange on it: a stream, in the words of HTTP/2.
+pub(super) struct Http2Exchange {
+    response: ResponseFuture,
+    /// For the request's content.
+    pub(super) content: SendStream<Bytes>,
+    log: Log,
+    patience: Duration,
+}
+
+/// A response whose content is still to be read.
+pub(super) struct Http2Response {
+    /// Status and fields.
+    pub(super) head: Response,
+    content: RecvStream,
+    log: Log,
+    patience: Duration,
+}
+
+/// How the content of a response goes on.
+#[derive(Debug)]
+pub(super) enum Part {
+    Data(Bytes),
+    /// The end, orderly.
+    End,
+    /// The end, as the stream or the connection was reset: why.
+    Reset(h2::Error),
+}
+
+impl Http2 {
+    /// Greets the server.
+    pub(super) async fn new(stream: TcpStream, log: Log, patience: Duration) -> Outcome<Self> {
+        let greeting = within(
+            patience,
+            "an HTTP/2 connection",
+            h2::client::handshake(stream),
+        );
+        let (requests, connection) = greeting
+            .await?
+            .map_err(|error| Verdict::failed(format!("it does not speak HTTP/2: {error}")))?;
+        Ok(Self {
+            requests,
+            driving: tokio::spawn(connection),
+            log,
+            patience,
+        })
+    }
+
+    /// Sends the head of a request, and its content if there is any; with `more`, content is to
+    /// follow through [`Http2Exchange::content`].
+    pub(super) async fn begin(&mut self, request: &Request, more: bool) -> Outcome<Http2Exchange> {
+        let head = head(request)?;
+        self.log.note(format!("the client sends {head:?}"));
+        let ready = within(
+            self.patience,
+            "the server to take a request",
+            self.requests.clone().ready(),
+        );
+        self.requests = ready.await?.map_err(broken)?;
+        let ends = request.body.is_empty() && !more;
+        let (response, mut content) = self.requests.send_request(head, ends).map_err(broken)?;
+        if !request.body.is_empty() {
+            content
+                .send_data(request.body.clone().into(), !more)
+                .map_err(broken)?;
+        }
+        Ok(Http2Exchange {
+            response,
+            content,
+            log: self.log.clone(),
+            patience: self.patience,
+        })
+    }
+
+    /// Sends a request and reads the whole response to it.
+    pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
+        self.begin(request, false)
+            .await?
+            .head()
+            .await?
+            .whole()
+            .await
+    }
+
+    /// Waits until the server has ended the connection; whether it did so in an orderly way.
+    pub(super) async fn closed(self) -> Outcome<Result<(), h2::Error>> {
+        drop(self.requests);
+        let ended = within(self.patience, "the end of the connection", self.driving);
+        Ok(ended.await?.unwrap_or(Ok(())))
+    }
+}
+
+impl Http2Exchange {
+    /// Reads the head of the response.
+    pub(super) async fn head(self) -> Outcome<Http2Response> {
+        self.answer().await?.map_err(broken)
+    }
+
+    /// Reads the head of the response, or how the stream ended without one.
+    pub(super) async fn answer(self) -> Outcome<Result<Http2Response, h2::Error>> {
+        let answered = within(self.patience, "the head of a response", self.response).await?;
+        Ok(answered.map(|response| {
+            let (parts, content) = response.into_parts();
+            let (status, fields) = (parts.status, parts.headers);
+            self.log
+                .note(format!("the server answers {status} {fields:?}"));
+            Http2Response {
+                head: Response {
+                    status: status.as_u16(),
+                    fields,
+                    ..Response::default()
+                },
+                content,
+                log: self.log,
+                patience: self.patience,
+            }
+        }))
+    }
+
+    /// Resets the stream, as a client does that is no longer interested.
+    pub(super) fn reset(mut self) {
+        self.log.note("the client resets the stream");
+        self.content.send_reset(h2::Reason::CANCEL);
+    }
+}
+
+impl Http2Response {
+    /// Reads the next of the content, and makes room for as much.
+    pub(super) async fn part(&mut self) -> Outcome<Part> {
+        let data = within(
+            self.patience,
+            "the content of a response",
+            self.content.data(),
+        );
+        Ok(match data.await? {
+            None => Part::End,
+            Some(Ok(data)) => {
+                self.log
+                    .note(format!("the server sends `{}`", data.escape_ascii()));
+                // Room that a stream has no use for is no loss.
+                let _ = self.content.flow_control().release_capacity(data.len());
+                Part::Data(data)
+            }
+            Some(Err(error)) => {
+                self.log.note(format!("the stream is reset: {error}"));
+                Part::Reset(error)
+            }
+        })
+    }
+
+    /// Reads the whole content, which must end in an orderly way, and the trailer fields.
+    pub(super) async fn whole(mut self) -> Outcome<Response> {
+        loop {
+            match self.part().await? {
+                Part::Data(data) => self.head.body.extend_from_slice(&data),
+                Part::End => break,
+                Part::Reset(error) => return Err(broken(error)),
+            }
+        }
+        let trailers = within(self.patience, "trailer fields", self.content.trailers());
+        if let Some(trailers) = trailers.await?.map_err(broken)? {
+            self.log.note(format!("the server sends {trailers:?}"));
+            self.head.trailers = trailers;
+        }
+        Ok(self.head)
+    }
+}
+
+fn broken(error: h2::Error) -> Verdict {
+    Verdict::failed(format!("the stream or the connection was reset: {error}"))
+}
+
+/// The head as HTTP/2 has it: what `host` says is the authority.
+fn head(request: &Request) -> Outcome<http::Request<()>> {
+    let (hosts, others): (Vec<_>, Vec<_>) = request
+        .fields
+        .iter()
+        .cloned()
+        .chain(request.probe_field())
+        .partition(|(name, _)| name == "host");
+    let authority = hosts.first().map_or("", |(_, host)| host);
+    let uri = match request.target.starts_with('/') {
+        true => format!("http://{authority}{}", request.target),
+        false => request.target.clone(),
+    };
+    let wrong = |error: String| Verdict::failed(format!("the case cannot send this: {error}"));
+    let uri: Uri = uri.parse().map_err(|error| wrong(format!("{error}")))?;
+    let method =
+        Method::from_bytes(request.method.as_bytes()).map_err(|error| wrong(error.to_string()))?;
+    let mut head = http::Request::builder()
+        .method(method)
+        .uri(uri)
+        .version(http::Version::HTTP_2);
+    for (name, value) in others {
+        head = head.header(name, value);
+    }
+    head.body(()).map_err(|error| wrong(error.to_string()))
+}

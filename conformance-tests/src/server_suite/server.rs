@@ -1,0 +1,200 @@
+//! A server under test, while it runs.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use callgate::{LifespanStartupComplete, ReceiveEvent, SendEvent};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+
+use super::bench::Log;
+use super::case::Outcome;
+use super::http1::Http1;
+use super::http2::Http2;
+use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
+use super::remote::{Control, Remote, within};
+use crate::probe::Step;
+use crate::{Entry, Verdict};
+
+/// How often a port is tried until the server listens there.
+const RETRY: Duration = Duration::from_millis(5);
+
+pub(super) struct Server {
+    running: Box<dyn Running>,
+    control: Control,
+    /// Lives through the application's lifespan, once [`Server::live`] was called.
+    living: Option<JoinHandle<()>>,
+    log: Log,
+    patience: Duration,
+}
+
+impl Server {
+    pub(super) async fn launch(
+        launch: &dyn Launch,
+        settings: &Settings,
+        log: Log,
+        patience: Duration,
+    ) -> Result<Self, NotLaunched> {
+        let control = Control::listen(launch.probe_address(), log.clone(), patience).await?;
+        let running = launch.launch(settings, control.address)?;
+        Ok(Self {
+            running,
+            control,
+            living: None,
+            log,
+            patience,
+        })
+    }
+
+    pub(super) fn address(&self) -> SocketAddr {
+        self.running.address()
+    }
+
+    /// Has the application go through lifespan as it should, and waits until the server listens.
+    /// A case that is about lifespan uses [`Server::lifespan`] instead.
+    pub(super) async fn live(&mut self) -> Outcome {
+        let (_, none) = tokio::sync::mpsc::unbounded_channel();
+        let mut lifespans = std::mem::replace(&mut self.control.lifespans, none);
+        self.living = Some(tokio::spawn(async move {
+            while let Some(lifespan) = lifespans.recv().await {
+                // What goes wrong here shows in the case.
+                let _ = live(lifespan).await;
+            }
+        }));
+        self.listens().await
+    }
+
+    /// Waits until the server listens.
+    pub(super) async fn listens(&mut self) -> Outcome {
+        let address = self.address();
+        let listens = async {
+            while TcpStream::connect(address).await.is_err() {
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        tokio::select! {
+            listens = within(self.patience, "the server to listen", listens) => listens,
+            exit = self.running.ended() => Err(Verdict::failed(format!("it did not start: {exit:?}"))),
+        }
+    }
+
+    /// The call for the application's lifespan.
+    pub(super) async fn lifespan(&mut self) -> Outcome<Remote> {
+        let lifespan = within(
+            self.patience,
+            "a call for lifespan",
+            self.control.lifespans.recv(),
+        );
+        lifespan.await?.ok_or_else(gone)
+    }
+
+    /// The next call of the application that is not for lifespan.
+    pub(super) async fn call(&mut self) -> Outcome<Remote> {
+        let call = within(
+            self.patience,
+            "a call of the application",
+            self.control.calls.recv(),
+        );
+        let call = call.await?.ok_or_else(gone)?;
+        self.log.push(Entry::Called(call.scope.clone()));
+        Ok(call)
+    }
+
+    /// That the application has not been called since the last call that a case took. To be asked
+    /// once the server has answered; another exchange makes sure that nothing is on its way.
+    pub(super) async fn was_not_called(&mut self) -> Outcome {
+        let mut client = self.connect().await?;
+        client
+            .send("GET /callgate-fence HTTP/1.1\r\nhost: test\r\n\r\n")
+            .await?;
+        let call = self.call().await?;
+        if call.http()?.raw_path() != "/callgate-fence" {
+            return Err(Verdict::failed("the application was called"));
+        }
+        call.finish(Step::Decline).await
+    }
+
+    /// A new connection, for HTTP/1.
+    pub(super) async fn connect(&self) -> Outcome<Http1> {
+        let stream = self.connect_bare().await?;
+        Ok(Http1::new(stream, self.log.clone(), self.patience))
+    }
+
+    /// A new connection, for HTTP/2.
+    pub(super) async fn connect_http2(&self) -> Outcome<Http2> {
+        let stream = self.connect_bare().await?;
+        Http2::new(stream, self.log.clone(), self.patience).await
+    }
+
+    async fn connect_bare(&self) -> Outcome<TcpStream> {
+        let connected = within(
+            self.patience,
+            "a connection",
+            TcpStream::connect(self.address()),
+        );
+        connected
+            .await?
+            .map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))
+    }
+
+    /// Tells it to shut down, as SIGTERM does. What runs goes on.
+    pub(super) fn stop(&mut self) -> Outcome {
+        if self.running.is_foreign() {
+            return Err(Verdict::NotApplicable(
+                "a server that runs already is not stopped".into(),
+            ));
+        }
+        self.running.stop();
+        Ok(())
+    }
+
+    /// Waits until it has ended.
+    pub(super) async fn exit(&mut self) -> Outcome<Exit> {
+        within(self.patience, "the server to end", self.running.ended()).await
+    }
+
+    /// What it has written to its log so far.
+    pub(super) fn server_log(&self) -> String {
+        self.running.log()
+    }
+
+    /// Lets go of calls that no case has asked for.
+    pub(super) fn forget_calls(&mut self) {
+        while self.control.calls.try_recv().is_ok() {}
+    }
+
+    /// Ends it, whether or not it wants to.
+    pub(super) async fn end(mut self) {
+        if !self.running.is_foreign() {
+            self.running.stop();
+            let _ = tokio::time::timeout(self.patience, self.running.ended()).await;
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Some(living) = &self.living {
+            living.abort();
+        }
+    }
+}
+
+/// Goes through lifespan as an application should.
+async fn live(mut lifespan: Remote) -> Outcome {
+    lifespan.be_patient();
+    loop {
+        match lifespan.receive().await? {
+            ReceiveEvent::LifespanStartup => lifespan.send(LifespanStartupComplete::new()).await?,
+            ReceiveEvent::LifespanShutdown => {
+                lifespan.send(SendEvent::LifespanShutdownComplete).await?;
+                return lifespan.finish(Step::Return).await;
+            }
+            _ => {}
+        }
+    }
+}
+
+fn gone() -> Verdict {
+    Verdict::failed("the server is gone")
+}

@@ -1,0 +1,171 @@
+//! The reference server in this process, and what can be tampered with to break a rule.
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use callgate::BoxApp;
+use callgate_conformance::{Exit, Launch, NotLaunched, Probe, Running, Settings};
+use callgate_server::{Config, Listening};
+use tokio::sync::oneshot;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::tamper::{Proxy, Wire};
+
+/// Launches the reference server, with what has been tampered with.
+#[derive(Default)]
+pub(crate) struct InProcess {
+    /// Puts something between the server and the probe.
+    pub(crate) app: Option<fn(Probe) -> BoxApp>,
+    /// Changes what the server is set to.
+    pub(crate) config: Option<fn(&mut Config)>,
+    /// Changes what goes over each connection.
+    pub(crate) wire: Option<fn() -> Box<dyn Wire>>,
+    /// Changes how it ends.
+    pub(crate) exit: Option<fn(i32) -> i32>,
+    /// Changes what it says in its log.
+    pub(crate) log: Option<fn(String) -> String>,
+}
+
+impl Launch for InProcess {
+    fn name(&self) -> String {
+        "the reference server".into()
+    }
+
+    fn launch(
+        &self,
+        settings: &Settings,
+        suite: SocketAddr,
+    ) -> Result<Box<dyn Running>, NotLaunched> {
+        let mut config = configure(settings);
+        if let Some(change) = self.config {
+            change(&mut config);
+        }
+        let probe = Probe::new(suite);
+        let app = match self.app {
+            Some(wrap) => wrap(probe),
+            None => BoxApp::new(probe),
+        };
+        let listening = Listening::bind(config).map_err(io::Error::other)?;
+        let address = listening.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let (exit, exited) = oneshot::channel();
+        let log = Log::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_writer(log.clone())
+            .finish();
+        let mut error_log = log.clone();
+        thread::spawn(move || {
+            let _guard = tracing::subscriber::set_default(subscriber);
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let stop = async {
+                if stopped.await.is_err() {
+                    // The case has ended, and with it the interest in this server.
+                    std::future::pending::<()>().await;
+                }
+            };
+            let serve = listening.serve(app, stop);
+            let status = match runtime.block_on(serve) {
+                Ok(()) => 0,
+                Err(error) => {
+                    writeln!(error_log, "error: {error}").unwrap();
+                    i32::from(error.exit_status())
+                }
+            };
+            let _ = exit.send(status);
+        });
+        let proxy = match self.wire {
+            Some(wire) => Some(Proxy::start(address, wire)?),
+            None => None,
+        };
+        Ok(Box::new(Instance {
+            address: proxy.as_ref().map_or(address, Proxy::address),
+            _proxy: proxy,
+            stop: Some(stop),
+            exited,
+            log,
+            change_exit: self.exit,
+            change_log: self.log,
+        }))
+    }
+}
+
+fn configure(settings: &Settings) -> Config {
+    let mut config = Config::default();
+    config.port = 0;
+    if let Some(root_path) = &settings.root_path {
+        config.root_path = root_path.clone();
+    }
+    config.lifespan = match settings.lifespan {
+        callgate_conformance::Lifespan::Auto => callgate_server::Lifespan::Auto,
+        callgate_conformance::Lifespan::On => callgate_server::Lifespan::On,
+        callgate_conformance::Lifespan::Off => callgate_server::Lifespan::Off,
+    };
+    config
+}
+
+struct Instance {
+    address: SocketAddr,
+    _proxy: Option<Proxy>,
+    stop: Option<oneshot::Sender<()>>,
+    exited: oneshot::Receiver<i32>,
+    log: Log,
+    change_exit: Option<fn(i32) -> i32>,
+    change_log: Option<fn(String) -> String>,
+}
+
+impl Running for Instance {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn stop(&mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ = stop.send(());
+        }
+    }
+
+    fn log(&self) -> String {
+        let log = String::from_utf8_lossy(&self.log.0.lock().unwrap()).into_owned();
+        match self.change_log {
+            Some(change) => change(log),
+            None => log,
+        }
+    }
+
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
+        Box::pin(async {
+            let status = (&mut self.exited).await.ok();
+            let change = self.change_exit.unwrap_or(|status| status);
+            Exit::with_status(status.map(change))
+        })
+    }
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}

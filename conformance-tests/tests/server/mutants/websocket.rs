@@ -1,0 +1,1 @@
+//! Servers that break the rules checked in `cases/websocket.rs`.
