@@ -4,6 +4,7 @@
 //! requests into one write, it tells the [`Link`] what the connection is doing, and it keeps hyper's
 //! own answer to a bad request back, for [`Socket::take_rejection`] to replace.
 
+use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -100,12 +101,12 @@ impl Socket {
     /// (RFC 9112, 9.6).
     pub(crate) async fn close(self, last: &[u8]) {
         let mut stream = self.stream.into_inner();
-        let written = tokio::time::timeout(LINGER, async {
+        let written = while_lingering(&self.stages, async {
             stream.write_all(&self.output[self.written..]).await?;
             stream.write_all(last).await
         });
-        if let Ok(Ok(())) = written.await {
-            linger(&mut stream).await;
+        if let Some(Ok(())) = written.await {
+            linger(&mut stream, &self.stages).await;
         }
     }
 
@@ -157,14 +158,25 @@ impl Socket {
 }
 
 /// Ends the sending side and reads on for a while, discarding what comes, until the client is gone.
-pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
     let discarded = async {
         stream.shutdown().await?;
         let mut discarded = [0; 1024];
         while stream.read(&mut discarded).await? > 0 {}
         io::Result::Ok(())
     };
-    let _ = tokio::time::timeout(LINGER, discarded).await;
+    while_lingering(stages, discarded).await;
+}
+
+/// What `work` comes to, if it does within the time for which a connection lingers: not after the
+/// time for a shutdown.
+async fn while_lingering<T>(stages: &Stages, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = stages.reached(Stage::Ending) => None,
+        () = tokio::time::sleep(LINGER) => None,
+    }
 }
 
 impl Read for Socket {
@@ -261,5 +273,34 @@ impl Write for Socket {
         let this = self.get_mut();
         ready!(this.poll_write_output(cx))?;
         Pin::new(&mut this.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lingering_ends_with_the_time_for_a_shutdown() {
+        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
+        let stages = Stages::default();
+        let start = Instant::now();
+        tokio::join!(linger(&mut stream, &stages), async {
+            tokio::task::yield_now().await;
+            stages.advance(Stage::Ending);
+        });
+        // The clock stands still unless everyone waits for it.
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lingering_ends_by_itself_when_the_client_stays() {
+        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
+        let start = Instant::now();
+        linger(&mut stream, &Stages::default()).await;
+        // Timers go off at the next full millisecond.
+        assert!(start.elapsed() - LINGER <= Duration::from_millis(1));
     }
 }

@@ -93,7 +93,7 @@ impl Session {
         }
         let Driver { mut socket, .. } = driver;
         // Boxed, as an idle WebSocket should not be the larger for how it ends.
-        Box::pin(linger(socket.get_mut())).await;
+        Box::pin(linger(socket.get_mut(), &server.stages)).await;
         drop(socket);
         if let Some(call) = self.call.take() {
             server.detach(call, self.mailbox.clone());
