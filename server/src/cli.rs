@@ -19,7 +19,8 @@
 //!
 //! # Exit status
 //!
-//! - 0: the server was told to stop, and did; or help or the version was asked for.
+//! - 0: the server was told to stop, during start-up or later, and did; or help or the version was
+//!   asked for.
 //! - 1: it stopped, but something could not be put away.
 //! - 2: a flag or an environment variable is wrong.
 //! - 3: it could not start.

@@ -53,7 +53,12 @@ impl AppError {
             if let Some(error) = error.downcast_ref() {
                 return matches!(error, SendError::Disconnected);
             }
-            source = error.source();
+            // An `io::Error` gives the source of the error inside it, and passes over that itself.
+            let inside = error.downcast_ref().and_then(io::Error::get_ref);
+            source = match inside {
+                Some(inside) => Some(inside),
+                None => error.source(),
+            };
         }
         false
     }

@@ -244,6 +244,12 @@ fn an_error_whose_source_is_a_disconnect_is_a_disconnect() {
     }
 
     assert!(AppError::from(Wrapped(SendError::Disconnected)).is_disconnected());
+    let once = std::io::Error::other(SendError::Disconnected);
+    assert!(AppError::from(once).is_disconnected());
+    let twice = std::io::Error::other(Wrapped(SendError::Disconnected));
+    assert!(AppError::from(twice).is_disconnected());
+    let unrelated = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+    assert!(!AppError::from(unrelated).is_disconnected());
     let violation = Violation::new(rule::START_ONCE, "twice");
     assert!(!AppError::from(Wrapped(violation.into())).is_disconnected());
     assert!(!AppError::from(OutOfStock).is_disconnected());
