@@ -1,11 +1,18 @@
 //! The `callgate` command from end to end, with clients that were written elsewhere.
 
+use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response, StatusCode, Version};
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo};
 
 /// How long a test waits for what must happen.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -110,6 +117,70 @@ fn curl(args: &[&str]) -> Output {
 
 fn curl_text(args: &[&str]) -> String {
     String::from_utf8(curl(args).stdout).unwrap()
+}
+
+/// A client of hyper, on a connection of its own.
+async fn hyper_client(server: &Server, version: Version) -> SendRequest {
+    let stream = server.url.strip_prefix("http://").unwrap();
+    let stream = TokioIo::new(tokio::net::TcpStream::connect(stream).await.unwrap());
+    if version == Version::HTTP_2 {
+        let greeting = hyper::client::conn::http2::handshake(TokioExecutor::new(), stream);
+        let (requests, connection) = greeting.await.unwrap();
+        tokio::spawn(connection);
+        SendRequest::Http2(requests)
+    } else {
+        let (requests, connection) = hyper::client::conn::http1::handshake(stream).await.unwrap();
+        tokio::spawn(connection);
+        SendRequest::Http1(requests)
+    }
+}
+
+type Content = http_body_util::channel::Channel<Bytes, Infallible>;
+
+enum SendRequest {
+    Http1(hyper::client::conn::http1::SendRequest<Content>),
+    Http2(hyper::client::conn::http2::SendRequest<Content>),
+}
+
+impl SendRequest {
+    async fn send(&mut self, request: Request<Content>) -> Response<Incoming> {
+        match self {
+            Self::Http1(requests) => requests.send_request(request).await.unwrap(),
+            Self::Http2(requests) => requests.send_request(request).await.unwrap(),
+        }
+    }
+}
+
+#[tokio::test]
+async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
+    let server = Server::start(&["run", "echo"]);
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let mut client = hyper_client(&server, version).await;
+        // More than once over the same connection.
+        for _ in 0..3 {
+            let (mut sender, content) = Content::new(1);
+            let request = Request::post(&server.url)
+                .version(version)
+                .header("host", "test")
+                .body(content)
+                .unwrap();
+            sender.send_data("first, ".into()).await.unwrap();
+            let mut response = client.send(request).await;
+            assert_eq!(
+                (response.status(), response.version()),
+                (StatusCode::OK, version)
+            );
+            // The first part comes back before the second has been sent.
+            let frame = response.body_mut().frame().await.unwrap().unwrap();
+            assert_eq!(frame.into_data().unwrap(), "first, ");
+            sender.send_data("second".into()).await.unwrap();
+            drop(sender);
+            let rest = response.into_body().collect().await.unwrap();
+            assert_eq!(rest.to_bytes(), "second");
+        }
+    }
+    // Meanwhile the client's side of the connection goes on.
+    tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
 }
 
 #[test]
