@@ -1,13 +1,11 @@
 //! What the server says in a scope.
 
-mod support;
-
+use crate::support::{Response, Server, config, get, http, tell, whole};
 use callgate::{
     AppError, Extension, Extensions, HttpScope, LifespanStartupComplete, Receiver, Scheme, Scope,
     Sender, State,
 };
 use http::Version;
-use support::{Response, Server, config, get, http, tell, whole};
 
 /// The scope that a request is served with, and the response.
 async fn served_with(config: callgate_server::Config, request: &str) -> (HttpScope, Response) {

@@ -1,7 +1,7 @@
 //! A server to test, and clients that do exactly what they are told.
-#![allow(dead_code, reason = "each chapter uses a part of it")]
 
 pub(crate) mod frames;
+pub(crate) mod websocket;
 
 use std::future::Future;
 use std::io;
@@ -324,7 +324,6 @@ impl Client {
         });
         Response {
             status: status_line[9..12].parse().unwrap(),
-            status_line,
             fields: fields.collect(),
             body: String::new(),
             trailers: String::new(),
@@ -370,7 +369,6 @@ impl Client {
 #[derive(Debug)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    pub(crate) status_line: String,
     /// Names in lower case.
     pub(crate) fields: Vec<(String, String)>,
     pub(crate) body: String,
@@ -413,4 +411,20 @@ pub(crate) fn post(target: &str, content: &str) -> String {
         "POST {target} HTTP/1.1\r\nhost: test\r\ncontent-length: {}\r\n\r\n{content}",
         content.len()
     )
+}
+
+pub(crate) fn head(target: &str) -> String {
+    get(target).replace("GET", "HEAD")
+}
+
+/// The status of an answer that closes nothing and reveals nothing.
+pub(crate) async fn assert_replaced(client: &mut Client, status: u16) {
+    let response = client.response().await;
+    assert_eq!(response.status, status, "{response:?}");
+    assert!(!response.body.contains("secret"));
+    assert_eq!(response.field("x-secret"), None);
+}
+
+pub(crate) fn start(status: u16) -> HttpResponseStart {
+    HttpResponseStart::new(http::StatusCode::from_u16(status).unwrap())
 }

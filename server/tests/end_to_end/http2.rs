@@ -1,11 +1,11 @@
 //! HTTP/2 by prior knowledge: what differs from HTTP/1.1 for a client and for an application.
 
-mod support;
-
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::frames::{CLOSE, FIN, TEXT, close, frame};
+use crate::support::{Gate, OnDrop, Server, config, content, http, tell, websocket, whole, within};
 use bytes::Bytes;
 use callgate::{
     AppError, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers,
@@ -15,8 +15,6 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use support::frames::{CLOSE, FIN, TEXT, close, frame};
-use support::{Gate, OnDrop, Server, config, content, http, tell, websocket, whole, within};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 

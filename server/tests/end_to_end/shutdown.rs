@@ -1,15 +1,15 @@
 //! A server that is told to stop, in every phase of what it serves.
 
-mod support;
-
 use std::time::Duration;
 
+use crate::support::frames::{self, handshake};
+use crate::support::{
+    Gate, OnDrop, Server, Teller, config, content, get, http, tell, websocket, whole,
+};
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
     WebSocketAccept,
 };
-use support::frames::{self, handshake};
-use support::{Gate, OnDrop, Server, Teller, config, content, get, http, tell, websocket, whole};
 
 /// Waits in the phase that the path names, and then ends the response.
 async fn wait_in_phase(
@@ -103,7 +103,7 @@ async fn http_46_a_request_that_is_still_coming_is_completed() {
 
 #[tokio::test]
 async fn http_46_idle_connections_are_closed() {
-    let mut server = Server::start(support::says("x"));
+    let mut server = Server::start(crate::support::says("x"));
     let mut used = server.connect().await;
     used.send(get("/")).await;
     used.response().await;
@@ -197,7 +197,7 @@ async fn ws_26_a_client_that_does_not_answer_the_close_does_not_hold_up_an_impat
 
 #[tokio::test]
 async fn connections_in_the_systems_queue_are_served_before_the_end() {
-    let mut server = Server::start(support::says("served"));
+    let mut server = Server::start(crate::support::says("served"));
     // The server has started; it does not get its turn on this thread until it is told to stop.
     server.ask(get("/")).await;
     let stream = std::net::TcpStream::connect(server.address).unwrap();

@@ -1,14 +1,12 @@
 //! Many exchanges, half of them broken off by the client: nothing is left of any.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use crate::support::{Client, Server, content, get, http, post, whole};
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
 };
-use support::{Client, Server, content, get, http, post, whole};
 
 const CLIENTS: u64 = 8;
 const REQUESTS: usize = 1250;

@@ -1,13 +1,11 @@
 //! Start-up before the first connection, shutdown after the last.
 
-mod support;
-
+use crate::support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 use callgate::{
     AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent,
     Receiver, Scope, SendEvent, Sender,
 };
 use callgate_server::{Lifespan, ServeError};
-use support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 
 /// What a test's application does in its lifespan.
 #[derive(Clone, Copy, Debug, PartialEq)]

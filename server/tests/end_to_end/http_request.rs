@@ -1,17 +1,15 @@
 //! The content of a request, the client's going away, and the order of requests.
 
-mod support;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::{Gate, Server, content, get, http, post, says, tell, whole, within};
 use callgate::{HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, SendError};
-use support::{Gate, Server, content, get, http, post, says, tell, whole, within};
 use tokio::io::AsyncWriteExt as _;
 
 /// A server that answers with the content that it received, and tells the last event.
-fn echo() -> (Server, support::Told<HttpRequest>) {
+fn echo() -> (Server, crate::support::Told<HttpRequest>) {
     let (teller, told) = tell();
     let app = http(teller, async |teller, _, mut receiver, sender| {
         if let Some((content, last)) = content(&mut receiver).await {
@@ -400,7 +398,7 @@ async fn http_47_a_response_reaches_a_client_that_is_still_sending() {
     });
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
-    while support::find(&answer, b"enough").is_none() {
+    while crate::support::find(&answer, b"enough").is_none() {
         let length = within(tokio::io::AsyncReadExt::read(&mut reading, &mut buffer))
             .await
             .unwrap();

@@ -1,10 +1,8 @@
 //! Bytes that are no request. After each of them the next connection is served.
 
-mod support;
-
 use std::time::Duration;
 
-use support::{Server, config, content, get, http, tell, whole};
+use crate::support::{Server, config, content, get, http, tell, whole};
 
 /// Sends each of these alone, and checks the status, that the connection is closed, that the
 /// application is not called, and that the server goes on.
@@ -63,7 +61,9 @@ async fn http_41_a_head_beyond_the_limit_is_answered_431_or_414() {
     let many = format!("GET / HTTP/1.1\r\nhost: test\r\n{many}\r\n");
     let target = get(&format!("/{}", "x".repeat(65_535)));
     assert_refused(&[(&field, 431), (&many, 431)]).await;
-    let answer = Server::start(support::says("x")).ask_all(target).await;
+    let answer = Server::start(crate::support::says("x"))
+        .ask_all(target)
+        .await;
     assert!(
         answer.starts_with("HTTP/1.1 414 ") || answer.starts_with("HTTP/1.1 431 "),
         "{answer}"
@@ -144,7 +144,7 @@ async fn http_45_a_bad_transfer_encoding_is_answered_400() {
 
 #[tokio::test]
 async fn a_connection_that_ends_within_a_head_or_at_once_harms_nothing() {
-    let server = Server::start(support::says("fine"));
+    let server = Server::start(crate::support::says("fine"));
     for part in [
         "",
         "G",
@@ -168,7 +168,7 @@ async fn a_connection_that_ends_within_a_head_or_at_once_harms_nothing() {
 async fn a_head_that_takes_too_long_is_answered_408() {
     let mut configured = config();
     configured.timeout_request_head = Duration::from_millis(50);
-    let server = Server::with(configured, support::says("fine"));
+    let server = Server::with(configured, crate::support::says("fine"));
     for part in ["G", "GET / HTTP/1.1\r\nhost: te"] {
         let answer = server.ask_all(part).await;
         assert!(answer.starts_with("HTTP/1.1 408 "), "{part:?}: {answer:?}");
@@ -182,14 +182,14 @@ async fn a_head_that_takes_too_long_is_answered_408() {
 async fn a_server_of_one_version_refuses_the_other() {
     let mut configured = config();
     configured.http = callgate_server::HttpVersions::Http2;
-    let server = Server::with(configured, support::says("fine"));
+    let server = Server::with(configured, crate::support::says("fine"));
     let answer = server.ask_all(get("/")).await;
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer:?}");
     server.finish().await;
 
     let mut configured = config();
     configured.http = callgate_server::HttpVersions::Http1;
-    let server = Server::with(configured, support::says("fine"));
+    let server = Server::with(configured, crate::support::says("fine"));
     let answer = server.ask_all("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer:?}");
     server.finish().await;

@@ -1,0 +1,17 @@
+//! The reference server from end to end, over sockets: one file a chapter of the documents.
+
+mod extensions;
+mod http2;
+mod http_bad_input;
+mod http_failure;
+mod http_request;
+mod http_response;
+mod keep_alive;
+mod lifecycle;
+mod lifespan;
+mod scope;
+mod sending;
+mod shutdown;
+mod support;
+mod websocket;
+mod websocket_handshake;

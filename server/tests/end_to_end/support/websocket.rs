@@ -1,0 +1,39 @@
+//! What the tests of WebSockets share.
+
+use callgate::{AppError, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketScope};
+
+use super::{Server, Teller, Told, tell, websocket};
+
+/// An application that accepts, sends every message back, and tells how it was disconnected.
+pub(crate) async fn echo(
+    teller: Teller<(u16, String)>,
+    _: WebSocketScope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::WebSocketConnect => sender.send(WebSocketAccept::new()).await?,
+            ReceiveEvent::WebSocketReceive(message) => sender.send(message).await?,
+            ReceiveEvent::WebSocketDisconnect(end) => {
+                teller.tell((end.code, end.reason.to_string()));
+                return Ok(());
+            }
+            _ => {}
+        }
+    }
+}
+
+pub(crate) fn echo_server() -> (Server, Told<(u16, String)>) {
+    let (teller, told) = tell();
+    (Server::start(websocket(teller, echo)), told)
+}
+
+/// The code with which the application is disconnected; what comes before is passed over.
+pub(crate) async fn disconnect_code(receiver: &mut Receiver) -> u16 {
+    loop {
+        if let ReceiveEvent::WebSocketDisconnect(end) = receiver.receive().await {
+            return end.code;
+        }
+    }
+}
