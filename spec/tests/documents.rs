@@ -188,7 +188,7 @@ fn events() -> Vec<(String, &'static str, String)> {
 
 #[test]
 fn no_event_is_missing_from_these_tests() {
-    let source = include_str!("../src/event.rs");
+    let source = include_str!("../src/event/mod.rs");
     let in_source: BTreeSet<_> = source
         .split("=> \"")
         .skip(1)

@@ -1,0 +1,167 @@
+mod http;
+mod lifespan;
+mod websocket;
+
+use bytestring::ByteString;
+
+pub use self::http::{
+    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
+    HttpResponseTrailers,
+};
+pub use self::lifespan::{LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed};
+pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDisconnect};
+
+/// An event for the application.
+///
+/// Applications ignore events that they do not know (rule `CORE-18`): more may come.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "type"))]
+#[non_exhaustive]
+pub enum ReceiveEvent {
+    /// `http.request`: a part of the request's content, or all of it.
+    #[cfg_attr(feature = "serde", serde(rename = "http.request"))]
+    HttpRequest(HttpRequest),
+    /// `http.disconnect`: the client is gone, the response is complete, or a rule was broken.
+    #[cfg_attr(feature = "serde", serde(rename = "http.disconnect"))]
+    HttpDisconnect,
+    /// `websocket.connect`: a client wants to open a WebSocket.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.connect"))]
+    WebSocketConnect,
+    /// `websocket.receive`: a message from the client.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.receive"))]
+    WebSocketReceive(Message),
+    /// `websocket.disconnect`: the WebSocket is over.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.disconnect"))]
+    WebSocketDisconnect(WebSocketDisconnect),
+    /// `lifespan.startup`: the server is about to accept connections.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup"))]
+    LifespanStartup,
+    /// `lifespan.shutdown`: the last exchange has ended.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown"))]
+    LifespanShutdown,
+    /// An event that this version of the protocol does not know, by its name. Servers of a later
+    /// version make it, and checks that an application ignores it (rule `CORE-18`). It has no
+    /// serialised form.
+    #[cfg_attr(feature = "serde", serde(skip))]
+    Unknown(ByteString),
+}
+
+impl ReceiveEvent {
+    /// The type of this event in the documents, which is ASGI's: `http.request`, for example.
+    #[must_use]
+    pub fn type_name(&self) -> &str {
+        match self {
+            Self::HttpRequest(_) => "http.request",
+            Self::HttpDisconnect => "http.disconnect",
+            Self::WebSocketConnect => "websocket.connect",
+            Self::WebSocketReceive(_) => "websocket.receive",
+            Self::WebSocketDisconnect(_) => "websocket.disconnect",
+            Self::LifespanStartup => "lifespan.startup",
+            Self::LifespanShutdown => "lifespan.shutdown",
+            Self::Unknown(name) => name,
+        }
+    }
+}
+
+/// An event from the application.
+#[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "type"))]
+#[non_exhaustive]
+pub enum SendEvent {
+    /// `http.response.start`: status and headers.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.start"))]
+    HttpResponseStart(HttpResponseStart),
+    /// `http.response.body`: a part of the response's content, or all of it.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.body"))]
+    HttpResponseBody(HttpResponseBody),
+    /// `http.response.trailers`: header fields after the content. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.trailers"))]
+    HttpResponseTrailers(HttpResponseTrailers),
+    /// `http.response.pathsend`: the content is this file's. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.pathsend"))]
+    HttpPathSend(HttpPathSend),
+    /// `http.response.early_hint`: links to fetch early. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.early_hint"))]
+    EarlyHints(EarlyHints),
+    /// `http.response.debug`: facts for a test client. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "http.response.debug"))]
+    HttpDebug(HttpDebug),
+    /// `websocket.accept`: open the WebSocket.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.accept"))]
+    WebSocketAccept(WebSocketAccept),
+    /// `websocket.send`: a message to the client.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.send"))]
+    WebSocketSend(Message),
+    /// `websocket.close`: close the WebSocket, or refuse it.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.close"))]
+    WebSocketClose(WebSocketClose),
+    /// `websocket.http.response.start`: deny the WebSocket with this response. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.start"))]
+    DenialResponseStart(HttpResponseStart),
+    /// `websocket.http.response.body`: the content of that response. An extension.
+    #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.body"))]
+    DenialResponseBody(HttpResponseBody),
+    /// `lifespan.startup.complete`: ready to serve.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup.complete"))]
+    LifespanStartupComplete(LifespanStartupComplete),
+    /// `lifespan.startup.failed`: not able to serve.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup.failed"))]
+    LifespanStartupFailed(LifespanStartupFailed),
+    /// `lifespan.shutdown.complete`: all is put away.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.complete"))]
+    LifespanShutdownComplete,
+    /// `lifespan.shutdown.failed`: something could not be put away.
+    #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.failed"))]
+    LifespanShutdownFailed(LifespanShutdownFailed),
+}
+
+impl SendEvent {
+    /// The type of this event in the documents, which is ASGI's: `http.response.start`, for example.
+    #[must_use]
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::HttpResponseStart(_) => "http.response.start",
+            Self::HttpResponseBody(_) => "http.response.body",
+            Self::HttpResponseTrailers(_) => "http.response.trailers",
+            Self::HttpPathSend(_) => "http.response.pathsend",
+            Self::EarlyHints(_) => "http.response.early_hint",
+            Self::HttpDebug(_) => "http.response.debug",
+            Self::WebSocketAccept(_) => "websocket.accept",
+            Self::WebSocketSend(_) => "websocket.send",
+            Self::WebSocketClose(_) => "websocket.close",
+            Self::DenialResponseStart(_) => "websocket.http.response.start",
+            Self::DenialResponseBody(_) => "websocket.http.response.body",
+            Self::LifespanStartupComplete(_) => "lifespan.startup.complete",
+            Self::LifespanStartupFailed(_) => "lifespan.startup.failed",
+            Self::LifespanShutdownComplete => "lifespan.shutdown.complete",
+            Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
+        }
+    }
+}
+
+macro_rules! into_send_event {
+    ($($event:ident => $variant:ident),+ $(,)?) => {
+        $(impl From<$event> for SendEvent {
+            fn from(event: $event) -> Self {
+                Self::$variant(event)
+            }
+        })+
+    };
+}
+
+into_send_event! {
+    HttpResponseStart => HttpResponseStart,
+    HttpResponseBody => HttpResponseBody,
+    HttpResponseTrailers => HttpResponseTrailers,
+    HttpPathSend => HttpPathSend,
+    EarlyHints => EarlyHints,
+    HttpDebug => HttpDebug,
+    WebSocketAccept => WebSocketAccept,
+    Message => WebSocketSend,
+    WebSocketClose => WebSocketClose,
+    LifespanStartupComplete => LifespanStartupComplete,
+    LifespanStartupFailed => LifespanStartupFailed,
+    LifespanShutdownFailed => LifespanShutdownFailed,
+}
