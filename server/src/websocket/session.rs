@@ -92,12 +92,12 @@ impl Session {
             return;
         }
         let Driver { mut socket, .. } = driver;
-        // Boxed, as an idle WebSocket should not be the larger for how it ends.
-        Box::pin(linger(socket.get_mut(), &server.stages)).await;
-        drop(socket);
         if let Some(call) = self.call.take() {
+            // It need not wait for a client that takes its time to hang up.
             server.detach(call, self.mailbox.clone());
         }
+        // Boxed, as an idle WebSocket should not be the larger for how it ends.
+        Box::pin(linger(socket.get_mut(), &server.stages)).await;
     }
 }
 
