@@ -54,6 +54,15 @@ impl Http1 {
             .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
     }
 
+    /// Writes as many of these octets as are taken at once; how many.
+    pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
+        match self.stream.try_write(octets) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            written => written
+                .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}"))),
+        }
+    }
+
     /// Sends a request and reads the whole response to it.
     pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
         self.send(request.http1()).await?;

@@ -1,10 +1,14 @@
 //! A client of HTTP/2 by prior knowledge.
 
+use std::future::Future as _;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
-use h2::{RecvStream, SendStream};
+use h2::ext::Protocol;
+use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Method, Uri};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
@@ -18,6 +22,7 @@ use crate::Verdict;
 /// One connection.
 pub(super) struct Http2 {
     requests: SendRequest<Bytes>,
+    pings: Option<PingPong>,
     /// Reads and writes, until the connection ends; then says how.
     driving: JoinHandle<Result<(), h2::Error>>,
     log: Log,
@@ -27,11 +32,15 @@ pub(super) struct Http2 {
 /// One exchange on it: a stream, in the words of HTTP/2.
 pub(super) struct Http2Exchange {
     response: ResponseFuture,
+    /// What [`Http2Exchange::has_answer`] has seen.
+    answered: Option<Answered>,
     /// For the request's content.
     pub(super) content: SendStream<Bytes>,
     log: Log,
     patience: Duration,
 }
+
+type Answered = Result<http::Response<RecvStream>, h2::Error>;
 
 /// A response whose content is still to be read.
 pub(super) struct Http2Response {
@@ -60,11 +69,12 @@ impl Http2 {
             "an HTTP/2 connection",
             h2::client::handshake(stream),
         );
-        let (requests, connection) = greeting
+        let (requests, mut connection) = greeting
             .await?
             .map_err(|error| Verdict::failed(format!("it does not speak HTTP/2: {error}")))?;
         Ok(Self {
             requests,
+            pings: connection.ping_pong(),
             driving: tokio::spawn(connection),
             log,
             patience,
@@ -74,7 +84,28 @@ impl Http2 {
     /// Sends the head of a request, and its content if there is any; with `more`, content is to
     /// follow through [`Http2Exchange::content`].
     pub(super) async fn begin(&mut self, request: &Request, more: bool) -> Outcome<Http2Exchange> {
-        let head = head(request)?;
+        self.begin_with(head(request)?, &request.body, more).await
+    }
+
+    /// Sends the head of an extended CONNECT (RFC 8441) for this protocol, whose octets are to
+    /// follow through [`Http2Exchange::content`].
+    pub(super) async fn begin_extended_connect(
+        &mut self,
+        request: &Request,
+        protocol: &'static str,
+    ) -> Outcome<Http2Exchange> {
+        let mut head = head(request)?;
+        head.extensions_mut()
+            .insert(Protocol::from_static(protocol));
+        self.begin_with(head, &[], true).await
+    }
+
+    async fn begin_with(
+        &mut self,
+        head: http::Request<()>,
+        body: &[u8],
+        more: bool,
+    ) -> Outcome<Http2Exchange> {
         self.log.note(format!("the client sends {head:?}"));
         let ready = within(
             self.patience,
@@ -82,15 +113,16 @@ impl Http2 {
             self.requests.clone().ready(),
         );
         self.requests = ready.await?.map_err(broken)?;
-        let ends = request.body.is_empty() && !more;
+        let ends = body.is_empty() && !more;
         let (response, mut content) = self.requests.send_request(head, ends).map_err(broken)?;
-        if !request.body.is_empty() {
+        if !body.is_empty() {
             content
-                .send_data(request.body.clone().into(), !more)
+                .send_data(Bytes::copy_from_slice(body), !more)
                 .map_err(broken)?;
         }
         Ok(Http2Exchange {
             response,
+            answered: None,
             content,
             log: self.log.clone(),
             patience: self.patience,
@@ -107,6 +139,21 @@ impl Http2 {
             .await
     }
 
+    /// Waits until the server's settings have come: its answer to a ping comes after them.
+    pub(super) async fn settled(&mut self) -> Outcome {
+        if let Some(pings) = &mut self.pings {
+            let answer = pings.ping(Ping::opaque());
+            let answer = within(self.patience, "the settings of HTTP/2", answer);
+            answer.await?.map_err(broken)?;
+        }
+        Ok(())
+    }
+
+    /// Whether its settings, once they have come, say that it takes an extended CONNECT.
+    pub(super) fn takes_extended_connect(&self) -> bool {
+        self.requests.is_extended_connect_protocol_enabled()
+    }
+
     /// Waits until the server has ended the connection; whether it did so in an orderly way.
     pub(super) async fn closed(self) -> Outcome<Result<(), h2::Error>> {
         drop(self.requests);
@@ -121,25 +168,33 @@ impl Http2Exchange {
         self.answer().await?.map_err(broken)
     }
 
+    /// Reads the head of the response; the request's content stays open.
+    pub(super) async fn head_and_content(self) -> Outcome<(Http2Response, SendStream<Bytes>)> {
+        let Self {
+            response,
+            answered,
+            content,
+            log,
+            patience,
+        } = self;
+        let head = answer(response, answered, log, patience).await?;
+        Ok((head.map_err(broken)?, content))
+    }
+
     /// Reads the head of the response, or how the stream ended without one.
     pub(super) async fn answer(self) -> Outcome<Result<Http2Response, h2::Error>> {
-        let answered = within(self.patience, "the head of a response", self.response).await?;
-        Ok(answered.map(|response| {
-            let (parts, content) = response.into_parts();
-            let (status, fields) = (parts.status, parts.headers);
-            self.log
-                .note(format!("the server answers {status} {fields:?}"));
-            Http2Response {
-                head: Response {
-                    status: status.as_u16(),
-                    fields,
-                    ..Response::default()
-                },
-                content,
-                log: self.log,
-                patience: self.patience,
+        answer(self.response, self.answered, self.log, self.patience).await
+    }
+
+    /// Whether the head of the response, or the end of the stream, has come. Does not wait for any.
+    pub(super) fn has_answer(&mut self) -> bool {
+        if self.answered.is_none() {
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(answered) = Pin::new(&mut self.response).poll(&mut cx) {
+                self.answered = Some(answered);
             }
-        }))
+        }
+        self.answered.is_some()
     }
 
     /// Resets the stream, as a client does that is no longer interested.
@@ -189,6 +244,33 @@ impl Http2Response {
         }
         Ok(self.head)
     }
+}
+
+async fn answer(
+    response: ResponseFuture,
+    answered: Option<Answered>,
+    log: Log,
+    patience: Duration,
+) -> Outcome<Result<Http2Response, h2::Error>> {
+    let answered = match answered {
+        Some(answered) => answered,
+        None => within(patience, "the head of a response", response).await?,
+    };
+    Ok(answered.map(|response| {
+        let (parts, content) = response.into_parts();
+        let (status, fields) = (parts.status, parts.headers);
+        log.note(format!("the server answers {status} {fields:?}"));
+        Http2Response {
+            head: Response {
+                status: status.as_u16(),
+                fields,
+                ..Response::default()
+            },
+            content,
+            log,
+            patience,
+        }
+    }))
 }
 
 fn broken(error: h2::Error) -> Verdict {

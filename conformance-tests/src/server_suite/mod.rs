@@ -13,6 +13,7 @@ mod launch;
 mod remote;
 mod request;
 mod server;
+mod websocket;
 
 use std::time::Duration;
 

@@ -183,6 +183,18 @@ impl Remote {
         }
     }
 
+    /// The number of the call in the server's process, from 0 on.
+    pub(super) fn number(&self) -> u64 {
+        self.call
+    }
+
+    /// Waits until the application is gone, and with it the server. Whatever it did has been told by
+    /// then.
+    pub(super) async fn is_gone(&mut self) -> Outcome {
+        let gone = async { while self.told.recv().await.is_some() {} };
+        within(self.patience, "the application to be gone", gone).await
+    }
+
     /// From here on waits for as long as it takes.
     pub(super) fn be_patient(&mut self) {
         self.patience = Duration::MAX;

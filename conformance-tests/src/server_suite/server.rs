@@ -3,7 +3,9 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use callgate::{LifespanStartupComplete, ReceiveEvent, SendEvent};
+use callgate::{
+    HttpResponseBody, HttpResponseStart, LifespanStartupComplete, ReceiveEvent, SendEvent,
+};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -13,6 +15,7 @@ use super::http1::Http1;
 use super::http2::Http2;
 use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
 use super::remote::{Control, Remote, within};
+use super::request::Request;
 use crate::probe::Step;
 use crate::{Entry, Verdict};
 
@@ -48,6 +51,16 @@ impl Server {
 
     pub(super) fn address(&self) -> SocketAddr {
         self.running.address()
+    }
+
+    /// The transcript of the case that runs.
+    pub(super) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    /// How long a client waits for one thing.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// Has the application go through lifespan as it should, and waits until the server listens.
@@ -114,6 +127,41 @@ impl Server {
         call.finish(Step::Decline).await
     }
 
+    /// That no call has been told of that no case took, other than for lifespan.
+    pub(super) fn has_no_call(&mut self) -> Outcome {
+        match self.control.calls.try_recv() {
+            Err(_) => Ok(()),
+            Ok(call) => Err(Verdict::failed(format!(
+                "the application was called with {:?}",
+                call.scope
+            ))),
+        }
+    }
+
+    /// That no further call for lifespan has been told of.
+    pub(super) fn has_no_lifespan(&mut self) -> Outcome {
+        match self.control.lifespans.try_recv() {
+            Err(_) => Ok(()),
+            Ok(_) => Err(Verdict::failed("the application was called for lifespan")),
+        }
+    }
+
+    /// Has the application answer a request with 200, as a client wants it.
+    pub(super) async fn serves(&mut self) -> Outcome {
+        let mut client = self.connect().await?;
+        let request = Request::get("/")
+            .sends(HttpResponseStart::ok())
+            .sends(HttpResponseBody::last("served"));
+        let response = client.exchange(&request).await?;
+        if response.status != 200 {
+            let status = response.status;
+            return Err(Verdict::failed(format!(
+                "a request was answered with {status}"
+            )));
+        }
+        self.call().await?.finish(Step::Return).await
+    }
+
     /// A new connection, for HTTP/1.
     pub(super) async fn connect(&self) -> Outcome<Http1> {
         let stream = self.connect_bare().await?;
@@ -132,9 +180,12 @@ impl Server {
             "a connection",
             TcpStream::connect(self.address()),
         );
-        connected
+        let stream = connected
             .await?
-            .map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))
+            .map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))?;
+        // What a case writes in two goes is to be read in two goes, and soon.
+        let _ = stream.set_nodelay(true);
+        Ok(stream)
     }
 
     /// Tells it to shut down, as SIGTERM does. What runs goes on.
@@ -156,6 +207,18 @@ impl Server {
     /// What it has written to its log so far.
     pub(super) fn server_log(&self) -> String {
         self.running.log()
+    }
+
+    /// Waits until this stands in its log.
+    pub(super) async fn reports(&self, what: &str) -> Outcome {
+        let reported = async {
+            // Of a process, the log is read on the side.
+            while !self.server_log().contains(what) {
+                tokio::time::sleep(RETRY).await;
+            }
+        };
+        let awaited = format!("`{what}` in its log");
+        within(self.patience, &awaited, reported).await
     }
 
     /// Lets go of calls that no case has asked for.

@@ -108,6 +108,18 @@ fn configure(settings: &Settings) -> Config {
         callgate_conformance::Lifespan::On => callgate_server::Lifespan::On,
         callgate_conformance::Lifespan::Off => callgate_server::Lifespan::Off,
     };
+    if let Some(bytes) = settings.ws_max_size {
+        config.ws_max_size = bytes;
+    }
+    if let Some(time) = settings.ws_ping_interval {
+        config.ws_ping_interval = Some(time);
+    }
+    if let Some(time) = settings.ws_ping_timeout {
+        config.ws_ping_timeout = Some(time);
+    }
+    if let Some(time) = settings.timeout_graceful_shutdown {
+        config.timeout_graceful_shutdown = Some(time);
+    }
     config
 }
 

@@ -8,6 +8,7 @@ mod http_response;
 mod lifespan;
 mod scope;
 mod websocket;
+mod websocket_end;
 mod websocket_handshake;
 
 use callgate::rule;
@@ -23,7 +24,9 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         http_response::CASES,
         http_connection::CASES,
         websocket_handshake::CASES,
+        websocket_handshake::SINGLE_CASES,
         websocket::CASES,
+        websocket_end::CASES,
         lifespan::CASES,
         extension::CASES,
     ];
