@@ -1,5 +1,327 @@
-//! `extensions.md` and `tls.md`: optional features.
+//! `extensions.md`: optional features.
 
-use crate::server_suite::case::Case;
+use std::io::Write as _;
 
-pub(super) const CASES: &[Case] = &[];
+use callgate::{
+    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseBody,
+    HttpResponseStart, HttpResponseTrailers, SendEvent, WebSocketAccept,
+};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use tempfile::NamedTempFile;
+
+use crate::Verdict;
+use crate::probe::{SentOutcome, Step};
+use crate::server_suite::bench::Bench;
+use crate::server_suite::case::{
+    Asgi::{Differs, Shared},
+    Case, Outcome, case, must,
+};
+use crate::server_suite::http1::Http1;
+use crate::server_suite::http2::{Http2, Http2Exchange};
+use crate::server_suite::remote::Remote;
+use crate::server_suite::request::{Request, Response};
+use crate::server_suite::server::Server;
+use crate::server_suite::websocket::{Over, ask, connect_http2, handshake, websocket_cases};
+
+/// Over HTTP/1.1 and over HTTP/2 alike.
+pub(super) const CASES: &[Case] = websocket_cases![
+    an_http_extension_that_is_not_offered: NOT_OFFERED_FAILS,
+        Differs("ASGI leaves open what becomes of an event that the server does not know"),
+        "The application sends, before its response, events of each extension that the scope does \
+         not offer.",
+        "Each send fails as not offered; the response goes out as if there had been none.";
+    trailers: TRAILERS_SENT, Shared,
+        "The application sends trailer fields in two events.",
+        "The client gets all of them after the content, and with them the end of the response.";
+    a_file_that_is_not_there: PATH_SEND_FAILS,
+        Differs("ASGI leaves open what becomes of a file that cannot be opened"),
+        "The application sends the path of a file that does not exist, and then a body.",
+        "The path send fails for that reason; the response has the body.";
+    a_file: PATH_SEND_IS_WHOLE, Shared,
+        "The application sends the path of a file that is larger than any buffer.",
+        "The client gets all of it, and the end of the response.";
+    an_empty_file: PATH_SEND_IS_WHOLE, Shared,
+        "The application sends the path of an empty file.",
+        "The client gets the end of the response, and no content.";
+    a_denial_response: DENIAL_IS_SENT, Shared,
+        "The application denies a WebSocket with a status, a field and a content in one event.",
+        "The handshake is answered with them.";
+    a_streamed_denial_response: DENIAL_IS_SENT, Shared,
+        "The application denies a WebSocket with a content in two events.",
+        "The handshake is answered with the whole content.";
+    a_websocket_extension_that_is_not_offered: NOT_OFFERED_FAILS,
+        Differs("ASGI leaves open what becomes of an event that the server does not know"),
+        "The application denies a WebSocket where the scope does not offer that, and then accepts.",
+        "The denial fails as not offered; the handshake is accepted.";
+];
+
+/// Those that only HTTP/1 has.
+pub(super) const SINGLE_CASES: &[Case] = &[
+    case!(
+        trailers_that_are_not_asked_for: TRAILERS_OFFERED,
+        Differs("ASGI leaves open on which exchanges a server offers trailers"),
+        "Sends a request of HTTP/1.1 without `te: trailers`.",
+        "Its scope does not offer `http.response.trailers`."
+    ),
+    case!(
+        trailers_and_http10: TRAILERS_OFFERED,
+        Differs("ASGI leaves open on which exchanges a server offers trailers"),
+        "Sends a request of HTTP/1.0 with `te: trailers`.",
+        "Its scope does not offer `http.response.trailers`."
+    ),
+];
+
+/// Sends a request that the application is to answer, on a connection of its own.
+async fn asked(server: &mut Server, over: Over, request: &Request) -> Outcome<(Remote, Answering)> {
+    let answering = match over {
+        Over::Http1 => {
+            let mut client = server.connect().await?;
+            client.send(request.http1()).await?;
+            Answering::Http1(client)
+        }
+        Over::Http2 => {
+            let mut client = connect_http2(server).await?;
+            let exchange = client.begin(request, false).await?;
+            Answering::Http2(client, exchange)
+        }
+    };
+    Ok((server.call().await?, answering))
+}
+
+/// A client that waits for a response.
+enum Answering {
+    Http1(Http1),
+    Http2(Http2, Http2Exchange),
+}
+
+impl Answering {
+    /// Reads the whole response.
+    async fn response(self) -> Outcome<Response> {
+        match self {
+            Self::Http1(mut client) => client.response().await,
+            Self::Http2(_client, exchange) => exchange.head().await?.whole().await,
+        }
+    }
+}
+
+fn offers(offered: Extensions, extension: Extension) -> Outcome {
+    match offered.contains(extension) {
+        true => Ok(()),
+        false => Err(Verdict::NotApplicable(
+            format!("it does not offer `{}`", extension.name()).into(),
+        )),
+    }
+}
+
+async fn an_http_extension_that_is_not_offered(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    let server = bench.server().await?;
+    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
+    let offered = app.http()?.extensions;
+    let hints = EarlyHints::new([HeaderValue::from_static("</style.css>; rel=preload")]);
+    let events: [(_, SendEvent); 2] = [
+        (Extension::EarlyHints, hints.into()),
+        (Extension::Debug, HttpDebug::default().into()),
+    ];
+    for (extension, event) in events {
+        if !offered.contains(extension) {
+            is_not_offered(&mut app, extension, event).await?;
+        }
+    }
+    app.send(HttpResponseStart::ok()).await?;
+    if !offered.contains(Extension::PathSend) {
+        let event = HttpPathSend::new("/callgate-conformance");
+        is_not_offered(&mut app, Extension::PathSend, event.into()).await?;
+    }
+    app.send(HttpResponseBody::last("the response")).await?;
+    let response = client.response().await?;
+    must!(
+        response.status == 200 && response.text() == "the response",
+        "the response was {} `{}`",
+        response.status,
+        response.text()
+    );
+    app.finish(Step::Return).await
+}
+
+async fn a_websocket_extension_that_is_not_offered(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    let server = bench.server().await?;
+    let asked = ask(server, over, &handshake()).await?;
+    let mut app = server.call().await?;
+    if app
+        .websocket()?
+        .extensions
+        .contains(Extension::DenialResponse)
+    {
+        return Err(Verdict::NotApplicable(
+            "it offers every extension of a WebSocket".into(),
+        ));
+    }
+    let start = SendEvent::DenialResponseStart(HttpResponseStart::new(StatusCode::UNAUTHORIZED));
+    is_not_offered(&mut app, Extension::DenialResponse, start).await?;
+    app.send(WebSocketAccept::new()).await?;
+    asked.opened(server).await?;
+    app.finish(Step::Return).await
+}
+
+async fn is_not_offered(app: &mut Remote, extension: Extension, event: SendEvent) -> Outcome {
+    let name = extension.name();
+    let outcome = app.try_send(event).await?;
+    must!(
+        outcome == SentOutcome::NotOffered(name.into()),
+        "sending an event of `{name}` came to {outcome:?}"
+    );
+    Ok(())
+}
+
+async fn trailers(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    let server = bench.server().await?;
+    let request = Request::get("/").field("te", "trailers");
+    let (mut app, client) = asked(server, over, &request).await?;
+    offers(app.http()?.extensions, Extension::ResponseTrailers)?;
+    let mut start = HttpResponseStart::ok().header("trailer", "x-checksum, x-status");
+    start.trailers = true;
+    app.send(start).await?;
+    app.send(HttpResponseBody::last("content")).await?;
+    app.send(HttpResponseTrailers::part(one_field(
+        "x-checksum",
+        "9a0364b9",
+    )))
+    .await?;
+    app.send(HttpResponseTrailers::last(one_field("x-status", "good")))
+        .await?;
+    let response = client.response().await?;
+    must!(
+        response.text() == "content",
+        "the content is `{}`",
+        response.text()
+    );
+    let mut expected = one_field("x-checksum", "9a0364b9");
+    expected.extend(one_field("x-status", "good"));
+    must!(
+        response.trailers == expected,
+        "the trailer fields are {:?}",
+        response.trailers
+    );
+    app.finish(Step::Return).await
+}
+
+fn one_field(name: &'static str, value: &'static str) -> HeaderMap {
+    let mut fields = HeaderMap::new();
+    fields.insert(name, HeaderValue::from_static(value));
+    fields
+}
+
+async fn trailers_that_are_not_asked_for(bench: &mut Bench<'_>) -> Outcome {
+    has_no_trailers(bench, Request::get("/").http1()).await
+}
+
+async fn trailers_and_http10(bench: &mut Bench<'_>) -> Outcome {
+    let request = b"GET / HTTP/1.0\r\nhost: test\r\nte: trailers\r\n\r\n";
+    has_no_trailers(bench, request.to_vec()).await
+}
+
+async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
+    let server = bench.server().await?;
+    let mut client = server.connect().await?;
+    client.send(request).await?;
+    let app = server.call().await?;
+    let offered = app.http()?.extensions;
+    must!(
+        !offered.contains(Extension::ResponseTrailers),
+        "the scope offers {offered:?}"
+    );
+    app.finish(Step::Decline).await
+}
+
+async fn a_file_that_is_not_there(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    let server = bench.server().await?;
+    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
+    offers(app.http()?.extensions, Extension::PathSend)?;
+    let gone = file(b"")?.path().to_owned();
+    app.send(HttpResponseStart::ok()).await?;
+    let outcome = app.try_send(HttpPathSend::new(gone)).await?;
+    must!(
+        outcome == SentOutcome::File,
+        "sending the path came to {outcome:?}"
+    );
+    app.send(HttpResponseBody::last("instead")).await?;
+    let response = client.response().await?;
+    must!(
+        response.text() == "instead",
+        "the content is `{}`",
+        response.text()
+    );
+    app.finish(Step::Return).await
+}
+
+async fn a_file(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    let content: Vec<_> = (0..=u8::MAX).cycle().take(300_000).collect();
+    is_sent(bench, over, &content).await
+}
+
+async fn an_empty_file(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    is_sent(bench, over, b"").await
+}
+
+async fn is_sent(bench: &mut Bench<'_>, over: Over, content: &[u8]) -> Outcome {
+    let server = bench.server().await?;
+    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
+    offers(app.http()?.extensions, Extension::PathSend)?;
+    let file = file(content)?;
+    app.send(HttpResponseStart::ok()).await?;
+    app.send(HttpPathSend::new(file.path())).await?;
+    let response = client.response().await?;
+    must!(
+        response.body == content,
+        "of {} bytes came {}, which are {}those at the beginning",
+        content.len(),
+        response.body.len(),
+        match content.starts_with(&response.body) {
+            true => "",
+            false => "not ",
+        }
+    );
+    app.finish(Step::Return).await
+}
+
+/// A file with this content, which goes when this is dropped.
+fn file(content: &[u8]) -> Outcome<NamedTempFile> {
+    let made = NamedTempFile::new().and_then(|mut file| {
+        file.write_all(content)?;
+        Ok(file)
+    });
+    made.map_err(|error| Verdict::failed(format!("the case cannot make a file: {error}")))
+}
+
+async fn a_denial_response(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    is_denied(bench, over, &["log in"]).await
+}
+
+async fn a_streamed_denial_response(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    is_denied(bench, over, &["log ", "in"]).await
+}
+
+async fn is_denied(bench: &mut Bench<'_>, over: Over, parts: &[&'static str]) -> Outcome {
+    let server = bench.server().await?;
+    let asked = ask(server, over, &handshake()).await?;
+    let mut app = server.call().await?;
+    offers(app.websocket()?.extensions, Extension::DenialResponse)?;
+    let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED).header("x-why", "login");
+    app.begin(Step::Send(SendEvent::DenialResponseStart(start)));
+    for (index, part) in parts.iter().enumerate() {
+        let more = index + 1 < parts.len();
+        let body = SendEvent::DenialResponseBody(HttpResponseBody::new(*part, more));
+        app.begin(Step::Send(body));
+    }
+    let response = asked.response().await?;
+    must!(
+        response.status == 401
+            && response.field("x-why") == Some("login")
+            && response.text() == "log in",
+        "the handshake was answered with {} {:?} `{}`",
+        response.status,
+        response.fields,
+        response.text()
+    );
+    app.finish(Step::Return).await
+}

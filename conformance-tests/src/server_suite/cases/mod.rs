@@ -7,6 +7,7 @@ mod http_request;
 mod http_response;
 mod lifespan;
 mod scope;
+mod tls;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
@@ -29,6 +30,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         websocket_end::CASES,
         lifespan::CASES,
         extension::CASES,
+        extension::SINGLE_CASES,
+        tls::CASES,
     ];
     rule::all().flat_map(move |rule| {
         chapters
