@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use callgate::{
     EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseBody,
-    HttpResponseStart, HttpResponseTrailers, SendEvent, WebSocketAccept,
+    HttpResponseStart, HttpResponseTrailers, Scope, SendEvent, WebSocketAccept,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;
@@ -104,19 +104,29 @@ impl Answering {
     }
 }
 
-fn offers(offered: Extensions, extension: Extension) -> Outcome {
-    match offered.contains(extension) {
-        true => Ok(()),
-        false => Err(Verdict::NotApplicable(
-            format!("it does not offer `{}`", extension.name()).into(),
-        )),
+/// A call whose scope offers this extension.
+async fn offers(app: Remote, extension: Extension) -> Outcome<Remote> {
+    if offered(&app.scope).contains(extension) {
+        return Ok(app);
+    }
+    app.finish(Step::Decline).await?;
+    Err(Verdict::NotApplicable(
+        format!("it does not offer `{}`", extension.name()).into(),
+    ))
+}
+
+fn offered(scope: &Scope) -> Extensions {
+    match scope {
+        Scope::Http(scope) => scope.extensions,
+        Scope::WebSocket(scope) => scope.extensions,
+        _ => Extensions::NONE,
     }
 }
 
 async fn an_http_extension_that_is_not_offered(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let (mut app, client) = asked(server, over, &Request::get("/")).await?;
-    let offered = app.http()?.extensions;
+    let offered = offered(&app.scope);
     let hints = EarlyHints::new([HeaderValue::from_static("</style.css>; rel=preload")]);
     let events: [(_, SendEvent); 2] = [
         (Extension::EarlyHints, hints.into()),
@@ -147,11 +157,8 @@ async fn a_websocket_extension_that_is_not_offered(bench: &mut Bench<'_>, over: 
     let server = bench.server().await?;
     let asked = ask(server, over, &handshake()).await?;
     let mut app = server.call().await?;
-    if app
-        .websocket()?
-        .extensions
-        .contains(Extension::DenialResponse)
-    {
+    if offered(&app.scope).contains(Extension::DenialResponse) {
+        app.finish(Step::Decline).await?;
         return Err(Verdict::NotApplicable(
             "it offers every extension of a WebSocket".into(),
         ));
@@ -176,8 +183,8 @@ async fn is_not_offered(app: &mut Remote, extension: Extension, event: SendEvent
 async fn trailers(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let request = Request::get("/").field("te", "trailers");
-    let (mut app, client) = asked(server, over, &request).await?;
-    offers(app.http()?.extensions, Extension::ResponseTrailers)?;
+    let (app, client) = asked(server, over, &request).await?;
+    let mut app = offers(app, Extension::ResponseTrailers).await?;
     let mut start = HttpResponseStart::ok().header("trailer", "x-checksum, x-status");
     start.trailers = true;
     app.send(start).await?;
@@ -225,7 +232,7 @@ async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
     let mut client = server.connect().await?;
     client.send(request).await?;
     let app = server.call().await?;
-    let offered = app.http()?.extensions;
+    let offered = offered(&app.scope);
     must!(
         !offered.contains(Extension::ResponseTrailers),
         "the scope offers {offered:?}"
@@ -235,8 +242,8 @@ async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
 
 async fn a_file_that_is_not_there(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
-    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
-    offers(app.http()?.extensions, Extension::PathSend)?;
+    let (app, client) = asked(server, over, &Request::get("/")).await?;
+    let mut app = offers(app, Extension::PathSend).await?;
     let gone = file(b"")?.path().to_owned();
     app.send(HttpResponseStart::ok()).await?;
     let outcome = app.try_send(HttpPathSend::new(gone)).await?;
@@ -265,8 +272,8 @@ async fn an_empty_file(bench: &mut Bench<'_>, over: Over) -> Outcome {
 
 async fn is_sent(bench: &mut Bench<'_>, over: Over, content: &[u8]) -> Outcome {
     let server = bench.server().await?;
-    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
-    offers(app.http()?.extensions, Extension::PathSend)?;
+    let (app, client) = asked(server, over, &Request::get("/")).await?;
+    let mut app = offers(app, Extension::PathSend).await?;
     let file = file(content)?;
     app.send(HttpResponseStart::ok()).await?;
     app.send(HttpPathSend::new(file.path())).await?;
@@ -304,8 +311,7 @@ async fn a_streamed_denial_response(bench: &mut Bench<'_>, over: Over) -> Outcom
 async fn is_denied(bench: &mut Bench<'_>, over: Over, parts: &[&'static str]) -> Outcome {
     let server = bench.server().await?;
     let asked = ask(server, over, &handshake()).await?;
-    let mut app = server.call().await?;
-    offers(app.websocket()?.extensions, Extension::DenialResponse)?;
+    let mut app = offers(server.call().await?, Extension::DenialResponse).await?;
     let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED).header("x-why", "login");
     app.begin(Step::Send(SendEvent::DenialResponseStart(start)));
     for (index, part) in parts.iter().enumerate() {
