@@ -129,9 +129,10 @@ impl Listening {
             })?;
         let server = Arc::new(Server::new(app, self.config));
         let started = tokio::select! {
+            // An application whose start-up is complete is always shut down.
             biased;
-            () = stop.stopped() => return Ok(()),
             started = lifespan::start(&server.app, server.config.lifespan) => started,
+            () = stop.stopped() => return Ok(()),
         };
         let (lifespan, state) = started.map_err(ServeError::Startup)?;
         server.set_state(state);
