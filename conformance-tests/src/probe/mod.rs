@@ -16,10 +16,10 @@ mod protocol;
 use std::net::SocketAddr;
 use std::sync::Mutex;
 
-use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate::{App, AppError, Receiver, Scope, Sender, State};
 use http::HeaderValue;
 
-use act::Call;
+use act::{Call, Texts};
 use link::Link;
 pub use protocol::{Command, End, PROBE_FIELD, PROBE_VARIABLE, SentOutcome, Step, Told};
 
@@ -53,6 +53,16 @@ impl Probe {
             format!("{PROBE_VARIABLE} is `{value}`, and must be an address such as 127.0.0.1:9000")
         })?;
         Ok(Self::new(suite))
+    }
+
+    /// A state with these texts, as if the application had put them in: for a server that is to
+    /// break the rules of state.
+    #[must_use]
+    pub fn state_of(texts: &[&str]) -> State {
+        let mut state = State::new();
+        let texts = texts.iter().map(|text| (*text).to_owned());
+        state.insert(Texts(texts.collect()));
+        state
     }
 
     /// The connection to the suite; a new one if there is none or the suite has closed it.

@@ -1,10 +1,12 @@
 //! The reference server in this process, and what can be tampered with to break a rule.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 use std::thread;
 
 use callgate::BoxApp;
@@ -13,7 +15,7 @@ use callgate_server::{Config, Listening};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::tamper::{Proxy, Wire};
+use crate::tamper::{Proxy, Wire, noting_startup};
 
 /// Launches the reference server, with what has been tampered with.
 #[derive(Default)]
@@ -24,6 +26,10 @@ pub(crate) struct InProcess {
     pub(crate) config: Option<fn(&mut Config)>,
     /// Changes what goes over each connection.
     pub(crate) wire: Option<fn() -> Box<dyn Wire>>,
+    /// What it answers, before start-up is complete, to a request without `host`.
+    pub(crate) at_startup: Option<&'static str>,
+    /// Whether it does not hear that it is to stop before start-up is complete.
+    pub(crate) is_deaf_at_startup: bool,
     /// Changes how it ends.
     pub(crate) exit: Option<fn(i32) -> i32>,
     /// Changes what it says in its log.
@@ -49,6 +55,9 @@ impl Launch for InProcess {
             Some(wrap) => wrap(probe),
             None => BoxApp::new(probe),
         };
+        let has_no_startup = config.lifespan == callgate_server::Lifespan::Off;
+        let started = Arc::new(AtomicBool::new(has_no_startup));
+        let app = noting_startup(app, started.clone(), started.clone());
         let listening = Listening::bind(config).map_err(io::Error::other)?;
         let address = listening.local_addr();
         let (stop, stopped) = oneshot::channel();
@@ -59,6 +68,10 @@ impl Launch for InProcess {
             .with_writer(log.clone())
             .finish();
         let mut error_log = log.clone();
+        let hears = match self.is_deaf_at_startup {
+            true => started.clone(),
+            false => Arc::new(AtomicBool::new(true)),
+        };
         thread::spawn(move || {
             let _guard = tracing::subscriber::set_default(subscriber);
             let runtime = tokio::runtime::Builder::new_current_thread()
@@ -66,6 +79,12 @@ impl Launch for InProcess {
                 .build()
                 .unwrap();
             let stop = async {
+                // The server asks again when it has started.
+                poll_fn(|_| match hears.load(Ordering::SeqCst) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                })
+                .await;
                 if stopped.await.is_err() {
                     // The case has ended, and with it the interest in this server.
                     std::future::pending::<()>().await;
@@ -81,9 +100,10 @@ impl Launch for InProcess {
             };
             let _ = exit.send(status);
         });
-        let proxy = match self.wire {
-            Some(wire) => Some(Proxy::start(address, wire)?),
-            None => None,
+        let proxy = match (self.wire, self.at_startup) {
+            (Some(wire), _) => Some(Proxy::start(address, wire)?),
+            (None, Some(answer)) => Some(Proxy::start_early(address, answer, started)?),
+            (None, None) => None,
         };
         Ok(Box::new(Instance {
             address: proxy.as_ref().map_or(address, Proxy::address),

@@ -4,6 +4,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use callgate::{
@@ -88,6 +89,11 @@ pub(crate) trait Wire: Send {
         octets
     }
 
+    /// What the client is sent then, without waiting for the server.
+    fn at_once(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+
     /// What reaches the client.
     fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
         octets
@@ -114,8 +120,88 @@ impl Proxy {
         Ok(Self { address, listening })
     }
 
+    /// Answers requests that have no `host` with this, as long as the server's start-up is not
+    /// complete; the others wait for it.
+    pub(crate) fn start_early(
+        server: SocketAddr,
+        answer: &'static str,
+        started: Arc<AtomicBool>,
+    ) -> io::Result<Self> {
+        struct Untampered;
+        impl Wire for Untampered {}
+
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let listening = tokio::spawn(async move {
+            while let Ok((mut client, _)) = listener.accept().await {
+                let started = started.clone();
+                tokio::spawn(async move {
+                    if !started.load(Ordering::SeqCst) {
+                        let mut head = [0; 1024];
+                        let read = client.peek(&mut head).await.unwrap_or_default();
+                        let head = String::from_utf8_lossy(&head[..read]);
+                        if head.starts_with("GET ") && !head.contains("host: ") {
+                            let _ = client.write_all(answer.as_bytes()).await;
+                            return;
+                        }
+                    }
+                    pass(client, server, Box::new(Untampered)).await;
+                });
+            }
+        });
+        Ok(Self { address, listening })
+    }
+
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+}
+
+/// The application `inside`; sets `started` as soon as its lifespan call has completed start-up, and
+/// `ended` when that has ended.
+pub(crate) fn noting_startup(
+    inside: BoxApp,
+    started: Arc<AtomicBool>,
+    ended: Arc<AtomicBool>,
+) -> BoxApp {
+    BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+        let (inside, started, ended) = (inside.clone(), started.clone(), ended.clone());
+        async move {
+            if !matches!(scope, Scope::Lifespan(_)) {
+                return inside.call(scope, receiver, sender).await;
+            }
+            let sender = Sender::new(Arc::new(NotingStartup {
+                sending: sender.into_channel(),
+                started,
+            }));
+            let result = inside.call(scope, receiver, sender).await;
+            ended.store(true, Ordering::SeqCst);
+            result
+        }
+    })
+}
+
+struct NotingStartup {
+    sending: Arc<dyn Channel>,
+    started: Arc<AtomicBool>,
+}
+
+impl Channel for NotingStartup {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        self.sending.poll_receive(cx)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        if let Some(SendEvent::LifespanStartupComplete(_)) = event {
+            self.started.store(true, Ordering::SeqCst);
+        }
+        self.sending.poll_send(cx, event)
     }
 }
 
@@ -143,7 +229,9 @@ async fn pass(mut client: TcpStream, server: SocketAddr, mut wire: Box<dyn Wire>
                 }
                 Ok(read) => {
                     let octets = wire.to_server(from_client[..read].to_vec());
+                    let early = wire.at_once();
                     server.write_all(&octets).await.is_err()
+                        || client.write_all(&early).await.is_err()
                 }
                 Err(_) => true,
             },

@@ -45,7 +45,7 @@ pub(super) const CASES: &[Case] = websocket_cases![
         "The handshake is answered with 500.";
     broken_rule_before_accept: FAILURE_BEFORE_ACCEPT_IS_500,
         Differs("ASGI leaves open what a server does about an event that is out of turn"),
-        "The application sends a message before it has accepted.",
+        "The application accepts with a subprotocol that the client has not offered.",
         "The handshake is answered with 500 while the application still runs.";
     other_version: UNSUPPORTED_WEBSOCKET_VERSION,
         Differs("RFC 6455 names the status 426 as an example only"),
@@ -187,7 +187,8 @@ async fn broken_rule_before_accept(bench: &mut Bench<'_>, over: Over) -> Outcome
     let server = bench.server().await?;
     let asked = ask(server, over, &handshake()).await?;
     let mut app = server.call().await?;
-    app.try_send(Message::text("too early")).await?;
+    app.try_send(WebSocketAccept::new().subprotocol("not-offered"))
+        .await?;
     is_answered(asked, 500).await?;
     app.finish(Step::Return).await
 }

@@ -1,1 +1,151 @@
 //! Servers that break the rules checked in `cases/extension.rs`.
+
+use std::task::{Context, Poll};
+
+use callgate::rule;
+use callgate::{Channel, Extension, HttpResponseBody, Scope, SendError, SendEvent};
+use http::{HeaderMap, StatusCode, Version};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, between};
+
+#[tokio::test]
+async fn ext_02_what_is_not_offered_is_taken_and_forgotten() {
+    struct Forgetful;
+    impl Between for Forgetful {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map(|sent| match sent {
+                Err(SendError::NotOffered(_)) => Ok(()),
+                sent => sent,
+            })
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Forgetful)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::NOT_OFFERED_FAILS, mutant).await;
+}
+
+#[tokio::test]
+async fn ext_04_only_the_last_trailer_fields_are_sent() {
+    struct OnlyLast;
+    impl Between for OnlyLast {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::HttpResponseTrailers(trailers)) = event
+                && trailers.more_trailers
+            {
+                trailers.headers = HeaderMap::new();
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || OnlyLast)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TRAILERS_SENT, mutant).await;
+}
+
+#[tokio::test]
+async fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() {
+    struct Vague;
+    impl Between for Vague {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map_err(|error| match error {
+                SendError::File { .. } => SendError::Disconnected,
+                error => error,
+            })
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Vague)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::PATH_SEND_FAILS, mutant).await;
+}
+
+#[tokio::test]
+async fn ext_09_of_a_file_only_the_beginning_is_sent() {
+    const BEGINNING: usize = 64 << 10;
+    struct Beginning;
+    impl Between for Beginning {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::HttpPathSend(file)) = event
+                && let Ok(mut content) = std::fs::read(&file.path)
+            {
+                content.truncate(BEGINNING);
+                *event = Some(HttpResponseBody::last(content).into());
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Beginning)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::PATH_SEND_IS_WHOLE, mutant).await;
+}
+
+#[tokio::test]
+async fn ext_14_a_denial_response_is_a_403() {
+    struct Always403;
+    impl Between for Always403 {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::DenialResponseStart(start)) = event {
+                start.status = StatusCode::FORBIDDEN;
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Always403)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DENIAL_IS_SENT, mutant).await;
+}
+
+#[tokio::test]
+async fn ext_15_trailers_are_offered_on_every_exchange_of_http11() {
+    struct Always;
+    impl Between for Always {
+        fn scope(&self, scope: &mut Scope) {
+            if let Scope::Http(http) = scope
+                && http.version == Version::HTTP_11
+            {
+                http.extensions = http.extensions.with(Extension::ResponseTrailers);
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Always)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TRAILERS_OFFERED, mutant).await;
+}

@@ -1,1 +1,328 @@
 //! Servers that break the rules checked in `cases/lifespan.rs`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use callgate::rule;
+use callgate::{
+    AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    Sender,
+};
+use callgate_conformance::Probe;
+use callgate_server::Lifespan;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, between, noting_startup};
+
+/// Receives this event once more than the server yields it.
+struct Twice {
+    event: ReceiveEvent,
+    is_due: AtomicBool,
+}
+
+impl Twice {
+    fn new(event: ReceiveEvent) -> Self {
+        Self {
+            event,
+            is_due: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Between for Twice {
+    fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if self.is_due.swap(false, Ordering::Relaxed) {
+            return Poll::Ready(self.event.clone());
+        }
+        server.poll_receive(cx).map(|event| {
+            self.is_due.store(event == self.event, Ordering::Relaxed);
+            event
+        })
+    }
+}
+
+/// A server that leaves the application alone in lifespan.
+struct Silent;
+
+impl Channel for Silent {
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        Poll::Pending
+    }
+
+    fn poll_send(
+        &self,
+        _: &mut Context<'_>,
+        _: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        Poll::Pending
+    }
+}
+
+#[tokio::test]
+async fn life_01_lifespan_is_run_where_it_is_off() {
+    let mutant = InProcess {
+        config: Some(|config| {
+            if config.lifespan == Lifespan::Off {
+                config.lifespan = Lifespan::Auto;
+            }
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::LIFESPAN_ONCE, mutant).await;
+}
+
+#[tokio::test]
+async fn life_01_the_application_is_called_for_lifespan_with_the_first_request_again() {
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            let has_served = Arc::new(AtomicBool::new(false));
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let (probe, has_served) = (probe.clone(), has_served.clone());
+                async move {
+                    let is_lifespan = matches!(scope, Scope::Lifespan(_));
+                    if !is_lifespan && !has_served.swap(true, Ordering::Relaxed) {
+                        let silent = Arc::new(Silent);
+                        let (receiver, sender) =
+                            (Receiver::new(silent.clone()), Sender::new(silent));
+                        tokio::spawn(probe.call_boxed(
+                            LifespanScope::new().into(),
+                            receiver,
+                            sender,
+                        ));
+                        tokio::task::yield_now().await;
+                    }
+                    probe.call_boxed(scope, receiver, sender).await
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::LIFESPAN_ONCE, mutant).await;
+}
+
+#[tokio::test]
+async fn life_02_startup_comes_twice() {
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Twice::new(ReceiveEvent::LifespanStartup))),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STARTUP_FIRST, mutant).await;
+}
+
+#[tokio::test]
+async fn life_03_a_bad_request_is_answered_during_startup() {
+    let mutant = InProcess {
+        at_startup: Some("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STARTUP_BEFORE_ACCEPT, mutant).await;
+}
+
+#[tokio::test]
+async fn life_05_the_reason_of_a_failed_startup_is_kept_secret() {
+    let mutant = InProcess {
+        log: Some(|log| {
+            let lines = log.lines().filter(|line| !line.contains("failed to start"));
+            lines.collect()
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STARTUP_FAILED_STOPS, mutant).await;
+}
+
+#[tokio::test]
+async fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() {
+    #[derive(Default)]
+    struct Forgiving {
+        is_lifespan: AtomicBool,
+        has_answered: AtomicBool,
+    }
+    impl Between for Forgiving {
+        fn scope(&self, scope: &mut Scope) {
+            let is_lifespan = matches!(scope, Scope::Lifespan(_));
+            self.is_lifespan.store(is_lifespan, Ordering::Relaxed);
+        }
+
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            self.has_answered.store(true, Ordering::Relaxed);
+            server.poll_send(cx, event)
+        }
+
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            let is_starting = self.is_lifespan.load(Ordering::Relaxed)
+                && !self.has_answered.load(Ordering::Relaxed);
+            match result {
+                Err(_) if is_starting => Err(AppError::Unsupported),
+                result => result,
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Forgiving::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STARTUP_ERROR_STOPS, mutant).await;
+}
+
+#[tokio::test]
+async fn life_07_an_application_without_lifespan_is_not_served() {
+    let mutant = InProcess {
+        config: Some(|config| {
+            if config.lifespan == Lifespan::Auto {
+                config.lifespan = Lifespan::On;
+            }
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DECLINED_LIFESPAN, mutant).await;
+}
+
+#[tokio::test]
+async fn life_07_an_application_without_lifespan_is_served_where_it_is_required() {
+    let mutant = InProcess {
+        config: Some(|config| {
+            if config.lifespan == Lifespan::On {
+                config.lifespan = Lifespan::Auto;
+            }
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DECLINED_LIFESPAN, mutant).await;
+}
+
+#[tokio::test]
+async fn life_08_shutdown_comes_twice() {
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Twice::new(ReceiveEvent::LifespanShutdown))),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::SHUTDOWN_LAST, mutant).await;
+}
+
+#[tokio::test]
+async fn life_10_a_failed_shutdown_leaves_exit_status_0() {
+    let mutant = InProcess {
+        exit: Some(|status| if status == 1 { 0 } else { status }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::SHUTDOWN_FAILED_IS_REPORTED, mutant).await;
+}
+
+#[tokio::test]
+async fn life_11_nobody_is_served_once_the_lifespan_call_has_ended() {
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            let has_ended = Arc::new(AtomicBool::new(false));
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let (probe, has_ended) = (probe.clone(), has_ended.clone());
+                async move {
+                    if !matches!(scope, Scope::Lifespan(_)) {
+                        return match has_ended.load(Ordering::Relaxed) {
+                            true => Err(AppError::failed("there is no lifespan")),
+                            false => probe.call_boxed(scope, receiver, sender).await,
+                        };
+                    }
+                    let result = probe.call_boxed(scope, receiver, sender).await;
+                    has_ended.store(result.is_ok(), Ordering::Relaxed);
+                    result
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::EARLY_RETURN_KEEPS_SERVING, mutant).await;
+}
+
+#[tokio::test]
+async fn life_13_a_stop_during_startup_is_not_heard() {
+    let mutant = InProcess {
+        is_deaf_at_startup: true,
+        ..InProcess::default()
+    };
+    assert_breaks(rule::SIGNAL_DURING_STARTUP, mutant).await;
+}
+
+#[tokio::test]
+async fn life_15_there_is_state_without_lifespan() {
+    fn with_state(probe: Probe) -> BoxApp {
+        let probe = BoxApp::new(probe);
+        let has_lifespan = Arc::new(AtomicBool::new(false));
+        let noting = noting_startup(probe, has_lifespan.clone(), Arc::default());
+        BoxApp::new(
+            move |mut scope: Scope, receiver: Receiver, sender: Sender| {
+                if let Some(state) = scope.state_mut()
+                    && !has_lifespan.load(Ordering::SeqCst)
+                {
+                    *state = Probe::state_of(&["the server's own"]);
+                }
+                noting.call_boxed(scope, receiver, sender)
+            },
+        )
+    }
+    let mutant = InProcess {
+        app: Some(with_state),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STATE_REACHES_SCOPES, mutant).await;
+}
+
+#[tokio::test]
+async fn life_16_the_answer_counts_when_the_call_has_returned() {
+    /// Holds the answer back.
+    struct Held {
+        sending: Arc<dyn Channel>,
+        answer: Mutex<Option<SendEvent>>,
+    }
+    impl Channel for Held {
+        fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            self.sending.poll_receive(cx)
+        }
+
+        fn poll_send(
+            &self,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            match event {
+                Some(SendEvent::LifespanShutdownComplete) => {
+                    *self.answer.lock().unwrap() = event.take();
+                    Poll::Ready(Ok(()))
+                }
+                _ => self.sending.poll_send(cx, event),
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let probe = probe.clone();
+                async move {
+                    let held = Arc::new(Held {
+                        sending: sender.clone().into_channel(),
+                        answer: Mutex::new(None),
+                    });
+                    let result = probe
+                        .call_boxed(scope, receiver, Sender::new(held.clone()))
+                        .await;
+                    let answer = held.answer.lock().unwrap().take();
+                    if let Some(answer) = answer {
+                        sender.send(answer).await?;
+                    }
+                    result
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STOP_ON_ANSWER, mutant).await;
+}

@@ -7,7 +7,9 @@ mod http_request;
 mod http_response;
 mod lifespan;
 mod scope;
+mod tls;
 mod websocket;
+mod websocket_end;
 mod websocket_handshake;
 
 use std::time::Duration;

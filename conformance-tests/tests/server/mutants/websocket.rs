@@ -1,1 +1,267 @@
 //! Servers that break the rules checked in `cases/websocket.rs`.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use bytes::{Buf as _, BytesMut};
+use callgate::rule;
+use callgate::{
+    BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+};
+
+use super::assert_breaks;
+use super::websocket_end::{OtherCode, assert_other_code_breaks};
+use super::websocket_handshake::{find, is_handshake, replace};
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between};
+
+#[tokio::test]
+async fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() {
+    struct AsText;
+    impl Between for AsText {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::WebSocketReceive(Message::Binary(bytes)) => {
+                    let message = match String::from_utf8(bytes.to_vec()) {
+                        Ok(text) => Message::text(text),
+                        Err(_) => Message::Binary(bytes),
+                    };
+                    ReceiveEvent::WebSocketReceive(message)
+                }
+                event => event,
+            })
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || AsText)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::MESSAGES_IN_ORDER, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() {
+    const FIN: u8 = 0x80;
+    /// Takes the client's frames apart, once there has been a handshake.
+    #[derive(Default)]
+    struct Fragments {
+        is_websocket: bool,
+        unread: BytesMut,
+        is_within: bool,
+    }
+    impl Fragments {
+        /// The length of the first frame, when all of it is there.
+        fn frame(&self) -> Option<usize> {
+            let second = usize::from(*self.unread.get(1)?);
+            let mask = if second & 0x80 == 0 { 0 } else { 4 };
+            let big_endian = |bytes: &[u8]| {
+                bytes
+                    .iter()
+                    .fold(0, |sum, byte| sum << 8 | usize::from(*byte))
+            };
+            let (head, length) = match second & 0x7f {
+                126 => (4, big_endian(self.unread.get(2..4)?)),
+                127 => (10, big_endian(self.unread.get(2..10)?)),
+                length => (2, length),
+            };
+            let whole = head + mask + length;
+            (self.unread.len() >= whole).then_some(whole)
+        }
+    }
+    impl Wire for Fragments {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            let mut passed = Vec::new();
+            let mut octets = &octets[..];
+            if !self.is_websocket {
+                self.is_websocket = is_handshake(octets);
+                let end = find(octets, b"\r\n\r\n").map_or(octets.len(), |at| at + 4);
+                let end = if self.is_websocket { end } else { octets.len() };
+                passed.extend_from_slice(&octets[..end]);
+                octets.advance(end);
+            }
+            self.unread.extend_from_slice(octets);
+            while let Some(length) = self.frame() {
+                let mut frame = self.unread.split_to(length);
+                let is_last = frame[0] & FIN != 0;
+                match frame[0] & 0x7f {
+                    2 => self.is_within = !is_last,
+                    0 if self.is_within => {
+                        frame[0] |= 2;
+                        self.is_within = !is_last;
+                    }
+                    _ => {}
+                }
+                if frame[0] & 0x7f == 2 {
+                    frame[0] |= FIN;
+                }
+                passed.extend_from_slice(&frame);
+            }
+            passed
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Fragments::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::FRAGMENTS_ARE_JOINED, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_15_pongs_have_another_payload() {
+    struct OtherPayload;
+    impl Wire for OtherPayload {
+        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+            replace(&mut octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD");
+            octets
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(OtherPayload)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::PINGS_ARE_ANSWERED, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_16_a_client_may_leave_pings_unanswered() {
+    let mutant = InProcess {
+        config: Some(|config| config.ws_ping_timeout = None),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::PING_TIMEOUT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_17_a_message_may_be_larger_than_the_limit() {
+    let mutant = InProcess {
+        config: Some(|config| config.ws_max_size += 1000),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::MESSAGE_TOO_BIG, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_18_a_text_that_is_not_utf8_closes_with_1003() {
+    assert_other_code_breaks(rule::INVALID_UTF8, || {
+        Box::new(OtherCode {
+            wanted: &[0x88, 2, 0x03, 0xef],
+            with: &[0x88, 2, 0x03, 0xeb],
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_19_broken_framing_closes_with_1003() {
+    assert_other_code_breaks(rule::PROTOCOL_ERROR, || {
+        Box::new(OtherCode {
+            wanted: &[0x88, 2, 0x03, 0xea],
+            with: &[0x88, 2, 0x03, 0xeb],
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() {
+    #[derive(Default)]
+    struct Hoard {
+        events: VecDeque<ReceiveEvent>,
+        receiver: Option<Waker>,
+    }
+    struct Hoarding {
+        hoard: Arc<Mutex<Hoard>>,
+        sending: Arc<dyn Channel>,
+    }
+    impl Channel for Hoarding {
+        fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let mut hoard = self.hoard.lock().unwrap();
+            match hoard.events.front() {
+                // The end is yielded again and again.
+                Some(end @ ReceiveEvent::WebSocketDisconnect(_)) => Poll::Ready(end.clone()),
+                Some(_) => Poll::Ready(hoard.events.pop_front().unwrap()),
+                None => {
+                    hoard.receiver = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+            }
+        }
+
+        fn poll_send(
+            &self,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            self.sending.poll_send(cx, event)
+        }
+    }
+    async fn fill(hoard: Arc<Mutex<Hoard>>, mut receiver: Receiver) {
+        loop {
+            let event = receiver.receive().await;
+            let is_last = matches!(event, ReceiveEvent::WebSocketDisconnect(_));
+            let mut hoard = hoard.lock().unwrap();
+            hoard.events.push_back(event);
+            hoard.receiver.take().map(Waker::wake);
+            if is_last {
+                return;
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let probe = probe.clone();
+                async move {
+                    if !matches!(scope, Scope::WebSocket(_)) {
+                        return probe.call_boxed(scope, receiver, sender).await;
+                    }
+                    let hoard = Arc::<Mutex<Hoard>>::default();
+                    let filling = tokio::spawn(fill(hoard.clone(), receiver));
+                    let sending = sender.into_channel();
+                    let channel = Arc::new(Hoarding { hoard, sending });
+                    let (receiver, sender) = (Receiver::new(channel.clone()), Sender::new(channel));
+                    let result = probe.call_boxed(scope, receiver, sender).await;
+                    filling.abort();
+                    result
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::BOUNDED_QUEUES, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_32_a_message_is_sent_with_the_next_event() {
+    #[derive(Default)]
+    struct HoldsBack(Mutex<Option<SendEvent>>);
+    impl Between for HoldsBack {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let mut held = self.0.lock().unwrap();
+            if held.is_some()
+                && let failed @ (Poll::Pending | Poll::Ready(Err(_))) =
+                    server.poll_send(cx, &mut held)
+            {
+                return failed;
+            }
+            *held = None;
+            if let Some(SendEvent::WebSocketSend(_)) = event {
+                *held = event.take();
+                return Poll::Ready(Ok(()));
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, HoldsBack::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::SEND_IS_FLUSHED, mutant).await;
+}

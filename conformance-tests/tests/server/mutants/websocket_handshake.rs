@@ -1,1 +1,291 @@
 //! Servers that break the rules checked in `cases/websocket_handshake.rs`.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use callgate::rule::{self, Rule};
+use callgate::{
+    AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
+    SendError, SendEvent, Sender, WebSocketDisconnect,
+};
+use http::{HeaderMap, StatusCode};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between};
+
+/// Whether these octets of a client are a handshake.
+pub(super) fn is_handshake(octets: &[u8]) -> bool {
+    find(octets, b"upgrade: websocket\r\n").is_some()
+}
+
+/// Where `wanted` stands first.
+pub(super) fn find(octets: &[u8], wanted: &[u8]) -> Option<usize> {
+    octets
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+/// Puts `with` where `wanted` stands first; both are of one length.
+pub(super) fn replace(octets: &mut [u8], wanted: &[u8], with: &[u8]) {
+    if let Some(at) = find(octets, wanted) {
+        octets[at..at + with.len()].copy_from_slice(with);
+    }
+}
+
+/// Answers handshakes with another status.
+#[derive(Default)]
+struct OtherStatus {
+    wanted: &'static [u8],
+    with: &'static [u8],
+    is_handshake: bool,
+}
+
+impl Wire for OtherStatus {
+    fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        self.is_handshake |= is_handshake(&octets);
+        octets
+    }
+
+    fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+        if self.is_handshake {
+            replace(&mut octets, self.wanted, self.with);
+        }
+        octets
+    }
+}
+
+async fn assert_other_status_breaks(rule: &'static Rule, wire: fn() -> Box<dyn Wire>) {
+    let mutant = InProcess {
+        wire: Some(wire),
+        ..InProcess::default()
+    };
+    assert_breaks(rule, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_01_connect_comes_twice() {
+    #[derive(Default)]
+    struct Twice(AtomicBool);
+    impl Between for Twice {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            if self.0.swap(false, Ordering::Relaxed) {
+                return Poll::Ready(ReceiveEvent::WebSocketConnect);
+            }
+            let event = server.poll_receive(cx);
+            if event == Poll::Ready(ReceiveEvent::WebSocketConnect) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+            event
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Twice::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::CONNECT_FIRST, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_02_the_answer_begins_before_the_application_has_accepted() {
+    const BEGINNING: &[u8] = b"HTTP/1.1 ";
+    /// Whether the beginning is to be sent, and to be left out of what the server sends.
+    #[derive(Default)]
+    struct Early(bool, bool);
+    impl Wire for Early {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.0 = is_handshake(&octets);
+            octets
+        }
+
+        fn at_once(&mut self) -> Vec<u8> {
+            match std::mem::take(&mut self.0) {
+                true => {
+                    self.1 = true;
+                    BEGINNING.to_vec()
+                }
+                false => Vec::new(),
+            }
+        }
+
+        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+            if std::mem::take(&mut self.1) {
+                octets.drain(..BEGINNING.len());
+            }
+            octets
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Early::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::HANDSHAKE_WAITS, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_05_a_refused_handshake_is_answered_with_401() {
+    assert_other_status_breaks(rule::CLOSE_BEFORE_ACCEPT_IS_403, || {
+        Box::new(OtherStatus {
+            wanted: b"HTTP/1.1 403",
+            with: b"HTTP/1.1 401",
+            ..OtherStatus::default()
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_09_a_failed_handshake_is_answered_with_502() {
+    assert_other_status_breaks(rule::FAILURE_BEFORE_ACCEPT_IS_500, || {
+        Box::new(OtherStatus {
+            wanted: b"HTTP/1.1 500",
+            with: b"HTTP/1.1 502",
+            ..OtherStatus::default()
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_27_a_handshake_without_a_key_is_answered_with_403() {
+    assert_other_status_breaks(rule::BAD_HANDSHAKE, || {
+        Box::new(OtherStatus {
+            wanted: b"HTTP/1.1 400",
+            with: b"HTTP/1.1 403",
+            ..OtherStatus::default()
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_28_another_version_is_answered_without_the_right_one() {
+    assert_other_status_breaks(rule::UNSUPPORTED_WEBSOCKET_VERSION, || {
+        Box::new(OtherStatus {
+            wanted: b"sec-websocket-version: 13",
+            with: b"x-sec-websocketversion: 0",
+            ..OtherStatus::default()
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_29_the_settings_do_not_offer_extended_connect() {
+    struct NotOffered;
+    impl Wire for NotOffered {
+        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+            // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
+            replace(&mut octets, &[0, 8, 0, 0, 0, 1], &[0, 8, 0, 0, 0, 0]);
+            octets
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(NotOffered)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::EXTENDED_CONNECT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() {
+    /// Whether the application has sent anything.
+    #[derive(Default)]
+    struct OtherCode(AtomicBool);
+    impl Between for OtherCode {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::WebSocketDisconnect(end)
+                    if end.code == 1006 && !self.0.load(Ordering::Relaxed) =>
+                {
+                    ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1005))
+                }
+                event => event,
+            })
+        }
+
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let sent = server.poll_send(cx, event);
+            if matches!(sent, Poll::Ready(Ok(()))) {
+                self.0.store(true, Ordering::Relaxed);
+            }
+            sent
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, OtherCode::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DISCONNECT_BEFORE_ACCEPT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_31_a_request_for_another_upgrade_is_refused() {
+    async fn refuse(sender: &Sender) -> Result<(), AppError> {
+        let status = StatusCode::UPGRADE_REQUIRED;
+        sender.send(HttpResponseStart::new(status)).await?;
+        Ok(sender.send(HttpResponseBody::end()).await?)
+    }
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let probe = probe.clone();
+                async move {
+                    match &scope {
+                        Scope::Http(http) if http.headers.contains_key("upgrade") => {
+                            refuse(&sender).await
+                        }
+                        _ => probe.call_boxed(scope, receiver, sender).await,
+                    }
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::OTHER_UPGRADES_ARE_HTTP, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_33_of_repeated_fields_only_one_is_sent() {
+    struct OneOfEach;
+    impl Between for OneOfEach {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::WebSocketAccept(accept)) = event {
+                let mut fields = HeaderMap::new();
+                for (name, value) in &accept.headers {
+                    fields.insert(name, value.clone());
+                }
+                accept.headers = fields;
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || OneOfEach)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::ACCEPT_HEADERS_KEPT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_34_a_handshake_is_answered_with_500_at_shutdown() {
+    assert_other_status_breaks(rule::SHUTDOWN_BEFORE_ACCEPT_IS_503, || {
+        Box::new(OtherStatus {
+            wanted: b"HTTP/1.1 503",
+            with: b"HTTP/1.1 500",
+            ..OtherStatus::default()
+        })
+    })
+    .await;
+}

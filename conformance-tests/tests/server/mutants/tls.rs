@@ -1,0 +1,133 @@
+//! Servers that break the rules checked in `cases/tls.rs`.
+//!
+//! They go by what a proxy says that has taken a request over TLS, as a server may, and tell the
+//! application something wrong.
+
+use std::sync::Arc;
+
+use callgate::rule;
+use callgate::{Extension, Scheme, Scope, TlsInfo};
+use callgate_conformance::{ServerOptions, check_server};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, between};
+
+const AUTHORITY: &str = include_str!("../certificates/ca.pem");
+/// Issued by the authority.
+const CLIENT: &str = include_str!("../certificates/client.pem");
+/// Issued by the authority, and valid in the year 2000.
+const EXPIRED: &str = include_str!("../certificates/expired.pem");
+
+/// Tells of requests that have come over TLS what it is to tell.
+struct BehindProxy(fn(&mut TlsInfo));
+
+impl Between for BehindProxy {
+    fn scope(&self, scope: &mut Scope) {
+        let is_secured = scope
+            .headers()
+            .is_some_and(|fields| fields.contains_key("x-forwarded-proto"));
+        if !is_secured {
+            return;
+        }
+        let mut tls = TlsInfo::default();
+        tls.tls_version = Some(0x0304);
+        tls.cipher_suite = Some(0x1301);
+        tls.client_cert_chain = vec![CLIENT.into(), AUTHORITY.into()];
+        self.0(&mut tls);
+        offer(scope, Scheme::Https, tls);
+    }
+}
+
+fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
+    let (scheme, extensions, tls) = match scope {
+        Scope::Http(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
+        Scope::WebSocket(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
+        _ => return,
+    };
+    *scheme = secured;
+    *extensions = extensions.with(Extension::Tls);
+    *tls = Some(Arc::new(info));
+}
+
+#[tokio::test]
+async fn tls_information_that_is_right_breaks_no_rule() {
+    let server = InProcess {
+        app: Some(|probe| between(probe, || BehindProxy(|_| {}))),
+        ..InProcess::default()
+    };
+    let report = check_server(&server, &ServerOptions::default(), |_| {}).await;
+    assert!(report.broken_rules().is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn tls_01_tls_is_offered_on_every_connection() {
+    struct Always;
+    impl Between for Always {
+        fn scope(&self, scope: &mut Scope) {
+            offer(scope, Scheme::Http, TlsInfo::default());
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Always)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_ONLY_WHEN_SECURED, mutant).await;
+}
+
+#[tokio::test]
+async fn tls_02_the_version_is_that_of_its_name() {
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.tls_version = Some(13)))),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_VERSION, mutant).await;
+}
+
+#[tokio::test]
+async fn tls_02_the_cipher_suite_is_of_another_version() {
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_VERSION, mutant).await;
+}
+
+#[tokio::test]
+async fn tls_03_the_authority_comes_before_the_client() {
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.client_cert_chain.reverse()))),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_CLIENT_CHAIN, mutant).await;
+}
+
+#[tokio::test]
+async fn tls_03_the_certificates_are_in_one_line() {
+    let mutant = InProcess {
+        app: Some(|probe| {
+            between(probe, || {
+                BehindProxy(|tls| {
+                    for certificate in &mut tls.client_cert_chain {
+                        *certificate = certificate.replace('\n', "");
+                    }
+                })
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_CLIENT_CHAIN, mutant).await;
+}
+
+#[tokio::test]
+async fn tls_04_there_is_no_error_for_a_certificate_that_has_expired() {
+    let mutant = InProcess {
+        app: Some(|probe| {
+            between(probe, || {
+                BehindProxy(|tls| tls.client_cert_chain[0] = EXPIRED.into())
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::TLS_CLIENT_ERROR, mutant).await;
+}

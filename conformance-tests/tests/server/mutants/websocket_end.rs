@@ -1,0 +1,143 @@
+//! Servers that break the rules checked in `cases/websocket_end.rs`.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::task::{Context, Poll};
+
+use callgate::rule::{self, Rule};
+use callgate::{Channel, Message, ReceiveEvent, SendError, SendEvent, WebSocketDisconnect};
+
+use super::assert_breaks;
+use super::websocket_handshake::replace;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between};
+
+/// Closes with another code.
+pub(super) struct OtherCode {
+    /// The close frame as the server would send it.
+    pub(super) wanted: &'static [u8],
+    pub(super) with: &'static [u8],
+}
+
+impl Wire for OtherCode {
+    fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+        replace(&mut octets, self.wanted, self.with);
+        octets
+    }
+}
+
+pub(super) async fn assert_other_code_breaks(rule: &'static Rule, wire: fn() -> Box<dyn Wire>) {
+    let mutant = InProcess {
+        wire: Some(wire),
+        ..InProcess::default()
+    };
+    assert_breaks(rule, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_20_a_close_without_a_code_is_told_as_1000() {
+    struct Normal;
+    impl Between for Normal {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::WebSocketDisconnect(end) if end.code == 1005 => {
+                    ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1000))
+                }
+                event => event,
+            })
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Normal)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DISCONNECT_CODE, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_21_messages_are_forgotten_at_a_disconnect() {
+    #[derive(Default)]
+    struct Forgetful(Mutex<VecDeque<Message>>);
+    impl Between for Forgetful {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let mut messages = self.0.lock().unwrap();
+            loop {
+                match server.poll_receive(cx) {
+                    Poll::Ready(ReceiveEvent::WebSocketReceive(message)) => {
+                        messages.push_back(message);
+                    }
+                    Poll::Ready(event) => {
+                        messages.clear();
+                        return Poll::Ready(event);
+                    }
+                    Poll::Pending => break,
+                }
+            }
+            match messages.pop_front() {
+                Some(message) => Poll::Ready(ReceiveEvent::WebSocketReceive(message)),
+                None => Poll::Pending,
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Forgetful::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::QUEUED_BEFORE_DISCONNECT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_22_a_return_closes_with_1001() {
+    assert_other_code_breaks(rule::RETURN_CLOSES_1000, || {
+        Box::new(OtherCode {
+            wanted: &[0x88, 2, 0x03, 0xe8],
+            with: &[0x88, 2, 0x03, 0xe9],
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_23_a_failure_closes_with_1000() {
+    assert_other_code_breaks(rule::FAILURE_CLOSES_1011, || {
+        Box::new(OtherCode {
+            wanted: &[0x88, 2, 0x03, 0xf3],
+            with: &[0x88, 2, 0x03, 0xe8],
+        })
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn ws_24_the_reason_of_a_close_is_left_out() {
+    struct WithoutReason;
+    impl Between for WithoutReason {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::WebSocketClose(close)) = event {
+                close.reason = "".into();
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || WithoutReason)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::CLOSE_CODE_KEPT, mutant).await;
+}
+
+#[tokio::test]
+async fn ws_26_a_shutdown_closes_with_1001() {
+    assert_other_code_breaks(rule::SHUTDOWN_CLOSES_1012, || {
+        Box::new(OtherCode {
+            wanted: &[0x88, 2, 0x03, 0xf4],
+            with: &[0x88, 2, 0x03, 0xe9],
+        })
+    })
+    .await;
+}
