@@ -139,7 +139,7 @@ impl Asked {
         let (response, websocket) = self.answered(server).await?;
         let opens = match websocket.wire {
             Wire::Http1(_) => response.status == 101,
-            Wire::Http2 { .. } => response.status == 200,
+            Wire::Http2(_) => response.status == 200,
         };
         must!(
             opens,
@@ -156,13 +156,13 @@ impl Asked {
             Asking::Http2(client, exchange) => {
                 let (response, content) = exchange.head_and_content().await?;
                 let head = response.head.clone();
-                let wire = Wire::Http2 {
+                let stream = Stream {
                     content,
                     response,
                     unread: BytesMut::new(),
                     _client: client,
                 };
-                (head, wire)
+                (head, Wire::Http2(Box::new(stream)))
             }
         };
         let websocket = WebSocket {
@@ -218,13 +218,17 @@ pub(super) struct WebSocket {
 
 enum Wire {
     Http1(Http1),
-    Http2 {
-        content: SendStream<Bytes>,
-        response: Http2Response,
-        unread: BytesMut,
-        /// Without it the connection ends.
-        _client: Http2,
-    },
+    Http2(Box<Stream>),
+}
+
+/// Both directions of a stream of HTTP/2.
+struct Stream {
+    content: SendStream<Bytes>,
+    response: Http2Response,
+    /// What has been read and not been taken.
+    unread: BytesMut,
+    /// Without it the connection ends.
+    _client: Http2,
 }
 
 /// A frame of the server.
@@ -275,10 +279,11 @@ impl WebSocket {
         let octets = octets.as_ref();
         match &mut self.wire {
             Wire::Http1(client) => client.send(octets).await,
-            Wire::Http2 { content, .. } => {
+            Wire::Http2(stream) => {
                 let note = format!("the client sends `{}`", octets.escape_ascii());
                 self.log.note(note);
-                content
+                stream
+                    .content
                     .send_data(Bytes::copy_from_slice(octets), false)
                     .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
             }
@@ -289,7 +294,8 @@ impl WebSocket {
     pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
         match &mut self.wire {
             Wire::Http1(client) => client.try_send(octets),
-            Wire::Http2 { content, .. } => {
+            Wire::Http2(stream) => {
+                let content = &mut stream.content;
                 content.reserve_capacity(octets.len());
                 let taken = content.capacity().min(octets.len());
                 if taken > 0 {
@@ -381,9 +387,9 @@ impl WebSocket {
     pub(super) fn reset(self) {
         match self.wire {
             Wire::Http1(client) => client.reset(),
-            Wire::Http2 { mut content, .. } => {
+            Wire::Http2(mut stream) => {
                 self.log.note("the client resets the stream");
-                content.send_reset(h2::Reason::CANCEL);
+                stream.content.send_reset(h2::Reason::CANCEL);
             }
         }
     }
@@ -391,9 +397,10 @@ impl WebSocket {
     async fn exactly(&mut self, length: usize) -> Outcome<Bytes> {
         match &mut self.wire {
             Wire::Http1(client) => client.exactly(length).await,
-            Wire::Http2 {
-                response, unread, ..
-            } => {
+            Wire::Http2(stream) => {
+                let Stream {
+                    response, unread, ..
+                } = &mut **stream;
                 while unread.len() < length {
                     let part = within(self.patience, "a frame", response.part());
                     match part.await?? {

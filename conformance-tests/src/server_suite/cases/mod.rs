@@ -6,6 +6,7 @@ mod http_connection;
 mod http_request;
 mod http_response;
 mod lifespan;
+mod lifespan_shutdown;
 mod scope;
 mod tls;
 mod websocket;
@@ -29,6 +30,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         websocket::CASES,
         websocket_end::CASES,
         lifespan::CASES,
+        lifespan_shutdown::CASES,
         extension::CASES,
         extension::SINGLE_CASES,
         tls::CASES,

@@ -291,8 +291,7 @@ async fn a_text_that_is_not_utf8_is_told(bench: &mut Bench<'_>, over: Over) -> O
 }
 
 async fn broken_framing(bench: &mut Bench<'_>, over: Over) -> Outcome {
-    let mut unmasked = vec![FIN | TEXT, 1];
-    unmasked.push(b'x');
+    let unmasked = vec![FIN | TEXT, 1, b'x'];
     let breaches = [
         ("the first reserved bit", frame(FIN | 0x40 | TEXT, "x")),
         ("the second reserved bit", frame(FIN | 0x20 | TEXT, "x")),

@@ -1,4 +1,5 @@
-//! Servers that break the rules checked in `cases/lifespan.rs`.
+//! Servers that break the rules checked in `cases/lifespan.rs` and
+//! `cases/lifespan_shutdown.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};

@@ -202,7 +202,9 @@ async fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() {
             let is_last = matches!(event, ReceiveEvent::WebSocketDisconnect(_));
             let mut hoard = hoard.lock().unwrap();
             hoard.events.push_back(event);
-            hoard.receiver.take().map(Waker::wake);
+            if let Some(receiver) = hoard.receiver.take() {
+                receiver.wake();
+            }
             if is_last {
                 return;
             }
