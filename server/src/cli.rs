@@ -27,56 +27,29 @@
 //!
 //! Each but the first comes with one line on standard error.
 
-mod complaint;
 mod flags;
 
 use std::ffi::OsString;
-use std::io::{IsTerminal, stderr};
+use std::io::stderr;
 use std::path::Path;
 use std::process::ExitCode;
 
 use callgate::App;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches as _, Parser};
+use callgate_cli::{STARTUP, fail};
+use clap::{Args as _, Command};
 use tracing::level_filters::LevelFilter;
 
+pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
-
-/// A flag, an environment variable or a command is wrong.
-const USAGE: u8 = 2;
-/// The server could not start.
-const STARTUP: u8 = 3;
 
 /// Serves `app` as the command line says: the whole `main` of a program that serves one
 /// application.
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    let flags = matches(command_for(&args), &args)
-        .and_then(|matches| Flags::from_arg_matches(&matches).map_err(|error| report(&error)));
-    match flags {
+    match callgate_cli::read(command_for(&args), &args) {
         Ok(flags) => run(app, flags),
         Err(status) => status,
     }
-}
-
-/// Reads the command line of this process.
-///
-/// # Errors
-///
-/// The status to exit with: 0 when help or the version was asked for, which has been printed; 2
-/// when something is wrong, which has been said in one line on standard error.
-pub fn parse<T: Parser>() -> Result<T, ExitCode> {
-    parse_from(std::env::args_os())
-}
-
-/// [`parse`] for a command line from elsewhere. The first of `args` is the name of the program.
-///
-/// # Errors
-///
-/// As [`parse`].
-pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
-    let args: Vec<_> = args.into_iter().collect();
-    let matches = matches(T::command(), &args)?;
-    T::from_arg_matches(&matches).map_err(|error| report(&error))
 }
 
 /// Serves `app` until the process is told to stop: sets up logging and the runtime, and reports
@@ -121,43 +94,13 @@ fn command_for(args: &[OsString]) -> Command {
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
 }
 
-fn matches(mut command: Command, args: &[OsString]) -> Result<ArgMatches, ExitCode> {
-    command.try_get_matches_from_mut(args).map_err(|error| {
-        if error.use_stderr() {
-            let from_environment = |name: &str| std::env::var_os(name);
-            let line = complaint::line(&error, &command, args, from_environment);
-            fail(USAGE, line)
-        } else {
-            report(&error)
-        }
-    })
-}
-
-/// Prints help, the version, or an error of clap that has no context.
-fn report(error: &clap::Error) -> ExitCode {
-    if error.use_stderr() {
-        fail(USAGE, complaint::first_line(error))
-    } else {
-        // Nothing is left to do when standard output is closed.
-        let _ = error.print();
-        ExitCode::SUCCESS
-    }
-}
-
-fn fail(status: u8, reason: impl std::fmt::Display) -> ExitCode {
-    eprintln!("error: {reason}");
-    ExitCode::from(status)
-}
-
 /// One line an event on standard error, coloured when that is a terminal.
 fn start_logging(level: LevelFilter) {
-    let is_coloured =
-        stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     // A program that has set up its own logging keeps it.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(stderr)
-        .with_ansi(is_coloured)
+        .with_ansi(callgate_cli::is_coloured(&stderr()))
         .with_target(false)
         .compact()
         .try_init();

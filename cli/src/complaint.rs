@@ -26,7 +26,7 @@ pub(super) fn first_line(error: &Error) -> String {
 }
 
 /// Values are shown as they were given, and may hold anything.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars().fold(String::new(), |mut line, character| {
         if character.is_control() {
             line.extend(character.escape_default());
@@ -157,20 +157,39 @@ fn text(error: &Error, kind: ContextKind) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::IpAddr;
+
     use clap::{CommandFactory as _, Parser};
 
     use super::*;
-    use crate::cli::Flags;
 
     #[derive(Debug, Parser)]
     #[command(name = "callgate")]
     enum Cli {
         Run {
             app: String,
-            #[command(flatten)]
-            flags: Box<Flags>,
+            #[arg(long, value_parser = host)]
+            host: Option<String>,
+            #[arg(long, value_parser = port, env = "CALLGATE_PORT", allow_negative_numbers = true)]
+            port: Option<u16>,
+            #[arg(long, value_parser = ["auto", "1", "2"])]
+            http: Option<String>,
+            #[arg(long, value_parser = ["auto", "on", "off"])]
+            lifespan: Option<String>,
+            #[arg(long)]
+            access_log: bool,
         },
         Apps,
+    }
+
+    fn host(text: &str) -> Result<String, &'static str> {
+        let address = text.parse().map(|address: IpAddr| address.to_string());
+        address.map_err(|_| "give an IP address, such as 127.0.0.1 or ::1")
+    }
+
+    fn port(text: &str) -> Result<u16, &'static str> {
+        text.parse()
+            .map_err(|_| "give a number from 0 to 65535; 0 picks a free port")
     }
 
     /// What is said of a command line, in an environment with these variables.
