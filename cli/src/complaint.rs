@@ -87,8 +87,15 @@ fn describe(
         ErrorKind::MissingRequiredArgument => format!("{arg} is missing (see --help)"),
         ErrorKind::ArgumentConflict => match text(error, ContextKind::PriorArg) {
             prior if prior == arg => format!("{} is given more than once", name(&arg)),
-            prior => format!("{} cannot be used with {}", name(&arg), name(&prior)),
+            prior => {
+                let command = text(error, ContextKind::InvalidSubcommand);
+                let found = if arg.is_empty() { &command } else { &arg };
+                format!("{} cannot be used with {}", name(found), name(&prior))
+            }
         },
+        ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            "a command is missing (see --help)".into()
+        }
         _ => first_line(error),
     }
 }
@@ -275,6 +282,11 @@ mod tests {
             "--http needs a value (one of: auto, 1, 2)"
         );
         assert_eq!(complaint(&["run"]), "<APP> is missing (see --help)");
+    }
+
+    #[test]
+    fn a_missing_command_is_missed() {
+        assert_eq!(complaint(&[]), "a command is missing (see --help)");
     }
 
     #[test]

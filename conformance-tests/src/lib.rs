@@ -4,6 +4,8 @@
 //! of one application or one server found is a [`Report`].
 
 mod check;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod probe;
 mod report;
 mod server_suite;
@@ -14,6 +16,6 @@ pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, S
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
-    Settings, asgi, check_server, server_checks,
+    Settings, asgi, check_server, server_checks, try_server,
 };
 pub use transcript::{Direction, Entry, Transcript};

@@ -43,8 +43,14 @@ impl Link {
             process: std::process::id(),
             protocol: "callgate".into(),
         });
-        tokio::spawn(write_all(write, to_tell));
-        tokio::spawn(link.clone().read_all(read));
+        let reading = link.clone().read_all(read);
+        tokio::spawn(async move {
+            // When one direction ends, so does the other: a call that comes then connects anew.
+            tokio::select! {
+                () = write_all(write, to_tell) => {}
+                () = reading => {}
+            }
+        });
         Ok(link)
     }
 

@@ -63,6 +63,14 @@ impl Report {
         rules
     }
 
+    /// The report as a table in colours, for a terminal.
+    #[must_use]
+    pub fn in_colour(&self) -> String {
+        let mut text = String::new();
+        table::write(self, true, &mut text).expect("a text can be written to");
+        text
+    }
+
     /// The report in this format. It ends with a line feed.
     #[must_use]
     pub fn in_format(&self, format: Format) -> String {
@@ -76,6 +84,6 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        table::write(self, f)
+        table::write(self, false, f)
     }
 }

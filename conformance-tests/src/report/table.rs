@@ -1,66 +1,176 @@
 //! A report for people.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use callgate::rule::{Level, Rule};
 
 use super::{Finding, Report};
-use crate::Verdict;
+use crate::{Check, Failure, Verdict};
 
-pub(super) fn write(report: &Report, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    let width = report
-        .findings
-        .iter()
-        .map(|finding| finding.check.rule.id.len())
-        .max()
-        .unwrap_or_default();
-    for Finding { check, verdict } in &report.findings {
-        let (mark, why) = match verdict {
-            Verdict::Passed => ("passed", None),
-            Verdict::Failed(failure) => ("FAILED", Some(failure.seen.as_str())),
-            Verdict::NotApplicable(why) => ("-", Some(&**why)),
-        };
-        write!(
-            f,
-            "{:width$}  {:11}  {:6}  {:6}  {}",
-            check.rule.id,
-            check.rule.role,
-            check.rule.level,
-            mark,
-            check.name.replace('_', " ")
-        )?;
-        match why {
-            Some(why) => writeln!(f, ": {}", why.lines().next().unwrap_or_default())?,
-            None => writeln!(f)?,
-        }
-    }
-    for Finding { check, verdict } in report.failed() {
-        let Verdict::Failed(failure) = verdict else {
-            continue;
-        };
-        let rule = check.rule;
-        writeln!(f, "\n{} ({}, {})", rule.id, rule.role, rule.level)?;
-        writeln!(f, "  rule:      {}", rule.sentence)?;
-        writeln!(f, "  stands in: spec/docs/{}", rule.document())?;
-        writeln!(f, "  check:     {}", check.does)?;
-        writeln!(f, "  must:      {}", check.must)?;
-        writeln!(f, "  seen:      {}", failure.seen)?;
-        for line in failure.transcript.to_string().lines() {
-            writeln!(f, "    {line}")?;
-        }
-    }
-    let failed = report.failed().count();
-    let passed = count(report, |verdict| matches!(verdict, Verdict::Passed));
-    let skipped = report.findings.len() - failed - passed;
-    writeln!(
-        f,
-        "\n{}: {passed} passed, {failed} failed, {skipped} not applicable",
-        report.subject
-    )
+/// How the parts of a report look.
+struct Styles {
+    heading: Style,
+    passed: Style,
+    must_failed: Style,
+    should_failed: Style,
+    faint: Style,
 }
 
-fn count(report: &Report, of: impl Fn(&Verdict) -> bool) -> usize {
-    report
-        .findings
-        .iter()
-        .filter(|finding| of(&finding.verdict))
-        .count()
+impl Styles {
+    const fn plain() -> Self {
+        Self {
+            heading: Style::new(),
+            passed: Style::new(),
+            must_failed: Style::new(),
+            should_failed: Style::new(),
+            faint: Style::new(),
+        }
+    }
+
+    const fn coloured() -> Self {
+        Self {
+            heading: Style::new().bold(),
+            passed: AnsiColor::Green.on_default(),
+            must_failed: AnsiColor::Red.on_default().bold(),
+            should_failed: AnsiColor::Yellow.on_default().bold(),
+            faint: Style::new().dimmed(),
+        }
+    }
+
+    fn failed(&self, rule: &Rule) -> Style {
+        match rule.level {
+            Level::Must => self.must_failed,
+            Level::Should => self.should_failed,
+        }
+    }
+}
+
+pub(super) fn write(report: &Report, is_coloured: bool, f: &mut impl fmt::Write) -> fmt::Result {
+    let styles = match is_coloured {
+        true => Styles::coloured(),
+        false => Styles::plain(),
+    };
+    let columns = Columns::of(report);
+    let mut document = "";
+    for finding in &report.findings {
+        if finding.check.rule.document() != document {
+            document = finding.check.rule.document();
+            let heading = styles.heading;
+            writeln!(f, "{heading}spec/docs/{document}{heading:#}")?;
+        }
+        columns.row(finding, &styles, f)?;
+    }
+    for Finding { check, verdict } in report.failed() {
+        if let Verdict::Failed(failure) = verdict {
+            writeln!(f)?;
+            in_full(check, failure, &styles, f)?;
+        }
+    }
+    if !report.findings.is_empty() {
+        writeln!(f)?;
+    }
+    summary(report, &styles, f)
+}
+
+/// The widths of the columns that vary.
+struct Columns {
+    rule: usize,
+    level: usize,
+}
+
+impl Columns {
+    fn of(report: &Report) -> Self {
+        let rules = || report.findings.iter().map(|finding| finding.check.rule);
+        let rule = rules().map(|rule| rule.id.len()).max();
+        let level = rules().map(|rule| rule.level.to_string().len()).max();
+        Self {
+            rule: rule.unwrap_or_default(),
+            level: level.unwrap_or_default(),
+        }
+    }
+
+    fn row(&self, finding: &Finding, styles: &Styles, f: &mut impl fmt::Write) -> fmt::Result {
+        let Finding { check, verdict } = finding;
+        let (mark, style, why) = match verdict {
+            Verdict::Passed => ("passed", styles.passed, None),
+            Verdict::Failed(failure) => {
+                let style = styles.failed(check.rule);
+                ("FAILED", style, Some(failure.seen.as_str()))
+            }
+            Verdict::NotApplicable(why) => ("-", styles.faint, Some(&**why)),
+        };
+        let (rule, level) = (self.rule, self.level);
+        write!(
+            f,
+            "  {:rule$}  {:level$}  {style}{mark:6}{style:#}  {}",
+            check.rule.id,
+            check.rule.level,
+            in_words(check)
+        )?;
+        match why.and_then(|why| why.lines().next()) {
+            Some(why) => writeln!(f, "{}: {why}{:#}", styles.faint, styles.faint),
+            None => writeln!(f),
+        }
+    }
+}
+
+/// What was to happen, what was seen in its place, and what led there.
+fn in_full(
+    check: &Check,
+    failure: &Failure,
+    styles: &Styles,
+    f: &mut impl fmt::Write,
+) -> fmt::Result {
+    let (rule, style) = (check.rule, styles.failed(check.rule));
+    writeln!(
+        f,
+        "{style}{} FAILED{style:#} ({}, {}): {}",
+        rule.id,
+        rule.role,
+        rule.level,
+        in_words(check)
+    )?;
+    writeln!(f, "  rule      {}", rule.sentence)?;
+    writeln!(f, "  document  spec/docs/{}", rule.document())?;
+    writeln!(f, "  check     {}", check.does)?;
+    writeln!(f, "  must      {}", check.must)?;
+    let seen = failure.seen.replace('\n', "\n            ");
+    writeln!(f, "  {style}seen{style:#}      {seen}")?;
+    if !failure.transcript.is_empty() {
+        writeln!(f, "  messages")?;
+        for line in failure.transcript.to_string().lines() {
+            writeln!(f, "    {}{line}{:#}", styles.faint, styles.faint)?;
+        }
+    }
+    Ok(())
+}
+
+fn summary(report: &Report, styles: &Styles, f: &mut impl fmt::Write) -> fmt::Result {
+    let count = |of: fn(&Verdict) -> bool| {
+        let verdicts = report.findings.iter().map(|finding| &finding.verdict);
+        verdicts.filter(|verdict| of(verdict)).count()
+    };
+    let passed = count(|verdict| matches!(verdict, Verdict::Passed));
+    let failed = count(Verdict::is_failed);
+    let not_applicable = report.findings.len() - passed - failed;
+    let heading = styles.heading;
+    writeln!(
+        f,
+        "{heading}{}{heading:#}: {passed} passed, {failed} failed, {not_applicable} not applicable",
+        report.subject
+    )?;
+    let mut broken = String::new();
+    for rule in report.broken_rules() {
+        let style = styles.failed(rule);
+        write!(broken, " {style}{}{style:#} ({})", rule.id, rule.level)?;
+    }
+    match broken.is_empty() {
+        true => Ok(()),
+        false => writeln!(f, "broken rules:{broken}"),
+    }
+}
+
+fn in_words(check: &Check) -> String {
+    check.name.replace('_', " ")
 }

@@ -26,13 +26,14 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Does the steps of a case. After a failure no server is used again: it may be in any state.
+    /// Does the steps of a case. After a failure no server is used again that can be
+    /// started anew: it may be in any state.
     pub(super) async fn run(&mut self, case: &Case) -> Verdict {
         self.log.take();
         let verdict = match (case.run)(self).await {
             Ok(()) => Verdict::Passed,
             Err(Verdict::Failed(failure)) => {
-                self.servers.clear();
+                self.servers.retain(|(_, server)| server.is_foreign());
                 failure.after(self.log.take()).into()
             }
             Err(other) => other,
@@ -54,7 +55,7 @@ impl<'a> Bench<'a> {
         let index = match known {
             Some(index) => index,
             None => {
-                let mut server = self.launch(&settings).await?;
+                let mut server = self.start(&settings).await?;
                 server.live().await?;
                 self.servers.push((settings, server));
                 self.servers.len() - 1
@@ -65,6 +66,15 @@ impl<'a> Bench<'a> {
 
     /// A server of this case's own, at the very beginning of its life: see [`Server::live`].
     pub(super) async fn launch(&mut self, settings: &Settings) -> Outcome<Server> {
+        if self.launch.probe_address().is_some() {
+            return Err(Verdict::NotApplicable(
+                "a server that runs already is not started".into(),
+            ));
+        }
+        self.start(settings).await
+    }
+
+    async fn start(&mut self, settings: &Settings) -> Outcome<Server> {
         let launched = Server::launch(self.launch, settings, self.log.clone(), self.patience).await;
         launched.map_err(|error| match error {
             NotLaunched::NotSupported(what) => Verdict::NotApplicable(what.into()),

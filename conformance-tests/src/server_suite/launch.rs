@@ -1,18 +1,11 @@
 //! Servers under test: how they are started, and how they are stopped.
 
+use std::fmt;
 use std::future::Future;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
-
-use rustix::process::{Pid, Signal, kill_process};
-use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
-
-use crate::probe::PROBE_VARIABLE;
 
 /// Starts servers that serve the probe.
 pub trait Launch {
@@ -88,6 +81,15 @@ impl Exit {
     }
 }
 
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.status {
+            Some(status) => write!(f, "it ended with status {status}"),
+            None => f.write_str("a signal ended it"),
+        }
+    }
+}
+
 /// What a case needs the server to be set to. The names are those of the flags, which are uvicorn's
 /// wherever the meaning is the same.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -150,114 +152,6 @@ impl Settings {
         .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))
         .flatten()
         .collect()
-    }
-}
-
-/// A server started by a command line.
-#[derive(Clone, Debug)]
-pub struct CommandLine {
-    command: String,
-}
-
-impl CommandLine {
-    /// The command that starts a server on the loopback interface. In it `{port}` stands for the
-    /// port to listen on, and `{flags}` for the flags of [`Settings`]; without `{flags}`, what needs
-    /// them is not checked. The shell runs it, with [`PROBE_VARIABLE`] in its environment.
-    #[must_use]
-    pub fn new(command: impl Into<String>) -> Self {
-        Self {
-            command: command.into(),
-        }
-    }
-}
-
-impl Launch for CommandLine {
-    fn name(&self) -> String {
-        self.command.clone()
-    }
-
-    fn launch(
-        &self,
-        settings: &Settings,
-        suite: SocketAddr,
-    ) -> Result<Box<dyn Running>, NotLaunched> {
-        let flags = settings.flags().join(" ");
-        if !flags.is_empty() && !self.command.contains("{flags}") {
-            return Err(NotLaunched::NotSupported(format!(
-                "it needs the flags `{flags}`, and the command has no `{{flags}}`"
-            )));
-        }
-        let address = free_address()?;
-        let command = self
-            .command
-            .replace("{port}", &address.port().to_string())
-            .replace("{flags}", &flags);
-        let mut child = Command::new("sh")
-            .arg("-c")
-            // In place of the shell, so that it is the server that gets the signals.
-            .arg(format!("exec {command}"))
-            .env(PROBE_VARIABLE, suite.to_string())
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()?;
-        let log = Arc::default();
-        keep_lines(child.stdout.take().expect("piped"), &log);
-        keep_lines(child.stderr.take().expect("piped"), &log);
-        Ok(Box::new(Process {
-            child,
-            address,
-            log,
-        }))
-    }
-}
-
-/// A port that nobody listens on.
-fn free_address() -> io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
-}
-
-fn keep_lines(output: impl AsyncRead + Unpin + Send + 'static, log: &Arc<Mutex<String>>) {
-    let log = log.clone();
-    tokio::spawn(async move {
-        let mut lines = BufReader::new(output).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
-            let mut log = log.lock().expect("never held across a panic");
-            log.push_str(&line);
-            log.push('\n');
-        }
-    });
-}
-
-struct Process {
-    child: Child,
-    address: SocketAddr,
-    log: Arc<Mutex<String>>,
-}
-
-impl Running for Process {
-    fn address(&self) -> SocketAddr {
-        self.address
-    }
-
-    fn stop(&mut self) {
-        let process = self.child.id().and_then(|id| i32::try_from(id).ok());
-        if let Some(process) = process.and_then(Pid::from_raw) {
-            // It may have ended by itself.
-            let _ = kill_process(process, Signal::TERM);
-        }
-    }
-
-    fn log(&self) -> String {
-        self.log.lock().expect("never held across a panic").clone()
-    }
-
-    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
-        Box::pin(async {
-            let status = self.child.wait().await.ok();
-            Exit::with_status(status.and_then(|status| status.code()))
-        })
     }
 }
 

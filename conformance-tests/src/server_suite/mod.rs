@@ -7,6 +7,7 @@
 mod bench;
 mod case;
 mod cases;
+mod command_line;
 mod http1;
 mod http2;
 mod launch;
@@ -20,10 +21,12 @@ use std::time::Duration;
 use callgate::rule::Rule;
 
 pub use case::Asgi;
-pub use launch::{Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
+pub use command_line::CommandLine;
+pub use launch::{Attach, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
 
-use crate::{Check, Finding, Report};
-use bench::Bench;
+use crate::{Check, Finding, Report, Verdict};
+use bench::{Bench, Log};
+use server::Server;
 
 /// What to check, and how long to wait.
 #[derive(Clone, Debug)]
@@ -64,6 +67,54 @@ pub fn asgi(rule: &Rule) -> Option<Asgi> {
     }))
 }
 
+/// Whether a check holds for servers of ASGI too; none for one that is not of this suite.
+pub(crate) fn asgi_of(check: &Check) -> Option<Asgi> {
+    let case = cases::all().find(|case| case.check == *check)?;
+    Some(case.asgi)
+}
+
+impl ServerOptions {
+    /// The checks that are wanted, in the order of the rules.
+    pub fn checks(&self) -> impl Iterator<Item = &'static Check> {
+        self.cases().map(|case| &case.check)
+    }
+
+    fn cases(&self) -> impl Iterator<Item = &'static case::Case> {
+        cases::all().filter(|case| {
+            let id = case.check.rule.id;
+            self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(id))
+        })
+    }
+}
+
+/// Starts a server once and has it call the probe: whether there is something to check.
+///
+/// # Errors
+///
+/// Why there is not, in one line.
+pub async fn try_server(launch: &dyn Launch, patience: Duration) -> Result<(), String> {
+    let settings = Settings::default();
+    let mut server = Server::launch(launch, &settings, Log::default(), patience)
+        .await
+        .map_err(|error| match error {
+            NotLaunched::NotSupported(what) => what,
+            NotLaunched::Failed(error) => error.to_string(),
+        })?;
+    let result = match server.live().await {
+        Ok(()) => server.was_not_called().await,
+        Err(verdict) => Err(verdict),
+    };
+    let log = server.server_log();
+    server.end().await;
+    let Err(Verdict::Failed(failure)) = result else {
+        return Ok(());
+    };
+    match log.lines().rev().find(|line| !line.trim().is_empty()) {
+        None => Err(failure.seen),
+        Some(last) => Err(format!("{}; its last words: {}", failure.seen, last.trim())),
+    }
+}
+
 /// Checks the server that `launch` starts. `progress` is told of each finding as it is made.
 pub async fn check_server(
     launch: &dyn Launch,
@@ -72,17 +123,9 @@ pub async fn check_server(
 ) -> Report {
     let mut bench = Bench::new(launch, options.patience);
     let mut findings = Vec::new();
-    for case in cases::all() {
-        let is_wanted = options.only.is_empty()
-            || options
-                .only
-                .iter()
-                .any(|id| id.eq_ignore_ascii_case(case.check.rule.id));
-        if !is_wanted {
-            continue;
-        }
+    for case in options.cases() {
         let verdict = match case.asgi {
-            Asgi::Differs(why) if options.asgi => crate::Verdict::NotApplicable(why.into()),
+            Asgi::Differs(why) if options.asgi => Verdict::NotApplicable(why.into()),
             _ => bench.run(case).await,
         };
         let finding = Finding {

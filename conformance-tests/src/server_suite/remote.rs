@@ -11,7 +11,7 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use super::bench::Log;
 use super::case::Outcome;
@@ -40,6 +40,8 @@ impl Control {
         let (lifespan, lifespans) = unbounded_channel();
         let address = listener.local_addr()?;
         let listening = tokio::spawn(async move {
+            // They end with the listening, so that a probe that lives on connects anew.
+            let mut connections = JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 let dispatch = Dispatch {
                     http: http.clone(),
@@ -48,7 +50,7 @@ impl Control {
                     log: log.clone(),
                     patience,
                 };
-                tokio::spawn(dispatch.run(stream));
+                connections.spawn(dispatch.run(stream));
             }
         });
         Ok(Self {

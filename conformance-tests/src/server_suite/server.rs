@@ -85,7 +85,7 @@ impl Server {
         };
         tokio::select! {
             listens = within(self.patience, "the server to listen", listens) => listens,
-            exit = self.running.ended() => Err(Verdict::failed(format!("it did not start: {exit:?}"))),
+            exit = self.running.ended() => Err(Verdict::failed(format!("it did not start: {exit}"))),
         }
     }
 
@@ -175,6 +175,11 @@ impl Server {
         // What a case writes in two goes is to be read in two goes, and soon.
         let _ = stream.set_nodelay(true);
         Ok(stream)
+    }
+
+    /// Whether it runs already, and is not to be stopped.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.running.is_foreign()
     }
 
     /// Tells it to shut down, as SIGTERM does. What runs goes on.

@@ -1,0 +1,201 @@
+//! The command line: what to check, the format of the report and the exit status.
+//!
+//! [`main`] is the whole `main` of a program that checks servers; it brings a server of its own by
+//! [`Subjects`]:
+//!
+//! ```no_run
+//! use std::ffi::OsString;
+//! use std::process::ExitCode;
+//!
+//! use callgate_conformance::{Probe, cli};
+//!
+//! fn main() -> ExitCode {
+//!     cli::main(cli::Subjects::new().server("my server", serve))
+//! }
+//!
+//! fn serve(probe: Probe, flags: Vec<OsString>) -> ExitCode {
+//!     # let _ = (probe, flags);
+//!     // Reads `--port` and the other flags, and serves the probe until the process is stopped.
+//!     ExitCode::SUCCESS
+//! }
+//! ```
+//!
+//! # Exit status
+//!
+//! - 0: no MUST was broken; or help, the version or the list was asked for.
+//! - 1: a MUST was broken.
+//! - 2: a flag is wrong.
+//! - 3: the server cannot be started, or does not serve the probe.
+//! - 130: interrupted.
+//!
+//! 2 and 3 come with one line on standard error.
+
+// Each suite is a subcommand: a file here with its `Args`, which flatten the `Reporting` of all, and
+// a function that makes a `Report`. Its checks go into `list::checks`, and what a program brings
+// for it into `Subjects`.
+
+mod list;
+mod progress;
+mod reporting;
+mod server;
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use callgate_cli::{STARTUP, USAGE, fail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::{Probe, Report};
+use reporting::Reporting;
+
+/// A MUST was broken.
+const BROKEN: u8 = 1;
+/// What a shell says of a process that SIGINT ended.
+const INTERRUPTED: u8 = 130;
+
+/// The hidden command by which this program is the server that it checks.
+const PROBE_COMMAND: &str = "probe";
+
+/// What a program brings to its command line.
+#[derive(Debug, Default)]
+pub struct Subjects {
+    server: Option<OwnServer>,
+}
+
+#[derive(Debug)]
+struct OwnServer {
+    name: String,
+    serve: fn(Probe, Vec<OsString>) -> ExitCode,
+}
+
+impl Subjects {
+    /// Nothing so far.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The server that is checked when no other is asked for. It is called `name` in the report.
+    /// `serve` is called in a process of its own, which a case ends or tells to stop: with the
+    /// application to serve, and with flags as [`Settings::flags`](crate::Settings::flags) gives
+    /// them, after `--port` and the port of the loopback interface to listen on.
+    #[must_use]
+    pub fn server(
+        mut self,
+        name: impl Into<String>,
+        serve: fn(Probe, Vec<OsString>) -> ExitCode,
+    ) -> Self {
+        self.server = Some(OwnServer {
+            name: name.into(),
+            serve,
+        });
+        self
+    }
+}
+
+/// Checks servers against the documents of Callgate, rule by rule
+#[derive(Debug, Parser)]
+#[command(
+    name = "callgate-conformance",
+    version,
+    args_conflicts_with_subcommands = true,
+    subcommand_required = false,
+    arg_required_else_help = true,
+    after_help = "\
+`callgate-conformance server --help` tells how to check a server of yours.
+
+Exit status: 0 when no MUST was broken, 1 when one was, 2 for a wrong flag, 3 when the server cannot
+be started."
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    list: List,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Check a server over real sockets while it serves the probe
+    Server(Box<server::Args>),
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// List the rules: ID, role, level, number of checks and sentence
+    #[arg(long, required = true)]
+    list: bool,
+    #[command(flatten)]
+    reporting: Reporting,
+}
+
+/// Why nothing was checked to the end: the status to exit with, and one line.
+#[derive(Debug)]
+struct Stopped(u8, String);
+
+impl Stopped {
+    fn usage(reason: impl Into<String>) -> Self {
+        Self(USAGE, reason.into())
+    }
+
+    fn startup(reason: impl Into<String>) -> Self {
+        Self(STARTUP, reason.into())
+    }
+}
+
+/// Checks what the command line of this process says: the whole `main` of a program.
+pub fn main(subjects: Subjects) -> ExitCode {
+    let mut args = std::env::args_os();
+    let is_probe = args.nth(1).is_some_and(|command| command == PROBE_COMMAND);
+    if let (true, Some(server)) = (is_probe, &subjects.server) {
+        return match Probe::from_env() {
+            Ok(probe) => (server.serve)(probe, args.collect()),
+            Err(reason) => fail(USAGE, reason),
+        };
+    }
+    let Cli { command, list } = match callgate_cli::parse() {
+        Ok(cli) => cli,
+        Err(status) => return status,
+    };
+    let done = match command {
+        None => list::print(&list.reporting).map(|()| None),
+        Some(Command::Server(args)) => {
+            let report = check(server::check(&args, subjects.server.as_ref()));
+            report.map(|report| Some((report, args.reporting)))
+        }
+    };
+    match done {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some((report, reporting))) => {
+            print(&reporting.text(&report));
+            match report.has_failed() {
+                true => ExitCode::from(BROKEN),
+                false => ExitCode::SUCCESS,
+            }
+        }
+        Err(Stopped(status, reason)) => fail(status, reason),
+    }
+}
+
+/// Runs a suite to its end, or until the user interrupts it: what it has started ends with it.
+fn check(suite: impl Future<Output = Result<Report, Stopped>>) -> Result<Report, Stopped> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Stopped::startup(format!("cannot start a runtime: {error}")))?;
+    runtime.block_on(async {
+        tokio::select! {
+            report = suite => report,
+            Ok(()) = tokio::signal::ctrl_c() => {
+                Err(Stopped(INTERRUPTED, "interrupted".into()))
+            }
+        }
+    })
+}
+
+fn print(text: &str) {
+    // Whoever reads may have read enough.
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}

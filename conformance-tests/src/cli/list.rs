@@ -1,0 +1,103 @@
+//! `--list`: every rule, and how many checks it has.
+
+use std::fmt::Write as _;
+
+use callgate::rule::{self, Role, Rule};
+use serde::Serialize;
+
+use super::reporting::Reporting;
+use super::{Stopped, print as put};
+use crate::server_suite::asgi_of;
+use crate::{Asgi, Check, Format, server_checks};
+
+/// The checks of all suites.
+fn checks() -> impl Iterator<Item = &'static Check> {
+    server_checks()
+}
+
+fn checks_of(rule: &Rule) -> impl Iterator<Item = &'static Check> {
+    checks().filter(move |check| check.rule == rule)
+}
+
+/// Prints the rules that are asked for.
+pub(super) fn print(reporting: &Reporting) -> Result<(), Stopped> {
+    let rules: Vec<_> = match reporting.only.as_slice() {
+        [] => rule::all().collect(),
+        only => only.to_vec(),
+    };
+    put(&match reporting.format {
+        Format::Table => table(&rules),
+        Format::Json => json(&rules),
+        Format::Junit => {
+            return Err(Stopped::usage(
+                "a list has no form in junit (use --format table or json)",
+            ));
+        }
+    });
+    Ok(())
+}
+
+fn table(rules: &[&'static Rule]) -> String {
+    let width = rules.iter().map(|rule| rule.id.len()).max();
+    let width = width.unwrap_or_default();
+    let mut text = format!("{:width$}  role         level   checks  sentence\n", "rule");
+    for rule in rules {
+        let number = checks_of(rule).count();
+        let (id, role, level, sentence) = (rule.id, rule.role, rule.level, rule.sentence);
+        writeln!(
+            text,
+            "{id:width$}  {role:11}  {level:6}  {number:>6}  {sentence}"
+        )
+        .expect("a text can be written to");
+    }
+    text
+}
+
+#[derive(Serialize)]
+struct Row {
+    rule: &'static str,
+    role: String,
+    level: String,
+    document: &'static str,
+    sentence: &'static str,
+    checks: Vec<CheckRow>,
+}
+
+#[derive(Serialize)]
+struct CheckRow {
+    name: &'static str,
+    does: &'static str,
+    must: &'static str,
+    /// Why a server of ASGI need not pass it; only of a server's rule, and absent where it must.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    asgi_differs: Option<&'static str>,
+}
+
+fn json(rules: &[&'static Rule]) -> String {
+    let rows: Vec<_> = rules
+        .iter()
+        .map(|rule| Row {
+            rule: rule.id,
+            role: rule.role.to_string(),
+            level: rule.level.to_string(),
+            document: rule.document(),
+            sentence: rule.sentence,
+            checks: checks_of(rule).map(check_row).collect(),
+        })
+        .collect();
+    let mut text = serde_json::to_string_pretty(&rows).expect("texts and lists of texts");
+    text.push('\n');
+    text
+}
+
+fn check_row(check: &'static Check) -> CheckRow {
+    CheckRow {
+        name: check.name,
+        does: check.does,
+        must: check.must,
+        asgi_differs: match asgi_of(check) {
+            Some(Asgi::Differs(why)) if check.rule.role == Role::Server => Some(why),
+            _ => None,
+        },
+    }
+}

@@ -1,0 +1,170 @@
+//! `server`: checks one that is started for it, or one that runs already.
+
+use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+use http::Uri;
+
+use super::progress::Progress;
+use super::reporting::Reporting;
+use super::{OwnServer, PROBE_COMMAND, Stopped};
+use crate::{
+    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, check_server,
+    server_checks, try_server,
+};
+
+/// How long a server that runs already may take to call the probe: it may be started only now.
+const ATTACH_PATIENCE: Duration = Duration::from_secs(60);
+
+const AFTER_HELP: &str = "\
+Without --command and --url, the server that this program brings is started and checked.
+
+The server must serve the probe, an application that does what the suite tells it to: for a server of
+Callgate that is `callgate_conformance::Probe`, for one of ASGI `asgi_probe.py`.
+
+  callgate-conformance server --asgi \\
+    --command 'uvicorn --app-dir conformance-tests asgi_probe:app --port {port} {flags}'
+
+{port} is the port of 127.0.0.1 to listen on. {flags} is what a case needs the server to be set to,
+with the names that uvicorn and `callgate run` have for it. For a server with other names, --flag
+tells them, and what it does not tell is not checked; {value} stands for the value:
+
+  --flag 'root-path=--prefix {value}' --flag 'lifespan:off=--no-lifespan'
+
+A server that runs already connects to the suite when it calls the probe, so the suite goes first:
+
+  callgate-conformance server --url http://127.0.0.1:8000 --probe 127.0.0.1:9000
+  CALLGATE_PROBE=127.0.0.1:9000 my-server --port 8000";
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
+pub(super) struct Args {
+    /// Start this server; {port} and {flags} stand for what it must be told
+    #[arg(long, value_name = "COMMAND", value_parser = command, conflicts_with = "url")]
+    command: Option<String>,
+
+    /// How that server names a setting; may be given repeatedly
+    #[arg(long = "flag", value_name = "SETTING=FLAG", value_parser = flag, requires = "command")]
+    flags: Vec<(String, String)>,
+
+    /// Check the server that runs here
+    #[arg(long, value_name = "URL", value_parser = url, requires = "probe")]
+    url: Option<SocketAddr>,
+
+    /// Listen here for the probe of that server
+    #[arg(long, value_name = "ADDRESS", value_parser = probe, requires = "url")]
+    probe: Option<SocketAddr>,
+
+    /// Leave out what ASGI settles differently, for servers of ASGI
+    #[arg(long)]
+    asgi: bool,
+
+    /// Take for missing what has not come after this long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    #[arg(allow_negative_numbers = true)]
+    patience: Duration,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
+}
+
+/// Checks the server that `args` ask for, or else this program's `own`.
+pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report, Stopped> {
+    let mut options = ServerOptions::default();
+    options.asgi = args.asgi;
+    options.patience = args.patience;
+    options.only = args
+        .reporting
+        .only(&server_checks().collect::<Vec<_>>(), "server")?;
+    let launch = launch(args, own)?;
+
+    let mut progress = Progress::new(options.checks().count());
+    progress.is_starting(&launch.name());
+    let (patience, remedy) = match args.probe {
+        None => (args.patience, String::new()),
+        Some(probe) => (
+            args.patience.max(ATTACH_PATIENCE),
+            format!(" (start it with {PROBE_VARIABLE}={probe} in its environment)"),
+        ),
+    };
+    try_server(&*launch, patience).await.map_err(|reason| {
+        Stopped::startup(format!(
+            "cannot check `{}`: {reason}{remedy}",
+            launch.name()
+        ))
+    })?;
+    Ok(check_server(&*launch, &options, |finding| progress.found(finding)).await)
+}
+
+fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopped> {
+    if let (Some(url), Some(probe)) = (args.url, args.probe) {
+        return Ok(Box::new(Attach::new(url, probe)));
+    }
+    let server = match &args.command {
+        Some(command) => CommandLine::new(command),
+        None => this_program(own)?,
+    };
+    let flags = args.flags.iter().cloned();
+    let server = flags.fold(server, |server, (setting, flag)| server.flag(setting, flag));
+    Ok(Box::new(server))
+}
+
+/// The server that this program brings, in a process of its own.
+fn this_program(own: Option<&OwnServer>) -> Result<CommandLine, Stopped> {
+    let own = own.ok_or_else(|| {
+        Stopped::usage("there is no server to check (give --command, or --url and --probe)")
+    })?;
+    let program = std::env::current_exe()
+        .map_err(|error| Stopped::startup(format!("cannot find this program: {error}")))?;
+    let program = program.to_string_lossy().replace('\'', r"'\''");
+    let command = format!("'{program}' {PROBE_COMMAND} --port {{port}} {{flags}}");
+    Ok(CommandLine::new(command).named(&own.name))
+}
+
+// Each of these reads a value, or says what would be right.
+
+fn command(text: &str) -> Result<String, &'static str> {
+    match text.contains("{port}") {
+        true => Ok(text.to_owned()),
+        false => Err("say with {port} where the port goes, as in `my-server --port {port}`"),
+    }
+}
+
+fn flag(text: &str) -> Result<(String, String), &'static str> {
+    text.split_once('=')
+        .filter(|(setting, _)| !setting.is_empty())
+        .map(|(setting, flag)| (setting.trim_start_matches('-').to_owned(), flag.to_owned()))
+        .ok_or("give SETTING=FLAG, such as `root-path=--prefix {value}`")
+}
+
+fn url(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || "give http://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let is_root = matches!(
+        uri.path_and_query().map(|path| path.as_str()),
+        None | Some("/")
+    );
+    if uri.scheme_str() != Some("http") || !is_root {
+        return Err(wrong());
+    }
+    let host = uri.host().ok_or_else(wrong)?.trim_matches(['[', ']']);
+    let mut addresses = (host, uri.port_u16().unwrap_or(80))
+        .to_socket_addrs()
+        .map_err(|error| format!("`{host}` has no address: {error}"))?;
+    addresses.next().ok_or_else(wrong)
+}
+
+fn probe(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|address: &SocketAddr| address.port() != 0)
+        .ok_or("give an address and a port, such as 127.0.0.1:9000")
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or("give a number of seconds above 0, such as 5 or 0.5")
+}

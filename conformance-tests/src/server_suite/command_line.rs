@@ -1,0 +1,283 @@
+//! Servers that a command line starts.
+
+use std::future::Future;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::Pin;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
+use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
+use crate::probe::PROBE_VARIABLE;
+
+/// How long the log of a server that has ended may stay open, as it does while a process that the
+/// server has started lives on.
+const LOG_PATIENCE: Duration = Duration::from_secs(1);
+
+/// A server started by a command line.
+#[derive(Clone, Debug)]
+pub struct CommandLine {
+    command: String,
+    name: Option<String>,
+    /// The server's own flags, by the name of the setting; none if it has those of [`Settings`].
+    flags: Vec<(String, String)>,
+}
+
+impl CommandLine {
+    /// The command that starts a server on the loopback interface. In it `{port}` stands for the
+    /// port to listen on, and `{flags}` for the flags of [`Settings`]; without `{flags}`, what needs
+    /// them is not checked. The shell runs it, with [`PROBE_VARIABLE`] in its environment.
+    #[must_use]
+    pub fn new(command: impl Into<String>) -> Self {
+        Self {
+            command: command.into(),
+            name: None,
+            flags: Vec::new(),
+        }
+    }
+
+    /// Is called this in the report, rather than by its command.
+    #[must_use]
+    pub fn named(mut self, name: impl Into<String>) -> Self {
+        self.name = Some(name.into());
+        self
+    }
+
+    /// Has a flag of its own for a setting. `setting` is the setting's flag without `--`, such as
+    /// `root-path`, or with one value, such as `lifespan:off`; in `flag`, `{value}` stands for the
+    /// value, and `{integer}` for one that must be a whole number. Settings without a flag are not
+    /// checked then.
+    #[must_use]
+    pub fn flag(mut self, setting: impl Into<String>, flag: impl Into<String>) -> Self {
+        self.flags.push((setting.into(), flag.into()));
+        self
+    }
+
+    /// The flags that set this server to `settings`.
+    fn flags(&self, settings: &Settings) -> Result<String, NotLaunched> {
+        let wanted = settings.flags();
+        if wanted.is_empty() {
+            return Ok(String::new());
+        }
+        if !self.command.contains("{flags}") {
+            return Err(NotLaunched::NotSupported(format!(
+                "it needs the flags `{}`, and the command has no `{{flags}}`",
+                wanted.join(" ")
+            )));
+        }
+        if self.flags.is_empty() {
+            return Ok(wanted.join(" "));
+        }
+        let mut flags = Vec::new();
+        for pair in wanted.chunk_by(|_, next| !next.starts_with("--")) {
+            let setting = pair[0].trim_start_matches('-');
+            flags.push(self.own_flag(setting, &pair[1..].join(" "))?);
+        }
+        Ok(flags.join(" "))
+    }
+
+    fn own_flag(&self, setting: &str, value: &str) -> Result<String, NotLaunched> {
+        let with_value = format!("{setting}:{value}");
+        let not_supported = || {
+            NotLaunched::NotSupported(format!("the server has no flag for `--{setting} {value}`"))
+        };
+        let (_, flag) = self
+            .flags
+            .iter()
+            .find(|(name, _)| *name == setting || *name == with_value)
+            .ok_or_else(not_supported)?;
+        if flag.contains("{integer}") && value.parse::<u64>().is_err() {
+            return Err(not_supported());
+        }
+        Ok(flag.replace("{value}", value).replace("{integer}", value))
+    }
+}
+
+impl Launch for CommandLine {
+    fn name(&self) -> String {
+        self.name.clone().unwrap_or_else(|| self.command.clone())
+    }
+
+    fn launch(
+        &self,
+        settings: &Settings,
+        suite: SocketAddr,
+    ) -> Result<Box<dyn Running>, NotLaunched> {
+        let flags = self.flags(settings)?;
+        let address = free_address()?;
+        let command = self
+            .command
+            .replace("{port}", &address.port().to_string())
+            .replace("{flags}", &flags);
+        let mut child = Command::new("sh")
+            .arg("-c")
+            // In place of the shell, so that it is the server that gets the signals.
+            .arg(format!("exec {command}"))
+            .env(PROBE_VARIABLE, suite.to_string())
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            // With the workers that it may have.
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()?;
+        let log = Arc::default();
+        let reading = [
+            keep_lines(child.stdout.take().expect("piped"), &log),
+            keep_lines(child.stderr.take().expect("piped"), &log),
+        ];
+        let group = child.id().and_then(|id| Pid::from_raw(id.try_into().ok()?));
+        Ok(Box::new(Process {
+            child,
+            group,
+            address,
+            log,
+            reading,
+        }))
+    }
+}
+
+/// A port that nobody listens on.
+fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
+}
+
+fn keep_lines(
+    output: impl AsyncRead + Unpin + Send + 'static,
+    log: &Arc<Mutex<String>>,
+) -> JoinHandle<()> {
+    let log = log.clone();
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(output).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let mut log = log.lock().expect("never held across a panic");
+            log.push_str(&line);
+            log.push('\n');
+        }
+    })
+}
+
+struct Process {
+    child: Child,
+    group: Option<Pid>,
+    address: SocketAddr,
+    log: Arc<Mutex<String>>,
+    reading: [JoinHandle<()>; 2],
+}
+
+impl Running for Process {
+    fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn stop(&mut self) {
+        let process = self.child.id().and_then(|id| i32::try_from(id).ok());
+        if let Some(process) = process.and_then(Pid::from_raw) {
+            // It may have ended by itself.
+            let _ = kill_process(process, Signal::TERM);
+        }
+    }
+
+    fn log(&self) -> String {
+        self.log.lock().expect("never held across a panic").clone()
+    }
+
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
+        Box::pin(async {
+            let status = self.child.wait().await.ok();
+            // The log is whole when the ends of its pipes are closed.
+            let _ = tokio::time::timeout(LOG_PATIENCE, async {
+                for reading in &mut self.reading {
+                    if !reading.is_finished() {
+                        let _ = reading.await;
+                    }
+                }
+            })
+            .await;
+            Exit::with_status(status.and_then(|status| status.code()))
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(group) = self.group {
+            // Nobody may be left of it.
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flags(server: &CommandLine, settings: &Settings) -> Result<String, String> {
+        server.flags(settings).map_err(|error| match error {
+            NotLaunched::NotSupported(what) => what,
+            NotLaunched::Failed(error) => error.to_string(),
+        })
+    }
+
+    fn settings() -> Settings {
+        Settings {
+            root_path: Some("/api".into()),
+            ws_max_size: Some(10),
+            ws_ping_interval: Some(Duration::from_millis(500)),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn a_server_without_flags_of_its_own_has_those_of_the_settings() {
+        let server = CommandLine::new("serve {flags}");
+        assert_eq!(
+            flags(&server, &settings()),
+            Ok("--root-path /api --ws-max-size 10 --ws-ping-interval 0.5".into())
+        );
+    }
+
+    #[test]
+    fn flags_of_its_own_are_used_in_place_of_those_of_the_settings() {
+        let server = CommandLine::new("serve {flags}")
+            .flag("root-path", "--prefix={value}")
+            .flag("ws-ping-interval", "--ping {value}")
+            .flag("ws-max-size", "--size {integer}");
+        assert_eq!(
+            flags(&server, &settings()),
+            Ok("--prefix=/api --size 10 --ping 0.5".into())
+        );
+    }
+
+    #[test]
+    fn what_a_server_has_no_flag_for_is_not_supported() {
+        let without = CommandLine::new("serve");
+        assert!(flags(&without, &settings()).is_err());
+        assert_eq!(flags(&without, &Settings::default()), Ok(String::new()));
+
+        let with_one = CommandLine::new("serve {flags}").flag("lifespan:off", "--none");
+        let off = |lifespan| Settings {
+            lifespan,
+            ..Settings::default()
+        };
+        use crate::server_suite::Lifespan;
+        assert_eq!(flags(&with_one, &off(Lifespan::Off)), Ok("--none".into()));
+        assert_eq!(
+            flags(&with_one, &off(Lifespan::On)),
+            Err("the server has no flag for `--lifespan on`".into())
+        );
+
+        let whole = CommandLine::new("serve {flags}").flag("ws-ping-interval", "--ping {integer}");
+        let half = Settings {
+            ws_ping_interval: Some(Duration::from_millis(500)),
+            ..Settings::default()
+        };
+        assert!(flags(&whole, &half).is_err());
+    }
+}
