@@ -10,6 +10,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{Ping, PingPong, RecvStream, SendStream};
 use http::{Method, Uri};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -59,6 +60,26 @@ pub(super) enum Part {
     End,
     /// The end, as the stream or the connection was reset: why.
     Reset(h2::Error),
+}
+
+/// What a client says first: the preface and a SETTINGS frame without settings.
+const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The bytes of a frame's head, and among them the one with its type.
+const FRAME_HEAD: usize = 9;
+const FRAME_TYPE: usize = 3;
+/// The type of a SETTINGS frame.
+const SETTINGS: u8 = 4;
+
+/// Whether a server answers as one of HTTP/2 must: with SETTINGS.
+pub(super) async fn is_spoken(mut stream: TcpStream, patience: Duration) -> bool {
+    let answer = async {
+        stream.write_all(GREETING).await?;
+        let mut head = [0; FRAME_HEAD];
+        stream.read_exact(&mut head).await?;
+        std::io::Result::Ok(head[FRAME_TYPE] == SETTINGS)
+    };
+    let answer = tokio::time::timeout(patience, answer).await;
+    answer.is_ok_and(|answer| answer.unwrap_or(false))
 }
 
 impl Http2 {

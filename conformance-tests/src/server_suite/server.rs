@@ -1,5 +1,6 @@
 //! A server under test, while it runs.
 
+use std::cell::OnceCell;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::bench::Log;
 use super::case::Outcome;
 use super::http1::Http1;
-use super::http2::Http2;
+use super::http2::{self, Http2};
 use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
 use super::remote::{Control, Remote, within};
 use super::request::Request;
@@ -27,6 +28,7 @@ pub(super) struct Server {
     living: Option<JoinHandle<()>>,
     log: Log,
     patience: Duration,
+    speaks_http2: OnceCell<bool>,
 }
 
 impl Server {
@@ -44,6 +46,7 @@ impl Server {
             living: None,
             log,
             patience,
+            speaks_http2: OnceCell::new(),
         })
     }
 
@@ -157,10 +160,25 @@ impl Server {
         Ok(Http1::new(stream, self.log.clone(), self.patience))
     }
 
-    /// A new connection, for HTTP/2.
+    /// A new connection, for HTTP/2; not applicable where the server does not speak that.
     pub(super) async fn connect_http2(&self) -> Outcome<Http2> {
+        if !self.speaks_http2().await? {
+            return Err(Verdict::NotApplicable(
+                "the server does not speak HTTP/2 by prior knowledge".into(),
+            ));
+        }
         let stream = self.connect_bare().await?;
         Http2::new(stream, self.log.clone(), self.patience).await
+    }
+
+    /// Asked once.
+    async fn speaks_http2(&self) -> Outcome<bool> {
+        if let Some(speaks_http2) = self.speaks_http2.get() {
+            return Ok(*speaks_http2);
+        }
+        let stream = self.connect_bare().await?;
+        let speaks_http2 = http2::is_spoken(stream, self.patience).await;
+        Ok(*self.speaks_http2.get_or_init(|| speaks_http2))
     }
 
     async fn connect_bare(&self) -> Outcome<TcpStream> {
