@@ -1,6 +1,7 @@
 //! What a contributor runs: `cargo xtask`.
 
 mod bench;
+mod peers;
 mod prepare;
 mod step;
 mod test;
@@ -18,6 +19,8 @@ Commands:
            --seconds N  how long each load runs (default 4)
            --rounds N   how often (default 5)
            --only NAME  one of plain, pipelined, h2, idle; may be repeated
+  peers  Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
+           NAME         check this one only and print the result, without writing it
   help   Print this
 
 What they need beyond cargo is installed with apt-get when this runs as root, and named otherwise.
@@ -34,6 +37,7 @@ fn main() -> ExitCode {
         "test" if args.len() == 1 => test::run(),
         "test" => Err("`cargo xtask test` takes no arguments".into()),
         "bench" => bench::run(&args[1..]),
+        "peers" => peers::run(&args[1..]),
         other => {
             eprintln!("{HELP}");
             Err(format!("there is no command `{other}`"))

@@ -89,36 +89,77 @@ pub(crate) fn rust_components() -> Result<(), String> {
     Ok(())
 }
 
-/// The Python packages of [`python`], and what to import to see that they are there.
-const PYTHON_PACKAGES: [&str; 2] = ["httpx[http2]", "websockets"];
-const PYTHON_IMPORTS: &str = "import httpx, h2, websockets";
+/// What the tests need of Python, and what to import to see that it is there.
+const TEST_PACKAGES: [&str; 3] = ["httpx[http2]", "websockets", "uvicorn"];
+const TEST_IMPORTS: &str = "import httpx, h2, websockets, uvicorn";
 
-/// The interpreter of a virtual environment that has the clients of the tests.
+/// The interpreter of a virtual environment that has the clients of the tests, and a server to
+/// test the probe of ASGI with.
 ///
 /// # Errors
 ///
 /// An environment or a package that cannot be installed.
 pub(crate) fn python() -> Result<PathBuf, String> {
-    let environment = target()?.join("python");
-    let python = environment.join("bin").join("python");
-    let program = shown(&python);
-    let has_packages = Step::program("check", &program)
+    let environment = PythonEnvironment::named("python")?;
+    let has_packages = Step::program("check", shown(&environment.python()))
         .arg("-c")
-        .arg(PYTHON_IMPORTS)
+        .arg(TEST_IMPORTS)
         .succeeds();
-    if has_packages {
-        return Ok(python);
+    if !has_packages {
+        environment.create()?;
+        environment.install(&TEST_PACKAGES)?;
     }
-    // Whatever an earlier attempt left behind is replaced.
-    Step::new("a Python environment", "python3 -m venv --clear")
-        .arg(shown(&environment))
-        .run()?;
-    let pip = ["-m", "pip", "install"];
-    pip.into_iter()
-        .chain(PYTHON_PACKAGES)
-        .fold(Step::program("Python packages", program), Step::arg)
-        .run()?;
-    Ok(python)
+    Ok(environment.python())
+}
+
+/// A virtual environment for Python, where cargo builds.
+#[derive(Debug)]
+pub(crate) struct PythonEnvironment {
+    path: PathBuf,
+}
+
+impl PythonEnvironment {
+    /// The one of this name, which may be yet to be made.
+    ///
+    /// # Errors
+    ///
+    /// It is not known where cargo builds.
+    pub(crate) fn named(name: &str) -> Result<Self, String> {
+        let path = target()?.join(name);
+        Ok(Self { path })
+    }
+
+    /// Its interpreter.
+    pub(crate) fn python(&self) -> PathBuf {
+        self.path.join("bin").join("python")
+    }
+
+    /// Makes it, in place of whatever an earlier attempt left behind.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and how to repeat it.
+    pub(crate) fn create(&self) -> Result<(), String> {
+        Step::new("a Python environment", "python3 -m venv --clear")
+            .arg(shown(&self.path))
+            .run()
+    }
+
+    /// Installs the newest versions of these packages.
+    ///
+    /// # Errors
+    ///
+    /// What failed, and how to repeat it.
+    pub(crate) fn install(&self, packages: &[&str]) -> Result<(), String> {
+        let pip = ["-m", "pip", "install", "--upgrade"];
+        pip.into_iter()
+            .chain(packages.iter().copied())
+            .fold(
+                Step::program("Python packages", shown(&self.python())),
+                Step::arg,
+            )
+            .run()
+    }
 }
 
 fn is_root() -> bool {

@@ -66,6 +66,15 @@ impl Step {
     ///
     /// As [`run`](Self::run).
     pub(crate) fn output(&self) -> Result<String, String> {
+        self.output_with_status(&[0])
+    }
+
+    /// Runs it and returns what it printed; it succeeds with any of these statuses.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) fn output_with_status(&self, statuses: &[i32]) -> Result<String, String> {
         println!("\n=== {}\n    {self}", self.name);
         let output = self
             .command()
@@ -73,7 +82,11 @@ impl Step {
             .output()
             .map_err(|reason| self.failed(&reason))?;
         let stdout = String::from_utf8_lossy(&output.stdout).into_owned();
-        if output.status.success() {
+        let succeeded = output
+            .status
+            .code()
+            .is_some_and(|code| statuses.contains(&code));
+        if succeeded {
             Ok(stdout)
         } else {
             print!("{stdout}");
