@@ -147,9 +147,10 @@ impl Stopped {
 
 /// Checks what the command line of this process says: the whole `main` of a program.
 pub fn main(subjects: Subjects) -> ExitCode {
+    let Subjects { server: own } = subjects;
     let mut args = std::env::args_os();
     let is_probe = args.nth(1).is_some_and(|command| command == PROBE_COMMAND);
-    if let (true, Some(server)) = (is_probe, &subjects.server) {
+    if let (true, Some(server)) = (is_probe, &own) {
         return match Probe::from_env() {
             Ok(probe) => (server.serve)(probe, args.collect()),
             Err(reason) => fail(USAGE, reason),
@@ -162,7 +163,7 @@ pub fn main(subjects: Subjects) -> ExitCode {
     let done = match command {
         None => list::print(&list.reporting).map(|()| None),
         Some(Command::Server(args)) => {
-            let report = check(server::check(&args, subjects.server.as_ref()));
+            let report = check(server::check(&args, own.as_ref()));
             report.map(|report| Some((report, args.reporting)))
         }
     };

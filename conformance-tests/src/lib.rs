@@ -16,6 +16,6 @@ pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, S
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
-    Settings, asgi, check_server, server_checks, try_server,
+    Settings, asgi, check_server, server_checks, try_check_server,
 };
 pub use transcript::{Direction, Entry, Transcript};

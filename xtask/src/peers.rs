@@ -3,7 +3,7 @@
 mod findings;
 mod results;
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use crate::prepare::{self, PYTHON, PythonEnvironment};
 use crate::step::{Step, root, shown, target};
@@ -182,6 +182,6 @@ fn report(step: Step) -> Result<Report, String> {
 }
 
 /// A path, for the shell.
-fn quoted(path: &PathBuf) -> String {
+fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

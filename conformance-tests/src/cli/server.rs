@@ -9,8 +9,8 @@ use super::progress::Progress;
 use super::reporting::Reporting;
 use super::{OwnServer, PROBE_COMMAND, Stopped};
 use crate::{
-    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, check_server,
-    server_checks, try_server,
+    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, server_checks,
+    try_check_server,
 };
 
 /// How long a server that runs already may take to call the probe: it may be started only now.
@@ -87,13 +87,16 @@ pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report
             format!(" (start it with {PROBE_VARIABLE}={probe} in its environment)"),
         ),
     };
-    try_server(&*launch, patience).await.map_err(|reason| {
+    try_check_server(&*launch, &options, patience, |finding| {
+        progress.found(finding);
+    })
+    .await
+    .map_err(|reason| {
         Stopped::startup(format!(
             "cannot check `{}`: {reason}{remedy}",
             launch.name()
         ))
-    })?;
-    Ok(check_server(&*launch, &options, |finding| progress.found(finding)).await)
+    })
 }
 
 fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopped> {

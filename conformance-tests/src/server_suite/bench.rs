@@ -26,6 +26,36 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// Starts the server that cases share, and has it call the probe. That may take it as long as
+    /// `patience`, and else is told in one line.
+    pub(super) async fn try_server(&mut self, patience: Duration) -> Result<(), String> {
+        let settings = Settings::default();
+        let log = self.log.clone();
+        let mut server = Server::launch(self.launch, &settings, log, patience)
+            .await
+            .map_err(|error| match error {
+                NotLaunched::NotSupported(what) => what,
+                NotLaunched::Failed(error) => error.to_string(),
+            })?;
+        let tried = match server.live().await {
+            Ok(()) => server.was_not_called().await,
+            Err(verdict) => Err(verdict),
+        };
+        match tried {
+            Err(Verdict::Failed(failure)) => {
+                let log = server.server_log();
+                let last = log.lines().rev().find(|line| !line.trim().is_empty());
+                let last = last.map(|line| format!("; its last words: {}", line.trim()));
+                Err(failure.seen + &last.unwrap_or_default())
+            }
+            _ => {
+                server.be_patient_for(self.patience);
+                self.servers.push((settings, server));
+                Ok(())
+            }
+        }
+    }
+
     /// Does the steps of a case. After a failure no server is used again that can be
     /// started anew: it may be in any state.
     pub(super) async fn run(&mut self, case: &Case) -> Verdict {

@@ -25,8 +25,7 @@ pub use command_line::CommandLine;
 pub use launch::{Attach, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
 
 use crate::{Check, Finding, Report, Verdict};
-use bench::{Bench, Log};
-use server::Server;
+use bench::Bench;
 
 /// What to check, and how long to wait.
 #[derive(Clone, Debug)]
@@ -87,41 +86,39 @@ impl ServerOptions {
     }
 }
 
-/// Starts a server once and has it call the probe: whether there is something to check.
-///
-/// # Errors
-///
-/// Why there is not, in one line.
-pub async fn try_server(launch: &dyn Launch, patience: Duration) -> Result<(), String> {
-    let settings = Settings::default();
-    let mut server = Server::launch(launch, &settings, Log::default(), patience)
-        .await
-        .map_err(|error| match error {
-            NotLaunched::NotSupported(what) => what,
-            NotLaunched::Failed(error) => error.to_string(),
-        })?;
-    let result = match server.live().await {
-        Ok(()) => server.was_not_called().await,
-        Err(verdict) => Err(verdict),
-    };
-    let log = server.server_log();
-    server.end().await;
-    let Err(Verdict::Failed(failure)) = result else {
-        return Ok(());
-    };
-    match log.lines().rev().find(|line| !line.trim().is_empty()) {
-        None => Err(failure.seen),
-        Some(last) => Err(format!("{}; its last words: {}", failure.seen, last.trim())),
-    }
-}
-
 /// Checks the server that `launch` starts. `progress` is told of each finding as it is made.
 pub async fn check_server(
     launch: &dyn Launch,
     options: &ServerOptions,
+    progress: impl FnMut(&Finding),
+) -> Report {
+    let bench = Bench::new(launch, options.patience);
+    check(bench, launch, options, progress).await
+}
+
+/// As [`check_server`], if there is something to check: a server that starts, listens and calls the
+/// probe, which may take it as long as `patience`.
+///
+/// # Errors
+///
+/// Why there is not, in one line.
+pub async fn try_check_server(
+    launch: &dyn Launch,
+    options: &ServerOptions,
+    patience: Duration,
+    progress: impl FnMut(&Finding),
+) -> Result<Report, String> {
+    let mut bench = Bench::new(launch, options.patience);
+    bench.try_server(patience).await?;
+    Ok(check(bench, launch, options, progress).await)
+}
+
+async fn check(
+    mut bench: Bench<'_>,
+    launch: &dyn Launch,
+    options: &ServerOptions,
     mut progress: impl FnMut(&Finding),
 ) -> Report {
-    let mut bench = Bench::new(launch, options.patience);
     let mut findings = Vec::new();
     for case in options.cases() {
         let verdict = match case.asgi {

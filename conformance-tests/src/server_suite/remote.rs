@@ -199,7 +199,12 @@ impl Remote {
 
     /// From here on waits for as long as it takes.
     pub(super) fn be_patient(&mut self) {
-        self.patience = Duration::MAX;
+        self.be_patient_for(Duration::MAX);
+    }
+
+    /// From here on waits this long for one thing.
+    pub(super) fn be_patient_for(&mut self, patience: Duration) {
+        self.patience = patience;
     }
 
     /// Has the application begin a step; its number is what to ask for with the other methods.

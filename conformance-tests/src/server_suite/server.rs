@@ -50,6 +50,11 @@ impl Server {
         })
     }
 
+    /// From here on waits this long for one thing.
+    pub(super) fn be_patient_for(&mut self, patience: Duration) {
+        self.patience = patience;
+    }
+
     pub(super) fn address(&self) -> SocketAddr {
         self.running.address()
     }
@@ -109,7 +114,8 @@ impl Server {
             "a call of the application",
             self.control.calls.recv(),
         );
-        let call = call.await?.ok_or_else(gone)?;
+        let mut call = call.await?.ok_or_else(gone)?;
+        call.be_patient_for(self.patience);
         self.log.push(Entry::Called(call.scope.clone()));
         Ok(call)
     }

@@ -1,0 +1,359 @@
+//! The `callgate-conformance` command from end to end.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use callgate::rule::{self, Level, Rule};
+use callgate_conformance::server_checks;
+use quick_junit::{Report as Junit, TestCaseStatus};
+use serde_json::Value;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_callgate-conformance");
+const CRATE: &str = env!("CARGO_MANIFEST_DIR");
+
+/// What the command wrote and came to.
+struct Done {
+    stdout: String,
+    stderr: String,
+    status: Option<i32>,
+}
+
+fn conformance(args: &[&str]) -> Done {
+    let output = Command::new(PROGRAM)
+        .args(args)
+        .env_clear()
+        .output()
+        .unwrap();
+    Done {
+        stdout: String::from_utf8(output.stdout).unwrap(),
+        stderr: String::from_utf8(output.stderr).unwrap(),
+        status: output.status.code(),
+    }
+}
+
+fn json(args: &[&str]) -> Value {
+    let done = conformance(args);
+    serde_json::from_str(&done.stdout).unwrap_or_else(|error| panic!("{error}: {}", done.stderr))
+}
+
+fn assert_complains(args: &[&str], status: i32, line: &str) {
+    let done = conformance(args);
+    assert_eq!(done.stderr, format!("error: {line}\n"));
+    assert_eq!((done.stdout.as_str(), done.status), ("", Some(status)));
+}
+
+fn spec(file: &str) -> String {
+    let path = Path::new(CRATE).join("../spec/docs").join(file);
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// A rule that the server suite checks, whichever it is.
+fn a_checked_rule() -> &'static Rule {
+    server_checks().next().unwrap().rule
+}
+
+#[test]
+fn the_list_and_the_documents_agree() {
+    let list = json(&["--list", "--format", "json"]);
+    let list = list.as_array().unwrap();
+    let text = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    for row in list {
+        let line = format!(
+            "**{}** ({}, {}) {}",
+            text(row, "rule"),
+            text(row, "role"),
+            text(row, "level"),
+            text(row, "sentence")
+        );
+        assert!(spec(&text(row, "document")).contains(&line), "{line}");
+    }
+    let listed: BTreeSet<_> = list.iter().map(|row| text(row, "rule")).collect();
+    let documented = std::fs::read_dir(Path::new(CRATE).join("../spec/docs"))
+        .unwrap()
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .flat_map(|document| ids(&document))
+        .collect();
+    assert_eq!(listed, documented);
+}
+
+/// The rules that a document defines: `**ID** (role, level) sentence`.
+fn ids(document: &str) -> Vec<String> {
+    document
+        .split("**")
+        .zip(document.split("**").skip(1))
+        .filter(|(_, after)| {
+            after.starts_with(" (application, ") || after.starts_with(" (server, ")
+        })
+        .map(|(id, _)| id.to_owned())
+        .collect()
+}
+
+#[test]
+fn the_list_has_a_line_a_rule_with_the_number_of_its_checks() {
+    let done = conformance(&["--list"]);
+    assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
+    assert_eq!(done.stdout.lines().count(), 1 + rule::all().count());
+    for (line, rule) in done.stdout.lines().skip(1).zip(rule::all()) {
+        assert!(line.starts_with(rule.id) && line.ends_with(rule.sentence));
+    }
+    let rule = a_checked_rule();
+    let number = server_checks().filter(|check| check.rule == rule).count();
+    let done = conformance(&["--list", "--only", &rule.id.to_lowercase()]);
+    let line = done.stdout.lines().nth(1).unwrap();
+    let words: Vec<_> = line.split_whitespace().collect();
+    assert_eq!(words[0], rule.id);
+    assert_eq!(words[3], number.to_string());
+}
+
+#[test]
+fn help_and_version_go_to_standard_output() {
+    for (args, expected) in [
+        (&["--help"][..], "Exit status: 0"),
+        (&["server", "--help"], "--command <COMMAND>"),
+        (&["--version"], env!("CARGO_PKG_VERSION")),
+    ] {
+        let done = conformance(args);
+        assert!(done.stdout.contains(expected), "{}", done.stdout);
+        assert!(!done.stdout.contains("probe ["), "the probe is hidden");
+        assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
+    }
+}
+
+#[test]
+fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
+    for (args, line) in [
+        (&[][..], "a command is missing (see --help)"),
+        (&["sever"], "unknown command `sever` (did you mean server?)"),
+        (
+            &["server", "--only", "HTTP-999"],
+            "invalid value `HTTP-999` for --only (give the ID of a rule, such as HTTP-12; --list shows them all)",
+        ),
+        (
+            &["server", "--format", "xml"],
+            "invalid value `xml` for --format (one of: table, json, junit)",
+        ),
+        (
+            &["server", "--command", "my-server"],
+            "invalid value `my-server` for --command (say with {port} where the port goes, as in `my-server --port {port}`)",
+        ),
+        (
+            &["server", "--url", "http://127.0.0.1:1"],
+            "--probe <ADDRESS> is missing (see --help)",
+        ),
+        (
+            &["server", "--url", "127.0.0.1:1", "--probe", "127.0.0.1:2"],
+            "invalid value `127.0.0.1:1` for --url (give http://HOST:PORT, such as http://127.0.0.1:8000)",
+        ),
+        (
+            &["--list", "--format", "junit"],
+            "a list has no form in junit (use --format table or json)",
+        ),
+        (
+            &["probe"],
+            "CALLGATE_PROBE is not set: the suite sets it to its address",
+        ),
+    ] {
+        assert_complains(args, 2, line);
+    }
+}
+
+#[test]
+fn a_rule_for_applications_is_none_of_a_server() {
+    let rule = rule::all()
+        .find(|rule| server_checks().all(|check| check.rule != *rule))
+        .unwrap();
+    let line = format!(
+        "`server` has no check of {}, a rule for the {} (--list tells what is checked)",
+        rule.id, rule.role
+    );
+    assert_complains(&["server", "--only", rule.id], 2, &line);
+}
+
+#[test]
+fn a_server_that_does_not_start_is_one_line_and_status_3() {
+    let command = "sh -c 'echo no more; exit 7' # {port}";
+    let line = format!(
+        "cannot check `{command}`: it did not start: it ended with status 7; its last words: no more"
+    );
+    assert_complains(&["server", "--command", command], 3, &line);
+}
+
+#[test]
+fn a_server_that_does_not_serve_the_probe_is_one_line_and_status_3() {
+    let callgate = env!("CARGO_BIN_EXE_callgate");
+    let command = format!("'{callgate}' run hello --log-level off --port {{port}}");
+    let line = format!("cannot check `{command}`: waited 1s in vain for a call of the application");
+    let args = ["server", "--patience", "1", "--command", &command];
+    assert_complains(&args, 3, &line);
+}
+
+#[test]
+fn the_reference_server_passes() {
+    let done = conformance(&["server"]);
+    assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
+    let last = done.stdout.lines().last().unwrap();
+    let number = server_checks().count();
+    assert!(
+        last.starts_with(&format!("the reference server: {number} passed, 0 failed")),
+        "{}",
+        done.stdout
+    );
+    assert!(!done.stdout.contains('\x1b'), "this is no terminal");
+}
+
+#[test]
+fn one_rule_is_checked_when_one_is_asked_for() {
+    let rule = a_checked_rule();
+    let report = json(&["server", "--format", "json", "--only", rule.id]);
+    assert_eq!(report["subject"], "the reference server");
+    assert_eq!(report["failed"], false);
+    let findings = report["findings"].as_array().unwrap();
+    assert!(!findings.is_empty());
+    for finding in findings {
+        assert_eq!(finding["rule"], rule.id);
+        assert_eq!(finding["verdict"], "passed");
+    }
+}
+
+/// A process that ends with its test.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let probe = free.local_addr().unwrap().to_string();
+    drop(free);
+    let mut server = Command::new(PROGRAM)
+        // The suite is not there yet to say what to do in lifespan.
+        .args(["probe", "--port", "0", "--lifespan", "off"])
+        .env_clear()
+        .env("CALLGATE_PROBE", &probe)
+        .stderr(Stdio::piped())
+        .spawn()
+        .map(Running)
+        .unwrap();
+    let log = BufReader::new(server.0.stderr.take().unwrap());
+    let line = log.lines().find_map(|line| {
+        let line = line.unwrap();
+        line.contains("running on").then_some(line)
+    });
+    let line = line.unwrap();
+    let url = line
+        .split_whitespace()
+        .find(|word| word.starts_with("http://"));
+    let rule = a_checked_rule();
+    for _ in 0..2 {
+        let args = [
+            "server",
+            "--url",
+            url.unwrap(),
+            "--probe",
+            &probe,
+            "--only",
+            rule.id,
+        ];
+        let done = conformance(&args);
+        assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
+        assert!(done.stdout.contains(url.unwrap()));
+    }
+}
+
+/// A command that has uvicorn serve an application in Python.
+fn uvicorn(app: &str) -> String {
+    let python = std::env::var("CALLGATE_PYTHON")
+        .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
+    format!(
+        "env PYTHONPATH='{CRATE}/tests:{CRATE}/../conformance-tests' '{python}' -m uvicorn {app} --port {{port}}"
+    )
+}
+
+/// A rule that ASGI shares, and that uvicorn keeps.
+const SHARED: &Rule = rule::EMPTY_REQUEST_BODY;
+
+#[test]
+fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
+    let command = uvicorn("asgi_probe:app");
+    let done = conformance(&[
+        "server",
+        "--asgi",
+        "--patience",
+        "30",
+        "--command",
+        &command,
+        "--only",
+        SHARED.id,
+        "--only",
+        rule::DISCONNECT_IS_TOLD.id,
+    ]);
+    assert_eq!(
+        (done.stderr.as_str(), done.status),
+        ("", Some(0)),
+        "{}",
+        done.stdout
+    );
+}
+
+/// Checks the one rule that the broken server breaks.
+fn check_the_broken_server(format: &str) -> Done {
+    let command = uvicorn("broken_probe:app");
+    let rule = rule::DISCONNECT_IS_TOLD;
+    assert_eq!(rule.level, Level::Must);
+    let args = [
+        "server",
+        "--asgi",
+        "--patience",
+        "30",
+        "--command",
+        &command,
+    ];
+    let done = conformance(&[&args, &["--only", rule.id, "--format", format][..]].concat());
+    assert_eq!((done.stderr.as_str(), done.status), ("", Some(1)));
+    done
+}
+
+#[test]
+fn a_broken_rule_is_shown_in_full_and_status_1() {
+    let table = check_the_broken_server("table").stdout;
+    let rule = rule::DISCONNECT_IS_TOLD;
+    let header = format!("{} FAILED (server, MUST): ", rule.id);
+    let (_, in_full) = table.split_once(&header).unwrap();
+    for line in [
+        format!("  rule      {}\n", rule.sentence),
+        format!("  document  spec/docs/{}\n", rule.document()),
+        "    client >  GET / HTTP/1.1\\r\\n".into(),
+        "    received  {\"type\":\"http.request\"".into(),
+    ] {
+        assert!(in_full.contains(&line), "{line} is not in {table}");
+    }
+    assert!(table.ends_with(&format!("broken rules: {} (MUST)\n", rule.id)));
+}
+
+#[test]
+fn reports_for_programs_can_be_read_by_programs() {
+    let rule = rule::DISCONNECT_IS_TOLD;
+    let json: Value = serde_json::from_str(&check_the_broken_server("json").stdout).unwrap();
+    assert_eq!(json["failed"], true);
+    let finding = &json["findings"][0];
+    assert_eq!(
+        (&finding["rule"], &finding["verdict"]),
+        (&rule.id.into(), &"failed".into())
+    );
+    assert!(!finding["transcript"].as_array().unwrap().is_empty());
+
+    let junit = check_the_broken_server("junit").stdout;
+    let junit = Junit::deserialize_from_str(&junit).unwrap();
+    assert_eq!(junit.failures, 1);
+    let case = &junit.test_suites[0].test_cases[0];
+    assert_eq!(case.classname.as_ref().unwrap().as_str(), rule.id);
+    assert!(matches!(case.status, TestCaseStatus::NonSuccess { .. }));
+}
