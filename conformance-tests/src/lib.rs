@@ -19,3 +19,8 @@ pub use server_suite::{
     Settings, asgi, check_server, server_checks, try_check_server,
 };
 pub use transcript::{Direction, Entry, Transcript};
+
+/// Compiles the code of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

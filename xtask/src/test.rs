@@ -21,8 +21,8 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     Step::new(
-        "the server without its command line",
-        "cargo clippy -p callgate-server --no-default-features -- -D warnings",
+        "the libraries without their command lines",
+        "cargo clippy -p callgate-server -p callgate-conformance --no-default-features -- -D warnings",
     )
     .run()?;
     Step::new(

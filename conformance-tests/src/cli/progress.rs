@@ -7,6 +7,9 @@ use crate::Finding;
 /// Back to the start of the line, and clear it.
 const CLEAR: &str = "\r\x1b[2K";
 
+/// What fits into one line of any terminal, in characters: two could not be cleared.
+const WIDTH: usize = 78;
+
 #[derive(Debug)]
 pub(super) struct Progress {
     is_shown: bool,
@@ -42,6 +45,7 @@ impl Progress {
 
     fn show(&self, text: &str) {
         if self.is_shown {
+            let text: String = text.chars().take(WIDTH).collect();
             // Without a terminal there is nobody to show it to.
             let _ = write!(stderr(), "{CLEAR}{text}");
         }

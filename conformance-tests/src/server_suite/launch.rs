@@ -163,7 +163,8 @@ pub struct Attach {
 }
 
 impl Attach {
-    /// The server at `address`, whose probe was given `probe` in [`PROBE_VARIABLE`].
+    /// The server at `address`, whose probe was given `probe` in
+    /// [`PROBE_VARIABLE`](crate::PROBE_VARIABLE).
     #[must_use]
     pub fn new(address: SocketAddr, probe: SocketAddr) -> Self {
         Self { address, probe }

@@ -67,6 +67,7 @@ pub fn asgi(rule: &Rule) -> Option<Asgi> {
 }
 
 /// Whether a check holds for servers of ASGI too; none for one that is not of this suite.
+#[cfg(feature = "cli")]
 pub(crate) fn asgi_of(check: &Check) -> Option<Asgi> {
     let case = cases::all().find(|case| case.check == *check)?;
     Some(case.asgi)
