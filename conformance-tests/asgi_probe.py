@@ -177,6 +177,10 @@ class Call:
             return done
         if name == "send":
             return self.link.spawn(self.send_one(number, to_asgi(value)))
+        if name == "send_at_once":
+            for event in value:
+                self.link.spawn(self.send_one(number, to_asgi(event)))
+            return None
         if name == "fence":
             return self.link.spawn(self.fence(number))
         if name == "keep_sender":
@@ -188,21 +192,11 @@ class Call:
             return self.done(number)
         if name == "tell_state":
             return self.done(number, self.state.get("callgate", ()))
-        return self.finish(name, value)
-
-    def finish(self, name, value):
-        """Ends the call as ASGI can: it returns, or it raises."""
-        self.end("as_told")
-        if name == "return":
-            raise Returned
-        if name == "decline":
-            raise NotImplementedError(f"scope {self.scope['type']} is not served")
-        if name == "fail_as_sent" and self.last_error is not None:
-            raise self.last_error
-        if name == "fail_as_sent":
-            value = "no send has failed"
-        # `fail`, or `panic`, which Python does not tell from it.
-        raise RuntimeError(value)
+        if name in ENDS:
+            self.end("as_told")
+            raise ENDS[name](self, value)
+        print(f"the suite wants `{name}`, which this probe cannot do", file=sys.stderr)
+        return None
 
     def done(self, number, texts=()):
         self.link.tell(told="done", call=self.number, step=number, texts=list(texts))
@@ -243,6 +237,17 @@ class Call:
 
 class Returned(Exception):
     """The call is to return."""
+
+
+# How a call is ended: it returns, or it raises. For ASGI, no exception says more than another.
+ENDS = {
+    "return": lambda call, _: Returned(),
+    "decline": lambda call, _: NotImplementedError(f"{call.scope['type']} is not served"),
+    "fail": lambda call, message: RuntimeError(message),
+    "fail_as_sent": lambda call, _: call.last_error or RuntimeError("no send has failed"),
+    "fail_disconnected": lambda call, _: OSError("the client is gone"),
+    "panic": lambda call, message: RuntimeError(message),
+}
 
 
 async def outcome_of(send, event):
