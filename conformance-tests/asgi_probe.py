@@ -298,7 +298,8 @@ def scope_to_callgate(scope):
         raw_path = urllib.parse.quote(scope["path"]).encode()
     told = {
         "type": kind,
-        "http_version": scope["http_version"],
+        # May be left out for a WebSocket.
+        "http_version": scope.get("http_version", "1.1"),
         "scheme": scope.get("scheme", "http" if kind == "http" else "ws"),
         "path": scope["path"],
         "raw_path": octets_to_callgate(raw_path),

@@ -14,6 +14,8 @@ pub(super) struct Bench<'a> {
     log: Log,
     /// Servers that cases share, by their settings.
     servers: Vec<(Settings, Server)>,
+    /// Whether the server runs lifespan, as far as that is known.
+    pub(super) has_lifespan: bool,
 }
 
 impl<'a> Bench<'a> {
@@ -23,6 +25,7 @@ impl<'a> Bench<'a> {
             patience,
             log: Log::default(),
             servers: Vec::new(),
+            has_lifespan: true,
         }
     }
 
@@ -49,6 +52,7 @@ impl<'a> Bench<'a> {
                 Err(failure.seen + &last.unwrap_or_default())
             }
             _ => {
+                self.has_lifespan = server.has_lifespan();
                 server.be_patient_for(self.patience);
                 self.servers.push((settings, server));
                 Ok(())

@@ -13,6 +13,12 @@ pub(super) struct Case {
     pub(super) run: for<'a> fn(&'a mut Bench<'_>) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>,
 }
 
+impl Case {
+    pub(super) fn is_of_lifespan(&self) -> bool {
+        self.check.rule.document() == "lifespan.md"
+    }
+}
+
 /// Whether a rule holds for servers of ASGI too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asgi {

@@ -124,6 +124,9 @@ async fn check(
     for case in options.cases() {
         let verdict = match case.asgi {
             Asgi::Differs(why) if options.asgi => Verdict::NotApplicable(why.into()),
+            Asgi::Shared if options.asgi && !bench.has_lifespan && case.is_of_lifespan() => {
+                Verdict::NotApplicable("the server runs no lifespan, which ASGI lets it do".into())
+            }
             _ => bench.run(case).await,
         };
         let finding = Finding {

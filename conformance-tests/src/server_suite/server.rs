@@ -2,6 +2,8 @@
 
 use std::cell::OnceCell;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callgate::{LifespanStartupComplete, ReceiveEvent, SendEvent};
@@ -26,6 +28,8 @@ pub(super) struct Server {
     control: Control,
     /// Lives through the application's lifespan, once [`Server::live`] was called.
     living: Option<JoinHandle<()>>,
+    /// Whether it was called for that.
+    has_lifespan: Arc<AtomicBool>,
     log: Log,
     patience: Duration,
     speaks_http2: OnceCell<bool>,
@@ -44,6 +48,7 @@ impl Server {
             running,
             control,
             living: None,
+            has_lifespan: Arc::default(),
             log,
             patience,
             speaks_http2: OnceCell::new(),
@@ -74,13 +79,20 @@ impl Server {
     pub(super) async fn live(&mut self) -> Outcome {
         let (_, none) = tokio::sync::mpsc::unbounded_channel();
         let mut lifespans = std::mem::replace(&mut self.control.lifespans, none);
+        let has_lifespan = self.has_lifespan.clone();
         self.living = Some(tokio::spawn(async move {
             while let Some(lifespan) = lifespans.recv().await {
+                has_lifespan.store(true, Ordering::Relaxed);
                 // What goes wrong here shows in the case.
                 let _ = live(lifespan).await;
             }
         }));
         self.listens().await
+    }
+
+    /// Whether a server that [`live`](Self::live)s has called the application for its lifespan.
+    pub(super) fn has_lifespan(&self) -> bool {
+        self.has_lifespan.load(Ordering::Relaxed)
     }
 
     /// Waits until the server listens.
