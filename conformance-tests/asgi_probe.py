@@ -145,7 +145,11 @@ class Call:
 
     async def run(self, steps):
         self.link.running[self.number] = self.commands
-        self.link.tell(told="called", call=self.number, scope=scope_to_callgate(self.scope))
+        scope = scope_to_callgate(self.scope)
+        target = scope.get("raw_path")
+        if isinstance(target, str) and scope["query_string"]:
+            target = f"{target}?{scope['query_string']}"
+        self.link.tell(told="called", call=self.number, scope=scope, target=target)
         receiving = self.link.spawn(self.receive_in_turn())
         try:
             for step in steps:

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::findings::{ListedRule, Outcome, Subject, Verdict};
+use super::findings::{ListedCheck, ListedRule, Outcome, Subject, Verdict};
 
 const HEAD: &str = "\
 # Results
@@ -63,19 +63,15 @@ fn summary(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## What failed\n");
     for subject in subjects {
-        let mut rows = Vec::new();
-        for rule in rules {
-            for check in &rule.checks {
-                if let Some(Verdict::Failed(seen)) = subject.verdict(rule, check) {
-                    rows.push([
-                        link(rule),
-                        rule.level.clone(),
-                        check.name.replace('_', " "),
-                        shortened(seen),
-                    ]);
+        let rows: Vec<_> = checks(rules)
+            .filter_map(|(rule, check)| match subject.verdict(rule, check)? {
+                Verdict::Failed(seen) => {
+                    let level = rule.level.clone();
+                    Some([link(rule), level, in_words(check), shortened(seen)])
                 }
-            }
-        }
+                _ => None,
+            })
+            .collect();
         let (name, version) = (subject.name, &subject.version);
         write!(text, "\n### {name} {version}\n\n").expect("a text can be written to");
         if rows.is_empty() {
@@ -114,18 +110,16 @@ fn by_rule(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 
 fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## Where ASGI and Callgate differ\n\n");
-    let mut rows = Vec::new();
-    for rule in rules {
-        for check in &rule.checks {
+    let rows: Vec<_> = checks(rules)
+        .filter_map(|(rule, check)| {
             let is_left_out = subjects.iter().any(|subject| {
                 let verdict = subject.verdict(rule, check);
                 verdict.is_some_and(|verdict| check.explains(verdict))
             });
-            if let (true, Some(why)) = (is_left_out, &check.asgi_differs) {
-                rows.push([link(rule), check.name.replace('_', " "), why.clone()]);
-            }
-        }
-    }
+            let why = check.asgi_differs.clone().filter(|_| is_left_out)?;
+            Some([link(rule), in_words(check), why])
+        })
+        .collect();
     if rows.is_empty() {
         text.push_str("Nowhere.\n");
         return;
@@ -138,17 +132,20 @@ fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 
 fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## What was not checked\n\n");
-    let mut rows = Vec::new();
+    let mut rows: Vec<(&str, &str, Vec<String>)> = Vec::new();
     for subject in subjects {
-        for rule in rules {
-            for check in &rule.checks {
-                match subject.verdict(rule, check) {
-                    Some(verdict @ Verdict::NotChecked(why)) if !check.explains(verdict) => {
-                        let name = check.name.replace('_', " ");
-                        rows.push([subject.name.into(), link(rule), name, shortened(why)]);
-                    }
-                    _ => {}
-                }
+        for (rule, check) in checks(rules) {
+            let why = match subject.verdict(rule, check) {
+                Some(verdict @ Verdict::NotChecked(why)) if !check.explains(verdict) => why,
+                _ => continue,
+            };
+            let text = format!("{}: {}", link(rule), in_words(check));
+            let known = rows
+                .iter_mut()
+                .find(|(name, reason, _)| (*name, *reason) == (subject.name, why.as_str()));
+            match known {
+                Some((_, _, checks)) => checks.push(text),
+                None => rows.push((subject.name, why, vec![text])),
             }
         }
     }
@@ -156,10 +153,21 @@ fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
         text.push_str("Nothing else.\n");
         return;
     }
-    head("server, rule, check, why", text);
-    for columns in rows {
-        row(&columns, text);
+    head("server, why, checks", text);
+    for (name, why, checks) in rows {
+        row(&[name.into(), shortened(why), checks.join("; ")], text);
     }
+}
+
+/// Every check, with its rule.
+fn checks<'a>(rules: &[&'a ListedRule]) -> impl Iterator<Item = (&'a ListedRule, &'a ListedCheck)> {
+    rules
+        .iter()
+        .flat_map(|rule| rule.checks.iter().map(|check| (*rule, check)))
+}
+
+fn in_words(check: &ListedCheck) -> String {
+    check.name.replace('_', " ")
 }
 
 /// The head of a table: its columns, separated by commas.
