@@ -273,7 +273,7 @@ fn uvicorn(app: &str) -> String {
     let python = std::env::var("CALLGATE_PYTHON")
         .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
     format!(
-        "env PYTHONPATH='{CRATE}/tests:{CRATE}/../conformance-tests' '{python}' -m uvicorn {app} --port {{port}}"
+        "env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH='{CRATE}/tests:{CRATE}/../conformance-tests' '{python}' -m uvicorn {app} --port {{port}}"
     )
 }
 
@@ -287,7 +287,7 @@ fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
         "server",
         "--asgi",
         "--patience",
-        "30",
+        "10",
         "--command",
         &command,
         "--only",
@@ -312,7 +312,7 @@ fn check_the_broken_server(format: &str) -> Done {
         "server",
         "--asgi",
         "--patience",
-        "30",
+        "10",
         "--command",
         &command,
     ];

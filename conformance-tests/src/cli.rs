@@ -26,9 +26,9 @@
 //! - 1: a MUST was broken.
 //! - 2: a flag is wrong.
 //! - 3: the server cannot be started, or does not serve the probe.
-//! - 130: interrupted.
+//! - 130, 143: SIGINT, or SIGTERM, came before the end.
 //!
-//! 2 and 3 come with one line on standard error.
+//! All but the first two come with one line on standard error.
 
 // Each suite is a subcommand: a file here with its `Args`, which flatten the `Reporting` of all, and
 // a function that makes a `Report`. Its checks go into `list::checks`, and what a program brings
@@ -46,14 +46,16 @@ use std::process::ExitCode;
 
 use callgate_cli::{STARTUP, USAGE, fail};
 use clap::{Args, Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{Probe, Report};
 use reporting::Reporting;
 
 /// A MUST was broken.
 const BROKEN: u8 = 1;
-/// What a shell says of a process that SIGINT ended.
+/// What a shell says of a process that SIGINT ended, and one that SIGTERM did.
 const INTERRUPTED: u8 = 130;
+const TERMINATED: u8 = 143;
 
 /// The hidden command by which this program is the server that it checks.
 const PROBE_COMMAND: &str = "probe";
@@ -180,18 +182,20 @@ pub fn main(subjects: Subjects) -> ExitCode {
     }
 }
 
-/// Runs a suite to its end, or until the user interrupts it: what it has started ends with it.
+/// Runs a suite to its end, or until a signal ends it: what it has started ends with it.
 fn check(suite: impl Future<Output = Result<Report, Stopped>>) -> Result<Report, Stopped> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| Stopped::startup(format!("cannot start a runtime: {error}")))?;
     runtime.block_on(async {
+        let no_signals = |error| Stopped::startup(format!("cannot listen to signals: {error}"));
+        let mut interrupted = signal(SignalKind::interrupt()).map_err(no_signals)?;
+        let mut terminated = signal(SignalKind::terminate()).map_err(no_signals)?;
         tokio::select! {
             report = suite => report,
-            Ok(()) = tokio::signal::ctrl_c() => {
-                Err(Stopped(INTERRUPTED, "interrupted".into()))
-            }
+            _ = interrupted.recv() => Err(Stopped(INTERRUPTED, "interrupted".into())),
+            _ = terminated.recv() => Err(Stopped(TERMINATED, "told to stop".into())),
         }
     })
 }

@@ -156,7 +156,7 @@ impl Peer {
         let python = quoted(&environment.python());
         let probe = quoted(&root().join("conformance-tests"));
         let command = format!(
-            "env PYTHONPATH={probe} {python} -m {} {}",
+            "env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={probe} {python} -m {} {}",
             self.name, self.args
         );
         let step = conformance(self.name)?

@@ -8,6 +8,10 @@ use super::launch::{Launch, NotLaunched, Settings};
 use super::server::Server;
 use crate::{Entry, Transcript, Verdict};
 
+/// How many times its patience with one thing a case may take as a whole. It is there for a server
+/// that always has one thing more to say.
+const CASE_PATIENCE: u32 = 10;
+
 pub(super) struct Bench<'a> {
     launch: &'a dyn Launch,
     patience: Duration,
@@ -64,7 +68,14 @@ impl<'a> Bench<'a> {
     /// started anew: it may be in any state.
     pub(super) async fn run(&mut self, case: &Case) -> Verdict {
         self.log.take();
-        let verdict = match (case.run)(self).await {
+        let limit = self.patience * CASE_PATIENCE;
+        let outcome = tokio::time::timeout(limit, (case.run)(self)).await;
+        let outcome = outcome.unwrap_or_else(|_| {
+            Err(Verdict::failed(format!(
+                "no end of it: {limit:?} were not enough"
+            )))
+        });
+        let verdict = match outcome {
             Ok(()) => Verdict::Passed,
             Err(Verdict::Failed(failure)) => {
                 self.servers.retain(|(_, server)| server.is_foreign());
