@@ -108,6 +108,20 @@ impl Call {
                 self.sending.push(Sending { step, event });
                 return None;
             }
+            Step::SendAtOnce(events) => {
+                for event in events {
+                    let (call, link, sender) = (self.call, self.link.clone(), self.sender.clone());
+                    tokio::spawn(async move {
+                        let outcome = sender.send(event).await.into();
+                        link.tell(Told::Sent {
+                            call,
+                            step,
+                            outcome,
+                        });
+                    });
+                }
+                return None;
+            }
             Step::Fence => return self.done(step, Vec::new()),
             Step::KeepSender => {
                 self.link.keep(self.call, self.sender.clone());
@@ -130,6 +144,7 @@ impl Call {
                 Some(error) => error.into(),
                 None => AppError::failed("no send has failed"),
             }),
+            Step::FailDisconnected => Err(SendError::Disconnected.into()),
             Step::Panic(message) => {
                 self.end();
                 std::panic::panic_any(message);

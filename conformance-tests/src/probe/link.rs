@@ -71,9 +71,13 @@ impl Link {
         calls.next += 1;
         calls.running.insert(call, commands);
         // A scope that has no serialised form is told as what it is called.
-        let scope = serde_json::to_value(scope)
+        let told = serde_json::to_value(scope)
             .unwrap_or_else(|_| Value::String(scope.type_name().to_owned()));
-        self.tell(Told::Called { call, scope });
+        self.tell(Told::Called {
+            call,
+            scope: told,
+            target: scope.uri().map(ToString::to_string),
+        });
         (call, for_call)
     }
 

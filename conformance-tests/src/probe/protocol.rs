@@ -32,6 +32,9 @@ pub enum Step {
     ReceiveBody,
     /// Sends an event.
     Send(SendEvent),
+    /// Sends each of these events from a task of its own, all at once. Tells of each; a step that
+    /// the request brought along does not wait for them.
+    SendAtOnce(Vec<SendEvent>),
     /// Does nothing, but says so: whatever happened before has been told then.
     Fence,
     /// Keeps the sender, so that `send` works after the call has ended.
@@ -48,6 +51,8 @@ pub enum Step {
     Fail(String),
     /// Ends the call: with the error of the last failed send.
     FailAsSent,
+    /// Ends the call: with the error of a send to a client that is gone, whether or not it is.
+    FailDisconnected,
     /// Ends the call: with a panic of this text.
     Panic(String),
 }
@@ -69,6 +74,9 @@ pub enum Told {
         call: u64,
         /// The scope, serialised as the documents say.
         scope: Value,
+        /// The target as it stands in the scope, where the serialised form has only parts of it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        target: Option<String>,
     },
     /// It received an event.
     Received {
