@@ -1,6 +1,7 @@
 //! A client of HTTP/1 that writes whatever octets it is told to, and reads strictly.
 
 use std::io;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -35,6 +36,13 @@ impl Http1 {
             log,
             patience,
         }
+    }
+
+    /// The client's own address.
+    pub(super) fn address(&self) -> Outcome<SocketAddr> {
+        self.stream
+            .local_addr()
+            .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))
     }
 
     /// Writes these octets.

@@ -3,6 +3,7 @@
 use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -26,6 +27,8 @@ pub(super) struct Http2 {
     pings: Option<PingPong>,
     /// Reads and writes, until the connection ends; then says how.
     driving: JoinHandle<Result<(), h2::Error>>,
+    /// The client's own address.
+    pub(super) address: SocketAddr,
     log: Log,
     patience: Duration,
 }
@@ -85,6 +88,9 @@ pub(super) async fn is_spoken(mut stream: TcpStream, patience: Duration) -> bool
 impl Http2 {
     /// Greets the server.
     pub(super) async fn new(stream: TcpStream, log: Log, patience: Duration) -> Outcome<Self> {
+        let address = stream
+            .local_addr()
+            .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))?;
         let greeting = within(
             patience,
             "an HTTP/2 connection",
@@ -97,6 +103,7 @@ impl Http2 {
             requests,
             pings: connection.ping_pong(),
             driving: tokio::spawn(connection),
+            address,
             log,
             patience,
         })
@@ -249,6 +256,26 @@ impl Http2Response {
         })
     }
 
+    /// That this comes next of the content, in as many parts as the server likes.
+    pub(super) async fn arrives(&mut self, content: &[u8]) -> Outcome {
+        let mut read = Vec::new();
+        while read.len() < content.len() {
+            match self.part().await? {
+                Part::Data(data) => read.extend_from_slice(&data),
+                Part::End => break,
+                Part::Reset(error) => return Err(broken(error)),
+            }
+        }
+        match read == content {
+            true => Ok(()),
+            false => Err(Verdict::failed(format!(
+                "there came `{}` in place of `{}`",
+                read.escape_ascii(),
+                content.escape_ascii()
+            ))),
+        }
+    }
+
     /// Reads the whole content, which must end in an orderly way, and the trailer fields.
     pub(super) async fn whole(mut self) -> Outcome<Response> {
         loop {
@@ -307,12 +334,16 @@ fn head(request: &Request) -> Outcome<http::Request<()>> {
         .chain(request.probe_field())
         .partition(|(name, _)| name == "host");
     let authority = hosts.first().map_or("", |(_, host)| host);
-    let uri = match request.target.starts_with('/') {
-        true => format!("http://{authority}{}", request.target),
-        false => request.target.clone(),
-    };
     let wrong = |error: String| Verdict::failed(format!("the case cannot send this: {error}"));
-    let uri: Uri = uri.parse().map_err(|error| wrong(format!("{error}")))?;
+    let uri = match request.target.starts_with('/') || request.target == "*" {
+        true => Uri::builder()
+            .scheme("http")
+            .authority(authority)
+            .path_and_query(request.target.as_str())
+            .build(),
+        false => Uri::try_from(&request.target).map_err(Into::into),
+    };
+    let uri = uri.map_err(|error| wrong(error.to_string()))?;
     let method =
         Method::from_bytes(request.method.as_bytes()).map_err(|error| wrong(error.to_string()))?;
     let mut head = http::Request::builder()

@@ -56,7 +56,7 @@ pub trait Running: Send {
     /// What it has written to its log so far.
     fn log(&self) -> String;
 
-    /// Waits until it has ended.
+    /// Waits until it has ended. Its log is whole then.
     fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>>;
 
     /// Whether it is one that the suite must not stop.

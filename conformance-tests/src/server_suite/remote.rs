@@ -7,6 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use callgate::{HttpScope, ReceiveEvent, Scope, SendEvent, WebSocketScope};
+use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -97,11 +98,16 @@ impl Dispatch {
     fn dispatch(&mut self, told: Told, commands: &UnboundedSender<Command>) {
         let call = match &told {
             Told::Hello { .. } => return,
-            Told::Called { call, scope } => {
-                let scope = match serde_json::from_value::<Scope>(scope.clone()) {
+            Told::Called {
+                call,
+                scope: told_scope,
+                target,
+            } => {
+                let scope = match serde_json::from_value::<Scope>(without_pseudo_fields(told_scope))
+                {
                     Ok(scope) => scope,
                     Err(error) => {
-                        let note = format!("the scope {scope} is malformed: {error}");
+                        let note = format!("the scope {told_scope} is malformed: {error}");
                         return self.log.note(note);
                     }
                 };
@@ -115,6 +121,8 @@ impl Dispatch {
                 let _ = calls.send(Remote {
                     call: *call,
                     scope,
+                    told_scope: told_scope.clone(),
+                    target: target.clone(),
                     commands: commands.clone(),
                     told,
                     unclaimed: VecDeque::new(),
@@ -136,6 +144,15 @@ impl Dispatch {
     }
 }
 
+/// The scope without the fields that no scope can have.
+fn without_pseudo_fields(scope: &Value) -> Value {
+    let mut scope = scope.clone();
+    if let Some(fields) = scope.get_mut("headers").and_then(Value::as_array_mut) {
+        fields.retain(|field| !field[0].as_str().is_some_and(|name| name.starts_with(':')));
+    }
+    scope
+}
+
 async fn write_all(mut write: OwnedWriteHalf, mut commands: UnboundedReceiver<Command>) {
     while let Some(command) = commands.recv().await {
         let mut line = serde_json::to_vec(&command).expect("a command has a serialised form");
@@ -151,6 +168,10 @@ async fn write_all(mut write: OwnedWriteHalf, mut commands: UnboundedReceiver<Co
 pub(super) struct Remote {
     call: u64,
     pub(super) scope: Scope,
+    /// The scope as the probe told it, for what has no place in [`Remote::scope`].
+    pub(super) told_scope: Value,
+    /// The target as it stands in the scope, if the probe told it.
+    pub(super) target: Option<String>,
     commands: UnboundedSender<Command>,
     told: UnboundedReceiver<Told>,
     /// What was told and nobody has asked for yet.
@@ -195,6 +216,15 @@ impl Remote {
     pub(super) async fn is_gone(&mut self) -> Outcome {
         let gone = async { while self.told.recv().await.is_some() {} };
         within(self.patience, "the application to be gone", gone).await
+    }
+
+    /// The names of the header fields as the probe told them.
+    pub(super) fn told_names(&self) -> impl Iterator<Item = &str> {
+        let fields = self.told_scope["headers"].as_array();
+        fields
+            .into_iter()
+            .flatten()
+            .filter_map(|field| field[0].as_str())
     }
 
     /// From here on waits for as long as it takes.
@@ -282,6 +312,24 @@ impl Remote {
         Ok(!self.unclaimed.iter().any(|told| {
             matches!(told, Told::Received { step, .. } | Told::Sent { step, .. } if *step == Some(asked))
         }))
+    }
+
+    /// Whether the call has not ended.
+    pub(super) async fn is_running(&mut self) -> Outcome<bool> {
+        let asked = Some(self.begin(Step::Fence));
+        self.told("a sign of life", |told| match told {
+            Told::Done { step, .. } if *step == asked => Some(true),
+            Told::Ended { .. } => Some(false),
+            _ => None,
+        })
+        .await
+    }
+
+    /// Ends the call with this step, and waits until it has ended; the application may still be
+    /// told what to do with what it kept.
+    pub(super) async fn end(&mut self, last: Step) -> Outcome<End> {
+        self.begin(last);
+        self.ended().await
     }
 
     /// Ends the call with this step.

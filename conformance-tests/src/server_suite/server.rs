@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callgate::{LifespanStartupComplete, ReceiveEvent, SendEvent};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::bench::Log;
@@ -16,12 +16,16 @@ use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
 use super::remote::{Control, Remote, within};
-use super::request::Request;
+use super::request::{Request, Response};
 use crate::probe::Step;
 use crate::{Entry, Verdict};
 
 /// How often a port is tried until the server listens there.
 const RETRY: Duration = Duration::from_millis(5);
+/// Exchanges after which a server has seen what came before them.
+const SETTLING: usize = 5;
+/// Asked of the system for a client that is to have little room, in bytes.
+const NARROW: u32 = 16 * 1024;
 
 pub(super) struct Server {
     running: Box<dyn Running>,
@@ -77,6 +81,11 @@ impl Server {
     /// Has the application go through lifespan as it should, and waits until the server listens.
     /// A case that is about lifespan uses [`Server::lifespan`] instead.
     pub(super) async fn live(&mut self) -> Outcome {
+        self.live_with_state(None).await
+    }
+
+    /// The same; the application hands over a state with this text.
+    pub(super) async fn live_with_state(&mut self, text: Option<&'static str>) -> Outcome {
         let (_, none) = tokio::sync::mpsc::unbounded_channel();
         let mut lifespans = std::mem::replace(&mut self.control.lifespans, none);
         let has_lifespan = self.has_lifespan.clone();
@@ -84,7 +93,7 @@ impl Server {
             while let Some(lifespan) = lifespans.recv().await {
                 has_lifespan.store(true, Ordering::Relaxed);
                 // What goes wrong here shows in the case.
-                let _ = live(lifespan).await;
+                let _ = live(lifespan, text).await;
             }
         }));
         self.listens().await
@@ -141,7 +150,7 @@ impl Server {
             .await?;
         let call = self.call().await?;
         if call.http()?.raw_path() != "/callgate-fence" {
-            return Err(Verdict::failed("the application was called"));
+            return Err(called());
         }
         call.finish(Step::Decline).await
     }
@@ -170,6 +179,51 @@ impl Server {
         let mut client = self.connect().await?;
         client.send(Request::get("/").http1()).await?;
         self.call().await?.finish(Step::Decline).await
+    }
+
+    /// Gives the server the time to see what clients have done: it goes through whole exchanges
+    /// with others meanwhile. Takes the calls for them.
+    pub(super) async fn settle(&mut self) -> Outcome {
+        for _ in 0..SETTLING {
+            self.was_not_called().await?;
+        }
+        Ok(())
+    }
+
+    /// Sends a request that the application must not see, and reads the answer.
+    pub(super) async fn refuses(&mut self, request: impl AsRef<[u8]>) -> Outcome<Response> {
+        let mut client = self.connect().await?;
+        client.send(request).await?;
+        let response = tokio::select! {
+            response = client.response() => response?,
+            Some(_) = self.control.calls.recv() => return Err(called()),
+        };
+        self.was_not_called().await?;
+        Ok(response)
+    }
+
+    /// The same over HTTP/2.
+    pub(super) async fn refuses_over_http2(&mut self, request: &Request) -> Outcome<Response> {
+        let mut client = self.connect_http2().await?;
+        let response = tokio::select! {
+            response = client.exchange(request) => response?,
+            Some(_) = self.control.calls.recv() => return Err(called()),
+        };
+        self.was_not_called().await?;
+        Ok(response)
+    }
+
+    /// A new connection for HTTP/1 whose client has little room for what it has not read.
+    pub(super) async fn connect_narrow(&self) -> Outcome<Http1> {
+        let connect = async {
+            let socket = TcpSocket::new_v4()?;
+            socket.set_recv_buffer_size(NARROW)?;
+            socket.connect(self.address()).await
+        };
+        let stream = within(self.patience, "a connection", connect).await?;
+        let stream =
+            stream.map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))?;
+        Ok(Http1::new(stream, self.log.clone(), self.patience))
     }
 
     /// A new connection, for HTTP/1.
@@ -274,11 +328,16 @@ impl Drop for Server {
 }
 
 /// Goes through lifespan as an application should.
-async fn live(mut lifespan: Remote) -> Outcome {
+async fn live(mut lifespan: Remote, text: Option<&str>) -> Outcome {
     lifespan.be_patient();
     loop {
         match lifespan.receive().await? {
-            ReceiveEvent::LifespanStartup => lifespan.send(LifespanStartupComplete::new()).await?,
+            ReceiveEvent::LifespanStartup => {
+                if let Some(text) = text {
+                    lifespan.act(Step::PutState(text.into())).await?;
+                }
+                lifespan.send(LifespanStartupComplete::new()).await?;
+            }
             ReceiveEvent::LifespanShutdown => {
                 lifespan.send(SendEvent::LifespanShutdownComplete).await?;
                 return lifespan.finish(Step::Return).await;
@@ -286,6 +345,10 @@ async fn live(mut lifespan: Remote) -> Outcome {
             _ => {}
         }
     }
+}
+
+fn called() -> Verdict {
+    Verdict::failed("the application was called")
 }
 
 fn gone() -> Verdict {
