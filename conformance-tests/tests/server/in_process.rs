@@ -140,6 +140,9 @@ fn configure(settings: &Settings) -> Config {
     if let Some(time) = settings.timeout_graceful_shutdown {
         config.timeout_graceful_shutdown = Some(time);
     }
+    if let Some(time) = settings.timeout_disconnect {
+        config.timeout_disconnect = time;
+    }
     config
 }
 

@@ -1,6 +1,8 @@
 //! The cases: one file a section of the documents, in their order.
 
 mod core;
+mod core_disconnect;
+mod core_sending;
 mod extension;
 mod http_connection;
 mod http_request;
@@ -9,6 +11,9 @@ mod lifespan;
 mod lifespan_shutdown;
 mod scope;
 mod tls;
+mod scope_connection;
+mod scope_fields;
+mod steps;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
@@ -21,7 +26,11 @@ use super::case::Case;
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
     let chapters = [
         core::CASES,
+        core_sending::CASES,
+        core_disconnect::CASES,
         scope::CASES,
+        scope_fields::CASES,
+        scope_connection::CASES,
         http_request::CASES,
         http_response::CASES,
         http_connection::CASES,
