@@ -15,6 +15,7 @@ use callgate_server::{Config, Listening};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::hearsay::{Hearsay, Relay};
 use crate::tamper::{Proxy, Wire, noting_startup};
 
 /// Launches the reference server, with what has been tampered with.
@@ -30,6 +31,8 @@ pub(crate) struct InProcess {
     pub(crate) at_startup: Option<&'static str>,
     /// Whether it does not hear that it is to stop before start-up is complete.
     pub(crate) is_deaf_at_startup: bool,
+    /// Changes what the suite hears of the application.
+    pub(crate) hearsay: Option<fn() -> Box<dyn Hearsay>>,
     /// Changes how it ends.
     pub(crate) exit: Option<fn(i32) -> i32>,
     /// Changes what it says in its log.
@@ -50,16 +53,28 @@ impl Launch for InProcess {
         if let Some(change) = self.config {
             change(&mut config);
         }
-        let probe = Probe::new(suite);
-        let app = match self.app {
+        let has_no_startup = config.lifespan == callgate_server::Lifespan::Off;
+        let started = Arc::new(AtomicBool::new(has_no_startup));
+        let listening = Listening::bind(config).map_err(io::Error::other)?;
+        let address = listening.local_addr();
+        let proxy = match (self.wire, self.at_startup) {
+            (Some(wire), _) => Some(Proxy::start(address, wire)?),
+            (None, Some(answer)) => Some(Proxy::start_early(address, answer, started.clone())?),
+            (None, None) => None,
+        };
+        let hearsay = match self.hearsay {
+            Some(hearsay) => Some(Relay::start(suite, hearsay)?),
+            None => None,
+        };
+        let probe = Probe::new(hearsay.as_ref().map_or(suite, Relay::address));
+        let mut app = match self.app {
             Some(wrap) => wrap(probe),
             None => BoxApp::new(probe),
         };
-        let has_no_startup = config.lifespan == callgate_server::Lifespan::Off;
-        let started = Arc::new(AtomicBool::new(has_no_startup));
+        if let Some(proxy) = &proxy {
+            app = proxy.hide_from(app);
+        }
         let app = noting_startup(app, started.clone(), started.clone());
-        let listening = Listening::bind(config).map_err(io::Error::other)?;
-        let address = listening.local_addr();
         let (stop, stopped) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
         let log = Log::default();
@@ -100,14 +115,10 @@ impl Launch for InProcess {
             };
             let _ = exit.send(status);
         });
-        let proxy = match (self.wire, self.at_startup) {
-            (Some(wire), _) => Some(Proxy::start(address, wire)?),
-            (None, Some(answer)) => Some(Proxy::start_early(address, answer, started)?),
-            (None, None) => None,
-        };
         Ok(Box::new(Instance {
             address: proxy.as_ref().map_or(address, Proxy::address),
             _proxy: proxy,
+            _hearsay: hearsay,
             stop: Some(stop),
             exited,
             log,
@@ -149,6 +160,7 @@ fn configure(settings: &Settings) -> Config {
 struct Instance {
     address: SocketAddr,
     _proxy: Option<Proxy>,
+    _hearsay: Option<Relay>,
     stop: Option<oneshot::Sender<()>>,
     exited: oneshot::Receiver<i32>,
     log: Log,

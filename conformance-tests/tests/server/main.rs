@@ -1,6 +1,7 @@
 //! The server suite: the reference server passes it, and each mutant fails what it breaks and
 //! nothing else.
 
+mod hearsay;
 mod in_process;
 mod mutants;
 mod tamper;

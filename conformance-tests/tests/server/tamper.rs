@@ -1,10 +1,11 @@
 //! Ways to break a rule that the reference server keeps: between it and the application, and
 //! between it and the client.
 
+use std::collections::HashMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
@@ -94,6 +95,11 @@ pub(crate) trait Wire: Send {
         Vec::new()
     }
 
+    /// How much of it is held back at least before the server must wait, in bytes.
+    fn bound(&self) -> usize {
+        0
+    }
+
     /// What reaches the client.
     fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
         octets
@@ -103,8 +109,12 @@ pub(crate) trait Wire: Send {
 /// Listens in the place of a server, and passes on what is tampered with.
 pub(crate) struct Proxy {
     address: SocketAddr,
+    clients: Clients,
     listening: JoinHandle<()>,
 }
+
+/// The client's address for each that the server takes for one.
+type Clients = Arc<Mutex<HashMap<SocketAddr, SocketAddr>>>;
 
 impl Proxy {
     pub(crate) fn start(server: SocketAddr, make: fn() -> Box<dyn Wire>) -> io::Result<Self> {
@@ -112,12 +122,20 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
-        let listening = tokio::spawn(async move {
-            while let Ok((client, _)) = listener.accept().await {
-                tokio::spawn(pass(client, server, make()));
+        let clients = Clients::default();
+        let listening = tokio::spawn({
+            let clients = clients.clone();
+            async move {
+                while let Ok((client, from)) = listener.accept().await {
+                    tokio::spawn(pass(client, from, server, clients.clone(), make()));
+                }
             }
         });
-        Ok(Self { address, listening })
+        Ok(Self {
+            address,
+            clients,
+            listening,
+        })
     }
 
     /// Answers requests that have no `host` with this, as long as the server's start-up is not
@@ -134,9 +152,11 @@ impl Proxy {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
+        let clients = Clients::default();
+        let known = clients.clone();
         let listening = tokio::spawn(async move {
-            while let Ok((mut client, _)) = listener.accept().await {
-                let started = started.clone();
+            while let Ok((mut client, from)) = listener.accept().await {
+                let (started, clients) = (started.clone(), known.clone());
                 tokio::spawn(async move {
                     if !started.load(Ordering::SeqCst) {
                         let mut head = [0; 1024];
@@ -147,15 +167,41 @@ impl Proxy {
                             return;
                         }
                     }
-                    pass(client, server, Box::new(Untampered)).await;
+                    pass(client, from, server, clients, Box::new(Untampered)).await;
                 });
             }
         });
-        Ok(Self { address, listening })
+        Ok(Self {
+            address,
+            clients,
+            listening,
+        })
     }
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// `inside`, which learns the addresses that it would without a proxy: that there is one must
+    /// break no rule.
+    pub(crate) fn hide_from(&self, inside: BoxApp) -> BoxApp {
+        let (address, clients) = (self.address, self.clients.clone());
+        BoxApp::new(
+            move |mut scope: Scope, receiver: Receiver, sender: Sender| {
+                let (client, server) = match &mut scope {
+                    Scope::Http(scope) => (&mut scope.client, &mut scope.server),
+                    Scope::WebSocket(scope) => (&mut scope.client, &mut scope.server),
+                    _ => (&mut None, &mut None),
+                };
+                if let Some(from) =
+                    client.and_then(|proxy| clients.lock().unwrap().get(&proxy).copied())
+                {
+                    (*client, *server) = (Some(from), Some(address));
+                }
+                let inside = inside.clone();
+                async move { inside.call(scope, receiver, sender).await }
+            },
+        )
     }
 }
 
@@ -212,45 +258,75 @@ impl Drop for Proxy {
 }
 
 /// Passes on both ways until both sides are through; passes on how each of them ended, too.
-async fn pass(mut client: TcpStream, server: SocketAddr, mut wire: Box<dyn Wire>) {
+async fn pass(
+    mut client: TcpStream,
+    from: SocketAddr,
+    server: SocketAddr,
+    clients: Clients,
+    mut wire: Box<dyn Wire>,
+) {
     let Ok(mut server) = TcpStream::connect(server).await else {
         return;
     };
+    if let Ok(own) = server.local_addr() {
+        clients.lock().unwrap().insert(own, from);
+    }
     let _ = client.set_nodelay(true);
     let _ = server.set_nodelay(true);
+    if exchange(&mut client, &mut server, &mut *wire)
+        .await
+        .is_err()
+    {
+        let _ = client.set_zero_linger();
+        let _ = server.set_zero_linger();
+    }
+}
+
+async fn exchange(
+    client: &mut TcpStream,
+    server: &mut TcpStream,
+    wire: &mut dyn Wire,
+) -> io::Result<()> {
+    let (mut client_read, mut client_write) = client.split();
     let (mut from_client, mut from_server) = ([0; 16 * 1024], [0; 16 * 1024]);
     let (mut client_done, mut server_done) = (false, false);
-    while !(client_done && server_done) {
-        let is_reset = tokio::select! {
-            read = client.read(&mut from_client), if !client_done => match read {
-                Ok(0) => {
+    // What the client has not taken yet.
+    let mut held = Vec::new();
+    while !(client_done && server_done && held.is_empty()) {
+        tokio::select! {
+            read = client_read.read(&mut from_client), if !client_done => match read? {
+                0 => {
                     client_done = true;
-                    server.shutdown().await.is_err()
+                    server.shutdown().await?;
                 }
-                Ok(read) => {
+                read => {
                     let octets = wire.to_server(from_client[..read].to_vec());
-                    let early = wire.at_once();
-                    server.write_all(&octets).await.is_err()
-                        || client.write_all(&early).await.is_err()
+                    held.extend(wire.at_once());
+                    server.write_all(&octets).await?;
                 }
-                Err(_) => true,
             },
-            read = server.read(&mut from_server), if !server_done => match read {
-                Ok(0) => {
-                    server_done = true;
-                    client.shutdown().await.is_err()
+            written = client_write.write(&held), if !held.is_empty() => {
+                held.drain(..written?);
+                if held.is_empty() && server_done {
+                    client_write.shutdown().await?;
                 }
-                Ok(read) => {
-                    let octets = wire.to_client(from_server[..read].to_vec());
-                    client.write_all(&octets).await.is_err()
+            }
+            read = server.read(&mut from_server), if !server_done && held.len() <= wire.bound() => {
+                match read {
+                    Ok(0) => {
+                        server_done = true;
+                        if held.is_empty() {
+                            client_write.shutdown().await?;
+                        }
+                    }
+                    Ok(read) => held.extend(wire.to_client(from_server[..read].to_vec())),
+                    Err(error) => {
+                        client_write.write_all(&held).await?;
+                        return Err(error);
+                    }
                 }
-                Err(_) => true,
-            },
-        };
-        if is_reset {
-            let _ = client.set_zero_linger();
-            let _ = server.set_zero_linger();
-            return;
+            }
         }
     }
+    Ok(())
 }

@@ -1,0 +1,80 @@
+//! A way to break a rule that the types of the protocol do not let anyone break in Rust: what the
+//! probe tells the suite is changed to what it would tell of a server without such types.
+
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinHandle;
+
+/// Stands between the probe and the suite, and changes what it likes of what the one tells the other.
+pub(crate) trait Hearsay: Send {
+    /// What the suite commands.
+    fn commanded(&mut self, _command: &Value) {}
+
+    /// What the suite is told.
+    fn told(&mut self, _told: &mut Value) {}
+}
+
+/// Listens in the place of the suite.
+pub(crate) struct Relay {
+    address: SocketAddr,
+    listening: JoinHandle<()>,
+}
+
+impl Relay {
+    pub(crate) fn start(suite: SocketAddr, make: fn() -> Box<dyn Hearsay>) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let listening = tokio::spawn(async move {
+            while let Ok((probe, _)) = listener.accept().await {
+                if let Ok(suite) = TcpStream::connect(suite).await {
+                    tokio::spawn(relay(probe, suite, make()));
+                }
+            }
+        });
+        Ok(Self { address, listening })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.listening.abort();
+    }
+}
+
+/// Relays line by line until one of the two is gone.
+async fn relay(probe: TcpStream, suite: TcpStream, mut hearsay: Box<dyn Hearsay>) {
+    let _ = probe.set_nodelay(true);
+    let _ = suite.set_nodelay(true);
+    let (from_probe, mut to_probe) = probe.into_split();
+    let (from_suite, mut to_suite) = suite.into_split();
+    let mut from_probe = BufReader::new(from_probe).lines();
+    let mut from_suite = BufReader::new(from_suite).lines();
+    loop {
+        let sent = tokio::select! {
+            line = from_probe.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                let mut told = serde_json::from_str(&line).unwrap();
+                hearsay.told(&mut told);
+                to_suite.write_all(format!("{told}\n").as_bytes()).await
+            }
+            line = from_suite.next_line() => {
+                let Ok(Some(line)) = line else { return };
+                hearsay.commanded(&serde_json::from_str(&line).unwrap());
+                to_probe.write_all(format!("{line}\n").as_bytes()).await
+            }
+        };
+        if sent.is_err() {
+            return;
+        }
+    }
+}
