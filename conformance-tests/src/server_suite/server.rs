@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use callgate::{LifespanStartupComplete, ReceiveEvent, SendEvent};
+use callgate::{
+    HttpResponseBody, HttpResponseStart, LifespanStartupComplete, ReceiveEvent, SendEvent,
+};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -145,14 +147,16 @@ impl Server {
     /// once the server has answered; another exchange makes sure that nothing is on its way.
     pub(super) async fn was_not_called(&mut self) -> Outcome {
         let mut client = self.connect().await?;
-        client
-            .send("GET /callgate-fence HTTP/1.1\r\nhost: test\r\n\r\n")
-            .await?;
-        let call = self.call().await?;
+        let fence = Request::get("/callgate-fence")
+            .sends(HttpResponseStart::ok())
+            .sends(HttpResponseBody::end())
+            .step(Step::Return);
+        client.send(fence.http1()).await?;
+        let mut call = self.call().await?;
         if call.http()?.raw_path() != "/callgate-fence" {
             return Err(called());
         }
-        call.finish(Step::Decline).await
+        call.ended().await.map(|_| ())
     }
 
     /// That no call has been told of that no case took, other than for lifespan.

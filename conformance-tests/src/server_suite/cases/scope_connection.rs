@@ -25,7 +25,7 @@ const OFFERED: Asgi =
 pub(super) const CASES: &[Case] = &[
     case!(
         the_version: VERSION, Shared,
-        "Sends requests of HTTP/1.0 and of HTTP/1.1.",
+        "Sends requests of HTTP/1.1 and of HTTP/1.0.",
         "The scope has the version of each."
     ),
     case!(
@@ -113,8 +113,8 @@ pub(super) const CASES: &[Case] = &[
 async fn the_version(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     for (line, version) in [
-        ("GET / HTTP/1.0", http::Version::HTTP_10),
         ("GET / HTTP/1.1", http::Version::HTTP_11),
+        ("GET / HTTP/1.0", http::Version::HTTP_10),
     ] {
         let mut client = server.connect().await?;
         client.send(format!("{line}\r\nhost: test\r\n\r\n")).await?;

@@ -1,1 +1,206 @@
 //! Servers that break the rules checked in `cases/core.rs`.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use callgate::{
+    App as _, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    Sender, rule,
+};
+use callgate_conformance::Probe;
+use http::Version;
+use tokio::sync::Notify;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, between};
+
+fn with_app(app: fn(Probe) -> BoxApp) -> InProcess {
+    InProcess {
+        app: Some(app),
+        ..InProcess::default()
+    }
+}
+
+fn with_log(log: fn(String) -> String) -> InProcess {
+    InProcess {
+        log: Some(log),
+        ..InProcess::default()
+    }
+}
+
+#[tokio::test]
+async fn core_01_an_http_1_0_request_is_two_calls() {
+    /// An exchange that nobody is at the other end of.
+    struct Nobody;
+    impl Channel for Nobody {
+        fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            Poll::Ready(ReceiveEvent::HttpDisconnect)
+        }
+
+        fn poll_send(
+            &self,
+            _: &mut Context<'_>,
+            _: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            Poll::Ready(Err(SendError::Disconnected))
+        }
+    }
+
+    let mutant = with_app(|probe| {
+        let probe = Arc::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                let again = scope.clone();
+                let is_old =
+                    matches!(&scope, Scope::Http(scope) if scope.version == Version::HTTP_10);
+                let mut call = pin!(probe.call(scope, receiver, sender));
+                let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
+                if is_old {
+                    let probe = probe.clone();
+                    tokio::spawn(async move {
+                        let nobody = Arc::new(Nobody);
+                        let (receiver, sender) =
+                            (Receiver::new(nobody.clone()), Sender::new(nobody));
+                        probe.call(again, receiver, sender).await
+                    });
+                }
+                match first {
+                    Poll::Ready(result) => result,
+                    Poll::Pending => call.await,
+                }
+            }
+        })
+    });
+    assert_breaks(rule::ONE_CALL, mutant).await;
+}
+
+#[tokio::test]
+async fn core_10_a_returned_disconnect_is_reported() {
+    #[derive(Default)]
+    struct Reported;
+    impl Between for Reported {
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            result.map_err(|error| match error.is_disconnected() {
+                true => AppError::failed("the client is gone"),
+                false => error,
+            })
+        }
+    }
+    let mutant = with_app(|probe| between(probe, Reported::default));
+    assert_breaks(rule::DISCONNECT_IS_NO_FAILURE, mutant).await;
+}
+
+/// What a call panicked with, or what it came to.
+fn poll_caught<T>(
+    call: Pin<&mut impl Future<Output = T>>,
+    cx: &mut Context<'_>,
+) -> Poll<std::thread::Result<T>> {
+    match catch_unwind(AssertUnwindSafe(|| call.poll(cx))) {
+        Ok(poll) => poll.map(Ok),
+        Err(panic) => Poll::Ready(Err(panic)),
+    }
+}
+
+#[tokio::test]
+async fn core_15_a_panic_takes_other_exchanges_along() {
+    let mutant = with_app(|probe| {
+        let probe = Arc::new(probe);
+        let panicked = Arc::new(Notify::new());
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let (probe, panicked) = (probe.clone(), panicked.clone());
+            async move {
+                if let Scope::Lifespan(_) = scope {
+                    return probe.call(scope, receiver, sender).await;
+                }
+                let mut call = pin!(probe.call(scope, receiver, sender));
+                let mut another = pin!(panicked.notified());
+                another.as_mut().enable();
+                tokio::select! {
+                    biased;
+                    () = another => Err(AppError::failed("another exchange has panicked")),
+                    result = std::future::poll_fn(|cx| poll_caught(call.as_mut(), cx)) => {
+                        result.unwrap_or_else(|panic| {
+                            panicked.notify_waiters();
+                            resume_unwind(panic)
+                        })
+                    }
+                }
+            }
+        })
+    });
+    assert_breaks(rule::PANIC_IS_CONTAINED, mutant).await;
+}
+
+/// Whether this line of the log reports a failed request.
+fn reports_a_request(line: &str) -> bool {
+    line.contains(" ERROR ") && line.contains(" HTTP/")
+}
+
+#[tokio::test]
+async fn core_16_failures_are_not_reported() {
+    let mutant = with_log(|log| {
+        let lines = log.lines().filter(|line| !reports_a_request(line));
+        lines.map(|line| format!("{line}\n")).collect()
+    });
+    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+}
+
+#[tokio::test]
+async fn core_16_failures_are_reported_twice() {
+    let mutant = with_log(|log| {
+        let twice = log.lines().map(|line| match reports_a_request(line) {
+            true => format!("{line}\n{line}\n"),
+            false => format!("{line}\n"),
+        });
+        twice.collect()
+    });
+    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+}
+
+#[tokio::test]
+async fn core_16_reports_do_not_name_the_rule() {
+    let mutant = with_log(|log| log.replace(rule::START_FIRST.id, "a rule"));
+    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+}
+
+#[tokio::test]
+async fn core_16_reports_do_not_name_the_request() {
+    let mutant = with_log(|log| {
+        let lines = log.lines().map(|line| match line.split_once(" HTTP/") {
+            Some((_, rest)) if reports_a_request(line) => format!(" ERROR {rest}\n"),
+            _ => format!("{line}\n"),
+        });
+        lines.collect()
+    });
+    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+}
+
+#[tokio::test]
+async fn core_17_declining_is_a_failure() {
+    /// Whether the call is for lifespan.
+    #[derive(Default)]
+    struct NoDeclining(AtomicBool);
+    impl Between for NoDeclining {
+        fn scope(&self, scope: &mut Scope) {
+            let is_lifespan = matches!(scope, Scope::Lifespan(_));
+            self.0.store(is_lifespan, Ordering::Relaxed);
+        }
+
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            match result {
+                Err(AppError::Unsupported) if !self.0.load(Ordering::Relaxed) => {
+                    Err(AppError::failed("this kind of scope is not served"))
+                }
+                result => result,
+            }
+        }
+    }
+    let mutant = with_app(|probe| between(probe, NoDeclining::default));
+    assert_breaks(rule::DECLINED_IS_501, mutant).await;
+}

@@ -1,6 +1,8 @@
 //! For each rule of a server, one that breaks it and no other.
 
 mod core;
+mod core_disconnect;
+mod core_sending;
 mod extension;
 mod http_connection;
 mod http_request;

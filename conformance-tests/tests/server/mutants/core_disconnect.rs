@@ -1,0 +1,256 @@
+//! Servers that break the rules checked in `cases/core_disconnect.rs`.
+
+use std::future::poll_fn;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use callgate::{
+    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    rule,
+};
+use callgate_conformance::Probe;
+use http::Method;
+use tokio::task::JoinHandle;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, between};
+
+fn with_app(app: fn(Probe) -> BoxApp) -> InProcess {
+    InProcess {
+        app: Some(app),
+        ..InProcess::default()
+    }
+}
+
+fn is_head(scope: &Scope) -> bool {
+    matches!(scope, Scope::Http(scope) if scope.method == Method::HEAD)
+}
+
+#[tokio::test]
+async fn core_03_sends_to_nobody_are_taken() {
+    /// Whether the call has returned.
+    #[derive(Default)]
+    struct Taken(AtomicBool);
+    impl Between for Taken {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map(|result| match result {
+                Err(SendError::Disconnected) if !self.0.load(Ordering::Relaxed) => Ok(()),
+                result => result,
+            })
+        }
+
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            self.0.store(true, Ordering::Relaxed);
+            result
+        }
+    }
+    let mutant = with_app(|probe| between(probe, Taken::default));
+    assert_breaks(rule::SEND_AFTER_DISCONNECT, mutant).await;
+}
+
+#[tokio::test]
+async fn core_09_a_head_request_ends_with_its_client() {
+    /// Tells the server's end when it yields a disconnect after the whole request.
+    struct Watched {
+        server: Arc<dyn Channel>,
+        is_whole: AtomicBool,
+    }
+    impl Watched {
+        fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+            if !self.is_whole.load(Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            // All that it can yield now is the disconnect, and that again.
+            self.server.poll_receive(cx).map(|_| ())
+        }
+    }
+    impl Channel for Watched {
+        fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let event = ready!(self.server.poll_receive(cx));
+            if matches!(&event, ReceiveEvent::HttpRequest(request) if !request.more_body) {
+                self.is_whole.store(true, Ordering::Relaxed);
+            }
+            Poll::Ready(event)
+        }
+
+        fn poll_send(
+            &self,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            self.server.poll_send(cx, event)
+        }
+    }
+
+    let mutant = with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                if !is_head(&scope) {
+                    return probe.call(scope, receiver, sender).await;
+                }
+                let watched = Arc::new(Watched {
+                    server: receiver.into_channel(),
+                    is_whole: AtomicBool::new(false),
+                });
+                let call = probe.call(scope, Receiver::new(watched.clone()), sender);
+                tokio::select! {
+                    biased;
+                    result = call => result,
+                    () = poll_fn(|cx| watched.poll_gone(cx)) => Ok(()),
+                }
+            }
+        })
+    });
+    assert_breaks(rule::NO_CANCELLATION, mutant).await;
+}
+
+#[tokio::test]
+async fn core_12_a_disconnect_is_yielded_once() {
+    /// Whether it has been yielded.
+    #[derive(Default)]
+    struct Once(AtomicBool);
+    impl Between for Once {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let event = ready!(server.poll_receive(cx));
+            let is_disconnect = matches!(
+                event,
+                ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
+            );
+            if is_disconnect && self.0.swap(true, Ordering::Relaxed) {
+                return Poll::Pending;
+            }
+            Poll::Ready(event)
+        }
+    }
+    let mutant = with_app(|probe| between(probe, Once::default));
+    assert_breaks(rule::DISCONNECT_REPEATS, mutant).await;
+}
+
+/// A call on a task of its own, which goes on when it is dropped unless it is told not to.
+struct Detached {
+    task: JoinHandle<Result<(), AppError>>,
+    outlives: Arc<AtomicBool>,
+}
+
+impl Detached {
+    fn new(
+        app: BoxApp,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+        outlives: Arc<AtomicBool>,
+    ) -> Self {
+        Self {
+            task: tokio::spawn(async move { app.call(scope, receiver, sender).await }),
+            outlives,
+        }
+    }
+
+    async fn run(mut self) -> Result<(), AppError> {
+        let result = (&mut self.task).await;
+        result.unwrap_or_else(|error| resume_unwind(error.into_panic()))
+    }
+}
+
+impl Drop for Detached {
+    fn drop(&mut self) {
+        if !self.outlives.load(Ordering::Relaxed) {
+            self.task.abort();
+        }
+    }
+}
+
+#[tokio::test]
+async fn core_14_a_head_request_has_no_end_of_grace() {
+    let mutant = with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let outlives = Arc::new(AtomicBool::new(is_head(&scope)));
+            Detached::new(probe.clone(), scope, receiver, sender, outlives).run()
+        })
+    });
+    assert_breaks(rule::GRACE_PERIOD_ENDS, mutant).await;
+}
+
+#[tokio::test]
+async fn core_21_a_broken_rule_begins_no_grace_period() {
+    /// Notes whether a rule is broken.
+    struct Noted {
+        server: Arc<dyn Channel>,
+        is_broken: Arc<AtomicBool>,
+    }
+    impl Channel for Noted {
+        fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            self.server.poll_receive(cx)
+        }
+
+        fn poll_send(
+            &self,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let result = ready!(self.server.poll_send(cx, event));
+            if let Err(SendError::Violation(_)) = &result {
+                self.is_broken.store(true, Ordering::Relaxed);
+            }
+            Poll::Ready(result)
+        }
+    }
+
+    let mutant = with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let is_broken = Arc::new(AtomicBool::new(false));
+            let sender = Sender::new(Arc::new(Noted {
+                server: sender.into_channel(),
+                is_broken: is_broken.clone(),
+            }));
+            Detached::new(probe.clone(), scope, receiver, sender, is_broken).run()
+        })
+    });
+    assert_breaks(rule::VIOLATION_IS_A_DISCONNECT, mutant).await;
+}
+
+#[tokio::test]
+async fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() {
+    /// Whether a rule was broken before the WebSocket was accepted.
+    #[derive(Default)]
+    struct Silent(AtomicBool);
+    impl Between for Silent {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            match ready!(server.poll_receive(cx)) {
+                ReceiveEvent::WebSocketDisconnect(_) if self.0.load(Ordering::Relaxed) => {
+                    Poll::Pending
+                }
+                event => Poll::Ready(event),
+            }
+        }
+
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let result = ready!(server.poll_send(cx, event));
+            if let Err(error) = &result
+                && error.rule() == Some(rule::ACCEPT_FIRST)
+            {
+                self.0.store(true, Ordering::Relaxed);
+            }
+            Poll::Ready(result)
+        }
+    }
+    let mutant = with_app(|probe| between(probe, Silent::default));
+    assert_breaks(rule::VIOLATION_IS_A_DISCONNECT, mutant).await;
+}

@@ -1,0 +1,129 @@
+//! Servers that break the rules checked in `cases/core_sending.rs`.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+
+use callgate::{AppError, Channel, SendError, SendEvent, rule};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between};
+
+fn with_sends<B: Between + Default>() -> InProcess {
+    InProcess {
+        app: Some(|probe| between(probe, B::default)),
+        ..InProcess::default()
+    }
+}
+
+#[tokio::test]
+async fn core_04_events_after_the_last_are_ignored() {
+    #[derive(Default)]
+    struct Ignored;
+    impl Between for Ignored {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map(|result| match result {
+                Err(error) if error.rule() == Some(rule::NOTHING_AFTER_END) => Ok(()),
+                result => result,
+            })
+        }
+    }
+    assert_breaks(rule::SEND_VIOLATION, with_sends::<Ignored>()).await;
+}
+
+#[tokio::test]
+async fn core_05_a_broken_rule_is_named_once() {
+    /// Whether it has been named.
+    #[derive(Default)]
+    struct Once(AtomicBool);
+    impl Between for Once {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map(|result| match result {
+                Err(SendError::Violation(_)) if self.0.swap(true, Ordering::Relaxed) => {
+                    Err(SendError::Disconnected)
+                }
+                result => result,
+            })
+        }
+    }
+    assert_breaks(rule::VIOLATION_IS_FINAL, with_sends::<Once>()).await;
+}
+
+#[tokio::test]
+async fn core_07_one_of_two_waiting_sends_is_lost() {
+    /// The event that waits to be sent.
+    #[derive(Default)]
+    struct OneWaits(Mutex<Option<SendEvent>>);
+    impl Between for OneWaits {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let mut waiting = self.0.lock().unwrap();
+            if waiting.is_some() && *waiting != *event {
+                return Poll::Ready(Ok(()));
+            }
+            *waiting = event.clone();
+            let poll = server.poll_send(cx, event);
+            if poll.is_ready() {
+                *waiting = None;
+            }
+            poll
+        }
+    }
+    assert_breaks(rule::CONCURRENT_SENDS, with_sends::<OneWaits>()).await;
+}
+
+#[tokio::test]
+async fn core_08_output_is_held_without_bound() {
+    struct Unbounded;
+    impl Wire for Unbounded {
+        fn bound(&self) -> usize {
+            usize::MAX
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Unbounded)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::BACKPRESSURE, mutant).await;
+}
+
+#[tokio::test]
+async fn core_11_sends_after_the_call_are_taken() {
+    /// Whether the call has returned.
+    #[derive(Default)]
+    struct Taken(AtomicBool);
+    impl Between for Taken {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            match self.0.load(Ordering::Relaxed) {
+                true => Poll::Ready(Ok(())),
+                false => server.poll_send(cx, event),
+            }
+        }
+
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            self.0.store(true, Ordering::Relaxed);
+            result
+        }
+    }
+    assert_breaks(rule::RETURN_ENDS_SENDING, with_sends::<Taken>()).await;
+}
