@@ -240,7 +240,7 @@ impl Http1 {
     }
 
     /// Reads up to and with `end`.
-    async fn through(&mut self, end: &[u8], what: &str) -> Outcome<Bytes> {
+    pub(super) async fn through(&mut self, end: &[u8], what: &str) -> Outcome<Bytes> {
         loop {
             let found = self
                 .unread

@@ -321,6 +321,7 @@ async fn answer(
     }))
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
 fn broken(error: h2::Error) -> Verdict {
     Verdict::failed(format!("the stream or the connection was reset: {error}"))
 }

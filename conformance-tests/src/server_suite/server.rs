@@ -18,7 +18,7 @@ use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
 use super::remote::{Control, Remote, within};
-use super::request::{Request, Response};
+use super::request::Request;
 use crate::probe::Step;
 use crate::{Entry, Verdict};
 
@@ -194,27 +194,28 @@ impl Server {
         Ok(())
     }
 
-    /// Sends a request that the application must not see, and reads the answer.
-    pub(super) async fn refuses(&mut self, request: impl AsRef<[u8]>) -> Outcome<Response> {
+    /// Sends a request that the application must not see; the status of the answer.
+    pub(super) async fn refuses(&mut self, request: impl AsRef<[u8]>) -> Outcome<u16> {
         let mut client = self.connect().await?;
         client.send(request).await?;
-        let response = tokio::select! {
-            response = client.response() => response?,
+        let status = tokio::select! {
+            answer = client.head() => answer?.status,
             Some(_) = self.control.calls.recv() => return Err(called()),
         };
         self.was_not_called().await?;
-        Ok(response)
+        Ok(status)
     }
 
     /// The same over HTTP/2.
-    pub(super) async fn refuses_over_http2(&mut self, request: &Request) -> Outcome<Response> {
+    pub(super) async fn refuses_over_http2(&mut self, request: &Request) -> Outcome<u16> {
         let mut client = self.connect_http2().await?;
-        let response = tokio::select! {
-            response = client.exchange(request) => response?,
+        let exchange = client.begin(request, false).await?;
+        let status = tokio::select! {
+            answer = exchange.head() => answer?.head.status,
             Some(_) = self.control.calls.recv() => return Err(called()),
         };
         self.was_not_called().await?;
-        Ok(response)
+        Ok(status)
     }
 
     /// A new connection for HTTP/1 whose client has little room for what it has not read.

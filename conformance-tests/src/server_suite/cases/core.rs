@@ -198,27 +198,24 @@ async fn panics_beside_a_response(server: &mut Server, panicking: Request) -> Ou
     panicking.end(Step::Panic(PANIC.into())).await?;
     server.was_not_called().await?;
     must!(app.is_running().await?, "the other call has ended");
-    app.send(HttpResponseBody::part("whole")).await?;
-    let part = client.chunk().await?;
-    must!(
-        part.as_deref() == Some(b"whole"),
-        "of the other response came {part:?}"
-    );
-    app.finish(Step::Return).await
+    app.send(HttpResponseBody::last("the whole")).await?;
+    app.finish(Step::Return).await?;
+    client.through(b"the whole", "the other response").await?;
+    Ok(())
 }
 
 async fn the_application_panics_over_http2(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (mut client, mut response, mut app) = stream_over_http2(server).await?;
+    let (mut client, exchange, mut app) = stream_over_http2(server).await?;
     let _other = client.begin(&Request::get("/"), false).await?;
     let mut panicking = server.call().await?;
     panicking.end(Step::Panic(PANIC.into())).await?;
     let _further = client.begin(&Request::get("/further"), false).await?;
     server.call().await?.finish(Step::Decline).await?;
     must!(app.is_running().await?, "the other call has ended");
-    app.send(HttpResponseBody::part("whole")).await?;
-    response.arrives(b"whole").await?;
-    app.finish(Step::Return).await
+    app.send(HttpResponseBody::last("whole")).await?;
+    app.finish(Step::Return).await?;
+    exchange.head().await?.arrives(b"whole").await
 }
 
 /// What stands in the log for one exchange, and nowhere else.
@@ -275,10 +272,12 @@ async fn log_of(
 
 /// A server that ends as soon as it is told to.
 async fn launch(bench: &mut Bench<'_>) -> Outcome<Server> {
-    let mut settings = Settings::default();
-    settings.lifespan = Lifespan::Off;
+    let settings = Settings {
+        lifespan: Lifespan::Off,
+        ..Settings::default()
+    };
     let mut server = bench.launch(&settings).await?;
-    server.listens().await?;
+    server.live().await?;
     Ok(server)
 }
 

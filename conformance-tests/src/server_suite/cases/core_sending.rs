@@ -13,6 +13,7 @@ use crate::Verdict;
 use crate::probe::{SentOutcome, Step};
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi, Case, Outcome, case, must};
+use crate::server_suite::http1::Http1;
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
@@ -164,7 +165,7 @@ async fn what_breaks_a_rule_is_not_delivered(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn a_broken_rule_fails_the_send_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, _response, mut app) = stream_over_http2(bench.server().await?).await?;
+    let (_client, _exchange, mut app) = stream_over_http2(bench.server().await?).await?;
     breaks(&mut app, HttpResponseStart::ok(), rule::START_ONCE).await?;
     app.finish(Step::Return).await
 }
@@ -190,7 +191,7 @@ async fn sends_after_a_broken_rule_in_a_stream(bench: &mut Bench<'_>) -> Outcome
 }
 
 async fn sends_after_a_broken_rule_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, _response, app) = stream_over_http2(bench.server().await?).await?;
+    let (_client, _exchange, app) = stream_over_http2(bench.server().await?).await?;
     starts_again(app).await
 }
 
@@ -211,12 +212,12 @@ async fn sends_after_a_broken_rule_in_a_websocket(bench: &mut Bench<'_>) -> Outc
 }
 
 /// How many tasks send at once, and how much each.
-const TASKS: u8 = 8;
+const TASKS: u8 = 6;
 const LENGTH: usize = 100;
 
-/// What each of the tasks sends: a letter of its own.
+/// What each of the tasks sends: a letter of its own, and none that the size of a chunk may have.
 fn texts() -> impl Iterator<Item = String> {
-    (b'a'..b'a' + TASKS).map(|letter| char::from(letter).to_string().repeat(LENGTH))
+    (b'p'..b'p' + TASKS).map(|letter| char::from(letter).to_string().repeat(LENGTH))
 }
 
 async fn send_at_once(app: &mut Remote, events: Vec<SendEvent>) -> Outcome {
@@ -246,28 +247,37 @@ async fn sends_at_the_same_time(bench: &mut Bench<'_>) -> Outcome {
     let (mut client, mut app) = stream_over_http1(bench.server().await?).await?;
     let parts = texts().map(|text| HttpResponseBody::part(text).into());
     send_at_once(&mut app, parts.collect()).await?;
-    app.send(HttpResponseBody::end()).await?;
+    app.send(HttpResponseBody::last(END)).await?;
     app.finish(Step::Return).await?;
-    let mut content = Vec::new();
-    while let Some(chunk) = client.chunk().await? {
-        content.extend_from_slice(&chunk);
-    }
-    are_whole(&content)
+    are_whole(&content(&mut client).await?)
+}
+
+/// The last of a content.
+const END: &str = "END.";
+
+/// The texts in a content, however it is framed.
+async fn content(client: &mut Http1) -> Outcome<Vec<u8>> {
+    client.head().await?;
+    let framed = client.through(END.as_bytes(), "the content").await?;
+    let is_of_text = |octet: &u8| (b'p'..b'p' + TASKS).contains(octet);
+    Ok(framed.into_iter().filter(is_of_text).collect())
 }
 
 async fn sends_at_the_same_time_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, response, mut app) = stream_over_http2(bench.server().await?).await?;
+    let (_client, exchange, mut app) = stream_over_http2(bench.server().await?).await?;
     let parts = texts().map(|text| HttpResponseBody::part(text).into());
     send_at_once(&mut app, parts.collect()).await?;
     app.send(HttpResponseBody::end()).await?;
     app.finish(Step::Return).await?;
-    are_whole(&response.whole().await?.body)
+    are_whole(&exchange.head().await?.whole().await?.body)
 }
 
 async fn sends_at_the_same_time_in_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let (mut client, mut app) = open_websocket(bench.server().await?).await?;
     let messages = texts().map(|text| Message::text(text).into());
     send_at_once(&mut app, messages.collect()).await?;
+    app.send(WebSocketClose::new(1000)).await?;
+    client.head().await?;
     let mut content = Vec::new();
     for _ in 0..TASKS {
         // A text of one frame, whose length has one octet.
@@ -288,15 +298,13 @@ async fn sends_one_after_the_other(bench: &mut Bench<'_>) -> Outcome {
     for text in texts() {
         app.send(HttpResponseBody::part(text)).await?;
     }
-    app.send(HttpResponseBody::end()).await?;
+    app.send(HttpResponseBody::last(END)).await?;
     app.finish(Step::Return).await?;
-    let mut content = String::new();
-    while let Some(chunk) = client.chunk().await? {
-        content.push_str(&chunk.escape_ascii().to_string());
-    }
+    let content = content(&mut client).await?;
     must!(
-        content == texts().collect::<String>(),
-        "there arrived `{content}`"
+        content == texts().collect::<String>().into_bytes(),
+        "there arrived `{}`",
+        content.escape_ascii()
     );
     Ok(())
 }
@@ -347,7 +355,7 @@ async fn the_client_does_not_read(bench: &mut Bench<'_>) -> Outcome {
 
 async fn the_client_does_not_read_over_http2(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (_client, _response, mut app) = stream_over_http2(server).await?;
+    let (_client, _exchange, mut app) = stream_over_http2(server).await?;
     stays_pending(server, &mut app, HttpResponseBody::part(vec![b'x'; PART])).await?;
     app.finish(Step::Return).await
 }
@@ -377,7 +385,7 @@ async fn a_send_after_the_call_and_the_response(bench: &mut Bench<'_>) -> Outcom
 
 async fn a_send_after_the_call_over_http2(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (_client, _response, app) = stream_over_http2(server).await?;
+    let (_client, _exchange, app) = stream_over_http2(server).await?;
     sends_too_late(server, app, HttpResponseBody::end()).await
 }
 

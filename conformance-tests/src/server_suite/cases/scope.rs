@@ -205,7 +205,7 @@ const BROKEN: [&str; 6] = ["/%", "/%4", "/%zz/", "/a%2", "/%%41", "/%4?%41"];
 async fn broken_escapes(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     for target in BROKEN {
-        let status = server.refuses(Request::get(target).http1()).await?.status;
+        let status = server.refuses(Request::get(target).http1()).await?;
         must!(status == 400, "`{target}` is answered with {status}");
     }
     Ok(())
@@ -214,12 +214,8 @@ async fn broken_escapes(bench: &mut Bench<'_>) -> Outcome {
 async fn broken_escapes_over_http2(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     for target in BROKEN {
-        let response = server.refuses_over_http2(&Request::get(target)).await?;
-        must!(
-            response.status == 400,
-            "`{target}` is answered with {}",
-            response.status
-        );
+        let status = server.refuses_over_http2(&Request::get(target)).await?;
+        must!(status == 400, "`{target}` is answered with {status}");
     }
     Ok(())
 }
@@ -268,9 +264,10 @@ async fn has_query(server: &mut Server, version: Version) -> Outcome {
 }
 
 fn mounted() -> Settings {
-    let mut settings = Settings::default();
-    settings.root_path = Some("/the%api".into());
-    settings
+    Settings {
+        root_path: Some("/the%api".into()),
+        ..Settings::default()
+    }
 }
 
 async fn the_root_path(bench: &mut Bench<'_>) -> Outcome {
@@ -304,15 +301,15 @@ fn has_root_path(root_path: &str, path: &str) -> Outcome {
 async fn connect(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     let request = Request::new("CONNECT", "test:80");
-    let response = server.refuses(request.http1()).await?;
-    must!(response.status == 501, "the answer is {}", response.status);
+    let status = server.refuses(request.http1()).await?;
+    must!(status == 501, "the answer is {status}");
     Ok(())
 }
 
 async fn connect_over_http2(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     let request = Request::new("CONNECT", "test:80");
-    let response = server.refuses_over_http2(&request).await?;
-    must!(response.status == 501, "the answer is {}", response.status);
+    let status = server.refuses_over_http2(&request).await?;
+    must!(status == 501, "the answer is {status}");
     Ok(())
 }

@@ -11,7 +11,7 @@ use callgate::{
     rule,
 };
 use callgate_conformance::Probe;
-use http::Method;
+use http::{Method, Version};
 use tokio::task::JoinHandle;
 
 use super::assert_breaks;
@@ -29,12 +29,20 @@ fn is_head(scope: &Scope) -> bool {
     matches!(scope, Scope::Http(scope) if scope.method == Method::HEAD)
 }
 
+fn is_over_http2(scope: &Scope) -> bool {
+    matches!(scope, Scope::Http(scope) if scope.version == Version::HTTP_2)
+}
+
 #[tokio::test]
-async fn core_03_sends_to_nobody_are_taken() {
-    /// Whether the call has returned.
+async fn core_03_sends_to_a_reset_stream_are_taken() {
+    /// Whether the call is one over HTTP/2 and has not returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
     impl Between for Taken {
+        fn scope(&self, scope: &mut Scope) {
+            self.0.store(is_over_http2(scope), Ordering::Relaxed);
+        }
+
         fn send(
             &self,
             server: &dyn Channel,
@@ -42,13 +50,13 @@ async fn core_03_sends_to_nobody_are_taken() {
             event: &mut Option<SendEvent>,
         ) -> Poll<Result<(), SendError>> {
             server.poll_send(cx, event).map(|result| match result {
-                Err(SendError::Disconnected) if !self.0.load(Ordering::Relaxed) => Ok(()),
+                Err(SendError::Disconnected) if self.0.load(Ordering::Relaxed) => Ok(()),
                 result => result,
             })
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
-            self.0.store(true, Ordering::Relaxed);
+            self.0.store(false, Ordering::Relaxed);
             result
         }
     }
@@ -115,18 +123,20 @@ async fn core_09_a_head_request_ends_with_its_client() {
 }
 
 #[tokio::test]
-async fn core_12_a_disconnect_is_yielded_once() {
-    /// Whether it has been yielded.
+async fn core_12_the_disconnect_of_a_stream_is_yielded_once() {
+    /// Whether the call is one over HTTP/2, and whether a disconnect has been yielded.
     #[derive(Default)]
-    struct Once(AtomicBool);
+    struct Once(AtomicBool, AtomicBool);
     impl Between for Once {
+        fn scope(&self, scope: &mut Scope) {
+            self.0.store(is_over_http2(scope), Ordering::Relaxed);
+        }
+
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             let event = ready!(server.poll_receive(cx));
-            let is_disconnect = matches!(
-                event,
-                ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
-            );
-            if is_disconnect && self.0.swap(true, Ordering::Relaxed) {
+            let is_again =
+                event == ReceiveEvent::HttpDisconnect && self.1.swap(true, Ordering::Relaxed);
+            if is_again && self.0.load(Ordering::Relaxed) {
                 return Poll::Pending;
             }
             Poll::Ready(event)

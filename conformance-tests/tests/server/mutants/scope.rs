@@ -383,7 +383,9 @@ async fn scope_22_subprotocols_are_sorted() {
     struct Sorted;
     impl Between for Sorted {
         fn scope(&self, scope: &mut Scope) {
-            if let Scope::WebSocket(scope) = scope {
+            if let Scope::WebSocket(scope) = scope
+                && scope.version == Version::HTTP_11
+            {
                 scope.subprotocols.sort();
             }
         }
