@@ -29,6 +29,10 @@ fn is_head(scope: &Scope) -> bool {
     matches!(scope, Scope::Http(scope) if scope.method == Method::HEAD)
 }
 
+fn is_websocket(scope: &Scope) -> bool {
+    matches!(scope, Scope::WebSocket(_))
+}
+
 fn is_over_http2(scope: &Scope) -> bool {
     matches!(scope, Scope::Http(scope) if scope.version == Version::HTTP_2)
 }
@@ -122,27 +126,52 @@ async fn core_09_a_head_request_ends_with_its_client() {
     assert_breaks(rule::NO_CANCELLATION, mutant).await;
 }
 
-#[tokio::test]
-async fn core_12_the_disconnect_of_a_stream_is_yielded_once() {
-    /// Whether the call is one over HTTP/2, and whether a disconnect has been yielded.
-    #[derive(Default)]
-    struct Once(AtomicBool, AtomicBool);
-    impl Between for Once {
-        fn scope(&self, scope: &mut Scope) {
-            self.0.store(is_over_http2(scope), Ordering::Relaxed);
-        }
+/// Yields a disconnect once, in the calls that are meant.
+struct Once {
+    is_meant: fn(&Scope) -> bool,
+    applies: AtomicBool,
+    has_yielded: AtomicBool,
+}
 
-        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-            let event = ready!(server.poll_receive(cx));
-            let is_again =
-                event == ReceiveEvent::HttpDisconnect && self.1.swap(true, Ordering::Relaxed);
-            if is_again && self.0.load(Ordering::Relaxed) {
-                return Poll::Pending;
-            }
-            Poll::Ready(event)
+impl Once {
+    fn when(is_meant: fn(&Scope) -> bool) -> Self {
+        Self {
+            is_meant,
+            applies: AtomicBool::new(false),
+            has_yielded: AtomicBool::new(false),
         }
     }
-    let mutant = with_app(|probe| between(probe, Once::default));
+}
+
+impl Between for Once {
+    fn scope(&self, scope: &mut Scope) {
+        self.applies
+            .store((self.is_meant)(scope), Ordering::Relaxed);
+    }
+
+    fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let event = ready!(server.poll_receive(cx));
+        let is_disconnect = matches!(
+            event,
+            ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
+        );
+        let is_again = is_disconnect && self.has_yielded.swap(true, Ordering::Relaxed);
+        if is_again && self.applies.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        Poll::Ready(event)
+    }
+}
+
+#[tokio::test]
+async fn core_12_the_disconnect_of_a_stream_is_yielded_once() {
+    let mutant = with_app(|probe| between(probe, || Once::when(is_over_http2)));
+    assert_breaks(rule::DISCONNECT_REPEATS, mutant).await;
+}
+
+#[tokio::test]
+async fn core_12_the_disconnect_of_a_websocket_is_yielded_once() {
+    let mutant = with_app(|probe| between(probe, || Once::when(is_websocket)));
     assert_breaks(rule::DISCONNECT_REPEATS, mutant).await;
 }
 
@@ -180,15 +209,24 @@ impl Drop for Detached {
     }
 }
 
+/// Calls whose future is not dropped, if they are meant.
+fn without_end(probe: Probe, is_meant: fn(&Scope) -> bool) -> BoxApp {
+    let probe = BoxApp::new(probe);
+    BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+        let outlives = Arc::new(AtomicBool::new(is_meant(&scope)));
+        Detached::new(probe.clone(), scope, receiver, sender, outlives).run()
+    })
+}
+
 #[tokio::test]
 async fn core_14_a_head_request_has_no_end_of_grace() {
-    let mutant = with_app(|probe| {
-        let probe = BoxApp::new(probe);
-        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-            let outlives = Arc::new(AtomicBool::new(is_head(&scope)));
-            Detached::new(probe.clone(), scope, receiver, sender, outlives).run()
-        })
-    });
+    let mutant = with_app(|probe| without_end(probe, is_head));
+    assert_breaks(rule::GRACE_PERIOD_ENDS, mutant).await;
+}
+
+#[tokio::test]
+async fn core_14_a_stream_has_no_end_of_grace() {
+    let mutant = with_app(|probe| without_end(probe, is_over_http2));
     assert_breaks(rule::GRACE_PERIOD_ENDS, mutant).await;
 }
 

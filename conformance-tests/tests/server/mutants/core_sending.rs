@@ -2,9 +2,9 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use callgate::{AppError, Channel, SendError, SendEvent, rule};
+use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, rule};
 
 use super::assert_breaks;
 use crate::in_process::InProcess;
@@ -35,6 +35,75 @@ async fn core_04_events_after_the_last_are_ignored() {
         }
     }
     assert_breaks(rule::SEND_VIOLATION, with_sends::<Ignored>()).await;
+}
+
+#[tokio::test]
+async fn core_04_a_second_start_is_a_disconnect() {
+    #[derive(Default)]
+    struct AnotherError;
+    impl Between for AnotherError {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let is_start = matches!(
+                event,
+                Some(SendEvent::HttpResponseStart(_) | SendEvent::WebSocketAccept(_))
+            );
+            server.poll_send(cx, event).map(|result| match result {
+                Err(error)
+                    if is_start
+                        && [rule::START_ONCE, rule::ACCEPT_ONCE]
+                            .map(Some)
+                            .contains(&error.rule()) =>
+                {
+                    Err(SendError::Disconnected)
+                }
+                result => result,
+            })
+        }
+    }
+    assert_breaks(rule::SEND_VIOLATION, with_sends::<AnotherError>()).await;
+}
+
+#[tokio::test]
+async fn core_04_what_fits_of_too_much_is_delivered() {
+    /// What `content-length` leaves of a response that is streamed.
+    #[derive(Default)]
+    struct Trimmed(Mutex<Option<usize>>);
+    impl Between for Trimmed {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let mut left = self.0.lock().unwrap();
+            let length = match event {
+                Some(SendEvent::HttpResponseBody(body)) => body.body.len(),
+                _ => 0,
+            };
+            if let (Some(fits), Some(SendEvent::HttpResponseBody(body))) = (*left, &event)
+                && (2..length).contains(&fits)
+            {
+                // Not all that fits, so that the response is still a cut one.
+                let part = HttpResponseBody::part(body.body.slice(..fits - 1));
+                let _ = ready!(server.poll_send(cx, &mut Some(part.into())));
+                *left = None;
+            }
+            let start = match event {
+                Some(SendEvent::HttpResponseStart(start)) => start.headers.get("content-length"),
+                _ => None,
+            };
+            let announced = start.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+            let result = ready!(server.poll_send(cx, event));
+            *left = announced.or(left.map(|left| left.saturating_sub(length)));
+            Poll::Ready(result)
+        }
+    }
+    assert_breaks(rule::SEND_VIOLATION, with_sends::<Trimmed>()).await;
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! Servers that break the rules checked in `cases/scope.rs`, `cases/scope_fields.rs` and
 //! `cases/scope_connection.rs`.
 
-use callgate::{Extension, HttpScope, Scheme, Scope, State, rule};
+use callgate::{Extension, HttpScope, Scheme, Scope, State, WebSocketScope, rule};
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Value, json};
 
@@ -18,16 +18,25 @@ fn with_scope<B: Between + Default>() -> InProcess {
     }
 }
 
-/// Defines a [`Between`] that changes the scopes of HTTP requests.
+/// Defines a [`Between`] that changes the scopes of HTTP requests; `both`, those of WebSockets too.
 macro_rules! scope_mutant {
     ($name:ident, $change:expr) => {
+        scope_mutant!($name, http: $change, websocket: |_| {});
+    };
+    ($name:ident, both: $change:expr) => {
+        scope_mutant!($name, http: $change, websocket: $change);
+    };
+    ($name:ident, http: $http:expr, websocket: $websocket:expr) => {
         #[derive(Default)]
         struct $name;
         impl Between for $name {
             fn scope(&self, scope: &mut Scope) {
-                if let Scope::Http(scope) = scope {
-                    let change: fn(&mut HttpScope) = $change;
-                    change(scope);
+                let http: fn(&mut HttpScope) = $http;
+                let websocket: fn(&mut WebSocketScope) = $websocket;
+                match scope {
+                    Scope::Http(scope) => http(scope),
+                    Scope::WebSocket(scope) => websocket(scope),
+                    _ => {}
                 }
             }
         }
@@ -57,7 +66,7 @@ async fn scope_01_methods_become_upper_case() {
 
 #[tokio::test]
 async fn scope_02_targets_are_in_absolute_form() {
-    scope_mutant!(Absolute, |scope| {
+    scope_mutant!(Absolute, both: |scope| {
         if scope.raw_path().starts_with('/') {
             let mut parts = scope.uri.clone().into_parts();
             parts.scheme = Some(http::uri::Scheme::HTTP);
@@ -172,7 +181,7 @@ async fn scope_07_queries_are_decoded() {
 
 #[tokio::test]
 async fn scope_08_repeated_fields_are_joined() {
-    scope_mutant!(Joined, |scope| {
+    scope_mutant!(Joined, both: |scope| {
         let names: Vec<_> = scope.headers.keys().cloned().collect();
         for name in names {
             let values: Vec<_> = scope.headers.get_all(&name).iter().collect();
@@ -249,14 +258,24 @@ async fn scope_12_http_1_0_is_taken_for_1_1() {
 }
 
 #[tokio::test]
+async fn scope_12_http_2_is_taken_for_1_1() {
+    scope_mutant!(Older, |scope| {
+        if scope.version == Version::HTTP_2 {
+            scope.version = Version::HTTP_11;
+        }
+    });
+    assert_breaks(rule::VERSION, with_scope::<Older>()).await;
+}
+
+#[tokio::test]
 async fn scope_13_every_connection_is_secured() {
-    scope_mutant!(Secured, |scope| scope.scheme = Scheme::Https);
+    scope_mutant!(Secured, both: |scope| scope.scheme = Scheme::Https);
     assert_breaks(rule::SCHEME, with_scope::<Secured>()).await;
 }
 
 #[tokio::test]
 async fn scope_14_the_client_has_no_address() {
-    scope_mutant!(Nobody, |scope| scope.client = None);
+    scope_mutant!(Nobody, both: |scope| scope.client = None);
     assert_breaks(rule::ADDRESSES, with_scope::<Nobody>()).await;
 }
 
@@ -270,12 +289,12 @@ async fn scope_14_the_addresses_are_exchanged() {
 
 #[tokio::test]
 async fn scope_15_the_root_path_is_not_in_the_path() {
-    scope_mutant!(Below, |scope| {
+    scope_mutant!(Below, both: |scope| {
         let target = scope.uri.to_string();
         if !scope.root_path.is_empty()
             && let Some(below) = target.strip_prefix("/the%25api")
         {
-            retarget(scope, below);
+            scope.uri = below.parse().unwrap();
         }
     });
     assert_breaks(rule::ROOT_PATH, with_scope::<Below>()).await;
@@ -283,15 +302,7 @@ async fn scope_15_the_root_path_is_not_in_the_path() {
 
 #[tokio::test]
 async fn scope_17_a_websocket_has_no_state() {
-    #[derive(Default)]
-    struct NoState;
-    impl Between for NoState {
-        fn scope(&self, scope: &mut Scope) {
-            if let Scope::WebSocket(scope) = scope {
-                scope.state = State::new();
-            }
-        }
-    }
+    scope_mutant!(NoState, http: |_| {}, websocket: |scope| scope.state = State::new());
     assert_breaks(rule::STATE_IS_SHARED, with_scope::<NoState>()).await;
 }
 
@@ -379,16 +390,10 @@ async fn scope_21_connect_is_served() {
 
 #[tokio::test]
 async fn scope_22_subprotocols_are_sorted() {
-    #[derive(Default)]
-    struct Sorted;
-    impl Between for Sorted {
-        fn scope(&self, scope: &mut Scope) {
-            if let Scope::WebSocket(scope) = scope
-                && scope.version == Version::HTTP_11
-            {
-                scope.subprotocols.sort();
-            }
+    scope_mutant!(Sorted, http: |_| {}, websocket: |scope| {
+        if scope.version == Version::HTTP_11 {
+            scope.subprotocols.sort();
         }
-    }
+    });
     assert_breaks(rule::SUBPROTOCOLS_OFFERED, with_scope::<Sorted>()).await;
 }
