@@ -147,7 +147,8 @@ impl Call {
             Step::FailDisconnected => Err(SendError::Disconnected.into()),
             Step::Panic(message) => {
                 self.end();
-                std::panic::panic_any(message);
+                // Past the hook, which may take its time to print a backtrace.
+                std::panic::resume_unwind(Box::new(message));
             }
         };
         self.end();

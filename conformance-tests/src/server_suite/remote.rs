@@ -117,12 +117,14 @@ impl Dispatch {
                     Scope::Lifespan(_) => &self.lifespan,
                     _ => &self.http,
                 };
+                // Where it is not told apart, the serialised form has all of it.
+                let target = target.clone().or(scope.uri().map(ToString::to_string));
                 // When the suite no longer waits for calls, nobody wants them.
                 let _ = calls.send(Remote {
                     call: *call,
                     scope,
                     told_scope: told_scope.clone(),
-                    target: target.clone(),
+                    target,
                     commands: commands.clone(),
                     told,
                     unclaimed: VecDeque::new(),
@@ -170,7 +172,7 @@ pub(super) struct Remote {
     pub(super) scope: Scope,
     /// The scope as the probe told it, for what has no place in [`Remote::scope`].
     pub(super) told_scope: Value,
-    /// The target as it stands in the scope, if the probe told it.
+    /// The target as it stands in the scope; none for lifespan.
     pub(super) target: Option<String>,
     commands: UnboundedSender<Command>,
     told: UnboundedReceiver<Told>,
