@@ -3,7 +3,7 @@ use crate::rule::{self, Rule};
 use crate::{SendError, SendEvent, Violation};
 
 /// What an application has answered to lifespan events, and so what it may send next.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct LifespanConversation {
     phase: LifespanPhase,
 }

@@ -43,4 +43,6 @@ super::chapter! { CORE:
         "An application MUST serve exchanges that run at the same time independently of each other.";
     VIOLATION_IS_A_DISCONNECT = "CORE-21" Server Must
         "A server MUST yield the disconnect event, and begin the grace period, when the application breaks a rule before its last event.";
+    BOUNDED_MEMORY = "CORE-22" Application Should
+        "An application SHOULD bound the memory that one exchange takes, however much the client sends and however little it reads.";
 }
