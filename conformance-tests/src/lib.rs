@@ -7,12 +7,16 @@ mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod probe;
+mod lint;
+mod model;
 mod report;
 mod server_suite;
 mod transcript;
 
 pub use check::{Check, Failure, Verdict};
 pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
+pub use lint::{Complaint, Lint, ViolationCount};
+pub use model::{Attempt, Model, scope_violations};
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
