@@ -3,16 +3,20 @@
 //! Every rule of the documents (`callgate::rule`) has at least one [`Check`] here. What the checks
 //! of one application or one server found is a [`Report`].
 
+mod app_suite;
+mod app_tests;
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod probe;
+mod driver;
 mod lint;
 mod model;
 mod report;
 mod server_suite;
 mod transcript;
 
+pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
 pub use check::{Check, Failure, Verdict};
 pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
 pub use lint::{Complaint, Lint, ViolationCount};

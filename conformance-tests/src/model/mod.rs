@@ -50,7 +50,8 @@ pub struct Model {
     has_acted: bool,
     /// When the application was told that nobody is there any more.
     told: Option<Instant>,
-    /// Whether a send was answered wrongly, so that nobody knows any more what holds.
+    /// Whether a send was answered wrongly, so that nobody knows any more what holds; or whether
+    /// there is nothing more to say of a kind of scope that nobody knows.
     is_derailed: bool,
     /// What an application's `content-length` says, where a file may become the content.
     declared_length: u64,
@@ -153,20 +154,19 @@ impl Model {
     /// This is what the send came to.
     pub fn settle(&mut self, attempt: Attempt, result: &Result<(), SendError>) -> Vec<Violation> {
         let mut broken = Vec::new();
-        let had_acted = std::mem::replace(&mut self.has_acted, true);
+        self.has_acted = true;
         if matches!(result, Err(SendError::Disconnected)) {
             self.told.get_or_insert_with(Instant::now);
         }
-        if let Conversation::Unknown = self.conversation {
-            if !had_acted {
-                broken.push(Violation::new(
-                    rule::DECLINE_UNSUPPORTED,
-                    format!("`{}` was sent in an unknown kind of scope", attempt.name),
-                ));
-            }
+        if self.is_derailed {
             return broken;
         }
-        if self.is_derailed {
+        if let Conversation::Unknown = self.conversation {
+            self.is_derailed = true;
+            broken.push(Violation::new(
+                rule::DECLINE_UNSUPPORTED,
+                format!("`{}` was sent in an unknown kind of scope", attempt.name),
+            ));
             return broken;
         }
         broken.extend(blame_application(&attempt, result));
@@ -210,7 +210,7 @@ impl Model {
         let mut broken = Vec::new();
         match result {
             Err(AppError::Unsupported) => {
-                if self.has_acted {
+                if self.has_acted && !self.is_derailed {
                     broken.push(Violation::new(
                         rule::DECLINE_UNSUPPORTED,
                         "the application declined after it had received or sent",
@@ -218,7 +218,7 @@ impl Model {
                 }
             }
             _ if matches!(self.conversation, Conversation::Unknown) => {
-                if !self.has_acted {
+                if !self.is_derailed {
                     broken.push(Violation::new(
                         rule::DECLINE_UNSUPPORTED,
                         "an unknown kind of scope was not declined",
@@ -271,6 +271,16 @@ impl Model {
     /// Whether a lifespan has been started up and not been shut down.
     pub(crate) fn is_serving(&self) -> bool {
         self.conversation.is_serving()
+    }
+
+    /// Whether the handshake, or the start-up, has been answered.
+    pub(crate) fn is_answered(&self) -> bool {
+        self.conversation.is_answered()
+    }
+
+    /// Whether the last of the request's content has been received.
+    pub(crate) fn is_request_whole(&self) -> bool {
+        self.order.is_request_whole()
     }
 
     /// Whether a WebSocket is open.

@@ -83,6 +83,11 @@ impl Order {
             .collect()
     }
 
+    /// Whether the last of the request's content has been received.
+    pub(super) fn is_request_whole(&self) -> bool {
+        matches!(self, Self::Http(order) if order.phase != HttpPhase::Content)
+    }
+
     /// Notes how the application has closed a WebSocket, which decides what comes next.
     pub(super) fn closed(&mut self, close: WebSocketClose) {
         if let Self::WebSocket(order @ (WebSocket::New | WebSocket::Connected)) = self {

@@ -1,0 +1,199 @@
+//! Where an application lives while it is checked.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError, channel};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+
+use callgate::{BoxApp, LifespanScope, ReceiveEvent, SendEvent, State};
+use tokio::runtime::{Builder, Runtime};
+
+use super::drive::drive;
+use super::{Link, Patience, Plan, Played};
+
+/// How often a thread shows that it is free.
+const BEAT: Duration = Duration::from_millis(20);
+
+/// A runtime with one application in it, whose lifespan goes on.
+///
+/// There is one worker, so that what runs at the same time takes turns in the same order each time.
+pub(crate) struct House {
+    runtime: Option<Runtime>,
+    app: BoxApp,
+    /// The lifespan that goes on, and what it answers.
+    lifespan: Option<(Arc<Link>, Receiver<SendEvent>)>,
+    beat: Arc<Beat>,
+    patience: Patience,
+    is_blocked: bool,
+}
+
+/// How start-up went.
+#[derive(Debug)]
+pub(crate) enum StartUp {
+    /// With this state; an empty one where lifespan is declined.
+    Complete(State),
+    /// It did not, for this reason.
+    Failed(String),
+}
+
+/// When the worker was free last, in milliseconds.
+struct Beat {
+    since: Instant,
+    at: AtomicU64,
+}
+
+impl House {
+    /// A house with the application that `make` makes, which has not been called.
+    pub(crate) fn new(make: &dyn Fn() -> BoxApp, patience: Patience) -> Self {
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("callgate-conformance")
+            .enable_all()
+            .build()
+            .expect("a thread can be started");
+        let app = {
+            let _entered = runtime.enter();
+            make()
+        };
+        let beat = Arc::new(Beat {
+            since: Instant::now(),
+            at: AtomicU64::new(0),
+        });
+        runtime.spawn(keep_beating(Arc::downgrade(&beat)));
+        Self {
+            runtime: Some(runtime),
+            app,
+            lifespan: None,
+            beat,
+            patience,
+            is_blocked: false,
+        }
+    }
+
+    /// Starts the application up, to be shut down when this is dropped.
+    pub(crate) fn start_up(&mut self) -> StartUp {
+        let events = [
+            ReceiveEvent::LifespanStartup,
+            ReceiveEvent::LifespanShutdown,
+        ];
+        let mut plan = Plan::new(LifespanScope::new(), events);
+        plan.holds_shutdown = true;
+        let (link, scope) = Link::new(plan);
+        let (reporter, answers) = channel();
+        link.report_answers(reporter);
+        let call = drive(self.app.clone(), scope, link.clone(), self.patience.clone());
+        self.runtime().spawn(call);
+        match answers.recv_timeout(self.patience.now() * 2) {
+            Ok(SendEvent::LifespanStartupComplete(complete)) => {
+                self.lifespan = Some((link, answers));
+                StartUp::Complete(complete.state)
+            }
+            Ok(SendEvent::LifespanStartupFailed(failed)) => StartUp::Failed(failed.message),
+            Ok(other) => StartUp::Failed(format!("it sent `{}`", other.type_name())),
+            Err(RecvTimeoutError::Disconnected) if link.played().is_declined() => {
+                StartUp::Complete(State::new())
+            }
+            Err(RecvTimeoutError::Disconnected) => StartUp::Failed("it did not answer".to_owned()),
+            Err(RecvTimeoutError::Timeout) => {
+                self.is_blocked = true;
+                StartUp::Failed("it did not end".to_owned())
+            }
+        }
+    }
+
+    /// Makes one call.
+    pub(crate) fn play(&mut self, plan: Plan) -> Played {
+        let (link, ended) = self.begin(plan);
+        self.see_to_the_end(&link, &ended)
+    }
+
+    /// Makes these calls at the same time.
+    pub(crate) fn play_together(&mut self, plans: Vec<Plan>) -> Vec<Played> {
+        let begun: Vec<_> = plans.into_iter().map(|plan| self.begin(plan)).collect();
+        begun
+            .iter()
+            .map(|(link, ended)| self.see_to_the_end(link, ended))
+            .collect()
+    }
+
+    /// Makes one call while another stands still where its plan says so; returns what happened in
+    /// the one.
+    pub(crate) fn play_beside(&mut self, frozen: Plan, plan: Plan) -> Played {
+        let (neighbour, ended) = self.begin(frozen);
+        // It stands still, or has ended before it got there.
+        while !neighbour.is_frozen() && matches!(ended.try_recv(), Err(TryRecvError::Empty)) {
+            std::thread::yield_now();
+            if self.silence() > self.patience.now() + BEAT {
+                break;
+            }
+        }
+        let played = self.play(plan);
+        neighbour.leave();
+        self.see_to_the_end(&neighbour, &ended);
+        played
+    }
+
+    /// Whether the application has kept its thread, after which nothing more can be played.
+    pub(crate) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    fn runtime(&self) -> &Runtime {
+        self.runtime.as_ref().expect("taken when dropped")
+    }
+
+    fn begin(&self, plan: Plan) -> (Arc<Link>, Receiver<()>) {
+        let (link, scope) = Link::new(plan);
+        let (end, ended) = channel();
+        let call = drive(self.app.clone(), scope, link.clone(), self.patience.clone());
+        self.runtime().spawn(async move {
+            call.await;
+            let _ = end.send(());
+        });
+        (link, ended)
+    }
+
+    fn see_to_the_end(&mut self, link: &Link, ended: &Receiver<()>) -> Played {
+        while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
+            // A machine that is busy is not an application that blocks.
+            if self.silence() > self.patience.now().max(BEAT * 20) {
+                self.is_blocked = true;
+                self.patience.spend();
+                link.blocked();
+                break;
+            }
+        }
+        link.played()
+    }
+
+    /// How long the worker has not been free.
+    fn silence(&self) -> Duration {
+        let at = Duration::from_millis(self.beat.at.load(Ordering::Relaxed));
+        self.beat.since.elapsed().saturating_sub(at)
+    }
+}
+
+async fn keep_beating(beat: Weak<Beat>) {
+    while let Some(beat) = beat.upgrade() {
+        let now = beat.since.elapsed().as_millis();
+        beat.at
+            .store(u64::try_from(now).unwrap_or(u64::MAX), Ordering::Relaxed);
+        drop(beat);
+        tokio::time::sleep(BEAT).await;
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some((lifespan, answers)) = self.lifespan.take()
+            && !self.is_blocked
+        {
+            lifespan.release_shutdown();
+            // Whether it answers is the matter of another exchange.
+            let _ = answers.recv_timeout(self.patience.now());
+        }
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}

@@ -1,0 +1,582 @@
+//! What the application holds the other ends of.
+
+use std::iter::Peekable;
+use std::sync::mpsc::Sender as Reporter;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use callgate::{
+    AppError, Channel, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketDisconnect,
+    rule,
+};
+
+use super::{Answer, Broken, Cue, Memory, Outcome, Plan, Played};
+use crate::model::Standing;
+use crate::{Entry, Model, Transcript};
+
+/// Entries of a transcript, but for those that break a rule.
+const SHOWN: usize = 200;
+/// Octets of an event that stand in a transcript.
+const SHOWN_OCTETS: usize = 4096;
+/// A client that has taken this many events has had enough.
+const ENOUGH: usize = 10_000;
+/// Sends of one exchange that may wait at a time.
+const PENDING_SENDS: usize = 1024;
+/// An application that is never kept waiting lets others run all the same.
+const BREATH: usize = 64;
+
+/// One exchange: both ends share it.
+pub(crate) struct Link(Mutex<Inner>);
+
+struct Inner {
+    model: Model,
+    kind: Kind,
+    script: Peekable<Box<dyn Iterator<Item = Cue> + Send>>,
+    gone_after: Option<usize>,
+    stalls_after: Option<usize>,
+    freezes_after: Option<usize>,
+    disconnect: ReceiveEvent,
+    is_hesitant: bool,
+    holds_shutdown: bool,
+    memory: Option<Memory>,
+    /// Where the answers to lifespan events go.
+    answers: Option<Reporter<SendEvent>>,
+
+    is_gone: bool,
+    /// Whether a cue comes although the application has sent less than it waits for.
+    is_prompted: bool,
+    interactions: usize,
+    sends: usize,
+    polls: usize,
+    /// Counts what is new, so that it can be seen when nothing is.
+    activity: usize,
+    receiver: Option<Waker>,
+    senders: Vec<Waker>,
+    watcher: Option<Waker>,
+
+    transcript: Transcript,
+    left_out: usize,
+    broken: Vec<Broken>,
+    answer: Answer,
+    outcome: Option<Outcome>,
+    is_complete: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Http,
+    WebSocket,
+    Lifespan,
+    Unknown,
+}
+
+/// What to do next about an application that does nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Something has been changed: see what it does.
+    Again,
+    /// Nothing can be done but wait.
+    Wait,
+    /// There is nothing to wait for.
+    GiveUp,
+}
+
+impl Link {
+    /// The exchange of this plan, and the scope to call the application with.
+    pub(crate) fn new(plan: Plan) -> (Arc<Self>, Scope) {
+        let scope = plan.scope;
+        let mut inner = Inner {
+            model: Model::new(&scope),
+            kind: match &scope {
+                Scope::Http(_) => Kind::Http,
+                Scope::WebSocket(_) => Kind::WebSocket,
+                Scope::Lifespan(_) => Kind::Lifespan,
+                _ => Kind::Unknown,
+            },
+            script: plan.script.peekable(),
+            gone_after: plan.gone_after,
+            stalls_after: plan.stalls_after,
+            freezes_after: plan.freezes_after,
+            disconnect: plan.disconnect,
+            is_hesitant: plan.is_hesitant,
+            holds_shutdown: plan.holds_shutdown,
+            memory: plan.memory,
+            answers: None,
+            is_gone: false,
+            is_prompted: false,
+            interactions: 0,
+            sends: 0,
+            polls: 0,
+            activity: 0,
+            receiver: None,
+            senders: Vec::new(),
+            watcher: None,
+            transcript: Transcript::default(),
+            left_out: 0,
+            broken: Vec::new(),
+            answer: Answer::default(),
+            outcome: None,
+            is_complete: false,
+        };
+        inner.transcript.push(Entry::Called(scope.clone()));
+        inner.gone_yet();
+        (Arc::new(Self(Mutex::new(inner))), scope)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Passes the answers to lifespan events on to `reporter`, which is dropped when the call ends.
+    pub(super) fn report_answers(&self, reporter: Reporter<SendEvent>) {
+        self.lock().answers = Some(reporter);
+    }
+
+    /// Lets a shutdown come that has been held.
+    pub(crate) fn release_shutdown(&self) {
+        let mut inner = self.lock();
+        inner.holds_shutdown = false;
+        inner.wake();
+    }
+
+    /// The client goes away.
+    pub(crate) fn leave(&self) {
+        self.lock().leave();
+    }
+
+    pub(super) fn activity(&self) -> usize {
+        self.lock().activity
+    }
+
+    /// Waits until something happens that had not when there was this much activity.
+    pub(super) fn poll_active(&self, cx: &mut Context<'_>, seen: usize) -> Poll<()> {
+        let mut inner = self.lock();
+        if inner.activity != seen {
+            return Poll::Ready(());
+        }
+        inner.watcher = Some(cx.waker().clone());
+        Poll::Pending
+    }
+
+    /// Whether the exchange stands still as planned.
+    pub(crate) fn is_frozen(&self) -> bool {
+        self.lock().is_frozen()
+    }
+
+    /// Nothing moves: everything that can run has run.
+    pub(super) fn calm(&self) -> Next {
+        let mut inner = self.lock();
+        let is_over = inner.model.standing() != Standing::Open;
+        if inner.is_gone || is_over || inner.is_frozen() {
+            return Next::Wait;
+        }
+        if inner.is_stalled() && !inner.senders.is_empty() {
+            inner.leave();
+            return Next::Again;
+        }
+        if inner.receiver.is_none() {
+            return Next::Wait;
+        }
+        let sends = inner.sends;
+        let next = inner.script.peek().map(|cue| cue.after_sends);
+        let has_more = next.is_some();
+        if next.is_some_and(|after| after > sends) && !inner.is_prompted {
+            inner.is_prompted = true;
+            inner.wake();
+            return Next::Again;
+        }
+        match inner.kind {
+            // It waits for more, and there is no more.
+            Kind::WebSocket if !has_more && inner.model.is_open() => {}
+            Kind::Http if !has_more && !inner.model.is_request_whole() => {}
+            _ => return Next::Wait,
+        }
+        inner.leave();
+        Next::Again
+    }
+
+    /// Nothing has moved for too long.
+    pub(super) fn impatient(&self) -> Next {
+        let mut inner = self.lock();
+        let standing = inner.model.standing();
+        if inner.is_frozen() {
+            return Next::Wait;
+        }
+        let (rule, detail) = match inner.kind {
+            _ if standing == Standing::Ended => return Next::GiveUp,
+            Kind::Unknown => (
+                rule::DECLINE_UNSUPPORTED,
+                "an unknown kind of scope was not declined".to_owned(),
+            ),
+            Kind::Lifespan if !inner.model.is_answered() => (
+                rule::STARTUP_IS_ANSWERED,
+                "start-up was not answered".to_owned(),
+            ),
+            Kind::Lifespan if inner.holds_shutdown => return Next::Wait,
+            Kind::Lifespan => (
+                rule::SHUTDOWN_IS_ANSWERED,
+                "shutdown was not answered".to_owned(),
+            ),
+            Kind::Http | Kind::WebSocket if !inner.is_gone && standing == Standing::Open => {
+                inner.leave();
+                return Next::Again;
+            }
+            Kind::Http | Kind::WebSocket => (
+                rule::END_AFTER_DISCONNECT,
+                format!(
+                    "the application was still running when the client had been gone for long{}",
+                    inner.doing()
+                ),
+            ),
+        };
+        inner.judge(vec![Violation::new(rule, detail)]);
+        Next::GiveUp
+    }
+
+    /// The call has ended, so that later sends fail.
+    pub(super) fn returned(&self, result: &Result<(), AppError>) {
+        let mut inner = self.lock();
+        inner.is_complete |= inner.model.standing() == Standing::Ended;
+        let broken = inner.model.returned(result);
+        let outcome = Outcome::from(result);
+        let told = match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        };
+        inner.push(Entry::Returned(told), true);
+        inner.judge(broken);
+        inner.end(outcome);
+    }
+
+    pub(super) fn panicked(&self, message: String) {
+        let mut inner = self.lock();
+        inner.is_complete |= inner.model.standing() == Standing::Ended;
+        let broken = inner.model.panicked(&message);
+        inner.push(Entry::Panicked(message.clone()), true);
+        inner.judge(broken);
+        inner.end(Outcome::Panicked(message));
+    }
+
+    /// The call is dropped before it has ended.
+    pub(super) fn dropped(&self) {
+        self.lock().end(Outcome::Dropped);
+    }
+
+    /// The application does not give its thread back.
+    pub(super) fn blocked(&self) {
+        let mut inner = self.lock();
+        let violation = Violation::new(
+            rule::END_AFTER_DISCONNECT,
+            "the application does not give its thread back, so that it cannot be told of a disconnect",
+        );
+        inner.judge(vec![violation]);
+        inner.end(Outcome::Blocked);
+    }
+
+    /// What happened.
+    pub(super) fn played(&self) -> Played {
+        let mut inner = self.lock();
+        inner.mention_left_out();
+        Played {
+            transcript: inner.transcript.clone(),
+            broken: inner.broken.clone(),
+            outcome: inner.outcome.clone().unwrap_or(Outcome::Dropped),
+            answer: inner.answer.clone(),
+            is_complete: inner.is_complete || inner.model.standing() == Standing::Ended,
+            interactions: inner.interactions,
+            sends: inner.sends,
+        }
+    }
+}
+
+impl Inner {
+    fn wake(&mut self) {
+        self.activity += 1;
+        let wakers = self.receiver.take().into_iter();
+        for waker in wakers
+            .chain(self.senders.drain(..))
+            .chain(self.watcher.take())
+        {
+            waker.wake();
+        }
+    }
+
+    fn is_frozen(&self) -> bool {
+        let is_due = |after| self.interactions >= after;
+        !self.is_gone && self.freezes_after.is_some_and(is_due)
+    }
+
+    fn is_stalled(&self) -> bool {
+        let is_due = |after| self.sends >= after;
+        !self.is_gone && self.stalls_after.is_some_and(is_due)
+    }
+
+    fn leave(&mut self) {
+        self.is_gone = true;
+        self.model.client_gone();
+        self.wake();
+    }
+
+    /// Lets the client go where the plan says so.
+    fn gone_yet(&mut self) {
+        let is_due = self
+            .gone_after
+            .is_some_and(|after| self.interactions >= after);
+        if !self.is_gone && (is_due || self.interactions >= ENOUGH) {
+            self.leave();
+        }
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+        self.answers = None;
+        self.wake();
+    }
+
+    fn doing(&self) -> &'static str {
+        match (&self.receiver, self.senders.is_empty()) {
+            (_, false) => " (waiting to send)",
+            (Some(_), true) => " (waiting to receive)",
+            (None, true) => "",
+        }
+    }
+
+    /// Adds to the transcript. What breaks a rule is always shown.
+    fn push(&mut self, entry: Entry, is_needed: bool) {
+        if self.transcript.entries().len() < SHOWN || is_needed {
+            self.mention_left_out();
+            self.transcript.push(entry);
+        } else {
+            self.left_out += 1;
+        }
+    }
+
+    fn mention_left_out(&mut self) {
+        if self.left_out > 0 {
+            let note = format!("({} more messages)", self.left_out);
+            self.transcript.push(Entry::Note(note));
+            self.left_out = 0;
+        }
+    }
+
+    fn judge(&mut self, broken: Vec<Violation>) {
+        let at = self.transcript.entries().len();
+        self.broken
+            .extend(broken.into_iter().map(|violation| Broken { violation, at }));
+    }
+
+    /// Whether to let others run first; the waker has been called then.
+    fn breathes(&mut self, cx: &Context<'_>) -> bool {
+        self.polls += 1;
+        let every = if self.is_hesitant { 2 } else { BREATH };
+        if self.polls.is_multiple_of(every) {
+            cx.waker().wake_by_ref();
+            return true;
+        }
+        false
+    }
+
+    fn next_event(&mut self) -> Option<ReceiveEvent> {
+        match self.model.standing() {
+            Standing::Ended | Standing::Broken if self.kind == Kind::Lifespan => return None,
+            Standing::Open if self.is_frozen() => return None,
+            Standing::Open if !self.is_gone => {}
+            _ if self.kind == Kind::Unknown || self.kind == Kind::Lifespan => return None,
+            _ => return Some(self.disconnect.clone()),
+        }
+        let cue = self.script.peek()?;
+        let may_come = match &cue.event {
+            ReceiveEvent::WebSocketReceive(_) => self.model.is_open(),
+            ReceiveEvent::LifespanShutdown => self.model.is_serving() && !self.holds_shutdown,
+            _ => true,
+        };
+        if !may_come || cue.after_sends > self.sends && !self.is_prompted {
+            return None;
+        }
+        self.is_prompted = false;
+        let event = self.script.next()?.event;
+        if is_disconnect(&event) {
+            self.disconnect = event.clone();
+            self.is_gone = true;
+        }
+        Some(event)
+    }
+
+    /// What the send comes to, as a server answers it.
+    fn answer(&mut self, event: &SendEvent) -> Result<(), SendError> {
+        self.model.answer(event)?;
+        if let SendEvent::HttpPathSend(file) = event {
+            let opened = std::fs::File::open(&file.path).and_then(|file| file.metadata());
+            let length = opened.map_err(|reason| SendError::File {
+                path: file.path.clone(),
+                reason: Arc::new(reason),
+            })?;
+            self.model.answer_file(length.len())?;
+        }
+        Ok(())
+    }
+
+    fn taken(&mut self, event: &SendEvent) {
+        self.sends += 1;
+        if self.memory.is_none() {
+            self.answer.push(event);
+        }
+        if let (Kind::Lifespan, Some(reporter)) = (self.kind, &self.answers) {
+            // Nobody listens who does not want to know.
+            let _ = reporter.send(event.clone());
+        }
+        let disconnect = |code| ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(code));
+        match event {
+            SendEvent::WebSocketClose(close) => {
+                let end = WebSocketDisconnect::new(close.code).reason(close.reason.clone());
+                self.disconnect = ReceiveEvent::WebSocketDisconnect(end);
+            }
+            SendEvent::DenialResponseBody(_) => self.disconnect = disconnect(1006),
+            _ => {}
+        }
+    }
+
+    /// Whether the application holds more than it may, now that it has been given `length` bytes.
+    fn weigh(&mut self, length: usize) {
+        let Some(memory) = &mut self.memory else {
+            return;
+        };
+        let alive = memory.ledger.alive();
+        let detail = if alive > memory.limit {
+            format!("the application held {alive} bytes of what the client had sent")
+        } else if self.senders.len() > PENDING_SENDS {
+            format!("{} sends were waiting at once", self.senders.len())
+        } else if memory.delivered(length).is_some() {
+            format!(
+                "the memory of the process grew with the {} bytes that the client sent",
+                memory.limit * 4
+            )
+        } else {
+            return;
+        };
+        self.judge(vec![Violation::new(rule::BOUNDED_MEMORY, detail)]);
+        // Once is enough.
+        self.leave();
+    }
+}
+
+impl Channel for Link {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let mut inner = self.lock();
+        if inner.breathes(cx) {
+            return Poll::Pending;
+        }
+        let Some(event) = inner.next_event() else {
+            if inner.receiver.is_none() {
+                inner.activity += 1;
+                if let Some(watcher) = inner.watcher.take() {
+                    watcher.wake();
+                }
+            }
+            inner.receiver = Some(cx.waker().clone());
+            return Poll::Pending;
+        };
+        inner.receiver = None;
+        inner.activity += 1;
+        let broken = inner.model.received(&event);
+        if let ReceiveEvent::Unknown(_) = event {
+            // Of no interest to the order of events.
+        } else if !is_disconnect(&event) {
+            inner.interactions += 1;
+        }
+        let is_needed = !broken.is_empty();
+        let octets = octets_of_received(&event);
+        let entry = match octets {
+            Some(octets) if octets > SHOWN_OCTETS => Entry::Note(format!(
+                "received  `{}` with {octets} bytes",
+                event.type_name()
+            )),
+            _ => Entry::Received(event.clone()),
+        };
+        inner.push(entry, is_needed);
+        inner.judge(broken);
+        inner.gone_yet();
+        if !inner.is_gone {
+            inner.weigh(octets.unwrap_or_default());
+        }
+        Poll::Ready(event)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let mut inner = self.lock();
+        if inner.breathes(cx) {
+            return Poll::Pending;
+        }
+        let is_open = inner.model.standing() == Standing::Open;
+        if is_open && (inner.is_stalled() || inner.is_frozen()) {
+            if !inner
+                .senders
+                .iter()
+                .any(|waker| waker.will_wake(cx.waker()))
+            {
+                inner.senders.push(cx.waker().clone());
+                inner.activity += 1;
+                if let Some(watcher) = inner.watcher.take() {
+                    watcher.wake();
+                }
+                inner.weigh(0);
+            }
+            return Poll::Pending;
+        }
+        inner.activity += 1;
+        let event = event.take().expect("an event to send");
+        let result = inner.answer(&event);
+        let broken = inner.model.sent(&event, &result);
+        if result.is_ok() {
+            inner.interactions += 1;
+            inner.taken(&event);
+        } else if broken.iter().any(|it| it.rule != rule::NOT_OFFERED)
+            && inner.kind == Kind::WebSocket
+        {
+            inner.disconnect = ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1011));
+        }
+        let is_needed = !broken.is_empty();
+        let entry = match octets_of_sent(&event) {
+            Some(octets) if octets > SHOWN_OCTETS => Entry::Note(format!(
+                "sent      `{}` with {octets} bytes",
+                event.type_name()
+            )),
+            _ => Entry::Sent(event, result.clone()),
+        };
+        inner.push(entry, is_needed);
+        inner.judge(broken);
+        inner.gone_yet();
+        // Who waits to receive may have something to receive now.
+        inner.wake();
+        Poll::Ready(result)
+    }
+}
+
+fn is_disconnect(event: &ReceiveEvent) -> bool {
+    matches!(
+        event,
+        ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
+    )
+}
+
+fn octets_of_received(event: &ReceiveEvent) -> Option<usize> {
+    match event {
+        ReceiveEvent::HttpRequest(request) => Some(request.body.len()),
+        ReceiveEvent::WebSocketReceive(message) => Some(message.len()),
+        _ => None,
+    }
+}
+
+fn octets_of_sent(event: &SendEvent) -> Option<usize> {
+    match event {
+        SendEvent::HttpResponseBody(body) | SendEvent::DenialResponseBody(body) => {
+            Some(body.body.len())
+        }
+        SendEvent::WebSocketSend(message) => Some(message.len()),
+        _ => None,
+    }
+}
