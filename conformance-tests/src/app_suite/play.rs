@@ -68,7 +68,7 @@ pub(crate) enum Play {
 }
 
 /// Positions of one exchange that are tried. Longer ones are those of endless streams.
-const POSITIONS: usize = 100;
+const POSITIONS: usize = 50;
 /// Events of a flood.
 const PARTS: usize = 1024;
 

@@ -15,6 +15,9 @@ static MEASURING: Mutex<()> = Mutex::new(());
 /// Threads that an application may keep before the suite stops giving it new ones.
 const THREADS: usize = 2;
 
+/// Positions that are tried in an exchange that had to be dropped.
+const FEW: usize = 3;
+
 /// Why an exchange was not played.
 pub(crate) type Reason = Arc<str>;
 
@@ -56,12 +59,15 @@ impl Stage {
     }
 
     fn play_all(&mut self, play: Play) -> Result<Vec<Played>, Reason> {
-        let length = match play.varies() {
+        let (length, is_slow) = match play.varies() {
             Some(base) => {
                 let base = &self.played(base)?[0];
-                (base.interactions, base.sends)
+                // One that does not end by itself does so no more when it is disturbed.
+                let most = if base.is_dropped() { FEW } else { usize::MAX };
+                let length = (base.interactions.min(most), base.sends.min(most));
+                (length, base.is_slow)
             }
-            None => (0, 0),
+            None => ((0, 0), false),
         };
         let _alone = play
             .is_flood()
@@ -71,8 +77,13 @@ impl Stage {
         } else {
             self.home()?.state.clone()
         };
+        let plans = play.plans(&self.options, &state, length);
+        if is_slow && !play.is_lifespan() {
+            // Each takes its time; together they take it once.
+            return self.play_together(plans);
+        }
         let mut played = Vec::new();
-        for plan in play.plans(&self.options, &state, length) {
+        for plan in plans {
             played.push(if play.is_lifespan() {
                 self.play_anew(plan)?
             } else {

@@ -35,8 +35,9 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
             Err(panic) => Poll::Ready(End::Panicked(panic_message(&*panic))),
         },
     );
-    let mut deadline = Instant::now() + patience.now();
+    let mut since = Instant::now();
     let end = loop {
+        let deadline = since + patience.with(link.waiting());
         let seen = tokio::select! {
             biased;
             end = &mut ended => break Some(end),
@@ -45,7 +46,7 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
         };
         if let Some(seen) = seen {
             if link.calm() == Next::Again {
-                deadline = Instant::now() + patience.now();
+                since = Instant::now();
                 continue;
             }
             tokio::select! {
@@ -55,15 +56,16 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
                 () = sleep_until(deadline) => {}
             }
         }
+        let waiting = link.waiting();
         match link.impatient() {
-            Next::Again => patience.spend(),
+            Next::Again => patience.spend(waiting),
             Next::Wait => {}
             Next::GiveUp => {
-                patience.spend();
+                patience.spend(waiting);
                 break None;
             }
         }
-        deadline = Instant::now() + patience.now();
+        since = Instant::now();
     };
     match end {
         Some(End::Returned(result)) => link.returned(&result),

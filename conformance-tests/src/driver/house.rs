@@ -9,7 +9,7 @@ use callgate::{BoxApp, LifespanScope, ReceiveEvent, SendEvent, State};
 use tokio::runtime::{Builder, Runtime};
 
 use super::drive::drive;
-use super::{Link, Patience, Plan, Played};
+use super::{Link, Patience, Plan, Played, Waiting};
 
 /// How often a thread shows that it is free.
 const BEAT: Duration = Duration::from_millis(20);
@@ -83,7 +83,7 @@ impl House {
         link.report_answers(reporter);
         let call = drive(self.app.clone(), scope, link.clone(), self.patience.clone());
         self.runtime().spawn(call);
-        match answers.recv_timeout(self.patience.now() * 2) {
+        match answers.recv_timeout(self.patience.with(Waiting::Duty) * 2) {
             Ok(SendEvent::LifespanStartupComplete(complete)) => {
                 self.lifespan = Some((link, answers));
                 StartUp::Complete(complete.state)
@@ -123,7 +123,7 @@ impl House {
         // It stands still, or has ended before it got there.
         while !neighbour.is_frozen() && matches!(ended.try_recv(), Err(TryRecvError::Empty)) {
             std::thread::yield_now();
-            if self.silence() > self.patience.now() + BEAT {
+            if self.silence() > self.patience.with(Waiting::Duty) + BEAT {
                 break;
             }
         }
@@ -156,9 +156,9 @@ impl House {
     fn see_to_the_end(&mut self, link: &Link, ended: &Receiver<()>) -> Played {
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
             // A machine that is busy is not an application that blocks.
-            if self.silence() > self.patience.now().max(BEAT * 20) {
+            if self.silence() > self.patience.with(Waiting::Duty).max(BEAT * 20) {
                 self.is_blocked = true;
-                self.patience.spend();
+                self.patience.spend(Waiting::Duty);
                 link.blocked();
                 break;
             }
@@ -190,7 +190,7 @@ impl Drop for House {
         {
             lifespan.release_shutdown();
             // Whether it answers is the matter of another exchange.
-            let _ = answers.recv_timeout(self.patience.now());
+            let _ = answers.recv_timeout(self.patience.with(Waiting::Duty));
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();

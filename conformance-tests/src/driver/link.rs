@@ -10,12 +10,14 @@ use callgate::{
     rule,
 };
 
-use super::{Answer, Broken, Cue, Memory, Outcome, Plan, Played};
+use super::{Answer, Broken, Cue, Memory, Outcome, Plan, Played, Waiting};
 use crate::model::Standing;
 use crate::{Entry, Model, Transcript};
 
 /// Entries of a transcript, but for those that break a rule.
 const SHOWN: usize = 200;
+/// The same where all events are alike.
+const SHOWN_OF_FLOODS: usize = 10;
 /// Octets of an event that stand in a transcript.
 const SHOWN_OCTETS: usize = 4096;
 /// A client that has taken this many events has had enough.
@@ -43,6 +45,8 @@ struct Inner {
     answers: Option<Reporter<SendEvent>>,
 
     is_gone: bool,
+    /// Whether it went away because nothing happened.
+    is_slow: bool,
     /// Whether a cue comes although the application has sent less than it waits for.
     is_prompted: bool,
     interactions: usize,
@@ -103,6 +107,7 @@ impl Link {
             memory: plan.memory,
             answers: None,
             is_gone: false,
+            is_slow: false,
             is_prompted: false,
             interactions: 0,
             sends: 0,
@@ -195,6 +200,16 @@ impl Link {
         Next::Again
     }
 
+    /// What the application is waited for to do.
+    pub(super) fn waiting(&self) -> Waiting {
+        let inner = self.lock();
+        match (inner.kind, inner.model.standing()) {
+            (_, Standing::Ended) => Waiting::Background,
+            (Kind::Http | Kind::WebSocket, Standing::Open) if !inner.is_gone => Waiting::Answer,
+            _ => Waiting::Duty,
+        }
+    }
+
     /// Nothing has moved for too long.
     pub(super) fn impatient(&self) -> Next {
         let mut inner = self.lock();
@@ -208,6 +223,8 @@ impl Link {
                 rule::DECLINE_UNSUPPORTED,
                 "an unknown kind of scope was not declined".to_owned(),
             ),
+            // What it has broken is told, and nothing more is expected.
+            Kind::Lifespan if standing == Standing::Broken => return Next::GiveUp,
             Kind::Lifespan if !inner.model.is_answered() => (
                 rule::STARTUP_IS_ANSWERED,
                 "start-up was not answered".to_owned(),
@@ -218,6 +235,7 @@ impl Link {
                 "shutdown was not answered".to_owned(),
             ),
             Kind::Http | Kind::WebSocket if !inner.is_gone && standing == Standing::Open => {
+                inner.is_slow = true;
                 inner.leave();
                 return Next::Again;
             }
@@ -285,6 +303,7 @@ impl Link {
             is_complete: inner.is_complete || inner.model.standing() == Standing::Ended,
             interactions: inner.interactions,
             sends: inner.sends,
+            is_slow: inner.is_slow,
         }
     }
 }
@@ -343,7 +362,12 @@ impl Inner {
 
     /// Adds to the transcript. What breaks a rule is always shown.
     fn push(&mut self, entry: Entry, is_needed: bool) {
-        if self.transcript.entries().len() < SHOWN || is_needed {
+        let shown = if self.memory.is_some() {
+            SHOWN_OF_FLOODS
+        } else {
+            SHOWN
+        };
+        if self.transcript.entries().len() < shown || is_needed {
             self.mention_left_out();
             self.transcript.push(entry);
         } else {

@@ -18,6 +18,6 @@ pub(crate) use house::{House, StartUp};
 pub(crate) use ledger::Ledger;
 use ledger::resident_memory;
 pub(crate) use link::Link;
-pub(crate) use patience::Patience;
+pub(crate) use patience::{Patience, Waiting};
 pub(crate) use plan::{Cue, Memory, Plan};
 pub(crate) use played::{Broken, Outcome, Played};

@@ -84,6 +84,9 @@ impl Plan {
     }
 }
 
+/// Below this many bytes the memory of the process says nothing about one exchange.
+const MEASURABLE: usize = 8 * 1024 * 1024;
+
 impl Memory {
     /// As much as `limit` bytes.
     pub(crate) fn new(limit: usize) -> Self {
@@ -102,6 +105,9 @@ impl Memory {
     pub(super) fn delivered(&mut self, length: usize) -> Option<usize> {
         let before = self.delivered;
         self.delivered += length;
+        if self.limit < MEASURABLE {
+            return None;
+        }
         if self.at_first.is_none() {
             self.at_first = resident_memory();
         }

@@ -19,6 +19,8 @@ pub(crate) struct Played {
     pub(crate) interactions: usize,
     /// Events that the client has taken.
     pub(crate) sends: usize,
+    /// Whether the client went away because nothing happened for too long.
+    pub(crate) is_slow: bool,
 }
 
 /// A rule, and where in the transcript it was broken.
@@ -104,6 +106,11 @@ impl Played {
             None if self.is_complete => format!("{how} with its answer complete"),
             None => format!("{how} without a complete answer"),
         }
+    }
+
+    /// Whether the call did not end.
+    pub(crate) fn is_dropped(&self) -> bool {
+        matches!(self.outcome, Outcome::Dropped | Outcome::Blocked) && !self.broken.is_empty()
     }
 
     pub(crate) fn is_declined(&self) -> bool {

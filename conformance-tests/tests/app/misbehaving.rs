@@ -1,0 +1,273 @@
+//! Applications that hang, panic, hold everything or do not listen: the suite goes on and ends.
+
+use std::future::pending;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
+};
+
+use crate::support::{answer, http, ids, live, report, websocket};
+
+#[test]
+fn an_application_that_hangs_is_reported() {
+    let report = report(|| |_: Scope, _: Receiver, _: Sender| pending());
+    assert_eq!(ids(&report), ["LIFE-04"], "{report}");
+}
+
+#[test]
+fn a_request_that_hangs_is_reported() {
+    let report = report(|| {
+        |scope: Scope, _: Receiver, _: Sender| async move {
+            http(scope)?;
+            pending().await
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-13"], "{report}");
+}
+
+#[test]
+fn an_application_that_blocks_its_thread_is_reported() {
+    let since = Instant::now();
+    let report = report(|| {
+        |scope: Scope, _: Receiver, _: Sender| async move {
+            http(scope)?;
+            loop {
+                std::thread::park();
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-13"], "{report}");
+    assert!(report.to_string().contains("does not give its thread back"));
+    assert!(since.elapsed() < Duration::from_secs(20));
+}
+
+#[test]
+fn a_lifespan_that_blocks_its_thread_does_not_block_the_suite() {
+    let report = report(|| {
+        |scope: Scope, _: Receiver, _: Sender| async move {
+            let Scope::Lifespan(_) = scope else {
+                return Err(AppError::Unsupported);
+            };
+            loop {
+                std::thread::park();
+            }
+        }
+    });
+    assert!(
+        report.to_string().contains("its start-up failed"),
+        "{report}"
+    );
+}
+
+#[test]
+fn a_loop_that_does_not_listen_is_reported() {
+    let report = report(|| {
+        |scope: Scope, mut receiver: Receiver, _: Sender| async move {
+            http(scope)?;
+            loop {
+                receiver.receive().await;
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-13"], "{report}");
+}
+
+#[test]
+fn a_loop_that_sends_for_ever_is_reported() {
+    let report = report(|| {
+        |scope: Scope, _: Receiver, sender: Sender| async move {
+            http(scope)?;
+            let _ = sender.send(HttpResponseStart::ok()).await;
+            loop {
+                let _ = sender.send(HttpResponseBody::part("more")).await;
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-13"], "{report}");
+}
+
+#[test]
+fn an_application_that_panics_at_once_is_reported() {
+    let report = report(|| {
+        |scope: Scope, _: Receiver, _: Sender| async move {
+            http(scope)?;
+            panic!("on purpose")
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-19"], "{report}");
+    assert!(report.to_string().contains("panicked: on purpose"));
+}
+
+#[test]
+fn content_that_is_copied_without_a_limit_is_reported() {
+    let report = report(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            http(scope)?;
+            let mut copy = Vec::new();
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::HttpRequest(request) => {
+                        copy.extend_from_slice(&request.body);
+                        if !request.more_body {
+                            return Ok(answer(&sender, copy.len().to_string()).await?);
+                        }
+                    }
+                    ReceiveEvent::HttpDisconnect => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+    });
+    let expected: &[&str] = if cfg!(target_os = "linux") {
+        &["CORE-22"]
+    } else {
+        &[]
+    };
+    assert_eq!(ids(&report), expected, "{report}");
+}
+
+#[test]
+fn a_queue_of_messages_without_a_limit_is_reported() {
+    let report = report(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            websocket(scope)?;
+            sender.send(callgate::WebSocketAccept::new()).await?;
+            let (queue, mut queued) = tokio::sync::mpsc::unbounded_channel();
+            let sending = sender.clone();
+            tokio::spawn(async move {
+                while let Some(message) = queued.recv().await {
+                    if sending
+                        .send(callgate::Message::Binary(message))
+                        .await
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::WebSocketReceive(callgate::Message::Binary(octets)) => {
+                        let _: Result<(), _> = queue.send(octets);
+                    }
+                    ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-22"], "{report}");
+}
+
+#[test]
+fn sends_that_are_not_awaited_are_reported() {
+    let report = report(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            websocket(scope)?;
+            sender.send(callgate::WebSocketAccept::new()).await?;
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::WebSocketReceive(message) => {
+                        let sender = sender.clone();
+                        tokio::spawn(async move {
+                            let text = message.len().to_string();
+                            sender.send(callgate::Message::text(text)).await
+                        });
+                    }
+                    ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-22"], "{report}");
+}
+
+/// What is held across exchanges is held in each.
+#[test]
+fn a_buffer_that_is_shared_is_reported() {
+    let report = report(|| {
+        let shared = Arc::new(Mutex::new(Bytes::new()));
+        move |scope: Scope, mut receiver: Receiver, sender: Sender| {
+            let shared = shared.clone();
+            async move {
+                http(scope)?;
+                *shared.lock().unwrap() = Bytes::new();
+                loop {
+                    match receiver.receive().await {
+                        ReceiveEvent::HttpRequest(request) => {
+                            if !request.body.is_empty() {
+                                *shared.lock().unwrap() = request.body;
+                            }
+                            if !request.more_body {
+                                break;
+                            }
+                        }
+                        ReceiveEvent::HttpDisconnect => return Ok(()),
+                        _ => {}
+                    }
+                }
+                let last = shared.lock().unwrap().clone();
+                Ok(answer(&sender, last.slice(last.len().saturating_sub(1)..)).await?)
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-20"], "{report}");
+}
+
+#[test]
+fn a_lifespan_that_hangs_in_shutdown_is_reported() {
+    let report = report(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            let Scope::Lifespan(_) = scope else {
+                return Err(AppError::Unsupported);
+            };
+            sender
+                .send(callgate::LifespanStartupComplete::new())
+                .await?;
+            loop {
+                receiver.receive().await;
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["LIFE-09"], "{report}");
+}
+
+#[test]
+fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
+    let suite = callgate_conformance::AppSuite::new(
+        || crate::mutants::start_twice,
+        crate::support::options(),
+    );
+    let panic = std::panic::catch_unwind(|| suite.assert("HTTP-15")).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap();
+    for expected in [
+        "HTTP-15",
+        "An application MUST NOT send `http.response.start` more than once.",
+        "spec/docs/http.md",
+        r#"called    {"type":"http""#,
+        "failed: HTTP-15",
+    ] {
+        assert!(text.contains(expected), "no {expected} in {text}");
+    }
+    assert!(!text.contains("returned"), "{text}");
+    suite.assert("HTTP-14");
+}
+
+#[test]
+fn good_company_is_no_excuse() {
+    // Everything else of it is as it should be.
+    let report = report(|| {
+        |scope: Scope, receiver: Receiver, sender: Sender| async move {
+            match scope {
+                Scope::Http(_) => Ok(()),
+                Scope::Lifespan(_) => live(receiver, sender).await,
+                _ => Err(AppError::Unsupported),
+            }
+        }
+    });
+    assert_eq!(ids(&report), ["HTTP-30"], "{report}");
+}
