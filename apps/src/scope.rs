@@ -21,6 +21,9 @@ pub const ENTRY: Entry = Entry {
 ///
 /// [`AppError::Unsupported`] for lifespan; a failed send.
 pub async fn scope(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    if let Scope::Lifespan(_) | Scope::Unknown(_) = scope {
+        return Err(AppError::Unsupported);
+    }
     // Scopes and events have a serialised form, which is the same everywhere.
     let mut json = serde_json::to_string_pretty(&scope)?;
     json.push('\n');

@@ -1,0 +1,59 @@
+//! Every example application keeps every rule of applications.
+
+use callgate::BoxApp;
+use callgate_conformance::AppOptions;
+
+/// An application from the registry.
+fn app(name: &str) -> BoxApp {
+    (callgate_apps::find(name).unwrap().app)()
+}
+
+macro_rules! conforms {
+    ($($name:ident: $options:expr;)+) => {
+        $(mod $name {
+            use super::{AppOptions, app};
+
+            callgate_conformance::app_tests!(app(stringify!($name)), $options);
+        })+
+
+        #[test]
+        fn no_application_is_missing() {
+            let mut tested = [$(stringify!($name)),+];
+            let mut names: Vec<_> = callgate_apps::all().iter().map(|entry| entry.name).collect();
+            tested.sort_unstable();
+            names.sort_unstable();
+            assert_eq!(names, tested);
+        }
+    };
+}
+
+conforms! {
+    hello: AppOptions::new();
+    echo: AppOptions::new();
+    time: AppOptions::new();
+    counter: AppOptions::new();
+    scope: AppOptions::new();
+    // The application `scope` answers with its scope, and so shows how it is mounted.
+    gallery: AppOptions::new().mounts_probe_at("/scope");
+}
+
+/// The gallery with one of its applications behind it.
+mod gallery_echo {
+    use super::{AppOptions, app};
+
+    callgate_conformance::app_tests!(app("gallery"), AppOptions::new().path("/echo/"));
+}
+
+#[test]
+fn the_gallery_s_mounts_are_seen() {
+    let options = AppOptions::new().mounts_probe_at("/scope");
+    let suite = callgate_conformance::AppSuite::new(|| app("gallery"), options);
+    let report = suite.report_on(|rule| rule.id == "SCOPE-16");
+    let [finding] = &report.findings[..] else {
+        panic!("{report}");
+    };
+    assert!(
+        matches!(finding.verdict, callgate_conformance::Verdict::Passed),
+        "{report}"
+    );
+}
