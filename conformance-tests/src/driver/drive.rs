@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::link::Next;
-use super::{Link, Patience};
+use super::{Link, Patience, Waiting};
 use crate::lint::panic_message;
 
 /// Rounds without anything new after which everything that can run has run.
@@ -35,13 +35,21 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
             Err(panic) => Poll::Ready(End::Panicked(panic_message(&*panic))),
         },
     );
+    let mut waiting = link.waiting();
     let mut since = Instant::now();
     let end = loop {
-        let deadline = since + patience.with(link.waiting());
+        if link.waiting() != waiting {
+            waiting = link.waiting();
+            since = Instant::now();
+        }
+        let deadline = since + patience.with(waiting);
         let seen = tokio::select! {
             biased;
             end = &mut ended => break Some(end),
-            seen = calm(&link) => Some(seen),
+            seen = calm(&link, waiting) => match seen {
+                Some(seen) => Some(seen),
+                None => continue,
+            },
             () = sleep_until(deadline) => None,
         };
         if let Some(seen) = seen {
@@ -56,7 +64,6 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
                 () = sleep_until(deadline) => {}
             }
         }
-        let waiting = link.waiting();
         match link.impatient() {
             Next::Again => patience.spend(waiting),
             Next::Wait => {}
@@ -76,15 +83,19 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
     let _ = catch_unwind(AssertUnwindSafe(|| drop(call)));
 }
 
-/// Waits until everything that can run has run; returns how much activity there was.
-async fn calm(link: &Link) -> usize {
+/// Waits until everything that can run has run; returns how much activity there was, or none when
+/// something else is to be waited for meanwhile.
+async fn calm(link: &Link, waiting: Waiting) -> Option<usize> {
     let mut seen = link.activity();
     let mut rounds = 0;
     while rounds < ROUNDS {
         yield_now().await;
+        if link.waiting() != waiting {
+            return None;
+        }
         let now = link.activity();
         rounds = if now == seen { rounds + 1 } else { 0 };
         seen = now;
     }
-    seen
+    Some(seen)
 }
