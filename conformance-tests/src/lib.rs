@@ -12,6 +12,9 @@ mod probe;
 mod driver;
 mod lint;
 mod model;
+mod record;
+mod recording;
+mod replay;
 mod report;
 mod server_suite;
 mod transcript;
@@ -21,6 +24,8 @@ pub use check::{Check, Failure, Verdict};
 pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
 pub use lint::{Complaint, Lint, ViolationCount};
 pub use model::{Attempt, Model, scope_violations};
+pub use record::Recorder;
+pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
