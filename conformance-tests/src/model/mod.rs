@@ -226,7 +226,7 @@ impl Model {
                 }
             }
             // A rule that a send broke has been told then.
-            Ok(()) => broken.extend(ended.err().filter(|_| !was_broken)),
+            Ok(()) => broken.extend(ended.err().filter(|_| !was_broken && !self.is_derailed)),
             Err(_) => {}
         }
         if is_serving {

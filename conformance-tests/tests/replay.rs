@@ -1,0 +1,193 @@
+//! Recording exchanges, and playing them again.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, LifespanStartupComplete, Message, ReceiveEvent,
+    Receiver, Scope, SendEvent, Sender, State, WebSocketAccept,
+};
+use callgate_conformance::{AppOptions, Recorder, ReplayError, ReplayOptions, check_app, replay};
+
+/// A file in memory.
+#[derive(Clone, Default)]
+struct Tape(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Tape {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(octets)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+struct Greeting(&'static str);
+
+/// Echoes, and greets where it is asked for nothing.
+async fn app(
+    greeting: &'static str,
+    scope: Scope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(scope) => {
+            let greeting = scope.state.get::<Greeting>().expect("a greeting").0;
+            sender
+                .send(HttpResponseStart::ok().header("date", "today"))
+                .await?;
+            sender.send(HttpResponseBody::part(greeting)).await?;
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::HttpRequest(request) => {
+                        let more = request.more_body;
+                        sender
+                            .send(HttpResponseBody::new(request.body, more))
+                            .await?;
+                        if !more {
+                            return Ok(());
+                        }
+                    }
+                    ReceiveEvent::HttpDisconnect => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+        Scope::WebSocket(_) => {
+            sender.send(WebSocketAccept::new()).await?;
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::WebSocketReceive(message) => {
+                        let answer = Message::text(format!("{greeting} {}", message.len()));
+                        sender.send(answer).await?;
+                    }
+                    ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+                    _ => {}
+                }
+            }
+        }
+        Scope::Lifespan(_) => loop {
+            match receiver.receive().await {
+                ReceiveEvent::LifespanStartup => {
+                    let mut state = State::new();
+                    state.insert(Greeting(greeting));
+                    sender
+                        .send(LifespanStartupComplete::with_state(state))
+                        .await?;
+                }
+                ReceiveEvent::LifespanShutdown => {
+                    sender.send(SendEvent::LifespanShutdownComplete).await?;
+                    return Ok(());
+                }
+                _ => {}
+            }
+        },
+        _ => Err(AppError::Unsupported),
+    }
+}
+
+async fn hello(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    app("hello", scope, receiver, sender).await
+}
+
+async fn servus(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    app("servus", scope, receiver, sender).await
+}
+
+/// Everything that the suite does to an application between its start-up and its shutdown, recorded.
+fn recording() -> Vec<u8> {
+    // One for each application that the suite makes: some live for a lifespan only.
+    let tapes: Arc<Mutex<Vec<Tape>>> = Arc::default();
+    let made = tapes.clone();
+    let make = move || {
+        let tape = Tape::default();
+        made.lock().unwrap().push(tape.clone());
+        Recorder::new(hello, tape)
+    };
+    let report = check_app(make, AppOptions::new().memory(64 * 1024));
+    assert!(report.broken_rules().is_empty(), "{report}");
+    let tapes = tapes.lock().unwrap();
+    let octets = tapes.iter().map(|tape| tape.0.lock().unwrap().clone());
+    octets.max_by_key(Vec::len).unwrap()
+}
+
+#[test]
+fn a_recording_says_what_happened_line_by_line() {
+    let recording = recording();
+    let lines: Vec<serde_json::Value> = recording
+        .split(|octet| *octet == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    assert!(lines.len() > 100);
+    assert_eq!(lines[0]["called"]["type"], "lifespan");
+    let find = |key: &str| lines.iter().find(|line| !line[key].is_null()).unwrap();
+    assert_eq!(find("received")["received"]["type"], "lifespan.startup");
+    assert_eq!(find("sent")["sent"]["type"], "lifespan.startup.complete");
+    assert_eq!(find("failed")["failed"], "disconnected");
+    assert_eq!(find("ended")["exchange"], 2);
+}
+
+#[test]
+fn the_same_application_answers_a_recording_in_the_same_way() {
+    let recording = recording();
+    let replay = replay(&recording[..], || hello, ReplayOptions::new()).unwrap();
+    assert!(replay.exchanges > 50, "{replay}");
+    assert!(replay.differences.is_empty(), "{replay}");
+}
+
+#[test]
+fn another_application_is_told_apart() {
+    let recording = recording();
+    let replay = replay(&recording[..], || servus, ReplayOptions::new()).unwrap();
+    let whats: Vec<_> = replay.differences.iter().map(|it| it.what).collect();
+    assert!(
+        whats.contains(&"content") && whats.contains(&"event"),
+        "{replay}"
+    );
+    let shown = replay.to_string();
+    assert!(
+        shown.contains("hello") && shown.contains("servus"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_line_that_is_none_is_named() {
+    let recording = "{\"exchange\":1,\"called\":{\"type\":\"lifespan\"}}\n\nnonsense\n";
+    let error = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
+    assert!(matches!(error, ReplayError::Line(3, _)), "{error}");
+}
+
+#[test]
+fn how_content_is_divided_and_ignored_fields_make_no_difference() {
+    let recording = r#"
+{"exchange":1,"called":{"type":"http","http_version":"1.1","method":"POST","scheme":"http","raw_path":"/"}}
+{"exchange":1,"received":{"type":"http.request","body":"content"}}
+{"exchange":1,"sent":{"type":"http.response.start","status":200,"headers":[["x-request-id","7"],["date","then"]]}}
+{"exchange":1,"sent":{"type":"http.response.body","body":"hellocontent"}}
+{"exchange":1,"ended":"returned"}
+"#;
+    let ignoring = ReplayOptions::new().ignore("x-request-id".parse().unwrap());
+    let same = replay(recording.as_bytes(), || hello, ignoring).unwrap();
+    assert!(same.differences.is_empty(), "{same}");
+    let other = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap();
+    assert_eq!(other.differences[0].what, "header fields", "{other}");
+}
+
+#[test]
+fn a_recording_that_cannot_be_written_does_not_end_the_exchange() {
+    struct Full;
+    impl Write for Full {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(io::Error::from(io::ErrorKind::StorageFull))
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+    let report = check_app(|| Recorder::new(hello, Full), AppOptions::new());
+    assert!(report.broken_rules().is_empty(), "{report}");
+}
