@@ -1,11 +1,14 @@
 //! The `callgate` command: serves the example applications.
 
+mod checked;
+
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use callgate_apps::Entry;
 use callgate_server::cli::{self, Flags};
+use checked::Checks;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
@@ -32,6 +35,8 @@ enum Command {
         app: &'static Entry,
         #[command(flatten)]
         flags: Box<Flags>,
+        #[command(flatten)]
+        checks: Checks,
     },
     /// List the applications
     Apps,
@@ -40,8 +45,8 @@ enum Command {
 fn main() -> ExitCode {
     match cli::parse_from(with_command(std::env::args_os())) {
         Ok(Cli {
-            command: Command::Run { app, flags },
-        }) => cli::run((app.app)(), *flags),
+            command: Command::Run { app, flags, checks },
+        }) => checks.run((app.app)(), *flags),
         Ok(Cli {
             command: Command::Apps,
         }) => list(),

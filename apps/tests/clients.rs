@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_conformance::ReplayOptions;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -25,7 +26,12 @@ struct Server {
 }
 
 impl Server {
+    /// Every message is checked.
     fn start(args: &[&str]) -> Self {
+        Self::start_alone(&[args, &["--lint"]].concat())
+    }
+
+    fn start_alone(args: &[&str]) -> Self {
         let mut process = callgate(args)
             .args(["--port", "0"])
             .stderr(Stdio::piped())
@@ -76,9 +82,11 @@ impl Server {
         self.process.wait().unwrap()
     }
 
-    /// Stops it, which must end in peace.
+    /// Stops it, which must end in peace. Nobody has broken a rule meanwhile.
     fn stop(self) {
         self.interrupt();
+        let line = self.logged("Rules were broken ");
+        assert!(line.contains("broken 0 times"), "{line}");
         assert_eq!(self.ended().code(), Some(0));
     }
 
@@ -240,6 +248,37 @@ fn curl_uploads_come_back_whole() {
         }
     }
     std::fs::remove_file(path).unwrap();
+    server.stop();
+}
+
+#[test]
+fn what_is_recorded_while_serving_can_be_replayed() {
+    let path = std::env::temp_dir().join(format!("callgate-record-{}", std::process::id()));
+    let file = path.to_str().unwrap();
+    let server = Server::start(&["run", "gallery", "--record", file]);
+    let hello = format!("{}/hello/", server.url);
+    let echo = format!("{}/echo/", server.url);
+    assert_eq!(curl_text(&[&hello]), "Hello, world!\n");
+    assert_eq!(curl_text(&["--data", "content", &echo]), "content");
+    server.stop();
+
+    let recording = std::fs::read(&path).unwrap();
+    let play = |name: &'static str| {
+        let make = move || (callgate_apps::find(name).unwrap().app)();
+        callgate_conformance::replay(&recording[..], make, ReplayOptions::new()).unwrap()
+    };
+    let replay = play("gallery");
+    assert!(replay.differences.is_empty(), "{replay}");
+    assert_eq!(replay.exchanges, 3);
+    // It has no lifespan, and says the same to everything.
+    assert_eq!(play("hello").differences.len(), 2);
+    std::fs::remove_file(path).unwrap();
+}
+
+#[test]
+fn a_strict_lint_serves_what_keeps_the_rules() {
+    let server = Server::start_alone(&["run", "hello", "--lint=strict"]);
+    assert_eq!(curl_text(&[&server.url]), "Hello, world!\n");
     server.stop();
 }
 

@@ -106,3 +106,29 @@ fn a_wrong_variable_does_not_matter_where_it_is_not_read() {
     let (_, stderr, status) = callgate(&["apps"], &[("CALLGATE_PORT", "many")]);
     assert_eq!((stderr.as_str(), status), ("", Some(0)));
 }
+
+#[test]
+fn a_lint_that_there_is_not_is_told_which_there_are() {
+    assert_complains(
+        &["run", "hello", "--lint=foo"],
+        &[],
+        "invalid value `foo` for --lint (one of: log, strict)",
+    );
+}
+
+#[test]
+fn a_recording_that_cannot_be_made_ends_the_command_before_it_serves() {
+    let directory = std::env::temp_dir();
+    let (stdout, stderr, status) = callgate(
+        &["run", "hello", "--record", directory.to_str().unwrap()],
+        &[],
+    );
+    let expected = format!("error: cannot record to {}: ", directory.display());
+    assert!(stderr.starts_with(&expected), "{stderr}");
+    assert!(
+        stderr.ends_with("(choose another file with --record)\n"),
+        "{stderr}"
+    );
+    assert_eq!(stderr.lines().count(), 1);
+    assert_eq!((stdout.as_str(), status), ("", Some(3)));
+}

@@ -2,6 +2,11 @@
 //!
 //! Every rule of the documents (`callgate::rule`) has at least one [`Check`] here. What the checks
 //! of one application or one server found is a [`Report`].
+//!
+//! - [`app_tests!`] tests an application in a line; [`check_app`] does so in a call.
+//! - [`Lint`] checks every message while an application is served.
+//! - [`Recorder`] writes exchanges down, and [`replay`] plays them again.
+//! - [`Model`] is the state machine behind all of them.
 
 mod app_suite;
 mod app_tests;

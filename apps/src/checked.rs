@@ -1,0 +1,90 @@
+//! Serving with every message checked, or recorded.
+
+use std::fs::File;
+use std::io::BufWriter;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use callgate::BoxApp;
+use callgate::rule::Role;
+use callgate_conformance::{Lint, Recorder};
+use callgate_server::cli::{self, Flags};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+
+/// Exit status when the server could not start.
+const STARTUP: u8 = 3;
+
+/// What is done with the messages beside serving them.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Checks {
+    /// Check every message against the rules of the protocol, and log what breaks one; `strict`
+    /// also fails the exchange
+    #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
+    #[arg(
+        require_equals = true,
+        default_missing_value = "log",
+        hide_possible_values = true
+    )]
+    #[arg(env = "CALLGATE_LINT", hide_env = true)]
+    lint: Option<LintMode>,
+
+    /// Write the scope and the messages of every exchange to this file, as JSON Lines
+    #[arg(long, value_name = "FILE")]
+    #[arg(env = "CALLGATE_RECORD", hide_env = true)]
+    record: Option<PathBuf>,
+}
+
+/// What happens to an exchange in which a rule is broken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum LintMode {
+    /// It goes on.
+    Log,
+    /// It fails.
+    Strict,
+}
+
+fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
+    let names = ["log", "strict"].map(PossibleValue::new);
+    PossibleValuesParser::new(names).map(|name| match &*name {
+        "strict" => LintMode::Strict,
+        _ => LintMode::Log,
+    })
+}
+
+impl Checks {
+    /// Serves `app` with what is asked for around it.
+    pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
+        let mut count = None;
+        if let Some(mode) = self.lint {
+            let lint = Lint::new(app);
+            count = Some(lint.count());
+            app = match mode {
+                LintMode::Log => BoxApp::new(lint),
+                LintMode::Strict => BoxApp::new(lint.strict()),
+            };
+        }
+        if let Some(path) = self.record {
+            let file = match File::create(&path) {
+                Ok(file) => file,
+                Err(error) => {
+                    eprintln!(
+                        "error: cannot record to {}: {error} (choose another file with --record)",
+                        path.display()
+                    );
+                    return ExitCode::from(STARTUP);
+                }
+            };
+            app = BoxApp::new(Recorder::new(app, BufWriter::new(file)));
+        }
+        let status = cli::run(app, flags);
+        if let Some(count) = count {
+            tracing::info!(
+                "Rules were broken {} times: {} by the application, {} by the server",
+                count.total(),
+                count.of(Role::Application),
+                count.of(Role::Server),
+            );
+        }
+        status
+    }
+}
