@@ -32,8 +32,9 @@ impl Rejection {
         self
     }
 
-    /// The answer to a head that hyper could not read; none when there is nobody to answer.
-    pub(crate) fn of(error: &hyper::Error) -> Option<Self> {
+    /// The answer to a head that hyper could not read, which begins `input`; none when there is
+    /// nobody to answer.
+    pub(crate) fn of(error: &hyper::Error, input: &[u8]) -> Option<Self> {
         if !error.is_parse() {
             return None;
         }
@@ -46,8 +47,10 @@ impl Rejection {
                 StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
                 "the head of the request is too large",
             )
-        } else if words.contains("version") {
+        } else if words.contains("version") && names_version(input) {
             Self::unsupported_version()
+        } else if words.contains("version") {
+            Self::bad_request("the request line is malformed")
         } else if words.contains("method") {
             Self::bad_request("the method is malformed")
         } else if words.contains("URI") {
@@ -117,6 +120,16 @@ impl Rejection {
         )
         .into_bytes()
     }
+}
+
+/// Whether the request line is one, with a version of HTTP at its end.
+fn names_version(input: &[u8]) -> bool {
+    let line = input.split(|octet| matches!(octet, b'\r' | b'\n')).next();
+    let mut words = line.unwrap_or_default().split(|octet| *octet == b' ');
+    words
+        .nth(2)
+        .is_some_and(|version| version.starts_with(b"HTTP/"))
+        && words.next().is_none()
 }
 
 const CLOSE: HeaderValue = HeaderValue::from_static("close");

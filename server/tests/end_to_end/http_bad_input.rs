@@ -47,6 +47,9 @@ async fn http_40_a_malformed_head_is_answered_400() {
         ("GET / HTTP/1.1\r\nhost: test\r\n: empty\r\n\r\n", 400),
         ("GET nothing HTTP/1.1\r\nhost: test\r\n\r\n", 400),
         ("GET * HTTP/1.1\r\nhost: test\r\n\r\n", 400),
+        ("GET /a b HTTP/1.1\r\nhost: test\r\n\r\n", 400),
+        ("GET / HTTQ/1.1\r\nhost: test\r\n\r\n", 400),
+        ("GET /\r\nhost: test\r\n\r\n", 400),
     ])
     .await;
 }
