@@ -54,7 +54,7 @@ enum Slot {
     Replacement(StatusCode),
     /// The client was gone before the response began.
     Gone,
-    /// Nobody takes anything: the client gets no content (HEAD, 204, 304).
+    /// Nobody takes anything: the client gets no content (HEAD, 204, 304), or has got all of it.
     Discard,
 }
 
@@ -99,6 +99,12 @@ pub(crate) trait Source: Send + Sync + std::fmt::Debug {
 
     /// Notes that the client is gone, and tells the application.
     fn disconnect(&self);
+
+    /// Notes that all that `content-length` says has been taken, and that nothing is wanted but the
+    /// end.
+    fn taken(&self) {
+        self.disconnect();
+    }
 }
 
 impl Slot {
@@ -175,6 +181,15 @@ impl Source for Mailbox {
 
     fn disconnect(&self) {
         self.0.lock().disconnect();
+    }
+
+    fn taken(&self) {
+        let mut state = self.0.lock();
+        state.slot = Slot::Discard;
+        state.senders.wake_all();
+        if state.conversation.is_over() {
+            state.finish_request();
+        }
     }
 }
 

@@ -99,8 +99,11 @@ impl Stream {
 
 impl Drop for Stream {
     fn drop(&mut self) {
-        if !self.is_done {
-            self.source.disconnect();
+        match self.remaining {
+            _ if self.is_done => {}
+            // hyper does not wait for the end when it can tell that this is all.
+            Some(0) => self.source.taken(),
+            _ => self.source.disconnect(),
         }
     }
 }

@@ -173,6 +173,30 @@ async fn http_28_and_29_an_empty_part_sends_the_head_and_parts_are_not_held() {
 }
 
 #[tokio::test]
+async fn the_end_of_a_response_that_has_reached_its_length_is_taken() {
+    let (teller, mut told) = tell();
+    let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {
+        content(&mut receiver).await;
+        let start = HttpResponseStart::ok().header("content-length", "5");
+        sender.send(start).await?;
+        sender.send(HttpResponseBody::part("hello")).await?;
+        sender.send(HttpResponseBody::part("")).await?;
+        teller.tell(format!("{:?}", sender.send(HttpResponseBody::end()).await));
+        teller.tell(format!("{:?}", receiver.receive().await));
+        Ok(())
+    }));
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.send(get("/")).await;
+        assert_eq!(client.response().await.body, "hello");
+        assert_eq!(told.next().await, "Ok(())");
+        assert_eq!(told.next().await, "HttpDisconnect");
+    }
+    drop(client);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn http_35_and_36_background_work_holds_up_shutdown_and_nothing_else() {
     let (teller, mut told) = tell();
     let gate = Gate::new();
