@@ -71,6 +71,20 @@ impl Http1 {
         }
     }
 
+    /// Writes these octets, or as many of them as the server takes before it ends the connection.
+    pub(super) async fn send_some(&mut self, octets: &[u8]) -> Outcome {
+        self.log
+            .note(format!("the client sends {} bytes", octets.len()));
+        let written = within(
+            self.patience,
+            "the server to take what is sent",
+            self.stream.write_all(octets),
+        );
+        // Why the rest was not taken shows in what is read.
+        let _ = written.await?;
+        Ok(())
+    }
+
     /// Sends a request and reads the whole response to it.
     pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
         self.send(request.http1()).await?;
@@ -176,6 +190,24 @@ impl Http1 {
             }
         }
         Ok(self.unread.split_to(length).freeze())
+    }
+
+    /// Reads up to this many octets; none at the end of the connection, however it ends.
+    pub(super) async fn some(&mut self, limit: usize) -> Outcome<Option<Bytes>> {
+        if self.is_at_end().await? {
+            return Ok(None);
+        }
+        let length = limit.min(self.unread.len());
+        Ok(Some(self.unread.split_to(length).freeze()))
+    }
+
+    /// Waits for octets or for the end of the connection, however it ends; whether it was the end.
+    pub(super) async fn is_at_end(&mut self) -> Outcome<bool> {
+        if !self.unread.is_empty() {
+            return Ok(false);
+        }
+        let filled = self.try_fill("octets or the end of the connection").await?;
+        Ok(!matches!(filled, Ok(read) if read > 0))
     }
 
     /// Reads to the end of the connection, which must be an orderly one.

@@ -51,6 +51,8 @@ pub(super) struct Http2Response {
     /// Status and fields.
     pub(super) head: Response,
     content: RecvStream,
+    /// What can still be sent: a reset.
+    request: Option<SendStream<Bytes>>,
     log: Log,
     patience: Duration,
 }
@@ -182,6 +184,25 @@ impl Http2 {
         self.requests.is_extended_connect_protocol_enabled()
     }
 
+    /// Waits until the server has ended the connection; what a further request comes to then. That
+    /// is a GOAWAY, if the server has sent one.
+    pub(super) async fn farewell(self) -> Outcome<h2::Error> {
+        let ended = within(self.patience, "the end of the connection", self.driving);
+        // How it ended is what the request comes to.
+        let _ = ended.await?;
+        let ready = within(
+            self.patience,
+            "the fate of a request",
+            self.requests.ready(),
+        );
+        match ready.await? {
+            Err(error) => Ok(error),
+            Ok(_) => Err(Verdict::failed(
+                "the connection takes a request after its end",
+            )),
+        }
+    }
+
     /// Waits until the server has ended the connection; whether it did so in an orderly way.
     pub(super) async fn closed(self) -> Outcome<Result<(), h2::Error>> {
         drop(self.requests);
@@ -205,13 +226,19 @@ impl Http2Exchange {
             log,
             patience,
         } = self;
-        let head = answer(response, answered, log, patience).await?;
+        let head = answer(response, answered, None, log, patience).await?;
         Ok((head.map_err(broken)?, content))
     }
 
     /// Reads the head of the response, or how the stream ended without one.
     pub(super) async fn answer(self) -> Outcome<Result<Http2Response, h2::Error>> {
-        answer(self.response, self.answered, self.log, self.patience).await
+        answer(
+            self.response,
+            self.answered,
+            Some(self.content),
+            self.log,
+            self.patience,
+        ).await
     }
 
     /// Whether the head of the response, or the end of the stream, has come. Does not wait for any.
@@ -223,6 +250,17 @@ impl Http2Exchange {
             }
         }
         self.answered.is_some()
+    }
+
+    /// Sends as much of `octets` as the server has made room for; how much that is.
+    pub(super) fn send_now(&mut self, octets: &Bytes) -> Outcome<usize> {
+        self.content.reserve_capacity(octets.len());
+        let room = self.content.capacity().min(octets.len());
+        if room > 0 {
+            let sent = self.content.send_data(octets.slice(..room), false);
+            sent.map_err(broken)?;
+        }
+        Ok(room)
     }
 
     /// Resets the stream, as a client does that is no longer interested.
@@ -276,6 +314,14 @@ impl Http2Response {
         }
     }
 
+    /// Resets the stream, as a client does that has had enough.
+    pub(super) fn reset(mut self) {
+        self.log.note("the client resets the stream");
+        if let Some(request) = &mut self.request {
+            request.send_reset(h2::Reason::CANCEL);
+        }
+    }
+
     /// Reads the whole content, which must end in an orderly way, and the trailer fields.
     pub(super) async fn whole(mut self) -> Outcome<Response> {
         loop {
@@ -297,6 +343,7 @@ impl Http2Response {
 async fn answer(
     response: ResponseFuture,
     answered: Option<Answered>,
+    request: Option<SendStream<Bytes>>,
     log: Log,
     patience: Duration,
 ) -> Outcome<Result<Http2Response, h2::Error>> {
@@ -315,6 +362,7 @@ async fn answer(
                 ..Response::default()
             },
             content,
+            request,
             log,
             patience,
         }

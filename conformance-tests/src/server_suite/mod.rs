@@ -8,6 +8,7 @@ mod bench;
 mod case;
 mod cases;
 mod command_line;
+mod exchange;
 mod http1;
 mod http2;
 mod launch;

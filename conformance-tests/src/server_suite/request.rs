@@ -1,7 +1,7 @@
 //! Requests, before they are written in a version of HTTP.
 
-use callgate::SendEvent;
-use http::HeaderMap;
+use callgate::{HttpResponseBody, HttpResponseStart, SendEvent};
+use http::{HeaderMap, StatusCode};
 
 use crate::probe::{PROBE_FIELD, Step};
 
@@ -29,6 +29,15 @@ impl Request {
 
     pub(super) fn get(target: &str) -> Self {
         Self::new("GET", target)
+    }
+
+    /// A request that shows that the server has come to it: the answer has no content, for which
+    /// there may be no room on an HTTP/2 connection.
+    pub(super) fn fence() -> Self {
+        Self::get("/callgate-fence")
+            .sends(HttpResponseStart::new(StatusCode::NO_CONTENT))
+            .sends(HttpResponseBody::end())
+            .step(Step::Return)
     }
 
     pub(super) fn field(mut self, name: &str, value: &str) -> Self {
@@ -63,7 +72,16 @@ impl Request {
 
     /// As HTTP/1.1 writes it.
     pub(super) fn http1(&self) -> Vec<u8> {
-        let mut text = format!("{} {} HTTP/1.1\r\n", self.method, self.target);
+        self.written("HTTP/1.1")
+    }
+
+    /// As HTTP/1.0 writes it.
+    pub(super) fn http10(&self) -> Vec<u8> {
+        self.written("HTTP/1.0")
+    }
+
+    fn written(&self, version: &str) -> Vec<u8> {
+        let mut text = format!("{} {} {version}\r\n", self.method, self.target);
         for (name, value) in self.fields.iter().cloned().chain(self.probe_field()) {
             text.push_str(&format!("{name}: {value}\r\n"));
         }

@@ -146,6 +146,12 @@ impl Server {
     /// That the application has not been called since the last call that a case took. To be asked
     /// once the server has answered; another exchange makes sure that nothing is on its way.
     pub(super) async fn was_not_called(&mut self) -> Outcome {
+        self.fence().await
+    }
+
+    /// Has the application called once more, on a connection of its own: what the server had to do
+    /// before has been done by then. The next call must be that one.
+    pub(super) async fn fence(&mut self) -> Outcome {
         let mut client = self.connect().await?;
         let fence = Request::get("/callgate-fence")
             .sends(HttpResponseStart::ok())
