@@ -4,9 +4,17 @@ mod core;
 mod core_disconnect;
 mod core_sending;
 mod extension;
+mod http_backpressure;
 mod http_connection;
+mod http_disconnect;
+mod http_expect;
+mod http_failure;
+mod http_fields;
 mod http_request;
 mod http_response;
+mod http_shutdown;
+mod http_smuggling;
+mod http_steps;
 mod lifespan;
 mod lifespan_shutdown;
 mod scope;
@@ -32,8 +40,15 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         scope_fields::CASES,
         scope_connection::CASES,
         http_request::CASES,
+        http_backpressure::CASES,
+        http_disconnect::CASES,
+        http_expect::CASES,
         http_response::CASES,
+        http_fields::CASES,
+        http_failure::CASES,
         http_connection::CASES,
+        http_smuggling::CASES,
+        http_shutdown::CASES,
         websocket_handshake::CASES,
         websocket_handshake::SINGLE_CASES,
         websocket::CASES,

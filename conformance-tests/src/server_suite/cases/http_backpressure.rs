@@ -1,0 +1,196 @@
+//! `http.md`: content that nobody takes, and clients that go on sending.
+
+use bytes::Bytes;
+use callgate::{HttpResponseBody, HttpResponseStart};
+
+use super::http_steps::respond;
+use crate::probe::Step;
+use crate::server_suite::bench::Bench;
+use crate::server_suite::case::{Asgi::Differs, Case, Outcome, case, must};
+use crate::server_suite::exchange::{Exchange, Next, Over};
+use crate::server_suite::request::Request;
+
+/// No server and no system holds this much of one exchange without being set to, in bytes.
+const BOUND: usize = 48 << 20;
+/// How much is sent at once, in bytes.
+const PART: usize = 64 << 10;
+/// After this many exchanges during which nothing more was taken, nothing more is expected to be.
+const FENCES: usize = 5;
+
+const INTAKE: &str = "ASGI leaves open how much a server takes in";
+const DRAINING: &str = "ASGI does not say what becomes of content that was not received";
+
+pub(super) const CASES: &[Case] = &[
+    case!(
+        content_that_is_not_received: REQUEST_BACKPRESSURE, Differs(INTAKE),
+        "Sends content without end, of which the application receives nothing.",
+        "The server stops taking it in, before it has taken 48 MiB."
+    ),
+    case!(
+        content_that_is_not_received_over_http2: REQUEST_BACKPRESSURE, Differs(INTAKE),
+        "Sends content without end, of which the application receives nothing.",
+        "The server stops making room for it, before it has taken 48 MiB."
+    ),
+    case!(
+        a_client_that_does_not_read: BACKPRESSURE,
+        Differs("ASGI leaves open how much a server holds for a slow client"),
+        "Has the application send without end to a client that reads nothing.",
+        "A send is pending before the application has sent 48 MiB; when the client reads, it goes on."
+    ),
+    case!(
+        a_client_that_does_not_read_over_http2: BACKPRESSURE,
+        Differs("ASGI leaves open how much a server holds for a slow client"),
+        "Has the application send without end to a client that makes no room for it.",
+        "A send is pending before the application has sent 48 MiB; when the client reads, it goes on."
+    ),
+    case!(
+        a_client_that_goes_on_sending: ABSENT_BODY_IS_DRAINED, Differs(DRAINING),
+        "Goes on sending content while the application answers without receiving.",
+        "The client can read the whole response."
+    ),
+    case!(
+        a_client_that_goes_on_sending_over_http2: ABSENT_BODY_IS_DRAINED, Differs(DRAINING),
+        "Leaves the stream open while the application answers without receiving.",
+        "The client can read the whole response."
+    ),
+];
+
+async fn content_that_is_not_received(bench: &mut Bench<'_>) -> Outcome {
+    let server = bench.server().await?;
+    let mut client = server.connect().await?;
+    let request = Request::new("POST", "/").field("content-length", "1000000000");
+    client.send(request.http1()).await?;
+    let app = server.call().await?;
+    let part = vec![b'x'; PART];
+    let (mut taken, mut fences) = (0, 0);
+    while fences < FENCES {
+        match client.send_now(&part) {
+            0 => {
+                server.fence().await?;
+                fences += 1;
+            }
+            more => {
+                taken += more;
+                fences = 0;
+            }
+        }
+        must!(taken <= BOUND, "the server has taken in {taken} bytes");
+    }
+    client.reset();
+    app.finish(Step::Decline).await
+}
+
+async fn content_that_is_not_received_over_http2(bench: &mut Bench<'_>) -> Outcome {
+    let server = bench.server().await?;
+    let mut client = server.connect_http2().await?;
+    let request = Request::new("POST", "/").field("content-length", "1000000000");
+    let mut exchange = client.begin(&request, true).await?;
+    let app = server.call().await?;
+    let part = Bytes::from(vec![b'x'; PART]);
+    let (mut taken, mut fences) = (0, 0);
+    while fences < FENCES {
+        match exchange.send_now(&part)? {
+            0 => {
+                client.exchange(&Request::fence()).await?;
+                server.call().await?.ended().await?;
+                fences += 1;
+            }
+            more => {
+                taken += more;
+                fences = 0;
+            }
+        }
+        must!(taken <= BOUND, "the server has taken in {taken} bytes");
+    }
+    exchange.reset();
+    app.finish(Step::Decline).await
+}
+
+async fn a_client_that_does_not_read(bench: &mut Bench<'_>) -> Outcome {
+    nobody_reads(bench, Over::Http1).await
+}
+
+async fn a_client_that_does_not_read_over_http2(bench: &mut Bench<'_>) -> Outcome {
+    nobody_reads(bench, Over::Http2).await
+}
+
+async fn nobody_reads(bench: &mut Bench<'_>, over: Over) -> Outcome {
+    const LARGE: usize = 512 << 10;
+    let server = bench.server().await?;
+    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
+    let mut app = server.call().await?;
+    app.send(HttpResponseStart::ok()).await?;
+    let part = Bytes::from(vec![b'x'; LARGE]);
+    let mut sent = 0;
+    let pending = loop {
+        let sending = app.begin(Step::Send(HttpResponseBody::part(part.clone()).into()));
+        let mut fences = 0;
+        while fences < FENCES && app.is_pending(sending).await? {
+            exchange.fence(server).await?;
+            fences += 1;
+        }
+        if app.is_pending(sending).await? {
+            break sending;
+        }
+        let outcome = app.sent(Some(sending)).await?;
+        sent += LARGE;
+        must!(
+            sent <= BOUND,
+            "{sent} bytes were taken, the last with {outcome:?}"
+        );
+    };
+    exchange.head().await?;
+    let mut read = 0;
+    while read < sent {
+        match exchange.next().await? {
+            Next::Content(content) => read += content.len(),
+            end => must!(false, "after {read} bytes the client saw {end}"),
+        }
+    }
+    app.sent(Some(pending)).await?;
+    exchange.reset();
+    app.finish(Step::Decline).await
+}
+
+async fn a_client_that_goes_on_sending(bench: &mut Bench<'_>) -> Outcome {
+    const LENGTH: usize = 256 << 10;
+    let server = bench.server().await?;
+    let mut client = server.connect().await?;
+    let request = Request::new("POST", "/").field("content-length", "1000000000");
+    client.send(request.http1()).await?;
+    let mut app = server.call().await?;
+    let part = vec![b'x'; PART];
+    client.send_now(&part);
+    let start = HttpResponseStart::ok().header("content-length", LENGTH.to_string());
+    app.begin(Step::Send(start.into()));
+    app.begin(Step::Send(
+        HttpResponseBody::last(vec![b'y'; LENGTH]).into(),
+    ));
+    client.head().await?;
+    let mut read = 0;
+    while read < LENGTH {
+        client.send_now(&part);
+        match client.some(LENGTH - read).await? {
+            Some(content) => read += content.len(),
+            None => must!(false, "the response was cut after {read} bytes"),
+        }
+    }
+    client.reset();
+    app.finish(Step::Return).await
+}
+
+async fn a_client_that_goes_on_sending_over_http2(bench: &mut Bench<'_>) -> Outcome {
+    let server = bench.server().await?;
+    let request = Request::new("POST", "/");
+    let mut exchange = Exchange::begin_content(server, Over::Http2, request, 10).await?;
+    exchange.send("first", false).await?;
+    let mut app = server.call().await?;
+    respond(&mut app, "enough").await?;
+    let response = exchange.response().await?;
+    must!(
+        response.body == b"enough",
+        "the content is `{}`",
+        response.text()
+    );
+    app.finish(Step::Return).await
+}
