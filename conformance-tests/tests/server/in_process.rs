@@ -33,6 +33,8 @@ pub(crate) struct InProcess {
     pub(crate) is_deaf_at_startup: bool,
     /// Changes what the suite hears of the application.
     pub(crate) hearsay: Option<fn() -> Box<dyn Hearsay>>,
+    /// Does something when it is told to stop.
+    pub(crate) on_stop: Option<fn()>,
     /// Changes how it ends.
     pub(crate) exit: Option<fn(i32) -> i32>,
     /// Changes what it says in its log.
@@ -120,6 +122,7 @@ impl Launch for InProcess {
             _proxy: proxy,
             _hearsay: hearsay,
             stop: Some(stop),
+            on_stop: self.on_stop,
             exited,
             log,
             change_exit: self.exit,
@@ -162,6 +165,7 @@ struct Instance {
     _proxy: Option<Proxy>,
     _hearsay: Option<Relay>,
     stop: Option<oneshot::Sender<()>>,
+    on_stop: Option<fn()>,
     exited: oneshot::Receiver<i32>,
     log: Log,
     change_exit: Option<fn(i32) -> i32>,
@@ -176,6 +180,9 @@ impl Running for Instance {
     fn stop(&mut self) {
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(());
+            if let Some(on_stop) = self.on_stop {
+                on_stop();
+            }
         }
     }
 

@@ -104,6 +104,45 @@ pub(crate) trait Wire: Send {
     fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
         octets
     }
+
+    /// Whether the server is told that the client has ended its sending side.
+    fn passes_end(&mut self) -> bool {
+        true
+    }
+
+    /// What reaches the client after the server has ended the connection in order.
+    fn after_end(&mut self) -> Vec<u8> {
+        Vec::new()
+    }
+}
+
+/// Has the client read one thing in place of another.
+pub(crate) struct InPlaceOf(pub(crate) &'static str, pub(crate) &'static str);
+
+impl Wire for InPlaceOf {
+    fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        replace(&octets, self.0, self.1)
+    }
+}
+
+/// `octets` with `new` in each place of `old`.
+pub(crate) fn replace(octets: &[u8], old: &str, new: &str) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(octets.len());
+    let mut rest = octets;
+    while let Some(at) = find(rest, old) {
+        replaced.extend_from_slice(&rest[..at]);
+        replaced.extend_from_slice(new.as_bytes());
+        rest = &rest[at + old.len()..];
+    }
+    replaced.extend_from_slice(rest);
+    replaced
+}
+
+/// Where `text` begins in `octets`.
+pub(crate) fn find(octets: &[u8], text: &str) -> Option<usize> {
+    octets
+        .windows(text.len())
+        .position(|window| window == text.as_bytes())
 }
 
 /// Listens in the place of a server, and passes on what is tampered with.
@@ -297,7 +336,9 @@ async fn exchange(
             read = client_read.read(&mut from_client), if !client_done => match read? {
                 0 => {
                     client_done = true;
-                    server.shutdown().await?;
+                    if wire.passes_end() {
+                        server.shutdown().await?;
+                    }
                 }
                 read => {
                     let octets = wire.to_server(from_client[..read].to_vec());
@@ -315,6 +356,7 @@ async fn exchange(
                 match read {
                     Ok(0) => {
                         server_done = true;
+                        held.extend(wire.after_end());
                         if held.is_empty() {
                             client_write.shutdown().await?;
                         }
