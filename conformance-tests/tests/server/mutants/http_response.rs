@@ -1,1 +1,262 @@
 //! Servers that break the rules checked in `cases/http_response.rs`.
+
+use std::collections::VecDeque;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use callgate::rule;
+use callgate::{Channel, HttpResponseBody, Scope, SendError, SendEvent};
+use http::Method;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between, find};
+
+#[tokio::test]
+async fn http_24_content_is_sent_in_answer_to_head() {
+    #[derive(Default)]
+    struct SendsContent {
+        is_head_request: bool,
+    }
+    impl Wire for SendsContent {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_head_request = octets.starts_with(b"HEAD ");
+            octets
+        }
+
+        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+            if std::mem::take(&mut self.is_head_request) {
+                octets.extend_from_slice(b"content");
+            }
+            octets
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(SendsContent::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::HEAD_HAS_NO_BODY, mutant).await;
+}
+
+#[tokio::test]
+async fn http_24_fields_are_dropped_in_answer_to_head() {
+    #[derive(Default)]
+    struct DropsFields {
+        is_head_request: AtomicBool,
+    }
+    impl Between for DropsFields {
+        fn scope(&self, scope: &mut Scope) {
+            let is_head_request = matches!(scope, Scope::Http(http) if http.method == Method::HEAD);
+            self.is_head_request
+                .store(is_head_request, Ordering::Relaxed);
+        }
+
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::HttpResponseStart(start)) = event
+                && self.is_head_request.load(Ordering::Relaxed)
+            {
+                start.headers.clear();
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, DropsFields::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::HEAD_HAS_NO_BODY, mutant).await;
+}
+
+#[tokio::test]
+async fn http_25_a_head_with_a_length_is_sent_at_once() {
+    struct SendsHead;
+    impl Between for SendsHead {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let has_length = matches!(
+                event,
+                Some(SendEvent::HttpResponseStart(start))
+                    if start.headers.contains_key("content-length")
+            );
+            let sent = ready!(server.poll_send(cx, event));
+            if has_length && sent.is_ok() {
+                // After the start alone there is always room.
+                let mut flush = Some(HttpResponseBody::part("").into());
+                return server.poll_send(cx, &mut flush);
+            }
+            Poll::Ready(sent)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || SendsHead)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::START_IS_HELD, mutant).await;
+}
+
+#[tokio::test]
+async fn http_26_a_whole_response_is_streamed() {
+    /// Makes two events of one that is the first and the last.
+    #[derive(Default)]
+    struct Streams {
+        is_streaming: AtomicBool,
+        is_to_end: AtomicBool,
+    }
+    impl Between for Streams {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::HttpResponseBody(body)) = event {
+                let is_whole = !self.is_streaming.swap(true, Ordering::Relaxed) && !body.more_body;
+                if is_whole {
+                    body.more_body = true;
+                    self.is_to_end.store(true, Ordering::Relaxed);
+                }
+            }
+            if event.is_some() {
+                ready!(server.poll_send(cx, event))?;
+            }
+            if self.is_to_end.load(Ordering::Relaxed) {
+                ready!(server.poll_send(cx, &mut Some(HttpResponseBody::end().into())))?;
+                self.is_to_end.store(false, Ordering::Relaxed);
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Streams::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::WHOLE_RESPONSE_IS_SIZED, mutant).await;
+}
+
+#[tokio::test]
+async fn http_27_a_client_of_http10_is_promised_chunks() {
+    #[derive(Default)]
+    struct Promises {
+        is_http10: bool,
+    }
+    impl Wire for Promises {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_http10 = find(&octets, " HTTP/1.0\r\n").is_some();
+            octets
+        }
+
+        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+            let is_due =
+                std::mem::take(&mut self.is_http10) && find(&octets, "content-length").is_none();
+            if is_due && let Some(end) = find(&octets, "\r\n\r\n") {
+                octets.splice(end..end, *b"\r\ntransfer-encoding: chunked");
+            }
+            octets
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Promises::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::STREAMED_FRAMING, mutant).await;
+}
+
+#[tokio::test]
+async fn http_28_an_empty_part_sends_nothing() {
+    struct Skips;
+    impl Between for Skips {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            match event {
+                Some(SendEvent::HttpResponseBody(body))
+                    if body.more_body && body.body.is_empty() =>
+                {
+                    *event = None;
+                    Poll::Ready(Ok(()))
+                }
+                _ => server.poll_send(cx, event),
+            }
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, || Skips)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::EMPTY_BODY_FLUSHES_HEAD, mutant).await;
+}
+
+#[tokio::test]
+async fn http_29_small_parts_wait_for_the_next() {
+    /// Parts after the first that are smaller than this are held back, in bytes.
+    const SMALL: usize = 1024;
+    #[derive(Default)]
+    struct Holds(Mutex<Held>);
+    #[derive(Default)]
+    struct Held {
+        is_streaming: bool,
+        part: Option<SendEvent>,
+        /// What is being sent.
+        sending: VecDeque<SendEvent>,
+    }
+    impl Between for Holds {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            let mut held = self.0.lock().unwrap();
+            if !held.sending.is_empty() && event.is_some() {
+                // Another send is under way.
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            if let Some(event) = event.take() {
+                let earlier = held.part.take();
+                held.sending.extend(earlier);
+                let is_held = match &event {
+                    SendEvent::HttpResponseBody(body) if body.more_body => {
+                        std::mem::replace(&mut held.is_streaming, true) && body.body.len() < SMALL
+                    }
+                    _ => false,
+                };
+                match is_held {
+                    true => held.part = Some(event),
+                    false => held.sending.push_back(event),
+                }
+            }
+            while let Some(event) = held.sending.pop_front() {
+                let mut event = Some(event);
+                match server.poll_send(cx, &mut event) {
+                    Poll::Ready(Ok(())) => {}
+                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Pending => {
+                        held.sending.extend(event);
+                        held.sending.rotate_right(1);
+                        return Poll::Pending;
+                    }
+                }
+            }
+            Poll::Ready(Ok(()))
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Holds::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::EVENTS_ARE_NOT_HELD, mutant).await;
+}

@@ -1,0 +1,208 @@
+//! Servers that break the rules checked in `cases/http_disconnect.rs`.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, ready};
+
+use callgate::rule;
+use callgate::{Channel, HttpRequest, ReceiveEvent, Scope, SendError, SendEvent};
+use http::Version;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between, find, replace};
+
+/// What of the content has been delivered.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+enum Content {
+    #[default]
+    None,
+    Coming,
+    Complete,
+    /// As is what the server adds.
+    Exceeded,
+}
+
+/// Keeps track of the content of requests that have some.
+#[derive(Default)]
+struct Tracked(Mutex<Content>);
+
+impl Tracked {
+    fn begin(&self, scope: &Scope) {
+        let has_content = scope.headers().is_some_and(|headers| {
+            headers.contains_key("content-length") || headers.contains_key("transfer-encoding")
+        });
+        if has_content {
+            *self.0.lock().unwrap() = Content::Coming;
+        }
+    }
+
+    fn see(&self, event: &ReceiveEvent) {
+        if matches!(event, ReceiveEvent::HttpRequest(part) if !part.more_body) {
+            self.go_on(Content::Coming, Content::Complete);
+        }
+    }
+
+    /// Goes on from one state to the next; whether it was in that state.
+    fn go_on(&self, from: Content, to: Content) -> bool {
+        let mut content = self.0.lock().unwrap();
+        let is_there = *content == from;
+        if is_there {
+            *content = to;
+        }
+        is_there
+    }
+}
+
+#[tokio::test]
+async fn http_07_content_that_breaks_off_looks_complete() {
+    #[derive(Default)]
+    struct Completes(Tracked);
+    impl Between for Completes {
+        fn scope(&self, scope: &mut Scope) {
+            self.0.begin(scope);
+        }
+
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let event = ready!(server.poll_receive(cx));
+            self.0.see(&event);
+            let breaks_off = event == ReceiveEvent::HttpDisconnect
+                && self.0.go_on(Content::Coming, Content::Complete);
+            Poll::Ready(match breaks_off {
+                true => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                false => event,
+            })
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Completes::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::NO_SHORT_BODY, mutant).await;
+}
+
+#[tokio::test]
+async fn http_08_an_empty_event_follows_the_last() {
+    #[derive(Default)]
+    struct Repeats(Tracked);
+    impl Between for Repeats {
+        fn scope(&self, scope: &mut Scope) {
+            self.0.begin(scope);
+        }
+
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            if self.0.go_on(Content::Complete, Content::Exceeded) {
+                return Poll::Ready(ReceiveEvent::HttpRequest(HttpRequest::last("")));
+            }
+            let event = server.poll_receive(cx);
+            if let Poll::Ready(event) = &event {
+                self.0.see(event);
+            }
+            event
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, Repeats::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::RECEIVE_AFTER_BODY, mutant).await;
+}
+
+#[tokio::test]
+async fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() {
+    #[derive(Default)]
+    struct DoesNotTell {
+        is_http2: AtomicBool,
+        is_streaming: AtomicBool,
+    }
+    impl Between for DoesNotTell {
+        fn scope(&self, scope: &mut Scope) {
+            let is_http2 = matches!(scope, Scope::Http(http) if http.version == Version::HTTP_2);
+            self.is_http2.store(is_http2, Ordering::Relaxed);
+        }
+
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let event = ready!(server.poll_receive(cx));
+            let is_kept_back = event == ReceiveEvent::HttpDisconnect
+                && self.is_http2.load(Ordering::Relaxed)
+                && self.is_streaming.load(Ordering::Relaxed);
+            match is_kept_back {
+                true => Poll::Pending,
+                false => Poll::Ready(event),
+            }
+        }
+
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            if let Some(SendEvent::HttpResponseBody(body)) = event {
+                self.is_streaming.store(body.more_body, Ordering::Relaxed);
+            }
+            server.poll_send(cx, event)
+        }
+    }
+    let mutant = InProcess {
+        app: Some(|probe| between(probe, DoesNotTell::default)),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::DISCONNECT_IS_TOLD, mutant).await;
+}
+
+#[tokio::test]
+async fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() {
+    /// After a GET, which has nothing to follow.
+    #[derive(Default)]
+    struct KeepsEnd {
+        is_get: bool,
+    }
+    impl Wire for KeepsEnd {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_get = octets.starts_with(b"GET ") && find(&octets, "upgrade").is_none();
+            octets
+        }
+
+        fn passes_end(&mut self) -> bool {
+            !self.is_get
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(KeepsEnd::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::HALF_CLOSE, mutant).await;
+}
+
+#[tokio::test]
+async fn http_13_malformed_content_is_answered_with_another_status() {
+    /// Answers 422 where the head was well-formed and the chunks cannot have been.
+    #[derive(Default)]
+    struct Unprocessable {
+        is_chunked: bool,
+    }
+    impl Wire for Unprocessable {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            if let Some(coding) = find(&octets, "transfer-encoding: ") {
+                let rest = &octets[coding + 1..];
+                self.is_chunked = rest.starts_with(b"ransfer-encoding: chunked\r\n")
+                    && find(rest, "transfer-encoding").is_none()
+                    && find(&octets, "HTTP/1.1\r\n").is_some();
+            }
+            octets
+        }
+
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            match self.is_chunked {
+                true => replace(&octets, "HTTP/1.1 400 ", "HTTP/1.1 422 "),
+                false => octets,
+            }
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Unprocessable::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::MALFORMED_CONTENT, mutant).await;
+}

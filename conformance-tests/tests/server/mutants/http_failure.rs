@@ -1,0 +1,116 @@
+//! Servers that break the rules checked in `cases/http_failure.rs`.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+use callgate::rule;
+use callgate::{
+    App as _, AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender,
+};
+use http::{StatusCode, Version};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{InPlaceOf, Wire, find};
+
+#[tokio::test]
+async fn http_32_a_failure_is_answered_503() {
+    let mutant = InProcess {
+        wire: Some(|| {
+            Box::new(InPlaceOf(
+                "HTTP/1.1 500 Internal Server Error",
+                "HTTP/1.1 503 Service Unavailable",
+            ))
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::FAILURE_BEFORE_SENDING_IS_500, mutant).await;
+}
+
+#[tokio::test]
+async fn http_33_a_response_that_is_cut_is_completed() {
+    const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+    #[derive(Default)]
+    struct Completes {
+        is_unfinished: bool,
+    }
+    impl Wire for Completes {
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_unfinished |= find(&octets, "transfer-encoding: chunked\r\n").is_some();
+            self.is_unfinished &= !octets.ends_with(LAST_CHUNK);
+            octets
+        }
+
+        fn after_end(&mut self) -> Vec<u8> {
+            match self.is_unfinished {
+                true => LAST_CHUNK.to_vec(),
+                false => Vec::new(),
+            }
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(Completes::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::FAILURE_AFTER_SENDING_RESETS, mutant).await;
+}
+
+#[tokio::test]
+async fn http_34_a_failure_is_shown_to_the_client() {
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let (probe, answer) = (probe.clone(), sender.clone());
+                async move {
+                    let is_http = matches!(scope, Scope::Http(_));
+                    let result = probe.call(scope, receiver, sender).await;
+                    if let Err(AppError::Failed(error)) = &result
+                        && is_http
+                    {
+                        // When something has been sent, it is too late for that.
+                        let start = HttpResponseStart::new(StatusCode::INTERNAL_SERVER_ERROR);
+                        if answer.send(start).await.is_ok() {
+                            let _ = answer.send(HttpResponseBody::last(error.to_string())).await;
+                        }
+                    }
+                    result
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::FAILURE_IS_NOT_REVEALED, mutant).await;
+}
+
+#[tokio::test]
+async fn http_35_a_connection_waits_for_the_call_to_return() {
+    type Connections = Arc<Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<()>>>>>;
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            let connections = Connections::default();
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let probe = probe.clone();
+                let connection = match &scope {
+                    Scope::Http(http) if http.version < Version::HTTP_2 => http.client,
+                    _ => None,
+                };
+                let turn = connection.map(|client| {
+                    let mut connections = connections.lock().unwrap();
+                    connections.entry(client).or_default().clone()
+                });
+                async move {
+                    let _turn = match &turn {
+                        Some(turn) => Some(turn.lock().await),
+                        None => None,
+                    };
+                    probe.call(scope, receiver, sender).await
+                }
+            })
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::BACKGROUND_WORK, mutant).await;
+}

@@ -1,0 +1,136 @@
+//! Servers that break the rules checked in `cases/http_shutdown.rs`.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+use callgate::rule;
+use callgate::{
+    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+};
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Wire, find, replace};
+
+/// The stop of one server.
+#[derive(Default)]
+struct Stop {
+    has_come: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Stop {
+    fn come(&self) {
+        self.has_come.store(true, Ordering::SeqCst);
+        for waker in self.waiting.lock().unwrap().drain(..) {
+            waker.wake();
+        }
+    }
+
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.waiting.lock().unwrap().push(cx.waker().clone());
+        match self.has_come.load(Ordering::SeqCst) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+}
+
+/// Passes all on, and knows whether the response has ended.
+struct Watched {
+    receiving: Arc<dyn Channel>,
+    sending: Arc<dyn Channel>,
+    has_ended: AtomicBool,
+}
+
+impl Channel for Watched {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        self.receiving.poll_receive(cx)
+    }
+
+    fn poll_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<(), SendError>> {
+        let is_last = matches!(event, Some(SendEvent::HttpResponseBody(body)) if !body.more_body);
+        let sent = self.sending.poll_send(cx, event);
+        if is_last && matches!(sent, Poll::Ready(Ok(()))) {
+            self.has_ended.store(true, Ordering::SeqCst);
+        }
+        sent
+    }
+}
+
+#[tokio::test]
+async fn http_36_background_work_ends_with_the_shutdown() {
+    /// That of the server that was launched last.
+    static STOP: Mutex<Option<Arc<Stop>>> = Mutex::new(None);
+    let mutant = InProcess {
+        app: Some(|probe| {
+            let probe = BoxApp::new(probe);
+            let stop = Arc::new(Stop::default());
+            *STOP.lock().unwrap() = Some(stop.clone());
+            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+                let (probe, stop) = (probe.clone(), stop.clone());
+                async move {
+                    let watched = Arc::new(Watched {
+                        receiving: receiver.into_channel(),
+                        sending: sender.into_channel(),
+                        has_ended: AtomicBool::new(false),
+                    });
+                    let receiver = Receiver::new(watched.clone());
+                    let mut call = pin!(probe.call(scope, receiver, Sender::new(watched.clone())));
+                    poll_fn(|cx| {
+                        if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                            return Poll::Ready(result);
+                        }
+                        match stop.poll(cx) {
+                            Poll::Ready(()) if watched.has_ended.load(Ordering::SeqCst) => {
+                                Poll::Ready(Ok(()))
+                            }
+                            _ => Poll::Pending,
+                        }
+                    })
+                    .await
+                }
+            })
+        }),
+        on_stop: Some(|| {
+            if let Some(stop) = &*STOP.lock().unwrap() {
+                stop.come();
+            }
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::BACKGROUND_WORK_IS_AWAITED, mutant).await;
+}
+
+#[tokio::test]
+async fn http_46_a_client_is_not_told_that_its_response_is_the_last() {
+    #[derive(Default)]
+    struct DoesNotTell {
+        is_clients_wish: bool,
+    }
+    impl Wire for DoesNotTell {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_clients_wish = find(&octets, "connection: close\r\n").is_some();
+            octets
+        }
+
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            match !self.is_clients_wish && octets.starts_with(b"HTTP/1.1 200 ") {
+                true => replace(&octets, "connection: close\r\n", ""),
+                false => octets,
+            }
+        }
+    }
+    let mutant = InProcess {
+        wire: Some(|| Box::new(DoesNotTell::default())),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::SHUTDOWN_FINISHES_EXCHANGES, mutant).await;
+}

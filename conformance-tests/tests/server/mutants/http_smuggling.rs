@@ -1,0 +1,76 @@
+//! Servers that break the rules checked in `cases/http_smuggling.rs`.
+
+use callgate::rule;
+
+use super::assert_breaks;
+use crate::in_process::InProcess;
+use crate::tamper::{Wire, find};
+
+/// Has the server read only those lines of a head that a function of the head and the line keeps.
+struct Keeps(fn(&Head<'_>, &str) -> bool);
+
+/// What a head says before a line.
+struct Head<'a> {
+    all: &'a str,
+    before: &'a str,
+}
+
+impl Wire for Keeps {
+    fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        let Some(end) = find(&octets, "\r\n\r\n") else {
+            return octets;
+        };
+        let Ok(all) = std::str::from_utf8(&octets[..end + 2]) else {
+            return octets;
+        };
+        let mut kept = String::new();
+        for line in all.split_inclusive("\r\n") {
+            let at = line.as_ptr().addr() - all.as_ptr().addr();
+            let before = &all[..at];
+            if (self.0)(&Head { all, before }, line) {
+                kept.push_str(line);
+            }
+        }
+        [kept.as_bytes(), &octets[end + 2..]].concat()
+    }
+}
+
+#[tokio::test]
+async fn http_43_the_first_of_two_lengths_counts() {
+    let mutant = InProcess {
+        wire: Some(|| {
+            Box::new(Keeps(|head, line| {
+                !(line.starts_with("content-length: ") && head.before.contains("content-length: "))
+            }))
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::CONFLICTING_LENGTHS, mutant).await;
+}
+
+#[tokio::test]
+async fn http_44_a_length_beside_chunks_is_overlooked() {
+    let mutant = InProcess {
+        wire: Some(|| {
+            Box::new(Keeps(|head, line| {
+                !(line.starts_with("content-length: ")
+                    && head.all.contains("transfer-encoding: chunked\r\n"))
+            }))
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::LENGTH_AND_CHUNKED, mutant).await;
+}
+
+#[tokio::test]
+async fn http_45_a_coding_other_than_chunked_is_overlooked() {
+    let mutant = InProcess {
+        wire: Some(|| {
+            Box::new(Keeps(|_, line| {
+                !line.starts_with("transfer-encoding: ") || line == "transfer-encoding: chunked\r\n"
+            }))
+        }),
+        ..InProcess::default()
+    };
+    assert_breaks(rule::BAD_TRANSFER_ENCODING, mutant).await;
+}
