@@ -13,10 +13,10 @@ mod app_tests;
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod probe;
 mod driver;
 mod lint;
 mod model;
+mod probe;
 mod record;
 mod recording;
 mod replay;
@@ -26,9 +26,9 @@ mod transcript;
 
 pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
 pub use check::{Check, Failure, Verdict};
-pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
 pub use lint::{Complaint, Lint, ViolationCount};
 pub use model::{Attempt, Model, scope_violations};
+pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
 pub use record::Recorder;
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};

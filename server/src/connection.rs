@@ -132,7 +132,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
             }
             None => socket.close(b"").await,
         },
-        End::Failed(error) => match Rejection::of(&error, &parts.read_buf) {
+        End::Failed(error) => match Rejection::of(&error, &read) {
             Some(rejection) => {
                 socket.take_rejection();
                 reject(socket, link, rejection).await;

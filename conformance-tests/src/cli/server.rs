@@ -70,12 +70,12 @@ pub(super) struct Args {
 
 /// Checks the server that `args` ask for, or else this program's `own`.
 pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report, Stopped> {
-    let mut options = ServerOptions::default();
-    options.asgi = args.asgi;
-    options.patience = args.patience;
-    options.only = args
-        .reporting
-        .only(&server_checks().collect::<Vec<_>>(), "server")?;
+    let checks: Vec<_> = server_checks().collect();
+    let options = ServerOptions {
+        patience: args.patience,
+        only: args.reporting.only(&checks, "server")?,
+        asgi: args.asgi,
+    };
     let launch = launch(args, own)?;
 
     let mut progress = Progress::new(options.checks().count());
@@ -144,7 +144,7 @@ fn url(text: &str) -> Result<SocketAddr, String> {
     let wrong = || "give http://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     let is_root = matches!(
-        uri.path_and_query().map(|path| path.as_str()),
+        uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         None | Some("/")
     );
     if uri.scheme_str() != Some("http") || !is_root {

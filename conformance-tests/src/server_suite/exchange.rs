@@ -2,9 +2,6 @@
 //! steps in both.
 
 use std::fmt;
-use std::future::poll_fn;
-use std::pin::Pin;
-use std::task::Poll;
 
 use bytes::Bytes;
 
@@ -306,11 +303,6 @@ impl Http2Side {
         }
         Ok(None)
     }
-}
-
-/// Whether a future is ready; it is polled once.
-pub(super) async fn is_ready(future: &mut (impl Future + Unpin)) -> bool {
-    poll_fn(|cx| Poll::Ready(Pin::new(&mut *future).poll(cx).is_ready())).await
 }
 
 fn wrong(what: &str) -> Verdict {

@@ -266,11 +266,6 @@ impl Http1 {
         let _ = self.stream.set_zero_linger();
     }
 
-    /// The bare connection, and what has been read of it.
-    pub(super) fn into_stream(self) -> (TcpStream, BytesMut) {
-        (self.stream, self.unread)
-    }
-
     /// Reads up to and with `end`.
     pub(super) async fn through(&mut self, end: &[u8], what: &str) -> Outcome<Bytes> {
         loop {

@@ -1,9 +1,9 @@
 //! A client of HTTP/2 by prior knowledge.
 
 use std::future::Future as _;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
-use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -202,13 +202,6 @@ impl Http2 {
             )),
         }
     }
-
-    /// Waits until the server has ended the connection; whether it did so in an orderly way.
-    pub(super) async fn closed(self) -> Outcome<Result<(), h2::Error>> {
-        drop(self.requests);
-        let ended = within(self.patience, "the end of the connection", self.driving);
-        Ok(ended.await?.unwrap_or(Ok(())))
-    }
 }
 
 impl Http2Exchange {
@@ -238,7 +231,8 @@ impl Http2Exchange {
             Some(self.content),
             self.log,
             self.patience,
-        ).await
+        )
+        .await
     }
 
     /// Whether the head of the response, or the end of the stream, has come. Does not wait for any.

@@ -1,6 +1,6 @@
 //! Responses, whole and streamed: their framing, their fields, and work after them.
 
-use crate::support::{Gate, Server, config, get, http, tell, whole};
+use crate::support::{Gate, Server, config, content, get, http, tell, whole};
 use crate::support::{assert_replaced, head, start};
 use callgate::{AppError, HttpResponseBody, HttpResponseStart, Sender};
 

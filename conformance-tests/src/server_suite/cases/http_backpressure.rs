@@ -64,7 +64,7 @@ async fn content_that_is_not_received(bench: &mut Bench<'_>) -> Outcome {
     let part = vec![b'x'; PART];
     let (mut taken, mut fences) = (0, 0);
     while fences < FENCES {
-        match client.send_now(&part) {
+        match client.try_send(&part)? {
             0 => {
                 server.fence().await?;
                 fences += 1;
@@ -160,7 +160,7 @@ async fn a_client_that_goes_on_sending(bench: &mut Bench<'_>) -> Outcome {
     client.send(request.http1()).await?;
     let mut app = server.call().await?;
     let part = vec![b'x'; PART];
-    client.send_now(&part);
+    client.try_send(&part)?;
     let start = HttpResponseStart::ok().header("content-length", LENGTH.to_string());
     app.begin(Step::Send(start.into()));
     app.begin(Step::Send(
@@ -169,7 +169,7 @@ async fn a_client_that_goes_on_sending(bench: &mut Bench<'_>) -> Outcome {
     client.head().await?;
     let mut read = 0;
     while read < LENGTH {
-        client.send_now(&part);
+        client.try_send(&part)?;
         match client.some(LENGTH - read).await? {
             Some(content) => read += content.len(),
             None => must!(false, "the response was cut after {read} bytes"),
