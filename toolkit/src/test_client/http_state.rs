@@ -1,0 +1,251 @@
+//! What a server holds of an HTTP exchange, without the waiting.
+
+use bytes::Bytes;
+use callgate::conversation::{HttpConversation, HttpPhase};
+use callgate::{
+    HttpPathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::response::Parts;
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
+
+use super::link::Incoming;
+
+/// One HTTP exchange: the head is held until the first body event, and then one part of the content
+/// until the client takes it.
+pub(super) struct HttpState {
+    conversation: HttpConversation,
+    version: Version,
+    is_head_request: bool,
+    held: Option<HttpResponseStart>,
+    /// The head, for the client.
+    head: Option<Parts>,
+    /// The next of the content, for the client.
+    part: Option<Bytes>,
+    /// Trailer fields so far, for the client after the content.
+    trailers: HeaderMap,
+    /// Whether content goes nowhere: HEAD, 204, 304.
+    discards: bool,
+    /// How the response ends after that.
+    end: Option<End>,
+}
+
+/// How a response ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Whole,
+    /// The client cannot take it for a whole one (rule `HTTP-33`).
+    Cut,
+    /// The client has gone away.
+    Gone,
+}
+
+/// What a client that reads gets.
+pub(super) enum Reading {
+    Part(Bytes),
+    End(End, HeaderMap),
+}
+
+impl HttpState {
+    pub(super) fn new(scope: &HttpScope) -> Self {
+        Self {
+            conversation: HttpConversation::new(scope),
+            version: scope.version,
+            is_head_request: scope.method == Method::HEAD,
+            held: None,
+            head: None,
+            part: None,
+            trailers: HeaderMap::new(),
+            discards: false,
+            end: None,
+        }
+    }
+
+    /// The head of the response, once it is sent; or how the exchange ended without one.
+    pub(super) fn take_head(&mut self) -> Option<Result<Parts, End>> {
+        match self.head.take() {
+            Some(head) => Some(Ok(head)),
+            None => self.end.map(Err),
+        }
+    }
+
+    /// The next of the content, once it is there, or the end.
+    pub(super) fn read(&mut self) -> Option<Reading> {
+        if let Some(part) = self.part.take() {
+            return Some(Reading::Part(part));
+        }
+        let end = self.end?;
+        Some(Reading::End(end, std::mem::take(&mut self.trailers)))
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.conversation.is_over()
+    }
+
+    /// Whether the application has been told of an early end, so that its grace period runs.
+    pub(super) fn is_told(&self) -> bool {
+        matches!(
+            self.conversation.phase(),
+            HttpPhase::Disconnected | HttpPhase::Broken(_)
+        )
+    }
+
+    pub(super) fn is_declinable(&self) -> bool {
+        self.conversation.is_replaceable()
+    }
+
+    pub(super) fn receive(&mut self) -> Incoming {
+        if self.conversation.is_over() {
+            Incoming::Event(ReceiveEvent::HttpDisconnect)
+        } else {
+            Incoming::Content
+        }
+    }
+
+    /// The client goes away.
+    pub(super) fn disconnect(&mut self) {
+        self.conversation.disconnect();
+        if self.end.is_none() {
+            self.end = Some(End::Gone);
+            self.part = None;
+        }
+    }
+
+    /// The client does not want the rest, which matters if there is more to come.
+    pub(super) fn abandon(&mut self) {
+        if self.end.is_none() {
+            self.disconnect();
+        }
+    }
+
+    /// What the application sends; none while there is no room for it.
+    pub(super) fn send(&mut self, event: &SendEvent) -> Option<Result<(), SendError>> {
+        if self.part.is_some() && !self.conversation.is_over() {
+            return None;
+        }
+        let was_replaceable = self.conversation.is_replaceable();
+        let result = self.conversation.send(event).and_then(|()| match event {
+            SendEvent::HttpPathSend(file) => self.send_file(file),
+            event => {
+                self.take(event);
+                Ok(())
+            }
+        });
+        if let Err(SendError::Violation(_)) = &result {
+            self.fail(was_replaceable, StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        Some(result)
+    }
+
+    /// The call has ended; returns the rule that it broke.
+    pub(super) fn returned(&mut self, failure: Option<StatusCode>) -> Option<Violation> {
+        let is_replaceable = self.conversation.is_replaceable();
+        let violation = self.conversation.returned().err();
+        if failure.is_some() || violation.is_some() {
+            let status = failure.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+            self.fail(is_replaceable, status);
+        }
+        violation
+    }
+
+    /// Takes an event that the conversation has allowed.
+    fn take(&mut self, event: &SendEvent) {
+        match event {
+            SendEvent::HttpResponseStart(start) => self.held = Some(start.clone()),
+            SendEvent::HttpResponseBody(body) => self.content(body.body.clone()),
+            SendEvent::HttpResponseTrailers(trailers) => {
+                for (name, value) in &trailers.headers {
+                    self.trailers.append(name, value.clone());
+                }
+                self.end_if_ended();
+            }
+            // Early hints and debug facts stand in the transcript.
+            _ => {}
+        }
+    }
+
+    /// Sends a file as the content (rules `EXT-08` and `EXT-09`). It is read at once, and whole.
+    fn send_file(&mut self, file: &HttpPathSend) -> Result<(), SendError> {
+        // Asked first, as opening what is no file (a pipe, say) might never return.
+        let read = std::fs::metadata(&file.path).and_then(|metadata| {
+            if metadata.is_file() {
+                std::fs::read(&file.path)
+            } else {
+                Err(std::io::Error::other("not a regular file"))
+            }
+        });
+        let content = read.map_err(|reason| SendError::File {
+            path: file.path.clone(),
+            reason: reason.into(),
+        })?;
+        self.conversation.file(content.len() as u64)?;
+        self.content(content.into());
+        Ok(())
+    }
+
+    fn content(&mut self, content: Bytes) {
+        if let Some(start) = self.held.take() {
+            self.begin(start, content.len());
+        }
+        if !self.discards && !content.is_empty() {
+            self.part = Some(content);
+        }
+        self.end_if_ended();
+    }
+
+    fn end_if_ended(&mut self) {
+        if self.end.is_none() && *self.conversation.phase() == HttpPhase::Ended {
+            self.end = Some(End::Whole);
+        }
+    }
+
+    /// Begins the response, now that its head and the first of its content are known.
+    fn begin(&mut self, start: HttpResponseStart, length: usize) {
+        let is_whole = *self.conversation.phase() == HttpPhase::Ended;
+        let status = start.status;
+        let has_no_body = matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+        self.discards = self.is_head_request || has_no_body;
+        let mut head = self.parts(status);
+        head.headers = start.headers;
+        // What the length of nothing would be, nobody knows where content may have been left out.
+        let has_length = is_whole && !has_no_body && !(self.is_head_request && length == 0);
+        if has_length && !head.headers.contains_key(CONTENT_LENGTH) {
+            head.headers.insert(CONTENT_LENGTH, length.into());
+        }
+        self.head = Some(head);
+        if self.discards {
+            // The client has all that it will get.
+            self.end = Some(End::Whole);
+        }
+    }
+
+    fn parts(&self, status: StatusCode) -> Parts {
+        let mut parts = Response::new(()).into_parts().0;
+        parts.status = status;
+        parts.version = self.version;
+        parts
+    }
+
+    /// Ends the response, as the application failed: with this status if nothing has been sent.
+    fn fail(&mut self, is_replaceable: bool, status: StatusCode) {
+        if is_replaceable {
+            self.replace(status);
+        } else if self.end.is_none() {
+            self.end = Some(End::Cut);
+        }
+    }
+
+    /// Answers in place of the application.
+    pub(super) fn replace(&mut self, status: StatusCode) {
+        let mut head = self.parts(status);
+        let content = status.canonical_reason().unwrap_or_default();
+        head.headers.insert(CONTENT_TYPE, TEXT);
+        head.headers.insert(CONTENT_LENGTH, content.len().into());
+        self.held = None;
+        self.head = Some(head);
+        self.part = (!self.is_head_request).then(|| content.into());
+        self.end = Some(End::Whole);
+    }
+}
+
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

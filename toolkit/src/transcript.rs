@@ -1,0 +1,305 @@
+//! What was said in an exchange, in order, for a person to read.
+
+use std::fmt;
+
+use callgate::{Message, ReceiveEvent, Scope, SendError, SendEvent};
+use http::HeaderMap;
+
+/// The events of one exchange, in order.
+///
+/// Shown with `{}` it is a line an entry:
+///
+/// ```text
+/// called    http GET /greet?name=Ada HTTP/1.1 {host: localhost}
+/// received  http.request "" last
+/// sent      http.response.start 200 {content-type: text/plain}
+/// sent      http.response.body "Hello, Ada!" last
+/// returned
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Transcript {
+    entries: Vec<Entry>,
+}
+
+/// One event, or one thing that happened.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Entry {
+    /// The application was called.
+    Called(Scope),
+    /// The application received an event.
+    Received(ReceiveEvent),
+    /// The application sent an event, and this is what the send came to.
+    Sent(SendEvent, Result<(), SendError>),
+    /// The call ended: with success, or with this error.
+    Returned(Result<(), String>),
+    /// The call ended with a panic, which had this message.
+    Panicked(String),
+    /// Something else that a reader wants to know.
+    Note(String),
+}
+
+impl Transcript {
+    /// Adds what happened next.
+    pub fn push(&mut self, entry: Entry) {
+        self.entries.push(entry);
+    }
+
+    /// What happened, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The events that were sent and delivered, in order.
+    pub fn sent(&self) -> impl Iterator<Item = &SendEvent> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Sent(event, Ok(())) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// The events that were received, in order.
+    pub fn received(&self) -> impl Iterator<Item = &ReceiveEvent> {
+        self.entries.iter().filter_map(|entry| match entry {
+            Entry::Received(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// Whether nothing happened.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl FromIterator<Entry> for Transcript {
+    fn from_iter<I: IntoIterator<Item = Entry>>(entries: I) -> Self {
+        Self {
+            entries: entries.into_iter().collect(),
+        }
+    }
+}
+
+/// A line an entry.
+impl fmt::Display for Transcript {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, entry) in self.entries.iter().enumerate() {
+            if index > 0 {
+                f.write_str("\n")?;
+            }
+            entry.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// One line.
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Called(scope) => {
+                f.write_str("called    ")?;
+                show_scope(f, scope)
+            }
+            Self::Received(event) => {
+                write!(f, "received  {}", event.type_name())?;
+                show_received(f, event)
+            }
+            Self::Sent(event, result) => {
+                write!(f, "sent      {}", event.type_name())?;
+                show_sent(f, event)?;
+                match result {
+                    Ok(()) => Ok(()),
+                    Err(error) => write!(f, " (failed: {error})"),
+                }
+            }
+            Self::Returned(Ok(())) => f.write_str("returned"),
+            Self::Returned(Err(error)) => write!(f, "returned  an error: {error}"),
+            Self::Panicked(message) => write!(f, "panicked  {message}"),
+            Self::Note(note) => write!(f, "note      {note}"),
+        }
+    }
+}
+
+fn show_scope(f: &mut fmt::Formatter<'_>, scope: &Scope) -> fmt::Result {
+    f.write_str(scope.type_name())?;
+    match scope {
+        Scope::Http(scope) => {
+            write!(f, " {} {} {:?}", scope.method, scope.uri, scope.version)?;
+            show_fields(f, &scope.headers)
+        }
+        Scope::WebSocket(scope) => {
+            write!(f, " {} {:?}", scope.uri, scope.version)?;
+            if !scope.subprotocols.is_empty() {
+                write!(f, " offering {}", scope.subprotocols.join(", "))?;
+            }
+            show_fields(f, &scope.headers)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn show_received(f: &mut fmt::Formatter<'_>, event: &ReceiveEvent) -> fmt::Result {
+    match event {
+        ReceiveEvent::HttpRequest(request) => {
+            show_part(f, &request.body, request.more_body)?;
+            match &request.trailers {
+                Some(trailers) => show_fields(f, trailers),
+                None => Ok(()),
+            }
+        }
+        ReceiveEvent::WebSocketReceive(message) => show_message(f, message),
+        ReceiveEvent::WebSocketDisconnect(disconnect) => {
+            show_code(f, disconnect.code, &disconnect.reason)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn show_sent(f: &mut fmt::Formatter<'_>, event: &SendEvent) -> fmt::Result {
+    match event {
+        SendEvent::HttpResponseStart(start) | SendEvent::DenialResponseStart(start) => {
+            write!(f, " {}", start.status.as_u16())?;
+            show_fields(f, &start.headers)?;
+            f.write_str(if start.trailers { " with trailers" } else { "" })
+        }
+        SendEvent::HttpResponseBody(body) | SendEvent::DenialResponseBody(body) => {
+            show_part(f, &body.body, body.more_body)
+        }
+        SendEvent::HttpResponseTrailers(trailers) => show_fields(f, &trailers.headers),
+        SendEvent::HttpPathSend(file) => write!(f, " {}", file.path.display()),
+        SendEvent::EarlyHints(hints) => write!(f, " {:?}", hints.links),
+        SendEvent::HttpDebug(debug) => write!(f, " {:?}", debug.info),
+        SendEvent::WebSocketAccept(accept) => {
+            if let Some(subprotocol) = &accept.subprotocol {
+                write!(f, " {subprotocol}")?;
+            }
+            show_fields(f, &accept.headers)
+        }
+        SendEvent::WebSocketSend(message) => show_message(f, message),
+        SendEvent::WebSocketClose(close) => show_code(f, close.code, &close.reason),
+        SendEvent::LifespanStartupComplete(complete) => write!(f, " {:?}", complete.state),
+        SendEvent::LifespanStartupFailed(failed) => write!(f, " {:?}", failed.message),
+        SendEvent::LifespanShutdownFailed(failed) => write!(f, " {:?}", failed.message),
+        _ => Ok(()),
+    }
+}
+
+fn show_fields(f: &mut fmt::Formatter<'_>, fields: &HeaderMap) -> fmt::Result {
+    if fields.is_empty() {
+        return Ok(());
+    }
+    for (index, (name, value)) in fields.iter().enumerate() {
+        let opening = if index == 0 { " {" } else { ", " };
+        write!(f, "{opening}{name}: {}", value.as_bytes().escape_ascii())?;
+    }
+    f.write_str("}")
+}
+
+fn show_part(f: &mut fmt::Formatter<'_>, octets: &[u8], more: bool) -> fmt::Result {
+    show_octets(f, octets)?;
+    f.write_str(if more { " more" } else { " last" })
+}
+
+fn show_message(f: &mut fmt::Formatter<'_>, message: &Message) -> fmt::Result {
+    match message {
+        Message::Text(text) => show_text(f, text),
+        Message::Binary(octets) => {
+            f.write_str(" binary")?;
+            show_octets(f, octets)
+        }
+    }
+}
+
+fn show_code(f: &mut fmt::Formatter<'_>, code: u16, reason: &str) -> fmt::Result {
+    write!(f, " {code}")?;
+    if reason.is_empty() {
+        return Ok(());
+    }
+    write!(f, " {reason:?}")
+}
+
+/// What is shown of long values: characters of a text, bytes of anything else.
+const SHOWN: usize = 200;
+
+/// In quotes: as text when it is text, else with escapes.
+fn show_octets(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
+    if let Ok(text) = std::str::from_utf8(octets) {
+        return show_text(f, text);
+    }
+    let shown = &octets[..octets.len().min(SHOWN)];
+    write!(f, " \"{}\"", shown.escape_ascii())?;
+    show_rest(f, octets.len() - shown.len())
+}
+
+fn show_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let end = text.char_indices().nth(SHOWN).map(|(end, _)| end);
+    let shown = &text[..end.unwrap_or(text.len())];
+    write!(f, " {shown:?}")?;
+    show_rest(f, text.len() - shown.len())
+}
+
+fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
+    match more {
+        0 => Ok(()),
+        more => write!(f, " ({more} more bytes)"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate::{
+        HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_transcript_is_shown_as_a_line_an_entry() {
+        let mut scope = HttpScope::new(http::Method::POST, "/a?b".parse().unwrap());
+        scope.headers.insert("host", "x".parse().unwrap());
+        let transcript: Transcript = [
+            Entry::Called(scope.into()),
+            Entry::Received(ReceiveEvent::HttpRequest(HttpRequest::part("a\nb"))),
+            Entry::Received(ReceiveEvent::HttpRequest(HttpRequest::last(&b"\xff"[..]))),
+            Entry::Sent(
+                HttpResponseStart::ok()
+                    .header("a", "1")
+                    .header("b", "2")
+                    .into(),
+                Ok(()),
+            ),
+            Entry::Sent(
+                HttpResponseBody::last("é".repeat(201)).into(),
+                Err(SendError::Disconnected),
+            ),
+            Entry::Received(ReceiveEvent::WebSocketDisconnect(
+                WebSocketDisconnect::new(1001).reason("bye"),
+            )),
+            Entry::Returned(Ok(())),
+            Entry::Returned(Err("no".into())),
+            Entry::Panicked("oh".into()),
+            Entry::Note("the grace period has passed".into()),
+        ]
+        .into_iter()
+        .collect();
+        let é = "é".repeat(200);
+        assert_eq!(
+            transcript.to_string(),
+            format!(
+                r#"called    http POST /a?b HTTP/1.1 {{host: x}}
+received  http.request "a\nb" more
+received  http.request "\xff" last
+sent      http.response.start 200 {{a: 1, b: 2}}
+sent      http.response.body "{é}" (2 more bytes) last (failed: the client is gone)
+received  websocket.disconnect 1001 "bye"
+returned
+returned  an error: no
+panicked  oh
+note      the grace period has passed"#
+            )
+        );
+    }
+}

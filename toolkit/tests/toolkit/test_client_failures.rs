@@ -1,0 +1,145 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendError, Sender, rule,
+};
+use callgate_toolkit::respond;
+use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
+use http::StatusCode;
+
+use crate::http;
+
+/// Fails as its path says.
+async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let scope = http(scope)?;
+    if scope.raw_path().starts_with("/started") {
+        sender.send(HttpResponseStart::ok()).await?;
+    }
+    if scope.raw_path().starts_with("/streaming") {
+        sender.send(HttpResponseStart::ok()).await?;
+        sender.send(HttpResponseBody::part("half")).await?;
+    }
+    match scope.query() {
+        "declined" => Err(AppError::Unsupported),
+        "error" => Err(AppError::failed("no database")),
+        "panic" => panic!("for the test"),
+        "violation" => {
+            let broken = sender
+                .send(HttpResponseStart::new(StatusCode::CONTINUE))
+                .await;
+            let again = sender.send(HttpResponseBody::end()).await;
+            assert_eq!(broken.unwrap_err().rule(), again.unwrap_err().rule());
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+#[tokio::test]
+async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
+    let client = TestClient::new(fails);
+    for (query, status) in [
+        ("declined", StatusCode::NOT_IMPLEMENTED),
+        ("error", StatusCode::INTERNAL_SERVER_ERROR),
+        ("panic", StatusCode::INTERNAL_SERVER_ERROR),
+        ("violation", StatusCode::INTERNAL_SERVER_ERROR),
+        ("", StatusCode::INTERNAL_SERVER_ERROR),
+    ] {
+        for phase in ["waiting", "started"] {
+            let response = client
+                .get(format!("/{phase}?{query}"))
+                .send()
+                .await
+                .unwrap();
+            assert_eq!(response.status(), status, "{phase} {query}");
+            assert_eq!(response.text(), status.canonical_reason().unwrap());
+            Exchange::of(&response).ended().await.unwrap_err();
+        }
+        let cut = client.get(format!("/streaming?{query}")).send().await;
+        let Err(Error::Cut(response)) = cut else {
+            panic!("not cut: {cut:?}");
+        };
+        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(response.text(), "half");
+        Exchange::of(&response).ended().await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn how_a_call_failed_can_be_asked() {
+    let client = TestClient::new(fails);
+    let failure = async |query| {
+        let response = client.get(format!("/?{query}")).send().await.unwrap();
+        let exchange = Exchange::of(&response).clone();
+        (exchange.ended().await.unwrap_err(), exchange.violation())
+    };
+    assert!(matches!(
+        failure("declined").await,
+        (Failure::Declined, None)
+    ));
+    let (error, _) = failure("error").await;
+    assert_eq!(error.to_string(), "the application failed: no database");
+    let (panic, _) = failure("panic").await;
+    assert!(matches!(panic, Failure::Panicked(message) if message == "for the test"));
+    let (violation, broken) = failure("violation").await;
+    assert!(matches!(violation, Failure::Violation(_)));
+    assert_eq!(broken.unwrap().rule, rule::FINAL_STATUS);
+    let (violation, broken) = failure("").await;
+    assert!(matches!(violation, Failure::Violation(_)));
+    assert_eq!(broken.unwrap().rule, rule::START_BEFORE_RETURN);
+}
+
+#[tokio::test]
+async fn a_send_after_the_end_or_after_the_call_fails() {
+    let kept = Arc::new(std::sync::Mutex::new(None));
+    let keep = kept.clone();
+    let client = TestClient::new(move |_: Scope, _: Receiver, sender: Sender| {
+        *keep.lock().unwrap() = Some(sender.clone());
+        async move {
+            respond::text("whole").send(&sender).await?;
+            let error = sender.send(HttpResponseBody::end()).await.unwrap_err();
+            assert_eq!(error.rule(), Some(rule::NOTHING_AFTER_END));
+            Ok(())
+        }
+    });
+    let response = client.get("/").send().await.unwrap();
+    assert_eq!(response.text(), "whole");
+    Exchange::of(&response).ended().await.unwrap_err();
+    let sender: Sender = kept.lock().unwrap().take().unwrap();
+    let late = sender.send(HttpResponseBody::end()).await;
+    assert!(matches!(late, Err(SendError::Disconnected)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_hangs_fails_the_test_with_what_happened() {
+    async fn hangs(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
+        receiver.receive().await;
+        std::future::pending().await
+    }
+    let client = TestClient::new(hangs).patience(Duration::from_secs(5));
+    let error = client.get("/").send().await.unwrap_err();
+    assert_eq!(
+        format!("{error:?}"),
+        "waited 5s for a response in vain (see `TestClient::patience`)\n\
+         called    http GET / HTTP/1.1 {host: localhost}\n\
+         received  http.request \"\" last"
+    );
+    let pending = client.get("/").start();
+    let failure = pending.exchange().ended().await.unwrap_err();
+    assert!(matches!(failure, Failure::TimedOut(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
+    async fn goes_on(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        std::future::pending().await
+    }
+    let client = TestClient::new(goes_on).grace(Duration::from_secs(3));
+    let pending = client.get("/").start();
+    pending.exchange().disconnect();
+    let begun = tokio::time::Instant::now();
+    let failure = pending.exchange().ended().await.unwrap_err();
+    assert!(matches!(failure, Failure::OutOfGrace));
+    assert_eq!(begun.elapsed().as_secs(), 3);
+}
