@@ -1,5 +1,16 @@
 //! Each module of the toolkit, through its test client.
 
+mod errors;
+mod file;
+mod lifespan;
+mod middleware;
+mod read;
+mod respond;
+mod sse;
+mod test_client;
+mod test_client_failures;
+mod test_client_websocket;
+mod websocket;
 
 use callgate::{AppError, Scope};
 

@@ -1,0 +1,115 @@
+use callgate::{
+    AppError, Extension, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
+};
+use callgate_toolkit::respond;
+use callgate_toolkit::test_client::{Error, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::websocket::Handshake;
+use futures_util::{SinkExt, StreamExt as _};
+use http::StatusCode;
+
+/// Does as its path says.
+async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::WebSocket(scope) = scope else {
+        return Err(AppError::Unsupported);
+    };
+    let handshake = Handshake::new(receiver, sender);
+    match scope.raw_path() {
+        "/refuse" => handshake.refuse().await?,
+        "/deny" => {
+            let response = respond::text("who are you?").status(StatusCode::UNAUTHORIZED);
+            handshake.deny(response).await?;
+        }
+        "/session" => {
+            let mut session = handshake.accept(WebSocketAccept::new()).await?;
+            while let Some(message) = session.receive().await {
+                session.send(message).await?;
+            }
+            assert_eq!(session.disconnect().unwrap().code, 4000);
+            assert_eq!(session.receive().await, None);
+        }
+        "/stream" => {
+            let session = handshake.accept(WebSocketAccept::new()).await?;
+            let (incoming, outgoing) = session.split();
+            incoming.map(Ok).forward(outgoing).await?;
+        }
+        "/split" => {
+            let session = handshake.accept(WebSocketAccept::new()).await?;
+            let (mut incoming, outgoing) = session.split();
+            let other = outgoing.clone();
+            let task = tokio::spawn(async move { other.send(Message::text("of a task")).await });
+            let message = incoming.receive().await;
+            assert_eq!(message, Some(Message::text("go on")));
+            task.await??;
+            outgoing.close(WebSocketClose::new(4001)).await?;
+            assert_eq!(incoming.receive().await, None);
+            assert_eq!(incoming.disconnect().unwrap().code, 4001);
+        }
+        _ => {
+            let mut session = handshake.accept(WebSocketAccept::new()).await?;
+            // Closing the sink closes the WebSocket, after what it holds.
+            session.feed(Message::text("last")).await?;
+            SinkExt::close(&mut session).await?;
+        }
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handshake_is_refused_or_denied_as_the_server_allows() {
+    let client = TestClient::new(app);
+    let status = async |path, is_offered: bool| {
+        let socket = client.websocket(path).with_scope(|scope| {
+            if !is_offered {
+                scope.extensions = scope.extensions.without(Extension::DenialResponse);
+            }
+        });
+        let response = socket.connect().await.unwrap_err().response().unwrap();
+        Exchange::of(&response).ended().await.unwrap();
+        (response.status().as_u16(), response.text().to_owned())
+    };
+    assert_eq!(status("/refuse", true).await, (403, "Forbidden".into()));
+    assert_eq!(status("/deny", true).await, (401, "who are you?".into()));
+    assert_eq!(status("/deny", false).await, (403, "Forbidden".into()));
+}
+
+#[tokio::test]
+async fn a_session_receives_until_the_websocket_is_over() {
+    let client = TestClient::new(app);
+    let mut socket = client.websocket("/session").connect().await.unwrap();
+    socket.send_text("hi").await.unwrap();
+    assert_eq!(socket.text().await.unwrap(), "hi");
+    socket.close(WebSocketClose::new(4000));
+    socket.exchange().ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_session_is_a_stream_and_a_sink() {
+    let client = TestClient::new(app).bound(1);
+    let mut socket = client.websocket("/stream").connect().await.unwrap();
+    for text in ["one", "two", "three"] {
+        socket.send_text(text).await.unwrap();
+        assert_eq!(socket.text().await.unwrap(), text);
+    }
+    socket.disconnect();
+    socket.exchange().ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn both_halves_of_a_session_go_to_tasks_of_their_own() {
+    let client = TestClient::new(app);
+    let mut socket = client.websocket("/split").connect().await.unwrap();
+    assert_eq!(socket.text().await.unwrap(), "of a task");
+    socket.send_text("go on").await.unwrap();
+    assert_eq!(socket.closed().await.unwrap().code, 4001);
+    socket.exchange().ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn closing_the_sink_closes_the_websocket_after_what_it_holds() {
+    let client = TestClient::new(app).bound(1);
+    let mut socket = client.websocket("/").connect().await.unwrap();
+    assert_eq!(socket.text().await.unwrap(), "last");
+    assert_eq!(socket.closed().await.unwrap(), WebSocketClose::default());
+    assert!(matches!(socket.receive().await, Err(Error::Closed(_))));
+    socket.exchange().ended().await.unwrap();
+}
