@@ -10,6 +10,7 @@
 //! | [`file`](mod@file) | Files, sent by the server where it offers that | `file` |
 //! | [`sse`] | Server-sent events, with keep-alive | |
 //! | [`websocket`] | A WebSocket as a `Stream` and a `Sink` | |
+//! | [`mount`] | Several applications as one, by path prefix | |
 //! | [`middleware`] | Seeing and changing what passes | |
 //! | [`errors`] | Failed calls answered with JSON | `json` |
 //! | [`lifespan`] | Start-up and shutdown, driven from inside a program | |
@@ -52,6 +53,7 @@ pub mod errors;
 pub mod file;
 pub mod lifespan;
 pub mod middleware;
+pub mod mount;
 pub mod read;
 pub mod respond;
 pub mod sse;

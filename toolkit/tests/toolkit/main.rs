@@ -4,6 +4,7 @@ mod errors;
 mod file;
 mod lifespan;
 mod middleware;
+mod mount;
 mod read;
 mod respond;
 mod sse;
