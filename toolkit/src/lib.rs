@@ -13,6 +13,7 @@
 //! | [`mount`] | Several applications as one, by path prefix | |
 //! | [`middleware`] | Seeing and changing what passes | |
 //! | [`errors`] | Failed calls answered with JSON | `json` |
+//! | [`blocking`] | Blocking functions, on a bounded pool of threads | `blocking` |
 //! | [`lifespan`] | Start-up and shutdown, driven from inside a program | |
 //! | [`test_client`] | Any application driven in process, without a socket | `test-client` |
 //! | [`transcript`] | The events of an exchange, for a person to read | |
@@ -47,6 +48,8 @@
 
 mod call;
 
+#[cfg(feature = "blocking")]
+pub mod blocking;
 #[cfg(feature = "json")]
 pub mod errors;
 #[cfg(feature = "file")]
@@ -61,3 +64,8 @@ pub mod sse;
 pub mod test_client;
 pub mod transcript;
 pub mod websocket;
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(all(doctest, feature = "blocking", feature = "test-client"))]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -1,5 +1,6 @@
 //! Each module of the toolkit, through its test client.
 
+mod blocking;
 mod errors;
 mod file;
 mod lifespan;
