@@ -1,8 +1,8 @@
 //! # Callgate: example applications
 //!
-//! One file each, written with nothing but scope, receiver and sender: [`hello`], [`echo`],
-//! [`time`], [`counter`] and [`scope`]; and [`gallery`], which serves them all. The `callgate`
-//! command runs any of them: `callgate run echo`.
+//! One file each. [`hello`], [`echo`] and [`counter`] are written with nothing but scope, receiver
+//! and sender; [`time`] and [`scope`] with the toolkit; and [`gallery`] serves them all. The
+//! `callgate` command runs any of them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
@@ -11,7 +11,6 @@ pub mod echo;
 pub mod gallery;
 pub mod hello;
 mod method;
-pub mod mount;
 pub mod scope;
 pub mod time;
 

@@ -1,7 +1,8 @@
 //! For applications that are there to be read.
 
-use callgate::{AppError, HttpResponseBody, HttpResponseStart, Sender};
-use http::{Method, StatusCode};
+use callgate::{AppError, Sender};
+use callgate_toolkit::respond;
+use http::Method;
 
 /// Whether `method` only reads: the server leaves the content away for HEAD by itself.
 pub(crate) fn is_read(method: &Method) -> bool {
@@ -10,14 +11,8 @@ pub(crate) fn is_read(method: &Method) -> bool {
 
 /// Answers any other method.
 pub(crate) async fn not_allowed(sender: &Sender) -> Result<(), AppError> {
-    let start = HttpResponseStart::new(StatusCode::METHOD_NOT_ALLOWED)
-        .header("allow", "GET, HEAD")
-        .header("content-type", "text/plain; charset=utf-8");
-    sender.send(start).await?;
-    sender
-        .send(HttpResponseBody::last(
-            "Only GET and HEAD are served here.\n",
-        ))
+    respond::method_not_allowed("GET, HEAD")
+        .send(sender)
         .await?;
     Ok(())
 }

@@ -1,9 +1,10 @@
 //! Answers with its own scope: all that an application is told when it is called.
 
 use callgate::{
-    AppError, BoxApp, HttpResponseBody, HttpResponseStart, Message, Receiver, Scope, Sender,
-    WebSocketAccept, WebSocketClose,
+    AppError, BoxApp, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
 };
+use callgate_toolkit::respond;
+use callgate_toolkit::websocket::Handshake;
 
 use crate::{Entry, method};
 
@@ -20,7 +21,7 @@ pub const ENTRY: Entry = Entry {
 /// # Errors
 ///
 /// [`AppError::Unsupported`] for lifespan; a failed send.
-pub async fn scope(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     if let Scope::Lifespan(_) | Scope::Unknown(_) = scope {
         return Err(AppError::Unsupported);
     }
@@ -30,17 +31,17 @@ pub async fn scope(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<
     match scope {
         Scope::Http(scope) if !method::is_read(&scope.method) => method::not_allowed(&sender).await,
         Scope::Http(_) => {
-            let start = HttpResponseStart::ok()
+            let response = respond::text(json)
                 .header("content-type", "application/json")
                 .header("cache-control", "no-store");
-            sender.send(start).await?;
-            sender.send(HttpResponseBody::last(json)).await?;
+            response.send(&sender).await?;
             Ok(())
         }
         Scope::WebSocket(_) => {
-            sender.send(WebSocketAccept::new()).await?;
-            sender.send(Message::text(json)).await?;
-            sender.send(WebSocketClose::default()).await?;
+            let handshake = Handshake::new(receiver, sender);
+            let session = handshake.accept(WebSocketAccept::new()).await?;
+            session.send(Message::text(json)).await?;
+            session.close(WebSocketClose::default()).await?;
             Ok(())
         }
         _ => Err(AppError::Unsupported),

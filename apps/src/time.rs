@@ -1,6 +1,7 @@
 //! The local date and time as JSON.
 
-use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+use callgate_toolkit::respond;
 use jiff::Zoned;
 use serde::Serialize;
 
@@ -34,15 +35,12 @@ pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(
         return method::not_allowed(&sender).await;
     }
     let now = Zoned::now();
-    let body = serde_json::to_vec(&Now {
+    let now = Now {
         month: now.month(),
         day: now.day(),
         time: format!("{:.6}", now.time()),
-    })?;
-    let start = HttpResponseStart::ok()
-        .header("content-type", "application/json")
-        .header("cache-control", "no-store");
-    sender.send(start).await?;
-    sender.send(HttpResponseBody::last(body)).await?;
+    };
+    let response = respond::json(&now)?.header("cache-control", "no-store");
+    response.send(&sender).await?;
     Ok(())
 }

@@ -1,37 +1,44 @@
-use callgate::LifespanScope;
+use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 
-use crate::support::{app, assert_declines, get, http_scope, request, websocket_scope};
+use crate::{app, client};
 
 #[tokio::test]
 async fn says_hello_as_plain_text() {
-    let (start, content) = get(&app("hello"), "/").await;
-    assert_eq!(start.status, StatusCode::OK);
-    assert_eq!(start.headers["content-type"], "text/plain; charset=utf-8");
-    assert_eq!(content, "Hello, world!\n");
+    let response = client("hello").get("/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let content_type = &response.headers()["content-type"];
+    assert_eq!(content_type, "text/plain; charset=utf-8");
+    assert_eq!(response.text(), "Hello, world!\n");
 }
 
 #[tokio::test]
 async fn methods_other_than_get_and_head_are_not_allowed() {
     for name in ["hello", "time", "scope", "gallery"] {
-        let scope = http_scope(Method::POST, "/");
-        let (start, _) = request(&app(name), scope).await;
-        assert_eq!(start.status, StatusCode::METHOD_NOT_ALLOWED, "{name}");
-        assert_eq!(start.headers["allow"], "GET, HEAD");
+        let client = client(name);
+        let response = client.post("/").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{name}");
+        assert_eq!(response.headers()["allow"], "GET, HEAD");
 
-        let scope = http_scope(Method::HEAD, "/");
-        let (start, _) = request(&app(name), scope).await;
-        assert_eq!(start.status, StatusCode::OK, "{name}");
+        let response = client.method(Method::HEAD, "/").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{name}");
+        assert_eq!(response.text(), "");
     }
 }
 
 #[tokio::test]
 async fn scopes_that_are_not_served_are_declined() {
     for name in ["hello", "time"] {
-        assert_declines(&app(name), websocket_scope("/")).await;
+        let refused = client(name).websocket("/").connect().await.unwrap_err();
+        let response = refused.response().unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{name}");
+        let ended = Exchange::of(&response).ended().await;
+        assert!(matches!(ended, Err(Failure::Declined)), "{name}");
     }
     for name in ["hello", "echo", "time", "counter", "scope"] {
-        assert_declines(&app(name), LifespanScope::new()).await;
+        let client = TestClient::start(app(name)).await.unwrap();
+        assert!(client.lifespan().is_none(), "{name}");
     }
-    assert_declines(&app("counter"), http_scope(Method::GET, "/")).await;
+    let response = client("counter").get("/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED);
 }

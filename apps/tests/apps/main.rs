@@ -1,9 +1,21 @@
 //! Each application in process, without a socket.
 
+use callgate::BoxApp;
+use callgate_toolkit::test_client::TestClient;
+
 mod counter;
 mod echo;
 mod gallery;
 mod hello;
 mod scope;
-mod support;
 mod time;
+
+/// An application from the registry.
+fn app(name: &str) -> BoxApp {
+    (callgate_apps::find(name).unwrap().app)()
+}
+
+/// A client of it.
+fn client(name: &str) -> TestClient {
+    TestClient::new(app(name))
+}

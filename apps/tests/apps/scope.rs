@@ -1,33 +1,38 @@
 use callgate::{Scope, WebSocketClose};
-use http::Method;
+use callgate_toolkit::test_client::{Exchange, ResponseExt};
+use callgate_toolkit::transcript::{Entry, Transcript};
 
-use crate::support::{Exchange, app, http_scope, request, websocket_scope};
+use crate::client;
+
+/// The scope that an application was called with.
+fn called(transcript: &Transcript) -> &Scope {
+    match &transcript.entries()[0] {
+        Entry::Called(scope) => scope,
+        other => panic!("not called: {other}"),
+    }
+}
 
 #[tokio::test]
 async fn answers_with_its_scope_as_json() {
-    let mut scope = http_scope(Method::GET, "/caf%C3%A9?a=1");
-    scope.headers.insert("x-test", "yes".parse().unwrap());
-    scope.root_path = "/scope".into();
-    let (start, content) = request(&app("scope"), scope.clone()).await;
-    assert_eq!(start.headers["content-type"], "application/json");
-    let answer: Scope = serde_json::from_str(&content).unwrap();
-    assert_eq!(answer, scope.into());
+    let client = client("scope").root_path("/scope");
+    let request = client.get("/caf%C3%A9?a=1").header("x-test", "yes");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    let answer: Scope = response.json().unwrap();
+    assert_eq!(answer, *called(&Exchange::of(&response).transcript()));
     assert!(
-        content.contains("\n  "),
-        "it is for people to read: {content}"
+        response.text().contains("\n  "),
+        "it is for people to read: {}",
+        response.text()
     );
 }
 
 #[tokio::test]
 async fn a_websocket_gets_its_scope_and_is_closed() {
-    let scope = websocket_scope("/?a=1");
-    let mut exchange = Exchange::start(&app("scope"), scope.clone());
-    exchange.next().await;
-    let answer: Scope = serde_json::from_str(&exchange.text().await).unwrap();
-    assert_eq!(answer, scope.into());
-    assert_eq!(
-        exchange.next().await,
-        Some(WebSocketClose::default().into())
-    );
-    exchange.ended().await.unwrap();
+    let client = client("scope");
+    let mut socket = client.websocket("/?a=1").connect().await.unwrap();
+    let answer: Scope = socket.json().await.unwrap();
+    assert_eq!(answer, *called(&socket.exchange().transcript()));
+    assert_eq!(socket.closed().await.unwrap(), WebSocketClose::default());
+    socket.exchange().ended().await.unwrap();
 }
