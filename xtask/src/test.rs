@@ -26,6 +26,11 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     Step::new(
+        "the toolkit without features",
+        "cargo clippy -p callgate-toolkit --no-default-features -- -D warnings",
+    )
+    .run()?;
+    Step::new(
         "tests and doctests",
         "cargo test --workspace --all-features",
     )
