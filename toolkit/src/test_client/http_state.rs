@@ -28,6 +28,8 @@ pub(super) struct HttpState {
     discards: bool,
     /// How the response ends after that.
     end: Option<End>,
+    /// Whether the application has been told of an end before its own.
+    is_told: bool,
 }
 
 /// How a response ends.
@@ -58,6 +60,7 @@ impl HttpState {
             trailers: HeaderMap::new(),
             discards: false,
             end: None,
+            is_told: false,
         }
     }
 
@@ -82,12 +85,10 @@ impl HttpState {
         self.conversation.is_over()
     }
 
-    /// Whether the application has been told of an early end, so that its grace period runs.
+    /// Whether the grace period runs: the client went away, or a rule was broken, before the last
+    /// event (rules `CORE-14` and `CORE-21`).
     pub(super) fn is_told(&self) -> bool {
-        matches!(
-            self.conversation.phase(),
-            HttpPhase::Disconnected | HttpPhase::Broken(_)
-        )
+        self.is_told
     }
 
     pub(super) fn is_declinable(&self) -> bool {
@@ -104,6 +105,7 @@ impl HttpState {
 
     /// The client goes away.
     pub(super) fn disconnect(&mut self) {
+        self.is_told |= !self.conversation.is_over();
         self.conversation.disconnect();
         if self.end.is_none() {
             self.end = Some(End::Gone);
@@ -124,6 +126,7 @@ impl HttpState {
             return None;
         }
         let was_replaceable = self.conversation.is_replaceable();
+        let was_over = self.conversation.is_over();
         let result = self.conversation.send(event).and_then(|()| match event {
             SendEvent::HttpPathSend(file) => self.send_file(file),
             event => {
@@ -132,6 +135,7 @@ impl HttpState {
             }
         });
         if let Err(SendError::Violation(_)) = &result {
+            self.is_told |= !was_over;
             self.fail(was_replaceable, StatusCode::INTERNAL_SERVER_ERROR);
         }
         Some(result)

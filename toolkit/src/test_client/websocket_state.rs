@@ -33,6 +33,8 @@ pub(super) struct WebSocketState {
     /// The answer to the handshake, for the client.
     answer: Option<Answer>,
     is_gone: bool,
+    /// Whether the application has been told of an end before its own.
+    is_told: bool,
 }
 
 /// What a handshake is answered with.
@@ -76,6 +78,7 @@ impl WebSocketState {
             is_denial_sent: false,
             answer: None,
             is_gone: false,
+            is_told: false,
         }
     }
 
@@ -111,6 +114,7 @@ impl WebSocketState {
 
     /// The client goes away, or the server does.
     pub(super) fn disconnect(&mut self, disconnect: WebSocketDisconnect) {
+        self.is_told |= self.progress() != Progress::Over;
         self.conversation.disconnect();
         self.disconnect.get_or_insert(disconnect);
         self.outbound.clear();
@@ -122,11 +126,13 @@ impl WebSocketState {
         let disconnect = WebSocketDisconnect::new(1012);
         match self.progress() {
             Progress::Unanswered if self.denial.is_none() => {
+                self.is_told = true;
                 self.conversation.disconnect();
                 self.disconnect = Some(disconnect);
                 self.refuse(StatusCode::SERVICE_UNAVAILABLE);
             }
             Progress::Open => {
+                self.is_told = true;
                 self.conversation.disconnect();
                 self.close_with(WebSocketClose::new(1012));
             }
@@ -134,11 +140,9 @@ impl WebSocketState {
         }
     }
 
+    /// As [`HttpState::is_told`](super::http_state::HttpState::is_told).
     pub(super) fn is_told(&self) -> bool {
-        matches!(
-            self.conversation.phase(),
-            WebSocketPhase::Disconnected | WebSocketPhase::Broken(_)
-        )
+        self.is_told
     }
 
     pub(super) fn is_declinable(&self) -> bool {
@@ -170,6 +174,7 @@ impl WebSocketState {
         match &result {
             Ok(()) => self.take(event, progress == Progress::Open),
             Err(SendError::Violation(_)) => {
+                self.is_told |= progress != Progress::Over;
                 self.fail(StatusCode::INTERNAL_SERVER_ERROR, progress, 1011);
             }
             Err(_) => {}

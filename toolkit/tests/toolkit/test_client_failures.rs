@@ -143,3 +143,18 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
     assert!(matches!(failure, Failure::OutOfGrace));
     assert_eq!(begun.elapsed().as_secs(), 3);
 }
+
+#[tokio::test(start_paused = true)]
+async fn work_after_the_last_event_has_no_grace_period_even_when_a_rule_is_broken_then() {
+    async fn works(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        respond::text("whole").send(&sender).await?;
+        let _ = sender.send(HttpResponseBody::end()).await;
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        Ok(())
+    }
+    let client = TestClient::new(works).grace(Duration::from_secs(3));
+    let response = client.get("/").send().await.unwrap();
+    Exchange::of(&response).disconnect();
+    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    assert!(matches!(failure, Failure::Violation(_)), "{failure}");
+}
