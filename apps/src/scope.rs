@@ -37,8 +37,8 @@ pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(
             response.send(&sender).await?;
             Ok(())
         }
-        Scope::WebSocket(_) => {
-            let handshake = Handshake::new(receiver, sender);
+        Scope::WebSocket(scope) => {
+            let handshake = Handshake::new(&scope, receiver, sender);
             let session = handshake.accept(WebSocketAccept::new()).await?;
             session.send(Message::text(json)).await?;
             session.close(WebSocketClose::default()).await?;

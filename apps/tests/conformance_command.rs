@@ -77,6 +77,10 @@ fn the_list_and_the_documents_agree() {
         .flat_map(|document| ids(&document))
         .collect();
     assert_eq!(listed, documented);
+    for row in list {
+        let checks = row["checks"].as_array().unwrap();
+        assert!(!checks.is_empty(), "{} is not checked", row["rule"]);
+    }
 }
 
 /// The rules that a document defines: `**ID** (role, level) sentence`.
@@ -158,6 +162,71 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
     ] {
         assert_complains(args, 2, line);
     }
+}
+
+#[test]
+fn every_example_application_passes() {
+    for entry in callgate_apps::all() {
+        let done = conformance(&["app", entry.name]);
+        assert_eq!(
+            (done.stderr.as_str(), done.status),
+            ("", Some(0)),
+            "{}",
+            done.stdout
+        );
+    }
+}
+
+#[test]
+fn an_application_is_asked_for_what_the_flags_say() {
+    // What the path names is not there, so nothing can be received from it.
+    let row = |path: &str| {
+        let args = ["app", "gallery", "--path", path, "--format", "json"];
+        let report = json(&[&args, &["--only", "HTTP-48"][..]].concat());
+        report["findings"][0]["verdict"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    };
+    assert_eq!(row("/echo/"), "passed");
+    assert_complains(
+        &["app", "nobody"],
+        2,
+        "there is no application `nobody` (choose from: gallery, hello, echo, time, counter, scope)",
+    );
+}
+
+#[test]
+fn a_replay_shows_where_the_answers_differ() {
+    let file = std::env::temp_dir().join(format!("callgate-replay-{}", std::process::id()));
+    let recording = r#"
+{"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/"}}
+{"exchange":1,"sent":{"type":"http.response.start","status":200,"headers":[["content-type","text/plain; charset=utf-8"]]}}
+{"exchange":1,"sent":{"type":"http.response.body","body":"Hello, world!\n"}}
+{"exchange":1,"ended":"returned"}
+"#;
+    std::fs::write(&file, recording).unwrap();
+    let path = file.to_str().unwrap();
+    let same = conformance(&["replay", path, "--app", "hello"]);
+    assert_eq!((same.stderr.as_str(), same.status), ("", Some(0)));
+    assert_eq!(same.stdout, "1 exchanges, 0 answered otherwise\n");
+    std::fs::write(&file, recording.replace("world", "World")).unwrap();
+    let other = conformance(&["replay", path, "--app", "hello"]);
+    assert_eq!((other.stderr.as_str(), other.status), ("", Some(1)));
+    assert!(
+        other.stdout.starts_with("exchange 1: another content\n"),
+        "{}",
+        other.stdout
+    );
+    std::fs::remove_file(&file).unwrap();
+    let gone = conformance(&["replay", path, "--app", "hello"]);
+    assert!(
+        gone.stderr
+            .starts_with(&format!("error: cannot read {path}: ")),
+        "{}",
+        gone.stderr
+    );
+    assert_eq!(gone.status, Some(3));
 }
 
 #[test]

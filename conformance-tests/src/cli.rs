@@ -1,7 +1,7 @@
 //! The command line: what to check, the format of the report and the exit status.
 //!
-//! [`main`] is the whole `main` of a program that checks servers; it brings a server of its own by
-//! [`Subjects`]:
+//! [`main`] is the whole `main` of a program that checks servers and applications; it brings some of
+//! its own by [`Subjects`]:
 //!
 //! ```no_run
 //! use std::ffi::OsString;
@@ -10,8 +10,13 @@
 //! use callgate_conformance::{Probe, cli};
 //!
 //! fn main() -> ExitCode {
-//!     cli::main(cli::Subjects::new().server("my server", serve))
+//!     let subjects = cli::Subjects::new()
+//!         .server("my server", serve)
+//!         .app("hello", || callgate::BoxApp::new(hello));
+//!     cli::main(subjects)
 //! }
+//!
+//! # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
 //!
 //! fn serve(probe: Probe, flags: Vec<OsString>) -> ExitCode {
 //!     # let _ = (probe, flags);
@@ -23,9 +28,9 @@
 //! # Exit status
 //!
 //! - 0: no MUST was broken; or help, the version or the list was asked for.
-//! - 1: a MUST was broken.
+//! - 1: a MUST was broken, or a replay was answered otherwise.
 //! - 2: a flag is wrong.
-//! - 3: the server cannot be started, or does not serve the probe.
+//! - 3: the server cannot be started, or does not serve the probe; a recording cannot be played.
 //! - 130, 143: SIGINT, or SIGTERM, came before the end.
 //!
 //! All but the first two come with one line on standard error.
@@ -34,8 +39,10 @@
 // a function that makes a `Report`. Its checks go into `list::checks`, and what a program brings
 // for it into `Subjects`.
 
+mod app;
 mod list;
 mod progress;
+mod replay;
 mod reporting;
 mod server;
 
@@ -44,6 +51,7 @@ use std::future::Future;
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use callgate::BoxApp;
 use callgate_cli::{STARTUP, USAGE, fail};
 use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
@@ -51,7 +59,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::{Probe, Report};
 use reporting::Reporting;
 
-/// A MUST was broken.
+/// A MUST was broken, or a replay was answered otherwise.
 const BROKEN: u8 = 1;
 /// What a shell says of a process that SIGINT ended, and one that SIGTERM did.
 const INTERRUPTED: u8 = 130;
@@ -64,12 +72,19 @@ const PROBE_COMMAND: &str = "probe";
 #[derive(Debug, Default)]
 pub struct Subjects {
     server: Option<OwnServer>,
+    apps: Vec<OwnApp>,
 }
 
 #[derive(Debug)]
 struct OwnServer {
     name: String,
     serve: fn(Probe, Vec<OsString>) -> ExitCode,
+}
+
+#[derive(Debug)]
+struct OwnApp {
+    name: String,
+    make: fn() -> BoxApp,
 }
 
 impl Subjects {
@@ -95,9 +110,31 @@ impl Subjects {
         });
         self
     }
+
+    /// An application that is checked, and replayed to, by this name. `make` is called more than
+    /// once, because one application starts up once.
+    #[must_use]
+    pub fn app(mut self, name: impl Into<String>, make: fn() -> BoxApp) -> Self {
+        self.apps.push(OwnApp {
+            name: name.into(),
+            make,
+        });
+        self
+    }
 }
 
-/// Checks servers against the documents of Callgate, rule by rule
+/// The one of `apps` that is called `name`.
+fn a_name<'a>(name: &str, apps: &'a [OwnApp]) -> Result<&'a OwnApp, Stopped> {
+    apps.iter().find(|app| app.name == name).ok_or_else(|| {
+        let names: Vec<_> = apps.iter().map(|app| app.name.as_str()).collect();
+        Stopped::usage(format!(
+            "there is no application `{name}` (choose from: {})",
+            names.join(", ")
+        ))
+    })
+}
+
+/// Checks applications and servers against the documents of Callgate, rule by rule
 #[derive(Debug, Parser)]
 #[command(
     name = "callgate-conformance",
@@ -109,7 +146,7 @@ impl Subjects {
 `callgate-conformance server --help` tells how to check a server of yours.
 
 Exit status: 0 when no MUST was broken, 1 when one was, 2 for a wrong flag, 3 when the server cannot
-be started."
+be started or the recording not be played."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -120,8 +157,12 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Check an application in process
+    App(Box<app::Args>),
     /// Check a server over real sockets while it serves the probe
     Server(Box<server::Args>),
+    /// Play a recording to an application and show where its answers differ
+    Replay(replay::Args),
 }
 
 #[derive(Debug, Args)]
@@ -149,7 +190,7 @@ impl Stopped {
 
 /// Checks what the command line of this process says: the whole `main` of a program.
 pub fn main(subjects: Subjects) -> ExitCode {
-    let Subjects { server: own } = subjects;
+    let Subjects { server: own, apps } = subjects;
     let mut args = std::env::args_os();
     let is_probe = args.nth(1).is_some_and(|command| command == PROBE_COMMAND);
     if let (true, Some(server)) = (is_probe, &own) {
@@ -162,24 +203,30 @@ pub fn main(subjects: Subjects) -> ExitCode {
         Ok(cli) => cli,
         Err(status) => return status,
     };
-    let done = match command {
-        None => list::print(&list.reporting).map(|()| None),
+    let is_good = match command {
+        None => list::print(&list.reporting).map(|()| true),
+        Some(Command::App(args)) => {
+            app::check(&args, &apps).map(|report| shown(&report, &args.reporting))
+        }
         Some(Command::Server(args)) => {
-            let report = check(server::check(&args, own.as_ref()));
-            report.map(|report| Some((report, args.reporting)))
+            check(server::check(&args, own.as_ref())).map(|report| shown(&report, &args.reporting))
         }
+        Some(Command::Replay(args)) => replay::play(&args, &apps).map(|replay| {
+            print(&replay.to_string());
+            replay.differences.is_empty()
+        }),
     };
-    match done {
-        Ok(None) => ExitCode::SUCCESS,
-        Ok(Some((report, reporting))) => {
-            print(&reporting.text(&report));
-            match report.has_failed() {
-                true => ExitCode::from(BROKEN),
-                false => ExitCode::SUCCESS,
-            }
-        }
+    match is_good {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(BROKEN),
         Err(Stopped(status, reason)) => fail(status, reason),
     }
+}
+
+/// Prints a report; whether no MUST was broken.
+fn shown(report: &Report, reporting: &Reporting) -> bool {
+    print(&reporting.text(report));
+    !report.has_failed()
 }
 
 /// Runs a suite to its end, or until a signal ends it: what it has started ends with it.

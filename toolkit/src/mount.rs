@@ -125,8 +125,9 @@ impl App for Mounts {
                 let scope = mount.enter(index, scope);
                 mount.app.call(scope, receiver, sender).await
             }
-            (None, Scope::WebSocket(_)) => {
-                Handshake::new(receiver, sender).deny(not_found()).await?;
+            (None, Scope::WebSocket(scope)) => {
+                let handshake = Handshake::new(scope, receiver, sender);
+                handshake.deny(not_found()).await?;
                 Ok(())
             }
             (None, _) => {

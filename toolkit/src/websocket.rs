@@ -5,10 +5,11 @@
 //! use callgate_toolkit::websocket::Handshake;
 //!
 //! async fn shout(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::WebSocket(_) = scope else {
+//!     let Scope::WebSocket(scope) = scope else {
 //!         return Err(AppError::Unsupported);
 //!     };
-//!     let mut session = Handshake::new(receiver, sender).accept(WebSocketAccept::new()).await?;
+//!     let handshake = Handshake::new(&scope, receiver, sender);
+//!     let mut session = handshake.accept(WebSocketAccept::new()).await?;
 //!     while let Some(message) = session.receive().await {
 //!         if let Message::Text(text) = message {
 //!             session.send(Message::text(text.to_uppercase())).await?;
@@ -22,8 +23,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketAccept, WebSocketClose,
-    WebSocketDisconnect,
+    Extension, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketAccept,
+    WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use futures_util::{Sink, Stream};
 
@@ -33,14 +34,19 @@ use crate::respond::Response;
 #[derive(Debug)]
 #[must_use = "a handshake is answered by `accept`, `refuse` or `deny`"]
 pub struct Handshake {
+    offers_denial: bool,
     receiver: Receiver,
     sender: Sender,
 }
 
 impl Handshake {
     /// The handshake of an exchange of which nothing has been received or sent.
-    pub fn new(receiver: Receiver, sender: Sender) -> Self {
-        Self { receiver, sender }
+    pub fn new(scope: &WebSocketScope, receiver: Receiver, sender: Sender) -> Self {
+        Self {
+            offers_denial: scope.extensions.contains(Extension::DenialResponse),
+            receiver,
+            sender,
+        }
     }
 
     /// Opens the WebSocket.
@@ -72,15 +78,15 @@ impl Handshake {
     }
 
     /// Answers with this response where the server offers that, and with a plain 403 where it does
-    /// not.
+    /// not (rule `EXT-01`).
     ///
     /// # Errors
     ///
     /// As [`Sender::send`].
     pub async fn deny(self, response: Response) -> Result<(), SendError> {
-        match response.deny(&self.sender).await {
-            Err(SendError::NotOffered(_)) => self.refuse().await,
-            result => result,
+        match self.offers_denial {
+            true => response.deny(&self.sender).await,
+            false => self.refuse().await,
         }
     }
 }

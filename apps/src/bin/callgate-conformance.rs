@@ -1,5 +1,5 @@
-//! The `callgate-conformance` command: checks servers against the documents; without being told of
-//! another, the reference server.
+//! The `callgate-conformance` command: checks the example applications, and servers: without being
+//! told of another, the reference server.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,7 +10,13 @@ use callgate_server::cli::Flags;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    cli::main(Subjects::new().server("the reference server", serve))
+    let subjects = Subjects::new().server("the reference server", serve);
+    let subjects = callgate_apps::all()
+        .iter()
+        .fold(subjects, |subjects, entry| {
+            subjects.app(entry.name, entry.app)
+        });
+    cli::main(subjects)
 }
 
 /// The flags of the reference server, on their own.

@@ -81,6 +81,15 @@ impl AppSuite {
 
     /// Makes the checks of the rules for which `is_wanted`.
     pub fn report_on(&self, is_wanted: impl Fn(&Rule) -> bool) -> Report {
+        self.report_with(is_wanted, |_| {})
+    }
+
+    /// The same; `progress` is told of each finding as it is made.
+    pub fn report_with(
+        &self,
+        is_wanted: impl Fn(&Rule) -> bool,
+        progress: impl FnMut(&Finding),
+    ) -> Report {
         let mut stage = self.stage();
         let findings = chapters::all()
             .filter(|case| is_wanted(case.check.rule))
@@ -88,6 +97,7 @@ impl AppSuite {
                 check: case.check,
                 verdict: case.verdict(&mut stage),
             })
+            .inspect(progress)
             .collect();
         Report {
             subject: self.name.clone(),

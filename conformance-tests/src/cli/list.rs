@@ -8,11 +8,11 @@ use serde::Serialize;
 use super::reporting::Reporting;
 use super::{Stopped, print as put};
 use crate::server_suite::asgi_of;
-use crate::{Asgi, Check, Format, server_checks};
+use crate::{Asgi, Check, Format, app_checks, server_checks};
 
 /// The checks of all suites.
 fn checks() -> impl Iterator<Item = &'static Check> {
-    server_checks()
+    app_checks().chain(server_checks())
 }
 
 fn checks_of(rule: &Rule) -> impl Iterator<Item = &'static Check> {

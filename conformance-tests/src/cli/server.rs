@@ -164,7 +164,7 @@ fn probe(text: &str) -> Result<SocketAddr, &'static str> {
         .ok_or("give an address and a port, such as 127.0.0.1:9000")
 }
 
-fn seconds(text: &str) -> Result<Duration, &'static str> {
+pub(super) fn seconds(text: &str) -> Result<Duration, &'static str> {
     text.parse()
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())

@@ -12,7 +12,7 @@ async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), App
     let Scope::WebSocket(scope) = scope else {
         return Err(AppError::Unsupported);
     };
-    let handshake = Handshake::new(receiver, sender);
+    let handshake = Handshake::new(&scope, receiver, sender);
     match scope.raw_path() {
         "/refuse" => handshake.refuse().await?,
         "/deny" => {

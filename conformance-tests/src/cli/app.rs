@@ -1,0 +1,103 @@
+//! `app`: checks an application that this program brings.
+
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue, Method, Uri};
+
+use super::progress::Progress;
+use super::reporting::Reporting;
+use super::server::seconds;
+use super::{OwnApp, Stopped, a_name};
+use crate::{AppOptions, AppSuite, Report, app_checks};
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+The application is called in this process, without sockets. It is asked for one path only: give
+--path, --method, --header and --body where others say more about it.")]
+pub(super) struct Args {
+    /// The name of the application
+    name: String,
+
+    /// Path and query of every request
+    #[arg(long, value_name = "PATH", value_parser = path, default_value = "/")]
+    path: String,
+
+    /// Path and query of WebSockets; --path if not given
+    #[arg(long, value_name = "PATH", value_parser = path)]
+    websocket_path: Option<String>,
+
+    /// Method of every request; GET without content and POST with some if not given
+    #[arg(long, value_name = "METHOD")]
+    method: Option<Method>,
+
+    /// Header field of every request; may be given repeatedly
+    #[arg(long = "header", value_name = "NAME:VALUE", value_parser = header)]
+    headers: Vec<(String, String)>,
+
+    /// Content of the requests that have some
+    #[arg(long, value_name = "TEXT")]
+    body: Option<String>,
+
+    /// Where the application mounts another that answers with its scope, for SCOPE-16
+    #[arg(long, value_name = "PREFIX", value_parser = path)]
+    mounts_probe_at: Option<String>,
+
+    /// Take for hanging what has done nothing for this long
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
+    #[arg(allow_negative_numbers = true)]
+    patience: Duration,
+
+    #[command(flatten)]
+    pub(super) reporting: Reporting,
+}
+
+/// Checks the one of `apps` that `args` name.
+pub(super) fn check(args: &Args, apps: &[OwnApp]) -> Result<Report, Stopped> {
+    let app = a_name(&args.name, apps)?;
+    let checks: Vec<_> = app_checks().collect();
+    let only = args.reporting.only(&checks, "app")?;
+    let is_wanted = |id: &str| only.is_empty() || only.iter().any(|only| only == id);
+    let number = checks.iter().filter(|check| is_wanted(check.rule.id));
+    let mut progress = Progress::new(number.count());
+    let make = app.make;
+    let suite = AppSuite::new(make, options(args));
+    Ok(suite.report_with(|rule| is_wanted(rule.id), |finding| progress.found(finding)))
+}
+
+fn options(args: &Args) -> AppOptions {
+    let mut options = AppOptions::new()
+        .name(&args.name)
+        .path(&args.path)
+        .patience(args.patience);
+    if let Some(path) = &args.websocket_path {
+        options = options.websocket_path(path);
+    }
+    if let Some(method) = &args.method {
+        options = options.method(method.clone());
+    }
+    for (name, value) in &args.headers {
+        options = options.header(name, value);
+    }
+    if let Some(body) = &args.body {
+        options = options.body(body.clone());
+    }
+    match &args.mounts_probe_at {
+        Some(prefix) => options.mounts_probe_at(prefix),
+        None => options,
+    }
+}
+
+fn path(text: &str) -> Result<String, &'static str> {
+    match text.parse::<Uri>() {
+        Ok(_) if text.starts_with('/') => Ok(text.into()),
+        _ => Err("a path begins with `/`, and is percent-encoded, such as /caf%C3%A9?size=2"),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), &'static str> {
+    let wrong = "a header field is NAME:VALUE, such as accept:text/html";
+    let (name, value) = text.split_once(':').ok_or(wrong)?;
+    let (name, value) = (name.trim(), value.trim());
+    let is_field = HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
+    is_field.then(|| (name.into(), value.into())).ok_or(wrong)
+}
