@@ -1,4 +1,4 @@
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use http::header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, StatusCode, Version};
 
 use super::foreign;
@@ -55,6 +55,7 @@ pub struct Trailers {
 impl HttpConversation {
     /// The conversation of an exchange with this scope.
     #[must_use]
+    #[inline]
     pub fn new(scope: &HttpScope) -> Self {
         Self {
             phase: HttpPhase::Waiting,
@@ -77,6 +78,7 @@ impl HttpConversation {
 
     /// Where the exchange stands.
     #[must_use]
+    #[inline]
     pub fn phase(&self) -> &HttpPhase {
         &self.phase
     }
@@ -84,6 +86,7 @@ impl HttpConversation {
     /// Whether no body event has been sent yet, so that another response can still take the place
     /// of what there is.
     #[must_use]
+    #[inline]
     pub fn is_replaceable(&self) -> bool {
         matches!(self.phase, HttpPhase::Waiting | HttpPhase::Started(_))
     }
@@ -97,6 +100,7 @@ impl HttpConversation {
 
     /// Whether nothing more can be sent: the response is whole, or never will be.
     #[must_use]
+    #[inline]
     pub fn is_over(&self) -> bool {
         matches!(
             self.phase,
@@ -109,8 +113,17 @@ impl HttpConversation {
     /// # Errors
     ///
     /// The reason why it may not go out. After a violation every later event fails with the same.
+    #[inline]
     pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
-        let result = match event {
+        match self.check(event) {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.noted(error)),
+        }
+    }
+
+    #[inline]
+    fn check(&mut self, event: &SendEvent) -> Result<(), SendError> {
+        match event {
             SendEvent::HttpResponseStart(start) => {
                 self.start(start.status, &start.headers, start.trailers)
             }
@@ -124,22 +137,28 @@ impl HttpConversation {
             other => self
                 .open()
                 .and_then(|()| Err(foreign(other, "an HTTP").into())),
-        };
-        if let Err(SendError::Violation(violation)) = &result {
+        }
+    }
+
+    /// Remembers a violation.
+    #[cold]
+    fn noted(&mut self, error: SendError) -> SendError {
+        if let SendError::Violation(violation) = &error {
             self.phase = HttpPhase::Broken(violation.clone());
         }
-        result
+        error
     }
 
     /// The head of a response: status, header fields, and whether trailer fields follow.
+    #[inline]
     pub(super) fn start(
         &mut self,
         status: StatusCode,
         headers: &HeaderMap,
         trailers: bool,
     ) -> Result<(), SendError> {
-        self.open()?;
         if !matches!(self.phase, HttpPhase::Waiting) {
+            self.open()?;
             return Err(violation(
                 rule::START_ONCE,
                 "the response has already been started",
@@ -154,10 +173,7 @@ impl HttpConversation {
                 format!("the status is {}", status.as_u16()),
             ));
         }
-        if let Some(name) = hop_by_hop(headers) {
-            return Err(violation(rule::NO_HOP_BY_HOP, format!("`{name}` is set")));
-        }
-        let remaining = content_length(headers)?;
+        let remaining = fields(headers)?;
         if remaining.is_some() && status == StatusCode::NO_CONTENT {
             return Err(violation(
                 rule::NO_LENGTH_WITH_204,
@@ -183,8 +199,8 @@ impl HttpConversation {
     }
 
     /// A part of the content, of `length` bytes.
+    #[inline]
     pub(super) fn body(&mut self, length: u64, more: bool) -> Result<(), SendError> {
-        self.open()?;
         let is_head_request = self.is_head_request;
         let content = match &mut self.phase {
             HttpPhase::Started(content) | HttpPhase::Streaming(content) => content,
@@ -195,6 +211,7 @@ impl HttpConversation {
                 ));
             }
             _ => {
+                self.open()?;
                 return Err(violation(
                     rule::START_FIRST,
                     "a body event came before `http.response.start`",
@@ -226,13 +243,14 @@ impl HttpConversation {
                 ));
             }
         }
-        let phase = std::mem::replace(&mut self.phase, HttpPhase::Ended);
-        self.phase = match phase {
-            HttpPhase::Started(content) | HttpPhase::Streaming(content) if more => {
-                HttpPhase::Streaming(content)
-            }
-            HttpPhase::Started(content) | HttpPhase::Streaming(content) => content.end(),
-            other => other,
+        let trailers = content.trailers.take();
+        self.phase = match trailers {
+            _ if more => HttpPhase::Streaming(Content {
+                trailers,
+                ..*content
+            }),
+            Some(trailers) => HttpPhase::Trailers(trailers),
+            None => HttpPhase::Ended,
         };
         Ok(())
     }
@@ -245,7 +263,7 @@ impl HttpConversation {
     /// When that is not what the head says, when another event came in between, or when nothing can
     /// be sent any more.
     pub fn file(&mut self, length: u64) -> Result<(), SendError> {
-        let result = match self.phase {
+        match self.phase {
             HttpPhase::Started(_) => self.body(length, false),
             _ => self.open().and_then(|()| {
                 Err(violation(
@@ -253,11 +271,8 @@ impl HttpConversation {
                     "another event came while the file was opened",
                 ))
             }),
-        };
-        if let Err(SendError::Violation(violation)) = &result {
-            self.phase = HttpPhase::Broken(violation.clone());
         }
-        result
+        .map_err(|error| self.noted(error))
     }
 
     /// Whether a file may be the content; [`file`](Self::file) completes it.
@@ -340,6 +355,7 @@ impl HttpConversation {
     /// # Errors
     ///
     /// The rule that the call has broken: by returning now, or by a send before.
+    #[inline]
     pub fn returned(&mut self) -> Result<(), Violation> {
         match std::mem::replace(&mut self.phase, HttpPhase::Returned) {
             HttpPhase::Waiting => Err(Violation::new(
@@ -381,16 +397,6 @@ impl HttpConversation {
     }
 }
 
-impl Content {
-    /// The phase that follows the last of the content.
-    fn end(self) -> HttpPhase {
-        match self.trailers {
-            Some(trailers) => HttpPhase::Trailers(trailers),
-            None => HttpPhase::Ended,
-        }
-    }
-}
-
 impl Trailers {
     fn is_named(&self, name: &HeaderName) -> bool {
         let Some(named) = &self.named else {
@@ -421,10 +427,11 @@ pub(super) fn hop_by_hop(headers: &HeaderMap) -> Option<&HeaderName> {
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        name.as_str(),
-        "connection" | "keep-alive" | "proxy-connection" | "transfer-encoding" | "upgrade"
-    )
+    match *name {
+        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
+        // These two are not among the names that `http` knows.
+        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
+    }
 }
 
 fn is_forbidden_trailer(name: &HeaderName) -> bool {
@@ -442,25 +449,31 @@ fn is_forbidden_trailer(name: &HeaderName) -> bool {
         )
 }
 
-fn content_length(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
-    // One pass over the few fields of a response costs less than a look-up.
-    let mut values = headers
-        .iter()
-        .filter(|(name, _)| *name == CONTENT_LENGTH)
-        .map(|(_, value)| value);
-    let Some(value) = values.next() else {
-        return Ok(None);
-    };
-    if values.next().is_some() {
-        return Err(violation(
-            rule::VALID_CONTENT_LENGTH,
-            "`content-length` is set more than once",
-        ));
+/// Checks the header fields of a response, in one pass over them, and gives the value of
+/// `content-length`.
+fn fields(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
+    let mut length = None;
+    for (name, value) in headers {
+        if *name == CONTENT_LENGTH {
+            if length.is_some() {
+                return Err(violation(
+                    rule::VALID_CONTENT_LENGTH,
+                    "`content-length` is set more than once",
+                ));
+            }
+            length = Some(content_length(value)?);
+        } else if is_hop_by_hop(name) {
+            return Err(violation(rule::NO_HOP_BY_HOP, format!("`{name}` is set")));
+        }
     }
+    Ok(length)
+}
+
+fn content_length(value: &HeaderValue) -> Result<u64, SendError> {
     // `parse` alone would let a sign through.
     let is_decimal = value.as_bytes().iter().all(u8::is_ascii_digit);
     match value.to_str().ok().and_then(|text| text.parse().ok()) {
-        Some(length) if is_decimal => Ok(Some(length)),
+        Some(length) if is_decimal => Ok(length),
         _ => Err(violation(
             rule::VALID_CONTENT_LENGTH,
             format!("`content-length` is {value:?}"),
