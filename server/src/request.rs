@@ -29,30 +29,29 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         ));
     }
     let server = &*link.server;
-    let uri = origin_form(&mut parts, &server.raw_root_path)?;
-    let root_path = server.root_path.clone();
-    let state = server.state();
+    make_origin_form(&mut parts, &server.raw_root_path)?;
     if is_websocket {
         copy_values(&mut parts.headers);
-        let mut scope = Box::new(WebSocketScope::new(copy_of(&uri)?));
+        let mut scope = Box::new(WebSocketScope::new(copy_of(&parts.uri)?));
         scope.version = parts.version;
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
-        scope.root_path = root_path;
+        scope.root_path = server.root_path.clone();
         scope.client = Some(link.client);
         scope.server = Some(link.address);
-        scope.state = state;
+        scope.state = server.state();
         scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
         Ok(Asked::WebSocket(scope))
     } else {
-        let mut scope = Box::new(HttpScope::new(parts.method, uri));
-        scope.version = parts.version;
-        scope.extensions = extensions(parts.version, &parts.headers, &fields);
-        scope.headers = parts.headers;
-        scope.root_path = root_path;
+        let extensions = extensions(parts.version, &parts.headers, &fields);
+        let mut scope = Box::new(HttpScope::from_parts(parts));
+        scope.extensions = extensions;
+        if !server.root_path.is_empty() {
+            scope.root_path = server.root_path.clone();
+        }
         scope.client = Some(link.client);
         scope.server = Some(link.address);
-        scope.state = state;
+        scope.state = server.state();
         Ok(Asked::Http(scope))
     }
 }
@@ -126,8 +125,8 @@ fn join_cookies(headers: &mut HeaderMap) {
     );
 }
 
-/// The path and query of the target, with the root path in front.
-fn origin_form(parts: &mut Parts, root_path: &str) -> Result<Uri, Rejection> {
+/// Leaves the path and query of the target, with the root path in front.
+fn make_origin_form(parts: &mut Parts, root_path: &str) -> Result<(), Rejection> {
     let Some(target) = parts.uri.path_and_query() else {
         return Err(Rejection::bad_request("the target has no path"));
     };
@@ -135,7 +134,8 @@ fn origin_form(parts: &mut Parts, root_path: &str) -> Result<Uri, Rejection> {
         if parts.method != Method::OPTIONS {
             return Err(Rejection::bad_request("the target `*` is for OPTIONS only"));
         }
-        return Ok(target.clone().into());
+        parts.uri = target.clone().into();
+        return Ok(());
     }
     if !target.path().starts_with('/') {
         return Err(Rejection::bad_request("the path does not begin with `/`"));
@@ -149,12 +149,11 @@ fn origin_form(parts: &mut Parts, root_path: &str) -> Result<Uri, Rejection> {
         let target: PathAndQuery = format!("{root_path}{target}")
             .parse()
             .map_err(|_| Rejection::bad_request("the target is too long"))?;
-        return Ok(target.into());
+        parts.uri = target.into();
+    } else if parts.uri.authority().is_some() {
+        parts.uri = target.clone().into();
     }
-    if parts.uri.authority().is_none() {
-        return Ok(std::mem::take(&mut parts.uri));
-    }
-    Ok(target.clone().into())
+    Ok(())
 }
 
 /// Lets go of the buffer that the head was read into: a WebSocket that lives for long must not keep

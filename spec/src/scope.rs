@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytestring::ByteString;
-use http::{HeaderMap, Method, Uri, Version};
+use http::{HeaderMap, Method, Uri, Version, request};
 
 use crate::path;
 use crate::{Extensions, State, TlsInfo};
@@ -177,6 +177,36 @@ impl HttpScope {
             uri,
             version: Version::HTTP_11,
             headers: HeaderMap::new(),
+            scheme: Scheme::Http,
+            root_path: ByteString::new(),
+            client: None,
+            server: None,
+            state: State::new(),
+            extensions: Extensions::NONE,
+            tls: None,
+        }
+    }
+
+    /// The scope of a request with this head, and all else empty. The fields move; what the head has
+    /// in `extensions` is left out.
+    ///
+    /// The target must be in origin form: it is taken as it is.
+    ///
+    /// ```
+    /// use callgate::HttpScope;
+    ///
+    /// let request = http::Request::put("/orders/7?draft").body(()).unwrap();
+    /// let scope = HttpScope::from_parts(request.into_parts().0);
+    /// assert_eq!((scope.path().as_ref(), scope.query()), ("/orders/7", "draft"));
+    /// ```
+    #[must_use]
+    #[inline]
+    pub fn from_parts(head: request::Parts) -> Self {
+        Self {
+            method: head.method,
+            uri: head.uri,
+            version: head.version,
+            headers: head.headers,
             scheme: Scheme::Http,
             root_path: ByteString::new(),
             client: None,
