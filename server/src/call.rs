@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use callgate::{AppError, AppFuture, BoxApp, Channel, Receiver, Scope, Sender, Violation};
@@ -16,7 +16,9 @@ use crate::report::{self, RequestLine};
 pub(crate) trait ServerEnd: Send + Sync {
     /// Notes that the call has ended: with success, or with a failure for which this status is the
     /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation>;
+    ///
+    /// What the application held is gone by then, so that nearly always nobody else has the mailbox.
+    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation>;
 
     /// Whether nothing has been sent to the client, so that the application can still decline.
     fn is_declinable(&self) -> bool;
@@ -25,9 +27,10 @@ pub(crate) trait ServerEnd: Send + Sync {
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
-/// A call of the application that has not ended.
+/// A call of the application.
 pub(crate) struct Call {
-    future: AppFuture,
+    /// None once it has ended.
+    future: Option<AppFuture>,
     request: RequestLine,
 }
 
@@ -49,22 +52,29 @@ impl Call {
         let receiver = Receiver::new(channel.clone());
         let sender = Sender::new(channel.clone());
         Self {
-            future: app.call_boxed(scope, receiver, sender),
+            future: Some(app.call_boxed(scope, receiver, sender)),
             request,
         }
     }
 
     /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
-        poll_caught(&mut self.future, cx).map(|outcome| self.ended(outcome, end))
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: &mut Arc<impl ServerEnd>) -> Poll<()> {
+        let Some(future) = &mut self.future else {
+            return Poll::Ready(());
+        };
+        let outcome = ready!(poll_caught(future, cx));
+        self.future = None;
+        self.ended(outcome, end);
+        Poll::Ready(())
     }
 
     /// Runs the call to its end, or to that of the grace period that it has after a disconnect.
-    pub(crate) async fn run(mut self, end: Arc<impl ServerEnd>, grace: Duration) {
+    pub(crate) async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
+        let watched = end.clone();
         let is_ended = {
-            let call = poll_fn(|cx| self.poll(cx, &*end));
+            let call = poll_fn(|cx| self.poll(cx, &mut end));
             let grace = async {
-                poll_fn(|cx| end.poll_disconnected(cx)).await;
+                poll_fn(|cx| watched.poll_disconnected(cx)).await;
                 tokio::time::sleep(grace).await;
             };
             tokio::select! {
@@ -78,7 +88,7 @@ impl Call {
         }
     }
 
-    fn ended(&self, outcome: Outcome, end: &impl ServerEnd) {
+    fn ended(&self, outcome: Outcome, end: &mut Arc<impl ServerEnd>) {
         const FAILED: Option<StatusCode> = Some(StatusCode::INTERNAL_SERVER_ERROR);
         match outcome {
             Outcome::Returned(Ok(())) => {

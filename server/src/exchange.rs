@@ -86,7 +86,7 @@ impl Exchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         if let Some(call) = &mut self.call
-            && call.poll(cx, &*self.mailbox).is_ready()
+            && call.poll(cx, &mut self.mailbox).is_ready()
         {
             self.call = None;
         }

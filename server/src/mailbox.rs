@@ -6,6 +6,7 @@
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
 
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -134,26 +135,19 @@ impl Mailbox {
 
     /// What to send, once the application has said enough to know.
     pub(crate) fn poll_response(
-        &self,
+        self: &mut Arc<Self>,
         cx: &mut Context<'_>,
         is_head_request: bool,
     ) -> Poll<Response> {
-        let mut state = self.0.lock();
-        if !state.slot.has_response() {
-            register(&mut state.connection, cx.waker());
-            return Poll::Pending;
+        self.with(|state| state.poll_response(cx, is_head_request))
+    }
+
+    /// Works on the state. When nobody else has the mailbox any more, that takes no lock.
+    fn with<R>(self: &mut Arc<Self>, work: impl FnOnce(&mut State) -> R) -> R {
+        match Arc::get_mut(self) {
+            Some(Self(state)) => work(state.get_mut()),
+            None => work(&mut self.0.lock()),
         }
-        Poll::Ready(match std::mem::replace(&mut state.slot, Slot::Empty) {
-            Slot::Head(head, Some(first)) => {
-                state.senders.wake_all();
-                state.begin(head, first, is_head_request)
-            }
-            Slot::Replacement(status) => {
-                state.finish_request();
-                Response::Replacement(status)
-            }
-            _ => Response::Gone,
-        })
     }
 }
 
@@ -210,11 +204,34 @@ impl ServerEnd for Mailbox {
         Poll::Pending
     }
 
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
-        let mut state = self.0.lock();
-        let is_replaceable = state.conversation.is_replaceable();
-        let is_broken = matches!(state.conversation.phase(), HttpPhase::Broken(_));
-        let violation = state.conversation.returned().err();
+    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation> {
+        self.with(|state| state.end(failure))
+    }
+}
+
+impl State {
+    fn poll_response(&mut self, cx: &mut Context<'_>, is_head_request: bool) -> Poll<Response> {
+        if !self.slot.has_response() {
+            register(&mut self.connection, cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(match std::mem::replace(&mut self.slot, Slot::Empty) {
+            Slot::Head(head, Some(first)) => {
+                self.senders.wake_all();
+                self.begin(head, first, is_head_request)
+            }
+            Slot::Replacement(status) => {
+                self.finish_request();
+                Response::Replacement(status)
+            }
+            _ => Response::Gone,
+        })
+    }
+
+    fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation> {
+        let is_replaceable = self.conversation.is_replaceable();
+        let is_broken = matches!(self.conversation.phase(), HttpPhase::Broken(_));
+        let violation = self.conversation.returned().err();
         let status = match failure {
             None if violation.is_some() => Some(StatusCode::INTERNAL_SERVER_ERROR),
             failure => failure,
@@ -222,15 +239,13 @@ impl ServerEnd for Mailbox {
         if let Some(status) = status
             && is_replaceable
         {
-            state.slot = Slot::Replacement(status);
+            self.slot = Slot::Replacement(status);
         }
-        wake(&mut state.connection);
-        state.senders.wake_all();
+        wake(&mut self.connection);
+        self.senders.wake_all();
         violation.filter(|_| failure.is_none() || is_broken)
     }
-}
 
-impl State {
     fn disconnect(&mut self) {
         if self.conversation.is_replaceable() {
             self.slot = Slot::Gone;

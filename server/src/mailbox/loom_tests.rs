@@ -21,7 +21,7 @@ fn mailbox() -> Arc<Mailbox> {
     Arc::new(Mailbox::new(conversation, RequestBody::Delivered))
 }
 
-fn response(mailbox: &Mailbox) -> Response {
+fn response(mailbox: &mut Arc<Mailbox>) -> Response {
     block_on(poll_fn(|cx| mailbox.poll_response(cx, false)))
 }
 
@@ -40,7 +40,7 @@ fn output(mailbox: &Mailbox) -> Option<(Vec<u8>, bool)> {
 #[test]
 fn loom_a_streamed_response_arrives_whole_and_in_order() {
     loom::model(|| {
-        let mailbox = mailbox();
+        let mut mailbox = mailbox();
         let sender = Sender::new(mailbox.clone());
         let application = thread::spawn(move || {
             block_on(async {
@@ -49,7 +49,7 @@ fn loom_a_streamed_response_arrives_whole_and_in_order() {
                 sender.send(HttpResponseBody::last("b")).await.unwrap();
             });
         });
-        assert!(matches!(response(&mailbox), Response::Streamed(_)));
+        assert!(matches!(response(&mut mailbox), Response::Streamed(_)));
         assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
         assert_eq!(output(&mailbox), Some((b"b".to_vec(), true)));
         application.join().unwrap();
@@ -70,7 +70,7 @@ fn loom_a_disconnect_reaches_an_application_that_receives() {
 #[test]
 fn loom_a_disconnect_reaches_an_application_that_waits_to_send() {
     loom::model(|| {
-        let mailbox = mailbox();
+        let mut mailbox = mailbox();
         let sender = Sender::new(mailbox.clone());
         let application = thread::spawn(move || {
             block_on(async {
@@ -89,9 +89,9 @@ fn loom_a_disconnect_reaches_an_application_that_waits_to_send() {
 #[test]
 fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
     loom::model(|| {
-        let mailbox = mailbox();
+        let mut mailbox = mailbox();
         let application = thread::spawn({
-            let mailbox = mailbox.clone();
+            let mut mailbox = mailbox.clone();
             move || {
                 let sender = Sender::new(mailbox.clone());
                 block_on(async {
@@ -101,7 +101,7 @@ fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
                 assert!(mailbox.end(None).is_some(), "a rule is broken");
             }
         });
-        match response(&mailbox) {
+        match response(&mut mailbox) {
             Response::Streamed(_) => {
                 assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
                 assert_eq!(output(&mailbox), None);
@@ -118,13 +118,13 @@ fn loom_two_tasks_that_send_are_both_heard() {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
-        let mailbox = mailbox();
+        let mut mailbox = mailbox();
         let sender = Sender::new(mailbox.clone());
         block_on(async {
             sender.send(HttpResponseStart::ok()).await.unwrap();
             sender.send(HttpResponseBody::part("")).await.unwrap();
         });
-        assert!(matches!(response(&mailbox), Response::Streamed(_)));
+        assert!(matches!(response(&mut mailbox), Response::Streamed(_)));
         let tasks = ["a", "b"].map(|content| {
             let sender = sender.clone();
             thread::spawn(move || block_on(sender.send(HttpResponseBody::part(content))).unwrap())

@@ -84,7 +84,7 @@ impl Handshake {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
         if let Some(call) = &mut self.call
-            && call.poll(cx, &*self.mailbox).is_ready()
+            && call.poll(cx, &mut self.mailbox).is_ready()
         {
             self.call = None;
         }

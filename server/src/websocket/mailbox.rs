@@ -1,6 +1,7 @@
 //! The mailbox of a WebSocket: bounded queues both ways, shared by the application and the server.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -366,7 +367,7 @@ impl ServerEnd for Mailbox {
         self.0.lock().progress() == Progress::Unanswered
     }
 
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
+    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation> {
         let mut state = self.0.lock();
         let progress = state.progress();
         let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));

@@ -73,7 +73,7 @@ impl Session {
         let server = self.server.clone();
         let mut driver = Driver {
             socket,
-            mailbox: &self.mailbox,
+            mailbox: &mut self.mailbox,
             phase: Phase::Open,
             ping: Ping {
                 interval: config.ws_ping_interval,
@@ -114,7 +114,7 @@ impl Drop for Session {
 /// What an open WebSocket is made of while it runs.
 struct Driver<'a, S> {
     socket: WebSocketStream<S>,
-    mailbox: &'a Mailbox,
+    mailbox: &'a mut Arc<Mailbox>,
     phase: Phase,
     ping: Ping,
 }
