@@ -10,7 +10,8 @@ use crate::websocket::Session;
 /// Shared by a connection's socket, its service and the task that drives both.
 ///
 /// All of them run in turns on one task, except for the exchanges of an HTTP/2 connection; the
-/// atomics are for those and order nothing else.
+/// atomics are for those and order nothing else. They are stored to, which costs nothing, wherever
+/// only one task writes.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) server: Arc<Server>,
@@ -19,6 +20,8 @@ pub(crate) struct Link {
     pub(crate) address: SocketAddr,
     /// Exchanges that are not complete.
     running: AtomicU32,
+    /// Whether exchanges run on tasks of their own (HTTP/2).
+    is_multiplexed: AtomicBool,
     /// Exchanges that have begun, complete or not; wraps.
     begun: AtomicU32,
     /// Whether output waits to be written.
@@ -50,6 +53,7 @@ impl Link {
             client,
             address,
             running: AtomicU32::new(0),
+            is_multiplexed: AtomicBool::new(false),
             begun: AtomicU32::new(0),
             writing: AtomicBool::new(false),
             gathered: AtomicBool::new(false),
@@ -78,8 +82,24 @@ impl Link {
         self.begun.load(Ordering::Relaxed)
     }
 
+    /// Notes that this is an HTTP/2 connection, before its first exchange.
+    pub(crate) fn set_multiplexed(&self) {
+        self.is_multiplexed.store(true, Ordering::Relaxed);
+    }
+
+    /// Adds `change`, which wraps: less one is more by the greatest number.
+    fn change_running(&self, change: u32) {
+        if self.is_multiplexed.load(Ordering::Relaxed) {
+            self.running.fetch_add(change, Ordering::Relaxed);
+        } else {
+            let running = self.running.load(Ordering::Relaxed);
+            self.running
+                .store(running.wrapping_add(change), Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn exchange_begins(&self) {
-        self.running.fetch_add(1, Ordering::Relaxed);
+        self.change_running(1);
         // Only the connection's own task begins exchanges.
         let begun = self.begun().wrapping_add(1);
         self.begun.store(begun, Ordering::Relaxed);
@@ -89,7 +109,7 @@ impl Link {
     pub(crate) fn exchange_ends(&self) {
         // Input that came meanwhile was content, as far as anyone knows.
         self.has_input.store(false, Ordering::Relaxed);
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        self.change_running(1_u32.wrapping_neg());
     }
 
     pub(crate) fn set_writing(&self, writing: bool) {

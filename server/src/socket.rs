@@ -76,6 +76,7 @@ impl Socket {
             if end == HTTP2_PREFACE.len() {
                 // HTTP/2 gathers its frames itself, and its input is not always a request's head.
                 self.gathers = false;
+                self.link.set_multiplexed();
                 self.link.set_has_input(false);
                 return Some(true);
             }
