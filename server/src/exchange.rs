@@ -92,34 +92,38 @@ impl Exchange {
         }
         let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
         let guard = self.guard.take().expect("not polled after it was ready");
-        self.detach(&guard);
-        let (status, mut headers, body) = match response {
+        if self.call.is_some() {
+            self.detach(&guard);
+        }
+        let (mut head, body) = match response {
             mailbox::Response::Whole(head, content) => {
                 let body = match content {
                     Content::Data(data) => data.into(),
                     Content::File(file) => ResponseBody::File(file),
                     Content::Trailers(_) => ResponseBody::empty(),
                 };
-                (head.status, head.headers, body)
+                (head, body)
             }
             mailbox::Response::Streamed(head) => {
                 let length = content_length(&head);
                 let body = ResponseBody::streamed(self.mailbox.clone(), length);
-                (head.status, head.headers, body)
+                (head, body)
             }
-            mailbox::Response::HeadOnly(head) => (head.status, head.headers, ResponseBody::empty()),
+            mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
             mailbox::Response::Replacement(status) => {
-                let (head, body) = rejection::replacement(status, self.version).into_parts();
-                (head.status, head.headers, body)
+                let (parts, body) = rejection::replacement(status, self.version).into_parts();
+                let mut head = HttpResponseStart::new(parts.status);
+                head.headers = parts.headers;
+                (head, body)
             }
             mailbox::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
-        guard.server().add_default_headers(&mut headers);
+        guard.server().add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
-            log.write(status);
+            log.write(head.status);
         }
         let body = Guarded::new(body, Some(guard));
-        Poll::Ready(Ok(respond(status, headers, body)))
+        Poll::Ready(Ok(respond(head.status, head.headers, body)))
     }
 
     /// Moves a call that has not ended to a task of its own.

@@ -82,8 +82,9 @@ impl Server {
 
     pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
         for (name, value) in &self.default_headers {
-            if let header::Entry::Vacant(entry) = headers.entry(name) {
-                entry.insert(value.clone());
+            // One pass over the few fields of a response costs less than a look-up.
+            if !headers.keys().any(|set| set == name) {
+                headers.append(name, value.clone());
             }
         }
     }
