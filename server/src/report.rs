@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use callgate::{AppError, HttpScope, Violation, WebSocketScope};
 use http::uri::PathAndQuery;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Uri, Version};
 
 use crate::rejection::Rejection;
 
@@ -15,16 +15,58 @@ use crate::rejection::Rejection;
 pub(crate) struct RequestLine {
     /// None for a WebSocket.
     method: Option<Method>,
-    /// Path and query; never none, as a scope has them.
-    target: Option<PathAndQuery>,
+    target: Target,
     version: Version,
+}
+
+/// Path and query of a request. A short one is copied: that costs less than to count one more
+/// reference to the buffer it was read into, and lets go of that buffer however long the call takes.
+#[derive(Clone, Debug)]
+enum Target {
+    Short { length: u8, bytes: [u8; SHORT] },
+    Long(PathAndQuery),
+}
+
+/// What takes no more room than a reference does, in bytes.
+const SHORT: usize = 38;
+
+impl Target {
+    fn of(uri: &Uri) -> Self {
+        let Some(target) = uri.path_and_query() else {
+            return Self::Short {
+                length: 0,
+                bytes: [0; SHORT],
+            };
+        };
+        let text = target.as_str().as_bytes();
+        let mut bytes = [0; SHORT];
+        match (bytes.get_mut(..text.len()), u8::try_from(text.len())) {
+            (Some(copy), Ok(length)) => {
+                copy.copy_from_slice(text);
+                Self::Short { length, bytes }
+            }
+            _ => Self::Long(target.clone()),
+        }
+    }
+}
+
+impl fmt::Display for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Short { length, bytes } => {
+                let text = std::str::from_utf8(&bytes[..usize::from(*length)]);
+                f.write_str(text.expect("copied from a text"))
+            }
+            Self::Long(target) => f.write_str(target.as_str()),
+        }
+    }
 }
 
 impl RequestLine {
     pub(crate) fn of_http(scope: &HttpScope) -> Self {
         Self {
             method: Some(scope.method.clone()),
-            target: scope.uri.path_and_query().cloned(),
+            target: Target::of(&scope.uri),
             version: scope.version,
         }
     }
@@ -32,7 +74,7 @@ impl RequestLine {
     pub(crate) fn of_websocket(scope: &WebSocketScope) -> Self {
         Self {
             method: None,
-            target: scope.uri.path_and_query().cloned(),
+            target: Target::of(&scope.uri),
             version: scope.version,
         }
     }
@@ -41,8 +83,7 @@ impl RequestLine {
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = self.method.as_ref().map_or("WEBSOCKET", Method::as_str);
-        let target = self.target.as_ref().map_or("", PathAndQuery::as_str);
-        write!(f, "{method} {target} {:?}", self.version)
+        write!(f, "{method} {} {:?}", self.target, self.version)
     }
 }
 
@@ -114,4 +155,19 @@ pub(crate) fn out_of_grace(request: &RequestLine) {
 /// A client sent what the server does not take.
 pub(crate) fn rejected(client: SocketAddr, rejection: &Rejection) {
     tracing::info!("{client}: {}: {}", rejection.status(), rejection.reason());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_line_names_the_whole_target_however_long() {
+        for length in [1, SHORT - 1, SHORT, SHORT + 1, 300, 3000] {
+            let target = format!("/{}", "x".repeat(length - 1));
+            let scope = HttpScope::new(Method::GET, target.parse().unwrap());
+            let line = RequestLine::of_http(&scope).to_string();
+            assert_eq!(line, format!("GET {target} HTTP/1.1"));
+        }
+    }
 }
