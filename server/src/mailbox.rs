@@ -194,10 +194,7 @@ impl ServerEnd for Mailbox {
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
-        if matches!(
-            state.conversation.phase(),
-            HttpPhase::Disconnected | HttpPhase::Broken(_)
-        ) {
+        if state.conversation.is_broken_off() {
             return Poll::Ready(());
         }
         register(&mut state.task, cx.waker());

@@ -293,7 +293,7 @@ impl State {
             Progress::Over => {}
         }
         self.disconnect
-            .get_or_insert(WebSocketDisconnect::new(1006));
+            .get_or_insert(WebSocketDisconnect::new(1011));
         self.wake_application();
         wake(&mut self.task);
         wake(&mut self.connection);
@@ -383,10 +383,7 @@ impl ServerEnd for Mailbox {
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
-        if matches!(
-            state.conversation.phase(),
-            WebSocketPhase::Disconnected | WebSocketPhase::Broken(_)
-        ) {
+        if state.conversation.is_broken_off() {
             return Poll::Ready(());
         }
         register(&mut state.task, cx.waker());

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crate::support::{Gate, OnDrop, Server, config, content, get, http, tell};
-use callgate::{HttpResponseBody, HttpResponseStart, SendEvent};
+use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, Receiver, SendEvent, Sender, rule};
+
+use crate::support::{Gate, OnDrop, Server, Teller, config, content, get, http, tell, whole};
 
 #[tokio::test]
 async fn core_03_sends_after_a_disconnect_fail_with_disconnected() {
@@ -187,5 +188,41 @@ async fn core_11_sends_after_the_call_has_returned_fail() {
     assert_eq!(server.ask(get("/")).await.status, 500);
     gate.open();
     assert_eq!(told.next().await, "Err(Disconnected)");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn core_14_and_21_a_rule_broken_after_the_last_event_begins_no_grace_period() {
+    let (teller, mut told) = tell();
+    let gate = Gate::new();
+    let mut configured = config();
+    configured.timeout_disconnect = Duration::from_millis(50);
+    let app = async |(teller, gate): (Teller<&'static str>, Gate),
+                     scope: HttpScope,
+                     mut receiver: Receiver,
+                     sender: Sender| {
+        content(&mut receiver).await;
+        if scope.raw_path() == "/after" {
+            whole(&sender, "whole").await?;
+            let error = sender.send(HttpResponseBody::end()).await.unwrap_err();
+            assert_eq!(error.rule(), Some(rule::NOTHING_AFTER_END));
+            teller.tell("broken");
+            gate.passed().await;
+            teller.tell("finished");
+        } else {
+            let _dropped = OnDrop::tell(&teller, "dropped");
+            sender.send(HttpResponseBody::end()).await.unwrap_err();
+            std::future::pending::<()>().await;
+        }
+        Ok(())
+    };
+    let server = Server::with(configured, http((teller, gate.clone()), app));
+    assert_eq!(server.ask(get("/after")).await.body, "whole");
+    assert_eq!(told.next().await, "broken");
+    // Its grace period begins later and ends first.
+    assert_eq!(server.ask(get("/before")).await.status, 500);
+    assert_eq!(told.next().await, "dropped");
+    gate.open();
+    assert_eq!(told.next().await, "finished");
     server.finish().await;
 }

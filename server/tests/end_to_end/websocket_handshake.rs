@@ -286,3 +286,19 @@ async fn a_refused_handshake_leaves_the_connection_usable() {
     assert_eq!(client.response().await.status, 501);
     server.finish().await;
 }
+
+#[tokio::test]
+async fn core_21_a_rule_broken_before_accept_is_a_disconnect_with_1011() {
+    let (teller, mut told) = tell();
+    let server = Server::start(websocket(
+        teller,
+        async |teller, _, mut receiver, sender| {
+            sender.send(Message::text("too early")).await.unwrap_err();
+            teller.tell(disconnect_code(&mut receiver).await);
+            Ok(())
+        },
+    ));
+    assert_eq!(server.ask(handshake("/", "")).await.status, 500);
+    assert_eq!(told.next().await, 1011);
+    server.finish().await;
+}

@@ -108,6 +108,18 @@ impl HttpConversation {
         )
     }
 
+    /// Whether the application is to be told of a disconnect and has the grace period from now on:
+    /// the client is gone, or a rule was broken, before the last event (rules `CORE-14`,
+    /// `CORE-21`).
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        match &self.phase {
+            HttpPhase::Disconnected => true,
+            HttpPhase::Broken(violation) => violation.rule != rule::NOTHING_AFTER_END,
+            _ => false,
+        }
+    }
+
     /// Shows the conversation an event that the application sends.
     ///
     /// # Errors

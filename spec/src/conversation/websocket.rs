@@ -66,6 +66,18 @@ impl WebSocketConversation {
         }
     }
 
+    /// Whether the application is to be told of a disconnect and has the grace period from now on:
+    /// the client is gone, or a rule was broken, before the last event (rules `CORE-14`,
+    /// `CORE-21`).
+    #[must_use]
+    pub fn is_broken_off(&self) -> bool {
+        match &self.phase {
+            WebSocketPhase::Disconnected => true,
+            WebSocketPhase::Broken(violation) => violation.rule != rule::NOTHING_AFTER_CLOSE,
+            _ => false,
+        }
+    }
+
     /// Shows the conversation an event that the application sends.
     ///
     /// # Errors
