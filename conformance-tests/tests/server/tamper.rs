@@ -126,23 +126,30 @@ impl Wire for InPlaceOf {
 }
 
 /// `octets` with `new` in each place of `old`.
-pub(crate) fn replace(octets: &[u8], old: &str, new: &str) -> Vec<u8> {
+pub(crate) fn replace(octets: &[u8], old: impl AsRef<[u8]>, new: impl AsRef<[u8]>) -> Vec<u8> {
+    let (old, new) = (old.as_ref(), new.as_ref());
     let mut replaced = Vec::with_capacity(octets.len());
     let mut rest = octets;
     while let Some(at) = find(rest, old) {
         replaced.extend_from_slice(&rest[..at]);
-        replaced.extend_from_slice(new.as_bytes());
+        replaced.extend_from_slice(new);
         rest = &rest[at + old.len()..];
     }
     replaced.extend_from_slice(rest);
     replaced
 }
 
-/// Where `text` begins in `octets`.
-pub(crate) fn find(octets: &[u8], text: &str) -> Option<usize> {
+/// Where `wanted` begins in `octets`.
+pub(crate) fn find(octets: &[u8], wanted: impl AsRef<[u8]>) -> Option<usize> {
+    let wanted = wanted.as_ref();
     octets
-        .windows(text.len())
-        .position(|window| window == text.as_bytes())
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+/// Whether this is the handshake of a WebSocket over HTTP/1.1.
+pub(crate) fn is_handshake(octets: &[u8]) -> bool {
+    find(octets, "upgrade: websocket\r\n").is_some()
 }
 
 /// Listens in the place of a server, and passes on what is tampered with.

@@ -141,7 +141,12 @@ async fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() {
             if let Some(SendEvent::HttpResponseBody(body)) = event {
                 self.is_streaming.store(body.more_body, Ordering::Relaxed);
             }
-            server.poll_send(cx, event)
+            let sent = server.poll_send(cx, event);
+            if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+                // The disconnect that follows is not the client's.
+                self.is_streaming.store(false, Ordering::Relaxed);
+            }
+            sent
         }
     }
     let mutant = InProcess {

@@ -12,17 +12,34 @@ use http::{StatusCode, Version};
 
 use super::assert_breaks;
 use crate::in_process::InProcess;
-use crate::tamper::{InPlaceOf, Wire, find};
+use crate::tamper::{Wire, find, is_handshake, replace};
 
 #[tokio::test]
 async fn http_32_a_failure_is_answered_503() {
+    /// Other than handshakes of a WebSocket.
+    #[derive(Default)]
+    struct Answers503 {
+        is_handshake: bool,
+    }
+    impl Wire for Answers503 {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_handshake |= is_handshake(&octets);
+            octets
+        }
+
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            match self.is_handshake {
+                true => octets,
+                false => replace(
+                    &octets,
+                    "HTTP/1.1 500 Internal Server Error",
+                    "HTTP/1.1 503 Service Unavailable",
+                ),
+            }
+        }
+    }
     let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(InPlaceOf(
-                "HTTP/1.1 500 Internal Server Error",
-                "HTTP/1.1 503 Service Unavailable",
-            ))
-        }),
+        wire: Some(|| Box::new(Answers503::default())),
         ..InProcess::default()
     };
     assert_breaks(rule::FAILURE_BEFORE_SENDING_IS_500, mutant).await;

@@ -203,10 +203,12 @@ async fn http_28_an_empty_part_sends_nothing() {
 async fn http_29_small_parts_wait_for_the_next() {
     /// Parts after the first that are smaller than this are held back, in bytes.
     const SMALL: usize = 1024;
+    /// Where no length says how much is still to come, and as long as no rule has been broken.
     #[derive(Default)]
     struct Holds(Mutex<Held>);
     #[derive(Default)]
     struct Held {
+        is_exempt: bool,
         is_streaming: bool,
         part: Option<SendEvent>,
         /// What is being sent.
@@ -229,8 +231,14 @@ async fn http_29_small_parts_wait_for_the_next() {
                 let earlier = held.part.take();
                 held.sending.extend(earlier);
                 let is_held = match &event {
+                    SendEvent::HttpResponseStart(start) => {
+                        held.is_exempt |= start.headers.contains_key("content-length");
+                        false
+                    }
                     SendEvent::HttpResponseBody(body) if body.more_body => {
-                        std::mem::replace(&mut held.is_streaming, true) && body.body.len() < SMALL
+                        std::mem::replace(&mut held.is_streaming, true)
+                            && !held.is_exempt
+                            && body.body.len() < SMALL
                     }
                     _ => false,
                 };
@@ -243,7 +251,10 @@ async fn http_29_small_parts_wait_for_the_next() {
                 let mut event = Some(event);
                 match server.poll_send(cx, &mut event) {
                     Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                    Poll::Ready(Err(error)) => {
+                        held.is_exempt = true;
+                        return Poll::Ready(Err(error));
+                    }
                     Poll::Pending => {
                         held.sending.extend(event);
                         held.sending.rotate_right(1);

@@ -308,29 +308,34 @@ async fn scope_17_a_websocket_has_no_state() {
 
 #[tokio::test]
 async fn scope_18_what_one_puts_in_all_see() {
-    /// What has been put into the state of any scope.
     #[derive(Default)]
-    struct OneState(Vec<Value>, Vec<Value>);
+    struct OneState {
+        /// The calls for lifespan, whose state is every scope's anyhow.
+        lifespans: Vec<Value>,
+        /// What has been put into the state of any other scope.
+        put: Vec<Value>,
+        /// The steps that ask for a state.
+        asked: Vec<Value>,
+    }
     impl Hearsay for OneState {
         fn commanded(&mut self, command: &Value) {
             match &command["do"] {
-                Value::Object(step) => self.0.extend(step.get("put_state").cloned()),
-                step if *step == json!("tell_state") => self.1.push(command["step"].clone()),
+                _ if self.lifespans.contains(&command["call"]) => {}
+                Value::Object(step) => self.put.extend(step.get("put_state").cloned()),
+                step if *step == json!("tell_state") => self.asked.push(command["step"].clone()),
                 _ => {}
             }
         }
 
         fn told(&mut self, told: &mut Value) {
+            if told["told"] == "called" && told["scope"]["type"] == "lifespan" {
+                self.lifespans.push(told["call"].clone());
+            }
             if told["told"] == "done"
-                && self.1.contains(&told["step"])
+                && self.asked.contains(&told["step"])
                 && let Value::Array(texts) = &mut told["texts"]
             {
-                texts.extend(
-                    self.0
-                        .iter()
-                        .filter(|text| **text != "from start-up")
-                        .cloned(),
-                );
+                texts.extend(self.put.iter().cloned());
             }
         }
     }

@@ -1,20 +1,20 @@
 //! Servers that break the rules checked in `cases/websocket.rs`.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, BytesMut};
 use callgate::rule;
 use callgate::{
-    BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
 };
 
 use super::assert_breaks;
 use super::websocket_end::{OtherCode, assert_other_code_breaks};
-use super::websocket_handshake::{find, is_handshake, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::tamper::{Between, Wire, between, find, is_handshake, replace};
 
 #[tokio::test]
 async fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() {
@@ -111,9 +111,8 @@ async fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() {
 async fn ws_15_pongs_have_another_payload() {
     struct OtherPayload;
     impl Wire for OtherPayload {
-        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
-            replace(&mut octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD");
-            octets
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            replace(&octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD")
         }
     }
     let mutant = InProcess {
@@ -237,8 +236,12 @@ async fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() {
 
 #[tokio::test]
 async fn ws_32_a_message_is_sent_with_the_next_event() {
+    /// While the WebSocket is open.
     #[derive(Default)]
-    struct HoldsBack(Mutex<Option<SendEvent>>);
+    struct HoldsBack {
+        held: Mutex<Option<SendEvent>>,
+        is_open: AtomicBool,
+    }
     impl Between for HoldsBack {
         fn send(
             &self,
@@ -246,7 +249,7 @@ async fn ws_32_a_message_is_sent_with_the_next_event() {
             cx: &mut Context<'_>,
             event: &mut Option<SendEvent>,
         ) -> Poll<Result<(), SendError>> {
-            let mut held = self.0.lock().unwrap();
+            let mut held = self.held.lock().unwrap();
             if held.is_some()
                 && let failed @ (Poll::Pending | Poll::Ready(Err(_))) =
                     server.poll_send(cx, &mut held)
@@ -254,11 +257,20 @@ async fn ws_32_a_message_is_sent_with_the_next_event() {
                 return failed;
             }
             *held = None;
-            if let Some(SendEvent::WebSocketSend(_)) = event {
-                *held = event.take();
-                return Poll::Ready(Ok(()));
+            match event {
+                Some(SendEvent::WebSocketAccept(_)) => self.is_open.store(true, Ordering::Relaxed),
+                Some(SendEvent::WebSocketSend(_)) if self.is_open.load(Ordering::Relaxed) => {
+                    *held = event.take();
+                    return Poll::Ready(Ok(()));
+                }
+                _ => {}
             }
             server.poll_send(cx, event)
+        }
+
+        fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
+            self.is_open.store(false, Ordering::Relaxed);
+            result
         }
     }
     let mutant = InProcess {

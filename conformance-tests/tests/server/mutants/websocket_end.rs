@@ -8,9 +8,8 @@ use callgate::rule::{self, Rule};
 use callgate::{Channel, Message, ReceiveEvent, SendError, SendEvent, WebSocketDisconnect};
 
 use super::assert_breaks;
-use super::websocket_handshake::replace;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::tamper::{Between, Wire, between, replace};
 
 /// Closes with another code.
 pub(super) struct OtherCode {
@@ -20,9 +19,8 @@ pub(super) struct OtherCode {
 }
 
 impl Wire for OtherCode {
-    fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
-        replace(&mut octets, self.wanted, self.with);
-        octets
+    fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        replace(&octets, self.wanted, self.with)
     }
 }
 

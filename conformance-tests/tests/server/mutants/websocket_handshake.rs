@@ -12,26 +12,7 @@ use http::{HeaderMap, StatusCode};
 
 use super::assert_breaks;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
-
-/// Whether these octets of a client are a handshake.
-pub(super) fn is_handshake(octets: &[u8]) -> bool {
-    find(octets, b"upgrade: websocket\r\n").is_some()
-}
-
-/// Where `wanted` stands first.
-pub(super) fn find(octets: &[u8], wanted: &[u8]) -> Option<usize> {
-    octets
-        .windows(wanted.len())
-        .position(|window| window == wanted)
-}
-
-/// Puts `with` where `wanted` stands first; both are of one length.
-pub(super) fn replace(octets: &mut [u8], wanted: &[u8], with: &[u8]) {
-    if let Some(at) = find(octets, wanted) {
-        octets[at..at + with.len()].copy_from_slice(with);
-    }
-}
+use crate::tamper::{Between, Wire, between, is_handshake, replace};
 
 /// Answers handshakes with another status.
 #[derive(Default)]
@@ -47,11 +28,11 @@ impl Wire for OtherStatus {
         octets
     }
 
-    fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
-        if self.is_handshake {
-            replace(&mut octets, self.wanted, self.with);
+    fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+        match self.is_handshake {
+            true => replace(&octets, self.wanted, self.with),
+            false => octets,
         }
-        octets
     }
 }
 
@@ -174,10 +155,9 @@ async fn ws_28_another_version_is_answered_without_the_right_one() {
 async fn ws_29_the_settings_do_not_offer_extended_connect() {
     struct NotOffered;
     impl Wire for NotOffered {
-        fn to_client(&mut self, mut octets: Vec<u8>) -> Vec<u8> {
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
-            replace(&mut octets, &[0, 8, 0, 0, 0, 1], &[0, 8, 0, 0, 0, 0]);
-            octets
+            replace(&octets, [0, 8, 0, 0, 0, 1], [0, 8, 0, 0, 0, 0])
         }
     }
     let mutant = InProcess {
