@@ -22,7 +22,7 @@ use crate::tamper::{Proxy, Wire, noting_startup};
 #[derive(Default)]
 pub(crate) struct InProcess {
     /// Puts something between the server and the probe.
-    pub(crate) app: Option<fn(Probe) -> BoxApp>,
+    pub(crate) app: Option<Box<dyn Fn(Probe) -> BoxApp>>,
     /// Changes what the server is set to.
     pub(crate) config: Option<fn(&mut Config)>,
     /// Changes what goes over each connection.
@@ -69,7 +69,7 @@ impl Launch for InProcess {
             None => None,
         };
         let probe = Probe::new(hearsay.as_ref().map_or(suite, Relay::address));
-        let mut app = match self.app {
+        let mut app = match &self.app {
             Some(wrap) => wrap(probe),
             None => BoxApp::new(probe),
         };

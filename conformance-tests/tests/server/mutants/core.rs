@@ -11,19 +11,22 @@ use callgate::{
     App as _, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
     Sender, rule,
 };
-use callgate_conformance::Probe;
 use http::Version;
 use tokio::sync::Notify;
 
-use super::assert_breaks;
+use super::{mutants, with_app};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
 
-fn with_app(app: fn(Probe) -> BoxApp) -> InProcess {
-    InProcess {
-        app: Some(app),
-        ..InProcess::default()
-    }
+mutants! {
+    core_01_an_http_1_0_request_is_two_calls: ONE_CALL,
+    core_10_a_returned_disconnect_is_reported: DISCONNECT_IS_NO_FAILURE,
+    core_15_a_panic_takes_other_exchanges_along: PANIC_IS_CONTAINED,
+    core_16_failures_are_not_reported: FAILURE_IS_REPORTED,
+    core_16_failures_are_reported_twice: FAILURE_IS_REPORTED,
+    core_16_reports_do_not_name_the_rule: FAILURE_IS_REPORTED,
+    core_16_reports_do_not_name_the_request: FAILURE_IS_REPORTED,
+    core_17_declining_is_a_failure: DECLINED_IS_501,
 }
 
 fn with_log(log: fn(String) -> String) -> InProcess {
@@ -33,8 +36,7 @@ fn with_log(log: fn(String) -> String) -> InProcess {
     }
 }
 
-#[tokio::test]
-async fn core_01_an_http_1_0_request_is_two_calls() {
+fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
     /// An exchange that nobody is at the other end of.
     struct Nobody;
     impl Channel for Nobody {
@@ -51,7 +53,7 @@ async fn core_01_an_http_1_0_request_is_two_calls() {
         }
     }
 
-    let mutant = with_app(|probe| {
+    with_app(|probe| {
         let probe = Arc::new(probe);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let probe = probe.clone();
@@ -76,12 +78,10 @@ async fn core_01_an_http_1_0_request_is_two_calls() {
                 }
             }
         })
-    });
-    assert_breaks(rule::ONE_CALL, mutant).await;
+    })
 }
 
-#[tokio::test]
-async fn core_10_a_returned_disconnect_is_reported() {
+fn core_10_a_returned_disconnect_is_reported() -> InProcess {
     #[derive(Default)]
     struct Reported;
     impl Between for Reported {
@@ -92,8 +92,7 @@ async fn core_10_a_returned_disconnect_is_reported() {
             })
         }
     }
-    let mutant = with_app(|probe| between(probe, Reported::default));
-    assert_breaks(rule::DISCONNECT_IS_NO_FAILURE, mutant).await;
+    with_app(|probe| between(probe, Reported::default))
 }
 
 /// What a call panicked with, or what it came to.
@@ -107,9 +106,8 @@ fn poll_caught<T>(
     }
 }
 
-#[tokio::test]
-async fn core_15_a_panic_takes_other_exchanges_along() {
-    let mutant = with_app(|probe| {
+fn core_15_a_panic_takes_other_exchanges_along() -> InProcess {
+    with_app(|probe| {
         let probe = Arc::new(probe);
         let panicked = Arc::new(Notify::new());
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
@@ -133,8 +131,7 @@ async fn core_15_a_panic_takes_other_exchanges_along() {
                 }
             }
         })
-    });
-    assert_breaks(rule::PANIC_IS_CONTAINED, mutant).await;
+    })
 }
 
 /// Whether this line of the log reports a failed request.
@@ -142,47 +139,38 @@ fn reports_a_request(line: &str) -> bool {
     line.contains(" ERROR ") && line.contains(" HTTP/")
 }
 
-#[tokio::test]
-async fn core_16_failures_are_not_reported() {
-    let mutant = with_log(|log| {
+fn core_16_failures_are_not_reported() -> InProcess {
+    with_log(|log| {
         let lines = log.lines().filter(|line| !reports_a_request(line));
         lines.map(|line| format!("{line}\n")).collect()
-    });
-    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+    })
 }
 
-#[tokio::test]
-async fn core_16_failures_are_reported_twice() {
-    let mutant = with_log(|log| {
+fn core_16_failures_are_reported_twice() -> InProcess {
+    with_log(|log| {
         let twice = log.lines().map(|line| match reports_a_request(line) {
             true => format!("{line}\n{line}\n"),
             false => format!("{line}\n"),
         });
         twice.collect()
-    });
-    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+    })
 }
 
-#[tokio::test]
-async fn core_16_reports_do_not_name_the_rule() {
-    let mutant = with_log(|log| log.replace(rule::START_FIRST.id, "a rule"));
-    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+fn core_16_reports_do_not_name_the_rule() -> InProcess {
+    with_log(|log| log.replace(rule::START_FIRST.id, "a rule"))
 }
 
-#[tokio::test]
-async fn core_16_reports_do_not_name_the_request() {
-    let mutant = with_log(|log| {
+fn core_16_reports_do_not_name_the_request() -> InProcess {
+    with_log(|log| {
         let lines = log.lines().map(|line| match line.split_once(" HTTP/") {
             Some((_, rest)) if reports_a_request(line) => format!(" ERROR {rest}\n"),
             _ => format!("{line}\n"),
         });
         lines.collect()
-    });
-    assert_breaks(rule::FAILURE_IS_REPORTED, mutant).await;
+    })
 }
 
-#[tokio::test]
-async fn core_17_declining_is_a_failure() {
+fn core_17_declining_is_a_failure() -> InProcess {
     /// Whether the call is for lifespan.
     #[derive(Default)]
     struct NoDeclining(AtomicBool);
@@ -201,6 +189,5 @@ async fn core_17_declining_is_a_failure() {
             }
         }
     }
-    let mutant = with_app(|probe| between(probe, NoDeclining::default));
-    assert_breaks(rule::DECLINED_IS_501, mutant).await;
+    with_app(|probe| between(probe, NoDeclining::default))
 }

@@ -14,15 +14,19 @@ use callgate_conformance::Probe;
 use http::{Method, Version};
 use tokio::task::JoinHandle;
 
-use super::assert_breaks;
+use super::{mutants, with_app};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
 
-fn with_app(app: fn(Probe) -> BoxApp) -> InProcess {
-    InProcess {
-        app: Some(app),
-        ..InProcess::default()
-    }
+mutants! {
+    core_03_sends_to_a_reset_stream_are_taken: SEND_AFTER_DISCONNECT,
+    core_09_a_head_request_ends_with_its_client: NO_CANCELLATION,
+    core_12_the_disconnect_of_a_stream_is_yielded_once: DISCONNECT_REPEATS,
+    core_12_the_disconnect_of_a_websocket_is_yielded_once: DISCONNECT_REPEATS,
+    core_14_a_head_request_has_no_end_of_grace: GRACE_PERIOD_ENDS,
+    core_14_a_stream_has_no_end_of_grace: GRACE_PERIOD_ENDS,
+    core_21_a_broken_rule_begins_no_grace_period: VIOLATION_IS_A_DISCONNECT,
+    core_21_a_broken_rule_is_no_disconnect_of_a_websocket: VIOLATION_IS_A_DISCONNECT,
 }
 
 fn is_head(scope: &Scope) -> bool {
@@ -37,8 +41,7 @@ fn is_over_http2(scope: &Scope) -> bool {
     matches!(scope, Scope::Http(scope) if scope.version == Version::HTTP_2)
 }
 
-#[tokio::test]
-async fn core_03_sends_to_a_reset_stream_are_taken() {
+fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
     /// Whether the call is one over HTTP/2 and has not returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
@@ -64,12 +67,10 @@ async fn core_03_sends_to_a_reset_stream_are_taken() {
             result
         }
     }
-    let mutant = with_app(|probe| between(probe, Taken::default));
-    assert_breaks(rule::SEND_AFTER_DISCONNECT, mutant).await;
+    with_app(|probe| between(probe, Taken::default))
 }
 
-#[tokio::test]
-async fn core_09_a_head_request_ends_with_its_client() {
+fn core_09_a_head_request_ends_with_its_client() -> InProcess {
     /// Tells the server's end when it yields a disconnect after the whole request.
     struct Watched {
         server: Arc<dyn Channel>,
@@ -102,7 +103,7 @@ async fn core_09_a_head_request_ends_with_its_client() {
         }
     }
 
-    let mutant = with_app(|probe| {
+    with_app(|probe| {
         let probe = BoxApp::new(probe);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let probe = probe.clone();
@@ -122,8 +123,7 @@ async fn core_09_a_head_request_ends_with_its_client() {
                 }
             }
         })
-    });
-    assert_breaks(rule::NO_CANCELLATION, mutant).await;
+    })
 }
 
 /// Yields a disconnect once, in the calls that are meant.
@@ -163,16 +163,12 @@ impl Between for Once {
     }
 }
 
-#[tokio::test]
-async fn core_12_the_disconnect_of_a_stream_is_yielded_once() {
-    let mutant = with_app(|probe| between(probe, || Once::when(is_over_http2)));
-    assert_breaks(rule::DISCONNECT_REPEATS, mutant).await;
+fn core_12_the_disconnect_of_a_stream_is_yielded_once() -> InProcess {
+    with_app(|probe| between(probe, || Once::when(is_over_http2)))
 }
 
-#[tokio::test]
-async fn core_12_the_disconnect_of_a_websocket_is_yielded_once() {
-    let mutant = with_app(|probe| between(probe, || Once::when(is_websocket)));
-    assert_breaks(rule::DISCONNECT_REPEATS, mutant).await;
+fn core_12_the_disconnect_of_a_websocket_is_yielded_once() -> InProcess {
+    with_app(|probe| between(probe, || Once::when(is_websocket)))
 }
 
 /// A call on a task of its own, which goes on when it is dropped unless it is told not to.
@@ -218,20 +214,15 @@ fn without_end(probe: Probe, is_meant: fn(&Scope) -> bool) -> BoxApp {
     })
 }
 
-#[tokio::test]
-async fn core_14_a_head_request_has_no_end_of_grace() {
-    let mutant = with_app(|probe| without_end(probe, is_head));
-    assert_breaks(rule::GRACE_PERIOD_ENDS, mutant).await;
+fn core_14_a_head_request_has_no_end_of_grace() -> InProcess {
+    with_app(|probe| without_end(probe, is_head))
 }
 
-#[tokio::test]
-async fn core_14_a_stream_has_no_end_of_grace() {
-    let mutant = with_app(|probe| without_end(probe, is_over_http2));
-    assert_breaks(rule::GRACE_PERIOD_ENDS, mutant).await;
+fn core_14_a_stream_has_no_end_of_grace() -> InProcess {
+    with_app(|probe| without_end(probe, is_over_http2))
 }
 
-#[tokio::test]
-async fn core_21_a_broken_rule_begins_no_grace_period() {
+fn core_21_a_broken_rule_begins_no_grace_period() -> InProcess {
     /// Notes whether a rule is broken.
     struct Noted {
         server: Arc<dyn Channel>,
@@ -255,7 +246,7 @@ async fn core_21_a_broken_rule_begins_no_grace_period() {
         }
     }
 
-    let mutant = with_app(|probe| {
+    with_app(|probe| {
         let probe = BoxApp::new(probe);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let is_broken = Arc::new(AtomicBool::new(false));
@@ -265,12 +256,10 @@ async fn core_21_a_broken_rule_begins_no_grace_period() {
             }));
             Detached::new(probe.clone(), scope, receiver, sender, is_broken).run()
         })
-    });
-    assert_breaks(rule::VIOLATION_IS_A_DISCONNECT, mutant).await;
+    })
 }
 
-#[tokio::test]
-async fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() {
+fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
     /// Whether a rule was broken before the WebSocket was accepted.
     #[derive(Default)]
     struct Silent(AtomicBool);
@@ -299,6 +288,5 @@ async fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() {
             Poll::Ready(result)
         }
     }
-    let mutant = with_app(|probe| between(probe, Silent::default));
-    assert_breaks(rule::VIOLATION_IS_A_DISCONNECT, mutant).await;
+    with_app(|probe| between(probe, Silent::default))
 }

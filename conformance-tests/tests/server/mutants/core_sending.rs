@@ -6,19 +6,21 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, rule};
 
-use super::assert_breaks;
+use super::{mutants, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::tamper::{Between, Wire};
 
-fn with_sends<B: Between + Default>() -> InProcess {
-    InProcess {
-        app: Some(|probe| between(probe, B::default)),
-        ..InProcess::default()
-    }
+mutants! {
+    core_04_events_after_the_last_are_ignored: SEND_VIOLATION,
+    core_04_a_second_start_is_a_disconnect: SEND_VIOLATION,
+    core_04_what_fits_of_too_much_is_delivered: SEND_VIOLATION,
+    core_05_a_broken_rule_is_named_once: VIOLATION_IS_FINAL,
+    core_07_one_of_two_waiting_sends_is_lost: CONCURRENT_SENDS,
+    core_08_output_is_held_without_bound: BACKPRESSURE,
+    core_11_sends_after_the_call_are_taken: RETURN_ENDS_SENDING,
 }
 
-#[tokio::test]
-async fn core_04_events_after_the_last_are_ignored() {
+fn core_04_events_after_the_last_are_ignored() -> InProcess {
     #[derive(Default)]
     struct Ignored;
     impl Between for Ignored {
@@ -34,11 +36,10 @@ async fn core_04_events_after_the_last_are_ignored() {
             })
         }
     }
-    assert_breaks(rule::SEND_VIOLATION, with_sends::<Ignored>()).await;
+    with_between(Ignored::default)
 }
 
-#[tokio::test]
-async fn core_04_a_second_start_is_a_disconnect() {
+fn core_04_a_second_start_is_a_disconnect() -> InProcess {
     #[derive(Default)]
     struct AnotherError;
     impl Between for AnotherError {
@@ -65,11 +66,10 @@ async fn core_04_a_second_start_is_a_disconnect() {
             })
         }
     }
-    assert_breaks(rule::SEND_VIOLATION, with_sends::<AnotherError>()).await;
+    with_between(AnotherError::default)
 }
 
-#[tokio::test]
-async fn core_04_what_fits_of_too_much_is_delivered() {
+fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
     /// What `content-length` leaves of a response that is streamed.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
@@ -103,11 +103,10 @@ async fn core_04_what_fits_of_too_much_is_delivered() {
             Poll::Ready(result)
         }
     }
-    assert_breaks(rule::SEND_VIOLATION, with_sends::<Trimmed>()).await;
+    with_between(Trimmed::default)
 }
 
-#[tokio::test]
-async fn core_05_a_broken_rule_is_named_once() {
+fn core_05_a_broken_rule_is_named_once() -> InProcess {
     /// Whether it has been named.
     #[derive(Default)]
     struct Once(AtomicBool);
@@ -126,11 +125,10 @@ async fn core_05_a_broken_rule_is_named_once() {
             })
         }
     }
-    assert_breaks(rule::VIOLATION_IS_FINAL, with_sends::<Once>()).await;
+    with_between(Once::default)
 }
 
-#[tokio::test]
-async fn core_07_one_of_two_waiting_sends_is_lost() {
+fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
     /// The event that waits to be sent.
     #[derive(Default)]
     struct OneWaits(Mutex<Option<SendEvent>>);
@@ -153,26 +151,20 @@ async fn core_07_one_of_two_waiting_sends_is_lost() {
             poll
         }
     }
-    assert_breaks(rule::CONCURRENT_SENDS, with_sends::<OneWaits>()).await;
+    with_between(OneWaits::default)
 }
 
-#[tokio::test]
-async fn core_08_output_is_held_without_bound() {
+fn core_08_output_is_held_without_bound() -> InProcess {
     struct Unbounded;
     impl Wire for Unbounded {
         fn bound(&self) -> usize {
             usize::MAX
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Unbounded)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::BACKPRESSURE, mutant).await;
+    with_wire(|| Box::new(Unbounded))
 }
 
-#[tokio::test]
-async fn core_11_sends_after_the_call_are_taken() {
+fn core_11_sends_after_the_call_are_taken() -> InProcess {
     /// Whether the call has returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
@@ -194,5 +186,5 @@ async fn core_11_sends_after_the_call_are_taken() {
             result
         }
     }
-    assert_breaks(rule::RETURN_ENDS_SENDING, with_sends::<Taken>()).await;
+    with_between(Taken::default)
 }

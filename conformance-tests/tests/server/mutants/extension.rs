@@ -2,16 +2,23 @@
 
 use std::task::{Context, Poll};
 
-use callgate::rule;
 use callgate::{Channel, Extension, HttpResponseBody, Scope, SendError, SendEvent};
 use http::{HeaderMap, StatusCode, Version};
 
-use super::assert_breaks;
+use super::{mutants, with_between};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::tamper::Between;
 
-#[tokio::test]
-async fn ext_02_what_is_not_offered_is_taken_and_forgotten() {
+mutants! {
+    ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS,
+    ext_04_only_the_last_trailer_fields_are_sent: TRAILERS_SENT,
+    ext_08_a_file_that_is_not_there_is_told_as_a_disconnect: PATH_SEND_FAILS,
+    ext_09_of_a_file_only_the_beginning_is_sent: PATH_SEND_IS_WHOLE,
+    ext_14_a_denial_response_is_a_403: DENIAL_IS_SENT,
+    ext_15_trailers_are_offered_on_every_exchange_of_http11: TRAILERS_OFFERED,
+}
+
+fn ext_02_what_is_not_offered_is_taken_and_forgotten() -> InProcess {
     struct Forgetful;
     impl Between for Forgetful {
         fn send(
@@ -26,15 +33,10 @@ async fn ext_02_what_is_not_offered_is_taken_and_forgotten() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Forgetful)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::NOT_OFFERED_FAILS, mutant).await;
+    with_between(|| Forgetful)
 }
 
-#[tokio::test]
-async fn ext_04_only_the_last_trailer_fields_are_sent() {
+fn ext_04_only_the_last_trailer_fields_are_sent() -> InProcess {
     struct OnlyLast;
     impl Between for OnlyLast {
         fn send(
@@ -51,15 +53,10 @@ async fn ext_04_only_the_last_trailer_fields_are_sent() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || OnlyLast)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TRAILERS_SENT, mutant).await;
+    with_between(|| OnlyLast)
 }
 
-#[tokio::test]
-async fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() {
+fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
     struct Vague;
     impl Between for Vague {
         fn send(
@@ -74,15 +71,10 @@ async fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Vague)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::PATH_SEND_FAILS, mutant).await;
+    with_between(|| Vague)
 }
 
-#[tokio::test]
-async fn ext_09_of_a_file_only_the_beginning_is_sent() {
+fn ext_09_of_a_file_only_the_beginning_is_sent() -> InProcess {
     const BEGINNING: usize = 64 << 10;
     struct Beginning;
     impl Between for Beginning {
@@ -101,15 +93,10 @@ async fn ext_09_of_a_file_only_the_beginning_is_sent() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Beginning)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::PATH_SEND_IS_WHOLE, mutant).await;
+    with_between(|| Beginning)
 }
 
-#[tokio::test]
-async fn ext_14_a_denial_response_is_a_403() {
+fn ext_14_a_denial_response_is_a_403() -> InProcess {
     struct Always403;
     impl Between for Always403 {
         fn send(
@@ -124,15 +111,10 @@ async fn ext_14_a_denial_response_is_a_403() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Always403)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::DENIAL_IS_SENT, mutant).await;
+    with_between(|| Always403)
 }
 
-#[tokio::test]
-async fn ext_15_trailers_are_offered_on_every_exchange_of_http11() {
+fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
     struct Always;
     impl Between for Always {
         fn scope(&self, scope: &mut Scope) {
@@ -143,9 +125,5 @@ async fn ext_15_trailers_are_offered_on_every_exchange_of_http11() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Always)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TRAILERS_OFFERED, mutant).await;
+    with_between(|| Always)
 }

@@ -3,15 +3,19 @@
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use callgate::rule;
 use callgate::{
     App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Wire, find};
+
+mutants! {
+    http_04_content_is_taken_in_whether_or_not_it_is_received: REQUEST_BACKPRESSURE,
+    http_47_a_response_is_cut_while_content_is_coming: ABSENT_BODY_IS_DRAINED,
+}
 
 /// What has been taken in ahead of the application.
 struct Ahead {
@@ -54,35 +58,29 @@ impl Channel for Ahead {
     }
 }
 
-#[tokio::test]
-async fn http_04_content_is_taken_in_whether_or_not_it_is_received() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let probe = probe.clone();
-                async move {
-                    // Who expects to be told to continue sends nothing that could be taken in.
-                    let takes_in = matches!(scope, Scope::Http(_))
-                        && scope
-                            .headers()
-                            .is_some_and(|headers| !headers.contains_key("expect"));
-                    if !takes_in {
-                        return probe.call(scope, receiver, sender).await;
-                    }
-                    let ahead = Ahead::take_in(receiver, sender.into_channel());
-                    let (receiver, sender) = (Receiver::new(ahead.clone()), Sender::new(ahead));
-                    probe.call(scope, receiver, sender).await
+fn http_04_content_is_taken_in_whether_or_not_it_is_received() -> InProcess {
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                // Who expects to be told to continue sends nothing that could be taken in.
+                let takes_in = matches!(scope, Scope::Http(_))
+                    && scope
+                        .headers()
+                        .is_some_and(|headers| !headers.contains_key("expect"));
+                if !takes_in {
+                    return probe.call(scope, receiver, sender).await;
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::REQUEST_BACKPRESSURE, mutant).await;
+                let ahead = Ahead::take_in(receiver, sender.into_channel());
+                let (receiver, sender) = (Receiver::new(ahead.clone()), Sender::new(ahead));
+                probe.call(scope, receiver, sender).await
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn http_47_a_response_is_cut_while_content_is_coming() {
+fn http_47_a_response_is_cut_while_content_is_coming() -> InProcess {
     /// Passes half of the first that comes before the content is whole, and then nothing.
     #[derive(Default)]
     struct Cuts {
@@ -119,9 +117,5 @@ async fn http_47_a_response_is_cut_while_content_is_coming() {
             octets
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Cuts::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::ABSENT_BODY_IS_DRAINED, mutant).await;
+    with_wire(|| Box::new(Cuts::default()))
 }

@@ -1,13 +1,17 @@
 //! Servers that break the rules checked in `cases/http_connection.rs`.
 
-use callgate::rule;
-
-use super::assert_breaks;
+use super::{mutants, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{InPlaceOf, Wire, find, replace};
 
-#[tokio::test]
-async fn http_39_the_last_of_several_requests_is_answered_first() {
+mutants! {
+    http_39_the_last_of_several_requests_is_answered_first: PIPELINING,
+    http_40_a_space_before_the_colon_is_overlooked: MALFORMED_REQUEST,
+    http_41_a_large_head_is_answered_400: OVERSIZED_HEAD,
+    http_42_another_version_is_answered_400: UNSUPPORTED_VERSION,
+}
+
+fn http_39_the_last_of_several_requests_is_answered_first() -> InProcess {
     struct Reverses;
     impl Wire for Reverses {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -27,52 +31,33 @@ async fn http_39_the_last_of_several_requests_is_answered_first() {
             requests.concat()
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Reverses)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::PIPELINING, mutant).await;
+    with_wire(|| Box::new(Reverses))
 }
 
-#[tokio::test]
-async fn http_40_a_space_before_the_colon_is_overlooked() {
+fn http_40_a_space_before_the_colon_is_overlooked() -> InProcess {
     struct Overlooks;
     impl Wire for Overlooks {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             replace(&octets, " : ", ": ")
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Overlooks)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::MALFORMED_REQUEST, mutant).await;
+    with_wire(|| Box::new(Overlooks))
 }
 
-#[tokio::test]
-async fn http_41_a_large_head_is_answered_400() {
-    let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(InPlaceOf(
-                "HTTP/1.1 431 Request Header Fields Too Large",
-                "HTTP/1.1 400 Bad Request",
-            ))
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::OVERSIZED_HEAD, mutant).await;
+fn http_41_a_large_head_is_answered_400() -> InProcess {
+    with_wire(|| {
+        Box::new(InPlaceOf(
+            "HTTP/1.1 431 Request Header Fields Too Large",
+            "HTTP/1.1 400 Bad Request",
+        ))
+    })
 }
 
-#[tokio::test]
-async fn http_42_another_version_is_answered_400() {
-    let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(InPlaceOf(
-                "HTTP/1.1 505 HTTP Version Not Supported",
-                "HTTP/1.1 400 Bad Request",
-            ))
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::UNSUPPORTED_VERSION, mutant).await;
+fn http_42_another_version_is_answered_400() -> InProcess {
+    with_wire(|| {
+        Box::new(InPlaceOf(
+            "HTTP/1.1 505 HTTP Version Not Supported",
+            "HTTP/1.1 400 Bad Request",
+        ))
+    })
 }

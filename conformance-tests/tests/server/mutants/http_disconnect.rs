@@ -4,13 +4,20 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::rule;
 use callgate::{Channel, HttpRequest, ReceiveEvent, Scope, SendError, SendEvent};
 use http::Version;
 
-use super::assert_breaks;
+use super::{mutants, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between, find, replace};
+use crate::tamper::{Between, Wire, find, replace};
+
+mutants! {
+    http_07_content_that_breaks_off_looks_complete: NO_SHORT_BODY,
+    http_08_an_empty_event_follows_the_last: RECEIVE_AFTER_BODY,
+    http_09_a_stream_that_is_reset_while_streaming_is_not_told: DISCONNECT_IS_TOLD,
+    http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE,
+    http_13_malformed_content_is_answered_with_another_status: MALFORMED_CONTENT,
+}
 
 /// What of the content has been delivered.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
@@ -54,8 +61,7 @@ impl Tracked {
     }
 }
 
-#[tokio::test]
-async fn http_07_content_that_breaks_off_looks_complete() {
+fn http_07_content_that_breaks_off_looks_complete() -> InProcess {
     #[derive(Default)]
     struct Completes(Tracked);
     impl Between for Completes {
@@ -74,15 +80,10 @@ async fn http_07_content_that_breaks_off_looks_complete() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Completes::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::NO_SHORT_BODY, mutant).await;
+    with_between(Completes::default)
 }
 
-#[tokio::test]
-async fn http_08_an_empty_event_follows_the_last() {
+fn http_08_an_empty_event_follows_the_last() -> InProcess {
     #[derive(Default)]
     struct Repeats(Tracked);
     impl Between for Repeats {
@@ -101,15 +102,10 @@ async fn http_08_an_empty_event_follows_the_last() {
             event
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Repeats::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::RECEIVE_AFTER_BODY, mutant).await;
+    with_between(Repeats::default)
 }
 
-#[tokio::test]
-async fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() {
+fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
     #[derive(Default)]
     struct DoesNotTell {
         is_http2: AtomicBool,
@@ -149,15 +145,10 @@ async fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() {
             sent
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, DoesNotTell::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::DISCONNECT_IS_TOLD, mutant).await;
+    with_between(DoesNotTell::default)
 }
 
-#[tokio::test]
-async fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() {
+fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess {
     /// After a GET, which has nothing to follow.
     #[derive(Default)]
     struct KeepsEnd {
@@ -173,15 +164,10 @@ async fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() {
             !self.is_get
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(KeepsEnd::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::HALF_CLOSE, mutant).await;
+    with_wire(|| Box::new(KeepsEnd::default()))
 }
 
-#[tokio::test]
-async fn http_13_malformed_content_is_answered_with_another_status() {
+fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {
     /// Answers 422 where the head was well-formed and the chunks cannot have been.
     #[derive(Default)]
     struct Unprocessable {
@@ -205,9 +191,5 @@ async fn http_13_malformed_content_is_answered_with_another_status() {
             }
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Unprocessable::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::MALFORMED_CONTENT, mutant).await;
+    with_wire(|| Box::new(Unprocessable::default()))
 }

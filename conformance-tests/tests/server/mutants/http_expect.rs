@@ -1,24 +1,21 @@
 //! Servers that break the rules checked in `cases/http_expect.rs`.
 
-use callgate::rule;
-
-use super::assert_breaks;
+use super::{mutants, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{InPlaceOf, Wire, find};
 
-const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
-
-#[tokio::test]
-async fn http_10_a_client_is_never_told_to_continue() {
-    let mutant = InProcess {
-        wire: Some(|| Box::new(InPlaceOf(CONTINUE, ""))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::CONTINUE_ON_RECEIVE, mutant).await;
+mutants! {
+    http_10_a_client_is_never_told_to_continue: CONTINUE_ON_RECEIVE,
+    http_11_a_client_is_told_to_continue_in_any_case: NO_CONTINUE_WITHOUT_RECEIVE,
 }
 
-#[tokio::test]
-async fn http_11_a_client_is_told_to_continue_in_any_case() {
+const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
+
+fn http_10_a_client_is_never_told_to_continue() -> InProcess {
+    with_wire(|| Box::new(InPlaceOf(CONTINUE, "")))
+}
+
+fn http_11_a_client_is_told_to_continue_in_any_case() -> InProcess {
     #[derive(Default)]
     struct Continues {
         is_expected: bool,
@@ -38,9 +35,5 @@ async fn http_11_a_client_is_told_to_continue_in_any_case() {
             }
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Continues::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::NO_CONTINUE_WITHOUT_RECEIVE, mutant).await;
+    with_wire(|| Box::new(Continues::default()))
 }

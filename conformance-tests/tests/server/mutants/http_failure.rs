@@ -4,18 +4,23 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use callgate::rule;
 use callgate::{
     App as _, AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender,
 };
 use http::{StatusCode, Version};
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Wire, find, is_handshake, replace};
 
-#[tokio::test]
-async fn http_32_a_failure_is_answered_503() {
+mutants! {
+    http_32_a_failure_is_answered_503: FAILURE_BEFORE_SENDING_IS_500,
+    http_33_a_response_that_is_cut_is_completed: FAILURE_AFTER_SENDING_RESETS,
+    http_34_a_failure_is_shown_to_the_client: FAILURE_IS_NOT_REVEALED,
+    http_35_a_connection_waits_for_the_call_to_return: BACKGROUND_WORK,
+}
+
+fn http_32_a_failure_is_answered_503() -> InProcess {
     /// Other than handshakes of a WebSocket.
     #[derive(Default)]
     struct Answers503 {
@@ -38,15 +43,10 @@ async fn http_32_a_failure_is_answered_503() {
             }
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Answers503::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::FAILURE_BEFORE_SENDING_IS_500, mutant).await;
+    with_wire(|| Box::new(Answers503::default()))
 }
 
-#[tokio::test]
-async fn http_33_a_response_that_is_cut_is_completed() {
+fn http_33_a_response_that_is_cut_is_completed() -> InProcess {
     const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
     #[derive(Default)]
     struct Completes {
@@ -66,68 +66,54 @@ async fn http_33_a_response_that_is_cut_is_completed() {
             }
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Completes::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::FAILURE_AFTER_SENDING_RESETS, mutant).await;
+    with_wire(|| Box::new(Completes::default()))
 }
 
-#[tokio::test]
-async fn http_34_a_failure_is_shown_to_the_client() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let (probe, answer) = (probe.clone(), sender.clone());
-                async move {
-                    let is_http = matches!(scope, Scope::Http(_));
-                    let result = probe.call(scope, receiver, sender).await;
-                    if let Err(AppError::Failed(error)) = &result
-                        && is_http
-                    {
-                        // When something has been sent, it is too late for that.
-                        let start = HttpResponseStart::new(StatusCode::INTERNAL_SERVER_ERROR);
-                        if answer.send(start).await.is_ok() {
-                            let _ = answer.send(HttpResponseBody::last(error.to_string())).await;
-                        }
+fn http_34_a_failure_is_shown_to_the_client() -> InProcess {
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let (probe, answer) = (probe.clone(), sender.clone());
+            async move {
+                let is_http = matches!(scope, Scope::Http(_));
+                let result = probe.call(scope, receiver, sender).await;
+                if let Err(AppError::Failed(error)) = &result
+                    && is_http
+                {
+                    // When something has been sent, it is too late for that.
+                    let start = HttpResponseStart::new(StatusCode::INTERNAL_SERVER_ERROR);
+                    if answer.send(start).await.is_ok() {
+                        let _ = answer.send(HttpResponseBody::last(error.to_string())).await;
                     }
-                    result
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::FAILURE_IS_NOT_REVEALED, mutant).await;
+                result
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn http_35_a_connection_waits_for_the_call_to_return() {
+fn http_35_a_connection_waits_for_the_call_to_return() -> InProcess {
     type Connections = Arc<Mutex<HashMap<SocketAddr, Arc<tokio::sync::Mutex<()>>>>>;
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            let connections = Connections::default();
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let probe = probe.clone();
-                let connection = match &scope {
-                    Scope::Http(http) if http.version < Version::HTTP_2 => http.client,
-                    _ => None,
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        let connections = Connections::default();
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            let connection = match &scope {
+                Scope::Http(http) if http.version < Version::HTTP_2 => http.client,
+                _ => None,
+            };
+            let turn = connection.map(|client| {
+                let mut connections = connections.lock().unwrap();
+                connections.entry(client).or_default().clone()
+            });
+            async move {
+                let _turn = match &turn {
+                    Some(turn) => Some(turn.lock().await),
+                    None => None,
                 };
-                let turn = connection.map(|client| {
-                    let mut connections = connections.lock().unwrap();
-                    connections.entry(client).or_default().clone()
-                });
-                async move {
-                    let _turn = match &turn {
-                        Some(turn) => Some(turn.lock().await),
-                        None => None,
-                    };
-                    probe.call(scope, receiver, sender).await
-                }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::BACKGROUND_WORK, mutant).await;
+                probe.call(scope, receiver, sender).await
+            }
+        })
+    })
 }

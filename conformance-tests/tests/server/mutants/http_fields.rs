@@ -2,16 +2,19 @@
 
 use std::task::{Context, Poll};
 
-use callgate::rule;
 use callgate::{Channel, SendError, SendEvent};
 use http::HeaderValue;
 
-use super::assert_breaks;
+use super::{mutants, with_between};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::tamper::Between;
 
-#[tokio::test]
-async fn http_37_repeated_fields_are_joined() {
+mutants! {
+    http_37_repeated_fields_are_joined: RESPONSE_HEADERS_KEPT,
+    http_38_no_server_field_is_added: DEFAULT_HEADERS,
+}
+
+fn http_37_repeated_fields_are_joined() -> InProcess {
     struct Joins;
     impl Between for Joins {
         fn send(
@@ -35,18 +38,12 @@ async fn http_37_repeated_fields_are_joined() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Joins)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::RESPONSE_HEADERS_KEPT, mutant).await;
+    with_between(|| Joins)
 }
 
-#[tokio::test]
-async fn http_38_no_server_field_is_added() {
-    let mutant = InProcess {
+fn http_38_no_server_field_is_added() -> InProcess {
+    InProcess {
         config: Some(|config| config.server_header = false),
         ..InProcess::default()
-    };
-    assert_breaks(rule::DEFAULT_HEADERS, mutant).await;
+    }
 }

@@ -4,15 +4,21 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::rule;
 use callgate::{Channel, HttpRequest, ReceiveEvent, Scope};
 
-use super::assert_breaks;
+use super::{mutants, with_between};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::tamper::Between;
 
-#[tokio::test]
-async fn http_01_content_beyond_a_limit_is_cut_off() {
+mutants! {
+    http_01_content_beyond_a_limit_is_cut_off: REQUEST_BODY,
+    http_02_an_empty_first_event_is_not_the_last: EMPTY_REQUEST_BODY,
+    http_03_content_is_gathered_before_it_is_delivered: REQUEST_BODY_STREAMS,
+    http_05_chunks_are_delivered_with_their_sizes: TRANSFER_CODING_REMOVED,
+    http_06_trailer_fields_are_dropped: REQUEST_TRAILERS,
+}
+
+fn http_01_content_beyond_a_limit_is_cut_off() -> InProcess {
     const LIMIT: usize = 64 << 10;
     #[derive(Default)]
     struct CutsOff {
@@ -33,15 +39,10 @@ async fn http_01_content_beyond_a_limit_is_cut_off() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, CutsOff::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::REQUEST_BODY, mutant).await;
+    with_between(CutsOff::default)
 }
 
-#[tokio::test]
-async fn http_02_an_empty_first_event_is_not_the_last() {
+fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
     #[derive(Default)]
     struct Unfinished {
         has_begun: AtomicBool,
@@ -58,15 +59,10 @@ async fn http_02_an_empty_first_event_is_not_the_last() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Unfinished::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::EMPTY_REQUEST_BODY, mutant).await;
+    with_between(Unfinished::default)
 }
 
-#[tokio::test]
-async fn http_03_content_is_gathered_before_it_is_delivered() {
+fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
     #[derive(Default)]
     struct Gathers {
         content: Mutex<Vec<u8>>,
@@ -88,15 +84,10 @@ async fn http_03_content_is_gathered_before_it_is_delivered() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Gathers::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::REQUEST_BODY_STREAMS, mutant).await;
+    with_between(Gathers::default)
 }
 
-#[tokio::test]
-async fn http_05_chunks_are_delivered_with_their_sizes() {
+fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
     #[derive(Default)]
     struct Chunks {
         is_chunked: AtomicBool,
@@ -120,15 +111,10 @@ async fn http_05_chunks_are_delivered_with_their_sizes() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Chunks::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TRANSFER_CODING_REMOVED, mutant).await;
+    with_between(Chunks::default)
 }
 
-#[tokio::test]
-async fn http_06_trailer_fields_are_dropped() {
+fn http_06_trailer_fields_are_dropped() -> InProcess {
     struct Drops;
     impl Between for Drops {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -141,9 +127,5 @@ async fn http_06_trailer_fields_are_dropped() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Drops)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::REQUEST_TRAILERS, mutant).await;
+    with_between(|| Drops)
 }

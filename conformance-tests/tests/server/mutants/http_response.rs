@@ -5,16 +5,24 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::rule;
 use callgate::{Channel, HttpResponseBody, Scope, SendError, SendEvent};
 use http::Method;
 
-use super::assert_breaks;
+use super::{mutants, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between, find};
+use crate::tamper::{Between, Wire, find};
 
-#[tokio::test]
-async fn http_24_content_is_sent_in_answer_to_head() {
+mutants! {
+    http_24_content_is_sent_in_answer_to_head: HEAD_HAS_NO_BODY,
+    http_24_fields_are_dropped_in_answer_to_head: HEAD_HAS_NO_BODY,
+    http_25_a_head_with_a_length_is_sent_at_once: START_IS_HELD,
+    http_26_a_whole_response_is_streamed: WHOLE_RESPONSE_IS_SIZED,
+    http_27_a_client_of_http10_is_promised_chunks: STREAMED_FRAMING,
+    http_28_an_empty_part_sends_nothing: EMPTY_BODY_FLUSHES_HEAD,
+    http_29_small_parts_wait_for_the_next: EVENTS_ARE_NOT_HELD,
+}
+
+fn http_24_content_is_sent_in_answer_to_head() -> InProcess {
     #[derive(Default)]
     struct SendsContent {
         is_head_request: bool,
@@ -32,15 +40,10 @@ async fn http_24_content_is_sent_in_answer_to_head() {
             octets
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(SendsContent::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::HEAD_HAS_NO_BODY, mutant).await;
+    with_wire(|| Box::new(SendsContent::default()))
 }
 
-#[tokio::test]
-async fn http_24_fields_are_dropped_in_answer_to_head() {
+fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
     #[derive(Default)]
     struct DropsFields {
         is_head_request: AtomicBool,
@@ -66,15 +69,10 @@ async fn http_24_fields_are_dropped_in_answer_to_head() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, DropsFields::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::HEAD_HAS_NO_BODY, mutant).await;
+    with_between(DropsFields::default)
 }
 
-#[tokio::test]
-async fn http_25_a_head_with_a_length_is_sent_at_once() {
+fn http_25_a_head_with_a_length_is_sent_at_once() -> InProcess {
     struct SendsHead;
     impl Between for SendsHead {
         fn send(
@@ -97,15 +95,10 @@ async fn http_25_a_head_with_a_length_is_sent_at_once() {
             Poll::Ready(sent)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || SendsHead)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::START_IS_HELD, mutant).await;
+    with_between(|| SendsHead)
 }
 
-#[tokio::test]
-async fn http_26_a_whole_response_is_streamed() {
+fn http_26_a_whole_response_is_streamed() -> InProcess {
     /// Makes two events of one that is the first and the last.
     #[derive(Default)]
     struct Streams {
@@ -136,15 +129,10 @@ async fn http_26_a_whole_response_is_streamed() {
             Poll::Ready(Ok(()))
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Streams::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::WHOLE_RESPONSE_IS_SIZED, mutant).await;
+    with_between(Streams::default)
 }
 
-#[tokio::test]
-async fn http_27_a_client_of_http10_is_promised_chunks() {
+fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
     #[derive(Default)]
     struct Promises {
         is_http10: bool,
@@ -164,15 +152,10 @@ async fn http_27_a_client_of_http10_is_promised_chunks() {
             octets
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Promises::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::STREAMED_FRAMING, mutant).await;
+    with_wire(|| Box::new(Promises::default()))
 }
 
-#[tokio::test]
-async fn http_28_an_empty_part_sends_nothing() {
+fn http_28_an_empty_part_sends_nothing() -> InProcess {
     struct Skips;
     impl Between for Skips {
         fn send(
@@ -192,15 +175,10 @@ async fn http_28_an_empty_part_sends_nothing() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Skips)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::EMPTY_BODY_FLUSHES_HEAD, mutant).await;
+    with_between(|| Skips)
 }
 
-#[tokio::test]
-async fn http_29_small_parts_wait_for_the_next() {
+fn http_29_small_parts_wait_for_the_next() -> InProcess {
     /// Parts after the first that are smaller than this are held back, in bytes.
     const SMALL: usize = 1024;
     /// Where no length says how much is still to come, and as long as no rule has been broken.
@@ -265,9 +243,5 @@ async fn http_29_small_parts_wait_for_the_next() {
             Poll::Ready(Ok(()))
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Holds::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::EVENTS_ARE_NOT_HELD, mutant).await;
+    with_between(Holds::default)
 }

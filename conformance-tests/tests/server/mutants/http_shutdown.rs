@@ -6,14 +6,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-use callgate::rule;
 use callgate::{
     App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
 };
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Wire, find, replace};
+
+mutants! {
+    http_36_background_work_ends_with_the_shutdown: BACKGROUND_WORK_IS_AWAITED,
+    http_46_a_client_is_not_told_that_its_response_is_the_last: SHUTDOWN_FINISHES_EXCHANGES,
+}
 
 /// The stop of one server.
 #[derive(Default)]
@@ -65,52 +69,49 @@ impl Channel for Watched {
     }
 }
 
-#[tokio::test]
-async fn http_36_background_work_ends_with_the_shutdown() {
+fn http_36_background_work_ends_with_the_shutdown() -> InProcess {
     /// That of the server that was launched last.
     static STOP: Mutex<Option<Arc<Stop>>> = Mutex::new(None);
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            let stop = Arc::new(Stop::default());
-            *STOP.lock().unwrap() = Some(stop.clone());
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let (probe, stop) = (probe.clone(), stop.clone());
-                async move {
-                    let watched = Arc::new(Watched {
-                        receiving: receiver.into_channel(),
-                        sending: sender.into_channel(),
-                        has_ended: AtomicBool::new(false),
-                    });
-                    let receiver = Receiver::new(watched.clone());
-                    let mut call = pin!(probe.call(scope, receiver, Sender::new(watched.clone())));
-                    poll_fn(|cx| {
-                        if let Poll::Ready(result) = call.as_mut().poll(cx) {
-                            return Poll::Ready(result);
+    let mutant = with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        let stop = Arc::new(Stop::default());
+        *STOP.lock().unwrap() = Some(stop.clone());
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let (probe, stop) = (probe.clone(), stop.clone());
+            async move {
+                let watched = Arc::new(Watched {
+                    receiving: receiver.into_channel(),
+                    sending: sender.into_channel(),
+                    has_ended: AtomicBool::new(false),
+                });
+                let receiver = Receiver::new(watched.clone());
+                let mut call = pin!(probe.call(scope, receiver, Sender::new(watched.clone())));
+                poll_fn(|cx| {
+                    if let Poll::Ready(result) = call.as_mut().poll(cx) {
+                        return Poll::Ready(result);
+                    }
+                    match stop.poll(cx) {
+                        Poll::Ready(()) if watched.has_ended.load(Ordering::SeqCst) => {
+                            Poll::Ready(Ok(()))
                         }
-                        match stop.poll(cx) {
-                            Poll::Ready(()) if watched.has_ended.load(Ordering::SeqCst) => {
-                                Poll::Ready(Ok(()))
-                            }
-                            _ => Poll::Pending,
-                        }
-                    })
-                    .await
-                }
-            })
-        }),
+                        _ => Poll::Pending,
+                    }
+                })
+                .await
+            }
+        })
+    });
+    InProcess {
         on_stop: Some(|| {
             if let Some(stop) = &*STOP.lock().unwrap() {
                 stop.come();
             }
         }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::BACKGROUND_WORK_IS_AWAITED, mutant).await;
+        ..mutant
+    }
 }
 
-#[tokio::test]
-async fn http_46_a_client_is_not_told_that_its_response_is_the_last() {
+fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
     #[derive(Default)]
     struct DoesNotTell {
         is_clients_wish: bool,
@@ -128,9 +129,5 @@ async fn http_46_a_client_is_not_told_that_its_response_is_the_last() {
             }
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(DoesNotTell::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::SHUTDOWN_FINISHES_EXCHANGES, mutant).await;
+    with_wire(|| Box::new(DoesNotTell::default()))
 }

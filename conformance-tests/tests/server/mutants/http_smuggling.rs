@@ -1,10 +1,14 @@
 //! Servers that break the rules checked in `cases/http_smuggling.rs`.
 
-use callgate::rule;
-
-use super::assert_breaks;
+use super::{mutants, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Wire, find};
+
+mutants! {
+    http_43_the_first_of_two_lengths_counts: CONFLICTING_LENGTHS,
+    http_44_a_length_beside_chunks_is_overlooked: LENGTH_AND_CHUNKED,
+    http_45_a_coding_other_than_chunked_is_overlooked: BAD_TRANSFER_ENCODING,
+}
 
 /// Has the server read only those lines of a head that a function of the head and the line keeps.
 struct Keeps(fn(&Head<'_>, &str) -> bool);
@@ -35,42 +39,27 @@ impl Wire for Keeps {
     }
 }
 
-#[tokio::test]
-async fn http_43_the_first_of_two_lengths_counts() {
-    let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(Keeps(|head, line| {
-                !(line.starts_with("content-length: ") && head.before.contains("content-length: "))
-            }))
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::CONFLICTING_LENGTHS, mutant).await;
+fn http_43_the_first_of_two_lengths_counts() -> InProcess {
+    with_wire(|| {
+        Box::new(Keeps(|head, line| {
+            !(line.starts_with("content-length: ") && head.before.contains("content-length: "))
+        }))
+    })
 }
 
-#[tokio::test]
-async fn http_44_a_length_beside_chunks_is_overlooked() {
-    let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(Keeps(|head, line| {
-                !(line.starts_with("content-length: ")
-                    && head.all.contains("transfer-encoding: chunked\r\n"))
-            }))
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::LENGTH_AND_CHUNKED, mutant).await;
+fn http_44_a_length_beside_chunks_is_overlooked() -> InProcess {
+    with_wire(|| {
+        Box::new(Keeps(|head, line| {
+            !(line.starts_with("content-length: ")
+                && head.all.contains("transfer-encoding: chunked\r\n"))
+        }))
+    })
 }
 
-#[tokio::test]
-async fn http_45_a_coding_other_than_chunked_is_overlooked() {
-    let mutant = InProcess {
-        wire: Some(|| {
-            Box::new(Keeps(|_, line| {
-                !line.starts_with("transfer-encoding: ") || line == "transfer-encoding: chunked\r\n"
-            }))
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::BAD_TRANSFER_ENCODING, mutant).await;
+fn http_45_a_coding_other_than_chunked_is_overlooked() -> InProcess {
+    with_wire(|| {
+        Box::new(Keeps(|_, line| {
+            !line.starts_with("transfer-encoding: ") || line == "transfer-encoding: chunked\r\n"
+        }))
+    })
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
-use callgate::rule;
 use callgate::{
     AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
     Sender,
@@ -13,9 +12,26 @@ use callgate::{
 use callgate_conformance::Probe;
 use callgate_server::Lifespan;
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_between};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between, noting_startup};
+use crate::tamper::{Between, noting_startup};
+
+mutants! {
+    life_01_lifespan_is_run_where_it_is_off: LIFESPAN_ONCE,
+    life_01_the_application_is_called_for_lifespan_with_the_first_request_again: LIFESPAN_ONCE,
+    life_02_startup_comes_twice: STARTUP_FIRST,
+    life_03_a_bad_request_is_answered_during_startup: STARTUP_BEFORE_ACCEPT,
+    life_05_the_reason_of_a_failed_startup_is_kept_secret: STARTUP_FAILED_STOPS,
+    life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan: STARTUP_ERROR_STOPS,
+    life_07_an_application_without_lifespan_is_not_served: DECLINED_LIFESPAN,
+    life_07_an_application_without_lifespan_is_served_where_it_is_required: DECLINED_LIFESPAN,
+    life_08_shutdown_comes_twice: SHUTDOWN_LAST,
+    life_10_a_failed_shutdown_leaves_exit_status_0: SHUTDOWN_FAILED_IS_REPORTED,
+    life_11_nobody_is_served_once_the_lifespan_call_has_ended: EARLY_RETURN_KEEPS_SERVING,
+    life_13_a_stop_during_startup_is_not_heard: SIGNAL_DURING_STARTUP,
+    life_15_there_is_state_without_lifespan: STATE_REACHES_SCOPES,
+    life_16_the_answer_counts_when_the_call_has_returned: STOP_ON_ANSWER,
+}
 
 /// Receives this event once more than the server yields it.
 struct Twice {
@@ -61,81 +77,59 @@ impl Channel for Silent {
     }
 }
 
-#[tokio::test]
-async fn life_01_lifespan_is_run_where_it_is_off() {
-    let mutant = InProcess {
+fn life_01_lifespan_is_run_where_it_is_off() -> InProcess {
+    InProcess {
         config: Some(|config| {
             if config.lifespan == Lifespan::Off {
                 config.lifespan = Lifespan::Auto;
             }
         }),
         ..InProcess::default()
-    };
-    assert_breaks(rule::LIFESPAN_ONCE, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_01_the_application_is_called_for_lifespan_with_the_first_request_again() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            let has_served = Arc::new(AtomicBool::new(false));
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let (probe, has_served) = (probe.clone(), has_served.clone());
-                async move {
-                    let is_lifespan = matches!(scope, Scope::Lifespan(_));
-                    if !is_lifespan && !has_served.swap(true, Ordering::Relaxed) {
-                        let silent = Arc::new(Silent);
-                        let (receiver, sender) =
-                            (Receiver::new(silent.clone()), Sender::new(silent));
-                        tokio::spawn(probe.call_boxed(
-                            LifespanScope::new().into(),
-                            receiver,
-                            sender,
-                        ));
-                        tokio::task::yield_now().await;
-                    }
-                    probe.call_boxed(scope, receiver, sender).await
+fn life_01_the_application_is_called_for_lifespan_with_the_first_request_again() -> InProcess {
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        let has_served = Arc::new(AtomicBool::new(false));
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let (probe, has_served) = (probe.clone(), has_served.clone());
+            async move {
+                let is_lifespan = matches!(scope, Scope::Lifespan(_));
+                if !is_lifespan && !has_served.swap(true, Ordering::Relaxed) {
+                    let silent = Arc::new(Silent);
+                    let (receiver, sender) = (Receiver::new(silent.clone()), Sender::new(silent));
+                    tokio::spawn(probe.call_boxed(LifespanScope::new().into(), receiver, sender));
+                    tokio::task::yield_now().await;
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::LIFESPAN_ONCE, mutant).await;
+                probe.call_boxed(scope, receiver, sender).await
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn life_02_startup_comes_twice() {
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Twice::new(ReceiveEvent::LifespanStartup))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::STARTUP_FIRST, mutant).await;
+fn life_02_startup_comes_twice() -> InProcess {
+    with_between(|| Twice::new(ReceiveEvent::LifespanStartup))
 }
 
-#[tokio::test]
-async fn life_03_a_bad_request_is_answered_during_startup() {
-    let mutant = InProcess {
+fn life_03_a_bad_request_is_answered_during_startup() -> InProcess {
+    InProcess {
         at_startup: Some("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
         ..InProcess::default()
-    };
-    assert_breaks(rule::STARTUP_BEFORE_ACCEPT, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_05_the_reason_of_a_failed_startup_is_kept_secret() {
-    let mutant = InProcess {
+fn life_05_the_reason_of_a_failed_startup_is_kept_secret() -> InProcess {
+    InProcess {
         log: Some(|log| {
             let lines = log.lines().filter(|line| !line.contains("failed to start"));
             lines.collect()
         }),
         ..InProcess::default()
-    };
-    assert_breaks(rule::STARTUP_FAILED_STOPS, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() {
+fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() -> InProcess {
     #[derive(Default)]
     struct Forgiving {
         is_lifespan: AtomicBool,
@@ -166,94 +160,71 @@ async fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespa
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Forgiving::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::STARTUP_ERROR_STOPS, mutant).await;
+    with_between(Forgiving::default)
 }
 
-#[tokio::test]
-async fn life_07_an_application_without_lifespan_is_not_served() {
-    let mutant = InProcess {
+fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
+    InProcess {
         config: Some(|config| {
             if config.lifespan == Lifespan::Auto {
                 config.lifespan = Lifespan::On;
             }
         }),
         ..InProcess::default()
-    };
-    assert_breaks(rule::DECLINED_LIFESPAN, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_07_an_application_without_lifespan_is_served_where_it_is_required() {
-    let mutant = InProcess {
+fn life_07_an_application_without_lifespan_is_served_where_it_is_required() -> InProcess {
+    InProcess {
         config: Some(|config| {
             if config.lifespan == Lifespan::On {
                 config.lifespan = Lifespan::Auto;
             }
         }),
         ..InProcess::default()
-    };
-    assert_breaks(rule::DECLINED_LIFESPAN, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_08_shutdown_comes_twice() {
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Twice::new(ReceiveEvent::LifespanShutdown))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::SHUTDOWN_LAST, mutant).await;
+fn life_08_shutdown_comes_twice() -> InProcess {
+    with_between(|| Twice::new(ReceiveEvent::LifespanShutdown))
 }
 
-#[tokio::test]
-async fn life_10_a_failed_shutdown_leaves_exit_status_0() {
-    let mutant = InProcess {
+fn life_10_a_failed_shutdown_leaves_exit_status_0() -> InProcess {
+    InProcess {
         exit: Some(|status| if status == 1 { 0 } else { status }),
         ..InProcess::default()
-    };
-    assert_breaks(rule::SHUTDOWN_FAILED_IS_REPORTED, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_11_nobody_is_served_once_the_lifespan_call_has_ended() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            let has_ended = Arc::new(AtomicBool::new(false));
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let (probe, has_ended) = (probe.clone(), has_ended.clone());
-                async move {
-                    if !matches!(scope, Scope::Lifespan(_)) {
-                        return match has_ended.load(Ordering::Relaxed) {
-                            true => Err(AppError::failed("there is no lifespan")),
-                            false => probe.call_boxed(scope, receiver, sender).await,
-                        };
-                    }
-                    let result = probe.call_boxed(scope, receiver, sender).await;
-                    has_ended.store(result.is_ok(), Ordering::Relaxed);
-                    result
+fn life_11_nobody_is_served_once_the_lifespan_call_has_ended() -> InProcess {
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        let has_ended = Arc::new(AtomicBool::new(false));
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let (probe, has_ended) = (probe.clone(), has_ended.clone());
+            async move {
+                if !matches!(scope, Scope::Lifespan(_)) {
+                    return match has_ended.load(Ordering::Relaxed) {
+                        true => Err(AppError::failed("there is no lifespan")),
+                        false => probe.call_boxed(scope, receiver, sender).await,
+                    };
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::EARLY_RETURN_KEEPS_SERVING, mutant).await;
+                let result = probe.call_boxed(scope, receiver, sender).await;
+                has_ended.store(result.is_ok(), Ordering::Relaxed);
+                result
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn life_13_a_stop_during_startup_is_not_heard() {
-    let mutant = InProcess {
+fn life_13_a_stop_during_startup_is_not_heard() -> InProcess {
+    InProcess {
         is_deaf_at_startup: true,
         ..InProcess::default()
-    };
-    assert_breaks(rule::SIGNAL_DURING_STARTUP, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn life_15_there_is_state_without_lifespan() {
+fn life_15_there_is_state_without_lifespan() -> InProcess {
     fn with_state(probe: Probe) -> BoxApp {
         let probe = BoxApp::new(probe);
         let has_lifespan = Arc::new(AtomicBool::new(false));
@@ -269,15 +240,10 @@ async fn life_15_there_is_state_without_lifespan() {
             },
         )
     }
-    let mutant = InProcess {
-        app: Some(with_state),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::STATE_REACHES_SCOPES, mutant).await;
+    with_app(with_state)
 }
 
-#[tokio::test]
-async fn life_16_the_answer_counts_when_the_call_has_returned() {
+fn life_16_the_answer_counts_when_the_call_has_returned() -> InProcess {
     /// Holds the answer back.
     struct Held {
         sending: Arc<dyn Channel>,
@@ -302,28 +268,24 @@ async fn life_16_the_answer_counts_when_the_call_has_returned() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let probe = probe.clone();
-                async move {
-                    let held = Arc::new(Held {
-                        sending: sender.clone().into_channel(),
-                        answer: Mutex::new(None),
-                    });
-                    let result = probe
-                        .call_boxed(scope, receiver, Sender::new(held.clone()))
-                        .await;
-                    let answer = held.answer.lock().unwrap().take();
-                    if let Some(answer) = answer {
-                        sender.send(answer).await?;
-                    }
-                    result
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                let held = Arc::new(Held {
+                    sending: sender.clone().into_channel(),
+                    answer: Mutex::new(None),
+                });
+                let result = probe
+                    .call_boxed(scope, receiver, Sender::new(held.clone()))
+                    .await;
+                let answer = held.answer.lock().unwrap().take();
+                if let Some(answer) = answer {
+                    sender.send(answer).await?;
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::STOP_ON_ANSWER, mutant).await;
+                result
+            }
+        })
+    })
 }

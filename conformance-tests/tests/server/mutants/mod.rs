@@ -23,17 +23,104 @@ mod websocket_handshake;
 
 use std::time::Duration;
 
-use callgate::rule::Rule;
-use callgate_conformance::{ServerOptions, check_server};
+use callgate::BoxApp;
+use callgate::rule::{self, Role, Rule};
+use callgate_conformance::{Probe, ServerOptions, check_server, server_checks};
 
 use crate::in_process::InProcess;
+use crate::tamper::{Between, Wire, between};
+
+/// The rules that the mutants of each file break.
+const MUTANTS: &[&[&Rule]] = &[
+    core::MUTANTS,
+    core_disconnect::MUTANTS,
+    core_sending::MUTANTS,
+    extension::MUTANTS,
+    http_backpressure::MUTANTS,
+    http_connection::MUTANTS,
+    http_disconnect::MUTANTS,
+    http_expect::MUTANTS,
+    http_failure::MUTANTS,
+    http_fields::MUTANTS,
+    http_request::MUTANTS,
+    http_response::MUTANTS,
+    http_shutdown::MUTANTS,
+    http_smuggling::MUTANTS,
+    lifespan::MUTANTS,
+    scope::MUTANTS,
+    tls::MUTANTS,
+    websocket::MUTANTS,
+    websocket_end::MUTANTS,
+    websocket_handshake::MUTANTS,
+];
+
+/// For each function that makes a mutant, the rule that it breaks. Makes a test of each; one that is
+/// not listed is unused code.
+macro_rules! mutants {
+    ($($mutant:ident: $rule:ident,)+) => {
+        pub(super) const MUTANTS: &[&callgate::rule::Rule] = &[$(callgate::rule::$rule),+];
+
+        mod breaks {
+            $(
+                #[tokio::test]
+                async fn $mutant() {
+                    let mutant = super::$mutant();
+                    crate::mutants::assert_breaks(callgate::rule::$rule, mutant).await;
+                }
+            )+
+        }
+    };
+}
+use mutants;
 
 /// Asserts that the suite reports exactly this rule for this server.
-pub(crate) async fn assert_breaks(rule: &'static Rule, mutant: InProcess) {
+async fn assert_breaks(rule: &'static Rule, mutant: InProcess) {
     let mut options = ServerOptions::default();
     // What a mutant breaks may be waited for in vain.
     options.patience = Duration::from_secs(2);
     let report = check_server(&mutant, &options, |_| {}).await;
     let broken: Vec<_> = report.broken_rules().iter().map(|rule| rule.id).collect();
     assert_eq!(broken, [rule.id], "{report}");
+}
+
+/// A server with something between it and the probe.
+fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
+    InProcess {
+        app: Some(Box::new(app)),
+        ..InProcess::default()
+    }
+}
+
+/// A server with this between it and each call of the probe.
+fn with_between<B: Between>(make: fn() -> B) -> InProcess {
+    with_app(move |probe| between(probe, make))
+}
+
+/// A server that is tampered with on the wire.
+fn with_wire(wire: fn() -> Box<dyn Wire>) -> InProcess {
+    InProcess {
+        wire: Some(wire),
+        ..InProcess::default()
+    }
+}
+
+/// The IDs of the rules of servers for which `has` does not hold.
+fn server_rules_without(has: impl Fn(&Rule) -> bool) -> Vec<&'static str> {
+    let rules = rule::all().filter(|rule| rule.role == Role::Server);
+    rules
+        .filter(|rule| !has(rule))
+        .map(|rule| rule.id)
+        .collect()
+}
+
+#[test]
+fn every_rule_of_a_server_has_a_check() {
+    let without = server_rules_without(|rule| server_checks().any(|check| check.rule == rule));
+    assert!(without.is_empty(), "{without:?}");
+}
+
+#[test]
+fn every_rule_of_a_server_has_a_mutant() {
+    let without = server_rules_without(|rule| MUTANTS.concat().contains(&rule));
+    assert!(without.is_empty(), "{without:?}");
 }

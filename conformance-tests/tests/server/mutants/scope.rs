@@ -1,21 +1,42 @@
 //! Servers that break the rules checked in `cases/scope.rs`, `cases/scope_fields.rs` and
 //! `cases/scope_connection.rs`.
 
-use callgate::{Extension, HttpScope, Scheme, Scope, State, WebSocketScope, rule};
+use callgate::{Extension, HttpScope, Scheme, Scope, State, WebSocketScope};
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Value, json};
 
-use super::assert_breaks;
+use super::{mutants, with_between, with_wire};
 use crate::hearsay::Hearsay;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::tamper::{Between, Wire};
 
-/// A server that says something else in the scope of an HTTP request.
-fn with_scope<B: Between + Default>() -> InProcess {
-    InProcess {
-        app: Some(|probe| between(probe, B::default)),
-        ..InProcess::default()
-    }
+mutants! {
+    scope_01_methods_become_upper_case: METHOD_AS_RECEIVED,
+    scope_02_targets_are_in_absolute_form: ORIGIN_FORM,
+    scope_03_the_host_of_an_absolute_target_is_ignored: ABSOLUTE_FORM,
+    scope_04_the_asterisk_becomes_a_slash: ASTERISK_FORM,
+    scope_05_broken_escapes_are_mended: BAD_PERCENT_ENCODING,
+    scope_06_escaped_slashes_are_decoded: RAW_PATH,
+    scope_06_null_is_not_decoded: RAW_PATH,
+    scope_07_queries_are_decoded: RAW_QUERY,
+    scope_08_repeated_fields_are_joined: HEADERS_AS_RECEIVED,
+    scope_09_cookie_crumbs_stay_apart: COOKIE_CRUMBS,
+    scope_10_the_authority_is_lost: AUTHORITY_IS_HOST,
+    scope_11_pseudo_fields_are_passed: NO_PSEUDO_HEADERS,
+    scope_11_a_pseudo_field_loses_its_colon: NO_PSEUDO_HEADERS,
+    scope_12_http_1_0_is_taken_for_1_1: VERSION,
+    scope_12_http_2_is_taken_for_1_1: VERSION,
+    scope_13_every_connection_is_secured: SCHEME,
+    scope_14_the_client_has_no_address: ADDRESSES,
+    scope_14_the_addresses_are_exchanged: ADDRESSES,
+    scope_15_the_root_path_is_not_in_the_path: ROOT_PATH,
+    scope_17_a_websocket_has_no_state: STATE_IS_SHARED,
+    scope_18_what_one_puts_in_all_see: STATE_IS_ISOLATED,
+    scope_19_an_extension_is_listed_and_not_offered: EXTENSIONS_OFFERED,
+    scope_19_an_extension_is_offered_and_not_listed: EXTENSIONS_OFFERED,
+    scope_20_a_request_may_have_no_host: HOST_REQUIRED,
+    scope_21_connect_is_served: CONNECT_REFUSED,
+    scope_22_subprotocols_are_sorted: SUBPROTOCOLS_OFFERED,
 }
 
 /// Defines a [`Between`] that changes the scopes of HTTP requests; `both`, those of WebSockets too.
@@ -43,29 +64,20 @@ macro_rules! scope_mutant {
     };
 }
 
-fn with_wire(wire: fn() -> Box<dyn Wire>) -> InProcess {
-    InProcess {
-        wire: Some(wire),
-        ..InProcess::default()
-    }
-}
-
 /// Gives the scope a target, which is well-formed.
 fn retarget(scope: &mut HttpScope, target: &str) {
     scope.uri = target.parse().unwrap();
 }
 
-#[tokio::test]
-async fn scope_01_methods_become_upper_case() {
+fn scope_01_methods_become_upper_case() -> InProcess {
     scope_mutant!(UpperCase, |scope| {
         let upper = scope.method.as_str().to_ascii_uppercase();
         scope.method = Method::from_bytes(upper.as_bytes()).unwrap();
     });
-    assert_breaks(rule::METHOD_AS_RECEIVED, with_scope::<UpperCase>()).await;
+    with_between(UpperCase::default)
 }
 
-#[tokio::test]
-async fn scope_02_targets_are_in_absolute_form() {
+fn scope_02_targets_are_in_absolute_form() -> InProcess {
     scope_mutant!(Absolute, both: |scope| {
         if scope.raw_path().starts_with('/') {
             let mut parts = scope.uri.clone().into_parts();
@@ -74,11 +86,10 @@ async fn scope_02_targets_are_in_absolute_form() {
             scope.uri = Uri::from_parts(parts).unwrap();
         }
     });
-    assert_breaks(rule::ORIGIN_FORM, with_scope::<Absolute>()).await;
+    with_between(Absolute::default)
 }
 
-#[tokio::test]
-async fn scope_03_the_host_of_an_absolute_target_is_ignored() {
+fn scope_03_the_host_of_an_absolute_target_is_ignored() -> InProcess {
     struct OriginForm;
     impl Wire for OriginForm {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -90,7 +101,7 @@ async fn scope_03_the_host_of_an_absolute_target_is_ignored() {
             })
         }
     }
-    assert_breaks(rule::ABSOLUTE_FORM, with_wire(|| Box::new(OriginForm))).await;
+    with_wire(|| Box::new(OriginForm))
 }
 
 /// What a request of HTTP/1 in one piece becomes, if `change` wants it changed.
@@ -102,18 +113,16 @@ fn change_head(octets: Vec<u8>, change: impl FnOnce(&str) -> Option<String>) -> 
     changed.map_or(octets, String::into_bytes)
 }
 
-#[tokio::test]
-async fn scope_04_the_asterisk_becomes_a_slash() {
+fn scope_04_the_asterisk_becomes_a_slash() -> InProcess {
     scope_mutant!(Slash, |scope| {
         if scope.raw_path() == "*" {
             retarget(scope, "/");
         }
     });
-    assert_breaks(rule::ASTERISK_FORM, with_scope::<Slash>()).await;
+    with_between(Slash::default)
 }
 
-#[tokio::test]
-async fn scope_05_broken_escapes_are_mended() {
+fn scope_05_broken_escapes_are_mended() -> InProcess {
     struct Mend;
     impl Wire for Mend {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -136,22 +145,20 @@ async fn scope_05_broken_escapes_are_mended() {
         }
         mended
     }
-    assert_breaks(rule::BAD_PERCENT_ENCODING, with_wire(|| Box::new(Mend))).await;
+    with_wire(|| Box::new(Mend))
 }
 
-#[tokio::test]
-async fn scope_06_escaped_slashes_are_decoded() {
+fn scope_06_escaped_slashes_are_decoded() -> InProcess {
     scope_mutant!(Slashes, |scope| {
         let path = scope.raw_path();
         let decoded = path.replace("%2f", "/").replace("%2F", "/");
         let target = scope.uri.to_string().replacen(path, &decoded, 1);
         retarget(scope, &target);
     });
-    assert_breaks(rule::RAW_PATH, with_scope::<Slashes>()).await;
+    with_between(Slashes::default)
 }
 
-#[tokio::test]
-async fn scope_06_null_is_not_decoded() {
+fn scope_06_null_is_not_decoded() -> InProcess {
     struct NullEscaped;
     impl Hearsay for NullEscaped {
         fn told(&mut self, told: &mut Value) {
@@ -160,15 +167,13 @@ async fn scope_06_null_is_not_decoded() {
             }
         }
     }
-    let mutant = InProcess {
+    InProcess {
         hearsay: Some(|| Box::new(NullEscaped)),
         ..InProcess::default()
-    };
-    assert_breaks(rule::RAW_PATH, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn scope_07_queries_are_decoded() {
+fn scope_07_queries_are_decoded() -> InProcess {
     scope_mutant!(Decoded, |scope| {
         let query = scope.query().replace("%41", "A");
         let target = format!("{}?{query}", scope.raw_path());
@@ -176,11 +181,10 @@ async fn scope_07_queries_are_decoded() {
             retarget(scope, &target);
         }
     });
-    assert_breaks(rule::RAW_QUERY, with_scope::<Decoded>()).await;
+    with_between(Decoded::default)
 }
 
-#[tokio::test]
-async fn scope_08_repeated_fields_are_joined() {
+fn scope_08_repeated_fields_are_joined() -> InProcess {
     scope_mutant!(Joined, both: |scope| {
         let names: Vec<_> = scope.headers.keys().cloned().collect();
         for name in names {
@@ -190,11 +194,10 @@ async fn scope_08_repeated_fields_are_joined() {
             scope.headers.insert(name, joined);
         }
     });
-    assert_breaks(rule::HEADERS_AS_RECEIVED, with_scope::<Joined>()).await;
+    with_between(Joined::default)
 }
 
-#[tokio::test]
-async fn scope_09_cookie_crumbs_stay_apart() {
+fn scope_09_cookie_crumbs_stay_apart() -> InProcess {
     scope_mutant!(Crumbs, |scope| {
         if scope.version == Version::HTTP_2
             && let Some(cookie) = scope.headers.remove("cookie")
@@ -204,21 +207,19 @@ async fn scope_09_cookie_crumbs_stay_apart() {
             }
         }
     });
-    assert_breaks(rule::COOKIE_CRUMBS, with_scope::<Crumbs>()).await;
+    with_between(Crumbs::default)
 }
 
-#[tokio::test]
-async fn scope_10_the_authority_is_lost() {
+fn scope_10_the_authority_is_lost() -> InProcess {
     scope_mutant!(NoHost, |scope| {
         if scope.version == Version::HTTP_2 {
             scope.headers.remove("host");
         }
     });
-    assert_breaks(rule::AUTHORITY_IS_HOST, with_scope::<NoHost>()).await;
+    with_between(NoHost::default)
 }
 
-#[tokio::test]
-async fn scope_11_pseudo_fields_are_passed() {
+fn scope_11_pseudo_fields_are_passed() -> InProcess {
     struct Pseudo;
     impl Hearsay for Pseudo {
         fn told(&mut self, told: &mut Value) {
@@ -229,66 +230,58 @@ async fn scope_11_pseudo_fields_are_passed() {
             }
         }
     }
-    let mutant = InProcess {
+    InProcess {
         hearsay: Some(|| Box::new(Pseudo)),
         ..InProcess::default()
-    };
-    assert_breaks(rule::NO_PSEUDO_HEADERS, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn scope_11_a_pseudo_field_loses_its_colon() {
+fn scope_11_a_pseudo_field_loses_its_colon() -> InProcess {
     scope_mutant!(Bare, |scope| {
         if scope.version == Version::HTTP_2 {
             let scheme = HeaderValue::from_static("http");
             scope.headers.insert("scheme", scheme);
         }
     });
-    assert_breaks(rule::NO_PSEUDO_HEADERS, with_scope::<Bare>()).await;
+    with_between(Bare::default)
 }
 
-#[tokio::test]
-async fn scope_12_http_1_0_is_taken_for_1_1() {
+fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
     scope_mutant!(Newer, |scope| {
         if scope.version == Version::HTTP_10 {
             scope.version = Version::HTTP_11;
         }
     });
-    assert_breaks(rule::VERSION, with_scope::<Newer>()).await;
+    with_between(Newer::default)
 }
 
-#[tokio::test]
-async fn scope_12_http_2_is_taken_for_1_1() {
+fn scope_12_http_2_is_taken_for_1_1() -> InProcess {
     scope_mutant!(Older, |scope| {
         if scope.version == Version::HTTP_2 {
             scope.version = Version::HTTP_11;
         }
     });
-    assert_breaks(rule::VERSION, with_scope::<Older>()).await;
+    with_between(Older::default)
 }
 
-#[tokio::test]
-async fn scope_13_every_connection_is_secured() {
+fn scope_13_every_connection_is_secured() -> InProcess {
     scope_mutant!(Secured, both: |scope| scope.scheme = Scheme::Https);
-    assert_breaks(rule::SCHEME, with_scope::<Secured>()).await;
+    with_between(Secured::default)
 }
 
-#[tokio::test]
-async fn scope_14_the_client_has_no_address() {
+fn scope_14_the_client_has_no_address() -> InProcess {
     scope_mutant!(Nobody, both: |scope| scope.client = None);
-    assert_breaks(rule::ADDRESSES, with_scope::<Nobody>()).await;
+    with_between(Nobody::default)
 }
 
-#[tokio::test]
-async fn scope_14_the_addresses_are_exchanged() {
+fn scope_14_the_addresses_are_exchanged() -> InProcess {
     scope_mutant!(Exchanged, |scope| {
         std::mem::swap(&mut scope.client, &mut scope.server);
     });
-    assert_breaks(rule::ADDRESSES, with_scope::<Exchanged>()).await;
+    with_between(Exchanged::default)
 }
 
-#[tokio::test]
-async fn scope_15_the_root_path_is_not_in_the_path() {
+fn scope_15_the_root_path_is_not_in_the_path() -> InProcess {
     scope_mutant!(Below, both: |scope| {
         let target = scope.uri.to_string();
         if !scope.root_path.is_empty()
@@ -297,17 +290,15 @@ async fn scope_15_the_root_path_is_not_in_the_path() {
             scope.uri = below.parse().unwrap();
         }
     });
-    assert_breaks(rule::ROOT_PATH, with_scope::<Below>()).await;
+    with_between(Below::default)
 }
 
-#[tokio::test]
-async fn scope_17_a_websocket_has_no_state() {
+fn scope_17_a_websocket_has_no_state() -> InProcess {
     scope_mutant!(NoState, http: |_| {}, websocket: |scope| scope.state = State::new());
-    assert_breaks(rule::STATE_IS_SHARED, with_scope::<NoState>()).await;
+    with_between(NoState::default)
 }
 
-#[tokio::test]
-async fn scope_18_what_one_puts_in_all_see() {
+fn scope_18_what_one_puts_in_all_see() -> InProcess {
     #[derive(Default)]
     struct OneState {
         /// The calls for lifespan, whose state is every scope's anyhow.
@@ -339,34 +330,30 @@ async fn scope_18_what_one_puts_in_all_see() {
             }
         }
     }
-    let mutant = InProcess {
+    InProcess {
         hearsay: Some(|| Box::<OneState>::default()),
         ..InProcess::default()
-    };
-    assert_breaks(rule::STATE_IS_ISOLATED, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn scope_19_an_extension_is_listed_and_not_offered() {
+fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
     scope_mutant!(Listed, |scope| {
         scope.extensions = scope.extensions.with(Extension::Debug);
     });
-    assert_breaks(rule::EXTENSIONS_OFFERED, with_scope::<Listed>()).await;
+    with_between(Listed::default)
 }
 
-#[tokio::test]
-async fn scope_19_an_extension_is_offered_and_not_listed() {
+fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
     scope_mutant!(Unlisted, |scope| {
         let listed = scope.extensions.iter();
         scope.extensions = listed
             .filter(|extension| *extension != Extension::PathSend)
             .collect();
     });
-    assert_breaks(rule::EXTENSIONS_OFFERED, with_scope::<Unlisted>()).await;
+    with_between(Unlisted::default)
 }
 
-#[tokio::test]
-async fn scope_20_a_request_may_have_no_host() {
+fn scope_20_a_request_may_have_no_host() -> InProcess {
     struct AnyHost;
     impl Wire for AnyHost {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -376,11 +363,10 @@ async fn scope_20_a_request_may_have_no_host() {
             })
         }
     }
-    assert_breaks(rule::HOST_REQUIRED, with_wire(|| Box::new(AnyHost))).await;
+    with_wire(|| Box::new(AnyHost))
 }
 
-#[tokio::test]
-async fn scope_21_connect_is_served() {
+fn scope_21_connect_is_served() -> InProcess {
     struct Served;
     impl Wire for Served {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -390,15 +376,14 @@ async fn scope_21_connect_is_served() {
             })
         }
     }
-    assert_breaks(rule::CONNECT_REFUSED, with_wire(|| Box::new(Served))).await;
+    with_wire(|| Box::new(Served))
 }
 
-#[tokio::test]
-async fn scope_22_subprotocols_are_sorted() {
+fn scope_22_subprotocols_are_sorted() -> InProcess {
     scope_mutant!(Sorted, http: |_| {}, websocket: |scope| {
         if scope.version == Version::HTTP_11 {
             scope.subprotocols.sort();
         }
     });
-    assert_breaks(rule::SUBPROTOCOLS_OFFERED, with_scope::<Sorted>()).await;
+    with_between(Sorted::default)
 }

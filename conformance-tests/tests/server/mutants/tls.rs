@@ -5,13 +5,21 @@
 
 use std::sync::Arc;
 
-use callgate::rule;
 use callgate::{Extension, Scheme, Scope, TlsInfo};
 use callgate_conformance::{ServerOptions, check_server};
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_between};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
+
+mutants! {
+    tls_01_tls_is_offered_on_every_connection: TLS_ONLY_WHEN_SECURED,
+    tls_02_the_version_is_that_of_its_name: TLS_VERSION,
+    tls_02_the_cipher_suite_is_of_another_version: TLS_VERSION,
+    tls_03_the_authority_comes_before_the_client: TLS_CLIENT_CHAIN,
+    tls_03_the_certificates_are_in_one_line: TLS_CLIENT_CHAIN,
+    tls_04_there_is_no_error_for_a_certificate_that_has_expired: TLS_CLIENT_ERROR,
+}
 
 const AUTHORITY: &str = include_str!("../certificates/ca.pem");
 /// Issued by the authority.
@@ -52,82 +60,49 @@ fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
 
 #[tokio::test]
 async fn tls_information_that_is_right_breaks_no_rule() {
-    let server = InProcess {
-        app: Some(|probe| between(probe, || BehindProxy(|_| {}))),
-        ..InProcess::default()
-    };
+    let server = with_between(|| BehindProxy(|_| {}));
     let report = check_server(&server, &ServerOptions::default(), |_| {}).await;
     assert!(report.broken_rules().is_empty(), "{report}");
 }
 
-#[tokio::test]
-async fn tls_01_tls_is_offered_on_every_connection() {
+fn tls_01_tls_is_offered_on_every_connection() -> InProcess {
     struct Always;
     impl Between for Always {
         fn scope(&self, scope: &mut Scope) {
             offer(scope, Scheme::Http, TlsInfo::default());
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Always)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_ONLY_WHEN_SECURED, mutant).await;
+    with_between(|| Always)
 }
 
-#[tokio::test]
-async fn tls_02_the_version_is_that_of_its_name() {
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.tls_version = Some(13)))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_VERSION, mutant).await;
+fn tls_02_the_version_is_that_of_its_name() -> InProcess {
+    with_between(|| BehindProxy(|tls| tls.tls_version = Some(13)))
 }
 
-#[tokio::test]
-async fn tls_02_the_cipher_suite_is_of_another_version() {
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_VERSION, mutant).await;
+fn tls_02_the_cipher_suite_is_of_another_version() -> InProcess {
+    with_between(|| BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))
 }
 
-#[tokio::test]
-async fn tls_03_the_authority_comes_before_the_client() {
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || BehindProxy(|tls| tls.client_cert_chain.reverse()))),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_CLIENT_CHAIN, mutant).await;
+fn tls_03_the_authority_comes_before_the_client() -> InProcess {
+    with_between(|| BehindProxy(|tls| tls.client_cert_chain.reverse()))
 }
 
-#[tokio::test]
-async fn tls_03_the_certificates_are_in_one_line() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            between(probe, || {
-                BehindProxy(|tls| {
-                    for certificate in &mut tls.client_cert_chain {
-                        *certificate = certificate.replace('\n', "");
-                    }
-                })
+fn tls_03_the_certificates_are_in_one_line() -> InProcess {
+    with_app(|probe| {
+        between(probe, || {
+            BehindProxy(|tls| {
+                for certificate in &mut tls.client_cert_chain {
+                    *certificate = certificate.replace('\n', "");
+                }
             })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_CLIENT_CHAIN, mutant).await;
+        })
+    })
 }
 
-#[tokio::test]
-async fn tls_04_there_is_no_error_for_a_certificate_that_has_expired() {
-    let mutant = InProcess {
-        app: Some(|probe| {
-            between(probe, || {
-                BehindProxy(|tls| tls.client_cert_chain[0] = EXPIRED.into())
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::TLS_CLIENT_ERROR, mutant).await;
+fn tls_04_there_is_no_error_for_a_certificate_that_has_expired() -> InProcess {
+    with_app(|probe| {
+        between(probe, || {
+            BehindProxy(|tls| tls.client_cert_chain[0] = EXPIRED.into())
+        })
+    })
 }

@@ -6,18 +6,28 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, BytesMut};
-use callgate::rule;
 use callgate::{
     AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
 };
 
-use super::assert_breaks;
-use super::websocket_end::{OtherCode, assert_other_code_breaks};
+use super::websocket_end::OtherCode;
+use super::{mutants, with_app, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between, find, is_handshake, replace};
+use crate::tamper::{Between, Wire, find, is_handshake, replace};
 
-#[tokio::test]
-async fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() {
+mutants! {
+    ws_13_a_binary_message_that_could_be_text_is_delivered_as_text: MESSAGES_IN_ORDER,
+    ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself: FRAGMENTS_ARE_JOINED,
+    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED,
+    ws_16_a_client_may_leave_pings_unanswered: PING_TIMEOUT,
+    ws_17_a_message_may_be_larger_than_the_limit: MESSAGE_TOO_BIG,
+    ws_18_a_text_that_is_not_utf8_closes_with_1003: INVALID_UTF8,
+    ws_19_broken_framing_closes_with_1003: PROTOCOL_ERROR,
+    ws_25_messages_are_taken_in_whether_they_are_received_or_not: BOUNDED_QUEUES,
+    ws_32_a_message_is_sent_with_the_next_event: SEND_IS_FLUSHED,
+}
+
+fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess {
     struct AsText;
     impl Between for AsText {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -33,15 +43,10 @@ async fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || AsText)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::MESSAGES_IN_ORDER, mutant).await;
+    with_between(|| AsText)
 }
 
-#[tokio::test]
-async fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() {
+fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess {
     const FIN: u8 = 0x80;
     /// Takes the client's frames apart, once there has been a handshake.
     #[derive(Default)]
@@ -100,70 +105,52 @@ async fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() {
             passed
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Fragments::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::FRAGMENTS_ARE_JOINED, mutant).await;
+    with_wire(|| Box::new(Fragments::default()))
 }
 
-#[tokio::test]
-async fn ws_15_pongs_have_another_payload() {
+fn ws_15_pongs_have_another_payload() -> InProcess {
     struct OtherPayload;
     impl Wire for OtherPayload {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             replace(&octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD")
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(OtherPayload)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::PINGS_ARE_ANSWERED, mutant).await;
+    with_wire(|| Box::new(OtherPayload))
 }
 
-#[tokio::test]
-async fn ws_16_a_client_may_leave_pings_unanswered() {
-    let mutant = InProcess {
+fn ws_16_a_client_may_leave_pings_unanswered() -> InProcess {
+    InProcess {
         config: Some(|config| config.ws_ping_timeout = None),
         ..InProcess::default()
-    };
-    assert_breaks(rule::PING_TIMEOUT, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn ws_17_a_message_may_be_larger_than_the_limit() {
-    let mutant = InProcess {
+fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
+    InProcess {
         config: Some(|config| config.ws_max_size += 1000),
         ..InProcess::default()
-    };
-    assert_breaks(rule::MESSAGE_TOO_BIG, mutant).await;
+    }
 }
 
-#[tokio::test]
-async fn ws_18_a_text_that_is_not_utf8_closes_with_1003() {
-    assert_other_code_breaks(rule::INVALID_UTF8, || {
+fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
+    with_wire(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xef],
             with: &[0x88, 2, 0x03, 0xeb],
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_19_broken_framing_closes_with_1003() {
-    assert_other_code_breaks(rule::PROTOCOL_ERROR, || {
+fn ws_19_broken_framing_closes_with_1003() -> InProcess {
+    with_wire(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xea],
             with: &[0x88, 2, 0x03, 0xeb],
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() {
+fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() -> InProcess {
     #[derive(Default)]
     struct Hoard {
         events: VecDeque<ReceiveEvent>,
@@ -209,33 +196,28 @@ async fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let probe = probe.clone();
-                async move {
-                    if !matches!(scope, Scope::WebSocket(_)) {
-                        return probe.call_boxed(scope, receiver, sender).await;
-                    }
-                    let hoard = Arc::<Mutex<Hoard>>::default();
-                    let filling = tokio::spawn(fill(hoard.clone(), receiver));
-                    let sending = sender.into_channel();
-                    let channel = Arc::new(Hoarding { hoard, sending });
-                    let (receiver, sender) = (Receiver::new(channel.clone()), Sender::new(channel));
-                    let result = probe.call_boxed(scope, receiver, sender).await;
-                    filling.abort();
-                    result
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                if !matches!(scope, Scope::WebSocket(_)) {
+                    return probe.call_boxed(scope, receiver, sender).await;
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::BOUNDED_QUEUES, mutant).await;
+                let hoard = Arc::<Mutex<Hoard>>::default();
+                let filling = tokio::spawn(fill(hoard.clone(), receiver));
+                let sending = sender.into_channel();
+                let channel = Arc::new(Hoarding { hoard, sending });
+                let (receiver, sender) = (Receiver::new(channel.clone()), Sender::new(channel));
+                let result = probe.call_boxed(scope, receiver, sender).await;
+                filling.abort();
+                result
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn ws_32_a_message_is_sent_with_the_next_event() {
+fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
     /// While the WebSocket is open.
     #[derive(Default)]
     struct HoldsBack {
@@ -273,9 +255,5 @@ async fn ws_32_a_message_is_sent_with_the_next_event() {
             result
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, HoldsBack::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::SEND_IS_FLUSHED, mutant).await;
+    with_between(HoldsBack::default)
 }

@@ -4,12 +4,20 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
-use callgate::rule::{self, Rule};
 use callgate::{Channel, Message, ReceiveEvent, SendError, SendEvent, WebSocketDisconnect};
 
-use super::assert_breaks;
+use super::{mutants, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between, replace};
+use crate::tamper::{Between, Wire, replace};
+
+mutants! {
+    ws_20_a_close_without_a_code_is_told_as_1000: DISCONNECT_CODE,
+    ws_21_messages_are_forgotten_at_a_disconnect: QUEUED_BEFORE_DISCONNECT,
+    ws_22_a_return_closes_with_1001: RETURN_CLOSES_1000,
+    ws_23_a_failure_closes_with_1000: FAILURE_CLOSES_1011,
+    ws_24_the_reason_of_a_close_is_left_out: CLOSE_CODE_KEPT,
+    ws_26_a_shutdown_closes_with_1001: SHUTDOWN_CLOSES_1012,
+}
 
 /// Closes with another code.
 pub(super) struct OtherCode {
@@ -24,16 +32,7 @@ impl Wire for OtherCode {
     }
 }
 
-pub(super) async fn assert_other_code_breaks(rule: &'static Rule, wire: fn() -> Box<dyn Wire>) {
-    let mutant = InProcess {
-        wire: Some(wire),
-        ..InProcess::default()
-    };
-    assert_breaks(rule, mutant).await;
-}
-
-#[tokio::test]
-async fn ws_20_a_close_without_a_code_is_told_as_1000() {
+fn ws_20_a_close_without_a_code_is_told_as_1000() -> InProcess {
     struct Normal;
     impl Between for Normal {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -45,15 +44,10 @@ async fn ws_20_a_close_without_a_code_is_told_as_1000() {
             })
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || Normal)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::DISCONNECT_CODE, mutant).await;
+    with_between(|| Normal)
 }
 
-#[tokio::test]
-async fn ws_21_messages_are_forgotten_at_a_disconnect() {
+fn ws_21_messages_are_forgotten_at_a_disconnect() -> InProcess {
     #[derive(Default)]
     struct Forgetful(Mutex<VecDeque<Message>>);
     impl Between for Forgetful {
@@ -77,37 +71,28 @@ async fn ws_21_messages_are_forgotten_at_a_disconnect() {
             }
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Forgetful::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::QUEUED_BEFORE_DISCONNECT, mutant).await;
+    with_between(Forgetful::default)
 }
 
-#[tokio::test]
-async fn ws_22_a_return_closes_with_1001() {
-    assert_other_code_breaks(rule::RETURN_CLOSES_1000, || {
+fn ws_22_a_return_closes_with_1001() -> InProcess {
+    with_wire(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xe8],
             with: &[0x88, 2, 0x03, 0xe9],
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_23_a_failure_closes_with_1000() {
-    assert_other_code_breaks(rule::FAILURE_CLOSES_1011, || {
+fn ws_23_a_failure_closes_with_1000() -> InProcess {
+    with_wire(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xf3],
             with: &[0x88, 2, 0x03, 0xe8],
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_24_the_reason_of_a_close_is_left_out() {
+fn ws_24_the_reason_of_a_close_is_left_out() -> InProcess {
     struct WithoutReason;
     impl Between for WithoutReason {
         fn send(
@@ -122,20 +107,14 @@ async fn ws_24_the_reason_of_a_close_is_left_out() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || WithoutReason)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::CLOSE_CODE_KEPT, mutant).await;
+    with_between(|| WithoutReason)
 }
 
-#[tokio::test]
-async fn ws_26_a_shutdown_closes_with_1001() {
-    assert_other_code_breaks(rule::SHUTDOWN_CLOSES_1012, || {
+fn ws_26_a_shutdown_closes_with_1001() -> InProcess {
+    with_wire(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xf4],
             with: &[0x88, 2, 0x03, 0xe9],
         })
     })
-    .await;
 }

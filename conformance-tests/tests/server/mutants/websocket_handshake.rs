@@ -3,16 +3,29 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
-use callgate::rule::{self, Rule};
 use callgate::{
     AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
     SendError, SendEvent, Sender, WebSocketDisconnect,
 };
 use http::{HeaderMap, StatusCode};
 
-use super::assert_breaks;
+use super::{mutants, with_app, with_between, with_wire};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between, is_handshake, replace};
+use crate::tamper::{Between, Wire, is_handshake, replace};
+
+mutants! {
+    ws_01_connect_comes_twice: CONNECT_FIRST,
+    ws_02_the_answer_begins_before_the_application_has_accepted: HANDSHAKE_WAITS,
+    ws_05_a_refused_handshake_is_answered_with_401: CLOSE_BEFORE_ACCEPT_IS_403,
+    ws_09_a_failed_handshake_is_answered_with_502: FAILURE_BEFORE_ACCEPT_IS_500,
+    ws_27_a_handshake_without_a_key_is_answered_with_403: BAD_HANDSHAKE,
+    ws_28_another_version_is_answered_without_the_right_one: UNSUPPORTED_WEBSOCKET_VERSION,
+    ws_29_the_settings_do_not_offer_extended_connect: EXTENDED_CONNECT,
+    ws_30_a_client_that_goes_away_before_accept_leaves_1005: DISCONNECT_BEFORE_ACCEPT,
+    ws_31_a_request_for_another_upgrade_is_refused: OTHER_UPGRADES_ARE_HTTP,
+    ws_33_of_repeated_fields_only_one_is_sent: ACCEPT_HEADERS_KEPT,
+    ws_34_a_handshake_is_answered_with_500_at_shutdown: SHUTDOWN_BEFORE_ACCEPT_IS_503,
+}
 
 /// Answers handshakes with another status.
 #[derive(Default)]
@@ -36,16 +49,7 @@ impl Wire for OtherStatus {
     }
 }
 
-async fn assert_other_status_breaks(rule: &'static Rule, wire: fn() -> Box<dyn Wire>) {
-    let mutant = InProcess {
-        wire: Some(wire),
-        ..InProcess::default()
-    };
-    assert_breaks(rule, mutant).await;
-}
-
-#[tokio::test]
-async fn ws_01_connect_comes_twice() {
+fn ws_01_connect_comes_twice() -> InProcess {
     #[derive(Default)]
     struct Twice(AtomicBool);
     impl Between for Twice {
@@ -60,15 +64,10 @@ async fn ws_01_connect_comes_twice() {
             event
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, Twice::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::CONNECT_FIRST, mutant).await;
+    with_between(Twice::default)
 }
 
-#[tokio::test]
-async fn ws_02_the_answer_begins_before_the_application_has_accepted() {
+fn ws_02_the_answer_begins_before_the_application_has_accepted() -> InProcess {
     const BEGINNING: &[u8] = b"HTTP/1.1 ";
     /// Whether the beginning is to be sent, and to be left out of what the server sends.
     #[derive(Default)]
@@ -96,63 +95,50 @@ async fn ws_02_the_answer_begins_before_the_application_has_accepted() {
             octets
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(Early::default())),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::HANDSHAKE_WAITS, mutant).await;
+    with_wire(|| Box::new(Early::default()))
 }
 
-#[tokio::test]
-async fn ws_05_a_refused_handshake_is_answered_with_401() {
-    assert_other_status_breaks(rule::CLOSE_BEFORE_ACCEPT_IS_403, || {
+fn ws_05_a_refused_handshake_is_answered_with_401() -> InProcess {
+    with_wire(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 403",
             with: b"HTTP/1.1 401",
             ..OtherStatus::default()
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_09_a_failed_handshake_is_answered_with_502() {
-    assert_other_status_breaks(rule::FAILURE_BEFORE_ACCEPT_IS_500, || {
+fn ws_09_a_failed_handshake_is_answered_with_502() -> InProcess {
+    with_wire(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 500",
             with: b"HTTP/1.1 502",
             ..OtherStatus::default()
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_27_a_handshake_without_a_key_is_answered_with_403() {
-    assert_other_status_breaks(rule::BAD_HANDSHAKE, || {
+fn ws_27_a_handshake_without_a_key_is_answered_with_403() -> InProcess {
+    with_wire(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 400",
             with: b"HTTP/1.1 403",
             ..OtherStatus::default()
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_28_another_version_is_answered_without_the_right_one() {
-    assert_other_status_breaks(rule::UNSUPPORTED_WEBSOCKET_VERSION, || {
+fn ws_28_another_version_is_answered_without_the_right_one() -> InProcess {
+    with_wire(|| {
         Box::new(OtherStatus {
             wanted: b"sec-websocket-version: 13",
             with: b"x-sec-websocketversion: 0",
             ..OtherStatus::default()
         })
     })
-    .await;
 }
 
-#[tokio::test]
-async fn ws_29_the_settings_do_not_offer_extended_connect() {
+fn ws_29_the_settings_do_not_offer_extended_connect() -> InProcess {
     struct NotOffered;
     impl Wire for NotOffered {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
@@ -160,15 +146,10 @@ async fn ws_29_the_settings_do_not_offer_extended_connect() {
             replace(&octets, [0, 8, 0, 0, 0, 1], [0, 8, 0, 0, 0, 0])
         }
     }
-    let mutant = InProcess {
-        wire: Some(|| Box::new(NotOffered)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::EXTENDED_CONNECT, mutant).await;
+    with_wire(|| Box::new(NotOffered))
 }
 
-#[tokio::test]
-async fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() {
+fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() -> InProcess {
     /// Whether the application has sent anything.
     #[derive(Default)]
     struct OtherCode(AtomicBool);
@@ -197,42 +178,32 @@ async fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() {
             sent
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, OtherCode::default)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::DISCONNECT_BEFORE_ACCEPT, mutant).await;
+    with_between(OtherCode::default)
 }
 
-#[tokio::test]
-async fn ws_31_a_request_for_another_upgrade_is_refused() {
+fn ws_31_a_request_for_another_upgrade_is_refused() -> InProcess {
     async fn refuse(sender: &Sender) -> Result<(), AppError> {
         let status = StatusCode::UPGRADE_REQUIRED;
         sender.send(HttpResponseStart::new(status)).await?;
         Ok(sender.send(HttpResponseBody::end()).await?)
     }
-    let mutant = InProcess {
-        app: Some(|probe| {
-            let probe = BoxApp::new(probe);
-            BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
-                let probe = probe.clone();
-                async move {
-                    match &scope {
-                        Scope::Http(http) if http.headers.contains_key("upgrade") => {
-                            refuse(&sender).await
-                        }
-                        _ => probe.call_boxed(scope, receiver, sender).await,
+    with_app(|probe| {
+        let probe = BoxApp::new(probe);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let probe = probe.clone();
+            async move {
+                match &scope {
+                    Scope::Http(http) if http.headers.contains_key("upgrade") => {
+                        refuse(&sender).await
                     }
+                    _ => probe.call_boxed(scope, receiver, sender).await,
                 }
-            })
-        }),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::OTHER_UPGRADES_ARE_HTTP, mutant).await;
+            }
+        })
+    })
 }
 
-#[tokio::test]
-async fn ws_33_of_repeated_fields_only_one_is_sent() {
+fn ws_33_of_repeated_fields_only_one_is_sent() -> InProcess {
     struct OneOfEach;
     impl Between for OneOfEach {
         fn send(
@@ -251,21 +222,15 @@ async fn ws_33_of_repeated_fields_only_one_is_sent() {
             server.poll_send(cx, event)
         }
     }
-    let mutant = InProcess {
-        app: Some(|probe| between(probe, || OneOfEach)),
-        ..InProcess::default()
-    };
-    assert_breaks(rule::ACCEPT_HEADERS_KEPT, mutant).await;
+    with_between(|| OneOfEach)
 }
 
-#[tokio::test]
-async fn ws_34_a_handshake_is_answered_with_500_at_shutdown() {
-    assert_other_status_breaks(rule::SHUTDOWN_BEFORE_ACCEPT_IS_503, || {
+fn ws_34_a_handshake_is_answered_with_500_at_shutdown() -> InProcess {
+    with_wire(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 503",
             with: b"HTTP/1.1 500",
             ..OtherStatus::default()
         })
     })
-    .await;
 }
