@@ -80,9 +80,9 @@ super::chapter! { HTTP:
     PIPELINING = "HTTP-39" Server Must
         "A server MUST answer pipelined requests in the order in which they came.";
     MALFORMED_REQUEST = "HTTP-40" Server Must
-        "A server MUST answer a request head that is malformed with 400 and close the connection, without calling the application.";
+        "A server MUST answer a request head that is malformed with 400 and close the connection, or in HTTP/2 reset the stream or end the connection, without calling the application.";
     OVERSIZED_HEAD = "HTTP-41" Server Must
-        "A server MUST answer a request head that is larger than its limit with 431, or with 414 when the target alone is too long, without calling the application.";
+        "A server MUST answer a request head that is larger than its limit with 431, or with 414 when the target alone is too long, or in HTTP/2 end the connection, without calling the application.";
     UNSUPPORTED_VERSION = "HTTP-42" Server Must
         "A server MUST answer a request of an HTTP version that it does not serve with 505 and close the connection, without calling the application.";
     CONFLICTING_LENGTHS = "HTTP-43" Server Must
