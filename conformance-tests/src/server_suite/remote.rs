@@ -23,8 +23,9 @@ use crate::{Entry, Verdict};
 #[derive(Debug)]
 pub(super) struct Control {
     pub(super) address: SocketAddr,
-    pub(super) calls: UnboundedReceiver<Remote>,
-    pub(super) lifespans: UnboundedReceiver<Remote>,
+    /// Those that are malformed as what is wrong.
+    pub(super) calls: UnboundedReceiver<Outcome<Remote>>,
+    pub(super) lifespans: UnboundedReceiver<Outcome<Remote>>,
     listening: JoinHandle<()>,
 }
 
@@ -71,8 +72,8 @@ impl Drop for Control {
 
 /// Hands what one probe tells to the calls that are meant.
 struct Dispatch {
-    http: UnboundedSender<Remote>,
-    lifespan: UnboundedSender<Remote>,
+    http: UnboundedSender<Outcome<Remote>>,
+    lifespan: UnboundedSender<Outcome<Remote>>,
     calls: HashMap<u64, UnboundedSender<Told>>,
     log: Log,
     patience: Duration,
@@ -103,24 +104,25 @@ impl Dispatch {
                 scope: told_scope,
                 target,
             } => {
+                let calls = match told_scope["type"].as_str() {
+                    Some("lifespan") => &self.lifespan,
+                    _ => &self.http,
+                };
                 let scope = match serde_json::from_value::<Scope>(without_pseudo_fields(told_scope))
                 {
                     Ok(scope) => scope,
                     Err(error) => {
-                        let note = format!("the scope {told_scope} is malformed: {error}");
-                        return self.log.note(note);
+                        let seen = format!("the scope {told_scope} is malformed: {error}");
+                        let _ = calls.send(Err(Verdict::failed(seen)));
+                        return;
                     }
                 };
                 let (tell, told) = unbounded_channel();
                 self.calls.insert(*call, tell);
-                let calls = match scope {
-                    Scope::Lifespan(_) => &self.lifespan,
-                    _ => &self.http,
-                };
                 // Where it is not told apart, the serialised form has all of it.
                 let target = target.clone().or(scope.uri().map(ToString::to_string));
                 // When the suite no longer waits for calls, nobody wants them.
-                let _ = calls.send(Remote {
+                let _ = calls.send(Ok(Remote {
                     call: *call,
                     scope,
                     told_scope: told_scope.clone(),
@@ -132,7 +134,7 @@ impl Dispatch {
                     next_step: 0,
                     log: self.log.clone(),
                     patience: self.patience,
-                });
+                }));
                 return;
             }
             Told::Received { call, .. }

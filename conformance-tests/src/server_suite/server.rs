@@ -95,7 +95,9 @@ impl Server {
             while let Some(lifespan) = lifespans.recv().await {
                 has_lifespan.store(true, Ordering::Relaxed);
                 // What goes wrong here shows in the case.
-                let _ = live(lifespan, text).await;
+                if let Ok(lifespan) = lifespan {
+                    let _ = live(lifespan, text).await;
+                }
             }
         }));
         self.listens().await
@@ -127,7 +129,7 @@ impl Server {
             "a call for lifespan",
             self.control.lifespans.recv(),
         );
-        lifespan.await?.ok_or_else(gone)
+        lifespan.await?.ok_or_else(gone)?
     }
 
     /// The next call of the application that is not for lifespan.
@@ -137,7 +139,7 @@ impl Server {
             "a call of the application",
             self.control.calls.recv(),
         );
-        let mut call = call.await?.ok_or_else(gone)?;
+        let mut call = call.await?.ok_or_else(gone)??;
         call.be_patient_for(self.patience);
         self.log.push(Entry::Called(call.scope.clone()));
         Ok(call)
@@ -171,7 +173,7 @@ impl Server {
             Err(_) => Ok(()),
             Ok(call) => Err(Verdict::failed(format!(
                 "the application was called with {:?}",
-                call.scope
+                call?.scope
             ))),
         }
     }

@@ -13,26 +13,27 @@ use crate::server_suite::exchange::{Exchange, Next, Over};
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 
+const CALLED: &str = "ASGI lets a server call the application only when the content is whole";
 const MALFORMED: &str = "ASGI does not say what becomes of malformed content";
 
 pub(super) const CASES: &[Case] = &[
     case!(
-        a_length_that_is_not_reached: NO_SHORT_BODY, Shared,
+        a_length_that_is_not_reached: NO_SHORT_BODY, Differs(CALLED),
         "Ends the connection in order, before all that `content-length` says has been sent.",
         "The application receives `http.disconnect`, and before it no event with `more_body` unset."
     ),
     case!(
-        chunks_without_the_last: NO_SHORT_BODY, Shared,
+        chunks_without_the_last: NO_SHORT_BODY, Differs(CALLED),
         "Ends the connection in order, after a chunk and before the last chunk.",
         "The application receives `http.disconnect`, and before it no event with `more_body` unset."
     ),
     case!(
-        a_chunk_that_breaks_off: NO_SHORT_BODY, Shared,
+        a_chunk_that_breaks_off: NO_SHORT_BODY, Differs(CALLED),
         "Resets the connection in the middle of a chunk.",
         "The application receives `http.disconnect`, and before it no event with `more_body` unset."
     ),
     case!(
-        a_stream_that_is_reset_over_http2: NO_SHORT_BODY, Shared,
+        a_stream_that_is_reset_over_http2: NO_SHORT_BODY, Differs(CALLED),
         "Resets the stream before its end.",
         "The application receives `http.disconnect`, and before it no event with `more_body` unset."
     ),

@@ -17,6 +17,8 @@ use crate::server_suite::websocket::{
     disconnected, frame, open, text, websocket_cases,
 };
 
+const FAILED: &str = "RFC 6455 lets a server that fails a connection do so without a close frame";
+
 pub(super) const CASES: &[Case] = websocket_cases![
     messages_from_the_client: MESSAGES_IN_ORDER, Shared,
         "Sends text and binary messages, empty, short and long, in one go.",
@@ -51,7 +53,7 @@ pub(super) const CASES: &[Case] = websocket_cases![
     a_message_at_the_limit: MESSAGE_TOO_BIG, Shared,
         "Sends a message that is as large as the limit.",
         "The application receives it.";
-    a_text_that_is_not_utf8: INVALID_UTF8, Shared,
+    a_text_that_is_not_utf8: INVALID_UTF8, Differs(FAILED),
         "Sends text messages that are not UTF-8, each on a WebSocket of its own: a stray byte, half \
          a character, an encoded surrogate, a stray byte in a later fragment.",
         "Each is closed with 1007.";
@@ -59,7 +61,7 @@ pub(super) const CASES: &[Case] = websocket_cases![
         Differs("ASGI does not say which code a breach of RFC 6455 leaves"),
         "Sends a text message that is not UTF-8.",
         "The application receives `websocket.disconnect` with 1007.";
-    broken_framing: PROTOCOL_ERROR, Shared,
+    broken_framing: PROTOCOL_ERROR, Differs(FAILED),
         "Breaks RFC 6455, each time on a WebSocket of its own: reserved bits, reserved opcodes, no \
          mask, fragments out of turn, control frames in parts or too long, and close frames that \
          are malformed.",

@@ -26,7 +26,7 @@ pub(super) const CASES: &[Case] = websocket_cases![
         "Opens a WebSocket and sends a message; the application receives three times.",
         "It receives `websocket.connect`, then the message, and no other `websocket.connect`.";
     the_handshake_waits: HANDSHAKE_WAITS, Shared,
-        "Sends a handshake, and a message right behind it, before the application has answered.",
+        "Sends a handshake, and has the application called for another request before it answers.",
         "Nothing of an answer is sent before the application accepts.";
     close_before_accept: CLOSE_BEFORE_ACCEPT_IS_403, Shared,
         "The application closes, with a code and a reason, where it should accept.",
@@ -141,7 +141,6 @@ async fn connect_comes_first(bench: &mut Bench<'_>, over: Over) -> Outcome {
 async fn the_handshake_waits(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let mut asked = ask(server, over, &handshake()).await?;
-    asked.send(text("early")).await?;
     let mut app = server.call().await?;
     app.act(Step::Fence).await?;
     server.serves().await?;
