@@ -2,6 +2,7 @@
 //! steps in both.
 
 use std::fmt;
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 
@@ -27,7 +28,7 @@ pub(super) enum Exchange {
 
 /// An HTTP/1.1 connection, and how the response on it goes on.
 pub(super) struct Http1Side {
-    client: Http1,
+    pub(super) client: Http1,
     method: String,
     rest: Rest,
 }
@@ -94,22 +95,39 @@ impl Exchange {
         request: &Request,
         more: bool,
     ) -> Outcome<Self> {
-        Ok(match over {
-            Over::Http1 => {
-                let mut client = server.connect().await?;
-                client.send(request.http1()).await?;
-                Self::Http1(Http1Side {
-                    client,
-                    method: request.method.clone(),
-                    rest: Rest::Chunks,
-                })
-            }
+        match over {
+            Over::Http1 => Self::begin_http1(server, request).await,
             Over::Http2 => {
                 let mut connection = server.connect_http2().await?;
-                let stream = Stream::Asked(connection.begin(request, more).await?);
-                Self::Http2(Box::new(Http2Side { connection, stream }))
+                let exchange = connection.begin(request, more).await?;
+                Ok(Self::of_http2(connection, exchange))
             }
-        })
+        }
+    }
+
+    /// Sends a request of HTTP/1.1.
+    pub(super) async fn begin_http1(server: &Server, request: &Request) -> Outcome<Self> {
+        let mut client = server.connect().await?;
+        client.send(request.http1()).await?;
+        Ok(Self::Http1(Http1Side {
+            client,
+            method: request.method.clone(),
+            rest: Rest::Chunks,
+        }))
+    }
+
+    /// One that has been begun on this connection.
+    pub(super) fn of_http2(connection: Http2, exchange: Http2Exchange) -> Self {
+        let stream = Stream::Asked(exchange);
+        Self::Http2(Box::new(Http2Side { connection, stream }))
+    }
+
+    /// The client's own address.
+    pub(super) fn address(&self) -> Outcome<SocketAddr> {
+        match self {
+            Self::Http1(side) => side.client.address(),
+            Self::Http2(side) => Ok(side.connection.address),
+        }
     }
 
     /// Sends the next of the request's content.
@@ -281,6 +299,14 @@ impl Http1Side {
 }
 
 impl Http2Side {
+    /// The connection, and the exchange if it has not been answered.
+    pub(super) fn unanswered(self) -> Outcome<(Http2, Http2Exchange)> {
+        match self.stream {
+            Stream::Asked(exchange) => Ok((self.connection, exchange)),
+            _ => Err(wrong("reads a response twice")),
+        }
+    }
+
     /// The response; its head is waited for if need be.
     async fn answered(&mut self) -> Outcome<&mut Http2Response> {
         if let Some(error) = self.answer().await? {

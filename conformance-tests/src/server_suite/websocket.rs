@@ -9,8 +9,9 @@ use h2::SendStream;
 
 use super::bench::Log;
 use super::case::{Outcome, must};
+use super::exchange::{Exchange, Over};
 use super::http1::Http1;
-use super::http2::{Http2, Http2Exchange, Http2Response, Part};
+use super::http2::{Http2, Http2Response, Part};
 use super::remote::{Remote, within};
 use super::request::{Request, Response};
 use super::server::Server;
@@ -28,15 +29,6 @@ pub(super) const FIN: u8 = 0x80;
 /// The largest frame that is read, in bytes.
 const MAX_FRAME: u64 = 1 << 20;
 
-/// What a WebSocket goes over.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Over {
-    /// An upgraded connection.
-    Http1,
-    /// A stream, by extended CONNECT.
-    Http2,
-}
-
 /// Cases whose steps are the same over both: each takes the bench and an [`Over`].
 macro_rules! websocket_cases {
     ($($steps:ident: $rule:ident, $asgi:expr, $does:literal, $must:literal $(,)?;)+) => {
@@ -44,7 +36,7 @@ macro_rules! websocket_cases {
             $crate::server_suite::case::Case {
                 check: $crate::Check::new(::callgate::rule::$rule, stringify!($steps), $does, $must),
                 asgi: $asgi,
-                run: |bench| Box::pin($steps(bench, $crate::server_suite::websocket::Over::Http1)),
+                run: |bench| Box::pin($steps(bench, $crate::server_suite::exchange::Over::Http1)),
             },
             $crate::server_suite::case::Case {
                 check: $crate::Check::new(
@@ -54,7 +46,7 @@ macro_rules! websocket_cases {
                     $must,
                 ),
                 asgi: $asgi,
-                run: |bench| Box::pin($steps(bench, $crate::server_suite::websocket::Over::Http2)),
+                run: |bench| Box::pin($steps(bench, $crate::server_suite::exchange::Over::Http2)),
             },
         )+]
     };
@@ -66,7 +58,12 @@ pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// A handshake, as HTTP/1.1 writes it. Over HTTP/2 it goes without what only HTTP/1.1 has.
 pub(super) fn handshake() -> Request {
-    Request::get("/")
+    handshake_to("/")
+}
+
+/// The same, to this target.
+pub(super) fn handshake_to(target: &str) -> Request {
+    Request::get(target)
         .field("connection", "upgrade")
         .field("upgrade", "websocket")
         .field("sec-websocket-version", "13")
@@ -74,21 +71,12 @@ pub(super) fn handshake() -> Request {
 }
 
 /// A WebSocket that the client has asked for.
-pub(super) struct Asked(Asking);
-
-enum Asking {
-    Http1(Http1),
-    Http2(Http2, Http2Exchange),
-}
+pub(super) struct Asked(Exchange);
 
 /// Sends a handshake on a connection of its own.
 pub(super) async fn ask(server: &Server, over: Over, handshake: &Request) -> Outcome<Asked> {
     Ok(Asked(match over {
-        Over::Http1 => {
-            let mut client = server.connect().await?;
-            client.send(handshake.http1()).await?;
-            Asking::Http1(client)
-        }
+        Over::Http1 => Exchange::begin_http1(server, handshake).await?,
         Over::Http2 => {
             let mut client = connect_http2(server).await?;
             if !client.takes_extended_connect() {
@@ -99,16 +87,15 @@ pub(super) async fn ask(server: &Server, over: Over, handshake: &Request) -> Out
             let exchange = client
                 .begin_extended_connect(&extended_connect(handshake), "websocket")
                 .await?;
-            Asking::Http2(client, exchange)
+            Exchange::of_http2(client, exchange)
         }
     }))
 }
 
-/// A connection whose settings are known, if the server serves HTTP/2 at all.
+/// A connection whose settings are known.
 pub(super) async fn connect_http2(server: &Server) -> Outcome<Http2> {
-    let not_served = || Verdict::NotApplicable("it does not serve HTTP/2".into());
-    let mut client = server.connect_http2().await.map_err(|_| not_served())?;
-    client.settled().await.map_err(|_| not_served())?;
+    let mut client = server.connect_http2().await?;
+    client.settled().await?;
     Ok(client)
 }
 
@@ -152,8 +139,9 @@ impl Asked {
     /// Reads the head of the answer, and takes what follows for frames.
     pub(super) async fn answered(self, server: &Server) -> Outcome<(Response, WebSocket)> {
         let (head, wire) = match self.0 {
-            Asking::Http1(mut client) => (client.head().await?, Wire::Http1(client)),
-            Asking::Http2(client, exchange) => {
+            Exchange::Http1(mut side) => (side.client.head().await?, Wire::Http1(side.client)),
+            Exchange::Http2(side) => {
+                let (client, exchange) = side.unanswered()?;
                 let (response, content) = exchange.head_and_content().await?;
                 let head = response.head.clone();
                 let stream = Stream {
@@ -174,38 +162,18 @@ impl Asked {
     }
 
     /// Reads the whole answer, which is an HTTP response.
-    pub(super) async fn response(self) -> Outcome<Response> {
-        match self.0 {
-            Asking::Http1(mut client) => client.response().await,
-            Asking::Http2(_client, exchange) => exchange.head().await?.whole().await,
-        }
-    }
-
-    /// Writes these octets behind the handshake.
-    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> Outcome {
-        match &mut self.0 {
-            Asking::Http1(client) => client.send(octets).await,
-            Asking::Http2(_, exchange) => exchange
-                .content
-                .send_data(Bytes::copy_from_slice(octets.as_ref()), false)
-                .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}"))),
-        }
+    pub(super) async fn response(mut self) -> Outcome<Response> {
+        self.0.response().await
     }
 
     /// Whether a part of the answer has come. Does not wait for any.
-    pub(super) fn has_answer(&mut self) -> bool {
-        match &mut self.0 {
-            Asking::Http1(client) => !client.unread_now().is_empty(),
-            Asking::Http2(_, exchange) => exchange.has_answer(),
-        }
+    pub(super) async fn has_answer(&mut self) -> Outcome<bool> {
+        self.0.has_answer().await
     }
 
     /// Goes away without a farewell.
     pub(super) fn reset(self) {
-        match self.0 {
-            Asking::Http1(client) => client.reset(),
-            Asking::Http2(_, exchange) => exchange.reset(),
-        }
+        self.0.reset();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart, rule};
 
-use super::steps::{handshake, stream_over_http1, stream_over_http2};
+use super::steps::{stream_over_http1, stream_over_http2};
 use crate::Verdict;
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
@@ -11,6 +11,7 @@ use crate::server_suite::launch::{Lifespan, Settings};
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
+use crate::server_suite::websocket::{handshake, handshake_to};
 
 const REPORTS: Asgi = Asgi::Differs("ASGI does not say what a server reports.");
 const DECLINES: Asgi =
@@ -149,7 +150,7 @@ async fn a_request_is_one_call_over_http2(bench: &mut Bench<'_>) -> Outcome {
 async fn a_websocket_is_one_call(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
     let mut client = server.connect().await?;
-    client.send(handshake("/").http1()).await?;
+    client.send(handshake().http1()).await?;
     let app = server.call().await?;
     app.websocket()?;
     app.finish(Step::Decline).await?;
@@ -161,7 +162,7 @@ async fn a_request_is_declined(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn a_websocket_is_declined(bench: &mut Bench<'_>) -> Outcome {
-    declines(bench.server().await?, handshake("/")).await
+    declines(bench.server().await?, handshake()).await
 }
 
 async fn declines(server: &mut Server, request: Request) -> Outcome {
@@ -193,7 +194,7 @@ async fn the_application_panics(bench: &mut Bench<'_>) -> Outcome {
 
 async fn the_application_panics_in_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    panics_beside_a_response(server, handshake("/")).await
+    panics_beside_a_response(server, handshake()).await
 }
 
 async fn panics_beside_a_response(server: &mut Server, panicking: Request) -> Outcome {
@@ -254,7 +255,7 @@ async fn the_application_returns_a_violation(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn the_application_fails_in_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let log = log_of(bench, handshake(TARGET), async |mut app| {
+    let log = log_of(bench, handshake_to(TARGET), async |mut app| {
         app.send(callgate::WebSocketAccept::new()).await?;
         app.end(Step::Fail(FAILURE.into())).await.map(|_| ())
     });
@@ -313,7 +314,7 @@ async fn a_disconnect_is_returned(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn a_disconnect_is_returned_from_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    returns_disconnected(bench, handshake(TARGET)).await
+    returns_disconnected(bench, handshake_to(TARGET)).await
 }
 
 async fn returns_disconnected(bench: &mut Bench<'_>, request: Request) -> Outcome {

@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use callgate::{HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendEvent};
+use callgate::{HttpResponseBody, HttpResponseStart, Message, SendEvent};
 
 use super::steps::{
-    call_over_http1, handshake, open_websocket, stream_over_http1, stream_over_http2,
+    call_over_http1, is_disconnect, open_websocket, receive_disconnect, stream_over_http1,
+    stream_over_http2,
 };
 use crate::Verdict;
 use crate::probe::{End, SentOutcome, Step};
@@ -15,6 +16,7 @@ use crate::server_suite::launch::Settings;
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
+use crate::server_suite::websocket::handshake;
 
 const SENDS: Asgi = Asgi::Differs("In ASGI a send to a client that is gone may do nothing.");
 const REPEATS: Asgi =
@@ -224,7 +226,7 @@ async fn an_application_outlives_its_client_over_http2(bench: &mut Bench<'_>) ->
 
 async fn an_application_outlives_its_client_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (client, app) = call_over_http1(server, &handshake("/")).await?;
+    let (client, app) = call_over_http1(server, &handshake()).await?;
     client.reset();
     goes_on(server, app).await?;
     let (client, app) = open_websocket(server).await?;
@@ -269,26 +271,6 @@ async fn a_receive_after_the_disconnect_of_a_websocket(bench: &mut Bench<'_>) ->
     let (client, app) = open_websocket(bench.server().await?).await?;
     client.reset();
     disconnect_repeats(app).await
-}
-
-fn is_disconnect(event: &ReceiveEvent) -> bool {
-    matches!(
-        event,
-        ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
-    )
-}
-
-/// The most events that may come before a disconnect: a request, say, and its end.
-const EVENTS: usize = 4;
-
-/// Receives up to a disconnect.
-async fn receive_disconnect(app: &mut Remote) -> Outcome {
-    for _ in 0..EVENTS {
-        if is_disconnect(&app.receive().await?) {
-            return Ok(());
-        }
-    }
-    Err(Verdict::failed("there came no disconnect"))
 }
 
 /// That each receive after a disconnect yields it again.
@@ -389,7 +371,7 @@ async fn a_broken_rule_is_a_disconnect_over_http2(bench: &mut Bench<'_>) -> Outc
 
 async fn a_broken_rule_is_a_disconnect_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (_client, mut app) = call_over_http1(server, &handshake("/")).await?;
+    let (_client, mut app) = call_over_http1(server, &handshake()).await?;
     app.try_send(Message::text("early")).await?;
     receive_disconnect(&mut app).await?;
     app.finish(Step::Return).await

@@ -6,8 +6,8 @@ use callgate::{
 };
 
 use super::steps::{
-    call_over_http1, handshake, open_websocket, open_websocket_to, stream_over_http1,
-    stream_over_http2, stream_to,
+    call_over_http1, open_websocket, open_websocket_to, stream_over_http1, stream_over_http2,
+    stream_to,
 };
 use crate::Verdict;
 use crate::probe::{SentOutcome, Step};
@@ -17,6 +17,7 @@ use crate::server_suite::http1::Http1;
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
+use crate::server_suite::websocket::handshake;
 
 const VIOLATIONS: Asgi =
     Asgi::Differs("ASGI does not say what comes of a send that breaks a rule.");
@@ -204,7 +205,7 @@ async fn starts_again(mut app: Remote) -> Outcome {
 
 async fn sends_after_a_broken_rule_in_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (_client, mut app) = call_over_http1(server, &handshake("/")).await?;
+    let (_client, mut app) = call_over_http1(server, &handshake()).await?;
     app.try_send(Message::text("early")).await?;
     breaks(&mut app, WebSocketAccept::new(), rule::ACCEPT_FIRST).await?;
     breaks(&mut app, WebSocketClose::new(1000), rule::ACCEPT_FIRST).await?;

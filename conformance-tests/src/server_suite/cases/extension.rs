@@ -9,6 +9,7 @@ use callgate::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;
 
+use super::steps::call_over;
 use crate::Verdict;
 use crate::probe::{SentOutcome, Step};
 use crate::server_suite::bench::Bench;
@@ -16,12 +17,10 @@ use crate::server_suite::case::{
     Asgi::{Differs, Shared},
     Case, Outcome, case, must,
 };
-use crate::server_suite::http1::Http1;
-use crate::server_suite::http2::{Http2, Http2Exchange};
+use crate::server_suite::exchange::Over;
 use crate::server_suite::remote::Remote;
-use crate::server_suite::request::{Request, Response};
-use crate::server_suite::server::Server;
-use crate::server_suite::websocket::{Over, ask, connect_http2, handshake, websocket_cases};
+use crate::server_suite::request::Request;
+use crate::server_suite::websocket::{ask, handshake, websocket_cases};
 
 /// Over HTTP/1.1 and over HTTP/2 alike.
 pub(super) const CASES: &[Case] = websocket_cases![
@@ -71,39 +70,6 @@ pub(super) const SINGLE_CASES: &[Case] = &[
     ),
 ];
 
-/// Sends a request that the application is to answer, on a connection of its own.
-async fn asked(server: &mut Server, over: Over, request: &Request) -> Outcome<(Remote, Answering)> {
-    let answering = match over {
-        Over::Http1 => {
-            let mut client = server.connect().await?;
-            client.send(request.http1()).await?;
-            Answering::Http1(client)
-        }
-        Over::Http2 => {
-            let mut client = connect_http2(server).await?;
-            let exchange = client.begin(request, false).await?;
-            Answering::Http2(client, exchange)
-        }
-    };
-    Ok((server.call().await?, answering))
-}
-
-/// A client that waits for a response.
-enum Answering {
-    Http1(Http1),
-    Http2(Http2, Http2Exchange),
-}
-
-impl Answering {
-    /// Reads the whole response.
-    async fn response(self) -> Outcome<Response> {
-        match self {
-            Self::Http1(mut client) => client.response().await,
-            Self::Http2(_client, exchange) => exchange.head().await?.whole().await,
-        }
-    }
-}
-
 /// A call whose scope offers this extension.
 async fn offers(app: Remote, extension: Extension) -> Outcome<Remote> {
     if offered(&app.scope).contains(extension) {
@@ -125,7 +91,7 @@ fn offered(scope: &Scope) -> Extensions {
 
 async fn an_http_extension_that_is_not_offered(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
-    let (mut app, client) = asked(server, over, &Request::get("/")).await?;
+    let (mut client, mut app) = call_over(over, server, &Request::get("/")).await?;
     let offered = offered(&app.scope);
     let hints = EarlyHints::new([HeaderValue::from_static("</style.css>; rel=preload")]);
     let events: [(_, SendEvent); 2] = [
@@ -184,7 +150,7 @@ async fn is_not_offered(app: &mut Remote, extension: Extension, event: SendEvent
 async fn trailers(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let request = Request::get("/").field("te", "trailers");
-    let (app, client) = asked(server, over, &request).await?;
+    let (mut client, app) = call_over(over, server, &request).await?;
     let mut app = offers(app, Extension::ResponseTrailers).await?;
     let mut start = HttpResponseStart::ok().header("trailer", "x-checksum, x-status");
     start.trailers = true;
@@ -243,7 +209,7 @@ async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
 
 async fn a_file_that_is_not_there(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
-    let (app, client) = asked(server, over, &Request::get("/")).await?;
+    let (mut client, app) = call_over(over, server, &Request::get("/")).await?;
     let mut app = offers(app, Extension::PathSend).await?;
     let gone = file(b"")?.path().to_owned();
     app.send(HttpResponseStart::ok()).await?;
@@ -273,7 +239,7 @@ async fn an_empty_file(bench: &mut Bench<'_>, over: Over) -> Outcome {
 
 async fn is_sent(bench: &mut Bench<'_>, over: Over, content: &[u8]) -> Outcome {
     let server = bench.server().await?;
-    let (app, client) = asked(server, over, &Request::get("/")).await?;
+    let (mut client, app) = call_over(over, server, &Request::get("/")).await?;
     let mut app = offers(app, Extension::PathSend).await?;
     let file = file(content)?;
     app.send(HttpResponseStart::ok()).await?;

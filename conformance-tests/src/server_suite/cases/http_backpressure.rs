@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use callgate::{HttpResponseBody, HttpResponseStart};
 
-use super::http_steps::respond;
+use super::steps::respond;
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi::Differs, Case, Outcome, case, must};
-use crate::server_suite::exchange::{Exchange, Next, Over};
+use crate::server_suite::exchange::{Exchange, Over};
 use crate::server_suite::request::Request;
 
 /// No server and no system holds this much of one exchange without being set to, in bytes.
@@ -30,18 +30,6 @@ pub(super) const CASES: &[Case] = &[
         content_that_is_not_received_over_http2: REQUEST_BACKPRESSURE, Differs(INTAKE),
         "Sends content without end, of which the application receives nothing.",
         "The server stops making room for it, before it has taken 48 MiB."
-    ),
-    case!(
-        a_client_that_does_not_read: BACKPRESSURE,
-        Differs("ASGI leaves open how much a server holds for a slow client"),
-        "Has the application send without end to a client that reads nothing.",
-        "A send is pending before the application has sent 48 MiB; when the client reads, it goes on."
-    ),
-    case!(
-        a_client_that_does_not_read_over_http2: BACKPRESSURE,
-        Differs("ASGI leaves open how much a server holds for a slow client"),
-        "Has the application send without end to a client that makes no room for it.",
-        "A send is pending before the application has sent 48 MiB; when the client reads, it goes on."
     ),
     case!(
         a_client_that_goes_on_sending: ABSENT_BODY_IS_DRAINED, Differs(DRAINING),
@@ -102,52 +90,6 @@ async fn content_that_is_not_received_over_http2(bench: &mut Bench<'_>) -> Outco
         }
         must!(taken <= BOUND, "the server has taken in {taken} bytes");
     }
-    exchange.reset();
-    app.finish(Step::Decline).await
-}
-
-async fn a_client_that_does_not_read(bench: &mut Bench<'_>) -> Outcome {
-    nobody_reads(bench, Over::Http1).await
-}
-
-async fn a_client_that_does_not_read_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    nobody_reads(bench, Over::Http2).await
-}
-
-async fn nobody_reads(bench: &mut Bench<'_>, over: Over) -> Outcome {
-    const LARGE: usize = 512 << 10;
-    let server = bench.server().await?;
-    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
-    let mut app = server.call().await?;
-    app.send(HttpResponseStart::ok()).await?;
-    let part = Bytes::from(vec![b'x'; LARGE]);
-    let mut sent = 0;
-    let pending = loop {
-        let sending = app.begin(Step::Send(HttpResponseBody::part(part.clone()).into()));
-        let mut fences = 0;
-        while fences < FENCES && app.is_pending(sending).await? {
-            exchange.fence(server).await?;
-            fences += 1;
-        }
-        if app.is_pending(sending).await? {
-            break sending;
-        }
-        let outcome = app.sent(Some(sending)).await?;
-        sent += LARGE;
-        must!(
-            sent <= BOUND,
-            "{sent} bytes were taken, the last with {outcome:?}"
-        );
-    };
-    exchange.head().await?;
-    let mut read = 0;
-    while read < sent {
-        match exchange.next().await? {
-            Next::Content(content) => read += content.len(),
-            end => must!(false, "after {read} bytes the client saw {end}"),
-        }
-    }
-    app.sent(Some(pending)).await?;
     exchange.reset();
     app.finish(Step::Decline).await
 }

@@ -1,6 +1,6 @@
 //! `http.md`: requests on a connection, and heads that are refused.
 
-use super::http_steps::{answered, refused, respond};
+use super::steps::{answered, refused, respond};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{

@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent};
 
-use super::http_steps::{content, disconnect, events, respond};
+use super::steps::{content, events, receive_disconnect, respond};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{
@@ -243,7 +243,7 @@ async fn gone(bench: &mut Bench<'_>, over: Over, phase: Phase) -> Outcome {
         must!(matches!(begun, Next::Content(_)), "the client saw {begun}");
     }
     let _connection = exchange.reset();
-    disconnect(&mut app).await?;
+    receive_disconnect(&mut app).await?;
     app.finish(Step::Decline).await
 }
 
@@ -254,7 +254,7 @@ async fn half_closed_while_waiting(bench: &mut Bench<'_>) -> Outcome {
     let mut app = server.call().await?;
     app.receive().await?;
     client.half_close().await?;
-    disconnect(&mut app).await?;
+    receive_disconnect(&mut app).await?;
     app.finish(Step::Decline).await?;
     let (rest, _) = client.any_rest().await?;
     must!(

@@ -1,6 +1,6 @@
 //! `http.md`: `Expect: 100-continue`.
 
-use super::http_steps::{answered, respond};
+use super::steps::{answered, respond};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi::Differs, Case, Outcome, case, must};

@@ -3,7 +3,7 @@
 use callgate::{HttpRequest, ReceiveEvent};
 use http::{HeaderMap, HeaderValue};
 
-use super::http_steps::{content, events};
+use super::steps::{content, events};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{

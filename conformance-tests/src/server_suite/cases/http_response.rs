@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart};
 
-use super::http_steps::answered;
+use super::steps::answered;
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{

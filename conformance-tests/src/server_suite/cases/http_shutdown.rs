@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart};
 
-use super::http_steps::{answered, content, respond};
+use super::steps::{answered, content, respond};
 use crate::probe::{End, Step};
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi::Differs, Case, Outcome, case, must};

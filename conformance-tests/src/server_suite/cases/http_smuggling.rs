@@ -1,6 +1,6 @@
 //! `http.md`: requests that could be read in two ways.
 
-use super::http_steps::{content, refused, respond};
+use super::steps::{content, refused, respond};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{

@@ -14,7 +14,6 @@ mod http_request;
 mod http_response;
 mod http_shutdown;
 mod http_smuggling;
-mod http_steps;
 mod lifespan;
 mod lifespan_shutdown;
 mod scope;

@@ -2,14 +2,15 @@
 
 use callgate::HttpScope;
 
-use super::steps::Version::{self, Http1, Http2};
-use super::steps::{call_over, handshake, scope_over};
+use super::steps::{call_over, scope_over};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi, Asgi::Shared, Case, Outcome, case, must};
+use crate::server_suite::exchange::Over::{self, Http1, Http2};
 use crate::server_suite::launch::Settings;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
+use crate::server_suite::websocket::handshake_to;
 
 const METHODS: Asgi = Asgi::Differs("ASGI has the method in upper case.");
 const TARGETS: Asgi = Asgi::Differs("ASGI does not speak of targets in asterisk form.");
@@ -127,9 +128,9 @@ async fn methods_over_http2(bench: &mut Bench<'_>) -> Outcome {
     has_methods(bench.server().await?, Http2).await
 }
 
-async fn has_methods(server: &mut Server, version: Version) -> Outcome {
+async fn has_methods(server: &mut Server, over: Over) -> Outcome {
     for method in ["GET", "DELETE", "PURGE", "get", "X-1!"] {
-        let scope = scope_over(version, server, &Request::new(method, "/")).await?;
+        let scope = scope_over(over, server, &Request::new(method, "/")).await?;
         must!(
             scope.method == *method,
             "`{method}` became `{}`",
@@ -158,16 +159,11 @@ async fn the_target_is_in_origin_form_over_http2(bench: &mut Bench<'_>) -> Outco
 
 async fn the_target_of_a_websocket_is_in_origin_form(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    has_target(server, &handshake("/a/b?c=d"), Http1, "/a/b?c=d").await
+    has_target(server, &handshake_to("/a/b?c=d"), Http1, "/a/b?c=d").await
 }
 
-async fn has_target(
-    server: &mut Server,
-    request: &Request,
-    version: Version,
-    passed: &str,
-) -> Outcome {
-    let (_client, app) = call_over(version, server, request).await?;
+async fn has_target(server: &mut Server, request: &Request, over: Over, passed: &str) -> Outcome {
+    let (_client, app) = call_over(over, server, request).await?;
     let target = app.target.clone().unwrap_or_default();
     must!(
         target == passed,
@@ -194,8 +190,8 @@ async fn the_asterisk_over_http2(bench: &mut Bench<'_>) -> Outcome {
     has_asterisk(bench.server().await?, Http2).await
 }
 
-async fn has_asterisk(server: &mut Server, version: Version) -> Outcome {
-    let scope = scope_over(version, server, &Request::new("OPTIONS", "*")).await?;
+async fn has_asterisk(server: &mut Server, over: Over) -> Outcome {
+    let scope = scope_over(over, server, &Request::new("OPTIONS", "*")).await?;
     must!(scope.path() == "*", "the path is `{}`", scope.path());
     Ok(())
 }
@@ -228,9 +224,9 @@ async fn the_path_over_http2(bench: &mut Bench<'_>) -> Outcome {
     has_path(bench.server().await?, Http2).await
 }
 
-async fn has_path(server: &mut Server, version: Version) -> Outcome {
+async fn has_path(server: &mut Server, over: Over) -> Outcome {
     let sent = "/caf%C3%A9%2f/%FF//A/../x%00";
-    let (_client, app) = call_over(version, server, &Request::get(sent)).await?;
+    let (_client, app) = call_over(over, server, &Request::get(sent)).await?;
     let raw_path = app.http()?.raw_path();
     must!(raw_path == sent, "`{sent}` became `{raw_path}`");
     let path = app.told_scope["path"].as_str().unwrap_or_default();
@@ -250,9 +246,9 @@ async fn the_query_over_http2(bench: &mut Bench<'_>) -> Outcome {
     has_query(bench.server().await?, Http2).await
 }
 
-async fn has_query(server: &mut Server, version: Version) -> Outcome {
+async fn has_query(server: &mut Server, over: Over) -> Outcome {
     for query in ["", "?", "?a=%41&b=%zz+c?d", "?%C3%a9=/../"] {
-        let scope = scope_over(version, server, &Request::get(&format!("/{query}"))).await?;
+        let scope = scope_over(over, server, &Request::get(&format!("/{query}"))).await?;
         let passed = query.strip_prefix('?').unwrap_or_default();
         must!(
             scope.query() == passed,
@@ -286,7 +282,7 @@ fn is_mounted(scope: &HttpScope) -> Outcome {
 
 async fn the_root_path_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server_with(mounted()).await?;
-    let (_client, app) = call_over(Http1, server, &handshake("/users%20")).await?;
+    let (_client, app) = call_over(Http1, server, &handshake_to("/users%20")).await?;
     let scope = app.websocket()?;
     has_root_path(&scope.root_path, scope.raw_path())?;
     app.finish(Step::Decline).await

@@ -5,16 +5,17 @@ use callgate::{
     SendEvent,
 };
 
-use super::steps::Version::{self, Http1, Http2};
-use super::steps::{call_over, handshake, scope_over};
+use super::steps::{call_over, scope_over};
 use crate::Verdict;
 use crate::probe::{SentOutcome, Step};
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi, Asgi::Shared, Case, Outcome, case, must};
+use crate::server_suite::exchange::Over::{self, Http1, Http2};
 use crate::server_suite::launch::Settings;
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
+use crate::server_suite::websocket::handshake;
 
 const HANDED_OVER: Asgi =
     Asgi::Differs("In ASGI the application writes its state into the scope of lifespan.");
@@ -142,9 +143,9 @@ async fn the_scheme_over_http2(bench: &mut Bench<'_>) -> Outcome {
     is_not_secured(bench.server().await?, Http2).await
 }
 
-async fn is_not_secured(server: &mut Server, version: Version) -> Outcome {
+async fn is_not_secured(server: &mut Server, over: Over) -> Outcome {
     for target in ["/", "https://test/"] {
-        let scope = scope_over(version, server, &Request::get(target)).await?;
+        let scope = scope_over(over, server, &Request::get(target)).await?;
         is_http(scope.scheme)?;
     }
     Ok(())
@@ -156,7 +157,7 @@ fn is_http(scheme: Scheme) -> Outcome {
 }
 
 async fn the_scheme_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, app) = call_over(Http1, bench.server().await?, &handshake("/")).await?;
+    let (_client, app) = call_over(Http1, bench.server().await?, &handshake()).await?;
     is_http(app.websocket()?.scheme)?;
     app.finish(Step::Decline).await
 }
@@ -170,11 +171,11 @@ async fn the_addresses_over_http2(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn the_addresses_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    has_addresses(bench.server().await?, Http1, handshake("/")).await
+    has_addresses(bench.server().await?, Http1, handshake()).await
 }
 
-async fn has_addresses(server: &mut Server, version: Version, request: Request) -> Outcome {
-    let (client, app) = call_over(version, server, &request).await?;
+async fn has_addresses(server: &mut Server, over: Over, request: Request) -> Outcome {
+    let (client, app) = call_over(over, server, &request).await?;
     let (seen_client, seen_server) = match &app.scope {
         callgate::Scope::WebSocket(scope) => (scope.client, scope.server),
         _ => {
@@ -195,7 +196,7 @@ async fn has_addresses(server: &mut Server, version: Version, request: Request) 
 }
 
 async fn subprotocols(bench: &mut Bench<'_>) -> Outcome {
-    let request = handshake("/")
+    let request = handshake()
         .field("sec-websocket-protocol", "zeta, alpha.v2")
         .field("sec-websocket-protocol", "Beta");
     let (_client, app) = call_over(Http1, bench.server().await?, &request).await?;
@@ -219,15 +220,15 @@ async fn the_state_over_http2(bench: &mut Bench<'_>) -> Outcome {
 }
 
 async fn the_state_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    has_state(bench, Http1, handshake("/")).await
+    has_state(bench, Http1, handshake()).await
 }
 
-async fn has_state(bench: &mut Bench<'_>, version: Version, request: Request) -> Outcome {
+async fn has_state(bench: &mut Bench<'_>, over: Over, request: Request) -> Outcome {
     const TEXT: &str = "from start-up";
     let mut server = bench.launch(&Settings::default()).await?;
     server.live_with_state(Some(TEXT)).await?;
     for _ in 0..2 {
-        let (_client, mut app) = call_over(version, &mut server, &request).await?;
+        let (_client, mut app) = call_over(over, &mut server, &request).await?;
         let texts = app.act(Step::TellState).await?;
         must!(texts == [TEXT], "the state has {texts:?}");
         app.finish(Step::Decline).await?;
@@ -244,13 +245,13 @@ async fn a_value_of_ones_own_over_http2(bench: &mut Bench<'_>) -> Outcome {
     keeps_values_apart(bench.server().await?, Http2).await
 }
 
-async fn keeps_values_apart(server: &mut Server, version: Version) -> Outcome {
+async fn keeps_values_apart(server: &mut Server, over: Over) -> Outcome {
     const TEXT: &str = "a value of one's own";
     let request = Request::get("/");
-    let (_earlier_client, mut earlier) = call_over(version, server, &request).await?;
-    let (_client, mut app) = call_over(version, server, &request).await?;
+    let (_earlier_client, mut earlier) = call_over(over, server, &request).await?;
+    let (_client, mut app) = call_over(over, server, &request).await?;
     app.act(Step::PutState(TEXT.into())).await?;
-    let (_later_client, mut later) = call_over(version, server, &request).await?;
+    let (_later_client, mut later) = call_over(over, server, &request).await?;
     for other in [&mut earlier, &mut later] {
         let texts = other.act(Step::TellState).await?;
         must!(
@@ -275,7 +276,7 @@ async fn extensions_over_http2(bench: &mut Bench<'_>) -> Outcome {
     offers_what_it_lists(bench.server().await?, Http2).await
 }
 
-async fn offers_what_it_lists(server: &mut Server, version: Version) -> Outcome {
+async fn offers_what_it_lists(server: &mut Server, over: Over) -> Outcome {
     let trailers = HttpResponseStart::ok().with_trailers();
     let uses: [(Extension, SendEvent); 4] = [
         (Extension::ResponseTrailers, trailers.into()),
@@ -286,11 +287,11 @@ async fn offers_what_it_lists(server: &mut Server, version: Version) -> Outcome 
     for (extension, event) in uses {
         // With this client every server may offer trailer fields.
         let request = Request::get("/").field("te", "trailers");
-        let request = match version {
+        let request = match over {
             Http1 => request.field("connection", "te"),
             Http2 => request,
         };
-        let (_client, mut app) = call_over(version, server, &request).await?;
+        let (_client, mut app) = call_over(over, server, &request).await?;
         let listed = app.http()?.extensions;
         if extension == Extension::PathSend {
             app.send(HttpResponseStart::ok()).await?;
@@ -302,7 +303,7 @@ async fn offers_what_it_lists(server: &mut Server, version: Version) -> Outcome 
 }
 
 async fn extensions_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, mut app) = call_over(Http1, bench.server().await?, &handshake("/")).await?;
+    let (_client, mut app) = call_over(Http1, bench.server().await?, &handshake()).await?;
     let listed = app.websocket()?.extensions;
     let event = SendEvent::DenialResponseStart(HttpResponseStart::ok());
     is_as_listed(&mut app, listed, Extension::DenialResponse, event).await?;

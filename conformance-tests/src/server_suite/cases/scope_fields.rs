@@ -3,12 +3,13 @@
 use callgate::HttpScope;
 use http::HeaderMap;
 
-use super::steps::Version::{Http1, Http2};
-use super::steps::{call_over, handshake, scope_over};
+use super::steps::{call_over, scope_over};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi, Asgi::Shared, Case, Outcome, case, must};
+use crate::server_suite::exchange::Over::{Http1, Http2};
 use crate::server_suite::request::Request;
+use crate::server_suite::websocket::handshake;
 
 const COOKIES: Asgi = Asgi::Differs("In ASGI it is the application that joins cookies.");
 
@@ -109,7 +110,7 @@ async fn the_fields_over_http2(bench: &mut Bench<'_>) -> Outcome {
 
 async fn the_fields_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let server = bench.server().await?;
-    let (_client, app) = call_over(Http1, server, &many(handshake("/"))).await?;
+    let (_client, app) = call_over(Http1, server, &many(handshake())).await?;
     has_many(&app.websocket()?.headers)?;
     app.finish(Step::Decline).await
 }

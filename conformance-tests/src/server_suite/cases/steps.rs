@@ -1,25 +1,18 @@
-//! Steps that cases of several chapters begin with.
+//! Steps that cases of several chapters have in common.
 
-use std::net::SocketAddr;
+use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, WebSocketAccept};
 
-use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, WebSocketAccept};
-
+use crate::Verdict;
 use crate::probe::Step;
-use crate::server_suite::case::Outcome;
+use crate::server_suite::bench::Bench;
+use crate::server_suite::case::{Outcome, must};
+use crate::server_suite::exchange::{Exchange, Over};
 use crate::server_suite::http1::Http1;
 use crate::server_suite::http2::{Http2, Http2Exchange};
 use crate::server_suite::remote::Remote;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
-
-/// The handshake of a WebSocket over HTTP/1.1.
-pub(super) fn handshake(target: &str) -> Request {
-    Request::get(target)
-        .field("connection", "upgrade")
-        .field("upgrade", "websocket")
-        .field("sec-websocket-version", "13")
-        .field("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-}
+use crate::server_suite::websocket::handshake;
 
 /// A request, as the application was called for it.
 pub(super) async fn call_over_http1(
@@ -31,54 +24,23 @@ pub(super) async fn call_over_http1(
     Ok((client, server.call().await?))
 }
 
-/// The versions of HTTP that a case goes through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Version {
-    Http1,
-    Http2,
-}
-
-/// The client of a request that has not been answered. The request ends with it.
-pub(super) enum Client {
-    Http1(Http1),
-    Http2(
-        Http2,
-        #[expect(dead_code, reason = "it is there to be held")] Http2Exchange,
-    ),
-}
-
-impl Client {
-    /// Its own address.
-    pub(super) fn address(&self) -> Outcome<SocketAddr> {
-        match self {
-            Self::Http1(client) => client.address(),
-            Self::Http2(client, _) => Ok(client.address),
-        }
-    }
-}
-
 /// A request over either version, as the application was called for it.
 pub(super) async fn call_over(
-    version: Version,
+    over: Over,
     server: &mut Server,
     request: &Request,
-) -> Outcome<(Client, Remote)> {
-    if version == Version::Http1 {
-        let (client, app) = call_over_http1(server, request).await?;
-        return Ok((Client::Http1(client), app));
-    }
-    let mut client = server.connect_http2().await?;
-    let exchange = client.begin(request, false).await?;
-    Ok((Client::Http2(client, exchange), server.call().await?))
+) -> Outcome<(Exchange, Remote)> {
+    let exchange = Exchange::begin(server, over, request).await?;
+    Ok((exchange, server.call().await?))
 }
 
 /// What the scope of a request is.
 pub(super) async fn scope_over(
-    version: Version,
+    over: Over,
     server: &mut Server,
     request: &Request,
 ) -> Outcome<HttpScope> {
-    let (_client, app) = call_over(version, server, request).await?;
+    let (_client, app) = call_over(over, server, request).await?;
     let scope = app.http()?.clone();
     app.finish(Step::Decline).await?;
     Ok(scope)
@@ -122,8 +84,85 @@ pub(super) async fn open_websocket_to(
     mut client: Http1,
     server: &mut Server,
 ) -> Outcome<(Http1, Remote)> {
-    client.send(handshake("/").http1()).await?;
+    client.send(handshake().http1()).await?;
     let mut app = server.call().await?;
     app.send(WebSocketAccept::new()).await?;
     Ok((client, app))
+}
+
+/// A request to which the application answers this text at once.
+pub(super) fn answered(request: Request, text: &'static str) -> Request {
+    request
+        .sends(HttpResponseStart::ok())
+        .sends(HttpResponseBody::last(text))
+        .step(Step::Return)
+}
+
+/// Has the application answer this text in one piece.
+pub(super) async fn respond(app: &mut Remote, text: &'static str) -> Outcome {
+    app.send(HttpResponseStart::ok()).await?;
+    app.send(HttpResponseBody::last(text)).await
+}
+
+/// Waits for the events of a [`Step::ReceiveBody`], of which the last has `more_body` unset or is
+/// no `http.request`.
+pub(super) async fn events(app: &mut Remote, step: u64) -> Outcome<Vec<ReceiveEvent>> {
+    let mut events = Vec::new();
+    loop {
+        let event = app.received(Some(step)).await?;
+        let is_last = !matches!(&event, ReceiveEvent::HttpRequest(request) if request.more_body);
+        events.push(event);
+        if is_last {
+            return Ok(events);
+        }
+    }
+}
+
+/// Has the application receive the whole content.
+pub(super) async fn content(app: &mut Remote) -> Outcome<Vec<u8>> {
+    let step = app.begin(Step::ReceiveBody);
+    let mut content = Vec::new();
+    for event in events(app, step).await? {
+        match event {
+            ReceiveEvent::HttpRequest(part) => content.extend_from_slice(&part.body),
+            other => must!(false, "received {other:?} in place of the rest"),
+        }
+    }
+    Ok(content)
+}
+
+/// Sends octets on a connection of their own, which the server must answer with `status` and then
+/// close, without calling the application.
+pub(super) async fn refused(bench: &mut Bench<'_>, octets: &str, status: u16) -> Outcome {
+    let server = bench.server().await?;
+    let mut client = server.connect().await?;
+    client.send(octets).await?;
+    let answer = client.response().await?;
+    must!(
+        answer.status == status,
+        "the answer is {} in place of {status}",
+        answer.status
+    );
+    client.is_closed().await?;
+    server.was_not_called().await
+}
+
+/// The most events that may come before a disconnect: a request, say, and its end.
+const EVENTS: usize = 4;
+
+/// Receives up to a disconnect.
+pub(super) async fn receive_disconnect(app: &mut Remote) -> Outcome {
+    for _ in 0..EVENTS {
+        if is_disconnect(&app.receive().await?) {
+            return Ok(());
+        }
+    }
+    Err(Verdict::failed("there came no disconnect"))
+}
+
+pub(super) fn is_disconnect(event: &ReceiveEvent) -> bool {
+    matches!(
+        event,
+        ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
+    )
 }

@@ -14,9 +14,10 @@ use crate::Verdict;
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi::Shared, Case, Outcome, must};
+use crate::server_suite::exchange::{Exchange, Over};
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
-use crate::server_suite::websocket::{Over, ask, connect_http2, handshake, websocket_cases};
+use crate::server_suite::websocket::{ask, handshake, websocket_cases};
 
 pub(super) const CASES: &[Case] = websocket_cases![
     a_plain_request: TLS_ONLY_WHEN_SECURED, Shared,
@@ -65,18 +66,8 @@ async fn scope_of(server: &mut Server, over: Over, request: Request) -> Outcome<
         let _asked = ask(server, over, &request).await?;
         return called(server).await;
     }
-    match over {
-        Over::Http1 => {
-            let mut client = server.connect().await?;
-            client.send(request.http1()).await?;
-            called(server).await
-        }
-        Over::Http2 => {
-            let mut client = connect_http2(server).await?;
-            let _exchange = client.begin(&request, false).await?;
-            called(server).await
-        }
-    }
+    let _exchange = Exchange::begin(server, over, &request).await?;
+    called(server).await
 }
 
 async fn called(server: &mut Server) -> Outcome<Scope> {

@@ -10,10 +10,11 @@ use crate::server_suite::case::{
     Asgi::{Differs, Shared},
     Case, Outcome, must,
 };
+use crate::server_suite::exchange::Over;
 use crate::server_suite::launch::Settings;
 use crate::server_suite::remote::Remote;
 use crate::server_suite::websocket::{
-    BINARY, CLOSE, CONTINUATION, FIN, Over, PING, PONG, TEXT, WebSocket, after_connect, close,
+    BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, WebSocket, after_connect, close,
     disconnected, frame, open, text, websocket_cases,
 };
 

@@ -8,9 +8,10 @@ use crate::server_suite::case::{
     Asgi::{Differs, Shared},
     Case, Outcome, must,
 };
+use crate::server_suite::exchange::Over;
 use crate::server_suite::launch::Settings;
 use crate::server_suite::websocket::{
-    CLOSE, FIN, Over, after_connect, close, disconnected, frame, open, text, websocket_cases,
+    CLOSE, FIN, after_connect, close, disconnected, frame, open, text, websocket_cases,
 };
 
 pub(super) const CASES: &[Case] = websocket_cases![

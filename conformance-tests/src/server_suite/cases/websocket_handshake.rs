@@ -12,12 +12,12 @@ use crate::server_suite::case::{
     Asgi::{Differs, Shared},
     Case, Outcome, case, must,
 };
+use crate::server_suite::exchange::Over;
 use crate::server_suite::launch::Settings;
 use crate::server_suite::request::Request;
 use crate::server_suite::server::Server;
 use crate::server_suite::websocket::{
-    Asked, Over, TEXT, after_connect, ask, connect_http2, disconnected, handshake, text,
-    websocket_cases,
+    Asked, TEXT, after_connect, ask, connect_http2, disconnected, handshake, text, websocket_cases,
 };
 
 /// Over HTTP/1.1 and over HTTP/2 alike.
@@ -145,7 +145,7 @@ async fn the_handshake_waits(bench: &mut Bench<'_>, over: Over) -> Outcome {
     app.act(Step::Fence).await?;
     server.serves().await?;
     must!(
-        !asked.has_answer(),
+        !asked.has_answer().await?,
         "the handshake was answered before the application had accepted"
     );
     app.send(WebSocketAccept::new()).await?;
