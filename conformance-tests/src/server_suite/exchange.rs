@@ -146,6 +146,17 @@ impl Exchange {
         }
     }
 
+    /// Sends as much of this, of the request's content, as is taken at once; how much.
+    pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
+        match self {
+            Self::Http1(side) => side.client.try_send(octets),
+            Self::Http2(side) => match &mut side.stream {
+                Stream::Asked(exchange) => exchange.send_now(octets),
+                _ => Err(wrong("sends content after the answer")),
+            },
+        }
+    }
+
     /// Reads the head of the response.
     pub(super) async fn head(&mut self) -> Outcome<Response> {
         match self {

@@ -247,14 +247,8 @@ impl Http2Exchange {
     }
 
     /// Sends as much of `octets` as the server has made room for; how much that is.
-    pub(super) fn send_now(&mut self, octets: &Bytes) -> Outcome<usize> {
-        self.content.reserve_capacity(octets.len());
-        let room = self.content.capacity().min(octets.len());
-        if room > 0 {
-            let sent = self.content.send_data(octets.slice(..room), false);
-            sent.map_err(broken)?;
-        }
-        Ok(room)
+    pub(super) fn send_now(&mut self, octets: &[u8]) -> Outcome<usize> {
+        send_now(&mut self.content, octets)
     }
 
     /// Resets the stream, as a client does that is no longer interested.
@@ -332,6 +326,17 @@ impl Http2Response {
         }
         Ok(self.head)
     }
+}
+
+/// Sends as much of `octets` as the server has made room for; how much that is.
+pub(super) fn send_now(content: &mut SendStream<Bytes>, octets: &[u8]) -> Outcome<usize> {
+    content.reserve_capacity(octets.len());
+    let room = content.capacity().min(octets.len());
+    if room > 0 {
+        let octets = Bytes::copy_from_slice(&octets[..room]);
+        content.send_data(octets, false).map_err(broken)?;
+    }
+    Ok(room)
 }
 
 async fn answer(

@@ -11,7 +11,7 @@ use super::bench::Log;
 use super::case::{Outcome, must};
 use super::exchange::{Exchange, Over};
 use super::http1::Http1;
-use super::http2::{Http2, Http2Response, Part};
+use super::http2::{Http2, Http2Response, Part, send_now};
 use super::remote::{Remote, within};
 use super::request::{Request, Response};
 use super::server::Server;
@@ -262,18 +262,7 @@ impl WebSocket {
     pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
         match &mut self.wire {
             Wire::Http1(client) => client.try_send(octets),
-            Wire::Http2(stream) => {
-                let content = &mut stream.content;
-                content.reserve_capacity(octets.len());
-                let taken = content.capacity().min(octets.len());
-                if taken > 0 {
-                    let octets = Bytes::copy_from_slice(&octets[..taken]);
-                    content.send_data(octets, false).map_err(|error| {
-                        Verdict::failed(format!("the server takes nothing: {error}"))
-                    })?;
-                }
-                Ok(taken)
-            }
+            Wire::Http2(stream) => send_now(&mut stream.content, octets),
         }
     }
 

@@ -2,12 +2,14 @@
 //! probe tells the suite is changed to what it would tell of a server without such types.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
+
+use crate::tamper::listen;
 
 /// Stands between the probe and the suite, and changes what it likes of what the one tells the other.
 pub(crate) trait Hearsay: Send {
@@ -26,9 +28,7 @@ pub(crate) struct Relay {
 
 impl Relay {
     pub(crate) fn start(suite: SocketAddr, make: fn() -> Box<dyn Hearsay>) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+        let listener = listen()?;
         let address = listener.local_addr()?;
         let listening = tokio::spawn(async move {
             while let Ok((probe, _)) = listener.accept().await {

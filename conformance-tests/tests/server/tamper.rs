@@ -152,6 +152,13 @@ pub(crate) fn is_handshake(octets: &[u8]) -> bool {
     find(octets, "upgrade: websocket\r\n").is_some()
 }
 
+/// Listens at a free port.
+pub(crate) fn listen() -> io::Result<TcpListener> {
+    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
 /// Listens in the place of a server, and passes on what is tampered with.
 pub(crate) struct Proxy {
     address: SocketAddr,
@@ -164,9 +171,7 @@ type Clients = Arc<Mutex<HashMap<SocketAddr, SocketAddr>>>;
 
 impl Proxy {
     pub(crate) fn start(server: SocketAddr, make: fn() -> Box<dyn Wire>) -> io::Result<Self> {
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+        let listener = listen()?;
         let address = listener.local_addr()?;
         let clients = Clients::default();
         let listening = tokio::spawn({
@@ -194,9 +199,7 @@ impl Proxy {
         struct Untampered;
         impl Wire for Untampered {}
 
-        let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
+        let listener = listen()?;
         let address = listener.local_addr()?;
         let clients = Clients::default();
         let known = clients.clone();

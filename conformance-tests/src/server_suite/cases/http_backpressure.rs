@@ -1,6 +1,5 @@
 //! `http.md`: content that nobody takes, and clients that go on sending.
 
-use bytes::Bytes;
 use callgate::{HttpResponseBody, HttpResponseStart};
 
 use super::steps::respond;
@@ -44,17 +43,24 @@ pub(super) const CASES: &[Case] = &[
 ];
 
 async fn content_that_is_not_received(bench: &mut Bench<'_>) -> Outcome {
+    nobody_receives(bench, Over::Http1).await
+}
+
+async fn content_that_is_not_received_over_http2(bench: &mut Bench<'_>) -> Outcome {
+    nobody_receives(bench, Over::Http2).await
+}
+
+async fn nobody_receives(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
-    let mut client = server.connect().await?;
-    let request = Request::new("POST", "/").field("content-length", "1000000000");
-    client.send(request.http1()).await?;
+    let request = Request::new("POST", "/");
+    let mut exchange = Exchange::begin_content(server, over, request, 1_000_000_000).await?;
     let app = server.call().await?;
     let part = vec![b'x'; PART];
     let (mut taken, mut fences) = (0, 0);
     while fences < FENCES {
-        match client.try_send(&part)? {
+        match exchange.try_send(&part)? {
             0 => {
-                server.fence().await?;
+                exchange.fence(server).await?;
                 fences += 1;
             }
             more => {
@@ -64,33 +70,7 @@ async fn content_that_is_not_received(bench: &mut Bench<'_>) -> Outcome {
         }
         must!(taken <= BOUND, "the server has taken in {taken} bytes");
     }
-    client.reset();
-    app.finish(Step::Decline).await
-}
-
-async fn content_that_is_not_received_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect_http2().await?;
-    let request = Request::new("POST", "/").field("content-length", "1000000000");
-    let mut exchange = client.begin(&request, true).await?;
-    let app = server.call().await?;
-    let part = Bytes::from(vec![b'x'; PART]);
-    let (mut taken, mut fences) = (0, 0);
-    while fences < FENCES {
-        match exchange.send_now(&part)? {
-            0 => {
-                client.exchange(&Request::fence()).await?;
-                server.call().await?.ended().await?;
-                fences += 1;
-            }
-            more => {
-                taken += more;
-                fences = 0;
-            }
-        }
-        must!(taken <= BOUND, "the server has taken in {taken} bytes");
-    }
-    exchange.reset();
+    let _connection = exchange.reset();
     app.finish(Step::Decline).await
 }
 
