@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use callgate::rule::{self, Level, Rule};
 use callgate_conformance::server_checks;
-use quick_junit::{Report as Junit, TestCaseStatus};
+use quick_junit::{Report as Junit, TestCase, TestCaseStatus};
 use serde_json::Value;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callgate-conformance");
@@ -264,13 +264,18 @@ fn the_reference_server_passes() {
     let done = conformance(&["server"]);
     assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
     let last = done.stdout.lines().last().unwrap();
-    let number = server_checks().count();
-    assert!(
-        last.starts_with(&format!("the reference server: {number} passed, 0 failed")),
-        "{}",
-        done.stdout
-    );
+    assert!(last.starts_with("the reference server: "), "{last}");
     assert!(!done.stdout.contains('\x1b'), "this is no terminal");
+    let checks = done.stdout.lines().filter(|line| line.starts_with("  "));
+    assert_eq!(checks.clone().count(), server_checks().count());
+    for check in checks {
+        // It has no TLS so far, and offers every extension that a WebSocket can have.
+        let applies = !["  TLS-02", "  TLS-03", "  TLS-04", "  EXT-02"]
+            .iter()
+            .any(|rule| check.starts_with(rule));
+        let mark = check.split_whitespace().nth(2).unwrap();
+        assert!(mark == "passed" || mark == "-" && !applies, "{check}");
+    }
 }
 
 #[test]
@@ -321,18 +326,16 @@ fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
         .split_whitespace()
         .find(|word| word.starts_with("http://"));
     let rule = a_checked_rule();
-    for _ in 0..2 {
-        let args = [
-            "server",
-            "--url",
-            url.unwrap(),
-            "--probe",
-            &probe,
-            "--only",
-            rule.id,
-        ];
-        let done = conformance(&args);
-        assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
+    // At first one rule, and then all of them: what would set or stop the server does not apply.
+    for only in [&["--only", rule.id][..], &[]] {
+        let args = ["server", "--url", url.unwrap(), "--probe", &probe];
+        let done = conformance(&[&args, only].concat());
+        assert_eq!(
+            (done.stderr.as_str(), done.status),
+            ("", Some(0)),
+            "{}",
+            done.stdout
+        );
         assert!(done.stdout.contains(url.unwrap()));
     }
 }
@@ -356,7 +359,7 @@ fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
         "server",
         "--asgi",
         "--patience",
-        "10",
+        "5",
         "--command",
         &command,
         "--only",
@@ -421,8 +424,12 @@ fn reports_for_programs_can_be_read_by_programs() {
 
     let junit = check_the_broken_server("junit").stdout;
     let junit = Junit::deserialize_from_str(&junit).unwrap();
-    assert_eq!(junit.failures, 1);
-    let case = &junit.test_suites[0].test_cases[0];
-    assert_eq!(case.classname.as_ref().unwrap().as_str(), rule.id);
-    assert!(matches!(case.status, TestCaseStatus::NonSuccess { .. }));
+    let cases = &junit.test_suites[0].test_cases;
+    let is_failed = |case: &&TestCase| matches!(case.status, TestCaseStatus::NonSuccess { .. });
+    let failed: Vec<_> = cases.iter().filter(is_failed).collect();
+    assert_eq!(junit.failures, failed.len());
+    assert!(!failed.is_empty());
+    for case in cases {
+        assert_eq!(case.classname.as_ref().unwrap().as_str(), rule.id);
+    }
 }

@@ -102,6 +102,8 @@ fn start_logging(level: LevelFilter) {
         .with_writer(stderr)
         .with_ansi(callgate_cli::is_coloured(&stderr()))
         .with_target(false)
+        // Where nobody reads the log any more, what cannot be written to it must not be a panic.
+        .log_internal_errors(false)
         .compact()
         .try_init();
 }

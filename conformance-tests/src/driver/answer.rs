@@ -69,7 +69,10 @@ impl Answer {
 
     /// The first thing in which this and `other` differ, but for the fields that are `ignored`.
     pub(crate) fn difference(&self, other: &Self, ignored: &[HeaderName]) -> Option<Difference> {
-        let status = |answer: &Self| answer.head.as_ref().map(|head| head.status);
+        let status = |answer: &Self| {
+            let head = answer.head.as_ref();
+            head.map_or("none".into(), |head| head.status.as_str().to_owned())
+        };
         let fields = |headers: &HeaderMap| {
             let mut headers = headers.clone();
             for name in ignored {
@@ -79,7 +82,11 @@ impl Answer {
         };
         let head = |answer: &Self| answer.head.as_ref().map(|head| fields(&head.headers));
         if status(self) != status(other) {
-            return Difference::of("status", status(self), status(other));
+            return Some(Difference {
+                what: "status",
+                one: status(self),
+                other: status(other),
+            });
         }
         if head(self) != head(other) {
             return Difference::of("header fields", head(self), head(other));

@@ -120,6 +120,11 @@ impl<'a> Bench<'a> {
     }
 
     async fn start(&mut self, settings: &Settings) -> Outcome<Server> {
+        if self.launch.probe_address().is_some() && *settings != Settings::default() {
+            return Err(Verdict::NotApplicable(
+                "a server that runs already cannot be set".into(),
+            ));
+        }
         let launched = Server::launch(self.launch, settings, self.log.clone(), self.patience).await;
         launched.map_err(|error| match error {
             NotLaunched::NotSupported(what) => Verdict::NotApplicable(what.into()),
