@@ -188,6 +188,7 @@ fn a_recording_that_cannot_be_written_does_not_end_the_exchange() {
             Ok(())
         }
     }
-    let report = check_app(|| Recorder::new(hello, Full), AppOptions::new());
+    let options = AppOptions::new().memory(64 * 1024);
+    let report = check_app(|| Recorder::new(hello, Full), options);
     assert!(report.broken_rules().is_empty(), "{report}");
 }

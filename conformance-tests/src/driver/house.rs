@@ -48,6 +48,8 @@ impl House {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
             .thread_name("callgate-conformance")
+            // A call that is busy is no reason to be late.
+            .event_interval(1)
             .enable_all()
             .build()
             .expect("a thread can be started");
@@ -121,11 +123,12 @@ impl House {
     pub(crate) fn play_beside(&mut self, frozen: Plan, plan: Plan) -> Played {
         let (neighbour, ended) = self.begin(frozen);
         // It stands still, or has ended before it got there.
-        while !neighbour.is_frozen() && matches!(ended.try_recv(), Err(TryRecvError::Empty)) {
+        let mut vigil = Vigil::new(&neighbour);
+        while !neighbour.is_frozen()
+            && matches!(ended.try_recv(), Err(TryRecvError::Empty))
+            && !self.is_kept(&mut vigil)
+        {
             std::thread::yield_now();
-            if self.silence() > self.patience.with(Waiting::Duty) + BEAT {
-                break;
-            }
         }
         let played = self.play(plan);
         neighbour.leave();
@@ -154,9 +157,9 @@ impl House {
     }
 
     fn see_to_the_end(&mut self, link: &Link, ended: &Receiver<()>) -> Played {
+        let mut vigil = Vigil::new(link);
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
-            // A machine that is busy is not an application that blocks.
-            if self.silence() > self.patience.with(Waiting::Duty).max(BEAT * 20) {
+            if self.is_kept(&mut vigil) {
                 self.is_blocked = true;
                 self.patience.spend(Waiting::Duty);
                 link.blocked();
@@ -166,10 +169,35 @@ impl House {
         link.played()
     }
 
-    /// How long the worker has not been free.
-    fn silence(&self) -> Duration {
+    /// Whether the call that is watched, or another, has kept the worker for too long.
+    fn is_kept(&self, vigil: &mut Vigil<'_>) -> bool {
+        let turns = vigil.link.turns();
+        if turns != vigil.turns {
+            vigil.turns = turns;
+            vigil.since = Instant::now();
+        }
         let at = Duration::from_millis(self.beat.at.load(Ordering::Relaxed));
-        self.beat.since.elapsed().saturating_sub(at)
+        let silence = self.beat.since.elapsed().saturating_sub(at);
+        // A machine that is busy is not an application that blocks.
+        let limit = self.patience.with(Waiting::Duty).max(BEAT * 20);
+        silence > limit && vigil.since.elapsed() > limit
+    }
+}
+
+/// A call that is watched from another thread, and when it was last seen to be polled.
+struct Vigil<'a> {
+    link: &'a Link,
+    turns: usize,
+    since: Instant,
+}
+
+impl<'a> Vigil<'a> {
+    fn new(link: &'a Link) -> Self {
+        Self {
+            link,
+            turns: link.turns(),
+            since: Instant::now(),
+        }
     }
 }
 

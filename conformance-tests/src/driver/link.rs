@@ -52,6 +52,7 @@ struct Inner {
     interactions: usize,
     sends: usize,
     polls: usize,
+    turns: usize,
     /// Counts what is new, so that it can be seen when nothing is.
     activity: usize,
     receiver: Option<Waker>,
@@ -112,6 +113,7 @@ impl Link {
             interactions: 0,
             sends: 0,
             polls: 0,
+            turns: 0,
             activity: 0,
             receiver: None,
             senders: Vec::new(),
@@ -147,6 +149,16 @@ impl Link {
     /// The client goes away.
     pub(crate) fn leave(&self) {
         self.lock().leave();
+    }
+
+    /// Notes that the call is about to be polled.
+    pub(super) fn turn(&self) {
+        self.lock().turns += 1;
+    }
+
+    /// How many times the call has been polled.
+    pub(super) fn turns(&self) -> usize {
+        self.lock().turns
     }
 
     pub(super) fn activity(&self) -> usize {

@@ -423,3 +423,28 @@ fn websockets_that_go_on_by_themselves_are_fine() {
         }
     });
 }
+
+/// Much work for each event keeps the thread busy, and gives it back each time.
+#[test]
+fn nothing_is_reported_of_one_that_works_hard() {
+    let options = options()
+        .patience(Duration::from_millis(500))
+        .memory(1024 * 1024);
+    let busy = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+        http(scope)?;
+        loop {
+            match receiver.receive().await {
+                ReceiveEvent::HttpRequest(request) => {
+                    std::thread::sleep(Duration::from_micros(request.body.len() as u64));
+                    if !request.more_body {
+                        return Ok(answer(&sender, "done").await?);
+                    }
+                }
+                ReceiveEvent::HttpDisconnect => return Ok(()),
+                _ => {}
+            }
+        }
+    };
+    let report = check_app(move || busy, options);
+    assert!(report.broken_rules().is_empty(), "{report}");
+}
