@@ -29,12 +29,13 @@ pub(super) async fn drive(app: BoxApp, scope: Scope, link: Arc<Link>, patience: 
         Receiver::new(link.clone()),
         Sender::new(link.clone()),
     );
-    let mut ended = poll_fn(
-        |cx| match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
+    let mut ended = poll_fn(|cx| {
+        link.turn();
+        match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
             Ok(polled) => polled.map(End::Returned),
             Err(panic) => Poll::Ready(End::Panicked(panic_message(&*panic))),
-        },
-    );
+        }
+    });
     let mut waiting = link.waiting();
     let mut since = Instant::now();
     let end = loop {

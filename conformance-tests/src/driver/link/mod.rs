@@ -1,25 +1,24 @@
 //! What the application holds the other ends of.
 
+mod channel;
+mod log;
+mod stillness;
+
 use std::iter::Peekable;
 use std::sync::mpsc::Sender as Reporter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use callgate::{
-    AppError, Channel, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketDisconnect,
-    rule,
+    AppError, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketDisconnect, rule,
 };
 
-use super::{Answer, Broken, Cue, Memory, Outcome, Plan, Played, Waiting};
+use super::{Answer, Cue, Memory, Outcome, Plan, Played};
 use crate::model::Standing;
-use crate::{Entry, Model, Transcript};
+use crate::{Entry, Model};
+use log::Log;
+pub(super) use stillness::Next;
 
-/// Entries of a transcript, but for those that break a rule.
-const SHOWN: usize = 200;
-/// The same where all events are alike.
-const SHOWN_OF_FLOODS: usize = 10;
-/// Octets of an event that stand in a transcript.
-const SHOWN_OCTETS: usize = 4096;
 /// A client that has taken this many events has had enough.
 const ENOUGH: usize = 10_000;
 /// Sends of one exchange that may wait at a time.
@@ -59,9 +58,7 @@ struct Inner {
     senders: Vec<Waker>,
     watcher: Option<Waker>,
 
-    transcript: Transcript,
-    left_out: usize,
-    broken: Vec<Broken>,
+    log: Log,
     answer: Answer,
     outcome: Option<Outcome>,
     is_complete: bool,
@@ -73,17 +70,6 @@ enum Kind {
     WebSocket,
     Lifespan,
     Unknown,
-}
-
-/// What to do next about an application that does nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Next {
-    /// Something has been changed: see what it does.
-    Again,
-    /// Nothing can be done but wait.
-    Wait,
-    /// There is nothing to wait for.
-    GiveUp,
 }
 
 impl Link {
@@ -105,6 +91,7 @@ impl Link {
             disconnect: plan.disconnect,
             is_hesitant: plan.is_hesitant,
             holds_shutdown: plan.holds_shutdown,
+            log: Log::new(plan.memory.is_some()),
             memory: plan.memory,
             answers: None,
             is_gone: false,
@@ -118,14 +105,11 @@ impl Link {
             receiver: None,
             senders: Vec::new(),
             watcher: None,
-            transcript: Transcript::default(),
-            left_out: 0,
-            broken: Vec::new(),
             answer: Answer::default(),
             outcome: None,
             is_complete: false,
         };
-        inner.transcript.push(Entry::Called(scope.clone()));
+        inner.log.push(Entry::Called(scope.clone()), Vec::new());
         inner.gone_yet();
         (Arc::new(Self(Mutex::new(inner))), scope)
     }
@@ -180,89 +164,6 @@ impl Link {
         self.lock().is_frozen()
     }
 
-    /// Nothing moves: everything that can run has run.
-    pub(super) fn calm(&self) -> Next {
-        let mut inner = self.lock();
-        let is_over = inner.model.standing() != Standing::Open;
-        if inner.is_gone || is_over || inner.is_frozen() {
-            return Next::Wait;
-        }
-        if inner.is_stalled() && !inner.senders.is_empty() {
-            inner.leave();
-            return Next::Again;
-        }
-        if inner.receiver.is_none() {
-            return Next::Wait;
-        }
-        let sends = inner.sends;
-        let next = inner.script.peek().map(|cue| cue.after_sends);
-        let has_more = next.is_some();
-        if next.is_some_and(|after| after > sends) && !inner.is_prompted {
-            inner.is_prompted = true;
-            inner.wake();
-            return Next::Again;
-        }
-        match inner.kind {
-            // It waits for more, and there is no more.
-            Kind::WebSocket if !has_more && inner.model.is_open() => {}
-            Kind::Http if !has_more && !inner.model.is_request_whole() => {}
-            _ => return Next::Wait,
-        }
-        inner.leave();
-        Next::Again
-    }
-
-    /// What the application is waited for to do.
-    pub(super) fn waiting(&self) -> Waiting {
-        let inner = self.lock();
-        match (inner.kind, inner.model.standing()) {
-            (_, Standing::Ended) => Waiting::Background,
-            (Kind::Http | Kind::WebSocket, Standing::Open) if !inner.is_gone => Waiting::Answer,
-            _ => Waiting::Duty,
-        }
-    }
-
-    /// Nothing has moved for too long.
-    pub(super) fn impatient(&self) -> Next {
-        let mut inner = self.lock();
-        let standing = inner.model.standing();
-        if inner.is_frozen() {
-            return Next::Wait;
-        }
-        let (rule, detail) = match inner.kind {
-            _ if standing == Standing::Ended => return Next::GiveUp,
-            Kind::Unknown => (
-                rule::DECLINE_UNSUPPORTED,
-                "an unknown kind of scope was not declined".to_owned(),
-            ),
-            // What it has broken is told, and nothing more is expected.
-            Kind::Lifespan if standing == Standing::Broken => return Next::GiveUp,
-            Kind::Lifespan if !inner.model.is_answered() => (
-                rule::STARTUP_IS_ANSWERED,
-                "start-up was not answered".to_owned(),
-            ),
-            Kind::Lifespan if inner.holds_shutdown => return Next::Wait,
-            Kind::Lifespan => (
-                rule::SHUTDOWN_IS_ANSWERED,
-                "shutdown was not answered".to_owned(),
-            ),
-            Kind::Http | Kind::WebSocket if !inner.is_gone && standing == Standing::Open => {
-                inner.is_slow = true;
-                inner.leave();
-                return Next::Again;
-            }
-            Kind::Http | Kind::WebSocket => (
-                rule::END_AFTER_DISCONNECT,
-                format!(
-                    "the application was still running when the client had been gone for long{}",
-                    inner.doing()
-                ),
-            ),
-        };
-        inner.judge(vec![Violation::new(rule, detail)]);
-        Next::GiveUp
-    }
-
     /// The call has ended, so that later sends fail.
     pub(super) fn returned(&self, result: &Result<(), AppError>) {
         let mut inner = self.lock();
@@ -273,8 +174,7 @@ impl Link {
             Ok(()) => Ok(()),
             Err(error) => Err(error.to_string()),
         };
-        inner.push(Entry::Returned(told), true);
-        inner.judge(broken);
+        inner.log.push(Entry::Returned(told), broken);
         inner.end(outcome);
     }
 
@@ -282,8 +182,7 @@ impl Link {
         let mut inner = self.lock();
         inner.is_complete |= inner.model.standing() == Standing::Ended;
         let broken = inner.model.panicked(&message);
-        inner.push(Entry::Panicked(message.clone()), true);
-        inner.judge(broken);
+        inner.log.push(Entry::Panicked(message.clone()), broken);
         inner.end(Outcome::Panicked(message));
     }
 
@@ -299,17 +198,17 @@ impl Link {
             rule::END_AFTER_DISCONNECT,
             "the application does not give its thread back, so that it cannot be told of a disconnect",
         );
-        inner.judge(vec![violation]);
+        inner.log.judge(vec![violation]);
         inner.end(Outcome::Blocked);
     }
 
     /// What happened.
     pub(super) fn played(&self) -> Played {
         let mut inner = self.lock();
-        inner.mention_left_out();
+        let (transcript, broken) = inner.log.read();
         Played {
-            transcript: inner.transcript.clone(),
-            broken: inner.broken.clone(),
+            transcript,
+            broken,
             outcome: inner.outcome.clone().unwrap_or(Outcome::Dropped),
             answer: inner.answer.clone(),
             is_complete: inner.is_complete || inner.model.standing() == Standing::Ended,
@@ -362,43 +261,6 @@ impl Inner {
         self.outcome.get_or_insert(outcome);
         self.answers = None;
         self.wake();
-    }
-
-    fn doing(&self) -> &'static str {
-        match (&self.receiver, self.senders.is_empty()) {
-            (_, false) => " (waiting to send)",
-            (Some(_), true) => " (waiting to receive)",
-            (None, true) => "",
-        }
-    }
-
-    /// Adds to the transcript. What breaks a rule is always shown.
-    fn push(&mut self, entry: Entry, is_needed: bool) {
-        let shown = if self.memory.is_some() {
-            SHOWN_OF_FLOODS
-        } else {
-            SHOWN
-        };
-        if self.transcript.entries().len() < shown || is_needed {
-            self.mention_left_out();
-            self.transcript.push(entry);
-        } else {
-            self.left_out += 1;
-        }
-    }
-
-    fn mention_left_out(&mut self) {
-        if self.left_out > 0 {
-            let note = format!("({} more messages)", self.left_out);
-            self.transcript.push(Entry::Note(note));
-            self.left_out = 0;
-        }
-    }
-
-    fn judge(&mut self, broken: Vec<Violation>) {
-        let at = self.transcript.entries().len();
-        self.broken
-            .extend(broken.into_iter().map(|violation| Broken { violation, at }));
     }
 
     /// Whether to let others run first; the waker has been called then.
@@ -490,105 +352,10 @@ impl Inner {
         } else {
             return;
         };
-        self.judge(vec![Violation::new(rule::BOUNDED_MEMORY, detail)]);
+        self.log
+            .judge(vec![Violation::new(rule::BOUNDED_MEMORY, detail)]);
         // Once is enough.
         self.leave();
-    }
-}
-
-impl Channel for Link {
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut inner = self.lock();
-        if inner.breathes(cx) {
-            return Poll::Pending;
-        }
-        let Some(event) = inner.next_event() else {
-            if inner.receiver.is_none() {
-                inner.activity += 1;
-                if let Some(watcher) = inner.watcher.take() {
-                    watcher.wake();
-                }
-            }
-            inner.receiver = Some(cx.waker().clone());
-            return Poll::Pending;
-        };
-        inner.receiver = None;
-        inner.activity += 1;
-        let broken = inner.model.received(&event);
-        if let ReceiveEvent::Unknown(_) = event {
-            // Of no interest to the order of events.
-        } else if !is_disconnect(&event) {
-            inner.interactions += 1;
-        }
-        let is_needed = !broken.is_empty();
-        let octets = octets_of_received(&event);
-        let entry = match octets {
-            Some(octets) if octets > SHOWN_OCTETS => Entry::Note(format!(
-                "received  `{}` with {octets} bytes",
-                event.type_name()
-            )),
-            _ => Entry::Received(event.clone()),
-        };
-        inner.push(entry, is_needed);
-        inner.judge(broken);
-        inner.gone_yet();
-        if !inner.is_gone {
-            inner.weigh(octets.unwrap_or_default());
-        }
-        Poll::Ready(event)
-    }
-
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut inner = self.lock();
-        if inner.breathes(cx) {
-            return Poll::Pending;
-        }
-        let is_open = inner.model.standing() == Standing::Open;
-        if is_open && (inner.is_stalled() || inner.is_frozen()) {
-            if !inner
-                .senders
-                .iter()
-                .any(|waker| waker.will_wake(cx.waker()))
-            {
-                inner.senders.push(cx.waker().clone());
-                inner.activity += 1;
-                if let Some(watcher) = inner.watcher.take() {
-                    watcher.wake();
-                }
-                inner.weigh(0);
-            }
-            return Poll::Pending;
-        }
-        inner.activity += 1;
-        let event = event.take().expect("an event to send");
-        let result = inner.answer(&event);
-        let broken = inner.model.sent(&event, &result);
-        if result.is_ok() {
-            inner.interactions += 1;
-            inner.taken(&event);
-        } else if broken.iter().any(|it| it.rule != rule::NOT_OFFERED)
-            && inner.kind == Kind::WebSocket
-        {
-            inner.disconnect = ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1011));
-        }
-        let is_needed = !broken.is_empty();
-        let entry = match octets_of_sent(&event) {
-            Some(octets) if octets > SHOWN_OCTETS => Entry::Note(format!(
-                "sent      `{}` with {octets} bytes",
-                event.type_name()
-            )),
-            _ => Entry::Sent(event, result.clone()),
-        };
-        inner.push(entry, is_needed);
-        inner.judge(broken);
-        inner.gone_yet();
-        // Who waits to receive may have something to receive now.
-        inner.wake();
-        Poll::Ready(result)
     }
 }
 
@@ -597,22 +364,4 @@ fn is_disconnect(event: &ReceiveEvent) -> bool {
         event,
         ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
     )
-}
-
-fn octets_of_received(event: &ReceiveEvent) -> Option<usize> {
-    match event {
-        ReceiveEvent::HttpRequest(request) => Some(request.body.len()),
-        ReceiveEvent::WebSocketReceive(message) => Some(message.len()),
-        _ => None,
-    }
-}
-
-fn octets_of_sent(event: &SendEvent) -> Option<usize> {
-    match event {
-        SendEvent::HttpResponseBody(body) | SendEvent::DenialResponseBody(body) => {
-            Some(body.body.len())
-        }
-        SendEvent::WebSocketSend(message) => Some(message.len()),
-        _ => None,
-    }
 }
