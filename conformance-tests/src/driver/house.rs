@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use callgate::{BoxApp, LifespanScope, ReceiveEvent, SendEvent, State};
 use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Barrier;
 
 use super::drive::drive;
 use super::{Link, Patience, Plan, Played, Waiting};
@@ -111,7 +112,12 @@ impl House {
 
     /// Makes these calls at the same time.
     pub(crate) fn play_together(&mut self, plans: Vec<Plan>) -> Vec<Played> {
-        let begun: Vec<_> = plans.into_iter().map(|plan| self.begin(plan)).collect();
+        // None runs ahead while the others are still being made.
+        let start = Arc::new(Barrier::new(plans.len()));
+        let begun: Vec<_> = plans
+            .into_iter()
+            .map(|plan| self.begin_at(plan, start.clone()))
+            .collect();
         begun
             .iter()
             .map(|(link, ended)| self.see_to_the_end(link, ended))
@@ -146,10 +152,16 @@ impl House {
     }
 
     fn begin(&self, plan: Plan) -> (Arc<Link>, Receiver<()>) {
+        self.begin_at(plan, Arc::new(Barrier::new(1)))
+    }
+
+    /// Begins when all those that share `start` do.
+    fn begin_at(&self, plan: Plan, start: Arc<Barrier>) -> (Arc<Link>, Receiver<()>) {
         let (link, scope) = Link::new(plan);
         let (end, ended) = channel();
         let call = drive(self.app.clone(), scope, link.clone(), self.patience.clone());
         self.runtime().spawn(async move {
+            start.wait().await;
             call.await;
             let _ = end.send(());
         });
