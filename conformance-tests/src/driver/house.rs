@@ -229,8 +229,14 @@ impl Drop for House {
             && !self.is_blocked
         {
             lifespan.release_shutdown();
-            // Whether it answers is the matter of another exchange.
-            let _ = answers.recv_timeout(self.patience.with(Waiting::Duty));
+            // Whether it answers is the matter of another exchange; what it does after that, such as
+            // to write down that it did, is not cut short.
+            let answer = answers.recv_timeout(self.patience.with(Waiting::Duty));
+            let background = self.patience.with(Waiting::Background);
+            if answer.is_ok() && answers.recv_timeout(background) == Err(RecvTimeoutError::Timeout)
+            {
+                self.patience.spend(Waiting::Background);
+            }
         }
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
