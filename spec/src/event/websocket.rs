@@ -69,7 +69,7 @@ impl WebSocketAccept {
         self
     }
 
-    /// Adds a header field, as [`HttpResponseStart::header`].
+    /// Adds a header field, as [`HttpResponseStart::header`](crate::HttpResponseStart::header).
     ///
     /// # Panics
     ///
