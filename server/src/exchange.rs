@@ -9,18 +9,17 @@ use std::task::{Context, Poll, ready};
 
 use callgate::conversation::HttpConversation;
 use callgate::{HttpResponseStart, HttpScope};
-use http::header::{CONNECTION, CONTENT_LENGTH};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Response, Version};
 
 use crate::call::Call;
 use crate::link::Link;
 use crate::mailbox::{self, Content, Mailbox, Source as _};
-use crate::rejection::{self, CLOSE};
+use crate::rejection;
 use crate::report::{AccessLog, RequestLine};
 use crate::request_body::RequestBody;
 use crate::response_body::{Guarded, Incomplete, ResponseBody, respond};
 use crate::server::Server;
-use crate::stage::Stage;
 
 /// The future that hyper polls for the response.
 #[derive(Debug)]
@@ -120,10 +119,6 @@ impl Exchange {
             mailbox::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
         guard.server().add_default_headers(&mut head.headers);
-        if self.version < Version::HTTP_2 && guard.server().stages.now() != Stage::Serving {
-            // hyper learns of a shutdown only after a response that was ready when it began.
-            head.headers.insert(CONNECTION, CLOSE);
-        }
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
         }

@@ -132,7 +132,7 @@ fn names_version(input: &[u8]) -> bool {
         && words.next().is_none()
 }
 
-pub(crate) const CLOSE: HeaderValue = HeaderValue::from_static("close");
+const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A response of the server's own in place of the application's: nothing but its status, so that
