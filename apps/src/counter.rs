@@ -13,7 +13,7 @@ pub const ENTRY: Entry = Entry {
     name: "counter",
     summary: "Tells every connected WebSocket how many there are, whenever that changes.",
     try_it: &["python -m websockets {ws}"],
-    app: || BoxApp::new(Counter::default()),
+    app: |_| BoxApp::new(Counter::default()),
 };
 
 /// Counts the WebSockets that are connected.

@@ -17,7 +17,7 @@ pub const ENTRY: Entry = Entry {
         "curl -d 'Hello, echo!' {http}",
         "python -m websockets {ws}",
     ],
-    app: || BoxApp::new(echo),
+    app: |_| BoxApp::new(echo),
 };
 
 /// Sends back what it gets.

@@ -4,7 +4,7 @@ use callgate::{App, AppError, BoxApp, HttpScope, Receiver, Scope, Sender};
 use callgate_toolkit::mount::{self, Mounts};
 use callgate_toolkit::respond;
 
-use crate::{Entry, method};
+use crate::{Entry, Settings, method};
 
 mod page;
 
@@ -13,7 +13,7 @@ pub const ENTRY: Entry = Entry {
     name: "gallery",
     summary: "Serves all the others, each under its name, and a page to find them.",
     try_it: &["curl {http}"],
-    app: || BoxApp::new(Gallery::default()),
+    app: |settings| BoxApp::new(Gallery::new(all(), settings)),
 };
 
 /// Serves a page that presents some applications, and each of them under its name.
@@ -23,21 +23,19 @@ pub struct Gallery {
     mounts: Mounts,
 }
 
-impl Default for Gallery {
-    /// The gallery of all applications but itself.
-    fn default() -> Self {
-        Self::new(crate::all().iter().filter(|entry| entry.name != ENTRY.name))
-    }
+/// All applications but the gallery itself.
+fn all() -> impl Iterator<Item = &'static Entry> {
+    crate::all().iter().filter(|entry| entry.name != ENTRY.name)
 }
 
 impl Gallery {
-    /// The gallery of these applications.
-    pub fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>) -> Self {
+    /// The gallery of these applications, made with these settings.
+    pub fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>, settings: &Settings) -> Self {
         let entries: Vec<Entry> = entries.into_iter().copied().collect();
         // The links of a page at `/NAME` would lead astray.
         let mounts = Mounts::new().redirect_to_slash();
         let mounts = entries.iter().fold(mounts, |mounts, entry| {
-            mounts.mount(&format!("/{}", entry.name), (entry.app)())
+            mounts.mount(&format!("/{}", entry.name), (entry.app)(settings))
         });
         Self { entries, mounts }
     }

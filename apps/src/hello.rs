@@ -10,7 +10,7 @@ pub const ENTRY: Entry = Entry {
     name: "hello",
     summary: "Says hello.",
     try_it: &["curl -i {http}"],
-    app: || BoxApp::new(hello),
+    app: |_| BoxApp::new(hello),
 };
 
 /// Says hello.

@@ -12,9 +12,11 @@ pub mod gallery;
 pub mod hello;
 mod method;
 pub mod scope;
+mod settings;
 pub mod time;
 
 use callgate::BoxApp;
+pub use settings::Settings;
 
 /// What there is to know of an example application.
 #[derive(Clone, Copy, Debug)]
@@ -27,8 +29,8 @@ pub struct Entry {
     /// Commands to try it with; `{http}` and `{ws}` stand for where it is mounted, such as
     /// `http://localhost:8000/echo/`.
     pub try_it: &'static [&'static str],
-    /// Makes it.
-    pub app: fn() -> BoxApp,
+    /// Makes it with these settings.
+    pub app: fn(&Settings) -> BoxApp,
 }
 
 /// Every application, in the order in which one meets them.

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
-use callgate_apps::Entry;
+use callgate_apps::{Entry, Settings};
 use callgate_server::cli::{self, Flags};
 use checked::Checks;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
@@ -36,6 +36,8 @@ enum Command {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(flatten)]
+        settings: Settings,
+        #[command(flatten)]
         checks: Checks,
     },
     /// List the applications
@@ -45,8 +47,14 @@ enum Command {
 fn main() -> ExitCode {
     match cli::parse_from(with_command(std::env::args_os())) {
         Ok(Cli {
-            command: Command::Run { app, flags, checks },
-        }) => checks.run((app.app)(), *flags),
+            command:
+                Command::Run {
+                    app,
+                    flags,
+                    settings,
+                    checks,
+                },
+        }) => checks.run((app.app)(&settings), *flags),
         Ok(Cli {
             command: Command::Apps,
         }) => list(),

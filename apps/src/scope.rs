@@ -13,7 +13,7 @@ pub const ENTRY: Entry = Entry {
     name: "scope",
     summary: "Answers with its own scope, all that an application is told, as JSON; over a WebSocket too.",
     try_it: &["curl '{http}caf%C3%A9?a=1'", "python -m websockets {ws}"],
-    app: || BoxApp::new(scope),
+    app: |_| BoxApp::new(scope),
 };
 
 /// Answers with its scope.

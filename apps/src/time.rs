@@ -12,7 +12,7 @@ pub const ENTRY: Entry = Entry {
     name: "time",
     summary: "Tells the month, the day and the time of where the server is, as JSON.",
     try_it: &["curl {http}"],
-    app: || BoxApp::new(time),
+    app: |_| BoxApp::new(time),
 };
 
 #[derive(Serialize)]

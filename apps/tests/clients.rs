@@ -9,6 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_apps::Settings;
 use callgate_conformance::ReplayOptions;
 use http::{Request, Response, StatusCode, Version};
 use http_body_util::BodyExt as _;
@@ -264,7 +265,7 @@ fn what_is_recorded_while_serving_can_be_replayed() {
 
     let recording = std::fs::read(&path).unwrap();
     let play = |name: &'static str| {
-        let make = move || (callgate_apps::find(name).unwrap().app)();
+        let make = move || (callgate_apps::find(name).unwrap().app)(&Settings::default());
         callgate_conformance::replay(&recording[..], make, ReplayOptions::new()).unwrap()
     };
     let replay = play("gallery");

@@ -1,11 +1,12 @@
 //! Every example application keeps every rule of applications.
 
 use callgate::BoxApp;
+use callgate_apps::Settings;
 use callgate_conformance::AppOptions;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {
-    (callgate_apps::find(name).unwrap().app)()
+    (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
 macro_rules! conforms {

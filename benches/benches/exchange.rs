@@ -10,6 +10,7 @@ use callgate::{
     BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, SendError, SendEvent, Sender,
 };
+use callgate_apps::Settings;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
@@ -74,7 +75,7 @@ fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequest) -> usize {
 }
 
 fn app(name: &str) -> BoxApp {
-    (callgate_apps::find(name).expect("an example").app)()
+    (callgate_apps::find(name).expect("an example").app)(&Settings::default())
 }
 
 fn exchanges(criterion: &mut Criterion) {

@@ -47,9 +47,11 @@ mod reporting;
 mod server;
 
 use std::ffi::OsString;
+use std::fmt;
 use std::future::Future;
 use std::io::Write as _;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use callgate::BoxApp;
 use callgate_cli::{STARTUP, USAGE, fail};
@@ -81,10 +83,15 @@ struct OwnServer {
     serve: fn(Probe, Vec<OsString>) -> ExitCode,
 }
 
-#[derive(Debug)]
 struct OwnApp {
     name: String,
-    make: fn() -> BoxApp,
+    make: Arc<dyn Fn() -> BoxApp + Send + Sync>,
+}
+
+impl fmt::Debug for OwnApp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("OwnApp").field(&self.name).finish()
+    }
 }
 
 impl Subjects {
@@ -114,10 +121,14 @@ impl Subjects {
     /// An application that is checked, and replayed to, by this name. `make` is called more than
     /// once, because one application starts up once.
     #[must_use]
-    pub fn app(mut self, name: impl Into<String>, make: fn() -> BoxApp) -> Self {
+    pub fn app(
+        mut self,
+        name: impl Into<String>,
+        make: impl Fn() -> BoxApp + Send + Sync + 'static,
+    ) -> Self {
         self.apps.push(OwnApp {
             name: name.into(),
-            make,
+            make: Arc::new(make),
         });
         self
     }

@@ -4,17 +4,23 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+use callgate_apps::Settings;
 use callgate_conformance::Probe;
 use callgate_conformance::cli::{self, Subjects};
 use callgate_server::cli::Flags;
 use clap::Parser;
 
 fn main() -> ExitCode {
+    let settings = match Settings::from_env() {
+        Ok(settings) => settings,
+        Err(status) => return status,
+    };
     let subjects = Subjects::new().server("the reference server", serve);
     let subjects = callgate_apps::all()
         .iter()
         .fold(subjects, |subjects, entry| {
-            subjects.app(entry.name, entry.app)
+            let settings = settings.clone();
+            subjects.app(entry.name, move || (entry.app)(&settings))
         });
     cli::main(subjects)
 }

@@ -3,7 +3,7 @@ use callgate::{
     Sender, State,
 };
 use callgate_apps::gallery::Gallery;
-use callgate_apps::{Entry, all, find};
+use callgate_apps::{Entry, Settings, all, find};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::StatusCode;
@@ -115,7 +115,7 @@ async fn the_gallery_lives_when_every_application_declines() {
     client.shutdown().await.unwrap();
 }
 
-fn entry(name: &'static str, app: fn() -> BoxApp) -> Entry {
+fn entry(name: &'static str, app: fn(&Settings) -> BoxApp) -> Entry {
     let mut entry = *find("hello").unwrap();
     entry.name = name;
     entry.app = app;
@@ -123,7 +123,7 @@ fn entry(name: &'static str, app: fn() -> BoxApp) -> Entry {
 }
 
 /// An application with a state: a text.
-fn keeper<const TEXT: char>() -> BoxApp {
+fn keeper<const TEXT: char>(_: &Settings) -> BoxApp {
     BoxApp::new(
         async |scope: Scope, mut receiver: Receiver, sender: Sender| match scope {
             Scope::Lifespan(_) => {
@@ -151,7 +151,7 @@ fn keeper<const TEXT: char>() -> BoxApp {
 }
 
 /// An application whose start-up ends in an error.
-fn broken() -> BoxApp {
+fn broken(_: &Settings) -> BoxApp {
     BoxApp::new(async |_: Scope, _: Receiver, _: Sender| Err(AppError::failed("no database")))
 }
 
@@ -162,7 +162,9 @@ async fn each_application_gets_the_state_that_it_made_and_is_shut_down() {
         entry("b", keeper::<'B'>),
         *find("hello").unwrap(),
     ];
-    let client = TestClient::start(Gallery::new(&entries)).await.unwrap();
+    let client = TestClient::start(Gallery::new(&entries, &Settings::default()))
+        .await
+        .unwrap();
     for (target, text) in [("/a/", "A"), ("/b/", "B")] {
         let response = client.get(target).send().await.unwrap();
         assert_eq!(response.text(), text);
@@ -176,7 +178,9 @@ async fn each_application_gets_the_state_that_it_made_and_is_shut_down() {
 #[tokio::test]
 async fn a_failed_start_up_names_the_application() {
     let entries = [entry("a", keeper::<'A'>), entry("b", broken)];
-    let Err(Error::Lifespan(reason)) = TestClient::start(Gallery::new(&entries)).await else {
+    let Err(Error::Lifespan(reason)) =
+        TestClient::start(Gallery::new(&entries, &Settings::default())).await
+    else {
         panic!("it was started");
     };
     assert_eq!(reason, "/b: no database");

@@ -1,6 +1,7 @@
 //! Each application in process, without a socket.
 
 use callgate::BoxApp;
+use callgate_apps::Settings;
 use callgate_toolkit::test_client::TestClient;
 
 mod counter;
@@ -12,7 +13,7 @@ mod time;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {
-    (callgate_apps::find(name).unwrap().app)()
+    (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
 /// A client of it.

@@ -59,8 +59,8 @@ pub(super) fn check(args: &Args, apps: &[OwnApp]) -> Result<Report, Stopped> {
     let is_wanted = |id: &str| only.is_empty() || only.iter().any(|only| only == id);
     let number = checks.iter().filter(|check| is_wanted(check.rule.id));
     let mut progress = Progress::new(number.count());
-    let make = app.make;
-    let suite = AppSuite::new(make, options(args));
+    let make = app.make.clone();
+    let suite = AppSuite::new(move || make(), options(args));
     Ok(suite.report_with(|rule| is_wanted(rule.id), |finding| progress.found(finding)))
 }
 

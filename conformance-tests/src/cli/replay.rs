@@ -39,7 +39,6 @@ pub(super) fn play(args: &Args, apps: &[OwnApp]) -> Result<Replay, Stopped> {
         .iter()
         .cloned()
         .fold(ReplayOptions::new(), ReplayOptions::ignore);
-    let make = app.make;
-    replay(BufReader::new(recording), make, options)
+    replay(BufReader::new(recording), || (app.make)(), options)
         .map_err(|error| Stopped::startup(format!("{file}: {error}")))
 }
