@@ -14,7 +14,7 @@
 //! | [`middleware`] | Seeing and changing what passes | |
 //! | [`errors`] | Failed calls answered with JSON | `json` |
 //! | [`blocking`] | Blocking functions, on a bounded pool of threads | `blocking` |
-//! | [`lifespan`] | Start-up and shutdown, driven from inside a program | |
+//! | [`lifespan`] | Something opened at start-up and closed at shutdown; start-up and shutdown driven from inside a program | |
 //! | [`test_client`] | Any application driven in process, without a socket | `test-client` |
 //! | [`transcript`] | The events of an exchange, for a person to read | |
 //!

@@ -1,5 +1,12 @@
-//! The lifespan of an application, driven from inside a program: what a server does at its start
-//! and at its end. [`Mounts`](crate::mount::Mounts) does it for the applications that it holds.
+//! Start-up and shutdown.
+//!
+//! - [`with_resource`] gives an application something that is opened at start-up and closed at
+//!   shutdown.
+//! - [`Started`] drives the lifespan of an application from inside a program: what a server does at
+//!   its start and at its end. [`Mounts`](crate::mount::Mounts) does it for the applications that it
+//!   holds.
+
+mod resource;
 
 use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
@@ -15,6 +22,8 @@ use tokio::task::JoinSet;
 
 use crate::call::{Ended, poll_caught};
 use crate::transcript::{Entry, Transcript};
+
+pub use self::resource::with_resource;
 
 /// An application whose start-up is complete and whose shutdown is to come.
 ///

@@ -1,9 +1,11 @@
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callgate::{
-    AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Receiver,
-    Scope, SendEvent, Sender, State,
+    App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
+    Receiver, Scope, SendEvent, Sender, State,
 };
+use callgate_toolkit::lifespan::{Started, with_resource};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 
@@ -106,4 +108,91 @@ async fn a_start_up_that_hangs_times_out() {
             .starts_with("waited 1s for start-up in vain"),
         "{error}"
     );
+}
+
+/// What was opened and closed, in order.
+#[derive(Clone, Default)]
+struct Ledger(Arc<Mutex<Vec<&'static str>>>);
+
+impl Ledger {
+    fn note(&self, entry: &'static str) {
+        self.0.lock().unwrap().push(entry);
+    }
+
+    fn entries(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap().clone()
+    }
+
+    /// `app` with a resource that is noted when it is opened and when it is closed.
+    fn pool(&self, app: impl App) -> impl App {
+        let (opening, closing) = (self.clone(), self.clone());
+        with_resource(
+            app,
+            move || {
+                opening.note("pool opened");
+                async { Ok::<_, AppError>("pool") }
+            },
+            move |pool: &'static str| {
+                assert_eq!(pool, "pool");
+                closing.note("pool closed");
+                async { Err::<(), _>(AppError::failed("a connection is leaked")) }
+            },
+        )
+    }
+}
+
+async fn says_its_state(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Http(scope) = scope else {
+        return Err(AppError::Unsupported);
+    };
+    let pool = scope.state.get::<&str>().copied().unwrap_or("no pool");
+    respond::text(pool).send(&sender).await?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_resource_is_open_from_start_up_to_shutdown() {
+    let ledger = Ledger::default();
+    let client = TestClient::start(ledger.pool(says_its_state))
+        .await
+        .unwrap();
+    assert_eq!(client.get("/").send().await.unwrap().text(), "pool");
+    assert_eq!(ledger.entries(), ["pool opened"]);
+    let error = client.shutdown().await.unwrap_err();
+    assert!(matches!(error, Error::Lifespan(reason) if reason == "a connection is leaked"));
+    assert_eq!(ledger.entries(), ["pool opened", "pool closed"]);
+}
+
+#[tokio::test]
+async fn a_resource_that_does_not_open_fails_the_start_up() {
+    async fn open() -> Result<u8, std::num::ParseIntError> {
+        "no number".parse()
+    }
+    async fn close(_: u8) -> Result<(), AppError> {
+        panic!("it was never opened");
+    }
+    let app = with_resource(says_its_state, open, close);
+    let reason = Started::start(app).await.unwrap_err();
+    assert_eq!(reason, "invalid digit found in string");
+}
+
+#[tokio::test]
+async fn the_lifespan_of_the_application_runs_inside_that_of_its_resource() {
+    let ledger = Ledger::default();
+    let started = Started::start(ledger.pool(keeper)).await.unwrap().unwrap();
+    assert_eq!(started.state().get::<u8>(), Some(&7));
+    assert_eq!(started.state().get::<&str>(), Some(&"pool"));
+    let reasons = started.shut_down().await.unwrap_err();
+    assert_eq!(reasons, "it is stuck; a connection is leaked");
+}
+
+#[tokio::test]
+async fn a_resource_is_closed_when_the_application_inside_does_not_start() {
+    async fn fails(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+        Err(AppError::failed("no such table"))
+    }
+    let ledger = Ledger::default();
+    let reason = Started::start(ledger.pool(fails)).await.unwrap_err();
+    assert_eq!(reason, "no such table");
+    assert_eq!(ledger.entries(), ["pool opened", "pool closed"]);
 }
