@@ -31,6 +31,11 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     Step::new(
+        "the bridge without features",
+        "cargo clippy -p callgate-tower --no-default-features -- -D warnings",
+    )
+    .run()?;
+    Step::new(
         "tests and doctests",
         "cargo test --workspace --all-features",
     )

@@ -1,0 +1,59 @@
+//! Extractors for handlers of axum.
+
+use ::axum::extract::FromRequestParts;
+use callgate::State;
+use http::StatusCode;
+use http::request::Parts;
+
+/// An extractor of axum for what start-up put into the [`State`]: the value of this type, cloned.
+///
+/// A handler that asks for what is not there is answered for with 500, and a text that names the
+/// type.
+///
+/// ```
+/// use axum::Router;
+/// use axum::routing::get;
+/// use callgate::AppError;
+/// use callgate_tower::{Resource, ServiceApp};
+/// use callgate_toolkit::lifespan::with_resource;
+///
+/// #[derive(Clone)]
+/// struct Pool(&'static str);
+///
+/// async fn open() -> Result<Pool, AppError> {
+///     Ok(Pool("sqlite::memory:"))
+/// }
+///
+/// async fn close(_: Pool) -> Result<(), AppError> {
+///     Ok(())
+/// }
+///
+/// async fn handler(Resource(pool): Resource<Pool>) -> &'static str {
+///     pool.0
+/// }
+///
+/// let router = Router::new().route("/", get(handler));
+/// let app = with_resource(ServiceApp::new(router), open, close);
+/// # fn check(_: impl callgate::App) {}
+/// # check(app);
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Resource<T>(pub T);
+
+impl<T, S> FromRequestParts<S> for Resource<T>
+where
+    T: Clone + Send + Sync + 'static,
+    S: Sync,
+{
+    type Rejection = (StatusCode, String);
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let state = parts.extensions.get::<State>();
+        let value = state.and_then(State::get::<T>).cloned();
+        value.map(Self).ok_or_else(|| {
+            let name = std::any::type_name::<T>();
+            let message = format!("start-up has put no `{name}` into the state\n");
+            (StatusCode::INTERNAL_SERVER_ERROR, message)
+        })
+    }
+}

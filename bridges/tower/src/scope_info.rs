@@ -1,0 +1,52 @@
+//! What a scope says that a request cannot.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use callgate::{ByteString, Extensions, HttpScope, Scheme, TlsInfo, WebSocketScope};
+
+/// What a scope says of an exchange that an [`http::Request`] has no field for, apart from its
+/// [`State`](callgate::State). Each request that [`ServiceApp`](crate::ServiceApp) makes has both in
+/// its extensions.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct ScopeInfo {
+    /// Whether the connection is secured.
+    pub scheme: Scheme,
+    /// Where the application is mounted, decoded: `""` at the root, else `/prefix`.
+    pub root_path: ByteString,
+    /// The address of the client, when the transport has one.
+    pub client: Option<SocketAddr>,
+    /// The address that the client connected to, when the transport has one.
+    pub server: Option<SocketAddr>,
+    /// The optional features that the server offers on this exchange.
+    pub extensions: Extensions,
+    /// How the connection is secured.
+    pub tls: Option<Arc<TlsInfo>>,
+}
+
+impl From<&HttpScope> for ScopeInfo {
+    fn from(scope: &HttpScope) -> Self {
+        Self {
+            scheme: scope.scheme,
+            root_path: scope.root_path.clone(),
+            client: scope.client,
+            server: scope.server,
+            extensions: scope.extensions,
+            tls: scope.tls.clone(),
+        }
+    }
+}
+
+impl From<&WebSocketScope> for ScopeInfo {
+    fn from(scope: &WebSocketScope) -> Self {
+        Self {
+            scheme: scope.scheme,
+            root_path: scope.root_path.clone(),
+            client: scope.client,
+            server: scope.server,
+            extensions: scope.extensions,
+            tls: scope.tls.clone(),
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! A tower service as an application.
+
+mod intake;
+mod request;
+mod response;
+
+use std::error::Error;
+use std::fmt;
+use std::future::poll_fn;
+
+use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender};
+use http::{Request, Response};
+use http_body::Body;
+use tower_service::Service;
+
+use self::intake::Intake;
+pub use self::intake::RequestBody;
+use self::response::Answer;
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A tower service as an application: an `axum::Router`, a service of tonic, layers of tower-http
+/// around any of them.
+///
+/// Each request is served by a clone of the service, polled in place: there is no task and no
+/// channel in between.
+///
+/// - **Content** is received from the server when the service polls the body of the request, and
+///   each frame of the response waits until the server has taken the one before.
+/// - **A client that goes away**: the service's future, or the body of its response, is dropped, as
+///   hyper does it. It is seen at once when the request has no content or all of it was read, and
+///   otherwise when the body is polled or something is sent.
+/// - **Trailer fields** of a response are sent where the server offers
+///   [`ResponseTrailers`](callgate::Extension::ResponseTrailers), over HTTP/1.1 only those that the
+///   response names in its `trailer` field. Elsewhere they are left out.
+/// - **Fields of the connection** that the service sets (`connection`, `keep-alive`,
+///   `proxy-connection`, `transfer-encoding`, `upgrade`) are left out: the connection is the
+///   server's. So is content with the status 204, 205 or 304, or in response to HEAD.
+/// - **Errors**: that of the service fails the call, and the client gets 500; that of a body that
+///   has begun cuts the response.
+/// - **The path** that the service sees is the one below the
+///   [root path](callgate::HttpScope::root_path).
+/// - **The request's extensions** hold the exchange's [`State`](callgate::State), the
+///   [`ScopeInfo`](crate::ScopeInfo), and, with the feature `axum`, the `ConnectInfo<SocketAddr>`
+///   and the `OriginalUri` of axum.
+/// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` puts one around it.
+///
+/// The service has to be [`Sync`] as well as [`Clone`]; `tower::util::BoxCloneSyncService` is, where
+/// its type has to be forgotten.
+#[derive(Clone)]
+pub struct ServiceApp<S> {
+    service: S,
+}
+
+impl<S> ServiceApp<S> {
+    /// Serves with clones of `service`.
+    pub fn new(service: S) -> Self {
+        Self { service }
+    }
+}
+
+impl<S> fmt::Debug for ServiceApp<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServiceApp").finish_non_exhaustive()
+    }
+}
+
+impl<S, B> App for ServiceApp<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        match scope {
+            Scope::Http(scope) => self.serve_http(*scope, receiver, sender).await,
+            _ => Err(AppError::Unsupported),
+        }
+    }
+}
+
+impl<S, B> ServiceApp<S>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Clone + Send,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    async fn serve_http(
+        &self,
+        scope: HttpScope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> Result<(), AppError> {
+        let intake = Intake::new(&scope, receiver);
+        let answer = Answer::to(&scope);
+        let body = RequestBody::new(&scope, intake.clone());
+        let request = request::of_http(scope, body);
+        let response = intake
+            .unless_disconnected(call(self.service.clone(), request))
+            .await??;
+        answer.send(response, &intake, &sender).await
+    }
+}
+
+/// Calls `service` once it is ready.
+async fn call<S, B>(mut service: S, request: Request<RequestBody>) -> Result<Response<B>, AppError>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>>,
+    S::Error: Into<BoxError>,
+{
+    poll_fn(|cx| service.poll_ready(cx))
+        .await
+        .map_err(AppError::failed)?;
+    service.call(request).await.map_err(AppError::failed)
+}

@@ -1,0 +1,303 @@
+//! A router of axum as an application: requests and responses.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+
+use axum::body::Body as AxumBody;
+use axum::extract::{ConnectInfo, OriginalUri, Path};
+use axum::routing::{any, get, post};
+use axum::{Extension, Json, Router};
+use bytes::Bytes;
+use callgate::{AppError, State};
+use callgate_toolkit::lifespan::with_resource;
+use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
+use callgate_tower::{Resource, ScopeInfo, ServiceApp};
+use http::{HeaderMap, StatusCode, Uri, Version};
+use http_body_util::{BodyExt as _, Channel};
+
+use crate::support::{checked, client, within};
+
+fn transcript<B>(response: &http::Response<B>) -> String {
+    Exchange::of(response).transcript().to_string()
+}
+
+#[tokio::test]
+async fn a_whole_response_is_one_start_and_one_body() {
+    let client = client(Router::new().route("/", get(async || "Hello")));
+    let response = client.get("/").send().await.unwrap();
+    assert_eq!(response.text(), "Hello");
+    Exchange::of(&response).ended().await.unwrap();
+    assert_eq!(
+        transcript(&response),
+        "called    http GET / HTTP/1.1 {host: localhost}\n\
+         sent      http.response.start 200 {content-type: text/plain; charset=utf-8, content-length: 5}\n\
+         sent      http.response.body \"Hello\" last\n\
+         returned"
+    );
+}
+
+#[tokio::test]
+async fn extractors_see_the_request() {
+    async fn handler(Path(id): Path<u32>, Json(names): Json<Vec<String>>) -> Json<String> {
+        Json(format!("{id}: {}", names.join(", ")))
+    }
+    let client = client(Router::new().route("/orders/{id}", post(handler)));
+    let request = client.post("/orders/7").json(&["a", "b"]);
+    let response = request.send().await.unwrap();
+    assert_eq!(response.json::<String>().unwrap(), "7: a, b");
+}
+
+#[tokio::test]
+async fn content_is_received_when_the_handler_reads_it_and_not_before() {
+    let handler = async |mut body: AxumBody| {
+        let first = body.frame().await.unwrap().unwrap();
+        first.into_data().unwrap()
+    };
+    let client = client(Router::new().route("/", post(handler)));
+    let content = Body::stream(futures_util::stream::iter(
+        ["one", "two", "three"].map(Ok::<_, Infallible>),
+    ));
+    let response = client.post("/").body(content).send().await.unwrap();
+    assert_eq!(response.text(), "one");
+    let transcript = transcript(&response);
+    assert_eq!(transcript.matches("received").count(), 1, "{transcript}");
+}
+
+#[tokio::test]
+async fn content_streams_both_ways_at_the_same_time() {
+    let echo = async |body: AxumBody| body;
+    let client = client(Router::new().route("/", post(echo)));
+    let (content, body) = Body::channel();
+    let pending = client.post("/").body(body).start();
+    content.send("one ").await;
+    let mut response = pending.stream().await.unwrap();
+    assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one ");
+    content.send("two ").await;
+    assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "two ");
+    content.finish().await;
+    assert_eq!(response.body_mut().rest().await.unwrap(), "");
+    Exchange::of(&response).ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn trailer_fields_of_the_request_come_after_its_content() {
+    async fn handler(body: AxumBody) -> String {
+        let collected = body.collect().await.unwrap();
+        format!("{:?}", collected.trailers().unwrap()["checksum"])
+    }
+    let client = client(Router::new().route("/", post(handler)));
+    let mut fields = HeaderMap::new();
+    fields.insert("checksum", "abc".parse().unwrap());
+    let body = Body::from("content").trailers(fields);
+    let response = client.post("/").body(body).send().await.unwrap();
+    assert_eq!(response.text(), "\"abc\"");
+}
+
+/// Answers with content, and then two trailer fields.
+fn with_trailers() -> Router {
+    let handler = async || {
+        let (mut sender, body) = Channel::<Bytes>::new(4);
+        tokio::spawn(async move {
+            let mut fields = HeaderMap::new();
+            fields.insert("checksum", "abc".parse().unwrap());
+            fields.insert("other", "def".parse().unwrap());
+            sender.send_data("content".into()).await.unwrap();
+            sender.send_trailers(fields).await.unwrap();
+        });
+        ([("trailer", "Checksum")], AxumBody::new(body))
+    };
+    Router::new().route("/", get(handler))
+}
+
+async fn trailers_over(version: Version, te: &str) -> Option<HeaderMap> {
+    let client = client(with_trailers());
+    let request = client.get("/").version(version).header("te", te);
+    let mut response = request.stream().await.unwrap();
+    assert_eq!(response.body_mut().rest().await.unwrap(), "content");
+    Exchange::of(&response).ended().await.unwrap();
+    response.body().trailers().cloned()
+}
+
+#[tokio::test]
+async fn trailer_fields_of_the_response_are_sent_where_they_can_be() {
+    let all = trailers_over(Version::HTTP_2, "").await.unwrap();
+    assert_eq!(
+        (&all["checksum"], &all["other"]),
+        (&"abc".parse().unwrap(), &"def".parse().unwrap())
+    );
+    // HTTP/1.1 has only those that were named, and only for a client that wants them.
+    let named = trailers_over(Version::HTTP_11, "trailers").await.unwrap();
+    assert_eq!(
+        (named.len(), &named["checksum"]),
+        (1, &"abc".parse().unwrap())
+    );
+    assert_eq!(trailers_over(Version::HTTP_11, "").await, None);
+}
+
+#[tokio::test]
+async fn the_head_of_a_stream_goes_out_before_its_first_frame() {
+    let handler = async || {
+        AxumBody::from_stream(futures_util::stream::pending::<Result<Bytes, Infallible>>())
+    };
+    let client = client(Router::new().route("/", get(handler)));
+    let response = client.get("/").stream().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_body_that_fails_cuts_the_response() {
+    let handler = async || {
+        let parts = [Ok("one"), Err(std::io::Error::other("the disk is gone"))];
+        AxumBody::from_stream(futures_util::stream::iter(parts))
+    };
+    let client = client(Router::new().route("/", get(handler)));
+    let mut response = client.get("/").stream().await.unwrap();
+    assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one");
+    response.body_mut().rest().await.unwrap_err();
+    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    assert!(
+        matches!(&failure, Failure::Error(error) if error.to_string().contains("the disk is gone")),
+        "{failure}"
+    );
+}
+
+#[tokio::test]
+async fn a_service_that_fails_is_answered_for_with_500() {
+    let service = tower::service_fn(async |_: http::Request<callgate_tower::RequestBody>| {
+        Err::<http::Response<String>, _>(std::io::Error::other("no such table"))
+    });
+    let client = TestClient::new(checked(ServiceApp::new(service)));
+    let response = client.get("/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    assert!(
+        matches!(&failure, Failure::Error(error) if error.to_string() == "no such table"),
+        "{failure}"
+    );
+}
+
+/// Says when it is dropped.
+struct Dropped(Option<tokio::sync::oneshot::Sender<()>>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.take().unwrap().send(()).unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_has_the_handler_dropped() {
+    let (dropped, is_dropped) = tokio::sync::oneshot::channel();
+    let (called, is_called) = tokio::sync::oneshot::channel();
+    let handed = std::sync::Mutex::new(Some((Dropped(Some(dropped)), called)));
+    let handed = std::sync::Arc::new(handed);
+    let handler = async move || {
+        let (_dropped, called) = handed.lock().unwrap().take().unwrap();
+        called.send(()).unwrap();
+        std::future::pending::<()>().await;
+    };
+    let client = client(Router::new().route("/", get(handler)));
+    let pending = client.get("/").start();
+    within(is_called).await.unwrap();
+    pending.exchange().disconnect();
+    within(is_dropped).await.unwrap();
+    pending.exchange().ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn fields_of_the_connection_are_left_out() {
+    let handler = async || {
+        (
+            [
+                ("connection", "keep-alive"),
+                ("keep-alive", "timeout=5"),
+                ("x-kept", "yes"),
+            ],
+            "text",
+        )
+    };
+    let client = client(Router::new().route("/", get(handler)));
+    let response = client.get("/").send().await.unwrap();
+    assert_eq!(response.headers()["x-kept"], "yes");
+    assert!(!response.headers().contains_key("connection"));
+    assert!(!response.headers().contains_key("keep-alive"));
+}
+
+#[tokio::test]
+async fn a_response_that_may_have_no_content_has_none() {
+    let router = Router::new()
+        .route("/none", any(async || (StatusCode::NO_CONTENT, "text")))
+        .route("/reset", any(async || (StatusCode::RESET_CONTENT, "text")))
+        .route(
+            "/same",
+            any(async || (StatusCode::NOT_MODIFIED, [("content-length", "9")])),
+        )
+        .route("/text", any(async || "text"));
+    let client = client(router);
+    for (method, target, length) in [
+        ("GET", "/none", None),
+        ("GET", "/reset", Some("0")),
+        ("GET", "/same", Some("9")),
+        ("HEAD", "/text", Some("4")),
+    ] {
+        let request = client.method(method.parse().unwrap(), target);
+        let response = request.send().await.unwrap();
+        let found = response.headers().get("content-length");
+        assert_eq!(
+            found.map(|length| length.to_str().unwrap()),
+            length,
+            "{target}"
+        );
+        assert_eq!(response.text(), "", "{target}");
+        Exchange::of(&response).ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn handlers_see_who_the_client_is_and_where_they_are_mounted() {
+    async fn handler(
+        ConnectInfo(client): ConnectInfo<SocketAddr>,
+        Extension(info): Extension<ScopeInfo>,
+        OriginalUri(original): OriginalUri,
+        uri: Uri,
+    ) -> String {
+        format!(
+            "{client} {} {} {original} {uri}",
+            info.server.unwrap(),
+            info.root_path
+        )
+    }
+    let router = Router::new().route("/users", get(handler));
+    let client = client(router).root_path("/api");
+    let response = client.get("/users?page=2").send().await.unwrap();
+    assert_eq!(
+        response.text(),
+        "127.0.0.1:50000 127.0.0.1:80 /api /api/users?page=2 /users?page=2"
+    );
+}
+
+#[tokio::test]
+async fn what_start_up_opened_reaches_the_handlers() {
+    async fn open() -> Result<&'static str, AppError> {
+        Ok("the pool")
+    }
+    async fn close(_: &'static str) -> Result<(), AppError> {
+        Ok(())
+    }
+    async fn handler(
+        Resource(pool): Resource<&'static str>,
+        Extension(state): Extension<State>,
+    ) -> String {
+        assert_eq!(state.get::<&str>(), Some(&pool));
+        pool.to_owned()
+    }
+    let router = Router::new()
+        .route("/", get(handler))
+        .route("/other", get(async |_: Resource<u8>| ()));
+    let app = with_resource(ServiceApp::new(router), open, close);
+    let client = TestClient::start(checked(app)).await.unwrap();
+    assert_eq!(client.get("/").send().await.unwrap().text(), "the pool");
+    let missing = client.get("/other").send().await.unwrap();
+    assert_eq!(missing.text(), "start-up has put no `u8` into the state\n");
+    client.shutdown().await.unwrap();
+}

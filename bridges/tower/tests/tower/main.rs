@@ -1,0 +1,5 @@
+//! The bridge, in process and over real sockets.
+
+mod http;
+mod sockets;
+mod support;

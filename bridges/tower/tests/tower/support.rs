@@ -1,0 +1,67 @@
+//! What the tests share.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use axum::Router;
+use callgate::App;
+use callgate_conformance::Lint;
+use callgate_server::{Config, Listening, ServeError};
+use callgate_toolkit::test_client::TestClient;
+use callgate_tower::ServiceApp;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// How long a test waits for what must happen.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What `future` resolves to; a test that waits for too long fails.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, future)
+        .await
+        .expect("this takes too long")
+}
+
+/// `app`, whose calls fail when they break a rule.
+pub(crate) fn checked(app: impl App) -> impl App {
+    Lint::new(app).strict()
+}
+
+/// A client of this router as an application.
+pub(crate) fn client(router: Router) -> TestClient {
+    TestClient::new(checked(ServiceApp::new(router)))
+}
+
+/// A reference server that runs in this process, until the test ends or it is finished.
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Server {
+    pub(crate) fn start(app: impl App) -> Self {
+        let mut config = Config::default();
+        config.port = 0;
+        let listening = Listening::bind(config).unwrap();
+        let address = listening.local_addr();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(listening.serve(checked(app), async {
+            if stopped.await.is_err() {
+                std::future::pending::<()>().await;
+            }
+        }));
+        Self {
+            address,
+            stop,
+            serving,
+        }
+    }
+
+    /// Stops the server, which must end in peace.
+    pub(crate) async fn finish(self) {
+        self.stop.send(()).unwrap();
+        within(self.serving).await.unwrap().unwrap();
+    }
+}
