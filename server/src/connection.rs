@@ -15,6 +15,7 @@ use crate::report;
 use crate::server::Server;
 use crate::service::ConnectionService;
 use crate::socket::Socket;
+use crate::stage::Stage;
 use crate::watchdog::{Order, Watchdog};
 
 /// Serves a connection until it is over.
@@ -95,6 +96,15 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
         let mut watchdog = pin!(Watchdog::new(server, link));
         poll_fn(|cx| {
             let mut has_flushed = false;
+            // A response that is about to be made says that it is the last. Where none is, hyper
+            // looks for a request first: one that has come is still answered.
+            if link.is_exchanging() && server.stages.now() != Stage::Serving {
+                match watchdog.as_mut().poll_stage(cx) {
+                    Poll::Ready(Order::End) => return Poll::Ready(End::Ended),
+                    Poll::Ready(_) => Pin::new(&mut connection).graceful_shutdown(),
+                    Poll::Pending => {}
+                }
+            }
             loop {
                 if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));

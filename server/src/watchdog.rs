@@ -62,15 +62,24 @@ impl<'a> Watchdog<'a> {
 
     /// What the connection is to do now. To be polled after everything else that the task does.
     pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
-        match self.as_mut().project().stage.poll_new(cx) {
-            Some(Stage::Ending) => return Poll::Ready(Order::End),
-            Some(_) if !self.is_finishing => {
-                *self.as_mut().project().is_finishing = true;
-                return Poll::Ready(Order::Finish);
-            }
-            _ => {}
+        match self.as_mut().poll_stage(cx) {
+            Poll::Pending => self.poll_time(cx),
+            order => order,
         }
-        self.poll_time(cx)
+    }
+
+    /// What it is to do as the server shuts down. The task is woken for that by
+    /// [`poll`](Self::poll) alone.
+    pub(crate) fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
+        let this = self.project();
+        match this.stage.poll_new(cx) {
+            Some(Stage::Ending) => Poll::Ready(Order::End),
+            Some(_) if !*this.is_finishing => {
+                *this.is_finishing = true;
+                Poll::Ready(Order::Finish)
+            }
+            _ => Poll::Pending,
+        }
     }
 
     fn poll_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {

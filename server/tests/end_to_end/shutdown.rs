@@ -85,6 +85,27 @@ async fn http_46_exchanges_in_every_phase_are_completed() {
 }
 
 #[tokio::test]
+async fn http_46_a_response_made_just_as_the_server_begins_to_stop_says_that_it_is_the_last() {
+    for target in ["/waiting", "/started"] {
+        let (teller, mut told) = tell();
+        let gate = Gate::new();
+        let mut server = Server::start(http((teller, gate.clone()), wait_in_phase));
+        let mut client = server.connect().await;
+        client.send(get(target)).await;
+        assert_eq!(told.next().await, "ready");
+        // On this thread the server gets its turn after both.
+        server.stop();
+        gate.open();
+        let response = client.response().await;
+        assert_eq!(response.body, "done");
+        assert_eq!(response.field("connection"), Some("close"), "{target}");
+        assert_eq!(client.rest().await, "");
+        drop(client);
+        server.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn http_46_a_request_that_is_still_coming_is_completed() {
     let (teller, mut told) = tell();
     let mut server = Server::start(http((teller, Gate::new()), wait_in_phase));
