@@ -50,8 +50,3 @@ mod websocket;
 
 pub use config::{Config, HttpVersions, Lifespan};
 pub use serve::{Listening, ServeError, serve};
-
-/// Compiles the code of the README.
-#[cfg(all(doctest, feature = "cli"))]
-#[doc = include_str!("../../README.md")]
-struct Readme;
