@@ -279,6 +279,19 @@ fn the_reference_server_passes() {
 }
 
 #[test]
+fn every_run_gives_the_same_report() {
+    let apps = callgate_apps::all().iter().map(|app| vec!["app", app.name]);
+    for subject in apps.chain([vec!["server"]]) {
+        let args = [&subject[..], &["--format", "json"]].concat();
+        let first = conformance(&args);
+        for _ in 0..2 {
+            let again = conformance(&args);
+            assert_eq!(again.stdout, first.stdout, "{subject:?}");
+        }
+    }
+}
+
+#[test]
 fn one_rule_is_checked_when_one_is_asked_for() {
     let rule = a_checked_rule();
     let report = json(&["server", "--format", "json", "--only", rule.id]);
