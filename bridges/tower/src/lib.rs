@@ -16,6 +16,7 @@
 
 #[cfg(feature = "axum")]
 mod axum;
+mod frames;
 mod scope_info;
 mod service_app;
 

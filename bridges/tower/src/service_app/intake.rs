@@ -1,8 +1,7 @@
 //! The receiver of an HTTP exchange, shared by the body of the request and by whoever has to know
 //! that the client is gone.
 
-use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -10,6 +9,8 @@ use bytes::Bytes;
 use callgate::{HttpRequest, HttpScope, ReceiveEvent, Receiver, SendError};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
+
+use super::watch::Watch;
 
 /// The receiver of one exchange.
 ///
@@ -51,24 +52,14 @@ impl Intake {
         })))
     }
 
-    /// What comes out of `future`; or the disconnect that came first, and `future` is dropped.
-    pub(super) async fn unless_disconnected<F: Future>(
-        &self,
-        future: F,
-    ) -> Result<F::Output, SendError> {
-        let mut future = pin!(future);
-        poll_fn(|cx| match future.as_mut().poll(cx) {
-            Poll::Ready(output) => Poll::Ready(Ok(output)),
-            Poll::Pending => self
-                .lock()
-                .poll_disconnect(cx)
-                .map(|()| Err(SendError::Disconnected)),
-        })
-        .await
-    }
-
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().expect("nothing in here panics")
+    }
+}
+
+impl Watch for Arc<Intake> {
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().poll_disconnect(cx)
     }
 }
 
@@ -167,6 +158,15 @@ impl RequestBody {
         Self {
             intake: Some(intake),
             remaining: content_length(scope),
+            trailers: None,
+        }
+    }
+
+    /// No content.
+    pub(super) fn empty() -> Self {
+        Self {
+            intake: None,
+            remaining: None,
             trailers: None,
         }
     }

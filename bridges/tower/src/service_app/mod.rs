@@ -3,6 +3,8 @@
 mod intake;
 mod request;
 mod response;
+mod watch;
+mod websocket;
 
 use std::error::Error;
 use std::fmt;
@@ -16,6 +18,7 @@ use tower_service::Service;
 use self::intake::Intake;
 pub use self::intake::RequestBody;
 use self::response::Answer;
+use self::watch::Watch as _;
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
@@ -39,6 +42,14 @@ pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
 ///   server's. So is content with the status 204, 205 or 304, or in response to HEAD.
 /// - **Errors**: that of the service fails the call, and the client gets 500; that of a body that
 ///   has begun cuts the response.
+/// - **WebSockets**: the service sees the handshake of HTTP/1.1, over HTTP/2 as well, with the
+///   `OnUpgrade` of hyper that axum's `WebSocketUpgrade` looks for. Its status 101 accepts; any other
+///   response denies where the server offers
+///   [`DenialResponse`](callgate::Extension::DenialResponse), and refuses with a plain 403 elsewhere,
+///   as does one of success over HTTP/2, where that would open the WebSocket. Close codes go both
+///   ways; a service that drops an open WebSocket closes it with 1000. Extensions of the framing are
+///   not offered to the service, and its pings are answered by the bridge: both are between the
+///   client and the server.
 /// - **The path** that the service sees is the one below the
 ///   [root path](callgate::HttpScope::root_path).
 /// - **The request's extensions** hold the exchange's [`State`](callgate::State), the
@@ -78,6 +89,11 @@ where
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
             Scope::Http(scope) => self.serve_http(*scope, receiver, sender).await,
+            Scope::WebSocket(scope) => {
+                // Boxed, so that an HTTP exchange is not the larger for it.
+                let service = self.service.clone();
+                Box::pin(websocket::serve(service, *scope, receiver, sender)).await
+            }
             _ => Err(AppError::Unsupported),
         }
     }
@@ -98,14 +114,14 @@ where
         receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
-        let intake = Intake::new(&scope, receiver);
+        let mut intake = Intake::new(&scope, receiver);
         let answer = Answer::to(&scope);
         let body = RequestBody::new(&scope, intake.clone());
         let request = request::of_http(scope, body);
         let response = intake
             .unless_disconnected(call(self.service.clone(), request))
             .await??;
-        answer.send(response, &intake, &sender).await
+        answer.send(response, &mut intake, &sender).await
     }
 }
 

@@ -1,8 +1,14 @@
 //! From a scope to a request.
 
-use callgate::{HttpScope, State};
+use callgate::{HttpScope, State, WebSocketScope};
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
+    UPGRADE,
+};
 use http::uri::PathAndQuery;
-use http::{Extensions, Request, Uri};
+use http::{Extensions, Request, Uri, Version};
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::RequestBody;
 use crate::ScopeInfo;
@@ -13,6 +19,30 @@ pub(super) fn of_http(scope: HttpScope, body: RequestBody) -> Request<RequestBod
     *request.method_mut() = scope.method;
     *request.version_mut() = scope.version;
     *request.headers_mut() = scope.headers;
+    *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
+    request
+}
+
+/// The handshake of a WebSocket as HTTP/1.1 has it, whatever version the client speaks: what serves
+/// that, serves all.
+pub(super) fn of_websocket(
+    mut scope: WebSocketScope,
+    on_upgrade: OnUpgrade,
+) -> Request<RequestBody> {
+    let info = ScopeInfo::from(&scope);
+    let mut request = Request::new(RequestBody::empty());
+    let headers = &mut scope.headers;
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers
+        .entry(SEC_WEBSOCKET_KEY)
+        .or_insert_with(|| generate_key().parse().expect("base64 is visible ASCII"));
+    // Extensions of the framing are between the client and the server.
+    headers.remove(SEC_WEBSOCKET_EXTENSIONS);
+    *request.version_mut() = Version::HTTP_11;
+    *request.headers_mut() = scope.headers;
+    request.extensions_mut().insert(on_upgrade);
     *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
     request
 }

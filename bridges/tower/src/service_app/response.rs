@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 use bytes::{Buf, Bytes};
 use callgate::{
     AppError, Extension, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
-    Sender,
+    SendError, SendEvent, Sender,
 };
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 
 use super::BoxError;
-use super::intake::Intake;
+use super::watch::Watch;
 
 /// What has to be known of a request to answer it.
 #[derive(Debug)]
@@ -22,6 +22,8 @@ pub(super) struct Answer {
     is_head_request: bool,
     version: Version,
     offers_trailers: bool,
+    /// Whether it takes the place of a WebSocket.
+    is_denial: bool,
 }
 
 impl Answer {
@@ -30,6 +32,17 @@ impl Answer {
             is_head_request: scope.method == Method::HEAD,
             version: scope.version,
             offers_trailers: scope.extensions.contains(Extension::ResponseTrailers),
+            is_denial: false,
+        }
+    }
+
+    /// To a handshake of this version of HTTP, which is denied.
+    pub(super) fn denial(version: Version) -> Self {
+        Self {
+            is_head_request: false,
+            version,
+            offers_trailers: false,
+            is_denial: true,
         }
     }
 
@@ -37,7 +50,7 @@ impl Answer {
     pub(super) async fn send<B>(
         &self,
         response: Response<B>,
-        intake: &Intake,
+        watch: &mut impl Watch,
         sender: &Sender,
     ) -> Result<(), AppError>
     where
@@ -52,8 +65,8 @@ impl Answer {
         if self.is_head_request || has_no_content(start.status) {
             self.fit_length_without_content(&mut start, body.size_hint().exact());
             drop(body);
-            sender.send(start).await?;
-            sender.send(HttpResponseBody::end()).await?;
+            self.start(sender, start).await?;
+            self.body(sender, HttpResponseBody::end()).await?;
             return Ok(());
         }
 
@@ -70,8 +83,8 @@ impl Answer {
             Some(part) => part,
         };
         if let Part::Last(content) = first {
-            sender.send(start).await?;
-            sender.send(HttpResponseBody::last(content)).await?;
+            self.start(sender, start).await?;
+            self.body(sender, HttpResponseBody::last(content)).await?;
             return Ok(());
         }
         let trailers = self.announce_trailers(&mut start);
@@ -80,20 +93,20 @@ impl Answer {
         {
             set_length(&mut start.headers, length);
         }
-        sender.send(start).await?;
+        self.start(sender, start).await?;
         let mut part = first;
         loop {
             match part {
-                Part::Data(content) => sender.send(HttpResponseBody::part(content)).await?,
+                Part::Data(content) => self.body(sender, HttpResponseBody::part(content)).await?,
                 Part::Last(content) => {
-                    sender.send(HttpResponseBody::last(content)).await?;
+                    self.body(sender, HttpResponseBody::last(content)).await?;
                     if trailers.is_some() {
                         sender.send(HttpResponseTrailers::default()).await?;
                     }
                     return Ok(());
                 }
                 Part::Trailers(fields) => {
-                    sender.send(HttpResponseBody::end()).await?;
+                    self.body(sender, HttpResponseBody::end()).await?;
                     if let Some(trailers) = trailers {
                         let fields = trailers.select(fields);
                         sender.send(HttpResponseTrailers::last(fields)).await?;
@@ -101,11 +114,29 @@ impl Answer {
                     return Ok(());
                 }
             }
-            let next = intake
+            let next = watch
                 .unless_disconnected(poll_fn(|cx| poll_part(body.as_mut(), cx)))
                 .await?;
             part = next?.unwrap_or(Part::Last(Bytes::new()));
         }
+    }
+
+    async fn start(&self, sender: &Sender, start: HttpResponseStart) -> Result<(), SendError> {
+        let event = if self.is_denial {
+            SendEvent::DenialResponseStart(start)
+        } else {
+            SendEvent::HttpResponseStart(start)
+        };
+        sender.send(event).await
+    }
+
+    async fn body(&self, sender: &Sender, body: HttpResponseBody) -> Result<(), SendError> {
+        let event = if self.is_denial {
+            SendEvent::DenialResponseBody(body)
+        } else {
+            SendEvent::HttpResponseBody(body)
+        };
+        sender.send(event).await
     }
 
     /// A response without content may have a length only where content of that length is what
@@ -224,7 +255,7 @@ fn set_length(headers: &mut HeaderMap, length: u64) {
 }
 
 /// Removes what belongs to the connection and not to the message (rule `HTTP-18`).
-fn remove_connection_fields(headers: &mut HeaderMap) {
+pub(super) fn remove_connection_fields(headers: &mut HeaderMap) {
     for name in [
         header::CONNECTION,
         header::TRANSFER_ENCODING,

@@ -15,7 +15,7 @@ use callgate_tower::{Resource, ScopeInfo, ServiceApp};
 use http::{HeaderMap, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Channel};
 
-use crate::support::{checked, client, within};
+use crate::support::{Dropped, checked, client, within};
 
 fn transcript<B>(response: &http::Response<B>) -> String {
     Exchange::of(response).transcript().to_string()
@@ -176,20 +176,11 @@ async fn a_service_that_fails_is_answered_for_with_500() {
     );
 }
 
-/// Says when it is dropped.
-struct Dropped(Option<tokio::sync::oneshot::Sender<()>>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.0.take().unwrap().send(()).unwrap();
-    }
-}
-
 #[tokio::test]
 async fn a_client_that_goes_away_has_the_handler_dropped() {
-    let (dropped, is_dropped) = tokio::sync::oneshot::channel();
+    let (dropped, is_dropped) = Dropped::new();
     let (called, is_called) = tokio::sync::oneshot::channel();
-    let handed = std::sync::Mutex::new(Some((Dropped(Some(dropped)), called)));
+    let handed = std::sync::Mutex::new(Some((dropped, called)));
     let handed = std::sync::Arc::new(handed);
     let handler = async move || {
         let (_dropped, called) = handed.lock().unwrap().take().unwrap();

@@ -3,3 +3,4 @@
 mod http;
 mod sockets;
 mod support;
+mod websocket;

@@ -33,5 +33,6 @@ async fn a_router_runs_unchanged_on_the_reference_server() {
         response.ends_with(&format!("\r\n\r\n{address}")),
         "{response}"
     );
+    drop(stream);
     server.finish().await;
 }

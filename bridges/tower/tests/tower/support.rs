@@ -23,6 +23,14 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
         .expect("this takes too long")
 }
 
+/// Lets every other task of this thread run as far as it gets. In process, nothing happens after
+/// that until the test does something.
+pub(crate) async fn settled() {
+    for _ in 0..1_000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 /// `app`, whose calls fail when they break a rule.
 pub(crate) fn checked(app: impl App) -> impl App {
     Lint::new(app).strict()
@@ -63,5 +71,22 @@ impl Server {
     pub(crate) async fn finish(self) {
         self.stop.send(()).unwrap();
         within(self.serving).await.unwrap().unwrap();
+    }
+}
+
+/// Tells when it is dropped.
+pub(crate) struct Dropped(Option<oneshot::Sender<()>>);
+
+impl Dropped {
+    pub(crate) fn new() -> (Self, oneshot::Receiver<()>) {
+        let (tell, told) = oneshot::channel();
+        (Self(Some(tell)), told)
+    }
+}
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        // The test may have failed.
+        let _ = self.0.take().map(|tell| tell.send(()));
     }
 }

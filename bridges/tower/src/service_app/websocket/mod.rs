@@ -1,0 +1,102 @@
+//! A WebSocket for a tower service: a handshake that it answers, and then frames over a connection
+//! in memory.
+
+mod session;
+mod upgrade;
+
+use std::task::{Context, Poll, ready};
+
+use callgate::{
+    AppError, Extension, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketClose,
+    WebSocketScope,
+};
+use http::header::{
+    CONTENT_LENGTH, HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
+};
+use http::{Request, Response, StatusCode, Version};
+use http_body::Body;
+use tower_service::Service;
+
+use self::session::Session;
+use self::upgrade::Upgrade;
+use super::request;
+use super::response::{Answer, remove_connection_fields};
+use super::watch::Watch;
+use super::{BoxError, RequestBody, call};
+
+/// Serves one WebSocket with `service`.
+pub(super) async fn serve<S, B>(
+    service: S,
+    scope: WebSocketScope,
+    receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError>
+where
+    S: Service<Request<RequestBody>, Response = Response<B>> + Send,
+    S::Error: Into<BoxError>,
+    S::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let version = scope.version;
+    let offers_denial = scope.extensions.contains(Extension::DenialResponse);
+    let (on_upgrade, upgrade) = Upgrade::begin().await?;
+    let request = request::of_websocket(scope, on_upgrade);
+    let mut handshake = Handshake(receiver);
+    let response = handshake
+        .unless_disconnected(call(service, request))
+        .await??;
+    if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+        sender
+            .send(acceptance(response.into_parts().0.headers)?)
+            .await?;
+        let (stream, read) = upgrade.complete().await?;
+        return Session::new(stream, read, handshake.0, sender)
+            .await
+            .run()
+            .await;
+    }
+    // Over HTTP/2 a status of success would open the WebSocket.
+    let opens = version == Version::HTTP_2 && response.status().is_success();
+    if offers_denial && !opens {
+        let answer = Answer::denial(version);
+        return answer.send(response, &mut handshake, &sender).await;
+    }
+    sender.send(WebSocketClose::default()).await?;
+    Ok(())
+}
+
+/// What a service that switches protocols accepts with. What the handshake itself needs is the
+/// server's to say (rule `WS-07`).
+fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
+    let mut accept = WebSocketAccept::new();
+    if let Some(subprotocol) = headers.remove(SEC_WEBSOCKET_PROTOCOL) {
+        accept.subprotocol = Some(subprotocol.to_str()?.into());
+    }
+    remove_connection_fields(&mut headers);
+    for name in [
+        CONTENT_LENGTH,
+        SEC_WEBSOCKET_ACCEPT,
+        SEC_WEBSOCKET_EXTENSIONS,
+        SEC_WEBSOCKET_VERSION,
+    ] {
+        headers.remove(name);
+    }
+    accept.headers = headers;
+    Ok(accept)
+}
+
+/// The receiver while the handshake has not been answered: nothing of interest comes but the end.
+struct Handshake(Receiver);
+
+impl Watch for Handshake {
+    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if let ReceiveEvent::WebSocketDisconnect(_) = ready!(self.0.poll_receive(cx)) {
+                return Poll::Ready(());
+            }
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! An upgrade without a client.
+//!
+//! A service takes over a connection by [`OnUpgrade`], which nobody but hyper can make. So hyper
+//! serves a connection in memory, for one request which says nothing but that, and gives its
+//! `OnUpgrade` away. The service sees the real request.
+
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Mutex;
+use std::task::Poll;
+
+use bytes::Bytes;
+use callgate::AppError;
+use http::header::{CONNECTION, HeaderValue, UPGRADE};
+use http::{Request, Response, StatusCode};
+use http_body::{Body, Frame};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::oneshot;
+
+/// What each end may have written that the other has not read, in bytes.
+const BUFFER: usize = 16 * 1024;
+
+const REQUEST: &[u8] =
+    b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
+
+/// A connection that is about to be upgraded. Dropped, it never will be.
+pub(super) struct Upgrade {
+    /// The other end of what the service gets.
+    stream: DuplexStream,
+    connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    agree: oneshot::Sender<()>,
+}
+
+impl Upgrade {
+    /// A connection, and the upgrade of it that the service waits for.
+    pub(super) async fn begin() -> Result<(OnUpgrade, Self), AppError> {
+        let (mut stream, server_end) = duplex(BUFFER);
+        stream.write_all(REQUEST).await?;
+        let (give, mut given) = oneshot::channel();
+        let (agree, agreed) = oneshot::channel::<()>();
+        let once = Mutex::new(Some((give, agreed)));
+        let service = service_fn(move |request: Request<Incoming>| {
+            let once = once.lock().expect("nothing in here panics").take();
+            async move {
+                if let Some((give, agreed)) = once {
+                    // Whoever has gone away meanwhile has dropped the connection as well.
+                    let _ = give.send(hyper::upgrade::on(request));
+                    let _ = agreed.await;
+                }
+                Ok::<_, Infallible>(switching_protocols())
+            }
+        });
+        let mut connection = Box::pin(
+            http1::Builder::new()
+                .header_read_timeout(None)
+                .auto_date_header(false)
+                .serve_connection(TokioIo::new(server_end), service)
+                .with_upgrades(),
+        );
+        let on_upgrade = poll_fn(|cx| {
+            if let Poll::Ready(ended) = connection.as_mut().poll(cx) {
+                return Poll::Ready(Err(ended.err().map_or_else(unexpected_end, AppError::from)));
+            }
+            Pin::new(&mut given).poll(cx).map_err(AppError::from)
+        })
+        .await?;
+        let upgrade = Self {
+            stream,
+            connection,
+            agree,
+        };
+        Ok((on_upgrade, upgrade))
+    }
+
+    /// Completes the upgrade: the service gets its end. Returns the other, and what has been read
+    /// from it.
+    pub(super) async fn complete(self) -> Result<(DuplexStream, Vec<u8>), AppError> {
+        let Self {
+            mut stream,
+            connection,
+            agree,
+        } = self;
+        let _ = agree.send(());
+        connection.await?;
+        let mut read = Vec::with_capacity(256);
+        loop {
+            if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
+                return Ok((stream, read.split_off(end + 4)));
+            }
+            if stream.read_buf(&mut read).await? == 0 {
+                return Err(unexpected_end());
+            }
+        }
+    }
+}
+
+fn unexpected_end() -> AppError {
+    AppError::failed("the connection in memory ended before its upgrade")
+}
+
+fn switching_protocols() -> Response<Nothing> {
+    let mut response = Response::new(Nothing);
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+    response
+}
+
+/// No content.
+#[derive(Debug)]
+struct Nothing;
+
+impl Body for Nothing {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(None)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        true
+    }
+}
