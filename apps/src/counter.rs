@@ -6,11 +6,12 @@ use callgate::{
 };
 use tokio::sync::watch;
 
-use crate::Entry;
+use crate::{Entry, Group};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "counter",
+    group: Group::Live,
     summary: "Tells every connected WebSocket how many there are, whenever that changes.",
     try_it: &["python -m websockets {ws}"],
     app: |_| BoxApp::new(Counter::default()),

@@ -6,11 +6,12 @@ use callgate::{
 };
 use http::header::CONTENT_TYPE;
 
-use crate::Entry;
+use crate::{Entry, Group};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "echo",
+    group: Group::Protocol,
     summary: "Sends back what it gets, while it is still arriving; over a WebSocket, each message.",
     try_it: &[
         "curl -sNT . {http}",

@@ -1,16 +1,16 @@
 //! All the other applications under one roof, each mounted at `/NAME/`, and a page to find them.
 
 use callgate::{App, AppError, BoxApp, HttpScope, Receiver, Scope, Sender};
-use callgate_toolkit::mount::{self, Mounts};
-use callgate_toolkit::respond;
+use callgate_toolkit::mount::Mounts;
 
-use crate::{Entry, Settings, method};
+use crate::{Entry, Group, Settings};
 
 mod page;
 
 /// What the command line knows of it.
 pub const ENTRY: Entry = Entry {
     name: "gallery",
+    group: Group::Protocol,
     summary: "Serves all the others, each under its name, and a page to find them.",
     try_it: &["curl {http}"],
     app: |settings| BoxApp::new(Gallery::new(all(), settings)),
@@ -41,16 +41,7 @@ impl Gallery {
     }
 
     async fn present(&self, scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
-        if !method::is_read(&scope.method) {
-            return method::not_allowed(sender).await;
-        }
-        let response = if scope.raw_path().ends_with('/') {
-            respond::html(page::render(scope, self.entries.iter()))
-        } else {
-            mount::add_slash(&scope.uri)
-        };
-        response.send(sender).await?;
-        Ok(())
+        crate::page::show(scope, sender, || page::render(scope, &self.entries)).await
     }
 }
 

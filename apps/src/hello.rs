@@ -3,11 +3,12 @@
 use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
 use http::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::{Entry, method};
+use crate::{Entry, Group, method};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "hello",
+    group: Group::Protocol,
     summary: "Says hello.",
     try_it: &["curl -i {http}"],
     app: |_| BoxApp::new(hello),

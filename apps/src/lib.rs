@@ -11,6 +11,7 @@ pub mod echo;
 pub mod gallery;
 pub mod hello;
 mod method;
+mod page;
 pub mod scope;
 mod settings;
 pub mod time;
@@ -24,13 +25,30 @@ pub use settings::Settings;
 pub struct Entry {
     /// Its name on the command line and its path in the gallery.
     pub name: &'static str,
+    /// Where the gallery shows it.
+    pub group: Group,
     /// What it does, in one sentence.
     pub summary: &'static str,
     /// Commands to try it with; `{http}` and `{ws}` stand for where it is mounted, such as
-    /// `http://localhost:8000/echo/`.
+    /// `http://localhost:8000/echo/`. One that is nothing but an address, such as `{http}room/`, is
+    /// a page for a browser.
     pub try_it: &'static [&'static str],
     /// Makes it with these settings.
     pub app: fn(&Settings) -> BoxApp,
+}
+
+/// What an application is an example of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Group {
+    /// The protocol itself.
+    Protocol,
+    /// What happens while one looks on: WebSockets and streams.
+    Live,
+    /// Databases, validated requests, work that takes a while.
+    Data,
+    /// Other services that are asked, or that ask.
+    Services,
 }
 
 /// Every application, in the order in which one meets them.

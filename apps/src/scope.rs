@@ -6,11 +6,12 @@ use callgate::{
 use callgate_toolkit::respond;
 use callgate_toolkit::websocket::Handshake;
 
-use crate::{Entry, method};
+use crate::{Entry, Group, method};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "scope",
+    group: Group::Protocol,
     summary: "Answers with its own scope, all that an application is told, as JSON; over a WebSocket too.",
     try_it: &["curl '{http}caf%C3%A9?a=1'", "python -m websockets {ws}"],
     app: |_| BoxApp::new(scope),

@@ -5,11 +5,12 @@ use callgate_toolkit::respond;
 use jiff::Zoned;
 use serde::Serialize;
 
-use crate::{Entry, method};
+use crate::{Entry, Group, method};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "time",
+    group: Group::Protocol,
     summary: "Tells the month, the day and the time of where the server is, as JSON.",
     try_it: &["curl {http}"],
     app: |_| BoxApp::new(time),

@@ -89,8 +89,9 @@ async fn the_page_names_every_application_and_links_below_itself() {
     let content_type = &response.headers()["content-type"];
     assert_eq!(content_type, "text/html; charset=utf-8");
     let page = response.text();
-    for entry in all().iter().filter(|entry| entry.name != "gallery") {
-        assert!(page.contains(&format!(r#"data-app="{}""#, entry.name)));
+    for Entry { name, .. } in all().iter().filter(|entry| entry.name != "gallery") {
+        assert!(page.contains(&format!(r#"data-app="{name}""#)));
+        assert!(page.contains(&format!(r##"<a href="#{name}">{name}</a>"##)));
     }
     assert!(page.contains(r#"<a href="hello/">hello</a>"#));
     assert!(page.contains("http://gate.test:81/api/hello/"));
