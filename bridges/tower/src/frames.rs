@@ -35,6 +35,20 @@ pub(crate) fn to_close(frame: Option<CloseFrame>) -> WebSocketClose {
     })
 }
 
+pub(crate) fn from_close(close: WebSocketClose) -> tungstenite::Message {
+    tungstenite::Message::Close(Some(CloseFrame {
+        code: close.code.into(),
+        reason: Utf8Bytes::from(String::from(close.reason)),
+    }))
+}
+
+/// One with 1005 where there is no code.
+pub(crate) fn to_disconnect(frame: Option<CloseFrame>) -> WebSocketDisconnect {
+    frame.map_or_else(WebSocketDisconnect::default, |frame| {
+        WebSocketDisconnect::new(frame.code.into()).reason(frame.reason.as_str())
+    })
+}
+
 /// One without a code where nobody gave one.
 pub(crate) fn from_disconnect(disconnect: &WebSocketDisconnect) -> tungstenite::Message {
     tungstenite::Message::Close((disconnect.code != 1005).then(|| CloseFrame {

@@ -13,17 +13,27 @@
 //! # fn check(_: impl callgate::App) {}
 //! # check(app);
 //! ```
+//!
+//! And any application as a tower service, by [`AppService`]: inside a router of axum, or served by
+//! hyper.
 
+mod app_service;
 #[cfg(feature = "axum")]
-mod axum;
+mod extract;
 mod frames;
+mod path;
 mod scope_info;
 mod service_app;
+mod wakers;
 
+pub use self::app_service::{AppService, Incomplete, ResponseBody, ResponseFuture};
 #[cfg(feature = "axum")]
-pub use self::axum::Resource;
+pub use self::extract::Resource;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
+
+/// Any error.
+pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// The examples of the README are compiled and run as doctests.
 #[cfg(all(doctest, feature = "axum"))]

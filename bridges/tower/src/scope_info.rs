@@ -4,13 +4,16 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use callgate::{ByteString, Extensions, HttpScope, Scheme, TlsInfo, WebSocketScope};
+use http::Uri;
 
 /// What a scope says of an exchange that an [`http::Request`] has no field for, apart from its
 /// [`State`](callgate::State). Each request that [`ServiceApp`](crate::ServiceApp) makes has both in
-/// its extensions.
+/// its extensions; [`AppService`](crate::AppService) takes them from there again.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct ScopeInfo {
+    /// The target as the server saw it, with the root path.
+    pub target: Uri,
     /// Whether the connection is secured.
     pub scheme: Scheme,
     /// Where the application is mounted, decoded: `""` at the root, else `/prefix`.
@@ -28,6 +31,7 @@ pub struct ScopeInfo {
 impl From<&HttpScope> for ScopeInfo {
     fn from(scope: &HttpScope) -> Self {
         Self {
+            target: scope.uri.clone(),
             scheme: scope.scheme,
             root_path: scope.root_path.clone(),
             client: scope.client,
@@ -41,6 +45,7 @@ impl From<&HttpScope> for ScopeInfo {
 impl From<&WebSocketScope> for ScopeInfo {
     fn from(scope: &WebSocketScope) -> Self {
         Self {
+            target: scope.uri.clone(),
             scheme: scope.scheme,
             root_path: scope.root_path.clone(),
             client: scope.client,

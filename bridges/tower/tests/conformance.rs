@@ -5,9 +5,12 @@ use axum::body::Body;
 use axum::extract::ws::{Message, WebSocketUpgrade, rejection::WebSocketUpgradeRejection};
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
-use callgate::App;
+use callgate::{
+    App, AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, SendEvent,
+    Sender, WebSocketAccept,
+};
 use callgate_conformance::app_tests;
-use callgate_tower::ServiceApp;
+use callgate_tower::{AppService, ServiceApp};
 
 /// A router that sends content and messages back as they come.
 fn router() -> impl App {
@@ -29,6 +32,38 @@ async fn echo(
             }
         }
     })
+}
+
+/// An application that sends content and messages back as they come.
+async fn echo_app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(_) => sender.send(HttpResponseStart::ok()).await?,
+        Scope::WebSocket(_) => sender.send(WebSocketAccept::new()).await?,
+        _ => return Err(AppError::Unsupported),
+    }
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::HttpRequest(part) => {
+                let body = HttpResponseBody::new(part.body, part.more_body);
+                sender.send(body).await?;
+                if !part.more_body {
+                    return Ok(());
+                }
+            }
+            ReceiveEvent::WebSocketReceive(message) => {
+                sender.send(SendEvent::WebSocketSend(message)).await?;
+            }
+            ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+            _ => {}
+        }
+    }
+}
+
+/// There and back again: an application as a service as an application.
+mod of_an_application {
+    use super::{AppService, ServiceApp, echo_app};
+
+    super::app_tests!(ServiceApp::new(AppService::new(echo_app)));
 }
 
 mod of_a_router {

@@ -11,6 +11,7 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 
 use super::watch::Watch;
+use crate::wakers::{register, wake};
 
 /// The receiver of one exchange.
 ///
@@ -113,19 +114,6 @@ impl State {
                 _ => {}
             }
         }
-    }
-}
-
-fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
-    match slot {
-        Some(waker) => waker.clone_from(cx.waker()),
-        None => *slot = Some(cx.waker().clone()),
-    }
-}
-
-fn wake(slot: &mut Option<Waker>) {
-    if let Some(waker) = slot.take() {
-        waker.wake();
     }
 }
 

@@ -6,7 +6,6 @@ mod response;
 mod watch;
 mod websocket;
 
-use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 
@@ -19,9 +18,7 @@ use self::intake::Intake;
 pub use self::intake::RequestBody;
 use self::response::Answer;
 use self::watch::Watch as _;
-
-/// Any error.
-pub(crate) type BoxError = Box<dyn Error + Send + Sync>;
+use crate::BoxError;
 
 /// A tower service as an application: an `axum::Router`, a service of tonic, layers of tower-http
 /// around any of them.

@@ -13,8 +13,8 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 
-use super::BoxError;
 use super::watch::Watch;
+use crate::BoxError;
 
 /// What has to be known of a request to answer it.
 #[derive(Debug)]

@@ -1,6 +1,8 @@
 //! The bridge, in process and over real sockets.
 
 mod http;
+mod service;
+mod service_websocket;
 mod sockets;
 mod support;
 mod websocket;

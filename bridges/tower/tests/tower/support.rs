@@ -1,15 +1,19 @@
 //! What the tests share.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use axum::Router;
+use axum::body::Body;
 use callgate::App;
 use callgate_conformance::Lint;
 use callgate_server::{Config, Listening, ServeError};
 use callgate_toolkit::test_client::TestClient;
 use callgate_tower::ServiceApp;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -89,4 +93,32 @@ impl Drop for Dropped {
         // The test may have failed.
         let _ = self.0.take().map(|tell| tell.send(()));
     }
+}
+
+/// A server of axum, which runs until the test ends.
+pub(crate) struct Axum {
+    pub(crate) address: SocketAddr,
+}
+
+impl Axum {
+    pub(crate) async fn start(router: Router) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let service = router.into_make_service_with_connect_info::<SocketAddr>();
+        tokio::spawn(async { axum::serve(listener, service).await });
+        Self { address }
+    }
+
+    /// A client of HTTP/1.1.
+    pub(crate) async fn connect(&self) -> SendRequest<Body> {
+        connect(self.address).await
+    }
+}
+
+/// A client of HTTP/1.1.
+pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Body> {
+    let stream = within(TcpStream::connect(address)).await.unwrap();
+    let (client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    client
 }

@@ -23,7 +23,8 @@ use self::upgrade::Upgrade;
 use super::request;
 use super::response::{Answer, remove_connection_fields};
 use super::watch::Watch;
-use super::{BoxError, RequestBody, call};
+use super::{RequestBody, call};
+use crate::BoxError;
 
 /// Serves one WebSocket with `service`.
 pub(super) async fn serve<S, B>(

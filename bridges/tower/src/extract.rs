@@ -1,6 +1,6 @@
 //! Extractors for handlers of axum.
 
-use ::axum::extract::FromRequestParts;
+use axum::extract::FromRequestParts;
 use callgate::State;
 use http::StatusCode;
 use http::request::Parts;

@@ -1,0 +1,214 @@
+//! From a request to a scope.
+
+use callgate::{ByteString, Extension, Extensions, HttpScope, Scope, State, WebSocketScope};
+use http::header::{
+    CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
+    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
+};
+use http::request::Parts;
+use http::uri::PathAndQuery;
+use http::{Method, StatusCode, Uri, Version};
+use hyper::upgrade::OnUpgrade;
+
+use crate::ScopeInfo;
+use crate::path;
+
+/// What a request asks for, or the status that it is answered with (rules `SCOPE-05`, `SCOPE-21`,
+/// `WS-27`, `WS-28`).
+pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgrade>), StatusCode> {
+    let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+    let is_websocket = on_upgrade.is_some() && asks_for_websocket(&parts)?;
+    if parts.method == Method::CONNECT && !is_websocket {
+        return Err(StatusCode::NOT_IMPLEMENTED);
+    }
+    name_host(&mut parts)?;
+    let mut state = own.clone();
+    if let Some(outer) = parts.extensions.remove::<State>() {
+        state.extend(&outer);
+    }
+    let (uri, root_path) = target(&parts)?;
+    let info = parts.extensions.remove::<ScopeInfo>();
+    let mut extensions = Extensions::NONE;
+    let info = match info {
+        Some(info) => {
+            for extension in [Extension::ResponseTrailers, Extension::Tls] {
+                if info.extensions.contains(extension) {
+                    extensions = extensions.with(extension);
+                }
+            }
+            info
+        }
+        None => {
+            if has_trailers(&parts) {
+                extensions = extensions.with(Extension::ResponseTrailers);
+            }
+            of_connection(&parts)
+        }
+    };
+    if !is_websocket {
+        parts.uri = uri;
+        let mut scope = HttpScope::from_parts(parts);
+        scope.scheme = info.scheme;
+        scope.root_path = root_path;
+        scope.client = info.client;
+        scope.server = info.server;
+        scope.state = state;
+        scope.extensions = extensions;
+        scope.tls = info.tls;
+        return Ok((scope.into(), None));
+    }
+    let mut scope = WebSocketScope::new(uri);
+    scope.version = parts.version;
+    scope.subprotocols = list(&parts.headers, SEC_WEBSOCKET_PROTOCOL)
+        .map(ByteString::from)
+        .collect();
+    scope.headers = parts.headers;
+    scope.scheme = info.scheme;
+    scope.root_path = root_path;
+    scope.client = info.client;
+    scope.server = info.server;
+    scope.state = state;
+    scope.extensions = extensions
+        .without(Extension::ResponseTrailers)
+        .with(Extension::DenialResponse);
+    scope.tls = info.tls;
+    Ok((scope.into(), on_upgrade))
+}
+
+/// What is known of a connection that does not come from [`ServiceApp`](crate::ServiceApp).
+fn of_connection(parts: &Parts) -> ScopeInfo {
+    let mut info = ScopeInfo::default();
+    if parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
+        info.scheme = callgate::Scheme::Https;
+    }
+    #[cfg(feature = "axum")]
+    {
+        use axum::extract::ConnectInfo;
+        let client = parts.extensions.get::<ConnectInfo<std::net::SocketAddr>>();
+        info.client = client.map(|client| client.0);
+    }
+    info
+}
+
+/// The target in origin form as the outermost server saw it, and what part of its path routers have
+/// taken off on the way.
+fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
+    let seen = parts.uri.path_and_query().ok_or(StatusCode::BAD_REQUEST)?;
+    if seen.path() == "*" && parts.method == Method::OPTIONS {
+        return Ok((seen.clone().into(), ByteString::new()));
+    }
+    if !seen.path().starts_with('/') || !path::is_percent_encoded(seen.path()) {
+        return Err(StatusCode::BAD_REQUEST);
+    }
+    let prefix = original(parts).and_then(|original| {
+        let path = original.path();
+        match path.strip_suffix(seen.path()) {
+            Some(prefix) => Some(prefix),
+            // What is below a prefix is `/`, also where the client has left that out.
+            None if seen.path() == "/" => Some(path),
+            // It was rewritten.
+            None => None,
+        }
+    });
+    let Some(prefix) = prefix.filter(|prefix| !prefix.is_empty()) else {
+        return Ok((seen.clone().into(), ByteString::new()));
+    };
+    let whole = match seen.path() {
+        "/" if original(parts).is_some_and(|original| original.path() == prefix) => {
+            let query = seen.query().map(|query| format!("?{query}"));
+            format!("{prefix}{}", query.unwrap_or_default())
+        }
+        _ => format!("{prefix}{seen}"),
+    };
+    let whole = PathAndQuery::try_from(whole).map_err(|_| StatusCode::URI_TOO_LONG)?;
+    let root_path = HttpScope::new(Method::GET, prefix.parse().unwrap_or_default());
+    Ok((whole.into(), root_path.path().as_ref().into()))
+}
+
+/// The target before routers took something off, if anyone remembers it.
+fn original(parts: &Parts) -> Option<&Uri> {
+    #[cfg(feature = "axum")]
+    if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
+        return Some(&original.0);
+    }
+    parts.extensions.get::<ScopeInfo>().map(|info| &info.target)
+}
+
+/// Makes `host` say what the target says, where the target has an authority (rules `SCOPE-03`,
+/// `SCOPE-10`), and joins the cookies of HTTP/2 (`SCOPE-09`).
+fn name_host(parts: &mut Parts) -> Result<(), StatusCode> {
+    if let Some(authority) = parts.uri.authority() {
+        let host = HeaderValue::try_from(authority.as_str());
+        parts
+            .headers
+            .insert(HOST, host.map_err(|_| StatusCode::BAD_REQUEST)?);
+    }
+    let cookies = parts.headers.get_all(COOKIE).iter();
+    let cookies: Vec<_> = cookies.map(HeaderValue::as_bytes).collect();
+    if parts.version == Version::HTTP_2 && cookies.len() > 1 {
+        let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..]));
+        parts
+            .headers
+            .insert(COOKIE, joined.map_err(|_| StatusCode::BAD_REQUEST)?);
+    }
+    Ok(())
+}
+
+/// Whether trailer fields of a response reach the client.
+fn has_trailers(parts: &Parts) -> bool {
+    parts.version >= Version::HTTP_2
+        || parts.version == Version::HTTP_11 && has_token(&parts.headers, TE, "trailers")
+}
+
+/// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
+fn asks_for_websocket(parts: &Parts) -> Result<bool, StatusCode> {
+    let is_extended_connect = parts
+        .extensions
+        .get::<hyper::ext::Protocol>()
+        .is_some_and(|protocol| protocol.as_str() == "websocket");
+    if !is_extended_connect {
+        let is_upgrade = parts.version == Version::HTTP_11
+            && parts.method == Method::GET
+            && has_token(&parts.headers, UPGRADE, "websocket")
+            && has_token(&parts.headers, CONNECTION, "upgrade");
+        if !is_upgrade {
+            return Ok(false);
+        }
+        if !has_valid_key(&parts.headers) {
+            return Err(StatusCode::BAD_REQUEST);
+        }
+    }
+    match parts.headers.get(SEC_WEBSOCKET_VERSION) {
+        Some(version) if version == "13" => Ok(true),
+        _ => Err(StatusCode::UPGRADE_REQUIRED),
+    }
+}
+
+/// Whether there is one key, and it is 16 bytes in base64.
+fn has_valid_key(headers: &HeaderMap) -> bool {
+    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return false;
+    };
+    key.as_bytes().strip_suffix(b"==").is_some_and(|digits| {
+        digits.len() == 22
+            && digits
+                .iter()
+                .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    })
+}
+
+fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
+}
+
+/// The members of a comma-separated list field (RFC 9110, 5.6.1).
+fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}

@@ -1,0 +1,136 @@
+//! WebSockets: the handshake, which is an HTTP exchange, and the session that follows it.
+
+mod mailbox;
+mod session;
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use callgate::{BoxApp, HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
+    UPGRADE,
+};
+use http::{Response, StatusCode, Version};
+use hyper::upgrade::OnUpgrade;
+use tokio::runtime::Handle;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+use self::mailbox::{Answer, Mailbox};
+use super::body::ResponseBody;
+use super::call::Call;
+use super::exchange::{replacement, respond};
+
+/// The answer to a handshake in the making.
+pub(super) struct Handshake {
+    /// None once the application's call has ended or has been handed on.
+    call: Option<Call>,
+    mailbox: Arc<Mailbox>,
+    version: Version,
+    /// `sec-websocket-accept`, where the version of HTTP has it.
+    accept_key: Option<HeaderValue>,
+    on_upgrade: Option<OnUpgrade>,
+    max_message: usize,
+    is_answered: bool,
+}
+
+impl Handshake {
+    pub(super) fn new(
+        app: &BoxApp,
+        scope: Box<WebSocketScope>,
+        on_upgrade: OnUpgrade,
+        grace: Duration,
+        max_message: usize,
+    ) -> Self {
+        let mailbox = Arc::new(Mailbox::new(&scope));
+        let version = scope.version;
+        let accept_key = scope
+            .headers
+            .get(SEC_WEBSOCKET_KEY)
+            .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+        let call = Call::new(app, scope.into(), &mailbox, grace);
+        Self {
+            call: Some(call),
+            mailbox,
+            version,
+            accept_key,
+            on_upgrade: Some(on_upgrade),
+            max_message,
+            is_answered: false,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+        if let Some(call) = &mut self.call
+            && call.poll(cx, &*self.mailbox).is_ready()
+        {
+            self.call = None;
+        }
+        let answer = ready!(self.mailbox.poll_answer(cx));
+        self.is_answered = true;
+        let response = match answer {
+            Answer::Accept(accept) => self.accept(accept),
+            Answer::Refuse(status) => replacement(status),
+            Answer::Deny(head, content) => respond(head, ResponseBody::whole(content)),
+            Answer::DenyStreamed(head) => {
+                respond(head, ResponseBody::streamed(self.mailbox.clone(), None))
+            }
+        };
+        if let Some(call) = self.call.take() {
+            call.detach(self.mailbox.clone());
+        }
+        Poll::Ready(response)
+    }
+
+    /// The answer that opens the WebSocket; the session takes over the application.
+    fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
+        let mut head = HttpResponseStart::ok();
+        head.headers = accept.headers;
+        if let Some(subprotocol) = accept.subprotocol
+            && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
+        {
+            head.headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        if self.version <= Version::HTTP_11 {
+            head.status = StatusCode::SWITCHING_PROTOCOLS;
+            let headers = &mut head.headers;
+            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+            if let Some(key) = self.accept_key.take() {
+                headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+            }
+        }
+        match (Handle::try_current(), self.on_upgrade.take()) {
+            (Ok(runtime), Some(on_upgrade)) => {
+                let call = self.call.take();
+                let mailbox = self.mailbox.clone();
+                runtime.spawn(session::run(call, mailbox, on_upgrade, self.max_message));
+            }
+            _ => self.mailbox.disconnect(WebSocketDisconnect::new(1006)),
+        }
+        respond(head, ResponseBody::empty())
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake")
+            .field("call", &self.call)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Handshake {
+    /// Whoever asked has gone away: the application is told, and ends in its own time.
+    fn drop(&mut self) {
+        if self.is_answered {
+            return;
+        }
+        self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+        if let Some(call) = self.call.take() {
+            call.detach(self.mailbox.clone());
+        }
+    }
+}

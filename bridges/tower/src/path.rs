@@ -1,0 +1,81 @@
+//! Percent-encoded paths.
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+/// The target below `root_path`, which is decoded; `None` when that is the target as it is.
+pub(crate) fn below(uri: &Uri, root_path: &str) -> Option<Uri> {
+    let root_path = root_path.trim_end_matches('/');
+    if root_path.is_empty() {
+        return None;
+    }
+    let path = strip_decoded(uri.path(), root_path.as_bytes())?;
+    let path = match path.as_bytes() {
+        [] => "/",
+        [b'/', ..] => path,
+        _ => return None,
+    };
+    let target = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    target.ok().map(Uri::from)
+}
+
+/// What is left of the percent-encoded `path` behind `prefix`, which is decoded.
+fn strip_decoded<'a>(path: &'a str, prefix: &[u8]) -> Option<&'a str> {
+    let mut rest = path;
+    for &wanted in prefix {
+        let (octet, length) = match rest.as_bytes() {
+            [b'%', high, low, ..] => (decoded(*high, *low)?, 3),
+            [octet, ..] => (*octet, 1),
+            [] => return None,
+        };
+        if octet != wanted {
+            return None;
+        }
+        rest = rest.get(length..)?;
+    }
+    Some(rest)
+}
+
+fn decoded(high: u8, low: u8) -> Option<u8> {
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    u8::try_from(digit(high)? * 16 + digit(low)?).ok()
+}
+
+/// Whether every `%` is followed by two hexadecimal digits.
+pub(crate) fn is_percent_encoded(path: &str) -> bool {
+    let mut escapes = path.split('%');
+    escapes.next();
+    escapes.all(|escape| {
+        let escape = escape.as_bytes();
+        escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_root_path_is_taken_off_the_target_as_it_was_encoded() {
+        for (target, root_path, seen) in [
+            ("/api/users?page=1", "/api", Some("/users?page=1")),
+            ("/api", "/api", Some("/")),
+            ("/api?x", "/api/", Some("/?x")),
+            ("/%61pi/a%2Fb", "/api", Some("/a%2Fb")),
+            ("/caf%C3%A9/x", "/café", Some("/x")),
+            ("/apiary", "/api", None),
+            ("/api%2Fx", "/api", None),
+            ("/other", "/api", None),
+            ("/", "/api", None),
+            ("/users", "", None),
+            ("*", "/api", None),
+        ] {
+            let below = below(&target.parse().unwrap(), root_path);
+            let seen = seen.map(|seen| seen.parse().unwrap());
+            assert_eq!(below, seen, "{target} below {root_path}");
+        }
+    }
+}
