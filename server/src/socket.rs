@@ -1,8 +1,9 @@
 //! The socket of a connection, as hyper reads and writes it.
 //!
-//! It does three things that hyper cannot do from its side: it gathers the responses of pipelined
-//! requests into one write, it tells the [`Link`] what the connection is doing, and it keeps hyper's
-//! own answer to a bad request back, for [`Socket::take_rejection`] to replace.
+//! It does four things that hyper cannot do from its side: it writes what is small in one piece, it
+//! gathers the responses of pipelined requests into one write, it tells the [`Link`] what the
+//! connection is doing, and it keeps hyper's own answer to a bad request back, for
+//! [`Socket::take_rejection`] to replace.
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
@@ -21,6 +22,10 @@ use crate::stage::{Stage, Stages};
 
 /// Gathered output is written at this size at the latest, in bytes.
 const GATHER: usize = 16 * 1024;
+
+/// Output up to this size is copied together, in bytes: the system takes longer to collect the few
+/// pieces of a small response than it takes to copy them.
+const SMALL: usize = 1024;
 
 /// How long a connection that is over is kept for a client that has not taken all of it.
 const LINGER: Duration = Duration::from_secs(2);
@@ -234,9 +239,9 @@ impl Write for Socket {
         let this = self.get_mut();
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
         this.link.set_writing(true);
-        // A response that nothing goes out with is not copied.
+        // A response that nothing goes out with is not copied, unless it is small.
         let is_alone = this.output.is_empty() && this.has_read_all;
-        if this.may_gather() && !is_alone && length <= GATHER {
+        if length <= SMALL || this.may_gather() && !is_alone && length <= GATHER {
             if this.output.len() + length > GATHER {
                 ready!(this.poll_write_output(cx))?;
                 this.link.set_writing(true);
