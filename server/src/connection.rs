@@ -166,7 +166,16 @@ async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
     let service = ConnectionService::new(link.clone());
     let mut connection = pin!(server.http2.serve_connection(socket, service));
     let mut watchdog = pin!(Watchdog::new(&server, &link));
+    let mut has_waited = false;
     poll_fn(|cx| {
+        // Each exchange wakes this task, and the runtime would run it right after the first of them.
+        // It goes to the end of the queue, so that what others answer meanwhile leaves in one write.
+        if link.is_exchanging() && !has_waited {
+            has_waited = true;
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        has_waited = false;
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 if let Err(error) = result {
