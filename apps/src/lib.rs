@@ -1,12 +1,16 @@
 //! # Callgate: example applications
 //!
 //! One file each. [`hello`], [`echo`] and [`counter`] are written with nothing but scope, receiver
-//! and sender; [`time`] and [`scope`] with the toolkit; and [`gallery`] serves them all. The
-//! `callgate` command runs any of them: `callgate run echo`.
+//! and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and [`customers`] with axum, through
+//! the bridge; and [`gallery`] serves them all. The `callgate` command runs any of them: `callgate
+//! run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
+mod api;
 pub mod counter;
+pub mod customers;
+pub mod dashboard;
 pub mod echo;
 pub mod gallery;
 pub mod hello;
@@ -15,9 +19,10 @@ mod page;
 pub mod scope;
 mod settings;
 pub mod time;
+mod upstream;
 
 use callgate::BoxApp;
-pub use settings::Settings;
+pub use settings::{Settings, Token};
 
 /// What there is to know of an example application.
 #[derive(Clone, Copy, Debug)]
@@ -61,6 +66,8 @@ pub fn all() -> &'static [Entry] {
         time::ENTRY,
         counter::ENTRY,
         scope::ENTRY,
+        dashboard::ENTRY,
+        customers::ENTRY,
     ]
 }
 

@@ -36,7 +36,7 @@ enum Command {
         #[command(flatten)]
         flags: Box<Flags>,
         #[command(flatten)]
-        settings: Settings,
+        settings: Box<Settings>,
         #[command(flatten)]
         checks: Checks,
     },

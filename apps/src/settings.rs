@@ -1,8 +1,11 @@
 //! What the applications can be told.
 
+use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use url::Url;
 
 /// Settings of the applications: where their database and their upstream services are.
 ///
@@ -11,7 +14,24 @@ use clap::Parser;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Applications")]
 #[non_exhaustive]
-pub struct Settings {}
+pub struct Settings {
+    /// Where the service is that `dashboard` asks
+    #[arg(long, env = "UPSTREAM_URL", value_name = "URL", value_parser = base_url)]
+    pub upstream_url: Option<Url>,
+
+    /// How long an answer of that service may take [default: 10]
+    #[arg(long, env = "UPSTREAM_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub upstream_timeout: Option<Duration>,
+
+    /// Where the API of Autumn is, which `customers` asks with the token in the environment variable
+    /// AUTUMN_TOKEN; if it is not the service's own
+    #[arg(long, env = "AUTUMN_URL", value_name = "URL", value_parser = base_url)]
+    pub autumn_url: Option<Url>,
+
+    /// The secret key for Autumn: `AUTUMN_TOKEN` in the environment.
+    #[arg(skip = Token::from_env("AUTUMN_TOKEN"))]
+    pub autumn_token: Option<Token>,
+}
 
 impl Settings {
     /// Those that the environment says.
@@ -28,4 +48,58 @@ impl Settings {
         let FromEnv { settings } = callgate_server::cli::parse_from(["callgate".into()])?;
         Ok(settings)
     }
+}
+
+/// A secret that is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Token(String);
+
+impl Token {
+    /// This secret, without the white space around it.
+    #[must_use]
+    pub fn new(token: &str) -> Self {
+        Self(token.trim().to_owned())
+    }
+
+    /// The one in this environment variable. An empty one is none.
+    fn from_env(name: &str) -> Option<Self> {
+        let token = std::env::var_os(name)?;
+        let token = Self::new(&token.to_string_lossy());
+        (!token.0.is_empty()).then_some(token)
+    }
+
+    /// The secret itself, for whom it is meant.
+    pub(crate) fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(..)")
+    }
+}
+
+// Each of these reads a value, or says what would be right.
+
+fn base_url(text: &str) -> Result<Url, &'static str> {
+    let url = Url::parse(text).ok().filter(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+    });
+    let url = url.ok_or("give an http or https URL, such as http://127.0.0.1:9000/api")?;
+    if url.username().is_empty() && url.password().is_none() {
+        Ok(url)
+    } else {
+        Err("give a URL without a name and a password, which would be shown")
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    text.parse()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| !duration.is_zero())
+        .ok_or("give a number of seconds above 0, such as 5 or 0.5")
 }

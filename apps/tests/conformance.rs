@@ -3,16 +3,20 @@
 use callgate::BoxApp;
 use callgate_apps::Settings;
 use callgate_conformance::AppOptions;
+use http::Method;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
+/// What `customers` takes.
+const CUSTOMER: &str = r#"{"id": "u1", "name": "Ada", "email": "ada@example.com"}"#;
+
 macro_rules! conforms {
     ($($name:ident: $options:expr;)+) => {
         $(mod $name {
-            use super::{AppOptions, app};
+            use super::*;
 
             callgate_conformance::app_tests!(app(stringify!($name)), $options);
         })+
@@ -34,6 +38,9 @@ conforms! {
     time: AppOptions::new();
     counter: AppOptions::new();
     scope: AppOptions::new();
+    dashboard: AppOptions::new().path("/dashboard");
+    customers: AppOptions::new().path("/api/autumn/customers").method(Method::POST)
+        .header("content-type", "application/json").body(CUSTOMER);
     // The application `scope` answers with its scope, and so shows how it is mounted.
     gallery: AppOptions::new().mounts_probe_at("/scope");
 }

@@ -189,10 +189,15 @@ fn an_application_is_asked_for_what_the_flags_say() {
             .to_owned()
     };
     assert_eq!(row("/echo/"), "passed");
+    let names: Vec<_> = callgate_apps::all()
+        .iter()
+        .map(|entry| entry.name)
+        .collect();
+    let names = names.join(", ");
     assert_complains(
         &["app", "nobody"],
         2,
-        "there is no application `nobody` (choose from: gallery, hello, echo, time, counter, scope)",
+        &format!("there is no application `nobody` (choose from: {names})"),
     );
 }
 

@@ -5,11 +5,16 @@ use callgate_apps::Settings;
 use callgate_toolkit::test_client::TestClient;
 
 mod counter;
+mod customers;
+mod dashboard;
 mod echo;
 mod gallery;
 mod hello;
+mod log;
 mod scope;
 mod time;
+#[path = "../upstream/mod.rs"]
+mod upstream;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {

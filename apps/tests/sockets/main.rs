@@ -9,7 +9,11 @@ use callgate_server::{Config, Listening, ServeError};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+mod customers;
+mod dashboard;
 mod hello;
+#[path = "../upstream/mod.rs"]
+mod upstream;
 
 /// An application that is served on a port of its own, with every message checked.
 struct Served {

@@ -1,0 +1,161 @@
+//! What the applications written with axum share: every failure is a JSON answer and a line of the
+//! log.
+
+use std::error::Error;
+
+use axum::extract::path::ErrorKind;
+use axum::extract::rejection::{JsonRejection, PathRejection};
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::middleware::{self, Next};
+use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::routing::get;
+use axum::{Json, Router};
+use callgate_toolkit::errors::HttpError;
+use callgate_tower::{ScopeInfo, ServiceApp};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+
+/// `routes` as an application. Its root tells what there is, where there is no route or not this
+/// method the answer is JSON as well, and each failure leaves a line in the log.
+pub(crate) fn app(routes: Router, index: Index) -> ServiceApp<Router> {
+    let routes = routes
+        .route("/", get(async move || Json(index)))
+        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .method_not_allowed_fallback(async || {
+            let status = StatusCode::METHOD_NOT_ALLOWED;
+            Failure::new(status, "this path does not take this method")
+        })
+        .layer(middleware::from_fn(log_failures));
+    ServiceApp::new(routes)
+}
+
+/// What the root of an application tells of it.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub(crate) struct Index {
+    /// What it does.
+    pub(crate) summary: &'static str,
+    /// Its routes, such as `GET /items/{item_id}`.
+    pub(crate) routes: &'static [&'static str],
+}
+
+/// Why a request was not served as it asked: answered with `{"error": "..."}`, as
+/// [`callgate_toolkit::errors`] does it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    error: HttpError,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Failure {
+    /// One with this status, of which the client is told this.
+    pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
+        HttpError::new(status, message).into()
+    }
+
+    /// One for want of a setting, which is named as `--flag or VARIABLE`.
+    pub(crate) fn not_set(setting: &str) -> Self {
+        let message = format!("this is not set up: it needs {setting}");
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
+    }
+
+    /// Adds a field to the answer.
+    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+}
+
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Self {
+        let headers = Vec::new();
+        Self { error, headers }
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        let message = match &rejection {
+            // What is behind it names the field and the place.
+            JsonRejection::JsonDataError(error) => innermost(error).to_string(),
+            JsonRejection::JsonSyntaxError(error) => {
+                format!("the content is not JSON: {}", innermost(error))
+            }
+            _ => rejection.body_text(),
+        };
+        Self::new(rejection.status(), message)
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Self {
+        let PathRejection::FailedToDeserializePathParams(error) = rejection else {
+            return Self::new(rejection.status(), rejection.body_text());
+        };
+        let message = match error.kind() {
+            ErrorKind::ParseErrorAtKey { key, value, .. } => {
+                format!("{key}: `{value}` is not valid here")
+            }
+            kind => kind.to_string(),
+        };
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+    }
+}
+
+/// What is behind all the others.
+fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            error: &'a str,
+        }
+        let reason = Reason(self.error.to_string());
+        let error = self.error.message();
+        let body = Json(Body { error });
+        let mut response = (self.error.status(), AppendHeaders(self.headers), body).into_response();
+        response.extensions_mut().insert(reason);
+        response
+    }
+}
+
+/// What the log says of a failure, the client need not know all of it.
+#[derive(Clone)]
+struct Reason(String);
+
+async fn log_failures(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    // Where it is mounted is part of what was asked for.
+    let info = request.extensions().get::<ScopeInfo>();
+    let root_path = info.map_or("", |info| &info.root_path);
+    let path = format!("{root_path}{}", request.uri().path());
+    let response = next.run(request).await;
+    if let Some(Reason(reason)) = response.extensions().get() {
+        let status = response.status().as_u16();
+        let line = format!("{method} {path} {status}: {reason}");
+        // Some of it comes from outside and must not look like a line of its own.
+        let line = line.replace(char::is_control, " ");
+        if response.status().is_server_error() {
+            tracing::error!("{line}");
+        } else {
+            tracing::info!("{line}");
+        }
+    }
+    response
+}
+
+/// The content of a request as JSON: [`axum::Json`] with its rejection as a [`Failure`].
+#[derive(Debug, FromRequest)]
+#[from_request(via(Json), rejection(Failure))]
+pub(crate) struct JsonBody<T>(pub(crate) T);
+
+/// Parameters of the path: [`axum::extract::Path`] with its rejection as a [`Failure`].
+#[derive(Debug, FromRequestParts)]
+#[from_request(via(axum::extract::Path), rejection(Failure))]
+pub(crate) struct Path<T>(pub(crate) T);

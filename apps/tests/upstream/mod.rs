@@ -1,0 +1,35 @@
+//! A service that an application asks in its turn, for tests to play.
+
+use axum::Router;
+use callgate_server::{Config, Listening};
+use callgate_tower::ServiceApp;
+use tokio::task::JoinSet;
+use url::Url;
+
+/// These routes on a port of their own, until this is dropped.
+pub(crate) struct Upstream {
+    url: Url,
+    _serving: JoinSet<()>,
+}
+
+impl Upstream {
+    pub(crate) fn start(routes: Router) -> Self {
+        let mut config = Config::default();
+        config.port = 0;
+        let listening = Listening::bind(config).unwrap();
+        let url = listening.url().parse().unwrap();
+        let mut serving = JoinSet::new();
+        serving.spawn(async move {
+            let app = ServiceApp::new(routes);
+            listening.serve(app, std::future::pending()).await.unwrap();
+        });
+        Self {
+            url,
+            _serving: serving,
+        }
+    }
+
+    pub(crate) fn url(&self) -> Url {
+        self.url.clone()
+    }
+}
