@@ -15,12 +15,14 @@
 //! ```
 //!
 //! And any application as a tower service, by [`AppService`]: inside a router of axum, or served by
-//! hyper.
+//! hyper. [`layer`] puts layers around an application; the `examples` folder has tower-http's
+//! compression, CORS, tracing, timeouts and static files.
 
 mod app_service;
 #[cfg(feature = "axum")]
 mod extract;
 mod frames;
+mod layered;
 mod path;
 mod scope_info;
 mod service_app;
@@ -29,6 +31,7 @@ mod wakers;
 pub use self::app_service::{AppService, Incomplete, ResponseBody, ResponseFuture};
 #[cfg(feature = "axum")]
 pub use self::extract::Resource;
+pub use self::layered::layer;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
 

@@ -54,6 +54,12 @@ enum Kind {
     Streamed(Stream),
 }
 
+impl Default for ResponseBody {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
 impl ResponseBody {
     pub(super) fn empty() -> Self {
         Self(Kind::Whole(None))

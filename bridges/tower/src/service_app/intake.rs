@@ -131,8 +131,8 @@ fn content_length(scope: &HttpScope) -> Option<u64> {
 ///
 /// It is received from the server when it is polled, and not before: a service that does not read
 /// makes the client wait. Its error is [`SendError::Disconnected`]: the client went away in the
-/// middle, or sent what is no content.
-#[derive(Debug)]
+/// middle, or sent what is no content. The default is no content.
+#[derive(Debug, Default)]
 pub struct RequestBody {
     /// None when there is no more.
     intake: Option<Arc<Intake>>,
@@ -146,15 +146,6 @@ impl RequestBody {
         Self {
             intake: Some(intake),
             remaining: content_length(scope),
-            trailers: None,
-        }
-    }
-
-    /// No content.
-    pub(super) fn empty() -> Self {
-        Self {
-            intake: None,
-            remaining: None,
             trailers: None,
         }
     }

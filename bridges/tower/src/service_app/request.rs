@@ -30,7 +30,7 @@ pub(super) fn of_websocket(
     on_upgrade: OnUpgrade,
 ) -> Request<RequestBody> {
     let info = ScopeInfo::from(&scope);
-    let mut request = Request::new(RequestBody::empty());
+    let mut request = Request::new(RequestBody::default());
     let headers = &mut scope.headers;
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));

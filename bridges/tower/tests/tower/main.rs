@@ -1,5 +1,6 @@
 //! The bridge, in process and over real sockets.
 
+mod grpc;
 mod http;
 mod service;
 mod service_websocket;

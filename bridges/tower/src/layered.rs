@@ -1,0 +1,73 @@
+//! Layers of tower around an application.
+
+use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
+use http::{Request, Response};
+use http_body::Body;
+use tower_layer::Layer;
+use tower_service::Service;
+
+use crate::{AppService, BoxError, RequestBody, ServiceApp};
+
+/// `app` with `layer` around it, as an application: a layer of tower-http, say, or several as a
+/// `tower::ServiceBuilder`.
+///
+/// Requests and WebSockets go through the layer, by [`ServiceApp`] and [`AppService`]; lifespan, which
+/// is no request, goes to `app` itself.
+///
+/// ```
+/// use std::time::Duration;
+/// use callgate::{AppError, Receiver, Scope, Sender};
+/// use callgate_toolkit::respond;
+/// use http::StatusCode;
+/// use tower::ServiceBuilder;
+/// use tower_http::cors::CorsLayer;
+/// use tower_http::timeout::TimeoutLayer;
+///
+/// async fn hello(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+///     respond::text("Hello, world!\n").send(&sender).await?;
+///     Ok(())
+/// }
+///
+/// let timeout = TimeoutLayer::with_status_code(StatusCode::GATEWAY_TIMEOUT, Duration::from_secs(5));
+/// let layers = ServiceBuilder::new().layer(CorsLayer::permissive()).layer(timeout);
+/// let app = callgate_tower::layer(layers, hello);
+/// # fn check(_: impl callgate::App) {}
+/// # check(app);
+/// ```
+pub fn layer<L, B>(layer: L, app: impl App) -> impl App
+where
+    L: Layer<AppService>,
+    L::Service:
+        Service<Request<RequestBody>, Response = Response<B>> + Clone + Send + Sync + 'static,
+    <L::Service as Service<Request<RequestBody>>>::Error: Into<BoxError>,
+    <L::Service as Service<Request<RequestBody>>>::Future: Send,
+    B: Body + Send,
+    B::Data: Send,
+    B::Error: Into<BoxError>,
+{
+    let app = BoxApp::new(app);
+    Layered {
+        service: ServiceApp::new(layer.layer(AppService::new(app.clone()))),
+        app,
+    }
+}
+
+struct Layered<S> {
+    service: ServiceApp<S>,
+    app: BoxApp,
+}
+
+impl<S> App for Layered<S>
+where
+    ServiceApp<S>: App,
+{
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        match scope {
+            Scope::Http(_) | Scope::WebSocket(_) => {
+                self.service.call(scope, receiver, sender).await
+            }
+            // What is not known cannot be a request either.
+            scope => self.app.call(scope, receiver, sender).await,
+        }
+    }
+}
