@@ -36,7 +36,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use callgate::{App, AppError, Receiver, Scope, SendError, SendEvent, Sender};
-use http::StatusCode;
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::middleware::{Events, tap};
@@ -48,6 +49,8 @@ use crate::respond;
 pub struct HttpError {
     status: StatusCode,
     message: String,
+    /// Boxed, so that a `Result` with this error is small.
+    headers: Box<HeaderMap>,
     source: Option<Box<dyn Error + Send + Sync>>,
 }
 
@@ -57,8 +60,27 @@ impl HttpError {
         Self {
             status,
             message: message.into(),
+            headers: Box::default(),
             source: None,
         }
+    }
+
+    /// Sets a header field of the answer, in place of any of the same name: `allow` with 405,
+    /// `retry-after` with 503, `www-authenticate` with 401.
+    ///
+    /// # Panics
+    ///
+    /// When the name or the value cannot be a header field.
+    #[must_use]
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Debug,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Debug,
+    {
+        respond::set(&mut self.headers, name, value);
+        self
     }
 
     /// With the error behind it, of which the client is told nothing.
@@ -78,6 +100,12 @@ impl HttpError {
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The header fields that were set for the answer.
+    #[must_use]
+    pub fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 }
 
@@ -126,8 +154,13 @@ impl<A: App> App for Answered<A> {
         if error.is_disconnected() || is_started.load(Ordering::Relaxed) {
             return Err(error);
         }
-        let (status, message) = status_and_message(&error);
-        let response = respond::json(&Body { error: &message })?.status(status);
+        let Answer {
+            status,
+            message,
+            headers,
+        } = answer_to(&error);
+        let mut response = respond::json(&Body { error: &message })?.status(status);
+        response.start.headers.extend(headers);
         response.send(&sender).await?;
         if status.is_server_error() {
             return Err(error);
@@ -141,22 +174,40 @@ struct Body<'a> {
     error: &'a str,
 }
 
-fn status_and_message(error: &AppError) -> (StatusCode, String) {
+/// What a failure is answered with.
+struct Answer {
+    status: StatusCode,
+    message: String,
+    headers: HeaderMap,
+}
+
+fn answer_to(error: &AppError) -> Answer {
     let mut next: Option<&(dyn Error + 'static)> = match error {
         AppError::Failed(error) => Some(&**error),
         _ => None,
     };
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<HttpError>() {
-            return (error.status, error.message.clone());
+            return Answer {
+                status: error.status,
+                message: error.message.clone(),
+                headers: HeaderMap::clone(&error.headers),
+            };
         }
         if let Some(error) = error.downcast_ref::<ReadError>() {
-            return (error.status(), error.to_string());
+            return Answer {
+                status: error.status(),
+                message: error.to_string(),
+                headers: HeaderMap::new(),
+            };
         }
         next = error.source();
     }
-    let status = StatusCode::INTERNAL_SERVER_ERROR;
-    (status, "the request could not be served".to_owned())
+    Answer {
+        status: StatusCode::INTERNAL_SERVER_ERROR,
+        message: "the request could not be served".to_owned(),
+        headers: HeaderMap::new(),
+    }
 }
 
 /// Notes that a response has been started.

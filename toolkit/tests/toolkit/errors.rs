@@ -13,6 +13,10 @@ async fn fails(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
     let scope = http(scope)?;
     match scope.raw_path() {
         "/missing" => Err(HttpError::new(StatusCode::NOT_FOUND, "there is no order 7").into()),
+        "/elsewhere" => {
+            let error = HttpError::new(StatusCode::METHOD_NOT_ALLOWED, "only GET");
+            Err(error.header("allow", "GET").into())
+        }
         "/upstream" => {
             let error = HttpError::new(StatusCode::BAD_GATEWAY, "the shop does not answer");
             Err(error.source("connection to 10.0.0.1 refused").into())
@@ -60,6 +64,10 @@ async fn a_failed_call_is_answered_with_json_and_its_status() {
             "{path}"
         );
     }
+    let response = client.post("/elsewhere").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(response.headers()["allow"], "GET");
+    assert_eq!(response.headers()["content-type"], "application/json");
     let response = client.post("/read").json(&7).send().await.unwrap();
     assert_eq!(response.json::<u8>().unwrap(), 7);
 }
