@@ -7,7 +7,7 @@
 //! | --- | --- | --- |
 //! | [`read`] | The content of a request: whole with a limit, as JSON, as a form | `json`, `form` |
 //! | [`respond`] | Bytes, text, HTML, JSON, redirects; any stream | `json` |
-//! | [`file`](mod@file) | Files, sent by the server where it offers that | `file` |
+//! | [`file`](mod@file) | Files, whole or in ranges, sent by the server where it offers that | `file` |
 //! | [`sse`] | Server-sent events, with keep-alive | |
 //! | [`websocket`] | A WebSocket as a `Stream` and a `Sink` | |
 //! | [`mount`] | Several applications as one, by path prefix | |

@@ -1,0 +1,116 @@
+//! Conditional requests (RFC 9110, 13).
+
+use std::time::SystemTime;
+
+use http::header::{
+    ETAG, HeaderName, HeaderValue, IF_MATCH, IF_MODIFIED_SINCE, IF_NONE_MATCH, IF_RANGE,
+    IF_UNMODIFIED_SINCE, LAST_MODIFIED,
+};
+use http::{HeaderMap, StatusCode};
+
+/// What tells one state of a file from another.
+#[derive(Debug)]
+pub(super) struct Validators<'a> {
+    etag: Option<&'a [u8]>,
+    modified: Option<SystemTime>,
+}
+
+impl<'a> Validators<'a> {
+    /// Those that a response has in its head.
+    pub(super) fn of(response: &'a HeaderMap) -> Self {
+        Self {
+            etag: response.get(ETAG).map(HeaderValue::as_bytes),
+            modified: date(response, &LAST_MODIFIED),
+        }
+    }
+
+    /// The status of a response without the file, if the conditions of a GET or HEAD request say so:
+    /// in the order of RFC 9110, 13.2.2.
+    pub(super) fn instead(&self, request: &HeaderMap) -> Option<StatusCode> {
+        let is_failed = match is_listed(request, &IF_MATCH, |tag| self.is_strong_match(tag)) {
+            Some(is_listed) => !is_listed,
+            None => match (date(request, &IF_UNMODIFIED_SINCE), self.modified) {
+                (Some(since), Some(modified)) => modified > since,
+                _ => false,
+            },
+        };
+        if is_failed {
+            return Some(StatusCode::PRECONDITION_FAILED);
+        }
+        let is_unchanged = match is_listed(request, &IF_NONE_MATCH, |tag| self.is_weak_match(tag)) {
+            Some(is_listed) => is_listed,
+            None => match (date(request, &IF_MODIFIED_SINCE), self.modified) {
+                (Some(since), Some(modified)) => modified <= since,
+                _ => false,
+            },
+        };
+        is_unchanged.then_some(StatusCode::NOT_MODIFIED)
+    }
+
+    /// Whether a part of the file fits to those that the client has (RFC 9110, 13.1.5).
+    pub(super) fn is_of_range(&self, request: &HeaderMap) -> bool {
+        match request.get(IF_RANGE) {
+            None => true,
+            Some(tag) if tag.as_bytes().contains(&b'"') => self.is_strong_match(tag.as_bytes()),
+            // The very date, as an earlier one is of another state of the file.
+            Some(_) => self.modified.is_some() && date(request, &IF_RANGE) == self.modified,
+        }
+    }
+
+    fn is_strong_match(&self, tag: &[u8]) -> bool {
+        self.etag == Some(tag) && !tag.starts_with(b"W/")
+    }
+
+    fn is_weak_match(&self, tag: &[u8]) -> bool {
+        let opaque = |tag: &'a [u8]| tag.strip_prefix(b"W/").unwrap_or(tag);
+        self.etag.map(opaque) == Some(tag.strip_prefix(b"W/").unwrap_or(tag))
+    }
+}
+
+/// A date of HTTP, which has whole seconds; none when it is not one.
+fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
+    httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
+}
+
+/// Whether one of the listed entity tags matches, or any file does; none when there is no such list.
+fn is_listed(
+    request: &HeaderMap,
+    name: &HeaderName,
+    matches: impl Fn(&[u8]) -> bool,
+) -> Option<bool> {
+    let mut lists = request.get_all(name).iter().peekable();
+    lists.peek()?;
+    Some(
+        lists.any(|list| {
+            list.as_bytes().trim_ascii() == b"*" || tags(list.as_bytes()).any(&matches)
+        }),
+    )
+}
+
+/// The entity tags of a list. A tag may have commas.
+fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut rest = list;
+    std::iter::from_fn(move || {
+        let begin = rest.iter().position(|byte| !b" \t,".contains(byte))?;
+        rest = &rest[begin..];
+        let opening = rest.iter().position(|byte| *byte == b'"')?;
+        let closing = rest[opening + 1..].iter().position(|byte| *byte == b'"')?;
+        let (tag, after) = rest.split_at(opening + closing + 2);
+        rest = after;
+        Some(tag)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tags;
+
+    #[test]
+    fn a_list_of_entity_tags_is_taken_apart_at_the_commas_between_them() {
+        let list = br#""a", W/"b,c" ,,"" , "d"#;
+        let found: Vec<_> = tags(list).collect();
+        assert_eq!(found, [&br#""a""#[..], br#"W/"b,c""#, br#""""#]);
+        assert_eq!(tags(b"").count(), 0);
+        assert_eq!(tags(b"a").count(), 0);
+    }
+}
