@@ -1,9 +1,9 @@
 //! # Callgate: example applications
 //!
-//! One file each. [`hello`], [`echo`] and [`counter`] are written with nothing but scope, receiver
-//! and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and [`customers`] with axum, through
-//! the bridge; and [`gallery`] serves them all. The `callgate` command runs any of them: `callgate
-//! run echo`.
+//! One file each. [`hello`], [`echo`], [`counter`], [`stream`] and [`work`] are written with scope,
+//! receiver and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and [`customers`] with
+//! axum, through the bridge; and [`gallery`] serves them all. The `callgate` command runs any of
+//! them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
@@ -12,14 +12,18 @@ pub mod counter;
 pub mod customers;
 pub mod dashboard;
 pub mod echo;
+mod failures;
 pub mod gallery;
 pub mod hello;
 mod method;
+mod number;
 mod page;
 pub mod scope;
 mod settings;
+pub mod stream;
 pub mod time;
 mod upstream;
+pub mod work;
 
 use callgate::BoxApp;
 pub use settings::{Settings, Token};
@@ -68,6 +72,8 @@ pub fn all() -> &'static [Entry] {
         scope::ENTRY,
         dashboard::ENTRY,
         customers::ENTRY,
+        stream::ENTRY,
+        work::ENTRY,
     ]
 }
 

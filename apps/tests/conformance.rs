@@ -41,6 +41,8 @@ conforms! {
     dashboard: AppOptions::new().path("/dashboard");
     customers: AppOptions::new().path("/api/autumn/customers").method(Method::POST)
         .header("content-type", "application/json").body(CUSTOMER);
+    stream: AppOptions::new().path("/download?bytes=200000");
+    work: AppOptions::new().path("/work/3");
     // The application `scope` answers with its scope, and so shows how it is mounted.
     gallery: AppOptions::new().mounts_probe_at("/scope");
 }
@@ -50,6 +52,28 @@ mod gallery_echo {
     use super::{AppOptions, app};
 
     callgate_conformance::app_tests!(app("gallery"), AppOptions::new().path("/echo/"));
+}
+
+/// The other ways of streaming.
+mod stream_upload {
+    use super::{AppOptions, app};
+    use http::Method;
+
+    callgate_conformance::app_tests!(
+        app("stream"),
+        AppOptions::new().path("/upload").method(Method::PUT)
+    );
+}
+
+mod stream_events {
+    use super::AppOptions;
+    use callgate_apps::stream::Stream;
+    use std::time::Duration;
+
+    callgate_conformance::app_tests!(
+        Stream::new(Duration::from_millis(20)),
+        AppOptions::new().path("/events")
+    );
 }
 
 #[test]

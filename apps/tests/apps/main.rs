@@ -12,9 +12,11 @@ mod gallery;
 mod hello;
 mod log;
 mod scope;
+mod stream;
 mod time;
 #[path = "../upstream/mod.rs"]
 mod upstream;
+mod work;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {

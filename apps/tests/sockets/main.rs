@@ -12,8 +12,10 @@ use tokio::task::JoinHandle;
 mod customers;
 mod dashboard;
 mod hello;
+mod stream;
 #[path = "../upstream/mod.rs"]
 mod upstream;
+mod work;
 
 /// An application that is served on a port of its own, with every message checked.
 struct Served {

@@ -1,0 +1,55 @@
+//! Failures of the applications that are written with scope, receiver and sender: each is a JSON
+//! answer and a line of the log.
+
+use std::error::Error;
+
+use callgate::{App, AppError, Scope};
+use callgate_toolkit::errors::{self, HttpError};
+use callgate_toolkit::middleware::{self, Events};
+use http::StatusCode;
+
+/// `app`, with its [`HttpError`]s answered as `{"error": "..."}` and logged. Other errors are
+/// answered with a 500 that does not say why, and logged by the server.
+pub(crate) fn answered(app: impl App) -> impl App {
+    errors::answer(middleware::wrap(app, |scope: &mut Scope| {
+        let Scope::Http(scope) = scope else {
+            return None;
+        };
+        Some(Log(format!("{} {}", scope.method, scope.raw_path())))
+    }))
+}
+
+/// There is nothing at this path.
+pub(crate) fn not_found() -> HttpError {
+    HttpError::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+/// This path takes other methods.
+pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpError {
+    let message = format!("only these methods are served here: {allowed}");
+    HttpError::new(StatusCode::METHOD_NOT_ALLOWED, message).header("allow", allowed)
+}
+
+/// What the client has asked for cannot be, and why.
+pub(crate) fn unprocessable(message: impl Into<String>) -> HttpError {
+    HttpError::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+}
+
+/// Which request it was.
+struct Log(String);
+
+impl Events for Log {
+    fn returned(&mut self, result: &Result<(), AppError>) {
+        let Err(AppError::Failed(error)) = result else {
+            return;
+        };
+        let error: &(dyn Error + 'static) = &**error;
+        // What is 500 and above, the server logs.
+        if let Some(refused) = error.downcast_ref::<HttpError>()
+            && refused.status().is_client_error()
+        {
+            let status = refused.status().as_u16();
+            tracing::info!("{} was refused with {status}: {refused}", self.0);
+        }
+    }
+}

@@ -1,0 +1,32 @@
+use std::sync::mpsc::channel;
+
+use tokio::runtime::Builder;
+
+use crate::Served;
+
+/// The server and its client have one thread, and what blocks has another, which is busy.
+#[test]
+fn checks_are_answered_while_work_is_not_done() {
+    let mut builder = Builder::new_current_thread();
+    let runtime = builder.max_blocking_threads(1).enable_all().build();
+    let runtime = runtime.unwrap();
+    let (release, released) = channel::<()>();
+    runtime.spawn_blocking(move || released.recv());
+    runtime.block_on(async {
+        let served = Served::start("work");
+        let mut work = tokio::spawn(reqwest::get(served.url("/work/4")));
+        for _ in 0..20 {
+            let check = reqwest::get(served.url("/check")).await.unwrap();
+            assert_eq!(check.text().await.unwrap(), "OK\n");
+            assert!(!work.is_finished());
+        }
+        drop(release);
+        let sorted = (&mut work).await.unwrap().unwrap();
+        let sorted = sorted.text().await.unwrap();
+        assert_eq!(sorted, "{\"numbers\":10000,\"sorted\":true}\n");
+
+        let refused = reqwest::get(served.url("/work/8")).await.unwrap();
+        assert_eq!(refused.status(), 422);
+        served.stop().await;
+    });
+}
