@@ -1,6 +1,7 @@
 //! The receiver of an HTTP exchange, shared by the body of the request and by whoever has to know
 //! that the client is gone.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
@@ -15,8 +16,9 @@ use crate::wakers::{register, wake};
 
 /// The receiver of one exchange.
 ///
-/// Content is received when the body is polled, and at no other time. A disconnect can only be seen
-/// by receiving, too: that is done when there is no content, or when all of it has been received.
+/// Content that the head announces is received when the body is polled, and at no other time. A
+/// disconnect can only be seen by receiving, too: that is done when no content is announced, or when
+/// all of it has been received.
 #[derive(Debug)]
 pub(super) struct Intake(Mutex<State>);
 
@@ -51,6 +53,29 @@ impl Intake {
             body: None,
             call: None,
         })))
+    }
+
+    /// The body of the request. Where the head announces no content, this looks whether there is any:
+    /// a service may pass on a body that is known to be empty in another way than one that is not.
+    pub(super) async fn body(self: &Arc<Self>, scope: &HttpScope) -> RequestBody {
+        poll_fn(|cx| {
+            // It has come at once, or is waited for later.
+            let _ = self.lock().poll_disconnect(cx);
+            Poll::Ready(())
+        })
+        .await;
+        let is_empty = self
+            .lock()
+            .looked_ahead
+            .take_if(|event| !event.more_body && event.body.is_empty() && event.trailers.is_none());
+        if is_empty.is_some() {
+            return RequestBody::default();
+        }
+        RequestBody {
+            intake: Some(self.clone()),
+            remaining: content_length(scope),
+            trailers: None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -139,16 +164,6 @@ pub struct RequestBody {
     /// What is still to come, if the head says so.
     remaining: Option<u64>,
     trailers: Option<Box<http::HeaderMap>>,
-}
-
-impl RequestBody {
-    pub(super) fn new(scope: &HttpScope, intake: Arc<Intake>) -> Self {
-        Self {
-            intake: Some(intake),
-            remaining: content_length(scope),
-            trailers: None,
-        }
-    }
 }
 
 impl Body for RequestBody {

@@ -113,7 +113,7 @@ where
     ) -> Result<(), AppError> {
         let mut intake = Intake::new(&scope, receiver);
         let answer = Answer::to(&scope);
-        let body = RequestBody::new(&scope, intake.clone());
+        let body = intake.body(&scope).await;
         let request = request::of_http(scope, body);
         let response = intake
             .unless_disconnected(call(self.service.clone(), request))

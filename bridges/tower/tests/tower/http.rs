@@ -2,6 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::body::Body as AxumBody;
 use axum::extract::{ConnectInfo, OriginalUri, Path};
@@ -12,10 +14,11 @@ use callgate::{AppError, State};
 use callgate_toolkit::lifespan::with_resource;
 use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
 use callgate_tower::{Resource, ScopeInfo, ServiceApp};
+use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Channel};
 
-use crate::support::{Dropped, checked, client, within};
+use crate::support::{Dropped, checked, client, settled, within};
 
 fn transcript<B>(response: &http::Response<B>) -> String {
     Exchange::of(response).transcript().to_string()
@@ -30,6 +33,7 @@ async fn a_whole_response_is_one_start_and_one_body() {
     assert_eq!(
         transcript(&response),
         "called    http GET / HTTP/1.1 {host: localhost}\n\
+         received  http.request \"\" last\n\
          sent      http.response.start 200 {content-type: text/plain; charset=utf-8, content-length: 5}\n\
          sent      http.response.body \"Hello\" last\n\
          returned"
@@ -61,6 +65,52 @@ async fn content_is_received_when_the_handler_reads_it_and_not_before() {
     assert_eq!(response.text(), "one");
     let transcript = transcript(&response);
     assert_eq!(transcript.matches("received").count(), 1, "{transcript}");
+}
+
+#[tokio::test]
+async fn a_body_says_how_long_it_is() {
+    let handler = async |body: AxumBody| {
+        let hint = http_body::Body::size_hint(&body);
+        format!(
+            "{} {:?}",
+            http_body::Body::is_end_stream(&body),
+            hint.exact()
+        )
+    };
+    let client = client(Router::new().route("/", any(handler)));
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let none = client.get("/").version(version).send().await.unwrap();
+        assert_eq!(none.text(), "true Some(0)");
+        let some = client.post("/").version(version).body("content");
+        assert_eq!(some.send().await.unwrap().text(), "false Some(7)");
+        let (_content, body) = Body::channel();
+        let unknown = client.post("/").version(version).body(body);
+        assert_eq!(unknown.send().await.unwrap().text(), "false None");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_read_makes_the_handler_wait() {
+    const PARTS: usize = 16;
+    let made = Arc::new(AtomicUsize::new(0));
+    let count = made.clone();
+    let handler = async move || {
+        let parts = futures_util::stream::iter(0..PARTS).map(move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            Ok::<_, Infallible>("part")
+        });
+        AxumBody::from_stream(parts)
+    };
+    let client = client(Router::new().route("/", get(handler)));
+    let mut response = client.get("/").stream().await.unwrap();
+    for received in 0..PARTS {
+        settled().await;
+        let ahead = made.load(Ordering::Relaxed) - received;
+        assert!((1..=2).contains(&ahead), "{ahead} parts are held");
+        let part = response.body_mut().chunk().await.unwrap().unwrap();
+        assert_eq!(part, "part");
+    }
+    assert_eq!(response.body_mut().rest().await.unwrap(), "");
 }
 
 #[tokio::test]
@@ -181,7 +231,7 @@ async fn a_client_that_goes_away_has_the_handler_dropped() {
     let (dropped, is_dropped) = Dropped::new();
     let (called, is_called) = tokio::sync::oneshot::channel();
     let handed = std::sync::Mutex::new(Some((dropped, called)));
-    let handed = std::sync::Arc::new(handed);
+    let handed = Arc::new(handed);
     let handler = async move || {
         let (_dropped, called) = handed.lock().unwrap().take().unwrap();
         called.send(()).unwrap();

@@ -2,6 +2,7 @@
 
 mod grpc;
 mod http;
+mod http2;
 mod service;
 mod service_websocket;
 mod sockets;
