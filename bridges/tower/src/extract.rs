@@ -5,6 +5,8 @@ use callgate::State;
 use http::StatusCode;
 use http::request::Parts;
 
+use crate::Background;
+
 /// An extractor of axum for what start-up put into the [`State`]: the value of this type, cloned.
 ///
 /// A handler that asks for what is not there is answered for with 500, and a text that names the
@@ -55,5 +57,16 @@ where
             let message = format!("start-up has put no `{name}` into the state\n");
             (StatusCode::INTERNAL_SERVER_ERROR, message)
         })
+    }
+}
+
+/// Where the request does not come through the bridge, the answer is 500.
+impl<S: Sync> FromRequestParts<S> for Background {
+    type Rejection = (StatusCode, &'static str);
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let background = parts.extensions.get().cloned();
+        let message = "work after the response needs `callgate_tower::ServiceApp`\n";
+        background.ok_or((StatusCode::INTERNAL_SERVER_ERROR, message))
     }
 }

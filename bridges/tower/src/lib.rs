@@ -19,6 +19,7 @@
 //! compression, CORS, tracing, timeouts and static files.
 
 mod app_service;
+mod background;
 #[cfg(feature = "axum")]
 mod extract;
 mod frames;
@@ -29,6 +30,7 @@ mod service_app;
 mod wakers;
 
 pub use self::app_service::{AppService, Incomplete, ResponseBody, ResponseFuture};
+pub use self::background::Background;
 #[cfg(feature = "axum")]
 pub use self::extract::Resource;
 pub use self::layered::layer;

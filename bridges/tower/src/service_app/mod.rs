@@ -18,7 +18,8 @@ use self::intake::Intake;
 pub use self::intake::RequestBody;
 use self::response::Answer;
 use self::watch::Watch as _;
-use crate::BoxError;
+use crate::background::with_background;
+use crate::{Background, BoxError};
 
 /// A tower service as an application: an `axum::Router`, a service of tonic, layers of tower-http
 /// around any of them.
@@ -50,7 +51,7 @@ use crate::BoxError;
 /// - **The path** that the service sees is the one below the
 ///   [root path](callgate::HttpScope::root_path).
 /// - **The request's extensions** hold the exchange's [`State`](callgate::State), the
-///   [`ScopeInfo`](crate::ScopeInfo), and, with the feature `axum`, the `ConnectInfo<SocketAddr>`
+///   [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for what is to be done afterwards, and, with the feature `axum`, the `ConnectInfo<SocketAddr>`
 ///   and the `OriginalUri` of axum.
 /// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` puts one around it.
 ///
@@ -85,11 +86,17 @@ where
 {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
-            Scope::Http(scope) => self.serve_http(*scope, receiver, sender).await,
+            Scope::Http(scope) => {
+                with_background(|background| self.serve_http(*scope, receiver, sender, background))
+                    .await
+            }
             Scope::WebSocket(scope) => {
                 // Boxed, so that an HTTP exchange is not the larger for it.
                 let service = self.service.clone();
-                Box::pin(websocket::serve(service, *scope, receiver, sender)).await
+                Box::pin(with_background(|background| {
+                    websocket::serve(service, *scope, receiver, sender, background)
+                }))
+                .await
             }
             _ => Err(AppError::Unsupported),
         }
@@ -110,11 +117,12 @@ where
         scope: HttpScope,
         receiver: Receiver,
         sender: Sender,
+        background: Background,
     ) -> Result<(), AppError> {
         let mut intake = Intake::new(&scope, receiver);
         let answer = Answer::to(&scope);
         let body = intake.body(&scope).await;
-        let request = request::of_http(scope, body);
+        let request = request::of_http(scope, body, background);
         let response = intake
             .unless_disconnected(call(self.service.clone(), request))
             .await??;

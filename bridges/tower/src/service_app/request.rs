@@ -10,15 +10,19 @@ use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::RequestBody;
-use crate::ScopeInfo;
-use crate::path;
+use crate::{Background, ScopeInfo, path};
 
-pub(super) fn of_http(scope: HttpScope, body: RequestBody) -> Request<RequestBody> {
+pub(super) fn of_http(
+    scope: HttpScope,
+    body: RequestBody,
+    background: Background,
+) -> Request<RequestBody> {
     let info = ScopeInfo::from(&scope);
     let mut request = Request::new(body);
     *request.method_mut() = scope.method;
     *request.version_mut() = scope.version;
     *request.headers_mut() = scope.headers;
+    request.extensions_mut().insert(background);
     *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
     request
 }
@@ -28,6 +32,7 @@ pub(super) fn of_http(scope: HttpScope, body: RequestBody) -> Request<RequestBod
 pub(super) fn of_websocket(
     mut scope: WebSocketScope,
     on_upgrade: OnUpgrade,
+    background: Background,
 ) -> Request<RequestBody> {
     let info = ScopeInfo::from(&scope);
     let mut request = Request::new(RequestBody::default());
@@ -43,6 +48,7 @@ pub(super) fn of_websocket(
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = scope.headers;
     request.extensions_mut().insert(on_upgrade);
+    request.extensions_mut().insert(background);
     *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
     request
 }

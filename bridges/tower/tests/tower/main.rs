@@ -1,5 +1,6 @@
 //! The bridge, in process and over real sockets.
 
+mod background;
 mod grpc;
 mod http;
 mod http2;

@@ -24,7 +24,7 @@ use super::request;
 use super::response::{Answer, remove_connection_fields};
 use super::watch::Watch;
 use super::{RequestBody, call};
-use crate::BoxError;
+use crate::{Background, BoxError};
 
 /// Serves one WebSocket with `service`.
 pub(super) async fn serve<S, B>(
@@ -32,6 +32,7 @@ pub(super) async fn serve<S, B>(
     scope: WebSocketScope,
     receiver: Receiver,
     sender: Sender,
+    background: Background,
 ) -> Result<(), AppError>
 where
     S: Service<Request<RequestBody>, Response = Response<B>> + Send,
@@ -44,7 +45,7 @@ where
     let version = scope.version;
     let offers_denial = scope.extensions.contains(Extension::DenialResponse);
     let (on_upgrade, upgrade) = Upgrade::begin().await?;
-    let request = request::of_websocket(scope, on_upgrade);
+    let request = request::of_websocket(scope, on_upgrade, background);
     let mut handshake = Handshake(receiver);
     let response = handshake
         .unless_disconnected(call(service, request))
