@@ -364,6 +364,11 @@ impl Model {
                 Err(SendError::NotOffered(_)),
                 Err(SendError::NotOffered(_) | SendError::Disconnected),
             ) => None,
+            (Err(SendError::NotOffered(extension)), Err(SendError::File { .. })) => {
+                let name = extension.name();
+                let detail = format!("`{name}` is offered, and the scope does not list it");
+                Some(Violation::new(rule::EXTENSIONS_OFFERED, detail))
+            }
             (Err(must), _) => Some(Violation::new(
                 rule::NOT_OFFERED_FAILS,
                 format!("`{name}` {came_to}, not with: {must}"),

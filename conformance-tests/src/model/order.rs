@@ -117,7 +117,7 @@ impl Http {
             HttpPhase::Content => {}
             HttpPhase::Whole => {
                 return broken(
-                    rule::REQUEST_BODY,
+                    rule::RECEIVE_AFTER_BODY,
                     "`http.request` was received after one with `more_body` unset",
                 );
             }

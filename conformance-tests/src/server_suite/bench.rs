@@ -1,12 +1,15 @@
 //! What a case works with: servers of its choice, and the transcript of what it did.
 
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
+
+use callgate::Violation;
+use callgate::rule::Rule;
 
 use super::case::{Case, Outcome};
 use super::launch::{Launch, NotLaunched, Settings};
 use super::server::Server;
-use crate::{Entry, Transcript, Verdict};
+use crate::{Entry, Failure, Transcript, Verdict};
 
 /// How many times its patience with one thing a case may take as a whole. It is there for a server
 /// that always has one thing more to say.
@@ -64,9 +67,10 @@ impl<'a> Bench<'a> {
         }
     }
 
-    /// Does the steps of a case. After a failure no server is used again that can be
-    /// started anew: it may be in any state.
-    pub(super) async fn run(&mut self, case: &Case) -> Verdict {
+    /// Does the steps of a case; also gives what the server broke meanwhile, by the model of the
+    /// protocol. After a failure no server is used again that can be started anew: it may be in any
+    /// state.
+    pub(super) async fn run(&mut self, case: &Case) -> (Verdict, Vec<(&'static Rule, Failure)>) {
         self.log.take();
         let limit = self.patience * CASE_PATIENCE;
         let outcome = tokio::time::timeout(limit, (case.run)(self)).await;
@@ -75,18 +79,23 @@ impl<'a> Bench<'a> {
                 "no end of it: {limit:?} were not enough"
             )))
         });
-        let verdict = match outcome {
-            Ok(()) => Verdict::Passed,
-            Err(Verdict::Failed(failure)) => {
-                self.servers.retain(|(_, server)| server.is_foreign());
-                failure.after(self.log.take()).into()
-            }
-            Err(other) => other,
-        };
         for (_, server) in &mut self.servers {
             server.forget_calls();
         }
-        verdict
+        let Seen { transcript, broken } = self.log.take();
+        let (own, broken): (Vec<_>, _) = broken
+            .into_iter()
+            .partition(|(rule, _)| *rule == case.check.rule);
+        let verdict = match (outcome, own.into_iter().next()) {
+            (Err(Verdict::Failed(failure)), _) => {
+                self.servers.retain(|(_, server)| server.is_foreign());
+                failure.after(transcript).into()
+            }
+            (_, Some((_, failure))) => failure.into(),
+            (Ok(()), None) => Verdict::Passed,
+            (Err(other), None) => other,
+        };
+        (verdict, broken)
     }
 
     /// A running server at its defaults, which other cases use as well.
@@ -140,23 +149,38 @@ impl<'a> Bench<'a> {
     }
 }
 
-/// The transcript of the case that runs. Clones share it.
+/// What is seen in the case that runs. Clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Log(Arc<Mutex<Transcript>>);
+pub(super) struct Log(Arc<Mutex<Seen>>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    transcript: Transcript,
+    /// What the server has broken, by the model of the protocol.
+    broken: Vec<(&'static Rule, Failure)>,
+}
 
 impl Log {
     pub(super) fn push(&self, entry: Entry) {
-        self.0
-            .lock()
-            .expect("never held across a panic")
-            .push(entry);
+        self.seen().transcript.push(entry);
     }
 
     pub(super) fn note(&self, note: impl Into<String>) {
         self.push(Entry::Note(note.into()));
     }
 
-    fn take(&self) -> Transcript {
-        std::mem::take(&mut *self.0.lock().expect("never held across a panic"))
+    /// The server has broken a rule with what was seen last.
+    pub(super) fn blame(&self, violation: Violation) {
+        let mut seen = self.seen();
+        let failure = Failure::new(violation.detail).after(seen.transcript.clone());
+        seen.broken.push((violation.rule, failure));
+    }
+
+    fn take(&self) -> Seen {
+        std::mem::take(&mut *self.seen())
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.0.lock().expect("never held across a panic")
     }
 }

@@ -16,16 +16,17 @@ mod remote;
 mod request;
 mod server;
 mod websocket;
+mod witness;
 
 use std::time::Duration;
 
-use callgate::rule::Rule;
+use callgate::rule::{self, Rule};
 
 pub use case::Asgi;
 pub use command_line::CommandLine;
 pub use launch::{Attach, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
 
-use crate::{Check, Finding, Report, Verdict};
+use crate::{Check, Failure, Finding, Report, Verdict};
 use bench::Bench;
 
 /// What to check, and how long to wait.
@@ -81,10 +82,12 @@ impl ServerOptions {
     }
 
     fn cases(&self) -> impl Iterator<Item = &'static case::Case> {
-        cases::all().filter(|case| {
-            let id = case.check.rule.id;
-            self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(id))
-        })
+        cases::all().filter(|case| self.wants(case.check.rule))
+    }
+
+    fn wants(&self, rule: &Rule) -> bool {
+        let id = rule.id;
+        self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(id))
     }
 }
 
@@ -115,6 +118,29 @@ pub async fn try_check_server(
     Ok(check(bench, launch, options, progress).await)
 }
 
+/// What the server broke besides, while a case was about something else.
+fn by_the_model(
+    case: &case::Case,
+    broken: Vec<(&'static Rule, Failure)>,
+    options: &ServerOptions,
+) -> Vec<Finding> {
+    let mut findings: Vec<Finding> = Vec::new();
+    for (rule, failure) in broken {
+        let is_known = findings.iter().any(|finding| finding.check.rule == rule);
+        if !is_known && options.wants(rule) {
+            findings.push(Finding {
+                check: Check {
+                    rule,
+                    must: "What the application sees fits the model of the protocol.",
+                    ..case.check
+                },
+                verdict: failure.into(),
+            });
+        }
+    }
+    findings
+}
+
 async fn check(
     mut bench: Bench<'_>,
     launch: &dyn Launch,
@@ -123,10 +149,11 @@ async fn check(
 ) -> Report {
     let mut findings = Vec::new();
     for case in options.cases() {
-        let verdict = match case.asgi {
-            Asgi::Differs(why) if options.asgi => Verdict::NotApplicable(why.into()),
+        let (verdict, broken) = match case.asgi {
+            Asgi::Differs(why) if options.asgi => (Verdict::NotApplicable(why.into()), Vec::new()),
             Asgi::Shared if options.asgi && !bench.has_lifespan && case.is_of_lifespan() => {
-                Verdict::NotApplicable("the server runs no lifespan, which ASGI lets it do".into())
+                let why = "the server runs no lifespan, which ASGI lets it do";
+                (Verdict::NotApplicable(why.into()), Vec::new())
             }
             _ => bench.run(case).await,
         };
@@ -136,8 +163,13 @@ async fn check(
         };
         progress(&finding);
         findings.push(finding);
+        // The model is that of Callgate, in which it does not know what ASGI shares.
+        if !options.asgi {
+            findings.extend(by_the_model(case, broken, options));
+        }
     }
     bench.finish().await;
+    findings.sort_by_key(|finding| rule::all().position(|rule| rule == finding.check.rule));
     Report {
         subject: launch.name(),
         findings,

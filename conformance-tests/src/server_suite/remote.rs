@@ -16,8 +16,9 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use super::bench::Log;
 use super::case::Outcome;
+use super::witness::Witness;
+use crate::Verdict;
 use crate::probe::{Command, End, SentOutcome, Step, Told};
-use crate::{Entry, Verdict};
 
 /// Listens for the probe of one server.
 #[derive(Debug)]
@@ -124,15 +125,14 @@ impl Dispatch {
                 // When the suite no longer waits for calls, nobody wants them.
                 let _ = calls.send(Ok(Remote {
                     call: *call,
+                    witness: Witness::new(&scope, self.log.clone()),
                     scope,
                     told_scope: told_scope.clone(),
                     target,
                     commands: commands.clone(),
                     told,
                     unclaimed: VecDeque::new(),
-                    sent: HashMap::new(),
                     next_step: 0,
-                    log: self.log.clone(),
                     patience: self.patience,
                 }));
                 return;
@@ -180,10 +180,8 @@ pub(super) struct Remote {
     told: UnboundedReceiver<Told>,
     /// What was told and nobody has asked for yet.
     unclaimed: VecDeque<Told>,
-    /// The events of the commands that were to send one, for the transcript.
-    sent: HashMap<u64, SendEvent>,
+    witness: Witness,
     next_step: u64,
-    log: Log,
     patience: Duration,
 }
 
@@ -218,7 +216,11 @@ impl Remote {
     /// Waits until the application is gone, and with it the server. Whatever it did has been told by
     /// then.
     pub(super) async fn is_gone(&mut self) -> Outcome {
-        let gone = async { while self.told.recv().await.is_some() {} };
+        let gone = async {
+            while let Some(told) = self.told.recv().await {
+                self.witness.told(&told);
+            }
+        };
         within(self.patience, "the application to be gone", gone).await
     }
 
@@ -245,9 +247,7 @@ impl Remote {
     pub(super) fn begin(&mut self, what: Step) -> u64 {
         let step = self.next_step;
         self.next_step += 1;
-        if let Step::Send(event) = &what {
-            self.sent.insert(step, event.clone());
-        }
+        self.witness.commanded(step, &what);
         // When the probe is gone, whoever waits for the step runs out of patience.
         let _ = self.commands.send(Command {
             call: self.call,
@@ -361,7 +361,7 @@ impl Remote {
         }
         let next = async {
             while let Some(told) = self.told.recv().await {
-                log(&self.log, &told, &mut self.sent);
+                self.witness.told(&told);
                 if let Some(selected) = select(&told) {
                     return Ok(selected);
                 }
@@ -386,23 +386,11 @@ pub(super) async fn within<T>(
         .map_err(|_| Verdict::failed(format!("waited {patience:?} in vain for {what}")))
 }
 
-fn log(log: &Log, told: &Told, sent: &mut HashMap<u64, SendEvent>) {
-    log.push(match told {
-        Told::Received { event, .. } => Entry::Received(event.clone()),
-        Told::Sent { step, outcome, .. } => {
-            let event = step.and_then(|step| sent.remove(&step));
-            match (event, outcome) {
-                (Some(event), SentOutcome::Delivered) => Entry::Sent(event, Ok(())),
-                (event, outcome) => {
-                    let name = event.map_or_else(
-                        || "an event".into(),
-                        |event| format!("`{}`", event.type_name()),
-                    );
-                    Entry::Note(format!("sending {name} came to {outcome:?}"))
-                }
-            }
+/// What no step of the case has asked for counts as well.
+impl Drop for Remote {
+    fn drop(&mut self) {
+        while let Ok(told) = self.told.try_recv() {
+            self.witness.told(&told);
         }
-        Told::Ended { how, .. } => Entry::Note(format!("the call ended: {how:?}")),
-        _ => return,
-    });
+    }
 }

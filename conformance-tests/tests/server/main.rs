@@ -6,17 +6,52 @@ mod in_process;
 mod mutants;
 mod tamper;
 
+use callgate::{Scope, rule};
 use callgate_conformance::{ServerOptions, Verdict, check_server};
+use http::Version;
 use serde_json::Value;
 
 use hearsay::Hearsay;
 use in_process::InProcess;
+use tamper::{Between, between};
 
 #[tokio::test]
 async fn the_reference_server_keeps_every_rule() {
     let report = check_server(&InProcess::default(), &ServerOptions::default(), |_| {}).await;
     let broken: Vec<_> = report.failed().collect();
     assert!(broken.is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model() {
+    /// Takes requests with a query for those of another version.
+    struct Newer;
+    impl Between for Newer {
+        fn scope(&self, scope: &mut Scope) {
+            if let Scope::Http(scope) = scope
+                && scope.uri.query().is_some()
+            {
+                scope.version = Version::HTTP_3;
+            }
+        }
+    }
+    let server = InProcess {
+        app: Some(Box::new(|probe| between(probe, || Newer))),
+        ..InProcess::default()
+    };
+    let mut options = ServerOptions::default();
+    options.only = vec![rule::RAW_QUERY.id.into(), rule::VERSION.id.into()];
+    let report = check_server(&server, &options, |_| {}).await;
+    let failed: Vec<_> = report
+        .failed()
+        .map(|finding| (finding.check.rule, finding.check.name))
+        .collect();
+    let by_the_model = ["the_query", "the_query_over_http2"].map(|case| (rule::VERSION, case));
+    assert_eq!(failed, by_the_model, "{report}");
+    // What ASGI and Callgate share is up to the cases.
+    options.asgi = true;
+    let report = check_server(&server, &options, |_| {}).await;
+    assert_eq!(report.failed().count(), 0, "{report}");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, rule};
+use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, Violation, rule};
 
 use super::{mutants, with_between, with_wire};
 use crate::in_process::InProcess;
@@ -12,7 +12,7 @@ use crate::tamper::{Between, Wire};
 
 mutants! {
     core_04_events_after_the_last_are_ignored: SEND_VIOLATION,
-    core_04_a_second_start_is_a_disconnect: SEND_VIOLATION,
+    core_04_a_second_start_names_another_rule: SEND_VIOLATION,
     core_04_what_fits_of_too_much_is_delivered: SEND_VIOLATION,
     core_05_a_broken_rule_is_named_once: VIOLATION_IS_FINAL,
     core_07_one_of_two_waiting_sends_is_lost: CONCURRENT_SENDS,
@@ -39,10 +39,9 @@ fn core_04_events_after_the_last_are_ignored() -> InProcess {
     with_between(Ignored::default)
 }
 
-fn core_04_a_second_start_is_a_disconnect() -> InProcess {
-    #[derive(Default)]
-    struct AnotherError;
-    impl Between for AnotherError {
+fn core_04_a_second_start_names_another_rule() -> InProcess {
+    struct AnotherRule;
+    impl Between for AnotherRule {
         fn send(
             &self,
             server: &dyn Channel,
@@ -60,13 +59,13 @@ fn core_04_a_second_start_is_a_disconnect() -> InProcess {
                             .map(Some)
                             .contains(&error.rule()) =>
                 {
-                    Err(SendError::Disconnected)
+                    Err(Violation::new(rule::START_FIRST, "it is wrong").into())
                 }
                 result => result,
             })
         }
     }
-    with_between(AnotherError::default)
+    with_between(|| AnotherRule)
 }
 
 fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
@@ -129,7 +128,7 @@ fn core_05_a_broken_rule_is_named_once() -> InProcess {
 }
 
 fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
-    /// The event that waits to be sent.
+    /// The event that waits to be sent. A close is not lost.
     #[derive(Default)]
     struct OneWaits(Mutex<Option<SendEvent>>);
     impl Between for OneWaits {
@@ -140,7 +139,8 @@ fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
             event: &mut Option<SendEvent>,
         ) -> Poll<Result<(), SendError>> {
             let mut waiting = self.0.lock().unwrap();
-            if waiting.is_some() && *waiting != *event {
+            let is_close = matches!(event, Some(SendEvent::WebSocketClose(_)));
+            if waiting.is_some() && *waiting != *event && !is_close {
                 return Poll::Ready(Ok(()));
             }
             *waiting = event.clone();

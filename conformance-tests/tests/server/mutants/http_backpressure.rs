@@ -1,5 +1,6 @@
 //! Servers that break the rules checked in `cases/http_backpressure.rs`.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
@@ -21,6 +22,8 @@ mutants! {
 struct Ahead {
     events: Mutex<UnboundedReceiver<ReceiveEvent>>,
     sending: Arc<dyn Channel>,
+    /// Whether a rule was broken, which is a disconnect.
+    is_over: AtomicBool,
 }
 
 impl Ahead {
@@ -39,12 +42,16 @@ impl Ahead {
         Arc::new(Self {
             events: Mutex::new(taken),
             sending,
+            is_over: AtomicBool::new(false),
         })
     }
 }
 
 impl Channel for Ahead {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if self.is_over.load(Ordering::Relaxed) {
+            return Poll::Ready(ReceiveEvent::HttpDisconnect);
+        }
         let event = self.events.lock().unwrap().poll_recv(cx);
         event.map(|event| event.unwrap_or(ReceiveEvent::HttpDisconnect))
     }
@@ -54,7 +61,11 @@ impl Channel for Ahead {
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
-        self.sending.poll_send(cx, event)
+        let sent = self.sending.poll_send(cx, event);
+        if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+            self.is_over.store(true, Ordering::Relaxed);
+        }
+        sent
     }
 }
 

@@ -11,27 +11,26 @@ use crate::in_process::InProcess;
 use crate::tamper::Between;
 
 mutants! {
-    http_01_content_beyond_a_limit_is_cut_off: REQUEST_BODY,
+    http_01_content_beyond_a_limit_is_blank: REQUEST_BODY,
     http_02_an_empty_first_event_is_not_the_last: EMPTY_REQUEST_BODY,
     http_03_content_is_gathered_before_it_is_delivered: REQUEST_BODY_STREAMS,
     http_05_chunks_are_delivered_with_their_sizes: TRANSFER_CODING_REMOVED,
     http_06_trailer_fields_are_dropped: REQUEST_TRAILERS,
 }
 
-fn http_01_content_beyond_a_limit_is_cut_off() -> InProcess {
+fn http_01_content_beyond_a_limit_is_blank() -> InProcess {
     const LIMIT: usize = 64 << 10;
     #[derive(Default)]
-    struct CutsOff {
+    struct Blanks {
         received: AtomicUsize,
     }
-    impl Between for CutsOff {
+    impl Between for Blanks {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpRequest(mut part) => {
                     let before = self.received.fetch_add(part.body.len(), Ordering::Relaxed);
                     if before + part.body.len() > LIMIT {
-                        part.body.truncate(LIMIT.saturating_sub(before));
-                        part.more_body = false;
+                        part.body = vec![0; part.body.len()].into();
                     }
                     ReceiveEvent::HttpRequest(part)
                 }
@@ -39,7 +38,7 @@ fn http_01_content_beyond_a_limit_is_cut_off() -> InProcess {
             })
         }
     }
-    with_between(CutsOff::default)
+    with_between(Blanks::default)
 }
 
 fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {

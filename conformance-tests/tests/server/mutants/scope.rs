@@ -2,6 +2,7 @@
 //! `cases/scope_connection.rs`.
 
 use callgate::{Extension, HttpScope, Scheme, Scope, State, WebSocketScope};
+use http::header::HOST;
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ mutants! {
     scope_11_pseudo_fields_are_passed: NO_PSEUDO_HEADERS,
     scope_11_a_pseudo_field_loses_its_colon: NO_PSEUDO_HEADERS,
     scope_12_http_1_0_is_taken_for_1_1: VERSION,
-    scope_12_http_2_is_taken_for_1_1: VERSION,
+    scope_12_http_2_is_taken_for_3: VERSION,
     scope_13_every_connection_is_secured: SCHEME,
     scope_14_the_client_has_no_address: ADDRESSES,
     scope_14_the_addresses_are_exchanged: ADDRESSES,
@@ -250,18 +251,21 @@ fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
     scope_mutant!(Newer, |scope| {
         if scope.version == Version::HTTP_10 {
             scope.version = Version::HTTP_11;
+            // One of HTTP/1.1 has it.
+            let host = scope.headers.entry(HOST);
+            host.or_insert(HeaderValue::from_static("test"));
         }
     });
     with_between(Newer::default)
 }
 
-fn scope_12_http_2_is_taken_for_1_1() -> InProcess {
-    scope_mutant!(Older, |scope| {
+fn scope_12_http_2_is_taken_for_3() -> InProcess {
+    scope_mutant!(Ahead, |scope| {
         if scope.version == Version::HTTP_2 {
-            scope.version = Version::HTTP_11;
+            scope.version = Version::HTTP_3;
         }
     });
-    with_between(Older::default)
+    with_between(Ahead::default)
 }
 
 fn scope_13_every_connection_is_secured() -> InProcess {
