@@ -5,7 +5,7 @@ use std::fmt;
 
 use callgate::rule::Rule;
 
-use crate::Transcript;
+use callgate::transcript::Transcript;
 
 /// What one check is about. A rule has at least one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -22,7 +22,6 @@ mod recording;
 mod replay;
 mod report;
 mod server_suite;
-mod transcript;
 
 pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
 pub use check::{Check, Failure, Verdict};
@@ -36,7 +35,6 @@ pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
     Settings, asgi, check_server, server_checks, try_check_server,
 };
-pub use transcript::{Direction, Entry, Transcript};
 
 /// Compiles the code of the README.
 #[cfg(doctest)]

@@ -9,9 +9,9 @@ use std::time::Duration;
 use callgate::{App, BoxApp, ReceiveEvent, Scope, SendEvent, State};
 use http::header::{DATE, HeaderName};
 
-use crate::Transcript;
 use crate::driver::{Answer, Cue, House, Outcome, Patience, Plan, Played, StartUp};
 use crate::recording::{DISCONNECTED, Ended, Line};
+use callgate::transcript::Transcript;
 
 /// How a recording is played again.
 #[derive(Clone, Debug)]

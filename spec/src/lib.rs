@@ -39,6 +39,7 @@ mod scope;
 mod serial;
 mod state;
 mod tls;
+pub mod transcript;
 
 pub use bytestring::ByteString;
 

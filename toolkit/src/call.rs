@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use callgate::{AppError, AppFuture};
 
-use crate::transcript::Entry;
+use callgate::transcript::Entry;
 
 /// How a call ended.
 #[derive(Debug)]

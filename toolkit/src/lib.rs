@@ -15,8 +15,7 @@
 //! | [`errors`] | Failed calls answered with JSON | `json` |
 //! | [`blocking`] | Blocking functions, on a bounded pool of threads | `blocking` |
 //! | [`lifespan`] | Something opened at start-up and closed at shutdown; start-up and shutdown driven from inside a program | |
-//! | [`test_client`] | Any application driven in process, without a socket | `test-client` |
-//! | [`transcript`] | The events of an exchange, for a person to read | |
+//! | [`test_client`] | Any application driven in process, without a socket, with a transcript | `test-client` |
 //!
 //! The features `file`, `form` and `json` are on by default. It is not a framework: routing beyond
 //! prefixes, extractors and validation are those of other crates.
@@ -62,7 +61,6 @@ pub mod respond;
 pub mod sse;
 #[cfg(feature = "test-client")]
 pub mod test_client;
-pub mod transcript;
 pub mod websocket;
 
 /// The examples of the README are compiled and run as doctests.

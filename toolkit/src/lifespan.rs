@@ -21,7 +21,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::call::{Ended, poll_caught};
-use crate::transcript::{Entry, Transcript};
+use callgate::transcript::{Entry, Transcript};
 
 pub use self::resource::with_resource;
 

@@ -1,6 +1,6 @@
+use callgate::transcript::{Entry, Transcript};
 use callgate::{Scope, WebSocketClose};
 use callgate_toolkit::test_client::{Exchange, ResponseExt};
-use callgate_toolkit::transcript::{Entry, Transcript};
 
 use crate::client;
 

@@ -4,7 +4,8 @@ use callgate::rule::Rule;
 use callgate::{AppError, Violation};
 
 use super::Answer;
-use crate::{Entry, Failure, Transcript};
+use crate::Failure;
+use callgate::transcript::{Entry, Transcript};
 
 /// An exchange that is over.
 #[derive(Clone, Debug)]

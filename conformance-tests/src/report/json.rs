@@ -62,7 +62,7 @@ pub(super) fn write(report: &Report) -> String {
                     seen,
                     transcript: transcript
                         .into_iter()
-                        .flat_map(crate::Transcript::entries)
+                        .flat_map(callgate::transcript::Transcript::entries)
                         .map(ToString::to_string)
                         .collect(),
                 }

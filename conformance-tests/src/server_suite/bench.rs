@@ -9,7 +9,8 @@ use callgate::rule::Rule;
 use super::case::{Case, Outcome};
 use super::launch::{Launch, NotLaunched, Settings};
 use super::server::Server;
-use crate::{Entry, Failure, Transcript, Verdict};
+use crate::{Failure, Verdict};
+use callgate::transcript::{Entry, Transcript};
 
 /// How many times its patience with one thing a case may take as a whole. It is there for a server
 /// that always has one thing more to say.

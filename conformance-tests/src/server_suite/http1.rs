@@ -13,7 +13,8 @@ use super::bench::Log;
 use super::case::Outcome;
 use super::remote::within;
 use super::request::{Request, Response};
-use crate::{Direction, Entry, Verdict};
+use crate::Verdict;
+use callgate::transcript::{Direction, Entry};
 
 /// The largest head that is read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;

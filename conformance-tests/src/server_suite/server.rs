@@ -19,8 +19,9 @@ use super::http2::{self, Http2};
 use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
 use super::remote::{Control, Remote, within};
 use super::request::Request;
+use crate::Verdict;
 use crate::probe::Step;
-use crate::{Entry, Verdict};
+use callgate::transcript::Entry;
 
 /// How often a port is tried until the server listens there.
 const RETRY: Duration = Duration::from_millis(5);

@@ -12,7 +12,8 @@ use http::HeaderValue;
 
 use super::bench::Log;
 use crate::probe::{End, PROBE_FIELD, SentOutcome, Step, Told};
-use crate::{Entry, Model, scope_violations};
+use crate::{Model, scope_violations};
+use callgate::transcript::Entry;
 
 /// Follows one call of the probe by what it was told to do and what it tells.
 #[derive(Debug)]

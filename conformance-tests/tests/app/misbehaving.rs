@@ -248,7 +248,7 @@ fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
         "HTTP-15",
         "An application MUST NOT send `http.response.start` more than once.",
         "spec/docs/http.md",
-        r#"called    {"type":"http""#,
+        "called    http GET /",
         "failed: HTTP-15",
     ] {
         assert!(text.contains(expected), "no {expected} in {text}");

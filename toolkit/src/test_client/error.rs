@@ -10,7 +10,7 @@ use callgate::{AppError, Message, Violation, WebSocketClose};
 use http::Response;
 
 use super::Exchange;
-use crate::transcript::Transcript;
+use callgate::transcript::Transcript;
 
 /// Why a client did not get what it asked for.
 ///

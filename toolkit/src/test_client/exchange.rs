@@ -10,7 +10,7 @@ use http::Response;
 
 use super::error::{Error, Failure, TimedOut};
 use super::link::{Link, Protocol};
-use crate::transcript::Transcript;
+use callgate::transcript::Transcript;
 
 /// One call of the application: its events, its end, and the client that can go away.
 ///

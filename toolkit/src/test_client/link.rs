@@ -16,7 +16,7 @@ use super::error::Failure;
 use super::http_state::HttpState;
 use super::websocket_state::WebSocketState;
 use crate::call::{Ended, poll_caught};
-use crate::transcript::{Entry, Transcript};
+use callgate::transcript::{Entry, Transcript};
 
 /// One exchange, shared by the application, the task that polls it, and the client.
 pub(super) struct Link {

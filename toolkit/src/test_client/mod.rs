@@ -69,7 +69,7 @@ pub use self::websocket::{Connecting, WebSocket, WebSocketBuilder};
 
 use self::link::Link;
 use crate::lifespan::Started;
-use crate::transcript::Transcript;
+use callgate::transcript::Transcript;
 
 /// A client of an application, and the server between them.
 ///

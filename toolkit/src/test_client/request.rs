@@ -16,7 +16,7 @@ use super::http_state::{End, HttpState};
 use super::link::{Link, Protocol};
 use super::response::Streaming;
 use super::{Edit, TestClient, scope};
-use crate::transcript::Entry;
+use callgate::transcript::Entry;
 
 /// A request that has not been made. Made by [`TestClient::get`] and its like.
 #[must_use = "a request is made by `send`, `stream` or `start`"]

@@ -16,7 +16,7 @@ use super::exchange::Exchange;
 use super::link::{Link, Protocol};
 use super::websocket_state::{Answer, Reading, WebSocketState};
 use super::{Edit, TestClient, scope};
-use crate::transcript::Entry;
+use callgate::transcript::Entry;
 
 /// A WebSocket that has not been opened. Made by [`TestClient::websocket`].
 #[must_use = "a WebSocket is opened by `connect`"]

@@ -1,6 +1,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
+use callgate::transcript::Entry;
 use callgate::{
     AppError, Extension, Extensions, HttpPathSend, HttpResponseBody, HttpResponseStart,
     HttpResponseTrailers, ReceiveEvent, Receiver, Scheme, Scope, SendError, Sender,
@@ -8,7 +9,6 @@ use callgate::{
 use callgate_toolkit::read::{disconnected, read_body};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
-use callgate_toolkit::transcript::Entry;
 use futures_util::poll;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use tokio::sync::Notify;

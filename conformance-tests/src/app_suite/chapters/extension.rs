@@ -2,10 +2,10 @@
 
 use callgate::{SendEvent, rule};
 
-use crate::Entry;
 use crate::app_suite::case::{Case, Use, keeps};
 use crate::app_suite::play::Play;
 use crate::driver::Played;
+use callgate::transcript::Entry;
 
 const OFFERED: &[Play] = &[Play::Offered, Play::OfferedPost, Play::Http2];
 const DENIABLE: &[Play] = &[Play::SocketOffered];

@@ -3,7 +3,7 @@
 use callgate::{ReceiveEvent, SendError, SendEvent, Violation};
 
 use crate::driver::Broken;
-use crate::{Entry, Transcript};
+use callgate::transcript::{Entry, Transcript};
 
 /// Entries of a transcript, but for those that break a rule.
 const SHOWN: usize = 200;
@@ -67,7 +67,7 @@ impl Log {
 pub(super) fn received(event: &ReceiveEvent) -> Entry {
     match octets_of_received(event) {
         octets if octets > SHOWN_OCTETS => Entry::Note(format!(
-            "received  `{}` with {octets} bytes",
+            "received `{}` with {octets} bytes",
             event.type_name()
         )),
         _ => Entry::Received(event.clone()),
@@ -83,7 +83,7 @@ pub(super) fn sent(event: SendEvent, result: Result<(), SendError>) -> Entry {
     };
     if octets > SHOWN_OCTETS {
         let name = event.type_name();
-        return Entry::Note(format!("sent      `{name}` with {octets} bytes"));
+        return Entry::Note(format!("sent `{name}` with {octets} bytes"));
     }
     Entry::Sent(event, result)
 }

@@ -14,8 +14,9 @@ use callgate::{
 };
 
 use super::{Answer, Cue, Memory, Outcome, Plan, Played};
+use crate::Model;
 use crate::model::Standing;
-use crate::{Entry, Model};
+use callgate::transcript::Entry;
 use log::Log;
 pub(super) use stillness::Next;
 

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use callgate::{Message, ReceiveEvent, Scope, SendError, SendEvent};
+use bytes::Bytes;
 use http::HeaderMap;
+
+use crate::{Message, ReceiveEvent, Scope, SendError, SendEvent};
 
 /// The events of one exchange, in order.
 ///
@@ -35,8 +37,19 @@ pub enum Entry {
     Returned(Result<(), String>),
     /// The call ended with a panic, which had this message.
     Panicked(String),
+    /// Octets went over the wire.
+    Wire(Direction, Bytes),
     /// Something else that a reader wants to know.
     Note(String),
+}
+
+/// Which way octets went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From the client to the server.
+    ToServer,
+    /// From the server to the client.
+    ToClient,
 }
 
 impl Transcript {
@@ -118,6 +131,14 @@ impl fmt::Display for Entry {
             Self::Returned(Ok(())) => f.write_str("returned"),
             Self::Returned(Err(error)) => write!(f, "returned  an error: {error}"),
             Self::Panicked(message) => write!(f, "panicked  {message}"),
+            Self::Wire(Direction::ToServer, octets) => {
+                f.write_str("client > ")?;
+                show_octets(f, octets)
+            }
+            Self::Wire(Direction::ToClient, octets) => {
+                f.write_str("server > ")?;
+                show_octets(f, octets)
+            }
             Self::Note(note) => write!(f, "note      {note}"),
         }
     }
@@ -127,11 +148,15 @@ fn show_scope(f: &mut fmt::Formatter<'_>, scope: &Scope) -> fmt::Result {
     f.write_str(scope.type_name())?;
     match scope {
         Scope::Http(scope) => {
-            write!(f, " {} {} {:?}", scope.method, scope.uri, scope.version)?;
+            write!(f, " {} ", scope.method)?;
+            show_start(f, &scope.uri.to_string())?;
+            write!(f, " {:?}", scope.version)?;
             show_fields(f, &scope.headers)
         }
         Scope::WebSocket(scope) => {
-            write!(f, " {} {:?}", scope.uri, scope.version)?;
+            f.write_str(" ")?;
+            show_start(f, &scope.uri.to_string())?;
+            write!(f, " {:?}", scope.version)?;
             if !scope.subprotocols.is_empty() {
                 write!(f, " offering {}", scope.subprotocols.join(", "))?;
             }
@@ -191,10 +216,11 @@ fn show_fields(f: &mut fmt::Formatter<'_>, fields: &HeaderMap) -> fmt::Result {
     if fields.is_empty() {
         return Ok(());
     }
-    for (index, (name, value)) in fields.iter().enumerate() {
-        let opening = if index == 0 { " {" } else { ", " };
-        write!(f, "{opening}{name}: {}", value.as_bytes().escape_ascii())?;
-    }
+    let lines = fields
+        .iter()
+        .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()));
+    f.write_str(" {")?;
+    show_start(f, &lines.collect::<Vec<_>>().join(", "))?;
     f.write_str("}")
 }
 
@@ -235,10 +261,22 @@ fn show_octets(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
 }
 
 fn show_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    let end = text.char_indices().nth(SHOWN).map(|(end, _)| end);
-    let shown = &text[..end.unwrap_or(text.len())];
+    let shown = start(text);
     write!(f, " {shown:?}")?;
     show_rest(f, text.len() - shown.len())
+}
+
+fn show_start(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
+    let shown = start(text);
+    f.write_str(shown)?;
+    show_rest(f, text.len() - shown.len())
+}
+
+fn start(text: &str) -> &str {
+    match text.char_indices().nth(SHOWN) {
+        Some((end, _)) => &text[..end],
+        None => text,
+    }
 }
 
 fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
@@ -250,11 +288,26 @@ fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    use callgate::{
-        HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect,
-    };
-
     use super::*;
+    use crate::{HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect};
+
+    #[test]
+    fn a_long_target_and_many_fields_are_cut() {
+        let target = format!("/{}", "a".repeat(300));
+        let mut scope = HttpScope::new(http::Method::GET, target.parse().unwrap());
+        for _ in 0..100 {
+            scope.headers.append("ab", "cd".parse().unwrap());
+        }
+        let shown = Entry::Called(scope.into()).to_string();
+        assert_eq!(
+            shown,
+            format!(
+                "called    http GET /{} (101 more bytes) HTTP/1.1 {{{} (598 more bytes)}}",
+                "a".repeat(199),
+                "ab: cd, ".repeat(25)
+            )
+        );
+    }
 
     #[test]
     fn a_transcript_is_shown_as_a_line_an_entry() {
@@ -281,6 +334,8 @@ mod tests {
             Entry::Returned(Ok(())),
             Entry::Returned(Err("no".into())),
             Entry::Panicked("oh".into()),
+            Entry::Wire(Direction::ToServer, "GET".into()),
+            Entry::Wire(Direction::ToClient, "HTTP/1.1 ".into()),
             Entry::Note("the grace period has passed".into()),
         ]
         .into_iter()
@@ -298,6 +353,8 @@ received  websocket.disconnect 1001 "bye"
 returned
 returned  an error: no
 panicked  oh
+client >  "GET"
+server >  "HTTP/1.1 "
 note      the grace period has passed"#
             )
         );
