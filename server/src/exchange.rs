@@ -9,7 +9,6 @@ use std::task::{Context, Poll, ready};
 
 use callgate::conversation::HttpConversation;
 use callgate::{HttpResponseStart, HttpScope};
-use http::header::CONTENT_LENGTH;
 use http::{Method, Response, Version};
 
 use crate::call::Call;
@@ -105,8 +104,7 @@ impl Exchange {
                 (head, body)
             }
             mailbox::Response::Streamed(head) => {
-                let length = content_length(&head);
-                let body = ResponseBody::streamed(self.mailbox.clone(), length);
+                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
                 (head, body)
             }
             mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
@@ -144,14 +142,4 @@ impl Drop for Exchange {
             self.detach(&guard);
         }
     }
-}
-
-/// What the application said of the length of its content. The conversation has checked it.
-fn content_length(head: &HttpResponseStart) -> Option<u64> {
-    head.headers
-        .get(CONTENT_LENGTH)?
-        .to_str()
-        .ok()?
-        .parse()
-        .ok()
 }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use callgate::HttpResponseStart;
+use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, Response, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 
@@ -28,11 +30,11 @@ impl ResponseBody {
         Self::Whole(None)
     }
 
-    /// What `source` has to come; the head says that it is of this length.
-    pub(crate) fn streamed(source: Arc<dyn Source>, content_length: Option<u64>) -> Self {
+    /// What `source` has to come, after this head.
+    pub(crate) fn streamed(source: Arc<dyn Source>, head: &HttpResponseStart) -> Self {
         Self::Streamed(Box::new(Stream {
             source,
-            remaining: content_length,
+            remaining: content_length(head),
             file: None,
             is_done: false,
         }))
@@ -52,6 +54,16 @@ pub(crate) fn respond<B>(status: StatusCode, headers: HeaderMap, body: B) -> Res
     // The map that is replaced is empty. Dropping it would cost more than making the response.
     std::mem::forget(std::mem::replace(response.headers_mut(), headers));
     response
+}
+
+/// What the application said of the length of its content. The conversation has checked it.
+fn content_length(head: &HttpResponseStart) -> Option<u64> {
+    head.headers
+        .get(CONTENT_LENGTH)?
+        .to_str()
+        .ok()?
+        .parse()
+        .ok()
 }
 
 /// The server's end of a streamed response.

@@ -98,7 +98,7 @@ impl Handshake {
             Answer::Refuse(status) => rejection::replacement(status, self.version),
             Answer::Deny(head, body) => respond(head.status, head.headers, body.into()),
             Answer::DenyStreamed(head) => {
-                let body = ResponseBody::streamed(self.mailbox.clone(), None);
+                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
                 respond(head.status, head.headers, body)
             }
         };

@@ -59,6 +59,8 @@ enum Slot {
     First(HttpResponseStart, Output),
     /// Further content of a denial response.
     Denial(Output),
+    /// The client has got all of a denial response: what else comes of it is not sent.
+    Discard,
 }
 
 /// What the handshake is answered with.
@@ -271,6 +273,7 @@ impl State {
         } = part;
         if !more_body {
             self.disconnect = Some(WebSocketDisconnect::new(1006));
+            wake(&mut self.receiver);
         }
         let content = Content::Data(body);
         let is_last = !more_body;
@@ -279,6 +282,7 @@ impl State {
                 Slot::Answer(Answer::Deny(head, body))
             }
             (Slot::Held(head), content) => Slot::First(head, Output { content, is_last }),
+            (Slot::Discard, _) => Slot::Discard,
             (_, content) => Slot::Denial(Output { content, is_last }),
         };
         wake(&mut self.connection);
@@ -411,5 +415,11 @@ impl Source for Mailbox {
 
     fn disconnect(&self) {
         self.disconnect(WebSocketDisconnect::new(1006));
+    }
+
+    fn taken(&self) {
+        let mut state = self.0.lock();
+        state.slot = Slot::Discard;
+        state.senders.wake_all();
     }
 }

@@ -223,6 +223,61 @@ async fn ext_14_a_denial_response_is_sent() {
 }
 
 #[tokio::test]
+async fn a_denial_response_may_end_after_its_length_was_reached() {
+    let (teller, mut told) = tell();
+    let server = Server::start(websocket(teller, async |teller, _, _, sender| {
+        let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED).header("content-length", "6");
+        sender.send(SendEvent::DenialResponseStart(start)).await?;
+        let part = HttpResponseBody::part("log in");
+        sender.send(SendEvent::DenialResponseBody(part)).await?;
+        let ended = sender.send(SendEvent::DenialResponseBody(HttpResponseBody::end()));
+        teller.tell(ended.await.is_ok());
+        Ok(())
+    }));
+    let response = server.ask(handshake("/", "")).await;
+    assert_eq!((response.status, response.body.as_str()), (401, "log in"));
+    assert!(told.next().await);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_denial_response_reaches_an_application_that_receives() {
+    let (teller, mut told) = tell();
+    let gate = Gate::new();
+    let server = Server::start(websocket(
+        (teller, gate.clone()),
+        async |(teller, gate), scope, mut receiver, sender| {
+            receiver.receive().await;
+            let is_streamed = scope.raw_path() == "/streamed";
+            let sends = tokio::spawn(async move {
+                gate.passed().await;
+                let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED);
+                sender.send(SendEvent::DenialResponseStart(start)).await?;
+                if is_streamed {
+                    let part = HttpResponseBody::part("log ");
+                    sender.send(SendEvent::DenialResponseBody(part)).await?;
+                }
+                let last = HttpResponseBody::last("in");
+                sender.send(SendEvent::DenialResponseBody(last)).await
+            });
+            teller.tell(None);
+            teller.tell(Some(disconnect_code(&mut receiver).await));
+            sends.await??;
+            Ok(())
+        },
+    ));
+    for target in ["/whole", "/streamed"] {
+        let mut client = server.connect().await;
+        client.send(handshake(target, "")).await;
+        assert_eq!(told.next().await, None);
+        gate.open();
+        assert_eq!(client.response().await.status, 401);
+        assert_eq!(told.next().await, Some(1006));
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn ext_13_a_denial_response_that_breaks_off_is_replaced_or_cut() {
     let server = Server::start(websocket((), async |(), scope, _, sender| {
         let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED);
