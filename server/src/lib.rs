@@ -45,6 +45,7 @@ mod service;
 mod socket;
 mod stage;
 mod sync;
+mod trailers;
 mod watchdog;
 mod websocket;
 

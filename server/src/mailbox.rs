@@ -19,6 +19,7 @@ use crate::call::ServerEnd;
 use crate::file::{FileBody, Opening};
 use crate::request_body::{RequestBody, RequestPart};
 use crate::sync::{Mutex, Wakers, register, wake};
+use crate::trailers::Trailers;
 
 /// What the application and the server share of one HTTP exchange.
 #[derive(Debug)]
@@ -30,7 +31,7 @@ struct State {
     request: RequestBody,
     slot: Slot,
     /// Trailer fields that others follow: all of them go out at once.
-    trailers: Option<Box<HeaderMap>>,
+    trailers: Option<Box<Trailers>>,
     /// The file of a path send while it is being opened.
     opening: Option<Opening>,
     /// The application, waiting to receive.
@@ -296,12 +297,12 @@ impl State {
             SendEvent::HttpResponseBody(body) => Content::Data(body.body),
             SendEvent::HttpResponseTrailers(trailers) => {
                 let mut all = self.trailers.take().unwrap_or_default();
-                append(&mut all, trailers.headers);
+                all.append(trailers.headers);
                 if trailers.more_trailers {
                     self.trailers = Some(all);
                     return;
                 }
-                Content::Trailers(all)
+                Content::Trailers(Box::new(all.into_fields()))
             }
             _ => return,
         };
@@ -363,6 +364,14 @@ impl Channel for Mailbox {
             return Poll::Pending;
         }
         let sent = event.as_ref().expect("an event to send");
+        if let SendEvent::HttpResponseTrailers(trailers) = sent
+            && matches!(state.conversation.phase(), HttpPhase::Trailers(_))
+        {
+            let all = state.trailers.get_or_insert_default();
+            if let Err(error) = all.check(&trailers.headers) {
+                return Poll::Ready(Err(error));
+            }
+        }
         let was_replaceable = state.conversation.is_replaceable();
         if let Err(error) = state.conversation.send(sent) {
             if error.rule().is_some() {
@@ -391,18 +400,6 @@ impl Channel for Mailbox {
             state.accept(event);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Adds `fields`, repeated ones separately.
-fn append(all: &mut HeaderMap, fields: HeaderMap) {
-    let mut name = None;
-    for (next, value) in fields {
-        // Further values of a field come without its name.
-        name = next.or(name);
-        if let Some(name) = &name {
-            all.append(name, value);
-        }
     }
 }
 

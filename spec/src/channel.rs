@@ -138,6 +138,8 @@ impl Sender {
     /// - [`SendError::NotOffered`]: the event needs an extension that the scope does not offer
     ///   (`EXT-01`); the exchange goes on as if it had not been sent.
     /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`); likewise.
+    /// - [`SendError::TrailersTooLarge`]: the trailer fields take more than the server holds;
+    ///   likewise.
     pub fn send(&self, event: impl Into<SendEvent>) -> Sending<'_> {
         Sending {
             sender: self,

@@ -98,6 +98,12 @@ pub enum SendError {
         /// What the system said.
         reason: Arc<io::Error>,
     },
+    /// The trailer fields of the response take more than the server holds. The exchange goes on.
+    TrailersTooLarge {
+        /// What all of them together may take, in bytes; a field counts for its name, its value and
+        /// 32 bytes.
+        limit: usize,
+    },
 }
 
 impl SendError {
@@ -123,6 +129,9 @@ impl fmt::Display for SendError {
                 extension.name()
             ),
             Self::File { path, reason } => write!(f, "cannot send {}: {reason}", path.display()),
+            Self::TrailersTooLarge { limit } => {
+                write!(f, "the trailer fields take more than {limit} bytes")
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::support::{Server, get, http, tell, whole};
 use callgate::{
     HttpPathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, SendError, SendEvent,
 };
+use http::HeaderMap;
 
 #[tokio::test]
 async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
@@ -58,6 +59,38 @@ async fn ext_04_trailers_follow_the_content() {
         assert_eq!(response.body, "content");
         assert_eq!(response.trailers, "x-one: value\r\nx-two: value\r\n");
     }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn trailers_are_bounded_and_what_fits_is_sent() {
+    let (teller, mut told) = tell();
+    let server = Server::start(http(teller, async |teller, _, _, sender| {
+        let mut start = HttpResponseStart::ok().header("trailer", "x-one, x-two");
+        start.trailers = true;
+        sender.send(start).await?;
+        sender.send(HttpResponseBody::last("content")).await?;
+        // 5 bytes of name, as many of value, and 32.
+        let mut fitted = 0;
+        let error = loop {
+            match sender.send(trailers("x-one", true)).await {
+                Ok(()) => fitted += 1,
+                Err(error) => break error,
+            }
+        };
+        teller.tell((fitted, error.to_string()));
+        sender
+            .send(HttpResponseTrailers::last(HeaderMap::new()))
+            .await?;
+        Ok(())
+    }));
+    let mut client = server.connect().await;
+    client.send(TAKES_TRAILERS).await;
+    let response = client.response().await;
+    let (fitted, error) = told.next().await;
+    assert_eq!(fitted, 64 * 1024 / 42);
+    assert_eq!(error, "the trailer fields take more than 65536 bytes");
+    assert_eq!(response.trailers, "x-one: value\r\n".repeat(fitted));
     server.finish().await;
 }
 
