@@ -26,7 +26,7 @@ pub use case::Asgi;
 pub use command_line::CommandLine;
 pub use launch::{Attach, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
 
-use crate::{Check, Failure, Finding, Report, Verdict};
+use crate::{Check, Finding, Report, Verdict};
 use bench::Bench;
 
 /// What to check, and how long to wait.
@@ -118,29 +118,6 @@ pub async fn try_check_server(
     Ok(check(bench, launch, options, progress).await)
 }
 
-/// What the server broke besides, while a case was about something else.
-fn by_the_model(
-    case: &case::Case,
-    broken: Vec<(&'static Rule, Failure)>,
-    options: &ServerOptions,
-) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
-    for (rule, failure) in broken {
-        let is_known = findings.iter().any(|finding| finding.check.rule == rule);
-        if !is_known && options.wants(rule) {
-            findings.push(Finding {
-                check: Check {
-                    rule,
-                    must: "What the application sees fits the model of the protocol.",
-                    ..case.check
-                },
-                verdict: failure.into(),
-            });
-        }
-    }
-    findings
-}
-
 async fn check(
     mut bench: Bench<'_>,
     launch: &dyn Launch,
@@ -163,9 +140,21 @@ async fn check(
         };
         progress(&finding);
         findings.push(finding);
-        // The model is that of Callgate, in which it does not know what ASGI shares.
-        if !options.asgi {
-            findings.extend(by_the_model(case, broken, options));
+        // The model is that of Callgate, and does not know what of it ASGI shares.
+        for (rule, failure) in broken {
+            let is_told = |it: &Finding| it.check.rule == rule && it.verdict.is_failed();
+            if options.asgi || !options.wants(rule) || findings.iter().any(is_told) {
+                continue;
+            }
+            let must = "What the application sees fits the model of the protocol.";
+            findings.push(Finding {
+                check: Check {
+                    rule,
+                    must,
+                    ..case.check
+                },
+                verdict: failure.into(),
+            });
         }
     }
     bench.finish().await;

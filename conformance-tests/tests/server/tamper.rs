@@ -353,7 +353,8 @@ async fn exchange(
                 read => {
                     let octets = wire.to_server(from_client[..read].to_vec());
                     held.extend(wire.at_once());
-                    server.write_all(&octets).await?;
+                    // A server that takes nothing more may have answered: how it ended is read.
+                    client_done = server.write_all(&octets).await.is_err();
                 }
             },
             written = client_write.write(&held), if !held.is_empty() => {
