@@ -1,4 +1,4 @@
-//! Tells every connected WebSocket how many there are, whenever that changes.
+//! Tells every connected WebSocket how many there are, whenever that changes; and a page that shows it.
 
 use callgate::{
     App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, SendError, Sender,
@@ -6,16 +6,18 @@ use callgate::{
 };
 use tokio::sync::watch;
 
-use crate::{Entry, Group};
+use crate::{Entry, Group, failures, page};
 
 /// What the gallery and the command line know of it.
 pub const ENTRY: Entry = Entry {
     name: "counter",
     group: Group::Live,
     summary: "Tells every connected WebSocket how many there are, whenever that changes.",
-    try_it: &["python -m websockets {ws}"],
-    app: |_| BoxApp::new(Counter::default()),
+    try_it: &["{http}", "python -m websockets {ws}"],
+    app: |_| BoxApp::new(failures::answered(Counter::default())),
 };
+
+const PAGE: &str = include_str!("counter/page.html");
 
 /// Counts the WebSockets that are connected.
 #[derive(Debug, Default)]
@@ -24,15 +26,23 @@ pub struct Counter {
 }
 
 impl App for Counter {
-    async fn call(
-        &self,
-        scope: Scope,
-        mut receiver: Receiver,
-        sender: Sender,
-    ) -> Result<(), AppError> {
-        let Scope::WebSocket(_) = scope else {
-            return Err(AppError::Unsupported);
-        };
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let is_root = scope.route_path().is_some_and(|path| path == "/");
+        match scope {
+            Scope::Http(scope) if is_root => {
+                page::show(&scope, &sender, || page::compose(PAGE)).await
+            }
+            Scope::Http(_) => Err(failures::not_found().into()),
+            Scope::WebSocket(_) if is_root => self.count(receiver, sender).await,
+            Scope::WebSocket(scope) => failures::deny_not_found(&scope, receiver, sender).await,
+            _ => Err(AppError::Unsupported),
+        }
+    }
+}
+
+impl Counter {
+    /// Counts one WebSocket for as long as it is there, and tells it the count.
+    async fn count(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(WebSocketAccept::new()).await?;
         let _connected = Connected::new(&self.count);
         // A clone of the sender may go to another task. Here each socket has such a task, so that a

@@ -3,9 +3,10 @@
 
 use std::error::Error;
 
-use callgate::{App, AppError, Scope};
+use callgate::{App, AppError, Receiver, Scope, Sender, WebSocketScope};
 use callgate_toolkit::errors::{self, HttpError};
 use callgate_toolkit::middleware::{self, Events};
+use callgate_toolkit::websocket::Handshake;
 use http::StatusCode;
 
 /// `app`, with its [`HttpError`]s answered as `{"error": "..."}` and logged. Other errors are
@@ -22,6 +23,24 @@ pub(crate) fn answered(app: impl App) -> impl App {
 /// There is nothing at this path.
 pub(crate) fn not_found() -> HttpError {
     HttpError::new(StatusCode::NOT_FOUND, "there is nothing at this path")
+}
+
+/// There is something at this path, for WebSockets. The status that asks for an upgrade, 426, needs a
+/// field that is not the application's to set (rule `HTTP-18`).
+pub(crate) fn websocket_only() -> HttpError {
+    let message = "there is a WebSocket at this path: connect with ws:// or wss://";
+    HttpError::new(StatusCode::NOT_FOUND, message)
+}
+
+/// Tells a WebSocket that there is nothing at this path.
+pub(crate) async fn deny_not_found(
+    scope: &WebSocketScope,
+    receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    let handshake = Handshake::new(scope, receiver, sender);
+    handshake.deny(not_found().response()).await?;
+    Ok(())
 }
 
 /// This path takes other methods.

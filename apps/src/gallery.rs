@@ -3,7 +3,7 @@
 use callgate::{App, AppError, BoxApp, HttpScope, Receiver, Scope, Sender};
 use callgate_toolkit::mount::Mounts;
 
-use crate::{Entry, Group, Settings};
+use crate::{Entry, Group, Settings, method};
 
 mod page;
 
@@ -41,6 +41,9 @@ impl Gallery {
     }
 
     async fn present(&self, scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
+        if !method::is_read(&scope.method) {
+            return method::not_allowed(sender).await;
+        }
         crate::page::show(scope, sender, || page::render(scope, &self.entries)).await
     }
 }

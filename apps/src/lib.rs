@@ -1,13 +1,14 @@
 //! # Callgate: example applications
 //!
-//! One file each. [`hello`], [`echo`], [`counter`], [`stream`] and [`work`] are written with scope,
-//! receiver and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and [`customers`] with
-//! axum, through the bridge; and [`gallery`] serves them all. The `callgate` command runs any of
-//! them: `callgate run echo`.
+//! One file each. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`] are written with
+//! scope, receiver and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and
+//! [`customers`] with axum, through the bridge; and [`gallery`] serves them all. The `callgate`
+//! command runs any of them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
 mod api;
+pub mod chat;
 pub mod counter;
 pub mod customers;
 pub mod dashboard;
@@ -69,6 +70,7 @@ pub fn all() -> &'static [Entry] {
         echo::ENTRY,
         time::ENTRY,
         counter::ENTRY,
+        chat::ENTRY,
         scope::ENTRY,
         dashboard::ENTRY,
         customers::ENTRY,

@@ -1,8 +1,9 @@
 //! For applications that are there to be read.
 
 use callgate::{AppError, Sender};
-use callgate_toolkit::respond;
 use http::Method;
+
+use crate::failures;
 
 /// Whether `method` only reads: the server leaves the content away for HEAD by itself.
 pub(crate) fn is_read(method: &Method) -> bool {
@@ -11,8 +12,7 @@ pub(crate) fn is_read(method: &Method) -> bool {
 
 /// Answers any other method.
 pub(crate) async fn not_allowed(sender: &Sender) -> Result<(), AppError> {
-    respond::method_not_allowed("GET, HEAD")
-        .send(sender)
-        .await?;
+    let response = failures::method_not_allowed("GET, HEAD").response();
+    response.send(sender).await?;
     Ok(())
 }

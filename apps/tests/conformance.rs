@@ -37,6 +37,7 @@ conforms! {
     echo: AppOptions::new();
     time: AppOptions::new();
     counter: AppOptions::new();
+    chat: AppOptions::new().websocket_path("/ws");
     scope: AppOptions::new();
     dashboard: AppOptions::new().path("/dashboard");
     customers: AppOptions::new().path("/api/autumn/customers").method(Method::POST)
@@ -73,6 +74,16 @@ mod stream_events {
     callgate_conformance::app_tests!(
         Stream::new(Duration::from_millis(20)),
         AppOptions::new().path("/events")
+    );
+}
+
+/// The room of the chat.
+mod chat_room {
+    use super::{AppOptions, app};
+
+    callgate_conformance::app_tests!(
+        app("chat"),
+        AppOptions::new().path("/room/").websocket_path("/room/ws")
     );
 }
 

@@ -42,7 +42,7 @@ use serde::Serialize;
 
 use crate::middleware::{Events, tap};
 use crate::read::ReadError;
-use crate::respond;
+use crate::respond::{self, Response};
 
 /// A failure, the status that says so, and what the client may know of it.
 #[derive(Debug)]
@@ -107,6 +107,13 @@ impl HttpError {
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
+
+    /// The answer, for where [`answer`] does not give it: in place of a WebSocket, or beside others.
+    pub fn response(&self) -> Response {
+        let mut response = response(self.status, &self.message);
+        response.start.headers.extend(self.headers().clone());
+        response
+    }
 }
 
 impl fmt::Display for HttpError {
@@ -154,13 +161,8 @@ impl<A: App> App for Answered<A> {
         if error.is_disconnected() || is_started.load(Ordering::Relaxed) {
             return Err(error);
         }
-        let Answer {
-            status,
-            message,
-            headers,
-        } = answer_to(&error);
-        let mut response = respond::json(&Body { error: &message })?.status(status);
-        response.start.headers.extend(headers);
+        let response = answer_to(&error);
+        let status = response.start.status;
         response.send(&sender).await?;
         if status.is_server_error() {
             return Err(error);
@@ -174,40 +176,27 @@ struct Body<'a> {
     error: &'a str,
 }
 
-/// What a failure is answered with.
-struct Answer {
-    status: StatusCode,
-    message: String,
-    headers: HeaderMap,
+fn response(status: StatusCode, error: &str) -> Response {
+    let response = respond::json(&Body { error });
+    response.expect("a text can be JSON").status(status)
 }
 
-fn answer_to(error: &AppError) -> Answer {
+fn answer_to(error: &AppError) -> Response {
     let mut next: Option<&(dyn Error + 'static)> = match error {
         AppError::Failed(error) => Some(&**error),
         _ => None,
     };
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<HttpError>() {
-            return Answer {
-                status: error.status,
-                message: error.message.clone(),
-                headers: HeaderMap::clone(&error.headers),
-            };
+            return error.response();
         }
         if let Some(error) = error.downcast_ref::<ReadError>() {
-            return Answer {
-                status: error.status(),
-                message: error.to_string(),
-                headers: HeaderMap::new(),
-            };
+            return response(error.status(), &error.to_string());
         }
         next = error.source();
     }
-    Answer {
-        status: StatusCode::INTERNAL_SERVER_ERROR,
-        message: "the request could not be served".to_owned(),
-        headers: HeaderMap::new(),
-    }
+    let status = StatusCode::INTERNAL_SERVER_ERROR;
+    response(status, "the request could not be served")
 }
 
 /// Notes that a response has been started.

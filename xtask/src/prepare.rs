@@ -24,6 +24,12 @@ pub(crate) const PYTHON: Tool = Tool {
     packages: &["python3", "python3-venv"],
 };
 
+/// A browser, and what drives it in tests.
+pub(crate) const CHROMIUM: Tool = Tool {
+    check: "chromedriver --version",
+    packages: &["chromium", "chromium-driver"],
+};
+
 /// Loads a server over HTTP/1.1.
 pub(crate) const WRK: Tool = Tool {
     // Asked for its version, it fails.

@@ -1,6 +1,6 @@
 //! `cargo xtask test`: everything that must pass.
 
-use crate::prepare::{self, CURL, PYTHON};
+use crate::prepare::{self, CHROMIUM, CURL, PYTHON};
 use crate::step::{Step, shown, target};
 
 /// Runs every check, up to the first that fails.
@@ -10,7 +10,7 @@ use crate::step::{Step, shown, target};
 /// What failed, and how to repeat it.
 pub(crate) fn run() -> Result<(), String> {
     prepare::rust_components()?;
-    prepare::tools(&[CURL, PYTHON])?;
+    prepare::tools(&[CURL, PYTHON, CHROMIUM])?;
     let python = prepare::python()?;
     let python = python.to_string_lossy();
 

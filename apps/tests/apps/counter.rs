@@ -1,3 +1,7 @@
+use callgate_toolkit::test_client::ResponseExt;
+use http::StatusCode;
+use serde_json::{Value, json};
+
 use crate::client;
 
 #[tokio::test]
@@ -39,4 +43,21 @@ async fn counters_do_not_know_each_other() {
     let mut there = other.websocket("/").connect().await.unwrap();
     assert_eq!(here.text().await.unwrap(), "1");
     assert_eq!(there.text().await.unwrap(), "1");
+}
+
+#[tokio::test]
+async fn its_page_is_where_its_socket_is_and_nothing_else_is_there() {
+    let client = client("counter");
+    let page = client.get("/").send().await.unwrap();
+    assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
+    assert!(!page.text().contains("{{"), "a placeholder was left");
+    let missing = client.get("/nowhere").send().await.unwrap();
+    assert_eq!(missing.status(), StatusCode::NOT_FOUND);
+    let error: Value = missing.json().unwrap();
+    assert_eq!(error, json!({ "error": "there is nothing at this path" }));
+    let refused = client.websocket("/nowhere").connect().await.unwrap_err();
+    assert_eq!(refused.response().unwrap().status(), StatusCode::NOT_FOUND);
+    // Who was refused does not count.
+    let mut socket = client.websocket("/").connect().await.unwrap();
+    assert_eq!(socket.text().await.unwrap(), "1");
 }

@@ -4,6 +4,7 @@ use callgate::BoxApp;
 use callgate_apps::Settings;
 use callgate_toolkit::test_client::TestClient;
 
+mod chat;
 mod counter;
 mod customers;
 mod dashboard;

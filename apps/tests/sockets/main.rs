@@ -1,75 +1,26 @@
 //! Each application on the reference server, over real sockets.
 
-use std::sync::{Arc, Mutex};
-
-use callgate::{App, BoxApp};
-use callgate_apps::Settings;
-use callgate_conformance::Lint;
-use callgate_server::{Config, Listening, ServeError};
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-
+mod chat;
+mod counter;
 mod customers;
 mod dashboard;
 mod hello;
+mod served;
 mod stream;
 #[path = "../upstream/mod.rs"]
 mod upstream;
 mod work;
 
-/// An application that is served on a port of its own, with every message checked.
-struct Served {
-    url: String,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServeError>>,
-    violations: Arc<Mutex<Vec<String>>>,
-}
+use served::{Served, app};
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
-impl Served {
-    /// One from the registry, with its settings at their defaults.
-    fn start(name: &str) -> Self {
-        Self::app(app(name, &Settings::default()))
-    }
+/// A WebSocket to an application.
+type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
-    fn app(app: impl App) -> Self {
-        let violations = Arc::<Mutex<Vec<String>>>::default();
-        let found = violations.clone();
-        let lint = Lint::new(app).report_to(move |complaint| {
-            let text = format!("{}: {}", complaint.exchange, complaint.violation);
-            found.lock().unwrap().push(text);
-        });
-        let mut config = Config::default();
-        config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let url = listening.url();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(lint, async {
-            // Whoever drops it stops the server as well.
-            let _ = stopped.await;
-        }));
-        Self {
-            url,
-            stop,
-            serving,
-            violations,
-        }
-    }
-
-    /// The URL of a path; it begins with a slash.
-    fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.url.trim_end_matches('/'))
-    }
-
-    /// Stops the server: what it serves ends first, then the application's lifespan. No message may
-    /// have broken a rule.
-    async fn stop(self) {
-        let _ = self.stop.send(());
-        self.serving.await.unwrap().unwrap();
-        assert_eq!(*self.violations.lock().unwrap(), [] as [String; 0]);
-    }
-}
-
-/// An application from the registry.
-fn app(name: &str, settings: &Settings) -> BoxApp {
-    (callgate_apps::find(name).unwrap().app)(settings)
+/// Opens a WebSocket to a path.
+async fn websocket(served: &Served, path: &str) -> Socket {
+    let url = served.url(path).replacen("http", "ws", 1);
+    let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
+    socket
 }

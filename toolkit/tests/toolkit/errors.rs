@@ -96,3 +96,20 @@ async fn what_cannot_be_answered_is_left_to_the_server() {
     drop(content);
     pending.exchange().ended().await.unwrap();
 }
+
+#[tokio::test]
+async fn a_failure_is_a_response_where_a_websocket_is_denied() {
+    let client = TestClient::new(async |scope: Scope, _: Receiver, sender: Sender| {
+        assert!(matches!(scope, Scope::WebSocket(_)));
+        let error = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the room is full");
+        let response = error.header("retry-after", "10").response();
+        response.deny(&sender).await?;
+        Ok(())
+    });
+    let denied = client.websocket("/").connect().await.unwrap_err();
+    let response = denied.response().unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(response.headers()["retry-after"], "10");
+    let error: Value = response.json().unwrap();
+    assert_eq!(error, json!({ "error": "the room is full" }));
+}

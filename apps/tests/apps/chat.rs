@@ -1,0 +1,209 @@
+use callgate::Message;
+use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, WebSocket};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::client;
+
+async fn enter(client: &TestClient) -> WebSocket {
+    client.websocket("/room/ws").connect().await.unwrap()
+}
+
+async fn line(socket: &mut WebSocket) -> Value {
+    socket.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn each_message_is_answered() {
+    let client = client("chat");
+    let mut socket = client.websocket("/ws").connect().await.unwrap();
+    let longest = "é".repeat(2048);
+    for text in ["Hello", "", &longest] {
+        socket.send_text(text).await.unwrap();
+        assert_eq!(
+            socket.text().await.unwrap(),
+            format!("Message received: {text}")
+        );
+    }
+    socket.disconnect();
+    socket.exchange().ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_message_that_is_not_taken_closes_the_socket_with_the_reason() {
+    let client = client("chat");
+    let too_long = Message::text("x".repeat(4097));
+    for path in ["/ws", "/room/ws"] {
+        for (message, code, reason) in [
+            (too_long.clone(), 1009, "a message has at most 4096 bytes"),
+            (Message::binary("Hello"), 1003, "a message is a text here"),
+        ] {
+            let mut socket = client.websocket(path).connect().await.unwrap();
+            socket.send(message).await.unwrap();
+            let close = loop {
+                match socket.receive().await {
+                    // What the room says first.
+                    Ok(_) => {}
+                    Err(Error::Closed(close)) => break close,
+                    Err(other) => panic!("{other}"),
+                }
+            };
+            assert_eq!((close.code, &*close.reason), (code, reason));
+            socket.exchange().ended().await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn everyone_in_the_room_sees_who_comes_what_they_say_and_who_goes() {
+    let client = client("chat");
+    let mut first = enter(&client).await;
+    let welcome = json!({ "type": "welcome", "guest": 1, "here": 1 });
+    assert_eq!(line(&mut first).await, welcome);
+    let mut second = enter(&client).await;
+    let welcome = json!({ "type": "welcome", "guest": 2, "here": 2 });
+    assert_eq!(line(&mut second).await, welcome);
+    let joined = json!({ "type": "joined", "guest": 2, "here": 2 });
+    assert_eq!(line(&mut first).await, joined);
+
+    second.send_text("\"Hello\" \u{1f600}").await.unwrap();
+    let message = json!({ "type": "message", "guest": 2, "text": "\"Hello\" \u{1f600}" });
+    for socket in [&mut first, &mut second] {
+        assert_eq!(line(socket).await, message);
+    }
+
+    second.disconnect();
+    let left = json!({ "type": "left", "guest": 2, "here": 1 });
+    assert_eq!(line(&mut first).await, left);
+    second.exchange().ended().await.unwrap();
+
+    // Nobody gets the number of one who has left.
+    let mut third = enter(&client).await;
+    let welcome = json!({ "type": "welcome", "guest": 3, "here": 2 });
+    assert_eq!(line(&mut third).await, welcome);
+}
+
+#[tokio::test]
+async fn what_is_said_in_the_room_stays_there() {
+    let (here, there) = (client("chat"), client("chat"));
+    let mut answers = here.websocket("/ws").connect().await.unwrap();
+    let (mut first, mut other) = (enter(&here).await, enter(&there).await);
+    for socket in [&mut first, &mut other] {
+        assert_eq!(line(socket).await["guest"], 1);
+    }
+    first.send_text("Hello").await.unwrap();
+    assert_eq!(line(&mut first).await["text"], "Hello");
+    // Had they been told, they would be told before this.
+    answers.send_text("answers").await.unwrap();
+    assert_eq!(answers.text().await.unwrap(), "Message received: answers");
+    other.send_text("another room").await.unwrap();
+    assert_eq!(line(&mut other).await["text"], "another room");
+}
+
+#[tokio::test]
+async fn who_reads_too_slowly_misses_lines_is_told_how_many_and_holds_up_nobody() {
+    const SAID: u64 = 1000;
+    // What is held for one who does not read is one line.
+    let client = client("chat").bound(1);
+    let mut slow = enter(&client).await;
+    let mut quick = enter(&client).await;
+    assert_eq!(line(&mut quick).await["type"], "welcome");
+    for number in 0..SAID {
+        quick.send_text(number.to_string()).await.unwrap();
+        assert_eq!(line(&mut quick).await["text"], number.to_string());
+    }
+
+    assert_eq!(line(&mut slow).await["type"], "welcome");
+    let (mut seen, mut missed) = (0, 0);
+    // That the other joined is a line as well.
+    while seen + missed < SAID + 1 {
+        let line = line(&mut slow).await;
+        if line["type"] == "missed" {
+            assert_eq!(line["here"], 2);
+            missed += line["lines"].as_u64().unwrap();
+        } else {
+            seen += 1;
+        }
+    }
+    assert!(missed > SAID / 2, "{missed}");
+
+    // It is still there: it is heard, and it hears.
+    slow.send_text("I am back").await.unwrap();
+    for socket in [&mut quick, &mut slow] {
+        assert_eq!(line(socket).await["text"], "I am back");
+    }
+}
+
+#[tokio::test]
+async fn each_mode_has_its_page() {
+    let client = client("chat");
+    for (path, mode) in [("/", "answers"), ("/room/", "room")] {
+        let response = client.get(path).send().await.unwrap();
+        let content_type = &response.headers()["content-type"];
+        assert_eq!(content_type, "text/html; charset=utf-8");
+        let page = response.text();
+        assert!(page.contains(&format!("data-mode=\"{mode}\"")));
+        assert!(!page.contains("{{"), "a placeholder was left");
+        assert!(
+            !page.contains("src=") && !page.contains("url("),
+            "it needs nothing else"
+        );
+    }
+    let response = client.get("/room?a=1").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::TEMPORARY_REDIRECT);
+    assert_eq!(response.headers()["location"], "./room/?a=1");
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_refused_with_a_reason_in_json() {
+    let client = client("chat");
+    for (method, path, status, reason) in [
+        (
+            Method::GET,
+            "/nowhere",
+            404,
+            "there is nothing at this path",
+        ),
+        (
+            Method::POST,
+            "/room/x",
+            404,
+            "there is nothing at this path",
+        ),
+        (
+            Method::GET,
+            "/ws",
+            404,
+            "there is a WebSocket at this path: connect with ws:// or wss://",
+        ),
+        (
+            Method::POST,
+            "/",
+            405,
+            "only these methods are served here: GET, HEAD",
+        ),
+        (
+            Method::DELETE,
+            "/room/",
+            405,
+            "only these methods are served here: GET, HEAD",
+        ),
+    ] {
+        let response = client.method(method, path).send().await.unwrap();
+        assert_eq!(response.status(), status, "{path}");
+        let error: Value = response.json().unwrap();
+        assert_eq!(error, json!({ "error": reason }));
+        let allow = response
+            .headers()
+            .get("allow")
+            .map(|allow| allow.to_str().unwrap());
+        assert_eq!(allow, (status == 405).then_some("GET, HEAD"));
+    }
+    for path in ["/", "/room/", "/nowhere"] {
+        let denied = client.websocket(path).connect().await.unwrap_err();
+        let response = denied.response().unwrap();
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let error: Value = response.json().unwrap();
+        assert_eq!(error, json!({ "error": "there is nothing at this path" }));
+    }
+}
