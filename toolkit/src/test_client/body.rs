@@ -183,6 +183,11 @@ impl RequestBody {
         Self { body: Some(body) }
     }
 
+    /// What has not been received, which nobody wants any more.
+    pub(super) fn take(&mut self) -> Option<Body> {
+        self.body.take()
+    }
+
     /// The next event; none when the client has gone away. Pending for ever after the last.
     pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequest>> {
         let Some(body) = &mut self.body else {

@@ -48,6 +48,17 @@ impl Exchange {
         self.link.look(|state| state.violation.clone())
     }
 
+    /// Whether the client was told to send its content, which it waits for when it has sent
+    /// `expect: 100-continue` over HTTP/1.1. The application tells it by receiving (rule `HTTP-10`);
+    /// one that answers without spares the client the content (rule `HTTP-11`).
+    #[must_use]
+    pub fn is_continued(&self) -> bool {
+        self.link.look(|state| match &state.protocol {
+            Protocol::Http(http) => http.is_continued(),
+            Protocol::WebSocket(_) => false,
+        })
+    }
+
     /// Whether the call has ended. It may still run when the response is whole.
     #[must_use]
     pub fn is_ended(&self) -> bool {

@@ -5,7 +5,7 @@ use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
     HttpPathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
 };
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::response::Parts;
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version};
 
@@ -17,6 +17,9 @@ pub(super) struct HttpState {
     conversation: HttpConversation,
     version: Version,
     is_head_request: bool,
+    /// Whether the client waits with its content to be told that it is wanted.
+    expects_continue: bool,
+    is_continued: bool,
     held: Option<HttpResponseStart>,
     /// The head, for the client.
     head: Option<Parts>,
@@ -54,6 +57,8 @@ impl HttpState {
             conversation: HttpConversation::new(scope),
             version: scope.version,
             is_head_request: scope.method == Method::HEAD,
+            expects_continue: expects_continue(scope),
+            is_continued: false,
             held: None,
             head: None,
             part: None,
@@ -101,6 +106,20 @@ impl HttpState {
         } else {
             Incoming::Content
         }
+    }
+
+    /// The application asks for content. Returns whether the client is told now to send it (rules
+    /// `HTTP-10` and `HTTP-11`).
+    pub(super) fn ask(&mut self) -> bool {
+        let is_first = self.expects_continue && !self.is_continued;
+        let is_told = is_first && self.conversation.is_replaceable();
+        self.is_continued |= is_told;
+        is_told
+    }
+
+    /// Whether the client has been told to send its content.
+    pub(super) fn is_continued(&self) -> bool {
+        self.is_continued
     }
 
     /// The client goes away.
@@ -250,6 +269,18 @@ impl HttpState {
         self.part = (!self.is_head_request).then(|| content.into());
         self.end = Some(End::Whole);
     }
+}
+
+/// Whether a server has to tell the client of this request to go on, which it has in HTTP/1.1 where
+/// there is content.
+fn expects_continue(scope: &HttpScope) -> bool {
+    let has = |name, value: &str| {
+        let mut values = scope.headers.get_all(name).iter();
+        values.any(|found| found.as_bytes().eq_ignore_ascii_case(value.as_bytes()))
+    };
+    let has_content = scope.headers.contains_key(TRANSFER_ENCODING)
+        || (scope.headers.contains_key(CONTENT_LENGTH) && !has(CONTENT_LENGTH, "0"));
+    scope.version == Version::HTTP_11 && has_content && has(EXPECT, "100-continue")
 }
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -143,6 +143,7 @@ impl Link {
     /// Notes how the call has ended; none when its grace period has passed.
     fn end(&self, ended: Option<Ended>) {
         const FAILED: StatusCode = StatusCode::INTERNAL_SERVER_ERROR;
+        self.drop_content();
         self.change(|state| {
             state.transcript.push(match &ended {
                 Some(ended) => ended.entry(),
@@ -175,6 +176,13 @@ impl Link {
                 }
             });
         });
+    }
+
+    /// Drops content that has not been received, so that whoever sends it does not wait for ever.
+    fn drop_content(&self) {
+        // Not while it is locked, as it may be the test's own.
+        let rest = self.body.lock().unwrap().take();
+        drop(rest);
     }
 
     /// The next of the request's content, as the application asks for it.
@@ -264,6 +272,11 @@ impl Channel for Link {
             Incoming::Event(event) => Poll::Ready(state.received(event)),
             Incoming::Nothing => state.pending(cx),
             Incoming::Content => {
+                if state.http().is_some_and(HttpState::ask) {
+                    let note = Entry::Note("the server says 100 Continue".into());
+                    state.transcript.push(note);
+                    state.changed();
+                }
                 let _ = state.pending::<()>(cx);
                 drop(state);
                 self.poll_content(cx)

@@ -174,6 +174,61 @@ async fn content_reaches_the_application_only_as_it_receives() {
 }
 
 #[tokio::test]
+async fn content_that_nobody_wants_is_dropped() {
+    async fn app(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        sender.send(HttpResponseBody::end()).await?;
+        Ok(())
+    }
+    let client = TestClient::new(app);
+    let (content, body) = Body::channel();
+    let pending = client.post("/").body(body).start();
+    for part in ["one", "two", "three"] {
+        content.send(part).await;
+    }
+    content.finish().await;
+    assert_eq!(pending.response().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() {
+    async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let scope = http(scope)?;
+        if scope.path() == "/late" {
+            sender.send(HttpResponseStart::ok()).await?;
+            sender.send(HttpResponseBody::part("")).await?;
+            receiver.receive().await;
+        } else {
+            if scope.path() != "/refused" {
+                receiver.receive().await;
+            }
+            sender.send(HttpResponseStart::ok()).await?;
+        }
+        sender.send(HttpResponseBody::end()).await?;
+        Ok(())
+    }
+    let client = TestClient::new(app);
+    for (path, expect, content, version, is_continued) in [
+        ("/", "100-continue", "some", Version::HTTP_11, true),
+        ("/", "100-Continue", "some", Version::HTTP_11, true),
+        ("/refused", "100-continue", "some", Version::HTTP_11, false),
+        // What has been answered needs no word any more.
+        ("/late", "100-continue", "some", Version::HTTP_11, false),
+        ("/", "100-continue", "", Version::HTTP_11, false),
+        ("/", "something", "some", Version::HTTP_11, false),
+        ("/", "100-continue", "some", Version::HTTP_2, false),
+    ] {
+        let request = client.post(path).version(version).header("expect", expect);
+        let response = request.body(content).send().await.unwrap();
+        let exchange = Exchange::of(&response);
+        assert_eq!(exchange.is_continued(), is_continued, "{exchange:?}");
+        let transcript = exchange.transcript().to_string();
+        let told = transcript.matches("100 Continue").count();
+        assert_eq!(told, usize::from(is_continued), "{transcript}");
+    }
+}
+
+#[tokio::test]
 async fn trailer_fields_go_both_ways_where_they_are_offered() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = http(scope)?;
