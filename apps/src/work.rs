@@ -21,7 +21,12 @@ pub const ENTRY: Entry = Entry {
     name: "work",
     group: Group::Data,
     summary: "Sorts 10^n random numbers and computes Fibonacci numbers on threads of their own; a check stays quick meanwhile.",
-    try_it: &["curl {http}work/7", "curl {http}fib/40", "curl {http}check"],
+    try_it: &[
+        "curl {http}",
+        "curl {http}work/7",
+        "curl {http}fib/40",
+        "curl {http}check",
+    ],
     app: |_| BoxApp::new(failures::answered(Work::default())),
 };
 

@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::task::yield_now;
 
 use crate::client;
+use crate::log::Log;
 
 /// A runtime of one thread, with one for work that blocks. That one is kept busy until the sender
 /// is dropped.
@@ -129,6 +130,7 @@ async fn numbers_are_sorted_and_fibonacci_numbers_are_exact() {
 
 #[tokio::test]
 async fn what_cannot_be_computed_is_refused_with_a_reason() {
+    let log = Log::start();
     let client = client("work");
     for path in [
         "/work/8",
@@ -148,6 +150,7 @@ async fn what_cannot_be_computed_is_refused_with_a_reason() {
         let error = format!("n is a whole number from 0 to {most}, not {given:?}");
         assert_eq!(body, json!({ "error": error }));
     }
+    log.has(r#"INFO GET /work/8 was refused with 422: n is a whole number from 0 to 7, not "8""#);
     for path in ["/work", "/work/", "/work/1/2", "/fib/", "/checks", "/x"] {
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
