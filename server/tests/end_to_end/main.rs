@@ -14,4 +14,5 @@ mod sending;
 mod shutdown;
 mod support;
 mod websocket;
+mod websocket_end;
 mod websocket_handshake;
