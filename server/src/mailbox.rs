@@ -302,7 +302,13 @@ impl State {
                     self.trailers = Some(all);
                     return;
                 }
-                Content::Trailers(Box::new(all.into_fields()))
+                let fields = all.into_fields();
+                if fields.is_empty() {
+                    // There turned out to be none: the response ends as one without.
+                    Content::Data(Bytes::new())
+                } else {
+                    Content::Trailers(Box::new(fields))
+                }
             }
             _ => return,
         };

@@ -482,6 +482,26 @@ async fn ext_04_trailers_follow_the_content() {
 }
 
 #[tokio::test]
+async fn ext_04_trailers_that_turn_out_to_be_none_are_not_sent() {
+    let server = Server::start(http((), async |(), _, _, sender: Sender| {
+        sender.send(HttpResponseStart::ok().with_trailers()).await?;
+        sender.send(HttpResponseBody::last("content")).await?;
+        sender.send(HttpResponseTrailers::default()).await?;
+        Ok(())
+    }));
+    let mut client = Client::connect(&server).await;
+    let mut body = client.get("/").await.unwrap().into_body();
+    let data = within(body.data()).await.unwrap().unwrap();
+    assert_eq!(data, "content");
+    while let Some(data) = within(body.data()).await {
+        assert_eq!(data.unwrap(), "");
+    }
+    assert_eq!(within(body.trailers()).await.unwrap(), None);
+    drop((body, client));
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn ext_09_a_file_is_sent_whole() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let content = "0123456789".repeat(20_000);
