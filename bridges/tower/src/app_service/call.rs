@@ -67,10 +67,11 @@ impl Call {
     }
 
     /// Moves the call to a task of its own, where it has the grace period after a disconnect.
-    /// Without a runtime it is dropped.
+    /// Without a runtime it fails.
     pub(super) fn detach(mut self, end: Arc<impl CallEnd>) {
         let Ok(runtime) = Handle::try_current() else {
-            return;
+            let error = AppError::failed("it cannot go on without a Tokio runtime");
+            return self.ended(Outcome::Returned(Err(error)), &*end);
         };
         let grace = self.grace;
         runtime.spawn(async move {

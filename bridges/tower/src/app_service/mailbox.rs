@@ -246,7 +246,11 @@ impl State {
                 if trailers.more_trailers {
                     return;
                 }
-                Content::Trailers(Box::new(std::mem::take(&mut self.trailers)))
+                match std::mem::take(&mut self.trailers) {
+                    // There turned out to be none: the response ends as one without.
+                    none if none.is_empty() => Content::Data(Bytes::new()),
+                    all => Content::Trailers(Box::new(all)),
+                }
             }
             _ => return,
         };

@@ -2,8 +2,8 @@
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use axum::body::Body as AxumBody;
 use axum::extract::{ConnectInfo, OriginalUri, Path};
@@ -17,6 +17,8 @@ use callgate_tower::{Resource, ScopeInfo, ServiceApp};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode, Uri, Version};
 use http_body_util::{BodyExt as _, Channel};
+
+use tokio::sync::oneshot;
 
 use crate::support::{Dropped, checked, client, settled, within};
 
@@ -65,6 +67,24 @@ async fn content_is_received_when_the_handler_reads_it_and_not_before() {
     assert_eq!(response.text(), "one");
     let transcript = transcript(&response);
     assert_eq!(transcript.matches("received").count(), 1, "{transcript}");
+}
+
+#[tokio::test]
+async fn nothing_is_received_while_the_handler_does_not_read() {
+    let (read, may_read) = oneshot::channel::<()>();
+    let may_read = Arc::new(Mutex::new(Some(may_read)));
+    let handler = async move |body: AxumBody| {
+        let may_read = may_read.lock().unwrap().take().unwrap();
+        may_read.await.unwrap();
+        body.collect().await.unwrap().to_bytes()
+    };
+    let client = client(Router::new().route("/", post(handler)));
+    let pending = client.post("/").body("content").start();
+    settled().await;
+    let transcript = pending.exchange().transcript().to_string();
+    assert!(!transcript.contains("received"), "{transcript}");
+    read.send(()).unwrap();
+    assert_eq!(pending.response().await.unwrap().text(), "content");
 }
 
 #[tokio::test]
@@ -229,8 +249,8 @@ async fn a_service_that_fails_is_answered_for_with_500() {
 #[tokio::test]
 async fn a_client_that_goes_away_has_the_handler_dropped() {
     let (dropped, is_dropped) = Dropped::new();
-    let (called, is_called) = tokio::sync::oneshot::channel();
-    let handed = std::sync::Mutex::new(Some((dropped, called)));
+    let (called, is_called) = oneshot::channel();
+    let handed = Mutex::new(Some((dropped, called)));
     let handed = Arc::new(handed);
     let handler = async move || {
         let (_dropped, called) = handed.lock().unwrap().take().unwrap();

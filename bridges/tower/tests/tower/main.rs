@@ -4,6 +4,7 @@ mod background;
 mod grpc;
 mod http;
 mod http2;
+mod layered;
 mod service;
 mod service_websocket;
 mod sockets;

@@ -15,9 +15,12 @@ use callgate::{
 use callgate_toolkit::lifespan::{Started, with_resource};
 use callgate_toolkit::{read, respond};
 use callgate_tower::AppService;
-use futures_util::StreamExt as _;
+use futures_util::{FutureExt as _, StreamExt as _};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use http_body_util::{BodyExt as _, Channel, Full, Limited};
+use hyper::server::conn::http1;
+use hyper_util::rt::TokioIo;
+use hyper_util::service::TowerToHyperService;
 use tokio::sync::oneshot;
 use tower::{Service, ServiceExt as _};
 
@@ -299,6 +302,36 @@ async fn an_application_that_goes_on_after_a_disconnect_is_dropped_after_its_gra
     assert_eq!(gone.elapsed().as_secs(), grace.as_secs());
 }
 
+#[test]
+fn what_streams_outside_a_runtime_is_cut() {
+    let service = http(async |_, _, sender: Sender| {
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            sender.send(HttpResponseBody::part("part")).await?;
+        }
+    });
+    // Nothing waits here, so polling once is enough.
+    let asking = async {
+        let response = service.oneshot(to("/")).await.unwrap();
+        response.into_body().collect().await.unwrap_err();
+    };
+    assert!(asking.now_or_never().is_some());
+}
+
+#[tokio::test]
+async fn trailer_fields_that_turn_out_to_be_none_are_left_out() {
+    let service = http(async |_, _, sender: Sender| {
+        sender.send(HttpResponseStart::ok().with_trailers()).await?;
+        sender.send(HttpResponseBody::last("content")).await?;
+        sender.send(HttpResponseTrailers::default()).await?;
+        Ok(())
+    });
+    let mut request = to("/");
+    *request.version_mut() = Version::HTTP_2;
+    let body = ask(service, request).await.into_body();
+    assert_eq!(body.collect().await.unwrap().trailers(), None);
+}
+
 #[tokio::test]
 async fn work_after_the_response_goes_on() {
     let (go, gone) = oneshot::channel::<()>();
@@ -414,4 +447,24 @@ async fn a_router_and_an_application_share_a_server() {
         async |target: &str| text(within(client.send_request(to(target))).await.unwrap()).await;
     assert_eq!(ask("/").await, "router");
     assert_eq!(ask("/other").await, "app 127.0.0.1");
+}
+
+#[tokio::test]
+async fn hyper_serves_an_application() {
+    let service = http(async |_, mut receiver, sender| {
+        let content = read::read_body(&mut receiver, 100).await?;
+        respond::bytes(content).send(&sender).await?;
+        Ok(())
+    });
+    let (client_end, server_end) = tokio::io::duplex(1024);
+    let service = TowerToHyperService::new(service);
+    let serving = http1::Builder::new().serve_connection(TokioIo::new(server_end), service);
+    tokio::spawn(serving);
+    let client_end = TokioIo::new(client_end);
+    let (mut client, connection) = hyper::client::conn::http1::handshake(client_end)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let asking = client.send_request(post(Body::from("content")));
+    assert_eq!(text(within(asking).await.unwrap()).await, "content");
 }
