@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use callgate::HttpResponseStart;
 use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 
 /// One piece of output, and whether it is the last.
@@ -34,9 +36,7 @@ pub(super) trait Source: Send + Sync + fmt::Debug {
 
     /// Notes that all that `content-length` says has been taken, and that nothing is wanted but the
     /// end.
-    fn taken(&self) {
-        self.disconnect();
-    }
+    fn taken(&self);
 }
 
 /// The content of a response that an application makes.
@@ -70,14 +70,20 @@ impl ResponseBody {
         Self(Kind::Whole((!content.is_empty()).then_some(content)))
     }
 
-    /// What `source` has to come; the head says that it is of this length.
-    pub(super) fn streamed(source: Arc<dyn Source>, content_length: Option<u64>) -> Self {
+    /// What `source` has to come, after this head.
+    pub(super) fn streamed(source: Arc<dyn Source>, head: &HttpResponseStart) -> Self {
         Self(Kind::Streamed(Stream {
             source,
-            remaining: content_length,
+            remaining: content_length(head),
             is_done: false,
         }))
     }
+}
+
+/// What the application said of the length of its content. The conversation has checked it.
+fn content_length(head: &HttpResponseStart) -> Option<u64> {
+    let length = head.headers.get(CONTENT_LENGTH)?;
+    length.to_str().ok()?.parse().ok()
 }
 
 #[derive(Debug)]

@@ -5,7 +5,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use callgate::{BoxApp, HttpResponseStart, HttpScope};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::{Content, ResponseBody, Source as _};
@@ -55,8 +55,7 @@ impl Exchange {
                 (head, ResponseBody::empty())
             }
             Answer::Streamed(head) => {
-                let length = content_length(&head);
-                let body = ResponseBody::streamed(self.mailbox.clone(), length);
+                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
                 (head, body)
             }
             Answer::Replacement(status) => return Poll::Ready(replacement(status)),
@@ -94,10 +93,4 @@ pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
     let text = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(CONTENT_TYPE, text);
     response
-}
-
-/// What the application said of the length of its content. The conversation has checked it.
-fn content_length(head: &HttpResponseStart) -> Option<u64> {
-    let length = head.headers.get(CONTENT_LENGTH)?;
-    length.to_str().ok()?.parse().ok()
 }

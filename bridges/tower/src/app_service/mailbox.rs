@@ -11,13 +11,14 @@ use callgate::{
     Violation,
 };
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, Method, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use super::body::{Content, Incomplete, Output, Source};
 use super::call::CallEnd;
+use super::trailers::Trailers;
 use crate::BoxError;
 use crate::wakers::{Wakers, register, wake};
 
@@ -35,7 +36,7 @@ struct State {
     request: Request,
     slot: Slot,
     /// Trailer fields that others follow: all of them go out at once.
-    trailers: HeaderMap,
+    trailers: Trailers,
     /// The application, waiting to receive.
     receiver: Option<Waker>,
     /// The application and its other tasks, waiting to send.
@@ -89,7 +90,7 @@ impl Mailbox {
             is_head_request: scope.method == Method::HEAD,
             request: Request::Incoming(request),
             slot: Slot::Empty,
-            trailers: HeaderMap::new(),
+            trailers: Trailers::default(),
             receiver: None,
             senders: Wakers::default(),
             output: None,
@@ -242,11 +243,11 @@ impl State {
             }
             SendEvent::HttpResponseBody(body) => Content::Data(body.body),
             SendEvent::HttpResponseTrailers(trailers) => {
-                extend(&mut self.trailers, trailers.headers);
+                self.trailers.append(trailers.headers);
                 if trailers.more_trailers {
                     return;
                 }
-                match std::mem::take(&mut self.trailers) {
+                match std::mem::take(&mut self.trailers).into_fields() {
                     // There turned out to be none: the response ends as one without.
                     none if none.is_empty() => Content::Data(Bytes::new()),
                     all => Content::Trailers(Box::new(all)),
@@ -330,6 +331,12 @@ impl Channel for Mailbox {
             return Poll::Pending;
         }
         let sent = event.as_ref().expect("an event to send");
+        if let SendEvent::HttpResponseTrailers(trailers) = sent
+            && matches!(state.conversation.phase(), HttpPhase::Trailers(_))
+            && let Err(error) = state.trailers.check(&trailers.headers)
+        {
+            return Poll::Ready(Err(error));
+        }
         let was_replaceable = state.conversation.is_replaceable();
         if let Err(error) = state.conversation.send(sent) {
             if error.rule().is_some() {
@@ -354,18 +361,6 @@ fn status_for(error: &(dyn std::error::Error + 'static)) -> StatusCode {
         source = error.source();
     }
     StatusCode::BAD_REQUEST
-}
-
-/// Adds `fields`, repeated ones separately.
-fn extend(all: &mut HeaderMap, fields: HeaderMap) {
-    let mut name = None;
-    for (next, value) in fields {
-        // Further values of a field come without its name.
-        name = next.or(name);
-        if let Some(name) = &name {
-            all.append(name.clone(), value);
-        }
-    }
 }
 
 /// Says how long the content would be that is left out. Of empty content nothing is said: the

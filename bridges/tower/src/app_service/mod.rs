@@ -5,6 +5,7 @@ mod call;
 mod exchange;
 mod mailbox;
 mod scope;
+mod trailers;
 mod websocket;
 
 use std::convert::Infallible;

@@ -333,6 +333,28 @@ async fn trailer_fields_that_turn_out_to_be_none_are_left_out() {
 }
 
 #[tokio::test]
+async fn trailer_fields_beyond_the_limit_are_refused_and_the_exchange_goes_on() {
+    let service = http(async |_, _, sender: Sender| {
+        sender.send(HttpResponseStart::ok().with_trailers()).await?;
+        sender.send(HttpResponseBody::last("content")).await?;
+        let mut large = HeaderMap::new();
+        large.insert("large", "x".repeat(40_000).parse()?);
+        let mut part = HttpResponseTrailers::last(large);
+        part.more_trailers = true;
+        sender.send(part.clone()).await?;
+        let refused = sender.send(part).await;
+        assert!(matches!(refused, Err(SendError::TrailersTooLarge { .. })));
+        sender.send(HttpResponseTrailers::default()).await?;
+        Ok(())
+    });
+    let mut request = to("/");
+    *request.version_mut() = Version::HTTP_2;
+    let body = ask(service, request).await.into_body();
+    let collected = within(body.collect()).await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["large"].len(), 40_000);
+}
+
+#[tokio::test]
 async fn work_after_the_response_goes_on() {
     let (go, gone) = oneshot::channel::<()>();
     let (tell, told) = oneshot::channel();

@@ -279,6 +279,28 @@ async fn an_application_can_refuse_deny_decline_and_fail() {
 }
 
 #[tokio::test]
+async fn a_denial_that_has_reached_its_length_may_still_be_ended() {
+    let (tell, told) = oneshot::channel();
+    let server = serve(async |_, mut receiver, sender| {
+        let start = HttpResponseStart::new(StatusCode::FORBIDDEN).header("content-length", "4");
+        sender.send(SendEvent::DenialResponseStart(start)).await?;
+        let content = HttpResponseBody::part("Away");
+        sender.send(SendEvent::DenialResponseBody(content)).await?;
+        let end = SendEvent::DenialResponseBody(HttpResponseBody::end());
+        let ended = sender.send(end).await.is_ok();
+        while !matches!(
+            receiver.receive().await,
+            ReceiveEvent::WebSocketDisconnect(_)
+        ) {}
+        tell.send(ended).unwrap();
+        Ok(())
+    });
+    let (_, _, content) = answer(server.await.address, handshake()).await;
+    assert_eq!(content, "Away");
+    assert!(within(told).await.unwrap());
+}
+
+#[tokio::test]
 async fn a_handshake_that_is_none_does_not_reach_the_application() {
     let server = serve(async |_, _, _| panic!("it is called")).await;
     let old = handshake_with("8", "dGhlIHNhbXBsZSBub25jZQ==");

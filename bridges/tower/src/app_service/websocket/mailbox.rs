@@ -53,6 +53,8 @@ enum Slot {
     First(HttpResponseStart, Output),
     /// Further content of a denial response.
     Denial(Output),
+    /// The client has got all of a denial response: what else comes of it is not sent.
+    Discard,
 }
 
 /// What the handshake is answered with.
@@ -223,6 +225,7 @@ impl State {
                 let output = Output { content, is_last };
                 match before {
                     Slot::Held(head) => Slot::First(head, output),
+                    Slot::Discard => Slot::Discard,
                     _ => Slot::Denial(output),
                 }
             }
@@ -343,5 +346,11 @@ impl Source for Mailbox {
 
     fn disconnect(&self) {
         self.disconnect(WebSocketDisconnect::new(1006));
+    }
+
+    fn taken(&self) {
+        let mut state = self.lock();
+        state.slot = Slot::Discard;
+        state.senders.wake_all();
     }
 }

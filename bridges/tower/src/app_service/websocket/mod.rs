@@ -75,7 +75,8 @@ impl Handshake {
             Answer::Refuse(status) => replacement(status),
             Answer::Deny(head, content) => respond(head, ResponseBody::whole(content)),
             Answer::DenyStreamed(head) => {
-                respond(head, ResponseBody::streamed(self.mailbox.clone(), None))
+                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
+                respond(head, body)
             }
         };
         if let Some(call) = self.call.take() {
