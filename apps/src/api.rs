@@ -7,12 +7,12 @@ use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::middleware::{self, Next};
-use axum::response::{AppendHeaders, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
 use callgate_toolkit::errors::HttpError;
 use callgate_tower::{ScopeInfo, ServiceApp};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Serialize;
 
 /// `routes` as an application. Its root tells what there is, where there is no route or not this
@@ -41,10 +41,7 @@ pub(crate) struct Index {
 /// Why a request was not served as it asked: answered with `{"error": "..."}`, as
 /// [`callgate_toolkit::errors`] does it.
 #[derive(Debug)]
-pub(crate) struct Failure {
-    error: HttpError,
-    headers: Vec<(HeaderName, HeaderValue)>,
-}
+pub(crate) struct Failure(HttpError);
 
 impl Failure {
     /// One with this status, of which the client is told this.
@@ -57,18 +54,11 @@ impl Failure {
         let message = format!("this is not set up: it needs {setting}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
-
-    /// Adds a field to the answer.
-    pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.push((name, value));
-        self
-    }
 }
 
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Self {
-        let headers = Vec::new();
-        Self { error, headers }
+        Self(error)
     }
 }
 
@@ -92,9 +82,11 @@ impl From<PathRejection> for Failure {
             return Self::new(rejection.status(), rejection.body_text());
         };
         let message = match error.kind() {
-            ErrorKind::ParseErrorAtKey { key, value, .. } => {
-                format!("{key}: `{value}` is not valid here")
-            }
+            ErrorKind::ParseErrorAtKey {
+                key,
+                value,
+                expected_type: "i64",
+            } => format!("{key}: `{value}` is not an integer of 64 bits"),
             kind => kind.to_string(),
         };
         Self::new(StatusCode::UNPROCESSABLE_ENTITY, message)
@@ -116,10 +108,12 @@ impl IntoResponse for Failure {
         struct Body<'a> {
             error: &'a str,
         }
-        let reason = Reason(self.error.to_string());
-        let error = self.error.message();
-        let body = Json(Body { error });
-        let mut response = (self.error.status(), AppendHeaders(self.headers), body).into_response();
+        let Self(error) = self;
+        let body = Json(Body {
+            error: error.message(),
+        });
+        let mut response = (error.status(), error.headers().clone(), body).into_response();
+        let reason = Reason(error.to_string());
         response.extensions_mut().insert(reason);
         response
     }

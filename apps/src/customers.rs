@@ -7,6 +7,7 @@ use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
 use axum::{Json, Router};
 use callgate::{App, BoxApp};
+use callgate_toolkit::errors::HttpError;
 use email_address::{EmailAddress, Options};
 use http::header::RETRY_AFTER;
 use http::{Method, StatusCode};
@@ -162,10 +163,10 @@ impl Autumn {
             // It is this service that asks too often, all its clients together.
             StatusCode::TOO_MANY_REQUESTS => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                let failure = Failure::new(status, "Autumn: it takes no more requests for now");
+                let failure = HttpError::new(status, "Autumn: it takes no more requests for now");
                 match headers.get(RETRY_AFTER) {
-                    Some(time) => failure.header(RETRY_AFTER, time.clone()),
-                    None => failure,
+                    Some(time) => failure.header(RETRY_AFTER, time.clone()).into(),
+                    None => failure.into(),
                 }
             }
             _ => error.of("Autumn"),

@@ -1,8 +1,8 @@
 //! # Callgate: example applications
 //!
 //! One file each. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`] are written with
-//! scope, receiver and sender; [`time`] and [`scope`] with the toolkit; [`dashboard`] and
-//! [`customers`] with axum, through the bridge; and [`gallery`] serves them all. The `callgate`
+//! scope, receiver and sender; [`time`] and [`scope`] with the toolkit; [`items`], [`dashboard`]
+//! and [`customers`] with axum, through the bridge; and [`gallery`] serves them all. The `callgate`
 //! command runs any of them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
@@ -16,6 +16,7 @@ pub mod echo;
 mod failures;
 pub mod gallery;
 pub mod hello;
+pub mod items;
 mod method;
 mod number;
 mod page;
@@ -72,6 +73,7 @@ pub fn all() -> &'static [Entry] {
         counter::ENTRY,
         chat::ENTRY,
         scope::ENTRY,
+        items::ENTRY,
         dashboard::ENTRY,
         customers::ENTRY,
         stream::ENTRY,

@@ -1,6 +1,7 @@
 //! What the applications can be told.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -27,6 +28,10 @@ pub struct Settings {
     /// AUTUMN_TOKEN; if it is not the service's own
     #[arg(long, env = "AUTUMN_URL", value_name = "URL", value_parser = base_url)]
     pub autumn_url: Option<Url>,
+
+    /// Where `items` logs who asks its blocking handler; nowhere by default
+    #[arg(long, env = "ITEMS_LOG", value_name = "FILE")]
+    pub items_log: Option<PathBuf>,
 
     /// The secret key for Autumn: `AUTUMN_TOKEN` in the environment.
     #[arg(skip = Token::from_env("AUTUMN_TOKEN"))]

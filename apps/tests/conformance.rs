@@ -1,17 +1,31 @@
 //! Every example application keeps every rule of applications.
 
+use std::sync::{LazyLock, mpsc};
+
+use axum::{Json, Router};
 use callgate::BoxApp;
-use callgate_apps::Settings;
+use callgate_apps::{Settings, Token};
 use callgate_conformance::AppOptions;
 use http::Method;
+use tokio::runtime::Builder;
+use url::Url;
+
+use crate::upstream::Upstream;
+
+mod upstream;
 
 /// An application from the registry.
 fn app(name: &str) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
-/// What `customers` takes.
-const CUSTOMER: &str = r#"{"id": "u1", "name": "Ada", "email": "ada@example.com"}"#;
+fn customers() -> AppOptions {
+    AppOptions::new()
+        .path("/api/autumn/customers")
+        .method(Method::POST)
+        .header("content-type", "application/json")
+        .body(r#"{"id": "u1", "name": "Ada", "email": "ada@example.com"}"#)
+}
 
 macro_rules! conforms {
     ($($name:ident: $options:expr;)+) => {
@@ -39,9 +53,9 @@ conforms! {
     counter: AppOptions::new();
     chat: AppOptions::new().websocket_path("/ws");
     scope: AppOptions::new();
+    items: AppOptions::new().path("/items/");
     dashboard: AppOptions::new().path("/dashboard");
-    customers: AppOptions::new().path("/api/autumn/customers").method(Method::POST)
-        .header("content-type", "application/json").body(CUSTOMER);
+    customers: customers();
     stream: AppOptions::new().path("/download?bytes=200000");
     work: AppOptions::new().path("/work/3");
     // The application `scope` answers with its scope, and so shows how it is mounted.
@@ -53,6 +67,57 @@ mod gallery_echo {
     use super::{AppOptions, app};
 
     callgate_conformance::app_tests!(app("gallery"), AppOptions::new().path("/echo/"));
+}
+
+/// Work after the response.
+mod items_received {
+    use super::*;
+
+    callgate_conformance::app_tests!(
+        app("items"),
+        AppOptions::new().path("/items/7").method(Method::POST)
+    );
+}
+
+/// A service that gives whatever it is asked for, for those that ask one.
+fn upstream() -> Url {
+    static URL: LazyLock<Url> = LazyLock::new(|| {
+        let (sender, receiver) = mpsc::channel();
+        std::thread::spawn(move || {
+            let runtime = Builder::new_current_thread().enable_all().build();
+            runtime.unwrap().block_on(async {
+                let routes = Router::new().fallback(async || Json(["thing"]));
+                let upstream = Upstream::start(routes);
+                sender.send(upstream.url()).unwrap();
+                std::future::pending::<()>().await;
+            });
+        });
+        receiver.recv().unwrap()
+    });
+    URL.clone()
+}
+
+fn app_with_upstream(name: &str) -> BoxApp {
+    let mut settings = Settings::default();
+    settings.upstream_url = Some(upstream());
+    settings.autumn_url = Some(upstream());
+    settings.autumn_token = Some(Token::new("test"));
+    (callgate_apps::find(name).unwrap().app)(&settings)
+}
+
+mod dashboard_with_upstream {
+    use super::*;
+
+    callgate_conformance::app_tests!(
+        app_with_upstream("dashboard"),
+        AppOptions::new().path("/dashboard")
+    );
+}
+
+mod customers_with_upstream {
+    use super::*;
+
+    callgate_conformance::app_tests!(app_with_upstream("customers"), customers());
 }
 
 /// The other ways of streaming.

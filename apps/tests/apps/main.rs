@@ -11,6 +11,7 @@ mod dashboard;
 mod echo;
 mod gallery;
 mod hello;
+mod items;
 mod log;
 mod scope;
 mod stream;

@@ -5,6 +5,7 @@ mod counter;
 mod customers;
 mod dashboard;
 mod hello;
+mod items;
 mod served;
 mod stream;
 #[path = "../upstream/mod.rs"]
