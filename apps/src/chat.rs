@@ -31,6 +31,10 @@ const PAGE: &str = include_str!("chat/page.html");
 const MAX_MESSAGE: usize = 4096;
 
 /// Answers each message, or shows it to everyone in the room.
+///
+/// A message is a text of at most 4096 bytes: one that is larger closes its socket with 1009, one that
+/// is binary with 1003. In the room, who reads too slowly misses the oldest lines, is told how many,
+/// and stays; nobody else waits for that.
 #[derive(Debug, Default)]
 pub struct Chat {
     room: Room,
