@@ -68,7 +68,9 @@ impl Events for Log {
             && refused.status().is_client_error()
         {
             let status = refused.status().as_u16();
-            tracing::info!("{} was refused with {status}: {refused}", self.0);
+            let line = format!("{} was refused with {status}: {refused}", self.0);
+            // Some of it comes from outside and must not look like a line of its own.
+            tracing::info!("{}", line.replace(char::is_control, " "));
         }
     }
 }

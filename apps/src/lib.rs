@@ -1,18 +1,21 @@
 //! # Callgate: example applications
 //!
 //! One file each. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`] are written with
-//! scope, receiver and sender; [`time`] and [`scope`] with the toolkit; [`items`], [`dashboard`]
-//! and [`customers`] with axum, through the bridge; and [`gallery`] serves them all. The `callgate`
-//! command runs any of them: `callgate run echo`.
+//! scope, receiver and sender; [`time`], [`scope`] and [`events`] with the toolkit; [`items`],
+//! [`dashboard`], [`customers`] and [`chart`] with axum, through the bridge; and [`gallery`] serves
+//! them all. The `callgate` command runs any of them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
 mod api;
+pub mod chart;
 pub mod chat;
+mod connect;
 pub mod counter;
 pub mod customers;
 pub mod dashboard;
 pub mod echo;
+pub mod events;
 mod failures;
 pub mod gallery;
 pub mod hello;
@@ -78,6 +81,8 @@ pub fn all() -> &'static [Entry] {
         customers::ENTRY,
         stream::ENTRY,
         work::ENTRY,
+        chart::ENTRY,
+        events::ENTRY,
     ]
 }
 

@@ -36,6 +36,31 @@ pub struct Settings {
     /// The secret key for Autumn: `AUTUMN_TOKEN` in the environment.
     #[arg(skip = Token::from_env("AUTUMN_TOKEN"))]
     pub autumn_token: Option<Token>,
+
+    /// Where the API of CloudBlue Connect is, its version included, which `chart` and `events` ask
+    /// with the key in `CONNECT_TOKEN`
+    #[arg(long, env = "CONNECT_URL", value_name = "URL", value_parser = base_url)]
+    pub connect_url: Option<Url>,
+
+    /// How long an answer of Connect may take [default: 10]
+    #[arg(long, env = "CONNECT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
+    pub connect_timeout: Option<Duration>,
+
+    /// The service of Connect whose variables `events` keeps: the ID of the extension
+    #[arg(long, env = "CONNECT_SERVICE", value_name = "ID")]
+    pub connect_service: Option<String>,
+
+    /// The environment of that service, by its ID
+    #[arg(long, env = "CONNECT_ENVIRONMENT", value_name = "ID")]
+    pub connect_environment: Option<String>,
+
+    /// The key for Connect: `CONNECT_TOKEN` in the environment.
+    #[arg(skip = Token::from_env("CONNECT_TOKEN"))]
+    pub connect_token: Option<Token>,
+
+    /// How often the schedule of `events` runs [default: 3600]
+    #[arg(long, env = "EVENTS_SCHEDULE", value_name = "SECONDS", value_parser = seconds)]
+    pub events_schedule: Option<Duration>,
 }
 
 impl Settings {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate_toolkit::errors::HttpError;
-use http::{HeaderMap, Method, StatusCode};
+use http::{HeaderMap, Method, Response, StatusCode};
 use reqwest::{Client, RequestBuilder, redirect};
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -101,6 +101,16 @@ fn is_a_way_out(segment: &str) -> bool {
 
 /// Sends the request and reads the answer as JSON.
 pub(crate) async fn fetch<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
+    read(&send(request).await?)
+}
+
+/// The content of an answer as JSON.
+pub(crate) fn read<T: DeserializeOwned>(answer: &Response<Vec<u8>>) -> Result<T, Error> {
+    serde_json::from_slice(answer.body()).map_err(Error::Unreadable)
+}
+
+/// Sends the request and reads the answer, whatever it is.
+pub(crate) async fn send(request: RequestBuilder) -> Result<Response<Vec<u8>>, Error> {
     let mut response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
     let mut content = Vec::new();
@@ -117,7 +127,10 @@ pub(crate) async fn fetch<T: DeserializeOwned>(request: RequestBuilder) -> Resul
             content,
         });
     }
-    serde_json::from_slice(&content).map_err(Error::Unreadable)
+    let mut answer = Response::new(content);
+    *answer.status_mut() = status;
+    *answer.headers_mut() = headers;
+    Ok(answer)
 }
 
 /// Why an upstream service gave no answer that could be used.
@@ -162,14 +175,19 @@ impl Error {
     /// The failure of a request that needed what `service` did not give. The client is told the
     /// kind of failure, the log all of it.
     pub(crate) fn of(self, service: &str) -> Failure {
+        self.http(service).into()
+    }
+
+    /// As [`of`](Self::of), where there is no axum.
+    pub(crate) fn http(self, service: &str) -> HttpError {
         let failure = HttpError::new(self.status(), format!("{service}: {self}"));
         let causes: Vec<_> = successors(self.source(), |&error| error.source())
             .map(ToString::to_string)
             .collect();
         if causes.is_empty() {
-            failure.into()
+            failure
         } else {
-            failure.source(causes.join(": ")).into()
+            failure.source(causes.join(": "))
         }
     }
 }

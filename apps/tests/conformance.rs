@@ -27,6 +27,12 @@ fn customers() -> AppOptions {
         .body(r#"{"id": "u1", "name": "Ada", "email": "ada@example.com"}"#)
 }
 
+/// What `events` takes.
+const EVENT: &str = r#"{
+    "event_type": "asset_purchase_request_validation",
+    "data": {"status": "draft", "asset": {"params": [{"value": "m"}]}}
+}"#;
+
 macro_rules! conforms {
     ($($name:ident: $options:expr;)+) => {
         $(mod $name {
@@ -58,6 +64,9 @@ conforms! {
     customers: customers();
     stream: AppOptions::new().path("/download?bytes=200000");
     work: AppOptions::new().path("/work/3");
+    chart: AppOptions::new().path("/settings").header("content-type", "application/json").body("{}");
+    events: AppOptions::new().path("/events").websocket_path("/ws").method(Method::POST)
+        .header("content-type", "application/json").body(EVENT);
     // The application `scope` answers with its scope, and so shows how it is mounted.
     gallery: AppOptions::new().mounts_probe_at("/scope");
 }

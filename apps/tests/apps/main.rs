@@ -4,11 +4,15 @@ use callgate::BoxApp;
 use callgate_apps::Settings;
 use callgate_toolkit::test_client::TestClient;
 
+mod chart;
 mod chat;
+#[path = "../connect/mod.rs"]
+mod connect;
 mod counter;
 mod customers;
 mod dashboard;
 mod echo;
+mod events;
 mod gallery;
 mod hello;
 mod items;

@@ -1,9 +1,13 @@
 //! Each application on the reference server, over real sockets.
 
+mod chart;
 mod chat;
+#[path = "../connect/mod.rs"]
+mod connect;
 mod counter;
 mod customers;
 mod dashboard;
+mod events;
 mod hello;
 mod items;
 mod served;

@@ -1,0 +1,166 @@
+//! A bar chart of active subscriptions: an extension of CloudBlue Connect, whose API has the data.
+
+mod call;
+
+use std::collections::{BTreeMap, HashSet};
+
+use axum::routing::get;
+use axum::{Json, Router};
+use callgate::{App, BoxApp};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use http::StatusCode;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use self::call::{CallContext, Installation, InstallationClient};
+use crate::api::{self, Failure, Index, JsonBody};
+use crate::connect::{Api, Filter};
+use crate::{Entry, Group, Settings};
+
+/// What the gallery and the command line know of it.
+pub const ENTRY: Entry = Entry {
+    name: "chart",
+    group: Group::Services,
+    summary: "Charts the active subscriptions of each marketplace, out of Connect (CONNECT_URL).",
+    try_it: &[
+        "curl -i {http}marketplaces",
+        "curl -i -H 'x-connect-installation-id: EIN-1' {http}chart",
+    ],
+    app: |settings| BoxApp::new(chart(settings)),
+};
+
+const INDEX: Index = Index {
+    summary: ENTRY.summary,
+    routes: &[
+        "GET /settings",
+        "POST /settings",
+        "GET /marketplaces",
+        "GET /chart",
+    ],
+};
+
+/// How many marketplaces a chart can have.
+const MAX_MARKETPLACES: usize = 100;
+
+/// How many questions of one chart are asked at the same time.
+const AT_ONCE: usize = 8;
+
+/// The extension for the API at [`Settings::connect_url`].
+///
+/// Connect's proxy stands before it and says in header fields who calls: see `chart/call.rs`. What
+/// was chosen for the chart is in the settings of the caller's installation, which are Connect's.
+/// Where Connect fails, the answer is 502, and 504 where it is too slow. Without the setting it is
+/// 503.
+#[must_use]
+pub fn chart(settings: &Settings) -> impl App + use<> {
+    let routes = Router::new()
+        .route("/settings", get(retrieve_settings).post(save_settings))
+        .route("/marketplaces", get(list_marketplaces))
+        .route("/chart", get(chart_data))
+        .with_state(Api::new(settings));
+    api::app(routes, INDEX)
+}
+
+/// What an installation has chosen.
+#[derive(Debug, Default, Deserialize, Serialize)]
+struct ChartSettings {
+    #[serde(default)]
+    marketplaces: Vec<Marketplace>,
+    /// They have to be an object, with whatever else: without this, a list of the values would be
+    /// taken as well.
+    #[serde(flatten, skip_serializing)]
+    _others: BTreeMap<String, IgnoredAny>,
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct Marketplace {
+    id: String,
+    name: String,
+    description: String,
+    #[serde(default)]
+    icon: Option<String>,
+}
+
+impl ChartSettings {
+    /// Those of an installation that has never been asked are empty.
+    fn of(installation: Installation) -> Result<Self, Failure> {
+        let Some(settings) = installation.settings else {
+            return Ok(Self::default());
+        };
+        serde_json::from_value(settings).map_err(|error| {
+            let message = format!("the settings of the installation cannot be read: {error}");
+            Failure::new(StatusCode::BAD_GATEWAY, message)
+        })
+    }
+
+    fn check(&self) -> Result<(), Failure> {
+        let marketplaces = &self.marketplaces;
+        let is_id = |id: &str| {
+            let is_of_id = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
+            (1..=64).contains(&id.len()) && id.bytes().all(is_of_id)
+        };
+        let mut seen = HashSet::new();
+        let message = if marketplaces.len() > MAX_MARKETPLACES {
+            format!("marketplaces: at most {MAX_MARKETPLACES} are allowed")
+        } else if let Some(wrong) = marketplaces.iter().find(|it| !is_id(&it.id)) {
+            format!("marketplaces: `{}` is not an ID", wrong.id)
+        } else if let Some(again) = marketplaces.iter().find(|it| !seen.insert(&it.id)) {
+            format!("marketplaces: {} is there more than once", again.id)
+        } else {
+            return Ok(());
+        };
+        Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message))
+    }
+}
+
+async fn retrieve_settings(installation: Installation) -> Result<Json<ChartSettings>, Failure> {
+    ChartSettings::of(installation).map(Json)
+}
+
+async fn list_marketplaces(
+    InstallationClient(client): InstallationClient,
+) -> Result<Json<Vec<Marketplace>>, Failure> {
+    let mut resources = client.collection("marketplaces").all().resources();
+    let mut marketplaces = Vec::new();
+    while let Some(marketplace) = resources.next().await? {
+        marketplaces.push(marketplace);
+    }
+    Ok(Json(marketplaces))
+}
+
+async fn save_settings(
+    context: CallContext,
+    InstallationClient(client): InstallationClient,
+    JsonBody(settings): JsonBody<ChartSettings>,
+) -> Result<Json<ChartSettings>, Failure> {
+    settings.check()?;
+    let installation = context.installation(&client)?;
+    let answer = installation.update(&json!({ "settings": settings })).await;
+    answer.map_err(|error| context.no_installation(error))?;
+    tracing::info!("The settings of {context} were saved");
+    Ok(Json(settings))
+}
+
+async fn chart_data(
+    InstallationClient(client): InstallationClient,
+    installation: Installation,
+) -> Result<Json<Value>, Failure> {
+    let settings = ChartSettings::of(installation)?;
+    let assets = client.ns("subscriptions").collection("assets");
+    let count = |marketplace: &Marketplace| {
+        let is_here = Filter::eq("marketplace.id", &marketplace.id);
+        let active = assets.filter(is_here & Filter::eq("status", "active"));
+        async move { active.count().await }
+    };
+    let counts: Vec<_> = settings.marketplaces.iter().map(count).collect();
+    let counts: Vec<u64> = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
+    let labels: Vec<_> = settings.marketplaces.iter().map(|it| &it.id).collect();
+    Ok(Json(json!({
+        "type": "bar",
+        "data": {
+            "labels": labels,
+            "datasets": [{ "label": "Subscriptions", "data": counts }],
+        },
+    })))
+}

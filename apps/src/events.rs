@@ -1,0 +1,138 @@
+//! Orders of t-shirts, approved or found to be out of stock: an events application for CloudBlue
+//! Connect. This file has what it does; [the folder of the same name] has how events, schedules and
+//! variables come to it.
+//!
+//! [the folder of the same name]: https://docs.rs/crate/callgate-apps/latest/source/src/events/
+
+mod application;
+mod context;
+mod http;
+mod message;
+mod response;
+mod schedule;
+mod service;
+#[cfg(test)]
+mod tests;
+mod variables;
+mod websocket;
+
+use callgate::{App, BoxApp};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::application::Application;
+use self::context::Context;
+use self::response::{
+    BackgroundResponse, HandlerError, InteractiveResponse, ScheduledExecutionResponse,
+};
+use self::service::Service;
+use crate::connect::Filter;
+use crate::{Entry, Group, Settings, failures};
+
+/// What the gallery and the command line know of it.
+pub const ENTRY: Entry = Entry {
+    name: "events",
+    group: Group::Services,
+    summary: "Handles events of Connect, over HTTP and a WebSocket, and works on a schedule.",
+    try_it: &[
+        "curl {http}",
+        "curl --json '{\"event_type\": \"asset_purchase_request_validation\", \"data\": {\"status\": \"draft\", \"asset\": {\"params\": [{\"value\": \"m\"}]}}}' {http}events",
+        "curl -X POST {http}schedules/update_stock/run",
+        "curl {http}variables",
+        "python -m websockets {ws}ws",
+    ],
+    app: |settings| BoxApp::new(events(settings)),
+};
+
+const SIZES: [&str; 5] = ["xs", "s", "m", "l", "xl"];
+
+const OUT_OF_STOCK_SIZE: &str = "OUT_OF_STOCK_SIZE";
+
+/// The application for the API at [`Settings::connect_url`].
+///
+/// - `POST /events` takes an event. An interactive one is answered with what its handler says; a
+///   background one with 202, and worked on after that.
+/// - `/ws` is a WebSocket that takes tasks, in the messages of Connect, and answers with results.
+/// - `POST /schedules/NAME/run` runs something now that else runs every
+///   [`Settings::events_schedule`].
+/// - `GET /variables` has the variables, and `GET /` all that is registered.
+#[must_use]
+pub fn events(settings: &Settings) -> impl App + use<> {
+    failures::answered(Service::new(t_shirts(), settings))
+}
+
+fn t_shirts() -> Application {
+    Application::new()
+        .variable(OUT_OF_STOCK_SIZE, "m")
+        .schedulable(
+            "update_stock",
+            "Update stock",
+            "Sets the variable OUT_OF_STOCK_SIZE to a random size, which is then out of stock",
+            update_stock,
+        )
+        .interactive(
+            "asset_purchase_request_validation",
+            &["draft"],
+            validate_tshirt_size,
+        )
+        .background(
+            "asset_purchase_request_processing",
+            &["pending"],
+            approve_purchase_request,
+        )
+}
+
+async fn update_stock(
+    context: Context,
+    _schedule: Value,
+) -> Result<ScheduledExecutionResponse, HandlerError> {
+    let size = SIZES[rand::random_range(..SIZES.len())];
+    context.variables.set(OUT_OF_STOCK_SIZE, size).await?;
+    Ok(ScheduledExecutionResponse::done())
+}
+
+async fn validate_tshirt_size(
+    context: Context,
+    mut request: Value,
+) -> Result<InteractiveResponse, HandlerError> {
+    let out_of_stock = context.variables.get(OUT_OF_STOCK_SIZE);
+    if text(&request, "/asset/params/0/value")? == out_of_stock {
+        let error = format!("Sorry, the size {out_of_stock} is out of stock");
+        request["asset"]["params"][0]["value_error"] = error.into();
+    }
+    Ok(InteractiveResponse::done(request))
+}
+
+async fn approve_purchase_request(
+    context: Context,
+    request: Value,
+) -> Result<BackgroundResponse, HandlerError> {
+    #[derive(Deserialize)]
+    struct Template {
+        id: String,
+    }
+    let id = text(&request, "/id")?;
+    let product = text(&request, "/asset/product/id")?;
+    let connect = context.connect()?;
+    let templates = connect
+        .collection("products")
+        .resource(product)
+        .collection("templates")
+        .filter(Filter::eq("scope", "asset") & Filter::eq("type", "fulfillment"));
+    let Some(template) = templates.first::<Template>().await? else {
+        let reason = format!("product {product} has no template for fulfillment");
+        return Ok(BackgroundResponse::fail(reason));
+    };
+    let approve = connect
+        .collection("requests")
+        .resource(id)
+        .action("approve");
+    approve.post(&json!({ "template_id": template.id })).await?;
+    Ok(BackgroundResponse::done())
+}
+
+/// The text at this place, a JSON pointer, of what an event is about.
+fn text<'a>(object: &'a Value, pointer: &str) -> Result<&'a str, HandlerError> {
+    let text = object.pointer(pointer).and_then(Value::as_str);
+    text.ok_or_else(|| HandlerError::Invalid(format!("there is no text at {pointer}")))
+}

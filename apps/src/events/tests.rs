@@ -1,0 +1,171 @@
+//! Other applications than that of the t-shirts, on time that passes when nothing else happens.
+
+use std::time::Duration;
+
+use callgate_toolkit::lifespan::Started;
+use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use http::StatusCode;
+use serde_json::{Value, json};
+use tokio::sync::mpsc::{self, UnboundedReceiver};
+use tokio::time::{Instant, sleep};
+
+use super::application::Application;
+use super::response::{BackgroundResponse, InteractiveResponse, ScheduledExecutionResponse};
+use super::service::Service;
+use crate::failures::answered;
+use crate::settings::{Settings, Token};
+
+const PERIOD: Duration = Duration::from_secs(60);
+
+/// Served with settings for a service that is never asked.
+fn service(application: Application) -> Service {
+    let settings = Settings {
+        connect_url: Some("http://127.0.0.1:9/".parse().unwrap()),
+        connect_token: Some(Token::new("a key")),
+        events_schedule: Some(PERIOD),
+        ..Settings::default()
+    };
+    Service::new(application, &settings)
+}
+
+/// An application with something on its schedule that takes so long; and the seconds at which it
+/// began and ended.
+fn scheduled(takes: Duration) -> (Application, UnboundedReceiver<(&'static str, u64)>) {
+    let (note, notes) = mpsc::unbounded_channel();
+    let begin = Instant::now();
+    let application = Application::new().schedulable("it", "", "", move |_, _| {
+        let note = note.clone();
+        async move {
+            let _ = note.send(("begins", begin.elapsed().as_secs()));
+            sleep(takes).await;
+            let _ = note.send(("ends", begin.elapsed().as_secs()));
+            Ok(ScheduledExecutionResponse::done())
+        }
+    });
+    (application, notes)
+}
+
+/// An application that always asks for an event to come again; and the seconds at which it came.
+fn rescheduling() -> (Application, UnboundedReceiver<u64>) {
+    let (note, notes) = mpsc::unbounded_channel();
+    let begin = Instant::now();
+    let application = Application::new().background("order", &["pending"], move |_, _| {
+        let _ = note.send(begin.elapsed().as_secs());
+        async { Ok(BackgroundResponse::reschedule("not yet")) }
+    });
+    (application, notes)
+}
+
+async fn order(client: &TestClient) -> Exchange {
+    let event = json!({"event_type": "order", "data": {"status": "pending"}});
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    Exchange::of(&response).clone()
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_runs_after_each_period_until_shutdown() {
+    let (application, mut notes) = scheduled(Duration::ZERO);
+    let started = Started::start(service(application)).await.unwrap().unwrap();
+    for at in [60, 120, 180] {
+        assert_eq!(notes.recv().await, Some(("begins", at)));
+        assert_eq!(notes.recv().await, Some(("ends", at)));
+    }
+    started.shut_down().await.unwrap();
+    // Nobody is left who could run it.
+    assert_eq!(notes.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_scheduled_never_runs_twice_at_a_time() {
+    let (application, mut notes) = scheduled(Duration::from_secs(150));
+    let _started = Started::start(service(application)).await.unwrap().unwrap();
+    for at in [60, 240, 420] {
+        assert_eq!(notes.recv().await, Some(("begins", at)));
+        assert_eq!(notes.recv().await, Some(("ends", at + 150)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_waits_for_what_runs() {
+    let (application, mut notes) = scheduled(Duration::from_secs(150));
+    let started = Started::start(service(application)).await.unwrap().unwrap();
+    assert_eq!(notes.recv().await, Some(("begins", 60)));
+    started.shut_down().await.unwrap();
+    assert_eq!(notes.recv().await, Some(("ends", 210)));
+    assert_eq!(notes.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_most() {
+    let (application, mut notes) = rescheduling();
+    let client = TestClient::start(service(application)).await.unwrap();
+    // The call does not wait for what comes later.
+    order(&client).await.ended().await.unwrap();
+    for at in [0, 30, 60, 90, 120] {
+        assert_eq!(notes.recv().await, Some(at));
+    }
+    sleep(Duration::from_secs(10_000)).await;
+    notes.try_recv().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn shutdown_does_not_wait_for_what_was_put_off() {
+    let (application, mut notes) = rescheduling();
+    let begin = Instant::now();
+    let client = TestClient::start(service(application)).await.unwrap();
+    order(&client).await.ended().await.unwrap();
+    client.shutdown().await.unwrap();
+    assert_eq!(begin.elapsed().as_secs(), 0);
+    assert_eq!(notes.recv().await, Some(0));
+    assert_eq!(notes.recv().await, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_lifespan_nothing_is_put_off() {
+    let (application, mut notes) = rescheduling();
+    let client = TestClient::new(service(application));
+    order(&client).await.ended().await.unwrap();
+    sleep(Duration::from_secs(10_000)).await;
+    assert_eq!(notes.recv().await, Some(0));
+    notes.try_recv().unwrap_err();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_handler_that_takes_too_long_is_given_up() {
+    let application = Application::new().interactive("order", &["draft"], |_, _| {
+        std::future::pending::<Result<InteractiveResponse, _>>()
+    });
+    let client = TestClient::new(answered(service(application))).patience(Duration::from_secs(200));
+    let begin = Instant::now();
+    let event = json!({"event_type": "order", "data": {"status": "draft"}});
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    let answer: Value = response.json().unwrap();
+    assert_eq!(answer, json!({"error": "it took longer than 120 s"}));
+    assert_eq!(begin.elapsed().as_secs(), 120);
+}
+
+#[tokio::test]
+async fn a_handler_that_panics_fails_its_task_and_no_other() {
+    let application =
+        Application::new().interactive("order", &["draft"], async |_, order: Value| {
+            assert!(order["size"].is_string(), "an order without a size");
+            Ok(InteractiveResponse::done(order))
+        });
+    let client = TestClient::new(answered(service(application)));
+    let mut socket = client.websocket("/ws").connect().await.unwrap();
+    let _setup = socket.text().await.unwrap();
+    for (size, result) in [(json!(5), "fail"), (json!("m"), "success")] {
+        let task = json!({"version": 2, "message_type": "task", "data": {
+            "options": {"task_id": "T-1", "task_category": "interactive"},
+            "input": {"event_type": "order", "data": {"status": "draft", "size": size}},
+        }});
+        socket.send_text(task.to_string()).await.unwrap();
+        let answer: Value = socket.json().await.unwrap();
+        assert_eq!(answer["data"]["output"]["result"], result);
+    }
+    let order = json!({"event_type": "order", "data": {"status": "draft"}});
+    let response = client.post("/events").json(&order).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}

@@ -1,0 +1,701 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::response::Response;
+use callgate_apps::Settings;
+use callgate_apps::events::events;
+use callgate_toolkit::test_client::{Exchange, RequestBuilder, ResponseExt, TestClient, WebSocket};
+use http::StatusCode;
+use serde_json::{Value, json};
+
+use crate::connect::{Asked, Connect, json as found, page, status};
+use crate::log::Log;
+
+const VARIABLES: &str = "/v1/devops/services/SRVC-1/environments/ENV-1/variables";
+
+/// Connect with the variable, product `PRD-1` with its template, and requests from `PR-1` on.
+fn connect() -> Connect {
+    Connect::start(answer)
+}
+
+fn answer(line: &str) -> Response {
+    let (method, target) = line.split_once(' ').unwrap();
+    if target == format!("{VARIABLES}/OUT_OF_STOCK_SIZE") {
+        return found(json!({"name": "OUT_OF_STOCK_SIZE", "value": "xl"}));
+    }
+    let templates = "templates?and(eq(scope,asset),eq(type,fulfillment))&limit=1&offset=0";
+    match (method, target) {
+        ("GET", _) if target == format!("/v1/products/PRD-1/{templates}") => {
+            page(json!([{"id": "TL-1"}]), 2)
+        }
+        ("GET", _) if target == format!("/v1/products/PRD-2/{templates}") => page(json!([]), 0),
+        ("GET", "/v1/requests/PR-1") => found(purchase("PR-1", "pending")),
+        ("GET", "/v1/requests/PR-2") => found(purchase("PR-2", "approved")),
+        ("POST", _) if target.ends_with("/approve") => found(json!({"status": "approved"})),
+        ("GET", "/v1/devops/services/SRVC-1/environments/ENV-1/schedules/EFS-1") => {
+            found(json!({"id": "EFS-1", "method": "update_stock"}))
+        }
+        _ if target.starts_with("/v1/products/PRD-500/") => {
+            status(StatusCode::INTERNAL_SERVER_ERROR)
+        }
+        _ => status(StatusCode::NOT_FOUND),
+    }
+}
+
+fn settings_of(connect: &Connect) -> Settings {
+    let mut settings = connect.settings();
+    settings.connect_service = Some("SRVC-1".to_owned());
+    settings.connect_environment = Some("ENV-1".to_owned());
+    settings
+}
+
+fn client_of(connect: &Connect) -> TestClient {
+    TestClient::new(events(&settings_of(connect)))
+}
+
+fn purchase(id: &str, status: &str) -> Value {
+    json!({
+        "id": id,
+        "status": status,
+        "asset": {
+            "product": {"id": "PRD-1"},
+            "params": [{"id": "size", "value": "m"}, {"id": "color", "value": "red"}],
+        },
+    })
+}
+
+fn validation(request: &Value) -> Value {
+    json!({"event_type": "asset_purchase_request_validation", "data": request})
+}
+
+fn processing(request: &Value) -> Value {
+    json!({"event_type": "asset_purchase_request_processing", "data": request})
+}
+
+async fn answer_to(request: RequestBuilder<'_>) -> (StatusCode, Value) {
+    let response = request.send().await.unwrap();
+    assert_eq!(response.headers()["content-type"], "application/json");
+    (response.status(), response.json().unwrap())
+}
+
+async fn post(client: &TestClient, event: &Value) -> (StatusCode, Value) {
+    answer_to(client.post("/events").json(event)).await
+}
+
+async fn out_of_stock(client: &TestClient) -> String {
+    let (answered, variables) = answer_to(client.get("/variables")).await;
+    assert_eq!(answered, StatusCode::OK);
+    variables["OUT_OF_STOCK_SIZE"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn a_size_that_is_out_of_stock_gets_an_error_and_any_other_passes() {
+    let client = crate::client("events");
+    let request = purchase("PR-1", "draft");
+    let mut expected = request.clone();
+    expected["asset"]["params"][0]["value_error"] = "Sorry, the size m is out of stock".into();
+    assert_eq!(
+        post(&client, &validation(&request)).await,
+        (StatusCode::OK, expected)
+    );
+
+    let mut request = request;
+    request["asset"]["params"][0]["value"] = "xs".into();
+    assert_eq!(
+        post(&client, &validation(&request)).await,
+        (StatusCode::OK, request)
+    );
+}
+
+#[tokio::test]
+async fn a_purchase_is_approved_after_the_response_with_the_template_of_its_product() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let log = Log::start();
+    connect.close();
+    let mut event = processing(&purchase("PR-7", "pending"));
+    event["task_id"] = "T-1".into();
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    assert_eq!(response.json::<Value>().unwrap(), json!({"task_id": "T-1"}));
+    let exchange = Exchange::of(&response);
+    connect.has_been_asked(1).await;
+    assert!(!exchange.is_ended());
+    connect.open(2);
+    exchange.ended().await.unwrap();
+    let asked = |line: &str, content| Asked {
+        line: line.to_owned(),
+        key: "ApiKey its own".to_owned(),
+        content,
+    };
+    assert_eq!(
+        connect.asked(),
+        [
+            asked(
+                "GET /v1/products/PRD-1/templates?and(eq(scope,asset),eq(type,fulfillment))&limit=1&offset=0",
+                Value::Null
+            ),
+            asked(
+                "POST /v1/requests/PR-7/approve",
+                json!({"template_id": "TL-1"})
+            ),
+        ]
+    );
+    assert!(
+        log.text().contains("INFO Task T-1: success after 0."),
+        "{}",
+        log.text()
+    );
+}
+
+#[tokio::test]
+async fn what_an_event_does_not_bring_along_is_fetched() {
+    let connect = connect();
+    let client = client_of(&connect);
+    for (id, approved) in [("PR-1", true), ("PR-2", false), ("PR-3", false)] {
+        let event = json!({"event_type": "asset_purchase_request_processing", "object_id": id});
+        let response = client.post("/events").json(&event).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        Exchange::of(&response).ended().await.unwrap();
+        let lines = connect.lines();
+        assert!(lines.contains(&format!("GET /v1/requests/{id}")));
+        let approve = format!("POST /v1/requests/{id}/approve");
+        assert_eq!(lines.contains(&approve), approved, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn events_that_are_not_handled_are_refused_with_the_reason() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let log = Log::start();
+    let mut sizeless = purchase("PR-1", "draft");
+    sizeless["asset"]["params"] = json!([]);
+    for (event, reason) in [
+        (
+            json!({"event_type": "nosuch", "data": {}}),
+            "there is no handler for events `nosuch`",
+        ),
+        (
+            validation(&purchase("PR-1", "approved")),
+            "the status is `approved`, and those that are handled are: draft",
+        ),
+        (
+            processing(&purchase("PR-1", "draft")),
+            "the status is `draft`, and those that are handled are: pending",
+        ),
+        (
+            validation(&json!([])),
+            "the status is ``, and those that are handled are: draft",
+        ),
+        (
+            validation(&sizeless),
+            "there is no text at /asset/params/0/value",
+        ),
+        (
+            json!({"event_type": "asset_purchase_request_validation"}),
+            "data is missing",
+        ),
+        (
+            json!({"event_type": "asset_purchase_request_processing"}),
+            "data or object_id is missing",
+        ),
+    ] {
+        assert_eq!(
+            post(&client, &event).await,
+            (StatusCode::UNPROCESSABLE_ENTITY, json!({"error": reason})),
+            "{event}"
+        );
+    }
+    log.has("INFO POST /events was refused with 422: there is no handler for events `nosuch`");
+    assert_eq!(connect.asked(), []);
+}
+
+#[tokio::test]
+async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served() {
+    let client = crate::client("events");
+    let log = Log::start();
+    let with_type = |content: Vec<u8>| {
+        let request = client.post("/events").body(content);
+        request.header("content-type", "application/json")
+    };
+    for (request, expected) in [
+        (with_type(b"{".to_vec()), StatusCode::BAD_REQUEST),
+        (with_type(b"[]".to_vec()), StatusCode::UNPROCESSABLE_ENTITY),
+        (
+            with_type(b"{\"event_type\": 5}".to_vec()),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            with_type(b"{\"data\": {}}".to_vec()),
+            StatusCode::UNPROCESSABLE_ENTITY,
+        ),
+        (
+            with_type(vec![b' '; 1024 * 1024 + 1]),
+            StatusCode::PAYLOAD_TOO_LARGE,
+        ),
+        (
+            client.post("/events").body("{}"),
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        ),
+        (client.get("/nosuch"), StatusCode::NOT_FOUND),
+        (client.post("/schedules/nosuch/run"), StatusCode::NOT_FOUND),
+        (client.get("/events"), StatusCode::METHOD_NOT_ALLOWED),
+        (
+            client.get("/schedules/update_stock/run"),
+            StatusCode::METHOD_NOT_ALLOWED,
+        ),
+        (client.delete("/variables"), StatusCode::METHOD_NOT_ALLOWED),
+        (client.post("/"), StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let (answered, answer) = answer_to(request).await;
+        assert_eq!(answered, expected, "{answer}");
+        assert!(answer["error"].is_string());
+        let line = format!(
+            " {}: {}",
+            expected.as_u16(),
+            answer["error"].as_str().unwrap()
+        );
+        assert!(
+            log.text().contains(&line),
+            "{line} is not in:\n{}",
+            log.text()
+        );
+    }
+    assert_eq!(out_of_stock(&client).await, "m");
+}
+
+#[tokio::test]
+async fn the_stock_is_updated_in_connect_and_here() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let run = || client.post("/schedules/update_stock/run");
+    let (answered, output) = answer_to(run()).await;
+    assert_eq!(
+        (answered, &output["result"]),
+        (StatusCode::OK, &json!("success"))
+    );
+    let size = out_of_stock(&client).await;
+    assert!(["xs", "s", "m", "l", "xl"].contains(&&*size));
+    let update = &connect.asked()[0];
+    assert_eq!(update.line, format!("PUT {VARIABLES}/OUT_OF_STOCK_SIZE"));
+    assert_eq!(update.content, json!({"value": size}));
+
+    connect.close();
+    let pending = run().start();
+    connect.has_been_asked(2).await;
+    assert_eq!(
+        answer_to(run()).await,
+        (
+            StatusCode::CONFLICT,
+            json!({"error": "update_stock is running"})
+        )
+    );
+    connect.open(1);
+    assert_eq!(pending.response().await.unwrap().status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn without_settings_the_stock_is_kept_here_and_what_needs_connect_says_which() {
+    let client = crate::client("events");
+    let mut sizes = BTreeMap::new();
+    while sizes.len() < 2 {
+        let (answered, output) = answer_to(client.post("/schedules/update_stock/run")).await;
+        assert_eq!(
+            (answered, &output["result"]),
+            (StatusCode::OK, &json!("success"))
+        );
+        sizes.insert(out_of_stock(&client).await, ());
+    }
+    assert_eq!(
+        post(&client, &processing(&purchase("PR-1", "pending"))).await,
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            json!({"error": "this is not set up: it needs --connect-url or CONNECT_URL"})
+        )
+    );
+}
+
+#[tokio::test]
+async fn variables_are_fetched_at_start_up() {
+    let connect = connect();
+    let client = client_of(&connect).started().await.unwrap();
+    assert_eq!(
+        connect.lines(),
+        [format!("GET {VARIABLES}/OUT_OF_STOCK_SIZE")]
+    );
+    assert_eq!(out_of_stock(&client).await, "xl");
+    client.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn variables_that_connect_does_not_have_are_created_at_start_up() {
+    let connect = Connect::start(|line: &str| match line.starts_with("POST ") {
+        true => status(StatusCode::CREATED),
+        false => status(StatusCode::NOT_FOUND),
+    });
+    let client = client_of(&connect).started().await.unwrap();
+    let created = &connect.asked()[1];
+    assert_eq!(created.line, format!("POST {VARIABLES}"));
+    let variable = json!({"name": "OUT_OF_STOCK_SIZE", "initial_value": "m", "secure": false});
+    assert_eq!(created.content, variable);
+    assert_eq!(out_of_stock(&client).await, "m");
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetched_later() {
+    // While a thread is busy, time stands still.
+    let (done, busy) = std::sync::mpsc::channel::<()>();
+    let busy = tokio::task::spawn_blocking(move || busy.recv());
+    let asked = std::sync::atomic::AtomicUsize::new(0);
+    let asked = std::sync::Arc::new(asked);
+    let connect = Connect::start(move |line: &str| {
+        match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => status(StatusCode::BAD_GATEWAY),
+            _ => answer(line),
+        }
+    });
+    let log = Log::start();
+    let client = client_of(&connect).started().await.unwrap();
+    assert_eq!(out_of_stock(&client).await, "m");
+    assert!(
+        log.text()
+            .contains("are fetched again in 5 s: Connect: it answered with status 502")
+    );
+    // Connections that are kept end with the time, and that may take one more attempt.
+    let mut failures = 0;
+    while out_of_stock(&client).await == "m" {
+        let now = log.text().matches("are fetched again in").count();
+        if now > failures {
+            failures = now;
+            tokio::time::advance(Duration::from_secs(300)).await;
+        }
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(out_of_stock(&client).await, "xl");
+    drop(done);
+    busy.await.unwrap().unwrap_err();
+}
+
+#[tokio::test]
+async fn where_connect_fails_the_stock_stays_as_it_was() {
+    let connect = Connect::start(|_: &str| status(StatusCode::FORBIDDEN));
+    let client = client_of(&connect);
+    assert_eq!(
+        answer_to(client.post("/schedules/update_stock/run")).await,
+        (
+            StatusCode::BAD_GATEWAY,
+            json!({"error": "Connect: it answered with status 403"})
+        )
+    );
+    assert_eq!(out_of_stock(&client).await, "m");
+
+    connect.close();
+    let mut settings = settings_of(&connect);
+    settings.connect_timeout = Some(Duration::from_millis(50));
+    let client = TestClient::new(events(&settings));
+    let (answered, answer) = answer_to(client.post("/schedules/update_stock/run")).await;
+    assert_eq!(answered, StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(
+        answer,
+        json!({"error": "Connect: it did not answer in time"})
+    );
+}
+
+#[tokio::test]
+async fn what_is_registered_is_told() {
+    let (answered, registered) = answer_to(crate::client("events").get("/")).await;
+    assert_eq!(answered, StatusCode::OK);
+    let subscriptions = json!({
+        "asset_purchase_request_processing": ["pending"],
+        "asset_purchase_request_validation": ["draft"],
+    });
+    assert_eq!(registered["event_subscriptions"], subscriptions);
+    let variables = json!([{"name": "OUT_OF_STOCK_SIZE", "initial_value": "m"}]);
+    assert_eq!(registered["variables"], variables);
+    assert_eq!(registered["schedulables"][0]["method"], "update_stock");
+    assert_eq!(registered["schedulables"][0]["name"], "Update stock");
+}
+
+/// A WebSocket that has been told what is registered.
+async fn socket_of(client: &TestClient) -> WebSocket {
+    let mut socket = client.websocket("/ws").connect().await.unwrap();
+    let setup: Value = socket.json().await.unwrap();
+    assert_eq!(setup["message_type"], "setup_request");
+    assert_eq!(setup["version"], 2);
+    let subscriptions = &setup["data"]["event_subscriptions"];
+    assert_eq!(
+        subscriptions["asset_purchase_request_validation"],
+        json!(["draft"])
+    );
+    socket
+}
+
+async fn send(socket: &WebSocket, message_type: &str, data: &Value) {
+    let message = json!({"version": 2, "message_type": message_type, "data": data});
+    socket.send_text(message.to_string()).await.unwrap();
+}
+
+async fn send_task(socket: &WebSocket, id: &str, category: &str, input: &Value) {
+    let options = json!({
+        "task_id": id,
+        "task_category": category,
+        "correlation_id": "C-1",
+        "api_key": "a secret",
+    });
+    send(socket, "task", &json!({"options": options, "input": input})).await;
+}
+
+/// The ID of the task that was done next, and its output.
+async fn result(socket: &mut WebSocket) -> (String, Value) {
+    let mut message: Value = socket.json().await.unwrap();
+    assert_eq!(message["message_type"], "task", "{message}");
+    let options = message["data"]["options"].take();
+    assert_eq!(options["correlation_id"], "C-1");
+    assert_eq!(options["api_key"], Value::Null);
+    let id = options["task_id"].as_str().unwrap().to_owned();
+    (id, message["data"]["output"].take())
+}
+
+#[tokio::test]
+async fn tasks_of_a_websocket_are_answered_as_they_are_ready() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let mut socket = socket_of(&client).await;
+    connect.close();
+    let processing = processing(&purchase("PR-7", "pending"));
+    send_task(&socket, "slow", "background", &processing).await;
+    connect.has_been_asked(1).await;
+    let draft = purchase("PR-8", "draft");
+    send_task(&socket, "quick", "interactive", &validation(&draft)).await;
+
+    let (id, output) = result(&mut socket).await;
+    let mut expected = draft;
+    expected["asset"]["params"][0]["value_error"] = "Sorry, the size m is out of stock".into();
+    assert_eq!((&*id, &output["result"]), ("quick", &json!("success")));
+    assert_eq!(
+        output["data"],
+        json!({"http_status": 200, "body": expected})
+    );
+    connect.open(2);
+    let (id, output) = result(&mut socket).await;
+    assert_eq!((&*id, &output["result"]), ("slow", &json!("success")));
+    assert!(output["runtime"].as_f64().unwrap() > 0.0);
+    assert_eq!(connect.lines()[1], "POST /v1/requests/PR-7/approve");
+}
+
+#[tokio::test]
+async fn a_websocket_has_at_most_32_tasks_worked_on_at_a_time() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let mut socket = socket_of(&client).await;
+    connect.close();
+    for number in 0..40 {
+        let request = purchase(&format!("PR-{number}"), "pending");
+        send_task(
+            &socket,
+            &number.to_string(),
+            "background",
+            &processing(&request),
+        )
+        .await;
+    }
+    connect.has_been_asked(32).await;
+    connect.open(80);
+    let mut done = BTreeMap::new();
+    for _ in 0..40 {
+        let (id, output) = result(&mut socket).await;
+        done.insert(id, output["result"].clone());
+    }
+    assert_eq!(done.len(), 40);
+    assert!(done.values().all(|result| result == "success"));
+    assert_eq!(connect.most_at_once(), 32);
+}
+
+#[tokio::test]
+async fn tasks_that_fail_are_answered_with_the_reason_and_the_websocket_goes_on() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let mut socket = socket_of(&client).await;
+    let product = |id: &str| {
+        let mut request = purchase("PR-7", "pending");
+        request["asset"]["product"]["id"] = id.into();
+        processing(&request)
+    };
+    let mut sizeless = purchase("PR-1", "draft");
+    sizeless["asset"]["params"] = json!([]);
+    for (category, input, result_type, message, countdown) in [
+        (
+            "background",
+            json!({"event_type": "nosuch", "data": {}}),
+            "skip",
+            "there is no handler for events `nosuch`",
+            0,
+        ),
+        (
+            "background",
+            processing(&purchase("PR-1", "approved")),
+            "skip",
+            "the status is `approved`, and those that are handled are: pending",
+            0,
+        ),
+        (
+            "background",
+            product("PRD-2"),
+            "fail",
+            "product PRD-2 has no template for fulfillment",
+            0,
+        ),
+        (
+            "background",
+            product("PRD-404"),
+            "fail",
+            "Connect: it answered with status 404",
+            0,
+        ),
+        (
+            "background",
+            product("PRD-500"),
+            "reschedule",
+            "Connect: it answered with status 500",
+            30,
+        ),
+        (
+            "interactive",
+            validation(&sizeless),
+            "fail",
+            "there is no text at /asset/params/0/value",
+            0,
+        ),
+        (
+            "scheduled",
+            json!({"event_type": "scheduled_execution", "data": {"method": "nosuch"}}),
+            "fail",
+            "there is no schedulable `nosuch`",
+            0,
+        ),
+        (
+            "scheduled",
+            json!({"event_type": "scheduled_execution", "data": {}}),
+            "fail",
+            "the schedule does not say its method",
+            0,
+        ),
+    ] {
+        send_task(&socket, "T-1", category, &input).await;
+        let (_, output) = result(&mut socket).await;
+        assert_eq!(output["result"], result_type, "{output}");
+        assert_eq!(output["message"], message);
+        assert_eq!(output["countdown"], countdown);
+        if category == "interactive" {
+            assert_eq!(
+                output["data"],
+                json!({"http_status": 422, "body": {"error": message}})
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn messages_that_make_no_sense_are_answered_and_the_websocket_goes_on() {
+    let client = crate::client("events");
+    let mut socket = socket_of(&client).await;
+    let log = Log::start();
+    for (text, reason) in [
+        ("Hello!", "not a message: "),
+        ("[]", "not a message: "),
+        (
+            "{\"message_type\": \"shout\"}",
+            "messages of type `shout` are not supported",
+        ),
+        ("{\"message_type\": \"task\"}", "not a task: "),
+        (
+            "{\"message_type\": \"task\", \"data\": {\"options\": {\"task_id\": \"T-1\", \
+             \"task_category\": \"nosuch\"}, \"input\": {\"event_type\": \"a\"}}}",
+            "not a task: unknown variant `nosuch`",
+        ),
+        (
+            "{\"message_type\": \"setup_response\", \"data\": 5}",
+            "not a setup_response: ",
+        ),
+    ] {
+        socket.send_text(text).await.unwrap();
+        let answer: Value = socket.json().await.unwrap();
+        assert_eq!(answer["message_type"], "error");
+        let message = answer["data"]["message"].as_str().unwrap();
+        assert!(message.starts_with(reason), "{message}");
+        let line = format!("A message was refused: {message}");
+        assert!(log.text().contains(&line), "{}", log.text());
+    }
+    socket.send_binary(&b"\xff"[..]).await.unwrap();
+    let answer: Value = socket.json().await.unwrap();
+    assert_eq!(
+        answer["data"]["message"],
+        "not a message: messages are texts"
+    );
+    send_task(
+        &socket,
+        "T-1",
+        "interactive",
+        &validation(&purchase("PR-1", "draft")),
+    )
+    .await;
+    assert_eq!(result(&mut socket).await.1["result"], "success");
+}
+
+#[tokio::test]
+async fn what_was_begun_for_a_websocket_is_finished_when_it_is_gone() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let socket = socket_of(&client).await;
+    connect.close();
+    let input = processing(&purchase("PR-7", "pending"));
+    send_task(&socket, "T-1", "background", &input).await;
+    connect.has_been_asked(1).await;
+    socket.disconnect();
+    connect.open(2);
+    socket.exchange().ended().await.unwrap();
+    assert_eq!(connect.lines()[1], "POST /v1/requests/PR-7/approve");
+}
+
+#[tokio::test]
+async fn a_websocket_sets_variables_and_runs_what_is_scheduled() {
+    let connect = connect();
+    let client = client_of(&connect);
+    let mut socket = socket_of(&client).await;
+    let variables = json!({"variables": [
+        {"name": "OUT_OF_STOCK_SIZE", "value": "none", "secure": false},
+        {"name": "OTHER", "value": "a", "secure": false},
+    ]});
+    send(&socket, "setup_response", &variables).await;
+    for input in [
+        json!({"event_type": "scheduled_execution", "data": {"method": "update_stock"}}),
+        json!({"event_type": "scheduled_execution", "object_id": "EFS-1"}),
+    ] {
+        let is_named = input["data"].is_object();
+        if is_named {
+            let draft = validation(&purchase("PR-1", "draft"));
+            send_task(&socket, "T-0", "interactive", &draft).await;
+            assert_eq!(result(&mut socket).await.1["result"], "success");
+            assert_eq!(out_of_stock(&client).await, "none");
+        }
+        send_task(&socket, "T-1", "scheduled", &input).await;
+        assert_eq!(result(&mut socket).await.1["result"], "success");
+        let size = out_of_stock(&client).await;
+        assert_ne!(size, "none");
+        assert_eq!(
+            connect.asked().last().unwrap().content,
+            json!({"value": size})
+        );
+    }
+    let variables = answer_to(client.get("/variables")).await.1;
+    assert_eq!(variables.as_object().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn there_is_no_other_websocket() {
+    let client = crate::client("events");
+    let refused = client.websocket("/events").connect().await.unwrap_err();
+    let response = refused.response().unwrap();
+    assert_eq!(response.status(), StatusCode::NOT_FOUND);
+}
