@@ -16,7 +16,8 @@
 //! ```
 //!
 //! - At most so many calls run at once as the pool has threads; others wait without a thread, and
-//!   in turn. More than [`Pool::max_waiting`] are answered with 503.
+//!   in turn. More than [`Pool::max_waiting`], and those that wait for longer than
+//!   [`Pool::max_wait`], are answered with 503 and `{"error": "..."}`.
 //! - Nothing of the request is read before the function reads it, and nothing more of the response
 //!   is asked for before the transport has taken the last.
 //! - Once the client is gone, a read is an error of kind `UnexpectedEof` and a write one of kind
@@ -35,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender};
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
@@ -110,10 +112,13 @@ where
             return Err(AppError::Unsupported);
         };
         let Some(turn) = self.pool.turn().await else {
-            let busy = respond::text("Too many requests wait to be served.\n")
-                .status(StatusCode::SERVICE_UNAVAILABLE);
+            // As `errors` answers and reports a failure.
+            let reason = "too many requests wait to be served";
+            let busy = respond::bytes(format!(r#"{{"error":"{reason}"}}"#))
+                .status(StatusCode::SERVICE_UNAVAILABLE)
+                .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             busy.send(&sender).await?;
-            return Ok(());
+            return Err(AppError::failed(reason));
         };
         let handler = self.handler.clone();
         let (done, result) = oneshot::channel();

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -19,6 +20,8 @@ struct Inner {
     size: usize,
     /// How many calls may wait for a thread.
     max_waiting: usize,
+    /// How long each may.
+    max_wait: Option<Duration>,
     waiting: AtomicUsize,
     /// One for each thread: who has it has a thread, at once or as soon as it has been started.
     turns: Arc<Semaphore>,
@@ -56,6 +59,7 @@ impl Pool {
         Self(Arc::new(Inner {
             size,
             max_waiting: 1024,
+            max_wait: None,
             waiting: AtomicUsize::new(0),
             turns: Arc::new(Semaphore::new(size)),
             jobs: Arc::new(Jobs {
@@ -72,9 +76,24 @@ impl Pool {
     /// When the pool has been cloned, or an application has been made of it.
     #[must_use]
     pub fn max_waiting(mut self, calls: usize) -> Self {
-        let inner = Arc::get_mut(&mut self.0).expect("a pool that is not shared yet");
-        inner.max_waiting = calls;
+        self.inner().max_waiting = calls;
         self
+    }
+
+    /// How long a call may wait for a thread; after that it is answered with 503. Default: as long
+    /// as it takes.
+    ///
+    /// # Panics
+    ///
+    /// When the pool has been cloned, or an application has been made of it.
+    #[must_use]
+    pub fn max_wait(mut self, time: Duration) -> Self {
+        self.inner().max_wait = Some(time);
+        self
+    }
+
+    fn inner(&mut self) -> &mut Inner {
+        Arc::get_mut(&mut self.0).expect("a pool that is not shared yet")
     }
 
     /// How many threads there may be.
@@ -95,13 +114,17 @@ impl Pool {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Waits for a turn to run on a thread; none when too many do.
+    /// Waits for a turn to run on a thread; none when too many do, or for too long.
     pub(super) async fn turn(&self) -> Option<Turn> {
         if let Ok(turn) = self.0.turns.clone().try_acquire_owned() {
             return Some(turn);
         }
         let waiting = Waiting::new(&self.0)?;
-        let turn = self.0.turns.clone().acquire_owned().await;
+        let turn = self.0.turns.clone().acquire_owned();
+        let turn = match self.0.max_wait {
+            Some(time) => tokio::time::timeout(time, turn).await.ok()?,
+            None => turn.await,
+        };
         drop(waiting);
         Some(turn.expect("turns are never closed"))
     }

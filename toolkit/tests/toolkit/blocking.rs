@@ -3,14 +3,18 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use callgate::{App, Channel, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender};
+use callgate::{
+    App, AppError, Channel, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+};
 use callgate_toolkit::blocking::{Body, Pool};
 use callgate_toolkit::test_client::{self, Error, Exchange, Failure, ResponseExt, TestClient};
 use futures_util::future::join_all;
 use futures_util::poll;
 use http::{Method, Request, Response, StatusCode, Uri};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+use tokio::time::Instant;
 
 #[tokio::test]
 async fn a_blocking_function_gets_a_request_and_gives_a_response() {
@@ -133,10 +137,99 @@ async fn calls_beyond_those_that_may_wait_are_answered_with_503() {
     }
     let third = client.get("/").send().await.unwrap();
     assert_eq!(third.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(third.headers()["content-type"], "application/json");
+    let expected = r#"{"error":"too many requests wait to be served"}"#;
+    assert_eq!(third.text(), expected);
+    // Whoever serves it logs it.
+    Exchange::of(&third).ended().await.unwrap_err();
     open.send(()).unwrap();
     open.send(()).unwrap();
     assert_eq!(first.response().await.unwrap().text(), "through");
     assert_eq!(second.response().await.unwrap().text(), "through");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_waits_for_too_long_is_answered_with_503() {
+    let (entered, mut entries) = unbounded_channel();
+    let (open, opened) = mpsc::channel();
+    let handler = gated(entered, opened);
+    let pool = Pool::new(1).max_wait(Duration::from_secs(3));
+    let client = TestClient::new(pool.app(handler)).patience(Duration::from_secs(1000));
+    let first = client.get("/").start();
+    entries.recv().await.unwrap();
+    let begun = Instant::now();
+    let second = client.get("/").send().await.unwrap();
+    assert_eq!(second.status(), StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(begun.elapsed().as_secs(), 3);
+    assert_eq!(pool.waiting(), 0);
+    open.send(()).unwrap();
+    assert_eq!(first.response().await.unwrap().text(), "through");
+}
+
+/// An error that keeps its thread busy as it is dropped.
+#[derive(Debug)]
+struct Fails(#[expect(dead_code, reason = "it is there to be dropped")] Mutex<Lingering>);
+
+impl std::fmt::Display for Fails {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("it fails")
+    }
+}
+
+impl std::error::Error for Fails {}
+
+#[derive(Debug)]
+struct Lingering(UnboundedSender<()>, mpsc::Receiver<()>);
+
+impl Drop for Lingering {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+        let _ = self.1.recv();
+    }
+}
+
+#[tokio::test]
+async fn a_thread_that_is_not_yet_idle_is_waited_for_and_not_doubled() {
+    let (entered, mut entries) = unbounded_channel();
+    let (open, opened) = mpsc::channel();
+    let (lingers, mut lingering) = unbounded_channel();
+    let (go_on, goes_on) = mpsc::channel();
+    let (opened, goes_on) = (Mutex::new(opened), Mutex::new(Some(goes_on)));
+    let pool = Pool::new(1);
+    let app = pool.app(move |_: Request<()>, _: &mut dyn Read| {
+        entered.send(()).unwrap();
+        opened.lock().unwrap().recv().unwrap();
+        match goes_on.lock().unwrap().take() {
+            Some(goes_on) => Err(AppError::failed(Fails(Mutex::new(Lingering(
+                lingers.clone(),
+                goes_on,
+            ))))),
+            None => Ok(Response::new("second")),
+        }
+    });
+    let call = || {
+        let scope = HttpScope::new(Method::GET, Uri::default());
+        let channel = Arc::new(Silence);
+        let receiver = Receiver::new(channel.clone());
+        Box::pin(app.call(scope.into(), receiver, Sender::new(channel)))
+    };
+    let mut first = call();
+    assert!(poll!(&mut first).is_pending());
+    entries.recv().await.unwrap();
+    // Nobody takes its result, which is dropped on the thread once the turn has been given back.
+    drop(first);
+    open.send(()).unwrap();
+    lingering.recv().await.unwrap();
+
+    let mut second = call();
+    assert!(poll!(&mut second).is_pending());
+    assert_eq!((pool.waiting(), pool.threads()), (0, 1));
+    go_on.send(()).unwrap();
+    open.send(()).unwrap();
+    while entries.try_recv().is_err() {
+        assert!(poll!(&mut second).is_pending());
+        tokio::task::yield_now().await;
+    }
 }
 
 #[tokio::test]

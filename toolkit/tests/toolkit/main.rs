@@ -1,6 +1,7 @@
 //! Each module of the toolkit, through its test client.
 
 mod blocking;
+mod blocking_sockets;
 mod errors;
 mod file;
 mod lifespan;

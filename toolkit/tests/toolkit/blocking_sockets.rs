@@ -1,0 +1,149 @@
+//! Blocking functions on the reference server, over real sockets.
+
+use std::io::{self, Read};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+
+use callgate::App;
+use callgate_server::{Config, Listening, ServeError};
+use callgate_toolkit::blocking::{Body, Pool};
+use http::{Request, Response};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+
+/// More than all buffers between a client and a function hold.
+const LARGE: usize = 32 * 1024 * 1024;
+
+struct Served {
+    address: String,
+    stop: oneshot::Sender<()>,
+    serving: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Served {
+    fn start(app: impl App) -> Self {
+        let mut config = Config::default();
+        config.port = 0;
+        let listening = Listening::bind(config).unwrap();
+        let address = listening.url();
+        let address = address.strip_prefix("http://").unwrap();
+        let address = address.trim_end_matches('/').to_owned();
+        let (stop, stopped) = oneshot::channel();
+        let serving = tokio::spawn(listening.serve(app, async {
+            let _ = stopped.await;
+        }));
+        Self {
+            address,
+            stop,
+            serving,
+        }
+    }
+
+    /// Sends a request, without its content.
+    async fn request(&self, head: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(&self.address).await.unwrap();
+        let head = format!("{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
+    async fn stop(self) {
+        self.stop.send(()).unwrap();
+        self.serving.await.unwrap().unwrap();
+    }
+}
+
+async fn rest(mut stream: TcpStream) -> String {
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.unwrap();
+    text
+}
+
+#[tokio::test]
+async fn an_upload_larger_than_all_buffers_waits_until_it_is_read() {
+    let (read_on, reads) = mpsc::channel::<()>();
+    let reads = Mutex::new(reads);
+    let count = move |_: Request<()>, body: &mut dyn Read| -> io::Result<_> {
+        reads.lock().unwrap().recv().unwrap();
+        let length = io::copy(body, &mut io::sink())?;
+        Ok(Response::new(length.to_string()))
+    };
+    let served = Served::start(Pool::new(1).app(count));
+    let mut upload = served.request("POST /").await;
+    let length = format!("content-length: {LARGE}\r\n\r\n");
+    upload.write_all(length.as_bytes()).await.unwrap();
+    let part = vec![b'x'; 64 * 1024];
+    // What the buffers hold goes out at once. They are full when the system takes no more, and no
+    // event says so but that.
+    let mut sent = 0;
+    while let Ok(written) =
+        tokio::time::timeout(std::time::Duration::from_millis(500), upload.write(&part)).await
+    {
+        sent += written.unwrap();
+        assert!(sent < LARGE, "all of it is held in memory");
+    }
+    read_on.send(()).unwrap();
+    while sent < LARGE {
+        let length = part.len().min(LARGE - sent);
+        upload.write_all(&part[..length]).await.unwrap();
+        sent += length;
+    }
+    let response = rest(upload).await;
+    assert!(
+        response.ends_with(&format!("\r\n\r\n{LARGE}")),
+        "{response}"
+    );
+    served.stop().await;
+}
+
+#[tokio::test]
+async fn a_client_that_goes_away_frees_the_thread() {
+    let (ended, mut ends) = unbounded_channel();
+    let handler = move |request: Request<()>, body: &mut dyn Read| -> io::Result<_> {
+        let ended = ended.clone();
+        match request.uri().path() {
+            "/up" => {
+                let result = io::copy(body, &mut io::sink());
+                ended.send(result.as_ref().unwrap_err().kind()).unwrap();
+                result?;
+                Ok(Response::new(Body::empty()))
+            }
+            "/down" => Ok(Response::new(Body::write(move |out| {
+                loop {
+                    if let Err(error) = out.write_all(&[b'x'; 64 * 1024]) {
+                        ended.send(error.kind()).unwrap();
+                        return Err(error);
+                    }
+                }
+            }))),
+            _ => Ok(Response::new("still here".into())),
+        }
+    };
+    let pool = Arc::new(Pool::new(1));
+    let served = Served::start(pool.app(handler));
+    let mut upload = served.request("POST /up").await;
+    upload
+        .write_all(b"content-length: 9\r\n\r\nhalf")
+        .await
+        .unwrap();
+    drop(upload);
+    assert_eq!(ends.recv().await.unwrap(), io::ErrorKind::UnexpectedEof);
+
+    let mut download = served.request("GET /down").await;
+    download.write_all(b"\r\n").await.unwrap();
+    download
+        .read_exact(&mut vec![0; 1024 * 1024])
+        .await
+        .unwrap();
+    drop(download);
+    assert_eq!(ends.recv().await.unwrap(), io::ErrorKind::BrokenPipe);
+
+    let mut other = served.request("GET /").await;
+    other.write_all(b"\r\n").await.unwrap();
+    assert!(rest(other).await.ends_with("still here"));
+    assert_eq!(pool.threads(), 1);
+    served.stop().await;
+}
