@@ -2,6 +2,7 @@
 
 mod bench;
 mod peers;
+mod postgres;
 mod prepare;
 mod step;
 mod test;
@@ -21,6 +22,9 @@ Commands:
            --only NAME  one of plain, pipelined, h2, idle; may be repeated
   peers  Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
            NAME         check this one only and print the result, without writing it
+  postgres COMMAND...
+         Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
+         CALLGATE_POSTGRES_URL
   help   Print this
 
 What they need beyond cargo is installed with apt-get when this runs as root, and named otherwise.
@@ -38,6 +42,7 @@ fn main() -> ExitCode {
         "test" => Err("`cargo xtask test` takes no arguments".into()),
         "bench" => bench::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
+        "postgres" => postgres::run(&args[1..]),
         other => {
             eprintln!("{HELP}");
             Err(format!("there is no command `{other}`"))

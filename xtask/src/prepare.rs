@@ -7,7 +7,7 @@ use crate::step::{Step, shown, target};
 /// A program that a task needs, how to see that it is there, and the Debian packages it is in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
-    /// Succeeds when it is there. Split at blanks.
+    /// Succeeds in the shell when it is there.
     check: &'static str,
     packages: &'static [&'static str],
 }
@@ -43,6 +43,13 @@ pub(crate) const H2LOAD: Tool = Tool {
     packages: &["nghttp2-client"],
 };
 
+/// Holds a database in tests.
+pub(crate) const POSTGRES: Tool = Tool {
+    // Without its server as well there is a `pg_config`.
+    check: "$(pg_config --bindir)/initdb --version",
+    packages: &["postgresql"],
+};
+
 /// Sees to it that `tools` are there.
 ///
 /// # Errors
@@ -51,7 +58,12 @@ pub(crate) const H2LOAD: Tool = Tool {
 pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
     let missing: Vec<_> = tools
         .iter()
-        .filter(|tool| !Step::new("check", tool.check).succeeds())
+        .filter(|tool| {
+            !Step::program("check", "sh")
+                .arg("-c")
+                .arg(tool.check)
+                .succeeds()
+        })
         .flat_map(|tool| tool.packages)
         .copied()
         .collect();
@@ -168,7 +180,8 @@ impl PythonEnvironment {
     }
 }
 
-fn is_root() -> bool {
+/// Whether this may install, and must not run everything.
+pub(crate) fn is_root() -> bool {
     Step::new("who this is", "id -u")
         .silent_output()
         .is_some_and(|user| user.trim() == "0")

@@ -37,7 +37,7 @@ pub(crate) fn run() -> Result<(), String> {
     .run()?;
     Step::new(
         "tests and doctests",
-        "cargo test --workspace --all-features",
+        "cargo xtask postgres cargo test --workspace --all-features",
     )
     .env("CALLGATE_PYTHON", &*python)
     .run()?;
