@@ -34,8 +34,6 @@ async fn a_stream_of_events_does_not_hold_up_the_end_of_the_server_for_long() {
     let served = Served::app(Stream::new(Duration::from_millis(100)));
     let mut response = reqwest::get(served.url("/events")).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    let first = response.chunk().await.unwrap().unwrap();
-    assert!(first.starts_with(b"id: 1\n"), "{first:?}");
 
     // The response is whole when it ends.
     let reading = async { while response.chunk().await.unwrap().is_some() {} };
