@@ -52,10 +52,9 @@ async fn a_server_that_shuts_down_waits_until_an_item_has_been_processed() {
     assert_eq!(response.status(), 200);
     drop((response, client));
 
-    let address = address(&served);
     let stopped = tokio::spawn(served.stop());
-    // It has begun to stop when nobody is let in any more.
-    while TcpStream::connect(&address).await.is_ok() {
+    // Nothing but the work is left to wait for: all else gets as far as it can.
+    for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
     assert!(!stopped.is_finished());

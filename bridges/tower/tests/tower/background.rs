@@ -195,12 +195,10 @@ async fn a_server_that_shuts_down_waits_for_it() {
     let mut response = String::new();
     within(stream.read_to_string(&mut response)).await.unwrap();
     assert!(response.ends_with("\r\n\r\ntext"), "{response}");
-    let address = server.address;
+    drop(stream);
     let finished = tokio::spawn(server.finish());
-    // It has begun to shut down when nobody is let in any more.
-    while TcpStream::connect(address).await.is_ok() {
-        tokio::task::yield_now().await;
-    }
+    // Nothing but the work is left to wait for.
+    settled().await;
     done.assert(&[]);
     assert!(!finished.is_finished());
     go.send(()).unwrap();
