@@ -2,18 +2,22 @@
 //!
 //! One file each. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`] are written with
 //! scope, receiver and sender; [`time`], [`scope`] and [`events`] with the toolkit; [`items`],
-//! [`dashboard`], [`customers`] and [`chart`] with axum, through the bridge; and [`gallery`] serves
-//! them all. The `callgate` command runs any of them: `callgate run echo`.
+//! [`dashboard`], [`customers`], [`brands`] and [`chart`] with axum, through the bridge;
+//! [`brands_blocking`] with a function that blocks; and [`gallery`] serves them all. The `callgate`
+//! command runs any of them: `callgate run echo`.
 //!
 //! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
 
 mod api;
+pub mod brands;
+pub mod brands_blocking;
 pub mod chart;
 pub mod chat;
 mod connect;
 pub mod counter;
 pub mod customers;
 pub mod dashboard;
+mod database;
 pub mod echo;
 pub mod events;
 mod failures;
@@ -31,6 +35,7 @@ mod upstream;
 pub mod work;
 
 use callgate::BoxApp;
+pub use database::DatabaseUrl;
 pub use settings::{Settings, Token};
 
 /// What there is to know of an example application.
@@ -79,6 +84,8 @@ pub fn all() -> &'static [Entry] {
         items::ENTRY,
         dashboard::ENTRY,
         customers::ENTRY,
+        brands::ENTRY,
+        brands_blocking::ENTRY,
         stream::ENTRY,
         work::ENTRY,
         chart::ENTRY,

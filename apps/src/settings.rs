@@ -8,6 +8,8 @@ use std::time::Duration;
 use clap::Parser;
 use url::Url;
 
+use crate::DatabaseUrl;
+
 /// Settings of the applications: where their database and their upstream services are.
 ///
 /// Each is a flag of `callgate run` and an environment variable. Secrets come from the environment
@@ -16,6 +18,11 @@ use url::Url;
 #[command(next_help_heading = "Applications")]
 #[non_exhaustive]
 pub struct Settings {
+    /// The database of `brands` and `brands-blocking`, with a table `brand`: sqlite:PATH, or
+    /// postgres://USER:PASSWORD@HOST/NAME [default: one in memory]
+    #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<DatabaseUrl>,
+
     /// Where the service is that `dashboard` asks
     #[arg(long, env = "UPSTREAM_URL", value_name = "URL", value_parser = base_url)]
     pub upstream_url: Option<Url>,

@@ -132,3 +132,39 @@ fn a_recording_that_cannot_be_made_ends_the_command_before_it_serves() {
     assert_eq!(stderr.lines().count(), 1);
     assert_eq!((stdout.as_str(), status), ("", Some(3)));
 }
+
+#[test]
+fn a_database_that_cannot_be_used_is_one_line_without_the_password() {
+    let url = "mysql://root:5ecret@db/shop";
+    for (args, environment) in [
+        (
+            &["run", "brands", "--port=0", "--database-url", url][..],
+            &[][..],
+        ),
+        (
+            &["run", "brands-blocking", "--port=0"],
+            &[("DATABASE_URL", url)],
+        ),
+        (&["run", "gallery", "--port=0"], &[("DATABASE_URL", url)]),
+    ] {
+        let (stdout, stderr, status) = callgate(args, environment);
+        assert_eq!((stdout.as_str(), status), ("", Some(3)));
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(stderr.starts_with("error: "), "{stderr}");
+        assert!(
+            stderr.contains("--database-url or DATABASE_URL"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("5ecret"), "{stderr}");
+        assert_eq!(stderr.contains("/brands: "), args.contains(&"gallery"));
+    }
+}
+
+#[test]
+fn the_url_of_a_database_is_not_in_the_help() {
+    let url = "postgres://root:5ecret@db/shop";
+    let (stdout, _, status) = callgate(&["run", "--help"], &[("DATABASE_URL", url)]);
+    assert_eq!(status, Some(0));
+    assert!(stdout.contains("--database-url <URL>"), "{stdout}");
+    assert!(!stdout.contains("5ecret"), "{stdout}");
+}

@@ -19,6 +19,11 @@ fn app(name: &str) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
+/// The name of the application of this module.
+fn name(module: &str) -> String {
+    module.replace('_', "-")
+}
+
 fn customers() -> AppOptions {
     AppOptions::new()
         .path("/api/autumn/customers")
@@ -38,12 +43,12 @@ macro_rules! conforms {
         $(mod $name {
             use super::*;
 
-            callgate_conformance::app_tests!(app(stringify!($name)), $options);
+            callgate_conformance::app_tests!(app(&name(stringify!($name))), $options);
         })+
 
         #[test]
         fn no_application_is_missing() {
-            let mut tested = [$(stringify!($name)),+];
+            let mut tested = [$(name(stringify!($name))),+];
             let mut names: Vec<_> = callgate_apps::all().iter().map(|entry| entry.name).collect();
             tested.sort_unstable();
             names.sort_unstable();
@@ -62,6 +67,8 @@ conforms! {
     items: AppOptions::new().path("/items/");
     dashboard: AppOptions::new().path("/dashboard");
     customers: customers();
+    brands: AppOptions::new().path("/brands");
+    brands_blocking: AppOptions::new().path("/brands");
     stream: AppOptions::new().path("/download?bytes=200000");
     work: AppOptions::new().path("/work/3");
     chart: AppOptions::new().path("/settings").header("content-type", "application/json").body("{}");

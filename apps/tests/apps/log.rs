@@ -1,8 +1,9 @@
 //! What is logged during a test.
 
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
+use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
 /// The lines that are logged on this thread for as long as this lives.
@@ -13,6 +14,10 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn start() -> Self {
+        // While a process has one subscriber only, tracing asks nobody but the thread that first
+        // comes to a line of code whether that line is of interest, and remembers the answer.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let text = Lines::default();
         let writer = text.clone();
         let subscriber = tracing_subscriber::fmt()

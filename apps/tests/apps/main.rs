@@ -4,6 +4,7 @@ use callgate::BoxApp;
 use callgate_apps::Settings;
 use callgate_toolkit::test_client::TestClient;
 
+mod brands;
 mod chart;
 mod chat;
 #[path = "../connect/mod.rs"]
@@ -17,6 +18,9 @@ mod gallery;
 mod hello;
 mod items;
 mod log;
+#[path = "../postgres/mod.rs"]
+mod postgres;
+mod road;
 mod scope;
 mod stream;
 mod time;

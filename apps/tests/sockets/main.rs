@@ -1,5 +1,6 @@
 //! Each application on the reference server, over real sockets.
 
+mod brands;
 mod chart;
 mod chat;
 #[path = "../connect/mod.rs"]
@@ -10,6 +11,8 @@ mod dashboard;
 mod events;
 mod hello;
 mod items;
+#[path = "../postgres/mod.rs"]
+mod postgres;
 mod served;
 mod stream;
 #[path = "../upstream/mod.rs"]

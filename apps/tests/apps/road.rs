@@ -1,0 +1,75 @@
+//! A road to a database, which can be closed.
+
+use sqlx::postgres::PgConnectOptions;
+use tokio::net::{TcpListener, TcpStream, UnixStream};
+use tokio::task::{JoinHandle, JoinSet};
+use url::Url;
+
+use crate::postgres::Database;
+
+/// What no message may show.
+pub(crate) const PASSWORD: &str = "5ecret-of-the-database";
+
+/// A port that leads to a database for as long as it is open.
+pub(crate) struct Road {
+    target: PgConnectOptions,
+    /// Of the database, by this road, and with a password.
+    pub(crate) url: Url,
+    carrying: Option<JoinHandle<()>>,
+}
+
+impl Road {
+    pub(crate) async fn to(database: &Database) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut url = database.url.clone();
+        url.set_host(Some("127.0.0.1")).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        url.set_port(Some(port)).unwrap();
+        if url.password().is_none() {
+            url.set_password(Some(PASSWORD)).unwrap();
+        }
+        let target: PgConnectOptions = database.url.as_str().parse().unwrap();
+        let carrying = Some(tokio::spawn(carry(listener, target.clone())));
+        Self {
+            target,
+            url,
+            carrying,
+        }
+    }
+
+    /// Breaks what is on the road, and refuses what would come.
+    pub(crate) async fn close(&mut self) {
+        let carrying = self.carrying.take().unwrap();
+        carrying.abort();
+        assert!(carrying.await.unwrap_err().is_cancelled());
+    }
+
+    pub(crate) async fn reopen(&mut self) {
+        let address = format!("127.0.0.1:{}", self.url.port().unwrap());
+        let listener = TcpListener::bind(address).await.unwrap();
+        self.carrying = Some(tokio::spawn(carry(listener, self.target.clone())));
+    }
+}
+
+async fn carry(listener: TcpListener, target: PgConnectOptions) {
+    let mut connections = JoinSet::new();
+    loop {
+        let (mut client, _) = listener.accept().await.unwrap();
+        let target = target.clone();
+        connections.spawn(async move {
+            // However it ends, both ends are told.
+            let _ = match target.get_socket() {
+                Some(directory) => {
+                    let socket = directory.join(format!(".s.PGSQL.{}", target.get_port()));
+                    let mut server = UnixStream::connect(socket).await.unwrap();
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                }
+                None => {
+                    let address = (target.get_host(), target.get_port());
+                    let mut server = TcpStream::connect(address).await.unwrap();
+                    tokio::io::copy_bidirectional(&mut client, &mut server).await
+                }
+            };
+        });
+    }
+}
