@@ -47,8 +47,8 @@ use crate::BoxError;
 ///   the bridge answers it and speaks RFC 6455. hyper has to serve the connection with upgrades, as
 ///   `axum::serve` does. Clients are not pinged.
 /// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), all that its own
-///   scope said. Elsewhere the client's address is that of axum's `ConnectInfo`, and with the feature
-///   `axum` what routers have taken off the path is the root path.
+///   scope said. Elsewhere, with the feature `axum`, the client's address is that of axum's
+///   `ConnectInfo`, and what routers have taken off the path is the root path.
 /// - **Lifespan** is not the service's to run: `callgate_toolkit::lifespan::Started` starts the
 ///   application and stops it, and [`with_state`](Self::with_state) hands its state to the calls.
 ///
