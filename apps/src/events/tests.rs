@@ -7,7 +7,7 @@ use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::application::Application;
 use super::response::{BackgroundResponse, InteractiveResponse, ScheduledExecutionResponse};
@@ -56,6 +56,12 @@ fn rescheduling() -> (Application, UnboundedReceiver<u64>) {
     (application, notes)
 }
 
+/// The next note; none where nothing happens for a day.
+async fn next<T>(notes: &mut UnboundedReceiver<T>) -> Option<T> {
+    let day = Duration::from_secs(24 * 60 * 60);
+    timeout(day, notes.recv()).await.ok().flatten()
+}
+
 async fn order(client: &TestClient) -> Exchange {
     let event = json!({"event_type": "order", "data": {"status": "pending"}});
     let response = client.post("/events").json(&event).send().await.unwrap();
@@ -68,12 +74,12 @@ async fn what_is_scheduled_runs_after_each_period_until_shutdown() {
     let (application, mut notes) = scheduled(Duration::ZERO);
     let started = Started::start(service(application)).await.unwrap().unwrap();
     for at in [60, 120, 180] {
-        assert_eq!(notes.recv().await, Some(("begins", at)));
-        assert_eq!(notes.recv().await, Some(("ends", at)));
+        assert_eq!(next(&mut notes).await, Some(("begins", at)));
+        assert_eq!(next(&mut notes).await, Some(("ends", at)));
     }
     started.shut_down().await.unwrap();
     // Nobody is left who could run it.
-    assert_eq!(notes.recv().await, None);
+    assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -81,8 +87,8 @@ async fn what_is_scheduled_never_runs_twice_at_a_time() {
     let (application, mut notes) = scheduled(Duration::from_secs(150));
     let _started = Started::start(service(application)).await.unwrap().unwrap();
     for at in [60, 240, 420] {
-        assert_eq!(notes.recv().await, Some(("begins", at)));
-        assert_eq!(notes.recv().await, Some(("ends", at + 150)));
+        assert_eq!(next(&mut notes).await, Some(("begins", at)));
+        assert_eq!(next(&mut notes).await, Some(("ends", at + 150)));
     }
 }
 
@@ -90,10 +96,10 @@ async fn what_is_scheduled_never_runs_twice_at_a_time() {
 async fn shutdown_waits_for_what_runs() {
     let (application, mut notes) = scheduled(Duration::from_secs(150));
     let started = Started::start(service(application)).await.unwrap().unwrap();
-    assert_eq!(notes.recv().await, Some(("begins", 60)));
+    assert_eq!(next(&mut notes).await, Some(("begins", 60)));
     started.shut_down().await.unwrap();
-    assert_eq!(notes.recv().await, Some(("ends", 210)));
-    assert_eq!(notes.recv().await, None);
+    assert_eq!(next(&mut notes).await, Some(("ends", 210)));
+    assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,7 +109,7 @@ async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_m
     // The call does not wait for what comes later.
     order(&client).await.ended().await.unwrap();
     for at in [0, 30, 60, 90, 120] {
-        assert_eq!(notes.recv().await, Some(at));
+        assert_eq!(next(&mut notes).await, Some(at));
     }
     sleep(Duration::from_secs(10_000)).await;
     notes.try_recv().unwrap_err();
@@ -117,8 +123,8 @@ async fn shutdown_does_not_wait_for_what_was_put_off() {
     order(&client).await.ended().await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(begin.elapsed().as_secs(), 0);
-    assert_eq!(notes.recv().await, Some(0));
-    assert_eq!(notes.recv().await, None);
+    assert_eq!(next(&mut notes).await, Some(0));
+    assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
@@ -127,7 +133,7 @@ async fn without_a_lifespan_nothing_is_put_off() {
     let client = TestClient::new(service(application));
     order(&client).await.ended().await.unwrap();
     sleep(Duration::from_secs(10_000)).await;
-    assert_eq!(notes.recv().await, Some(0));
+    assert_eq!(next(&mut notes).await, Some(0));
     notes.try_recv().unwrap_err();
 }
 
