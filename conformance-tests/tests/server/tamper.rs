@@ -110,6 +110,12 @@ pub(crate) trait Wire: Send {
         true
     }
 
+    /// Whether the client is told that the server has reset the connection; otherwise that ends in
+    /// order.
+    fn passes_reset(&self) -> bool {
+        true
+    }
+
     /// What reaches the client after the server has ended the connection in order.
     fn after_end(&mut self) -> Vec<u8> {
         Vec::new()
@@ -365,17 +371,19 @@ async fn exchange(
             }
             read = server.read(&mut from_server), if !server_done && held.len() <= wire.bound() => {
                 match read {
-                    Ok(0) => {
+                    Ok(read) if read > 0 => {
+                        held.extend(wire.to_client(from_server[..read].to_vec()));
+                    }
+                    Err(error) if wire.passes_reset() => {
+                        client_write.write_all(&held).await?;
+                        return Err(error);
+                    }
+                    _ => {
                         server_done = true;
                         held.extend(wire.after_end());
                         if held.is_empty() {
                             client_write.shutdown().await?;
                         }
-                    }
-                    Ok(read) => held.extend(wire.to_client(from_server[..read].to_vec())),
-                    Err(error) => {
-                        client_write.write_all(&held).await?;
-                        return Err(error);
                     }
                 }
             }

@@ -19,14 +19,43 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
 
 mutants! {
-    core_01_an_http_1_0_request_is_two_calls: ONE_CALL,
-    core_10_a_returned_disconnect_is_reported: DISCONNECT_IS_NO_FAILURE,
-    core_15_a_panic_takes_other_exchanges_along: PANIC_IS_CONTAINED,
-    core_16_failures_are_not_reported: FAILURE_IS_REPORTED,
-    core_16_failures_are_reported_twice: FAILURE_IS_REPORTED,
-    core_16_reports_do_not_name_the_rule: FAILURE_IS_REPORTED,
-    core_16_reports_do_not_name_the_request: FAILURE_IS_REPORTED,
-    core_17_declining_is_a_failure: DECLINED_IS_501,
+    core_01_an_http_1_0_request_is_two_calls: ONE_CALL ["a_request_is_one_call"],
+    core_10_a_returned_disconnect_is_reported: DISCONNECT_IS_NO_FAILURE [
+        "a_disconnect_is_returned",
+        "a_disconnect_is_returned_over_http2",
+        "a_disconnect_is_returned_from_a_websocket",
+    ],
+    core_15_a_panic_takes_other_exchanges_along: PANIC_IS_CONTAINED [
+        "the_application_panics",
+        "the_application_panics_over_http2",
+        "the_application_panics_in_a_websocket",
+    ],
+    core_16_failures_are_not_reported: FAILURE_IS_REPORTED [
+        "the_application_fails",
+        "the_failing_application_panics",
+        "the_application_returns_a_violation",
+        "the_application_fails_in_a_websocket",
+    ],
+    core_16_failures_are_reported_twice: FAILURE_IS_REPORTED [
+        "the_application_fails",
+        "the_failing_application_panics",
+        "the_application_returns_a_violation",
+        "the_application_fails_in_a_websocket",
+    ],
+    core_16_reports_do_not_name_the_rule: FAILURE_IS_REPORTED [
+        "the_application_returns_a_violation",
+    ],
+    core_16_reports_do_not_name_the_request: FAILURE_IS_REPORTED [
+        "the_application_fails",
+        "the_failing_application_panics",
+        "the_application_returns_a_violation",
+        "the_application_fails_in_a_websocket",
+    ],
+    core_17_declining_is_a_failure: DECLINED_IS_501 [
+        "a_request_is_declined",
+        "a_request_is_declined_over_http2",
+        "a_websocket_is_declined",
+    ],
 }
 
 fn with_log(log: fn(String) -> String) -> InProcess {
@@ -37,6 +66,11 @@ fn with_log(log: fn(String) -> String) -> InProcess {
 }
 
 fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
+    called_twice(|scope| matches!(scope, Scope::Http(scope) if scope.version == Version::HTTP_10))
+}
+
+/// A server that calls the application once more for the scopes that are meant.
+pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
     /// An exchange that nobody is at the other end of.
     struct Nobody;
     impl Channel for Nobody {
@@ -53,17 +87,16 @@ fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
         }
     }
 
-    with_app(|probe| {
+    with_app(move |probe| {
         let probe = Arc::new(probe);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let probe = probe.clone();
             async move {
                 let again = scope.clone();
-                let is_old =
-                    matches!(&scope, Scope::Http(scope) if scope.version == Version::HTTP_10);
+                let is_meant = is_meant(&scope);
                 let mut call = pin!(probe.call(scope, receiver, sender));
                 let first = std::future::poll_fn(|cx| Poll::Ready(call.as_mut().poll(cx))).await;
-                if is_old {
+                if is_meant {
                     let probe = probe.clone();
                     tokio::spawn(async move {
                         let nobody = Arc::new(Nobody);
@@ -96,7 +129,7 @@ fn core_10_a_returned_disconnect_is_reported() -> InProcess {
 }
 
 /// What a call panicked with, or what it came to.
-fn poll_caught<T>(
+pub(super) fn poll_caught<T>(
     call: Pin<&mut impl Future<Output = T>>,
     cx: &mut Context<'_>,
 ) -> Poll<std::thread::Result<T>> {

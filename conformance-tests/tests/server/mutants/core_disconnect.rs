@@ -19,14 +19,26 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
 
 mutants! {
-    core_03_sends_to_a_reset_stream_are_taken: SEND_AFTER_DISCONNECT,
-    core_09_a_head_request_ends_with_its_client: NO_CANCELLATION,
-    core_12_the_disconnect_of_a_stream_is_yielded_once: DISCONNECT_REPEATS,
-    core_12_the_disconnect_of_a_websocket_is_yielded_once: DISCONNECT_REPEATS,
-    core_14_a_head_request_has_no_end_of_grace: GRACE_PERIOD_ENDS,
-    core_14_a_stream_has_no_end_of_grace: GRACE_PERIOD_ENDS,
-    core_21_a_broken_rule_begins_no_grace_period: VIOLATION_IS_A_DISCONNECT,
-    core_21_a_broken_rule_is_no_disconnect_of_a_websocket: VIOLATION_IS_A_DISCONNECT,
+    core_03_sends_to_a_reset_stream_are_taken: SEND_AFTER_DISCONNECT [
+        "a_send_after_the_client_over_http2",
+    ],
+    core_09_a_head_request_ends_with_its_client: NO_CANCELLATION [
+        "an_application_outlives_its_client",
+    ],
+    core_12_the_disconnect_of_a_stream_is_yielded_once: DISCONNECT_REPEATS [
+        "a_receive_after_the_disconnect_over_http2",
+    ],
+    core_12_the_disconnect_of_a_websocket_is_yielded_once: DISCONNECT_REPEATS [
+        "a_receive_after_the_disconnect_of_a_websocket",
+    ],
+    core_14_a_head_request_has_no_end_of_grace: GRACE_PERIOD_ENDS ["the_grace_period_passes"],
+    core_14_a_stream_has_no_end_of_grace: GRACE_PERIOD_ENDS ["the_grace_period_passes_over_http2"],
+    core_21_a_broken_rule_begins_no_grace_period: VIOLATION_IS_A_DISCONNECT [
+        "a_broken_rule_begins_the_grace_period",
+    ],
+    core_21_a_broken_rule_is_no_disconnect_of_a_websocket: VIOLATION_IS_A_DISCONNECT [
+        "a_broken_rule_is_a_disconnect_of_a_websocket",
+    ],
 }
 
 fn is_head(scope: &Scope) -> bool {
@@ -127,14 +139,14 @@ fn core_09_a_head_request_ends_with_its_client() -> InProcess {
 }
 
 /// Yields a disconnect once, in the calls that are meant.
-struct Once {
+pub(super) struct Once {
     is_meant: fn(&Scope) -> bool,
     applies: AtomicBool,
     has_yielded: AtomicBool,
 }
 
 impl Once {
-    fn when(is_meant: fn(&Scope) -> bool) -> Self {
+    pub(super) fn when(is_meant: fn(&Scope) -> bool) -> Self {
         Self {
             is_meant,
             applies: AtomicBool::new(false),

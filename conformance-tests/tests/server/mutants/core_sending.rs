@@ -11,13 +11,34 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire};
 
 mutants! {
-    core_04_events_after_the_last_are_ignored: SEND_VIOLATION,
-    core_04_a_second_start_names_another_rule: SEND_VIOLATION,
-    core_04_what_fits_of_too_much_is_delivered: SEND_VIOLATION,
-    core_05_a_broken_rule_is_named_once: VIOLATION_IS_FINAL,
-    core_07_one_of_two_waiting_sends_is_lost: CONCURRENT_SENDS,
-    core_08_output_is_held_without_bound: BACKPRESSURE,
-    core_11_sends_after_the_call_are_taken: RETURN_ENDS_SENDING,
+    core_04_events_after_the_last_are_ignored: SEND_VIOLATION ["a_broken_rule_fails_the_send"],
+    core_04_a_second_start_names_another_rule: SEND_VIOLATION [
+        "a_broken_rule_fails_the_send_over_http2",
+        "a_broken_rule_fails_the_send_in_a_websocket",
+    ],
+    core_04_what_fits_of_too_much_is_delivered: SEND_VIOLATION [
+        "what_breaks_a_rule_is_not_delivered",
+    ],
+    core_05_a_broken_rule_is_named_once: VIOLATION_IS_FINAL [
+        "sends_after_a_broken_rule",
+        "sends_after_a_broken_rule_in_a_stream",
+        "sends_after_a_broken_rule_over_http2",
+        "sends_after_a_broken_rule_in_a_websocket",
+    ],
+    core_07_one_of_two_waiting_sends_is_lost: CONCURRENT_SENDS [
+        "sends_at_the_same_time",
+        "sends_at_the_same_time_over_http2",
+    ],
+    core_08_output_is_held_without_bound: BACKPRESSURE [
+        "the_client_does_not_read",
+        "the_client_does_not_read_from_a_websocket",
+    ],
+    core_11_sends_after_the_call_are_taken: RETURN_ENDS_SENDING [
+        "a_send_after_the_call",
+        "a_send_after_the_call_and_the_response",
+        "a_send_after_the_call_over_http2",
+        "a_send_after_the_call_of_a_websocket",
+    ],
 }
 
 fn core_04_events_after_the_last_are_ignored() -> InProcess {

@@ -10,12 +10,25 @@ use crate::in_process::InProcess;
 use crate::tamper::Between;
 
 mutants! {
-    ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS,
-    ext_04_only_the_last_trailer_fields_are_sent: TRAILERS_SENT,
-    ext_08_a_file_that_is_not_there_is_told_as_a_disconnect: PATH_SEND_FAILS,
-    ext_09_of_a_file_only_the_beginning_is_sent: PATH_SEND_IS_WHOLE,
-    ext_14_a_denial_response_is_a_403: DENIAL_IS_SENT,
-    ext_15_trailers_are_offered_on_every_exchange_of_http11: TRAILERS_OFFERED,
+    ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS [
+        "an_http_extension_that_is_not_offered",
+        "an_http_extension_that_is_not_offered_over_http2",
+    ],
+    ext_04_only_the_last_trailer_fields_are_sent: TRAILERS_SENT ["trailers", "trailers_over_http2"],
+    ext_08_a_file_that_is_not_there_is_told_as_a_disconnect: PATH_SEND_FAILS [
+        "a_file_that_is_not_there",
+        "a_file_that_is_not_there_over_http2",
+    ],
+    ext_09_of_a_file_only_the_beginning_is_sent: PATH_SEND_IS_WHOLE ["a_file", "a_file_over_http2"],
+    ext_14_a_denial_response_is_a_403: DENIAL_IS_SENT [
+        "a_denial_response",
+        "a_denial_response_over_http2",
+        "a_streamed_denial_response",
+        "a_streamed_denial_response_over_http2",
+    ],
+    ext_15_trailers_are_offered_on_every_exchange_of_http11: TRAILERS_OFFERED [
+        "trailers_that_are_not_asked_for",
+    ],
 }
 
 fn ext_02_what_is_not_offered_is_taken_and_forgotten() -> InProcess {

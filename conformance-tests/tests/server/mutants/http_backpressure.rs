@@ -14,8 +14,13 @@ use crate::in_process::InProcess;
 use crate::tamper::{Wire, find};
 
 mutants! {
-    http_04_content_is_taken_in_whether_or_not_it_is_received: REQUEST_BACKPRESSURE,
-    http_47_a_response_is_cut_while_content_is_coming: ABSENT_BODY_IS_DRAINED,
+    http_04_content_is_taken_in_whether_or_not_it_is_received: REQUEST_BACKPRESSURE [
+        "content_that_is_not_received",
+        "content_that_is_not_received_over_http2",
+    ],
+    http_47_a_response_is_cut_while_content_is_coming: ABSENT_BODY_IS_DRAINED [
+        "a_client_that_goes_on_sending",
+    ],
 }
 
 /// What has been taken in ahead of the application.

@@ -5,23 +5,34 @@ use crate::in_process::InProcess;
 use crate::tamper::{InPlaceOf, Wire, find, replace};
 
 mutants! {
-    http_39_the_last_of_several_requests_is_answered_first: PIPELINING,
-    http_40_a_space_before_the_colon_is_overlooked: MALFORMED_REQUEST,
-    http_41_a_large_head_is_answered_400: OVERSIZED_HEAD,
-    http_42_another_version_is_answered_400: UNSUPPORTED_VERSION,
+    http_39_the_last_of_several_requests_is_answered_first: PIPELINING [
+        "pipelined_requests",
+        "pipelined_requests_with_content",
+    ],
+    http_40_a_space_before_the_colon_is_overlooked: MALFORMED_REQUEST ["a_space_before_the_colon"],
+    http_41_a_large_head_is_answered_400: OVERSIZED_HEAD [
+        "a_field_of_256_kilobytes",
+        "fields_of_256_kilobytes",
+        "a_target_of_256_kilobytes",
+    ],
+    http_42_another_version_is_answered_400: UNSUPPORTED_VERSION [
+        "http_3_0",
+        "http_2_0_in_a_request_line",
+    ],
 }
 
 fn http_39_the_last_of_several_requests_is_answered_first() -> InProcess {
     struct Reverses;
     impl Wire for Reverses {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
-            const NEXT: &str = "\r\n\r\nGET ";
-            if !octets.starts_with(b"GET ") {
-                return octets;
-            }
+            let next = match &octets[..] {
+                [b'G', b'E', b'T', b' ', ..] => "\r\n\r\nGET ",
+                [b'P', b'O', b'S', b'T', b' ', ..] => "\r\n\r\nPOST ",
+                _ => return octets,
+            };
             let mut requests = Vec::new();
             let mut rest = &octets[..];
-            while let Some(at) = find(rest, NEXT) {
+            while let Some(at) = find(rest, next) {
                 let (request, others) = rest.split_at(at + 4);
                 requests.push(request);
                 rest = others;

@@ -12,11 +12,29 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, find, replace};
 
 mutants! {
-    http_07_content_that_breaks_off_looks_complete: NO_SHORT_BODY,
-    http_08_an_empty_event_follows_the_last: RECEIVE_AFTER_BODY,
-    http_09_a_stream_that_is_reset_while_streaming_is_not_told: DISCONNECT_IS_TOLD,
-    http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE,
-    http_13_malformed_content_is_answered_with_another_status: MALFORMED_CONTENT,
+    http_07_content_that_breaks_off_looks_complete: NO_SHORT_BODY [
+        "a_length_that_is_not_reached",
+        "chunks_without_the_last",
+        "a_chunk_that_breaks_off",
+        "a_stream_that_is_reset_over_http2",
+    ],
+    http_08_an_empty_event_follows_the_last: RECEIVE_AFTER_BODY [
+        "a_receive_after_the_content",
+        "a_receive_after_the_content_over_http2",
+    ],
+    http_09_a_stream_that_is_reset_while_streaming_is_not_told: DISCONNECT_IS_TOLD [
+        "gone_while_streaming_over_http2",
+    ],
+    http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE [
+        "half_closed_while_waiting",
+    ],
+    http_13_malformed_content_is_answered_with_another_status: MALFORMED_CONTENT [
+        "a_chunk_size_that_is_no_number",
+        "a_negative_chunk_size",
+        "a_chunk_size_beyond_64_bits",
+        "a_chunk_longer_than_its_size",
+        "a_line_feed_in_a_chunk_extension",
+    ],
 }
 
 /// What of the content has been delivered.

@@ -5,8 +5,11 @@ use crate::in_process::InProcess;
 use crate::tamper::{InPlaceOf, Wire, find};
 
 mutants! {
-    http_10_a_client_is_never_told_to_continue: CONTINUE_ON_RECEIVE,
-    http_11_a_client_is_told_to_continue_in_any_case: NO_CONTINUE_WITHOUT_RECEIVE,
+    http_10_a_client_is_never_told_to_continue: CONTINUE_ON_RECEIVE ["continue_when_receiving"],
+    http_11_a_client_is_told_to_continue_in_any_case: NO_CONTINUE_WITHOUT_RECEIVE [
+        "an_answer_without_receiving",
+        "a_receive_after_the_answer",
+    ],
 }
 
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";

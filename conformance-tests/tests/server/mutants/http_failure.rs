@@ -14,10 +14,26 @@ use crate::in_process::InProcess;
 use crate::tamper::{Wire, find, is_handshake, replace};
 
 mutants! {
-    http_32_a_failure_is_answered_503: FAILURE_BEFORE_SENDING_IS_500,
-    http_33_a_response_that_is_cut_is_completed: FAILURE_AFTER_SENDING_RESETS,
-    http_34_a_failure_is_shown_to_the_client: FAILURE_IS_NOT_REVEALED,
-    http_35_a_connection_waits_for_the_call_to_return: BACKGROUND_WORK,
+    http_32_a_failure_is_answered_503: FAILURE_BEFORE_SENDING_IS_500 [
+        "returning_before_sending",
+        "failing_before_sending",
+        "panicking_before_sending",
+        "breaking_a_rule_before_sending",
+    ],
+    http_33_a_response_that_is_cut_is_completed: FAILURE_AFTER_SENDING_RESETS [
+        "returning_while_streaming",
+        "failing_while_streaming",
+        "panicking_while_streaming",
+        "declining_while_streaming",
+        "breaking_a_rule_while_streaming",
+    ],
+    http_34_a_failure_is_shown_to_the_client: FAILURE_IS_NOT_REVEALED [
+        "the_text_of_a_failure",
+        "the_text_of_a_failure_over_http2",
+    ],
+    http_35_a_connection_waits_for_the_call_to_return: BACKGROUND_WORK [
+        "the_connection_of_an_application_that_works_on",
+    ],
 }
 
 fn http_32_a_failure_is_answered_503() -> InProcess {

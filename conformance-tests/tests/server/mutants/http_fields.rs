@@ -10,8 +10,11 @@ use crate::in_process::InProcess;
 use crate::tamper::Between;
 
 mutants! {
-    http_37_repeated_fields_are_joined: RESPONSE_HEADERS_KEPT,
-    http_38_no_server_field_is_added: DEFAULT_HEADERS,
+    http_37_repeated_fields_are_joined: RESPONSE_HEADERS_KEPT [
+        "repeated_fields",
+        "repeated_fields_over_http2",
+    ],
+    http_38_no_server_field_is_added: DEFAULT_HEADERS ["a_server_by_default"],
 }
 
 fn http_37_repeated_fields_are_joined() -> InProcess {

@@ -11,11 +11,25 @@ use crate::in_process::InProcess;
 use crate::tamper::Between;
 
 mutants! {
-    http_01_content_beyond_a_limit_is_blank: REQUEST_BODY,
-    http_02_an_empty_first_event_is_not_the_last: EMPTY_REQUEST_BODY,
-    http_03_content_is_gathered_before_it_is_delivered: REQUEST_BODY_STREAMS,
-    http_05_chunks_are_delivered_with_their_sizes: TRANSFER_CODING_REMOVED,
-    http_06_trailer_fields_are_dropped: REQUEST_TRAILERS,
+    http_01_content_beyond_a_limit_is_blank: REQUEST_BODY [
+        "content_of_100_kilobytes",
+        "content_of_100_kilobytes_over_http2",
+    ],
+    http_02_an_empty_first_event_is_not_the_last: EMPTY_REQUEST_BODY [
+        "a_request_without_content",
+        "a_request_without_content_over_http2",
+        "content_of_length_zero",
+    ],
+    http_03_content_is_gathered_before_it_is_delivered: REQUEST_BODY_STREAMS [
+        "a_part_before_the_rest",
+        "a_chunk_before_the_rest",
+        "a_part_before_the_rest_over_http2",
+    ],
+    http_05_chunks_are_delivered_with_their_sizes: TRANSFER_CODING_REMOVED ["chunked_content"],
+    http_06_trailer_fields_are_dropped: REQUEST_TRAILERS [
+        "trailer_fields",
+        "trailer_fields_over_http2",
+    ],
 }
 
 fn http_01_content_beyond_a_limit_is_blank() -> InProcess {

@@ -13,13 +13,37 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, find};
 
 mutants! {
-    http_24_content_is_sent_in_answer_to_head: HEAD_HAS_NO_BODY,
-    http_24_fields_are_dropped_in_answer_to_head: HEAD_HAS_NO_BODY,
-    http_25_a_head_with_a_length_is_sent_at_once: START_IS_HELD,
-    http_26_a_whole_response_is_streamed: WHOLE_RESPONSE_IS_SIZED,
-    http_27_a_client_of_http10_is_promised_chunks: STREAMED_FRAMING,
-    http_28_an_empty_part_sends_nothing: EMPTY_BODY_FLUSHES_HEAD,
-    http_29_small_parts_wait_for_the_next: EVENTS_ARE_NOT_HELD,
+    http_24_content_is_sent_in_answer_to_head: HEAD_HAS_NO_BODY [
+        "head_of_a_whole_response",
+        "head_of_a_streamed_response",
+    ],
+    http_24_fields_are_dropped_in_answer_to_head: HEAD_HAS_NO_BODY [
+        "head_of_a_whole_response",
+        "head_of_a_streamed_response",
+        "head_of_a_whole_response_over_http2",
+        "head_of_a_streamed_response_over_http2",
+    ],
+    http_25_a_head_with_a_length_is_sent_at_once: START_IS_HELD [
+        "a_start_alone",
+        "a_start_alone_over_http2",
+    ],
+    http_26_a_whole_response_is_streamed: WHOLE_RESPONSE_IS_SIZED [
+        "a_whole_response",
+        "a_whole_response_to_http10",
+        "a_whole_response_over_http2",
+        "an_empty_response",
+    ],
+    http_27_a_client_of_http10_is_promised_chunks: STREAMED_FRAMING [
+        "a_streamed_response_to_http10",
+    ],
+    http_28_an_empty_part_sends_nothing: EMPTY_BODY_FLUSHES_HEAD [
+        "an_empty_first_part",
+        "an_empty_first_part_over_http2",
+    ],
+    http_29_small_parts_wait_for_the_next: EVENTS_ARE_NOT_HELD [
+        "one_part_after_the_other",
+        "one_part_after_the_other_over_http2",
+    ],
 }
 
 fn http_24_content_is_sent_in_answer_to_head() -> InProcess {

@@ -15,8 +15,15 @@ use crate::in_process::InProcess;
 use crate::tamper::{Wire, find, replace};
 
 mutants! {
-    http_36_background_work_ends_with_the_shutdown: BACKGROUND_WORK_IS_AWAITED,
-    http_46_a_client_is_not_told_that_its_response_is_the_last: SHUTDOWN_FINISHES_EXCHANGES,
+    http_36_background_work_ends_with_the_shutdown: BACKGROUND_WORK_IS_AWAITED [
+        "shutdown_during_background_work",
+        "shutdown_during_background_work_over_http2",
+    ],
+    http_46_a_client_is_not_told_that_its_response_is_the_last: SHUTDOWN_FINISHES_EXCHANGES [
+        "shutdown_while_content_is_coming",
+        "shutdown_while_waiting",
+        "shutdown_while_started",
+    ],
 }
 
 /// The stop of one server.

@@ -5,9 +5,18 @@ use crate::in_process::InProcess;
 use crate::tamper::{Wire, find};
 
 mutants! {
-    http_43_the_first_of_two_lengths_counts: CONFLICTING_LENGTHS,
-    http_44_a_length_beside_chunks_is_overlooked: LENGTH_AND_CHUNKED,
-    http_45_a_coding_other_than_chunked_is_overlooked: BAD_TRANSFER_ENCODING,
+    http_43_the_first_of_two_lengths_counts: CONFLICTING_LENGTHS ["two_lengths"],
+    http_44_a_length_beside_chunks_is_overlooked: LENGTH_AND_CHUNKED [
+        "a_length_and_chunks",
+        "chunks_and_a_length",
+    ],
+    http_45_a_coding_other_than_chunked_is_overlooked: BAD_TRANSFER_ENCODING [
+        "a_coding_that_is_not_chunked",
+        "chunked_before_another_coding",
+        "chunked_before_another_coding_in_a_field_of_its_own",
+        "a_coding_that_ends_like_chunked",
+        "a_bad_coding_and_a_length",
+    ],
 }
 
 /// Has the server read only those lines of a head that a function of the head and the line keeps.

@@ -17,20 +17,40 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, noting_startup};
 
 mutants! {
-    life_01_lifespan_is_run_where_it_is_off: LIFESPAN_ONCE,
-    life_01_the_application_is_called_for_lifespan_with_the_first_request_again: LIFESPAN_ONCE,
-    life_02_startup_comes_twice: STARTUP_FIRST,
-    life_03_a_bad_request_is_answered_during_startup: STARTUP_BEFORE_ACCEPT,
-    life_05_the_reason_of_a_failed_startup_is_kept_secret: STARTUP_FAILED_STOPS,
-    life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan: STARTUP_ERROR_STOPS,
-    life_07_an_application_without_lifespan_is_not_served: DECLINED_LIFESPAN,
-    life_07_an_application_without_lifespan_is_served_where_it_is_required: DECLINED_LIFESPAN,
-    life_08_shutdown_comes_twice: SHUTDOWN_LAST,
-    life_10_a_failed_shutdown_leaves_exit_status_0: SHUTDOWN_FAILED_IS_REPORTED,
-    life_11_nobody_is_served_once_the_lifespan_call_has_ended: EARLY_RETURN_KEEPS_SERVING,
-    life_13_a_stop_during_startup_is_not_heard: SIGNAL_DURING_STARTUP,
-    life_15_there_is_state_without_lifespan: STATE_REACHES_SCOPES,
-    life_16_the_answer_counts_when_the_call_has_returned: STOP_ON_ANSWER,
+    life_01_lifespan_is_run_where_it_is_off: LIFESPAN_ONCE ["lifespan_is_off"],
+    life_01_the_application_is_called_for_lifespan_with_the_first_request_again: LIFESPAN_ONCE [
+        "lifespan_comes_first_and_once",
+    ],
+    life_02_startup_comes_twice: STARTUP_FIRST ["startup_comes_first"],
+    life_03_a_bad_request_is_answered_during_startup: STARTUP_BEFORE_ACCEPT [
+        "a_connection_during_startup",
+    ],
+    life_05_the_reason_of_a_failed_startup_is_kept_secret: STARTUP_FAILED_STOPS ["startup_fails"],
+    life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan: STARTUP_ERROR_STOPS [
+        "an_error_at_startup",
+    ],
+    life_07_an_application_without_lifespan_is_not_served: DECLINED_LIFESPAN [
+        "an_application_without_lifespan",
+    ],
+    life_07_an_application_without_lifespan_is_served_where_it_is_required: DECLINED_LIFESPAN [
+        "an_application_without_the_lifespan_required",
+    ],
+    life_08_shutdown_comes_twice: SHUTDOWN_LAST [
+        "shutdown_waits_for_responses",
+        "shutdown_waits_for_background_work",
+    ],
+    life_10_a_failed_shutdown_leaves_exit_status_0: SHUTDOWN_FAILED_IS_REPORTED [
+        "shutdown_fails",
+        "an_error_while_serving",
+    ],
+    life_11_nobody_is_served_once_the_lifespan_call_has_ended: EARLY_RETURN_KEEPS_SERVING [
+        "an_early_return",
+    ],
+    life_13_a_stop_during_startup_is_not_heard: SIGNAL_DURING_STARTUP ["a_signal_during_startup"],
+    life_15_there_is_state_without_lifespan: STATE_REACHES_SCOPES ["state_without_lifespan"],
+    life_16_the_answer_counts_when_the_call_has_returned: STOP_ON_ANSWER [
+        "an_answer_without_a_return",
+    ],
 }
 
 /// Receives this event once more than the server yields it.

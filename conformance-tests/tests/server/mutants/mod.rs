@@ -20,18 +20,22 @@ mod tls;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
+mod wide;
 
 use std::time::Duration;
 
 use callgate::BoxApp;
 use callgate::rule::{self, Role, Rule};
-use callgate_conformance::{Probe, ServerOptions, check_server, server_checks};
+use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
 
 use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, between};
 
-/// The rules that the mutants of each file break.
-const MUTANTS: &[&[&Rule]] = &[
+/// A rule, and cases of it that a mutant fails.
+type Failing = (&'static Rule, &'static [&'static str]);
+
+/// The rule that each mutant breaks, file by file, and the cases that show it.
+const MUTANTS: &[&[Failing]] = &[
     core::MUTANTS,
     core_disconnect::MUTANTS,
     core_sending::MUTANTS,
@@ -54,18 +58,19 @@ const MUTANTS: &[&[&Rule]] = &[
     websocket_handshake::MUTANTS,
 ];
 
-/// For each function that makes a mutant, the rule that it breaks. Makes a test of each; one that is
-/// not listed is unused code.
+/// For each function that makes a mutant, the rule that it breaks, and the cases of that rule that it
+/// fails at least. Makes a test of each; one that is not listed is unused code.
 macro_rules! mutants {
-    ($($mutant:ident: $rule:ident,)+) => {
-        pub(super) const MUTANTS: &[&callgate::rule::Rule] = &[$(callgate::rule::$rule),+];
+    ($($mutant:ident: $rule:ident [$($case:literal),+ $(,)?],)+) => {
+        pub(super) const MUTANTS: &[crate::mutants::Failing] =
+            &[$((callgate::rule::$rule, &[$($case),+])),+];
 
         mod breaks {
             $(
                 #[tokio::test]
                 async fn $mutant() {
-                    let mutant = super::$mutant();
-                    crate::mutants::assert_breaks(callgate::rule::$rule, mutant).await;
+                    let failing = (callgate::rule::$rule, &[$($case),+][..]);
+                    crate::mutants::assert_breaks(failing, super::$mutant()).await;
                 }
             )+
         }
@@ -73,14 +78,38 @@ macro_rules! mutants {
 }
 use mutants;
 
-/// Asserts that the suite reports exactly this rule for this server.
-async fn assert_breaks(rule: &'static Rule, mutant: InProcess) {
+/// Asserts that the suite reports exactly this rule for this server, for these cases at least.
+async fn assert_breaks(failing: Failing, mutant: InProcess) {
+    let report = check_server(&mutant, &options(), |_| {}).await;
+    let broken: Vec<_> = report.broken_rules().iter().map(|rule| rule.id).collect();
+    assert_eq!(broken, [failing.0.id], "{report}");
+    assert_failed(&[failing], &report);
+}
+
+/// Asserts that this server fails these cases, and may fail others of their rules.
+async fn assert_fails(failing: &[Failing], mutant: InProcess) {
+    let mut options = options();
+    options.only = failing.iter().map(|(rule, _)| rule.id.into()).collect();
+    let report = check_server(&mutant, &options, |_| {}).await;
+    assert_failed(failing, &report);
+}
+
+fn options() -> ServerOptions {
     let mut options = ServerOptions::default();
     // What a mutant breaks may be waited for in vain.
     options.patience = Duration::from_secs(2);
-    let report = check_server(&mutant, &options, |_| {}).await;
-    let broken: Vec<_> = report.broken_rules().iter().map(|rule| rule.id).collect();
-    assert_eq!(broken, [rule.id], "{report}");
+    options
+}
+
+fn assert_failed(failing: &[Failing], report: &Report) {
+    for (rule, cases) in failing {
+        for case in *cases {
+            let has_failed = report
+                .failed()
+                .any(|finding| finding.check.rule == *rule && finding.check.name == *case);
+            assert!(has_failed, "{} {case} has not failed: {report}", rule.id);
+        }
+    }
 }
 
 /// A server with something between it and the probe.
@@ -121,6 +150,21 @@ fn every_rule_of_a_server_has_a_check() {
 
 #[test]
 fn every_rule_of_a_server_has_a_mutant() {
-    let without = server_rules_without(|rule| MUTANTS.concat().contains(&rule));
+    let mutants = MUTANTS.concat();
+    let without = server_rules_without(|rule| mutants.iter().any(|(broken, _)| *broken == rule));
     assert!(without.is_empty(), "{without:?}");
+}
+
+#[test]
+fn every_case_of_a_server_is_failed_by_a_mutant() {
+    let failing = [MUTANTS.concat(), wide::FAILING.concat()].concat();
+    let is_failed = |check: &Check| {
+        let mut of_rule = failing.iter().filter(|(rule, _)| *rule == check.rule);
+        of_rule.any(|(_, cases)| cases.contains(&check.name))
+    };
+    let without: Vec<_> = server_checks()
+        .filter(|check| !is_failed(check))
+        .map(|check| format!("{} {}", check.rule.id, check.name))
+        .collect();
+    assert!(without.is_empty(), "{without:#?}");
 }

@@ -13,12 +13,32 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, between};
 
 mutants! {
-    tls_01_tls_is_offered_on_every_connection: TLS_ONLY_WHEN_SECURED,
-    tls_02_the_version_is_that_of_its_name: TLS_VERSION,
-    tls_02_the_cipher_suite_is_of_another_version: TLS_VERSION,
-    tls_03_the_authority_comes_before_the_client: TLS_CLIENT_CHAIN,
-    tls_03_the_certificates_are_in_one_line: TLS_CLIENT_CHAIN,
-    tls_04_there_is_no_error_for_a_certificate_that_has_expired: TLS_CLIENT_ERROR,
+    tls_01_tls_is_offered_on_every_connection: TLS_ONLY_WHEN_SECURED [
+        "a_plain_request",
+        "a_plain_request_over_http2",
+        "a_plain_websocket",
+        "a_plain_websocket_over_http2",
+    ],
+    tls_02_the_version_is_that_of_its_name: TLS_VERSION [
+        "version_and_cipher_suite",
+        "version_and_cipher_suite_over_http2",
+    ],
+    tls_02_the_cipher_suite_is_of_another_version: TLS_VERSION [
+        "version_and_cipher_suite",
+        "version_and_cipher_suite_over_http2",
+    ],
+    tls_03_the_authority_comes_before_the_client: TLS_CLIENT_CHAIN [
+        "client_certificates",
+        "client_certificates_over_http2",
+    ],
+    tls_03_the_certificates_are_in_one_line: TLS_CLIENT_CHAIN [
+        "client_certificates",
+        "client_certificates_over_http2",
+    ],
+    tls_04_there_is_no_error_for_a_certificate_that_has_expired: TLS_CLIENT_ERROR [
+        "client_certificate_error",
+        "client_certificate_error_over_http2",
+    ],
 }
 
 const AUTHORITY: &str = include_str!("../certificates/ca.pem");

@@ -16,15 +16,40 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, find, is_handshake, replace};
 
 mutants! {
-    ws_13_a_binary_message_that_could_be_text_is_delivered_as_text: MESSAGES_IN_ORDER,
-    ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself: FRAGMENTS_ARE_JOINED,
-    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED,
-    ws_16_a_client_may_leave_pings_unanswered: PING_TIMEOUT,
-    ws_17_a_message_may_be_larger_than_the_limit: MESSAGE_TOO_BIG,
-    ws_18_a_text_that_is_not_utf8_closes_with_1003: INVALID_UTF8,
-    ws_19_broken_framing_closes_with_1003: PROTOCOL_ERROR,
-    ws_25_messages_are_taken_in_whether_they_are_received_or_not: BOUNDED_QUEUES,
-    ws_32_a_message_is_sent_with_the_next_event: SEND_IS_FLUSHED,
+    ws_13_a_binary_message_that_could_be_text_is_delivered_as_text: MESSAGES_IN_ORDER [
+        "messages_from_the_client",
+        "messages_from_the_client_over_http2",
+    ],
+    ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself: FRAGMENTS_ARE_JOINED [
+        "a_fragmented_binary",
+    ],
+    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED ["pings", "pings_over_http2"],
+    ws_16_a_client_may_leave_pings_unanswered: PING_TIMEOUT [
+        "an_unanswered_ping",
+        "an_unanswered_ping_over_http2",
+    ],
+    ws_17_a_message_may_be_larger_than_the_limit: MESSAGE_TOO_BIG [
+        "a_message_that_is_too_big",
+        "a_message_that_is_too_big_over_http2",
+        "fragments_that_are_too_big",
+        "fragments_that_are_too_big_over_http2",
+    ],
+    ws_18_a_text_that_is_not_utf8_closes_with_1003: INVALID_UTF8 [
+        "a_text_that_is_not_utf8",
+        "a_text_that_is_not_utf8_over_http2",
+    ],
+    ws_19_broken_framing_closes_with_1003: PROTOCOL_ERROR [
+        "broken_framing",
+        "broken_framing_over_http2",
+    ],
+    ws_25_messages_are_taken_in_whether_they_are_received_or_not: BOUNDED_QUEUES [
+        "a_client_that_is_not_listened_to",
+        "a_client_that_is_not_listened_to_over_http2",
+    ],
+    ws_32_a_message_is_sent_with_the_next_event: SEND_IS_FLUSHED [
+        "messages_are_flushed",
+        "messages_are_flushed_over_http2",
+    ],
 }
 
 fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess {

@@ -11,12 +11,36 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, replace};
 
 mutants! {
-    ws_20_a_close_without_a_code_is_told_as_1000: DISCONNECT_CODE,
-    ws_21_messages_are_forgotten_at_a_disconnect: QUEUED_BEFORE_DISCONNECT,
-    ws_22_a_return_closes_with_1001: RETURN_CLOSES_1000,
-    ws_23_a_failure_closes_with_1000: FAILURE_CLOSES_1011,
-    ws_24_the_reason_of_a_close_is_left_out: CLOSE_CODE_KEPT,
-    ws_26_a_shutdown_closes_with_1001: SHUTDOWN_CLOSES_1012,
+    ws_20_a_close_without_a_code_is_told_as_1000: DISCONNECT_CODE [
+        "the_client_closes_without_a_code",
+        "the_client_closes_without_a_code_over_http2",
+    ],
+    ws_21_messages_are_forgotten_at_a_disconnect: QUEUED_BEFORE_DISCONNECT [
+        "messages_before_a_close",
+        "messages_before_a_close_over_http2",
+    ],
+    ws_22_a_return_closes_with_1001: RETURN_CLOSES_1000 [
+        "return_after_accept",
+        "return_after_accept_over_http2",
+    ],
+    ws_23_a_failure_closes_with_1000: FAILURE_CLOSES_1011 [
+        "failure_after_accept",
+        "failure_after_accept_over_http2",
+        "panic_after_accept",
+        "panic_after_accept_over_http2",
+        "broken_rule_after_accept",
+        "broken_rule_after_accept_over_http2",
+    ],
+    ws_24_the_reason_of_a_close_is_left_out: CLOSE_CODE_KEPT [
+        "the_application_closes",
+        "the_application_closes_over_http2",
+        "the_application_closes_and_receives",
+        "the_application_closes_and_receives_over_http2",
+    ],
+    ws_26_a_shutdown_closes_with_1001: SHUTDOWN_CLOSES_1012 [
+        "shutdown_of_an_open_websocket",
+        "shutdown_of_an_open_websocket_over_http2",
+    ],
 }
 
 /// Closes with another code.

@@ -14,17 +14,50 @@ use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, is_handshake, replace};
 
 mutants! {
-    ws_01_connect_comes_twice: CONNECT_FIRST,
-    ws_02_the_answer_begins_before_the_application_has_accepted: HANDSHAKE_WAITS,
-    ws_05_a_refused_handshake_is_answered_with_401: CLOSE_BEFORE_ACCEPT_IS_403,
-    ws_09_a_failed_handshake_is_answered_with_502: FAILURE_BEFORE_ACCEPT_IS_500,
-    ws_27_a_handshake_without_a_key_is_answered_with_403: BAD_HANDSHAKE,
-    ws_28_another_version_is_answered_without_the_right_one: UNSUPPORTED_WEBSOCKET_VERSION,
-    ws_29_the_settings_do_not_offer_extended_connect: EXTENDED_CONNECT,
-    ws_30_a_client_that_goes_away_before_accept_leaves_1005: DISCONNECT_BEFORE_ACCEPT,
-    ws_31_a_request_for_another_upgrade_is_refused: OTHER_UPGRADES_ARE_HTTP,
-    ws_33_of_repeated_fields_only_one_is_sent: ACCEPT_HEADERS_KEPT,
-    ws_34_a_handshake_is_answered_with_500_at_shutdown: SHUTDOWN_BEFORE_ACCEPT_IS_503,
+    ws_01_connect_comes_twice: CONNECT_FIRST [
+        "connect_comes_first",
+        "connect_comes_first_over_http2",
+    ],
+    ws_02_the_answer_begins_before_the_application_has_accepted: HANDSHAKE_WAITS [
+        "the_handshake_waits",
+    ],
+    ws_05_a_refused_handshake_is_answered_with_401: CLOSE_BEFORE_ACCEPT_IS_403 [
+        "close_before_accept",
+    ],
+    ws_09_a_failed_handshake_is_answered_with_502: FAILURE_BEFORE_ACCEPT_IS_500 [
+        "return_before_accept",
+        "failure_before_accept",
+        "panic_before_accept",
+        "broken_rule_before_accept",
+    ],
+    ws_27_a_handshake_without_a_key_is_answered_with_403: BAD_HANDSHAKE [
+        "no_key",
+        "short_key",
+        "two_keys",
+    ],
+    ws_28_another_version_is_answered_without_the_right_one: UNSUPPORTED_WEBSOCKET_VERSION [
+        "other_version",
+        "no_version",
+    ],
+    ws_29_the_settings_do_not_offer_extended_connect: EXTENDED_CONNECT [
+        "a_websocket_over_extended_connect",
+    ],
+    ws_30_a_client_that_goes_away_before_accept_leaves_1005: DISCONNECT_BEFORE_ACCEPT [
+        "the_client_goes_away_before_accept",
+        "the_client_goes_away_before_accept_over_http2",
+    ],
+    ws_31_a_request_for_another_upgrade_is_refused: OTHER_UPGRADES_ARE_HTTP [
+        "another_upgrade",
+        "an_upgrade_to_websocket_by_post",
+        "an_upgrade_that_the_connection_does_not_list",
+    ],
+    ws_33_of_repeated_fields_only_one_is_sent: ACCEPT_HEADERS_KEPT [
+        "accepted_with_fields",
+        "accepted_with_fields_over_http2",
+    ],
+    ws_34_a_handshake_is_answered_with_500_at_shutdown: SHUTDOWN_BEFORE_ACCEPT_IS_503 [
+        "shutdown_before_accept",
+    ],
 }
 
 /// Answers handshakes with another status.

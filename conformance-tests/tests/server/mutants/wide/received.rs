@@ -1,0 +1,190 @@
+//! Servers that are wrong about what the application is told and receives.
+
+use std::task::{Context, Poll};
+
+use callgate::{
+    Channel, Extension, HttpRequest, Message, ReceiveEvent, Scope, SendError, SendEvent, State,
+    WebSocketDisconnect,
+};
+use http::Version;
+
+use super::wide;
+use crate::in_process::InProcess;
+use crate::mutants::core_disconnect::Once;
+use crate::mutants::with_between;
+use crate::tamper::Between;
+
+wide! {
+    another_event_comes_in_place_of_a_disconnect: {
+        DISCONNECT_IS_TOLD: [
+            "gone_while_waiting",
+            "gone_while_started",
+            "gone_while_streaming",
+            "gone_while_waiting_over_http2",
+            "gone_while_started_over_http2",
+            "gone_while_streaming_over_http2",
+        ],
+        VIOLATION_IS_A_DISCONNECT: [
+            "a_broken_rule_is_a_disconnect",
+            "a_broken_rule_is_a_disconnect_over_http2",
+        ],
+        INVALID_UTF8: [
+            "a_text_that_is_not_utf8_is_told",
+            "a_text_that_is_not_utf8_is_told_over_http2",
+        ],
+        PROTOCOL_ERROR: ["broken_framing_is_told", "broken_framing_is_told_over_http2"],
+        DISCONNECT_CODE: [
+            "the_client_closes_with_a_code",
+            "the_client_closes_with_a_code_over_http2",
+            "the_client_is_lost",
+            "the_client_is_lost_over_http2",
+        ],
+    },
+    every_disconnect_is_yielded_once: {
+        DISCONNECT_REPEATS: [
+            "a_receive_after_the_disconnect",
+            "a_receive_after_the_response",
+            "a_receive_after_the_disconnect_over_http2",
+            "a_receive_after_the_disconnect_of_a_websocket",
+        ],
+    },
+    what_is_received_lacks_its_beginning: {
+        TRANSFER_CODING_REMOVED: ["content_that_looks_chunked"],
+        FRAGMENTS_ARE_JOINED: [
+            "a_fragmented_text",
+            "a_fragmented_text_over_http2",
+            "a_fragmented_binary",
+            "a_fragmented_binary_over_http2",
+        ],
+    },
+    a_message_at_the_limit_is_too_big: {
+        MESSAGE_TOO_BIG: ["a_message_at_the_limit", "a_message_at_the_limit_over_http2"],
+    },
+    no_scope_has_the_state: {
+        STATE_IS_SHARED: ["the_state", "the_state_over_http2", "the_state_of_a_websocket"],
+    },
+    trailers_are_offered_on_exchanges_of_http10: {
+        TRAILERS_OFFERED: ["trailers_and_http10"],
+    },
+    a_denial_is_listed_and_not_offered: {
+        EXTENSIONS_OFFERED: ["extensions_of_a_websocket"],
+    },
+    a_denial_that_is_not_listed_is_taken: {
+        NOT_OFFERED_FAILS: [
+            "a_websocket_extension_that_is_not_offered",
+            "a_websocket_extension_that_is_not_offered_over_http2",
+        ],
+    },
+}
+
+fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
+    struct Another;
+    impl Between for Another {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::HttpDisconnect => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                ReceiveEvent::WebSocketDisconnect(_) => {
+                    ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(4999))
+                }
+                event => event,
+            })
+        }
+    }
+    with_between(|| Another)
+}
+
+fn every_disconnect_is_yielded_once() -> InProcess {
+    with_between(|| Once::when(|_| true))
+}
+
+fn what_is_received_lacks_its_beginning() -> InProcess {
+    struct WithoutFirst;
+    impl Between for WithoutFirst {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::HttpRequest(mut part) => {
+                    part.body = part.body.slice(part.body.len().min(1)..);
+                    ReceiveEvent::HttpRequest(part)
+                }
+                ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
+                    let rest: String = text.chars().skip(1).collect();
+                    ReceiveEvent::WebSocketReceive(Message::text(rest))
+                }
+                ReceiveEvent::WebSocketReceive(Message::Binary(bytes)) => {
+                    let rest = bytes.slice(bytes.len().min(1)..);
+                    ReceiveEvent::WebSocketReceive(Message::Binary(rest))
+                }
+                event => event,
+            })
+        }
+    }
+    with_between(|| WithoutFirst)
+}
+
+fn a_message_at_the_limit_is_too_big() -> InProcess {
+    InProcess {
+        config: Some(|config| config.ws_max_size -= 1),
+        ..InProcess::default()
+    }
+}
+
+fn no_scope_has_the_state() -> InProcess {
+    struct WithoutState;
+    impl Between for WithoutState {
+        fn scope(&self, scope: &mut Scope) {
+            if let Some(state) = scope.state_mut() {
+                *state = State::new();
+            }
+        }
+    }
+    with_between(|| WithoutState)
+}
+
+fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
+    struct OnOld;
+    impl Between for OnOld {
+        fn scope(&self, scope: &mut Scope) {
+            if let Scope::Http(http) = scope
+                && http.version == Version::HTTP_10
+            {
+                http.extensions = http.extensions.with(Extension::ResponseTrailers);
+            }
+        }
+    }
+    with_between(|| OnOld)
+}
+
+fn a_denial_is_listed_and_not_offered() -> InProcess {
+    struct NotOffered;
+    impl Between for NotOffered {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            match event {
+                Some(SendEvent::DenialResponseStart(_)) => {
+                    Poll::Ready(Err(SendError::NotOffered(Extension::DenialResponse)))
+                }
+                _ => server.poll_send(cx, event),
+            }
+        }
+    }
+    with_between(|| NotOffered)
+}
+
+fn a_denial_that_is_not_listed_is_taken() -> InProcess {
+    struct NotListed;
+    impl Between for NotListed {
+        fn scope(&self, scope: &mut Scope) {
+            if let Scope::WebSocket(scope) = scope {
+                let listed = scope.extensions.iter();
+                scope.extensions = listed
+                    .filter(|extension| *extension != Extension::DenialResponse)
+                    .collect();
+            }
+        }
+    }
+    with_between(|| NotListed)
+}
