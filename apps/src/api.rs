@@ -2,6 +2,8 @@
 //! log.
 
 use std::error::Error;
+use std::fmt;
+use std::marker::PhantomData;
 
 use axum::extract::path::ErrorKind;
 use axum::extract::rejection::{JsonRejection, PathRejection};
@@ -13,7 +15,9 @@ use axum::{Json, Router};
 use callgate_toolkit::errors::HttpError;
 use callgate_tower::{ScopeInfo, ServiceApp};
 use http::StatusCode;
-use serde::Serialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// `routes` as an application. Its root tells what there is, where there is no route or not this
 /// method the answer is JSON as well, and each failure leaves a line in the log.
@@ -69,6 +73,12 @@ impl From<JsonRejection> for Failure {
             JsonRejection::JsonDataError(error) => innermost(error).to_string(),
             JsonRejection::JsonSyntaxError(error) => {
                 format!("the content is not JSON: {}", innermost(error))
+            }
+            JsonRejection::MissingJsonContentType(_) => {
+                "the `content-type` must be `application/json`".to_owned()
+            }
+            _ if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                "the content is larger than the limit".to_owned()
             }
             _ => rejection.body_text(),
         };
@@ -144,10 +154,42 @@ async fn log_failures(request: Request, next: Next) -> Response {
     response
 }
 
-/// The content of a request as JSON: [`axum::Json`] with its rejection as a [`Failure`].
-#[derive(Debug, FromRequest)]
-#[from_request(via(Json), rejection(Failure))]
+/// The content of a request as an object of JSON: [`axum::Json`] with its rejection as a [`Failure`].
+#[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
+    type Rejection = Failure;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
+        let Json(Object(content)) = Json::from_request(request, state).await?;
+        Ok(Self(content))
+    }
+}
+
+/// What is written as an object. A struct alone would be taken from a list of its values as well.
+#[derive(Debug)]
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
 
 /// Parameters of the path: [`axum::extract::Path`] with its rejection as a [`Failure`].
 #[derive(Debug, FromRequestParts)]

@@ -2,19 +2,18 @@
 
 mod call;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::HashSet;
 
 use axum::routing::get;
 use axum::{Json, Router};
 use callgate::{App, BoxApp};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::call::{CallContext, Installation, InstallationClient};
-use crate::api::{self, Failure, Index, JsonBody};
+use crate::api::{self, Failure, Index, JsonBody, Object};
 use crate::connect::{Api, Filter};
 use crate::{Entry, Group, Settings};
 
@@ -67,10 +66,6 @@ pub fn chart(settings: &Settings) -> impl App + use<> {
 struct ChartSettings {
     #[serde(default)]
     marketplaces: Vec<Marketplace>,
-    /// They have to be an object, with whatever else: without this, a list of the values would be
-    /// taken as well.
-    #[serde(flatten, skip_serializing)]
-    _others: BTreeMap<String, IgnoredAny>,
 }
 
 #[derive(Debug, Deserialize, Serialize)]
@@ -88,10 +83,13 @@ impl ChartSettings {
         let Some(settings) = installation.settings else {
             return Ok(Self::default());
         };
-        serde_json::from_value(settings).map_err(|error| {
-            let message = format!("the settings of the installation cannot be read: {error}");
-            Failure::new(StatusCode::BAD_GATEWAY, message)
-        })
+        match serde_json::from_value(settings) {
+            Ok(Object(settings)) => Ok(settings),
+            Err(error) => {
+                let message = format!("the settings of the installation cannot be read: {error}");
+                Err(Failure::new(StatusCode::BAD_GATEWAY, message))
+            }
+        }
     }
 
     fn check(&self) -> Result<(), Failure> {

@@ -3,7 +3,7 @@
 
 use std::error::Error;
 
-use callgate::{App, AppError, Receiver, Scope, Sender, WebSocketScope};
+use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender, WebSocketScope};
 use callgate_toolkit::errors::{self, HttpError};
 use callgate_toolkit::middleware::{self, Events};
 use callgate_toolkit::websocket::Handshake;
@@ -16,8 +16,32 @@ pub(crate) fn answered(app: impl App) -> impl App {
         let Scope::Http(scope) = scope else {
             return None;
         };
-        Some(Log(format!("{} {}", scope.method, scope.raw_path())))
+        Some(Log(line(scope)))
     }))
+}
+
+/// Answers with this failure, and logs it: for an application that does not need [`answered`].
+pub(crate) async fn refuse(
+    scope: &HttpScope,
+    sender: &Sender,
+    failure: HttpError,
+) -> Result<(), AppError> {
+    log(&line(scope), &failure);
+    failure.response().send(sender).await?;
+    Ok(())
+}
+
+/// An application where there is none.
+pub(crate) async fn nowhere(
+    scope: Scope,
+    receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(scope) => refuse(&scope, &sender, not_found()).await,
+        Scope::WebSocket(scope) => deny_not_found(&scope, receiver, sender).await,
+        _ => Err(AppError::Unsupported),
+    }
 }
 
 /// There is nothing at this path.
@@ -38,8 +62,10 @@ pub(crate) async fn deny_not_found(
     receiver: Receiver,
     sender: Sender,
 ) -> Result<(), AppError> {
+    let failure = not_found();
+    log(&format!("WebSocket {}", scope.raw_path()), &failure);
     let handshake = Handshake::new(scope, receiver, sender);
-    handshake.deny(not_found().response()).await?;
+    handshake.deny(failure.response()).await?;
     Ok(())
 }
 
@@ -67,10 +93,19 @@ impl Events for Log {
         if let Some(refused) = error.downcast_ref::<HttpError>()
             && refused.status().is_client_error()
         {
-            let status = refused.status().as_u16();
-            let line = format!("{} was refused with {status}: {refused}", self.0);
-            // Some of it comes from outside and must not look like a line of its own.
-            tracing::info!("{}", line.replace(char::is_control, " "));
+            log(&self.0, refused);
         }
     }
+}
+
+/// What the log calls a request.
+fn line(scope: &HttpScope) -> String {
+    format!("{} {}", scope.method, scope.raw_path())
+}
+
+fn log(request: &str, refused: &HttpError) {
+    let status = refused.status().as_u16();
+    let line = format!("{request} {status}: {refused}");
+    // Some of it comes from outside and must not look like a line of its own.
+    tracing::info!("{}", line.replace(char::is_control, " "));
 }

@@ -3,7 +3,7 @@
 use callgate::{App, AppError, BoxApp, HttpScope, Receiver, Scope, Sender};
 use callgate_toolkit::mount::Mounts;
 
-use crate::{Entry, Group, Settings, method};
+use crate::{Entry, Group, Settings, failures, method};
 
 mod page;
 
@@ -34,6 +34,7 @@ impl Gallery {
         let entries: Vec<Entry> = entries.into_iter().copied().collect();
         // The links of a page at `/NAME` would lead astray.
         let mounts = Mounts::new().redirect_to_slash();
+        let mounts = mounts.mount("", failures::nowhere);
         let mounts = entries.iter().fold(mounts, |mounts, entry| {
             mounts.mount(&format!("/{}", entry.name), (entry.app)(settings))
         });
@@ -42,7 +43,7 @@ impl Gallery {
 
     async fn present(&self, scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
         if !method::is_read(&scope.method) {
-            return method::not_allowed(sender).await;
+            return method::not_allowed(scope, sender).await;
         }
         crate::page::show(scope, sender, || page::render(scope, &self.entries)).await
     }

@@ -24,7 +24,7 @@ pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<
         return Err(AppError::Unsupported);
     };
     if !method::is_read(&scope.method) {
-        return method::not_allowed(&sender).await;
+        return method::not_allowed(&scope, &sender).await;
     }
     let start = HttpResponseStart::ok().header(CONTENT_TYPE, TEXT);
     sender.send(start).await?;

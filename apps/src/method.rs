@@ -1,6 +1,6 @@
 //! For applications that are there to be read.
 
-use callgate::{AppError, Sender};
+use callgate::{AppError, HttpScope, Sender};
 use http::Method;
 
 use crate::failures;
@@ -11,8 +11,6 @@ pub(crate) fn is_read(method: &Method) -> bool {
 }
 
 /// Answers any other method.
-pub(crate) async fn not_allowed(sender: &Sender) -> Result<(), AppError> {
-    let response = failures::method_not_allowed("GET, HEAD").response();
-    response.send(sender).await?;
-    Ok(())
+pub(crate) async fn not_allowed(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
+    failures::refuse(scope, sender, failures::method_not_allowed("GET, HEAD")).await
 }

@@ -30,7 +30,9 @@ pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(
     let mut json = serde_json::to_string_pretty(&scope)?;
     json.push('\n');
     match scope {
-        Scope::Http(scope) if !method::is_read(&scope.method) => method::not_allowed(&sender).await,
+        Scope::Http(scope) if !method::is_read(&scope.method) => {
+            method::not_allowed(&scope, &sender).await
+        }
         Scope::Http(_) => {
             let response = respond::text(json)
                 .header("content-type", "application/json")

@@ -33,7 +33,7 @@ pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(
         return Err(AppError::Unsupported);
     };
     if !method::is_read(&scope.method) {
-        return method::not_allowed(&sender).await;
+        return method::not_allowed(&scope, &sender).await;
     }
     let now = Zoned::now();
     let now = Now {

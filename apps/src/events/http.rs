@@ -13,7 +13,7 @@ use serde_json::json;
 use super::application::{Category, Event};
 use super::schedule::Later;
 use super::service::{Service, What, Work, report};
-use crate::failures::{method_not_allowed, not_found};
+use crate::failures::{method_not_allowed, not_found, websocket_only};
 use crate::method;
 
 /// How large an event may be, in bytes.
@@ -46,6 +46,7 @@ impl Service {
             ["events"] if is_post => return self.deliver(scope, &mut receiver, sender).await,
             ["" | "variables"] | [] => return Err(method_not_allowed("GET, HEAD").into()),
             ["schedules", _, "run"] | ["events"] => return Err(method_not_allowed("POST").into()),
+            ["ws"] => return Err(websocket_only().into()),
             _ => return Err(not_found().into()),
         };
         response.send(sender).await?;

@@ -138,6 +138,12 @@ impl Output {
         }
     }
 
+    /// Whether it failed for a reason that is the sender's.
+    pub(super) fn is_refusal(&self) -> bool {
+        let data = self.data.as_ref();
+        data.is_some_and(|data| (400..500).contains(&data.http_status))
+    }
+
     fn reschedule(reason: &str) -> Self {
         Self {
             countdown: COUNTDOWN.as_secs(),

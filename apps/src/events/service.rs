@@ -106,6 +106,7 @@ pub(super) fn report(name: &str, output: &Output) {
     match output.result {
         ResultType::Success | ResultType::Skip => tracing::info!("{name}: {output}"),
         ResultType::Reschedule => tracing::warn!("{name}: {output}"),
+        ResultType::Fail if output.is_refusal() => tracing::info!("{name}: {output}"),
         ResultType::Fail => tracing::error!("{name}: {output}"),
     }
 }

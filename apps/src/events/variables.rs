@@ -98,7 +98,9 @@ impl Variables {
         }
         let Some(upstream) = self.upstream()? else {
             if let Err(reason) = self.environment() {
-                tracing::info!("Variables are kept by this program only: {reason}");
+                tracing::info!(
+                    "The variables of `events` are kept here and not in Connect: {reason}"
+                );
             }
             return Ok(());
         };

@@ -1,16 +1,15 @@
 //! Events over a WebSocket: tasks come, results go, in whatever order they are ready.
 
 use callgate::{AppError, Message, Receiver, Sender, WebSocketAccept, WebSocketScope};
-use callgate_toolkit::respond;
 use callgate_toolkit::websocket::{Handshake, Session};
-use http::StatusCode;
-use serde_json::{Value, json};
+use serde_json::Value;
 use tokio::task::JoinSet;
 
 use super::application::Category;
 use super::message::{self, Incoming, Setup, Task};
 use super::response::{HandlerError, Output};
 use super::service::{Service, report};
+use crate::failures;
 
 /// How many tasks of one WebSocket are worked on at a time. No more are received until one is done.
 const AT_ONCE: usize = 32;
@@ -23,13 +22,10 @@ impl Service {
         receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
-        let handshake = Handshake::new(scope, receiver, sender);
         if scope.route_path() != "/ws" {
-            let message = json!({ "error": "there is no WebSocket at this path" });
-            let response = respond::json(&message)?.status(StatusCode::NOT_FOUND);
-            handshake.deny(response).await?;
-            return Ok(());
+            return failures::deny_not_found(scope, receiver, sender).await;
         }
+        let handshake = Handshake::new(scope, receiver, sender);
         let mut session = handshake.accept(WebSocketAccept::new()).await?;
         let mut tasks = JoinSet::new();
         let result = self.take_tasks(&mut session, &mut tasks).await;

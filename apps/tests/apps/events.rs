@@ -207,7 +207,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
             "{event}"
         );
     }
-    log.has("INFO POST /events was refused with 422: there is no handler for events `nosuch`");
+    log.has("INFO POST /events 422: there is no handler for events `nosuch`");
     assert_eq!(connect.asked(), []);
 }
 
@@ -697,7 +697,11 @@ async fn a_websocket_sets_variables_and_runs_what_is_scheduled() {
 #[tokio::test]
 async fn there_is_no_other_websocket() {
     let client = crate::client("events");
+    let log = Log::start();
     let refused = client.websocket("/events").connect().await.unwrap_err();
     let response = refused.response().unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    let answer: Value = response.json().unwrap();
+    assert_eq!(answer, json!({"error": "there is nothing at this path"}));
+    log.has("INFO WebSocket /events 404: there is nothing at this path");
 }

@@ -7,9 +7,10 @@ use callgate_apps::{Entry, Settings, all, find};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::StatusCode;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::client;
+use crate::log::Log;
 
 /// What `scope` is told below the gallery.
 async fn scope_at(root_path: &'static str, target: &str) -> Value {
@@ -62,8 +63,14 @@ async fn a_websocket_is_served_with_and_without_a_slash() {
 async fn what_is_not_there_is_not_found() {
     let client = client("gallery");
     for path in ["/nosuch", "/nosuch/", "/hell", "//", "//hello/"] {
+        let log = Log::start();
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        let answer: Value = response.json().unwrap();
+        assert_eq!(answer, json!({"error": "there is nothing at this path"}));
+        log.has(&format!(
+            "INFO GET {path} 404: there is nothing at this path"
+        ));
     }
     let response = client.options("*").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::NOT_FOUND);

@@ -1,6 +1,8 @@
 use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
 use http::{Method, StatusCode};
+use serde_json::{Value, json};
 
+use crate::log::Log;
 use crate::{app, client};
 
 #[tokio::test]
@@ -13,12 +15,17 @@ async fn says_hello_as_plain_text() {
 }
 
 #[tokio::test]
-async fn methods_other_than_get_and_head_are_not_allowed() {
+async fn methods_other_than_get_and_head_are_refused_in_json_and_logged() {
     for name in ["hello", "time", "scope", "counter", "chat", "gallery"] {
         let client = client(name);
+        let log = Log::start();
         let response = client.post("/").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED, "{name}");
         assert_eq!(response.headers()["allow"], "GET, HEAD");
+        let reason = "only these methods are served here: GET, HEAD";
+        let answer: Value = response.json().unwrap();
+        assert_eq!(answer, json!({ "error": reason }), "{name}");
+        log.has(&format!("INFO POST / 405: {reason}"));
 
         let response = client.method(Method::HEAD, "/").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{name}");
