@@ -33,7 +33,7 @@ pub const ENTRY: Entry = Entry {
 };
 
 const INDEX: Index = Index {
-    summary: "Does what `brands` does on a bounded pool of threads, with drivers that block.",
+    summary: "Does what brands does on a bounded pool of threads, with drivers that block.",
     routes: &["GET /brands"],
 };
 

@@ -16,6 +16,7 @@ const STARTUP: u8 = 3;
 
 /// What is done with the messages beside serving them.
 #[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Checks")]
 pub(crate) struct Checks {
     /// Check every message against the rules of the protocol, and log what breaks one; `strict`
     /// also fails the exchange

@@ -17,7 +17,7 @@ use crate::{Entry, Group, Settings};
 pub const ENTRY: Entry = Entry {
     name: "dashboard",
     group: Group::Services,
-    summary: "Asks an upstream service for one thing, or for three at once (UPSTREAM_URL).",
+    summary: "Asks an upstream service for one thing, or for three at once. Needs UPSTREAM_URL.",
     try_it: &["curl -i {http}dashboard", "curl -i {http}proxy/42"],
     app: |settings| BoxApp::new(dashboard(settings)),
 };

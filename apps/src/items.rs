@@ -29,7 +29,7 @@ use crate::{Entry, Group, Settings};
 pub const ENTRY: Entry = Entry {
     name: "items",
     group: Group::Data,
-    summary: "Is a REST interface, with blocking handlers and work after the response.",
+    summary: "Serves items over REST, with a handler that blocks and work after the response.",
     try_it: &[
         "curl -i {http}items/42",
         "curl -i -X POST {http}items/42",

@@ -29,6 +29,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Serve an application
+    #[command(next_line_help = true)]
     Run {
         /// One of those that `callgate apps` lists
         #[arg(value_parser = application(), default_value = "gallery", hide_possible_values = true)]

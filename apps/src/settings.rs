@@ -31,8 +31,8 @@ pub struct Settings {
     #[arg(long, env = "UPSTREAM_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub upstream_timeout: Option<Duration>,
 
-    /// Where the API of Autumn is, which `customers` asks with the token in the environment variable
-    /// AUTUMN_TOKEN; if it is not the service's own
+    /// Where the API of Autumn is, which `customers` asks with the token in AUTUMN_TOKEN [default: that
+    /// of useautumn.com]
     #[arg(long, env = "AUTUMN_URL", value_name = "URL", value_parser = base_url)]
     pub autumn_url: Option<Url>,
 
@@ -45,7 +45,7 @@ pub struct Settings {
     pub autumn_token: Option<Token>,
 
     /// Where the API of CloudBlue Connect is, its version included, which `chart` and `events` ask
-    /// with the key in `CONNECT_TOKEN`
+    /// with the key in CONNECT_TOKEN
     #[arg(long, env = "CONNECT_URL", value_name = "URL", value_parser = base_url)]
     pub connect_url: Option<Url>,
 
@@ -53,7 +53,7 @@ pub struct Settings {
     #[arg(long, env = "CONNECT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub connect_timeout: Option<Duration>,
 
-    /// The service of Connect whose variables `events` keeps: the ID of the extension
+    /// The service of Connect that has the variables of `events`: the ID of the extension
     #[arg(long, env = "CONNECT_SERVICE", value_name = "ID")]
     pub connect_service: Option<String>,
 

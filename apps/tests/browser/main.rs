@@ -6,6 +6,7 @@ mod counter;
 mod gallery;
 #[path = "../sockets/served.rs"]
 mod served;
+mod stream;
 
 use browser::Browser;
 use served::Served;

@@ -51,8 +51,8 @@ use crate::{Background, BoxError};
 /// - **The path** that the service sees is the one below the
 ///   [root path](callgate::HttpScope::root_path).
 /// - **The request's extensions** hold the exchange's [`State`](callgate::State), the
-///   [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for what is to be done afterwards, and, with the feature `axum`, the `ConnectInfo<SocketAddr>`
-///   and the `OriginalUri` of axum.
+///   [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for what is to be done afterwards, and, with
+///   the feature `axum`, the `ConnectInfo<SocketAddr>` and the `OriginalUri` of axum.
 /// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` puts one around it.
 ///
 /// The service has to be [`Sync`] as well as [`Clone`]; `tower::util::BoxCloneSyncService` is, where
