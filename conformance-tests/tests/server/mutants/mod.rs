@@ -16,6 +16,7 @@ mod http_shutdown;
 mod http_smuggling;
 mod lifespan;
 mod scope;
+mod scope_connection;
 mod tls;
 mod websocket;
 mod websocket_end;
@@ -52,6 +53,7 @@ const MUTANTS: &[&[Failing]] = &[
     http_smuggling::MUTANTS,
     lifespan::MUTANTS,
     scope::MUTANTS,
+    scope_connection::MUTANTS,
     tls::MUTANTS,
     websocket::MUTANTS,
     websocket_end::MUTANTS,

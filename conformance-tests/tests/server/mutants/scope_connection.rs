@@ -1,0 +1,148 @@
+//! Servers that break the rules checked in `cases/scope_connection.rs`.
+
+use callgate::{Extension, Scheme, State};
+use http::header::HOST;
+use http::{HeaderValue, Version};
+use serde_json::{Value, json};
+
+use super::scope::scope_mutant;
+use super::{mutants, with_between};
+use crate::hearsay::Hearsay;
+use crate::in_process::InProcess;
+
+mutants! {
+    scope_12_http_1_0_is_taken_for_1_1: VERSION ["the_version"],
+    scope_12_http_2_is_taken_for_3: VERSION ["the_version_over_http2"],
+    scope_13_every_connection_is_secured: SCHEME [
+        "the_scheme",
+        "the_scheme_over_http2",
+        "the_scheme_of_a_websocket",
+    ],
+    scope_14_the_client_has_no_address: ADDRESSES [
+        "the_addresses",
+        "the_addresses_over_http2",
+        "the_addresses_of_a_websocket",
+    ],
+    scope_14_the_addresses_are_exchanged: ADDRESSES ["the_addresses", "the_addresses_over_http2"],
+    scope_17_a_websocket_has_no_state: STATE_IS_SHARED ["the_state_of_a_websocket"],
+    scope_18_what_one_puts_in_all_see: STATE_IS_ISOLATED [
+        "a_value_of_ones_own",
+        "a_value_of_ones_own_over_http2",
+    ],
+    scope_19_an_extension_is_listed_and_not_offered: EXTENSIONS_OFFERED [
+        "extensions",
+        "extensions_over_http2",
+    ],
+    scope_19_an_extension_is_offered_and_not_listed: EXTENSIONS_OFFERED [
+        "extensions",
+        "extensions_over_http2",
+    ],
+    scope_22_subprotocols_are_sorted: SUBPROTOCOLS_OFFERED ["subprotocols"],
+}
+
+fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
+    scope_mutant!(Newer, |scope| {
+        if scope.version == Version::HTTP_10 {
+            scope.version = Version::HTTP_11;
+            // One of HTTP/1.1 has it.
+            let host = scope.headers.entry(HOST);
+            host.or_insert(HeaderValue::from_static("test"));
+        }
+    });
+    with_between(Newer::default)
+}
+
+fn scope_12_http_2_is_taken_for_3() -> InProcess {
+    scope_mutant!(Ahead, |scope| {
+        if scope.version == Version::HTTP_2 {
+            scope.version = Version::HTTP_3;
+        }
+    });
+    with_between(Ahead::default)
+}
+
+fn scope_13_every_connection_is_secured() -> InProcess {
+    scope_mutant!(Secured, both: |scope| scope.scheme = Scheme::Https);
+    with_between(Secured::default)
+}
+
+fn scope_14_the_client_has_no_address() -> InProcess {
+    scope_mutant!(Nobody, both: |scope| scope.client = None);
+    with_between(Nobody::default)
+}
+
+fn scope_14_the_addresses_are_exchanged() -> InProcess {
+    scope_mutant!(Exchanged, |scope| {
+        std::mem::swap(&mut scope.client, &mut scope.server);
+    });
+    with_between(Exchanged::default)
+}
+
+fn scope_17_a_websocket_has_no_state() -> InProcess {
+    scope_mutant!(NoState, http: |_| {}, websocket: |scope| scope.state = State::new());
+    with_between(NoState::default)
+}
+
+fn scope_18_what_one_puts_in_all_see() -> InProcess {
+    #[derive(Default)]
+    struct OneState {
+        /// The calls for lifespan, whose state is every scope's anyhow.
+        lifespans: Vec<Value>,
+        /// What has been put into the state of any other scope.
+        put: Vec<Value>,
+        /// The steps that ask for a state.
+        asked: Vec<Value>,
+    }
+    impl Hearsay for OneState {
+        fn commanded(&mut self, command: &Value) {
+            match &command["do"] {
+                _ if self.lifespans.contains(&command["call"]) => {}
+                Value::Object(step) => self.put.extend(step.get("put_state").cloned()),
+                step if *step == json!("tell_state") => self.asked.push(command["step"].clone()),
+                _ => {}
+            }
+        }
+
+        fn told(&mut self, told: &mut Value) {
+            if told["told"] == "called" && told["scope"]["type"] == "lifespan" {
+                self.lifespans.push(told["call"].clone());
+            }
+            if told["told"] == "done"
+                && self.asked.contains(&told["step"])
+                && let Value::Array(texts) = &mut told["texts"]
+            {
+                texts.extend(self.put.iter().cloned());
+            }
+        }
+    }
+    InProcess {
+        hearsay: Some(|| Box::<OneState>::default()),
+        ..InProcess::default()
+    }
+}
+
+fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
+    scope_mutant!(Listed, |scope| {
+        scope.extensions = scope.extensions.with(Extension::Debug);
+    });
+    with_between(Listed::default)
+}
+
+fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
+    scope_mutant!(Unlisted, |scope| {
+        let listed = scope.extensions.iter();
+        scope.extensions = listed
+            .filter(|extension| *extension != Extension::PathSend)
+            .collect();
+    });
+    with_between(Unlisted::default)
+}
+
+fn scope_22_subprotocols_are_sorted() -> InProcess {
+    scope_mutant!(Sorted, http: |_| {}, websocket: |scope| {
+        if scope.version == Version::HTTP_11 {
+            scope.subprotocols.sort();
+        }
+    });
+    with_between(Sorted::default)
+}
