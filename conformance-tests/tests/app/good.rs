@@ -428,7 +428,7 @@ fn websockets_that_go_on_by_themselves_are_fine() {
 #[test]
 fn nothing_is_reported_of_one_that_works_hard() {
     let options = options()
-        .patience(Duration::from_millis(500))
+        .patience(Duration::from_secs(2))
         .memory(1024 * 1024);
     let busy = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
         http(scope)?;
