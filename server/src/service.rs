@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -45,13 +45,13 @@ impl Service<Request<Incoming>> for ConnectionService {
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
-            Ok(Asked::Http(scope)) => Answer::Http(Exchange::new(scope, body, guard)),
+            Ok(Asked::Http(scope)) => begin(Exchange::new(scope, body, guard), version),
             Ok(Asked::WebSocket(scope)) => Answer::WebSocket(Box::new(Handshake::new(
                 scope, on_upgrade, &self.link, guard,
             ))),
             Err(rejection) => {
                 report::rejected(self.link.client, &rejection);
-                Answer::Rejection(Some(Box::new(self.reject(rejection, version, guard))))
+                Answer::Made(Some(Ok(self.reject(rejection, version, guard))))
             }
         }
     }
@@ -70,13 +70,29 @@ impl ConnectionService {
     }
 }
 
+/// Polls the application for the first time.
+///
+/// hyper polls an answer right after this, but over HTTP/1 looks for more input in between. An
+/// application that answers at once has let go of its request by then, and with it of the buffer
+/// that hyper goes on to read into: it needs no other. One that waits is polled again by hyper, so
+/// it need not be woken before.
+fn begin(mut exchange: Exchange, version: http::Version) -> Answer {
+    if version == http::Version::HTTP_2 {
+        return Answer::Http(exchange);
+    }
+    match exchange.poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(answer) => Answer::Made(Some(answer)),
+        Poll::Pending => Answer::Http(exchange),
+    }
+}
+
 /// The answer to one request, in the making.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Http(Exchange),
     WebSocket(Box<Handshake>),
     /// None once it has been given.
-    Rejection(Option<Box<Response<Guarded>>>),
+    Made(Option<Result<Response<Guarded>, Incomplete>>),
 }
 
 impl Future for Answer {
@@ -86,8 +102,8 @@ impl Future for Answer {
         match self.get_mut() {
             Self::Http(exchange) => exchange.poll(cx),
             Self::WebSocket(handshake) => handshake.poll(cx).map(Ok),
-            Self::Rejection(response) => {
-                Poll::Ready(Ok(*response.take().expect("not polled after it was ready")))
+            Self::Made(answer) => {
+                Poll::Ready(answer.take().expect("not polled after it was ready"))
             }
         }
     }
