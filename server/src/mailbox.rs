@@ -145,10 +145,15 @@ impl Mailbox {
 
     /// Works on the state. When nobody else has the mailbox any more, that takes no lock.
     fn with<R>(self: &mut Arc<Self>, work: impl FnOnce(&mut State) -> R) -> R {
-        match Arc::get_mut(self) {
-            Some(Self(state)) => work(state.get_mut()),
-            None => work(&mut self.0.lock()),
-        }
+        let mut locked;
+        let state = match Arc::get_mut(self) {
+            Some(Self(state)) => state.get_mut(),
+            None => {
+                locked = self.0.lock();
+                &mut *locked
+            }
+        };
+        work(state)
     }
 }
 

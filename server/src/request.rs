@@ -44,7 +44,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         Ok(Asked::WebSocket(scope))
     } else {
         let extensions = extensions(parts.version, &parts.headers, &fields);
-        let mut scope = Box::new(HttpScope::from_parts(parts));
+        let place = Box::new_uninit();
+        let mut scope = Box::write(place, HttpScope::from_parts(parts));
         scope.extensions = extensions;
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();

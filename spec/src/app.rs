@@ -132,6 +132,12 @@ trait ErasedApp: Send + Sync {
 
 impl<A: App> ErasedApp for A {
     fn call_erased(self: Arc<Self>, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture {
-        Box::pin(async move { self.call(scope, receiver, sender).await })
+        // Made in its place: it is large, and only a small part of it is there from the beginning.
+        let place = Box::new_uninit();
+        let future = Box::write(
+            place,
+            async move { self.call(scope, receiver, sender).await },
+        );
+        Box::into_pin(future)
     }
 }
