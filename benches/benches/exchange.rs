@@ -10,7 +10,7 @@ use callgate::{
     BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, SendError, SendEvent, Sender,
 };
-use callgate_apps::Settings;
+use callgate_benches::apps;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
@@ -74,10 +74,6 @@ fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequest) -> usize {
     memory.content()
 }
 
-fn app(name: &str) -> BoxApp {
-    (callgate_apps::find(name).expect("an example").app)(&Settings::default())
-}
-
 fn exchanges(criterion: &mut Criterion) {
     let uri = Uri::from_static("/");
 
@@ -99,7 +95,7 @@ fn exchanges(criterion: &mut Criterion) {
         });
     });
 
-    let hello = app("hello");
+    let hello = BoxApp::new(apps::hello);
     criterion.bench_function("hello", |bencher| {
         bencher.iter(|| {
             let scope = HttpScope::new(Method::GET, black_box(&uri).clone());
@@ -107,7 +103,7 @@ fn exchanges(criterion: &mut Criterion) {
         });
     });
 
-    let echo = app("echo");
+    let echo = BoxApp::new(apps::echo);
     let content = bytes::Bytes::from(vec![b'x'; 1024]);
     criterion.bench_function("echo 1 KiB", |bencher| {
         bencher.iter(|| {

@@ -1,3 +1,4 @@
-//! What Callgate is measured against: [`bare_hyper`].
+//! What is measured: the applications of [`apps`], and [`bare_hyper`] to compare with.
 
+pub mod apps;
 pub mod bare_hyper;

@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use callgate_benches::bare_hyper;
+use callgate_benches::{apps, bare_hyper};
 use callgate_server::{Config, Listening};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -34,7 +34,7 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
     let listening = Listening::bind(config).unwrap();
     let address = listening.local_addr();
     let callgate = per_exchange(&runtime, address, async {
-        let served = listening.serve(callgate_apps::hello::hello, std::future::pending());
+        let served = listening.serve(apps::hello, std::future::pending());
         served.await.unwrap();
     });
 
