@@ -1,10 +1,8 @@
 //! Applications that hang, panic, hold everything or do not listen: the suite goes on and ends.
 
 use std::future::pending;
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
 };
@@ -160,62 +158,6 @@ fn a_queue_of_messages_without_a_limit_is_reported() {
         }
     });
     assert_eq!(ids(&report), ["CORE-22"], "{report}");
-}
-
-#[test]
-fn sends_that_are_not_awaited_are_reported() {
-    let report = report(|| {
-        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
-            websocket(scope)?;
-            sender.send(callgate::WebSocketAccept::new()).await?;
-            loop {
-                match receiver.receive().await {
-                    ReceiveEvent::WebSocketReceive(message) => {
-                        let sender = sender.clone();
-                        tokio::spawn(async move {
-                            let text = message.len().to_string();
-                            sender.send(callgate::Message::text(text)).await
-                        });
-                    }
-                    ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
-                    _ => {}
-                }
-            }
-        }
-    });
-    assert_eq!(ids(&report), ["CORE-22"], "{report}");
-}
-
-/// What is held across exchanges is held in each.
-#[test]
-fn a_buffer_that_is_shared_is_reported() {
-    let report = report(|| {
-        let shared = Arc::new(Mutex::new(Bytes::new()));
-        move |scope: Scope, mut receiver: Receiver, sender: Sender| {
-            let shared = shared.clone();
-            async move {
-                http(scope)?;
-                *shared.lock().unwrap() = Bytes::new();
-                loop {
-                    match receiver.receive().await {
-                        ReceiveEvent::HttpRequest(request) => {
-                            if !request.body.is_empty() {
-                                *shared.lock().unwrap() = request.body;
-                            }
-                            if !request.more_body {
-                                break;
-                            }
-                        }
-                        ReceiveEvent::HttpDisconnect => return Ok(()),
-                        _ => {}
-                    }
-                }
-                let last = shared.lock().unwrap().clone();
-                Ok(answer(&sender, last.slice(last.len().saturating_sub(1)..)).await?)
-            }
-        }
-    });
-    assert_eq!(ids(&report), ["CORE-20"], "{report}");
 }
 
 #[test]

@@ -1,8 +1,6 @@
-//! For each rule an application that breaks it, and no other.
+//! Applications that break a rule of the other documents.
 
-use std::collections::HashSet;
 use std::future::pending;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate::{
@@ -10,40 +8,10 @@ use callgate::{
     HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
     Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
 };
-use callgate_conformance::{app_rules, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
-use crate::support::{
-    answer, content, echo_messages, http, ids, offers, options, wait_for, websocket,
-};
-
-type Mutant = (
-    &'static str,
-    &'static str,
-    Box<dyn Fn() -> BoxApp + Send + Sync>,
-);
-
-macro_rules! mutants {
-    ($($id:literal $name:ident: $app:expr;)+) => {
-        fn mutants() -> Vec<Mutant> {
-            vec![$(($id, stringify!($name), Box::new(|| BoxApp::new($app)))),+]
-        }
-    };
-}
-
-/// An application that is an `async` block of what is named here.
-macro_rules! app {
-    (|$scope:ident, $receiver:ident, $sender:ident| $body:expr) => {
-        |$scope: Scope, #[allow(unused_mut)] mut $receiver: Receiver, $sender: Sender| async move {
-            let _ = (&$scope, &$receiver, &$sender);
-            #[allow(unreachable_code)]
-            {
-                $body;
-                Ok::<(), AppError>(())
-            }
-        }
-    };
-}
+use super::{app, mutants, start_twice};
+use crate::support::{answer, http, offers, wait_for, websocket};
 
 /// A response that begins with this and ends with that.
 async fn respond(
@@ -82,14 +50,6 @@ async fn with_trailers(
     Ok(())
 }
 
-pub(crate) async fn start_twice(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    http(scope)?;
-    sender.send(HttpResponseStart::ok()).await?;
-    sender.send(HttpResponseStart::ok()).await?;
-    sender.send(HttpResponseBody::end()).await?;
-    Ok(())
-}
-
 fn deny(event: impl Into<HttpResponseBody>) -> SendEvent {
     SendEvent::DenialResponseBody(event.into())
 }
@@ -97,118 +57,6 @@ fn deny(event: impl Into<HttpResponseBody>) -> SendEvent {
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 mutants! {
-    "CORE-02" takes_any_kind_of_scope: app!(|scope, receiver, sender| match scope {
-        Scope::Unknown(_) => {}
-        _ => return Err(AppError::Unsupported),
-    });
-    "CORE-02" receives_and_declines: app!(|scope, receiver, sender| {
-        websocket(scope)?;
-        receiver.receive().await;
-        return Err(AppError::Unsupported);
-    });
-    "CORE-06" accepts_a_request: app!(|scope, receiver, sender| {
-        http(scope)?;
-        sender.send(WebSocketAccept::new()).await?;
-    });
-    "CORE-06" answers_a_lifespan: app!(|scope, receiver, sender| match scope {
-        Scope::Lifespan(_) => sender.send(HttpResponseStart::ok()).await?,
-        _ => return Err(AppError::Unsupported),
-    });
-    "CORE-13" stays_when_the_client_has_gone: app!(|scope, receiver, sender| {
-        http(scope)?;
-        if content(&mut receiver).await.is_none() {
-            pending::<()>().await;
-        }
-        answer(&sender, "content").await?;
-    });
-    "CORE-13" stays_when_the_websocket_is_over: app!(|scope, receiver, sender| {
-        websocket(scope)?;
-        let _ = echo_messages(receiver, sender).await;
-        pending::<()>().await;
-    });
-    "CORE-18" takes_an_unknown_event_for_the_end: app!(|scope, receiver, sender| {
-        http(scope)?;
-        let mut length = 0;
-        while let ReceiveEvent::HttpRequest(request) = receiver.receive().await {
-            length += request.body.len();
-            if !request.more_body {
-                break;
-            }
-        }
-        answer(&sender, length.to_string()).await?;
-    });
-    "CORE-18" closes_on_an_unknown_event: app!(|scope, receiver, sender| {
-        websocket(scope)?;
-        sender.send(WebSocketAccept::new()).await?;
-        loop {
-            match receiver.receive().await {
-                ReceiveEvent::WebSocketConnect | ReceiveEvent::WebSocketReceive(_) => {}
-                ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
-                _ => return Err(AppError::failed("what is that?")),
-            }
-        }
-    });
-    "CORE-18" takes_an_unknown_event_for_the_shutdown: app!(|scope, receiver, sender| match scope {
-        Scope::Lifespan(_) => {
-            wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
-            sender.send(LifespanStartupComplete::new()).await?;
-            receiver.receive().await;
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
-        }
-        _ => return Err(AppError::Unsupported),
-    });
-    "CORE-19" panics_when_the_client_has_gone: app!(|scope, receiver, sender| {
-        http(scope)?;
-        content(&mut receiver).await.expect("content");
-        answer(&sender, "content").await?;
-    });
-    "CORE-20" serves_one_at_a_time: {
-        let turn = Arc::new(tokio::sync::Mutex::new(()));
-        move |scope: Scope, mut receiver: Receiver, sender: Sender| {
-            let turn = turn.clone();
-            async move {
-                http(scope)?;
-                let _turn = tokio::select! {
-                    turn = turn.lock() => turn,
-                    () = wait_for(&mut receiver, ReceiveEvent::HttpDisconnect) => return Ok(()),
-                };
-                Ok(answer(&sender, "content").await?)
-            }
-        }
-    };
-    "CORE-22" holds_all_content: app!(|scope, receiver, sender| {
-        http(scope)?;
-        let mut parts: Vec<Bytes> = Vec::new();
-        loop {
-            match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
-                    parts.push(request.body);
-                    if !request.more_body {
-                        break;
-                    }
-                }
-                ReceiveEvent::HttpDisconnect => return Ok(()),
-                _ => {}
-            }
-        }
-        answer(&sender, parts.concat()).await?;
-    });
-    "SCOPE-16" strips_the_prefix: app!(|scope, receiver, sender| {
-        let mut scope = http(scope)?;
-        if !scope.route_path().starts_with("/probe/") {
-            return Ok(answer(&sender, "content").await?);
-        }
-        scope.root_path = format!("{}/probe", scope.root_path).into();
-        scope.uri = "/a%2Fb?c=d".parse()?;
-        return scope_probe(scope.into(), receiver, sender).await;
-    });
-    "SCOPE-16" forgets_the_prefix: app!(|scope, receiver, sender| {
-        let scope = http(scope)?;
-        if !scope.route_path().starts_with("/probe/") {
-            return Ok(answer(&sender, "content").await?);
-        }
-        return scope_probe(scope.into(), receiver, sender).await;
-    });
     "HTTP-14" body_without_start: app!(|scope, receiver, sender| {
         http(scope)?;
         sender.send(HttpResponseBody::last("content")).await?;
@@ -433,26 +281,4 @@ mutants! {
         }
         with_trailers(&scope, &sender, start, "x-checksum").await?;
     });
-}
-
-#[test]
-fn each_mutant_is_reported_for_its_rule_and_for_no_other() {
-    let mut wrong = Vec::new();
-    for (id, name, make) in mutants() {
-        let report = check_app(
-            move || Arc::new(make()),
-            options().name(name).mounts_probe_at("/probe"),
-        );
-        if ids(&report) != [id] {
-            wrong.push(format!("{name} breaks {id}; reported: {report}"));
-        }
-    }
-    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
-}
-
-#[test]
-fn each_rule_of_applications_has_a_mutant() {
-    let broken: HashSet<_> = mutants().into_iter().map(|(id, ..)| id).collect();
-    let rules: HashSet<_> = app_rules().map(|rule| rule.id).collect();
-    assert_eq!(broken, rules);
 }

@@ -1,0 +1,88 @@
+//! For each rule an application that breaks it, and no other.
+
+mod core;
+mod others;
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use callgate_conformance::{app_checks, app_rules, check_app};
+
+use crate::support::{http, ids, options};
+
+type Mutant = (
+    &'static str,
+    &'static str,
+    Box<dyn Fn() -> BoxApp + Send + Sync>,
+);
+
+macro_rules! mutants {
+    ($($id:literal $name:ident: $app:expr;)+) => {
+        pub(super) fn all() -> Vec<crate::mutants::Mutant> {
+            vec![$(($id, stringify!($name), Box::new(|| BoxApp::new($app)))),+]
+        }
+    };
+}
+
+use mutants;
+
+/// An application that is an `async` block of what is named here.
+macro_rules! app {
+    (|$scope:ident, $receiver:ident, $sender:ident| $body:expr) => {
+        |$scope: Scope, #[allow(unused_mut)] mut $receiver: Receiver, $sender: Sender| async move {
+            let _ = (&$scope, &$receiver, &$sender);
+            #[allow(unreachable_code)]
+            {
+                $body;
+                Ok::<(), AppError>(())
+            }
+        }
+    };
+}
+use app;
+
+pub(crate) async fn start_twice(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    http(scope)?;
+    sender.send(HttpResponseStart::ok()).await?;
+    sender.send(HttpResponseStart::ok()).await?;
+    sender.send(HttpResponseBody::end()).await?;
+    Ok(())
+}
+
+fn all() -> Vec<Mutant> {
+    core::all().into_iter().chain(others::all()).collect()
+}
+
+#[test]
+fn each_check_is_failed_by_a_mutant_that_is_reported_for_its_rule_and_no_other() {
+    let mut wrong = Vec::new();
+    let mut failed = HashSet::new();
+    for (id, name, make) in all() {
+        let report = check_app(
+            move || Arc::new(make()),
+            options().name(name).mounts_probe_at("/probe"),
+        );
+        if ids(&report) != [id] {
+            wrong.push(format!("{name} breaks {id}; reported: {report}"));
+        }
+        failed.extend(
+            report
+                .failed()
+                .map(|finding| (finding.check.rule.id, finding.check.name)),
+        );
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+    let unfailed: Vec<_> = app_checks()
+        .map(|check| (check.rule.id, check.name))
+        .filter(|check| !failed.contains(check))
+        .collect();
+    assert!(unfailed.is_empty(), "no mutant fails {unfailed:?}");
+}
+
+#[test]
+fn each_rule_of_applications_has_a_mutant() {
+    let broken: HashSet<_> = all().into_iter().map(|(id, ..)| id).collect();
+    let rules: HashSet<_> = app_rules().map(|rule| rule.id).collect();
+    assert_eq!(broken, rules);
+}
