@@ -334,7 +334,11 @@ fn modified(metadata: &Metadata) -> Option<SystemTime> {
 fn is_missing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+        io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            // No file can have such a name: one that is too long, or has a zero byte in it.
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput
     )
 }
 

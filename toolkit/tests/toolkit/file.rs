@@ -299,7 +299,8 @@ async fn validators_of_the_application_s_own_are_those_that_count() {
 #[tokio::test]
 async fn what_is_no_file_is_not_found_and_other_methods_are_not_allowed() {
     let (client, _directory) = files();
-    for path in ["/nosuch", "/", "/page.html/below"] {
+    let long = format!("/{}", "x".repeat(1000));
+    for path in ["/nosuch", "/", "/page.html/below", "/nul%00.html", &long] {
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
     }
