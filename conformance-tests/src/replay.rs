@@ -9,7 +9,7 @@ use std::time::Duration;
 use callgate::{App, BoxApp, ReceiveEvent, Scope, SendEvent, State};
 use http::header::{DATE, HeaderName};
 
-use crate::driver::{Answer, Cue, House, Outcome, Patience, Plan, Played, StartUp};
+use crate::driver::{Answer, Cue, Extent, House, Outcome, Patience, Plan, Played, StartUp};
 use crate::recording::{DISCONNECTED, Ended, Line};
 use callgate::transcript::Transcript;
 
@@ -320,7 +320,10 @@ impl Recorded {
         played: &Played,
         ignored: &[HeaderName],
     ) -> Option<(&'static str, String, String)> {
-        if let Some(difference) = self.answer.difference(&played.answer, ignored) {
+        if let Some(difference) = self
+            .answer
+            .difference(&played.answer, ignored, Extent::Whole)
+        {
             return Some((difference.what, difference.one, difference.other));
         }
         let now = match played.outcome {

@@ -2,14 +2,25 @@
 
 use http::header::{DATE, HeaderName};
 
-use crate::driver::Played;
+use crate::driver::{Difference, Extent, Played};
 
 /// Fields that differ from one response to the next although nothing else does.
-pub(crate) const VOLATILE: &[HeaderName] = &[DATE];
+const VOLATILE: &[HeaderName] = &[DATE];
 
 /// Whether both were answered alike.
 pub(crate) fn answers_agree(one: &Played, other: &Played) -> bool {
-    one.answer.difference(&other.answer, VOLATILE).is_none()
+    difference(one, other).is_none()
+}
+
+/// In what the answers differ. When neither is complete, the client has gone away in the middle of
+/// both, and they are compared as far as both go.
+pub(crate) fn difference(one: &Played, other: &Played) -> Option<Difference> {
+    let extent = if one.is_complete || other.is_complete {
+        Extent::Whole
+    } else {
+        Extent::Begun
+    };
+    one.answer.difference(&other.answer, VOLATILE, extent)
 }
 
 /// Whether both came to the same end, whatever was answered.

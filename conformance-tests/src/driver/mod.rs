@@ -13,7 +13,7 @@ mod patience;
 mod plan;
 mod played;
 
-pub(crate) use answer::Answer;
+pub(crate) use answer::{Answer, Difference, Extent};
 pub(crate) use house::{House, StartUp};
 pub(crate) use ledger::Ledger;
 use ledger::resident_memory;

@@ -5,7 +5,7 @@ use callgate::rule;
 
 use crate::Verdict;
 use crate::app_suite::case::{Case, judged, keeps, not_applicable};
-use crate::app_suite::compare::{VOLATILE, answers_agree, ends_agree};
+use crate::app_suite::compare::{answers_agree, difference, ends_agree};
 use crate::app_suite::play::Play;
 use crate::app_suite::stage::{Reason, Stage};
 use crate::driver::{Plan, Played};
@@ -227,7 +227,7 @@ fn unknown_event(stage: &mut Stage, base: Play, with_unknown: Play) -> Result<Ve
                 usual.ending()
             ));
         }
-        let difference = usual.answer.difference(&played.answer, VOLATILE)?;
+        let difference = difference(&usual, played)?;
         is_steady.then(|| {
             format!(
                 "the {} was {} without it, and {} with it",
@@ -294,7 +294,7 @@ fn interleaved(stage: &mut Stage) -> Result<Verdict, Reason> {
         }
         let mut pairs = before.iter().zip(&together);
         let odd = pairs.find_map(|(alone, together)| {
-            let seen = match alone.answer.difference(&together.answer, VOLATILE) {
+            let seen = match difference(alone, together) {
                 Some(difference) => format!(
                     "the {} was {} alone, and {} beside others",
                     difference.what, difference.one, difference.other

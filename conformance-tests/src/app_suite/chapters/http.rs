@@ -4,7 +4,7 @@ use callgate::rule;
 
 use crate::Verdict;
 use crate::app_suite::case::{Case, judged, keeps, not_applicable};
-use crate::app_suite::compare::{VOLATILE, answers_agree};
+use crate::app_suite::compare::{answers_agree, difference};
 use crate::app_suite::play::Play;
 use crate::app_suite::stage::{Reason, Stage};
 
@@ -127,8 +127,7 @@ fn division(stage: &mut Stage) -> Result<Verdict, Reason> {
                 "its answers differ from one time to the next",
             ));
         }
-        let difference = before.answer.difference(&split.answer, VOLATILE);
-        let seen = match difference {
+        let seen = match difference(&before, &split) {
             Some(difference) => format!(
                 "the {} was {} for one event, and {} for many",
                 difference.what, difference.one, difference.other
