@@ -208,6 +208,16 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
         );
     }
     log.has("INFO POST /events 422: there is no handler for events `nosuch`");
+    let text = log.text();
+    let is_info = |line: &str| line.trim().starts_with("INFO Task task-");
+    let sizeless = text
+        .lines()
+        .filter(|line| line.contains("/asset/params/0/value"));
+    // What the sender did wrong is no error of the application.
+    assert!(
+        sizeless.clone().count() > 0 && sizeless.clone().all(is_info),
+        "{text}"
+    );
     assert_eq!(connect.asked(), []);
 }
 
@@ -239,6 +249,7 @@ async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
         ),
         (client.get("/nosuch"), StatusCode::NOT_FOUND),
+        (client.get("/ws"), StatusCode::NOT_FOUND),
         (client.post("/schedules/nosuch/run"), StatusCode::NOT_FOUND),
         (client.get("/events"), StatusCode::METHOD_NOT_ALLOWED),
         (
