@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use callgate::{AppError, AppFuture, BoxApp, Channel, Receiver, Scope, Sender, Violation};
 use http::StatusCode;
+use tokio::task::coop::unconstrained;
 
 use crate::report::{self, RequestLine};
 
@@ -75,7 +76,8 @@ impl Call {
             let call = poll_fn(|cx| self.poll(cx, &mut end));
             let grace = async {
                 poll_fn(|cx| watched.poll_disconnected(cx)).await;
-                tokio::time::sleep(grace).await;
+                // Even if the call uses up all that a task may do at a time.
+                unconstrained(tokio::time::sleep(grace)).await;
             };
             tokio::select! {
                 biased;

@@ -91,8 +91,12 @@ impl Exchange {
         }
         let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
         let guard = self.guard.take().expect("not polled after it was ready");
-        if self.call.is_some() {
-            self.detach(&guard);
+        if let Some(call) = self.call.take() {
+            let (server, mailbox) = (guard.server(), self.mailbox.clone());
+            match response {
+                mailbox::Response::HeadOnly(_) => server.detach_unheard(call, mailbox),
+                _ => server.detach(call, mailbox),
+            }
         }
         let (mut head, body) = match response {
             mailbox::Response::Whole(head, content) => {
@@ -123,23 +127,16 @@ impl Exchange {
         let body = Guarded::new(body, Some(guard));
         Poll::Ready(Ok(respond(head.status, head.headers, body)))
     }
-
-    /// Moves a call that has not ended to a task of its own.
-    fn detach(&mut self, guard: &Guard) {
-        if let Some(call) = self.call.take() {
-            guard.server().detach(call, self.mailbox.clone());
-        }
-    }
 }
 
 impl Drop for Exchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         if let Some(guard) = self.guard.take()
-            && self.call.is_some()
+            && let Some(call) = self.call.take()
         {
             self.mailbox.disconnect();
-            self.detach(&guard);
+            guard.server().detach(call, self.mailbox.clone());
         }
     }
 }

@@ -14,6 +14,7 @@ use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{Channel, HttpResponseStart, ReceiveEvent, SendError, SendEvent, Violation};
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, StatusCode};
+use tokio::task::coop;
 
 use crate::call::ServerEnd;
 use crate::file::{FileBody, Opening};
@@ -373,6 +374,10 @@ impl Channel for Mailbox {
         if state.is_full() {
             state.senders.register(cx.waker());
             return Poll::Pending;
+        }
+        if matches!(state.slot, Slot::Discard) {
+            // Nobody takes it, so nobody makes the application wait: its thread has other work, too.
+            ready!(coop::poll_proceed(cx)).made_progress();
         }
         let sent = event.as_ref().expect("an event to send");
         if let SendEvent::HttpResponseTrailers(trailers) = sent

@@ -2,7 +2,8 @@
 
 use crate::support::{Gate, Server, config, content, get, http, tell, whole};
 use crate::support::{assert_replaced, head, start};
-use callgate::{AppError, HttpResponseBody, HttpResponseStart, Sender};
+use callgate::{AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Sender};
+use std::time::Duration;
 
 #[tokio::test]
 async fn http_24_head_has_the_fields_and_no_content() {
@@ -45,6 +46,42 @@ async fn http_24_head_has_the_fields_and_no_content() {
         assert_eq!(response.status, 200);
         assert_eq!(response.field("x-kept"), Some("1"));
         assert_eq!(response.field("content-length"), length, "{target}");
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn http_24_content_without_end_is_not_sent_to_nobody_for_ever() {
+    let (teller, mut told) = tell();
+    let mut configured = config();
+    configured.timeout_disconnect = Duration::from_millis(50);
+    let server = Server::with(
+        configured,
+        http(teller, async |teller, scope, mut receiver, sender| {
+            sender.send(HttpResponseStart::ok()).await?;
+            match scope.raw_path() {
+                "/busy" => while sender.send(HttpResponseBody::part("x")).await.is_ok() {},
+                "/waiting" => {
+                    sender.send(HttpResponseBody::part("x")).await?;
+                    while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
+                }
+                // Work after the response takes as long as it takes.
+                _ => {
+                    sender.send(HttpResponseBody::part("x")).await?;
+                    sender.send(HttpResponseBody::end()).await?;
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            }
+            teller.tell("ended");
+            Ok(())
+        }),
+    );
+    // All of it on one thread: who sends without waiting still lets others work.
+    let mut client = server.connect().await;
+    for target in ["/busy", "/waiting", "/working"] {
+        client.send(head(target)).await;
+        assert_eq!(client.head().await.status, 200);
+        assert_eq!(told.next().await, "ended");
     }
     server.finish().await;
 }
