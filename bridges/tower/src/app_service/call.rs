@@ -11,6 +11,10 @@ use std::time::Duration;
 use callgate::{AppError, AppFuture, BoxApp, Channel, Receiver, Scope, Sender, Violation};
 use http::{StatusCode, Uri};
 use tokio::runtime::Handle;
+use tokio::task::coop::unconstrained;
+
+use super::body::Source as _;
+use super::mailbox::Mailbox;
 
 /// The service's end of a mailbox, as far as the end of a call goes.
 pub(super) trait CallEnd: Send + Sync + 'static {
@@ -68,7 +72,23 @@ impl Call {
 
     /// Moves the call to a task of its own, where it has the grace period after a disconnect.
     /// Without a runtime it fails.
-    pub(super) fn detach(mut self, end: Arc<impl CallEnd>) {
+    pub(super) fn detach(self, end: Arc<impl CallEnd>) {
+        self.go_on(end, std::future::ready(()));
+    }
+
+    /// The same for a call whose client has all that it will get, as it wants no content. What is
+    /// left of that has the grace period as well, and the application then learns that nobody is
+    /// there.
+    pub(super) fn detach_unheard(self, mailbox: Arc<Mailbox>) {
+        let (grace, unheard) = (self.grace, mailbox.clone());
+        self.go_on(mailbox, async move {
+            unconstrained(tokio::time::sleep(grace)).await;
+            unheard.disconnect();
+        });
+    }
+
+    /// Goes on as a task, with `told` beside the call, which a disconnect may come from.
+    fn go_on(mut self, end: Arc<impl CallEnd>, told: impl Future<Output = ()> + Send + 'static) {
         let Ok(runtime) = Handle::try_current() else {
             let error = AppError::failed("it cannot go on without a Tokio runtime");
             return self.ended(Outcome::Returned(Err(error)), &*end);
@@ -77,14 +97,16 @@ impl Call {
         runtime.spawn(async move {
             let call = poll_fn(|cx| self.poll(cx, &*end));
             let is_ended = {
-                let out_of_grace = async {
+                let disconnected = async {
                     poll_fn(|cx| end.poll_disconnected(cx)).await;
-                    tokio::time::sleep(grace).await;
+                    // Even if the call uses up all that a task may do at a time.
+                    unconstrained(tokio::time::sleep(grace)).await;
                 };
+                let out_of_grace = async { tokio::join!(told, disconnected) };
                 tokio::select! {
                     biased;
                     () = call => true,
-                    () = out_of_grace => false,
+                    _ = out_of_grace => false,
                 }
             };
             if !is_ended {

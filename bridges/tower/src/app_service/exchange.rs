@@ -47,7 +47,10 @@ impl Exchange {
         self.is_answered = true;
         // One that streams, or works on after its response, goes on by itself.
         if let Some(call) = self.call.take() {
-            call.detach(self.mailbox.clone());
+            match answer {
+                Answer::HeadOnly(_) => call.detach_unheard(self.mailbox.clone()),
+                _ => call.detach(self.mailbox.clone()),
+            }
         }
         let (head, body) = match answer {
             Answer::Whole(head, Content::Data(data)) => (head, ResponseBody::whole(data)),

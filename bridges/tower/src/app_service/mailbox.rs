@@ -15,6 +15,7 @@ use http::{Method, StatusCode};
 use http_body::Body as _;
 use http_body_util::LengthLimitError;
 use http_body_util::combinators::UnsyncBoxBody;
+use tokio::task::coop;
 
 use super::body::{Content, Incomplete, Output, Source};
 use super::call::CallEnd;
@@ -329,6 +330,10 @@ impl Channel for Mailbox {
         if state.is_full() {
             state.senders.register(cx);
             return Poll::Pending;
+        }
+        if matches!(state.slot, Slot::Discard) {
+            // Nobody takes it, so nobody makes the application wait: its thread has other work, too.
+            ready!(coop::poll_proceed(cx)).made_progress();
         }
         let sent = event.as_ref().expect("an event to send");
         if let SendEvent::HttpResponseTrailers(trailers) = sent

@@ -302,6 +302,38 @@ async fn an_application_that_goes_on_after_a_disconnect_is_dropped_after_its_gra
     assert_eq!(gone.elapsed().as_secs(), grace.as_secs());
 }
 
+#[tokio::test]
+async fn content_without_end_is_not_sent_to_nobody_for_ever() {
+    let grace = std::time::Duration::from_millis(50);
+    for target in ["/busy", "/waiting", "/working"] {
+        let (tell, told) = oneshot::channel();
+        let tell = Arc::new(Mutex::new(Some(tell)));
+        let service = http(move |scope, mut receiver: Receiver, sender: Sender| {
+            let tell = tell.lock().unwrap().take().unwrap();
+            async move {
+                sender.send(HttpResponseStart::ok()).await?;
+                sender.send(HttpResponseBody::part("part")).await?;
+                match scope.raw_path() {
+                    "/busy" => while sender.send(HttpResponseBody::part("part")).await.is_ok() {},
+                    "/waiting" => while receiver.receive().await != ReceiveEvent::HttpDisconnect {},
+                    // Work after the response takes as long as it takes.
+                    _ => {
+                        sender.send(HttpResponseBody::end()).await?;
+                        tokio::time::sleep(grace * 4).await;
+                    }
+                }
+                tell.send(()).unwrap();
+                Ok(())
+            }
+        })
+        .grace_period(grace);
+        let mut request = to(target);
+        *request.method_mut() = Method::HEAD;
+        assert_eq!(ask(service, request).await.status(), StatusCode::OK);
+        within(told).await.unwrap();
+    }
+}
+
 #[test]
 fn what_streams_outside_a_runtime_is_cut() {
     let service = http(async |_, _, sender: Sender| {
