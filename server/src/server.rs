@@ -106,7 +106,7 @@ impl Server {
             let tell = async move {
                 tokio::time::sleep(grace).await;
                 unheard.disconnect();
-                std::future::pending().await
+                std::future::pending::<()>().await;
             };
             tokio::select! {
                 biased;

@@ -71,7 +71,7 @@ fn model_check() -> Result<(), String> {
         Step::new(name, command)
             .arg(&directory)
             .arg("loom_")
-            .env("RUSTFLAGS", "--cfg callgate_loom")
+            .env("RUSTFLAGS", "--cfg callgate_loom -D warnings")
     };
     let list = step("models").arg("--").arg("--list").output()?;
     let models = list.lines().filter(|line| line.ends_with(": test")).count();

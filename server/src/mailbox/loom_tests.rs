@@ -70,7 +70,7 @@ fn loom_a_disconnect_reaches_an_application_that_receives() {
 #[test]
 fn loom_a_disconnect_reaches_an_application_that_waits_to_send() {
     loom::model(|| {
-        let mut mailbox = mailbox();
+        let mailbox = mailbox();
         let sender = Sender::new(mailbox.clone());
         let application = thread::spawn(move || {
             block_on(async {
