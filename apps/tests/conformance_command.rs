@@ -219,7 +219,9 @@ fn a_replay_shows_where_the_answers_differ() {
     let other = conformance(&["replay", path, "--app", "hello"]);
     assert_eq!((other.stderr.as_str(), other.status), ("", Some(1)));
     assert!(
-        other.stdout.starts_with("exchange 1: another content\n"),
+        other.stdout.starts_with(
+            "exchange 1: different content\n  recorded: \"Hello, World!\\n\" (14 bytes)\n"
+        ),
         "{}",
         other.stdout
     );

@@ -80,7 +80,7 @@ pub struct ReplayDifference {
 
 impl fmt::Display for ReplayDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "exchange {}: another {}", self.exchange, self.what)?;
+        writeln!(f, "exchange {}: different {}", self.exchange, self.what)?;
         writeln!(f, "  recorded: {}", self.recorded)?;
         writeln!(f, "  replayed: {}", self.replayed)?;
         for line in self.transcript.to_string().lines() {

@@ -1,12 +1,13 @@
 //! What an application has answered, in a form that can be compared.
 
-use std::fmt;
 use std::hash::{DefaultHasher, Hasher as _};
 
 use bytes::{Bytes, BytesMut};
 use callgate::{HttpResponseStart, Message, SendEvent};
 use http::HeaderMap;
 use http::header::HeaderName;
+
+use super::Difference;
 
 /// The content that is kept, in bytes; of the rest there is a hash.
 const KEPT: usize = 64 * 1024;
@@ -102,35 +103,36 @@ impl Answer {
             }
             headers
         };
-        let head = |answer: &Self| answer.head.as_ref().map(|head| fields(&head.headers));
+        let head = |answer: &Self| {
+            let head = answer.head.as_ref();
+            head.map(|head| fields(&head.headers)).unwrap_or_default()
+        };
+        let trailers = |answer: &Self| fields(&answer.trailers);
         if status(self) != status(other) {
-            return Some(Difference {
-                what: "status",
-                one: status(self),
-                other: status(other),
-            });
+            return Some(Difference::of_statuses(status(self), status(other)));
         }
-        if head(self) != head(other) {
-            return Difference::of("header fields", head(self), head(other));
+        let (one, another) = (head(self), head(other));
+        if one != another {
+            return Some(Difference::of_fields("header fields", &one, &another));
         }
         if !self.content.is_same(&other.content, extent) {
-            return Difference::of("content", &self.content, &other.content);
+            return Some(Difference::of_contents(&self.content, &other.content));
         }
-        if fields(&self.trailers) != fields(&other.trailers) {
-            return Difference::of("trailer fields", &self.trailers, &other.trailers);
+        let (one, another) = (trailers(self), trailers(other));
+        if one != another {
+            return Some(Difference::of_fields("trailer fields", &one, &another));
         }
         let mut pairs = self.others.iter().zip(&other.others);
         if let Some((one, another)) = pairs.find(|(one, another)| !is_same(one, another, &fields)) {
-            return Difference::of("event", one, another);
+            return Some(Difference::of_events(Some(one), Some(another)));
         }
         if extent == Extent::Begun {
             return None;
         }
         let shorter = self.others.len().min(other.others.len());
-        let extra = |answer: &Self| answer.others.get(shorter).cloned();
-        match (extra(self), extra(other)) {
+        match (self.others.get(shorter), other.others.get(shorter)) {
             (None, None) => None,
-            (one, another) => Difference::of("event", one, another),
+            (one, another) => Some(Difference::of_events(one, another)),
         }
     }
 }
@@ -148,35 +150,6 @@ fn is_same(
         // What start-up hands over are values of one process.
         (SendEvent::LifespanStartupComplete(_), SendEvent::LifespanStartupComplete(_)) => true,
         _ => one == another,
-    }
-}
-
-/// In what two answers differ.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Difference {
-    pub(crate) what: &'static str,
-    pub(crate) one: String,
-    pub(crate) other: String,
-}
-
-impl Difference {
-    fn of(what: &'static str, one: impl fmt::Debug, other: impl fmt::Debug) -> Option<Self> {
-        Some(Self {
-            what,
-            one: format!("{one:?}"),
-            other: format!("{other:?}"),
-        })
-    }
-}
-
-impl fmt::Display for &Content {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{} bytes: {}",
-            self.length,
-            self.beginning.escape_ascii()
-        )
     }
 }
 
@@ -202,6 +175,56 @@ mod tests {
         assert!(!differs(&answer(&["ti", "ckti"]), Extent::Begun));
         assert!(differs(&answer(&["tock"]), Extent::Begun));
         assert!(!differs(&answer(&["ticktick"]), Extent::Whole));
+    }
+
+    #[test]
+    fn a_difference_is_shown_as_a_person_writes_it() {
+        let shown = |one: &Answer, other: &Answer| {
+            let difference = one.difference(other, &[], Extent::Whole).unwrap();
+            [difference.what.to_owned(), difference.one, difference.other]
+        };
+        assert_eq!(
+            shown(&answer(&["tick\n"]), &answer(&["to", "ck"])),
+            ["content", r#""tick\n" (5 bytes)"#, r#""tock" (4 bytes)"#]
+        );
+
+        let head = |value| {
+            let mut answer = Answer::default();
+            answer.push(&HttpResponseStart::ok().header("a", value).into());
+            answer
+        };
+        assert_eq!(
+            shown(&head("1"), &head("2")),
+            ["header fields", "a: 1", "a: 2"]
+        );
+
+        let mut message = Answer::default();
+        message.push(&Message::text("hi").into());
+        assert_eq!(
+            shown(&message, &Answer::default()),
+            ["event", r#"websocket.send "hi""#, "nothing"]
+        );
+    }
+
+    #[test]
+    fn of_long_contents_the_place_is_shown_where_they_differ() {
+        let content = |last| {
+            let mut answer = Answer::default();
+            for part in [&b"0123456789".repeat(1000)[..], last] {
+                answer.push(&HttpResponseBody::part(part.to_vec()).into());
+            }
+            answer
+        };
+        let (one, other) = (content(b"one"), content(b"another"));
+        let difference = one.difference(&other, &[], Extent::Whole).unwrap();
+        let digits = "0123456789".repeat(4);
+        assert_eq!(
+            [difference.one, difference.other],
+            [
+                format!(r#""{digits}one" (from byte 9960 of 10003)"#),
+                format!(r#""{digits}another" (from byte 9960 of 10007)"#),
+            ]
+        );
     }
 
     #[test]

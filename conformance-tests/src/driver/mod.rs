@@ -5,6 +5,7 @@
 //! happened is a [`Played`].
 
 mod answer;
+mod difference;
 mod drive;
 mod house;
 mod ledger;
@@ -13,7 +14,8 @@ mod patience;
 mod plan;
 mod played;
 
-pub(crate) use answer::{Answer, Difference, Extent};
+pub(crate) use answer::{Answer, Extent};
+pub(crate) use difference::Difference;
 pub(crate) use house::{House, StartUp};
 pub(crate) use ledger::Ledger;
 use ledger::resident_memory;

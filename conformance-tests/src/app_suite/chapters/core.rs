@@ -230,7 +230,7 @@ fn unknown_event(stage: &mut Stage, base: Play, with_unknown: Play) -> Result<Ve
         let difference = difference(&usual, played)?;
         is_steady.then(|| {
             format!(
-                "the {} was {} without it, and {} with it",
+                "{} without it: {}; with it: {}",
                 difference.what, difference.one, difference.other
             )
         })
@@ -296,7 +296,7 @@ fn interleaved(stage: &mut Stage) -> Result<Verdict, Reason> {
         let odd = pairs.find_map(|(alone, together)| {
             let seen = match difference(alone, together) {
                 Some(difference) => format!(
-                    "the {} was {} alone, and {} beside others",
+                    "{} alone: {}; beside others: {}",
                     difference.what, difference.one, difference.other
                 ),
                 None if !together.is_complete => "the answer was not completed".to_owned(),

@@ -129,7 +129,7 @@ fn division(stage: &mut Stage) -> Result<Verdict, Reason> {
         }
         let seen = match difference(&before, &split) {
             Some(difference) => format!(
-                "the {} was {} for one event, and {} for many",
+                "{} for one event: {}; for many: {}",
                 difference.what, difference.one, difference.other
             ),
             None if !split.is_complete => "the answer to many events was not completed".to_owned(),
