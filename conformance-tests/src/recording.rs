@@ -29,6 +29,17 @@ pub(crate) struct Line {
     pub(crate) error: Option<String>,
 }
 
+impl Line {
+    /// Whether it says of nothing that it happened.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.called.is_none()
+            && self.received.is_none()
+            && self.sent.is_none()
+            && self.failed.is_none()
+            && self.ended.is_none()
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

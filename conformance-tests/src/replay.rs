@@ -237,7 +237,10 @@ fn read(recording: impl BufRead) -> Result<BTreeMap<u64, Recorded>, ReplayError>
             continue;
         }
         let wrong = |what: String| ReplayError::Line(index + 1, what);
-        let line: Line = serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))?;
+        let line: Line = serde_json::from_str(&line).map_err(|error| wrong(reason(&error)))?;
+        if line.is_empty() {
+            return Err(wrong("it says nothing of an exchange".to_owned()));
+        }
         if let Some(scope) = line.called {
             let exchange = Recorded::new(scope);
             if exchanges.insert(line.exchange, exchange).is_some() {
@@ -251,6 +254,16 @@ fn read(recording: impl BufRead) -> Result<BTreeMap<u64, Recorded>, ReplayError>
         }
     }
     Ok(exchanges)
+}
+
+/// What is wrong with a line, without its number, which is always 1 there.
+fn reason(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    match text.strip_suffix(&place) {
+        Some(what) => format!("{what} at column {}", error.column()),
+        None => text,
+    }
 }
 
 impl Recorded {

@@ -159,6 +159,18 @@ fn a_line_that_is_none_is_named() {
     let recording = "{\"exchange\":1,\"called\":{\"type\":\"lifespan\"}}\n\nnonsense\n";
     let error = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
     assert!(matches!(error, ReplayError::Line(3, _)), "{error}");
+    assert_eq!(
+        error.to_string(),
+        "line 3 of the recording: expected ident at column 2"
+    );
+}
+
+#[test]
+fn a_line_that_says_nothing_of_an_exchange_is_none() {
+    for line in ["{}", r#"{"name":"package"}"#, r#"{"exchange":1}"#] {
+        let error = replay(line.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
+        assert!(matches!(error, ReplayError::Line(1, _)), "{line}: {error}");
+    }
 }
 
 #[test]
