@@ -152,6 +152,16 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
             "invalid value `127.0.0.1:1` for --url (give http://HOST:PORT, such as http://127.0.0.1:8000)",
         ),
         (
+            &[
+                "server",
+                "--command",
+                "x {port}",
+                "--flag",
+                "lifespam=--off",
+            ],
+            "invalid value `lifespam=--off` for --flag (there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect)",
+        ),
+        (
             &["--list", "--format", "junit"],
             "a list has no form in junit (use --format table or json)",
         ),

@@ -9,7 +9,7 @@ use super::progress::Progress;
 use super::reporting::Reporting;
 use super::{OwnServer, PROBE_COMMAND, Stopped};
 use crate::{
-    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, server_checks,
+    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, Settings, server_checks,
     try_check_server,
 };
 
@@ -27,9 +27,13 @@ Callgate that is `callgate_conformance::Probe`, for one of ASGI `asgi_probe.py`.
 
 {port} is the port of 127.0.0.1 to listen on. {flags} is what a case needs the server to be set to,
 with the names that uvicorn and `callgate run` have for it. For a server with other names, --flag
-tells them, and what it does not tell is not checked; {value} stands for the value:
+tells them, and what it does not tell is not checked; {value} stands for the value, {integer} for one
+that must be a whole number:
 
   --flag 'root-path=--prefix {value}' --flag 'lifespan:off=--no-lifespan'
+
+The settings are root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout,
+timeout-graceful-shutdown and timeout-disconnect.
 
 A server that runs already connects to the suite when it calls the probe, so the suite goes first:
 
@@ -133,11 +137,18 @@ fn command(text: &str) -> Result<String, &'static str> {
     }
 }
 
-fn flag(text: &str) -> Result<(String, String), &'static str> {
-    text.split_once('=')
-        .filter(|(setting, _)| !setting.is_empty())
-        .map(|(setting, flag)| (setting.trim_start_matches('-').to_owned(), flag.to_owned()))
-        .ok_or("give SETTING=FLAG, such as `root-path=--prefix {value}`")
+fn flag(text: &str) -> Result<(String, String), String> {
+    let (setting, flag) = text
+        .split_once('=')
+        .ok_or("give SETTING=FLAG, such as `root-path=--prefix {value}`")?;
+    let setting = setting.trim_start_matches('-');
+    let name = setting.split(':').next().unwrap_or_default();
+    let names: Vec<_> = Settings::names().collect();
+    if !names.iter().any(|known| known == name) {
+        let names = names.join(", ");
+        return Err(format!("there is no setting `{name}`; one of: {names}"));
+    }
+    Ok((setting.to_owned(), flag.to_owned()))
 }
 
 fn url(text: &str) -> Result<SocketAddr, String> {
@@ -170,4 +181,26 @@ pub(super) fn seconds(text: &str) -> Result<Duration, &'static str> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|duration| !duration.is_zero())
         .ok_or("give a number of seconds above 0, such as 5 or 0.5")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_has_every_setting() {
+        for name in Settings::names() {
+            assert!(AFTER_HELP.contains(&name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_flag_is_one_of_a_setting() {
+        for known in ["root-path=--prefix {value}", "--lifespan:off=--none"] {
+            assert!(flag(known).is_ok(), "{known}");
+        }
+        for unknown in ["rootpath=--prefix {value}", "=--prefix", "root-path"] {
+            assert!(flag(unknown).is_err(), "{unknown}");
+        }
+    }
 }

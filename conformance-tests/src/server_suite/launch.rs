@@ -125,6 +125,22 @@ pub enum Lifespan {
 }
 
 impl Settings {
+    /// The names of all settings: those of their flags, without `--`.
+    #[cfg(feature = "cli")]
+    pub(crate) fn names() -> impl Iterator<Item = String> {
+        let everything = Self {
+            root_path: Some(String::new()),
+            lifespan: Lifespan::On,
+            ws_max_size: Some(0),
+            ws_ping_interval: Some(Duration::ZERO),
+            ws_ping_timeout: Some(Duration::ZERO),
+            timeout_graceful_shutdown: Some(Duration::ZERO),
+            timeout_disconnect: Some(Duration::ZERO),
+        };
+        let flags = everything.flags().into_iter().step_by(2);
+        flags.map(|flag| flag.trim_start_matches('-').to_owned())
+    }
+
     /// The flags that set a server to these, where they differ from its defaults.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
