@@ -51,6 +51,8 @@ impl House {
             .thread_name("callgate-conformance")
             // A call that is busy is no reason to be late.
             .event_interval(1)
+            // Nor is a queue of its own that is never empty, to tasks that wait in the other one.
+            .global_queue_interval(2)
             .enable_all()
             .build()
             .expect("a thread can be started");

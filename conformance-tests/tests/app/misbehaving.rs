@@ -161,6 +161,31 @@ fn a_queue_of_messages_without_a_limit_is_reported() {
 }
 
 #[test]
+fn sends_that_pile_up_are_reported() {
+    let report = report(|| {
+        |scope: Scope, _: Receiver, sender: Sender| async move {
+            http(scope)?;
+            sender.send(HttpResponseStart::ok()).await?;
+            let parts = (0..2000).map(|_| {
+                let sender = sender.clone();
+                tokio::spawn(async move { sender.send(HttpResponseBody::part("more")).await })
+            });
+            for part in parts.collect::<Vec<_>>() {
+                if part.await.expect("it does not panic").is_err() {
+                    return Ok(());
+                }
+            }
+            Ok(sender.send(HttpResponseBody::end()).await?)
+        }
+    });
+    assert_eq!(ids(&report), ["CORE-22"], "{report}");
+    assert!(
+        report.to_string().contains("sends were waiting at once"),
+        "{report}"
+    );
+}
+
+#[test]
 fn a_lifespan_that_hangs_in_shutdown_is_reported() {
     let report = report(|| {
         |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
