@@ -195,7 +195,7 @@ pub fn replay<A: App>(
             }
             let (house, state) = home.as_mut().expect("there is one now");
             let played = house.play(exchange.plan(state));
-            if house.is_blocked() {
+            if house.abandoned().is_some() {
                 home = None;
             }
             played

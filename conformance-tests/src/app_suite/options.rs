@@ -162,7 +162,8 @@ impl AppOptions {
 
     /// What one exchange may hold of what its client has sent, in bytes (`CORE-22`). Default 16 MiB;
     /// give more when the application has a larger limit of its own. The client sends four times
-    /// as much.
+    /// as much. An application is left when it takes a gigabyte in one call, or eight times this
+    /// where that is more.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;

@@ -7,7 +7,7 @@ use callgate::{BoxApp, State};
 
 use super::AppOptions;
 use super::play::{Maker, Play};
-use crate::driver::{House, Patience, Plan, Played, StartUp};
+use crate::driver::{Abandoned, House, Patience, Plan, Played, StartUp};
 
 /// Memory is that of the process: one suite at a time may measure it.
 static MEASURING: Mutex<()> = Mutex::new(());
@@ -28,6 +28,8 @@ pub(crate) struct Stage {
     house: Option<Result<Home, Reason>>,
     played: HashMap<Play, Result<Arc<Vec<Played>>, Reason>>,
     blocked_threads: usize,
+    /// Whether the application has been seen to take all the memory that there is.
+    hoards: bool,
 }
 
 /// Where the application lives between its start-up and its shutdown.
@@ -45,6 +47,7 @@ impl Stage {
             house: None,
             played: HashMap::new(),
             blocked_threads: 0,
+            hoards: false,
         }
     }
 
@@ -96,7 +99,7 @@ impl Stage {
     /// Makes one call.
     pub(crate) fn play(&mut self, plan: Plan) -> Result<Played, Reason> {
         let played = self.home()?.house.play(plan);
-        self.leave_if_blocked();
+        self.leave_if_abandoned();
         Ok(played)
     }
 
@@ -115,23 +118,23 @@ impl Stage {
     /// Makes one call to an application that has not been called before.
     fn play_anew(&mut self, plan: Plan) -> Result<Played, Reason> {
         self.give_up()?;
-        let mut house = House::new(&*self.make, self.patience.clone());
+        let mut house = self.build();
         let played = house.play(plan);
-        self.blocked_threads += usize::from(house.is_blocked());
+        self.note(house.abandoned());
         Ok(played)
     }
 
     /// Makes these calls at the same time.
     pub(crate) fn play_together(&mut self, plans: Vec<Plan>) -> Result<Vec<Played>, Reason> {
         let played = self.home()?.house.play_together(plans);
-        self.leave_if_blocked();
+        self.leave_if_abandoned();
         Ok(played)
     }
 
     /// Makes one call beside another that stands still.
     pub(crate) fn play_beside(&mut self, frozen: Plan, plan: Plan) -> Result<Played, Reason> {
         let played = self.home()?.house.play_beside(frozen, plan);
-        self.leave_if_blocked();
+        self.leave_if_abandoned();
         Ok(played)
     }
 
@@ -147,7 +150,7 @@ impl Stage {
     fn home(&mut self) -> Result<&mut Home, Reason> {
         self.give_up()?;
         if self.house.is_none() {
-            let mut house = House::new(&*self.make, self.patience.clone());
+            let mut house = self.build();
             let home = match house.start_up() {
                 StartUp::Complete(state) => Ok(Home { house, state }),
                 StartUp::Failed(reason) => Err(format!("its start-up failed: {reason}").into()),
@@ -160,16 +163,31 @@ impl Stage {
         }
     }
 
-    fn leave_if_blocked(&mut self) {
+    fn build(&self) -> House {
+        House::new(&*self.make, self.patience.clone()).holding(self.options.memory)
+    }
+
+    fn leave_if_abandoned(&mut self) {
         if let Some(Ok(home)) = &self.house
-            && home.house.is_blocked()
+            && let Some(why) = home.house.abandoned()
         {
             self.house = None;
-            self.blocked_threads += 1;
+            self.note(Some(why));
+        }
+    }
+
+    fn note(&mut self, abandoned: Option<Abandoned>) {
+        match abandoned {
+            Some(Abandoned::Blocks) => self.blocked_threads += 1,
+            Some(Abandoned::Hoards) => self.hoards = true,
+            None => {}
         }
     }
 
     fn give_up(&self) -> Result<(), Reason> {
+        if self.hoards {
+            return Err("the application takes more and more memory".into());
+        }
         if self.blocked_threads < THREADS {
             return Ok(());
         }

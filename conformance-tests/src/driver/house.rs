@@ -10,6 +10,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Barrier;
 
 use super::drive::drive;
+use super::growth::{Growth, MOST};
 use super::{Link, Patience, Plan, Played, Waiting};
 
 /// How often a thread shows that it is free.
@@ -25,7 +26,18 @@ pub(crate) struct House {
     lifespan: Option<(Arc<Link>, Receiver<SendEvent>)>,
     beat: Arc<Beat>,
     patience: Patience,
-    is_blocked: bool,
+    /// What the memory of the process may grow by in a call, in bytes.
+    most: usize,
+    abandoned: Option<Abandoned>,
+}
+
+/// Why an application is left to itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Abandoned {
+    /// It has kept its thread.
+    Blocks,
+    /// It takes more and more memory.
+    Hoards,
 }
 
 /// How start-up went.
@@ -71,8 +83,15 @@ impl House {
             lifespan: None,
             beat,
             patience,
-            is_blocked: false,
+            most: MOST,
+            abandoned: None,
         }
+    }
+
+    /// One exchange may hold this much, in bytes.
+    pub(crate) fn holding(mut self, memory: usize) -> Self {
+        self.most = MOST.max(memory.saturating_mul(8));
+        self
     }
 
     /// Starts the application up, to be shut down when this is dropped.
@@ -88,7 +107,7 @@ impl House {
         link.report_answers(reporter);
         let call = drive(self.app.clone(), scope, link.clone(), self.patience.clone());
         self.runtime().spawn(call);
-        match answers.recv_timeout(self.patience.with(Waiting::Duty) * 2) {
+        match self.first_answer(&answers) {
             Ok(SendEvent::LifespanStartupComplete(complete)) => {
                 self.lifespan = Some((link, answers));
                 StartUp::Complete(complete.state)
@@ -99,9 +118,30 @@ impl House {
                 StartUp::Complete(State::new())
             }
             Err(RecvTimeoutError::Disconnected) => StartUp::Failed("it did not answer".to_owned()),
+            Err(RecvTimeoutError::Timeout) if self.abandoned == Some(Abandoned::Hoards) => {
+                StartUp::Failed("it took more and more memory".to_owned())
+            }
             Err(RecvTimeoutError::Timeout) => {
-                self.is_blocked = true;
+                self.abandoned = Some(Abandoned::Blocks);
                 StartUp::Failed("it did not end".to_owned())
+            }
+        }
+    }
+
+    fn first_answer(
+        &mut self,
+        answers: &Receiver<SendEvent>,
+    ) -> Result<SendEvent, RecvTimeoutError> {
+        let deadline = Instant::now() + self.patience.with(Waiting::Duty) * 2;
+        let mut growth = Growth::up_to(self.most);
+        loop {
+            match answers.recv_timeout(BEAT) {
+                Err(RecvTimeoutError::Timeout) if growth.is_too_much() => {
+                    self.abandoned = Some(Abandoned::Hoards);
+                    return Err(RecvTimeoutError::Timeout);
+                }
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => {}
+                answer => return answer,
             }
         }
     }
@@ -144,9 +184,9 @@ impl House {
         played
     }
 
-    /// Whether the application has kept its thread, after which nothing more can be played.
-    pub(crate) fn is_blocked(&self) -> bool {
-        self.is_blocked
+    /// Why nothing more can be played, if so.
+    pub(crate) fn abandoned(&self) -> Option<Abandoned> {
+        self.abandoned
     }
 
     fn runtime(&self) -> &Runtime {
@@ -172,9 +212,15 @@ impl House {
 
     fn see_to_the_end(&mut self, link: &Link, ended: &Receiver<()>) -> Played {
         let mut vigil = Vigil::new(link);
+        let mut growth = Growth::up_to(self.most);
         while let Err(RecvTimeoutError::Timeout) = ended.recv_timeout(BEAT) {
+            if growth.is_too_much() {
+                self.abandoned = Some(Abandoned::Hoards);
+                link.hoards();
+                break;
+            }
             if self.is_kept(&mut vigil) {
-                self.is_blocked = true;
+                self.abandoned = Some(Abandoned::Blocks);
                 self.patience.spend(Waiting::Duty);
                 link.blocked();
                 break;
@@ -228,7 +274,7 @@ async fn keep_beating(beat: Weak<Beat>) {
 impl Drop for House {
     fn drop(&mut self) {
         if let Some((lifespan, answers)) = self.lifespan.take()
-            && !self.is_blocked
+            && self.abandoned.is_none()
         {
             lifespan.release_shutdown();
             // Whether it answers is the matter of another exchange; what it does after that, such as

@@ -7,6 +7,7 @@
 mod answer;
 mod difference;
 mod drive;
+mod growth;
 mod house;
 mod ledger;
 mod link;
@@ -16,7 +17,7 @@ mod played;
 
 pub(crate) use answer::{Answer, Extent};
 pub(crate) use difference::Difference;
-pub(crate) use house::{House, StartUp};
+pub(crate) use house::{Abandoned, House, StartUp};
 pub(crate) use ledger::Ledger;
 use ledger::resident_memory;
 pub(crate) use link::Link;

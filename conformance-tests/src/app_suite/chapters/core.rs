@@ -148,6 +148,13 @@ pub(super) const CASES: &[Case] = &[
         "The application never holds more than it may, nor more than 1024 pending sends.",
         &[Play::SocketFlood],
     ),
+    keeps(
+        rule::BOUNDED_MEMORY,
+        "any_call",
+        "Makes requests and opens WebSockets of many sorts, starts the application up and shuts it down.",
+        "In no call does the memory of the process grow by a gigabyte, or eight times what one exchange may hold where that is more.",
+        EVERYTHING,
+    ),
 ];
 
 const HTTP_AND_FLOODS: &[Play] = &[
@@ -199,6 +206,29 @@ const WEBSOCKET_AND_UNKNOWN: &[Play] = &[
     Play::SocketStalled,
     Play::SocketUnknown,
     Play::SocketFlood,
+];
+
+const EVERYTHING: &[Play] = &[
+    Play::Get,
+    Play::Head,
+    Play::Http10,
+    Play::Offered,
+    Play::OfferedPost,
+    Play::Http2,
+    Play::Whole,
+    Play::Split,
+    Play::Empty,
+    Play::Unfinished,
+    Play::GetGone,
+    Play::SplitGone,
+    Play::GetStalled,
+    Play::SplitStalled,
+    Play::Socket,
+    Play::SocketPlain,
+    Play::SocketOffered,
+    Play::SocketGone,
+    Play::SocketStalled,
+    Play::Life,
 ];
 
 /// Compares `base` with the same exchange in which there is an unknown event somewhere.

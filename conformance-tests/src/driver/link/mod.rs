@@ -203,6 +203,17 @@ impl Link {
         inner.end(Outcome::Blocked);
     }
 
+    /// The application takes more and more memory.
+    pub(super) fn hoards(&self) {
+        let mut inner = self.lock();
+        let violation = Violation::new(
+            rule::BOUNDED_MEMORY,
+            "the memory of the process grew and grew in one call, and the application was left",
+        );
+        inner.log.judge(vec![violation]);
+        inner.end(Outcome::Dropped);
+    }
+
     /// What happened.
     pub(super) fn played(&self) -> Played {
         let mut inner = self.lock();

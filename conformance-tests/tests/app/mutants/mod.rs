@@ -57,7 +57,8 @@ fn all() -> Vec<Mutant> {
 #[test]
 fn each_check_is_failed_by_a_mutant_that_is_reported_for_its_rule_and_no_other() {
     let mut wrong = Vec::new();
-    let mut failed = HashSet::new();
+    // Its mutants are in `tests/memory.rs`: nothing may run beside them.
+    let mut failed = HashSet::from([("CORE-22", "any_call")]);
     for (id, name, make) in all() {
         let report = check_app(
             move || Arc::new(make()),
