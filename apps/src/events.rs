@@ -96,9 +96,16 @@ async fn validate_tshirt_size(
     mut request: Value,
 ) -> Result<InteractiveResponse, HandlerError> {
     let out_of_stock = context.variables.get(OUT_OF_STOCK_SIZE);
-    if text(&request, "/asset/params/0/value")? == out_of_stock {
+    let is_out_of_stock = text(&request, "/asset/params/0/value")? == out_of_stock;
+    // A pointer takes an object with a field `0` for a list.
+    let params = request.pointer_mut("/asset/params");
+    let Some(params) = params.and_then(Value::as_array_mut) else {
+        let reason = "there is no list at /asset/params".to_owned();
+        return Err(HandlerError::Invalid(reason));
+    };
+    if is_out_of_stock {
         let error = format!("Sorry, the size {out_of_stock} is out of stock");
-        request["asset"]["params"][0]["value_error"] = error.into();
+        params[0]["value_error"] = error.into();
     }
     Ok(InteractiveResponse::done(request))
 }

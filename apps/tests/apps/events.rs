@@ -171,6 +171,8 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
     let log = Log::start();
     let mut sizeless = purchase("PR-1", "draft");
     sizeless["asset"]["params"] = json!([]);
+    let mut listless = purchase("PR-1", "draft");
+    listless["asset"]["params"] = json!({"0": {"value": "m"}});
     for (event, reason) in [
         (
             json!({"event_type": "nosuch", "data": {}}),
@@ -192,6 +194,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
             validation(&sizeless),
             "there is no text at /asset/params/0/value",
         ),
+        (validation(&listless), "there is no list at /asset/params"),
         (
             json!({"event_type": "asset_purchase_request_validation"}),
             "data is missing",
