@@ -69,6 +69,7 @@ struct ChartSettings {
 }
 
 #[derive(Debug, Deserialize, Serialize)]
+#[serde(expecting = "an object")]
 struct Marketplace {
     id: String,
     name: String,

@@ -13,6 +13,7 @@ use serde_json::json;
 use super::application::{Category, Event};
 use super::schedule::Later;
 use super::service::{Service, What, Work, report};
+use crate::api::Object;
 use crate::failures::{method_not_allowed, not_found, websocket_only};
 use crate::method;
 
@@ -63,7 +64,7 @@ impl Service {
     ) -> Result<(), AppError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
         let read = read::read_json(scope, receiver, MAX_EVENT).await;
-        let Delivery { task_id, event } = read.map_err(refusal)?;
+        let Object(Delivery { task_id, event }) = read.map_err(refusal)?;
         let task_id =
             task_id.unwrap_or_else(|| format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
         let name = format!("Task {task_id}");

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::application::{Category, Event};
 use super::response::Output;
+use crate::api::Object;
 
 /// What comes.
 #[derive(Debug)]
@@ -26,6 +27,7 @@ pub(super) struct Task {
 
 /// What identifies a task. What else comes with it, keys among it, is not sent back.
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Options {
     pub(super) task_id: String,
     pub(super) task_category: Category,
@@ -34,6 +36,7 @@ pub(super) struct Options {
 }
 
 #[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Input {
     event_type: String,
     pub(super) object_id: Option<String>,
@@ -49,6 +52,7 @@ pub(super) struct Setup {
 
 /// A variable and its value.
 #[derive(Debug, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Assigned {
     pub(super) name: String,
     pub(super) value: String,
@@ -84,11 +88,11 @@ pub(super) fn read(text: &str) -> Result<Incoming, String> {
         #[serde(default)]
         data: Value,
     }
-    let Envelope { message_type, data } =
+    let Object(Envelope { message_type, data }) =
         serde_json::from_str(text).map_err(|error| format!("not a message: {error}"))?;
     let incoming = match &*message_type {
-        "task" => serde_json::from_value(data).map(|task| Incoming::Task(Box::new(task))),
-        "setup_response" => serde_json::from_value(data).map(Incoming::Setup),
+        "task" => serde_json::from_value(data).map(|Object(task)| Incoming::Task(Box::new(task))),
+        "setup_response" => serde_json::from_value(data).map(|Object(it)| Incoming::Setup(it)),
         other => return Err(format!("messages of type `{other}` are not supported")),
     };
     incoming.map_err(|error| format!("not a {message_type}: {error}"))

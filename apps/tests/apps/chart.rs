@@ -176,7 +176,7 @@ async fn settings_that_are_wrong_are_refused_with_the_reason_and_not_saved() {
         ),
         (
             json!({"marketplaces": ["MP-1"]}),
-            "marketplaces[0]: invalid type: string",
+            "marketplaces[0]: invalid type: string \"MP-1\", expected an object",
         ),
         (nameless, "missing field `name`"),
         (
