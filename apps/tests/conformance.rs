@@ -2,11 +2,13 @@
 
 use std::sync::{LazyLock, mpsc};
 
+use axum::routing::get;
 use axum::{Json, Router};
 use callgate::BoxApp;
 use callgate_apps::{Settings, Token};
 use callgate_conformance::AppOptions;
 use http::Method;
+use serde_json::json;
 use tokio::runtime::Builder;
 use url::Url;
 
@@ -36,6 +38,12 @@ fn customers() -> AppOptions {
 const EVENT: &str = r#"{
     "event_type": "asset_purchase_request_validation",
     "data": {"status": "draft", "asset": {"params": [{"value": "m"}]}}
+}"#;
+
+/// What it works on in the background.
+const PROCESSING: &str = r#"{
+    "event_type": "asset_purchase_request_processing",
+    "data": {"id": "PR-1", "status": "pending", "asset": {"product": {"id": "PRD-1"}}}
 }"#;
 
 macro_rules! conforms {
@@ -95,14 +103,23 @@ mod items_received {
     );
 }
 
-/// A service that gives whatever it is asked for, for those that ask one.
+/// A service that gives whatever it is asked for, for those that ask one: CloudBlue Connect as well.
 fn upstream() -> Url {
     static URL: LazyLock<Url> = LazyLock::new(|| {
         let (sender, receiver) = mpsc::channel();
         std::thread::spawn(move || {
             let runtime = Builder::new_current_thread().enable_all().build();
             runtime.unwrap().block_on(async {
-                let routes = Router::new().fallback(async || Json(["thing"]));
+                let settings = json!({"settings": {"marketplaces": [
+                    {"id": "MP-1", "name": "Germany", "description": ""},
+                ]}});
+                let total = [("content-range", "items 0-0/7")];
+                let templates = async || Json(json!([{"id": "TL-1"}]));
+                let routes = Router::new()
+                    .route("/devops/installations/{id}", get(async || Json(settings)))
+                    .route("/subscriptions/assets", get(async move || (total, "[]")))
+                    .route("/products/{id}/templates", get(templates))
+                    .fallback(async || Json(["thing"]));
                 let upstream = Upstream::start(routes);
                 sender.send(upstream.url()).unwrap();
                 std::future::pending::<()>().await;
@@ -118,6 +135,8 @@ fn app_with_upstream(name: &str) -> BoxApp {
     settings.upstream_url = Some(upstream());
     settings.autumn_url = Some(upstream());
     settings.autumn_token = Some(Token::new("test"));
+    settings.connect_url = Some(upstream());
+    settings.connect_token = Some(Token::new("test"));
     (callgate_apps::find(name).unwrap().app)(&settings)
 }
 
@@ -134,6 +153,32 @@ mod customers_with_upstream {
     use super::*;
 
     callgate_conformance::app_tests!(app_with_upstream("customers"), customers());
+}
+
+mod chart_with_upstream {
+    use super::*;
+
+    callgate_conformance::app_tests!(
+        app_with_upstream("chart"),
+        AppOptions::new()
+            .path("/chart")
+            .header("x-connect-installation-id", "EIN-1")
+    );
+}
+
+/// Work after the response, once more.
+mod events_with_upstream {
+    use super::*;
+
+    callgate_conformance::app_tests!(
+        app_with_upstream("events"),
+        AppOptions::new()
+            .path("/events")
+            .websocket_path("/ws")
+            .method(Method::POST)
+            .header("content-type", "application/json")
+            .body(PROCESSING)
+    );
 }
 
 /// The other ways of streaming.
