@@ -118,8 +118,11 @@ async fn a_host_that_is_not_one_stays_out_of_the_page() {
 
 #[tokio::test]
 async fn the_gallery_lives_when_every_application_declines() {
-    let client = TestClient::start(crate::app("gallery")).await.unwrap();
+    let gallery = Gallery::new([find("hello").unwrap()], &Settings::default());
+    let client = TestClient::start(gallery).await.unwrap();
     assert!(client.lifespan().is_some());
+    let response = client.get("/hello/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
     client.shutdown().await.unwrap();
 }
 
