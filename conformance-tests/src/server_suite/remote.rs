@@ -113,7 +113,7 @@ impl Dispatch {
                 {
                     Ok(scope) => scope,
                     Err(error) => {
-                        let seen = format!("the scope {told_scope} is malformed: {error}");
+                        let seen = format!("the scope is malformed: {error}: {told_scope}");
                         let _ = calls.send(Err(Verdict::failed(seen)));
                         return;
                     }
