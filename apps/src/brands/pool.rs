@@ -75,12 +75,12 @@ impl Pool {
             Self::Sqlite(pool) => {
                 let mut connection = pool.acquire().await.map_err(unavailable)?;
                 let query = sqlx::query_as(QUERY).fetch_all(&mut *connection);
-                finish(timeout(2 * PATIENCE, query).await, connection)
+                finish(timeout(2 * PATIENCE, query).await, connection, is_busy)
             }
             Self::Postgres(pool) => {
                 let mut connection = pool.acquire().await.map_err(unavailable)?;
                 let query = sqlx::query_as(QUERY).fetch_all(&mut *connection);
-                finish(timeout(2 * PATIENCE, query).await, connection)
+                finish(timeout(2 * PATIENCE, query).await, connection, is_outage)
             }
         }
     }
@@ -117,6 +117,7 @@ where
 fn finish<DB: Database>(
     rows: Result<Result<Vec<(i64, String)>, sqlx::Error>, Elapsed>,
     mut connection: PoolConnection<DB>,
+    is_outage: fn(&str) -> bool,
 ) -> Result<Vec<Brand>, HttpError> {
     let Ok(rows) = rows else {
         // Its answer may still come, and is not that of the next query.
@@ -135,4 +136,10 @@ fn finish<DB: Database>(
         brand_name,
     });
     Ok(brands.collect())
+}
+
+/// Whether SQLite says with this code that somebody else has locked the database: `SQLITE_BUSY`, or
+/// what extends it.
+fn is_busy(code: &str) -> bool {
+    code.parse::<i32>().is_ok_and(|code| code & 0xff == 5)
 }

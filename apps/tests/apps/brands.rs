@@ -115,6 +115,25 @@ async fn the_rows_of_a_file_are_served() {
 }
 
 #[tokio::test]
+async fn a_file_that_somebody_else_has_locked_is_a_503_until_it_is_free() {
+    let sql = "CREATE TABLE brand (brand_id INTEGER PRIMARY KEY, brand_name TEXT NOT NULL);
+        INSERT INTO brand VALUES (1, 'Höhe'), (2, 'Tiefe');";
+    let directory = tempfile::tempdir().unwrap();
+    let path = sqlite(directory.path(), sql).await;
+    let options = SqliteConnectOptions::new().filename(&path);
+    let mut other = options.connect().await.unwrap();
+    for name in NAMES {
+        let client = start(name, &format!("sqlite:{path}")).await;
+        other.execute("BEGIN EXCLUSIVE").await.unwrap();
+        assert_eq!(brands(&client).await, unavailable(), "{name}");
+        other.execute("ROLLBACK").await.unwrap();
+        assert_eq!(brands(&client).await, rows(), "{name}");
+        client.shutdown().await.unwrap();
+    }
+    other.close().await.unwrap();
+}
+
+#[tokio::test]
 async fn what_is_not_served_is_answered_with_json() {
     for name in NAMES {
         let client = start(name, "").await;
