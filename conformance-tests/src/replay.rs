@@ -43,8 +43,8 @@ impl ReplayOptions {
         self
     }
 
-    /// How long to wait for an application that does nothing. Default 5 seconds, spent in whole
-    /// once.
+    /// How long to wait for an application that does nothing. Default 5 seconds, spent in whole once
+    /// for each of what [`AppOptions::patience`](crate::AppOptions::patience) tells.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;

@@ -152,8 +152,9 @@ impl AppOptions {
         self
     }
 
-    /// How long to wait for an application that does nothing. Default 5 seconds; spent in whole
-    /// only once, by an application that hangs, and a twentieth of it each time after that.
+    /// How long to wait for an application that does nothing. Default 5 seconds; spent in whole only
+    /// once for the answer, once for the end of the call and once for work after the answer, by an
+    /// application that hangs, and a twentieth of it each time after that.
     #[must_use]
     pub fn patience(mut self, patience: Duration) -> Self {
         self.patience = patience;
