@@ -128,7 +128,7 @@ where
             runtime: Handle::current(),
             call,
         };
-        self.pool.run(Box::new(move || {
+        let running = self.pool.run(Box::new(move || {
             let serving = || {
                 let mut reader = Reader::new(&mut waiter, receiver);
                 let response = handler(request(*scope), &mut reader).answer()?;
@@ -142,6 +142,7 @@ where
             drop(turn);
             let _ = done.send(result);
         }));
+        running.map_err(|error| AppError::failed(format!("no thread for the call: {error}")))?;
         result
             .await
             .unwrap_or_else(|_| Err(AppError::failed("the thread of the call has ended")))

@@ -2,13 +2,15 @@
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Threads for functions that block: no more than so many, however many calls there are.
+/// Threads for functions that block: no more than so many, however many calls there are. Fewer, as
+/// long as the system has no more; a call fails when there is none at all.
 ///
 /// A call for which no thread is free waits without one, and in turn. Threads are started when they
 /// are needed, kept for the next call, and end with the last clone of the pool and of what was made
@@ -26,6 +28,8 @@ struct Inner {
     /// One for each thread: who has it has a thread, at once or as soon as it has been started.
     turns: Arc<Semaphore>,
     jobs: Arc<Jobs>,
+    /// Starts a thread; tests have one that fails.
+    start: fn(Arc<Jobs>) -> io::Result<()>,
 }
 
 struct Jobs {
@@ -66,6 +70,7 @@ impl Pool {
                 queue: Mutex::default(),
                 arrived: Condvar::new(),
             }),
+            start,
         }))
     }
 
@@ -130,19 +135,23 @@ impl Pool {
     }
 
     /// Runs `job` on a thread, whose turn it holds.
-    pub(super) fn run(&self, job: Job) {
+    ///
+    /// # Errors
+    ///
+    /// When there is no thread, and the system has none to start; then the job is dropped.
+    pub(super) fn run(&self, job: Job) -> io::Result<()> {
         let mut queue = self.0.jobs.queue.lock().unwrap();
-        queue.jobs.push_back(job);
-        if queue.jobs.len() > queue.idle && queue.started < self.0.size {
-            queue.started += 1;
-            let jobs = self.0.jobs.clone();
-            std::thread::Builder::new()
-                .name("callgate-blocking".into())
-                .spawn(move || jobs.work())
-                .expect("the system has a thread for the pool");
-        } else {
-            self.0.jobs.arrived.notify_one();
+        if queue.jobs.len() >= queue.idle && queue.started < self.0.size {
+            match (self.0.start)(self.0.jobs.clone()) {
+                Ok(()) => queue.started += 1,
+                Err(error) if queue.started == 0 => return Err(error),
+                // The threads that there are come to it in their turn.
+                Err(_) => {}
+            }
         }
+        queue.jobs.push_back(job);
+        self.0.jobs.arrived.notify_one();
+        Ok(())
     }
 }
 
@@ -154,6 +163,11 @@ impl fmt::Debug for Pool {
             .field("waiting", &self.waiting())
             .finish_non_exhaustive()
     }
+}
+
+fn start(jobs: Arc<Jobs>) -> io::Result<()> {
+    let thread = std::thread::Builder::new().name("callgate-blocking".into());
+    thread.spawn(move || jobs.work()).map(drop)
 }
 
 impl Jobs {
@@ -201,5 +215,38 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::sync::mpsc::channel;
+
+    use super::*;
+
+    #[test]
+    fn where_the_system_has_no_thread_those_there_are_go_on_and_later_calls_try_again() {
+        static IS_SHORT: AtomicBool = AtomicBool::new(true);
+        let mut pool = Pool::new(2);
+        pool.inner().start = |jobs| match IS_SHORT.load(Ordering::Relaxed) {
+            true => Err(io::ErrorKind::WouldBlock.into()),
+            false => start(jobs),
+        };
+        let (done, is_done) = channel();
+        let job = |number| {
+            let done = done.clone();
+            Box::new(move || done.send(number).unwrap())
+        };
+        pool.run(job(1)).unwrap_err();
+
+        IS_SHORT.store(false, Ordering::Relaxed);
+        let (go, may_go) = channel::<()>();
+        pool.run(Box::new(move || may_go.recv().unwrap())).unwrap();
+        IS_SHORT.store(true, Ordering::Relaxed);
+        pool.run(job(2)).unwrap();
+        assert_eq!(pool.threads(), 1);
+        go.send(()).unwrap();
+        assert_eq!(is_done.recv().unwrap(), 2);
     }
 }
