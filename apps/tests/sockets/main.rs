@@ -15,6 +15,7 @@ mod items;
 mod postgres;
 mod served;
 mod stream;
+mod time;
 #[path = "../upstream/mod.rs"]
 mod upstream;
 mod work;
