@@ -370,6 +370,20 @@ fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
     }
 }
 
+#[test]
+fn an_address_for_the_probe_that_is_taken_is_named() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let probe = taken.local_addr().unwrap().to_string();
+    assert_complains(
+        &["server", "--url", "http://127.0.0.1:1", "--probe", &probe],
+        3,
+        &format!(
+            "cannot listen on {probe} for the probe: {} (choose another address with --probe)",
+            TcpListener::bind(&probe).unwrap_err()
+        ),
+    );
+}
+
 /// A command that has uvicorn serve an application in Python.
 fn uvicorn(app: &str) -> String {
     let python = std::env::var("CALLGATE_PYTHON")

@@ -29,8 +29,9 @@ impl Progress {
         }
     }
 
-    pub(super) fn is_starting(&self, subject: &str) {
-        self.show(&format!("starting {subject}"));
+    /// Says what is done before the first check.
+    pub(super) fn begins(&self, with: &str) {
+        self.show(with);
     }
 
     pub(super) fn found(&mut self, finding: &Finding) {

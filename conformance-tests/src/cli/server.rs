@@ -1,6 +1,6 @@
 //! `server`: checks one that is started for it, or one that runs already.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::time::Duration;
 
 use http::Uri;
@@ -83,28 +83,31 @@ pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report
     let launch = launch(args, own)?;
 
     let mut progress = Progress::new(options.checks().count());
-    progress.is_starting(&launch.name());
-    let (patience, remedy) = match args.probe {
-        None => (args.patience, String::new()),
+    let name = launch.name();
+    let (patience, doing, remedy) = match args.probe {
+        None => (args.patience, format!("starting {name}"), String::new()),
         Some(probe) => (
             args.patience.max(ATTACH_PATIENCE),
+            format!("waiting for {name} with {PROBE_VARIABLE}={probe}"),
             format!(" (start it with {PROBE_VARIABLE}={probe} in its environment)"),
         ),
     };
+    progress.begins(&doing);
     try_check_server(&*launch, &options, patience, |finding| {
         progress.found(finding);
     })
     .await
-    .map_err(|reason| {
-        Stopped::startup(format!(
-            "cannot check `{}`: {reason}{remedy}",
-            launch.name()
-        ))
-    })
+    .map_err(|reason| Stopped::startup(format!("cannot check `{name}`: {reason}{remedy}")))
 }
 
 fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopped> {
     if let (Some(url), Some(probe)) = (args.url, args.probe) {
+        // Tried here, where there is something to say of it.
+        TcpListener::bind(probe).map_err(|error| {
+            Stopped::startup(format!(
+                "cannot listen on {probe} for the probe: {error} (choose another address with --probe)"
+            ))
+        })?;
         return Ok(Box::new(Attach::new(url, probe)));
     }
     let server = match &args.command {
