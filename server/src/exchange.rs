@@ -7,17 +7,17 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use callgate::conversation::HttpConversation;
 use callgate::{HttpResponseStart, HttpScope};
-use http::{Method, Response, Version};
+use callgate_drive::http::{self as drive, Mailbox};
+use callgate_drive::{Call, Incomplete, RequestLine, ResponseBody, ServerEnd as _};
+use http::{Response, Version};
+use hyper::body::Incoming;
 
-use crate::call::Call;
 use crate::link::Link;
-use crate::mailbox::{self, Content, Mailbox, Source as _};
 use crate::rejection;
-use crate::report::{AccessLog, RequestLine};
-use crate::request_body::RequestBody;
-use crate::response_body::{Guarded, Incomplete, ResponseBody, respond};
+use crate::report::AccessLog;
+use crate::request_body;
+use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 
 /// The future that hyper polls for the response.
@@ -25,9 +25,8 @@ use crate::server::Server;
 pub(crate) struct Exchange {
     /// None once the application's call has ended or has moved to a task.
     call: Option<Call>,
-    is_head_request: bool,
     version: Version,
-    mailbox: Arc<Mailbox>,
+    mailbox: Arc<Mailbox<Incoming>>,
     /// None once the response has been given.
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
@@ -55,23 +54,18 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(scope: Box<HttpScope>, body: hyper::body::Incoming, guard: Guard) -> Self {
+    pub(crate) fn new(scope: Box<HttpScope>, body: Incoming, guard: Guard) -> Self {
         let server = guard.server();
         let request = RequestLine::of_http(&scope);
-        let is_head_request = scope.method == Method::HEAD;
         let version = scope.version;
         let access_log = server
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(&request, scope.client)));
-        let mailbox = Arc::new(Mailbox::new(
-            HttpConversation::new(&scope),
-            RequestBody::Incoming(body),
-        ));
+        let mailbox = Arc::new(Mailbox::new(&scope, body, request_body::judge));
         let call = Call::new(&server.app, scope.into(), &mailbox, request);
         Self {
             call: Some(call),
-            is_head_request,
             version,
             mailbox,
             guard: Some(guard),
@@ -89,36 +83,29 @@ impl Exchange {
         {
             self.call = None;
         }
-        let response = ready!(self.mailbox.poll_response(cx, self.is_head_request));
+        let response = ready!(self.mailbox.poll_response(cx));
         let guard = self.guard.take().expect("not polled after it was ready");
         if let Some(call) = self.call.take() {
             let (server, mailbox) = (guard.server(), self.mailbox.clone());
             match response {
-                mailbox::Response::HeadOnly(_) => server.detach_unheard(call, mailbox),
+                drive::Response::HeadOnly(_) => server.detach_unheard(call, mailbox),
                 _ => server.detach(call, mailbox),
             }
         }
         let (mut head, body) = match response {
-            mailbox::Response::Whole(head, content) => {
-                let body = match content {
-                    Content::Data(data) => data.into(),
-                    Content::File(file) => ResponseBody::File(file),
-                    Content::Trailers(_) => ResponseBody::empty(),
-                };
+            drive::Response::Whole(head, body) => (head, body),
+            drive::Response::Streamed(head) => {
+                let body = self.mailbox.streamed(&head);
                 (head, body)
             }
-            mailbox::Response::Streamed(head) => {
-                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
-                (head, body)
-            }
-            mailbox::Response::HeadOnly(head) => (head, ResponseBody::empty()),
-            mailbox::Response::Replacement(status) => {
+            drive::Response::HeadOnly(head) => (head, ResponseBody::empty()),
+            drive::Response::Replacement(status) => {
                 let (parts, body) = rejection::replacement(status, self.version).into_parts();
                 let mut head = HttpResponseStart::new(parts.status);
                 head.headers = parts.headers;
                 (head, body)
             }
-            mailbox::Response::Gone => return Poll::Ready(Err(Incomplete)),
+            drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
         guard.server().add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {

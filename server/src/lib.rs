@@ -24,16 +24,13 @@
 //! A program that has a runtime already calls [`serve`], or [`Listening`] to decide itself when to
 //! stop. How an exchange goes through the server is told in `ARCHITECTURE.md` of the repository.
 
-mod call;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod connection;
 mod exchange;
-mod file;
 mod lifespan;
 mod link;
-mod mailbox;
 mod rejection;
 mod report;
 mod request;
@@ -44,8 +41,6 @@ mod server;
 mod service;
 mod socket;
 mod stage;
-mod sync;
-mod trailers;
 mod watchdog;
 mod websocket;
 

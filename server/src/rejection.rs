@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 
-use crate::response_body::ResponseBody;
+use callgate_drive::ResponseBody;
 
 /// A short answer in plain text, after which an HTTP/1 connection is closed.
 #[derive(Debug)]

@@ -6,15 +6,14 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
+use callgate_drive::{Call, ServerEnd};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio_util::task::TaskTracker;
 
-use crate::call::{Call, ServerEnd};
 use crate::config::Config;
-use crate::mailbox::{Mailbox, Source as _};
 use crate::stage::{Stage, Stages};
 
 /// An application, how it is served, and all that is under way.
@@ -96,24 +95,9 @@ impl Server {
         self.spawn(call.run(end, self.config.timeout_disconnect));
     }
 
-    /// The same for a call whose client has all that it will get, as it wants no content. What is
-    /// left of that has the grace period as well, and the application then learns that nobody is
-    /// there.
-    pub(crate) fn detach_unheard(self: &Arc<Self>, call: Call, mailbox: Arc<Mailbox>) {
-        let grace = self.config.timeout_disconnect;
-        self.spawn(async move {
-            let unheard = mailbox.clone();
-            let tell = async move {
-                tokio::time::sleep(grace).await;
-                unheard.disconnect();
-                std::future::pending::<()>().await;
-            };
-            tokio::select! {
-                biased;
-                () = tell => {}
-                () = call.run(mailbox, grace) => {}
-            }
-        });
+    /// The same for a call whose client has all that it will get.
+    pub(crate) fn detach_unheard(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd>) {
+        self.spawn(call.run_unheard(end, self.config.timeout_disconnect));
     }
 
     /// Runs `work` on a task of its own, which shutdown waits for, and drops when it cannot wait.

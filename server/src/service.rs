@@ -15,8 +15,9 @@ use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, Asked};
-use crate::response_body::{Guarded, Incomplete};
+use crate::response_body::Guarded;
 use crate::websocket::Handshake;
+use callgate_drive::Incomplete;
 
 /// The service of one connection.
 #[derive(Debug)]

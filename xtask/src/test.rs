@@ -62,11 +62,11 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Lets loom explore the races of the server's mailboxes.
+/// Lets loom explore the races of the mailboxes.
 fn model_check() -> Result<(), String> {
     // A directory of its own: the flags would have cargo build everything anew, here and after.
     let directory = shown(&target()?.join("loom"));
-    let command = "cargo test -p callgate-server --lib --release --target-dir";
+    let command = "cargo test -p callgate-drive --lib --release --target-dir";
     let step = |name| {
         Step::new(name, command)
             .arg(&directory)

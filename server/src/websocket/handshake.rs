@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::conversation::WebSocketConversation;
 use callgate::{WebSocketAccept, WebSocketDisconnect, WebSocketScope};
 use http::header::{self, HeaderValue};
 use http::{Response, StatusCode, Version};
@@ -16,15 +15,15 @@ use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Session;
-use super::mailbox::{Answer, Mailbox};
-use crate::call::Call;
 use crate::exchange::Guard;
 use crate::link::Link;
 use crate::rejection;
-use crate::report::{AccessLog, RequestLine};
-use crate::response_body::{Guarded, ResponseBody, respond};
+use crate::report::AccessLog;
+use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 use crate::stage::Stage;
+use callgate_drive::websocket::{Answer, Mailbox};
+use callgate_drive::{Call, RequestLine, ResponseBody};
 
 /// The future that hyper polls for the answer to a handshake.
 pub(crate) struct Handshake {
@@ -62,7 +61,7 @@ impl Handshake {
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(&request, scope.client)));
-        let mailbox = Arc::new(Mailbox::new(WebSocketConversation::new(&scope)));
+        let mailbox = Arc::new(Mailbox::new(&scope));
         let call = Call::new(&server.app, scope.into(), &mailbox, request);
         Self {
             call: Some(call),
@@ -96,9 +95,9 @@ impl Handshake {
         let mut response = match answer {
             Answer::Accept(accept) => self.accept(accept),
             Answer::Refuse(status) => rejection::replacement(status, self.version),
-            Answer::Deny(head, body) => respond(head.status, head.headers, body.into()),
+            Answer::Deny(head, body) => respond(head.status, head.headers, body),
             Answer::DenyStreamed(head) => {
-                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
+                let body = self.mailbox.streamed(&head);
                 respond(head.status, head.headers, body)
             }
         };
@@ -159,7 +158,7 @@ impl Drop for Handshake {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         if !self.is_answered {
-            self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+            self.mailbox.over(WebSocketDisconnect::new(1006));
         }
         self.detach();
     }

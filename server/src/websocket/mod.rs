@@ -1,7 +1,6 @@
 //! WebSockets: the handshake, which is an HTTP exchange, and the session that follows it.
 
 mod handshake;
-mod mailbox;
 mod session;
 
 pub(crate) use handshake::Handshake;

@@ -21,11 +21,11 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
-use super::mailbox::{Mailbox, Outbound};
-use crate::call::Call;
 use crate::server::Server;
 use crate::socket::linger;
 use crate::stage::{Stage, StageWatch, unset_timer};
+use callgate_drive::Call;
+use callgate_drive::websocket::{Mailbox, Outbound};
 
 /// How long the client may take to answer a close.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -105,7 +105,7 @@ impl Drop for Session {
     /// The client may be gone before the session has begun to run.
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+            self.mailbox.over(WebSocketDisconnect::new(1006));
             self.server.detach(call, self.mailbox.clone());
         }
     }
@@ -230,7 +230,7 @@ where
                         disconnect
                     },
                 );
-                self.mailbox.disconnect(disconnect);
+                self.mailbox.over(disconnect);
                 return true;
             }
             // Pings are answered by the codec.
@@ -255,7 +255,7 @@ where
             self.over(WebSocketDisconnect::new(code));
             return;
         }
-        self.mailbox.disconnect(WebSocketDisconnect::new(code));
+        self.mailbox.over(WebSocketDisconnect::new(code));
         self.send_close(cx, WebSocketClose::new(code));
         if self.phase != Phase::Closed {
             self.phase = Phase::Flushing(Instant::now() + CLOSE_TIMEOUT);
@@ -264,7 +264,7 @@ where
 
     /// Nothing can be read or written any more.
     fn over(&mut self, disconnect: WebSocketDisconnect) {
-        self.mailbox.disconnect(disconnect);
+        self.mailbox.over(disconnect);
         self.phase = Phase::Closed;
     }
 
@@ -305,7 +305,7 @@ where
     fn close(&mut self, cx: &mut Context<'_>, close: WebSocketClose) {
         let mut disconnect = WebSocketDisconnect::new(close.code);
         disconnect.reason = close.reason.clone();
-        self.mailbox.disconnect(disconnect);
+        self.mailbox.over(disconnect);
         if self.phase == Phase::Open {
             self.send_close(cx, close);
             if self.phase == Phase::Open {

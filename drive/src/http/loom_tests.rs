@@ -1,35 +1,52 @@
 //! The races between an application and its server, explored in every order that can happen.
 
+use std::convert::Infallible;
 use std::future::poll_fn;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
-use callgate::conversation::HttpConversation;
+use bytes::Bytes;
 use callgate::{
     HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, SendError, Sender,
 };
 use http::{Method, Uri};
+use http_body::{Body, Frame};
 use loom::future::block_on;
 use loom::thread;
 
-use super::{Content, Mailbox, Output, Response, Source as _};
+use super::{Mailbox, Output, Piece, Response, Source as _};
 use crate::call::ServerEnd as _;
-use crate::request_body::RequestBody;
 
-fn mailbox() -> Arc<Mailbox> {
-    let scope = HttpScope::new(Method::GET, Uri::from_static("/"));
-    let conversation = HttpConversation::new(&scope);
-    Arc::new(Mailbox::new(conversation, RequestBody::Delivered))
+/// Content that does not come while the models run.
+struct Withheld;
+
+impl Body for Withheld {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Pending
+    }
 }
 
-fn response(mailbox: &mut Arc<Mailbox>) -> Response {
-    block_on(poll_fn(|cx| mailbox.poll_response(cx, false)))
+fn mailbox() -> Arc<Mailbox<Withheld>> {
+    let scope = HttpScope::new(Method::GET, Uri::from_static("/"));
+    Arc::new(Mailbox::new(&scope, Withheld, |_| None))
+}
+
+fn response(mailbox: &mut Arc<Mailbox<Withheld>>) -> Response {
+    block_on(poll_fn(|cx| mailbox.poll_response(cx)))
 }
 
 /// The next piece of content, and whether it is the last; none when the response is cut.
-fn output(mailbox: &Mailbox) -> Option<(Vec<u8>, bool)> {
+fn output(mailbox: &Mailbox<Withheld>) -> Option<(Vec<u8>, bool)> {
     match block_on(poll_fn(|cx| mailbox.poll_output(cx))) {
         Ok(Output {
-            content: Content::Data(data),
+            content: Piece::Data(data),
             is_last,
         }) => Some((data.to_vec(), is_last)),
         Ok(other) => panic!("unexpected output: {other:?}"),

@@ -4,16 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
     Channel, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendError, SendEvent,
-    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use http::StatusCode;
 
+use crate::ResponseBody;
 use crate::call::ServerEnd;
-use crate::mailbox::{Aborted, Content, Output, Source};
+use crate::response_body::{Incomplete, Output, Piece, Source};
 use crate::sync::{Mutex, Wakers, register, wake};
 
 /// How many messages are held in each direction at most.
@@ -24,7 +24,7 @@ const MAX_BYTES: usize = 64 * 1024;
 
 /// What the application and the server share of one WebSocket.
 #[derive(Debug)]
-pub(crate) struct Mailbox(Mutex<State>);
+pub struct Mailbox(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
@@ -65,21 +65,23 @@ enum Slot {
 
 /// What the handshake is answered with.
 #[derive(Debug)]
-pub(crate) enum Answer {
+pub enum Answer {
     /// A WebSocket.
     Accept(WebSocketAccept),
     /// A response of the server's own.
     Refuse(StatusCode),
     /// A denial response that is whole.
-    Deny(HttpResponseStart, Bytes),
-    /// A denial response with content to come; all of it goes through `poll_output`.
+    Deny(HttpResponseStart, ResponseBody),
+    /// A denial response with content to come: [`Mailbox::streamed`].
     DenyStreamed(HttpResponseStart),
 }
 
 /// What goes out on an open WebSocket.
 #[derive(Debug)]
-pub(crate) enum Outbound {
+pub enum Outbound {
+    /// A message.
     Message(Message),
+    /// A close, which is the last.
     Close(WebSocketClose),
 }
 
@@ -124,9 +126,11 @@ impl<T> Queue<T> {
 }
 
 impl Mailbox {
-    pub(crate) fn new(conversation: WebSocketConversation) -> Self {
+    /// The mailbox of a WebSocket that has not been answered.
+    #[must_use]
+    pub fn new(scope: &WebSocketScope) -> Self {
         Self(Mutex::new(State {
-            conversation,
+            conversation: WebSocketConversation::new(scope),
             is_connecting: true,
             slot: Slot::Empty,
             inbound: Queue::default(),
@@ -141,7 +145,7 @@ impl Mailbox {
     }
 
     /// What to answer the handshake with, once the application has said enough to know.
-    pub(crate) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Answer> {
+    pub fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Answer(answer) => Poll::Ready(answer),
@@ -158,7 +162,7 @@ impl Mailbox {
     }
 
     /// The next thing to send on the open WebSocket.
-    pub(crate) fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
+    pub fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
         let mut state = self.0.lock();
         match state.outbound.pop() {
             Some(outbound) => {
@@ -173,12 +177,12 @@ impl Mailbox {
     }
 
     /// Whether there is room for a message from the client. The session is woken when there is.
-    pub(crate) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         !self.0.lock().inbound.is_full()
     }
 
     /// Delivers a message from the client.
-    pub(crate) fn deliver(&self, message: Message) {
+    pub fn deliver(&self, message: Message) {
         let mut state = self.0.lock();
         let bytes = message.len();
         state.inbound.push(message, bytes);
@@ -187,7 +191,7 @@ impl Mailbox {
 
     /// Refuses a handshake that the application has not answered, as the server shuts down (rule
     /// `WS-34`).
-    pub(crate) fn refuse_at_shutdown(&self) {
+    pub fn refuse_at_shutdown(&self) {
         let mut state = self.0.lock();
         if state.progress() == Progress::Unanswered {
             state.disconnect(WebSocketDisconnect::new(1012));
@@ -195,9 +199,15 @@ impl Mailbox {
         }
     }
 
+    /// The content of a denial response of this head, as the application sends it.
+    #[must_use]
+    pub fn streamed(self: &Arc<Self>, head: &HttpResponseStart) -> ResponseBody {
+        ResponseBody::streamed(self.clone(), head)
+    }
+
     /// Notes that the WebSocket is over, for this reason unless there is one already, and tells the
     /// application.
-    pub(crate) fn disconnect(&self, disconnect: WebSocketDisconnect) {
+    pub fn over(&self, disconnect: WebSocketDisconnect) {
         self.0.lock().disconnect(disconnect);
     }
 }
@@ -275,11 +285,11 @@ impl State {
             self.disconnect = Some(WebSocketDisconnect::new(1006));
             wake(&mut self.receiver);
         }
-        let content = Content::Data(body);
+        let content = Piece::Data(body);
         let is_last = !more_body;
         self.slot = match (std::mem::replace(&mut self.slot, Slot::Empty), content) {
-            (Slot::Held(head), Content::Data(body)) if is_last => {
-                Slot::Answer(Answer::Deny(head, body))
+            (Slot::Held(head), Piece::Data(body)) if is_last => {
+                Slot::Answer(Answer::Deny(head, body.into()))
             }
             (Slot::Held(head), content) => Slot::First(head, Output { content, is_last }),
             (Slot::Discard, _) => Slot::Discard,
@@ -367,6 +377,10 @@ impl Channel for Mailbox {
 }
 
 impl ServerEnd for Mailbox {
+    fn disconnect(&self) {
+        self.over(WebSocketDisconnect::new(1006));
+    }
+
     fn is_declinable(&self) -> bool {
         self.0.lock().progress() == Progress::Unanswered
     }
@@ -396,7 +410,7 @@ impl ServerEnd for Mailbox {
 }
 
 impl Source for Mailbox {
-    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>> {
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Denial(output) => {
@@ -404,17 +418,13 @@ impl Source for Mailbox {
                 Poll::Ready(Ok(output))
             }
             _ if !matches!(state.conversation.phase(), WebSocketPhase::Denying(_)) => {
-                Poll::Ready(Err(Aborted))
+                Poll::Ready(Err(Incomplete))
             }
             _ => {
                 register(&mut state.connection, cx.waker());
                 Poll::Pending
             }
         }
-    }
-
-    fn disconnect(&self) {
-        self.disconnect(WebSocketDisconnect::new(1006));
     }
 
     fn taken(&self) {

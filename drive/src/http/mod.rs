@@ -1,7 +1,7 @@
 //! The mailbox of an HTTP exchange: one slot, shared by the application and the server.
 //!
 //! The application's end is the [`Channel`]. The server's end is [`Mailbox::poll_response`] while
-//! the response has not begun, and [`Source::poll_output`] while it is streamed.
+//! the response has not begun, and the [`ResponseBody`] while it is streamed.
 
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
@@ -11,25 +11,39 @@ use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
-use callgate::{Channel, HttpResponseStart, ReceiveEvent, SendError, SendEvent, Violation};
+use callgate::{
+    Channel, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+};
 use http::header::CONTENT_LENGTH;
-use http::{HeaderMap, StatusCode};
+use http::{Method, StatusCode};
+use http_body::Body;
 use tokio::task::coop;
 
+use crate::ResponseBody;
 use crate::call::ServerEnd;
-use crate::file::{FileBody, Opening};
+use crate::file::Opening;
 use crate::request_body::{RequestBody, RequestPart};
+use crate::response_body::{Incomplete, Output, Piece, Source};
 use crate::sync::{Mutex, Wakers, register, wake};
 use crate::trailers::Trailers;
 
 /// What the application and the server share of one HTTP exchange.
-#[derive(Debug)]
-pub(crate) struct Mailbox(Mutex<State>);
+pub struct Mailbox<B: Content>(Mutex<State<B>>);
 
-#[derive(Debug)]
-struct State {
+/// The content of a request: any [`Body`] of [`Bytes`].
+pub trait Content: Body<Data = Bytes> + Send + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Content for B {}
+
+/// Which status answers for content that could not be read, by the error that it came with. None
+/// when the client is gone.
+pub type Judge<E> = fn(&E) -> Option<StatusCode>;
+
+struct State<B: Content> {
     conversation: HttpConversation,
-    request: RequestBody,
+    is_head_request: bool,
+    request: RequestBody<B>,
+    judge: Judge<B::Error>,
     slot: Slot,
     /// Trailer fields that others follow: all of them go out at once.
     trailers: Option<Box<Trailers>>,
@@ -61,27 +75,12 @@ enum Slot {
     Discard,
 }
 
-/// One piece of output, and whether it is the last.
-#[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) content: Content,
-    pub(crate) is_last: bool,
-}
-
-/// What a piece of output consists of.
-#[derive(Debug)]
-pub(crate) enum Content {
-    Data(Bytes),
-    File(Box<FileBody>),
-    Trailers(Box<HeaderMap>),
-}
-
 /// What the server sends once the application has said enough.
 #[derive(Debug)]
-pub(crate) enum Response {
+pub enum Response {
     /// The whole response.
-    Whole(HttpResponseStart, Content),
-    /// The head, and output to come; all of it goes through [`Mailbox::poll_output`].
+    Whole(HttpResponseStart, ResponseBody),
+    /// The head, and content to come: [`Mailbox::streamed`].
     Streamed(HttpResponseStart),
     /// The head alone: whatever content comes is discarded.
     HeadOnly(HttpResponseStart),
@@ -89,25 +88,6 @@ pub(crate) enum Response {
     Replacement(StatusCode),
     /// None: the client is gone.
     Gone,
-}
-
-/// The application ended, or broke a rule, before its response was whole.
-#[derive(Debug)]
-pub(crate) struct Aborted;
-
-/// Where a streamed response comes from.
-pub(crate) trait Source: Send + Sync + std::fmt::Debug {
-    /// The next output. An error means that the response will never be whole.
-    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>>;
-
-    /// Notes that the client is gone, and tells the application.
-    fn disconnect(&self);
-
-    /// Notes that all that `content-length` says has been taken, and that nothing is wanted but the
-    /// end.
-    fn taken(&self) {
-        self.disconnect();
-    }
 }
 
 impl Slot {
@@ -120,11 +100,14 @@ impl Slot {
     }
 }
 
-impl Mailbox {
-    pub(crate) fn new(conversation: HttpConversation, request: RequestBody) -> Self {
+impl<B: Content> Mailbox<B> {
+    /// The mailbox of an exchange, with the content of its request.
+    pub fn new(scope: &HttpScope, request: B, judge: Judge<B::Error>) -> Self {
         Self(Mutex::new(State {
-            conversation,
-            request,
+            conversation: HttpConversation::new(scope),
+            is_head_request: scope.method == Method::HEAD,
+            request: RequestBody::Incoming(request),
+            judge,
             slot: Slot::Empty,
             trailers: None,
             opening: None,
@@ -136,16 +119,18 @@ impl Mailbox {
     }
 
     /// What to send, once the application has said enough to know.
-    pub(crate) fn poll_response(
-        self: &mut Arc<Self>,
-        cx: &mut Context<'_>,
-        is_head_request: bool,
-    ) -> Poll<Response> {
-        self.with(|state| state.poll_response(cx, is_head_request))
+    pub fn poll_response(self: &mut Arc<Self>, cx: &mut Context<'_>) -> Poll<Response> {
+        self.with(|state| state.poll_response(cx))
+    }
+
+    /// The content of a response of this head, as the application sends it.
+    #[must_use]
+    pub fn streamed(self: &Arc<Self>, head: &HttpResponseStart) -> ResponseBody {
+        ResponseBody::streamed(self.clone(), head)
     }
 
     /// Works on the state. When nobody else has the mailbox any more, that takes no lock.
-    fn with<R>(self: &mut Arc<Self>, work: impl FnOnce(&mut State) -> R) -> R {
+    fn with<R>(self: &mut Arc<Self>, work: impl FnOnce(&mut State<B>) -> R) -> R {
         let mut locked;
         let state = match Arc::get_mut(self) {
             Some(Self(state)) => state.get_mut(),
@@ -158,8 +143,14 @@ impl Mailbox {
     }
 }
 
-impl Source for Mailbox {
-    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Aborted>> {
+impl<B: Content> std::fmt::Debug for Mailbox<B> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mailbox").finish_non_exhaustive()
+    }
+}
+
+impl<B: Content> Source for Mailbox<B> {
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Next(output) => {
@@ -172,16 +163,12 @@ impl Source for Mailbox {
             unchanged => {
                 state.slot = unchanged;
                 if state.conversation.is_over() {
-                    return Poll::Ready(Err(Aborted));
+                    return Poll::Ready(Err(Incomplete));
                 }
                 register(&mut state.connection, cx.waker());
                 Poll::Pending
             }
         }
-    }
-
-    fn disconnect(&self) {
-        self.0.lock().disconnect();
     }
 
     fn taken(&self) {
@@ -194,7 +181,11 @@ impl Source for Mailbox {
     }
 }
 
-impl ServerEnd for Mailbox {
+impl<B: Content> ServerEnd for Mailbox<B> {
+    fn disconnect(&self) {
+        self.0.lock().disconnect();
+    }
+
     fn is_declinable(&self) -> bool {
         self.0.lock().conversation.is_replaceable()
     }
@@ -213,8 +204,8 @@ impl ServerEnd for Mailbox {
     }
 }
 
-impl State {
-    fn poll_response(&mut self, cx: &mut Context<'_>, is_head_request: bool) -> Poll<Response> {
+impl<B: Content> State<B> {
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         if !self.slot.has_response() {
             register(&mut self.connection, cx.waker());
             return Poll::Pending;
@@ -222,7 +213,7 @@ impl State {
         Poll::Ready(match std::mem::replace(&mut self.slot, Slot::Empty) {
             Slot::Head(head, Some(first)) => {
                 self.senders.wake_all();
-                self.begin(head, first, is_head_request)
+                self.begin(head, first)
             }
             Slot::Replacement(status) => {
                 self.finish_request();
@@ -269,11 +260,11 @@ impl State {
     }
 
     /// Begins the response, now that its head and the first of its content are known.
-    fn begin(&mut self, head: HttpResponseStart, first: Output, is_head_request: bool) -> Response {
+    fn begin(&mut self, head: HttpResponseStart, first: Output) -> Response {
         if first.is_last {
             self.finish_request();
         }
-        if is_head_request || has_no_body(head.status) {
+        if self.is_head_request || has_no_body(head.status) {
             self.slot = Slot::Discard;
             Response::HeadOnly(if first.is_last {
                 with_length(head, &first.content)
@@ -281,7 +272,7 @@ impl State {
                 head
             })
         } else if first.is_last {
-            Response::Whole(head, first.content)
+            Response::Whole(head, ResponseBody::of(first.content))
         } else {
             self.slot = Slot::Next(first);
             Response::Streamed(head)
@@ -300,7 +291,7 @@ impl State {
                 self.slot = Slot::Head(start, None);
                 return;
             }
-            SendEvent::HttpResponseBody(body) => Content::Data(body.body),
+            SendEvent::HttpResponseBody(body) => Piece::Data(body.body),
             SendEvent::HttpResponseTrailers(trailers) => {
                 let mut all = self.trailers.take().unwrap_or_default();
                 all.append(trailers.headers);
@@ -311,9 +302,9 @@ impl State {
                 let fields = all.into_fields();
                 if fields.is_empty() {
                     // There turned out to be none: the response ends as one without.
-                    Content::Data(Bytes::new())
+                    Piece::Data(Bytes::new())
                 } else {
-                    Content::Trailers(Box::new(fields))
+                    Piece::Trailers(Box::new(fields))
                 }
             }
             _ => return,
@@ -321,7 +312,7 @@ impl State {
         self.output(content);
     }
 
-    fn output(&mut self, content: Content) {
+    fn output(&mut self, content: Piece) {
         let is_last = matches!(self.conversation.phase(), HttpPhase::Ended);
         match &mut self.slot {
             Slot::Head(_, first @ None) => *first = Some(Output { content, is_last }),
@@ -344,7 +335,7 @@ impl State {
     }
 }
 
-impl Channel for Mailbox {
+impl<B: Content> Channel for Mailbox<B> {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let mut state = self.0.lock();
         if state.conversation.is_over() && matches!(state.request, RequestBody::Finished) {
@@ -353,12 +344,15 @@ impl Channel for Mailbox {
         register(&mut state.receiver, cx.waker());
         match ready!(state.request.poll_next(cx)) {
             RequestPart::Event(event) => Poll::Ready(ReceiveEvent::HttpRequest(event)),
-            RequestPart::Malformed if state.conversation.is_replaceable() => {
+            RequestPart::Failed(error) => {
+                let status = (state.judge)(&error).filter(|_| state.conversation.is_replaceable());
                 state.disconnect();
-                state.slot = Slot::Replacement(StatusCode::BAD_REQUEST);
+                if let Some(status) = status {
+                    state.slot = Slot::Replacement(status);
+                }
                 Poll::Ready(ReceiveEvent::HttpDisconnect)
             }
-            RequestPart::Malformed | RequestPart::Lost => {
+            RequestPart::None => {
                 state.disconnect();
                 Poll::Ready(ReceiveEvent::HttpDisconnect)
             }
@@ -411,7 +405,7 @@ impl Channel for Mailbox {
                 return Poll::Ready(Err(error));
             }
             *event = None;
-            state.output(Content::File(Box::new(body)));
+            state.output(Piece::File(Box::new(body)));
         } else if let Some(event) = event.take() {
             state.accept(event);
         }
@@ -420,11 +414,11 @@ impl Channel for Mailbox {
 }
 
 /// The head of a whole response whose content is not sent: it says how long that would have been.
-fn with_length(mut head: HttpResponseStart, content: &Content) -> HttpResponseStart {
+fn with_length(mut head: HttpResponseStart, content: &Piece) -> HttpResponseStart {
     let length = match content {
-        Content::Data(data) => data.len() as u64,
-        Content::File(file) => file.remaining(),
-        Content::Trailers(_) => return head,
+        Piece::Data(data) => data.len() as u64,
+        Piece::File(file) => file.remaining(),
+        Piece::Trailers(_) => return head,
     };
     // A length of nothing would only be true if GET had no content either, which nobody knows
     // (RFC 9110, 8.6).

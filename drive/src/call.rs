@@ -1,7 +1,7 @@
 //! One call of the application: how it is polled, and what its end means.
 
 use std::any::Any;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -14,12 +14,17 @@ use tokio::task::coop::unconstrained;
 use crate::report::{self, RequestLine};
 
 /// The server's end of a mailbox, as far as the end of a call goes.
-pub(crate) trait ServerEnd: Send + Sync {
+pub trait ServerEnd: Send + Sync + 'static {
     /// Notes that the call has ended: with success, or with a failure for which this status is the
     /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
     ///
     /// What the application held is gone by then, so that nearly always nobody else has the mailbox.
-    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation>;
+    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation>
+    where
+        Self: Sized;
+
+    /// Notes that the client is gone, and tells the application.
+    fn disconnect(&self);
 
     /// Whether nothing has been sent to the client, so that the application can still decline.
     fn is_declinable(&self) -> bool;
@@ -29,7 +34,7 @@ pub(crate) trait ServerEnd: Send + Sync {
 }
 
 /// A call of the application.
-pub(crate) struct Call {
+pub struct Call {
     /// None once it has ended.
     future: Option<AppFuture>,
     request: RequestLine,
@@ -44,7 +49,7 @@ pub(crate) enum Outcome {
 
 impl Call {
     /// Calls the application, with `channel` as the other end of its receiver and its sender.
-    pub(crate) fn new(
+    pub fn new(
         app: &BoxApp,
         scope: Scope,
         channel: &Arc<impl Channel>,
@@ -59,7 +64,7 @@ impl Call {
     }
 
     /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>, end: &mut Arc<impl ServerEnd>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, end: &mut Arc<impl ServerEnd>) -> Poll<()> {
         let Some(future) = &mut self.future else {
             return Poll::Ready(());
         };
@@ -70,7 +75,8 @@ impl Call {
     }
 
     /// Runs the call to its end, or to that of the grace period that it has after a disconnect.
-    pub(crate) async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
+    /// Within a Tokio runtime, as all that waits for a time.
+    pub async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
         let watched = end.clone();
         let is_ended = {
             let call = poll_fn(|cx| self.poll(cx, &mut end));
@@ -88,6 +94,29 @@ impl Call {
         if !is_ended {
             report::out_of_grace(&self.request);
         }
+    }
+
+    /// The same for a call whose client has all that it will get, as it wants no content. What is
+    /// left of that has the grace period as well, and the application then learns that nobody is
+    /// there.
+    pub async fn run_unheard(self, end: Arc<impl ServerEnd>, grace: Duration) {
+        let unheard = end.clone();
+        let tell = async {
+            unconstrained(tokio::time::sleep(grace)).await;
+            unheard.disconnect();
+            pending::<()>().await;
+        };
+        tokio::select! {
+            biased;
+            () = tell => {}
+            () = self.run(end, grace) => {}
+        }
+    }
+
+    /// Ends a call that cannot go on, as if it had failed with this error.
+    pub fn fail(mut self, mut end: Arc<impl ServerEnd>, error: AppError) {
+        self.future = None;
+        self.ended(Outcome::Returned(Err(error)), &mut end);
     }
 
     fn ended(&self, outcome: Outcome, end: &mut Arc<impl ServerEnd>) {
