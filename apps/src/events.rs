@@ -1,8 +1,6 @@
 //! Orders of t-shirts, approved or found to be out of stock: an events application for CloudBlue
-//! Connect. This file has what it does; [the folder of the same name] has how events, schedules and
-//! variables come to it.
-//!
-//! [the folder of the same name]: https://docs.rs/crate/callgate-apps/latest/source/src/events/
+//! Connect. This file has what it does; the folder of the same name (`src/events/`) has how events, schedules
+//! and variables come to it.
 
 mod application;
 mod context;

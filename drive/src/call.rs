@@ -1,7 +1,7 @@
 //! One call of the application: how it is polled, and what its end means.
 
 use std::any::Any;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -38,6 +38,7 @@ pub struct Call {
     /// None once it has ended.
     future: Option<AppFuture>,
     request: RequestLine,
+    is_unheard: bool,
 }
 
 /// How a call ended.
@@ -60,6 +61,7 @@ impl Call {
         Self {
             future: Some(app.call_boxed(scope, receiver, sender)),
             request,
+            is_unheard: false,
         }
     }
 
@@ -74,42 +76,42 @@ impl Call {
         Poll::Ready(())
     }
 
+    /// Notes that the client has all that it will get, as it wants no content (HEAD). What is left
+    /// of that has the grace period as well, and the application then learns that nobody is there.
+    #[must_use]
+    pub fn unheard(mut self) -> Self {
+        self.is_unheard = true;
+        self
+    }
+
     /// Runs the call to its end, or to that of the grace period that it has after a disconnect.
     /// Within a Tokio runtime, as all that waits for a time.
     pub async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
         let watched = end.clone();
+        let is_unheard = self.is_unheard;
+        // Goes off even if the call uses up all that a task may do at a time.
+        let timer = || unconstrained(tokio::time::sleep(grace));
         let is_ended = {
             let call = poll_fn(|cx| self.poll(cx, &mut end));
-            let grace = async {
-                poll_fn(|cx| watched.poll_disconnected(cx)).await;
-                // Even if the call uses up all that a task may do at a time.
-                unconstrained(tokio::time::sleep(grace)).await;
+            let tell = async {
+                if is_unheard {
+                    timer().await;
+                    watched.disconnect();
+                }
             };
+            let after_disconnect = async {
+                poll_fn(|cx| watched.poll_disconnected(cx)).await;
+                timer().await;
+            };
+            let out_of_grace = async { tokio::join!(tell, after_disconnect) };
             tokio::select! {
                 biased;
                 () = call => true,
-                () = grace => false,
+                _ = out_of_grace => false,
             }
         };
         if !is_ended {
             report::out_of_grace(&self.request);
-        }
-    }
-
-    /// The same for a call whose client has all that it will get, as it wants no content. What is
-    /// left of that has the grace period as well, and the application then learns that nobody is
-    /// there.
-    pub async fn run_unheard(self, end: Arc<impl ServerEnd>, grace: Duration) {
-        let unheard = end.clone();
-        let tell = async {
-            unconstrained(tokio::time::sleep(grace)).await;
-            unheard.disconnect();
-            pending::<()>().await;
-        };
-        tokio::select! {
-            biased;
-            () = tell => {}
-            () = self.run(end, grace) => {}
         }
     }
 

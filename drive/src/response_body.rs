@@ -133,8 +133,9 @@ impl Stream {
             if self.is_done {
                 return Poll::Ready(None);
             }
-            let Output { content, is_last } = ready!(self.source.poll_output(cx))?;
-            self.is_done = is_last;
+            let output = ready!(self.source.poll_output(cx));
+            self.is_done = output.as_ref().map_or(true, |output| output.is_last);
+            let Output { content, .. } = output?;
             match content {
                 Piece::Data(data) => {
                     if let Some(remaining) = &mut self.remaining {

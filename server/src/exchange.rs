@@ -86,11 +86,11 @@ impl Exchange {
         let response = ready!(self.mailbox.poll_response(cx));
         let guard = self.guard.take().expect("not polled after it was ready");
         if let Some(call) = self.call.take() {
-            let (server, mailbox) = (guard.server(), self.mailbox.clone());
-            match response {
-                drive::Response::HeadOnly(_) => server.detach_unheard(call, mailbox),
-                _ => server.detach(call, mailbox),
-            }
+            let call = match response {
+                drive::Response::HeadOnly(_) => call.unheard(),
+                _ => call,
+            };
+            guard.server().detach(call, self.mailbox.clone());
         }
         let (mut head, body) = match response {
             drive::Response::Whole(head, body) => (head, body),

@@ -95,11 +95,6 @@ impl Server {
         self.spawn(call.run(end, self.config.timeout_disconnect));
     }
 
-    /// The same for a call whose client has all that it will get.
-    pub(crate) fn detach_unheard(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd>) {
-        self.spawn(call.run_unheard(end, self.config.timeout_disconnect));
-    }
-
     /// Runs `work` on a task of its own, which shutdown waits for, and drops when it cannot wait.
     fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
         let stages = self.stages.clone();

@@ -27,15 +27,15 @@ mod layered;
 mod path;
 mod scope_info;
 mod service_app;
-mod wakers;
 
-pub use self::app_service::{AppService, Incomplete, ResponseBody, ResponseFuture};
+pub use self::app_service::{AppService, ResponseFuture};
 pub use self::background::Background;
 #[cfg(feature = "axum")]
 pub use self::extract::Resource;
 pub use self::layered::layer;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
+pub use callgate_drive::{Incomplete, ResponseBody};
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

@@ -1,29 +1,27 @@
 //! An application as a tower service.
 
-mod body;
-mod call;
 mod exchange;
-mod mailbox;
 mod scope;
-mod trailers;
 mod websocket;
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use callgate::{App, BoxApp, Scope, State};
+use callgate::{App, AppError, BoxApp, Scope, State};
+use callgate_drive::{Call, ResponseBody, ServerEnd};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
+use tokio::runtime::Handle;
 use tower_service::Service;
 
-pub use self::body::{Incomplete, ResponseBody};
 use self::exchange::{Exchange, replacement};
 use self::websocket::Handshake;
 use crate::BoxError;
@@ -41,7 +39,7 @@ use crate::BoxError;
 /// - **An error of the request's body** is a disconnect to the application. The answer is 413 where a
 ///   layer's limit was reached, and 400 otherwise, unless the response has begun.
 /// - **An application that fails**, panics or breaks a rule is logged with [`tracing`], and answered
-///   for with 500, or the body of the response ends with [`Incomplete`].
+///   for with 500, or the body of the response ends with [`Incomplete`](crate::Incomplete).
 /// - **Trailer fields** are offered where they reach the client; path send and early hints are not.
 /// - **WebSockets**: a handshake that comes with the `OnUpgrade` of hyper is one to the application;
 ///   the bridge answers it and speaks RFC 6455. hyper has to serve the connection with upgrades, as
@@ -153,6 +151,17 @@ where
             Ok(_) => Kind::rejected(StatusCode::NOT_IMPLEMENTED),
             Err(status) => Kind::rejected(status),
         })
+    }
+}
+
+/// Moves a call that has not ended to a task of its own. Without a runtime it fails.
+fn detach(call: Call, end: Arc<impl ServerEnd>, grace: Duration) {
+    match Handle::try_current() {
+        Ok(runtime) => drop(runtime.spawn(call.run(end, grace))),
+        Err(_) => {
+            let error = AppError::failed("it cannot go on without a Tokio runtime");
+            call.fail(end, error);
+        }
     }
 }
 

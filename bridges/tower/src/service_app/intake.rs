@@ -12,7 +12,6 @@ use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 
 use super::watch::Watch;
-use crate::wakers::{register, wake};
 
 /// The receiver of one exchange.
 ///
@@ -205,5 +204,20 @@ impl Body for RequestBody {
             Some(remaining) => SizeHint::with_exact(remaining),
             None => SizeHint::default(),
         }
+    }
+}
+
+/// Remembers one task; it takes the place of the one before.
+fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
+    match slot {
+        Some(waker) => waker.clone_from(cx.waker()),
+        None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+/// Wakes whoever has registered, once.
+fn wake(slot: &mut Option<Waker>) {
+    if let Some(waker) = slot.take() {
+        waker.wake();
     }
 }

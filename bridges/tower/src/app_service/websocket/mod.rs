@@ -1,6 +1,5 @@
 //! WebSockets: the handshake, which is an HTTP exchange, and the session that follows it.
 
-mod mailbox;
 mod session;
 
 use std::fmt;
@@ -9,6 +8,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use callgate::{BoxApp, HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use callgate_drive::websocket::{Answer, Mailbox};
+use callgate_drive::{Call, RequestLine, ResponseBody};
 use http::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
     UPGRADE,
@@ -18,9 +19,7 @@ use hyper::upgrade::OnUpgrade;
 use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use self::mailbox::{Answer, Mailbox};
-use super::body::ResponseBody;
-use super::call::Call;
+use super::detach;
 use super::exchange::{replacement, respond};
 
 /// The answer to a handshake in the making.
@@ -32,6 +31,7 @@ pub(super) struct Handshake {
     /// `sec-websocket-accept`, where the version of HTTP has it.
     accept_key: Option<HeaderValue>,
     on_upgrade: Option<OnUpgrade>,
+    grace: Duration,
     max_message: usize,
     is_answered: bool,
 }
@@ -44,19 +44,21 @@ impl Handshake {
         grace: Duration,
         max_message: usize,
     ) -> Self {
+        let request = RequestLine::of_websocket(&scope);
         let mailbox = Arc::new(Mailbox::new(&scope));
         let version = scope.version;
         let accept_key = scope
             .headers
             .get(SEC_WEBSOCKET_KEY)
             .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
-        let call = Call::new(app, scope.into(), &mailbox, grace);
+        let call = Call::new(app, scope.into(), &mailbox, request);
         Self {
             call: Some(call),
             mailbox,
             version,
             accept_key,
             on_upgrade: Some(on_upgrade),
+            grace,
             max_message,
             is_answered: false,
         }
@@ -64,7 +66,7 @@ impl Handshake {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         if let Some(call) = &mut self.call
-            && call.poll(cx, &*self.mailbox).is_ready()
+            && call.poll(cx, &mut self.mailbox).is_ready()
         {
             self.call = None;
         }
@@ -73,14 +75,14 @@ impl Handshake {
         let response = match answer {
             Answer::Accept(accept) => self.accept(accept),
             Answer::Refuse(status) => replacement(status),
-            Answer::Deny(head, content) => respond(head, ResponseBody::whole(content)),
+            Answer::Deny(head, body) => respond(head, body),
             Answer::DenyStreamed(head) => {
-                let body = ResponseBody::streamed(self.mailbox.clone(), &head);
+                let body = self.mailbox.streamed(&head);
                 respond(head, body)
             }
         };
         if let Some(call) = self.call.take() {
-            call.detach(self.mailbox.clone());
+            detach(call, self.mailbox.clone(), self.grace);
         }
         Poll::Ready(response)
     }
@@ -107,9 +109,15 @@ impl Handshake {
             (Ok(runtime), Some(on_upgrade)) => {
                 let call = self.call.take();
                 let mailbox = self.mailbox.clone();
-                runtime.spawn(session::run(call, mailbox, on_upgrade, self.max_message));
+                runtime.spawn(session::run(
+                    call,
+                    mailbox,
+                    on_upgrade,
+                    self.max_message,
+                    self.grace,
+                ));
             }
-            _ => self.mailbox.disconnect(WebSocketDisconnect::new(1006)),
+            _ => self.mailbox.over(WebSocketDisconnect::new(1006)),
         }
         respond(head, ResponseBody::empty())
     }
@@ -129,9 +137,9 @@ impl Drop for Handshake {
         if self.is_answered {
             return;
         }
-        self.mailbox.disconnect(WebSocketDisconnect::new(1006));
+        self.mailbox.over(WebSocketDisconnect::new(1006));
         if let Some(call) = self.call.take() {
-            call.detach(self.mailbox.clone());
+            detach(call, self.mailbox.clone(), self.grace);
         }
     }
 }

@@ -7,6 +7,8 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use callgate::{WebSocketClose, WebSocketDisconnect};
+use callgate_drive::Call;
+use callgate_drive::websocket::{Mailbox, Outbound};
 use futures_util::{Sink as _, Stream as _};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
@@ -15,8 +17,7 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 
-use super::mailbox::{Mailbox, Outbound};
-use crate::app_service::call::Call;
+use crate::app_service::detach;
 use crate::frames;
 
 /// How long the client may take to answer a close.
@@ -31,6 +32,7 @@ pub(super) async fn run(
     mailbox: Arc<Mailbox>,
     on_upgrade: OnUpgrade,
     max_message: usize,
+    grace: Duration,
 ) {
     let config = WebSocketConfig::default()
         .read_buffer_size(READ_BUFFER)
@@ -53,10 +55,10 @@ pub(super) async fn run(
     if let Some(session) = &mut session {
         poll_fn(|cx| session.poll_open(cx, &mut call)).await;
     }
-    mailbox.disconnect(WebSocketDisconnect::new(1006));
+    mailbox.over(WebSocketDisconnect::new(1006));
     // It need not wait for a client that takes its time to hang up.
     if let Some(call) = call.take() {
-        call.detach(mailbox);
+        detach(call, mailbox, grace);
     }
     if let Some(session) = &mut session {
         let closed = poll_fn(|cx| session.poll_close(cx));
@@ -78,7 +80,7 @@ impl Session {
         loop {
             let has_read = self.read(cx);
             if let Some(running) = call
-                && running.poll(cx, &*self.mailbox).is_ready()
+                && running.poll(cx, &mut self.mailbox).is_ready()
             {
                 *call = None;
             }
@@ -116,7 +118,7 @@ impl Session {
             match received {
                 Some(Ok(tungstenite::Message::Close(frame))) => {
                     self.is_closing = true;
-                    self.mailbox.disconnect(frames::to_disconnect(frame));
+                    self.mailbox.over(frames::to_disconnect(frame));
                 }
                 Some(Ok(frame)) => {
                     if let Some(message) = frames::to_message(frame) {
@@ -148,7 +150,7 @@ impl Session {
     /// Nothing more is read.
     fn over(&mut self, code: u16) {
         self.is_closing = true;
-        self.mailbox.disconnect(WebSocketDisconnect::new(code));
+        self.mailbox.over(WebSocketDisconnect::new(code));
     }
 
     /// Sends what the application has said. True when there was something.
