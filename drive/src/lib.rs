@@ -48,6 +48,7 @@
 
 mod call;
 mod file;
+pub mod head;
 pub mod http;
 pub mod lifespan;
 mod report;

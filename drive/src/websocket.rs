@@ -9,7 +9,10 @@ use callgate::{
     Channel, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendError, SendEvent,
     Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
-use http::StatusCode;
+use http::header::{
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+};
+use http::{StatusCode, Version};
 
 use crate::ResponseBody;
 use crate::call::ServerEnd;
@@ -74,6 +77,33 @@ pub enum Answer {
     Deny(HttpResponseStart, ResponseBody),
     /// A denial response with content to come: [`Mailbox::streamed`].
     DenyStreamed(HttpResponseStart),
+}
+
+/// The head of the answer that accepts a handshake (RFC 6455, 4.2.2; over HTTP/2 RFC 8441, 5), with
+/// the accept key that the server has made, over HTTP/1.1.
+#[must_use]
+pub fn accepted(
+    accept: WebSocketAccept,
+    version: Version,
+    accept_key: Option<HeaderValue>,
+) -> HttpResponseStart {
+    let mut head = HttpResponseStart::ok();
+    head.headers = accept.headers;
+    if let Some(subprotocol) = accept.subprotocol
+        && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
+    {
+        head.headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    if version <= Version::HTTP_11 {
+        head.status = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = &mut head.headers;
+        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
+        if let Some(key) = accept_key {
+            headers.insert(SEC_WEBSOCKET_ACCEPT, key);
+        }
+    }
+    head
 }
 
 /// What goes out on an open WebSocket.

@@ -7,6 +7,8 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 
+use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
+
 use crate::link::Link;
 use crate::rejection::Rejection;
 
@@ -112,20 +114,6 @@ fn normalise_authority(parts: &mut Parts, fields: &Fields) -> Result<(), Rejecti
     Ok(())
 }
 
-/// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
-fn join_cookies(headers: &mut HeaderMap) {
-    let crumbs: Vec<_> = headers
-        .get_all(header::COOKIE)
-        .iter()
-        .map(HeaderValue::as_bytes)
-        .collect();
-    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
-    headers.insert(
-        header::COOKIE,
-        joined.expect("header values joined by a valid text"),
-    );
-}
-
 /// Leaves the path and query of the target, with the root path in front.
 fn make_origin_form(parts: &mut Parts, root_path: &str) -> Result<(), Rejection> {
     let Some(target) = parts.uri.path_and_query() else {
@@ -172,19 +160,6 @@ fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
     Uri::try_from(target.to_string()).map_err(|_| Rejection::bad_request("the target is malformed"))
 }
 
-/// Whether every `%` is followed by two hexadecimal digits.
-fn is_percent_encoded(path: &str) -> bool {
-    if !path.contains('%') {
-        return true;
-    }
-    let mut escapes = path.split('%');
-    escapes.next();
-    escapes.all(|escape| {
-        let escape = escape.as_bytes();
-        escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
-    })
-}
-
 /// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
 fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
     let is_extended_connect = parts
@@ -215,26 +190,12 @@ fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection>
             HeaderValue::from_static("13"),
         ));
     }
-    if !is_extended_connect && !has_valid_key(&parts.headers) {
+    if !is_extended_connect && !has_websocket_key(&parts.headers) {
         return Err(Rejection::bad_request(
             "`sec-websocket-key` is missing or malformed",
         ));
     }
     Ok(true)
-}
-
-/// Whether there is one key, and it is 16 bytes in base64.
-fn has_valid_key(headers: &HeaderMap) -> bool {
-    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
-    let (Some(key), None) = (keys.next(), keys.next()) else {
-        return false;
-    };
-    key.as_bytes().strip_suffix(b"==").is_some_and(|digits| {
-        digits.len() == 22
-            && digits
-                .iter()
-                .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
-    })
 }
 
 fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
@@ -254,66 +215,5 @@ fn extensions(version: Version, headers: &HeaderMap, fields: &Fields) -> Extensi
         offered.with(Extension::ResponseTrailers)
     } else {
         offered
-    }
-}
-
-fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
-    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
-}
-
-/// The members of a comma-separated list field (RFC 9110, 5.6.1).
-fn list(headers: &HeaderMap, name: header::HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|member| !member.is_empty())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn percent_encoding_needs_two_hexadecimal_digits() {
-        for good in ["/", "/plain", "/%41", "/%c3%A9/x", "/a%20b"] {
-            assert!(is_percent_encoded(good), "{good}");
-        }
-        for bad in ["/%", "/%4", "/%zz", "/%4/1", "/ok%20/%g0", "/%%41"] {
-            assert!(!is_percent_encoded(bad), "{bad}");
-        }
-    }
-
-    #[test]
-    fn a_key_is_sixteen_bytes_in_base64() {
-        let with = |keys: &[&'static str]| {
-            let mut headers = HeaderMap::new();
-            for key in keys {
-                headers.append(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(key));
-            }
-            has_valid_key(&headers)
-        };
-        assert!(with(&["dGhlIHNhbXBsZSBub25jZQ=="]));
-        assert!(!with(&[]));
-        assert!(!with(&["short=="]));
-        assert!(!with(&["dGhlIHNhbXBsZSBub25jZQ"]));
-        assert!(!with(&["dGhlIHNhbXBsZSBub25j*Q=="]));
-        assert!(!with(&[
-            "dGhlIHNhbXBsZSBub25jZQ==",
-            "dGhlIHNhbXBsZSBub25jZQ=="
-        ]));
-    }
-
-    #[test]
-    fn cookie_crumbs_become_one_field() {
-        let mut headers = HeaderMap::new();
-        for crumb in ["a=1", "b=2", "c=3"] {
-            headers.append(header::COOKIE, HeaderValue::from_static(crumb));
-        }
-        join_cookies(&mut headers);
-        assert_eq!(headers.get_all(header::COOKIE).iter().count(), 1);
-        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3");
     }
 }

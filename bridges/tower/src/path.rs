@@ -44,16 +44,6 @@ fn decoded(high: u8, low: u8) -> Option<u8> {
     u8::try_from(digit(high)? * 16 + digit(low)?).ok()
 }
 
-/// Whether every `%` is followed by two hexadecimal digits.
-pub(crate) fn is_percent_encoded(path: &str) -> bool {
-    let mut escapes = path.split('%');
-    escapes.next();
-    escapes.all(|escape| {
-        let escape = escape.as_bytes();
-        escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use callgate::{WebSocketAccept, WebSocketDisconnect, WebSocketScope};
 use http::header::{self, HeaderValue};
-use http::{Response, StatusCode, Version};
+use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -22,7 +22,7 @@ use crate::report::AccessLog;
 use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 use crate::stage::Stage;
-use callgate_drive::websocket::{Answer, Mailbox};
+use callgate_drive::websocket::{Answer, Mailbox, accepted};
 use callgate_drive::{Call, RequestLine, ResponseBody};
 
 /// The future that hyper polls for the answer to a handshake.
@@ -113,29 +113,13 @@ impl Handshake {
     /// The answer that opens the WebSocket; the session takes over the application.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
         let session = Session::new(self.call.take(), self.mailbox.clone(), self.server.clone());
-        let mut headers = accept.headers;
-        if let Some(subprotocol) = accept.subprotocol
-            && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
-        {
-            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        let head = accepted(accept, self.version, self.accept_key.take());
+        if self.version != Version::HTTP_2 {
+            self.link.set_upgrade(session);
+        } else if let Some(on_upgrade) = self.on_upgrade.take() {
+            self.server.tasks.spawn(run_over_http2(session, on_upgrade));
         }
-        if self.version == Version::HTTP_2 {
-            if let Some(on_upgrade) = self.on_upgrade.take() {
-                self.server.tasks.spawn(run_over_http2(session, on_upgrade));
-            }
-            return respond(StatusCode::OK, headers, ResponseBody::empty());
-        }
-        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        if let Some(key) = self.accept_key.take() {
-            headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
-        }
-        self.link.set_upgrade(session);
-        respond(
-            StatusCode::SWITCHING_PROTOCOLS,
-            headers,
-            ResponseBody::empty(),
-        )
+        respond(head.status, head.headers, ResponseBody::empty())
     }
 
     /// Moves a call that has not ended to a task of its own.

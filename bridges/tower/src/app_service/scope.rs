@@ -1,9 +1,10 @@
 //! From a request to a scope.
 
 use callgate::{ByteString, Extension, Extensions, HttpScope, Scope, State, WebSocketScope};
+use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 use http::header::{
-    CONNECTION, COOKIE, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE, UPGRADE,
+    CONNECTION, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
+    UPGRADE,
 };
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -11,7 +12,6 @@ use http::{Method, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
 use crate::ScopeInfo;
-use crate::path;
 
 /// What a request asks for, or the status that it is answered with (rules `SCOPE-05`, `SCOPE-21`,
 /// `WS-27`, `WS-28`).
@@ -97,7 +97,7 @@ fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
     if seen.path() == "*" && parts.method == Method::OPTIONS {
         return Ok((seen.clone().into(), ByteString::new()));
     }
-    if !seen.path().starts_with('/') || !path::is_percent_encoded(seen.path()) {
+    if !seen.path().starts_with('/') || !is_percent_encoded(seen.path()) {
         return Err(StatusCode::BAD_REQUEST);
     }
     let prefix = original(parts).and_then(|original| {
@@ -143,13 +143,9 @@ fn name_host(parts: &mut Parts) -> Result<(), StatusCode> {
             .headers
             .insert(HOST, host.map_err(|_| StatusCode::BAD_REQUEST)?);
     }
-    let cookies = parts.headers.get_all(COOKIE).iter();
-    let cookies: Vec<_> = cookies.map(HeaderValue::as_bytes).collect();
-    if parts.version == Version::HTTP_2 && cookies.len() > 1 {
-        let joined = HeaderValue::from_bytes(&cookies.join(&b"; "[..]));
-        parts
-            .headers
-            .insert(COOKIE, joined.map_err(|_| StatusCode::BAD_REQUEST)?);
+    let has_crumbs = parts.headers.get_all(COOKIE).iter().nth(1).is_some();
+    if parts.version == Version::HTTP_2 && has_crumbs {
+        join_cookies(&mut parts.headers);
     }
     Ok(())
 }
@@ -174,7 +170,7 @@ fn asks_for_websocket(parts: &Parts) -> Result<bool, StatusCode> {
         if !is_upgrade {
             return Ok(false);
         }
-        if !has_valid_key(&parts.headers) {
+        if !has_websocket_key(&parts.headers) {
             return Err(StatusCode::BAD_REQUEST);
         }
     }
@@ -182,33 +178,4 @@ fn asks_for_websocket(parts: &Parts) -> Result<bool, StatusCode> {
         Some(version) if version == "13" => Ok(true),
         _ => Err(StatusCode::UPGRADE_REQUIRED),
     }
-}
-
-/// Whether there is one key, and it is 16 bytes in base64.
-fn has_valid_key(headers: &HeaderMap) -> bool {
-    let mut keys = headers.get_all(SEC_WEBSOCKET_KEY).iter();
-    let (Some(key), None) = (keys.next(), keys.next()) else {
-        return false;
-    };
-    key.as_bytes().strip_suffix(b"==").is_some_and(|digits| {
-        digits.len() == 22
-            && digits
-                .iter()
-                .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
-    })
-}
-
-fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
-    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
-}
-
-/// The members of a comma-separated list field (RFC 9110, 5.6.1).
-fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
-    headers
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .filter(|member| !member.is_empty())
 }

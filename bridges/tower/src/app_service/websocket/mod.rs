@@ -7,14 +7,11 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use callgate::{BoxApp, HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
-use callgate_drive::websocket::{Answer, Mailbox};
+use callgate::{BoxApp, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use callgate_drive::websocket::{Answer, Mailbox, accepted};
 use callgate_drive::{Call, RequestLine, ResponseBody};
-use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_PROTOCOL,
-    UPGRADE,
-};
-use http::{Response, StatusCode, Version};
+use http::header::{HeaderValue, SEC_WEBSOCKET_KEY};
+use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
 use tokio::runtime::Handle;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -89,22 +86,7 @@ impl Handshake {
 
     /// The answer that opens the WebSocket; the session takes over the application.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
-        let mut head = HttpResponseStart::ok();
-        head.headers = accept.headers;
-        if let Some(subprotocol) = accept.subprotocol
-            && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
-        {
-            head.headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
-        }
-        if self.version <= Version::HTTP_11 {
-            head.status = StatusCode::SWITCHING_PROTOCOLS;
-            let headers = &mut head.headers;
-            headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-            headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-            if let Some(key) = self.accept_key.take() {
-                headers.insert(SEC_WEBSOCKET_ACCEPT, key);
-            }
-        }
+        let head = accepted(accept, self.version, self.accept_key.take());
         match (Handle::try_current(), self.on_upgrade.take()) {
             (Ok(runtime), Some(on_upgrade)) => {
                 let call = self.call.take();

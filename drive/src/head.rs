@@ -1,0 +1,113 @@
+//! What servers look for in the head of a request, on the way to a scope.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Whether a list field has this member, in whatever case.
+#[must_use]
+pub fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
+    list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
+}
+
+/// The members of a comma-separated list field (RFC 9110, 5.6.1).
+pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// Whether every `%` is followed by two hexadecimal digits (rule `SCOPE-05`).
+#[must_use]
+pub fn is_percent_encoded(path: &str) -> bool {
+    if !path.contains('%') {
+        return true;
+    }
+    let mut escapes = path.split('%');
+    escapes.next();
+    escapes.all(|escape| {
+        let escape = escape.as_bytes();
+        escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
+    })
+}
+
+/// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
+///
+/// # Panics
+///
+/// Never: values that are valid are so when they are joined.
+pub fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<_> = headers
+        .get_all(header::COOKIE)
+        .iter()
+        .map(HeaderValue::as_bytes)
+        .collect();
+    let joined = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]));
+    headers.insert(
+        header::COOKIE,
+        joined.expect("header values joined by a valid text"),
+    );
+}
+
+/// Whether there is one `sec-websocket-key`, and it is 16 bytes in base64.
+#[must_use]
+pub fn has_websocket_key(headers: &HeaderMap) -> bool {
+    let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();
+    let (Some(key), None) = (keys.next(), keys.next()) else {
+        return false;
+    };
+    key.as_bytes().strip_suffix(b"==").is_some_and(|digits| {
+        digits.len() == 22
+            && digits
+                .iter()
+                .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn percent_encoding_needs_two_hexadecimal_digits() {
+        for good in ["/", "/plain", "/%41", "/%c3%A9/x", "/a%20b"] {
+            assert!(is_percent_encoded(good), "{good}");
+        }
+        for bad in ["/%", "/%4", "/%zz", "/%4/1", "/ok%20/%g0", "/%%41"] {
+            assert!(!is_percent_encoded(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_sixteen_bytes_in_base64() {
+        let with = |keys: &[&'static str]| {
+            let mut headers = HeaderMap::new();
+            for key in keys {
+                headers.append(header::SEC_WEBSOCKET_KEY, HeaderValue::from_static(key));
+            }
+            has_websocket_key(&headers)
+        };
+        assert!(with(&["dGhlIHNhbXBsZSBub25jZQ=="]));
+        assert!(!with(&[]));
+        assert!(!with(&["short=="]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25jZQ"]));
+        assert!(!with(&["dGhlIHNhbXBsZSBub25j*Q=="]));
+        assert!(!with(&[
+            "dGhlIHNhbXBsZSBub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQ=="
+        ]));
+    }
+
+    #[test]
+    fn cookie_crumbs_become_one_field() {
+        let mut headers = HeaderMap::new();
+        for crumb in ["a=1", "b=2", "c=3"] {
+            headers.append(header::COOKIE, HeaderValue::from_static(crumb));
+        }
+        join_cookies(&mut headers);
+        assert_eq!(headers.get_all(header::COOKIE).iter().count(), 1);
+        assert_eq!(headers[header::COOKIE], "a=1; b=2; c=3");
+    }
+}
