@@ -39,6 +39,8 @@
 //! # }
 //! ```
 //!
+//! It sends the [fields](TestClient::header) that it is told to with each request.
+//!
 //! What it does not do: add `date` and `server` (`HTTP-38`), or show the transfer coding.
 
 mod body;
@@ -58,7 +60,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callgate::{App, BoxApp, ByteString, Extension, Extensions, Scheme, Scope, State};
-use http::{Method, Request, Uri, Version};
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Uri, Version};
 
 pub use self::body::{Body, BodySender};
 pub use self::error::{Error, Failure, TimedOut};
@@ -86,9 +89,11 @@ pub struct TestClient {
 /// A change to a scope.
 type Edit<'a, S> = Box<dyn FnOnce(&mut S) + Send + 'a>;
 
-/// What each scope of a client says.
+/// What each scope of a client says, and what the client does by itself.
 #[derive(Debug)]
 struct Settings {
+    /// Sent where a request does not set them itself.
+    headers: HeaderMap,
     root_path: ByteString,
     client: Option<SocketAddr>,
     server: Option<SocketAddr>,
@@ -108,6 +113,7 @@ impl TestClient {
         Self {
             app: BoxApp::new(app),
             settings: Settings {
+                headers: HeaderMap::new(),
                 root_path: ByteString::new(),
                 client: Some((Ipv4Addr::LOCALHOST, 50_000).into()),
                 server: Some((Ipv4Addr::LOCALHOST, 80).into()),
@@ -190,6 +196,28 @@ impl TestClient {
             Ok(result) => result.map_err(Error::Lifespan),
             Err(_) => Err(self.timed_out("the shutdown", so_far)),
         }
+    }
+
+    /// Adds a header field that each request and each WebSocket's handshake is sent with, unless
+    /// it has fields of that name itself. Default: none.
+    ///
+    /// With `host`, it is the host that targets without one go to.
+    ///
+    /// # Panics
+    ///
+    /// When the name or the value cannot be a header field.
+    #[must_use]
+    pub fn header<N, V>(mut self, name: N, value: V) -> Self
+    where
+        N: TryInto<HeaderName>,
+        N::Error: fmt::Debug,
+        V: TryInto<HeaderValue>,
+        V::Error: fmt::Debug,
+    {
+        let name = name.try_into().expect("a valid header name");
+        let value = value.try_into().expect("a valid header value");
+        self.settings.headers.append(name, value);
+        self
     }
 
     /// Where the application is mounted: `""`, or `/prefix`, decoded. It is put in front of each
@@ -326,6 +354,19 @@ impl TestClient {
             patience: self.settings.patience,
             transcript,
         }))
+    }
+}
+
+impl Settings {
+    /// Adds the fields that a request does not set itself.
+    fn add_headers(&self, headers: &mut HeaderMap) {
+        for name in self.headers.keys() {
+            if !headers.contains_key(name) {
+                for value in self.headers.get_all(name) {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
     }
 }
 

@@ -138,9 +138,11 @@ impl<'a> RequestBuilder<'a> {
     /// As [`send`](Self::send).
     #[must_use]
     pub fn start(self) -> Pending {
-        let (parts, body) = self.request.into_parts();
+        let settings = &self.client.settings;
+        let (mut parts, body) = self.request.into_parts();
+        settings.add_headers(&mut parts.headers);
         let length = body.length();
-        let scope = match scope::http(&self.client.settings, parts, length) {
+        let scope = match scope::http(settings, parts, length) {
             Ok(mut scope) => {
                 for edit in self.edits {
                     edit(&mut scope);

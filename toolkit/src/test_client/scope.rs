@@ -42,6 +42,7 @@ pub(super) fn websocket(
     let mut scope = WebSocketScope::new(target(settings, &parts.uri, false)?);
     scope.version = parts.version;
     scope.scheme = scheme(settings, &parts.uri);
+    settings.add_headers(&mut parts.headers);
     name_host(&mut parts.headers, &parts.uri)?;
     if parts.version == Version::HTTP_11 {
         for (name, value) in HANDSHAKE {

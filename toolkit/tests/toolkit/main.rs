@@ -12,6 +12,7 @@ mod respond;
 mod sse;
 mod test_client;
 mod test_client_failures;
+mod test_client_headers;
 mod test_client_websocket;
 mod websocket;
 
