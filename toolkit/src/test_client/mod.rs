@@ -39,11 +39,13 @@
 //! # }
 //! ```
 //!
-//! It sends the [fields](TestClient::header) that it is told to with each request.
+//! As a browser does, it keeps [cookies](TestClient::cookies). It sends the
+//! [fields](TestClient::header) that it is told to with each request.
 //!
 //! What it does not do: add `date` and `server` (`HTTP-38`), or show the transfer coding.
 
 mod body;
+mod cookies;
 mod error;
 mod exchange;
 mod http_state;
@@ -64,12 +66,14 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
 pub use self::body::{Body, BodySender};
+pub use self::cookies::Cookies;
 pub use self::error::{Error, Failure, TimedOut};
 pub use self::exchange::Exchange;
 pub use self::request::{Pending, RequestBuilder, ResponseExt};
 pub use self::response::Streaming;
 pub use self::websocket::{Connecting, WebSocket, WebSocketBuilder};
 
+use self::cookies::Jar;
 use self::link::Link;
 use crate::lifespan::Started;
 use callgate::transcript::Transcript;
@@ -94,6 +98,8 @@ type Edit<'a, S> = Box<dyn FnOnce(&mut S) + Send + 'a>;
 struct Settings {
     /// Sent where a request does not set them itself.
     headers: HeaderMap,
+    jar: Jar,
+    keeps_cookies: bool,
     root_path: ByteString,
     client: Option<SocketAddr>,
     server: Option<SocketAddr>,
@@ -114,6 +120,8 @@ impl TestClient {
             app: BoxApp::new(app),
             settings: Settings {
                 headers: HeaderMap::new(),
+                jar: Jar::default(),
+                keeps_cookies: true,
                 root_path: ByteString::new(),
                 client: Some((Ipv4Addr::LOCALHOST, 50_000).into()),
                 server: Some((Ipv4Addr::LOCALHOST, 80).into()),

@@ -10,6 +10,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, Version};
 
 use super::body::{Body, RequestBody};
+use super::cookies::Origin;
 use super::error::Error;
 use super::exchange::Exchange;
 use super::http_state::{End, HttpState};
@@ -115,7 +116,7 @@ impl<'a> RequestBuilder<'a> {
     ///
     /// Outside a Tokio runtime with its timer enabled.
     pub async fn send(self) -> Result<Response<Bytes>, Error> {
-        self.start().response().await
+        whole(self.stream().await?).await
     }
 
     /// Makes the request and returns as soon as the head of the response is there.
@@ -140,10 +141,14 @@ impl<'a> RequestBuilder<'a> {
     pub fn start(self) -> Pending {
         let settings = &self.client.settings;
         let (mut parts, body) = self.request.into_parts();
-        settings.add_headers(&mut parts.headers);
         let length = body.length();
+        settings.add_headers(&mut parts.headers);
+        let mut origin = Origin::default();
         let scope = match scope::http(settings, parts, length) {
             Ok(mut scope) => {
+                let url = scope::url(scope.scheme, &scope.headers, &scope.uri);
+                origin = Origin::new(settings, url);
+                origin.add_cookies(&mut scope.headers);
                 for edit in self.edits {
                     edit(&mut scope);
                 }
@@ -160,7 +165,7 @@ impl<'a> RequestBuilder<'a> {
                     state.transcript.push(Entry::Note(note));
                     state.outcome = Some(Ok(()));
                 });
-                return Pending::new(self.client.exchange(link));
+                return Pending::new(self.client.exchange(link), origin);
             }
         };
         let protocol = Protocol::Http(HttpState::new(&scope));
@@ -170,7 +175,7 @@ impl<'a> RequestBuilder<'a> {
             exchange.disconnect();
         }
         self.client.call(&exchange, scope.into());
-        Pending::new(exchange)
+        Pending::new(exchange, origin)
     }
 }
 
@@ -187,12 +192,14 @@ impl fmt::Debug for RequestBuilder<'_> {
 pub struct Pending {
     /// None once the response is somebody else's to drop.
     exchange: Option<Exchange>,
+    origin: Origin,
 }
 
 impl Pending {
-    fn new(exchange: Exchange) -> Self {
+    fn new(exchange: Exchange, origin: Origin) -> Self {
         Self {
             exchange: Some(exchange),
+            origin,
         }
     }
 
@@ -216,6 +223,7 @@ impl Pending {
             Err(End::Whole | End::Cut | End::Gone) => return Err(Error::Gone),
         };
         self.exchange = None;
+        self.origin.keep_cookies(&head.headers);
         head.extensions.insert(exchange.clone());
         let body = Streaming::new(head.clone(), exchange);
         Ok(Response::from_parts(head, body))
@@ -227,13 +235,18 @@ impl Pending {
     ///
     /// As [`RequestBuilder::send`].
     pub async fn response(self) -> Result<Response<Bytes>, Error> {
-        let (mut head, mut body) = self.stream().await?.into_parts();
-        let content = body.rest().await?;
-        if let Some(trailers) = body.trailers() {
-            head.extensions.insert(Trailers(trailers.clone()));
-        }
-        Ok(Response::from_parts(head, content))
+        whole(self.stream().await?).await
     }
+}
+
+/// The whole response.
+async fn whole(response: Response<Streaming>) -> Result<Response<Bytes>, Error> {
+    let (mut head, mut body) = response.into_parts();
+    let content = body.rest().await?;
+    if let Some(trailers) = body.trailers() {
+        head.extensions.insert(Trailers(trailers.clone()));
+    }
+    Ok(Response::from_parts(head, content))
 }
 
 impl Drop for Pending {

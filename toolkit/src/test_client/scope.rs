@@ -5,6 +5,7 @@ use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use url::Url;
 
 use super::Settings;
 
@@ -65,6 +66,15 @@ pub(super) fn websocket(
         scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
     }
     Ok(scope)
+}
+
+/// Where a request goes that a scope says this of: the URL of the fetch standard, as cookies need it. None when the host is not one that a URL can have.
+pub(super) fn url(scheme: Scheme, headers: &HeaderMap, target: &Uri) -> Option<Url> {
+    let host = headers.get(HOST)?.to_str().ok()?;
+    let mut url = Url::parse(&format!("{scheme}://{host}")).ok()?;
+    url.set_path(target.path());
+    url.set_query(target.query());
+    Some(url)
 }
 
 /// What a browser's handshake has, with the key of RFC 6455, 1.3.

@@ -11,6 +11,7 @@ use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Request, Response, Uri, Version};
 
 use super::body::{Body, RequestBody};
+use super::cookies::Origin;
 use super::error::Error;
 use super::exchange::Exchange;
 use super::link::{Link, Protocol};
@@ -117,6 +118,9 @@ impl<'a> WebSocketBuilder<'a> {
         let body = RequestBody::new(Body::empty());
         match scope::websocket(settings, parts, self.subprotocols) {
             Ok(mut scope) => {
+                let url = scope::url(scope.scheme, &scope.headers, &scope.uri);
+                let origin = Origin::new(settings, url);
+                origin.add_cookies(&mut scope.headers);
                 for edit in self.edits {
                     edit(&mut scope);
                 }
@@ -127,7 +131,11 @@ impl<'a> WebSocketBuilder<'a> {
                     exchange.disconnect();
                 }
                 self.client.call(&exchange, scope.into());
-                Connecting { exchange, version }
+                Connecting {
+                    exchange,
+                    version,
+                    origin,
+                }
             }
             Err(status) => {
                 let scope = WebSocketScope::new(Uri::default());
@@ -140,7 +148,11 @@ impl<'a> WebSocketBuilder<'a> {
                     state.outcome = Some(Ok(()));
                 });
                 let exchange = self.client.exchange(link);
-                Connecting { exchange, version }
+                Connecting {
+                    exchange,
+                    version,
+                    origin: Origin::default(),
+                }
             }
         }
     }
@@ -157,6 +169,7 @@ impl fmt::Debug for WebSocketBuilder<'_> {
 pub struct Connecting {
     exchange: Exchange,
     version: Version,
+    origin: Origin,
 }
 
 impl Connecting {
@@ -176,11 +189,15 @@ impl Connecting {
         let answer = poll_fn(|cx| link.poll_take(cx, |state| state.websocket()?.take_answer()));
         let waiting = self.exchange.wait("an answer to the handshake", answer);
         match waiting.await.inspect_err(|_| self.exchange.disconnect())? {
-            Answer::Accept(accept) => Ok(WebSocket {
-                accept,
-                exchange: self.exchange,
-            }),
+            Answer::Accept(accept) => {
+                self.origin.keep_cookies(&accept.headers);
+                Ok(WebSocket {
+                    accept,
+                    exchange: self.exchange,
+                })
+            }
             Answer::Response(start, content, is_whole) => {
+                self.origin.keep_cookies(&start.headers);
                 let mut response = Response::new(content);
                 *response.status_mut() = start.status;
                 *response.headers_mut() = start.headers;

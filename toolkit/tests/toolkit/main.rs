@@ -11,6 +11,7 @@ mod read;
 mod respond;
 mod sse;
 mod test_client;
+mod test_client_cookies;
 mod test_client_failures;
 mod test_client_headers;
 mod test_client_websocket;
