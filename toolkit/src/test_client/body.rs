@@ -109,6 +109,19 @@ impl Body {
         self
     }
 
+    /// The same content again; none when it can be sent only once.
+    pub(super) fn try_clone(&self) -> Option<Self> {
+        let kind = match &self.kind {
+            Kind::Empty => Kind::Empty,
+            Kind::Whole(bytes) => Kind::Whole(bytes.clone()),
+            Kind::Stream(_) => return None,
+        };
+        Some(Self {
+            kind,
+            trailers: self.trailers.clone(),
+        })
+    }
+
     /// Bytes in all; none when that is not known before.
     pub(super) fn length(&self) -> Option<usize> {
         match &self.kind {

@@ -128,7 +128,7 @@ impl Cookies<'_> {
         *request.uri_mut() = target.try_into().expect("a valid target");
         settings.add_headers(request.headers_mut());
         let (parts, ()) = request.into_parts();
-        let scope = scope::http(settings, parts, Some(0)).ok();
+        let scope = scope::http(settings, &settings.root_path, parts, Some(0)).ok();
         let url = scope.and_then(|scope| scope::url(scope.scheme, &scope.headers, &scope.uri));
         url.expect("a target that a request can have")
     }
@@ -180,7 +180,7 @@ impl fmt::Debug for Jar {
 #[derive(Debug, Default)]
 pub(super) struct Origin {
     /// None when the request names no host that a URL can have: then there are no cookies either.
-    url: Option<Url>,
+    pub(super) url: Option<Url>,
     jar: Jar,
     is_kept: bool,
 }

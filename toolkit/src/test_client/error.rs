@@ -24,6 +24,8 @@ pub enum Error {
     /// The handshake of a WebSocket was answered with this response: 403 when the application
     /// refused it, a denial response, 500 or 501.
     Refused(Box<Response<Bytes>>),
+    /// A redirect that was to be followed cannot be, for this reason. This is the response with it.
+    Redirect(Box<Response<Bytes>>, String),
     /// The WebSocket is closed, with this code and reason.
     Closed(WebSocketClose),
     /// Another message came than the one asked for.
@@ -39,11 +41,14 @@ pub enum Error {
 }
 
 impl Error {
-    /// The response of a handshake that was refused, or what there was of one that was cut.
+    /// The response of a handshake that was refused, that with a redirect that cannot be followed,
+    /// or what there was of one that was cut.
     #[must_use]
     pub fn response(self) -> Option<Response<Bytes>> {
         match self {
-            Self::Cut(response) | Self::Refused(response) => Some(*response),
+            Self::Cut(response) | Self::Refused(response) | Self::Redirect(response, _) => {
+                Some(*response)
+            }
             _ => None,
         }
     }
@@ -58,6 +63,10 @@ impl fmt::Display for Error {
             }
             Self::Refused(response) => {
                 write!(f, "the handshake was answered with {}", response.status())?;
+                show_exchange(f, response)
+            }
+            Self::Redirect(response, reason) => {
+                write!(f, "the redirect cannot be followed: {reason}")?;
                 show_exchange(f, response)
             }
             Self::Closed(close) => {

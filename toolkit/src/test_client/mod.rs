@@ -40,7 +40,8 @@
 //! ```
 //!
 //! As a browser does, it keeps [cookies](TestClient::cookies). It sends the
-//! [fields](TestClient::header) that it is told to with each request.
+//! [fields](TestClient::header) that it is told to with each request, and
+//! [follows redirects](TestClient::follow_redirects) if it is told to.
 //!
 //! What it does not do: add `date` and `server` (`HTTP-38`), or show the transfer coding.
 
@@ -50,6 +51,7 @@ mod error;
 mod exchange;
 mod http_state;
 mod link;
+mod redirect;
 mod request;
 mod response;
 mod scope;
@@ -100,6 +102,7 @@ struct Settings {
     headers: HeaderMap,
     jar: Jar,
     keeps_cookies: bool,
+    follows_redirects: bool,
     root_path: ByteString,
     client: Option<SocketAddr>,
     server: Option<SocketAddr>,
@@ -122,6 +125,7 @@ impl TestClient {
                 headers: HeaderMap::new(),
                 jar: Jar::default(),
                 keeps_cookies: true,
+                follows_redirects: false,
                 root_path: ByteString::new(),
                 client: Some((Ipv4Addr::LOCALHOST, 50_000).into()),
                 server: Some((Ipv4Addr::LOCALHOST, 80).into()),

@@ -15,6 +15,7 @@ use super::error::Error;
 use super::exchange::Exchange;
 use super::http_state::{End, HttpState};
 use super::link::{Link, Protocol};
+use super::redirect::{self, History};
 use super::response::Streaming;
 use super::{Edit, TestClient, scope};
 use callgate::transcript::Entry;
@@ -22,10 +23,13 @@ use callgate::transcript::Entry;
 /// A request that has not been made. Made by [`TestClient::get`] and its like.
 #[must_use = "a request is made by `send`, `stream` or `start`"]
 pub struct RequestBuilder<'a> {
-    client: &'a TestClient,
-    request: Request<Body>,
+    pub(super) client: &'a TestClient,
+    pub(super) request: Request<Body>,
     edits: Vec<Edit<'a, HttpScope>>,
     is_gone: bool,
+    follows_redirects: bool,
+    /// Whether it has the client's fields and the root path already.
+    pub(super) is_redirected: bool,
 }
 
 impl<'a> RequestBuilder<'a> {
@@ -35,6 +39,16 @@ impl<'a> RequestBuilder<'a> {
             request,
             edits: Vec::new(),
             is_gone: false,
+            follows_redirects: client.settings.follows_redirects,
+            is_redirected: false,
+        }
+    }
+
+    /// The request after a redirect.
+    pub(super) fn redirected(client: &'a TestClient, request: Request<Body>) -> Self {
+        Self {
+            is_redirected: true,
+            ..Self::new(client, request)
         }
     }
 
@@ -92,7 +106,15 @@ impl<'a> RequestBuilder<'a> {
         self
     }
 
-    /// Changes the scope, last of all, in any way that a server might.
+    /// Whether redirects are followed. Default: as the
+    /// [client](TestClient::follow_redirects) was told.
+    pub fn follow_redirects(mut self, follows: bool) -> Self {
+        self.follows_redirects = follows;
+        self
+    }
+
+    /// Changes the scope, last of all, in any way that a server might. After a redirect, scopes
+    /// are not changed.
     pub fn with_scope(mut self, edit: impl FnOnce(&mut HttpScope) + Send + 'a) -> Self {
         self.edits.push(Box::new(edit));
         self
@@ -110,7 +132,10 @@ impl<'a> RequestBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Cut`], [`Error::Gone`] and [`Error::TimedOut`].
+    /// [`Error::Cut`], [`Error::Gone`] and [`Error::TimedOut`]. Where
+    /// [redirects are followed](TestClient::follow_redirects), [`Error::Redirect`] at one after 20
+    /// others, at a `location` that is not a URL, and at one that asks for content again that was
+    /// streamed.
     ///
     /// # Panics
     ///
@@ -129,10 +154,14 @@ impl<'a> RequestBuilder<'a> {
     ///
     /// As [`send`](Self::send).
     pub async fn stream(self) -> Result<Response<Streaming>, Error> {
-        self.start().stream().await
+        if self.follows_redirects {
+            redirect::follow(self).await
+        } else {
+            self.start().stream().await
+        }
     }
 
-    /// Makes the request and returns at once.
+    /// Makes the request and returns at once. Redirects are not followed.
     ///
     /// # Panics
     ///
@@ -142,9 +171,13 @@ impl<'a> RequestBuilder<'a> {
         let settings = &self.client.settings;
         let (mut parts, body) = self.request.into_parts();
         let length = body.length();
-        settings.add_headers(&mut parts.headers);
+        let mut root_path = "";
+        if !self.is_redirected {
+            settings.add_headers(&mut parts.headers);
+            root_path = &settings.root_path;
+        }
         let mut origin = Origin::default();
-        let scope = match scope::http(settings, parts, length) {
+        let scope = match scope::http(settings, root_path, parts, length) {
             Ok(mut scope) => {
                 let url = scope::url(scope.scheme, &scope.headers, &scope.uri);
                 origin = Origin::new(settings, url);
@@ -192,7 +225,7 @@ impl fmt::Debug for RequestBuilder<'_> {
 pub struct Pending {
     /// None once the response is somebody else's to drop.
     exchange: Option<Exchange>,
-    origin: Origin,
+    pub(super) origin: Origin,
 }
 
 impl Pending {
@@ -240,7 +273,7 @@ impl Pending {
 }
 
 /// The whole response.
-async fn whole(response: Response<Streaming>) -> Result<Response<Bytes>, Error> {
+pub(super) async fn whole(response: Response<Streaming>) -> Result<Response<Bytes>, Error> {
     let (mut head, mut body) = response.into_parts();
     let content = body.rest().await?;
     if let Some(trailers) = body.trailers() {
@@ -283,6 +316,10 @@ pub trait ResponseExt {
 
     /// The trailer fields; none when there are none.
     fn trailers(&self) -> Option<&HeaderMap>;
+
+    /// The redirects that were [followed](TestClient::follow_redirects) to this response, the first
+    /// one first.
+    fn history(&self) -> &[Response<Bytes>];
 }
 
 impl ResponseExt for Response<Bytes> {
@@ -304,5 +341,10 @@ impl ResponseExt for Response<Bytes> {
         self.extensions()
             .get::<Trailers>()
             .map(|Trailers(fields)| fields)
+    }
+
+    fn history(&self) -> &[Response<Bytes>] {
+        let history = self.extensions().get::<History>();
+        history.map_or(&[], |History(responses)| responses)
     }
 }

@@ -9,9 +9,11 @@ use url::Url;
 
 use super::Settings;
 
-/// The scope of a request, or the status that a server answers it with.
+/// The scope of a request, or the status that a server answers it with. The root path is put in
+/// front of its target.
 pub(super) fn http(
     settings: &Settings,
+    root_path: &str,
     mut parts: Parts,
     length: Option<usize>,
 ) -> Result<HttpScope, StatusCode> {
@@ -20,7 +22,7 @@ pub(super) fn http(
     }
     let is_asterisk = parts.uri.path() == "*" && parts.method == Method::OPTIONS;
     let mut scope = HttpScope::new(parts.method, Uri::default());
-    scope.uri = target(settings, &parts.uri, is_asterisk)?;
+    scope.uri = target(root_path, &parts.uri, is_asterisk)?;
     scope.version = parts.version;
     scope.scheme = scheme(settings, &parts.uri);
     name_host(&mut parts.headers, &parts.uri)?;
@@ -40,7 +42,7 @@ pub(super) fn websocket(
     mut parts: Parts,
     subprotocols: Vec<ByteString>,
 ) -> Result<WebSocketScope, StatusCode> {
-    let mut scope = WebSocketScope::new(target(settings, &parts.uri, false)?);
+    let mut scope = WebSocketScope::new(target(&settings.root_path, &parts.uri, false)?);
     scope.version = parts.version;
     scope.scheme = scheme(settings, &parts.uri);
     settings.add_headers(&mut parts.headers);
@@ -68,7 +70,8 @@ pub(super) fn websocket(
     Ok(scope)
 }
 
-/// Where a request goes that a scope says this of: the URL of the fetch standard, as cookies need it. None when the host is not one that a URL can have.
+/// Where a request goes that a scope says this of: the URL of the fetch standard, as cookies and
+/// redirects need it. None when the host is not one that a URL can have.
 pub(super) fn url(scheme: Scheme, headers: &HeaderMap, target: &Uri) -> Option<Url> {
     let host = headers.get(HOST)?.to_str().ok()?;
     let mut url = Url::parse(&format!("{scheme}://{host}")).ok()?;
@@ -86,7 +89,7 @@ const HANDSHAKE: [(&str, &str); 4] = [
 ];
 
 /// The target in origin form, with the root path in front (rules `SCOPE-02` and `SCOPE-15`).
-fn target(settings: &Settings, uri: &Uri, is_asterisk: bool) -> Result<Uri, StatusCode> {
+fn target(root_path: &str, uri: &Uri, is_asterisk: bool) -> Result<Uri, StatusCode> {
     let target = uri.path_and_query().ok_or(StatusCode::BAD_REQUEST)?;
     if is_asterisk {
         return Ok(target.clone().into());
@@ -94,7 +97,7 @@ fn target(settings: &Settings, uri: &Uri, is_asterisk: bool) -> Result<Uri, Stat
     if !target.path().starts_with('/') || !is_percent_encoded(target.path()) {
         return Err(StatusCode::BAD_REQUEST);
     }
-    let root_path = utf8_percent_encode(&settings.root_path, NOT_IN_PATH);
+    let root_path = utf8_percent_encode(root_path, NOT_IN_PATH);
     format!("{root_path}{target}")
         .parse()
         .map_err(|_| StatusCode::BAD_REQUEST)

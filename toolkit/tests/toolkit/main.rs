@@ -14,6 +14,7 @@ mod test_client;
 mod test_client_cookies;
 mod test_client_failures;
 mod test_client_headers;
+mod test_client_redirects;
 mod test_client_websocket;
 mod websocket;
 
