@@ -1,7 +1,7 @@
 //! One call of the application: how it is polled, and what its end means.
 
 use std::any::Any;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -31,6 +31,10 @@ pub trait ServerEnd: Send + Sync + 'static {
 
     /// Ready once the client is gone, or a rule was broken, while the application was not through.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Ready once the client has all that it will get, while the application was not through: it
+    /// wants no content (HEAD), or has all that `content-length` says.
+    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// A call of the application.
@@ -38,7 +42,6 @@ pub struct Call {
     /// None once it has ended.
     future: Option<AppFuture>,
     request: RequestLine,
-    is_unheard: bool,
 }
 
 /// How a call ended.
@@ -61,7 +64,6 @@ impl Call {
         Self {
             future: Some(app.call_boxed(scope, receiver, sender)),
             request,
-            is_unheard: false,
         }
     }
 
@@ -76,38 +78,32 @@ impl Call {
         Poll::Ready(())
     }
 
-    /// Notes that the client has all that it will get, as it wants no content (HEAD). What is left
-    /// of that has the grace period as well, and the application then learns that nobody is there.
-    #[must_use]
-    pub fn unheard(mut self) -> Self {
-        self.is_unheard = true;
-        self
-    }
-
-    /// Runs the call to its end, or to that of the grace period that it has after a disconnect.
+    /// Runs the call to its end, or to that of the grace period that it has after a disconnect. One
+    /// that goes on with content when the client has all that it will get has that period as well,
+    /// and then learns that nobody is there.
+    ///
     /// Within a Tokio runtime, as all that waits for a time.
     pub async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
         let watched = end.clone();
-        let is_unheard = self.is_unheard;
         // Goes off even if the call uses up all that a task may do at a time.
         let timer = || unconstrained(tokio::time::sleep(grace));
         let is_ended = {
             let call = poll_fn(|cx| self.poll(cx, &mut end));
-            let tell = async {
-                if is_unheard {
-                    timer().await;
-                    watched.disconnect();
-                }
-            };
-            let after_disconnect = async {
+            let out_of_grace = async {
                 poll_fn(|cx| watched.poll_disconnected(cx)).await;
                 timer().await;
             };
-            let out_of_grace = async { tokio::join!(tell, after_disconnect) };
+            let disconnect_unheard = async {
+                poll_fn(|cx| watched.poll_unheard(cx)).await;
+                timer().await;
+                watched.disconnect();
+                pending().await
+            };
             tokio::select! {
                 biased;
                 () = call => true,
-                _ = out_of_grace => false,
+                is_ended = disconnect_unheard => is_ended,
+                () = out_of_grace => false,
             }
         };
         if !is_ended {

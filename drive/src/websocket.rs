@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
@@ -13,6 +13,7 @@ use http::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{StatusCode, Version};
+use tokio::task::coop;
 
 use crate::ResponseBody;
 use crate::call::ServerEnd;
@@ -391,6 +392,10 @@ impl Channel for Mailbox {
             state.senders.register(cx.waker());
             return Poll::Pending;
         }
+        if matches!(state.slot, Slot::Discard) {
+            // Nobody takes it, so nobody makes the application wait: its thread has other work, too.
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
         let progress = state.progress();
         let sent = event.as_ref().expect("an event to send");
         if let Err(error) = state.conversation.send(sent) {
@@ -437,6 +442,16 @@ impl ServerEnd for Mailbox {
         register(&mut state.task, cx.waker());
         Poll::Pending
     }
+
+    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        let is_denying = matches!(state.conversation.phase(), WebSocketPhase::Denying(_));
+        if is_denying && matches!(state.slot, Slot::Discard) {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
 }
 
 impl Source for Mailbox {
@@ -461,5 +476,6 @@ impl Source for Mailbox {
         let mut state = self.0.lock();
         state.slot = Slot::Discard;
         state.senders.wake_all();
+        wake(&mut state.task);
     }
 }

@@ -86,10 +86,6 @@ impl Exchange {
         let response = ready!(self.mailbox.poll_response(cx));
         let guard = self.guard.take().expect("not polled after it was ready");
         if let Some(call) = self.call.take() {
-            let call = match response {
-                drive::Response::HeadOnly(_) => call.unheard(),
-                _ => call,
-            };
             guard.server().detach(call, self.mailbox.clone());
         }
         let (mut head, body) = match response {

@@ -175,6 +175,7 @@ impl<B: Content> Source for Mailbox<B> {
         let mut state = self.0.lock();
         state.slot = Slot::Discard;
         state.senders.wake_all();
+        wake(&mut state.task);
         if state.conversation.is_over() {
             state.finish_request();
         }
@@ -193,6 +194,15 @@ impl<B: Content> ServerEnd for Mailbox<B> {
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
         if state.conversation.is_broken_off() {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
+
+    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if matches!(state.slot, Slot::Discard) && !state.conversation.is_over() {
             return Poll::Ready(());
         }
         register(&mut state.task, cx.waker());

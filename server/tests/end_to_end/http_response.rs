@@ -58,16 +58,21 @@ async fn http_24_content_without_end_is_not_sent_to_nobody_for_ever() {
     let server = Server::with(
         configured,
         http(teller, async |teller, scope, mut receiver, sender| {
-            sender.send(HttpResponseStart::ok()).await?;
+            let start = HttpResponseStart::ok();
+            // The client wants no content, or has all that it was told of.
+            let (start, more) = match scope.query() {
+                "head" => (start, "x"),
+                _ => (start.header("content-length", "2"), ""),
+            };
+            sender.send(start).await?;
+            for _ in 0..2 {
+                sender.send(HttpResponseBody::part("x")).await?;
+            }
             match scope.raw_path() {
-                "/busy" => while sender.send(HttpResponseBody::part("x")).await.is_ok() {},
-                "/waiting" => {
-                    sender.send(HttpResponseBody::part("x")).await?;
-                    while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
-                }
+                "/busy" => while sender.send(HttpResponseBody::part(more)).await.is_ok() {},
+                "/waiting" => while receiver.receive().await != ReceiveEvent::HttpDisconnect {},
                 // Work after the response takes as long as it takes.
                 _ => {
-                    sender.send(HttpResponseBody::part("x")).await?;
                     sender.send(HttpResponseBody::end()).await?;
                     tokio::time::sleep(Duration::from_millis(200)).await;
                 }
@@ -78,9 +83,12 @@ async fn http_24_content_without_end_is_not_sent_to_nobody_for_ever() {
     );
     // All of it on one thread: who sends without waiting still lets others work.
     let mut client = server.connect().await;
-    for target in ["/busy", "/waiting", "/working"] {
-        client.send(head(target)).await;
+    for path in ["/busy", "/waiting", "/working"] {
+        client.send(head(&format!("{path}?head"))).await;
         assert_eq!(client.head().await.status, 200);
+        assert_eq!(told.next().await, "ended");
+        client.send(get(path)).await;
+        assert_eq!(client.response().await.body, "xx");
         assert_eq!(told.next().await, "ended");
     }
     server.finish().await;

@@ -58,10 +58,6 @@ impl Exchange {
         self.is_answered = true;
         // One that streams, or works on after its response, goes on by itself.
         if let Some(call) = self.call.take() {
-            let call = match response {
-                drive::Response::HeadOnly(_) => call.unheard(),
-                _ => call,
-            };
             detach(call, self.mailbox.clone(), self.grace);
         }
         Poll::Ready(match response {
