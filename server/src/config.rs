@@ -39,8 +39,8 @@ pub struct Config {
     pub timeout_keep_alive: Duration,
     /// How long a client may take to send the head of a request. Default 30 s.
     pub timeout_request_head: Duration,
-    /// How long an application may go on after its client is gone, and with content that its client
-    /// does not want (HEAD). Default 30 s.
+    /// How long an application may go on after its client is gone, or has all that it will get
+    /// (HEAD; all that `content-length` says). Default 30 s.
     pub timeout_disconnect: Duration,
     /// How long a shutdown waits for exchanges, background work and lifespan. Default: as long as
     /// they take.

@@ -93,8 +93,8 @@ impl AppService {
         self
     }
 
-    /// How long an application may go on after it was told of a disconnect, and with content that its
-    /// client does not want (HEAD). Default: 30 seconds.
+    /// How long an application may go on after it was told of a disconnect, or after its client has
+    /// all that it will get (HEAD; all that `content-length` says). Default: 30 seconds.
     #[must_use]
     pub fn grace_period(mut self, grace: Duration) -> Self {
         self.grace = grace;
