@@ -43,11 +43,14 @@ pub(crate) trait Between: Send + Sync + 'static {
 }
 
 /// The application `inside`, with a [`Between`] of its own for each call.
-pub(crate) fn between<B: Between>(inside: impl App, make: fn() -> B) -> BoxApp {
+pub(crate) fn between<B: Between>(
+    inside: impl App,
+    make: impl Fn() -> B + Clone + Send + Sync + 'static,
+) -> BoxApp {
     let inside = BoxApp::new(inside);
     BoxApp::new(
         move |mut scope: Scope, receiver: Receiver, sender: Sender| {
-            let inside = inside.clone();
+            let (inside, make) = (inside.clone(), make.clone());
             async move {
                 let between = Arc::new(make());
                 between.scope(&mut scope);

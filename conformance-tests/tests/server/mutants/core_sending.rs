@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, Violation, rule};
 
-use super::{mutants, with_between, with_wire};
+use super::{mutants, with_between, with_changed_outcomes, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire};
 
@@ -42,22 +42,10 @@ mutants! {
 }
 
 fn core_04_events_after_the_last_are_ignored() -> InProcess {
-    #[derive(Default)]
-    struct Ignored;
-    impl Between for Ignored {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|result| match result {
-                Err(error) if error.rule() == Some(rule::NOTHING_AFTER_END) => Ok(()),
-                result => result,
-            })
-        }
-    }
-    with_between(Ignored::default)
+    with_changed_outcomes(|outcome| match outcome {
+        Err(error) if error.rule() == Some(rule::NOTHING_AFTER_END) => Ok(()),
+        outcome => outcome,
+    })
 }
 
 fn core_04_a_second_start_names_another_rule() -> InProcess {

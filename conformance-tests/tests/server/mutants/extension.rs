@@ -5,7 +5,7 @@ use std::task::{Context, Poll};
 use callgate::{Channel, Extension, HttpResponseBody, Scope, SendError, SendEvent};
 use http::{HeaderMap, StatusCode, Version};
 
-use super::{mutants, with_between};
+use super::{mutants, with_between, with_changed_events, with_changed_outcomes};
 use crate::in_process::InProcess;
 use crate::tamper::Between;
 
@@ -32,41 +32,20 @@ mutants! {
 }
 
 fn ext_02_what_is_not_offered_is_taken_and_forgotten() -> InProcess {
-    struct Forgetful;
-    impl Between for Forgetful {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|sent| match sent {
-                Err(SendError::NotOffered(_)) => Ok(()),
-                sent => sent,
-            })
-        }
-    }
-    with_between(|| Forgetful)
+    with_changed_outcomes(|sent| match sent {
+        Err(SendError::NotOffered(_)) => Ok(()),
+        sent => sent,
+    })
 }
 
 fn ext_04_only_the_last_trailer_fields_are_sent() -> InProcess {
-    struct OnlyLast;
-    impl Between for OnlyLast {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseTrailers(trailers)) = event
-                && trailers.more_trailers
-            {
-                trailers.headers = HeaderMap::new();
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::HttpResponseTrailers(trailers) = event
+            && trailers.more_trailers
+        {
+            trailers.headers = HeaderMap::new();
         }
-    }
-    with_between(|| OnlyLast)
+    })
 }
 
 fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
@@ -89,42 +68,22 @@ fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
 
 fn ext_09_of_a_file_only_the_beginning_is_sent() -> InProcess {
     const BEGINNING: usize = 64 << 10;
-    struct Beginning;
-    impl Between for Beginning {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpPathSend(file)) = event
-                && let Ok(mut content) = std::fs::read(&file.path)
-            {
-                content.truncate(BEGINNING);
-                *event = Some(HttpResponseBody::last(content).into());
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::HttpPathSend(file) = event
+            && let Ok(mut content) = std::fs::read(&file.path)
+        {
+            content.truncate(BEGINNING);
+            *event = HttpResponseBody::last(content).into();
         }
-    }
-    with_between(|| Beginning)
+    })
 }
 
 fn ext_14_a_denial_response_is_a_403() -> InProcess {
-    struct Always403;
-    impl Between for Always403 {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::DenialResponseStart(start)) = event {
-                start.status = StatusCode::FORBIDDEN;
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::DenialResponseStart(start) = event {
+            start.status = StatusCode::FORBIDDEN;
         }
-    }
-    with_between(|| Always403)
+    })
 }
 
 fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {

@@ -1,13 +1,10 @@
 //! Servers that break the rules checked in `cases/http_fields.rs`.
 
-use std::task::{Context, Poll};
-
-use callgate::{Channel, SendError, SendEvent};
+use callgate::SendEvent;
 use http::HeaderValue;
 
-use super::{mutants, with_between};
+use super::{mutants, with_changed_events};
 use crate::in_process::InProcess;
-use crate::tamper::Between;
 
 mutants! {
     http_37_repeated_fields_are_joined: RESPONSE_HEADERS_KEPT [
@@ -18,30 +15,20 @@ mutants! {
 }
 
 fn http_37_repeated_fields_are_joined() -> InProcess {
-    struct Joins;
-    impl Between for Joins {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseStart(start)) = event {
-                let cookies: Vec<_> = start
-                    .headers
-                    .get_all("set-cookie")
-                    .iter()
-                    .map(HeaderValue::as_bytes)
-                    .collect();
-                if cookies.len() > 1 {
-                    let joined = HeaderValue::from_bytes(&cookies.join(&b", "[..])).unwrap();
-                    start.headers.insert("set-cookie", joined);
-                }
+    with_changed_events(|event| {
+        if let SendEvent::HttpResponseStart(start) = event {
+            let cookies: Vec<_> = start
+                .headers
+                .get_all("set-cookie")
+                .iter()
+                .map(HeaderValue::as_bytes)
+                .collect();
+            if cookies.len() > 1 {
+                let joined = HeaderValue::from_bytes(&cookies.join(&b", "[..])).unwrap();
+                start.headers.insert("set-cookie", joined);
             }
-            server.poll_send(cx, event)
         }
-    }
-    with_between(|| Joins)
+    })
 }
 
 fn http_38_no_server_field_is_added() -> InProcess {

@@ -23,10 +23,11 @@ mod websocket_end;
 mod websocket_handshake;
 mod wide;
 
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use callgate::BoxApp;
 use callgate::rule::{self, Role, Rule};
+use callgate::{BoxApp, Channel, SendError, SendEvent};
 use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
 
 use crate::in_process::InProcess;
@@ -123,8 +124,41 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
 }
 
 /// A server with this between it and each call of the probe.
-fn with_between<B: Between>(make: fn() -> B) -> InProcess {
-    with_app(move |probe| between(probe, make))
+fn with_between<B: Between>(make: impl Fn() -> B + Clone + Send + Sync + 'static) -> InProcess {
+    with_app(move |probe| between(probe, make.clone()))
+}
+
+/// A server that gets what this makes of each event that the probe sends.
+fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
+    struct Changed(fn(&mut SendEvent));
+    impl Between for Changed {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            event.as_mut().map(self.0);
+            server.poll_send(cx, event)
+        }
+    }
+    with_between(move || Changed(change))
+}
+
+/// A server whose probe is told this of what each send has come to.
+fn with_changed_outcomes(change: fn(Result<(), SendError>) -> Result<(), SendError>) -> InProcess {
+    struct Changed(fn(Result<(), SendError>) -> Result<(), SendError>);
+    impl Between for Changed {
+        fn send(
+            &self,
+            server: &dyn Channel,
+            cx: &mut Context<'_>,
+            event: &mut Option<SendEvent>,
+        ) -> Poll<Result<(), SendError>> {
+            server.poll_send(cx, event).map(self.0)
+        }
+    }
+    with_between(move || Changed(change))
 }
 
 /// A server that is tampered with on the wire.

@@ -4,9 +4,9 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::task::{Context, Poll};
 
-use callgate::{Channel, Message, ReceiveEvent, SendError, SendEvent, WebSocketDisconnect};
+use callgate::{Channel, Message, ReceiveEvent, SendEvent, WebSocketDisconnect};
 
-use super::{mutants, with_between, with_wire};
+use super::{mutants, with_between, with_changed_events, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, replace};
 
@@ -117,21 +117,11 @@ fn ws_23_a_failure_closes_with_1000() -> InProcess {
 }
 
 fn ws_24_the_reason_of_a_close_is_left_out() -> InProcess {
-    struct WithoutReason;
-    impl Between for WithoutReason {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::WebSocketClose(close)) = event {
-                close.reason = "".into();
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::WebSocketClose(close) = event {
+            close.reason = "".into();
         }
-    }
-    with_between(|| WithoutReason)
+    })
 }
 
 fn ws_26_a_shutdown_closes_with_1001() -> InProcess {

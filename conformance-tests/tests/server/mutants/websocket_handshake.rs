@@ -9,7 +9,7 @@ use callgate::{
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{mutants, with_app, with_between, with_wire};
+use super::{mutants, with_app, with_between, with_changed_events, with_wire};
 use crate::in_process::InProcess;
 use crate::tamper::{Between, Wire, is_handshake, replace};
 
@@ -237,25 +237,15 @@ fn ws_31_a_request_for_another_upgrade_is_refused() -> InProcess {
 }
 
 fn ws_33_of_repeated_fields_only_one_is_sent() -> InProcess {
-    struct OneOfEach;
-    impl Between for OneOfEach {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::WebSocketAccept(accept)) = event {
-                let mut fields = HeaderMap::new();
-                for (name, value) in &accept.headers {
-                    fields.insert(name, value.clone());
-                }
-                accept.headers = fields;
+    with_changed_events(|event| {
+        if let SendEvent::WebSocketAccept(accept) = event {
+            let mut fields = HeaderMap::new();
+            for (name, value) in &accept.headers {
+                fields.insert(name, value.clone());
             }
-            server.poll_send(cx, event)
+            accept.headers = fields;
         }
-    }
-    with_between(|| OneOfEach)
+    })
 }
 
 fn ws_34_a_handshake_is_answered_with_500_at_shutdown() -> InProcess {

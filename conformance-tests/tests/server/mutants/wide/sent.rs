@@ -13,7 +13,7 @@ use http::HeaderValue;
 
 use super::wide;
 use crate::in_process::InProcess;
-use crate::mutants::{with_app, with_between};
+use crate::mutants::{with_app, with_between, with_changed_events, with_changed_outcomes};
 use crate::tamper::{Between, between};
 
 wide! {
@@ -59,21 +59,10 @@ wide! {
 }
 
 fn sends_to_nobody_are_taken() -> InProcess {
-    struct Taken;
-    impl Between for Taken {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|sent| match sent {
-                Err(SendError::Disconnected) => Ok(()),
-                sent => sent,
-            })
-        }
-    }
-    with_between(|| Taken)
+    with_changed_outcomes(|sent| match sent {
+        Err(SendError::Disconnected) => Ok(()),
+        sent => sent,
+    })
 }
 
 fn large_parts_are_taken_and_kept() -> InProcess {
@@ -171,66 +160,36 @@ fn every_response_is_cut_at_its_end() -> InProcess {
 }
 
 fn values_become_ascii() -> InProcess {
-    struct Ascii;
-    impl Between for Ascii {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseStart(start)) = event {
-                for value in start.headers.values_mut() {
-                    if value.to_str().is_err() {
-                        *value = HeaderValue::from_static("?");
-                    }
+    with_changed_events(|event| {
+        if let SendEvent::HttpResponseStart(start) = event {
+            for value in start.headers.values_mut() {
+                if value.to_str().is_err() {
+                    *value = HeaderValue::from_static("?");
                 }
             }
-            server.poll_send(cx, event)
         }
-    }
-    with_between(|| Ascii)
+    })
 }
 
 fn texts_become_binary_messages() -> InProcess {
-    struct Binary;
-    impl Between for Binary {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::WebSocketSend(message)) = event
-                && let Message::Text(text) = &*message
-            {
-                *message = Message::binary(text.as_bytes().to_vec());
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::WebSocketSend(message) = event
+            && let Message::Text(text) = &*message
+        {
+            *message = Message::binary(text.as_bytes().to_vec());
         }
-    }
-    with_between(|| Binary)
+    })
 }
 
 fn a_file_is_sent_with_a_line_feed() -> InProcess {
-    struct LineFeed;
-    impl Between for LineFeed {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpPathSend(file)) = event
-                && let Ok(mut content) = std::fs::read(&file.path)
-            {
-                content.push(b'\n');
-                *event = Some(HttpResponseBody::last(content).into());
-            }
-            server.poll_send(cx, event)
+    with_changed_events(|event| {
+        if let SendEvent::HttpPathSend(file) = event
+            && let Ok(mut content) = std::fs::read(&file.path)
+        {
+            content.push(b'\n');
+            *event = HttpResponseBody::last(content).into();
         }
-    }
-    with_between(|| LineFeed)
+    })
 }
 
 fn the_server_accepts_before_the_application() -> InProcess {
