@@ -17,11 +17,7 @@ use crate::report::{self, RequestLine};
 pub trait ServerEnd: Send + Sync + 'static {
     /// Notes that the call has ended: with success, or with a failure for which this status is the
     /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
-    ///
-    /// What the application held is gone by then, so that nearly always nobody else has the mailbox.
-    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation>
-    where
-        Self: Sized;
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation>;
 
     /// Notes that the client is gone, and tells the application.
     fn disconnect(&self);
@@ -35,6 +31,25 @@ pub trait ServerEnd: Send + Sync + 'static {
     /// Ready once the client has all that it will get, while the application was not through: it
     /// wants no content (HEAD), or has all that `content-length` says.
     fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()>;
+}
+
+/// Where the end of a call is told: a mailbox, or what is in it when nobody else has it any more.
+pub(crate) trait Ending {
+    /// As [`ServerEnd::is_declinable`].
+    fn is_declinable(&self) -> bool;
+
+    /// As [`ServerEnd::end`].
+    fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation>;
+}
+
+impl<E: ServerEnd> Ending for Arc<E> {
+    fn is_declinable(&self) -> bool {
+        E::is_declinable(self)
+    }
+
+    fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation> {
+        E::end(self, failure)
+    }
 }
 
 /// A call of the application.
@@ -69,13 +84,19 @@ impl Call {
 
     /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
     pub fn poll(&mut self, cx: &mut Context<'_>, end: &mut Arc<impl ServerEnd>) -> Poll<()> {
-        let Some(future) = &mut self.future else {
-            return Poll::Ready(());
-        };
+        if self.future.is_some() {
+            let outcome = ready!(self.poll_outcome(cx));
+            self.ended(outcome, end);
+        }
+        Poll::Ready(())
+    }
+
+    /// Polls the application once. Not to be polled again after its call has ended.
+    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+        let future = self.future.as_mut().expect("not polled after its end");
         let outcome = ready!(poll_caught(future, cx));
         self.future = None;
-        self.ended(outcome, end);
-        Poll::Ready(())
+        Poll::Ready(outcome)
     }
 
     /// Runs the call to its end, or to that of the grace period that it has after a disconnect. One
@@ -117,7 +138,8 @@ impl Call {
         self.ended(Outcome::Returned(Err(error)), &mut end);
     }
 
-    fn ended(&self, outcome: Outcome, end: &mut Arc<impl ServerEnd>) {
+    /// Tells the end of the call, and reports a failure.
+    pub(crate) fn ended(&self, outcome: Outcome, end: &mut impl Ending) {
         const FAILED: Option<StatusCode> = Some(StatusCode::INTERNAL_SERVER_ERROR);
         match outcome {
             Outcome::Returned(Ok(())) => {

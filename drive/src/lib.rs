@@ -7,18 +7,16 @@
 //! An application is polled *in place*, by whoever waits for its response: no channel, no task and
 //! no wake in the common case. A mailbox is between the two. Its one end is the
 //! [`Channel`](callgate::Channel) that the application's receiver and sender hold; the other is the
-//! server's, which polls the [`Call`] and then the mailbox. What outlives the response, or the
-//! client, goes on as a task: [`Call::run`].
+//! server's: an [`http::Exchange`] polls the call and then the mailbox. What outlives the response,
+//! or the client, goes on as a task: [`Call::run`].
 //!
 //! ```
 //! use std::future::poll_fn;
-//! use std::sync::Arc;
 //!
 //! use bytes::Bytes;
 //! use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, HttpScope};
 //! use callgate::{Receiver, Scope, Sender};
-//! use callgate_drive::http::{Mailbox, Response};
-//! use callgate_drive::{Call, RequestLine};
+//! use callgate_drive::http::{Exchange, Response};
 //! use http::Method;
 //! use http_body_util::{BodyExt as _, Empty};
 //!
@@ -31,16 +29,13 @@
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() {
 //! let scope = HttpScope::new(Method::GET, "/".parse().unwrap());
-//! let request = RequestLine::of_http(&scope);
-//! let mut mailbox = Arc::new(Mailbox::new(&scope, Empty::<Bytes>::new(), |_| None));
-//! let mut call = Call::new(&BoxApp::new(hello), scope.into(), &mailbox, request);
-//! let response = poll_fn(|cx| {
-//!     let _ = call.poll(cx, &mut mailbox);
-//!     mailbox.poll_response(cx)
-//! });
-//! let Response::Whole(head, content) = response.await else {
-//!     panic!("one that is sent in one piece");
+//! let content = Empty::<Bytes>::new();
+//! let mut exchange = Exchange::new(&BoxApp::new(hello), scope.into(), content, |_| None);
+//! let Response::Begun(head, content) = poll_fn(|cx| exchange.poll(cx)).await else {
+//!     panic!("the application has sent a response");
 //! };
+//! // A call that goes on after its response would be run on here; this one has ended.
+//! assert!(exchange.leave().is_none());
 //! assert_eq!(head.status, 200);
 //! assert_eq!(content.collect().await.unwrap().to_bytes(), "Hello, world!\n");
 //! # }

@@ -57,6 +57,8 @@ enum Kind {
     File(Box<FileBody>),
     /// What the application sends, as it sends it.
     Streamed(Box<Stream>),
+    /// Content to come, until it is known where from.
+    ToCome,
 }
 
 impl Default for ResponseBody {
@@ -72,6 +74,12 @@ impl ResponseBody {
         Self(Kind::Whole(None))
     }
 
+    /// Whether this is all of the content, and none of it has to be read from anywhere.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        matches!(self.0, Kind::Whole(_))
+    }
+
     /// All of a response whose only output is this.
     pub(crate) fn of(content: Piece) -> Self {
         match content {
@@ -79,6 +87,13 @@ impl ResponseBody {
             Piece::File(file) => Self(Kind::File(file)),
             Piece::Trailers(_) => Self::empty(),
         }
+    }
+
+    /// Stands in for content to come, for whoever knows where from to replace.
+    pub(crate) const TO_COME: Self = Self(Kind::ToCome);
+
+    pub(crate) fn is_to_come(&self) -> bool {
+        matches!(self.0, Kind::ToCome)
     }
 
     /// What `source` has to come, after this head.
@@ -191,6 +206,7 @@ impl Body for ResponseBody {
                 .map(|chunk| chunk.map_err(|_| Incomplete).transpose())
                 .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
             Kind::Streamed(stream) => stream.poll_frame(cx),
+            Kind::ToCome => Poll::Ready(Some(Err(Incomplete))),
         }
     }
 
@@ -199,6 +215,7 @@ impl Body for ResponseBody {
             Kind::Whole(content) => content.is_none(),
             Kind::File(file) => file.remaining() == 0,
             Kind::Streamed(stream) => stream.is_done && stream.file.is_none(),
+            Kind::ToCome => false,
         }
     }
 
@@ -208,6 +225,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(content.as_ref().map_or(0, |data| data.len() as u64))
             }
             Kind::File(file) => SizeHint::with_exact(file.remaining()),
+            Kind::ToCome => SizeHint::default(),
             Kind::Streamed(stream) => stream
                 .remaining
                 .map_or_else(SizeHint::default, SizeHint::with_exact),

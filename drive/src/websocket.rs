@@ -420,7 +420,7 @@ impl ServerEnd for Mailbox {
         self.0.lock().progress() == Progress::Unanswered
     }
 
-    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation> {
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
         let mut state = self.0.lock();
         let progress = state.progress();
         let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));

@@ -7,9 +7,9 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use callgate::{HttpResponseStart, HttpScope};
-use callgate_drive::http::{self as drive, Mailbox};
-use callgate_drive::{Call, Incomplete, RequestLine, ResponseBody, ServerEnd as _};
+use callgate::HttpScope;
+use callgate_drive::http as drive;
+use callgate_drive::{Incomplete, RequestLine};
 use http::{Response, Version};
 use hyper::body::Incoming;
 
@@ -20,16 +20,20 @@ use crate::request_body;
 use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 
-/// The future that hyper polls for the response.
+/// A response in the making.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    /// None once the application's call has ended or has moved to a task.
-    call: Option<Call>,
+    inner: drive::Exchange<Incoming>,
     version: Version,
-    mailbox: Arc<Mailbox<Incoming>>,
+    access_log: Option<Box<AccessLog>>,
+}
+
+/// An exchange whose application has not responded at once: the future that hyper polls.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    exchange: Exchange,
     /// None once the response has been given.
     guard: Option<Guard>,
-    access_log: Option<Box<AccessLog>>,
 }
 
 /// Counts the exchange as running until its response has been taken by the transport.
@@ -37,13 +41,9 @@ pub(crate) struct Exchange {
 pub(crate) struct Guard(Arc<Link>);
 
 impl Guard {
-    pub(crate) fn new(link: Arc<Link>) -> Self {
-        link.exchange_begins();
-        Self(link)
-    }
-
-    fn server(&self) -> &Arc<Server> {
-        &self.0.server
+    /// For an exchange that has begun on this connection.
+    pub(crate) fn new(link: &Arc<Link>) -> Self {
+        Self(link.clone())
     }
 }
 
@@ -54,72 +54,75 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(scope: Box<HttpScope>, body: Incoming, guard: Guard) -> Self {
-        let server = guard.server();
-        let request = RequestLine::of_http(&scope);
+    pub(crate) fn new(scope: Box<HttpScope>, body: Incoming, server: &Server) -> Self {
         let version = scope.version;
         let access_log = server
             .config
             .access_log
-            .then(|| Box::new(AccessLog::new(&request, scope.client)));
-        let mailbox = Arc::new(Mailbox::new(&scope, body, request_body::judge));
-        let call = Call::new(&server.app, scope.into(), &mailbox, request);
+            .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
+        let inner = drive::Exchange::new(&server.app, scope, body, request_body::judge);
         Self {
-            call: Some(call),
+            inner,
             version,
-            mailbox,
-            guard: Some(guard),
             access_log,
         }
     }
 
-    /// An error means that nobody is left to respond to.
+    /// The response, still without a guard. An error means that nobody is left to respond to.
+    pub(crate) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        server: &Arc<Server>,
+    ) -> Poll<Result<Response<Guarded>, Incomplete>> {
+        let response = ready!(self.inner.poll(cx));
+        self.leave(server);
+        let (mut head, body) = match response {
+            drive::Response::Begun(head, body) => (head, body),
+            drive::Response::Replacement(status) => rejection::replacement(status, self.version),
+            drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
+        };
+        server.add_default_headers(&mut head.headers);
+        if let Some(log) = self.access_log.take() {
+            log.write(head.status);
+        }
+        Poll::Ready(Ok(respond(head, Guarded::new(body))))
+    }
+
+    /// For hyper to poll until there is a response.
+    pub(crate) fn pending(self, guard: Guard) -> Pending {
+        Pending {
+            exchange: self,
+            guard: Some(guard),
+        }
+    }
+
+    /// Lets what is left of the call go on by itself.
+    fn leave(&mut self, server: &Arc<Server>) {
+        if let Some((call, end)) = self.inner.leave() {
+            server.detach(call, end);
+        }
+    }
+}
+
+impl Pending {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
-        if let Some(call) = &mut self.call
-            && call.poll(cx, &mut self.mailbox).is_ready()
-        {
-            self.call = None;
+        let Guard(link) = self.guard.as_ref().expect("not polled after it was ready");
+        let mut answer = ready!(self.exchange.poll(cx, &link.server));
+        if let (Ok(response), Some(guard)) = (&mut answer, self.guard.take()) {
+            response.body_mut().set_guard(guard);
         }
-        let response = ready!(self.mailbox.poll_response(cx));
-        let guard = self.guard.take().expect("not polled after it was ready");
-        if let Some(call) = self.call.take() {
-            guard.server().detach(call, self.mailbox.clone());
-        }
-        let (mut head, body) = match response {
-            drive::Response::Whole(head, body) => (head, body),
-            drive::Response::Streamed(head) => {
-                let body = self.mailbox.streamed(&head);
-                (head, body)
-            }
-            drive::Response::HeadOnly(head) => (head, ResponseBody::empty()),
-            drive::Response::Replacement(status) => {
-                let (parts, body) = rejection::replacement(status, self.version).into_parts();
-                let mut head = HttpResponseStart::new(parts.status);
-                head.headers = parts.headers;
-                (head, body)
-            }
-            drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
-        };
-        guard.server().add_default_headers(&mut head.headers);
-        if let Some(log) = self.access_log.take() {
-            log.write(head.status);
-        }
-        let body = Guarded::new(body, Some(guard));
-        Poll::Ready(Ok(respond(head.status, head.headers, body)))
+        Poll::Ready(answer)
     }
 }
 
-impl Drop for Exchange {
+impl Drop for Pending {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
-        if let Some(guard) = self.guard.take()
-            && let Some(call) = self.call.take()
-        {
-            self.mailbox.disconnect();
-            guard.server().detach(call, self.mailbox.clone());
+        if let Some(Guard(link)) = &self.guard {
+            self.exchange.leave(&link.server);
         }
     }
 }

@@ -30,6 +30,8 @@ pub(crate) struct Link {
     gathered: AtomicBool,
     /// Whether input has come since the last exchange began.
     has_input: AtomicBool,
+    /// Whether the running exchange ends with the next output (HTTP/1).
+    answered: AtomicBool,
     is_close_delimited: AtomicBool,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
     upgrade: Mutex<Option<Session>>,
@@ -58,6 +60,7 @@ impl Link {
             writing: AtomicBool::new(false),
             gathered: AtomicBool::new(false),
             has_input: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
             is_close_delimited: AtomicBool::new(false),
             upgrade: Mutex::new(None),
         }
@@ -110,6 +113,21 @@ impl Link {
         // Input that came meanwhile was content, as far as anyone knows.
         self.has_input.store(false, Ordering::Relaxed);
         self.change_running(1_u32.wrapping_neg());
+    }
+
+    /// Notes that the running exchange has its whole response: all that hyper does before it writes
+    /// it is to look for more input.
+    pub(crate) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    /// Notes that hyper writes.
+    pub(crate) fn output_begins(&self) {
+        if self.answered.load(Ordering::Relaxed) {
+            self.answered.store(false, Ordering::Relaxed);
+            self.exchange_ends();
+        }
+        self.set_writing(true);
     }
 
     pub(crate) fn set_writing(&self, writing: bool) {

@@ -1,6 +1,7 @@
 //! Answers to requests that the application never sees.
 
 use bytes::Bytes;
+use callgate::HttpResponseStart;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 
@@ -137,13 +138,15 @@ const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
 /// A response of the server's own in place of the application's: nothing but its status, so that
 /// nothing is revealed (rule `HTTP-34`).
-pub(crate) fn replacement(status: StatusCode, version: Version) -> Response<ResponseBody> {
+#[cold]
+pub(crate) fn replacement(
+    status: StatusCode,
+    version: Version,
+) -> (HttpResponseStart, ResponseBody) {
     let text = status.canonical_reason().unwrap_or_default();
-    let mut response = Response::new(ResponseBody::from(Bytes::from_static(text.as_bytes())));
-    *response.status_mut() = status;
-    response.headers_mut().insert(header::CONTENT_TYPE, TEXT);
+    let mut head = HttpResponseStart::new(status).header(header::CONTENT_TYPE, TEXT);
     if status == StatusCode::BAD_REQUEST && version < Version::HTTP_2 {
-        response.headers_mut().insert(header::CONNECTION, CLOSE);
+        head = head.header(header::CONNECTION, CLOSE);
     }
-    response
+    (head, Bytes::from_static(text.as_bytes()).into())
 }

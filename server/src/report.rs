@@ -17,9 +17,9 @@ pub(crate) struct AccessLog {
 }
 
 impl AccessLog {
-    pub(crate) fn new(request: &RequestLine, client: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(request: RequestLine, client: Option<SocketAddr>) -> Self {
         Self {
-            request: request.clone(),
+            request,
             client,
             start: Instant::now(),
         }

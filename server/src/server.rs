@@ -91,6 +91,8 @@ impl Server {
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect it has the
     /// grace period.
+    // The task's future is not for the stack of every exchange.
+    #[inline(never)]
     pub(crate) fn detach(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd + 'static>) {
         self.spawn(call.run(end, self.config.timeout_disconnect));
     }

@@ -10,7 +10,7 @@ use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 
-use crate::exchange::{Exchange, Guard};
+use crate::exchange::{Exchange, Guard, Pending};
 use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
@@ -38,7 +38,7 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = Answer;
 
     fn call(&self, request: Request<Incoming>) -> Answer {
-        let guard = Guard::new(self.link.clone());
+        self.link.exchange_begins();
         let (mut parts, body) = request.into_parts();
         let version = parts.version;
         if version == http::Version::HTTP_10 {
@@ -46,51 +46,54 @@ impl Service<Request<Incoming>> for ConnectionService {
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
-            Ok(Asked::Http(scope)) => begin(Exchange::new(scope, body, guard), version),
-            Ok(Asked::WebSocket(scope)) => Answer::WebSocket(Box::new(Handshake::new(
-                scope, on_upgrade, &self.link, guard,
-            ))),
-            Err(rejection) => {
-                report::rejected(self.link.client, &rejection);
-                Answer::Made(Some(Ok(self.reject(rejection, version, guard))))
+            Ok(Asked::Http(scope)) => {
+                self.begin(Exchange::new(scope, body, &self.link.server), version)
             }
+            Ok(Asked::WebSocket(scope)) => {
+                Answer::WebSocket(Handshake::new(scope, on_upgrade, &self.link))
+            }
+            Err(rejection) => self.reject(rejection, version),
         }
     }
 }
 
 impl ConnectionService {
-    fn reject(
-        &self,
-        rejection: Rejection,
-        version: http::Version,
-        guard: Guard,
-    ) -> Response<Guarded> {
-        let mut response = rejection.into_response(version);
-        self.link.server.add_default_headers(response.headers_mut());
-        response.map(|body| Guarded::new(body, Some(guard)))
+    /// Polls the application for the first time.
+    ///
+    /// hyper polls an answer right after this, but over HTTP/1 looks for more input in between. An
+    /// application that answers at once has let go of its request by then, and with it of the
+    /// buffer that hyper goes on to read into: it needs no other. One that waits is polled again by
+    /// hyper, so it need not be woken before.
+    fn begin(&self, mut exchange: Exchange, version: http::Version) -> Answer {
+        if version != http::Version::HTTP_2 {
+            let mut cx = Context::from_waker(Waker::noop());
+            if let Poll::Ready(mut answer) = exchange.poll(&mut cx, &self.link.server) {
+                match &mut answer {
+                    // It needs no guard: the exchange ends when the socket gets it.
+                    Ok(response) if response.body().is_in_memory() => self.link.set_answered(),
+                    Ok(response) => response.body_mut().set_guard(Guard::new(&self.link)),
+                    Err(Incomplete) => self.link.exchange_ends(),
+                }
+                return Answer::Made(Some(answer));
+            }
+        }
+        Answer::Http(exchange.pending(Guard::new(&self.link)))
     }
-}
 
-/// Polls the application for the first time.
-///
-/// hyper polls an answer right after this, but over HTTP/1 looks for more input in between. An
-/// application that answers at once has let go of its request by then, and with it of the buffer
-/// that hyper goes on to read into: it needs no other. One that waits is polled again by hyper, so
-/// it need not be woken before.
-fn begin(mut exchange: Exchange, version: http::Version) -> Answer {
-    if version == http::Version::HTTP_2 {
-        return Answer::Http(exchange);
-    }
-    match exchange.poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(answer) => Answer::Made(Some(answer)),
-        Poll::Pending => Answer::Http(exchange),
+    #[cold]
+    fn reject(&self, rejection: Rejection, version: http::Version) -> Answer {
+        report::rejected(self.link.client, &rejection);
+        let mut response = rejection.into_response(version).map(Guarded::new);
+        self.link.server.add_default_headers(response.headers_mut());
+        response.body_mut().set_guard(Guard::new(&self.link));
+        Answer::Made(Some(Ok(response)))
     }
 }
 
 /// The answer to one request, in the making.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Http(Exchange),
+    Http(Pending),
     WebSocket(Box<Handshake>),
     /// None once it has been given.
     Made(Option<Result<Response<Guarded>, Incomplete>>),

@@ -153,6 +153,8 @@ impl Socket {
 
     /// Reads past the runtime, which learns of new input only when it next asks the system: during
     /// a shutdown, a request that has reached this machine must not be taken for none.
+    // Its buffer is not for the stack of every read.
+    #[inline(never)]
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
         let mut bytes = [0; 4096];
         let limit = buf.remaining().min(bytes.len());
@@ -238,7 +240,7 @@ impl Write for Socket {
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
-        this.link.set_writing(true);
+        this.link.output_begins();
         // A response that nothing goes out with is not copied, unless it is small.
         let is_alone = this.output.is_empty() && this.has_read_all;
         if length <= SMALL || this.may_gather() && !is_alone && length <= GATHER {

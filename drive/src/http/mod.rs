@@ -1,7 +1,8 @@
-//! The mailbox of an HTTP exchange: one slot, shared by the application and the server.
+//! HTTP exchanges: an [`Exchange`] polls the application and says what to respond with.
 //!
-//! The application's end is the [`Channel`]. The server's end is [`Mailbox::poll_response`] while
-//! the response has not begun, and the [`ResponseBody`] while it is streamed.
+//! Between the two is a mailbox: one slot, shared by the application and the server. The
+//! application's end is the [`Channel`]. The server's end is the exchange while the response has not
+//! begun, and the [`ResponseBody`] while it is streamed.
 
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
@@ -12,7 +13,7 @@ use std::task::{Context, Poll, Waker, ready};
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    Channel, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+    BoxApp, Channel, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
 };
 use http::header::CONTENT_LENGTH;
 use http::{Method, StatusCode};
@@ -20,15 +21,85 @@ use http_body::Body;
 use tokio::task::coop;
 
 use crate::ResponseBody;
-use crate::call::ServerEnd;
+use crate::call::{Call, Ending, ServerEnd};
 use crate::file::Opening;
+use crate::report::RequestLine;
 use crate::request_body::{RequestBody, RequestPart};
 use crate::response_body::{Incomplete, Output, Piece, Source};
 use crate::sync::{Mutex, Wakers, register, wake};
 use crate::trailers::Trailers;
 
+/// A response in the making: the application's call and its mailbox.
+///
+/// The common case is one call of [`poll`](Self::poll): the application runs to its end, and its
+/// response is whole.
+#[derive(Debug)]
+pub struct Exchange<B: Content> {
+    /// None once it has ended or has been left.
+    call: Option<Call>,
+    mailbox: Arc<Mailbox<B>>,
+    is_answered: bool,
+}
+
+impl<B: Content> Exchange<B> {
+    /// Calls the application, with the content of the request.
+    pub fn new(app: &BoxApp, scope: Box<HttpScope>, content: B, judge: Judge<B::Error>) -> Self {
+        let request = RequestLine::of_http(&scope);
+        let mailbox = Arc::new(Mailbox::new(&scope, content, judge));
+        let call = Call::new(app, scope.into(), &mailbox, request);
+        Self {
+            call: Some(call),
+            mailbox,
+            is_answered: false,
+        }
+    }
+
+    /// Polls the application, and says what to respond with once that is known. Not to be polled
+    /// again after that.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        let mut response = self.poll_response(cx);
+        if let Poll::Ready(response) = &mut response {
+            self.is_answered = true;
+            if let Response::Begun(head, content) = response
+                && content.is_to_come()
+            {
+                *content = ResponseBody::streamed(self.mailbox.clone(), head);
+            }
+        }
+        response
+    }
+
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        if let Some(call) = &mut self.call
+            && let Poll::Ready(outcome) = call.poll_outcome(cx)
+        {
+            let call = self.call.take().expect("it has just been polled");
+            // What the application held is gone: nearly always, nobody else has the mailbox.
+            if let Some(mailbox) = Arc::get_mut(&mut self.mailbox) {
+                let state = mailbox.get_mut();
+                call.ended(outcome, state);
+                return state.poll_response(cx);
+            }
+            call.ended(outcome, &mut self.mailbox);
+        }
+        self.mailbox.poll_response(cx)
+    }
+
+    /// Leaves the exchange: to be done once there is a response, or when nobody waits for it any
+    /// more. In the latter case the application is told that its client is gone.
+    ///
+    /// What is left of the call is for the caller to run to its end: [`Call::run`].
+    pub fn leave(&mut self) -> Option<(Call, Arc<impl ServerEnd + use<B>>)> {
+        let call = self.call.take()?;
+        if !self.is_answered {
+            self.mailbox.disconnect();
+        }
+        Some((call, self.mailbox.clone()))
+    }
+}
+
 /// What the application and the server share of one HTTP exchange.
-pub struct Mailbox<B: Content>(Mutex<State<B>>);
+struct Mailbox<B: Content>(Mutex<State<B>>);
 
 /// The content of a request: any [`Body`] of [`Bytes`].
 pub trait Content: Body<Data = Bytes> + Send + Unpin + 'static {}
@@ -44,6 +115,8 @@ struct State<B: Content> {
     is_head_request: bool,
     request: RequestBody<B>,
     judge: Judge<B::Error>,
+    /// The head, held until the first output is there as well: that shows how to send it.
+    head: Option<HttpResponseStart>,
     slot: Slot,
     /// Trailer fields that others follow: all of them go out at once.
     trailers: Option<Box<Trailers>>,
@@ -63,10 +136,7 @@ struct State<B: Content> {
 #[derive(Debug)]
 enum Slot {
     Empty,
-    /// The head, held until the first output is there as well: that shows how to send it.
-    Head(HttpResponseStart, Option<Output>),
-    /// Further output.
-    Next(Output),
+    Output(Output),
     /// A response of the server's own in place of the application's.
     Replacement(StatusCode),
     /// The client was gone before the response began.
@@ -78,36 +148,24 @@ enum Slot {
 /// What the server sends once the application has said enough.
 #[derive(Debug)]
 pub enum Response {
-    /// The whole response.
-    Whole(HttpResponseStart, ResponseBody),
-    /// The head, and content to come: [`Mailbox::streamed`].
-    Streamed(HttpResponseStart),
-    /// The head alone: whatever content comes is discarded.
-    HeadOnly(HttpResponseStart),
-    /// A response of the server's own.
+    /// The application's: its head, and its content, all of it or as it comes. There is none where
+    /// the client wants none (HEAD) or the status says so.
+    Begun(HttpResponseStart, ResponseBody),
+    /// One of the server's own.
     Replacement(StatusCode),
     /// None: the client is gone.
     Gone,
 }
 
-impl Slot {
-    /// Whether it is known what to send.
-    fn has_response(&self) -> bool {
-        matches!(
-            self,
-            Self::Head(_, Some(_)) | Self::Replacement(_) | Self::Gone
-        )
-    }
-}
-
 impl<B: Content> Mailbox<B> {
     /// The mailbox of an exchange, with the content of its request.
-    pub fn new(scope: &HttpScope, request: B, judge: Judge<B::Error>) -> Self {
+    fn new(scope: &HttpScope, request: B, judge: Judge<B::Error>) -> Self {
         Self(Mutex::new(State {
             conversation: HttpConversation::new(scope),
             is_head_request: scope.method == Method::HEAD,
             request: RequestBody::Incoming(request),
             judge,
+            head: None,
             slot: Slot::Empty,
             trailers: None,
             opening: None,
@@ -118,28 +176,14 @@ impl<B: Content> Mailbox<B> {
         }))
     }
 
-    /// What to send, once the application has said enough to know.
-    pub fn poll_response(self: &mut Arc<Self>, cx: &mut Context<'_>) -> Poll<Response> {
-        self.with(|state| state.poll_response(cx))
+    fn get_mut(&mut self) -> &mut State<B> {
+        self.0.get_mut()
     }
 
-    /// The content of a response of this head, as the application sends it.
-    #[must_use]
-    pub fn streamed(self: &Arc<Self>, head: &HttpResponseStart) -> ResponseBody {
-        ResponseBody::streamed(self.clone(), head)
-    }
-
-    /// Works on the state. When nobody else has the mailbox any more, that takes no lock.
-    fn with<R>(self: &mut Arc<Self>, work: impl FnOnce(&mut State<B>) -> R) -> R {
-        let mut locked;
-        let state = match Arc::get_mut(self) {
-            Some(Self(state)) => state.get_mut(),
-            None => {
-                locked = self.0.lock();
-                &mut *locked
-            }
-        };
-        work(state)
+    /// What to send, once the application has said enough to know; content that is to come is left
+    /// out.
+    fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Response> {
+        self.0.lock().poll_response(cx)
     }
 }
 
@@ -153,7 +197,7 @@ impl<B: Content> Source for Mailbox<B> {
     fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
-            Slot::Next(output) => {
+            Slot::Output(output) => {
                 state.senders.wake_all();
                 if output.is_last {
                     state.finish_request();
@@ -188,7 +232,7 @@ impl<B: Content> ServerEnd for Mailbox<B> {
     }
 
     fn is_declinable(&self) -> bool {
-        self.0.lock().conversation.is_replaceable()
+        self.0.lock().is_declinable()
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -209,28 +253,14 @@ impl<B: Content> ServerEnd for Mailbox<B> {
         Poll::Pending
     }
 
-    fn end(self: &mut Arc<Self>, failure: Option<StatusCode>) -> Option<Violation> {
-        self.with(|state| state.end(failure))
+    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
+        self.0.lock().end(failure)
     }
 }
 
-impl<B: Content> State<B> {
-    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
-        if !self.slot.has_response() {
-            register(&mut self.connection, cx.waker());
-            return Poll::Pending;
-        }
-        Poll::Ready(match std::mem::replace(&mut self.slot, Slot::Empty) {
-            Slot::Head(head, Some(first)) => {
-                self.senders.wake_all();
-                self.begin(head, first)
-            }
-            Slot::Replacement(status) => {
-                self.finish_request();
-                Response::Replacement(status)
-            }
-            _ => Response::Gone,
-        })
+impl<B: Content> Ending for State<B> {
+    fn is_declinable(&self) -> bool {
+        self.conversation.is_replaceable()
     }
 
     fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation> {
@@ -249,6 +279,28 @@ impl<B: Content> State<B> {
         wake(&mut self.connection);
         self.senders.wake_all();
         violation.filter(|_| failure.is_none() || is_broken)
+    }
+}
+
+impl<B: Content> State<B> {
+    #[inline]
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        if matches!(self.slot, Slot::Empty | Slot::Discard) {
+            register(&mut self.connection, cx.waker());
+            return Poll::Pending;
+        }
+        let slot = std::mem::replace(&mut self.slot, Slot::Empty);
+        Poll::Ready(match (self.head.take(), slot) {
+            (Some(head), Slot::Output(first)) => {
+                self.senders.wake_all();
+                self.begin(head, first)
+            }
+            (_, Slot::Replacement(status)) => {
+                self.finish_request();
+                Response::Replacement(status)
+            }
+            _ => Response::Gone,
+        })
     }
 
     fn disconnect(&mut self) {
@@ -270,35 +322,36 @@ impl<B: Content> State<B> {
     }
 
     /// Begins the response, now that its head and the first of its content are known.
-    fn begin(&mut self, head: HttpResponseStart, first: Output) -> Response {
+    #[inline]
+    fn begin(&mut self, mut head: HttpResponseStart, first: Output) -> Response {
         if first.is_last {
             self.finish_request();
         }
-        if self.is_head_request || has_no_body(head.status) {
+        let content = if self.is_head_request || has_no_body(head.status) {
             self.slot = Slot::Discard;
-            Response::HeadOnly(if first.is_last {
-                with_length(head, &first.content)
-            } else {
-                head
-            })
+            if first.is_last {
+                add_length(&mut head, &first.content);
+            }
+            ResponseBody::empty()
         } else if first.is_last {
-            Response::Whole(head, ResponseBody::of(first.content))
+            ResponseBody::of(first.content)
         } else {
-            self.slot = Slot::Next(first);
-            Response::Streamed(head)
-        }
+            self.slot = Slot::Output(first);
+            ResponseBody::TO_COME
+        };
+        Response::Begun(head, content)
     }
 
     /// Whether an event that carries output must wait for the one before it to be taken.
     fn is_full(&self) -> bool {
-        matches!(self.slot, Slot::Head(_, Some(_)) | Slot::Next(_)) && !self.conversation.is_over()
+        matches!(self.slot, Slot::Output(_)) && !self.conversation.is_over()
     }
 
     /// Takes an event that the conversation has allowed.
     fn accept(&mut self, event: SendEvent) {
         let content = match event {
             SendEvent::HttpResponseStart(start) => {
-                self.slot = Slot::Head(start, None);
+                self.head = Some(start);
                 return;
             }
             SendEvent::HttpResponseBody(body) => Piece::Data(body.body),
@@ -325,10 +378,9 @@ impl<B: Content> State<B> {
     fn output(&mut self, content: Piece) {
         let is_last = matches!(self.conversation.phase(), HttpPhase::Ended);
         match &mut self.slot {
-            Slot::Head(_, first @ None) => *first = Some(Output { content, is_last }),
             Slot::Discard if is_last => self.finish_request(),
             Slot::Discard => {}
-            slot => *slot = Slot::Next(Output { content, is_last }),
+            slot => *slot = Slot::Output(Output { content, is_last }),
         }
         wake(&mut self.connection);
     }
@@ -423,19 +475,18 @@ impl<B: Content> Channel for Mailbox<B> {
     }
 }
 
-/// The head of a whole response whose content is not sent: it says how long that would have been.
-fn with_length(mut head: HttpResponseStart, content: &Piece) -> HttpResponseStart {
+/// Makes the head of a whole response whose content is not sent say how long that would have been.
+fn add_length(head: &mut HttpResponseStart, content: &Piece) {
     let length = match content {
         Piece::Data(data) => data.len() as u64,
         Piece::File(file) => file.remaining(),
-        Piece::Trailers(_) => return head,
+        Piece::Trailers(_) => return,
     };
     // A length of nothing would only be true if GET had no content either, which nobody knows
     // (RFC 9110, 8.6).
     if length > 0 && !head.headers.contains_key(CONTENT_LENGTH) {
         head.headers.insert(CONTENT_LENGTH, length.into());
     }
-    head
 }
 
 /// Whether the status alone says that there is no content (RFC 9110, 6.4.1).

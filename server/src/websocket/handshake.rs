@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::{WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use callgate::{HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
 use http::header::{self, HeaderValue};
 use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
@@ -44,12 +44,13 @@ pub(crate) struct Handshake {
 }
 
 impl Handshake {
+    // It is large: not for the stack of every request.
+    #[inline(never)]
     pub(crate) fn new(
         scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
         link: &Arc<Link>,
-        guard: Guard,
-    ) -> Self {
+    ) -> Box<Self> {
         let server = &link.server;
         let request = RequestLine::of_websocket(&scope);
         let version = scope.version;
@@ -60,10 +61,10 @@ impl Handshake {
         let access_log = server
             .config
             .access_log
-            .then(|| Box::new(AccessLog::new(&request, scope.client)));
+            .then(|| Box::new(AccessLog::new(request.clone(), scope.client)));
         let mailbox = Arc::new(Mailbox::new(&scope));
         let call = Call::new(&server.app, scope.into(), &mailbox, request);
-        Self {
+        Box::new(Self {
             call: Some(call),
             mailbox,
             server: server.clone(),
@@ -71,14 +72,14 @@ impl Handshake {
             version,
             accept_key,
             on_upgrade,
-            guard: Some(guard),
+            guard: Some(Guard::new(link)),
             access_log,
             is_answered: false,
             draining: Box::pin({
                 let stages = server.stages.clone();
                 async move { stages.reached(Stage::Draining).await }
             }),
-        }
+        })
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
@@ -92,26 +93,29 @@ impl Handshake {
         }
         let answer = ready!(self.mailbox.poll_answer(cx));
         self.is_answered = true;
-        let mut response = match answer {
-            Answer::Accept(accept) => self.accept(accept),
+        let (mut head, body) = match answer {
+            Answer::Accept(accept) => (self.accept(accept), ResponseBody::empty()),
             Answer::Refuse(status) => rejection::replacement(status, self.version),
-            Answer::Deny(head, body) => respond(head.status, head.headers, body),
+            Answer::Deny(head, body) => (head, body),
             Answer::DenyStreamed(head) => {
                 let body = self.mailbox.streamed(&head);
-                respond(head.status, head.headers, body)
+                (head, body)
             }
         };
         self.detach();
-        self.server.add_default_headers(response.headers_mut());
+        self.server.add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
-            log.write(response.status());
+            log.write(head.status);
         }
-        let guard = self.guard.take();
-        Poll::Ready(response.map(|body| Guarded::new(body, guard)))
+        let mut response = respond(head, Guarded::new(body));
+        if let Some(guard) = self.guard.take() {
+            response.body_mut().set_guard(guard);
+        }
+        Poll::Ready(response)
     }
 
     /// The answer that opens the WebSocket; the session takes over the application.
-    fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
+    fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
         let session = Session::new(self.call.take(), self.mailbox.clone(), self.server.clone());
         let head = accepted(accept, self.version, self.accept_key.take());
         if self.version != Version::HTTP_2 {
@@ -119,7 +123,7 @@ impl Handshake {
         } else if let Some(on_upgrade) = self.on_upgrade.take() {
             self.server.tasks.spawn(run_over_http2(session, on_upgrade));
         }
-        respond(head.status, head.headers, ResponseBody::empty())
+        head
     }
 
     /// Moves a call that has not ended to a task of its own.

@@ -1,14 +1,13 @@
 //! One HTTP exchange: the application is polled in place, by whoever waits for the response.
 
 use std::error::Error;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{BoxApp, HttpResponseStart, HttpScope};
-use callgate_drive::http::{self as drive, Mailbox};
-use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd as _};
+use callgate_drive::ResponseBody;
+use callgate_drive::http as drive;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::LengthLimitError;
@@ -23,11 +22,8 @@ pub(super) type Incoming = UnsyncBoxBody<Bytes, BoxError>;
 /// A response in the making.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    /// None once the application's call has ended or has moved to a task.
-    call: Option<Call>,
-    mailbox: Arc<Mailbox<Incoming>>,
+    inner: drive::Exchange<Incoming>,
     grace: Duration,
-    is_answered: bool,
 }
 
 impl Exchange {
@@ -37,52 +33,33 @@ impl Exchange {
         body: Incoming,
         grace: Duration,
     ) -> Self {
-        let request = RequestLine::of_http(&scope);
-        let mailbox = Arc::new(Mailbox::new(&scope, body, judge));
-        let call = Call::new(app, scope.into(), &mailbox, request);
         Self {
-            call: Some(call),
-            mailbox,
+            inner: drive::Exchange::new(app, scope, body, judge),
             grace,
-            is_answered: false,
         }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
-        if let Some(call) = &mut self.call
-            && call.poll(cx, &mut self.mailbox).is_ready()
-        {
-            self.call = None;
-        }
-        let response = ready!(self.mailbox.poll_response(cx));
-        self.is_answered = true;
-        // One that streams, or works on after its response, goes on by itself.
-        if let Some(call) = self.call.take() {
-            detach(call, self.mailbox.clone(), self.grace);
-        }
+        let response = ready!(self.inner.poll(cx));
+        self.leave();
         Poll::Ready(match response {
-            drive::Response::Whole(head, body) => respond(head, body),
-            drive::Response::Streamed(head) => {
-                let body = self.mailbox.streamed(&head);
-                respond(head, body)
-            }
-            drive::Response::HeadOnly(head) => respond(head, ResponseBody::empty()),
+            drive::Response::Begun(head, body) => respond(head, body),
             drive::Response::Replacement(status) => replacement(status),
             drive::Response::Gone => replacement(StatusCode::BAD_REQUEST),
         })
     }
+
+    /// One that streams, or works on after its response, or whose client is gone, goes on by itself.
+    fn leave(&mut self) {
+        if let Some((call, end)) = self.inner.leave() {
+            detach(call, end, self.grace);
+        }
+    }
 }
 
 impl Drop for Exchange {
-    /// Whoever asked has gone away: the application is told, and ends in its own time.
     fn drop(&mut self) {
-        if self.is_answered {
-            return;
-        }
-        if let Some(call) = self.call.take() {
-            self.mailbox.disconnect();
-            detach(call, self.mailbox.clone(), self.grace);
-        }
+        self.leave();
     }
 }
 
