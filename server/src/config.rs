@@ -35,9 +35,11 @@ pub struct Config {
     /// Whether each exchange is logged when it is complete. Default no: a line costs more than a
     /// small response.
     pub access_log: bool,
-    /// How long a connection may be idle between requests. Default 5 s.
+    /// How long a connection may be idle between requests; it is closed at most an eighth later.
+    /// Default 5 s.
     pub timeout_keep_alive: Duration,
-    /// How long a client may take to send the head of a request. Default 30 s.
+    /// How long a client may take to send the head of a request, as exactly as the above. Default
+    /// 30 s.
     pub timeout_request_head: Duration,
     /// How long an application may go on after its client is gone, or has all that it will get
     /// (HEAD; all that `content-length` says). Default 30 s.

@@ -24,21 +24,29 @@ pub(crate) enum Order {
     End,
 }
 
+/// How often a connection is looked at within the shorter of its limits. What it did since the last
+/// look counts as done just now: it may last longer than its limit by the time between two looks.
+const LOOKS: u32 = 8;
+
 /// Watches over one connection.
 ///
-/// It costs nearly nothing while requests come and go: the timer is not moved for each of them, but
-/// looked at when it goes off and set again if that was too early.
+/// It costs nearly nothing while requests come and go: neither the timer nor the clock is touched
+/// for each of them, but only when the connection is looked at.
 #[pin_project]
 pub(crate) struct Watchdog<'a> {
     link: &'a Link,
     keep_alive: Duration,
     request_head: Duration,
+    /// The time between two looks.
+    interval: Duration,
     /// What the connection was doing when it was last looked at, and since when.
     activity: Activity,
     begun: u32,
     since: Instant,
     #[pin]
     timer: Sleep,
+    /// Whether the timer has been set.
+    is_waiting: bool,
     #[pin]
     stage: StageWatch<'a>,
     is_finishing: bool,
@@ -47,14 +55,19 @@ pub(crate) struct Watchdog<'a> {
 impl<'a> Watchdog<'a> {
     pub(crate) fn new(server: &'a Server, link: &'a Link) -> Self {
         let since = Instant::now();
+        let keep_alive = server.config.timeout_keep_alive;
+        let request_head = server.config.timeout_request_head;
+        let interval = keep_alive.min(request_head) / LOOKS;
         Self {
             link,
-            keep_alive: server.config.timeout_keep_alive,
-            request_head: server.config.timeout_request_head,
+            keep_alive,
+            request_head,
+            interval: interval.max(Duration::from_millis(1)),
             activity: link.activity(),
             begun: link.begun(),
             since,
             timer: unset_timer(),
+            is_waiting: false,
             stage: server.stages.watch(),
             is_finishing: false,
         }
@@ -84,11 +97,11 @@ impl<'a> Watchdog<'a> {
 
     fn poll_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let mut this = self.project();
-        let (activity, begun) = (this.link.activity(), this.link.begun());
-        if (activity, begun) != (*this.activity, *this.begun) {
-            (*this.activity, *this.begun) = (activity, begun);
-            *this.since = Instant::now();
+        if *this.is_waiting && !this.timer.is_elapsed() {
+            return Poll::Pending;
         }
+        *this.is_waiting = false;
+        let (activity, begun) = (this.link.activity(), this.link.begun());
         let limit = match activity {
             Activity::Busy => return Poll::Pending,
             Activity::Idle if begun > 0 && !*this.is_finishing => *this.keep_alive,
@@ -96,26 +109,109 @@ impl<'a> Watchdog<'a> {
             // may an HTTP/2 client to hang up when it is told to.
             Activity::Idle | Activity::ReadingHead => *this.request_head,
         };
-        let deadline = *this.since + limit;
-        if this.timer.is_elapsed() {
-            if Instant::now() >= deadline {
-                return match activity {
-                    Activity::ReadingHead => Poll::Ready(Order::TooSlow),
-                    _ if *this.is_finishing => Poll::Ready(Order::End),
-                    _ => {
-                        *this.is_finishing = true;
-                        *this.since = Instant::now();
-                        Poll::Ready(Order::Finish)
-                    }
-                };
-            }
-        } else if this.timer.deadline() <= deadline {
-            return Poll::Pending;
+        let now = Instant::now();
+        if (activity, begun) != (*this.activity, *this.begun) {
+            (*this.activity, *this.begun) = (activity, begun);
+            *this.since = now;
         }
-        this.timer.as_mut().reset(deadline);
-        if this.timer.poll(cx).is_ready() {
+        let deadline = *this.since + limit;
+        if now >= deadline {
+            return Poll::Ready(match activity {
+                Activity::ReadingHead => Order::TooSlow,
+                _ if *this.is_finishing => Order::End,
+                _ => {
+                    *this.is_finishing = true;
+                    *this.since = now;
+                    Order::Finish
+                }
+            });
+        }
+        this.timer
+            .as_mut()
+            .reset(deadline.min(now + *this.interval));
+        *this.is_waiting = this.timer.poll(cx).is_pending();
+        if !*this.is_waiting {
             cx.waker().wake_by_ref();
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::pin::pin;
+    use std::sync::Arc;
+
+    use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+    use tokio::time::timeout;
+
+    use super::*;
+    use crate::Config;
+
+    const KEEP_ALIVE: Duration = Duration::from_secs(80);
+    const HEAD: Duration = Duration::from_secs(160);
+    /// Timers go off at the next full millisecond.
+    const LATEST: Duration = Duration::from_millis(10_002);
+
+    fn server() -> Arc<Server> {
+        async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+            Err(AppError::Unsupported)
+        }
+        let config = Config {
+            timeout_keep_alive: KEEP_ALIVE,
+            timeout_request_head: HEAD,
+            ..Config::default()
+        };
+        Arc::new(Server::new(BoxApp::new(never), config))
+    }
+
+    fn link(server: &Arc<Server>) -> Link {
+        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
+        Link::new(server.clone(), address, address)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_ends_when_nothing_came_for_long_enough_and_not_before() {
+        let server = server();
+        let link = link(&server);
+        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        // It is not closed while it is used.
+        for _ in 0..20 {
+            link.exchange_begins();
+            link.exchange_ends();
+            let nearly = KEEP_ALIVE - Duration::from_secs(1);
+            let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
+            assert_eq!(order.await.ok(), None);
+        }
+        link.exchange_begins();
+        link.exchange_ends();
+        let last = Instant::now();
+        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
+        assert_eq!(order, Order::Finish);
+        let idle = last.elapsed();
+        assert!(
+            (KEEP_ALIVE..KEEP_ALIVE + LATEST).contains(&idle),
+            "{idle:?}"
+        );
+        // The client does not hang up either.
+        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
+        assert_eq!((order, last.elapsed() - idle), (Order::End, HEAD));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_does_not_come_is_given_up() {
+        let server = server();
+        let link = link(&server);
+        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        let order = timeout(HEAD / 2, poll_fn(|cx| watchdog.as_mut().poll(cx)));
+        assert_eq!(order.await.ok(), None);
+        link.set_has_input(true);
+        let begun = Instant::now();
+        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
+        assert_eq!(order, Order::TooSlow);
+        let waited = begun.elapsed();
+        assert!((HEAD..HEAD + LATEST).contains(&waited), "{waited:?}");
     }
 }
