@@ -1,6 +1,5 @@
 //! The content of a request, the client's going away, and the order of requests.
 
-use std::io::{ErrorKind, Read as _, Write as _};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -378,30 +377,6 @@ async fn http_39_pipelined_requests_are_answered_in_order() {
         let expected = format!("{n} /{n} {}", "x".repeat(n));
         assert_eq!(client.response().await.body, expected);
     }
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn responses_to_pipelined_requests_leave_in_one_write() {
-    let server = Server::start(says("x"));
-    let stream = server.connect().await.stream.into_std().unwrap();
-    let client = move || {
-        let mut stream = stream;
-        let mut buffer = vec![0; 64 * 1024];
-        for _ in 0..100 {
-            stream.write_all(get("/").repeat(16).as_bytes()).unwrap();
-            // Reads as soon as there is something, so that it would see a first of several writes.
-            let read = loop {
-                match stream.read(&mut buffer) {
-                    Err(error) if error.kind() == ErrorKind::WouldBlock => {}
-                    read => break read.unwrap(),
-                }
-            };
-            let responses = String::from_utf8_lossy(&buffer[..read]);
-            assert_eq!(responses.matches("HTTP/1.1 200 OK").count(), 16);
-        }
-    };
-    within(tokio::task::spawn_blocking(client)).await.unwrap();
     server.finish().await;
 }
 

@@ -9,6 +9,7 @@ mod http_response;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod one_write;
 mod scope;
 mod sending;
 mod shutdown;
