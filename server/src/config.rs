@@ -35,11 +35,11 @@ pub struct Config {
     /// Whether each exchange is logged when it is complete. Default no: a line costs more than a
     /// small response.
     pub access_log: bool,
-    /// How long a connection may be idle between requests; it is closed at most an eighth later.
-    /// Default 5 s.
+    /// How long a connection may be idle between requests. It is closed at most an eighth of this
+    /// later, or 0.1 s. Default 5 s.
     pub timeout_keep_alive: Duration,
-    /// How long a client may take to send the head of a request, as exactly as the above. Default
-    /// 30 s.
+    /// How long a client may take to send the head of a request. It is given up by as much later at
+    /// most. Default 30 s.
     pub timeout_request_head: Duration,
     /// How long an application may go on after its client is gone, or has all that it will get
     /// (HEAD; all that `content-length` says). Default 30 s.

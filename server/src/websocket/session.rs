@@ -73,7 +73,7 @@ impl Session {
         let server = self.server.clone();
         let mut driver = Driver {
             socket,
-            mailbox: &mut self.mailbox,
+            mailbox: &self.mailbox,
             phase: Phase::Open,
             ping: Ping {
                 interval: config.ws_ping_interval,
@@ -114,7 +114,7 @@ impl Drop for Session {
 /// What an open WebSocket is made of while it runs.
 struct Driver<'a, S> {
     socket: WebSocketStream<S>,
-    mailbox: &'a mut Arc<Mailbox>,
+    mailbox: &'a Mailbox,
     phase: Phase,
     ping: Ping,
 }
@@ -382,8 +382,10 @@ impl Ping {
 
     fn deadline(&self) -> Option<Instant> {
         match self.sent {
-            Some(sent) => self.timeout.map(|timeout| sent + timeout),
-            None => self.interval.map(|interval| self.since + interval),
+            Some(sent) => self.timeout.and_then(|timeout| sent.checked_add(timeout)),
+            None => self
+                .interval
+                .and_then(|interval| self.since.checked_add(interval)),
         }
     }
 }

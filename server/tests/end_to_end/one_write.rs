@@ -28,7 +28,11 @@ impl Client {
         loop {
             match self.stream.read(&mut self.buffer) {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => std::hint::spin_loop(),
-                read => return &self.buffer[..read.unwrap()],
+                read => {
+                    let read = read.unwrap();
+                    assert!(read > 0, "the server is gone");
+                    return &self.buffer[..read];
+                }
             }
         }
     }
