@@ -42,7 +42,7 @@ pub(crate) trait Ending {
     fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation>;
 }
 
-impl<E: ServerEnd> Ending for Arc<E> {
+impl<E: ServerEnd> Ending for &E {
     fn is_declinable(&self) -> bool {
         E::is_declinable(self)
     }
@@ -83,10 +83,10 @@ impl Call {
     }
 
     /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
-    pub fn poll(&mut self, cx: &mut Context<'_>, end: &mut Arc<impl ServerEnd>) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, mut end: &impl ServerEnd) -> Poll<()> {
         if self.future.is_some() {
             let outcome = ready!(self.poll_outcome(cx));
-            self.ended(outcome, end);
+            self.ended(outcome, &mut end);
         }
         Poll::Ready(())
     }
@@ -104,20 +104,19 @@ impl Call {
     /// and then learns that nobody is there.
     ///
     /// Within a Tokio runtime, as all that waits for a time.
-    pub async fn run(mut self, mut end: Arc<impl ServerEnd>, grace: Duration) {
-        let watched = end.clone();
+    pub async fn run(mut self, end: Arc<impl ServerEnd>, grace: Duration) {
         // Goes off even if the call uses up all that a task may do at a time.
         let timer = || unconstrained(tokio::time::sleep(grace));
         let is_ended = {
-            let call = poll_fn(|cx| self.poll(cx, &mut end));
+            let call = poll_fn(|cx| self.poll(cx, &*end));
             let out_of_grace = async {
-                poll_fn(|cx| watched.poll_disconnected(cx)).await;
+                poll_fn(|cx| end.poll_disconnected(cx)).await;
                 timer().await;
             };
             let disconnect_unheard = async {
-                poll_fn(|cx| watched.poll_unheard(cx)).await;
+                poll_fn(|cx| end.poll_unheard(cx)).await;
                 timer().await;
-                watched.disconnect();
+                end.disconnect();
                 pending().await
             };
             tokio::select! {
@@ -133,7 +132,7 @@ impl Call {
     }
 
     /// Ends a call that cannot go on, as if it had failed with this error.
-    pub fn fail(mut self, mut end: Arc<impl ServerEnd>, error: AppError) {
+    pub fn fail(mut self, mut end: &impl ServerEnd, error: AppError) {
         self.future = None;
         self.ended(Outcome::Returned(Err(error)), &mut end);
     }

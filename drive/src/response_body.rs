@@ -53,11 +53,13 @@ pub struct ResponseBody(Kind);
 enum Kind {
     /// All of it; none once it has been taken.
     Whole(Option<Bytes>),
+    /// All of it, to be taken in pieces.
+    Pieces(Box<Pieces>),
     /// All of a file.
     File(Box<FileBody>),
     /// What the application sends, as it sends it.
     Streamed(Box<Stream>),
-    /// Content to come, until it is known where from.
+    /// Content to come, before it is known where from.
     ToCome,
 }
 
@@ -80,6 +82,19 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
+    /// Hands on the content in pieces of at most `piece` bytes: for a transport that holds all that
+    /// it is given, and lets go of the body, however slowly the client takes it.
+    pub fn set_piece(&mut self, piece: usize) {
+        match &mut self.0 {
+            Kind::Whole(Some(content)) if content.len() > piece => {
+                let rest = std::mem::take(content);
+                self.0 = Kind::Pieces(Box::new(Pieces { rest, piece }));
+            }
+            Kind::Streamed(stream) => stream.pieces.piece = piece,
+            _ => {}
+        }
+    }
+
     /// All of a response whose only output is this.
     pub(crate) fn of(content: Piece) -> Self {
         match content {
@@ -89,7 +104,7 @@ impl ResponseBody {
         }
     }
 
-    /// Stands in for content to come, for whoever knows where from to replace.
+    /// Stands in for content to come: [`Exchange::poll`](crate::http::Exchange::poll) replaces it.
     pub(crate) const TO_COME: Self = Self(Kind::ToCome);
 
     pub(crate) fn is_to_come(&self) -> bool {
@@ -102,6 +117,10 @@ impl ResponseBody {
             source,
             remaining: content_length(head),
             file: None,
+            pieces: Pieces {
+                rest: Bytes::new(),
+                piece: usize::MAX,
+            },
             is_done: false,
         })))
     }
@@ -123,6 +142,21 @@ fn content_length(head: &HttpResponseStart) -> Option<u64> {
         .ok()
 }
 
+/// Content that is handed on piece by piece.
+#[derive(Debug)]
+struct Pieces {
+    rest: Bytes,
+    /// The most that is handed on at a time, in bytes.
+    piece: usize,
+}
+
+impl Pieces {
+    fn next(&mut self) -> Option<Bytes> {
+        let length = self.rest.len().min(self.piece);
+        (length > 0).then(|| self.rest.split_to(length))
+    }
+}
+
 /// The server's end of a streamed response.
 #[derive(Debug)]
 struct Stream {
@@ -130,10 +164,19 @@ struct Stream {
     /// What the head said of the length, less what has been taken.
     remaining: Option<u64>,
     file: Option<Box<FileBody>>,
+    /// What has been taken from the source and not been handed on.
+    pieces: Pieces,
     is_done: bool,
 }
 
 impl Stream {
+    fn data(&mut self, data: Bytes) -> Frame<Bytes> {
+        if let Some(remaining) = &mut self.remaining {
+            *remaining -= data.len() as u64;
+        }
+        Frame::data(data)
+    }
+
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
@@ -145,6 +188,9 @@ impl Stream {
                     None => self.file = None,
                 }
             }
+            if let Some(piece) = self.pieces.next() {
+                return Poll::Ready(Some(Ok(self.data(piece))));
+            }
             if self.is_done {
                 return Poll::Ready(None);
             }
@@ -152,12 +198,10 @@ impl Stream {
             self.is_done = output.as_ref().map_or(true, |output| output.is_last);
             let Output { content, .. } = output?;
             match content {
-                Piece::Data(data) => {
-                    if let Some(remaining) = &mut self.remaining {
-                        *remaining -= data.len() as u64;
-                    }
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                Piece::Data(data) if data.len() <= self.pieces.piece => {
+                    return Poll::Ready(Some(Ok(self.data(data))));
                 }
+                Piece::Data(data) => self.pieces.rest = data,
                 Piece::Trailers(trailers) => {
                     return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
                 }
@@ -205,6 +249,7 @@ impl Body for ResponseBody {
                 .poll_chunk(cx)
                 .map(|chunk| chunk.map_err(|_| Incomplete).transpose())
                 .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
+            Kind::Pieces(pieces) => Poll::Ready(pieces.next().map(|data| Ok(Frame::data(data)))),
             Kind::Streamed(stream) => stream.poll_frame(cx),
             Kind::ToCome => Poll::Ready(Some(Err(Incomplete))),
         }
@@ -214,7 +259,10 @@ impl Body for ResponseBody {
         match &self.0 {
             Kind::Whole(content) => content.is_none(),
             Kind::File(file) => file.remaining() == 0,
-            Kind::Streamed(stream) => stream.is_done && stream.file.is_none(),
+            Kind::Pieces(pieces) => pieces.rest.is_empty(),
+            Kind::Streamed(stream) => {
+                stream.is_done && stream.file.is_none() && stream.pieces.rest.is_empty()
+            }
             Kind::ToCome => false,
         }
     }
@@ -225,6 +273,7 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(content.as_ref().map_or(0, |data| data.len() as u64))
             }
             Kind::File(file) => SizeHint::with_exact(file.remaining()),
+            Kind::Pieces(pieces) => SizeHint::with_exact(pieces.rest.len() as u64),
             Kind::ToCome => SizeHint::default(),
             Kind::Streamed(stream) => stream
                 .remaining

@@ -20,6 +20,9 @@ use crate::request_body;
 use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 
+/// How much content is given to hyper at a time over HTTP/2, in bytes.
+const HTTP2_PIECE: usize = 64 * 1024;
+
 /// A response in the making.
 #[derive(Debug)]
 pub(crate) struct Exchange {
@@ -30,7 +33,7 @@ pub(crate) struct Exchange {
 
 /// An exchange whose application has not responded at once: the future that hyper polls.
 #[derive(Debug)]
-pub(crate) struct Pending {
+pub(crate) struct PendingExchange {
     exchange: Exchange,
     /// None once the response has been given.
     guard: Option<Guard>,
@@ -76,11 +79,16 @@ impl Exchange {
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         let response = ready!(self.inner.poll(cx));
         self.leave(server);
-        let (mut head, body) = match response {
+        let (mut head, mut body) = match response {
             drive::Response::Begun(head, body) => (head, body),
             drive::Response::Replacement(status) => rejection::replacement(status, self.version),
             drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
+        if self.version == Version::HTTP_2 {
+            // hyper holds all that it gets, and lets go of the body: what it does not get yet keeps
+            // the exchange running.
+            body.set_piece(HTTP2_PIECE);
+        }
         server.add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
@@ -89,8 +97,8 @@ impl Exchange {
     }
 
     /// For hyper to poll until there is a response.
-    pub(crate) fn pending(self, guard: Guard) -> Pending {
-        Pending {
+    pub(crate) fn pending(self, guard: Guard) -> PendingExchange {
+        PendingExchange {
             exchange: self,
             guard: Some(guard),
         }
@@ -104,7 +112,7 @@ impl Exchange {
     }
 }
 
-impl Pending {
+impl PendingExchange {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -118,7 +126,7 @@ impl Pending {
     }
 }
 
-impl Drop for Pending {
+impl Drop for PendingExchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         if let Some(Guard(link)) = &self.guard {

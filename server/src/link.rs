@@ -115,8 +115,7 @@ impl Link {
         self.change_running(1_u32.wrapping_neg());
     }
 
-    /// Notes that the running exchange has its whole response: all that hyper does before it writes
-    /// it is to look for more input.
+    /// Notes that the running exchange has its whole response, which hyper writes next.
     pub(crate) fn set_answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }

@@ -10,7 +10,7 @@ use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 
-use crate::exchange::{Exchange, Guard, Pending};
+use crate::exchange::{Exchange, Guard, PendingExchange};
 use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
@@ -93,7 +93,7 @@ impl ConnectionService {
 /// The answer to one request, in the making.
 #[derive(Debug)]
 pub(crate) enum Answer {
-    Http(Pending),
+    Http(PendingExchange),
     WebSocket(Box<Handshake>),
     /// None once it has been given.
     Made(Option<Result<Response<Guarded>, Incomplete>>),

@@ -1,6 +1,6 @@
 //! HTTP exchanges: an [`Exchange`] polls the application and says what to respond with.
 //!
-//! Between the two is a mailbox: one slot, shared by the application and the server. The
+//! Between an application and its server is a mailbox: one slot that both share. The
 //! application's end is the [`Channel`]. The server's end is the exchange while the response has not
 //! begun, and the [`ResponseBody`] while it is streamed.
 
@@ -80,7 +80,7 @@ impl<B: Content> Exchange<B> {
                 call.ended(outcome, state);
                 return state.poll_response(cx);
             }
-            call.ended(outcome, &mut self.mailbox);
+            call.ended(outcome, &mut &*self.mailbox);
         }
         self.mailbox.poll_response(cx)
     }

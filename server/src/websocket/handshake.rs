@@ -84,7 +84,7 @@ impl Handshake {
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
         if let Some(call) = &mut self.call
-            && call.poll(cx, &mut self.mailbox).is_ready()
+            && call.poll(cx, &*self.mailbox).is_ready()
         {
             self.call = None;
         }
@@ -121,7 +121,10 @@ impl Handshake {
         if self.version != Version::HTTP_2 {
             self.link.set_upgrade(session);
         } else if let Some(on_upgrade) = self.on_upgrade.take() {
-            self.server.tasks.spawn(run_over_http2(session, on_upgrade));
+            // hyper lets go of the answer as soon as it is sent. The connection is in use for longer.
+            let guard = self.guard.take();
+            let session = run_over_http2(session, on_upgrade, guard);
+            self.server.tasks.spawn(session);
         }
         head
     }
@@ -152,7 +155,7 @@ impl Drop for Handshake {
     }
 }
 
-async fn run_over_http2(session: Session, on_upgrade: OnUpgrade) {
+async fn run_over_http2(session: Session, on_upgrade: OnUpgrade, _guard: Option<Guard>) {
     // When the client goes away before, the session is dropped, which tells the application.
     if let Ok(stream) = on_upgrade.await {
         session.run(TokioIo::new(stream), Bytes::new()).await;

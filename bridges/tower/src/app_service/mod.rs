@@ -160,7 +160,7 @@ fn detach(call: Call, end: Arc<impl ServerEnd>, grace: Duration) {
         Ok(runtime) => drop(runtime.spawn(call.run(end, grace))),
         Err(_) => {
             let error = AppError::failed("it cannot go on without a Tokio runtime");
-            call.fail(end, error);
+            call.fail(&*end, error);
         }
     }
 }

@@ -63,7 +63,7 @@ impl Handshake {
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         if let Some(call) = &mut self.call
-            && call.poll(cx, &mut self.mailbox).is_ready()
+            && call.poll(cx, &*self.mailbox).is_ready()
         {
             self.call = None;
         }

@@ -80,7 +80,7 @@ impl Session {
         loop {
             let has_read = self.read(cx);
             if let Some(running) = call
-                && running.poll(cx, &mut self.mailbox).is_ready()
+                && running.poll(cx, &*self.mailbox).is_ready()
             {
                 *call = None;
             }
