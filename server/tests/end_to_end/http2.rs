@@ -19,13 +19,13 @@ use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 /// A connection to the server; its task ends with the connection.
-struct Client {
+pub(crate) struct Client {
     requests: SendRequest<Bytes>,
     connection: JoinHandle<Result<(), h2::Error>>,
 }
 
 impl Client {
-    async fn connect(server: &Server) -> Self {
+    pub(crate) async fn connect(server: &Server) -> Self {
         let stream = within(TcpStream::connect(server.address)).await.unwrap();
         let (requests, connection) = within(h2::client::handshake(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
@@ -42,7 +42,7 @@ impl Client {
     }
 
     /// Makes a request without content, and waits for the head of the response.
-    async fn get(&mut self, path: &str) -> Result<Response<RecvStream>, h2::Error> {
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Response<RecvStream>, h2::Error> {
         let (response, _) = self.requests.send_request(request(path), true).unwrap();
         within(response).await
     }
@@ -61,7 +61,7 @@ fn request(path: &str) -> Request<()> {
         .unwrap()
 }
 
-async fn text(mut body: RecvStream) -> Result<String, h2::Error> {
+pub(crate) async fn text(mut body: RecvStream) -> Result<String, h2::Error> {
     let mut content = Vec::new();
     while let Some(data) = within(body.data()).await {
         let data = data?;
@@ -527,7 +527,10 @@ async fn ext_09_a_file_is_sent_whole() {
 }
 
 /// Opens a WebSocket by extended CONNECT (RFC 8441).
-async fn open(client: &mut Client, path: &str) -> (Response<RecvStream>, SendStream<Bytes>) {
+pub(crate) async fn open(
+    client: &mut Client,
+    path: &str,
+) -> (Response<RecvStream>, SendStream<Bytes>) {
     // The server's settings say whether it takes extended CONNECT.
     while !client.requests.is_extended_connect_protocol_enabled() {
         tokio::task::yield_now().await;
@@ -605,58 +608,5 @@ async fn ws_29_a_websocket_over_extended_connect() {
     stream.send_reset(Reason::CANCEL);
     assert_eq!(told.next().await, "1006");
     drop((client, response, stream));
-    server.finish().await;
-}
-
-/// A server whose connections may be idle for as good as no time.
-fn impatient(app: impl callgate::App) -> Server {
-    let mut configured = config();
-    configured.timeout_keep_alive = Duration::from_millis(50);
-    configured.timeout_request_head = Duration::from_millis(50);
-    Server::with(configured, app)
-}
-
-#[tokio::test]
-async fn a_silent_websocket_does_not_make_its_connection_an_idle_one() {
-    let server = impatient(websocket((), async |(), _, mut receiver, sender| {
-        receiver.receive().await;
-        sender.send(WebSocketAccept::new()).await?;
-        while let ReceiveEvent::WebSocketReceive(message) = receiver.receive().await {
-            sender.send(message).await?;
-        }
-        Ok(())
-    }));
-    let mut client = Client::connect(&server).await;
-    let (response, mut stream) = open(&mut client, "/").await;
-    let mut body = response.into_body();
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let message = frame(FIN | TEXT, "still there");
-    stream.send_data(message.into(), false).unwrap();
-    let data = within(body.data()).await.unwrap().unwrap();
-    assert_eq!(data[2..], *b"still there");
-    drop((client, stream, body));
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
-    const LENGTH: usize = 1 << 20;
-    let server = impatient(http((), async |(), scope, _, sender| {
-        let content = vec![b'x'; LENGTH];
-        if scope.raw_path() == "/whole" {
-            return whole(&sender, content).await;
-        }
-        sender.send(HttpResponseStart::ok()).await?;
-        sender.send(HttpResponseBody::part("")).await?;
-        sender.send(HttpResponseBody::last(content)).await?;
-        Ok(())
-    }));
-    for path in ["/whole", "/streamed"] {
-        let mut client = Client::connect(&server).await;
-        let body = client.get(path).await.unwrap().into_body();
-        // Until then there is no room for more than the first 64 KiB.
-        tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(text(body).await.unwrap().len(), LENGTH, "{path}");
-    }
     server.finish().await;
 }

@@ -2,6 +2,7 @@
 
 mod extensions;
 mod http2;
+mod http2_idle;
 mod http_bad_input;
 mod http_failure;
 mod http_request;
