@@ -106,7 +106,13 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
                 }
             }
             loop {
-                if let Poll::Ready(result) = connection.poll_without_shutdown(cx) {
+                let mut result = connection.poll_without_shutdown(cx);
+                if let Poll::Ready(Ok(())) = result {
+                    // Done, but for what the client has not taken yet: when it is still sending,
+                    // hyper is done before it has written all.
+                    result = Pin::new(&mut connection).poll(cx);
+                }
+                if let Poll::Ready(result) = result {
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
                 }
                 if link.has_gathered() && !has_flushed {

@@ -16,6 +16,7 @@ use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::stage::{Stage, Stages};
@@ -27,8 +28,11 @@ const GATHER: usize = 16 * 1024;
 /// pieces of a small response than it takes to copy them.
 const SMALL: usize = 1024;
 
-/// How long a connection that is over is kept for a client that has not taken all of it.
-const LINGER: Duration = Duration::from_secs(2);
+/// How long a connection that is over is kept for a client that does nothing.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long it is kept in all for a client that goes on sending.
+const LINGER: Duration = Duration::from_secs(30);
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -107,11 +111,11 @@ impl Socket {
     /// (RFC 9112, 9.6).
     pub(crate) async fn close(self, last: &[u8]) {
         let mut stream = self.stream.into_inner();
-        let written = while_lingering(&self.stages, async {
+        let written = timeout(PATIENCE, async {
             stream.write_all(&self.output[self.written..]).await?;
             stream.write_all(last).await
         });
-        if let Some(Ok(())) = written.await {
+        if let Some(Ok(Ok(()))) = until_ending(&self.stages, written).await {
             linger(&mut stream, &self.stages).await;
         }
     }
@@ -165,25 +169,24 @@ impl Socket {
     }
 }
 
-/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone.
+/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone
+/// or has nothing more to send: what it has not read by then, it still can.
 pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
     let discarded = async {
         stream.shutdown().await?;
         let mut discarded = [0; 1024];
-        while stream.read(&mut discarded).await? > 0 {}
+        while timeout(PATIENCE, stream.read(&mut discarded)).await?? > 0 {}
         io::Result::Ok(())
     };
-    while_lingering(stages, discarded).await;
+    until_ending(stages, timeout(LINGER, discarded)).await;
 }
 
-/// What `work` comes to, if it does within the time for which a connection lingers: not after the
-/// time for a shutdown.
-async fn while_lingering<T>(stages: &Stages, work: impl Future<Output = T>) -> Option<T> {
+/// What `work` comes to, unless the time for a shutdown is over before.
+async fn until_ending<T>(stages: &Stages, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
         done = work => Some(done),
         () = stages.reached(Stage::Ending) => None,
-        () = tokio::time::sleep(LINGER) => None,
     }
 }
 
@@ -277,10 +280,10 @@ impl Write for Socket {
         this.poll_write_output(cx)
     }
 
+    /// Writes what has been gathered, as hyper does with what it holds itself. How the connection is
+    /// closed is for [`close`](Self::close).
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        ready!(this.poll_write_output(cx))?;
-        Pin::new(&mut this.stream).poll_shutdown(cx)
+        self.get_mut().poll_write_output(cx)
     }
 }
 
@@ -309,6 +312,30 @@ mod tests {
         let start = Instant::now();
         linger(&mut stream, &Stages::default()).await;
         // Timers go off at the next full millisecond.
-        assert!(start.elapsed() - LINGER <= Duration::from_millis(1));
+        assert!(start.elapsed() - PATIENCE <= Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lingering_goes_on_while_the_client_sends_but_not_for_ever() {
+        const PAUSE: Duration = Duration::from_secs(1);
+        for (sends, longest) in [(9, 9 * PAUSE + PATIENCE), (1000, LINGER)] {
+            let (mut stream, mut client) = tokio::io::duplex(64);
+            let start = Instant::now();
+            let sending = async {
+                for _ in 0..sends {
+                    tokio::time::sleep(PAUSE).await;
+                    client.write_all(b"x").await?;
+                }
+                std::future::pending::<io::Result<()>>().await
+            };
+            let stages = Stages::default();
+            tokio::select! {
+                () = linger(&mut stream, &stages) => {}
+                sent = sending => panic!("{sent:?}"),
+            }
+            let lasted = start.elapsed();
+            assert!(lasted >= longest, "{lasted:?}");
+            assert!(lasted - longest <= Duration::from_millis(1), "{lasted:?}");
+        }
     }
 }

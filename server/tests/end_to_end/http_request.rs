@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::support::{Gate, Server, content, get, http, post, says, tell, whole, within};
 use callgate::{HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, SendError};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A server that answers with the content that it received, and tells the last event.
 fn echo() -> (Server, crate::support::Told<HttpRequest>) {
@@ -399,15 +399,35 @@ async fn http_47_a_response_reaches_a_client_that_is_still_sending() {
     let mut answer = Vec::new();
     let mut buffer = [0; 1024];
     while crate::support::find(&answer, b"enough").is_none() {
-        let length = within(tokio::io::AsyncReadExt::read(&mut reading, &mut buffer))
-            .await
-            .unwrap();
+        let length = within(reading.read(&mut buffer)).await.unwrap();
         assert_ne!(length, 0, "the response is cut");
         answer.extend_from_slice(&buffer[..length]);
     }
     assert!(answer.starts_with(b"HTTP/1.1 200 "));
     drop(reading);
     drop(within(writer).await.unwrap());
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn http_47_a_response_larger_than_buffers_reaches_a_client_that_is_still_sending() {
+    // More than systems hold for a client that does not read.
+    const LENGTH: usize = 64 << 20;
+    let server = Server::start(http((), async |(), _, _, sender| {
+        whole(&sender, vec![b'y'; LENGTH]).await
+    }));
+    let mut client = server.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000000000\r\n\r\n")
+        .await;
+    let mut answer = Vec::with_capacity(LENGTH + 1024);
+    while answer.len() < LENGTH {
+        // As much as is taken.
+        let _ = client.stream.try_write(&[b'x'; 1024]);
+        let read = within(client.stream.read_buf(&mut answer)).await.unwrap();
+        assert_ne!(read, 0, "the response is cut after {} bytes", answer.len());
+    }
+    drop(client);
     server.finish().await;
 }
 
