@@ -3,12 +3,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::case::Outcome;
 use super::http1::Http1;
-use super::http2::{Http2, Http2Exchange, Http2Response, Part};
+use super::http2::{Http2, Http2Exchange, Http2Response, Part, send_within};
 use super::request::{Request, Response};
 use super::server::Server;
 use crate::Verdict;
@@ -131,7 +132,8 @@ impl Exchange {
     }
 
     /// Sends the next of the request's content.
-    pub(super) async fn send(&mut self, content: &'static str, is_last: bool) -> Outcome {
+    pub(super) async fn send(&mut self, content: impl Into<Bytes>, is_last: bool) -> Outcome {
+        let content = content.into();
         match self {
             Self::Http1(side) => side.client.send(content).await,
             Self::Http2(side) => {
@@ -140,18 +142,19 @@ impl Exchange {
                 };
                 exchange
                     .content
-                    .send_data(Bytes::from_static(content.as_bytes()), is_last)
+                    .send_data(content, is_last)
                     .map_err(|error| Verdict::failed(format!("the stream is gone: {error}")))
             }
         }
     }
 
-    /// Sends as much of this, of the request's content, as is taken at once; how much.
-    pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
+    /// Sends as much of this, of the request's content, as is taken together within this time; how
+    /// much.
+    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> Outcome<usize> {
         match self {
-            Self::Http1(side) => side.client.try_send(octets),
+            Self::Http1(side) => side.client.send_within(time, octets).await,
             Self::Http2(side) => match &mut side.stream {
-                Stream::Asked(exchange) => exchange.send_now(octets),
+                Stream::Asked(exchange) => send_within(time, &mut exchange.content, octets).await,
                 _ => Err(wrong("sends content after the answer")),
             },
         }

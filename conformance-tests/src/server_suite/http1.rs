@@ -19,6 +19,8 @@ use callgate::transcript::{Direction, Entry};
 /// The largest head that is read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_FIELDS: usize = 128;
+/// How much is read at a time at least, if it has come, in bytes.
+const READ: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Http1 {
@@ -61,6 +63,15 @@ impl Http1 {
         written
             .await?
             .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
+    }
+
+    /// Writes as many of these octets as are taken together within this time; how many.
+    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> Outcome<usize> {
+        match tokio::time::timeout(time, self.stream.write(octets)).await {
+            Err(_) => Ok(0),
+            Ok(written) => written
+                .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}"))),
+        }
     }
 
     /// Writes as many of these octets as are taken at once; how many.
@@ -300,6 +311,7 @@ impl Http1 {
 
     async fn try_fill(&mut self, what: &str) -> Outcome<io::Result<usize>> {
         let before = self.unread.len();
+        self.unread.reserve(READ);
         let read = self.stream.read_buf(&mut self.unread);
         let read = within(self.patience, what, read).await?;
         if self.unread.len() > before {

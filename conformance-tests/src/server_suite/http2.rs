@@ -1,6 +1,6 @@
 //! A client of HTTP/2 by prior knowledge.
 
-use std::future::Future as _;
+use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
@@ -246,11 +246,6 @@ impl Http2Exchange {
         self.answered.is_some()
     }
 
-    /// Sends as much of `octets` as the server has made room for; how much that is.
-    pub(super) fn send_now(&mut self, octets: &[u8]) -> Outcome<usize> {
-        send_now(&mut self.content, octets)
-    }
-
     /// Resets the stream, as a client does that is no longer interested.
     pub(super) fn reset(mut self) {
         self.log.note("the client resets the stream");
@@ -328,14 +323,29 @@ impl Http2Response {
     }
 }
 
-/// Sends as much of `octets` as the server has made room for; how much that is.
-pub(super) fn send_now(content: &mut SendStream<Bytes>, octets: &[u8]) -> Outcome<usize> {
+/// Sends as much of `octets` as the server makes room for within this time; how much that is.
+pub(super) async fn send_within(
+    time: Duration,
+    content: &mut SendStream<Bytes>,
+    octets: &[u8],
+) -> Outcome<usize> {
     content.reserve_capacity(octets.len());
-    let room = content.capacity().min(octets.len());
-    if room > 0 {
-        let octets = Bytes::copy_from_slice(&octets[..room]);
-        content.send_data(octets, false).map_err(broken)?;
+    let made_room = async {
+        while content.capacity() == 0 {
+            match poll_fn(|cx| content.poll_capacity(cx)).await {
+                Some(room) => room.map_err(broken)?,
+                None => return Err(Verdict::failed("the server has ended the stream")),
+            };
+        }
+        Ok(())
+    };
+    match tokio::time::timeout(time, made_room).await {
+        Err(_) => return Ok(0),
+        Ok(made_room) => made_room?,
     }
+    let room = content.capacity().min(octets.len());
+    let octets = Bytes::copy_from_slice(&octets[..room]);
+    content.send_data(octets, false).map_err(broken)?;
     Ok(room)
 }
 

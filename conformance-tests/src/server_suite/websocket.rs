@@ -11,7 +11,7 @@ use super::bench::Log;
 use super::case::{Outcome, must};
 use super::exchange::{Exchange, Over};
 use super::http1::Http1;
-use super::http2::{Http2, Http2Response, Part, send_now};
+use super::http2::{Http2, Http2Response, Part, send_within};
 use super::remote::{Remote, within};
 use super::request::{Request, Response};
 use super::server::Server;
@@ -258,11 +258,11 @@ impl WebSocket {
         }
     }
 
-    /// Writes as many of these octets as are taken at once; how many.
-    pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
+    /// Writes as many of these octets as are taken together within this time; how many.
+    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> Outcome<usize> {
         match &mut self.wire {
-            Wire::Http1(client) => client.try_send(octets),
-            Wire::Http2(stream) => send_now(&mut stream.content, octets),
+            Wire::Http1(client) => client.send_within(time, octets).await,
+            Wire::Http2(stream) => send_within(time, &mut stream.content, octets).await,
         }
     }
 

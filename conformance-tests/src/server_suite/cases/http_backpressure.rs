@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart};
 
-use super::steps::respond;
+use super::steps::{WAIT, WAITS, respond};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{Asgi::Differs, Case, Outcome, case, must};
@@ -13,9 +13,6 @@ use crate::server_suite::request::Request;
 const BOUND: usize = 48 << 20;
 /// How much is sent at once, in bytes.
 const PART: usize = 64 << 10;
-/// After this many exchanges during which nothing more was taken, nothing more is expected to be.
-const FENCES: usize = 5;
-
 const INTAKE: &str = "ASGI leaves open how much a server takes in";
 const DRAINING: &str = "ASGI does not say what becomes of content that was not received";
 
@@ -56,16 +53,16 @@ async fn nobody_receives(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let mut exchange = Exchange::begin_content(server, over, request, 1_000_000_000).await?;
     let app = server.call().await?;
     let part = vec![b'x'; PART];
-    let (mut taken, mut fences) = (0, 0);
-    while fences < FENCES {
-        match exchange.try_send(&part)? {
+    let (mut taken, mut waits) = (0, 0);
+    while waits < WAITS {
+        match exchange.send_within(WAIT, &part).await? {
             0 => {
+                waits += 1;
                 exchange.fence(server).await?;
-                fences += 1;
             }
             more => {
+                waits = 0;
                 taken += more;
-                fences = 0;
             }
         }
         must!(taken <= BOUND, "the server has taken in {taken} bytes");

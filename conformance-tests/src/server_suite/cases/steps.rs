@@ -1,5 +1,7 @@
 //! Steps that cases of several chapters have in common.
 
+use std::time::Duration;
+
 use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, WebSocketAccept};
 
 use crate::Verdict;
@@ -146,6 +148,12 @@ pub(super) async fn refused(bench: &mut Bench<'_>, octets: &str, status: u16) ->
     client.is_closed().await?;
     server.was_not_called().await
 }
+
+/// A server takes no more of what it is sent when it has taken nothing in so many waits, after each
+/// of which it did something else: it could have gone on. Together they are longer than the 200 ms
+/// after which Linux sends again what was lost, or asks whether there is room again.
+pub(super) const WAITS: u32 = 5;
+pub(super) const WAIT: Duration = Duration::from_millis(60);
 
 /// The most events that may come before a disconnect: a request, say, and its end.
 const EVENTS: usize = 4;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use callgate::{Message, ReceiveEvent, WebSocketClose};
 
+use super::steps::{WAIT, WAITS};
 use crate::probe::Step;
 use crate::server_suite::bench::Bench;
 use crate::server_suite::case::{
@@ -102,10 +103,14 @@ async fn messages_from_the_client(bench: &mut Bench<'_>, over: Over) -> Outcome 
             Message::Binary(bytes) => frame(FIN | BINARY, bytes),
         });
     }
-    client.send(octets).await?;
-    for message in messages() {
-        received(&mut app, message).await?;
-    }
+    // A server need not take more than has been received.
+    let receiving = async {
+        for message in messages() {
+            received(&mut app, message).await?;
+        }
+        Ok(())
+    };
+    tokio::try_join!(client.send(octets), receiving)?;
     app.finish(Step::Return).await
 }
 
@@ -343,23 +348,21 @@ async fn broken_framing_is_told(bench: &mut Bench<'_>, over: Over) -> Outcome {
 
 /// More than the buffers of a connection take, and than any sensible bound of a server, in bytes.
 const TOO_MUCH: usize = 32 << 20;
-/// After how many exchanges without progress a server has stopped reading: it could have read
-/// before each of them.
-const EXCHANGES: usize = 20;
 
 async fn a_client_that_is_not_listened_to(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let (app, mut client) = open(server, over).await?;
     let message = text(&"x".repeat(64 << 10));
-    let (mut taken, mut without_progress) = (0, 0);
-    while without_progress < EXCHANGES {
-        match client.try_send(&message[taken % message.len()..])? {
+    let (mut taken, mut waits) = (0, 0);
+    while waits < WAITS {
+        let rest = &message[taken % message.len()..];
+        match client.send_within(WAIT, rest).await? {
             0 => {
-                without_progress += 1;
+                waits += 1;
                 server.serves().await?;
             }
             more => {
-                without_progress = 0;
+                waits = 0;
                 taken += more;
             }
         }
