@@ -41,6 +41,7 @@ mod server;
 mod service;
 mod socket;
 mod stage;
+mod timer;
 mod watchdog;
 mod websocket;
 

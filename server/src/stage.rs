@@ -4,13 +4,10 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Context;
-use std::time::Duration;
 
 use pin_project::pin_project;
-
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
-use tokio::time::Sleep;
 
 /// The stages of serving, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,9 +96,4 @@ impl StageWatch<'_> {
         cx.waker().wake_by_ref();
         Some(now)
     }
-}
-
-/// A timer that has not been set: it goes off in a year.
-pub(crate) fn unset_timer() -> Sleep {
-    tokio::time::sleep(Duration::from_secs(365 * 24 * 60 * 60))
 }

@@ -11,7 +11,8 @@ use tokio::time::{Instant, Sleep};
 
 use crate::link::{Activity, Link};
 use crate::server::Server;
-use crate::stage::{Stage, StageWatch, unset_timer};
+use crate::stage::{Stage, StageWatch};
+use crate::timer::{LONGEST, unset_timer};
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +32,6 @@ const LOOKS: u32 = 8;
 
 /// The time between two looks is no shorter, as each costs something.
 const SHORTEST: Duration = Duration::from_millis(100);
-
-/// No limit is longer.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// Watches over one connection.
 ///

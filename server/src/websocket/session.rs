@@ -23,7 +23,8 @@ use tokio_tungstenite::tungstenite::{self};
 
 use crate::server::Server;
 use crate::socket::linger;
-use crate::stage::{Stage, StageWatch, unset_timer};
+use crate::stage::{Stage, StageWatch};
+use crate::timer::unset_timer;
 use callgate_drive::Call;
 use callgate_drive::websocket::{Mailbox, Outbound};
 
