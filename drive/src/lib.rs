@@ -7,8 +7,8 @@
 //! An application is polled *in place*, by whoever waits for its response: no channel, no task and
 //! no wake in the common case. A mailbox is between the two. Its one end is the
 //! [`Channel`](callgate::Channel) that the application's receiver and sender hold; the other is the
-//! server's: an [`http::Exchange`] polls the call and then the mailbox. What outlives the response,
-//! or the client, goes on as a task: [`Call::run`].
+//! server's: an [`http::Exchange`] or a [`websocket::Handshake`] polls the call and then the mailbox.
+//! What outlives the response, or the client, goes on as a task: [`Call::run`].
 //!
 //! ```
 //! use std::future::poll_fn;

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::{HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
+use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
+use callgate_drive::websocket::{self as drive, Answer, accepted};
+use callgate_drive::{RequestLine, ResponseBody};
 use http::header::{self, HeaderValue};
 use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
@@ -20,17 +22,11 @@ use crate::link::Link;
 use crate::rejection;
 use crate::report::AccessLog;
 use crate::response_body::{Guarded, respond};
-use crate::server::Server;
 use crate::stage::Stage;
-use callgate_drive::websocket::{Answer, Mailbox, accepted};
-use callgate_drive::{Call, RequestLine, ResponseBody};
 
 /// The future that hyper polls for the answer to a handshake.
 pub(crate) struct Handshake {
-    /// None once the application's call has ended or has been handed on.
-    call: Option<Call>,
-    mailbox: Arc<Mailbox>,
-    server: Arc<Server>,
+    inner: drive::Handshake,
     link: Arc<Link>,
     version: Version,
     /// `sec-websocket-accept`, where the version of HTTP has it.
@@ -38,7 +34,6 @@ pub(crate) struct Handshake {
     on_upgrade: Option<OnUpgrade>,
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
-    is_answered: bool,
     /// Ready when the server shuts down.
     draining: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -52,29 +47,25 @@ impl Handshake {
         link: &Arc<Link>,
     ) -> Box<Self> {
         let server = &link.server;
-        let request = RequestLine::of_websocket(&scope);
         let version = scope.version;
         let accept_key = scope
             .headers
             .get(header::SEC_WEBSOCKET_KEY)
             .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
-        let access_log = server
-            .config
-            .access_log
-            .then(|| Box::new(AccessLog::new(request.clone(), scope.client)));
-        let mailbox = Arc::new(Mailbox::new(&scope));
-        let call = Call::new(&server.app, scope.into(), &mailbox, request);
+        let access_log = server.config.access_log.then(|| {
+            Box::new(AccessLog::new(
+                RequestLine::of_websocket(&scope),
+                scope.client,
+            ))
+        });
         Box::new(Self {
-            call: Some(call),
-            mailbox,
-            server: server.clone(),
+            inner: drive::Handshake::new(&server.app, scope),
             link: link.clone(),
             version,
             accept_key,
             on_upgrade,
             guard: Some(Guard::new(link)),
             access_log,
-            is_answered: false,
             draining: Box::pin({
                 let stages = server.stages.clone();
                 async move { stages.reached(Stage::Draining).await }
@@ -83,27 +74,18 @@ impl Handshake {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
-        if let Some(call) = &mut self.call
-            && call.poll(cx, &*self.mailbox).is_ready()
-        {
-            self.call = None;
+        let mut answer = self.inner.poll(cx);
+        if answer.is_pending() && self.draining.as_mut().poll(cx).is_ready() {
+            self.inner.refuse_at_shutdown();
+            answer = self.inner.poll(cx);
         }
-        if self.draining.as_mut().poll(cx).is_ready() {
-            self.mailbox.refuse_at_shutdown();
-        }
-        let answer = ready!(self.mailbox.poll_answer(cx));
-        self.is_answered = true;
-        let (mut head, body) = match answer {
+        let (mut head, body) = match ready!(answer) {
             Answer::Accept(accept) => (self.accept(accept), ResponseBody::empty()),
             Answer::Refuse(status) => rejection::replacement(status, self.version),
             Answer::Deny(head, body) => (head, body),
-            Answer::DenyStreamed(head) => {
-                let body = self.mailbox.streamed(&head);
-                (head, body)
-            }
         };
-        self.detach();
-        self.server.add_default_headers(&mut head.headers);
+        self.leave();
+        self.link.server.add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
         }
@@ -116,7 +98,9 @@ impl Handshake {
 
     /// The answer that opens the WebSocket; the session takes over the application.
     fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
-        let session = Session::new(self.call.take(), self.mailbox.clone(), self.server.clone());
+        let server = &self.link.server;
+        let (call, mailbox) = self.inner.open();
+        let session = Session::new(call, mailbox, server.clone());
         let head = accepted(accept, self.version, self.accept_key.take());
         if self.version != Version::HTTP_2 {
             self.link.set_upgrade(session);
@@ -124,15 +108,15 @@ impl Handshake {
             // hyper lets go of the answer as soon as it is sent. The connection is in use for longer.
             let guard = self.guard.take();
             let session = run_over_http2(session, on_upgrade, guard);
-            self.server.tasks.spawn(session);
+            server.tasks.spawn(session);
         }
         head
     }
 
-    /// Moves a call that has not ended to a task of its own.
-    fn detach(&mut self) {
-        if let Some(call) = self.call.take() {
-            self.server.detach(call, self.mailbox.clone());
+    /// Lets what is left of the call go on by itself.
+    fn leave(&mut self) {
+        if let Some((call, end)) = self.inner.leave() {
+            self.link.server.detach(call, end);
         }
     }
 }
@@ -140,7 +124,7 @@ impl Handshake {
 impl fmt::Debug for Handshake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Handshake")
-            .field("call", &self.call)
+            .field("inner", &self.inner)
             .finish_non_exhaustive()
     }
 }
@@ -148,10 +132,7 @@ impl fmt::Debug for Handshake {
 impl Drop for Handshake {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
-        if !self.is_answered {
-            self.mailbox.over(WebSocketDisconnect::new(1006));
-        }
-        self.detach();
+        self.leave();
     }
 }
 

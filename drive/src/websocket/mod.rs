@@ -1,4 +1,7 @@
-//! The mailbox of a WebSocket: bounded queues both ways, shared by the application and the server.
+//! WebSockets: a [`Handshake`] polls the application and says what to answer with; the [`Mailbox`]
+//! then carries the messages, in bounded queues both ways.
+
+mod handshake;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,18 +10,17 @@ use std::task::{Context, Poll, Waker, ready};
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
     Channel, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendError, SendEvent,
-    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
+    Violation, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
-use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
-};
-use http::{StatusCode, Version};
+use http::StatusCode;
 use tokio::task::coop;
 
 use crate::ResponseBody;
 use crate::call::ServerEnd;
 use crate::response_body::{Incomplete, Output, Piece, Source};
 use crate::sync::{Mutex, Wakers, register, wake};
+
+pub use handshake::{Answer, Handshake, accepted};
 
 /// How many messages are held in each direction at most.
 const MAX_MESSAGES: usize = 64;
@@ -65,46 +67,6 @@ enum Slot {
     Denial(Output),
     /// The client has got all of a denial response: what else comes of it is not sent.
     Discard,
-}
-
-/// What the handshake is answered with.
-#[derive(Debug)]
-pub enum Answer {
-    /// A WebSocket.
-    Accept(WebSocketAccept),
-    /// A response of the server's own.
-    Refuse(StatusCode),
-    /// A denial response that is whole.
-    Deny(HttpResponseStart, ResponseBody),
-    /// A denial response with content to come: [`Mailbox::streamed`].
-    DenyStreamed(HttpResponseStart),
-}
-
-/// The head of the answer that accepts a handshake (RFC 6455, 4.2.2; over HTTP/2 RFC 8441, 5), with
-/// the accept key that the server has made, over HTTP/1.1.
-#[must_use]
-pub fn accepted(
-    accept: WebSocketAccept,
-    version: Version,
-    accept_key: Option<HeaderValue>,
-) -> HttpResponseStart {
-    let mut head = HttpResponseStart::ok();
-    head.headers = accept.headers;
-    if let Some(subprotocol) = accept.subprotocol
-        && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
-    {
-        head.headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
-    }
-    if version <= Version::HTTP_11 {
-        head.status = StatusCode::SWITCHING_PROTOCOLS;
-        let headers = &mut head.headers;
-        headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-        headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-        if let Some(key) = accept_key {
-            headers.insert(SEC_WEBSOCKET_ACCEPT, key);
-        }
-    }
-    head
 }
 
 /// What goes out on an open WebSocket.
@@ -158,8 +120,7 @@ impl<T> Queue<T> {
 
 impl Mailbox {
     /// The mailbox of a WebSocket that has not been answered.
-    #[must_use]
-    pub fn new(scope: &WebSocketScope) -> Self {
+    fn new(scope: &WebSocketScope) -> Self {
         Self(Mutex::new(State {
             conversation: WebSocketConversation::new(scope),
             is_connecting: true,
@@ -176,13 +137,14 @@ impl Mailbox {
     }
 
     /// What to answer the handshake with, once the application has said enough to know.
-    pub fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Answer> {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Answer(answer) => Poll::Ready(answer),
             Slot::First(head, output) => {
                 state.slot = Slot::Denial(output);
-                Poll::Ready(Answer::DenyStreamed(head))
+                let body = ResponseBody::streamed(self.clone(), &head);
+                Poll::Ready(Answer::Deny(head, body))
             }
             unanswered => {
                 state.slot = unanswered;
@@ -222,18 +184,12 @@ impl Mailbox {
 
     /// Refuses a handshake that the application has not answered, as the server shuts down (rule
     /// `WS-34`).
-    pub fn refuse_at_shutdown(&self) {
+    fn refuse_at_shutdown(&self) {
         let mut state = self.0.lock();
         if state.progress() == Progress::Unanswered {
             state.disconnect(WebSocketDisconnect::new(1012));
             state.answer(Answer::Refuse(StatusCode::SERVICE_UNAVAILABLE));
         }
-    }
-
-    /// The content of a denial response of this head, as the application sends it.
-    #[must_use]
-    pub fn streamed(self: &Arc<Self>, head: &HttpResponseStart) -> ResponseBody {
-        ResponseBody::streamed(self.clone(), head)
     }
 
     /// Notes that the WebSocket is over, for this reason unless there is one already, and tells the
