@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 /// closed.
 ///
 /// Each request that [`ServiceApp`](crate::ServiceApp) makes has one among its extensions; with the
-/// feature `axum` it is an extractor. Its work is done in the call of the application, one piece
+/// feature `axum` it is an extractor itself. Its work is done in the call of the application, one piece
 /// after the other, so that the client does not wait for it and a server that shuts down does (rules
 /// `HTTP-35`, `HTTP-36`). What is spawned onto a task of its own instead is not waited for.
 ///
@@ -25,11 +25,11 @@ use futures_util::FutureExt as _;
 /// the call fail, and hinders no other; one failure is the call's, any more are logged.
 ///
 /// ```
-/// use axum::Router;
 /// use axum::routing::post;
+/// use axum::{Extension, Router};
 /// use callgate_tower::{Background, ServiceApp};
 ///
-/// async fn order(background: Background) -> &'static str {
+/// async fn order(Extension(background): Extension<Background>) -> &'static str {
 ///     background.add(async {
 ///         // The client has its response.
 ///         println!("an order has come in");
