@@ -54,7 +54,8 @@ pub struct Config {
     /// How long a WebSocket may be silent before the server sends a ping; none for no pings.
     /// Default 20 s.
     pub ws_ping_interval: Option<Duration>,
-    /// How long the client may take to answer a ping; none for ever. Default 20 s.
+    /// How long a client that was pinged may neither answer, nor send or take anything else (`WS-16`);
+    /// none for ever. Default 20 s.
     pub ws_ping_timeout: Option<Duration>,
 }
 

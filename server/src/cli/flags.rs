@@ -131,7 +131,7 @@ pub struct Flags {
     #[arg(env = "CALLGATE_WS_PING_INTERVAL", hide_env = true)]
     pub ws_ping_interval: Duration,
 
-    /// Close a WebSocket whose client leaves a ping unanswered for this long; 0 for never
+    /// Close a WebSocket whose client was pinged and does nothing for this long; 0 for never
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
     #[arg(default_value = "20")]
     #[arg(env = "CALLGATE_WS_PING_TIMEOUT", hide_env = true)]

@@ -2,6 +2,7 @@
 
 mod handshake;
 mod session;
+mod watched;
 
 pub(crate) use handshake::Handshake;
 pub(crate) use session::Session;

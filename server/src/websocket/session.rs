@@ -12,6 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use bytestring::ByteString;
 use callgate::{Message, WebSocketClose, WebSocketDisconnect};
+use callgate_drive::Call;
+use callgate_drive::websocket::{Mailbox, Outbound};
 use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
@@ -21,18 +23,20 @@ use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
+use super::watched::{Sign, Watched};
 use crate::server::Server;
 use crate::socket::linger;
 use crate::stage::{Stage, StageWatch};
 use crate::timer::unset_timer;
-use callgate_drive::Call;
-use callgate_drive::websocket::{Mailbox, Outbound};
 
-/// How long the client may take to answer a close.
+/// How long the client may take to answer a close, from when it last took something.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Read and written at once, in bytes: what an idle WebSocket takes is mostly the first.
 const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 16 * 1024;
+/// Answers to pings that wait to be sent at most: the codec would hold any number of them for a
+/// client that does not read.
+const MAX_PONGS: usize = 16;
 /// Rounds after which other tasks get their turn.
 const MAX_ROUNDS: usize = 16;
 
@@ -69,6 +73,7 @@ impl Session {
         // A copy, so that hyper's buffer is not kept for as long as the WebSocket lives.
         let unread = read.to_vec();
         drop(read);
+        let stream = Watched::new(stream);
         let socket =
             WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(limits)).await;
         let server = self.server.clone();
@@ -76,6 +81,7 @@ impl Session {
             socket,
             mailbox: &self.mailbox,
             phase: Phase::Open,
+            pongs: 0,
             ping: Ping {
                 interval: config.ws_ping_interval,
                 timeout: config.ws_ping_timeout,
@@ -114,9 +120,11 @@ impl Drop for Session {
 
 /// What an open WebSocket is made of while it runs.
 struct Driver<'a, S> {
-    socket: WebSocketStream<S>,
+    socket: WebSocketStream<Watched<S>>,
     mailbox: &'a Mailbox,
     phase: Phase,
+    /// Pings that have come since all output was last sent.
+    pongs: usize,
     ping: Ping,
 }
 
@@ -126,7 +134,7 @@ enum Phase {
     Open,
     /// We have sent a close, and wait for the client's until then.
     Closing(Instant),
-    /// A last frame is still to be flushed; nothing is read any more.
+    /// What is left is still to be sent, until then; nothing is read any more.
     Flushing(Instant),
     Closed,
 }
@@ -171,9 +179,13 @@ where
                 return Poll::Ready(false);
             }
             if !has_read && !has_written {
+                let was_held_back = self.pongs >= MAX_PONGS;
                 self.flush(cx);
                 if self.phase == Phase::Closed {
                     return Poll::Ready(false);
+                }
+                if was_held_back && self.pongs == 0 {
+                    continue;
                 }
                 self.poll_time(cx, timer.as_mut());
                 return Poll::Pending;
@@ -188,10 +200,16 @@ where
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         while matches!(self.phase, Phase::Open | Phase::Closing(_)) {
+            if self.pongs >= MAX_PONGS {
+                break;
+            }
             if self.phase == Phase::Open && !self.mailbox.has_room() {
                 // The application is slow, and so must the client be. Its answers to pings cannot be
-                // seen meanwhile.
-                self.ping.heard();
+                // seen meanwhile. If it is the client that the application waits for, it has to take
+                // something.
+                if !self.socket.get_ref().is_blocked() {
+                    self.ping.heard();
+                }
                 break;
             }
             match Pin::new(&mut self.socket).poll_next(cx) {
@@ -203,7 +221,7 @@ where
                 }
                 Poll::Ready(None) => {
                     has_read = true;
-                    self.over(WebSocketDisconnect::new(1006));
+                    self.finish();
                 }
             }
         }
@@ -218,10 +236,6 @@ where
                 Message::Text(text)
             }
             tungstenite::Message::Binary(bytes) => Message::Binary(bytes),
-            tungstenite::Message::Pong(_) => {
-                self.ping.heard();
-                return false;
-            }
             tungstenite::Message::Close(frame) => {
                 let disconnect = frame.map_or_else(
                     || WebSocketDisconnect::new(1005),
@@ -232,10 +246,15 @@ where
                     },
                 );
                 self.mailbox.over(disconnect);
+                self.finish();
                 return true;
             }
-            // Pings are answered by the codec.
-            tungstenite::Message::Ping(_) | tungstenite::Message::Frame(_) => return false,
+            tungstenite::Message::Ping(_) => {
+                // The codec answers it.
+                self.pongs += 1;
+                return false;
+            }
+            tungstenite::Message::Pong(_) | tungstenite::Message::Frame(_) => return false,
         };
         if self.phase == Phase::Open {
             self.mailbox.deliver(message);
@@ -259,8 +278,14 @@ where
         self.mailbox.over(WebSocketDisconnect::new(code));
         self.send_close(cx, WebSocketClose::new(code));
         if self.phase != Phase::Closed {
-            self.phase = Phase::Flushing(Instant::now() + CLOSE_TIMEOUT);
+            self.finish();
         }
+    }
+
+    /// Nothing more comes from the client, or nothing that counts. What is left is sent: the codec's
+    /// answer to a close, say, and what the client has not taken yet.
+    fn finish(&mut self) {
+        self.phase = Phase::Flushing(Instant::now() + CLOSE_TIMEOUT);
     }
 
     /// Nothing can be read or written any more.
@@ -331,16 +356,27 @@ where
 
     fn flush(&mut self, cx: &mut Context<'_>) {
         match Pin::new(&mut self.socket).poll_flush(cx) {
-            Poll::Ready(Ok(())) if matches!(self.phase, Phase::Flushing(_)) => {
-                self.phase = Phase::Closed;
-            }
+            Poll::Pending => {}
             Poll::Ready(Err(_)) => self.over(WebSocketDisconnect::new(1006)),
-            _ => {}
+            Poll::Ready(Ok(())) => {
+                self.pongs = 0;
+                if let Phase::Flushing(_) = self.phase {
+                    self.phase = Phase::Closed;
+                }
+            }
         }
     }
 
     /// Pings a client that has been silent, and gives up on one that stays so.
     fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
+        if let Some(sign) = self.socket.get_mut().take_sign() {
+            self.ping.heard();
+            if let (Sign::Taken, Phase::Closing(deadline) | Phase::Flushing(deadline)) =
+                (sign, &mut self.phase)
+            {
+                *deadline = Instant::now() + CLOSE_TIMEOUT;
+            }
+        }
         let deadline = match self.phase {
             Phase::Open => self.ping.deadline(),
             Phase::Closing(deadline) | Phase::Flushing(deadline) => Some(deadline),

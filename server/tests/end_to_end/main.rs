@@ -17,4 +17,5 @@ mod shutdown;
 mod support;
 mod websocket;
 mod websocket_end;
+mod websocket_full;
 mod websocket_handshake;

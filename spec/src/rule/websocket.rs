@@ -32,7 +32,7 @@ super::chapter! { WEBSOCKET:
     PINGS_ARE_ANSWERED = "WS-15" Server Must
         "A server MUST answer each ping of the client itself, with the same payload, and not show pings and pongs to the application.";
     PING_TIMEOUT = "WS-16" Server Must
-        "A server MUST close with 1011 when the client does not answer the server's ping within the configured time.";
+        "A server MUST close with 1011 when a client that was pinged neither answers, nor sends or takes anything else, within the configured time.";
     MESSAGE_TOO_BIG = "WS-17" Server Must
         "A server MUST close with 1009 when a message is larger than the configured limit, and yield `websocket.disconnect` with that code.";
     INVALID_UTF8 = "WS-18" Server Must
