@@ -53,10 +53,8 @@ pub struct ResponseBody(Kind);
 enum Kind {
     /// All of it; none once it has been taken.
     Whole(Option<Bytes>),
-    /// All of it, to be taken in pieces.
+    /// All of it, piece by piece.
     Pieces(Box<Pieces>),
-    /// All of a file.
-    File(Box<FileBody>),
     /// What the application sends, as it sends it.
     Streamed(Box<Stream>),
     /// Content to come, before it is known where from.
@@ -82,16 +80,22 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
-    /// Hands on the content in pieces of at most `piece` bytes: for a transport that holds all that
-    /// it is given, and lets go of the body, however slowly the client takes it.
+    /// Hands on the content in pieces of at most `piece` bytes, and the last byte of what is not small
+    /// by itself: for a transport that asks for a piece when the client has room for some of the one
+    /// before, holds what it has, and lets go of the body with the last. So the body is there until
+    /// there is room for nearly all of it.
     pub fn set_piece(&mut self, piece: usize) {
         match &mut self.0 {
-            Kind::Whole(Some(content)) if content.len() > piece => {
-                let rest = std::mem::take(content);
-                self.0 = Kind::Pieces(Box::new(Pieces { rest, piece }));
+            Kind::Whole(Some(content)) if content.len() > SMALL => {
+                self.0 = Kind::Pieces(Box::new(Pieces {
+                    rest: std::mem::take(content),
+                    file: None,
+                    piece: Some(piece),
+                }));
             }
-            Kind::Streamed(stream) => stream.pieces.piece = piece,
-            _ => {}
+            Kind::Whole(_) | Kind::ToCome => {}
+            Kind::Pieces(pieces) => pieces.piece = Some(piece),
+            Kind::Streamed(stream) => stream.pieces.piece = Some(piece),
         }
     }
 
@@ -99,7 +103,10 @@ impl ResponseBody {
     pub(crate) fn of(content: Piece) -> Self {
         match content {
             Piece::Data(data) => data.into(),
-            Piece::File(file) => Self(Kind::File(file)),
+            Piece::File(file) => Self(Kind::Pieces(Box::new(Pieces {
+                file: Some(file),
+                ..Pieces::default()
+            }))),
             Piece::Trailers(_) => Self::empty(),
         }
     }
@@ -116,11 +123,7 @@ impl ResponseBody {
         Self(Kind::Streamed(Box::new(Stream {
             source,
             remaining: content_length(head),
-            file: None,
-            pieces: Pieces {
-                rest: Bytes::new(),
-                piece: usize::MAX,
-            },
+            pieces: Pieces::default(),
             is_done: false,
         })))
     }
@@ -142,18 +145,40 @@ fn content_length(head: &HttpResponseStart) -> Option<u64> {
         .ok()
 }
 
-/// Content that is handed on piece by piece.
-#[derive(Debug)]
+/// Content of no more bytes is handed on as it is.
+const SMALL: usize = 1024;
+
+/// Content that is handed on piece by piece: first what is in memory, then what is in the file.
+#[derive(Debug, Default)]
 struct Pieces {
     rest: Bytes,
-    /// The most that is handed on at a time, in bytes.
-    piece: usize,
+    file: Option<Box<FileBody>>,
+    /// The most that is handed on at a time, in bytes, where that matters.
+    piece: Option<usize>,
 }
 
 impl Pieces {
-    fn next(&mut self) -> Option<Bytes> {
-        let length = self.rest.len().min(self.piece);
-        (length > 0).then(|| self.rest.split_to(length))
+    /// The next piece; none when all have been handed on.
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
+        if self.rest.is_empty()
+            && let Some(file) = &mut self.file
+        {
+            match ready!(file.poll_chunk(cx)).map_err(|_| Incomplete)? {
+                Some(chunk) => self.rest = chunk,
+                None => self.file = None,
+            }
+        }
+        let length = match (self.rest.len(), self.piece) {
+            (length, Some(piece)) if length > SMALL => piece.min(length - 1),
+            (length, _) => length,
+        };
+        Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
+    }
+
+    /// Bytes still to be handed on.
+    fn remaining(&self) -> u64 {
+        let file = self.file.as_ref().map_or(0, |file| file.remaining());
+        self.rest.len() as u64 + file
     }
 }
 
@@ -163,7 +188,6 @@ struct Stream {
     source: Arc<dyn Source>,
     /// What the head said of the length, less what has been taken.
     remaining: Option<u64>,
-    file: Option<Box<FileBody>>,
     /// What has been taken from the source and not been handed on.
     pieces: Pieces,
     is_done: bool,
@@ -182,14 +206,8 @@ impl Stream {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         loop {
-            if let Some(file) = &mut self.file {
-                match ready!(file.poll_chunk(cx)).map_err(|_| Incomplete)? {
-                    Some(chunk) => return Poll::Ready(Some(Ok(Frame::data(chunk)))),
-                    None => self.file = None,
-                }
-            }
-            if let Some(piece) = self.pieces.next() {
-                return Poll::Ready(Some(Ok(self.data(piece))));
+            if let Some(piece) = ready!(self.pieces.poll_next(cx)) {
+                return Poll::Ready(Some(piece.map(|piece| self.data(piece))));
             }
             if self.is_done {
                 return Poll::Ready(None);
@@ -198,14 +216,15 @@ impl Stream {
             self.is_done = output.as_ref().map_or(true, |output| output.is_last);
             let Output { content, .. } = output?;
             match content {
-                Piece::Data(data) if data.len() <= self.pieces.piece => {
-                    return Poll::Ready(Some(Ok(self.data(data))));
+                // No content shows that the head is to be sent.
+                Piece::Data(data) if data.is_empty() => {
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
                 Piece::Data(data) => self.pieces.rest = data,
                 Piece::Trailers(trailers) => {
                     return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
                 }
-                Piece::File(file) => self.file = Some(file),
+                Piece::File(file) => self.pieces.file = Some(file),
             }
         }
     }
@@ -245,11 +264,9 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         match &mut self.get_mut().0 {
             Kind::Whole(content) => Poll::Ready(content.take().map(|data| Ok(Frame::data(data)))),
-            Kind::File(file) => file
-                .poll_chunk(cx)
-                .map(|chunk| chunk.map_err(|_| Incomplete).transpose())
-                .map(|chunk| chunk.map(|chunk| chunk.map(Frame::data))),
-            Kind::Pieces(pieces) => Poll::Ready(pieces.next().map(|data| Ok(Frame::data(data)))),
+            Kind::Pieces(pieces) => pieces
+                .poll_next(cx)
+                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
             Kind::Streamed(stream) => stream.poll_frame(cx),
             Kind::ToCome => Poll::Ready(Some(Err(Incomplete))),
         }
@@ -258,11 +275,8 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(content) => content.is_none(),
-            Kind::File(file) => file.remaining() == 0,
-            Kind::Pieces(pieces) => pieces.rest.is_empty(),
-            Kind::Streamed(stream) => {
-                stream.is_done && stream.file.is_none() && stream.pieces.rest.is_empty()
-            }
+            Kind::Pieces(pieces) => pieces.remaining() == 0,
+            Kind::Streamed(stream) => stream.is_done && stream.pieces.remaining() == 0,
             Kind::ToCome => false,
         }
     }
@@ -272,8 +286,7 @@ impl Body for ResponseBody {
             Kind::Whole(content) => {
                 SizeHint::with_exact(content.as_ref().map_or(0, |data| data.len() as u64))
             }
-            Kind::File(file) => SizeHint::with_exact(file.remaining()),
-            Kind::Pieces(pieces) => SizeHint::with_exact(pieces.rest.len() as u64),
+            Kind::Pieces(pieces) => SizeHint::with_exact(pieces.remaining()),
             Kind::ToCome => SizeHint::default(),
             Kind::Streamed(stream) => stream
                 .remaining

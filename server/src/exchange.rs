@@ -85,8 +85,7 @@ impl Exchange {
             drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
         };
         if self.version == Version::HTTP_2 {
-            // hyper holds all that it gets, and lets go of the body: what it does not get yet keeps
-            // the exchange running.
+            // hyper lets go of the body with its last piece, which keeps the exchange running.
             body.set_piece(HTTP2_PIECE);
         }
         server.add_default_headers(&mut head.headers);

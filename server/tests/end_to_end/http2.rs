@@ -26,8 +26,12 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(server: &Server) -> Self {
+        Self::with_settings(server, &h2::client::Builder::new()).await
+    }
+
+    pub(crate) async fn with_settings(server: &Server, settings: &h2::client::Builder) -> Self {
         let stream = within(TcpStream::connect(server.address)).await.unwrap();
-        let (requests, connection) = within(h2::client::handshake(stream)).await.unwrap();
+        let (requests, connection) = within(settings.handshake(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
         let requests = within(requests.ready()).await.unwrap();
         Self {

@@ -5,7 +5,9 @@ use std::time::Duration;
 use crate::http2::{Client, open, text};
 use crate::support::frames::{FIN, TEXT, frame};
 use crate::support::{Server, config, http, websocket, whole, within};
-use callgate::{App, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept};
+use callgate::{
+    App, HttpPathSend, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept,
+};
 
 /// A server whose connections may be idle for as good as no time.
 fn impatient(app: impl App) -> Server {
@@ -39,23 +41,47 @@ async fn a_silent_websocket_does_not_make_its_connection_an_idle_one() {
 
 #[tokio::test]
 async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
-    const LENGTH: usize = 1 << 20;
+    const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/websocket/session.rs");
     let server = impatient(http((), async |(), scope, _, sender| {
-        let content = vec![b'x'; LENGTH];
-        if scope.raw_path() == "/whole" {
-            return whole(&sender, content).await;
+        match scope.raw_path() {
+            "/large" => return whole(&sender, vec![b'x'; 1 << 20]).await,
+            "/small" => return whole(&sender, vec![b'x'; 4000]).await,
+            _ => {}
         }
         sender.send(HttpResponseStart::ok()).await?;
+        if scope.raw_path() == "/file" {
+            sender.send(HttpPathSend::new(FILE)).await?;
+            return Ok(());
+        }
         sender.send(HttpResponseBody::part("")).await?;
-        sender.send(HttpResponseBody::last(content)).await?;
+        if scope.raw_path() == "/streamed" {
+            sender
+                .send(HttpResponseBody::last(vec![b'x'; 1 << 20]))
+                .await?;
+            return Ok(());
+        }
+        sender
+            .send(HttpResponseBody::part(vec![b'x'; 4000]))
+            .await?;
+        sender.send(HttpResponseBody::end()).await?;
         Ok(())
     }));
-    for path in ["/whole", "/streamed"] {
-        let mut client = Client::connect(&server).await;
+    let length_of_file = std::fs::metadata(FILE).unwrap().len() as usize;
+    for (path, length) in [
+        ("/large", 1 << 20),
+        ("/small", 4000),
+        ("/file", length_of_file),
+        ("/streamed", 1 << 20),
+        ("/ended", 4000),
+    ] {
+        // There is room for so much until the client takes something.
+        let mut settings = h2::client::Builder::new();
+        settings.initial_window_size(1000);
+        let mut client = Client::with_settings(&server, &settings).await;
         let body = client.get(path).await.unwrap().into_body();
-        // Until then there is no room for more than the first 64 KiB.
         tokio::time::sleep(Duration::from_secs(1)).await;
-        assert_eq!(text(body).await.unwrap().len(), LENGTH, "{path}");
+        let content = text(body).await;
+        assert_eq!(content.map(|text| text.len()).ok(), Some(length), "{path}");
     }
     server.finish().await;
 }

@@ -6,7 +6,7 @@ use callgate::{Message, ReceiveEvent, WebSocketAccept};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::support::frames::{BINARY, FIN, PING, TEXT, close, frame, open};
+use crate::support::frames::{BINARY, FIN, PING, close, frame, open};
 use crate::support::websocket::{disconnect_code, echo, echo_server};
 use crate::support::{Client, OnDrop, Server, Told, config, find, tell, websocket, within};
 
