@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -16,8 +17,10 @@ use callgate_tower::{AppService, ServiceApp};
 use futures_util::{SinkExt as _, StreamExt as _};
 use http::{Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
@@ -133,6 +136,26 @@ async fn an_application_serves_websockets_inside_axum() {
     }
     client.send(Frame::Ping("ping".into())).await.unwrap();
     assert_eq!(next(&mut client).await, Frame::Pong("ping".into()));
+}
+
+#[tokio::test]
+async fn a_client_that_pings_and_never_reads_is_held_back() {
+    const BOUND: usize = 64 << 20;
+    let (server, _told) = serve_echo().await;
+    let (mut client, _) = open(server.address).await;
+    let mut ping = vec![0x89, 0x80 | 125];
+    // A mask of zeros, and the payload.
+    ping.resize(2 + 4 + 125, 0);
+    let pings = ping.repeat(500);
+    let mut sent = 0;
+    loop {
+        let writing = client.get_mut().write(&pings[sent % pings.len()..]);
+        match timeout(Duration::from_millis(500), writing).await {
+            Ok(written) => sent += written.unwrap(),
+            Err(_) => break,
+        }
+        assert!(sent <= BOUND, "{sent} bytes of pings were taken");
+    }
 }
 
 #[tokio::test]

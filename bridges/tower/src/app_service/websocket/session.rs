@@ -25,6 +25,9 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Read and written at once, in bytes.
 const READ_BUFFER: usize = 4096;
 const WRITE_BUFFER: usize = 16 * 1024;
+/// Answers to pings that wait to be sent at most: the codec would hold any number of them for a
+/// client that does not read.
+const MAX_PONGS: usize = 16;
 
 /// Runs the WebSocket from its upgrade to its end, and the application with it.
 pub(super) async fn run(
@@ -50,6 +53,7 @@ pub(super) async fn run(
     .map(|socket| Session {
         socket,
         mailbox: mailbox.clone(),
+        pongs: 0,
         is_closing: false,
     });
     if let Some(session) = &mut session {
@@ -70,6 +74,8 @@ pub(super) async fn run(
 struct Session {
     socket: WebSocketStream<TokioIo<Upgraded>>,
     mailbox: Arc<Mailbox>,
+    /// Pings that have come since all output was last sent.
+    pongs: usize,
     /// Whether a close has been sent or received, or the connection is lost.
     is_closing: bool,
 }
@@ -89,8 +95,13 @@ impl Session {
                 return Poll::Ready(());
             }
             if !has_read && !has_written {
-                if let Poll::Ready(Err(_)) = Pin::new(&mut self.socket).poll_flush(cx) {
-                    self.over(1006);
+                let was_held_back = self.pongs >= MAX_PONGS;
+                match Pin::new(&mut self.socket).poll_flush(cx) {
+                    Poll::Ready(Err(_)) => self.over(1006),
+                    Poll::Ready(Ok(())) => self.pongs = 0,
+                    Poll::Pending => {}
+                }
+                if self.is_closing || was_held_back && self.pongs == 0 {
                     continue;
                 }
                 return Poll::Pending;
@@ -110,7 +121,7 @@ impl Session {
     /// Takes what has come from the client. True when there was something for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
-        while !self.is_closing && self.mailbox.has_room() {
+        while !self.is_closing && self.mailbox.has_room() && self.pongs < MAX_PONGS {
             let Poll::Ready(received) = Pin::new(&mut self.socket).poll_next(cx) else {
                 break;
             };
@@ -120,6 +131,7 @@ impl Session {
                     self.is_closing = true;
                     self.mailbox.over(frames::to_disconnect(frame));
                 }
+                Some(Ok(tungstenite::Message::Ping(_))) => self.pongs += 1,
                 Some(Ok(frame)) => {
                     if let Some(message) = frames::to_message(frame) {
                         self.mailbox.deliver(message);
