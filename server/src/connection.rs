@@ -157,7 +157,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
                 tracing::debug!("{}: {error}", link.client);
                 if link.is_close_delimited() {
                     socket.reset();
-                } else if link.has_gathered() {
+                } else if socket.has_output() {
                     // What has been answered before is still to be written.
                     socket.close(b"").await;
                 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::{App, BoxApp};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -18,6 +18,9 @@ use crate::lifespan::{self, Lifespan};
 use crate::link::Link;
 use crate::server::Server;
 use crate::stage::Stage;
+
+/// After this time without anything from a client, the system asks its system whether it is there.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Serves `app` until the process is told to stop, by SIGINT or SIGTERM.
 ///
@@ -78,6 +81,9 @@ impl Listening {
                 Some(Protocol::TCP),
             )?;
             socket.set_reuse_address(true)?;
+            // Connections inherit it: a client that has lost its network in the middle of a request
+            // would be waited for without end.
+            socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_KEEP_ALIVE))?;
             socket.bind(&address.into())?;
             socket.listen(i32::try_from(config.backlog).unwrap_or(i32::MAX))?;
             let listener = StdListener::from(socket);

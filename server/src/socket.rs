@@ -97,6 +97,11 @@ impl Socket {
         }
     }
 
+    /// Whether something that hyper has written is still to be written.
+    pub(crate) fn has_output(&self) -> bool {
+        !self.output.is_empty()
+    }
+
     /// Takes back hyper's own answer to a bad request, if that is the last thing that it wrote.
     pub(crate) fn take_rejection(&mut self) -> bool {
         let is_rejection = self.output[self.last_write..].starts_with(b"HTTP/1.1 4");

@@ -126,7 +126,8 @@ impl<'a> Watchdog<'a> {
         if now >= deadline {
             return Poll::Ready(match activity {
                 Activity::ReadingHead => Order::TooSlow,
-                _ if *this.is_finishing => Order::End,
+                // What never began has nothing to finish either.
+                _ if *this.is_finishing || begun == 0 => Order::End,
                 _ => {
                     *this.is_finishing = true;
                     *this.since = now;
@@ -208,6 +209,16 @@ mod tests {
         // The client does not hang up either.
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!((order, last.elapsed() - idle), (Order::End, HEAD));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_on_which_nothing_comes_ends() {
+        let server = server();
+        let link = link(&server);
+        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        let begun = Instant::now();
+        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
+        assert_eq!((order, begun.elapsed()), (Order::End, HEAD));
     }
 
     #[tokio::test(start_paused = true)]
