@@ -99,11 +99,7 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
             // A response that is about to be made says that it is the last. Where none is, hyper
             // looks for a request first: one that has come is still answered.
             if link.is_exchanging() && server.stages.now() != Stage::Serving {
-                match watchdog.as_mut().poll_stage(cx) {
-                    Poll::Ready(Order::End) => return Poll::Ready(End::Ended),
-                    Poll::Ready(_) => Pin::new(&mut connection).graceful_shutdown(),
-                    Poll::Pending => {}
-                }
+                Pin::new(&mut connection).graceful_shutdown();
             }
             loop {
                 let mut result = connection.poll_without_shutdown(cx);

@@ -18,7 +18,7 @@ use crate::timer::{LONGEST, unset_timer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     /// Finish what runs and take nothing new: it has been idle for too long, or the server shuts
-    /// down. Given once for each of the two.
+    /// down. Given once.
     Finish,
     /// Give up on a head that does not come.
     TooSlow,
@@ -54,6 +54,7 @@ pub(crate) struct Watchdog<'a> {
     is_waiting: bool,
     #[pin]
     stage: StageWatch<'a>,
+    is_draining: bool,
     is_finishing: bool,
 }
 
@@ -74,6 +75,7 @@ impl<'a> Watchdog<'a> {
             timer: unset_timer(),
             is_waiting: false,
             stage: server.stages.watch(),
+            is_draining: false,
             is_finishing: false,
         }
     }
@@ -86,18 +88,21 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// What it is to do as the server shuts down. The task is woken for that by
-    /// [`poll`](Self::poll) alone.
-    pub(crate) fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
+    /// What it is to do as the server shuts down.
+    fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let this = self.project();
         match this.stage.poll_new(cx) {
-            Some(Stage::Ending) => Poll::Ready(Order::End),
-            Some(_) if !*this.is_finishing => {
-                *this.is_finishing = true;
-                Poll::Ready(Order::Finish)
-            }
-            _ => Poll::Pending,
+            Some(Stage::Ending) => return Poll::Ready(Order::End),
+            Some(_) => *this.is_draining = true,
+            None => {}
         }
+        // A request of which something has come is still answered.
+        if *this.is_draining && !*this.is_finishing && this.link.activity() != Activity::ReadingHead
+        {
+            *this.is_finishing = true;
+            return Poll::Ready(Order::Finish);
+        }
+        Poll::Pending
     }
 
     fn poll_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {

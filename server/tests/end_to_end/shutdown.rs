@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::support::frames::{self, handshake};
 use crate::support::{
-    Gate, OnDrop, Server, Teller, config, content, get, http, tell, websocket, whole,
+    Gate, OnDrop, Server, Teller, config, content, get, http, says, tell, websocket, whole,
 };
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
@@ -123,8 +123,29 @@ async fn http_46_a_request_that_is_still_coming_is_completed() {
 }
 
 #[tokio::test]
+async fn http_46_a_request_whose_head_is_still_coming_is_answered() {
+    for before in [0, 1] {
+        let mut server = Server::start(says("done"));
+        let mut client = server.connect().await;
+        for _ in 0..before {
+            client.send(get("/")).await;
+            assert_eq!(client.response().await.body, "done");
+        }
+        client.send("GET / HTTP/1.1\r\nho").await;
+        server.stop();
+        // Time for a server that does not wait for the rest.
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        client.send("st: test\r\n\r\n").await;
+        assert_eq!(client.response().await.body, "done", "after {before}");
+        assert_eq!(client.rest().await, "");
+        drop(client);
+        server.ended().await.unwrap();
+    }
+}
+
+#[tokio::test]
 async fn http_46_idle_connections_are_closed() {
-    let mut server = Server::start(crate::support::says("x"));
+    let mut server = Server::start(says("x"));
     let mut used = server.connect().await;
     used.send(get("/")).await;
     used.response().await;
@@ -228,7 +249,7 @@ fn system_has_delivered() {
 
 #[tokio::test]
 async fn connections_in_the_systems_queue_are_served_before_the_end() {
-    let mut server = Server::start(crate::support::says("served"));
+    let mut server = Server::start(says("served"));
     // The server has started; it does not get its turn on this thread until it is told to stop.
     server.ask(get("/")).await;
     let stream = std::net::TcpStream::connect(server.address).unwrap();
