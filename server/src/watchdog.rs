@@ -1,18 +1,16 @@
 //! When a connection must end although nothing happens on it.
 
-use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use pin_project::pin_project;
-use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use crate::link::{Activity, Link};
 use crate::server::Server;
 use crate::stage::{Stage, StageWatch};
-use crate::timer::{LONGEST, unset_timer};
+use crate::timer::{LONGEST, set_timer, unset_timer};
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,7 +104,7 @@ impl<'a> Watchdog<'a> {
     }
 
     fn poll_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
-        let mut this = self.project();
+        let this = self.project();
         if *this.is_waiting && !this.timer.is_elapsed() {
             return Poll::Pending;
         }
@@ -140,11 +138,8 @@ impl<'a> Watchdog<'a> {
                 }
             });
         }
-        this.timer
-            .as_mut()
-            .reset(deadline.min(now + *this.interval));
-        // Registers the task even if it has used up all that a task may do at a time.
-        *this.is_waiting = pin!(unconstrained(this.timer)).poll(cx).is_pending();
+        let next = deadline.min(now + *this.interval);
+        *this.is_waiting = set_timer(this.timer, next, cx).is_pending();
         if !*this.is_waiting {
             cx.waker().wake_by_ref();
         }
@@ -156,6 +151,7 @@ impl<'a> Watchdog<'a> {
 mod tests {
     use std::future::poll_fn;
     use std::net::{Ipv4Addr, SocketAddr};
+    use std::pin::pin;
     use std::sync::Arc;
 
     use callgate::{AppError, BoxApp, Receiver, Scope, Sender};

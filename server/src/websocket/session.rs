@@ -3,7 +3,7 @@
 //! Each round takes all that has come from the client, lets the application work on it, sends all
 //! that it had to say, and flushes once.
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -27,7 +27,7 @@ use super::watched::{Sign, Watched};
 use crate::server::Server;
 use crate::socket::linger;
 use crate::stage::{Stage, StageWatch};
-use crate::timer::unset_timer;
+use crate::timer::{set_timer, unset_timer};
 
 /// How long the client may take to answer a close, from when it last took something.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -368,7 +368,7 @@ where
     }
 
     /// Pings a client that has been silent, and gives up on one that stays so.
-    fn poll_time(&mut self, cx: &mut Context<'_>, mut timer: Pin<&mut Sleep>) {
+    fn poll_time(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
         if let Some(sign) = self.socket.get_mut().take_sign() {
             self.ping.heard();
             if let (Sign::Taken, Phase::Closing(deadline) | Phase::Flushing(deadline)) =
@@ -387,9 +387,7 @@ where
             return;
         }
         if Instant::now() < deadline {
-            timer.as_mut().reset(deadline);
-            // Wakes the task, when the time has come or has come already.
-            if timer.poll(cx).is_ready() {
+            if set_timer(timer, deadline, cx).is_ready() {
                 cx.waker().wake_by_ref();
             }
             return;

@@ -53,12 +53,21 @@ async fn ws_16_a_client_that_sends_and_never_reads_is_given_up() {
     let server = Server::with(configured, app);
     let mut client = open(&server, "/").await;
     let message = frame(FIN | BINARY, vec![0; 64 << 10]);
-    let sending = async { while client.stream.write_all(&message).await.is_ok() {} };
+    let mut sending =
+        std::pin::pin!(async { while client.stream.write_all(&message).await.is_ok() {} });
     tokio::select! {
         () = told.next() => {}
-        () = sending => panic!("the connection has ended before the call"),
+        () = &mut sending => panic!("the connection has ended before the call"),
     }
-    drop(client);
+    // So does the connection, whatever still comes. In between, the server waits for the client to
+    // be silent for a while.
+    let _ = timeout(Duration::from_secs(1), sending).await;
+    let ended = async {
+        while client.stream.write_all(b"x").await.is_ok() {
+            sleep(Duration::from_secs(3)).await;
+        }
+    };
+    within(ended).await;
     server.finish().await;
 }
 
