@@ -221,6 +221,7 @@ where
                 }
                 Poll::Ready(None) => {
                     has_read = true;
+                    self.mailbox.over(WebSocketDisconnect::new(1006));
                     self.finish();
                 }
             }
