@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::frames::{
     BINARY, CLOSE, CONTINUATION, FIN, PING, PONG, TEXT, close, frame, handshake, open,
 };
-use crate::support::websocket::{disconnect_code, echo, echo_server};
+use crate::support::websocket::{disconnect_code, echo, echo_server, pinging};
 use crate::support::{Gate, OnDrop, Server, config, tell, websocket};
 use callgate::{AppError, Message, ReceiveEvent, WebSocketAccept, WebSocketClose};
 
@@ -39,9 +39,7 @@ async fn ws_11_and_12_a_close_that_may_not_be_sent_is_a_1011() {
 #[tokio::test]
 async fn ws_16_a_ping_that_is_not_answered_closes_with_1011() {
     let (teller, mut told) = tell();
-    let mut configured = config();
-    configured.ws_ping_interval = Some(Duration::from_millis(20));
-    configured.ws_ping_timeout = Some(Duration::from_millis(20));
+    let configured = pinging(Duration::from_millis(20), Duration::from_millis(20));
     let server = Server::with(configured, websocket(teller, echo));
     let mut client = open(&server, "/").await;
     assert_eq!(client.frame().await, (FIN | PING, Vec::new()));
@@ -53,9 +51,7 @@ async fn ws_16_a_ping_that_is_not_answered_closes_with_1011() {
 #[tokio::test]
 async fn ws_16_a_ping_that_is_answered_keeps_the_websocket() {
     let (teller, mut told) = tell();
-    let mut configured = config();
-    configured.ws_ping_interval = Some(Duration::from_millis(20));
-    configured.ws_ping_timeout = Some(Duration::from_secs(20));
+    let configured = pinging(Duration::from_millis(20), Duration::from_secs(20));
     let server = Server::with(configured, websocket(teller, echo));
     let mut client = open(&server, "/").await;
     for _ in 0..3 {

@@ -1,8 +1,11 @@
 //! What the tests of WebSockets share.
 
-use callgate::{AppError, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketScope};
+use std::time::Duration;
 
-use super::{Server, Teller, Told, tell, websocket};
+use callgate::{AppError, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketScope};
+use callgate_server::Config;
+
+use super::{Server, Teller, Told, config, tell, websocket};
 
 /// An application that accepts, sends every message back, and tells how it was disconnected.
 pub(crate) async fn echo(
@@ -22,6 +25,14 @@ pub(crate) async fn echo(
             _ => {}
         }
     }
+}
+
+/// A configuration with this interval of pings, and this time to answer them.
+pub(crate) fn pinging(interval: Duration, timeout: Duration) -> Config {
+    let mut configured = config();
+    configured.ws_ping_interval = Some(interval);
+    configured.ws_ping_timeout = Some(timeout);
+    configured
 }
 
 pub(crate) fn echo_server() -> (Server, Told<(u16, String)>) {
