@@ -78,6 +78,11 @@ pub(crate) struct StageWatch<'a> {
 }
 
 impl StageWatch<'_> {
+    /// The last stage that has been seen.
+    pub(crate) fn seen(&self) -> Stage {
+        self.seen
+    }
+
     /// The stage, if it has not been seen yet; else the task is woken when there is another. It has
     /// to be the same task each time.
     pub(crate) fn poll_new(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Stage> {

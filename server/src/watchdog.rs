@@ -52,7 +52,6 @@ pub(crate) struct Watchdog<'a> {
     is_waiting: bool,
     #[pin]
     stage: StageWatch<'a>,
-    is_draining: bool,
     is_finishing: bool,
 }
 
@@ -73,7 +72,6 @@ impl<'a> Watchdog<'a> {
             timer: unset_timer(),
             is_waiting: false,
             stage: server.stages.watch(),
-            is_draining: false,
             is_finishing: false,
         }
     }
@@ -89,14 +87,13 @@ impl<'a> Watchdog<'a> {
     /// What it is to do as the server shuts down.
     fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let this = self.project();
-        match this.stage.poll_new(cx) {
-            Some(Stage::Ending) => return Poll::Ready(Order::End),
-            Some(_) => *this.is_draining = true,
-            None => {}
+        let mut stage = this.stage;
+        if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
+            return Poll::Ready(Order::End);
         }
+        let is_draining = stage.seen() == Stage::Draining;
         // A request of which something has come is still answered.
-        if *this.is_draining && !*this.is_finishing && this.link.activity() != Activity::ReadingHead
-        {
+        if is_draining && !*this.is_finishing && this.link.activity() != Activity::ReadingHead {
             *this.is_finishing = true;
             return Poll::Ready(Order::Finish);
         }

@@ -43,7 +43,7 @@ impl<S> Watched<S> {
         (has_sent && !self.is_blocked).then_some(Sign::Sent)
     }
 
-    fn note<T>(&mut self, written: &Poll<io::Result<T>>) {
+    fn note(&mut self, written: &Poll<io::Result<usize>>) {
         match written {
             Poll::Pending => self.is_blocked = true,
             Poll::Ready(Ok(_)) => self.has_taken |= std::mem::take(&mut self.is_blocked),
