@@ -15,9 +15,9 @@ use futures_util::FutureExt as _;
 /// closed.
 ///
 /// Each request that [`ServiceApp`](crate::ServiceApp) makes has one among its extensions; with the
-/// feature `axum` it is an extractor itself. Its work is done in the call of the application, one piece
-/// after the other, so that the client does not wait for it and a server that shuts down does (rules
-/// `HTTP-35`, `HTTP-36`). What is spawned onto a task of its own instead is not waited for.
+/// feature `axum` it is an extractor itself. Its work is done in the call of the application, one
+/// piece after the other, so that the client does not wait for it and a server that shuts down does
+/// (rules `HTTP-35`, `HTTP-36`). What is spawned onto a task of its own instead is not waited for.
 ///
 /// What has been added is done however the exchange ends: also when the client goes away, in the
 /// grace period that the server leaves for that, and when the service fails or panics. The service's

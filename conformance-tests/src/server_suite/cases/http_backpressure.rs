@@ -13,6 +13,7 @@ use crate::server_suite::request::Request;
 const BOUND: usize = 48 << 20;
 /// How much is sent at once, in bytes.
 const PART: usize = 64 << 10;
+
 const INTAKE: &str = "ASGI leaves open how much a server takes in";
 const DRAINING: &str = "ASGI does not say what becomes of content that was not received";
 
