@@ -6,7 +6,7 @@ use callgate::{Message, ReceiveEvent, WebSocketAccept};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
-use crate::support::frames::{BINARY, FIN, PING, close, frame, open};
+use crate::support::frames::{BINARY, CLOSE, FIN, PING, close, frame, open};
 use crate::support::websocket::{disconnect_code, echo, echo_server, pinging};
 use crate::support::{Client, OnDrop, Server, Told, config, find, tell, websocket, within};
 
@@ -33,6 +33,16 @@ fn sends_a_large_message(ping: Option<Duration>) -> (Server, Told<u16>) {
 async fn large_message(client: &mut Client) {
     let (first, payload) = client.frame().await;
     assert_eq!((first, payload.len()), (FIN | BINARY, LARGE));
+}
+
+/// Reads the next frame that is no ping.
+async fn after_pings(client: &mut Client) -> (u8, Vec<u8>) {
+    loop {
+        let frame = client.frame().await;
+        if frame.0 != FIN | PING {
+            return frame;
+        }
+    }
 }
 
 #[tokio::test]
@@ -121,12 +131,10 @@ async fn ws_16_a_client_that_takes_long_to_send_a_message_is_there() {
         client.send(piece).await;
         sleep(PAUSE).await;
     }
-    loop {
-        match client.frame().await {
-            (first, _) if first == FIN | PING => {}
-            got => break assert_eq!(got, (FIN | BINARY, vec![b'x'; 60])),
-        }
-    }
+    assert_eq!(
+        after_pings(&mut client).await,
+        (FIN | BINARY, vec![b'x'; 60])
+    );
     client.send(close(1000, "")).await;
     assert_eq!(told.next().await.0, 1000);
     drop(client);
@@ -155,10 +163,13 @@ async fn ws_16_a_client_that_takes_long_to_read_a_message_is_there() {
 
 #[tokio::test]
 async fn ws_20_what_was_sent_before_the_clients_close_arrives() {
-    for (ping, is_half_closed) in [
-        (None, false),
-        (None, true),
-        (Some(Duration::from_millis(50)), false),
+    const PING_EACH: Duration = Duration::from_millis(500);
+    // Some time in which a server could do something else than to wait.
+    const PAUSE: Duration = Duration::from_millis(200);
+    for (ping, is_half_closed, pause) in [
+        (None, false, PAUSE),
+        (None, true, PAUSE),
+        (Some(PING_EACH), false, 3 * PING_EACH),
     ] {
         let (server, mut told) = sends_a_large_message(ping);
         let mut client = open(&server, "/").await;
@@ -168,10 +179,13 @@ async fn ws_20_what_was_sent_before_the_clients_close_arrives() {
             client.half_close().await;
         }
         assert_eq!(told.next().await, 1000);
-        // Some time in which a server could do something else than to wait.
-        sleep(Duration::from_millis(200)).await;
+        sleep(pause).await;
         large_message(&mut client).await;
-        assert_eq!(client.close_frame().await.0, 1000);
+        let (first, payload) = after_pings(&mut client).await;
+        assert_eq!(
+            (first, payload),
+            (FIN | CLOSE, 1000_u16.to_be_bytes().into())
+        );
         assert_eq!(client.rest().await, "");
         server.finish().await;
     }
