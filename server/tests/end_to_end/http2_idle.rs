@@ -9,11 +9,13 @@ use callgate::{
     App, HttpPathSend, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept,
 };
 
-/// A server whose connections may be idle for as good as no time.
+/// How long the connections of an impatient server may be idle.
+const PATIENCE: Duration = Duration::from_millis(200);
+
 fn impatient(app: impl App) -> Server {
     let mut configured = config();
-    configured.timeout_keep_alive = Duration::from_millis(50);
-    configured.timeout_request_head = Duration::from_millis(50);
+    configured.timeout_keep_alive = PATIENCE;
+    configured.timeout_request_head = PATIENCE;
     Server::with(configured, app)
 }
 
@@ -30,7 +32,7 @@ async fn a_silent_websocket_does_not_make_its_connection_an_idle_one() {
     let mut client = Client::connect(&server).await;
     let (response, mut stream) = open(&mut client, "/").await;
     let mut body = response.into_body();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(5 * PATIENCE).await;
     let message = frame(FIN | TEXT, "still there");
     stream.send_data(message.into(), false).unwrap();
     let data = within(body.data()).await.unwrap().unwrap();
@@ -79,7 +81,7 @@ async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
         settings.initial_window_size(1000);
         let mut client = Client::with_settings(&server, &settings).await;
         let body = client.get(path).await.unwrap().into_body();
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(5 * PATIENCE).await;
         let content = text(body).await;
         assert_eq!(content.map(|text| text.len()).ok(), Some(length), "{path}");
     }
