@@ -185,6 +185,9 @@ class Call:
             for event in value:
                 self.link.spawn(self.send_one(number, to_asgi(event)))
             return None
+        if name == "send_last":
+            last = {"type": "http.response.body", "body": b"x" * value}
+            return self.link.spawn(self.send_one(number, last))
         if name == "fence":
             return self.link.spawn(self.fence(number))
         if name == "keep_sender":

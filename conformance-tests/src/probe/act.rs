@@ -103,8 +103,8 @@ impl Call {
                 });
                 return None;
             }
-            Step::Send(event) => {
-                let event = Some(self.with_texts(event));
+            Step::Send(_) | Step::SendLast(_) => {
+                let event = Some(self.with_texts(what.event()?));
                 self.sending.push(Sending { step, event });
                 return None;
             }

@@ -1,6 +1,6 @@
 //! What the suite and the probe say to each other.
 
-use callgate::{Extension, ReceiveEvent, SendError, SendEvent};
+use callgate::{Extension, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -35,6 +35,9 @@ pub enum Step {
     /// Sends each of these events from a task of its own, all at once. Tells of each; a step that
     /// the request brought along does not wait for them.
     SendAtOnce(Vec<SendEvent>),
+    /// Sends the last part of a response's content: `x`, so many times. Large content need not come
+    /// from the suite.
+    SendLast(usize),
     /// Does nothing, but says so: whatever happened before has been told then.
     Fence,
     /// Keeps the sender, so that `send` works after the call has ended.
@@ -55,6 +58,18 @@ pub enum Step {
     FailDisconnected,
     /// Ends the call: with a panic of this text.
     Panic(String),
+}
+
+impl Step {
+    /// The event that it sends, if it sends one.
+    #[must_use]
+    pub fn event(&self) -> Option<SendEvent> {
+        match self {
+            Self::Send(event) => Some(event.clone()),
+            Self::SendLast(length) => Some(HttpResponseBody::last(vec![b'x'; *length]).into()),
+            _ => None,
+        }
+    }
 }
 
 /// What the probe tells the suite.

@@ -41,13 +41,12 @@ impl Witness {
 
     /// The probe is commanded to take this step.
     pub(super) fn commanded(&mut self, step: u64, what: &Step) {
-        match what {
-            Step::Send(event) => {
-                self.sending.insert(step, event.clone());
-            }
-            // They are told in any order.
-            Step::SendAtOnce(_) => self.model = None,
-            _ => {}
+        if let Some(event) = what.event() {
+            self.sending.insert(step, event);
+        }
+        // They are told in any order.
+        if matches!(what, Step::SendAtOnce(_)) {
+            self.model = None;
         }
     }
 
@@ -113,11 +112,7 @@ fn brought(scope: &Scope) -> Vec<SendEvent> {
     let field = scope.headers().and_then(|fields| fields.get(PROBE_FIELD));
     let steps = field.map(HeaderValue::as_bytes).unwrap_or_default();
     let steps: Vec<Step> = serde_json::from_slice(steps).unwrap_or_default();
-    let events = steps.into_iter().filter_map(|step| match step {
-        Step::Send(event) => Some(event),
-        _ => None,
-    });
-    events.collect()
+    steps.iter().filter_map(Step::event).collect()
 }
 
 /// What a send came to, where that can be said in the protocol's own words.
