@@ -96,9 +96,13 @@ async fn large_content(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let request = Request::new("POST", "/");
     let mut exchange = Exchange::begin_content(server, over, request, sent.len()).await?;
-    let mut app = server.call().await?;
-    // A server need not take more than has been received.
-    let ((), received) = tokio::try_join!(exchange.send(sent.clone(), true), content(&mut app))?;
+    // A server need not take more than has been received, nor call before it has taken all.
+    let receiving = async {
+        let mut app = server.call().await?;
+        let received = content(&mut app).await?;
+        Ok((app, received))
+    };
+    let ((), (app, received)) = tokio::try_join!(exchange.send(sent.clone(), true), receiving)?;
     let first_difference = received
         .iter()
         .zip(sent.as_bytes())
