@@ -14,6 +14,7 @@ mod customers;
 mod dashboard;
 mod echo;
 mod events;
+mod events_websocket;
 mod gallery;
 mod hello;
 mod items;

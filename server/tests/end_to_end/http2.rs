@@ -4,76 +4,15 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::support::frames::{CLOSE, FIN, TEXT, close, frame};
-use crate::support::{Gate, OnDrop, Server, config, content, http, tell, websocket, whole, within};
+use crate::support::http2::{Client, request, text};
+use crate::support::{Gate, OnDrop, Server, config, content, http, tell, whole, within};
 use bytes::Bytes;
 use callgate::{
     AppError, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers,
-    HttpScope, Message, ReceiveEvent, Receiver, SendEvent, Sender, WebSocketAccept,
+    HttpScope, ReceiveEvent, Receiver, SendEvent, Sender,
 };
-use h2::client::{ResponseFuture, SendRequest};
-use h2::ext::Protocol;
-use h2::{Reason, RecvStream, SendStream};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use tokio::net::TcpStream;
-use tokio::task::JoinHandle;
-
-/// A connection to the server; its task ends with the connection.
-pub(crate) struct Client {
-    requests: SendRequest<Bytes>,
-    connection: JoinHandle<Result<(), h2::Error>>,
-}
-
-impl Client {
-    pub(crate) async fn connect(server: &Server) -> Self {
-        Self::with_settings(server, &h2::client::Builder::new()).await
-    }
-
-    pub(crate) async fn with_settings(server: &Server, settings: &h2::client::Builder) -> Self {
-        let stream = within(TcpStream::connect(server.address)).await.unwrap();
-        let (requests, connection) = within(settings.handshake(stream)).await.unwrap();
-        let connection = tokio::spawn(connection);
-        let requests = within(requests.ready()).await.unwrap();
-        Self {
-            requests,
-            connection,
-        }
-    }
-
-    /// Begins a request whose content is still to come.
-    fn begin(&mut self, request: Request<()>) -> (ResponseFuture, SendStream<Bytes>) {
-        self.requests.send_request(request, false).unwrap()
-    }
-
-    /// Makes a request without content, and waits for the head of the response.
-    pub(crate) async fn get(&mut self, path: &str) -> Result<Response<RecvStream>, h2::Error> {
-        let (response, _) = self.requests.send_request(request(path), true).unwrap();
-        within(response).await
-    }
-
-    /// The whole content of the response to a request without content.
-    async fn text(&mut self, path: &str) -> String {
-        text(self.get(path).await.unwrap().into_body())
-            .await
-            .unwrap()
-    }
-}
-
-fn request(path: &str) -> Request<()> {
-    Request::get(format!("http://test.example{path}"))
-        .body(())
-        .unwrap()
-}
-
-pub(crate) async fn text(mut body: RecvStream) -> Result<String, h2::Error> {
-    let mut content = Vec::new();
-    while let Some(data) = within(body.data()).await {
-        let data = data?;
-        body.flow_control().release_capacity(data.len()).unwrap();
-        content.extend_from_slice(&data);
-    }
-    Ok(String::from_utf8(content).unwrap())
-}
+use h2::Reason;
+use http::{HeaderMap, Method, Request, StatusCode, Version};
 
 #[tokio::test]
 async fn scope_09_to_12_pseudo_fields_and_cookies() {
@@ -527,90 +466,5 @@ async fn ext_09_a_file_is_sent_whole() {
     assert_eq!(response.headers()["content-length"], "200000");
     assert!(text(response.into_body()).await.unwrap() == content);
     drop(client);
-    server.finish().await;
-}
-
-/// Opens a WebSocket by extended CONNECT (RFC 8441).
-pub(crate) async fn open(
-    client: &mut Client,
-    path: &str,
-) -> (Response<RecvStream>, SendStream<Bytes>) {
-    // The server's settings say whether it takes extended CONNECT.
-    while !client.requests.is_extended_connect_protocol_enabled() {
-        tokio::task::yield_now().await;
-    }
-    let request = Request::builder()
-        .method(Method::CONNECT)
-        .uri(format!("http://test.example{path}"))
-        .version(Version::HTTP_2)
-        .extension(Protocol::from_static("websocket"))
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-protocol", "one, two")
-        .body(())
-        .unwrap();
-    let (response, stream) = client.begin(request);
-    (within(response).await.unwrap(), stream)
-}
-
-#[tokio::test]
-async fn ws_29_a_websocket_over_extended_connect() {
-    let (teller, mut told) = tell();
-    let server = Server::start(websocket(
-        teller,
-        async |teller, scope, mut receiver, sender| {
-            if scope.raw_path() == "/refused" {
-                sender.send(callgate::WebSocketClose::default()).await?;
-                return Ok(());
-            }
-            teller.tell(format!("{:?} {:?}", scope.version, scope.subprotocols));
-            let accept = WebSocketAccept::new()
-                .subprotocol("two")
-                .header("x-more", "1");
-            sender.send(accept).await?;
-            loop {
-                match receiver.receive().await {
-                    ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
-                        sender.send(Message::text(format!("{text}!"))).await?;
-                    }
-                    ReceiveEvent::WebSocketDisconnect(end) => {
-                        teller.tell(end.code.to_string());
-                        return Ok(());
-                    }
-                    _ => {}
-                }
-            }
-        },
-    ));
-    let mut client = Client::connect(&server).await;
-    let (response, _stream) = open(&mut client, "/refused").await;
-    assert_eq!(response.status(), 403);
-
-    let (response, mut stream) = open(&mut client, "/").await;
-    assert_eq!(response.status(), 200);
-    assert_eq!(response.headers()["sec-websocket-protocol"], "two");
-    assert_eq!(response.headers()["x-more"], "1");
-    assert_eq!(told.next().await, r#"HTTP/2.0 ["one", "two"]"#);
-    let mut body = response.into_body();
-    for text in ["hello", "again"] {
-        stream
-            .send_data(frame(FIN | TEXT, text).into(), false)
-            .unwrap();
-        let data = within(body.data()).await.unwrap().unwrap();
-        let expected = format!("{text}!");
-        assert_eq!(data[..2], [FIN | TEXT, expected.len() as u8]);
-        assert_eq!(data[2..], *expected.as_bytes());
-    }
-    stream.send_data(close(1000, "").into(), false).unwrap();
-    let data = within(body.data()).await.unwrap().unwrap();
-    assert_eq!(data[0], FIN | CLOSE);
-    assert_eq!(told.next().await, "1000");
-
-    // A stream that is reset is a client that is lost.
-    let (response, mut stream) = open(&mut client, "/").await;
-    assert_eq!(response.status(), 200);
-    told.next().await;
-    stream.send_reset(Reason::CANCEL);
-    assert_eq!(told.next().await, "1006");
-    drop((client, response, stream));
     server.finish().await;
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use crate::http2::{Client, open, text};
 use crate::support::frames::{FIN, TEXT, frame};
+use crate::support::http2::{Client, open, text};
 use crate::support::{Server, config, http, websocket, whole, within};
 use callgate::{
     App, HttpPathSend, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept,
@@ -12,6 +12,7 @@ use callgate::{
 /// How long the connections of an impatient server may be idle.
 const PATIENCE: Duration = Duration::from_millis(200);
 
+/// A server whose connections end when they have been idle for that long.
 fn impatient(app: impl App) -> Server {
     let mut configured = config();
     configured.timeout_keep_alive = PATIENCE;

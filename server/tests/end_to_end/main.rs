@@ -19,3 +19,4 @@ mod websocket;
 mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
+mod websocket_http2;

@@ -1,6 +1,7 @@
 //! A server to test, and clients that do exactly what they are told.
 
 pub(crate) mod frames;
+pub(crate) mod http2;
 pub(crate) mod websocket;
 
 use std::future::Future;

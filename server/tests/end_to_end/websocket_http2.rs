@@ -1,0 +1,71 @@
+//! WebSockets over HTTP/2 (RFC 8441).
+
+use callgate::{Message, ReceiveEvent, WebSocketAccept};
+use h2::Reason;
+
+use crate::support::frames::{CLOSE, FIN, TEXT, close, frame};
+use crate::support::http2::{Client, open};
+use crate::support::{Server, tell, websocket, within};
+
+#[tokio::test]
+async fn ws_29_a_websocket_over_extended_connect() {
+    let (teller, mut told) = tell();
+    let server = Server::start(websocket(
+        teller,
+        async |teller, scope, mut receiver, sender| {
+            if scope.raw_path() == "/refused" {
+                sender.send(callgate::WebSocketClose::default()).await?;
+                return Ok(());
+            }
+            teller.tell(format!("{:?} {:?}", scope.version, scope.subprotocols));
+            let accept = WebSocketAccept::new()
+                .subprotocol("two")
+                .header("x-more", "1");
+            sender.send(accept).await?;
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
+                        sender.send(Message::text(format!("{text}!"))).await?;
+                    }
+                    ReceiveEvent::WebSocketDisconnect(end) => {
+                        teller.tell(end.code.to_string());
+                        return Ok(());
+                    }
+                    _ => {}
+                }
+            }
+        },
+    ));
+    let mut client = Client::connect(&server).await;
+    let (response, _stream) = open(&mut client, "/refused").await;
+    assert_eq!(response.status(), 403);
+
+    let (response, mut stream) = open(&mut client, "/").await;
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["sec-websocket-protocol"], "two");
+    assert_eq!(response.headers()["x-more"], "1");
+    assert_eq!(told.next().await, r#"HTTP/2.0 ["one", "two"]"#);
+    let mut body = response.into_body();
+    for text in ["hello", "again"] {
+        stream
+            .send_data(frame(FIN | TEXT, text).into(), false)
+            .unwrap();
+        let data = within(body.data()).await.unwrap().unwrap();
+        let expected = format!("{text}!");
+        assert_eq!(data[..2], [FIN | TEXT, expected.len() as u8]);
+        assert_eq!(data[2..], *expected.as_bytes());
+    }
+    stream.send_data(close(1000, "").into(), false).unwrap();
+    let data = within(body.data()).await.unwrap().unwrap();
+    assert_eq!(data[0], FIN | CLOSE);
+    assert_eq!(told.next().await, "1000");
+
+    // A stream that is reset is a client that is lost.
+    let (response, mut stream) = open(&mut client, "/").await;
+    assert_eq!(response.status(), 200);
+    told.next().await;
+    stream.send_reset(Reason::CANCEL);
+    assert_eq!(told.next().await, "1006");
+    drop((client, response, stream));
+    server.finish().await;
+}
