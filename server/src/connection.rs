@@ -98,10 +98,12 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
             let mut has_flushed = false;
             // A response that is about to be made says that it is the last. Where none is, hyper
             // looks for a request first: one that has come is still answered.
-            if link.is_exchanging() && server.stages.now() != Stage::Serving {
+            let is_stopping = link.is_exchanging() && server.stages.now() != Stage::Serving;
+            if link.is_last() || is_stopping {
                 Pin::new(&mut connection).graceful_shutdown();
             }
             loop {
+                link.turn_begins();
                 let mut result = connection.poll_without_shutdown(cx);
                 if let Poll::Ready(Ok(())) = result {
                     // Done, but for what the client has not taken yet: when it is still sending,

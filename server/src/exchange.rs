@@ -11,12 +11,11 @@ use callgate::HttpScope;
 use callgate_drive::http as drive;
 use callgate_drive::{Incomplete, RequestLine};
 use http::{Response, Version};
-use hyper::body::Incoming;
 
 use crate::link::Link;
 use crate::rejection;
 use crate::report::AccessLog;
-use crate::request_body;
+use crate::request_body::{self, RequestContent};
 use crate::response_body::{Guarded, respond};
 use crate::server::Server;
 
@@ -26,7 +25,7 @@ const HTTP2_PIECE: usize = 64 * 1024;
 /// A response in the making.
 #[derive(Debug)]
 pub(crate) struct Exchange {
-    inner: drive::Exchange<Incoming>,
+    inner: drive::Exchange<RequestContent>,
     version: Version,
     access_log: Option<Box<AccessLog>>,
 }
@@ -48,6 +47,11 @@ impl Guard {
     pub(crate) fn new(link: &Arc<Link>) -> Self {
         Self(link.clone())
     }
+
+    /// The connection of the exchange.
+    pub(crate) fn link(&self) -> &Link {
+        &self.0
+    }
 }
 
 impl Drop for Guard {
@@ -57,13 +61,13 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(scope: Box<HttpScope>, body: Incoming, server: &Server) -> Self {
+    pub(crate) fn new(scope: Box<HttpScope>, content: RequestContent, server: &Server) -> Self {
         let version = scope.version;
         let access_log = server
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
-        let inner = drive::Exchange::new(&server.app, scope, body, request_body::judge);
+        let inner = drive::Exchange::new(&server.app, scope, content, request_body::judge);
         Self {
             inner,
             version,

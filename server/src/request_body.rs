@@ -1,9 +1,72 @@
-//! The content of a request that cannot be read.
+//! The content of a request.
 
 use std::error::Error as _;
 use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::{StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::link::Link;
+
+/// The content of a request, as hyper gives it. Over HTTP/1, the connection is told when nobody
+/// reads on.
+#[derive(Debug)]
+pub(crate) struct RequestContent {
+    incoming: Incoming,
+    /// None over HTTP/2, and when there is no more content.
+    link: Option<Arc<Link>>,
+}
+
+impl RequestContent {
+    pub(crate) fn new(incoming: Incoming, version: Version, link: &Arc<Link>) -> Self {
+        let link = (version != Version::HTTP_2 && !incoming.is_end_stream()).then(|| {
+            link.content_begins();
+            link.clone()
+        });
+        Self { incoming, link }
+    }
+}
+
+impl Drop for RequestContent {
+    fn drop(&mut self) {
+        if let Some(link) = &self.link {
+            link.content_is_left();
+        }
+    }
+}
+
+impl Body for RequestContent {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
+        let is_data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
+        if (!is_data || this.incoming.is_end_stream())
+            && let Some(link) = this.link.take()
+        {
+            link.content_ends();
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+}
 
 /// The answer to content that could be read but not understood, as opposed to cut short.
 pub(crate) fn judge(error: &hyper::Error) -> Option<StatusCode> {

@@ -1,7 +1,7 @@
 //! The content of a response, as hyper takes it.
 
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use callgate::HttpResponseStart;
@@ -10,6 +10,7 @@ use http::Response;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::exchange::Guard;
+use crate::link::Link;
 
 /// A response of this head.
 pub(crate) fn respond<B>(head: HttpResponseStart, body: B) -> Response<B> {
@@ -20,16 +21,25 @@ pub(crate) fn respond<B>(head: HttpResponseStart, body: B) -> Response<B> {
     response
 }
 
+/// What a body gives at a time.
+type Given = Option<Result<Frame<Bytes>, Incomplete>>;
+
 /// A body that counts its exchange as running for as long as it is there, if it has a guard.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     body: ResponseBody,
     guard: Option<Guard>,
+    /// What has been given but is not to be taken yet.
+    held: Option<Box<Given>>,
 }
 
 impl Guarded {
     pub(crate) fn new(body: ResponseBody) -> Self {
-        Self { body, guard: None }
+        Self {
+            body,
+            guard: None,
+            held: None,
+        }
     }
 
     pub(crate) fn set_guard(&mut self, guard: Guard) {
@@ -40,21 +50,43 @@ impl Guarded {
     pub(crate) fn is_in_memory(&self) -> bool {
         self.body.is_in_memory()
     }
+
+    /// Whether hyper is to have no more of the response in this turn: see
+    /// [`Link::has_content_to_skip`].
+    pub(crate) fn waits(&self) -> bool {
+        self.link().is_some_and(Link::has_content_to_skip)
+    }
+
+    fn link(&self) -> Option<&Link> {
+        self.guard.as_ref().map(Guard::link)
+    }
 }
 
 impl Body for Guarded {
     type Data = Bytes;
     type Error = Incomplete;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(cx)
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Given> {
+        let this = self.get_mut();
+        let frame = match this.held.take() {
+            Some(held) => *held,
+            None => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+        };
+        if this.waits() {
+            this.held = Some(Box::new(frame));
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        if let Some(link) = this.link()
+            && this.body.size_hint().exact() == Some(0)
+        {
+            link.response_is_whole();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.held.is_none() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use hyper::body::Incoming;
 use hyper::service::Service;
@@ -15,6 +15,7 @@ use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, Asked};
+use crate::request_body::RequestContent;
 use crate::response_body::Guarded;
 use crate::websocket::Handshake;
 use callgate_drive::Incomplete;
@@ -47,7 +48,8 @@ impl Service<Request<Incoming>> for ConnectionService {
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
             Ok(Asked::Http(scope)) => {
-                self.begin(Exchange::new(scope, body, &self.link.server), version)
+                let content = RequestContent::new(body, version, &self.link);
+                self.begin(Exchange::new(scope, content, &self.link.server), version)
             }
             Ok(Asked::WebSocket(scope)) => {
                 Answer::WebSocket(Handshake::new(scope, on_upgrade, &self.link))
@@ -102,9 +104,16 @@ pub(crate) enum Answer {
 impl Future for Answer {
     type Output = Result<Response<Guarded>, Incomplete>;
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.get_mut() {
-            Self::Http(exchange) => exchange.poll(cx),
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Http(exchange) => match ready!(exchange.poll(cx)) {
+                Ok(response) if response.body().waits() => {
+                    *self = Self::Made(Some(Ok(response)));
+                    cx.waker().wake_by_ref();
+                    Poll::Pending
+                }
+                answer => Poll::Ready(answer),
+            },
             Self::WebSocket(handshake) => handshake.poll(cx).map(Ok),
             Self::Made(answer) => {
                 Poll::Ready(answer.take().expect("not polled after it was ready"))

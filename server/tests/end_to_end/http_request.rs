@@ -1,7 +1,5 @@
 //! The content of a request, the client's going away, and the order of requests.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::{Gate, Server, content, get, http, post, says, tell, whole, within};
@@ -346,37 +344,6 @@ async fn http_13_malformed_content_cuts_a_response_that_has_begun() {
     assert_eq!(client.chunk().await.unwrap(), "begun");
     client.send("zz\r\n").await;
     assert_eq!(client.rest().await, "");
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn http_39_pipelined_requests_are_answered_in_order() {
-    let calls = Arc::new(AtomicUsize::new(0));
-    let server = Server::start(http(calls, async |calls, scope, mut receiver, sender| {
-        let call = calls.fetch_add(1, Ordering::SeqCst);
-        let (content, _) = content(&mut receiver).await.unwrap();
-        let content = String::from_utf8(content).unwrap();
-        let text = format!("{call} {} {content}", scope.raw_path());
-        if call % 2 == 0 {
-            return whole(&sender, text).await;
-        }
-        sender.send(HttpResponseStart::ok()).await?;
-        for byte in text.into_bytes() {
-            tokio::task::yield_now().await;
-            sender.send(HttpResponseBody::part(vec![byte])).await?;
-        }
-        sender.send(HttpResponseBody::end()).await?;
-        Ok(())
-    }));
-    let mut client = server.connect().await;
-    let requests: String = (0..20)
-        .map(|n| post(&format!("/{n}"), &"x".repeat(n)))
-        .collect();
-    client.send(requests).await;
-    for n in 0..20 {
-        let expected = format!("{n} /{n} {}", "x".repeat(n));
-        assert_eq!(client.response().await.body, expected);
-    }
     server.finish().await;
 }
 

@@ -41,3 +41,15 @@ async fn an_idle_connection_is_closed_after_the_keep_alive_time() {
     assert_eq!(client.rest().await, "");
     server.finish().await;
 }
+
+#[tokio::test]
+async fn a_response_before_the_content_has_come_says_that_the_connection_ends() {
+    let server = Server::start(crate::support::says("enough"));
+    let mut client = server.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.field("connection"), Some("close"));
+    assert_eq!(client.rest().await, "");
+    server.finish().await;
+}

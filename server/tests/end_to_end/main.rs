@@ -11,6 +11,7 @@ mod keep_alive;
 mod lifecycle;
 mod lifespan;
 mod one_write;
+mod pipelining;
 mod scope;
 mod sending;
 mod shutdown;
