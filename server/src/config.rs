@@ -32,8 +32,8 @@ pub struct Config {
     pub date_header: bool,
     /// Fields added to each response that has none of the name. Default none.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Whether each exchange is logged when it is complete. Default no: a line costs more than a
-    /// small response.
+    /// Whether each exchange is logged when its response begins. Default no: a line costs more than
+    /// a small response.
     pub access_log: bool,
     /// How long a connection may be idle between requests. It is closed at most an eighth of this
     /// later, or 0.1 s. Default 5 s.
@@ -44,8 +44,8 @@ pub struct Config {
     /// How long an application may go on after its client is gone, or has all that it will get
     /// (HEAD; all that `content-length` says). Default 30 s.
     pub timeout_disconnect: Duration,
-    /// How long a shutdown waits for exchanges, background work and lifespan. Default: as long as
-    /// they take.
+    /// How long a shutdown waits for exchanges and background work, and then for lifespan: each has
+    /// this time. Default: as long as they take.
     pub timeout_graceful_shutdown: Option<Duration>,
     /// The largest head of a request, in bytes; 8192 at least. Default 64 KiB.
     pub max_request_head: usize,

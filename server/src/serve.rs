@@ -22,10 +22,14 @@ use crate::stage::Stage;
 /// After this time without anything from a client, the system asks its system whether it is there.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 
+/// How long the lifespan may take at most after a server was told twice to stop.
+const URGENT: Duration = Duration::from_secs(1);
+
 /// Serves `app` until the process is told to stop, by SIGINT or SIGTERM.
 ///
 /// Runs on the tokio runtime that it is called on; returns when everything that it has accepted is
-/// complete and the application's lifespan is shut down. A second signal ends what still runs.
+/// complete and the application's lifespan is shut down. A second signal ends at once what still
+/// runs, and gives the lifespan one second.
 ///
 /// ```no_run
 /// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
@@ -147,9 +151,9 @@ impl Listening {
             self.address
         );
         accept_until_stopped(&server, &listener, stop).await;
-        drain(&server, listener, stop).await;
+        let time_left = drain(&server, listener, stop).await;
         match lifespan {
-            Some(lifespan) => shut_down(&server, lifespan, stop).await,
+            Some(lifespan) => shut_down(lifespan, time_left, stop).await,
             None => Ok(()),
         }
     }
@@ -195,8 +199,13 @@ async fn pause_after(error: &io::Error) {
     }
 }
 
-/// Finishes what has been accepted, and what the system has accepted for us.
-async fn drain(server: &Arc<Server>, listener: TcpListener, stop: &mut impl Stop) {
+/// Finishes what has been accepted, and what the system has accepted for us. Returns how long the
+/// lifespan may take after that, if it has a limit.
+async fn drain(
+    server: &Arc<Server>,
+    listener: TcpListener,
+    stop: &mut impl Stop,
+) -> Option<Duration> {
     if let Ok(listener) = listener.into_std() {
         while let Ok((stream, client)) = listener.accept() {
             let stream = stream
@@ -212,30 +221,32 @@ async fn drain(server: &Arc<Server>, listener: TcpListener, stop: &mut impl Stop
     if !server.tasks.is_empty() {
         tracing::info!("waiting for connections and background work (signal again to end them)");
     }
-    tokio::select! {
+    let limit = server.config.timeout_graceful_shutdown;
+    let time_left = tokio::select! {
         biased;
-        () = server.tasks.wait() => return,
-        () = stop.stopped() => {}
-        () = timeout(server.config.timeout_graceful_shutdown) => {}
-    }
+        () = server.tasks.wait() => return limit,
+        () = stop.stopped() => Some(limit.map_or(URGENT, |limit| limit.min(URGENT))),
+        () = timeout(limit) => limit,
+    };
     tracing::warn!(
         "ending what still runs: {} connections or applications",
         server.tasks.len()
     );
     server.stages.advance(Stage::Ending);
     server.tasks.wait().await;
+    time_left
 }
 
-/// Shuts the application's lifespan down, within the time that the whole shutdown has.
+/// Shuts the application's lifespan down, within this time.
 async fn shut_down(
-    server: &Server,
     lifespan: Lifespan,
+    time_left: Option<Duration>,
     stop: &mut impl Stop,
 ) -> Result<(), ServeError> {
     let too_late = async {
         tokio::select! {
             () = stop.stopped() => {}
-            () = timeout(server.config.timeout_graceful_shutdown) => {}
+            () = timeout(time_left) => {}
         }
     };
     tokio::select! {
@@ -358,3 +369,59 @@ impl std::fmt::Display for ServeError {
 }
 
 impl std::error::Error for ServeError {}
+
+#[cfg(test)]
+mod tests {
+    use callgate::{AppError, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender};
+    use tokio::io::AsyncWriteExt as _;
+    use tokio::sync::Semaphore;
+
+    use super::*;
+
+    /// Told to stop once for each permit.
+    struct Permits(Arc<Semaphore>);
+
+    impl Stop for Permits {
+        async fn stopped(&mut self) {
+            self.0.acquire().await.unwrap().forget();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_told_twice_to_stop_does_not_wait() {
+        let called = Arc::new(Semaphore::new(0));
+        let app = {
+            let called = called.clone();
+            move |scope, mut receiver: Receiver, sender: Sender| {
+                let called = called.clone();
+                async move {
+                    if let Scope::Lifespan(_) = scope {
+                        receiver.receive().await;
+                        sender.send(LifespanStartupComplete::new()).await?;
+                        let event = receiver.receive().await;
+                        assert_eq!(event, ReceiveEvent::LifespanShutdown);
+                    }
+                    called.add_permits(1);
+                    std::future::pending::<Result<(), AppError>>().await
+                }
+            }
+        };
+        let mut config = Config::default();
+        config.port = 0;
+        let listening = Listening::bind(config).unwrap();
+        let address = listening.local_addr();
+        let stops = Arc::new(Semaphore::new(0));
+        let mut stop = Permits(stops.clone());
+        let serving = tokio::spawn(async move { listening.run(BoxApp::new(app), &mut stop).await });
+        let mut client = TcpStream::connect(address).await.unwrap();
+        let request = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+        client.write_all(request).await.unwrap();
+        called.acquire().await.unwrap().forget();
+        stops.add_permits(2);
+        let ended = tokio::time::timeout(Duration::from_secs(10), serving).await;
+        let error = ended.unwrap().unwrap().unwrap_err();
+        assert!(matches!(error, ServeError::Shutdown(_)), "{error}");
+        // It was told of the shutdown all the same.
+        assert_eq!(called.available_permits(), 1);
+    }
+}

@@ -48,7 +48,7 @@ pub struct Flags {
     #[arg(env = "CALLGATE_LOG_LEVEL", hide_env = true)]
     pub log_level: LevelFilter,
 
-    /// Log each exchange when it is complete
+    /// Log each exchange when its response begins
     #[arg(long, value_parser = boolean)]
     #[arg(env = "CALLGATE_ACCESS_LOG", hide_env = true)]
     pub access_log: bool,
