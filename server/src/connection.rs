@@ -199,5 +199,5 @@ async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
 
 async fn reject(socket: Socket, link: &Link, rejection: Rejection) {
     report::rejected(link.client, &rejection);
-    socket.close(&rejection.into_bytes()).await;
+    socket.close(&rejection.into_bytes(&link.server)).await;
 }

@@ -1,11 +1,15 @@
 //! Answers to requests that the application never sees.
 
+use std::time::SystemTime;
+
 use bytes::Bytes;
 use callgate::HttpResponseStart;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode, Version};
 
 use callgate_drive::ResponseBody;
+
+use crate::server::Server;
 
 /// A short answer in plain text, after which an HTTP/1 connection is closed.
 #[derive(Debug)]
@@ -110,16 +114,27 @@ impl Rejection {
     }
 
     /// The answer as it goes over the wire, when hyper has given up on the connection.
-    pub(crate) fn into_bytes(self) -> Vec<u8> {
-        let text = self.text();
-        format!(
-            "HTTP/1.1 {} {}\r\ncontent-type: {}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{text}",
-            self.status.as_u16(),
-            self.status.canonical_reason().unwrap_or_default(),
-            TEXT.to_str().expect("a text"),
-            text.len(),
+    pub(crate) fn into_bytes(self, server: &Server) -> Vec<u8> {
+        let content = self.text();
+        let mut response = self.into_response(Version::HTTP_11);
+        server.add_default_headers(response.headers_mut());
+        if server.config.date_header && !response.headers().contains_key(header::DATE) {
+            let now = httpdate::fmt_http_date(SystemTime::now());
+            let now = now.try_into().expect("a date is a value");
+            response.headers_mut().insert(header::DATE, now);
+        }
+        let mut bytes = format!(
+            "HTTP/1.1 {}\r\ncontent-length: {}\r\n",
+            response.status(),
+            content.len()
         )
-        .into_bytes()
+        .into_bytes();
+        for (name, value) in response.headers() {
+            let field = [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"];
+            bytes.extend(field.concat());
+        }
+        bytes.extend([b"\r\n", content.as_bytes()].concat());
+        bytes
     }
 }
 

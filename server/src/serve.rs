@@ -406,8 +406,10 @@ mod tests {
                 }
             }
         };
-        let mut config = Config::default();
-        config.port = 0;
+        let config = Config {
+            port: 0,
+            ..Config::default()
+        };
         let listening = Listening::bind(config).unwrap();
         let address = listening.local_addr();
         let stops = Arc::new(Semaphore::new(0));

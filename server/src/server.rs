@@ -29,22 +29,13 @@ pub(crate) struct Server {
     pub(crate) http2: http2::Builder<TokioExecutor>,
     /// Connections, and applications that outlive their response.
     pub(crate) tasks: TaskTracker,
-    default_headers: Vec<(HeaderName, HeaderValue)>,
+    default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
     /// What lifespan start-up handed over.
     state: OnceLock<State>,
 }
 
 impl Server {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
-        let mut default_headers = config.headers.clone();
-        if config.server_header
-            && !config
-                .headers
-                .iter()
-                .any(|(name, _)| name == header::SERVER)
-        {
-            default_headers.push((header::SERVER, HeaderValue::from_static("callgate")));
-        }
         let mut http1 = http1::Builder::new();
         http1
             .auto_date_header(config.date_header)
@@ -66,7 +57,7 @@ impl Server {
             http1,
             http2,
             tasks: TaskTracker::new(),
-            default_headers,
+            default_headers: default_headers(&config),
             state: OnceLock::new(),
             config,
         }
@@ -81,10 +72,12 @@ impl Server {
     }
 
     pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
-        for (name, value) in &self.default_headers {
+        for (name, values) in &self.default_headers {
             // One pass over the few fields of a response costs less than a look-up.
             if !headers.keys().any(|set| set == name) {
-                headers.append(name, value.clone());
+                for value in values {
+                    headers.append(name, value.clone());
+                }
             }
         }
     }
@@ -108,6 +101,22 @@ impl Server {
             }
         });
     }
+}
+
+/// What is added to responses that have no field of the name.
+fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
+    let mut all: Vec<(HeaderName, Vec<HeaderValue>)> = Vec::new();
+    for (name, value) in &config.headers {
+        match all.iter_mut().find(|(added, _)| added == name) {
+            Some((_, values)) => values.push(value.clone()),
+            None => all.push((name.clone(), vec![value.clone()])),
+        }
+    }
+    if config.server_header && !all.iter().any(|(name, _)| name == header::SERVER) {
+        let server = HeaderValue::from_static("callgate");
+        all.push((header::SERVER, vec![server]));
+    }
+    all
 }
 
 /// What has to be encoded in a path (RFC 3986, 3.3).

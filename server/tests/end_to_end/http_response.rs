@@ -308,12 +308,17 @@ async fn http_38_date_and_server_are_added_unless_set() {
         })
     };
     let mut configured = config();
-    configured.headers = vec![("x-all".parse().unwrap(), "1".parse().unwrap())];
+    configured.headers = ["1", "2"]
+        .map(|value| ("x-all".parse().unwrap(), value.parse().unwrap()))
+        .into();
     let server = Server::with(configured, app());
-    let response = server.ask(get("/")).await;
-    assert_eq!(response.field("server"), Some("callgate"));
-    assert!(response.field("date").unwrap().ends_with(" GMT"));
-    assert_eq!(response.field("x-all"), Some("1"));
+    // The second is no request.
+    for request in [get("/"), "GET\r\n\r\n".to_owned()] {
+        let response = server.ask(request).await;
+        assert_eq!(response.all("server"), ["callgate"]);
+        assert!(response.field("date").unwrap().ends_with(" GMT"));
+        assert_eq!(response.all("x-all"), ["1", "2"]);
+    }
     let response = server.ask(get("/own")).await;
     assert_eq!(response.all("server"), ["mine"]);
     assert_eq!(response.all("date"), ["today"]);
@@ -324,10 +329,12 @@ async fn http_38_date_and_server_are_added_unless_set() {
     configured.server_header = false;
     configured.date_header = false;
     let server = Server::with(configured, app());
-    let response = server.ask(get("/")).await;
-    assert_eq!(
-        (response.field("server"), response.field("date")),
-        (None, None)
-    );
+    for request in [get("/"), "GET\r\n\r\n".to_owned()] {
+        let response = server.ask(request).await;
+        assert_eq!(
+            (response.field("server"), response.field("date")),
+            (None, None)
+        );
+    }
     server.finish().await;
 }
