@@ -158,9 +158,11 @@ impl Link {
         self.has_input.store(has_input, Ordering::Relaxed);
     }
 
-    /// Notes that the end of a response can only be told by that of the connection (HTTP/1.0).
-    pub(crate) fn set_close_delimited(&self) {
-        self.is_close_delimited.store(true, Ordering::Relaxed);
+    /// Notes whether the end of the response may have to be told by that of the connection
+    /// (HTTP/1.0).
+    pub(crate) fn set_close_delimited(&self, is_close_delimited: bool) {
+        self.is_close_delimited
+            .store(is_close_delimited, Ordering::Relaxed);
     }
 
     pub(crate) fn is_close_delimited(&self) -> bool {

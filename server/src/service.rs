@@ -42,9 +42,8 @@ impl Service<Request<Incoming>> for ConnectionService {
         self.link.exchange_begins();
         let (mut parts, body) = request.into_parts();
         let version = parts.version;
-        if version == http::Version::HTTP_10 {
-            self.link.set_close_delimited();
-        }
+        self.link
+            .set_close_delimited(version == http::Version::HTTP_10);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
             Ok(Asked::Http(scope)) => {

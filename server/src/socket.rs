@@ -1,9 +1,10 @@
 //! The socket of a connection, as hyper reads and writes it.
 //!
-//! It does four things that hyper cannot do from its side: it writes what is small in one piece, it
-//! gathers the responses of pipelined requests into one write, it tells the [`Link`] what the
-//! connection is doing, and it keeps hyper's own answer to a bad request back, for
-//! [`Socket::take_rejection`] to replace.
+//! It does what hyper cannot do from its side. Reading, it tells the version by the first bytes, and
+//! at a shutdown misses no request that has come. Writing, it puts what is small into one piece,
+//! gathers the responses to pipelined requests, and keeps hyper's own answer to a bad request back,
+//! for [`Socket::take_rejection`] to replace. It tells the [`Link`] what the connection is doing, and
+//! closes so that the client gets all that was written.
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
