@@ -1,18 +1,16 @@
 //! Serving with every message checked, or recorded.
 
-use std::fs::File;
-use std::io::BufWriter;
-use std::path::PathBuf;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use callgate::BoxApp;
 use callgate::rule::Role;
+use callgate_cli::STARTUP;
 use callgate_conformance::{Lint, Recorder};
 use callgate_server::cli::{self, Flags};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-
-/// Exit status when the server could not start.
-const STARTUP: u8 = 3;
 
 /// What is done with the messages beside serving them.
 #[derive(Debug, clap::Args)]
@@ -52,6 +50,46 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
+/// The file of a recording. What was in it before goes when the first line comes: not because of a
+/// server that cannot even listen.
+struct Recording {
+    file: BufWriter<File>,
+    is_begun: bool,
+}
+
+impl Recording {
+    fn open(path: &Path) -> io::Result<Self> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        Ok(Self {
+            file: BufWriter::new(file),
+            is_begun: false,
+        })
+    }
+}
+
+impl Write for Recording {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if !self.is_begun {
+            let file = self.file.get_ref();
+            // A pipe or a terminal has no length.
+            if file.metadata()?.is_file() {
+                file.set_len(0)?;
+            }
+            self.is_begun = true;
+        }
+        self.file.write(text)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
 impl Checks {
     /// Serves `app` with what is asked for around it.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
@@ -65,17 +103,16 @@ impl Checks {
             };
         }
         if let Some(path) = self.record {
-            let file = match File::create(&path) {
-                Ok(file) => file,
+            let recording = match Recording::open(&path) {
+                Ok(recording) => recording,
                 Err(error) => {
-                    eprintln!(
-                        "error: cannot record to {}: {error} (choose another file with --record)",
-                        path.display()
-                    );
-                    return ExitCode::from(STARTUP);
+                    let path = path.display();
+                    let remedy = "choose another file with --record";
+                    let reason = format!("cannot record to {path}: {error} ({remedy})");
+                    return callgate_cli::fail(STARTUP, reason);
                 }
             };
-            app = BoxApp::new(Recorder::new(app, BufWriter::new(file)));
+            app = BoxApp::new(Recorder::new(app, recording));
         }
         let status = cli::run(app, flags);
         if let Some(count) = count {

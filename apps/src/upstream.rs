@@ -94,9 +94,10 @@ impl Upstream {
     }
 }
 
-/// Whether this names the directory itself or the one above, which no encoding changes, or nothing.
+/// Whether this names the directory itself or the one above, which no encoding changes, or nothing;
+/// or something else than it says, as URLs drop tabs and ends of lines.
 fn is_a_way_out(segment: &str) -> bool {
-    matches!(segment, "" | "." | "..")
+    matches!(segment, "" | "." | "..") || segment.contains(['\t', '\n', '\r'])
 }
 
 /// Sends the request and reads the answer as JSON.

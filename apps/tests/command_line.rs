@@ -1,5 +1,6 @@
 //! The `callgate` command, as far as it goes without serving.
 
+use std::net::TcpListener;
 use std::process::Command;
 
 /// Standard output, standard error and the exit status of `callgate`.
@@ -131,6 +132,33 @@ fn a_recording_that_cannot_be_made_ends_the_command_before_it_serves() {
     );
     assert_eq!(stderr.lines().count(), 1);
     assert_eq!((stdout.as_str(), status), ("", Some(3)));
+}
+
+#[test]
+fn a_recording_is_kept_until_there_is_another() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(&file, "of yesterday").unwrap();
+    let record = file.path().to_str().unwrap();
+    let args = ["run", "hello", "--port", &port, "--record", record];
+    assert_eq!(callgate(&args, &[]).2, Some(3));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), "of yesterday");
+}
+
+#[test]
+fn the_exit_status_does_not_depend_on_who_reads_the_errors() {
+    for (args, status) in [
+        (["--port", "many"], 2),
+        // No address of any machine: it is for examples (RFC 5737).
+        (["--host", "203.0.113.1"], 3),
+    ] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
+        let ended = command.args(args).env_clear().stderr(writer).status();
+        assert_eq!(ended.unwrap().code(), Some(status), "{args:?}");
+    }
 }
 
 #[test]

@@ -7,7 +7,7 @@ mod complaint;
 
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
 use clap::{ArgMatches, Command, FromArgMatches, Parser};
@@ -73,7 +73,9 @@ fn report(error: &clap::Error) -> ExitCode {
 
 /// Says what is wrong, in one line on standard error; the status to exit with.
 pub fn fail(status: u8, reason: impl Display) -> ExitCode {
-    eprintln!("error: {}", complaint::one_line(&reason.to_string()));
+    let reason = complaint::one_line(&reason.to_string());
+    // Nothing is left to do when standard error is closed; the status says the same.
+    let _ = writeln!(std::io::stderr(), "error: {reason}");
     ExitCode::from(status)
 }
 

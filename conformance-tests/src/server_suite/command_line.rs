@@ -154,11 +154,13 @@ fn keep_lines(
 ) -> JoinHandle<()> {
     let log = log.clone();
     tokio::spawn(async move {
-        let mut lines = BufReader::new(output).lines();
-        while let Ok(Some(line)) = lines.next_line().await {
+        let mut output = BufReader::new(output);
+        let mut line = Vec::new();
+        while let Ok(1..) = output.read_until(b'\n', &mut line).await {
             let mut log = log.lock().expect("never held across a panic");
-            log.push_str(&line);
-            log.push('\n');
+            // What clients send is octets, and a server may log it as it came.
+            log.push_str(&String::from_utf8_lossy(&line));
+            line.clear();
         }
     })
 }
@@ -279,5 +281,12 @@ mod tests {
             ..Settings::default()
         };
         assert!(flags(&whole, &half).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_log_may_have_octets_that_are_no_text() {
+        let log = Arc::default();
+        keep_lines(&b"a\n\xE9\nb"[..], &log).await.unwrap();
+        assert_eq!(*log.lock().unwrap(), "a\n\u{FFFD}\nb");
     }
 }
