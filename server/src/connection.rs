@@ -98,8 +98,7 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
             let mut has_flushed = false;
             // A response that is about to be made says that it is the last. Where none is, hyper
             // looks for a request first: one that has come is still answered.
-            let is_stopping = link.is_exchanging() && server.stages.now() != Stage::Serving;
-            if link.is_last() || is_stopping {
+            if link.is_exchanging() && server.stages.now() != Stage::Serving {
                 Pin::new(&mut connection).graceful_shutdown();
             }
             loop {
@@ -147,9 +146,10 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
             None => socket.close(b"").await,
         },
         End::Failed(error) => match Rejection::of(&error, &read) {
+            Some(rejection) if socket.take_rejection() => reject(socket, link, rejection).await,
             Some(rejection) => {
-                socket.take_rejection();
-                reject(socket, link, rejection).await;
+                report::rejected(link.client, &rejection);
+                socket.close(b"").await;
             }
             None => {
                 tracing::debug!("{}: {error}", link.client);

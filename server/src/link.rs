@@ -34,14 +34,10 @@ pub(crate) struct Link {
     /// Whether the running exchange ends with the next output (HTTP/1).
     answered: AtomicBool,
     is_close_delimited: AtomicBool,
-    /// Whether there is content that an application may still receive (HTTP/1).
-    has_content: AtomicBool,
     /// The turn in which content was last left unread; 0 for none.
     left_unread: AtomicUsize,
     /// Turns of hyper: how often it has been polled, and once more (HTTP/1); wraps.
     turn: AtomicUsize,
-    /// Whether no further request is to be answered (HTTP/1).
-    is_last: AtomicBool,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
     upgrade: Mutex<Option<Session>>,
 }
@@ -71,10 +67,8 @@ impl Link {
             has_input: AtomicBool::new(false),
             answered: AtomicBool::new(false),
             is_close_delimited: AtomicBool::new(false),
-            has_content: AtomicBool::new(false),
             left_unread: AtomicUsize::new(0),
             turn: AtomicUsize::new(1),
-            is_last: AtomicBool::new(false),
             upgrade: Mutex::new(None),
         }
     }
@@ -175,19 +169,8 @@ impl Link {
         self.turn.store(turn, Ordering::Relaxed);
     }
 
-    /// Notes that there is content for an application.
-    pub(crate) fn content_begins(&self) {
-        self.has_content.store(true, Ordering::Relaxed);
-    }
-
-    /// Notes that the application has all of the content.
-    pub(crate) fn content_ends(&self) {
-        self.has_content.store(false, Ordering::Relaxed);
-    }
-
     /// Notes that nobody will read the rest of the content.
     pub(crate) fn content_is_left(&self) {
-        self.content_ends();
         let turn = self.turn.load(Ordering::Relaxed);
         self.left_unread.store(turn, Ordering::Relaxed);
     }
@@ -195,26 +178,11 @@ impl Link {
     /// Whether hyper has yet to see that content is left unread. With its next turn it reads to the
     /// end of it, if that is all there, or it reads nothing more from this connection.
     ///
-    /// It must not have the whole response before that: see [`response_is_whole`].
-    ///
-    /// [`response_is_whole`]: Self::response_is_whole
+    /// It must not have the whole response before that. When it comes to the end of the content
+    /// later, it goes on to the next request although it still writes, and puts `100 Continue` or an
+    /// error for that one into the response.
     pub(crate) fn has_content_to_skip(&self) -> bool {
         self.left_unread.load(Ordering::Relaxed) == self.turn.load(Ordering::Relaxed)
-    }
-
-    /// Notes that hyper gets the whole response. If it comes to the end of the content later than
-    /// that, it goes on to the next request although it still writes, and puts `100 Continue` or an
-    /// error for that one into the response. So the response is the last one, where an application
-    /// may still receive.
-    pub(crate) fn response_is_whole(&self) {
-        if self.has_content.load(Ordering::Relaxed) {
-            self.is_last.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// Whether no further request is to be answered (HTTP/1).
-    pub(crate) fn is_last(&self) -> bool {
-        self.is_last.load(Ordering::Relaxed)
     }
 
     pub(crate) fn set_upgrade(&self, session: Session) {

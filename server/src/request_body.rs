@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 
 use crate::link::Link;
 
-/// The content of a request, as hyper gives it. Over HTTP/1, the connection is told when nobody
-/// reads on.
+/// The content of a request, as hyper gives it. Over HTTP/1, the connection is told when some of it
+/// is left unread.
 #[derive(Debug)]
 pub(crate) struct RequestContent {
     incoming: Incoming,
@@ -24,11 +24,11 @@ pub(crate) struct RequestContent {
 
 impl RequestContent {
     pub(crate) fn new(incoming: Incoming, version: Version, link: &Arc<Link>) -> Self {
-        let link = (version != Version::HTTP_2 && !incoming.is_end_stream()).then(|| {
-            link.content_begins();
-            link.clone()
-        });
-        Self { incoming, link }
+        let may_be_left = version != Version::HTTP_2 && !incoming.is_end_stream();
+        Self {
+            incoming,
+            link: may_be_left.then(|| link.clone()),
+        }
     }
 }
 
@@ -51,10 +51,8 @@ impl Body for RequestContent {
         let this = self.get_mut();
         let frame = ready!(Pin::new(&mut this.incoming).poll_frame(cx));
         let is_data = matches!(&frame, Some(Ok(frame)) if frame.is_data());
-        if (!is_data || this.incoming.is_end_stream())
-            && let Some(link) = this.link.take()
-        {
-            link.content_ends();
+        if !is_data || this.incoming.is_end_stream() {
+            this.link = None;
         }
         Poll::Ready(frame)
     }

@@ -54,11 +54,8 @@ impl Guarded {
     /// Whether hyper is to have no more of the response in this turn: see
     /// [`Link::has_content_to_skip`].
     pub(crate) fn waits(&self) -> bool {
-        self.link().is_some_and(Link::has_content_to_skip)
-    }
-
-    fn link(&self) -> Option<&Link> {
-        self.guard.as_ref().map(Guard::link)
+        let link = self.guard.as_ref().map(Guard::link);
+        link.is_some_and(Link::has_content_to_skip)
     }
 }
 
@@ -76,11 +73,6 @@ impl Body for Guarded {
             this.held = Some(Box::new(frame));
             cx.waker().wake_by_ref();
             return Poll::Pending;
-        }
-        if let Some(link) = this.link()
-            && this.body.size_hint().exact() == Some(0)
-        {
-            link.response_is_whole();
         }
         Poll::Ready(frame)
     }

@@ -103,13 +103,17 @@ impl Socket {
         !self.output.is_empty()
     }
 
-    /// Takes back hyper's own answer to a bad request, if that is the last thing that it wrote.
+    /// Takes back hyper's own answer to a bad request, if that is the last thing that it wrote. False
+    /// when it is too late: the client has some of it.
     pub(crate) fn take_rejection(&mut self) -> bool {
-        let is_rejection = self.output[self.last_write..].starts_with(b"HTTP/1.1 4");
-        if is_rejection {
+        if !self.output[self.last_write..].starts_with(b"HTTP/1.1 4") {
+            return true;
+        }
+        let is_in_time = self.written <= self.last_write;
+        if is_in_time {
             self.output.truncate(self.last_write);
         }
-        is_rejection
+        is_in_time
     }
 
     /// Writes what has been gathered and then `last`, and closes the connection so that the client

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use callgate::{HttpResponseBody, HttpResponseStart, SendError, Sender};
+use callgate::{HttpResponseBody, HttpResponseStart};
 
 use crate::support::{Client, Gate, Response, Server, content, get, http, post, tell, whole};
 
@@ -56,15 +56,6 @@ const UNREAD: &str = "HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r
 /// More than systems hold for a client that does not read.
 const LENGTH: usize = 16 << 20;
 
-/// Sends content of that length in two parts.
-async fn halves(sender: &Sender, is_end: bool) -> Result<(), SendError> {
-    let half = vec![b'x'; LENGTH / 2];
-    sender.send(HttpResponseBody::part(half.clone())).await?;
-    let mut rest = HttpResponseBody::last(half);
-    rest.more_body = !is_end;
-    sender.send(rest).await
-}
-
 /// Reads a response of that length with nothing in between.
 async fn large(client: &mut Client) -> Response {
     let response = client.response().await;
@@ -88,7 +79,9 @@ async fn http_39_a_response_to_content_that_is_not_received_is_not_mixed_with_th
             }
             "/streamed" => {
                 sender.send(HttpResponseStart::ok()).await?;
-                halves(&sender, true).await?;
+                let half = vec![b'x'; LENGTH / 2];
+                sender.send(HttpResponseBody::part(half.clone())).await?;
+                sender.send(HttpResponseBody::last(half)).await?;
                 Ok(())
             }
             _ => {
@@ -131,27 +124,6 @@ async fn http_39_a_response_is_not_mixed_with_what_comes_of_the_content_too_late
         client.stream.readable().await.unwrap();
         client.send(format!("unread{next}")).await;
         assert_eq!(large(&mut client).await.field("connection"), Some("close"));
-        assert_eq!(client.rest().await, "", "{next}");
-    }
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn http_39_a_response_is_not_mixed_with_the_next_when_content_is_received_after_it() {
-    let server = Server::start(http((), async |(), _, mut receiver, sender| {
-        let start = HttpResponseStart::ok().header("content-length", LENGTH);
-        sender.send(start).await?;
-        halves(&sender, false).await?;
-        // Waits until the connection has all of it. Yet the application is not through.
-        sender.send(HttpResponseBody::part("")).await?;
-        content(&mut receiver).await;
-        sender.send(HttpResponseBody::end()).await?;
-        Ok(())
-    }));
-    for (next, _) in NEXT {
-        let mut client = server.connect().await;
-        client.send(format!("POST / {UNREAD}{next}")).await;
-        large(&mut client).await;
         assert_eq!(client.rest().await, "", "{next}");
     }
     server.finish().await;
