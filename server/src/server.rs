@@ -8,8 +8,9 @@ use bytestring::ByteString;
 use callgate::{BoxApp, State};
 use callgate_drive::{Call, ServerEnd};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use hyper_util::rt::TokioTimer;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio_util::task::TaskTracker;
 
@@ -26,7 +27,7 @@ pub(crate) struct Server {
     pub(crate) raw_root_path: String,
     pub(crate) stages: Arc<Stages>,
     pub(crate) http1: http1::Builder,
-    pub(crate) http2: http2::Builder<TokioExecutor>,
+    pub(crate) http2: http2::Builder<Tracked>,
     /// Connections, and applications that outlive their response.
     pub(crate) tasks: TaskTracker,
     default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
@@ -42,7 +43,8 @@ impl Server {
             .max_header_size(config.max_request_head)
             .max_buf_size(config.max_request_head.max(MIN_BUFFER))
             .header_read_timeout(None);
-        let mut http2 = http2::Builder::new(TokioExecutor::new());
+        let tasks = TaskTracker::new();
+        let mut http2 = http2::Builder::new(Tracked(tasks.clone()));
         http2
             .timer(TokioTimer::new())
             .auto_date_header(config.date_header)
@@ -56,7 +58,7 @@ impl Server {
             stages: Arc::default(),
             http1,
             http2,
-            tasks: TaskTracker::new(),
+            tasks,
             default_headers: default_headers(&config),
             state: OnceLock::new(),
             config,
@@ -100,6 +102,17 @@ impl Server {
                 () = work => {}
             }
         });
+    }
+}
+
+/// Runs the exchanges of HTTP/2 connections, so that a shutdown waits for them as well: one whose
+/// connection has just ended may have a call to detach.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
+    fn execute(&self, exchange: F) {
+        self.0.spawn(exchange);
     }
 }
 

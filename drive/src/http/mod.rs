@@ -334,6 +334,10 @@ impl<B: Content> State<B> {
             }
             ResponseBody::empty()
         } else if first.is_last {
+            if matches!(&first.content, Piece::Data(data) if data.is_empty()) {
+                // hyper says so over HTTP/1 only.
+                head.headers.entry(CONTENT_LENGTH).or_insert(0.into());
+            }
             ResponseBody::of(first.content)
         } else {
             self.slot = Slot::Output(first);
@@ -490,6 +494,6 @@ fn add_length(head: &mut HttpResponseStart, content: &Piece) {
 }
 
 /// Whether the status alone says that there is no content (RFC 9110, 6.4.1).
-fn has_no_body(status: StatusCode) -> bool {
+pub(crate) fn has_no_body(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

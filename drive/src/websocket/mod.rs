@@ -17,6 +17,7 @@ use tokio::task::coop;
 
 use crate::ResponseBody;
 use crate::call::ServerEnd;
+use crate::http::has_no_body;
 use crate::response_body::{Incomplete, Output, Piece, Source};
 use crate::sync::{Mutex, Wakers, register, wake};
 
@@ -141,6 +142,11 @@ impl Mailbox {
         let mut state = self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Answer(answer) => Poll::Ready(answer),
+            Slot::First(head, _) if has_no_body(head.status) => {
+                state.slot = Slot::Discard;
+                state.senders.wake_all();
+                Poll::Ready(Answer::Deny(head, ResponseBody::empty()))
+            }
             Slot::First(head, output) => {
                 state.slot = Slot::Denial(output);
                 let body = ResponseBody::streamed(self.clone(), &head);
@@ -174,19 +180,23 @@ impl Mailbox {
         !self.0.lock().inbound.is_full()
     }
 
-    /// Delivers a message from the client.
+    /// Delivers a message from the client. It is dropped when the application may have been told
+    /// already that the WebSocket is over, as nothing comes after that.
     pub fn deliver(&self, message: Message) {
         let mut state = self.0.lock();
+        if state.disconnect.is_some() {
+            return;
+        }
         let bytes = message.len();
         state.inbound.push(message, bytes);
         wake(&mut state.receiver);
     }
 
     /// Refuses a handshake that the application has not answered, as the server shuts down (rule
-    /// `WS-34`).
+    /// `WS-34`). A denial that it has begun goes on.
     fn refuse_at_shutdown(&self) {
         let mut state = self.0.lock();
-        if state.progress() == Progress::Unanswered {
+        if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
             state.disconnect(WebSocketDisconnect::new(1012));
             state.answer(Answer::Refuse(StatusCode::SERVICE_UNAVAILABLE));
         }
@@ -433,5 +443,24 @@ impl Source for Mailbox {
         state.slot = Slot::Discard;
         state.senders.wake_all();
         wake(&mut state.task);
+    }
+}
+
+#[cfg(all(test, not(callgate_loom)))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_received_after_the_disconnect() {
+        let mailbox = Mailbox::new(&WebSocketScope::new(http::Uri::default()));
+        let mut cx = Context::from_waker(Waker::noop());
+        let disconnect = WebSocketDisconnect::new(1000);
+        let disconnect = Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect));
+        assert!(mailbox.poll_receive(&mut cx).is_ready());
+        mailbox.0.lock().close(WebSocketClose::new(1000));
+        assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
+        // The client sent this before it had the close.
+        mailbox.deliver(Message::Text("late".into()));
+        assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
     }
 }

@@ -35,7 +35,8 @@ pub(crate) struct Handshake {
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
     /// Ready when the server shuts down.
-    draining: Pin<Box<dyn Future<Output = ()> + Send>>,
+    /// None once the server drains.
+    draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Handshake {
@@ -66,16 +67,20 @@ impl Handshake {
             on_upgrade,
             guard: Some(Guard::new(link)),
             access_log,
-            draining: Box::pin({
+            draining: Some(Box::pin({
                 let stages = server.stages.clone();
                 async move { stages.reached(Stage::Draining).await }
-            }),
+            })),
         })
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
         let mut answer = self.inner.poll(cx);
-        if answer.is_pending() && self.draining.as_mut().poll(cx).is_ready() {
+        if answer.is_pending()
+            && let Some(draining) = &mut self.draining
+            && draining.as_mut().poll(cx).is_ready()
+        {
+            self.draining = None;
             self.inner.refuse_at_shutdown();
             answer = self.inner.poll(cx);
         }

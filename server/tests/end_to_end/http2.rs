@@ -49,6 +49,21 @@ async fn scope_09_to_12_pseudo_fields_and_cookies() {
 }
 
 #[tokio::test]
+async fn http_26_a_response_without_content_says_so() {
+    let server = Server::start(crate::support::says(""));
+    let mut client = Client::connect(&server).await;
+    let response = client.get("/").await.unwrap();
+    assert_eq!(response.headers()["content-length"], "0");
+    let head = Request::head("http://test.example/").body(()).unwrap();
+    let (response, _) = client.requests.send_request(head, true).unwrap();
+    let response = within(response).await.unwrap();
+    // Nobody knows what the content would have been.
+    assert!(!response.headers().contains_key("content-length"));
+    drop(client);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn scope_05_and_21_bad_targets_and_connect_are_refused() {
     let (teller, told) = tell();
     let server = Server::start(http(teller, async |teller, _, _, sender| {

@@ -1,5 +1,6 @@
 //! Start-up before the first connection, shutdown after the last.
 
+use crate::support::http2;
 use crate::support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 use callgate::{
     AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent,
@@ -278,4 +279,46 @@ async fn life_16_the_server_stops_on_the_answer_and_not_on_the_return() {
     for event in ["LifespanStartup", "http", "LifespanShutdown", "dropped"] {
         assert_eq!(told.next().await, event);
     }
+}
+
+#[tokio::test]
+async fn life_08_shutdown_waits_for_what_clients_over_http2_left() {
+    let (teller, mut told) = tell();
+    let gate = Gate::new();
+    let mut server = Server::start({
+        let gate = gate.clone();
+        move |scope, mut receiver: Receiver, sender: Sender| {
+            let (teller, gate) = (teller.clone(), gate.clone());
+            async move {
+                if let Scope::Lifespan(_) = scope {
+                    receiver.receive().await;
+                    sender.send(LifespanStartupComplete::new()).await?;
+                    assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
+                    teller.tell("shutdown");
+                    sender.send(SendEvent::LifespanShutdownComplete).await?;
+                    return Ok(());
+                }
+                teller.tell("called");
+                while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
+                teller.tell("left");
+                gate.passed().await;
+                teller.tell("ended");
+                Ok(())
+            }
+        }
+    });
+    let mut client = http2::Client::connect(&server).await;
+    let request = client.begin(http2::request("/"));
+    assert_eq!(told.next().await, "called");
+    server.stop();
+    client.connection.abort();
+    drop(request);
+    assert_eq!(told.next().await, "left");
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    assert_eq!(told.next().await, "ended");
+    assert_eq!(told.next().await, "shutdown");
+    server.ended().await.unwrap();
 }

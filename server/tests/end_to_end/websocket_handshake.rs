@@ -241,6 +241,55 @@ async fn a_denial_response_may_end_after_its_length_was_reached() {
 }
 
 #[tokio::test]
+async fn a_denial_response_without_content_may_end_later() {
+    let (teller, mut told) = tell();
+    let server = Server::start(websocket(teller, async |teller, _, _, sender| {
+        let start = HttpResponseStart::new(StatusCode::NOT_MODIFIED);
+        sender.send(SendEvent::DenialResponseStart(start)).await?;
+        for part in [HttpResponseBody::part(""), HttpResponseBody::end()] {
+            let sent = sender.send(SendEvent::DenialResponseBody(part)).await;
+            teller.tell(sent.is_ok());
+        }
+        Ok(())
+    }));
+    assert_eq!(server.ask(handshake("/", "")).await.status, 304);
+    assert_eq!([told.next().await, told.next().await], [true, true]);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_denial_response_that_has_begun_is_completed_at_shutdown() {
+    let (teller, mut told) = tell();
+    let gate = Gate::new();
+    let mut server = Server::start(websocket(
+        (teller, gate.clone()),
+        async |(teller, gate), _, _, sender| {
+            let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED);
+            sender.send(SendEvent::DenialResponseStart(start)).await?;
+            teller.tell("begun");
+            gate.passed().await;
+            let last = HttpResponseBody::last("log in");
+            sender.send(SendEvent::DenialResponseBody(last)).await?;
+            teller.tell("ended");
+            Ok(())
+        },
+    ));
+    let mut client = server.connect().await;
+    client.send(handshake("/", "")).await;
+    assert_eq!(told.next().await, "begun");
+    server.stop();
+    // As the server has begun to shut down, it accepts nobody.
+    while tokio::net::TcpStream::connect(server.address).await.is_ok() {
+        tokio::task::yield_now().await;
+    }
+    gate.open();
+    let response = client.response().await;
+    assert_eq!((response.status, response.body.as_str()), (401, "log in"));
+    assert_eq!(told.next().await, "ended");
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
 async fn the_end_of_a_denial_response_reaches_an_application_that_receives() {
     let (teller, mut told) = tell();
     let gate = Gate::new();

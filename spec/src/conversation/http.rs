@@ -457,6 +457,9 @@ fn is_forbidden_trailer(name: &HeaderName) -> bool {
                 | "trailer"
                 | "host"
                 | "authorization"
+                | "cache-control"
+                | "max-forwards"
+                | "te"
                 | "set-cookie"
         )
 }
