@@ -8,7 +8,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use callgate::{
@@ -30,6 +30,9 @@ use crate::respond;
 /// How much of a file is read at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
+/// When it begins, after the epoch. The years of HTTP have four digits.
+const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
+
 /// A file as a response.
 ///
 /// Where the server offers it, the server reads the file
@@ -38,7 +41,7 @@ const CHUNK: usize = 64 * 1024;
 ///
 /// - `content-type` is guessed by the file's name, unless it is set.
 /// - `etag` and `last-modified` are those of the file's length and time of change, unless they are
-///   set. A client that has the newest is told so (304), and one that wants another is as well
+///   set. A time of change that is still to come is told as the present. A client that has the newest is told so (304), and one that wants another is as well
 ///   (412): `if-none-match`, `if-modified-since`, `if-match` and `if-unmodified-since` (RFC 9110, 13).
 /// - A client may ask for parts of it (206, RFC 9110, 14): one, or up to 16, as
 ///   `multipart/byteranges`. `if-range` is honoured, and what is past the end is not there (416).
@@ -242,8 +245,9 @@ impl FileResponse {
             let nanoseconds = since_epoch.unwrap_or_default().as_nanos();
             let etag = format!("\"{nanoseconds:x}-{:x}\"", metadata.len());
             headers.entry(ETAG).or_insert_with(|| ascii(etag));
-            let date = httpdate::fmt_http_date(modified);
-            headers.entry(LAST_MODIFIED).or_insert_with(|| ascii(date));
+            if let Some(date) = last_modified(modified, SystemTime::now()) {
+                headers.entry(LAST_MODIFIED).or_insert(date);
+            }
         }
         headers.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     }
@@ -325,10 +329,18 @@ fn content_type(path: &Path) -> HeaderValue {
     })
 }
 
-/// When the file was changed; none for times that HTTP cannot name.
+/// When the file was changed; none before 1970.
 fn modified(metadata: &Metadata) -> Option<SystemTime> {
     let modified = metadata.modified().ok()?;
     (modified >= SystemTime::UNIX_EPOCH).then_some(modified)
+}
+
+/// What is said now of a file that was changed then: nothing that is still to come (RFC 9110,
+/// 8.8.2.1), and nothing at all where a date of HTTP cannot name it.
+fn last_modified(modified: SystemTime, now: SystemTime) -> Option<HeaderValue> {
+    let date = modified.min(now);
+    let since_epoch = date.duration_since(SystemTime::UNIX_EPOCH).ok()?;
+    (since_epoch < YEAR_10000).then(|| ascii(httpdate::fmt_http_date(date)))
 }
 
 fn is_missing(error: &io::Error) -> bool {
@@ -346,4 +358,30 @@ async fn not_found(sender: &Sender) -> Result<(), AppError> {
     let response = respond::text("There is no such file.\n").status(StatusCode::NOT_FOUND);
     response.send(sender).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{YEAR_10000, last_modified};
+
+    #[test]
+    fn a_date_is_told_only_of_times_that_http_can_name_and_that_have_come() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let epoch = SystemTime::UNIX_EPOCH;
+        let last = epoch + YEAR_10000 - SECOND;
+        for (modified, now, date) in [
+            (epoch, last, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (last, epoch, Some("Thu, 01 Jan 1970 00:00:00 GMT")),
+            (last, last, Some("Fri, 31 Dec 9999 23:59:59 GMT")),
+            (last + SECOND, last, Some("Fri, 31 Dec 9999 23:59:59 GMT")),
+            (last + SECOND, last + SECOND, None),
+            (epoch - SECOND, last, None),
+            (epoch, epoch - SECOND, None),
+        ] {
+            let found = last_modified(modified, now);
+            assert_eq!(found.as_ref().map(|date| date.to_str().unwrap()), date);
+        }
+    }
 }

@@ -1,3 +1,5 @@
+use std::time::{Duration, SystemTime};
+
 use callgate::{Extension, Receiver, Scope, SendEvent, Sender};
 use callgate_toolkit::file::FileResponse;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
@@ -142,16 +144,35 @@ async fn the_conditions_of_a_request_are_looked_at_in_their_order() {
     }
     // Another length or another time is another state.
     let file = std::fs::File::options().append(true).open(&path).unwrap();
-    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
-        .unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let older = client.get("/page.html").send().await.unwrap();
     assert_ne!(older.headers()["etag"], etag);
     assert_eq!(older.headers()["last-modified"], past);
     file.set_len(10).unwrap();
-    file.set_modified(std::time::SystemTime::UNIX_EPOCH)
-        .unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
     let shorter = client.get("/page.html").send().await.unwrap();
     assert_ne!(shorter.headers()["etag"], older.headers()["etag"]);
+}
+
+#[tokio::test]
+async fn a_file_of_the_future_is_sent_as_one_of_now() {
+    let (client, directory) = files();
+    let path = directory.path().join("page.html");
+    let file = std::fs::File::options().append(true).open(path).unwrap();
+    // The years 2200 and 10000.
+    for seconds in [7_258_118_400, 253_402_300_800] {
+        let future = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        // A file system that does not know a year takes another or leaves it as it is.
+        let _ = file.set_modified(future);
+        let response = client.get("/page.html").send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK);
+        let modified = response.headers()["last-modified"].to_str().unwrap();
+        let modified = httpdate::parse_http_date(modified).unwrap();
+        assert!(modified <= SystemTime::now(), "{modified:?}");
+        let etag = &response.headers()["etag"];
+        let again = client.get("/page.html").header("if-none-match", etag);
+        assert_eq!(again.send().await.unwrap().status(), 304);
+    }
 }
 
 /// A client of a file `digits` with the ten digits.
