@@ -96,6 +96,12 @@ impl HttpState {
         self.is_told
     }
 
+    /// Whether the client has all that it will get, while the application was not through: the content
+    /// goes nowhere.
+    pub(super) fn is_unheard(&self) -> bool {
+        self.discards && !self.conversation.is_over()
+    }
+
     pub(super) fn is_declinable(&self) -> bool {
         self.conversation.is_replaceable()
     }

@@ -1,7 +1,9 @@
 //! The channel between the application and the test client: what a server holds of an exchange.
 
+use std::future::{pending, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use callgate::{
@@ -10,6 +12,7 @@ use callgate::{
 };
 use futures_util::future::{Either, select};
 use http::StatusCode;
+use tokio::task::coop::{self, unconstrained};
 
 use super::body::RequestBody;
 use super::error::Failure;
@@ -94,8 +97,15 @@ impl Link {
         }
     }
 
-    /// Calls the application, on a task of its own.
-    pub(super) fn call(self: &Arc<Self>, app: &BoxApp, scope: Scope, grace: Duration) {
+    /// Calls the application, on a task of its own, with this grace period. One that goes on for as
+    /// long as `unheard` with content that goes nowhere learns that nobody is there.
+    pub(super) fn call(
+        self: &Arc<Self>,
+        app: &BoxApp,
+        scope: Scope,
+        grace: Duration,
+        unheard: Duration,
+    ) {
         self.look_mut(|state| state.transcript.push(Entry::Called(scope.clone())));
         let mut call = app.call_boxed(
             scope,
@@ -104,10 +114,19 @@ impl Link {
         );
         let link = self.clone();
         tokio::spawn(async move {
-            let ended = std::future::poll_fn(|cx| poll_caught(&mut call, cx));
-            let out_of_grace = std::pin::pin!(async {
-                std::future::poll_fn(|cx| link.poll_told(cx)).await;
-                tokio::time::sleep(grace).await;
+            // Goes off even if the call uses up all that a task may do at a time.
+            let timer = |time| unconstrained(tokio::time::sleep(time));
+            let ended = poll_fn(|cx| poll_caught(&mut call, cx));
+            let out_of_grace = pin!(async {
+                let told = poll_fn(|cx| link.poll_told(cx));
+                let disconnect_unheard = pin!(async {
+                    poll_fn(|cx| link.poll_unheard(cx)).await;
+                    timer(unheard).await;
+                    link.disconnect_unheard();
+                    pending::<()>().await;
+                });
+                select(told, disconnect_unheard).await;
+                timer(grace).await;
             });
             let ended = match select(ended, out_of_grace).await {
                 Either::Left((ended, _)) => Some(ended),
@@ -138,6 +157,27 @@ impl Link {
             return Poll::Ready(());
         }
         state.pending(cx)
+    }
+
+    /// Ready once the client has all that it will get, while the application was not through.
+    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.lock();
+        if state.http().is_some_and(|http| http.is_unheard()) {
+            return Poll::Ready(());
+        }
+        state.pending(cx)
+    }
+
+    /// Takes the client for gone, if the application still goes on.
+    fn disconnect_unheard(&self) {
+        self.change(|state| {
+            let unheard = state.http().filter(|http| http.is_unheard());
+            if let Some(http) = unheard {
+                http.disconnect();
+                let note = "the client has all that it will get: it is taken for gone";
+                state.transcript.push(Entry::Note(note.into()));
+            }
+        });
     }
 
     /// Notes how the call has ended; none when its grace period has passed.
@@ -289,6 +329,8 @@ impl Channel for Link {
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
+        // Where nobody makes the application wait, its thread has other work, too.
+        let progress = ready!(coop::poll_proceed(cx));
         let mut state = self.lock();
         let sent = event.as_ref().expect("an event to send");
         let result = match &mut state.protocol {
@@ -298,6 +340,7 @@ impl Channel for Link {
         let Some(result) = result else {
             return state.pending(cx);
         };
+        progress.made_progress();
         if let Err(SendError::Violation(violation)) = &result
             && state.violation.is_none()
         {

@@ -291,6 +291,10 @@ impl TestClient {
     }
 
     /// How long a call may go on after a disconnect (rule `CORE-14`). Default 30 seconds.
+    ///
+    /// One that goes on with content when the client has all that it will get (HEAD, 204 and 304) has
+    /// this time as well, but no more than half of the client's [patience](Self::patience), and then
+    /// learns that nobody is there.
     #[must_use]
     pub fn grace(mut self, grace: Duration) -> Self {
         self.settings.grace = grace;
@@ -357,7 +361,10 @@ impl TestClient {
         let mut running = self.running.lock().unwrap();
         running.retain(|exchange| !exchange.is_ended());
         running.push(exchange.clone());
-        exchange.link.call(&self.app, scope, self.settings.grace);
+        let grace = self.settings.grace;
+        // So a test that waits for the end of the call sees it.
+        let unheard = grace.min(self.settings.patience / 2);
+        exchange.link.call(&self.app, scope, grace, unheard);
     }
 
     fn timed_out(&self, waited_for: &'static str, transcript: Transcript) -> Error {

@@ -1,12 +1,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use callgate::transcript::Entry;
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendError, Sender, rule,
 };
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
-use http::StatusCode;
+use futures_util::stream;
+use http::{Method, StatusCode};
 
 use crate::http;
 
@@ -142,6 +144,69 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
     let failure = pending.exchange().ended().await.unwrap_err();
     assert!(matches!(failure, Failure::OutOfGrace));
     assert_eq!(begun.elapsed().as_secs(), 3);
+}
+
+#[tokio::test]
+async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
+    async fn endless(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        let part = http(scope)?.query().to_owned();
+        let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
+        respond::stream(content).send(&sender).await
+    }
+    let client = TestClient::new(endless).grace(Duration::ZERO);
+    for (method, part) in [(Method::HEAD, "a"), (Method::GET, "")] {
+        let request = client.method(method, format!("/?{part}"));
+        let response = request.stream().await.unwrap();
+        let exchange = Exchange::of(&response).clone();
+        drop(response);
+        exchange.ended().await.unwrap();
+    }
+    client.shutdown().await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gone() {
+    async fn ticks(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            sender.send(HttpResponseBody::part("a")).await?;
+            tokio::time::sleep(Duration::from_secs(2)).await;
+        }
+    }
+    let short = TestClient::new(ticks).grace(Duration::from_millis(2_500));
+    // Before the test has lost its patience of 10 seconds.
+    for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
+        let response = client.head("/").send().await.unwrap();
+        let exchange = Exchange::of(&response);
+        exchange.ended().await.unwrap();
+        let transcript = exchange.transcript();
+        let parts = transcript.sent().count() - 1;
+        assert_eq!(parts, sent, "{transcript}");
+        client.shutdown().await.unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period() {
+    async fn works(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        sender.send(HttpResponseBody::part("a")).await?;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        sender.send(HttpResponseBody::last("b")).await?;
+        tokio::time::sleep(Duration::from_secs(7)).await;
+        Ok(())
+    }
+    let client = TestClient::new(works).grace(Duration::from_secs(3));
+    let response = client.head("/").send().await.unwrap();
+    let exchange = Exchange::of(&response);
+    exchange.ended().await.unwrap();
+    assert!(
+        matches!(
+            exchange.transcript().entries().last(),
+            Some(Entry::Returned(Ok(())))
+        ),
+        "{exchange:?}"
+    );
 }
 
 #[tokio::test(start_paused = true)]
