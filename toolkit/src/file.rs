@@ -41,8 +41,9 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 ///
 /// - `content-type` is guessed by the file's name, unless it is set.
 /// - `etag` and `last-modified` are those of the file's length and time of change, unless they are
-///   set. A time of change that is still to come is told as the present. A client that has the newest is told so (304), and one that wants another is as well
-///   (412): `if-none-match`, `if-modified-since`, `if-match` and `if-unmodified-since` (RFC 9110, 13).
+///   set. A time of change that is still to come is told as the present. A client that has the newest
+///   is told so (304), and one that wants another is as well (412): `if-none-match`,
+///   `if-modified-since`, `if-match` and `if-unmodified-since` (RFC 9110, 13).
 /// - A client may ask for parts of it (206, RFC 9110, 14): one, or up to 16, as
 ///   `multipart/byteranges`. What is past the end is not there (416). With `if-range`, parts are sent
 ///   by an entity tag only: a date gets the whole file, as two states of it may have the same one.
