@@ -6,7 +6,7 @@ use callgate::{
     LifespanStartupComplete, Message, SendError, SendEvent, WebSocketAccept, WebSocketClose,
     WebSocketScope,
 };
-use http::StatusCode;
+use http::{StatusCode, Version};
 
 /// A conversation, and what the application does in it.
 struct Exchange(WebSocketConversation);
@@ -299,6 +299,19 @@ fn ext_13_a_denial_keeps_the_rules_of_a_response() {
     let error = short.send(event).unwrap_err();
     assert_eq!(error.rule().unwrap().id, "EXT-13");
     assert!(error.to_string().contains("HTTP-21"), "{error}");
+}
+
+#[test]
+fn ext_13_a_denial_does_not_open_the_websocket() {
+    let deny = || SendEvent::DenialResponseStart(HttpResponseStart::ok());
+    let over = |version| {
+        let mut scope = WebSocketScope::new("/chat".parse().unwrap());
+        scope.version = version;
+        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
+        Exchange(WebSocketConversation::new(&scope))
+    };
+    over(Version::HTTP_11).allow(deny());
+    over(Version::HTTP_2).refuse("EXT-13", deny());
 }
 
 #[test]

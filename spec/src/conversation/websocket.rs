@@ -193,6 +193,18 @@ impl WebSocketConversation {
             }
         };
         let result = match event {
+            SendEvent::DenialResponseStart(start)
+                if start.status.is_success() && self.version == Version::HTTP_2 =>
+            {
+                return Err(Violation::new(
+                    rule::DENIAL_IS_A_RESPONSE,
+                    format!(
+                        "status {} opens a WebSocket over HTTP/2",
+                        start.status.as_u16()
+                    ),
+                )
+                .into());
+            }
             SendEvent::DenialResponseStart(start) => {
                 response.start(start.status, &start.headers, start.trailers)
             }

@@ -26,7 +26,7 @@ super::chapter! { EXTENSION:
     DENIAL_BEFORE_ACCEPT = "EXT-12" Application Must
         "An application MUST NOT deny a WebSocket that it has accepted.";
     DENIAL_IS_A_RESPONSE = "EXT-13" Application Must
-        "An application that denies a WebSocket MUST keep the rules of an HTTP response, with `websocket.http.response.start` and `websocket.http.response.body` as its events.";
+        "An application that denies a WebSocket MUST keep the rules of an HTTP response, with `websocket.http.response.start` and `websocket.http.response.body` as its events, and over HTTP/2 without a 2xx status.";
     DENIAL_IS_SENT = "EXT-14" Server Must
         "A server MUST answer the handshake with the denial response as it would answer an HTTP request.";
     TRAILERS_OFFERED = "EXT-15" Server Must
