@@ -1,10 +1,12 @@
 //! Start-up before the first connection, shutdown after the last.
 
+use std::sync::Arc;
+
 use crate::support::http2;
 use crate::support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 use callgate::{
-    AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent,
-    Receiver, Scope, SendEvent, Sender,
+    App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender,
 };
 use callgate_server::{Lifespan, ServeError};
 
@@ -31,7 +33,7 @@ enum Life {
 }
 
 /// An application with this life, that serves HTTP; it tells what happens to it.
-fn app(life: Life, teller: Teller<String>) -> impl callgate::App {
+fn app(life: Life, teller: Teller<String>) -> impl App {
     move |scope, mut receiver: Receiver, sender: Sender| {
         let teller = teller.clone();
         async move {
@@ -196,30 +198,43 @@ async fn life_01_lifespan_that_is_off_is_not_called() {
     assert!(told.is_empty());
 }
 
+/// An application that tells of its shutdown, and does this with requests.
+fn tells_of_shutdown<F, Fut>(teller: Teller<&'static str>, serve: F) -> impl App
+where
+    F: Fn(Receiver, Sender) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    let serve = Arc::new(serve);
+    move |scope, mut receiver: Receiver, sender: Sender| {
+        let (teller, serve) = (teller.clone(), serve.clone());
+        async move {
+            if !matches!(scope, Scope::Lifespan(_)) {
+                return serve(receiver, sender).await;
+            }
+            receiver.receive().await;
+            sender.send(LifespanStartupComplete::new()).await?;
+            assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
+            teller.tell("shutdown");
+            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            Ok(())
+        }
+    }
+}
+
 #[tokio::test]
 async fn life_08_shutdown_waits_for_background_work() {
     let (teller, mut told) = tell();
-    let gate = Gate::new();
-    let mut server = Server::start({
-        let gate = gate.clone();
-        move |scope, mut receiver: Receiver, sender: Sender| {
-            let (teller, gate) = (teller.clone(), gate.clone());
-            async move {
-                if let Scope::Lifespan(_) = scope {
-                    receiver.receive().await;
-                    sender.send(LifespanStartupComplete::new()).await?;
-                    assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
-                    teller.tell("shutdown");
-                    sender.send(SendEvent::LifespanShutdownComplete).await?;
-                    return Ok(());
-                }
-                whole(&sender, "served").await?;
-                gate.passed().await;
-                teller.tell("worked");
-                Ok(())
-            }
+    let shared = (teller.clone(), Gate::new());
+    let gate = shared.1.clone();
+    let mut server = Server::start(tells_of_shutdown(teller, move |_, sender| {
+        let (teller, gate) = shared.clone();
+        async move {
+            whole(&sender, "served").await?;
+            gate.passed().await;
+            teller.tell("worked");
+            Ok(())
         }
-    });
+    }));
     assert_eq!(server.ask(get("/")).await.body, "served");
     server.stop();
     assert!(told.is_empty());
@@ -284,29 +299,19 @@ async fn life_16_the_server_stops_on_the_answer_and_not_on_the_return() {
 #[tokio::test]
 async fn life_08_shutdown_waits_for_what_clients_over_http2_left() {
     let (teller, mut told) = tell();
-    let gate = Gate::new();
-    let mut server = Server::start({
-        let gate = gate.clone();
-        move |scope, mut receiver: Receiver, sender: Sender| {
-            let (teller, gate) = (teller.clone(), gate.clone());
-            async move {
-                if let Scope::Lifespan(_) = scope {
-                    receiver.receive().await;
-                    sender.send(LifespanStartupComplete::new()).await?;
-                    assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
-                    teller.tell("shutdown");
-                    sender.send(SendEvent::LifespanShutdownComplete).await?;
-                    return Ok(());
-                }
-                teller.tell("called");
-                while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
-                teller.tell("left");
-                gate.passed().await;
-                teller.tell("ended");
-                Ok(())
-            }
+    let shared = (teller.clone(), Gate::new());
+    let gate = shared.1.clone();
+    let mut server = Server::start(tells_of_shutdown(teller, move |mut receiver, _| {
+        let (teller, gate) = shared.clone();
+        async move {
+            teller.tell("called");
+            while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
+            teller.tell("left");
+            gate.passed().await;
+            teller.tell("ended");
+            Ok(())
         }
-    });
+    }));
     let mut client = http2::Client::connect(&server).await;
     let request = client.begin(http2::request("/"));
     assert_eq!(told.next().await, "called");
