@@ -22,9 +22,15 @@ struct Done {
 }
 
 fn conformance(args: &[&str]) -> Done {
+    conformance_with(args, &[])
+}
+
+/// With these environment variables.
+fn conformance_with(args: &[&str], variables: &[(&str, &str)]) -> Done {
     let output = Command::new(PROGRAM)
         .args(args)
         .env_clear()
+        .envs(variables.iter().copied())
         .output()
         .unwrap();
     Done {
@@ -209,6 +215,23 @@ fn an_application_is_asked_for_what_the_flags_say() {
         2,
         &format!("there is no application `nobody` (choose from: {names})"),
     );
+}
+
+#[test]
+fn an_application_whose_start_up_fails_is_one_line_and_status_3() {
+    // There is no such directory, so there is no socket in it.
+    let directory =
+        std::env::temp_dir().join(format!("callgate-no-database-{}", std::process::id()));
+    let url = format!("postgres:///x?host={}", directory.display());
+    let variables = [("DATABASE_URL", &*url)];
+    let done = conformance_with(&["app", "brands"], &variables);
+    let line = "error: cannot check `brands`: its start-up failed: ";
+    assert!(done.stderr.starts_with(line), "{}", done.stderr);
+    assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
+    assert_eq!((done.stdout.as_str(), done.status), ("", Some(3)));
+    // A rule that is checked all the same.
+    let done = conformance_with(&["app", "brands", "--only", "LIFE-04"], &variables);
+    assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
 }
 
 #[test]

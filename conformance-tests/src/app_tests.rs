@@ -36,8 +36,9 @@
 ///
 /// The tests of one application share its exchanges: each is played once, when a test first needs
 /// it. A test of a rule that says nothing here, because the application does not do what the rule
-/// is about, passes; [`check_app`](crate::check_app) tells them apart. A failure shows the rule, where it stands, and
-/// the messages up to the break.
+/// is about, passes; [`check_app`](crate::check_app) tells them apart. Where the start-up of the application fails, so
+/// does each test that needs it. A failure shows the rule, where it stands, and the messages up to
+/// the break.
 #[macro_export]
 macro_rules! app_tests {
     ($app:expr $(,)?) => {

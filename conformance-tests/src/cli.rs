@@ -30,7 +30,8 @@
 //! - 0: no MUST was broken; or help, the version or the list was asked for.
 //! - 1: a MUST was broken, or a replay was answered otherwise.
 //! - 2: a flag is wrong.
-//! - 3: the server cannot be started, or does not serve the probe; a recording cannot be played.
+//! - 3: the server cannot be started, or does not serve the probe; the start-up of the application
+//!   fails, and no MUST is broken by that; a recording cannot be played.
 //! - 130, 143: SIGINT, or SIGTERM, came before the end.
 //!
 //! All but the first two come with one line on standard error.
@@ -156,8 +157,8 @@ fn a_name<'a>(name: &str, apps: &'a [OwnApp]) -> Result<&'a OwnApp, Stopped> {
     after_help = "\
 `callgate-conformance server --help` tells how to check a server of yours.
 
-Exit status: 0 when no MUST was broken, 1 when one was, 2 for a wrong flag, 3 when the server cannot
-be started or the recording not be played."
+Exit status: 0 when no MUST was broken, 1 when one was, 2 for a wrong flag, 3 when the server or
+the application cannot be started, or the recording not be played."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -16,7 +16,7 @@ use callgate::{App, BoxApp};
 pub use chapters::scope_probe;
 pub use options::AppOptions;
 
-use crate::{Check, Finding, Report};
+use crate::{Check, Finding, Report, Verdict};
 use stage::Stage;
 
 /// The checks of an application, each for one rule: at least one for each rule of the
@@ -31,6 +31,11 @@ pub fn app_checks() -> impl Iterator<Item = &'static Check> {
 /// once. Blocks while it runs: call it from a thread of its own where there is a runtime
 /// (`tokio::task::spawn_blocking`). The application is called in a runtime of the suite's own, on
 /// one thread; one that blocks that thread is abandoned there.
+///
+/// # Panics
+///
+/// When the start-up of the application fails, and that is all that is wrong: most of the rules
+/// could not be checked. [`AppSuite::report`] tells what could.
 ///
 /// ```
 /// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -52,7 +57,14 @@ pub fn check_app<A: App>(
     make: impl Fn() -> A + Send + Sync + 'static,
     options: AppOptions,
 ) -> Report {
-    AppSuite::new(make, options).report()
+    let suite = AppSuite::new(make, options);
+    let report = suite.report();
+    match suite.not_started() {
+        Some(why) if report.broken_rules().is_empty() => {
+            panic!("cannot check `{}`: {why}", report.subject)
+        }
+        _ => report,
+    }
 }
 
 /// An application that is being checked. Each exchange is played when a check first needs it, and
@@ -73,7 +85,8 @@ impl AppSuite {
         }
     }
 
-    /// Makes every check.
+    /// Makes every check. Where the start-up fails, most do not apply: see
+    /// [`not_started`](Self::not_started).
     #[must_use]
     pub fn report(&self) -> Report {
         self.report_on(|_| true)
@@ -105,20 +118,36 @@ impl AppSuite {
         }
     }
 
+    /// Why the application could be asked for nothing but its lifespan, in words: its start-up
+    /// failed. None as long as no check has needed more.
+    #[must_use]
+    pub fn not_started(&self) -> Option<String> {
+        self.stage().not_started().map(|why| why.to_string())
+    }
+
     /// Makes the checks of one rule.
     ///
     /// # Panics
     ///
-    /// When the rule is broken, with all that is known of it; or when there is no rule with this
-    /// ID.
+    /// When the rule is broken, with all that is known of it; when the start-up of the application
+    /// fails, so that the rule cannot be checked; or when there is no rule with this ID.
     #[track_caller]
     pub fn assert(&self, id: &str) {
         let rule = rule::by_id(id).unwrap_or_else(|| panic!("there is no rule {id}"));
         let mut report = self.report_on(|other| other == rule);
+        let not_started = self.not_started();
+        // Other tests may have needed the start-up, and this one not.
+        let unchecked = report.findings.iter().find_map(|it| match &it.verdict {
+            Verdict::NotApplicable(why) if not_started.as_deref() == Some(why) => Some(why.clone()),
+            _ => None,
+        });
         report
             .findings
             .retain(|finding| finding.verdict.is_failed());
         assert!(report.findings.is_empty(), "\n{report}");
+        if let Some(why) = unchecked {
+            panic!("cannot check {id} of `{}`: {why}", self.name);
+        }
     }
 
     fn stage(&self) -> MutexGuard<'_, Stage> {

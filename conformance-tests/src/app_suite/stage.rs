@@ -163,6 +163,11 @@ impl Stage {
         }
     }
 
+    /// Why the application was asked for nothing but lifespans: its start-up failed.
+    pub(crate) fn not_started(&self) -> Option<Reason> {
+        self.house.as_ref()?.as_ref().err().cloned()
+    }
+
     fn build(&self) -> House {
         House::new(&*self.make, self.patience.clone()).holding(self.options.memory)
     }

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, Method, Uri};
 use super::progress::Progress;
 use super::reporting::Reporting;
 use super::server::seconds;
-use super::{OwnApp, Stopped, a_name};
+use super::{OwnApp, Stopped, a_name, print};
 use crate::{AppOptions, AppSuite, Report, app_checks};
 
 #[derive(Debug, clap::Args)]
@@ -61,7 +61,17 @@ pub(super) fn check(args: &Args, apps: &[OwnApp]) -> Result<Report, Stopped> {
     let mut progress = Progress::new(number.count());
     let make = app.make.clone();
     let suite = AppSuite::new(move || make(), options(args));
-    Ok(suite.report_with(|rule| is_wanted(rule.id), |finding| progress.found(finding)))
+    let report = suite.report_with(|rule| is_wanted(rule.id), |finding| progress.found(finding));
+    match suite.not_started() {
+        Some(why) if !report.has_failed() => {
+            if report.failed().next().is_some() {
+                print(&args.reporting.text(&report));
+            }
+            let reason = format!("cannot check `{}`: {why}", args.name);
+            Err(Stopped::startup(reason))
+        }
+        _ => Ok(report),
+    }
 }
 
 fn options(args: &Args) -> AppOptions {

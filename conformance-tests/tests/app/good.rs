@@ -12,7 +12,7 @@ use callgate::{
     HttpResponseTrailers, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
     SendEvent, Sender, State, WebSocketClose,
 };
-use callgate_conformance::{AppOptions, Verdict, check_app, scope_probe};
+use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::support::{
@@ -368,23 +368,43 @@ fn options_say_what_is_asked_for() {
     assert!(report.to_string().contains("PUT"));
 }
 
+async fn without_a_database(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Lifespan(_) = scope else {
+        panic!("called though its start-up failed");
+    };
+    let failed = callgate::LifespanStartupFailed::new("no database");
+    Ok(sender.send(failed).await?)
+}
+
 #[test]
 fn an_application_whose_start_up_fails_is_not_asked_for_more() {
-    let report = report(|| {
-        |scope: Scope, _: Receiver, sender: Sender| async move {
-            let Scope::Lifespan(_) = scope else {
-                panic!("called though its start-up failed");
-            };
-            let failed = callgate::LifespanStartupFailed::new("no database");
-            Ok(sender.send(failed).await?)
-        }
-    });
+    let suite = AppSuite::new(|| without_a_database, options());
+    assert_eq!(suite.not_started(), None);
+    let report = suite.report();
     assert!(report.broken_rules().is_empty(), "{report}");
-    assert!(
-        report
-            .to_string()
-            .contains("its start-up failed: no database")
-    );
+    let reason = "its start-up failed: no database";
+    assert!(report.to_string().contains(reason), "{report}");
+    assert_eq!(suite.not_started().as_deref(), Some(reason));
+}
+
+#[test]
+fn tests_that_need_a_start_up_fail_with_the_reason_when_there_is_none() {
+    let suite = AppSuite::new(|| without_a_database, options());
+    for id in ["CORE-20", "HTTP-14", "WS-03", "EXT-01"] {
+        let panic = std::panic::catch_unwind(|| suite.assert(id)).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        let expected =
+            format!("cannot check {id} of `application`: its start-up failed: no database");
+        assert_eq!(*text, expected);
+    }
+    // The lifespan is as it should be.
+    suite.assert("LIFE-04");
+}
+
+#[test]
+#[should_panic(expected = "cannot check `application`: its start-up failed: no database")]
+fn a_report_in_which_next_to_nothing_is_checked_is_none() {
+    let _ = report(|| without_a_database);
 }
 
 #[test]

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
 };
+use callgate_conformance::AppSuite;
 
-use crate::support::{answer, http, ids, live, report, websocket};
+use crate::support::{answer, http, ids, live, options, report, websocket};
 
 #[test]
 fn an_application_that_hangs_is_reported() {
@@ -44,20 +45,21 @@ fn an_application_that_blocks_its_thread_is_reported() {
 
 #[test]
 fn a_lifespan_that_blocks_its_thread_does_not_block_the_suite() {
-    let report = report(|| {
-        |scope: Scope, _: Receiver, _: Sender| async move {
-            let Scope::Lifespan(_) = scope else {
-                return Err(AppError::Unsupported);
-            };
-            loop {
-                std::thread::park();
-            }
+    let blocking = |scope: Scope, _: Receiver, _: Sender| async move {
+        let Scope::Lifespan(_) = scope else {
+            return Err(AppError::Unsupported);
+        };
+        loop {
+            std::thread::park();
         }
-    });
+    };
+    let suite = AppSuite::new(move || blocking, options());
+    let report = suite.report();
     assert!(
         report.to_string().contains("its start-up failed"),
         "{report}"
     );
+    assert!(suite.not_started().is_some());
 }
 
 #[test]
@@ -205,10 +207,7 @@ fn a_lifespan_that_hangs_in_shutdown_is_reported() {
 
 #[test]
 fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
-    let suite = callgate_conformance::AppSuite::new(
-        || crate::mutants::start_twice,
-        crate::support::options(),
-    );
+    let suite = AppSuite::new(|| crate::mutants::start_twice, options());
     let panic = std::panic::catch_unwind(|| suite.assert("HTTP-15")).unwrap_err();
     let text = panic.downcast_ref::<String>().unwrap();
     for expected in [
