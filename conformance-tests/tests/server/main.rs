@@ -6,6 +6,8 @@ mod in_process;
 mod mutants;
 mod tamper;
 
+use std::time::Duration;
+
 use callgate::{Scope, rule};
 use callgate_conformance::{ServerOptions, Verdict, check_server};
 use http::Version;
@@ -13,7 +15,7 @@ use serde_json::Value;
 
 use hearsay::Hearsay;
 use in_process::InProcess;
-use tamper::{Between, between};
+use tamper::{Between, Wire, between, find, replace};
 
 #[tokio::test]
 async fn the_reference_server_keeps_every_rule() {
@@ -51,6 +53,46 @@ async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model()
     options.asgi = true;
     let report = check_server(&server, &options, |_| {}).await;
     assert_eq!(report.failed().count(), 0, "{report}");
+}
+
+#[tokio::test]
+async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
+    /// Skips the lines in front of the first field that begin with a space, and answers 413 where a
+    /// length is too large for it.
+    #[derive(Default)]
+    struct Lenient {
+        is_too_large: bool,
+    }
+    impl Wire for Lenient {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_too_large |= find(&octets, "content-length: 99999999999999999999").is_some();
+            replace(&octets, " x: a\r\nhost: ", "host: ")
+        }
+
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            match self.is_too_large {
+                true => replace(&octets, "400 Bad Request", "413 Content Too Large"),
+                false => octets,
+            }
+        }
+    }
+    let server = InProcess {
+        wire: Some(|| Box::new(Lenient::default())),
+        ..InProcess::default()
+    };
+    let mut options = ServerOptions::default();
+    options.only = vec![rule::MALFORMED_REQUEST.id.into()];
+    // A call that is not expected is waited out.
+    options.patience = Duration::from_secs(2);
+    options.asgi = true;
+    let report = check_server(&server, &options, |_| {}).await;
+    assert_eq!(report.failed().count(), 0, "{report}");
+    // Callgate leaves neither open.
+    options.asgi = false;
+    let report = check_server(&server, &options, |_| {}).await;
+    let failed: Vec<_> = report.failed().map(|finding| finding.check.name).collect();
+    let expected = ["a_space_before_the_first_field", "a_length_beyond_64_bits"];
+    assert_eq!(failed, expected, "{report}");
 }
 
 #[tokio::test]
