@@ -368,6 +368,28 @@ fn options_say_what_is_asked_for() {
     assert!(report.to_string().contains("PUT"));
 }
 
+/// As the server and the test client of the toolkit have it.
+#[test]
+fn what_is_no_file_fails_its_send_and_the_exchange_goes_on() {
+    let sends = |path: &'static str| {
+        move |scope: Scope, _: Receiver, sender: Sender| async move {
+            let scope = http(scope)?;
+            sender.send(HttpResponseStart::ok()).await?;
+            if offers(&scope, Extension::PathSend) {
+                match sender.send(HttpPathSend::new(path)).await {
+                    Ok(()) => panic!("{path} was taken for a file"),
+                    Err(SendError::File { .. }) => {}
+                    Err(other) => return Err(other.into()),
+                }
+            }
+            Ok(sender.send(HttpResponseBody::last("content")).await?)
+        }
+    };
+    for path in [env!("CARGO_MANIFEST_DIR"), "/dev/null"] {
+        assert_good(move || sends(path));
+    }
+}
+
 async fn without_a_database(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     let Scope::Lifespan(_) = scope else {
         panic!("called though its start-up failed");

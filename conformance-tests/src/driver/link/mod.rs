@@ -4,7 +4,9 @@ mod channel;
 mod log;
 mod stillness;
 
+use std::io;
 use std::iter::Peekable;
+use std::path::Path;
 use std::sync::mpsc::Sender as Reporter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -316,12 +318,11 @@ impl Inner {
     fn answer(&mut self, event: &SendEvent) -> Result<(), SendError> {
         self.model.answer(event)?;
         if let SendEvent::HttpPathSend(file) = event {
-            let opened = std::fs::File::open(&file.path).and_then(|file| file.metadata());
-            let length = opened.map_err(|reason| SendError::File {
+            let length = length_of(&file.path).map_err(|reason| SendError::File {
                 path: file.path.clone(),
                 reason: Arc::new(reason),
             })?;
-            self.model.answer_file(length.len())?;
+            self.model.answer_file(length)?;
         }
         Ok(())
     }
@@ -369,6 +370,14 @@ impl Inner {
         // Once is enough.
         self.leave();
     }
+}
+
+fn length_of(path: &Path) -> io::Result<u64> {
+    // Asked first, as opening what is no file (a pipe, say) might never return.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    Ok(std::fs::File::open(path)?.metadata()?.len())
 }
 
 fn is_disconnect(event: &ReceiveEvent) -> bool {
