@@ -8,6 +8,7 @@ use callgate::{
     Receiver, Scope, SendEvent, Sender, State, WebSocketAccept,
 };
 use callgate_conformance::{AppOptions, Recorder, ReplayError, ReplayOptions, check_app, replay};
+use tokio::task::yield_now;
 
 /// A file in memory.
 #[derive(Clone, Default)]
@@ -187,6 +188,60 @@ fn how_content_is_divided_and_ignored_fields_make_no_difference() {
     assert!(same.differences.is_empty(), "{same}");
     let other = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap();
     assert_eq!(other.differences[0].what, "header fields", "{other}");
+}
+
+/// Sends now and then while it listens, until its client is gone.
+async fn ticking(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    /// No clock: everything else that can run has run long before this is over.
+    async fn a_while() {
+        for _ in 0..1000 {
+            yield_now().await;
+        }
+    }
+    let (first, tick): (SendEvent, SendEvent) = match scope {
+        Scope::Http(_) => {
+            let start = HttpResponseStart::ok();
+            (start.into(), HttpResponseBody::part("tick").into())
+        }
+        Scope::WebSocket(_) => {
+            let accept = WebSocketAccept::new();
+            (accept.into(), Message::text("tick").into())
+        }
+        _ => return Err(AppError::Unsupported),
+    };
+    sender.send(first).await?;
+    loop {
+        tokio::select! {
+            event = receiver.receive() => match event {
+                ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+                _ => {}
+            },
+            () = a_while() => sender.send(tick.clone()).await?,
+        }
+    }
+}
+
+#[test]
+fn a_client_that_left_a_stream_leaves_it_no_sooner() {
+    let recording = r#"
+{"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/"}}
+{"exchange":1,"received":{"type":"http.request"}}
+{"exchange":1,"sent":{"type":"http.response.start","status":200}}
+{"exchange":1,"sent":{"type":"http.response.body","body":"tick","more_body":true}}
+{"exchange":1,"sent":{"type":"http.response.body","body":"tick","more_body":true}}
+{"exchange":1,"received":{"type":"http.disconnect"}}
+{"exchange":1,"ended":"returned"}
+{"exchange":2,"called":{"type":"websocket","http_version":"1.1","scheme":"ws","raw_path":"/"}}
+{"exchange":2,"received":{"type":"websocket.connect"}}
+{"exchange":2,"sent":{"type":"websocket.accept"}}
+{"exchange":2,"sent":{"type":"websocket.send","text":"tick"}}
+{"exchange":2,"sent":{"type":"websocket.send","text":"tick"}}
+{"exchange":2,"received":{"type":"websocket.disconnect","code":1000}}
+{"exchange":2,"ended":"returned"}
+"#;
+    let replay = replay(recording.as_bytes(), || ticking, ReplayOptions::new()).unwrap();
+    assert_eq!(replay.exchanges, 2);
+    assert!(replay.differences.is_empty(), "{replay}");
 }
 
 #[test]

@@ -29,7 +29,8 @@ pub(crate) struct Plan {
 #[derive(Clone, Debug)]
 pub(crate) struct Cue {
     pub(crate) event: ReceiveEvent,
-    /// Not before the application has sent this many events, unless it waits for this one.
+    /// Not before the application has sent this many events, unless it waits for this one; for a
+    /// disconnect there is patience.
     pub(crate) after_sends: usize,
 }
 

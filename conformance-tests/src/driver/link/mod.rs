@@ -53,6 +53,8 @@ struct Inner {
     is_prompted: bool,
     interactions: usize,
     sends: usize,
+    /// Sends when patience was at its end last.
+    sends_before: usize,
     polls: usize,
     turns: usize,
     /// Counts what is new, so that it can be seen when nothing is.
@@ -102,6 +104,7 @@ impl Link {
             is_prompted: false,
             interactions: 0,
             sends: 0,
+            sends_before: 0,
             polls: 0,
             turns: 0,
             activity: 0,

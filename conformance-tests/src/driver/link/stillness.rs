@@ -2,8 +2,8 @@
 
 use callgate::{Violation, rule};
 
-use super::{Inner, Kind, Link};
-use crate::driver::Waiting;
+use super::{Inner, Kind, Link, is_disconnect};
+use crate::driver::{Cue, Waiting};
 use crate::model::Standing;
 
 /// What to do next about an application that does nothing.
@@ -33,9 +33,10 @@ impl Link {
             return Next::Wait;
         }
         let sends = inner.sends;
-        let next = inner.script.peek().map(|cue| cue.after_sends);
-        let has_more = next.is_some();
-        if next.is_some_and(|after| after > sends) && !inner.is_prompted {
+        let has_more = inner.script.peek().is_some();
+        // Nobody waits for the client to leave: one that listens may be about to send.
+        let is_due = |cue: &Cue| cue.after_sends > sends && !is_disconnect(&cue.event);
+        if inner.script.peek().is_some_and(is_due) && !inner.is_prompted {
             inner.is_prompted = true;
             inner.wake();
             return Next::Again;
@@ -85,6 +86,9 @@ impl Link {
                 "shutdown was not answered".to_owned(),
             ),
             Kind::Http | Kind::WebSocket if !inner.is_gone && standing == Standing::Open => {
+                if inner.nears_disconnect() {
+                    return Next::Wait;
+                }
                 inner.is_slow = true;
                 inner.leave();
                 return Next::Again;
@@ -103,11 +107,55 @@ impl Link {
 }
 
 impl Inner {
+    /// Whether the application has sent more since this was asked last, and the client is to leave
+    /// when it has sent more still.
+    fn nears_disconnect(&mut self) -> bool {
+        let sends = self.sends;
+        let before = std::mem::replace(&mut self.sends_before, sends);
+        let leaves_later = |cue: &Cue| is_disconnect(&cue.event) && cue.after_sends > sends;
+        sends > before && self.script.peek().is_some_and(leaves_later)
+    }
+
     fn doing(&self) -> &'static str {
         match (&self.receiver, self.senders.is_empty()) {
             (_, false) => " (waiting to send)",
             (Some(_), true) => " (waiting to receive)",
             (None, true) => "",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future as _;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Sender};
+
+    use super::*;
+    use crate::driver::Plan;
+
+    #[test]
+    fn an_answer_that_goes_on_is_waited_for_up_to_where_the_client_left() {
+        let scope = HttpScope::new(http::Method::GET, "/".parse().unwrap());
+        let disconnect = Cue {
+            event: ReceiveEvent::HttpDisconnect,
+            after_sends: 3,
+        };
+        let (link, _) = Link::new(Plan::new(scope, [disconnect]));
+        let sender = Sender::new(link.clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(
+            pin!(sender.send(HttpResponseStart::ok()))
+                .poll(&mut cx)
+                .is_ready()
+        );
+        assert_eq!(link.impatient(), Next::Wait);
+        let part = HttpResponseBody::part("tick");
+        assert!(pin!(sender.send(part)).poll(&mut cx).is_ready());
+        assert_eq!(link.impatient(), Next::Wait);
+        // There was nothing since.
+        assert_eq!(link.impatient(), Next::Again);
     }
 }
