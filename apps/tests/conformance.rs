@@ -32,6 +32,7 @@ fn customers() -> AppOptions {
         .method(Method::POST)
         .header("content-type", "application/json")
         .body(r#"{"id": "u1", "name": "Ada", "email": "ada@example.com"}"#)
+        .other_bodies([r#"{"id": "u2", "name": "Eva", "email": "eva@example.com"}"#])
 }
 
 /// What `events` takes.
@@ -81,7 +82,8 @@ conforms! {
     work: AppOptions::new().path("/work/3");
     chart: AppOptions::new().path("/settings").header("content-type", "application/json").body("{}");
     events: AppOptions::new().path("/events").websocket_path("/ws").method(Method::POST)
-        .header("content-type", "application/json").body(EVENT);
+        .header("content-type", "application/json").body(EVENT)
+        .other_bodies(["l", "s"].map(|size| EVENT.replace("\"m\"", &format!("\"{size}\""))));
     // The application `scope` answers with its scope, and so shows how it is mounted.
     gallery: AppOptions::new().mounts_probe_at("/scope");
 }

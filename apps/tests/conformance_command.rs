@@ -218,6 +218,26 @@ fn an_application_is_asked_for_what_the_flags_say() {
 }
 
 #[test]
+fn several_contents_are_sent_at_once_where_one_says_nothing() {
+    let event = |size: &str| {
+        format!(
+            r#"{{"event_type": "asset_purchase_request_validation",
+                "data": {{"status": "draft", "asset": {{"params": [{{"value": "{size}"}}]}}}}}}"#
+        )
+    };
+    let (one, other) = (event("m"), event("l"));
+    let args = "app events --path /events --method POST --header content-type:application/json";
+    let args: Vec<_> = args.split(' ').collect();
+    let verdict = |bodies: &[&str]| {
+        let more = ["--only", "CORE-20", "--format", "json"];
+        let report = json(&[&args, bodies, &more].concat());
+        report["findings"][0]["verdict"].clone()
+    };
+    assert_eq!(verdict(&["--body", &one]), "not applicable");
+    assert_eq!(verdict(&["--body", &one, "--body", &other]), "passed");
+}
+
+#[test]
 fn an_application_whose_start_up_fails_is_one_line_and_status_3() {
     // There is no such directory, so there is no socket in it.
     let directory =

@@ -29,6 +29,7 @@ pub struct AppOptions {
     pub(crate) path: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) other_bodies: Vec<Bytes>,
     pub(crate) websocket_path: Option<String>,
     pub(crate) subprotocols: Vec<ByteString>,
     pub(crate) messages: Vec<Message>,
@@ -45,6 +46,7 @@ impl Default for AppOptions {
             path: "/".to_owned(),
             headers: HeaderMap::new(),
             body: Bytes::from_static(b"How vexingly quick daft zebras jump over the lazy dog."),
+            other_bodies: Vec::new(),
             websocket_path: None,
             subprotocols: vec!["callgate.one".into(), "callgate.two".into()],
             messages: vec![
@@ -112,6 +114,15 @@ impl AppOptions {
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
+        self
+    }
+
+    /// More content that the application takes for valid, and best answers in other ways: requests
+    /// with this and with [`body`](Self::body) are made at the same time (`CORE-20`). Default: the
+    /// body with a digit after it, which most formats do not allow.
+    #[must_use]
+    pub fn other_bodies<T: Into<Bytes>>(mut self, bodies: impl IntoIterator<Item = T>) -> Self {
+        self.other_bodies = bodies.into_iter().map(Into::into).collect();
         self
     }
 

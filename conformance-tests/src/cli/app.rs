@@ -34,9 +34,10 @@ pub(super) struct Args {
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 
-    /// Content of the requests that have some
-    #[arg(long, value_name = "TEXT")]
-    body: Option<String>,
+    /// Content of the requests that have some; given repeatedly, the others are valid as well, for
+    /// CORE-20
+    #[arg(long = "body", value_name = "TEXT")]
+    bodies: Vec<String>,
 
     /// Where the application mounts another that answers with its scope, for SCOPE-16
     #[arg(long, value_name = "PREFIX", value_parser = path)]
@@ -88,8 +89,8 @@ fn options(args: &Args) -> AppOptions {
     for (name, value) in &args.headers {
         options = options.header(name, value);
     }
-    if let Some(body) = &args.body {
-        options = options.body(body.clone());
+    if let [body, others @ ..] = &args.bodies[..] {
+        options = options.body(body.clone()).other_bodies(others.to_vec());
     }
     match &args.mounts_probe_at {
         Some(prefix) => options.mounts_probe_at(prefix),

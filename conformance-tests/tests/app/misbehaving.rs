@@ -1,14 +1,16 @@
 //! Applications that hang, panic, hold everything or do not listen: the suite goes on and ends.
 
 use std::future::pending;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
+    App, AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
 };
-use callgate_conformance::AppSuite;
+use callgate_conformance::{AppOptions, AppSuite, Verdict};
+use http::StatusCode;
 
-use crate::support::{answer, http, ids, live, options, report, websocket};
+use crate::support::{answer, content, http, ids, live, options, report, websocket};
 
 #[test]
 fn an_application_that_hangs_is_reported() {
@@ -221,6 +223,54 @@ fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
     }
     assert!(!text.contains("returned"), "{text}");
     suite.assert("HTTP-14");
+}
+
+#[test]
+fn answers_that_are_mixed_up_are_seen_where_there_is_more_than_one_that_is_valid() {
+    /// Takes `{"article": NUMBER}`, and answers with the number that it got last, whoever sent it.
+    fn mixing() -> impl App {
+        let last = Arc::new(Mutex::new(String::new()));
+        move |scope: Scope, mut receiver: Receiver, sender: Sender| {
+            let last = last.clone();
+            async move {
+                http(scope)?;
+                let Some((content, _)) = content(&mut receiver).await else {
+                    return Ok(());
+                };
+                let text = String::from_utf8_lossy(&content);
+                let number = text
+                    .strip_prefix(r#"{"article": "#)
+                    .and_then(|rest| rest.strip_suffix('}'));
+                let Some(number) = number else {
+                    sender
+                        .send(HttpResponseStart::new(StatusCode::BAD_REQUEST))
+                        .await?;
+                    return Ok(sender.send(HttpResponseBody::end()).await?);
+                };
+                *last.lock().unwrap() = number.to_owned();
+                sender.send(HttpResponseStart::ok()).await?;
+                // All that run beside it get here before it goes on.
+                for _ in 0..10 {
+                    sender.send(HttpResponseBody::part("")).await?;
+                }
+                let answered = last.lock().unwrap().clone();
+                Ok(sender.send(HttpResponseBody::last(answered)).await?)
+            }
+        }
+    }
+    let one = options().body(r#"{"article": 7}"#);
+    let interleaved = |options: AppOptions| {
+        let report = AppSuite::new(mixing, options).report_on(|rule| rule.id == "CORE-20");
+        report.findings[0].verdict.clone()
+    };
+    // That all are refused is no sign of anything.
+    let Verdict::NotApplicable(why) = interleaved(one.clone()) else {
+        panic!("it cannot be seen");
+    };
+    assert!(why.contains("other_bodies"), "{why}");
+    let more = one.other_bodies([r#"{"article": 8}"#, r#"{"article": 9}"#]);
+    let verdict = interleaved(more);
+    assert!(verdict.is_failed(), "{verdict:?}");
 }
 
 #[test]
