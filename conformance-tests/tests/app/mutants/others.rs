@@ -210,7 +210,7 @@ mutants! {
     });
     "EXT-01" denies_uninvited: app!(|scope, receiver, sender| {
         websocket(scope)?;
-        let start = SendEvent::DenialResponseStart(HttpResponseStart::ok());
+        let start = SendEvent::DenialResponseStart(status(403));
         match sender.send(start).await {
             Ok(()) => sender.send(deny(HttpResponseBody::end())).await?,
             Err(_) => sender.send(WebSocketClose::default()).await?,
@@ -261,7 +261,7 @@ mutants! {
         let scope = websocket(scope)?;
         sender.send(WebSocketAccept::new()).await?;
         if scope.extensions.contains(Extension::DenialResponse) {
-            let start = SendEvent::DenialResponseStart(HttpResponseStart::ok());
+            let start = SendEvent::DenialResponseStart(status(403));
             sender.send(start).await?;
         }
     });
