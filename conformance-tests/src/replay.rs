@@ -134,8 +134,8 @@ impl Error for ReplayError {}
 /// Exchanges are played one after the other, in the order in which they began. Each event comes
 /// when the application has sent as much as it had when it was recorded, or waits for it; the
 /// client goes away where it did, or when there has been nothing new for as long as there is
-/// patience. The application is started up first and keeps what that hands
-/// over; a lifespan in the recording is played to an application of its own.
+/// patience. The application is started up first and keeps what that hands over; a lifespan in the
+/// recording is played to an application of its own.
 ///
 /// Heads, contents and events are compared, not how content was divided into events, nor the `date`
 /// field. Blocks while it runs, as [`check_app`](crate::check_app).

@@ -16,7 +16,7 @@ use callgate::{
     BoxApp, Channel, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
 };
 use http::header::CONTENT_LENGTH;
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use http_body::Body;
 use tokio::task::coop;
 
@@ -336,7 +336,8 @@ impl<B: Content> State<B> {
         } else if first.is_last {
             if matches!(&first.content, Piece::Data(data) if data.is_empty()) {
                 // hyper says so over HTTP/1 only.
-                head.headers.entry(CONTENT_LENGTH).or_insert(0.into());
+                let none = HeaderValue::from_static("0");
+                head.headers.entry(CONTENT_LENGTH).or_insert(none);
             }
             ResponseBody::of(first.content)
         } else {
