@@ -46,6 +46,7 @@ mod file;
 pub mod head;
 pub mod http;
 pub mod lifespan;
+mod output;
 mod report;
 mod request_body;
 mod response_body;
@@ -54,7 +55,8 @@ mod sync;
 mod trailers;
 pub mod websocket;
 
-pub use call::{Call, ServerEnd};
+pub use call::{Call, CallResult, EndReport, ServerEnd, panic_message};
+pub use output::Incomplete;
 pub use report::RequestLine;
-pub use response_body::{Incomplete, ResponseBody};
+pub use response_body::ResponseBody;
 pub use shutdown::ShutdownSignal;
