@@ -42,6 +42,7 @@
 //! ```
 
 mod call;
+mod escape;
 mod file;
 pub mod head;
 pub mod http;
@@ -51,10 +52,13 @@ mod request_body;
 mod response_body;
 mod shutdown;
 mod sync;
+#[cfg(test)]
+mod test_log;
 mod trailers;
 pub mod websocket;
 
 pub use call::{Call, ServerEnd};
+pub use escape::Escaped;
 pub use report::RequestLine;
 pub use response_body::{Incomplete, ResponseBody};
 pub use shutdown::ShutdownSignal;
