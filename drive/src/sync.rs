@@ -5,9 +5,9 @@
 
 #[cfg(callgate_loom)]
 use loom::sync as imp;
+use std::ops::{Deref, DerefMut};
 #[cfg(not(callgate_loom))]
 use std::sync as imp;
-use std::ops::{Deref, DerefMut};
 use std::sync::PoisonError;
 use std::task::Waker;
 
@@ -123,7 +123,10 @@ impl WakeList {
 
     /// Calls the wakers.
     pub(crate) fn wake(self) {
-        self.first.into_iter().chain(self.others).for_each(Waker::wake);
+        self.first
+            .into_iter()
+            .chain(self.others)
+            .for_each(Waker::wake);
     }
 }
 
