@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use callgate::{
-    AppError, Feature, HttpResponsePathSend, HttpResponseBody, HttpResponseStart, HttpScope, SendError,
-    Sender,
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope,
+    SendError, Sender,
 };
 use http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, HeaderValue,

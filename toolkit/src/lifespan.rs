@@ -131,7 +131,10 @@ impl Started {
     pub async fn shut_down(mut self) -> Result<(), String> {
         let _ = self.events.send(ReceiveEvent::LifespanShutdown);
         match self.steps.recv().await {
-            Some(Step::Answer(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())) | Step::Ended(Ok(()))) => Ok(()),
+            Some(
+                Step::Answer(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()))
+                | Step::Ended(Ok(())),
+            ) => Ok(()),
             step => Err(failure(step)),
         }
     }

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent,
+    Violation,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::response::Parts;

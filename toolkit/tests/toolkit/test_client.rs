@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use callgate::transcript::Entry;
 use callgate::{
-    AppError, Feature, Features, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
+    AppError, Feature, Features, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
     HttpResponseTrailers, ReceiveEvent, Receiver, Scheme, Scope, SendError, Sender,
 };
 use callgate_toolkit::read::{disconnected, read_body};
