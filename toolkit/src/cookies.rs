@@ -6,9 +6,7 @@
 //! use callgate_toolkit::{read, respond};
 //!
 //! async fn visits(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     if scope.path() == "/forget" {
 //!         let forgotten = Cookie::build("visits").path("/");
 //!         return respond::text("Forgotten\n").remove_cookie(forgotten).send(&sender).await;

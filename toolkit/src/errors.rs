@@ -12,9 +12,7 @@
 //! }
 //!
 //! async fn order(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     // An error responds with 400, 413, 415 or 422.
 //!     let order: Order = read::json(&scope, &mut receiver, 64 * 1024).await?;
 //!     if order.number == 0 {
@@ -34,11 +32,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use callgate::{App, AppError, Receiver, Scope, SendError, SendEvent, Sender};
+use callgate::{
+    App, AppError, IntoHeaderName, IntoHeaderValue, Receiver, Scope, SendError, SendEvent, Sender,
+};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
-use crate::header::{IntoHeaderName, IntoHeaderValue};
 use crate::middleware::{Events, tap};
 use crate::read::error::ReadError;
 use crate::respond::{self, Response};

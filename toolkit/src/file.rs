@@ -5,9 +5,7 @@
 //! use callgate_toolkit::respond;
 //!
 //! async fn logo(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     respond::file(&scope, "assets/logo.svg")
 //!         .header("cache-control", "max-age=3600")
 //!         .send(&sender)
@@ -15,7 +13,7 @@
 //! }
 //! ```
 //!
-//! - Where the server offers [path send](callgate::Extension::PathSend), the server reads the file.
+//! - Where the server offers [path send](callgate::Feature::PathSend), the server reads the file.
 //!   Elsewhere, and for ranges, the toolkit streams it.
 //! - `content-type` is guessed from the name of the file, unless the author sets it.
 //! - `etag` and `last-modified` come from the length of the file and its time of change, unless the
@@ -39,7 +37,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use callgate::{
-    AppError, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpScope, Sender,
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope, Sender,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, Method, StatusCode};
@@ -85,7 +83,7 @@ impl Content for FileContent<'_> {
         // Ranges are defined for GET only (RFC 9110, 14.2).
         let has_range = scope.method == Method::GET && scope.headers.contains_key(RANGE);
         // A path send is always the whole file.
-        let is_path_send = scope.extensions.contains(Extension::PathSend) && !has_range;
+        let is_path_send = scope.features.contains(Feature::PathSend) && !has_range;
         let (metadata, file) = match open(&path, is_path_send).await {
             Err(error) if is_missing(&error) => {
                 let response = explain(StatusCode::NOT_FOUND, "There is no such file.\n");
@@ -109,7 +107,7 @@ impl Content for FileContent<'_> {
         }
         let Some(file) = file else {
             sender.send(start).await?;
-            sender.send(HttpPathSend::new(path)).await?;
+            sender.send(HttpResponsePathSend::new(path)).await?;
             return Ok(());
         };
         let length = metadata.len();

@@ -47,6 +47,7 @@ pub async fn interruption(receiver: &mut Receiver) -> Interruption {
             ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_) => {
                 return Interruption::Disconnected;
             }
+            ReceiveEvent::HttpShutdown => return Interruption::Shutdown,
             _ => {}
         }
     }

@@ -6,9 +6,7 @@
 //! use callgate_toolkit::{read, respond};
 //!
 //! async fn upload(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     // 32 MiB in all, 16 MiB in each field, 10 fields.
 //!     let limits = Limits::new(32 << 20).per_field(16 << 20).max_fields(10);
 //!     let mut form = read::multipart(&scope, &mut receiver, limits)?;
@@ -278,7 +276,7 @@ fn source(
         }
         loop {
             match std::task::ready!(receiver.poll_receive(cx)) {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     is_whole = !request.more_body;
                     pauses = POLLS;
                     allowance.spend(request.body.len());

@@ -17,9 +17,7 @@
 //! }
 //!
 //! async fn orders(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     let page: Page = read::query(&scope)?;
 //!     let order: Order = read::json(&scope, &mut receiver, 64 * 1024).await?;
 //!     let text = format!("{} is on page {}\n", order.product, page.number);
@@ -40,13 +38,10 @@ pub(crate) mod error;
 pub(crate) mod head;
 
 use bytes::{Bytes, BytesMut};
-#[cfg(any(
-    feature = "json",
-    feature = "form",
-    feature = "cookies",
-    feature = "multipart"
-))]
+#[cfg(any(feature = "json", feature = "form", feature = "multipart"))]
 use callgate::HttpScope;
+#[cfg(any(feature = "form", feature = "cookies"))]
+use callgate::RequestScope;
 use callgate::{ReceiveEvent, Receiver};
 #[cfg(any(feature = "json", feature = "form"))]
 use serde::de::DeserializeOwned;
@@ -79,7 +74,7 @@ pub async fn bytes(receiver: &mut Receiver, limit: usize) -> Result<Bytes, ReadE
     let mut parts = BytesMut::new();
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 if request.body.len() > limit - parts.len() {
                     return Err(ReadError::TooLarge { limit });
                 }
@@ -155,14 +150,14 @@ pub async fn form<T: DeserializeOwned>(
 ///
 /// [`ReadError::Query`] when the query is not a `T`.
 #[cfg(feature = "form")]
-pub fn query<T: DeserializeOwned>(scope: &HttpScope) -> Result<T, ReadError> {
+pub fn query<T: DeserializeOwned>(scope: &RequestScope) -> Result<T, ReadError> {
     serde_html_form::from_str(scope.query()).map_err(|error| ReadError::Query(error.to_string()))
 }
 
-/// Reads the cookies of a request, as [`cookies`](mod@crate::cookies) describes them.
+/// Reads the cookies of a request or of a WebSocket's handshake, as [`cookies`](mod@crate::cookies) describes them.
 #[cfg(feature = "cookies")]
 #[must_use]
-pub fn cookies(scope: &HttpScope) -> CookieJar {
+pub fn cookies(scope: &RequestScope) -> CookieJar {
     crate::cookies::parse(&scope.headers)
 }
 

@@ -6,9 +6,7 @@
 //! use http::StatusCode;
 //!
 //! async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     match &*scope.route_path() {
 //!         "/" => respond::redirect("/hello").send(&sender).await,
 //!         "/hello" => respond::text("Hello!\n").send(&sender).await,

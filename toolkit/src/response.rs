@@ -3,10 +3,11 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use callgate::{AppError, HttpResponseBody, HttpResponseStart, SendEvent, Sender};
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, IntoHeaderName, IntoHeaderValue, SendEvent, Sender,
+};
 use http::StatusCode;
 
-use crate::header::{IntoHeaderName, IntoHeaderValue};
 
 /// A response: a head, and content that is sent after it.
 ///
@@ -143,7 +144,7 @@ impl Response {
     /// # Errors
     ///
     /// As [`Sender::send`]: [`SendError::NotOffered`](callgate::SendError::NotOffered) where the
-    /// scope does not offer [`Extension::DenialResponse`](callgate::Extension::DenialResponse).
+    /// scope does not offer [`Feature::DenialResponse`](callgate::Feature::DenialResponse).
     pub async fn deny(self, sender: &Sender) -> Result<(), AppError> {
         let start = SendEvent::DenialResponseStart(self.start);
         let body = HttpResponseBody::last(self.content);
