@@ -8,7 +8,10 @@ pub use self::http::{
     HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
     HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers,
 };
-pub use self::lifespan::{LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed};
+pub use self::lifespan::{
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed,
+};
 pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDisconnect};
 
 /// An event for the application.
