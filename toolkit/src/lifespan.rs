@@ -28,23 +28,23 @@
 //! let app = lifespan::with_resource(app, open, close);
 //! ```
 //!
-//! [`RunningLifespan`] drives the lifespan of an application from inside a program, as a server does.
+//! [`start`] drives the lifespan of an application from inside a program, as a server does.
 
 mod resource;
 
-use callgate::{App, BoxApp, State};
-use callgate_drive::lifespan::{self, Lifespan, Startup};
+use callgate::{App, BoxApp};
+use callgate_drive::lifespan::Startup;
 
 pub use self::resource::with_resource;
+pub use callgate_drive::lifespan::RunningLifespan;
 
-/// The lifespan of an application between its start-up and its shutdown.
-///
-/// When it is dropped without [`shut_down`](Self::shut_down), the call of the application is dropped.
+/// Calls `app` with a lifespan scope, and waits until its start-up is complete. Returns `None` when the
+/// application declines the scope, which is not a failure (rule `LIFE-07`).
 ///
 /// ```
 /// use callgate::{AppError, LifespanShutdownComplete, LifespanStartupComplete};
 /// use callgate::{Receiver, Scope, Sender, State};
-/// use callgate_toolkit::lifespan::RunningLifespan;
+/// use callgate_toolkit::lifespan;
 ///
 /// async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
 ///     scope.into_lifespan()?;
@@ -59,49 +59,23 @@ pub use self::resource::with_resource;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), String> {
-/// let lifespan = RunningLifespan::start(app).await?.expect("the application serves lifespan");
+/// let lifespan = lifespan::start(app).await?.expect("the application serves lifespan");
 /// assert_eq!(lifespan.state().get::<&str>(), Some(&"a database"));
-/// lifespan.shut_down().await
+/// lifespan.shutdown().await
 /// # }
 /// ```
-#[derive(Debug)]
-pub struct RunningLifespan {
-    lifespan: Lifespan,
-    state: State,
-}
-
-impl RunningLifespan {
-    /// Calls `app` with a lifespan scope, and waits until its start-up is complete. Returns `None` when
-    /// the application declines the scope, which is not a failure (rule `LIFE-07`).
-    ///
-    /// # Errors
-    ///
-    /// Why the start-up failed.
-    ///
-    /// # Panics
-    ///
-    /// Outside a Tokio runtime.
-    pub async fn start(app: impl App) -> Result<Option<Self>, String> {
-        match lifespan::start(&BoxApp::new(app)).await {
-            Startup::Complete(lifespan, state) => Ok(Some(Self { lifespan, state })),
-            Startup::Declined => Ok(None),
-            Startup::Failed(reason) => Err(reason),
-        }
-    }
-
-    /// Returns the state that start-up handed over, which belongs into each later scope (rule
-    /// `SCOPE-17`).
-    #[must_use]
-    pub fn state(&self) -> &State {
-        &self.state
-    }
-
-    /// Tells the application to shut down, and waits until it has.
-    ///
-    /// # Errors
-    ///
-    /// Why the shutdown failed, or why the call ended before it.
-    pub async fn shut_down(self) -> Result<(), String> {
-        self.lifespan.shutdown().await
+///
+/// # Errors
+///
+/// Why the start-up failed.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
+pub async fn start(app: impl App) -> Result<Option<RunningLifespan>, String> {
+    match callgate_drive::lifespan::start(&BoxApp::new(app)).await {
+        Startup::Complete(lifespan) => Ok(Some(lifespan)),
+        Startup::Declined => Ok(None),
+        Startup::Failed(reason) => Err(reason),
     }
 }

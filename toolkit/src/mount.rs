@@ -17,12 +17,12 @@
 //! ```
 
 use callgate::{
-    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, Sender, State,
+    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
 use http::{StatusCode, Uri};
 
-use crate::lifespan::RunningLifespan;
+use crate::lifespan::{self, RunningLifespan};
 use crate::respond::{self, Response};
 use crate::websocket::Handshake;
 
@@ -195,7 +195,7 @@ impl Mounts {
         let mut states = Vec::new();
         for mount in &self.mounts {
             let name = mount.name();
-            let lifespan = RunningLifespan::start(mount.app.clone()).await;
+            let lifespan = lifespan::start(mount.app.clone()).await;
             let lifespan = lifespan.map_err(|reason| format!("{name}: {reason}"))?;
             let own = lifespan.as_ref().map(|lifespan| lifespan.state().clone());
             states.push(own.unwrap_or_default());
@@ -211,7 +211,7 @@ impl Mounts {
 async fn shut_down_all(started: Vec<(&str, RunningLifespan)>) -> Result<(), String> {
     let mut failures = Vec::new();
     for (name, lifespan) in started.into_iter().rev() {
-        if let Err(reason) = lifespan.shut_down().await {
+        if let Err(reason) = lifespan.shutdown().await {
             failures.push(format!("{name}: {reason}"));
         }
     }

@@ -4,10 +4,10 @@ use std::future::Future;
 
 use bytes::Bytes;
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, IntoHeaderName, IntoHeaderValue, SendEvent, Sender,
+    AppError, HttpResponseBody, HttpResponseStart, IntoHeaderName, IntoHeaderValue, SendEvent,
+    Sender,
 };
 use http::StatusCode;
-
 
 /// A response: a head, and content that is sent after it.
 ///

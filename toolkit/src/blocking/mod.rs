@@ -29,7 +29,6 @@ mod body;
 mod exchange;
 mod pool;
 
-use std::any::Any;
 use std::fmt;
 use std::io::Read;
 use std::marker::PhantomData;
@@ -37,6 +36,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender};
+use callgate_drive::panic_message;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response, StatusCode};
 use tokio::runtime::Handle;
@@ -158,15 +158,4 @@ fn request(scope: Box<HttpScope>) -> Request<()> {
     *request.extensions_mut() = scope.extensions.clone();
     request.extensions_mut().insert(*scope);
     request
-}
-
-/// Returns the message of a panic.
-fn panic_message(panic: &(dyn Any + Send)) -> &str {
-    if let Some(message) = panic.downcast_ref::<&str>() {
-        message
-    } else if let Some(message) = panic.downcast_ref::<String>() {
-        message
-    } else {
-        "a panic without a message"
-    }
 }

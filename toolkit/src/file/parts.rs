@@ -47,7 +47,9 @@ impl Parts {
         let boundary = format!("callgate-{:016x}{:016x}", random[0], random[1]);
         let multipart = format!("multipart/byteranges; boundary={boundary}");
         let content_type = headers.insert(CONTENT_TYPE, ascii(multipart));
-        let content_type = content_type.as_ref().map_or(&b""[..], HeaderValue::as_bytes);
+        let content_type = content_type
+            .as_ref()
+            .map_or(&b""[..], HeaderValue::as_bytes);
         let parts = ranges.into_iter().map(|range| {
             let mut head = BytesMut::from(&*format!("\r\n--{boundary}\r\ncontent-type: "));
             head.extend_from_slice(content_type);

@@ -35,7 +35,11 @@ impl Selection {
 
     fn among(specs: &[RangeSpec], length: u64) -> Self {
         // The last bytes of an empty file are satisfiable, but `content-range` cannot express them.
-        if length == 0 && specs.iter().any(|spec| matches!(spec, RangeSpec::Last(1..))) {
+        if length == 0
+            && specs
+                .iter()
+                .any(|spec| matches!(spec, RangeSpec::Last(1..)))
+        {
             return Self::Whole;
         }
         let ranges = specs.iter().map(|spec| spec.within(length));

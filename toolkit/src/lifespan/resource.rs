@@ -3,11 +3,9 @@
 use std::future::Future;
 
 use callgate::{
-    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, Sender, State,
+    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
-
-use super::RunningLifespan;
 
 /// Puts `app` into an application that opens a resource at start-up, such as a pool of connections, and
 /// closes it at shutdown. Each exchange gets a clone of the resource in its [`State`].
@@ -79,7 +77,7 @@ where
                 return Ok(());
             }
         };
-        let inner = match RunningLifespan::start(self.app.clone()).await {
+        let inner = match super::start(self.app.clone()).await {
             Ok(inner) => inner,
             Err(message) => {
                 // The failed start-up is reported; a failure of `close` follows from it.
@@ -100,7 +98,7 @@ where
         wait_for(&mut receiver, &ReceiveEvent::LifespanShutdown).await;
         let mut failures = Vec::new();
         if let Some(inner) = inner {
-            failures.extend(inner.shut_down().await.err());
+            failures.extend(inner.shutdown().await.err());
         }
         failures.extend((self.close)(resource).await.map_err(reason).err());
         if failures.is_empty() {
