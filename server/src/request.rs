@@ -39,8 +39,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
         scope.root_path = server.root_path.clone();
-        scope.client = Some(link.client);
-        scope.server = Some(link.address);
+        scope.client = link.client;
+        scope.server = link.address;
         scope.state = server.state();
         scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
         Ok(Asked::WebSocket(scope))
@@ -52,8 +52,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
-        scope.client = Some(link.client);
-        scope.server = Some(link.address);
+        scope.client = link.client;
+        scope.server = link.address;
         scope.state = server.state();
         Ok(Asked::Http(scope))
     }
