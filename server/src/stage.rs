@@ -109,3 +109,50 @@ impl StageWatch<'_> {
         Some(now)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicU8);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_task_that_waits_for_a_stage_is_woken_at_each_stage_up_to_it() {
+        let stages = Stages::default();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut ending = pin!(stages.reached(Stage::Ending));
+        let has_woken = || wakes.0.swap(0, Ordering::SeqCst) > 0;
+        assert!(ending.as_mut().poll(&mut cx).is_pending());
+        assert!(!has_woken());
+        stages.advance(Stage::Draining);
+        assert!(has_woken());
+        while ending.as_mut().poll(&mut cx).is_pending() && has_woken() {}
+        // A stage that has been reached is no news.
+        stages.advance(Stage::Draining);
+        assert!(!has_woken());
+        stages.advance(Stage::Ending);
+        assert!(has_woken());
+        assert!(ending.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn exchanges_are_told_when_the_server_begins_to_drain() {
+        let stages = Stages::default();
+        let shutdown = stages.shutdown.clone();
+        assert!(!shutdown.is_set());
+        stages.advance(Stage::Draining);
+        assert!(shutdown.is_set());
+    }
+}
