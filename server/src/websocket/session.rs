@@ -24,7 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{self};
 
 use super::watched::{Sign, Watched};
-use crate::server::Server;
+use crate::context::ServerContext;
 use crate::socket::linger;
 use crate::stage::{Stage, StageWatch};
 use crate::timer::{set_timer, unset_timer};
@@ -46,11 +46,15 @@ pub(crate) struct Session {
     /// None once the application's call has ended.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
-    server: Arc<Server>,
+    server: Arc<ServerContext>,
 }
 
 impl Session {
-    pub(crate) fn new(call: Option<Call>, mailbox: Arc<Mailbox>, server: Arc<Server>) -> Self {
+    pub(crate) fn new(
+        call: Option<Call>,
+        mailbox: Arc<Mailbox>,
+        server: Arc<ServerContext>,
+    ) -> Self {
         Self {
             call,
             mailbox,
