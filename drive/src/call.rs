@@ -174,11 +174,13 @@ impl std::fmt::Debug for Call {
 pub(crate) fn poll_caught(future: &mut AppFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(Outcome::Returned),
-        Err(panic) => Poll::Ready(Outcome::Panicked(message(&*panic))),
+        Err(panic) => Poll::Ready(Outcome::Panicked(panic_message(&*panic))),
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// Returns the message of a panic that has been caught.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -1,5 +1,6 @@
 //! What servers look for in the head of a request, on the way to a scope.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Whether a list field has this member, in whatever case.
@@ -31,6 +32,18 @@ pub fn is_percent_encoded(path: &str) -> bool {
         let escape = escape.as_bytes();
         escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
     })
+}
+
+/// Returns whether a response of this status has no content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
+#[must_use]
+pub fn has_no_content(status: StatusCode) -> bool {
+    is_head_only(status) || status == StatusCode::RESET_CONTENT
+}
+
+/// Returns whether a response of this status ends with its head: unlike 205, which has content of
+/// length 0 (RFC 9110, 6.4.1).
+pub(crate) fn is_head_only(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 /// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).

@@ -46,13 +46,15 @@ mod file;
 pub mod head;
 pub mod http;
 pub mod lifespan;
+pub mod linger;
 mod report;
 mod request_body;
 mod response_body;
 mod sync;
+pub mod timer;
 mod trailers;
 pub mod websocket;
 
-pub use call::{Call, ServerEnd};
+pub use call::{Call, ServerEnd, panic_message};
 pub use report::RequestLine;
 pub use response_body::{Incomplete, ResponseBody};

@@ -5,8 +5,9 @@ use loom::sync as imp;
 #[cfg(not(callgate_loom))]
 use std::sync as imp;
 use std::sync::PoisonError;
-
 use std::task::Waker;
+
+pub(crate) use imp::MutexGuard;
 
 /// A mutex that outlives a panic of its holder: no state behind it is left half changed.
 #[derive(Debug)]
@@ -17,7 +18,7 @@ impl<T> Mutex<T> {
         Self(imp::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> imp::MutexGuard<'_, T> {
+    pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -56,5 +57,37 @@ impl Wakers {
         if !self.0.is_empty() {
             self.0.drain(..).for_each(Waker::wake);
         }
+    }
+}
+
+/// Wakers that are called when the list is dropped: after the lock under which they were collected
+/// has been released, as a waker may run code that takes the lock.
+#[derive(Debug, Default)]
+pub(crate) struct WakeList {
+    single: [Option<Waker>; 3],
+    more: Vec<Waker>,
+}
+
+impl WakeList {
+    /// Takes the waker that is registered in `slot`.
+    pub(crate) fn add(&mut self, slot: &mut Option<Waker>) {
+        if let Some(waker) = slot.take() {
+            match self.single.iter_mut().find(|free| free.is_none()) {
+                Some(free) => *free = Some(waker),
+                None => self.more.push(waker),
+            }
+        }
+    }
+
+    /// Takes all wakers that are registered in `wakers`.
+    pub(crate) fn add_all(&mut self, wakers: &mut Wakers) {
+        self.more.append(&mut wakers.0);
+    }
+}
+
+impl Drop for WakeList {
+    fn drop(&mut self) {
+        self.single.iter_mut().for_each(wake);
+        self.more.drain(..).for_each(Waker::wake);
     }
 }

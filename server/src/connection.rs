@@ -17,6 +17,7 @@ use crate::service::ConnectionService;
 use crate::socket::Socket;
 use crate::stage::Stage;
 use crate::watchdog::{Order, Watchdog};
+use crate::websocket;
 
 /// Serves a connection until it is over.
 pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, link: Arc<Link>) {
@@ -140,7 +141,8 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
                 // When the client is gone, dropping the session tells the application.
                 if let Ok(stream) = socket.into_stream().await {
                     // On a task of its own, as it needs nothing of what this one has been.
-                    link.server.tasks.spawn(session.run(stream, read));
+                    let session = websocket::run_over_tcp(session, link.server.clone(), stream, read);
+                    link.server.tasks.spawn(session);
                 }
             }
             None => socket.close(b"").await,

@@ -23,6 +23,7 @@ use tokio::task::coop;
 use crate::ResponseBody;
 use crate::call::{Call, Ending, ServerEnd};
 use crate::file::Opening;
+use crate::head::is_head_only;
 use crate::report::RequestLine;
 use crate::request_body::{RequestBody, RequestPart};
 use crate::response_body::{Incomplete, Output, Piece, Source};
@@ -327,7 +328,7 @@ impl<B: Content> State<B> {
         if first.is_last {
             self.finish_request();
         }
-        let content = if self.is_head_request || has_no_body(head.status) {
+        let content = if self.is_head_request || is_head_only(head.status) {
             self.slot = Slot::Discard;
             if first.is_last {
                 add_length(&mut head, &first.content);
@@ -492,9 +493,4 @@ fn add_length(head: &mut HttpResponseStart, content: &Piece) {
     if length > 0 && !head.headers.contains_key(CONTENT_LENGTH) {
         head.headers.insert(CONTENT_LENGTH, length.into());
     }
-}
-
-/// Whether the status alone says that there is no content (RFC 9110, 6.4.1).
-pub(crate) fn has_no_body(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }

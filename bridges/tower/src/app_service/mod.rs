@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use callgate::{App, AppError, BoxApp, Scope, State};
+use callgate_drive::websocket::SessionConfig;
 use callgate_drive::{Call, ResponseBody, ServerEnd};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
@@ -43,7 +44,7 @@ use crate::BoxError;
 /// - **Trailer fields** are offered where they reach the client; path send and early hints are not.
 /// - **WebSockets**: a handshake that comes with the `OnUpgrade` of hyper is one to the application;
 ///   the bridge answers it and speaks RFC 6455. hyper has to serve the connection with upgrades, as
-///   `axum::serve` does. Clients are not pinged.
+///   `axum::serve` does. A client that is [silent](Self::ping_interval) is pinged.
 /// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), all that its own
 ///   scope said. Elsewhere, with the feature `axum`, the client's address is that of axum's
 ///   `ConnectInfo`, and what routers have taken off the path is the root path.
@@ -71,7 +72,7 @@ pub struct AppService {
     app: BoxApp,
     state: State,
     grace: Duration,
-    max_message: usize,
+    websocket: SessionConfig,
 }
 
 impl AppService {
@@ -81,7 +82,7 @@ impl AppService {
             app: BoxApp::new(app),
             state: State::new(),
             grace: Duration::from_secs(30),
-            max_message: 16 * 1024 * 1024,
+            websocket: SessionConfig::default(),
         }
     }
 
@@ -101,11 +102,29 @@ impl AppService {
         self
     }
 
-    /// The largest message of a WebSocket's client, in bytes; a larger one is answered with 1009.
-    /// Default: 16 MiB.
+    /// Sets the largest message taken from the client of a WebSocket, in bytes. A larger message closes
+    /// the WebSocket with 1009. Default: 16 MiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.max_message = bytes;
+        self.websocket.max_message_size = bytes;
+        self
+    }
+
+    /// Sets how long the client of a WebSocket may be silent before it is pinged; `None` for no pings.
+    /// Default: 20 seconds.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.websocket.ping_interval = interval.into();
+        self
+    }
+
+    /// Sets how long the client of a WebSocket may take to answer a ping, before the WebSocket is
+    /// closed with 1011; `None` for no limit. Default: 20 seconds.
+    ///
+    /// The limit also holds while the application does not receive, so that the answer is not read.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.websocket.ping_timeout = timeout.into();
         self
     }
 }
@@ -145,7 +164,7 @@ where
             }
             Ok((Scope::WebSocket(scope), Some(on_upgrade))) => {
                 let handshake =
-                    Handshake::new(&self.app, scope, on_upgrade, self.grace, self.max_message);
+                    Handshake::new(&self.app, scope, on_upgrade, self.grace, self.websocket);
                 Kind::WebSocket(Box::new(handshake))
             }
             Ok(_) => Kind::rejected(StatusCode::NOT_IMPLEMENTED),

@@ -1,0 +1,88 @@
+//! The answer to a handshake between the application and the server: a single response, or a denial
+//! response whose content follows event by event.
+
+use std::sync::Arc;
+
+use callgate::{HttpResponseBody, HttpResponseStart};
+
+use super::handshake::HandshakeResponse;
+use crate::ResponseBody;
+use crate::head::is_head_only;
+use crate::response_body::{Output, Piece, Source};
+
+/// The part of the answer that the server has not taken.
+#[derive(Debug, Default)]
+pub(super) enum ResponseSlot {
+    #[default]
+    Empty,
+    /// The head of a denial response. The first body event shows whether more content follows.
+    DenialHead(HttpResponseStart),
+    /// A response that is complete.
+    Response(HandshakeResponse),
+    /// The head of a denial response and the first of its content; more content follows.
+    DenialStart(HttpResponseStart, Output),
+    /// Further content of a denial response.
+    DenialContent(Output),
+    /// The client has all of the denial response that it will get: further content is dropped.
+    Discarding,
+}
+
+impl ResponseSlot {
+    /// Returns whether a further body event must wait until the server has taken this content.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::DenialStart(..) | Self::DenialContent(_))
+    }
+
+    pub(super) fn is_discarding(&self) -> bool {
+        matches!(self, Self::Discarding)
+    }
+
+    /// Adds a body event of a denial response.
+    #[must_use]
+    pub(super) fn with_content(self, part: HttpResponseBody) -> Self {
+        let is_last = !part.more_body;
+        let output = |body| Output {
+            content: Piece::Data(body),
+            is_last,
+        };
+        match self {
+            Self::DenialHead(head) if is_last => {
+                Self::Response(HandshakeResponse::Deny(head, part.body.into()))
+            }
+            Self::DenialHead(head) => Self::DenialStart(head, output(part.body)),
+            Self::Discarding => Self::Discarding,
+            _ => Self::DenialContent(output(part.body)),
+        }
+    }
+
+    /// Takes the response, if it can be begun. `source` has the content that follows.
+    pub(super) fn take_response(&mut self, source: &Arc<impl Source>) -> Option<HandshakeResponse> {
+        match std::mem::take(self) {
+            Self::Response(response) => Some(response),
+            Self::DenialStart(head, _) if is_head_only(head.status) => {
+                *self = Self::Discarding;
+                Some(HandshakeResponse::Deny(head, ResponseBody::empty()))
+            }
+            Self::DenialStart(head, output) => {
+                *self = Self::DenialContent(output);
+                let body = ResponseBody::streamed(source.clone(), &head);
+                Some(HandshakeResponse::Deny(head, body))
+            }
+            incomplete => {
+                *self = incomplete;
+                None
+            }
+        }
+    }
+
+    /// Takes further content of a denial response.
+    pub(super) fn take_content(&mut self) -> Option<Output> {
+        match std::mem::take(self) {
+            Self::DenialContent(output) => Some(output),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+}
