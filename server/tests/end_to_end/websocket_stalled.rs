@@ -44,7 +44,7 @@ fn messages(count: usize) -> Vec<u8> {
 const FILLS_THE_QUEUE: usize = 70;
 /// Fills what the server reads beyond that queue as well, and leaves something behind it: a hang-up
 /// that follows is in the system's buffer, behind octets that the server does not read.
-const FILLS_THE_READ_AHEAD: usize = 160;
+const FILLS_THE_READ_AHEAD: usize = 140;
 
 /// How a client leaves.
 #[derive(Clone, Copy, Debug)]
