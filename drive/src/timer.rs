@@ -20,11 +20,7 @@ pub fn unset_timer() -> Sleep {
 ///
 /// The timer then wakes the task by itself, although it is not polled again: even when the task has
 /// used up its budget of the runtime.
-pub fn set_timer(
-    mut timer: Pin<&mut Sleep>,
-    deadline: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
+pub fn set_timer(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
     timer.as_mut().reset(deadline);
     pin!(unconstrained(timer)).poll(cx)
 }

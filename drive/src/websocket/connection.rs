@@ -298,9 +298,7 @@ where
         }
         let next = match self.phase {
             Phase::Open => self.keep_alive.next(self.stalled.is_some()),
-            Phase::Closing(deadline) | Phase::Flushing(deadline) => {
-                Some((deadline, Due::TimedOut))
-            }
+            Phase::Closing(deadline) | Phase::Flushing(deadline) => Some((deadline, Due::TimedOut)),
             Phase::Closed => None,
         };
         let Some((deadline, due)) = next else { return };

@@ -97,10 +97,7 @@ impl Mailbox {
     }
 
     /// Returns the response to the handshake, once the application has sent enough to know it.
-    pub(super) fn poll_response(
-        self: &Arc<Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<HandshakeResponse> {
+    pub(super) fn poll_response(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
         let mut locked = self.lock();
         match locked.state.response.take_response(self) {
             Some(response) => {
@@ -527,30 +524,55 @@ mod tests {
         fn cx_of_nobody<R>(f: impl FnOnce(&mut Context<'_>) -> R) -> R {
             f(&mut Context::from_waker(Waker::noop()))
         }
-        wakes("a message", open_mailbox(), waits_to_receive, move |mailbox| {
-            mailbox.deliver(message());
-        });
-        wakes("the end", open_mailbox(), waits_to_receive, move |mailbox| {
-            mailbox.disconnect_with(disconnect());
-        });
-        wakes("the end of the call", open_mailbox(), waits_to_receive, |mailbox| {
-            mailbox.end(None);
-        });
+        wakes(
+            "a message",
+            open_mailbox(),
+            waits_to_receive,
+            move |mailbox| {
+                mailbox.deliver(message());
+            },
+        );
+        wakes(
+            "the end",
+            open_mailbox(),
+            waits_to_receive,
+            move |mailbox| {
+                mailbox.disconnect_with(disconnect());
+            },
+        );
+        wakes(
+            "the end of the call",
+            open_mailbox(),
+            waits_to_receive,
+            |mailbox| {
+                mailbox.end(None);
+            },
+        );
         wakes("output taken", open_mailbox(), waits_to_send, |mailbox| {
             assert!(cx_of_nobody(|cx| mailbox.poll_outbound(cx)).is_ready());
         });
-        wakes("the end, sending", open_mailbox(), waits_to_send, move |mailbox| {
-            mailbox.disconnect_with(disconnect());
-        });
+        wakes(
+            "the end, sending",
+            open_mailbox(),
+            waits_to_send,
+            move |mailbox| {
+                mailbox.disconnect_with(disconnect());
+            },
+        );
         wakes("output", open_mailbox(), waits_for_output, move |mailbox| {
             assert!(cx_of_nobody(|cx| send(mailbox, cx, message())).is_ready());
         });
         wakes("a close", open_mailbox(), waits_for_output, |mailbox| {
             assert!(cx_of_nobody(|cx| send(mailbox, cx, WebSocketClose::new(1000))).is_ready());
         });
-        wakes("a broken rule", open_mailbox(), waits_for_output, |mailbox| {
-            assert!(cx_of_nobody(|cx| send(mailbox, cx, WebSocketAccept::new())).is_ready());
-        });
+        wakes(
+            "a broken rule",
+            open_mailbox(),
+            waits_for_output,
+            |mailbox| {
+                assert!(cx_of_nobody(|cx| send(mailbox, cx, WebSocketAccept::new())).is_ready());
+            },
+        );
         wakes("room", open_mailbox(), waits_for_room, |mailbox| {
             assert!(cx_of_nobody(|cx| mailbox.poll_receive(cx)).is_ready());
         });

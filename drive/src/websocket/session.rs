@@ -134,8 +134,8 @@ impl<D: Detach> Session<D> {
     /// Carries the messages until the WebSocket is closed, then detaches the call if it has not
     /// ended, and waits for the end of the connection.
     ///
-    /// The application is polled in place. `poll_shutdown` is called each time that the session is
-    /// polled: it returns each stage of a shutdown once, and wakes the task for the next.
+    /// The application is polled in place. `poll_shutdown` is polled like a stream, each time that the
+    /// session is polled: it returns each stage of a shutdown once, and is pending until the next.
     pub async fn run<S>(
         mut self,
         transport: Transport<S>,
@@ -161,12 +161,15 @@ impl<D: Detach> Session<D> {
             let mut timer = pin!(unset_timer());
             let call = &mut self.call;
             poll_fn(|cx| {
-                match poll_shutdown(cx) {
-                    Poll::Ready(Shutdown::Drop) => return Poll::Ready(End::Dropped),
-                    Poll::Ready(Shutdown::Close) => connection.close(cx, WebSocketClose::new(1012)),
-                    Poll::Pending => {}
+                while let Poll::Ready(shutdown) = poll_shutdown(cx) {
+                    match shutdown {
+                        Shutdown::Close => connection.close(cx, WebSocketClose::new(1012)),
+                        Shutdown::Drop => return Poll::Ready(End::Dropped),
+                    }
                 }
-                connection.poll(cx, call, timer.as_mut()).map(|()| End::Closed)
+                connection
+                    .poll(cx, call, timer.as_mut())
+                    .map(|()| End::Closed)
             })
             .await
         };
@@ -180,9 +183,13 @@ impl<D: Detach> Session<D> {
         }
         // Boxed, so that an idle WebSocket does not hold the memory for its end.
         let mut lingering = Box::pin(linger(&mut stream));
-        poll_fn(|cx| match poll_shutdown(cx) {
-            Poll::Ready(Shutdown::Drop) => Poll::Ready(()),
-            _ => lingering.as_mut().poll(cx),
+        poll_fn(|cx| {
+            while let Poll::Ready(shutdown) = poll_shutdown(cx) {
+                if shutdown == Shutdown::Drop {
+                    return Poll::Ready(());
+                }
+            }
+            lingering.as_mut().poll(cx)
         })
         .await;
     }
@@ -191,8 +198,7 @@ impl<D: Detach> Session<D> {
 impl<D: Detach> Drop for Session<D> {
     fn drop(&mut self) {
         if let Some(call) = self.call.take() {
-            self.mailbox
-                .disconnect_with(WebSocketDisconnect::new(1006));
+            self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
             self.detach.detach(call, self.mailbox.clone());
         }
     }
