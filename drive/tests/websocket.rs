@@ -24,6 +24,7 @@ use tokio_tungstenite::tungstenite::protocol::Role;
 
 /// What the connection in memory holds in each direction, in bytes.
 const BUFFER: usize = 1024;
+const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any time-out.
 const LONG: Duration = Duration::from_secs(3600);
 /// Timers go off at the next full millisecond.
@@ -173,13 +174,14 @@ async fn a_full_queue_is_read_into_again_although_output_is_blocked() {
     };
     let receiving = async {
         // Time passes when nothing else happens any more.
-        sleep(Duration::from_secs(1)).await;
+        sleep(SECOND).await;
         receive.send(()).unwrap();
         reported.recv().await.unwrap();
     };
     tokio::select! {
         () = sending => unreachable!("it does not end"),
-        received = timeout(LONG, receiving) => received.expect("the session reads no more"),
+        // Sooner than any timer of the session.
+        received = timeout(2 * SECOND, receiving) => received.expect("the session reads no more"),
     }
 }
 
@@ -336,7 +338,7 @@ async fn a_connection_lingers_for_what_the_client_still_sends() {
         Some(Ok(Frame::Close(_)))
     ));
     for _ in 0..5 {
-        sleep(Duration::from_secs(1)).await;
+        sleep(SECOND).await;
         opened.client.get_mut().write_all(b"more").await.unwrap();
     }
     timeout(LONG, opened.session).await.unwrap().unwrap();
