@@ -34,18 +34,6 @@ pub fn is_percent_encoded(path: &str) -> bool {
     })
 }
 
-/// Returns whether a response of this status has no content (RFC 9110, 15.3.5, 15.3.6 and 15.4.5).
-#[must_use]
-pub fn has_no_content(status: StatusCode) -> bool {
-    is_head_only(status) || status == StatusCode::RESET_CONTENT
-}
-
-/// Returns whether a response of this status ends with its head: unlike 205, which has content of
-/// length 0 (RFC 9110, 6.4.1).
-pub(crate) fn is_head_only(status: StatusCode) -> bool {
-    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
-}
-
 /// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
 ///
 /// # Panics
@@ -77,6 +65,12 @@ pub fn has_websocket_key(headers: &HeaderMap) -> bool {
                 .iter()
                 .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
     })
+}
+
+/// Returns whether a response with this status has no content (RFC 9110, 6.4.1).
+#[must_use]
+pub fn has_no_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use std::task::{Context, Poll, Waker, ready};
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
-    Channel, Message, ReceiveEvent, SendError, SendEvent, Violation, WebSocketClose,
-    WebSocketDisconnect, WebSocketScope,
+    Channel, HttpResponseBody, Message, ReceiveEvent, SendError, SendEvent, SendProgress,
+    WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use http::StatusCode;
 use tokio::task::coop;
@@ -14,9 +14,9 @@ use tokio::task::coop;
 use super::denial::ResponseSlot;
 use super::handshake::HandshakeResponse;
 use super::queue::{Outbound, Queue};
-use crate::call::ServerEnd;
-use crate::response_body::{Incomplete, Output, Source};
-use crate::sync::{Mutex, MutexGuard, WakeList, Wakers, register};
+use crate::call::{CallResult, EndReport, ServerEnd};
+use crate::output::{Incomplete, Output, OutputSource};
+use crate::sync::{Deferring, Mutex, WakeList, WakerSet, register};
 
 /// The events that are on their way between an application and its server.
 ///
@@ -42,20 +42,42 @@ struct State {
     /// The task of the application that waits for an event.
     receiver: Option<Waker>,
     /// The tasks of the application that wait to send.
-    senders: Wakers,
+    senders: WakerSet,
     /// The handshake or the session, which waits for output or for room.
     connection: Option<Waker>,
     /// The task that a detached call runs in, which waits for a disconnect.
     task: Option<Waker>,
+    work: Work,
 }
 
-/// The locked state, together with all that has to wait until the lock is released: the fields are
-/// dropped in this order. Wakers, and values of the application, may run code that takes the lock.
-struct Locked<'a> {
-    state: MutexGuard<'a, State>,
-    wakers: WakeList,
-    dropped_outbound: Queue<Outbound>,
-    dropped_response: ResponseSlot,
+/// What is left to be done without the lock.
+#[derive(Debug, Default)]
+struct Work {
+    wakes: WakeList,
+    discarded: Vec<Discarded>,
+}
+
+/// Values of the application that will not reach the client.
+#[derive(Debug)]
+enum Discarded {
+    Outbound { _queue: Queue<Outbound> },
+    Response { _slot: ResponseSlot },
+    Content { _part: HttpResponseBody },
+}
+
+impl Deferring for State {
+    type Work = Work;
+
+    #[inline]
+    fn take_work(&mut self) -> Option<Work> {
+        let is_empty = self.work.wakes.is_empty() && self.work.discarded.is_empty();
+        (!is_empty).then(|| std::mem::take(&mut self.work))
+    }
+
+    fn run(work: Work) {
+        drop(work.discarded);
+        work.wakes.wake();
+    }
 }
 
 /// How the client learns that the application has failed.
@@ -81,31 +103,23 @@ impl Mailbox {
             outbound: Queue::default(),
             is_closing: false,
             receiver: None,
-            senders: Wakers::default(),
+            senders: WakerSet::default(),
             connection: None,
             task: None,
+            work: Work::default(),
         }))
-    }
-
-    fn lock(&self) -> Locked<'_> {
-        Locked {
-            state: self.0.lock(),
-            wakers: WakeList::default(),
-            dropped_outbound: Queue::default(),
-            dropped_response: ResponseSlot::Empty,
-        }
     }
 
     /// Returns the response to the handshake, once the application has sent enough to know it.
     pub(super) fn poll_response(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
-        let mut locked = self.lock();
-        match locked.state.response.take_response(self) {
+        let mut state = self.0.lock();
+        match state.response.take_response(self) {
             Some(response) => {
-                locked.wake_senders();
+                state.wake_senders();
                 Poll::Ready(response)
             }
             None => {
-                register(&mut locked.state.connection, cx.waker());
+                register(&mut state.connection, cx.waker());
                 Poll::Pending
             }
         }
@@ -113,14 +127,14 @@ impl Mailbox {
 
     /// Returns the next message or close to send on the open WebSocket.
     pub fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
-        let mut locked = self.lock();
-        match locked.state.outbound.pop() {
+        let mut state = self.0.lock();
+        match state.outbound.pop() {
             Some(outbound) => {
-                locked.wake_senders();
+                state.wake_senders();
                 Poll::Ready(outbound)
             }
             None => {
-                register(&mut locked.state.connection, cx.waker());
+                register(&mut state.connection, cx.waker());
                 Poll::Pending
             }
         }
@@ -131,9 +145,9 @@ impl Mailbox {
     ///
     /// A server stops reading from the client while there is none (rule `WS-25`).
     pub fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut locked = self.lock();
-        if locked.state.inbound.is_full() {
-            register(&mut locked.state.connection, cx.waker());
+        let mut state = self.0.lock();
+        if state.inbound.is_full() {
+            register(&mut state.connection, cx.waker());
             return Poll::Pending;
         }
         Poll::Ready(())
@@ -148,55 +162,65 @@ impl Mailbox {
     /// Delivers a message of the client, whether or not there is room. The message is dropped once
     /// the WebSocket has ended: no event follows a disconnect.
     pub fn deliver(&self, message: Message) {
-        let mut locked = self.lock();
-        if locked.state.disconnect.is_none() {
+        let mut state = self.0.lock();
+        if state.disconnect.is_none() {
             let bytes = message.len();
-            locked.state.inbound.push(message, bytes);
-            locked.wake_receiver();
+            state.inbound.push(message, bytes);
+            state.wake_receiver();
         }
     }
 
     /// Refuses a handshake that the application has not answered, as the server shuts down (rule
     /// `WS-34`). A denial response that has begun goes on.
     pub(super) fn refuse_at_shutdown(&self) {
-        let mut locked = self.lock();
-        if matches!(
-            locked.state.conversation.phase(),
-            WebSocketPhase::Connecting
-        ) {
-            locked.disconnect(WebSocketDisconnect::new(1012));
-            locked.respond(HandshakeResponse::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+        let mut state = self.0.lock();
+        if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
+            state.disconnect(WebSocketDisconnect::new(1012));
+            state.respond(HandshakeResponse::Refuse(StatusCode::SERVICE_UNAVAILABLE));
         }
     }
 
     /// Ends the WebSocket with this code and reason, unless it has ended already. The application is
     /// told after the messages that it has not received.
     pub fn disconnect_with(&self, disconnect: WebSocketDisconnect) {
-        self.lock().disconnect(disconnect);
+        self.0.lock().disconnect(disconnect);
     }
 }
 
-impl Locked<'_> {
+impl State {
     fn wake_receiver(&mut self) {
-        self.wakers.add(&mut self.state.receiver);
+        self.work.wakes.add(&mut self.receiver);
     }
 
     fn wake_senders(&mut self) {
-        self.wakers.add_all(&mut self.state.senders);
+        self.work.wakes.add_all(&mut self.senders);
     }
 
     fn wake_connection(&mut self) {
-        self.wakers.add(&mut self.state.connection);
+        self.work.wakes.add(&mut self.connection);
     }
 
     fn wake_task(&mut self) {
-        self.wakers.add(&mut self.state.task);
+        self.work.wakes.add(&mut self.task);
+    }
+
+    fn set_response(&mut self, response: ResponseSlot) {
+        let slot = std::mem::replace(&mut self.response, response);
+        if !matches!(slot, ResponseSlot::Empty) {
+            self.work
+                .discarded
+                .push(Discarded::Response { _slot: slot });
+        }
     }
 
     fn disconnect(&mut self, disconnect: WebSocketDisconnect) {
-        self.state.conversation.disconnect();
-        self.state.disconnect.get_or_insert(disconnect);
-        self.dropped_outbound = std::mem::take(&mut self.state.outbound);
+        self.conversation.disconnect();
+        self.disconnect.get_or_insert(disconnect);
+        if !self.outbound.is_empty() {
+            let queue = std::mem::take(&mut self.outbound);
+            let discarded = Discarded::Outbound { _queue: queue };
+            self.work.discarded.push(discarded);
+        }
         self.wake_receiver();
         self.wake_senders();
         self.wake_task();
@@ -205,17 +229,16 @@ impl Locked<'_> {
 
     fn push_outbound(&mut self, outbound: Outbound) {
         let bytes = outbound.len();
-        self.state.outbound.push(outbound, bytes);
+        self.outbound.push(outbound, bytes);
         self.wake_connection();
     }
 
     /// Queues a close, the last frame of the application.
     fn close(&mut self, close: WebSocketClose) {
         let WebSocketClose { code, reason, .. } = &close;
-        self.state
-            .disconnect
+        self.disconnect
             .get_or_insert_with(|| WebSocketDisconnect::new(*code).reason(reason.clone()));
-        if !std::mem::replace(&mut self.state.is_closing, true) {
+        if !std::mem::replace(&mut self.is_closing, true) {
             self.push_outbound(Outbound::Close(close));
         }
         self.wake_receiver();
@@ -225,8 +248,7 @@ impl Locked<'_> {
 
     /// Answers the handshake.
     fn respond(&mut self, response: HandshakeResponse) {
-        let response = ResponseSlot::Response(response);
-        self.dropped_response = std::mem::replace(&mut self.state.response, response);
+        self.set_response(ResponseSlot::Response(response));
         self.wake_connection();
     }
 
@@ -238,19 +260,24 @@ impl Locked<'_> {
             SendEvent::WebSocketClose(close) if was_open => self.close(close),
             SendEvent::WebSocketClose(close) => {
                 let disconnect = WebSocketDisconnect::new(close.code).reason(close.reason);
-                self.state.disconnect = Some(disconnect);
+                self.disconnect = Some(disconnect);
                 self.respond(HandshakeResponse::Refuse(StatusCode::FORBIDDEN));
             }
             SendEvent::DenialResponseStart(start) => {
-                self.state.response = ResponseSlot::DenialHead(start);
+                self.response = ResponseSlot::DenialHead(start);
             }
             SendEvent::DenialResponseBody(part) => {
                 if !part.more_body {
-                    self.state.disconnect = Some(WebSocketDisconnect::new(1006));
+                    self.disconnect = Some(WebSocketDisconnect::new(1006));
                     self.wake_receiver();
                 }
-                let response = std::mem::take(&mut self.state.response);
-                self.state.response = response.with_content(part);
+                if self.response.is_discarding() {
+                    let discarded = Discarded::Content { _part: part };
+                    self.work.discarded.push(discarded);
+                    return;
+                }
+                let response = std::mem::take(&mut self.response);
+                self.response = response.with_content(part);
                 self.wake_connection();
             }
             _ => {}
@@ -265,15 +292,13 @@ impl Locked<'_> {
             FailureSignal::Nothing => {}
         }
         let disconnect = WebSocketDisconnect::new(1011);
-        self.state.disconnect.get_or_insert(disconnect);
+        self.disconnect.get_or_insert(disconnect);
         self.wake_receiver();
         self.wake_senders();
         self.wake_task();
         self.wake_connection();
     }
-}
 
-impl State {
     /// Returns whether an event must wait until the server has taken those before it.
     fn is_full(&self) -> bool {
         match self.conversation.phase() {
@@ -299,53 +324,50 @@ impl State {
 
 impl Channel for Mailbox {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut locked = self.lock();
-        if std::mem::take(&mut locked.state.is_connecting) {
+        let mut state = self.0.lock();
+        if std::mem::take(&mut state.is_connecting) {
             return Poll::Ready(ReceiveEvent::WebSocketConnect);
         }
-        let was_full = locked.state.inbound.is_full();
-        if let Some(message) = locked.state.inbound.pop() {
-            if was_full && !locked.state.inbound.is_full() {
-                locked.wake_connection();
+        let was_full = state.inbound.is_full();
+        if let Some(message) = state.inbound.pop() {
+            if was_full && !state.inbound.is_full() {
+                state.wake_connection();
             }
             return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
         }
-        if let Some(disconnect) = &locked.state.disconnect {
+        if let Some(disconnect) = &state.disconnect {
             return Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect.clone()));
         }
-        register(&mut locked.state.receiver, cx.waker());
+        register(&mut state.receiver, cx.waker());
         Poll::Pending
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut locked = self.lock();
-        if locked.state.is_full() {
-            locked.state.senders.register(cx.waker());
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.is_full() {
+            state.senders.register(cx.waker());
             return Poll::Pending;
         }
-        if locked.state.response.is_discarding() {
-            // Nothing else makes the application wait, and its thread has other tasks to run. The
+        if state.response.is_discarding() {
+            // Discarding is always ready: the budget lets the other tasks of the thread run. The
             // runtime may call the waker here, so the lock is released.
-            drop(locked);
+            drop(state);
             ready!(coop::poll_proceed(cx)).made_progress();
-            locked = self.lock();
         }
-        let signal = locked.state.failure_signal();
-        let sent = event.as_ref().expect("an event to send");
-        if let Err(error) = locked.state.conversation.send(sent) {
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let mut state = self.0.lock();
+        let signal = state.failure_signal();
+        if let Err(error) = state.conversation.send(&event) {
             if error.rule().is_some() {
-                locked.fail(StatusCode::INTERNAL_SERVER_ERROR, signal);
+                state.fail(StatusCode::INTERNAL_SERVER_ERROR, signal);
             }
-            return Poll::Ready(Err(error));
+            return Err(error);
         }
-        if let Some(event) = event.take() {
-            locked.accept(event, signal == FailureSignal::Close);
-        }
-        Poll::Ready(Ok(()))
+        state.accept(event, signal == FailureSignal::Close);
+        Ok(SendProgress::Sent)
     }
 }
 
@@ -354,27 +376,28 @@ impl ServerEnd for Mailbox {
         self.disconnect_with(WebSocketDisconnect::new(1006));
     }
 
-    fn is_declinable(&self) -> bool {
-        self.0.lock().failure_signal() == FailureSignal::Status
-    }
-
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
-        let mut locked = self.lock();
-        let signal = locked.state.failure_signal();
-        let is_broken = matches!(locked.state.conversation.phase(), WebSocketPhase::Broken(_));
-        let violation = locked.state.conversation.returned().err();
+    fn end(&self, result: &CallResult) -> EndReport {
+        let mut state = self.0.lock();
+        let signal = state.failure_signal();
+        let is_declinable = signal == FailureSignal::Status;
+        let failure = result.failure(is_declinable);
+        let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));
+        let violation = state.conversation.returned().err();
         let own_status = violation
             .is_some()
             .then_some(StatusCode::INTERNAL_SERVER_ERROR);
         match failure.or(own_status) {
-            Some(status) => locked.fail(status, signal),
-            None if signal == FailureSignal::Close => locked.close(WebSocketClose::new(1000)),
+            Some(status) => state.fail(status, signal),
+            None if signal == FailureSignal::Close => state.close(WebSocketClose::new(1000)),
             None => {
-                locked.wake_receiver();
-                locked.wake_senders();
+                state.wake_receiver();
+                state.wake_senders();
             }
         }
-        violation.filter(|_| failure.is_none() || is_broken)
+        EndReport {
+            is_declinable,
+            violation: violation.filter(|_| failure.is_none() || is_broken),
+        }
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
@@ -386,7 +409,7 @@ impl ServerEnd for Mailbox {
         Poll::Pending
     }
 
-    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_discarding(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
         if state.is_denying() && state.response.is_discarding() {
             return Poll::Ready(());
@@ -396,26 +419,27 @@ impl ServerEnd for Mailbox {
     }
 }
 
-impl Source for Mailbox {
+impl OutputSource for Mailbox {
     fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
-        let mut locked = self.lock();
-        if let Some(output) = locked.state.response.take_content() {
-            locked.wake_senders();
+        let mut state = self.0.lock();
+        if let Some(output) = state.response.take_content() {
+            if !state.response.is_full() {
+                state.wake_senders();
+            }
             return Poll::Ready(Ok(output));
         }
-        if !locked.state.is_denying() {
+        if !state.is_denying() {
             return Poll::Ready(Err(Incomplete));
         }
-        register(&mut locked.state.connection, cx.waker());
+        register(&mut state.connection, cx.waker());
         Poll::Pending
     }
 
-    fn taken(&self) {
-        let mut locked = self.lock();
-        let discarding = ResponseSlot::Discarding;
-        locked.dropped_response = std::mem::replace(&mut locked.state.response, discarding);
-        locked.wake_senders();
-        locked.wake_task();
+    fn content_complete(&self) {
+        let mut state = self.0.lock();
+        state.set_response(ResponseSlot::Discarding);
+        state.wake_senders();
+        state.wake_task();
     }
 }
 
@@ -426,9 +450,10 @@ mod tests {
     use std::thread;
     use std::time::Duration;
 
-    use callgate::{WebSocketAccept, WebSocketScope};
+    use callgate::{Feature, Features, HttpResponseStart, WebSocketAccept};
 
     use super::*;
+    use crate::output::Piece;
 
     fn mailbox() -> Arc<Mailbox> {
         Arc::new(Mailbox::new(&WebSocketScope::new(http::Uri::default())))
@@ -449,7 +474,9 @@ mod tests {
         cx: &mut Context<'_>,
         event: impl Into<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
-        mailbox.poll_send(cx, &mut Some(event.into()))
+        mailbox
+            .poll_ready(cx)
+            .map(|()| mailbox.start_send(event.into()).map(drop))
     }
 
     #[test]
@@ -459,11 +486,46 @@ mod tests {
         let disconnect = WebSocketDisconnect::new(1000);
         let disconnect = Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect));
         assert!(mailbox.poll_receive(&mut cx).is_ready());
-        mailbox.lock().close(WebSocketClose::new(1000));
+        mailbox.0.lock().close(WebSocketClose::new(1000));
         assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
         // The client sent this message before it had the close frame.
         mailbox.deliver(Message::Text("late".into()));
         assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
+    }
+
+    #[test]
+    fn content_of_senders_that_saw_the_same_room_is_kept() {
+        let mut scope = WebSocketScope::new(http::Uri::default());
+        scope.features = Features::from_iter([Feature::DenialResponse]);
+        let mailbox = Arc::new(Mailbox::new(&scope));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(mailbox.poll_ready(&mut cx).is_ready());
+        let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED);
+        mailbox
+            .start_send(SendEvent::DenialResponseStart(start))
+            .unwrap();
+        let send_part = |part| {
+            mailbox
+                .start_send(SendEvent::DenialResponseBody(part))
+                .unwrap()
+        };
+        let take = |cx: &mut Context<'_>| match mailbox.poll_output(cx) {
+            Poll::Ready(Ok(Output {
+                content: Piece::Data(data),
+                ..
+            })) => data,
+            other => panic!("{other:?}"),
+        };
+        send_part(HttpResponseBody::part("one"));
+        send_part(HttpResponseBody::part("two"));
+        let Poll::Ready(HandshakeResponse::Deny(_, _body)) = mailbox.poll_response(&mut cx) else {
+            panic!("it is denied");
+        };
+        send_part(HttpResponseBody::last("three"));
+        assert!(mailbox.poll_ready(&mut cx).is_ready());
+        assert_eq!(take(&mut cx), "one");
+        assert_eq!(take(&mut cx), "two");
+        assert_eq!(take(&mut cx), "three");
     }
 
     /// A waker that uses the mailbox, and reports that it could.
@@ -471,7 +533,9 @@ mod tests {
 
     impl Wake for Reenters {
         fn wake(self: Arc<Self>) {
-            self.0.is_declinable();
+            let _ = self
+                .0
+                .poll_has_room(&mut Context::from_waker(Waker::noop()));
             // The test may have failed.
             let _ = self.1.send(());
         }
@@ -545,7 +609,7 @@ mod tests {
             open_mailbox(),
             waits_to_receive,
             |mailbox| {
-                mailbox.end(None);
+                mailbox.end(&CallResult::Returned(Ok(())));
             },
         );
         wakes("output taken", open_mailbox(), waits_to_send, |mailbox| {
@@ -601,7 +665,9 @@ mod tests {
 
     impl Drop for UsesWhenDropped {
         fn drop(&mut self) {
-            self.0.is_declinable();
+            let _ = self
+                .0
+                .poll_has_room(&mut Context::from_waker(Waker::noop()));
             let _ = self.1.send(());
         }
     }

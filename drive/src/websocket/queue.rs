@@ -50,6 +50,10 @@ impl<T> Queue<T> {
         self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
     #[cfg(feature = "websocket")]
     pub(super) fn len(&self) -> usize {
         self.items.len()
