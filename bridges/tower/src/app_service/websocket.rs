@@ -28,7 +28,7 @@ pub(super) struct Handshake {
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
     on_upgrade: Option<OnUpgrade>,
-    grace: Duration,
+    grace_period: Duration,
     config: SessionConfig,
 }
 
@@ -37,7 +37,7 @@ impl Handshake {
         app: &BoxApp,
         scope: Box<WebSocketScope>,
         on_upgrade: OnUpgrade,
-        grace: Duration,
+        grace_period: Duration,
         config: SessionConfig,
     ) -> Self {
         Self {
@@ -45,7 +45,7 @@ impl Handshake {
             accept_key: accept_key(&scope.headers),
             inner: drive::Handshake::new(app, scope),
             on_upgrade: Some(on_upgrade),
-            grace,
+            grace_period,
             config,
         }
     }
@@ -65,7 +65,7 @@ impl Handshake {
     /// Without a runtime, or when the connection ends before the response is sent, the session is
     /// dropped, which tells the application.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
-        let session = Session::new(self.inner.open(), CallDetacher { grace: self.grace });
+        let session = Session::new(self.inner.open(), CallDetacher { grace_period: self.grace_period });
         if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
             let config = self.config;
             runtime.spawn(async move {
@@ -82,7 +82,7 @@ impl Handshake {
     /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
         if let Some((call, mailbox)) = self.inner.detach() {
-            detach(call, mailbox, self.grace);
+            detach(call, mailbox, self.grace_period);
         }
     }
 }
@@ -96,11 +96,11 @@ impl Drop for Handshake {
 
 /// Detaches calls to tasks of the runtime.
 struct CallDetacher {
-    grace: Duration,
+    grace_period: Duration,
 }
 
 impl Detach for CallDetacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        detach(call, mailbox, self.grace);
+        detach(call, mailbox, self.grace_period);
     }
 }
