@@ -65,7 +65,12 @@ impl Handshake {
     /// Without a runtime, or when the connection ends before the response is sent, the session is
     /// dropped, which tells the application.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
-        let session = Session::new(self.inner.open(), CallDetacher { grace_period: self.grace_period });
+        let session = Session::new(
+            self.inner.open(),
+            CallDetacher {
+                grace_period: self.grace_period,
+            },
+        );
         if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
             let config = self.config;
             runtime.spawn(async move {
