@@ -11,8 +11,8 @@ use callgate::{
 };
 use callgate_drive::Call;
 use callgate_drive::websocket::{
-    Detach, Handshake, HandshakeResponse, Mailbox, PeerState, Session, SessionConfig, Shutdown,
-    Transport,
+    AcceptedWebSocket, Detach, Handshake, HandshakeResponse, Mailbox, PeerState, SessionConfig,
+    Shutdown, Transport,
 };
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
@@ -67,16 +67,17 @@ where
     let mut handshake = Handshake::new(&app, Box::new(scope));
     let response = poll_fn(|cx| handshake.poll(cx)).await;
     assert!(matches!(response, HandshakeResponse::Accept(_)));
-    let session = Session::new(handshake.open(), Detacher);
+    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher);
     let (server_end, client_end) = duplex(BUFFER);
     let transport = Transport::new(server_end).peer_state(peer);
     let (shutdown, mut asked) = mpsc::unbounded_channel();
+    let mut session = websocket.into_session(transport, config);
     let session = tokio::spawn(async move {
         let poll_shutdown = |cx: &mut std::task::Context<'_>| match asked.poll_recv(cx) {
             Poll::Ready(Some(stage)) => Poll::Ready(stage),
             _ => Poll::Pending,
         };
-        session.run(transport, config, poll_shutdown).await;
+        session.run(poll_shutdown).await;
     });
     Opened {
         session,

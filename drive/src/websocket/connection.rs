@@ -1,6 +1,7 @@
 //! An open WebSocket on the wire: frames on the one side, and the mailbox on the other.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -33,9 +34,9 @@ const MAX_MESSAGES_AHEAD: usize = 1024;
 
 /// The wire's end of an open WebSocket.
 #[derive(Debug)]
-pub(super) struct Connection<'a, S> {
+pub(super) struct Connection<S> {
     socket: WebSocketStream<Observed<S>>,
-    mailbox: &'a Mailbox,
+    mailbox: Arc<Mailbox>,
     phase: Phase,
     /// Pings that have come since all output was last flushed.
     pongs: usize,
@@ -58,13 +59,13 @@ enum Phase {
     Closed,
 }
 
-impl<'a, S> Connection<'a, S>
+impl<S> Connection<S>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     pub(super) fn new(
         socket: WebSocketStream<Observed<S>>,
-        mailbox: &'a Mailbox,
+        mailbox: Arc<Mailbox>,
         keep_alive: KeepAlive,
     ) -> Self {
         Self {
@@ -78,8 +79,8 @@ where
         }
     }
 
-    pub(super) fn into_stream(self) -> Observed<S> {
-        self.socket.into_inner()
+    pub(super) fn stream_mut(&mut self) -> &mut Observed<S> {
+        self.socket.get_mut()
     }
 
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
@@ -95,7 +96,7 @@ where
         for _ in 0..MAX_ROUNDS {
             let has_read = self.read(cx);
             if let Some(running) = call
-                && running.poll(cx, self.mailbox).is_ready()
+                && running.poll(cx, &*self.mailbox).is_ready()
             {
                 *call = None;
             }
@@ -154,8 +155,8 @@ where
             if self.messages_ahead >= MAX_MESSAGES_AHEAD
                 || self.socket.get_ref().octets_read() >= MAX_READ_AHEAD
             {
-                let mailbox = self.mailbox;
-                self.stalled.get_or_insert_with(|| mailbox.inbound_len());
+                self.stalled
+                    .get_or_insert_with(|| self.mailbox.inbound_len());
                 return false;
             }
         } else {

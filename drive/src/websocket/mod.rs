@@ -26,4 +26,6 @@ pub use queue::Outbound;
 #[cfg(feature = "websocket")]
 pub use self::liveness::PeerState;
 #[cfg(feature = "websocket")]
-pub use self::session::{Detach, Session, SessionConfig, Shutdown, Transport, accept_key};
+pub use self::session::{
+    AcceptedWebSocket, Detach, Session, SessionConfig, Shutdown, Transport, accept_key,
+};

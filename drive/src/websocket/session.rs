@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{WebSocketClose, WebSocketDisconnect};
+use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_tungstenite::WebSocketStream;
@@ -104,14 +105,74 @@ impl<S> fmt::Debug for Transport<S> {
 
 /// A WebSocket that the application has accepted.
 ///
-/// A session that is dropped before or while it runs tells the application that the client is gone,
-/// and detaches its call.
+/// When it is dropped, the application learns that the client is gone, and its call is detached.
 #[derive(Debug)]
-pub struct Session<D: Detach> {
+pub struct AcceptedWebSocket<D: Detach> {
     /// None once the call has ended or has been detached.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
     detach: D,
+}
+
+impl<D: Detach> AcceptedWebSocket<D> {
+    /// Creates a WebSocket of what [`Handshake::open`](super::Handshake::open) returns.
+    pub fn new((call, mailbox): (Option<Call>, Arc<Mailbox>), detach: D) -> Self {
+        Self {
+            call,
+            mailbox,
+            detach,
+        }
+    }
+
+    /// Creates the session of this WebSocket over its connection.
+    ///
+    /// # Panics
+    ///
+    /// Never: nothing has to be waited for.
+    pub fn into_session<S>(self, transport: Transport<S>, config: SessionConfig) -> Session<S, D>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(frames::READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(config.max_message_size))
+            .max_frame_size(Some(config.max_message_size));
+        let stream = Observed::new(transport.stream, transport.peer_state);
+        // A copy: the buffer of the handshake is not kept for as long as the WebSocket lives.
+        let unread = transport.unread.to_vec();
+        let role = Role::Server;
+        let socket = WebSocketStream::from_partially_read(stream, unread, role, Some(limits))
+            .now_or_never()
+            .expect("the stream is created without waiting");
+        let keep_alive = KeepAlive::new(config.ping_interval, config.ping_timeout);
+        Session {
+            connection: Connection::new(socket, self.mailbox.clone(), keep_alive),
+            websocket: self,
+        }
+    }
+
+    fn detach_call(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.detach.detach(call, self.mailbox.clone());
+        }
+    }
+}
+
+impl<D: Detach> Drop for AcceptedWebSocket<D> {
+    fn drop(&mut self) {
+        if self.call.is_some() {
+            self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
+            self.detach_call();
+        }
+    }
+}
+
+/// An open WebSocket: its connection and its application.
+#[derive(Debug)]
+pub struct Session<S, D: Detach> {
+    connection: Connection<S>,
+    websocket: AcceptedWebSocket<D>,
 }
 
 /// How the frames of a session have come to their end.
@@ -121,45 +182,21 @@ enum End {
     Dropped,
 }
 
-impl<D: Detach> Session<D> {
-    /// Creates a session of what [`Handshake::open`](super::Handshake::open) returns.
-    pub fn new((call, mailbox): (Option<Call>, Arc<Mailbox>), detach: D) -> Self {
-        Self {
-            call,
-            mailbox,
-            detach,
-        }
-    }
-
+impl<S, D> Session<S, D>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    D: Detach,
+{
     /// Carries the messages until the WebSocket is closed, then detaches the call if it has not
-    /// ended, and waits for the end of the connection.
+    /// ended, and waits for the end of the connection. Not to be run again after that.
     ///
     /// The application is polled in place. `poll_shutdown` is polled like a stream, each time that the
     /// session is polled: it returns each stage of a shutdown once, and is pending until the next.
-    pub async fn run<S>(
-        mut self,
-        transport: Transport<S>,
-        config: SessionConfig,
-        mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>,
-    ) where
-        S: AsyncRead + AsyncWrite + Unpin + Send,
-    {
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(frames::READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_message_size(Some(config.max_message_size))
-            .max_frame_size(Some(config.max_message_size));
-        // A copy: the buffer of the handshake is not kept for as long as the WebSocket lives.
-        let unread = transport.unread.to_vec();
-        drop(transport.unread);
-        let stream = Observed::new(transport.stream, transport.peer_state);
-        let socket =
-            WebSocketStream::from_partially_read(stream, unread, Role::Server, Some(limits)).await;
-        let keep_alive = KeepAlive::new(config.ping_interval, config.ping_timeout);
-        let mut connection = Connection::new(socket, &self.mailbox, keep_alive);
+    pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {
+        let connection = &mut self.connection;
         let end = {
             let mut timer = pin!(unset_timer());
-            let call = &mut self.call;
+            let call = &mut self.websocket.call;
             poll_fn(|cx| {
                 while let Poll::Ready(shutdown) = poll_shutdown(cx) {
                     match shutdown {
@@ -176,13 +213,10 @@ impl<D: Detach> Session<D> {
         if matches!(end, End::Dropped) {
             return;
         }
-        let mut stream = connection.into_stream();
         // The call does not wait for a client that takes its time to hang up.
-        if let Some(call) = self.call.take() {
-            self.detach.detach(call, self.mailbox.clone());
-        }
+        self.websocket.detach_call();
         // Boxed, so that an idle WebSocket does not hold the memory for its end.
-        let mut lingering = Box::pin(linger(&mut stream));
+        let mut lingering = Box::pin(linger(connection.stream_mut()));
         poll_fn(|cx| {
             while let Poll::Ready(shutdown) = poll_shutdown(cx) {
                 if shutdown == Shutdown::Drop {
@@ -192,15 +226,6 @@ impl<D: Detach> Session<D> {
             lingering.as_mut().poll(cx)
         })
         .await;
-    }
-}
-
-impl<D: Detach> Drop for Session<D> {
-    fn drop(&mut self) {
-        if let Some(call) = self.call.take() {
-            self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
-            self.detach.detach(call, self.mailbox.clone());
-        }
     }
 }
 

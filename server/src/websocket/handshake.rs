@@ -13,7 +13,7 @@ use http::header::HeaderValue;
 use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
 
-use super::session::{CallDetacher, Session, run_over_http2};
+use super::session::{AcceptedWebSocket, CallDetacher, run_over_http2};
 use crate::exchange::Guard;
 use crate::link::Link;
 use crate::rejection;
@@ -97,14 +97,14 @@ impl Handshake {
     /// Hands the application over to a session. Returns the head of the response that opens it.
     fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
         let server = &self.link.server;
-        let session = Session::new(self.inner.open(), CallDetacher(server.clone()));
+        let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()));
         let head = response_head(accept, self.version, self.accept_key.take());
         if self.version != Version::HTTP_2 {
-            self.link.set_upgrade(session);
+            self.link.set_upgrade(websocket);
         } else if let Some(on_upgrade) = self.on_upgrade.take() {
             // hyper drops the response as soon as it is sent. The connection is in use for longer.
             let guard = self.guard.take();
-            let session = run_over_http2(session, server.clone(), on_upgrade, guard);
+            let session = run_over_http2(websocket, server.clone(), on_upgrade, guard);
             server.tasks.spawn(session);
         }
         head

@@ -19,8 +19,8 @@ use crate::exchange::Guard;
 use crate::server::Server;
 use crate::stage::{Stage, StageWatch};
 
-/// An open WebSocket of this server.
-pub(crate) type Session = drive::Session<CallDetacher>;
+/// A WebSocket that the application has accepted, and whose connection is still hyper's.
+pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
 /// Detaches calls to tasks that a shutdown of the server waits for.
 #[derive(Debug)]
@@ -32,31 +32,37 @@ impl Detach for CallDetacher {
     }
 }
 
-/// Runs a session over a TCP connection of its own, from which `unread` has been read already.
-pub(crate) async fn run_over_tcp(
-    session: Session,
-    server: Arc<Server>,
+/// Runs a WebSocket over a TCP connection of its own, from which `unread` has been read already.
+pub(crate) fn run_over_tcp(
+    websocket: AcceptedWebSocket,
+    server: &Server,
     stream: TcpStream,
     unread: Bytes,
-) {
+) -> impl Future<Output = ()> + use<> {
     let transport = Transport::new(stream).unread(unread).peer_state(peer_state);
-    run(session, &server, transport).await;
+    run(websocket, server, transport)
 }
 
-/// Runs a session over a stream of an HTTP/2 connection. `guard` keeps the connection in use.
+/// Runs a WebSocket over a stream of an HTTP/2 connection. `guard` keeps the connection in use.
 pub(super) async fn run_over_http2(
-    session: Session,
+    websocket: AcceptedWebSocket,
     server: Arc<Server>,
     on_upgrade: OnUpgrade,
     _guard: Option<Guard>,
 ) {
-    // When the client goes away before, the session is dropped, which tells the application.
+    // When the client goes away before, the WebSocket is dropped, which tells the application.
     if let Ok(stream) = on_upgrade.await {
-        run(session, &server, Transport::new(TokioIo::new(stream))).await;
+        run(websocket, &server, Transport::new(TokioIo::new(stream))).await;
     }
 }
 
-async fn run<S>(session: Session, server: &Server, transport: Transport<S>)
+/// Runs a session of this server. Its future holds nothing twice, as an idle WebSocket consists
+/// of it.
+fn run<S>(
+    websocket: AcceptedWebSocket,
+    server: &Server,
+    transport: Transport<S>,
+) -> impl Future<Output = ()> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
@@ -65,9 +71,12 @@ where
         ping_interval: server.config.ws_ping_interval,
         ping_timeout: server.config.ws_ping_timeout,
     };
-    let mut stage = pin!(server.stages.watch());
-    let shutdown = |cx: &mut Context<'_>| poll_shutdown(stage.as_mut(), cx);
-    session.run(transport, config, shutdown).await;
+    let mut session = websocket.into_session(transport, config);
+    let stages = server.stages.clone();
+    async move {
+        let mut stage = pin!(stages.watch());
+        session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+    }
 }
 
 fn poll_shutdown(stage: Pin<&mut StageWatch<'_>>, cx: &mut Context<'_>) -> Poll<Shutdown> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
-    self as drive, Detach, HandshakeResponse, Mailbox, Session, SessionConfig, Transport,
+    self as drive, AcceptedWebSocket, Detach, HandshakeResponse, Mailbox, SessionConfig, Transport,
     accept_key, response_head,
 };
 use callgate_drive::{Call, ResponseBody};
@@ -62,10 +62,10 @@ impl Handshake {
 
     /// Hands the application over to a session. Returns the response that opens it.
     ///
-    /// Without a runtime, or when the connection ends before the response is sent, the session is
+    /// Without a runtime, or when the connection ends before the response is sent, the WebSocket is
     /// dropped, which tells the application.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
-        let session = Session::new(
+        let websocket = AcceptedWebSocket::new(
             self.inner.open(),
             CallDetacher {
                 grace_period: self.grace_period,
@@ -76,7 +76,8 @@ impl Handshake {
             runtime.spawn(async move {
                 if let Ok(stream) = on_upgrade.await {
                     let transport = Transport::new(TokioIo::new(stream));
-                    session.run(transport, config, |_| Poll::Pending).await;
+                    let mut session = websocket.into_session(transport, config);
+                    session.run(|_| Poll::Pending).await;
                 }
             });
         }
