@@ -48,7 +48,6 @@ mod signals;
 mod socket;
 mod stage;
 mod stream;
-mod timer;
 mod watchdog;
 mod websocket;
 
