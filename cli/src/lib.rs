@@ -44,7 +44,7 @@ pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result
 ///
 /// As [`parse`].
 pub fn read<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T, ExitCode> {
-    let matches = matches(command, args)?;
+    let matches = matches(without_values(command), args)?;
     T::from_arg_matches(&matches).map_err(|error| report(&error))
 }
 
@@ -58,6 +58,14 @@ fn matches(mut command: Command, args: &[OsString]) -> Result<ArgMatches, ExitCo
             report(&error)
         }
     })
+}
+
+/// Keeps the values of environment variables, which may be secrets, out of the help of `command` and
+/// of its subcommands.
+fn without_values(command: Command) -> Command {
+    command
+        .mut_args(|arg| arg.hide_env_values(true))
+        .mut_subcommands(without_values)
 }
 
 /// Prints help, the version, or an error of clap that has no context.
@@ -84,4 +92,30 @@ pub fn fail(status: u8, reason: impl Display) -> ExitCode {
 #[must_use]
 pub fn is_coloured(output: &impl IsTerminal) -> bool {
     output.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Arg;
+
+    use super::*;
+
+    #[test]
+    fn help_names_environment_variables_without_their_values() {
+        let command = || {
+            // The variable that every process of Cargo has.
+            let flag = Arg::new("root").long("root").env("CARGO_MANIFEST_DIR");
+            Command::new("test").arg(flag)
+        };
+        let value = env!("CARGO_MANIFEST_DIR");
+        for path in [&["test", "--help"][..], &["test", "run", "--help"]] {
+            let command = command().subcommand(command().name("run"));
+            let error = without_values(command)
+                .try_get_matches_from(path)
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("CARGO_MANIFEST_DIR"), "{error}");
+            assert!(!error.contains(value), "{error}");
+        }
+    }
 }
