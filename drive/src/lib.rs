@@ -56,3 +56,8 @@ pub mod websocket;
 pub use call::{Call, ServerEnd};
 pub use report::RequestLine;
 pub use response_body::{Incomplete, ResponseBody};
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

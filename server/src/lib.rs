@@ -47,3 +47,8 @@ mod websocket;
 
 pub use config::{Config, HttpVersions, Lifespan};
 pub use serve::{Listening, ServeError, serve};
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

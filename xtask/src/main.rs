@@ -4,6 +4,7 @@ mod bench;
 mod peers;
 mod postgres;
 mod prepare;
+mod readme;
 mod step;
 mod test;
 
@@ -43,6 +44,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
+        "readme" if args.len() == 1 => readme::run(),
+        "readme" => Err("`cargo xtask readme` takes no arguments".into()),
         other => {
             eprintln!("{HELP}");
             Err(format!("there is no command `{other}`"))

@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// A command that is run in the root of the repository.
+/// A command that is run in the root of the repository, or in a directory of its own.
 #[derive(Debug)]
 pub(crate) struct Step {
     name: String,
     program: String,
     args: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    directory: Option<PathBuf>,
 }
 
 impl Step {
@@ -28,6 +29,7 @@ impl Step {
             program: program.into(),
             args: Vec::new(),
             environment: Vec::new(),
+            directory: None,
         }
     }
 
@@ -38,6 +40,11 @@ impl Step {
 
     pub(crate) fn env(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.environment.push((name, value.into()));
+        self
+    }
+
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
         self
     }
 
@@ -112,7 +119,7 @@ impl Step {
             .args(&self.args)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .current_dir(root());
+            .current_dir(self.directory.as_deref().unwrap_or(root()));
         command
     }
 
@@ -124,6 +131,9 @@ impl Step {
 /// As it would be typed in the root of the repository.
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "cd {} && ", quoted(&directory.to_string_lossy()))?;
+        }
         for (name, value) in &self.environment {
             write!(f, "{name}={} ", quoted(value))?;
         }
