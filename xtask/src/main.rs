@@ -1,4 +1,4 @@
-//! What a contributor runs: `cargo xtask`.
+//! The commands for contributors: `cargo xtask`.
 
 mod bench;
 mod peers;
@@ -11,12 +11,13 @@ mod test;
 use std::process::ExitCode;
 
 const HELP: &str = "\
-What a contributor to Callgate runs.
+The commands for contributors to Callgate.
 
 Usage: cargo xtask <COMMAND>
 
 Commands:
   test   Run everything that must pass, in order, up to the first failure
+  readme Follow the code blocks of every README in a new project, and run what comes of them
   bench  Compare the server with bare hyper, side by side, over loopback
            --seconds N  how long each load runs (default 4)
            --rounds N   how often (default 5)
@@ -28,7 +29,7 @@ Commands:
          CALLGATE_POSTGRES_URL
   help   Print this
 
-What they need beyond cargo is installed with apt-get when this runs as root, and named otherwise.
+Missing Debian packages are installed with apt-get when this runs as root, and named otherwise.
 ";
 
 fn main() -> ExitCode {

@@ -26,7 +26,8 @@ const PACKAGE: &str = "my-crate";
 /// The line that makes the blocks of a README doctests of its crate.
 const DOCTESTS: &str = "include_str!(\"../README.md\")";
 
-/// The commands that the first README must show: without one, a part of its project is untested.
+/// The commands that the README of the repository must show, so that its project is built, run and
+/// tested.
 const ESSENTIAL: [&str; 4] = ["cargo new", "cargo run", "curl", "cargo test"];
 
 /// Checks the blocks of every README.
@@ -37,7 +38,7 @@ const ESSENTIAL: [&str; 4] = ["cargo new", "cargo run", "curl", "cargo test"];
 pub(crate) fn run() -> Result<(), String> {
     prepare::tools(&[CURL])?;
     let metadata = Step::new(
-        "members",
+        "the crates of the workspace",
         "cargo metadata --offline --no-deps --format-version 1",
     );
     let metadata: Metadata =
@@ -79,7 +80,7 @@ impl Package {
     }
 }
 
-/// Checks one README: that of `package`, or the first of the repository.
+/// Checks one README: that of `package`, or that of the repository.
 fn check(path: &Path, package: Option<&Package>, members: &[Member]) -> Result<(), String> {
     let name = shown(path);
     let text =
@@ -107,7 +108,8 @@ fn check(path: &Path, package: Option<&Package>, members: &[Member]) -> Result<(
     Ok(())
 }
 
-/// Checks that every block can be checked by its language.
+/// Checks that every block has a language that is checked, that JSON is JSON, and that nothing is
+/// ignored.
 fn well_formed(blocks: &[Block]) -> Result<(), String> {
     for block in blocks {
         let line = block.line;
@@ -147,7 +149,7 @@ fn unclaimed(line: usize) -> String {
 }
 
 /// Makes a project of the blocks, in order, and runs it.
-fn follow(name: &str, blocks: &[Block], is_first: bool, members: &[Member]) -> Result<(), String> {
+fn follow(name: &str, blocks: &[Block], is_root: bool, members: &[Member]) -> Result<(), String> {
     let commands = |block: &Block| match block.language() {
         "console" => block
             .commands()
@@ -157,7 +159,7 @@ fn follow(name: &str, blocks: &[Block], is_first: bool, members: &[Member]) -> R
         _ => Vec::new(),
     };
     let shown: Vec<_> = blocks.iter().flat_map(commands).collect();
-    if is_first {
+    if is_root {
         for essential in ESSENTIAL {
             if !shown
                 .iter()
@@ -171,6 +173,7 @@ fn follow(name: &str, blocks: &[Block], is_first: bool, members: &[Member]) -> R
         .iter()
         .find_map(|(command, _)| command.strip_prefix("cargo new "));
     let mut project = Project::new(name, package.unwrap_or(PACKAGE))?;
+    // Commands before `cargo new` are about the clone.
     let mut is_begun = false;
     for block in blocks {
         if let Some(file) = &block.file {
@@ -178,7 +181,7 @@ fn follow(name: &str, blocks: &[Block], is_first: bool, members: &[Member]) -> R
         }
         for (command, output) in commands(block) {
             if is_begun {
-                let at = |reason| format!("{name}:{}: {reason}", block.line);
+                let at = |reason| format!("at {name}:{}: {reason}", block.line);
                 project.command(&command, &output).map_err(at)?;
             }
             is_begun |= command.starts_with("cargo new ");

@@ -54,7 +54,7 @@ impl Project {
             "fn main() {\n    println!(\"Hello, world!\");\n}\n",
         )?;
         project.write("Cargo.toml", &project.manifest.to_string())?;
-        // The versions that the workspace has: nothing is resolved anew.
+        // With the versions of the workspace, cargo has nothing to resolve or to download.
         let lock = fs::read_to_string(root().join("Cargo.lock"))
             .map_err(cannot("read", &root().join("Cargo.lock")))?;
         project.write("Cargo.lock", &lock)?;
@@ -91,12 +91,12 @@ impl Project {
         self.write(file, &text)
     }
 
-    /// Does what a command of the README does, and compares what it prints with what the README shows.
+    /// Runs a command that the README shows, and compares its output with the output shown.
     ///
     /// # Errors
     ///
-    /// Returns how to repeat a command that failed; a difference; a command that is none of a
-    /// project's.
+    /// Returns how to repeat a command that failed; how the outputs differ; that this does not know the
+    /// command.
     pub(super) fn command(&mut self, command: &str, output: &str) -> Result<(), String> {
         let words: Vec<_> = command.split_whitespace().collect();
         match words[..] {
@@ -137,7 +137,7 @@ impl Project {
         self.cargo("test").run()
     }
 
-    /// Stops the server, and removes the project.
+    /// Stops the server, and removes the project, which stays for inspection after a failure.
     ///
     /// # Errors
     ///
@@ -146,7 +146,8 @@ impl Project {
         if let Some(server) = self.server {
             server.stop()?;
         }
-        fs::remove_dir_all(&self.directory).map_err(cannot("remove", &self.directory))
+        let directory = self.directory.parent().unwrap_or(&self.directory);
+        fs::remove_dir_all(directory).map_err(cannot("remove", directory))
     }
 
     fn cargo(&self, command: &str) -> Step {
@@ -155,7 +156,7 @@ impl Project {
         Step::new(name, &format!("cargo {command} --offline"))
             .directory(&self.directory)
             .env("CARGO_TARGET_DIR", target.to_string_lossy())
-            // As the workspace has its dependencies, so that they are not built anew.
+            // The workspace builds its dependencies without debug information; they are used again.
             .env("CARGO_PROFILE_DEV_DEBUG", "false")
     }
 
@@ -193,7 +194,7 @@ impl Server {
             let address = log.split_once("http://").map(|(_, rest)| rest);
             if let Some(address) = address.and_then(|rest| rest.split_whitespace().next()) {
                 server.address = address.to_owned();
-                // What else the server logs goes to nobody; the pipe stays open.
+                // The pipe stays open, so that the server can go on logging.
                 server.process.stderr = Some(lines.into_inner());
                 return Ok(server);
             }
@@ -218,7 +219,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Both fail after the server has ended.
+        // Nothing is left to do when the server has ended already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
