@@ -25,7 +25,7 @@
 //! - 2: a flag or an environment variable is wrong.
 //! - 3: it could not start.
 //!
-//! Each but the first comes with one line on standard error.
+//! Each but the first comes with an error on standard error.
 
 mod flags;
 

@@ -16,18 +16,18 @@ The commands for contributors to Callgate.
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test   Run everything that must pass, in order, up to the first failure
-  readme Follow the code blocks of every README in a new project, and run what comes of them
-  bench  Compare the server with bare hyper, side by side, over loopback
-           --seconds N  how long each load runs (default 4)
-           --rounds N   how often (default 5)
-           --only NAME  one of plain, pipelined, h2, idle; may be repeated
-  peers  Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
-           NAME         check this one only and print the result, without writing it
+  test      Run everything that must pass, in order, up to the first failure
+  readme    Follow the code blocks of every README in a new project, and build, run and test it
+  bench     Compare the server with bare hyper, side by side, over loopback
+              --seconds N  how long each load runs (default 4)
+              --rounds N   how often (default 5)
+              --only NAME  one of plain, pipelined, h2, idle; may be repeated
+  peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
+              NAME         check this one only and print the result, without writing it
   postgres COMMAND...
-         Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
-         CALLGATE_POSTGRES_URL
-  help   Print this
+            Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
+            CALLGATE_POSTGRES_URL
+  help      Print this
 
 Missing Debian packages are installed with apt-get when this runs as root, and named otherwise.
 ";

@@ -1,9 +1,9 @@
 //! `cargo xtask readme`: the code blocks of every README.
 //!
-//! A README with a block for a `Cargo.toml` is followed as a reader would: a new project gets each
-//! block in the file that the sentence above it names, in order, and is built, run and tested with
-//! the dependencies that the README gives. The Rust blocks of other READMEs are doctests of their
-//! crates.
+//! A README whose blocks name their files describes a project. The project is written as a reader
+//! would write it, each block into the file that the sentence above it names, in order; then it is
+//! built, run and tested with the dependencies that the README gives. The Rust blocks of other READMEs
+//! are doctests of their crates.
 
 mod blocks;
 mod manifest;
@@ -13,6 +13,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use self::blocks::{Block, blocks};
 use self::manifest::Member;
@@ -121,9 +122,8 @@ fn well_formed(blocks: &[Block]) -> Result<(), String> {
             }
             "toml" if block.file.is_none() => return Err(unclaimed(line)),
             "json" => {
-                for json in block.text.lines() {
-                    serde_json::from_str::<serde_json::Value>(json)
-                        .map_err(|reason| format!("{line}: `{json}` is not JSON: {reason}"))?;
+                for value in serde_json::Deserializer::from_str(&block.text).into_iter::<Value>() {
+                    value.map_err(|reason| format!("{line}: this block is not JSON: {reason}"))?;
                 }
             }
             "rust" | "toml" | "console" | "text" => {}
@@ -158,10 +158,10 @@ fn follow(name: &str, blocks: &[Block], is_root: bool, members: &[Member]) -> Re
             .collect(),
         _ => Vec::new(),
     };
-    let shown: Vec<_> = blocks.iter().flat_map(commands).collect();
+    let console: Vec<_> = blocks.iter().flat_map(commands).collect();
     if is_root {
         for essential in ESSENTIAL {
-            if !shown
+            if !console
                 .iter()
                 .any(|(command, _)| command.starts_with(essential))
             {
@@ -169,7 +169,7 @@ fn follow(name: &str, blocks: &[Block], is_root: bool, members: &[Member]) -> Re
             }
         }
     }
-    let package = shown
+    let package = console
         .iter()
         .find_map(|(command, _)| command.strip_prefix("cargo new "));
     let mut project = Project::new(name, package.unwrap_or(PACKAGE))?;

@@ -1,5 +1,6 @@
 //! The project that a reader makes of a README's blocks.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::io::{BufRead as _, BufReader};
@@ -21,8 +22,8 @@ pub(super) struct Project {
     package: String,
     directory: PathBuf,
     manifest: Manifest,
-    /// The files that blocks have begun.
-    files: Vec<String>,
+    /// The files of blocks so far, by their paths in the project.
+    files: BTreeMap<String, String>,
     server: Option<Server>,
 }
 
@@ -46,7 +47,7 @@ impl Project {
             package: package.to_owned(),
             directory,
             manifest: Manifest::new(package),
-            files: Vec::new(),
+            files: BTreeMap::new(),
             server: None,
         };
         project.write(
@@ -79,16 +80,9 @@ impl Project {
                 .map_err(|reason| format!("{}:{}: {reason}", self.readme, block.line))?;
             return self.write(file, &self.manifest.to_string());
         }
-        let mut text = String::new();
-        if self.files.iter().any(|begun| begun == file) {
-            let path = self.directory.join(file);
-            text = fs::read_to_string(&path).map_err(cannot("read", &path))?;
-            text.push('\n');
-        } else {
-            self.files.push(file.to_owned());
-        }
+        let text = self.files.entry(file.to_owned()).or_default();
         text.push_str(&block.text);
-        self.write(file, &text)
+        self.write(file, &self.files[file])
     }
 
     /// Runs a command that the README shows, and compares its output with the output shown.
