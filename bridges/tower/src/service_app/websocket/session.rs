@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    AppError, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketDisconnect,
+    AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
+    WebSocketDisconnect,
 };
 use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncWrite as _, DuplexStream};
@@ -14,10 +15,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
-use crate::frames;
-
-/// What has been read at once, in bytes.
-const READ_BUFFER: usize = 4096;
+use callgate_drive::websocket::frames;
 
 /// Carries messages between a server and a service. To the service it is the client.
 ///
@@ -28,8 +26,10 @@ pub(super) struct Session {
     receiver: Receiver,
     sender: Sender,
     phase: Phase,
-    /// What the service said that the server has not taken.
+    /// An event of the service for which the server has no room yet.
     event: Option<SendEvent>,
+    /// The rest of a send that the server still prepares.
+    pending: Option<PendingSend>,
 }
 
 /// Who is still there.
@@ -57,7 +57,7 @@ impl Session {
         // The limits are the server's. Each message is written at once, so that one that the service
         // does not read holds up the next.
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
+            .read_buffer_size(frames::READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(None)
             .max_frame_size(None);
@@ -69,6 +69,7 @@ impl Session {
             sender,
             phase: Phase::Open,
             event: None,
+            pending: None,
         }
     }
 
@@ -137,16 +138,13 @@ impl Session {
     /// Passes on what the service says, as far as the server takes it. Ready when it is through.
     fn poll_toward_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         loop {
-            if self.event.is_some() {
-                match ready!(self.sender.poll_send(cx, &mut self.event)) {
-                    Ok(()) => self.event = None,
-                    Err(SendError::Disconnected) => {
-                        self.event = None;
-                        self.phase = Phase::Gone;
-                        return Poll::Pending;
-                    }
-                    Err(error) => return Poll::Ready(Err(error.into())),
+            match ready!(self.poll_send(cx)) {
+                Ok(()) => {}
+                Err(SendError::Disconnected) => {
+                    self.phase = Phase::Gone;
+                    return Poll::Pending;
                 }
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
             match self.phase {
                 Phase::Ending => return Poll::Ready(Ok(())),
@@ -176,6 +174,24 @@ impl Session {
                 Some(Err(error)) => return Poll::Ready(Err(error.into())),
             }
         }
+    }
+
+    /// Sends the event of the service, if there is one.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.event.is_some() {
+            ready!(self.sender.poll_ready(cx));
+        }
+        if let Some(event) = self.event.take()
+            && let SendProgress::Pending(rest) = self.sender.start_send(event)?
+        {
+            self.pending = Some(rest);
+        }
+        if let Some(rest) = &mut self.pending {
+            let result = ready!(rest.as_mut().poll(cx));
+            self.pending = None;
+            return Poll::Ready(result);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn left(&self) -> Result<(), AppError> {
