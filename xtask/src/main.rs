@@ -18,6 +18,7 @@ Usage: cargo xtask <COMMAND>
 Commands:
   test      Run everything that must pass, in order, up to the first failure
   readme    Follow the code blocks of every README in a new project, and build, run and test it
+              PATH         check this one only, such as toolkit/README.md; may be repeated
   bench     Compare the server with bare hyper, side by side, over loopback
               --seconds N  how long each load runs (default 4)
               --rounds N   how often (default 5)
@@ -45,8 +46,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
-        "readme" if args.len() == 1 => readme::run(),
-        "readme" => Err("`cargo xtask readme` takes no arguments".into()),
+        "readme" => readme::run(&args[1..]),
         other => {
             eprintln!("{HELP}");
             Err(format!("there is no command `{other}`"))

@@ -9,8 +9,8 @@ mod blocks;
 mod manifest;
 mod project;
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, iter};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,12 +31,13 @@ const DOCTESTS: &str = "include_str!(\"../README.md\")";
 /// tested.
 const ESSENTIAL: [&str; 4] = ["cargo new", "cargo run", "curl", "cargo test"];
 
-/// Checks the blocks of every README.
+/// Checks the blocks of the READMEs with these paths, or of all when there are none.
 ///
 /// # Errors
 ///
-/// Returns the first fault, with the README and the line or with the command that repeats it.
-pub(crate) fn run() -> Result<(), String> {
+/// Returns the first fault, with the README and the line or with the command that repeats it; a path
+/// that no README has.
+pub(crate) fn run(paths: &[String]) -> Result<(), String> {
     prepare::tools(&[CURL])?;
     let metadata = Step::new(
         "the crates of the workspace",
@@ -45,11 +46,21 @@ pub(crate) fn run() -> Result<(), String> {
     let metadata: Metadata =
         serde_json::from_str(&metadata.output()?).map_err(|reason| reason.to_string())?;
     let members: Vec<_> = metadata.packages.iter().map(Package::member).collect();
-    check(&root().join("README.md"), None, &members)?;
-    for package in &metadata.packages {
-        let readme = package.directory().join("README.md");
-        if readme.exists() {
-            check(&readme, Some(package), &members)?;
+    let of_packages = metadata
+        .packages
+        .iter()
+        .map(|package| (package.directory().join("README.md"), Some(package)))
+        .filter(|(readme, _)| readme.exists());
+    let readmes: Vec<_> = iter::once((root().join("README.md"), None))
+        .chain(of_packages)
+        .collect();
+    let is_known = |path: &&String| readmes.iter().any(|(readme, _)| shown(readme) == **path);
+    if let Some(unknown) = paths.iter().find(|path| !is_known(path)) {
+        return Err(format!("there is no `{unknown}` in the workspace"));
+    }
+    for (readme, package) in &readmes {
+        if paths.is_empty() || paths.contains(&shown(readme)) {
+            check(readme, *package, &members)?;
         }
     }
     Ok(())
