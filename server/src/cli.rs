@@ -31,7 +31,7 @@
 //! - 2: a flag or an environment variable is wrong.
 //! - 3: the server could not start.
 //!
-//! Each but the first comes with one line on standard error.
+//! Each but the first comes with an error on standard error.
 
 mod flags;
 mod values;
