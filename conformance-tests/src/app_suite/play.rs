@@ -256,7 +256,10 @@ impl Maker<'_> {
     fn request(&self, method: Method, version: Version, features: Features) -> Plan {
         let mut scope = self.scope(method, &self.options.path, version);
         offer(&mut scope, features);
-        Plan::new(scope, [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())])
+        Plan::new(
+            scope,
+            [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+        )
     }
 
     fn posting(&self) -> HttpScope {
@@ -285,9 +288,9 @@ impl Maker<'_> {
         let events = self
             .parts(&memory)
             .map(|part| ReceiveEvent::HttpRequestBody(HttpRequestBody::part(part)))
-            .chain(iter::once(
-                ReceiveEvent::HttpRequestBody(HttpRequestBody::default()),
-            ));
+            .chain(iter::once(ReceiveEvent::HttpRequestBody(
+                HttpRequestBody::default(),
+            )));
         let mut plan = Plan::new(self.endless(), events);
         plan.memory = Some(memory);
         plan.stalls_after = stalls_after;

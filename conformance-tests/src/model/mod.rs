@@ -322,10 +322,7 @@ impl Model {
             }
             (Ok(()), Err(SendError::NotOffered(feature))) => Some(Violation::new(
                 rule::FEATURES_OFFERED,
-                format!(
-                    "the scope lists `{}`, which is not offered",
-                    feature.name()
-                ),
+                format!("the scope lists `{}`, which is not offered", feature.name()),
             )),
             (Ok(()), Err(_)) if attempt.is_path_send => None,
             (Ok(()), Err(_)) => Some(Violation::new(

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use callgate::{
-    AppError, HttpResponseEarlyHint, Feature, HttpResponseDebug, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
-    SendEvent, Sender, State, WebSocketClose,
+    AppError, Feature, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanStartupComplete,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -297,7 +297,11 @@ fn state_reaches_the_exchanges() {
                     let complete = LifespanStartupComplete::with_state(state);
                     sender.send(complete).await?;
                     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-                    Ok(sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?)
+                    Ok(sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?)
                 }
                 _ => Err(AppError::Unsupported),
             }

@@ -94,7 +94,11 @@ pub(crate) async fn live(mut receiver: Receiver, sender: Sender) -> Result<(), A
     wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
     sender.send(LifespanStartupComplete::new()).await?;
     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-    sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
+    sender
+        .send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+        .await?;
     Ok(())
 }
 

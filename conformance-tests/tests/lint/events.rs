@@ -21,7 +21,11 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
     let answer = || vec![start(), body()];
     let start_up = ReceiveEvent::LifespanStartup;
     let shutdown = ReceiveEvent::LifespanShutdown;
-    let shut_down = || Do::Send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()));
+    let shut_down = || {
+        Do::Send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+    };
     vec![
         (
             "CORE-01",
@@ -63,7 +67,9 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
             "HTTP-06",
             get().into(),
             vec![
-                ReceiveEvent::HttpRequestBody(HttpRequestBody::part("").trailers(http::HeaderMap::new())),
+                ReceiveEvent::HttpRequestBody(
+                    HttpRequestBody::part("").trailers(http::HeaderMap::new()),
+                ),
                 last(""),
             ],
             then(receive(2), answer()),

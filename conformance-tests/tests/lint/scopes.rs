@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use callgate::{
-    AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo,
-};
+use callgate::{AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo};
 use http::{HeaderValue, Method, Version};
 
 use crate::support::{Server, complaints, get, websocket};

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use callgate::{
-    App as _, Feature, Features, HttpResponseBody, HttpResponseStart, HttpScope, Receiver,
-    Scope, SendError, SendEvent, Sender, Violation, rule,
+    App as _, Feature, Features, HttpResponseBody, HttpResponseStart, HttpScope, Receiver, Scope,
+    SendError, SendEvent, Sender, Violation, rule,
 };
 use callgate_conformance::{Lint, Model};
 

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope, rule,
+    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart,
+    HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    WebSocketScope, rule,
 };
 use callgate_conformance::Lint;
 use http::{HeaderValue, Method};

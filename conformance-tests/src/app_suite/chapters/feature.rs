@@ -83,7 +83,11 @@ pub(super) const CASES: &[Case] = &[
         OFFERED,
     )
     .if_used(Use {
-        is_made: |played| has_sent(played, |it| matches!(it, SendEvent::HttpResponseEarlyHint(_))),
+        is_made: |played| {
+            has_sent(played, |it| {
+                matches!(it, SendEvent::HttpResponseEarlyHint(_))
+            })
+        },
         otherwise: "the application sends no early hints",
     }),
     keeps(
@@ -123,7 +127,11 @@ const TRAILERS: Use = Use {
 };
 
 const PATH_SEND: Use = Use {
-    is_made: |played| has_sent(played, |it| matches!(it, SendEvent::HttpResponsePathSend(_))),
+    is_made: |played| {
+        has_sent(played, |it| {
+            matches!(it, SendEvent::HttpResponsePathSend(_))
+        })
+    },
     otherwise: "the application sends no file by its path",
 };
 

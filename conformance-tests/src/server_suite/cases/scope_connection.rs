@@ -1,8 +1,8 @@
 //! `overview.md`: what a scope says of the connection, of the state and of what is offered.
 
 use callgate::{
-    HttpResponseEarlyHint, Feature, Features, HttpResponseDebug, HttpResponsePathSend, HttpResponseStart, Scheme,
-    SendEvent,
+    Feature, Features, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, Scheme, SendEvent,
 };
 
 use super::steps::{call_over, scope_over};

@@ -4,9 +4,9 @@ use std::future::pending;
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, HttpResponseEarlyHint, Feature, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
