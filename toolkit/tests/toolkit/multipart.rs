@@ -170,6 +170,17 @@ async fn a_head_without_end_is_refused_before_the_limit_of_the_form() {
 }
 
 #[tokio::test]
+async fn the_head_of_a_field_may_come_with_much_of_its_content() {
+    let head = "--b-1\r\ncontent-disposition: form-data; name=a\r\n\r\n";
+    let content = format!("{head}{}\r\n--b-1--", "x".repeat(64 * 1024));
+    for at in [1, head.len() - 1, head.len()] {
+        let (first, second) = content.as_bytes().split_at(at);
+        let fields = read_all(&[first, second], Limits::new(1 << 20)).await;
+        assert_eq!(fields.unwrap()[0].3.len(), 64 * 1024, "divided at {at}");
+    }
+}
+
+#[tokio::test]
 async fn a_file_is_received_no_faster_than_its_chunks_are_read() {
     let head = b"--b-1\r\ncontent-disposition: form-data; name=a\r\n\r\n";
     let chunk = [b'x'; 1024];
