@@ -148,7 +148,7 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
 
 #[tokio::test]
 async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
-    async fn endless(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    async fn endless(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let part = http(scope)?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
