@@ -114,7 +114,10 @@ mod tests {
 
     #[test]
     fn an_encoded_path_consists_of_characters_of_a_path() {
-        assert_eq!(encode_path("/caf\u{e9} a/b:c@d~-._!$&'()*+,;="), "/caf%C3%A9%20a/b:c@d~-._!$&'()*+,;=");
+        assert_eq!(
+            encode_path("/caf\u{e9} a/b:c@d~-._!$&'()*+,;="),
+            "/caf%C3%A9%20a/b:c@d~-._!$&'()*+,;="
+        );
         let encoded = encode_path("/\"#%<>?[\\]^`{|}\u{7f}\n");
         assert_eq!(encoded, "/%22%23%25%3C%3E%3F%5B%5C%5D%5E%60%7B%7C%7D%7F%0A");
     }

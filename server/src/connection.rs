@@ -17,6 +17,7 @@ use crate::service::ConnectionService;
 use crate::socket::Socket;
 use crate::stage::Stage;
 use crate::watchdog::{Order, Watchdog};
+use crate::websocket::run_over_tcp;
 
 /// Serves a connection until it is over.
 pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, link: Arc<Link>) {
@@ -136,11 +137,12 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
 async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     match end {
         End::Done => match link.take_upgrade() {
-            Some(session) => {
-                // When the client is gone, dropping the session tells the application.
+            Some(websocket) => {
+                // When the client is gone, dropping the WebSocket tells the application.
                 if let Ok(stream) = socket.into_stream().await {
                     // On a task of its own, as it needs nothing of what this one has been.
-                    link.server.tasks.spawn(session.run(stream, read));
+                    let session = run_over_tcp(websocket, &link.server, stream, read);
+                    link.server.tasks.spawn(session);
                 }
             }
             None => socket.close(b"").await,

@@ -41,7 +41,6 @@ mod server;
 mod service;
 mod socket;
 mod stage;
-mod timer;
 mod watchdog;
 mod websocket;
 

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use crate::server::Server;
-use crate::websocket::Session;
+use crate::websocket::AcceptedWebSocket;
 
 /// Shared by a connection's socket, its service and the task that drives both.
 ///
@@ -39,7 +39,7 @@ pub(crate) struct Link {
     /// Turns of hyper: how often it has been polled, and once more (HTTP/1); wraps.
     turn: AtomicUsize,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
-    upgrade: Mutex<Option<Session>>,
+    upgrade: Mutex<Option<AcceptedWebSocket>>,
 }
 
 /// What a connection is doing.
@@ -185,11 +185,11 @@ impl Link {
         self.left_unread.load(Ordering::Relaxed) == self.turn.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_upgrade(&self, session: Session) {
-        *self.upgrade.lock().expect("never held across a panic") = Some(session);
+    pub(crate) fn set_upgrade(&self, websocket: AcceptedWebSocket) {
+        *self.upgrade.lock().expect("never held across a panic") = Some(websocket);
     }
 
-    pub(crate) fn take_upgrade(&self) -> Option<Session> {
+    pub(crate) fn take_upgrade(&self) -> Option<AcceptedWebSocket> {
         self.upgrade
             .lock()
             .expect("never held across a panic")

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use callgate_drive::linger;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -29,11 +30,8 @@ const GATHER: usize = 16 * 1024;
 /// pieces of a small response than it takes to copy them.
 const SMALL: usize = 1024;
 
-/// How long a connection that is over is kept for a client that does nothing.
+/// How long a connection that is over is kept for a client that does not take its last output.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long it is kept in all for a client that goes on sending.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -179,16 +177,9 @@ impl Socket {
     }
 }
 
-/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone
-/// or has nothing more to send: what it has not read by then, it still can.
-pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
-    let discarded = async {
-        stream.shutdown().await?;
-        let mut discarded = [0; 1024];
-        while timeout(PATIENCE, stream.read(&mut discarded)).await?? > 0 {}
-        io::Result::Ok(())
-    };
-    until_ending(stages, timeout(LINGER, discarded)).await;
+/// Lets a connection linger ([`linger::linger`]), until the time for a shutdown is over at the latest.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
+    until_ending(stages, linger::linger(stream)).await;
 }
 
 /// What `work` comes to, unless the time for a shutdown is over before.
@@ -314,38 +305,5 @@ mod tests {
         });
         // The clock stands still unless everyone waits for it.
         assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lingering_ends_by_itself_when_the_client_stays() {
-        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
-        let start = Instant::now();
-        linger(&mut stream, &Stages::default()).await;
-        // Timers go off at the next full millisecond.
-        assert!(start.elapsed() - PATIENCE <= Duration::from_millis(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lingering_goes_on_while_the_client_sends_but_not_for_ever() {
-        const PAUSE: Duration = Duration::from_secs(1);
-        for (sends, longest) in [(9, 9 * PAUSE + PATIENCE), (1000, LINGER)] {
-            let (mut stream, mut client) = tokio::io::duplex(64);
-            let start = Instant::now();
-            let sending = async {
-                for _ in 0..sends {
-                    tokio::time::sleep(PAUSE).await;
-                    client.write_all(b"x").await?;
-                }
-                std::future::pending::<io::Result<()>>().await
-            };
-            let stages = Stages::default();
-            tokio::select! {
-                () = linger(&mut stream, &stages) => {}
-                sent = sending => panic!("{sent:?}"),
-            }
-            let lasted = start.elapsed();
-            assert!(lasted >= longest, "{lasted:?}");
-            assert!(lasted - longest <= Duration::from_millis(1), "{lasted:?}");
-        }
     }
 }

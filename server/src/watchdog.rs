@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep};
 
 use crate::link::{Activity, Link};
 use crate::server::Server;
 use crate::stage::{Stage, StageWatch};
-use crate::timer::{LONGEST, set_timer, unset_timer};
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -21,3 +21,4 @@ mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
 mod websocket_http2;
+mod websocket_stalled;

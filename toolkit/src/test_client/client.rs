@@ -6,9 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::transcript::Transcript;
-use callgate::{
-    App, BoxApp, ByteString, Features, IntoHeaderName, IntoHeaderValue, Scheme,
-};
+use callgate::{App, BoxApp, ByteString, Features, IntoHeaderName, IntoHeaderValue, Scheme};
 use callgate_drive::lifespan::{self, RunningLifespan, Startup};
 use http::{Method, Request, Uri, Version};
 
@@ -354,8 +352,8 @@ impl TestClient {
     /// Returns the events of the lifespan so far, if the lifespan runs.
     #[must_use]
     pub fn lifespan(&self) -> Option<Transcript> {
-        self.started.as_ref()?;
-        Some(self.lifespan.lock().unwrap().clone())
+        let lifespan = self.lifespan.as_ref()?;
+        Some(lifespan.record.transcript())
     }
 }
 

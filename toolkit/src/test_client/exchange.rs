@@ -87,7 +87,10 @@ impl Exchange {
     /// [`Failure::TimedOut`] when the call goes on for longer than the client's
     /// [time-out](super::TestClient::timeout).
     pub async fn ended(&self) -> Result<(), Failure> {
-        match self.wait("the end of the call", self.record.outcome()).await {
+        match self
+            .wait("the end of the call", self.record.outcome())
+            .await
+        {
             Ok(outcome) => outcome,
             Err(timed_out) => Err(Failure::TimedOut(timed_out.into())),
         }

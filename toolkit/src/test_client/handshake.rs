@@ -166,7 +166,10 @@ impl Connecting {
         let refusal = match self.reply {
             Err(rejection) => *rejection,
             Ok(reply) => {
-                let reply = self.exchange.wait("a response to the handshake", reply).await?;
+                let reply = self
+                    .exchange
+                    .wait("a response to the handshake", reply)
+                    .await?;
                 let (reply, mailbox) = reply.map_err(|_| Error::Disconnected)?;
                 match reply {
                     HandshakeResponse::Accept(accept) => {
@@ -174,9 +177,7 @@ impl Connecting {
                         return Ok(WebSocket::new(accept, self.exchange, mailbox));
                     }
                     HandshakeResponse::Refuse(status) => replacement(status, self.version),
-                    HandshakeResponse::Deny(head, content) => {
-                        response(head, content, self.version)
-                    }
+                    HandshakeResponse::Deny(head, content) => response(head, content, self.version),
                 }
             }
         };

@@ -155,9 +155,7 @@ impl<'a> RequestBuilder<'a> {
             let mut response = pending.stream().await?;
             let is_last = history.len() == MAX_REDIRECTS;
             let next = match url {
-                Some(url) => {
-                    copy.redirected(&url, &response, &server.settings.root_path, is_last)
-                }
+                Some(url) => copy.redirected(&url, &response, &server.settings.root_path, is_last),
                 None => Ok(None),
             };
             let Some(next) = next.transpose() else {

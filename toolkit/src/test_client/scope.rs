@@ -1,8 +1,6 @@
 //! The scope of a request, as a server makes it.
 
-use callgate::{
-    ByteString, Feature, Features, HttpScope, RequestScope, Scheme, WebSocketScope,
-};
+use callgate::{ByteString, Feature, Features, HttpScope, RequestScope, Scheme, WebSocketScope};
 use callgate_drive::head;
 use http::header::{CONTENT_LENGTH, COOKIE, EXPECT, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
@@ -26,7 +24,7 @@ pub(super) fn http(
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
     let is_asterisk = parts.uri.path() == "*" && parts.method == Method::OPTIONS;
-    let mut scope = HttpScope::new(parts.method, Uri::default());
+    let mut scope = HttpScope::new(parts.method.clone(), Uri::default());
     scope.uri = target(root_path, &parts.uri, is_asterisk)?;
     name_host(&mut parts.headers, &parts.uri)?;
     frame(&mut parts.headers, parts.version, length);

@@ -7,8 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    App, BoxApp, HttpResponseStart, HttpScope, Scope, WebSocketClose, WebSocketDisconnect,
-    WebSocketScope,
+    App, BoxApp, HttpResponseStart, HttpScope, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use callgate_drive::http::{self as drive, Response as DriveResponse};
 use callgate_drive::websocket::{Handshake, HandshakeResponse, Mailbox};
@@ -68,8 +67,7 @@ impl Server {
         };
         let is_withheld = scope::expects_continue(&scope);
         let content = Content::new(body, record.clone(), is_withheld);
-        let mut call =
-            drive::Exchange::new(&app, scope.into(), content, |_| None, &self.shutdown);
+        let mut call = drive::Exchange::new(&app, scope.into(), content, |_| None, &self.shutdown);
         call.on_end({
             let record = record.clone();
             move |result, end| record.ended(result, end)
@@ -95,7 +93,13 @@ impl Server {
         });
         let (sender, receiver) = oneshot::channel();
         let shutdown = self.shutdown.clone();
-        tokio::spawn(run_websocket(handshake, record, sender, shutdown, self.limits()));
+        tokio::spawn(run_websocket(
+            handshake,
+            record,
+            sender,
+            shutdown,
+            self.limits(),
+        ));
         (exchange, receiver)
     }
 
@@ -132,7 +136,10 @@ impl Server {
         let mut running = self.running.lock().unwrap();
         running.retain(|exchange| !exchange.is_ended());
         running.push(exchange.clone());
-        (exchange, BoxApp::new(RecordedApp::new(self.app.clone(), record)))
+        (
+            exchange,
+            BoxApp::new(RecordedApp::new(self.app.clone(), record)),
+        )
     }
 
     fn limits(&self) -> Limits {
@@ -290,8 +297,8 @@ async fn run(call: Call, end: Arc<impl ServerEnd>, record: &Record, limits: Limi
             () = unconstrained(sleep(limits.discard_time)) => {}
             () = record.discarded_enough() => {}
         }
-        let is_discarding = |cx: &mut _| Poll::Ready(end.poll_discarding(cx).is_ready());
-        if poll_fn(is_discarding).await {
+        let is_discarding = poll_fn(|cx| Poll::Ready(end.poll_discarding(cx).is_ready()));
+        if is_discarding.await {
             record.note("the client has all of the response, and disconnects");
             end.disconnect();
         }
