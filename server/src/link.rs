@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::server::Server;
+use crate::context::ServerContext;
 use crate::websocket::AcceptedWebSocket;
 
 /// Shared by a connection's socket, its service and the task that drives both.
@@ -15,10 +15,11 @@ use crate::websocket::AcceptedWebSocket;
 /// writes.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) server: Arc<Server>,
-    pub(crate) client: SocketAddr,
+    pub(crate) server: Arc<ServerContext>,
+    /// The address of the client. `None` for a Unix socket, as for `address`.
+    pub(crate) client: Option<SocketAddr>,
     /// The address that the client connected to.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Option<SocketAddr>,
     /// Exchanges that are not complete.
     running: AtomicU32,
     /// Whether exchanges run on tasks of their own (HTTP/2).
@@ -54,7 +55,11 @@ pub(crate) enum Activity {
 }
 
 impl Link {
-    pub(crate) fn new(server: Arc<Server>, client: SocketAddr, address: SocketAddr) -> Self {
+    pub(crate) fn new(
+        server: Arc<ServerContext>,
+        client: Option<SocketAddr>,
+        address: Option<SocketAddr>,
+    ) -> Self {
         Self {
             server,
             client,

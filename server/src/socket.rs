@@ -17,11 +17,11 @@ use callgate_drive::linger;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::stage::{Stage, Stages};
+use crate::stream::Stream;
 
 /// Gathered output is written at this size at the latest, in bytes.
 const GATHER: usize = 16 * 1024;
@@ -38,7 +38,7 @@ const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Stream>,
     link: Arc<Link>,
     stages: Arc<Stages>,
     /// The first bytes of the connection, read to tell the version: those from `start` to `end` are
@@ -57,7 +57,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
+    pub(crate) fn new(stream: Stream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
         Self {
             stream: TokioIo::new(stream),
             link,
@@ -131,11 +131,15 @@ impl Socket {
     /// Closes the connection so that the client cannot take what it got for a whole response.
     pub(crate) fn reset(self) {
         // Without a connection there is nothing to reset.
-        let _ = socket2::SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+        let _ = self
+            .stream
+            .inner()
+            .as_socket()
+            .set_linger(Some(Duration::ZERO));
     }
 
     /// Writes what has been gathered, and gives the bare stream for a WebSocket.
-    pub(crate) async fn into_stream(self) -> io::Result<TcpStream> {
+    pub(crate) async fn into_stream(self) -> io::Result<Stream> {
         let mut stream = self.stream.into_inner();
         stream.write_all(&self.output[self.written..]).await?;
         Ok(stream)
@@ -170,7 +174,7 @@ impl Socket {
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
         let mut bytes = [0; 4096];
         let limit = buf.remaining().min(bytes.len());
-        let socket = socket2::SockRef::from(self.stream.inner());
+        let socket = self.stream.inner().as_socket();
         let read = (&*socket).read(&mut bytes[..limit])?;
         buf.put_slice(&bytes[..read]);
         Ok(read)

@@ -4,4 +4,4 @@ mod handshake;
 mod session;
 
 pub(crate) use handshake::Handshake;
-pub(crate) use session::{AcceptedWebSocket, run_over_tcp};
+pub(crate) use session::{AcceptedWebSocket, run_over_http1};

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use callgate_drive::Call;
@@ -12,19 +12,19 @@ use callgate_drive::websocket::{
 };
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
-use tokio::io::{AsyncRead, AsyncWrite, Interest};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::context::ServerContext;
 use crate::exchange::Guard;
-use crate::server::Server;
 use crate::stage::{Stage, StageWatch};
+use crate::stream::Stream;
 
 /// A WebSocket that the application has accepted, and whose connection is still hyper's.
 pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
 /// Detaches calls to tasks that a shutdown of the server waits for.
 #[derive(Debug)]
-pub(crate) struct CallDetacher(pub(super) Arc<Server>);
+pub(crate) struct CallDetacher(pub(super) Arc<ServerContext>);
 
 impl Detach for CallDetacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
@@ -32,11 +32,11 @@ impl Detach for CallDetacher {
     }
 }
 
-/// Runs a WebSocket over a TCP connection of its own, from which `unread` has been read already.
-pub(crate) fn run_over_tcp(
+/// Runs a WebSocket over the connection that hyper has given back. `unread` has been read already.
+pub(crate) fn run_over_http1(
     websocket: AcceptedWebSocket,
-    server: &Server,
-    stream: TcpStream,
+    server: &ServerContext,
+    stream: Stream,
     unread: Bytes,
 ) -> impl Future<Output = ()> + use<> {
     let transport = Transport::new(stream).unread(unread).peer_state(peer_state);
@@ -46,7 +46,7 @@ pub(crate) fn run_over_tcp(
 /// Runs a WebSocket over a stream of an HTTP/2 connection. `guard` keeps the connection in use.
 pub(super) async fn run_over_http2(
     websocket: AcceptedWebSocket,
-    server: Arc<Server>,
+    server: Arc<ServerContext>,
     on_upgrade: OnUpgrade,
     _guard: Option<Guard>,
 ) {
@@ -60,7 +60,7 @@ pub(super) async fn run_over_http2(
 /// of it.
 fn run<S>(
     websocket: AcceptedWebSocket,
-    server: &Server,
+    server: &ServerContext,
     transport: Transport<S>,
 ) -> impl Future<Output = ()> + use<S>
 where
@@ -87,13 +87,10 @@ fn poll_shutdown(stage: Pin<&mut StageWatch<'_>>, cx: &mut Context<'_>) -> Poll<
     }
 }
 
-/// Returns whether the client has closed or lost its connection, as far as the system knows. The
-/// system tells although there is unread input.
-fn peer_state(stream: &TcpStream) -> PeerState {
-    let mut cx = Context::from_waker(Waker::noop());
-    match pin!(stream.ready(Interest::READABLE)).poll(&mut cx) {
-        Poll::Ready(Ok(ready)) if ready.is_read_closed() => PeerState::Disconnected,
-        Poll::Ready(Err(_)) => PeerState::Disconnected,
-        _ => PeerState::Connected,
+fn peer_state(stream: &Stream) -> PeerState {
+    if stream.is_read_closed() {
+        PeerState::Disconnected
+    } else {
+        PeerState::Connected
     }
 }

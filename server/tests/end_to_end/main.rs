@@ -10,8 +10,11 @@ mod http_response;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod listeners;
 mod one_write;
 mod pipelining;
+#[cfg(all(unix, feature = "cli"))]
+mod process;
 mod scope;
 mod sending;
 mod shutdown;
