@@ -148,7 +148,7 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
 
 #[tokio::test]
 async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
-    async fn endless(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    async fn endless(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let part = http(scope)?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
@@ -162,6 +162,23 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
         exchange.ended().await.unwrap();
     }
     client.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn content_without_end_is_discarded_up_to_a_limit() {
+    async fn endless(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            sender.send(HttpResponseBody::part("a")).await?;
+        }
+    }
+    let client = TestClient::new(endless);
+    let response = client.head("/").send().await.unwrap();
+    let exchange = Exchange::of(&response);
+    exchange.ended().await.unwrap();
+    let events = exchange.transcript().sent().count();
+    // A task of the runtime yields after a bounded number of sends.
+    assert!((1_000..2_000).contains(&events), "{events}");
 }
 
 #[tokio::test(start_paused = true)]
