@@ -2,13 +2,19 @@
 
 mod blocking;
 mod blocking_sockets;
+mod cookies;
 mod errors;
 mod file;
 mod lifespan;
 mod middleware;
 mod mount;
+mod multipart;
 mod read;
 mod respond;
+mod scripted;
+mod served;
+mod shutdown;
+mod sockets;
 mod sse;
 mod test_client;
 mod test_client_cookies;
