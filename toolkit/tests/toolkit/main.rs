@@ -18,9 +18,11 @@ mod sockets;
 mod sse;
 mod test_client;
 mod test_client_cookies;
+mod test_client_exchange;
 mod test_client_failures;
 mod test_client_headers;
 mod test_client_redirects;
+mod test_client_shutdown;
 mod test_client_websocket;
 mod websocket;
 
