@@ -1,4 +1,4 @@
-//! What the parts of one connection know of each other.
+//! The state that the parts of one connection share.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -50,7 +50,7 @@ pub(crate) enum Activity {
     Busy,
     /// A part of a request's head has come.
     ReadingHead,
-    /// Nothing.
+    /// The connection is idle.
     Idle,
 }
 

@@ -1,10 +1,10 @@
 //! The socket of a connection, as hyper reads and writes it.
 //!
-//! It does what hyper cannot do from its side. Reading, it tells the version by the first bytes, and
-//! at a shutdown misses no request that has come. Writing, it puts what is small into one piece,
-//! gathers the responses to pipelined requests, and keeps hyper's own answer to a bad request back,
-//! for [`Socket::take_rejection`] to replace. It tells the [`Link`] what the connection is doing, and
-//! closes so that the client gets all that was written.
+//! The socket does what hyper cannot do. When reading, it detects the version by the first bytes,
+//! and misses no request that has arrived before a shutdown. When writing, it joins small pieces,
+//! gathers the responses to pipelined requests, and holds back hyper's own response to a bad
+//! request, so that [`Socket::take_rejection`] can replace it. It records in the [`Link`] what the
+//! connection is doing, and closes the connection so that the client gets all output.
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
@@ -172,8 +172,8 @@ impl Socket {
         self.gathers && !self.link.is_exchanging()
     }
 
-    /// Reads past the runtime, which learns of new input only when it next asks the system: during
-    /// a shutdown, a request that has reached this machine must not be taken for none.
+    /// Reads from the system directly. The runtime would report input only after it has asked the
+    /// system again, and during a shutdown a request that has arrived must not be missed.
     // Its buffer is not for the stack of every read.
     #[inline(never)]
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
@@ -191,7 +191,7 @@ async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stag
     until_ending(stages, linger::linger(stream)).await;
 }
 
-/// What `work` comes to, unless the time for a shutdown is over before.
+/// Returns the output of `work`, unless the time for a shutdown is over before that.
 async fn until_ending<T>(stages: &Stages, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! When a connection must end although nothing happens on it.
+//! Closes connections that are idle or too slow, and those of a server that shuts down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -18,7 +18,7 @@ pub(crate) enum Order {
     /// Finish what runs and take nothing new: it has been idle for too long, or the server shuts
     /// down. Given once.
     Finish,
-    /// Give up on a head that does not come.
+    /// Reject a request whose head does not arrive in time.
     TooSlow,
     /// End at once.
     End,
