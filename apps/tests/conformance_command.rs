@@ -295,7 +295,7 @@ fn a_rule_for_applications_is_none_of_a_server() {
         .find(|rule| server_checks().all(|check| check.rule != *rule))
         .unwrap();
     let line = format!(
-        "`server` has no check of {}, a rule for the {} (--list tells what is checked)",
+        "`server` has no check of {}, a rule for the {} (--list shows what is checked)",
         rule.id, rule.role
     );
     assert_complains(&["server", "--only", rule.id], 2, &line);
@@ -315,7 +315,7 @@ fn a_server_that_does_not_serve_the_probe_is_one_line_and_status_3() {
     let callgate = env!("CARGO_BIN_EXE_callgate");
     let command = format!("'{callgate}' run hello --log-level off --port {{port}}");
     let line = format!("cannot check `{command}`: waited 1s in vain for a call of the application");
-    let args = ["server", "--patience", "1", "--command", &command];
+    let args = ["server", "--timeout", "1", "--command", &command];
     assert_complains(&args, 3, &line);
 }
 
@@ -445,7 +445,7 @@ fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
     let done = conformance(&[
         "server",
         "--asgi",
-        "--patience",
+        "--timeout",
         "5",
         "--command",
         &command,
@@ -470,7 +470,7 @@ fn check_the_broken_server(format: &str) -> Done {
     let args = [
         "server",
         "--asgi",
-        "--patience",
+        "--timeout",
         "10",
         "--command",
         &command,

@@ -1,16 +1,16 @@
-//! Servers whose events come in the wrong order.
+//! Servers that yield events in the wrong order.
 
 use std::sync::Mutex;
 
 use callgate::{HttpRequest, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
 
 use crate::support::{
-    Do, Server, accept, body, broken, close, complaints, complete, events, get, last, over, part,
+    Do, Server, accept, body, broken, close, reported_rules, complete, events, get, last, over, part,
     post, script, start, text, websocket,
 };
 
-/// Servers that each break a rule in what they yield: the rule, scope, events, and what the
-/// application does.
+/// Returns servers that yield events in the wrong order: the broken rule, the scope, the events and
+/// the steps of the application.
 fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
     let receive = |times| vec![Do::Receive; times];
     let connect = ReceiveEvent::WebSocketConnect;
@@ -140,7 +140,7 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
 #[tokio::test]
 async fn a_server_whose_events_are_out_of_order_is_reported_for_the_rule_and_no_other() {
     for (id, scope, received, steps) in disorderly() {
-        let (found, _) = complaints(script(steps), scope, events(received)).await;
+        let (found, _) = reported_rules(script(steps), scope, events(received)).await;
         assert_eq!(found, [id]);
     }
 }
@@ -153,6 +153,6 @@ async fn a_server_that_goes_on_after_a_violation_is_reported() {
         results: Mutex::new([broken(rule::START_FIRST)].into()),
         ..Server::default()
     };
-    let (found, _) = complaints(script(steps), get(), server).await;
+    let (found, _) = reported_rules(script(steps), get(), server).await;
     assert_eq!(found, ["HTTP-14", "CORE-21"]);
 }

@@ -1,4 +1,4 @@
-//! What becomes of an exchange that is checked.
+//! Exchanges through a lint.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use http::Version;
 use crate::support::{Server, broken, events, get, last, part, results, script};
 
 #[tokio::test]
-async fn what_keeps_the_rules_is_passed_through_as_it_is() {
+async fn events_pass_unchanged() {
     let echo = |_: Scope, mut receiver: Receiver, sender: Sender| async move {
         sender
             .send(HttpResponseStart::ok().header("x-a", "1"))
@@ -60,7 +60,7 @@ async fn what_keeps_the_rules_is_passed_through_as_it_is() {
 }
 
 #[tokio::test]
-async fn violations_are_counted_by_who_is_to_blame() {
+async fn violations_are_counted_by_side() {
     let lint = Lint::new(script(vec![])).report_to(|_| {});
     let count = lint.count();
     let channel = Arc::new(Server::default());
@@ -122,7 +122,6 @@ async fn a_strict_lint_fails_a_call_that_returns_too_early() {
     assert!(error.starts_with("HTTP-30"), "{error}");
 }
 
-/// What another task breaks ends a call that waits for something else.
 #[tokio::test]
 async fn a_strict_lint_wakes_a_call_whose_task_breaks_a_rule() {
     let app = |_: Scope, _: Receiver, sender: Sender| async move {
@@ -143,12 +142,12 @@ async fn a_strict_lint_wakes_a_call_whose_task_breaks_a_rule() {
 
 #[tokio::test]
 async fn panics_are_passed_on_and_reported() {
-    let complaints: Arc<Mutex<Vec<String>>> = Arc::default();
-    let told = complaints.clone();
+    let reports: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = reports.clone();
     let app = |_: Scope, _: Receiver, _: Sender| async { panic!("on purpose") };
     let lint = Lint::new(app).report_to(move |it| {
         let line = format!("{}: {}", it.exchange, it.violation.rule.id);
-        told.lock().unwrap().push(line);
+        sink.lock().unwrap().push(line);
     });
     let channel = Arc::new(Server::default());
     let call = tokio::spawn(async move {
@@ -156,11 +155,11 @@ async fn panics_are_passed_on_and_reported() {
         lint.call(get().into(), ends.0, ends.1).await
     });
     assert!(call.await.unwrap_err().is_panic());
-    assert_eq!(*complaints.lock().unwrap(), ["GET /: CORE-19"]);
+    assert_eq!(*reports.lock().unwrap(), ["GET /: CORE-19"]);
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_at_once_is_nobody_s_fault() {
+async fn a_call_may_be_dropped_right_after_the_disconnect() {
     let lint = Lint::new(|_: Scope, mut receiver: Receiver, _: Sender| async move {
         receiver.receive().await;
         pending().await
@@ -175,7 +174,7 @@ async fn a_call_that_is_dropped_at_once_is_nobody_s_fault() {
     );
     tokio::select! {
         biased;
-        _ = call => panic!("it does not end"),
+        _ = call => panic!("the call ended"),
         () = std::future::ready(()) => {}
     }
     assert_eq!(count.total(), 0);

@@ -1,4 +1,4 @@
-//! Servers and applications by a script.
+//! Scripted servers and applications.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
@@ -12,16 +12,16 @@ use callgate::{
 use callgate_conformance::Lint;
 use http::{HeaderValue, Method};
 
-/// A server that yields these events, and then nothing, and answers sends with these results, and
-/// then with success.
+/// A server that yields these events and then none, and whose sends have these results and then
+/// succeed.
 #[derive(Default)]
 pub(crate) struct Server {
     pub(crate) events: Mutex<VecDeque<ReceiveEvent>>,
     pub(crate) results: Mutex<VecDeque<Result<(), SendError>>>,
     pub(crate) sent: Mutex<Vec<SendEvent>>,
-    /// Leaves each send pending once, to be polled again.
+    /// Whether each send is pending at its first poll.
     pub(crate) is_slow: bool,
-    pub(crate) polled: Mutex<bool>,
+    pub(crate) was_polled: Mutex<bool>,
 }
 
 impl Channel for Server {
@@ -37,9 +37,9 @@ impl Channel for Server {
         cx: &mut Context<'_>,
         event: &mut Option<SendEvent>,
     ) -> Poll<Result<(), SendError>> {
-        let mut polled = self.polled.lock().unwrap();
-        *polled ^= self.is_slow;
-        if *polled {
+        let mut was_polled = self.was_polled.lock().unwrap();
+        *was_polled ^= self.is_slow;
+        if *was_polled {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
@@ -51,7 +51,7 @@ impl Channel for Server {
     }
 }
 
-/// What an application does, step by step, in every exchange.
+/// A step of an application.
 #[derive(Clone)]
 pub(crate) enum Do {
     Receive,
@@ -73,15 +73,15 @@ pub(crate) fn script(steps: Vec<Do>) -> BoxApp {
     })
 }
 
-/// The rules that `lint` complains of when this server calls it with this scope.
-pub(crate) async fn complaints(
+/// Returns the rules that a lint reports when this server calls it with this scope.
+pub(crate) async fn reported_rules(
     app: impl App,
     scope: impl Into<Scope>,
     server: Server,
 ) -> (Vec<&'static str>, Result<(), AppError>) {
-    let complaints: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-    let told = complaints.clone();
-    let lint = Lint::new(app).report_to(move |it| told.lock().unwrap().push(it.violation.rule.id));
+    let reports: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let sink = reports.clone();
+    let lint = Lint::new(app).report_to(move |it| sink.lock().unwrap().push(it.violation.rule.id));
     let count = lint.count();
     let channel = Arc::new(server);
     let result = lint
@@ -91,9 +91,9 @@ pub(crate) async fn complaints(
             Sender::new(channel),
         )
         .await;
-    let complaints = complaints.lock().unwrap().clone();
-    assert_eq!(count.total(), complaints.len() as u64);
-    (complaints, result)
+    let reports = reports.lock().unwrap().clone();
+    assert_eq!(count.total(), reports.len() as u64);
+    (reported_rules, result)
 }
 
 pub(crate) fn get() -> HttpScope {
@@ -171,5 +171,5 @@ pub(crate) fn results(results: Vec<Result<(), SendError>>) -> Server {
 }
 
 pub(crate) fn broken(rule: &'static rule::Rule) -> Result<(), SendError> {
-    Err(Violation::new(rule, "it says").into())
+    Err(Violation::new(rule, "reported by the server").into())
 }

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, Version};
 use super::{app, mutants, start_twice};
 use crate::support::{answer, http, offers, wait_for, websocket};
 
-/// A response that begins with this and ends with that.
+/// Sends a response with this start and this body.
 async fn respond(
     sender: &Sender,
     start: HttpResponseStart,
@@ -32,7 +32,7 @@ fn ok(name: &'static str, value: &'static str) -> HttpResponseStart {
     HttpResponseStart::ok().header(name, value)
 }
 
-/// A response with trailer fields, where those are offered.
+/// Sends a response with trailer fields, if they are offered.
 async fn with_trailers(
     scope: &HttpScope,
     sender: &Sender,
@@ -192,7 +192,7 @@ mutants! {
         Scope::Lifespan(_) => {
             sender.send(LifespanStartupComplete::new()).await?;
             let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
-            // It has broken a rule, and yet it stays.
+            // The call does not end after the violation.
             pending::<()>().await;
         }
         _ => return Err(AppError::Unsupported),

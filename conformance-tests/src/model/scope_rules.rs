@@ -1,4 +1,4 @@
-//! The server's side: what can be judged from a scope alone.
+//! The server's side of an exchange: the rules that a scope can break by itself.
 
 use callgate::rule::{self, Rule};
 use callgate::{ByteString, Extension, Extensions, Scheme, Scope, TlsInfo, Violation};
@@ -8,8 +8,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderName, Method, Uri, Version};
 
-/// The rules of the server that this scope breaks: in what it says, or because a request like this
-/// must not reach an application.
+/// Returns the rules that the server breaks with this scope: a field of the scope is wrong, or a
+/// request like this must not reach an application.
 ///
 /// ```
 /// use callgate::{HttpScope, rule};
@@ -17,16 +17,16 @@ use http::{HeaderMap, HeaderName, Method, Uri, Version};
 /// use http::{Method, Uri};
 ///
 /// let scope = HttpScope::new(Method::GET, Uri::from_static("http://example.com/"));
-/// let broken = scope_violations(&scope.into());
-/// assert!(broken.iter().any(|violation| violation.rule == rule::ORIGIN_FORM));
+/// let violations = scope_violations(&scope.into());
+/// assert!(violations.iter().any(|violation| violation.rule == rule::ORIGIN_FORM));
 /// ```
 #[must_use]
-pub fn violations(scope: &Scope) -> Vec<Violation> {
-    let mut found = Found(Vec::new());
+pub fn scope_violations(scope: &Scope) -> Vec<Violation> {
+    let mut violations = Violations(Vec::new());
     match scope {
         Scope::Http(scope) => {
-            found.http(&scope.method, &scope.headers, scope.version);
-            Common {
+            violations.http(&scope.method, &scope.headers, scope.version);
+            CommonFields {
                 is_asterisk_allowed: scope.method == Method::OPTIONS,
                 is_websocket: false,
                 uri: &scope.uri,
@@ -38,11 +38,11 @@ pub fn violations(scope: &Scope) -> Vec<Violation> {
                 extensions: scope.extensions,
                 tls: scope.tls.as_deref(),
             }
-            .judge(&mut found);
+            .check(&mut violations);
         }
         Scope::WebSocket(scope) => {
-            found.websocket(&scope.headers, &scope.subprotocols);
-            Common {
+            violations.websocket(&scope.headers, &scope.subprotocols);
+            CommonFields {
                 is_asterisk_allowed: false,
                 is_websocket: true,
                 uri: &scope.uri,
@@ -54,16 +54,16 @@ pub fn violations(scope: &Scope) -> Vec<Violation> {
                 extensions: scope.extensions,
                 tls: scope.tls.as_deref(),
             }
-            .judge(&mut found);
+            .check(&mut violations);
         }
         _ => {}
     }
-    found.0
+    violations.0
 }
 
-struct Found(Vec<Violation>);
+struct Violations(Vec<Violation>);
 
-impl Found {
+impl Violations {
     fn add(&mut self, rule: &'static Rule, detail: impl Into<String>) {
         self.0.push(Violation::new(rule, detail.into()));
     }
@@ -100,7 +100,7 @@ impl Found {
                 format!("`sec-websocket-version` is {version:?}"),
             );
         }
-        // A test client may offer subprotocols without the field.
+        // A test client may offer subprotocols without the header field.
         if headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !tokens(headers, &SEC_WEBSOCKET_PROTOCOL).eq(subprotocols.iter().map(|it| &**it))
         {
@@ -112,8 +112,8 @@ impl Found {
     }
 }
 
-/// The fields that scopes have in common.
-struct Common<'a> {
+/// The fields that the scopes of HTTP and of WebSockets have in common.
+struct CommonFields<'a> {
     is_asterisk_allowed: bool,
     is_websocket: bool,
     uri: &'a Uri,
@@ -126,21 +126,21 @@ struct Common<'a> {
     tls: Option<&'a TlsInfo>,
 }
 
-impl Common<'_> {
-    fn judge(&self, found: &mut Found) {
-        self.target(found);
-        self.fields(found);
-        self.extensions(found);
-        self.tls(found);
+impl CommonFields<'_> {
+    fn check(&self, violations: &mut Violations) {
+        self.target(violations);
+        self.fields(violations);
+        self.extensions(violations);
+        self.tls(violations);
     }
 
-    fn target(&self, found: &mut Found) {
+    fn target(&self, violations: &mut Violations) {
         let uri = self.uri;
         if uri.scheme().is_some() || uri.authority().is_some() {
-            found.add(rule::ORIGIN_FORM, format!("the target is `{uri}`"));
+            violations.add(rule::ORIGIN_FORM, format!("the target is `{uri}`"));
         } else if uri.path() == "*" {
             if !self.is_asterisk_allowed {
-                found.add(rule::ASTERISK_FORM, "the target is `*`");
+                violations.add(rule::ASTERISK_FORM, "the target is `*`");
             }
             return;
         }
@@ -150,7 +150,7 @@ impl Common<'_> {
             *octet == b'%' && !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
         });
         if is_broken {
-            found.add(rule::BAD_PERCENT_ENCODING, format!("the target is `{uri}`"));
+            violations.add(rule::BAD_PERCENT_ENCODING, format!("the target is `{uri}`"));
         }
         let root = self.root_path.trim_end_matches('/');
         let is_below = self
@@ -159,42 +159,42 @@ impl Common<'_> {
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_rooted = root.is_empty() || root.starts_with('/');
         if !is_below || !is_rooted {
-            found.add(
+            violations.add(
                 rule::ROOT_PATH,
                 format!("the path `{}` is not below `{}`", self.path, self.root_path),
             );
         }
     }
 
-    fn fields(&self, found: &mut Found) {
+    fn fields(&self, violations: &mut Violations) {
         let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
         if !known.contains(&self.version) {
-            found.add(rule::VERSION, format!("the version is {:?}", self.version));
+            violations.add(rule::VERSION, format!("the version is {:?}", self.version));
         }
         let count = |name| self.headers.get_all(name).iter().count();
         if self.version == Version::HTTP_2 && count(COOKIE) > 1 {
-            found.add(
+            violations.add(
                 rule::COOKIE_CRUMBS,
                 format!("there are {} `cookie` fields", count(COOKIE)),
             );
         }
         if self.version == Version::HTTP_11 && count(HOST) != 1 {
-            found.add(
+            violations.add(
                 rule::HOST_REQUIRED,
                 format!("there are {} `host` fields", count(HOST)),
             );
         }
-        // `HeaderMap` keeps most of them out by itself.
+        // `HeaderMap` refuses most of these names.
         if self
             .headers
             .keys()
             .any(|name| name.as_str().starts_with(':'))
         {
-            found.add(rule::NO_PSEUDO_HEADERS, "a field's name begins with `:`");
+            violations.add(rule::NO_PSEUDO_HEADERS, "a field's name begins with `:`");
         }
     }
 
-    fn extensions(&self, found: &mut Found) {
+    fn extensions(&self, violations: &mut Violations) {
         for extension in self.extensions.iter() {
             let belongs = match extension {
                 Extension::DenialResponse => self.is_websocket,
@@ -202,7 +202,7 @@ impl Common<'_> {
                 _ => !self.is_websocket,
             };
             if !belongs {
-                found.add(
+                violations.add(
                     rule::EXTENSIONS_OFFERED,
                     format!("`{}` is of another kind of scope", extension.name()),
                 );
@@ -221,25 +221,25 @@ impl Common<'_> {
             _ => true,
         };
         if self.extensions.contains(Extension::ResponseTrailers) && !has_trailers {
-            found.add(
+            violations.add(
                 rule::TRAILERS_OFFERED,
                 format!(
-                    "trailer fields are offered in {:?} to a client that did not ask",
+                    "trailer fields are offered in {:?} to a client that did not ask for them",
                     self.version
                 ),
             );
         }
     }
 
-    fn tls(&self, found: &mut Found) {
+    fn tls(&self, violations: &mut Violations) {
         let is_offered = self.extensions.contains(Extension::Tls);
         if is_offered && self.scheme == Scheme::Http {
-            found.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered in the clear");
+            violations.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered on a connection without TLS");
         }
         if is_offered != self.tls.is_some() {
-            found.add(
+            violations.add(
                 rule::EXTENSIONS_OFFERED,
-                "`tls` is listed and missing, or there and not listed",
+                "`tls` is listed without a value, or has a value and is not listed",
             );
         }
         let Some(tls) = self.tls else { return };
@@ -247,16 +247,16 @@ impl Common<'_> {
         if let Some(version) = tls.tls_version
             && !matches!(version, 0x0300..=0x0304 | 0xfefc..=0xfeff)
         {
-            found.add(rule::TLS_VERSION, format!("the version is {version:#06x}"));
+            violations.add(rule::TLS_VERSION, format!("the version is {version:#06x}"));
         }
         let is_pem = |text: &String| text.trim_start().starts_with("-----BEGIN CERTIFICATE-----");
         if !tls.client_cert_chain.iter().all(is_pem) {
-            found.add(rule::TLS_CLIENT_CHAIN, "a certificate is not a PEM text");
+            violations.add(rule::TLS_CLIENT_CHAIN, "a certificate is not a PEM text");
         }
     }
 }
 
-/// The members of a field that is a list.
+/// Returns the members of a header field whose value is a list.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
