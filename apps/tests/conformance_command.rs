@@ -267,7 +267,7 @@ fn a_replay_shows_where_the_answers_differ() {
     let path = file.to_str().unwrap();
     let same = conformance(&["replay", path, "--app", "hello"]);
     assert_eq!((same.stderr.as_str(), same.status), ("", Some(0)));
-    assert_eq!(same.stdout, "1 exchanges, 0 answered otherwise\n");
+    assert_eq!(same.stdout, "1 exchanges, 0 answered differently\n");
     std::fs::write(&file, recording.replace("world", "World")).unwrap();
     let other = conformance(&["replay", path, "--app", "hello"]);
     assert_eq!((other.stderr.as_str(), other.status), ("", Some(1)));

@@ -93,7 +93,7 @@ pub(crate) async fn reported_rules(
         .await;
     let reports = reports.lock().unwrap().clone();
     assert_eq!(count.total(), reports.len() as u64);
-    (reported_rules, result)
+    (reports, result)
 }
 
 pub(crate) fn get() -> HttpScope {
