@@ -1,4 +1,4 @@
-//! Files as content: the path send extension.
+//! Files as content: the path send feature.
 
 use std::future::Future;
 use std::io;

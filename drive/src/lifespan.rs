@@ -199,7 +199,7 @@ impl Channel for Mailbox {
             (_, Some(SendEvent::LifespanStartupFailed(failed))) => {
                 inner.startup = Some(Answer::Failed(failed.message));
             }
-            (_, Some(SendEvent::LifespanShutdownComplete)) => inner.shutdown = Some(Ok(())),
+            (_, Some(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()))) => inner.shutdown = Some(Ok(())),
             (_, Some(SendEvent::LifespanShutdownFailed(failed))) => {
                 inner.shutdown = Some(Err(failed.message));
             }

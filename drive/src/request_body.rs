@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::HttpRequest;
+use callgate::HttpRequestBody;
 use http_body::Body;
 
 /// The content of a request and how far it has been delivered.
@@ -22,7 +22,7 @@ pub(crate) enum RequestBody<B> {
 /// What comes next.
 #[derive(Debug)]
 pub(crate) enum RequestPart<E> {
-    Event(HttpRequest),
+    Event(HttpRequestBody),
     /// It could not be read.
     Failed(E),
     /// Nothing.
@@ -38,14 +38,14 @@ impl<B: Body<Data = Bytes> + Unpin> RequestBody<B> {
             Self::Finished => return Poll::Ready(RequestPart::None),
         };
         let event = if body.is_end_stream() {
-            HttpRequest::last(Bytes::new())
+            HttpRequestBody::last(Bytes::new())
         } else {
             match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                None => HttpRequest::last(Bytes::new()),
+                None => HttpRequestBody::last(Bytes::new()),
                 Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => HttpRequest::new(data, !body.is_end_stream()),
+                    Ok(data) => HttpRequestBody::new(data, !body.is_end_stream()),
                     Err(frame) => {
-                        let mut last = HttpRequest::default();
+                        let mut last = HttpRequestBody::default();
                         last.trailers = frame.into_trailers().ok().map(Box::new);
                         last
                     }

@@ -1,7 +1,7 @@
 //! From hyper's request to a scope: what the application is told, and what it is spared.
 
 use bytestring::ByteString;
-use callgate::{Extension, Extensions, HttpScope, WebSocketScope};
+use callgate::{Feature, Features, HttpScope, WebSocketScope};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -42,13 +42,13 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         scope.client = Some(link.client);
         scope.server = Some(link.address);
         scope.state = server.state();
-        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
+        scope.features = Features::NONE.with(Feature::DenialResponse);
         Ok(Asked::WebSocket(scope))
     } else {
-        let extensions = extensions(parts.version, &parts.headers, &fields);
+        let features = features(parts.version, &parts.headers, &fields);
         let place = Box::new_uninit();
         let mut scope = Box::write(place, HttpScope::from_parts(parts));
-        scope.extensions = extensions;
+        scope.features = features;
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
@@ -163,7 +163,7 @@ fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
 /// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
 fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
     let is_extended_connect = parts
-        .extensions
+        .features
         .get::<hyper::ext::Protocol>()
         .is_some_and(|protocol| protocol.as_str() == "websocket");
     if !is_extended_connect {
@@ -204,15 +204,15 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
         .collect()
 }
 
-fn extensions(version: Version, headers: &HeaderMap, fields: &Fields) -> Extensions {
-    let offered = Extensions::NONE.with(Extension::PathSend);
+fn features(version: Version, headers: &HeaderMap, fields: &Fields) -> Features {
+    let offered = Features::NONE.with(Feature::PathSend);
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
         || version == Version::HTTP_11
             && fields.has_te
             && has_token(headers, header::TE, "trailers");
     if has_trailers {
-        offered.with(Extension::ResponseTrailers)
+        offered.with(Feature::ResponseTrailers)
     } else {
         offered
     }

@@ -44,7 +44,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         let version = parts.version;
         self.link
             .set_close_delimited(version == http::Version::HTTP_10);
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let on_upgrade = parts.features.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
             Ok(Asked::Http(scope)) => {
                 let content = RequestContent::new(body, version, &self.link);

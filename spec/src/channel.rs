@@ -135,7 +135,7 @@ impl Sender {
     /// - [`SendError::Disconnected`]: the client is gone, or the call of the application has
     ///   returned (rules `CORE-03`, `CORE-11`).
     /// - [`SendError::Violation`]: the event breaks a rule, which the error names (`CORE-04`).
-    /// - [`SendError::NotOffered`]: the event needs an extension that the scope does not offer
+    /// - [`SendError::NotOffered`]: the event needs a feature that the scope does not offer
     ///   (`EXT-01`); the exchange goes on as if it had not been sent.
     /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`); likewise.
     /// - [`SendError::TrailersTooLarge`]: the trailer fields take more than the server holds;

@@ -31,7 +31,7 @@ mod channel;
 pub mod conversation;
 mod error;
 mod event;
-mod extension;
+mod feature;
 mod path;
 pub mod rule;
 mod scope;
@@ -47,18 +47,18 @@ pub use app::{App, AppFuture, BoxApp};
 pub use channel::{Channel, Receiver, Sender, Sending};
 pub use error::{AppError, SendError, Violation};
 pub use event::{
-    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
+    HttpResponseEarlyHint, HttpResponseDebug, HttpResponsePathSend, HttpRequestBody, HttpResponseBody, HttpResponseStart,
     HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
     Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
-pub use extension::{Extension, Extensions};
+pub use feature::{Feature, Features};
 pub use scope::{HttpScope, LifespanScope, Scheme, Scope, WebSocketScope};
 pub use state::State;
 pub use tls::TlsInfo;
 
 /// The version of the protocol that this crate describes: `major.minor`.
 ///
-/// A new minor version only adds (scopes, events, extensions, fields); applications written for an
+/// A new minor version only adds (scopes, events, features, fields); applications written for an
 /// earlier one keep working.
 pub const VERSION: &str = "1.0";
 
@@ -69,8 +69,8 @@ mod documents {
     mod overview {}
     #[doc = include_str!("../docs/lifespan.md")]
     mod lifespan {}
-    #[doc = include_str!("../docs/extensions.md")]
-    mod extensions {}
+    #[doc = include_str!("../docs/features.md")]
+    mod features {}
     #[doc = include_str!("../docs/coming-from-asgi.md")]
     mod coming_from_asgi {}
     #[doc = include_str!("../README.md")]

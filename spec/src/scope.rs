@@ -7,7 +7,7 @@ use bytestring::ByteString;
 use http::{HeaderMap, Method, Uri, Version, request};
 
 use crate::path;
-use crate::{Extensions, State, TlsInfo};
+use crate::{Features, State, TlsInfo};
 
 /// What an exchange is: all that is known when the application is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -163,8 +163,8 @@ pub struct HttpScope {
     /// What lifespan set up.
     pub state: State,
     /// The optional features offered on this exchange.
-    pub extensions: Extensions,
-    /// How the connection is secured; there when [`Extension::Tls`](crate::Extension::Tls) is offered.
+    pub features: Features,
+    /// How the connection is secured; there when [`Feature::Tls`](crate::Feature::Tls) is offered.
     pub tls: Option<Arc<TlsInfo>>,
 }
 
@@ -182,13 +182,13 @@ impl HttpScope {
             client: None,
             server: None,
             state: State::new(),
-            extensions: Extensions::NONE,
+            features: Features::NONE,
             tls: None,
         }
     }
 
     /// The scope of a request with this head, and all else empty. The fields move; what the head has
-    /// in `extensions` is left out.
+    /// in `features` is left out.
     ///
     /// The target must be in origin form: it is taken as it is.
     ///
@@ -212,7 +212,7 @@ impl HttpScope {
             client: None,
             server: None,
             state: State::new(),
-            extensions: Extensions::NONE,
+            features: Features::NONE,
             tls: None,
         }
     }
@@ -268,8 +268,8 @@ pub struct WebSocketScope {
     /// What lifespan set up.
     pub state: State,
     /// The optional features offered on this exchange.
-    pub extensions: Extensions,
-    /// How the connection is secured; there when [`Extension::Tls`](crate::Extension::Tls) is offered.
+    pub features: Features,
+    /// How the connection is secured; there when [`Feature::Tls`](crate::Feature::Tls) is offered.
     pub tls: Option<Arc<TlsInfo>>,
 }
 
@@ -287,7 +287,7 @@ impl WebSocketScope {
             client: None,
             server: None,
             state: State::new(),
-            extensions: Extensions::NONE,
+            features: Features::NONE,
             tls: None,
         }
     }

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Extension, Extensions, HttpScope, Message, Scheme, State, TlsInfo, WebSocketScope};
+use crate::{Feature, Features, HttpScope, Message, Scheme, State, TlsInfo, WebSocketScope};
 
 /// Bytes: a string when they are UTF-8, else `{"base64": "..."}`.
 #[derive(Serialize, Deserialize)]
@@ -264,8 +264,8 @@ impl ScopeForm<'_> {
     }
 
     /// The extensions that are known; a later version's are passed over.
-    fn extensions(&self) -> Extensions {
-        Extension::ALL
+    fn extensions(&self) -> Features {
+        Feature::ALL
             .into_iter()
             .filter(|extension| self.extensions.iter().any(|name| name == extension.name()))
             .collect()
@@ -282,7 +282,7 @@ fn version_name(version: Version) -> &'static str {
     }
 }
 
-fn extension_names(extensions: Extensions) -> Vec<Cow<'static, str>> {
+fn extension_names(extensions: Features) -> Vec<Cow<'static, str>> {
     extensions
         .iter()
         .map(|extension| extension.name().into())

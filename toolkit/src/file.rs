@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::{Bytes, BytesMut};
 use callgate::{
-    AppError, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpScope, SendError,
+    AppError, Feature, HttpResponsePathSend, HttpResponseBody, HttpResponseStart, HttpScope, SendError,
     Sender,
 };
 use http::header::{
@@ -36,7 +36,7 @@ const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 /// A file as a response.
 ///
 /// Where the server offers it, the server reads the file
-/// ([path send](callgate::Extension::PathSend)); else, and where parts of it are asked for, it is
+/// ([path send](callgate::Feature::PathSend)); else, and where parts of it are asked for, it is
 /// streamed.
 ///
 /// - `content-type` is guessed by the file's name, unless it is set.
@@ -113,7 +113,7 @@ impl FileResponse {
         // A range is defined for GET only (RFC 9110, 14.2).
         let is_range = scope.method == Method::GET && scope.headers.contains_key(RANGE);
         // The server sends whole files only.
-        let is_by_path = scope.extensions.contains(Extension::PathSend) && !is_range;
+        let is_by_path = scope.features.contains(Feature::PathSend) && !is_range;
         let found = match find(&path, is_by_path).await {
             Err(error) if is_missing(&error) => return not_found(sender).await,
             found => found?,
@@ -135,7 +135,7 @@ impl FileResponse {
             }
             (None, None) => {
                 sender.send(self.start).await?;
-                sender.send(HttpPathSend::new(path)).await?;
+                sender.send(HttpResponsePathSend::new(path)).await?;
             }
             (None, Some(file)) => {
                 let length = found.metadata.len();

@@ -42,7 +42,7 @@ pub use self::resource::with_resource;
 ///     state.insert("a pool of connections");
 ///     sender.send(LifespanStartupComplete::with_state(state)).await?;
 ///     receiver.receive().await;
-///     sender.send(SendEvent::LifespanShutdownComplete).await?;
+///     sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
 ///     Ok(())
 /// }
 ///
@@ -131,7 +131,7 @@ impl Started {
     pub async fn shut_down(mut self) -> Result<(), String> {
         let _ = self.events.send(ReceiveEvent::LifespanShutdown);
         match self.steps.recv().await {
-            Some(Step::Answer(SendEvent::LifespanShutdownComplete) | Step::Ended(Ok(()))) => Ok(()),
+            Some(Step::Answer(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())) | Step::Ended(Ok(()))) => Ok(()),
             step => Err(failure(step)),
         }
     }

@@ -185,7 +185,7 @@ impl Mounts {
                 },
                 ReceiveEvent::LifespanShutdown => {
                     let answer = match shut_down_all(started).await {
-                        Ok(()) => SendEvent::LifespanShutdownComplete,
+                        Ok(()) => SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
                         Err(message) => LifespanShutdownFailed::new(message).into(),
                     };
                     sender.send(answer).await?;

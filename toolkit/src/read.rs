@@ -40,7 +40,7 @@ pub async fn read_body(receiver: &mut Receiver, limit: usize) -> Result<Bytes, R
     let mut parts = BytesMut::new();
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 if request.body.len() > limit - parts.len() {
                     return Err(ReadError::TooLarge { limit });
                 }

@@ -138,7 +138,7 @@ impl Response {
     /// # Errors
     ///
     /// As [`Sender::send`]: [`SendError::NotOffered`] where the scope does not offer
-    /// [`Extension::DenialResponse`](callgate::Extension::DenialResponse).
+    /// [`Feature::DenialResponse`](callgate::Feature::DenialResponse).
     pub async fn deny(self, sender: &Sender) -> Result<(), SendError> {
         let body = HttpResponseBody::last(self.body);
         sender

@@ -23,7 +23,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    Extension, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketAccept,
+    Feature, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketAccept,
     WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use futures_util::{Sink, Stream};
@@ -43,7 +43,7 @@ impl Handshake {
     /// The handshake of an exchange of which nothing has been received or sent.
     pub fn new(scope: &WebSocketScope, receiver: Receiver, sender: Sender) -> Self {
         Self {
-            offers_denial: scope.extensions.contains(Extension::DenialResponse),
+            offers_denial: scope.features.contains(Feature::DenialResponse),
             receiver,
             sender,
         }

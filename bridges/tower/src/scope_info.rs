@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use callgate::{ByteString, Extensions, HttpScope, Scheme, TlsInfo, WebSocketScope};
+use callgate::{ByteString, Features, HttpScope, Scheme, TlsInfo, WebSocketScope};
 use http::Uri;
 
 /// What a scope says of an exchange that an [`http::Request`] has no field for, apart from its
@@ -23,7 +23,7 @@ pub struct ScopeInfo {
     /// The address that the client connected to, when the transport has one.
     pub server: Option<SocketAddr>,
     /// The optional features that the server offers on this exchange.
-    pub extensions: Extensions,
+    pub extensions: Features,
     /// How the connection is secured.
     pub tls: Option<Arc<TlsInfo>>,
 }
@@ -36,7 +36,7 @@ impl From<&HttpScope> for ScopeInfo {
             root_path: scope.root_path.clone(),
             client: scope.client,
             server: scope.server,
-            extensions: scope.extensions,
+            extensions: scope.features,
             tls: scope.tls.clone(),
         }
     }
@@ -50,7 +50,7 @@ impl From<&WebSocketScope> for ScopeInfo {
             root_path: scope.root_path.clone(),
             client: scope.client,
             server: scope.server,
-            extensions: scope.extensions,
+            extensions: scope.features,
             tls: scope.tls.clone(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate::{
-    Extension, Extensions, HttpRequest, HttpScope, LifespanScope, Message, ReceiveEvent, Scope,
+    Feature, Features, HttpRequestBody, HttpScope, LifespanScope, Message, ReceiveEvent, Scope,
     State, WebSocketDisconnect, WebSocketScope,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, USER_AGENT};
@@ -49,8 +49,8 @@ impl ScriptBuilder<'_> {
         let (http1, http2) = (Version::HTTP_11, Version::HTTP_2);
         let body = &self.options.body;
         match scenario {
-            S::Head => self.request(Method::HEAD, http1, Extensions::NONE),
-            S::Http10 => self.request(method(), Version::HTTP_10, Extensions::NONE),
+            S::Head => self.request(Method::HEAD, http1, Features::NONE),
+            S::Http10 => self.request(method(), Version::HTTP_10, Features::NONE),
             S::GetWithFeatures => self.request(method(), http1, http_features()),
             S::Http2WithFeatures => self.request(method(), http2, http_features()),
             S::PostWithFeatures => {
@@ -63,7 +63,7 @@ impl ScriptBuilder<'_> {
             S::PostEmpty => self.post_whole(&Bytes::new()),
             S::PostUnfinished => {
                 let parts = split(body).into_iter().map(|mut part| {
-                    if let ReceiveEvent::HttpRequest(request) = &mut part {
+                    if let ReceiveEvent::HttpRequestBody(request) = &mut part {
                         request.more_body = true;
                     }
                     part
@@ -75,10 +75,10 @@ impl ScriptBuilder<'_> {
                 stops_reading_after: Some(1),
                 ..self.post_flood()
             },
-            S::WebSocket => self.websocket(http1, true, Extensions::NONE),
-            S::WebSocketPlain => self.websocket(http1, false, Extensions::NONE),
+            S::WebSocket => self.websocket(http1, true, Features::NONE),
+            S::WebSocketPlain => self.websocket(http1, false, Features::NONE),
             S::WebSocketWithFeatures => {
-                let features = Extensions::NONE.with(Extension::DenialResponse);
+                let features = Features::NONE.with(Feature::DenialResponse);
                 self.websocket(http2, true, features)
             }
             S::WebSocketFlood => self.websocket_flood(),
@@ -93,7 +93,7 @@ impl ScriptBuilder<'_> {
                 Scope::Unknown(UNKNOWN.into()),
                 [ReceiveEvent::Unknown(UNKNOWN.into())],
             ),
-            _ => self.request(method(), http1, Extensions::NONE),
+            _ => self.request(method(), http1, Features::NONE),
         }
     }
 
@@ -134,7 +134,7 @@ impl ScriptBuilder<'_> {
 
     /// Returns the script of a request with this content in one event.
     pub(crate) fn post_whole(&self, content: &Bytes) -> ClientScript {
-        let event = ReceiveEvent::HttpRequest(HttpRequest::last(content.clone()));
+        let event = ReceiveEvent::HttpRequestBody(HttpRequestBody::last(content.clone()));
         ClientScript::new(self.post_scope_with_length(content), [event])
     }
 
@@ -163,10 +163,10 @@ impl ScriptBuilder<'_> {
         scope
     }
 
-    fn request(&self, method: Method, version: Version, features: Extensions) -> ClientScript {
+    fn request(&self, method: Method, version: Version, features: Features) -> ClientScript {
         let mut scope = self.scope(method, &self.options.path, version);
         offer(&mut scope, features);
-        ClientScript::new(scope, [ReceiveEvent::HttpRequest(HttpRequest::default())])
+        ClientScript::new(scope, [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())])
     }
 
     fn post_scope(&self) -> HttpScope {
@@ -192,9 +192,9 @@ impl ScriptBuilder<'_> {
 
     fn post_flood(&self) -> ClientScript {
         let memory = MemoryBudget::new(self.options.memory);
-        let last = ReceiveEvent::HttpRequest(HttpRequest::default());
+        let last = ReceiveEvent::HttpRequestBody(HttpRequestBody::default());
         let events = flood_parts(&memory)
-            .map(|part| ReceiveEvent::HttpRequest(HttpRequest::part(part)))
+            .map(|part| ReceiveEvent::HttpRequestBody(HttpRequestBody::part(part)))
             .chain(iter::once(last));
         let mut script = ClientScript::new(self.chunked_post_scope(), events);
         script.memory = Some(memory);
@@ -217,10 +217,10 @@ impl ScriptBuilder<'_> {
         &self,
         version: Version,
         offers_subprotocols: bool,
-        features: Extensions,
+        features: Features,
     ) -> ClientScript {
         let mut scope = self.websocket_scope(version);
-        scope.extensions = features;
+        scope.features = features;
         if offers_subprotocols {
             scope.subprotocols = self.options.subprotocols.clone();
             let list = scope.subprotocols.join(", ");
@@ -249,9 +249,9 @@ impl ScriptBuilder<'_> {
     }
 }
 
-fn offer(scope: &mut HttpScope, features: Extensions) {
-    scope.extensions = features;
-    if features.contains(Extension::ResponseTrailers) && scope.version == Version::HTTP_11 {
+fn offer(scope: &mut HttpScope, features: Features) {
+    scope.features = features;
+    if features.contains(Feature::ResponseTrailers) && scope.version == Version::HTTP_11 {
         scope
             .headers
             .insert(TE, HeaderValue::from_static("trailers"));
@@ -259,12 +259,12 @@ fn offer(scope: &mut HttpScope, features: Extensions) {
 }
 
 /// Returns every feature of HTTP.
-fn http_features() -> Extensions {
+fn http_features() -> Features {
     [
-        Extension::ResponseTrailers,
-        Extension::PathSend,
-        Extension::EarlyHints,
-        Extension::Debug,
+        Feature::ResponseTrailers,
+        Feature::PathSend,
+        Feature::EarlyHints,
+        Feature::Debug,
     ]
     .into_iter()
     .collect()
@@ -291,9 +291,9 @@ fn split(content: &Bytes) -> Vec<ReceiveEvent> {
     while !rest.is_empty() {
         parts.push(rest.split_to(rest.len().min(length)));
     }
-    let parts = parts.into_iter().map(HttpRequest::part);
+    let parts = parts.into_iter().map(HttpRequestBody::part);
     parts
-        .chain(iter::once(HttpRequest::default()))
-        .map(ReceiveEvent::HttpRequest)
+        .chain(iter::once(HttpRequestBody::default()))
+        .map(ReceiveEvent::HttpRequestBody)
         .collect()
 }

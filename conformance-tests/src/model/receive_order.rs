@@ -108,7 +108,7 @@ fn foreign_event(event: &ReceiveEvent, kind: &str) -> Option<Violation> {
 impl HttpOrder {
     fn received(&mut self, event: &ReceiveEvent, phase: ExchangePhase) -> Option<Violation> {
         let request = match event {
-            ReceiveEvent::HttpRequest(request) => request,
+            ReceiveEvent::HttpRequestBody(request) => request,
             ReceiveEvent::HttpDisconnect => {
                 self.phase = RequestPhase::Disconnected;
                 return None;

@@ -1,7 +1,7 @@
 //! The server's side of an exchange: the rules that a scope can break by itself.
 
 use callgate::rule::{self, Rule};
-use callgate::{ByteString, Extension, Extensions, Scheme, Scope, TlsInfo, Violation};
+use callgate::{ByteString, Feature, Features, Scheme, Scope, TlsInfo, Violation};
 use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
     TRANSFER_ENCODING,
@@ -35,7 +35,7 @@ pub fn scope_violations(scope: &Scope) -> Vec<Violation> {
                 scheme: scope.scheme,
                 root_path: &scope.root_path,
                 path: &scope.path(),
-                extensions: scope.extensions,
+                features: scope.features,
                 tls: scope.tls.as_deref(),
             }
             .check(&mut violations);
@@ -51,7 +51,7 @@ pub fn scope_violations(scope: &Scope) -> Vec<Violation> {
                 scheme: scope.scheme,
                 root_path: &scope.root_path,
                 path: &scope.path(),
-                extensions: scope.extensions,
+                features: scope.features,
                 tls: scope.tls.as_deref(),
             }
             .check(&mut violations);
@@ -122,7 +122,7 @@ struct CommonFields<'a> {
     scheme: Scheme,
     root_path: &'a str,
     path: &'a str,
-    extensions: Extensions,
+    features: Features,
     tls: Option<&'a TlsInfo>,
 }
 
@@ -130,7 +130,7 @@ impl CommonFields<'_> {
     fn check(&self, violations: &mut Violations) {
         self.target(violations);
         self.fields(violations);
-        self.extensions(violations);
+        self.features(violations);
         self.tls(violations);
     }
 
@@ -194,17 +194,17 @@ impl CommonFields<'_> {
         }
     }
 
-    fn extensions(&self, violations: &mut Violations) {
-        for extension in self.extensions.iter() {
-            let belongs = match extension {
-                Extension::DenialResponse => self.is_websocket,
-                Extension::Tls => true,
+    fn features(&self, violations: &mut Violations) {
+        for feature in self.features.iter() {
+            let belongs = match feature {
+                Feature::DenialResponse => self.is_websocket,
+                Feature::Tls => true,
                 _ => !self.is_websocket,
             };
             if !belongs {
                 violations.add(
-                    rule::EXTENSIONS_OFFERED,
-                    format!("`{}` is of another kind of scope", extension.name()),
+                    rule::FEATURES_OFFERED,
+                    format!("`{}` is of another kind of scope", feature.name()),
                 );
             }
         }
@@ -220,7 +220,7 @@ impl CommonFields<'_> {
             }),
             _ => true,
         };
-        if self.extensions.contains(Extension::ResponseTrailers) && !has_trailers {
+        if self.features.contains(Feature::ResponseTrailers) && !has_trailers {
             violations.add(
                 rule::TRAILERS_OFFERED,
                 format!(
@@ -232,13 +232,13 @@ impl CommonFields<'_> {
     }
 
     fn tls(&self, violations: &mut Violations) {
-        let is_offered = self.extensions.contains(Extension::Tls);
+        let is_offered = self.features.contains(Feature::Tls);
         if is_offered && self.scheme == Scheme::Http {
             violations.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered on a connection without TLS");
         }
         if is_offered != self.tls.is_some() {
             violations.add(
-                rule::EXTENSIONS_OFFERED,
+                rule::FEATURES_OFFERED,
                 "`tls` is listed without a value, or has a value and is not listed",
             );
         }

@@ -1,6 +1,6 @@
 //! The result of one send: which results are right, and which side a wrong one is held against.
 
-use callgate::{Extension, SendError, SendEvent, Violation, WebSocketClose, rule};
+use callgate::{Feature, SendError, SendEvent, Violation, WebSocketClose, rule};
 
 use super::conversation::Conversation;
 use super::exchange_phase::ExchangePhase;
@@ -27,7 +27,7 @@ impl SendAttempt {
             expected,
             phase_before: conversation.phase(),
             name: event.type_name(),
-            is_path_send: matches!(event, SendEvent::HttpPathSend(_)),
+            is_path_send: matches!(event, SendEvent::HttpResponsePathSend(_)),
             declared_length: match event {
                 SendEvent::HttpResponseStart(start) => start
                     .headers
@@ -62,9 +62,9 @@ pub(super) fn application_violation(
             ExchangePhase::Open if is_disconnected => None,
             _ => Some(violation.clone()),
         },
-        Err(SendError::NotOffered(extension)) if !is_disconnected => Some(Violation::new(
+        Err(SendError::NotOffered(feature)) if !is_disconnected => Some(Violation::new(
             rule::NOT_OFFERED,
-            format!("`{}` was used and is not offered", extension.name()),
+            format!("`{}` was used and is not offered", feature.name()),
         )),
         _ => None,
     }
@@ -79,7 +79,7 @@ pub(super) fn server_violation(
         Ok(()) => after_valid_event(attempt, result),
         Err(SendError::Disconnected) => after_disconnect(attempt, result),
         Err(SendError::Violation(expected)) => after_violation(attempt, expected, result),
-        Err(SendError::NotOffered(extension)) => not_offered(attempt, *extension, result),
+        Err(SendError::NotOffered(feature)) => not_offered(attempt, *feature, result),
         Err(expected) => Some(unexpected(attempt, rule::NOT_OFFERED_FAILS, expected, result)),
     }
 }
@@ -95,11 +95,11 @@ fn after_valid_event(attempt: &SendAttempt, result: &Result<(), SendError>) -> O
                 violation.rule.id
             ),
         )),
-        Err(SendError::NotOffered(extension)) => Some(Violation::new(
-            rule::EXTENSIONS_OFFERED,
+        Err(SendError::NotOffered(feature)) => Some(Violation::new(
+            rule::FEATURES_OFFERED,
             format!(
                 "the scope lists `{}`, which is not offered",
-                extension.name()
+                feature.name()
             ),
         )),
         // The file may not be readable.
@@ -145,20 +145,20 @@ fn after_violation(
 
 fn not_offered(
     attempt: &SendAttempt,
-    extension: Extension,
+    feature: Feature,
     result: &Result<(), SendError>,
 ) -> Option<Violation> {
     match result {
         Err(SendError::NotOffered(_) | SendError::Disconnected) => None,
         Err(SendError::File { .. }) => Some(Violation::new(
-            rule::EXTENSIONS_OFFERED,
+            rule::FEATURES_OFFERED,
             format!(
                 "`{}` is offered, and the scope does not list it",
-                extension.name()
+                feature.name()
             ),
         )),
         _ => {
-            let expected = SendError::NotOffered(extension);
+            let expected = SendError::NotOffered(feature);
             Some(unexpected(attempt, rule::NOT_OFFERED_FAILS, &expected, result))
         }
     }

@@ -19,7 +19,7 @@ pub(super) fn mask_scope(scope: &mut Scope) {
 
 /// Masks the credentials in the trailer fields of a request.
 pub(super) fn mask_received(event: &mut ReceiveEvent) {
-    if let ReceiveEvent::HttpRequest(request) = event
+    if let ReceiveEvent::HttpRequestBody(request) = event
         && let Some(trailers) = &mut request.trailers
     {
         mask_fields(trailers);

@@ -21,7 +21,7 @@ async fn events_pass_unchanged() {
             .await?;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     let more = request.more_body;
                     sender
                         .send(HttpResponseBody::new(request.body, more))

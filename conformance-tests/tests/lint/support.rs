@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope,
+    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
     LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
     Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope, rule,
 };
@@ -121,11 +121,11 @@ pub(crate) fn websocket() -> WebSocketScope {
 }
 
 pub(crate) fn part(body: &'static str) -> ReceiveEvent {
-    ReceiveEvent::HttpRequest(HttpRequest::part(body))
+    ReceiveEvent::HttpRequestBody(HttpRequestBody::part(body))
 }
 
 pub(crate) fn last(body: &'static str) -> ReceiveEvent {
-    ReceiveEvent::HttpRequest(HttpRequest::last(body))
+    ReceiveEvent::HttpRequestBody(HttpRequestBody::last(body))
 }
 
 pub(crate) fn text() -> ReceiveEvent {

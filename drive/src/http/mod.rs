@@ -410,7 +410,7 @@ impl<B: Content> Channel for Mailbox<B> {
         }
         register(&mut state.receiver, cx.waker());
         match ready!(state.request.poll_next(cx)) {
-            RequestPart::Event(event) => Poll::Ready(ReceiveEvent::HttpRequest(event)),
+            RequestPart::Event(event) => Poll::Ready(ReceiveEvent::HttpRequestBody(event)),
             RequestPart::Failed(error) => {
                 let status = (state.judge)(&error).filter(|_| state.conversation.is_replaceable());
                 state.disconnect();
@@ -456,7 +456,7 @@ impl<B: Content> Channel for Mailbox<B> {
             }
             return Poll::Ready(Err(error));
         }
-        if let SendEvent::HttpPathSend(file) = sent {
+        if let SendEvent::HttpResponsePathSend(file) = sent {
             let opening = match &mut state.opening {
                 Some(opening) if opening.path() == file.path => opening,
                 other => other.insert(Opening::new(&file.path)),

@@ -12,7 +12,7 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct HttpRequest {
+pub struct HttpRequestBody {
     /// The next bytes of the content; may be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
     pub body: Bytes,
@@ -29,7 +29,7 @@ pub struct HttpRequest {
     pub trailers: Option<Box<HeaderMap>>,
 }
 
-impl HttpRequest {
+impl HttpRequestBody {
     /// A part of the content; `more_body` says whether others follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
@@ -76,7 +76,7 @@ pub struct HttpResponseStart {
     /// The header fields.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serial::headers"))]
     pub headers: HeaderMap,
-    /// Whether trailer fields follow the content: an extension (rule `EXT-03`).
+    /// Whether trailer fields follow the content: a feature (rule `EXT-03`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub trailers: bool,
 }
@@ -168,7 +168,7 @@ impl HttpResponseBody {
     }
 }
 
-/// Header fields after the content: `http.response.trailers`. An extension.
+/// Header fields after the content: `http.response.trailers`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -201,34 +201,34 @@ impl HttpResponseTrailers {
     }
 }
 
-/// A file as the content: `http.response.pathsend`. An extension.
+/// A file as the content: `http.response.pathsend`. A feature.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct HttpPathSend {
+pub struct HttpResponsePathSend {
     /// An absolute path (rule `EXT-07`).
     pub path: PathBuf,
 }
 
-impl HttpPathSend {
+impl HttpResponsePathSend {
     /// The file at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 }
 
-/// Links to fetch early: `http.response.early_hint`. An extension.
+/// Links to fetch early: `http.response.early_hint`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct EarlyHints {
+pub struct HttpResponseEarlyHint {
     /// Values of `link` fields (RFC 8297).
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
     pub links: Vec<HeaderValue>,
 }
 
-impl EarlyHints {
+impl HttpResponseEarlyHint {
     /// With these values of `link`.
     pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
         Self {
@@ -237,17 +237,17 @@ impl EarlyHints {
     }
 }
 
-/// Facts for a test client: `http.response.debug`. An extension.
+/// Facts for a test client: `http.response.debug`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct HttpDebug {
+pub struct HttpResponseDebug {
     /// The facts by name, such as the template that was rendered.
     pub info: BTreeMap<String, String>,
 }
 
-impl HttpDebug {
+impl HttpResponseDebug {
     /// These facts.
     #[must_use]
     pub fn new(info: BTreeMap<String, String>) -> Self {

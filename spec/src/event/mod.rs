@@ -5,7 +5,7 @@ mod websocket;
 use bytestring::ByteString;
 
 pub use self::http::{
-    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
+    HttpResponseEarlyHint, HttpResponseDebug, HttpResponsePathSend, HttpRequestBody, HttpResponseBody, HttpResponseStart,
     HttpResponseTrailers,
 };
 pub use self::lifespan::{LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed};
@@ -21,7 +21,7 @@ pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDis
 pub enum ReceiveEvent {
     /// `http.request`: a part of the request's content, or all of it.
     #[cfg_attr(feature = "serde", serde(rename = "http.request"))]
-    HttpRequest(HttpRequest),
+    HttpRequestBody(HttpRequestBody),
     /// `http.disconnect`: the client is gone, the response is complete, or a rule was broken.
     #[cfg_attr(feature = "serde", serde(rename = "http.disconnect"))]
     HttpDisconnect,
@@ -52,7 +52,7 @@ impl ReceiveEvent {
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
-            Self::HttpRequest(_) => "http.request",
+            Self::HttpRequestBody(_) => "http.request",
             Self::HttpDisconnect => "http.disconnect",
             Self::WebSocketConnect => "websocket.connect",
             Self::WebSocketReceive(_) => "websocket.receive",
@@ -76,18 +76,18 @@ pub enum SendEvent {
     /// `http.response.body`: a part of the response's content, or all of it.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.body"))]
     HttpResponseBody(HttpResponseBody),
-    /// `http.response.trailers`: header fields after the content. An extension.
+    /// `http.response.trailers`: header fields after the content. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.trailers"))]
     HttpResponseTrailers(HttpResponseTrailers),
-    /// `http.response.pathsend`: the content is this file's. An extension.
+    /// `http.response.pathsend`: the content is this file's. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.pathsend"))]
-    HttpPathSend(HttpPathSend),
-    /// `http.response.early_hint`: links to fetch early. An extension.
+    HttpResponsePathSend(HttpResponsePathSend),
+    /// `http.response.early_hint`: links to fetch early. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.early_hint"))]
-    EarlyHints(EarlyHints),
-    /// `http.response.debug`: facts for a test client. An extension.
+    HttpResponseEarlyHint(HttpResponseEarlyHint),
+    /// `http.response.debug`: facts for a test client. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.debug"))]
-    HttpDebug(HttpDebug),
+    HttpResponseDebug(HttpResponseDebug),
     /// `websocket.accept`: open the WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.accept"))]
     WebSocketAccept(WebSocketAccept),
@@ -97,10 +97,10 @@ pub enum SendEvent {
     /// `websocket.close`: close the WebSocket, or refuse it.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.close"))]
     WebSocketClose(WebSocketClose),
-    /// `websocket.http.response.start`: deny the WebSocket with this response. An extension.
+    /// `websocket.http.response.start`: deny the WebSocket with this response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.start"))]
     DenialResponseStart(HttpResponseStart),
-    /// `websocket.http.response.body`: the content of that response. An extension.
+    /// `websocket.http.response.body`: the content of that response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.body"))]
     DenialResponseBody(HttpResponseBody),
     /// `lifespan.startup.complete`: ready to serve.
@@ -125,9 +125,9 @@ impl SendEvent {
             Self::HttpResponseStart(_) => "http.response.start",
             Self::HttpResponseBody(_) => "http.response.body",
             Self::HttpResponseTrailers(_) => "http.response.trailers",
-            Self::HttpPathSend(_) => "http.response.pathsend",
-            Self::EarlyHints(_) => "http.response.early_hint",
-            Self::HttpDebug(_) => "http.response.debug",
+            Self::HttpResponsePathSend(_) => "http.response.pathsend",
+            Self::HttpResponseEarlyHint(_) => "http.response.early_hint",
+            Self::HttpResponseDebug(_) => "http.response.debug",
             Self::WebSocketAccept(_) => "websocket.accept",
             Self::WebSocketSend(_) => "websocket.send",
             Self::WebSocketClose(_) => "websocket.close",
@@ -155,9 +155,9 @@ into_send_event! {
     HttpResponseStart => HttpResponseStart,
     HttpResponseBody => HttpResponseBody,
     HttpResponseTrailers => HttpResponseTrailers,
-    HttpPathSend => HttpPathSend,
-    EarlyHints => EarlyHints,
-    HttpDebug => HttpDebug,
+    HttpResponsePathSend => HttpResponsePathSend,
+    HttpResponseEarlyHint => HttpResponseEarlyHint,
+    HttpResponseDebug => HttpResponseDebug,
     WebSocketAccept => WebSocketAccept,
     Message => WebSocketSend,
     WebSocketClose => WebSocketClose,

@@ -37,8 +37,8 @@ super::chapter! { SCOPE:
         "A server MUST pass the state that lifespan start-up handed over in every later scope.";
     STATE_IS_ISOLATED = "SCOPE-18" Server Must
         "A server MUST NOT let a value that was put into the state of one scope be seen in another exchange.";
-    EXTENSIONS_OFFERED = "SCOPE-19" Server Must
-        "A server MUST list in `extensions` each extension that it offers on the exchange and no other.";
+    FEATURES_OFFERED = "SCOPE-19" Server Must
+        "A server MUST list in `features` each feature that it offers on the exchange and no other.";
     HOST_REQUIRED = "SCOPE-20" Server Must
         "A server MUST answer an HTTP/1.1 request that has no `host` field, or more than one, with 400, without calling the application.";
     CONNECT_REFUSED = "SCOPE-21" Server Must

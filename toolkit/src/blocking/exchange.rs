@@ -67,7 +67,7 @@ impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.is_whole && !buffer.is_empty() {
             match self.waiter.wait(self.receiver.receive()) {
-                Some(ReceiveEvent::HttpRequest(request)) => {
+                Some(ReceiveEvent::HttpRequestBody(request)) => {
                     self.current = request.body;
                     self.is_whole = !request.more_body;
                 }

@@ -51,7 +51,7 @@ use crate::respond;
 impl Pool {
     /// An application of `handler`, whose calls run on this pool's threads: HTTP only.
     ///
-    /// The request has the whole [`HttpScope`] among its extensions: the state, the addresses, the
+    /// The request has the whole [`HttpScope`] among its features: the state, the addresses, the
     /// root path. The handler returns an [`http::Response`], or a `Result` with one.
     pub fn app<F, R>(&self, handler: F) -> Blocking<F, R>
     where

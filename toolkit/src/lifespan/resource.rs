@@ -128,7 +128,7 @@ where
         }
         failures.extend((self.close)(resource).await.map_err(reason).err());
         let answer = if failures.is_empty() {
-            SendEvent::LifespanShutdownComplete
+            SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())
         } else {
             LifespanShutdownFailed::new(failures.join("; ")).into()
         };

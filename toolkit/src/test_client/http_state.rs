@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    HttpPathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -153,7 +153,7 @@ impl HttpState {
         let was_replaceable = self.conversation.is_replaceable();
         let was_over = self.conversation.is_over();
         let result = self.conversation.send(event).and_then(|()| match event {
-            SendEvent::HttpPathSend(file) => self.send_file(file),
+            SendEvent::HttpResponsePathSend(file) => self.send_file(file),
             event => {
                 self.take(event);
                 Ok(())
@@ -194,7 +194,7 @@ impl HttpState {
     }
 
     /// Sends a file as the content (rules `EXT-08` and `EXT-09`). It is read at once, and whole.
-    fn send_file(&mut self, file: &HttpPathSend) -> Result<(), SendError> {
+    fn send_file(&mut self, file: &HttpResponsePathSend) -> Result<(), SendError> {
         // Asked first, as opening what is no file (a pipe, say) might never return.
         let read = std::fs::metadata(&file.path).and_then(|metadata| {
             if metadata.is_file() {

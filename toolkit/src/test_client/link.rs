@@ -236,7 +236,7 @@ impl Link {
             // What is gone while the body was polled is gone.
             _ if http.is_over() => ReceiveEvent::HttpDisconnect,
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(request)) => ReceiveEvent::HttpRequest(request),
+            Poll::Ready(Some(request)) => ReceiveEvent::HttpRequestBody(request),
             Poll::Ready(None) => {
                 http.disconnect();
                 ReceiveEvent::HttpDisconnect

@@ -63,7 +63,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callgate::{App, BoxApp, ByteString, Extension, Extensions, Scheme, Scope, State};
+use callgate::{App, BoxApp, ByteString, Feature, Features, Scheme, Scope, State};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
@@ -108,7 +108,7 @@ struct Settings {
     server: Option<SocketAddr>,
     scheme: Scheme,
     version: Version,
-    extensions: Extensions,
+    features: Features,
     state: State,
     patience: Duration,
     grace: Duration,
@@ -131,10 +131,10 @@ impl TestClient {
                 server: Some((Ipv4Addr::LOCALHOST, 80).into()),
                 scheme: Scheme::Http,
                 version: Version::HTTP_11,
-                extensions: Extension::ALL
+                features: Feature::ALL
                     .into_iter()
-                    .collect::<Extensions>()
-                    .without(Extension::Tls),
+                    .collect::<Features>()
+                    .without(Feature::Tls),
                 state: State::new(),
                 patience: Duration::from_secs(10),
                 grace: Duration::from_secs(30),
@@ -268,11 +268,11 @@ impl TestClient {
         self
     }
 
-    /// The extensions offered. Default: all but TLS, trailers only where the request allows them
+    /// The features offered. Default: all but TLS, trailers only where the request allows them
     /// (rule `EXT-15`).
     #[must_use]
-    pub fn extensions(mut self, extensions: Extensions) -> Self {
-        self.settings.extensions = extensions;
+    pub fn features(mut self, features: Features) -> Self {
+        self.settings.features = features;
         self
     }
 

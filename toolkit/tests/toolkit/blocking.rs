@@ -21,7 +21,7 @@ async fn a_blocking_function_gets_a_request_and_gives_a_response() {
     let handler = |request: Request<()>, body: &mut dyn Read| -> io::Result<_> {
         let mut text = String::new();
         body.read_to_string(&mut text)?;
-        let scope = request.extensions().get::<HttpScope>().unwrap();
+        let scope = request.features().get::<HttpScope>().unwrap();
         let text = format!(
             "{} {} {} {text} {:?}",
             request.method(),

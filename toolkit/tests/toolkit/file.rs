@@ -1,6 +1,6 @@
 use std::time::{Duration, SystemTime};
 
-use callgate::{Extension, Receiver, Scope, SendEvent, Sender};
+use callgate::{Feature, Receiver, Scope, SendEvent, Sender};
 use callgate_toolkit::file::FileResponse;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use http::{Method, StatusCode};
@@ -38,7 +38,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
                 .method(method.clone(), "/page.html")
                 .with_scope(|scope| {
                     if !is_offered {
-                        scope.extensions = scope.extensions.without(Extension::PathSend);
+                        scope.features = scope.features.without(Feature::PathSend);
                     }
                 });
             let response = request.send().await.unwrap();
@@ -54,7 +54,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
             let transcript = Exchange::of(&response).transcript();
             let is_path_sent = transcript
                 .sent()
-                .any(|event| matches!(event, SendEvent::HttpPathSend(_)));
+                .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
             assert_eq!(is_path_sent, is_offered);
         }
     }
@@ -318,7 +318,7 @@ async fn the_server_sends_whole_files_and_the_application_parts_of_them() {
         let transcript = Exchange::of(&response).transcript();
         let is_path_sent = transcript
             .sent()
-            .any(|event| matches!(event, SendEvent::HttpPathSend(_)));
+            .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
         assert_eq!(is_path_sent, is_by_path);
     }
 }

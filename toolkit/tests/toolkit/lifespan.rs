@@ -85,7 +85,7 @@ async fn a_start_up_that_fails_says_why() {
     let silent = start_error!(async |_: Scope, _: Receiver, _: Sender| Ok(()));
     assert!(silent.starts_with("LIFE-04"), "{silent}");
     let hasty = start_error!(async |_: Scope, _: Receiver, sender: Sender| {
-        let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
+        let _ = sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await;
         std::future::pending().await
     });
     assert!(hasty.starts_with("LIFE-12"), "{hasty}");

@@ -23,7 +23,7 @@ impl Log {
 
 impl Events for Log {
     fn received(&mut self, event: &mut ReceiveEvent) {
-        if let ReceiveEvent::HttpRequest(request) = event {
+        if let ReceiveEvent::HttpRequestBody(request) = event {
             request.body = request.body.to_ascii_uppercase().into();
         }
         self.note(format!("received {}", event.type_name()));
@@ -47,7 +47,7 @@ impl Events for Log {
 /// Sends back what it gets, in two parts, and one too many.
 async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     http(scope)?;
-    let ReceiveEvent::HttpRequest(request) = receiver.receive().await else {
+    let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
         return Err(AppError::failed("no content"));
     };
     sender.send(HttpResponseStart::ok()).await?;

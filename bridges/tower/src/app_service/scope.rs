@@ -1,6 +1,6 @@
 //! From a request to a scope.
 
-use callgate::{ByteString, Extension, Extensions, HttpScope, Scope, State, WebSocketScope};
+use callgate::{ByteString, Feature, Features, HttpScope, Scope, State, WebSocketScope};
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 use http::header::{
     CONNECTION, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
@@ -28,10 +28,10 @@ pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgra
     }
     let (uri, root_path) = target(&parts)?;
     let info = parts.extensions.remove::<ScopeInfo>();
-    let mut extensions = Extensions::NONE;
+    let mut extensions = Features::NONE;
     let info = match info {
         Some(info) => {
-            for extension in [Extension::ResponseTrailers, Extension::Tls] {
+            for extension in [Feature::ResponseTrailers, Feature::Tls] {
                 if info.extensions.contains(extension) {
                     extensions = extensions.with(extension);
                 }
@@ -40,7 +40,7 @@ pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgra
         }
         None => {
             if has_trailers(&parts) {
-                extensions = extensions.with(Extension::ResponseTrailers);
+                extensions = extensions.with(Feature::ResponseTrailers);
             }
             of_connection(&parts)
         }
@@ -53,7 +53,7 @@ pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgra
         scope.client = info.client;
         scope.server = info.server;
         scope.state = state;
-        scope.extensions = extensions;
+        scope.features = extensions;
         scope.tls = info.tls;
         return Ok((scope.into(), None));
     }
@@ -68,9 +68,9 @@ pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgra
     scope.client = info.client;
     scope.server = info.server;
     scope.state = state;
-    scope.extensions = extensions
-        .without(Extension::ResponseTrailers)
-        .with(Extension::DenialResponse);
+    scope.features = extensions
+        .without(Feature::ResponseTrailers)
+        .with(Feature::DenialResponse);
     scope.tls = info.tls;
     Ok((scope.into(), on_upgrade))
 }

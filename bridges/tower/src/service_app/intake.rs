@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use callgate::{HttpRequest, HttpScope, ReceiveEvent, Receiver, SendError};
+use callgate::{HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError};
 use http::header::{CONTENT_LENGTH, EXPECT, TRANSFER_ENCODING};
 use http_body::{Body, Frame, SizeHint};
 
@@ -30,7 +30,7 @@ struct State {
     is_received: bool,
     is_disconnected: bool,
     /// What was received while a disconnect was looked for.
-    looked_ahead: Option<HttpRequest>,
+    looked_ahead: Option<HttpRequestBody>,
     /// Whoever waits for the body.
     body: Option<Waker>,
     /// The call, which waits for a disconnect.
@@ -106,7 +106,7 @@ impl State {
     }
 
     /// The next of the content for the body; `None` when the client is gone.
-    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequest>> {
+    fn poll_content(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
         if let Some(event) = self.looked_ahead.take() {
             return Poll::Ready(Some(event));
         }
@@ -124,10 +124,10 @@ impl State {
         Poll::Ready(event)
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequest>> {
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
         loop {
             match ready!(self.receiver.poll_receive(cx)) {
-                ReceiveEvent::HttpRequest(event) => {
+                ReceiveEvent::HttpRequestBody(event) => {
                     self.is_received |= !event.more_body;
                     return Poll::Ready(Some(event));
                 }

@@ -33,7 +33,7 @@ use crate::{Background, BoxError};
 ///   hyper does it. It is seen at once when the request has no content or all of it was read, and
 ///   otherwise when the body is polled or something is sent.
 /// - **Trailer fields** of a response are sent where the server offers
-///   [`ResponseTrailers`](callgate::Extension::ResponseTrailers), over HTTP/1.1 only those that the
+///   [`ResponseTrailers`](callgate::Feature::ResponseTrailers), over HTTP/1.1 only those that the
 ///   response names in its `trailer` field. Elsewhere they are left out.
 /// - **Fields of the connection** that the service sets (`connection`, `keep-alive`,
 ///   `proxy-connection`, `transfer-encoding`, `upgrade`) are left out: the connection is the
@@ -43,9 +43,9 @@ use crate::{Background, BoxError};
 /// - **WebSockets**: the service sees the handshake of HTTP/1.1, over HTTP/2 as well, with the
 ///   `OnUpgrade` of hyper that axum's `WebSocketUpgrade` looks for. Its status 101 accepts; any other
 ///   response denies where the server offers
-///   [`DenialResponse`](callgate::Extension::DenialResponse), and refuses with a plain 403 elsewhere,
+///   [`DenialResponse`](callgate::Feature::DenialResponse), and refuses with a plain 403 elsewhere,
 ///   as does one of success over HTTP/2, where that would open the WebSocket. Close codes go both
-///   ways; a service that drops an open WebSocket closes it with 1000. Extensions of the framing are
+///   ways; a service that drops an open WebSocket closes it with 1000. Features of the framing are
 ///   not offered to the service, and its pings are answered by the bridge: both are between the
 ///   client and the server.
 /// - **The path** that the service sees is the one below the

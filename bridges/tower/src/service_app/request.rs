@@ -5,7 +5,7 @@ use http::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use http::{Extensions, Request, Uri, Version};
+use http::{Features, Request, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
@@ -43,7 +43,7 @@ pub(super) fn of_websocket(
     headers
         .entry(SEC_WEBSOCKET_KEY)
         .or_insert_with(|| generate_key().parse().expect("base64 is visible ASCII"));
-    // Extensions of the framing are between the client and the server.
+    // Features of the framing are between the client and the server.
     headers.remove(SEC_WEBSOCKET_EXTENSIONS);
     *request.version_mut() = Version::HTTP_11;
     *request.headers_mut() = scope.headers;
@@ -55,7 +55,7 @@ pub(super) fn of_websocket(
 
 /// Puts what a request has no field for into its extensions, and returns the target as the service
 /// sees it.
-fn route(uri: Uri, info: ScopeInfo, state: State, extensions: &mut Extensions) -> Uri {
+fn route(uri: Uri, info: ScopeInfo, state: State, extensions: &mut Features) -> Uri {
     let below = path::below(&uri, &info.root_path);
     #[cfg(feature = "axum")]
     {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use callgate::{
-    AppError, Extension, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
+    AppError, Feature, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     SendError, SendEvent, Sender,
 };
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, TRAILER};
@@ -31,7 +31,7 @@ impl Answer {
         Self {
             is_head_request: scope.method == Method::HEAD,
             version: scope.version,
-            offers_trailers: scope.extensions.contains(Extension::ResponseTrailers),
+            offers_trailers: scope.features.contains(Feature::ResponseTrailers),
             is_denial: false,
         }
     }

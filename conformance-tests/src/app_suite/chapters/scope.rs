@@ -1,7 +1,7 @@
 //! The rules of `overview.md` under Scopes.
 
 use callgate::{
-    AppError, HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
+    AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
     Sender, rule,
 };
 use http::{Method, Version};
@@ -29,7 +29,7 @@ pub(super) const CASES: &[Case] = &[Case::steps(
             let script = runner.build(|builder| {
                 let mut scope = builder.scope(Method::GET, &target, Version::HTTP_11);
                 scope.root_path = root_path.into();
-                ClientScript::new(scope, [ReceiveEvent::HttpRequest(HttpRequest::default())])
+                ClientScript::new(scope, [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())])
             })?;
             let observation = runner.run(script)?;
             let content = observation.output.content.kept();

@@ -97,7 +97,7 @@ pub(super) fn sent_entry(event: SendEvent, result: Result<(), SendError>) -> Ent
 /// Returns the length of the content of a received event, in bytes.
 pub(super) fn received_length(event: &ReceiveEvent) -> usize {
     match event {
-        ReceiveEvent::HttpRequest(request) => request.body.len(),
+        ReceiveEvent::HttpRequestBody(request) => request.body.len(),
         ReceiveEvent::WebSocketReceive(message) => message.len(),
         _ => 0,
     }

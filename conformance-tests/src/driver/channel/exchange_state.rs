@@ -185,7 +185,7 @@ impl ExchangeState {
 
     fn expected_result(&self, event: &SendEvent) -> Result<(), SendError> {
         self.model.expected_result(event)?;
-        if let SendEvent::HttpPathSend(file) = event {
+        if let SendEvent::HttpResponsePathSend(file) = event {
             let length = file_length(&file.path).map_err(|reason| SendError::File {
                 path: file.path.clone(),
                 reason: Arc::new(reason),

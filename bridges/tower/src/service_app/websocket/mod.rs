@@ -7,7 +7,7 @@ mod upgrade;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    AppError, Extension, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketClose,
+    AppError, Feature, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketClose,
     WebSocketScope,
 };
 use http::header::{
@@ -43,7 +43,7 @@ where
     B::Error: Into<BoxError>,
 {
     let version = scope.version;
-    let offers_denial = scope.extensions.contains(Extension::DenialResponse);
+    let offers_denial = scope.features.contains(Feature::DenialResponse);
     let (on_upgrade, upgrade) = Upgrade::begin().await?;
     let request = request::of_websocket(scope, on_upgrade, background);
     let mut handshake = Handshake(receiver);

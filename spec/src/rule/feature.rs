@@ -1,10 +1,10 @@
-//! Optional features. Stands in `extensions.md` and `tls.md`.
+//! Optional features. Stands in `features.md` and `tls.md`.
 
-super::chapter! { EXTENSION:
+super::chapter! { FEATURE:
     NOT_OFFERED = "EXT-01" Application Must
-        "An application MUST NOT use an extension that the scope does not offer.";
+        "An application MUST NOT use a feature that the scope does not offer.";
     NOT_OFFERED_FAILS = "EXT-02" Server Must
-        "A server MUST fail the send of an event that needs an extension which it does not offer with `SendError::NotOffered`, and go on with the exchange as if it had not been sent.";
+        "A server MUST fail the send of an event that needs a feature which it does not offer with `SendError::NotOffered`, and go on with the exchange as if it had not been sent.";
     TRAILERS_ANNOUNCED = "EXT-03" Application Must
         "An application MUST send `http.response.trailers` after its last body event if it has set `trailers` in `http.response.start`, and only then.";
     TRAILERS_SENT = "EXT-04" Server Must

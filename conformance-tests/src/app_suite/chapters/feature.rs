@@ -1,4 +1,4 @@
-//! The rules of `extensions.md`: optional features.
+//! The rules of `features.md`: optional features.
 
 use callgate::transcript::Entry;
 use callgate::{SendEvent, rule};
@@ -7,7 +7,7 @@ use crate::app_suite::case::{Case, FeatureUse};
 use crate::app_suite::scenario::Scenario;
 use crate::driver::Observation;
 
-const OFFERS: &str = "Makes requests over HTTP/1.1 and 2 with every extension offered.";
+const OFFERS: &str = "Makes requests over HTTP/1.1 and 2 with every feature offered.";
 const OFFERS_DENIAL: &str = "Opens a WebSocket with denial responses offered.";
 
 fn is_http_with_features(scenario: Scenario) -> bool {
@@ -22,15 +22,15 @@ pub(super) const CASES: &[Case] = &[
     Case::model(
         rule::NOT_OFFERED,
         "http_with_nothing_offered",
-        "Makes requests with no extension offered.",
-        "The application uses no extension.",
+        "Makes requests with no feature offered.",
+        "The application uses no feature.",
         |it| it.is_http() && it.is_ordinary() && !it.offers_features(),
     ),
     Case::model(
         rule::NOT_OFFERED,
         "websocket_with_nothing_offered",
-        "Opens WebSockets with no extension offered.",
-        "The application uses no extension.",
+        "Opens WebSockets with no feature offered.",
+        "The application uses no feature.",
         |it| it.is_websocket() && it.is_ordinary() && !it.offers_features(),
     ),
     Case::model(
@@ -81,7 +81,7 @@ pub(super) const CASES: &[Case] = &[
         is_http_with_features,
     )
     .if_used(FeatureUse {
-        is_used: |observation| has_sent(observation, |it| matches!(it, SendEvent::EarlyHints(_))),
+        is_used: |observation| has_sent(observation, |it| matches!(it, SendEvent::HttpResponseEarlyHint(_))),
         otherwise: "the application sends no early hints",
     }),
     Case::model(
@@ -121,7 +121,7 @@ const TRAILERS: FeatureUse = FeatureUse {
 };
 
 const PATH_SEND: FeatureUse = FeatureUse {
-    is_used: |observation| has_sent(observation, |it| matches!(it, SendEvent::HttpPathSend(_))),
+    is_used: |observation| has_sent(observation, |it| matches!(it, SendEvent::HttpResponsePathSend(_))),
     otherwise: "the application sends no file by its path",
 };
 

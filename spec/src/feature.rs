@@ -10,7 +10,7 @@ pub enum Extension {
     /// `http.response.pathsend`: the server reads the body from a file.
     PathSend,
     /// `http.response.early_hint`: a `103 Early Hints` before the response.
-    EarlyHints,
+    HttpResponseEarlyHint,
     /// `http.response.debug`: facts for a test client, never sent to a real one.
     Debug,
     /// `websocket.http.response`: an HTTP response in place of a WebSocket.
@@ -20,11 +20,11 @@ pub enum Extension {
 }
 
 impl Extension {
-    /// Every extension there is.
+    /// Every feature there is.
     pub const ALL: [Self; 6] = [
         Self::ResponseTrailers,
         Self::PathSend,
-        Self::EarlyHints,
+        Self::HttpResponseEarlyHint,
         Self::Debug,
         Self::DenialResponse,
         Self::Tls,
@@ -36,7 +36,7 @@ impl Extension {
         match self {
             Self::ResponseTrailers => "http.response.trailers",
             Self::PathSend => "http.response.pathsend",
-            Self::EarlyHints => "http.response.early_hint",
+            Self::HttpResponseEarlyHint => "http.response.early_hint",
             Self::Debug => "http.response.debug",
             Self::DenialResponse => "websocket.http.response",
             Self::Tls => "tls",
@@ -48,55 +48,55 @@ impl Extension {
     }
 }
 
-/// The set of [`Extension`]s that a server offers on one exchange.
+/// The set of [`Feature`]s that a server offers on one exchange.
 ///
 /// ```
-/// use callgate::{Extension, Extensions};
+/// use callgate::{Feature, Features};
 ///
-/// let offered = Extensions::NONE.with(Extension::PathSend);
-/// assert!(offered.contains(Extension::PathSend));
-/// assert!(!offered.contains(Extension::EarlyHints));
+/// let offered = Features::NONE.with(Feature::PathSend);
+/// assert!(offered.contains(Feature::PathSend));
+/// assert!(!offered.contains(Feature::EarlyHints));
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions(u8);
+pub struct Features(u8);
 
-impl Extensions {
-    /// No extension at all.
+impl Features {
+    /// No feature at all.
     pub const NONE: Self = Self(0);
 
-    /// This set and `extension`.
+    /// This set and `feature`.
     #[must_use]
-    pub const fn with(self, extension: Extension) -> Self {
-        Self(self.0 | extension.bit())
+    pub const fn with(self, feature: Feature) -> Self {
+        Self(self.0 | feature.bit())
     }
 
-    /// This set without `extension`.
+    /// This set without `feature`.
     #[must_use]
-    pub const fn without(self, extension: Extension) -> Self {
-        Self(self.0 & !extension.bit())
+    pub const fn without(self, feature: Feature) -> Self {
+        Self(self.0 & !feature.bit())
     }
 
-    /// Whether `extension` is offered.
+    /// Whether `feature` is offered.
     #[must_use]
-    pub const fn contains(self, extension: Extension) -> bool {
-        self.0 & extension.bit() != 0
+    pub const fn contains(self, feature: Feature) -> bool {
+        self.0 & feature.bit() != 0
     }
 
-    /// The extensions offered.
-    pub fn iter(self) -> impl Iterator<Item = Extension> {
-        Extension::ALL
+    /// The features offered.
+    pub fn iter(self) -> impl Iterator<Item = Feature> {
+        Feature::ALL
             .into_iter()
-            .filter(move |extension| self.contains(*extension))
+            .filter(move |feature| self.contains(*feature))
     }
 }
 
-impl FromIterator<Extension> for Extensions {
-    fn from_iter<I: IntoIterator<Item = Extension>>(extensions: I) -> Self {
-        extensions.into_iter().fold(Self::NONE, Self::with)
+impl FromIterator<Feature> for Features {
+    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
+        features.into_iter().fold(Self::NONE, Self::with)
     }
 }
 
-impl fmt::Debug for Extensions {
+impl fmt::Debug for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }
