@@ -1,4 +1,4 @@
-//! From hyper's request to a scope: what the application is told, and what it is spared.
+//! Turns the head of a request of hyper's into a scope, or into a rejection.
 
 use bytestring::ByteString;
 use callgate::{Feature, Features, HttpScope, WebSocketScope};
@@ -12,15 +12,15 @@ use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, joi
 use crate::link::Link;
 use crate::rejection::Rejection;
 
-/// What a request asks for.
+/// A request that the application is called for, as its scope.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum ParsedRequest {
     Http(Box<HttpScope>),
     WebSocket(Box<WebSocketScope>),
 }
 
 /// Reads the head of a request, or says how to reject it.
-pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
+pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
     let is_websocket = asks_for_websocket(&parts, &fields)?;
@@ -35,6 +35,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
     if is_websocket {
         copy_values(&mut parts.headers);
         let mut scope = Box::new(WebSocketScope::new(copy_of(&parts.uri)?));
+        scope.extensions = parts.extensions;
         scope.version = parts.version;
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
@@ -43,7 +44,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         scope.server = Some(link.address);
         scope.state = server.state();
         scope.features = Features::NONE.with(Feature::DenialResponse);
-        Ok(Asked::WebSocket(scope))
+        Ok(ParsedRequest::WebSocket(scope))
     } else {
         let features = features(parts.version, &parts.headers, &fields);
         let place = Box::new_uninit();
@@ -55,7 +56,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         scope.client = Some(link.client);
         scope.server = Some(link.address);
         scope.state = server.state();
-        Ok(Asked::Http(scope))
+        Ok(ParsedRequest::Http(scope))
     }
 }
 
@@ -163,7 +164,7 @@ fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
 /// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
 fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
     let is_extended_connect = parts
-        .features
+        .extensions
         .get::<hyper::ext::Protocol>()
         .is_some_and(|protocol| protocol.as_str() == "websocket");
     if !is_extended_connect {
@@ -205,7 +206,9 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
 }
 
 fn features(version: Version, headers: &HeaderMap, fields: &Fields) -> Features {
-    let offered = Features::NONE.with(Feature::PathSend);
+    let offered = Features::NONE
+        .with(Feature::PathSend)
+        .with(Feature::Shutdown);
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
         || version == Version::HTTP_11

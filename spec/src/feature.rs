@@ -1,45 +1,50 @@
 use std::fmt;
 
-/// A feature that a server may offer on an exchange.
+/// An optional feature of the protocol, which a server may offer on an exchange. ASGI calls these
+/// features extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
-pub enum Extension {
+pub enum Feature {
     /// `http.response.trailers`: header fields after the content of a response.
     ResponseTrailers,
     /// `http.response.pathsend`: the server reads the body from a file.
     PathSend,
     /// `http.response.early_hint`: a `103 Early Hints` before the response.
-    HttpResponseEarlyHint,
+    EarlyHints,
     /// `http.response.debug`: facts for a test client, never sent to a real one.
     Debug,
     /// `websocket.http.response`: an HTTP response in place of a WebSocket.
     DenialResponse,
     /// `tls`: the scope says how the connection is secured.
     Tls,
+    /// `http.shutdown`: the application is told when the server shuts down.
+    Shutdown,
 }
 
-impl Extension {
-    /// Every feature there is.
-    pub const ALL: [Self; 6] = [
+impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 7] = [
         Self::ResponseTrailers,
         Self::PathSend,
-        Self::HttpResponseEarlyHint,
+        Self::EarlyHints,
         Self::Debug,
         Self::DenialResponse,
         Self::Tls,
+        Self::Shutdown,
     ];
 
-    /// Its name in the documents and in the serialised form, which is ASGI's.
+    /// Returns the name in the documents and in the serialised form, which is ASGI's.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ResponseTrailers => "http.response.trailers",
             Self::PathSend => "http.response.pathsend",
-            Self::HttpResponseEarlyHint => "http.response.early_hint",
+            Self::EarlyHints => "http.response.early_hint",
             Self::Debug => "http.response.debug",
             Self::DenialResponse => "websocket.http.response",
             Self::Tls => "tls",
+            Self::Shutdown => "http.shutdown",
         }
     }
 
@@ -61,28 +66,28 @@ impl Extension {
 pub struct Features(u8);
 
 impl Features {
-    /// No feature at all.
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// This set and `feature`.
+    /// Returns this set with `feature` added.
     #[must_use]
     pub const fn with(self, feature: Feature) -> Self {
         Self(self.0 | feature.bit())
     }
 
-    /// This set without `feature`.
+    /// Returns this set without `feature`.
     #[must_use]
     pub const fn without(self, feature: Feature) -> Self {
         Self(self.0 & !feature.bit())
     }
 
-    /// Whether `feature` is offered.
+    /// Returns whether `feature` is offered.
     #[must_use]
     pub const fn contains(self, feature: Feature) -> bool {
         self.0 & feature.bit() != 0
     }
 
-    /// The features offered.
+    /// Returns the features that are offered.
     pub fn iter(self) -> impl Iterator<Item = Feature> {
         Feature::ALL
             .into_iter()

@@ -289,7 +289,9 @@ fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect};
+    use crate::{
+        HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect,
+    };
 
     #[test]
     fn a_long_target_and_many_fields_are_cut() {
@@ -316,7 +318,9 @@ mod tests {
         let transcript: Transcript = [
             Entry::Called(scope.into()),
             Entry::Received(ReceiveEvent::HttpRequestBody(HttpRequestBody::part("a\nb"))),
-            Entry::Received(ReceiveEvent::HttpRequestBody(HttpRequestBody::last(&b"\xff"[..]))),
+            Entry::Received(ReceiveEvent::HttpRequestBody(HttpRequestBody::last(
+                &b"\xff"[..],
+            ))),
             Entry::Sent(
                 HttpResponseStart::ok()
                     .header("a", "1")

@@ -2,8 +2,9 @@
 
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    HttpResponseEarlyHint, Feature, Features, HttpResponseDebug, HttpResponsePathSend, HttpResponseBody,
-    HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError, SendEvent,
+    Feature, Features, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError,
+    SendEvent,
 };
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};

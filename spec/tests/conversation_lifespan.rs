@@ -45,7 +45,10 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
     );
     assert!(matches!(conversation.phase(), LifespanPhase::Broken(_)));
     conversation.shutdown_received();
-    for later in [startup_complete(), SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())] {
+    for later in [
+        startup_complete(),
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+    ] {
         let error = conversation.send(&later).unwrap_err();
         assert_eq!(error.rule().unwrap().id, id);
     }
@@ -54,7 +57,10 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
 
 #[test]
 fn a_whole_life_is_allowed() {
-    for answer in [SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()), shutdown_failed()] {
+    for answer in [
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+        shutdown_failed(),
+    ] {
         let mut conversation = shutting_down();
         conversation.send(&answer).unwrap();
         assert_eq!(*conversation.phase(), LifespanPhase::ShutDown);
@@ -87,7 +93,9 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
     let mut conversation = after(&[startup_complete()]);
     conversation.returned().unwrap();
     conversation.shutdown_received();
-    let result = conversation.send(&SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()));
+    let result = conversation.send(&SendEvent::LifespanShutdownComplete(
+        LifespanShutdownComplete::new(),
+    ));
     assert!(matches!(result, Err(SendError::Disconnected)));
 }
 

@@ -2,9 +2,8 @@
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
-    ByteString, Feature, Features, HttpResponseBody, HttpResponseStart,
-    LifespanStartupComplete, Message, SendError, SendEvent, WebSocketAccept, WebSocketClose,
-    WebSocketScope,
+    ByteString, Feature, Features, HttpResponseBody, HttpResponseStart, LifespanStartupComplete,
+    Message, SendError, SendEvent, WebSocketAccept, WebSocketClose, WebSocketScope,
 };
 use http::{StatusCode, Version};
 

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use callgate::{
-    ByteString, HttpResponseEarlyHint, Feature, Features, HttpResponseDebug, HttpResponsePathSend, HttpRequestBody,
-    HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanScope,
-    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
-    Scheme, Scope, SendEvent, State, TlsInfo, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
-    WebSocketScope,
+    ByteString, Feature, Features, HttpRequestBody, HttpResponseBody, HttpResponseDebug,
+    HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers,
+    HttpScope, LifespanScope, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, Message, ReceiveEvent, Scheme, Scope, SendEvent, State, TlsInfo,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use proptest::collection::{btree_map, vec};
@@ -276,7 +276,9 @@ fn other_send_event() -> impl Strategy<Value = SendEvent> {
         response_body().prop_map(SendEvent::DenialResponseBody),
         Just(LifespanStartupComplete::new().into()),
         any::<String>().prop_map(|message| LifespanStartupFailed::new(message).into()),
-        Just(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())),
+        Just(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new()
+        )),
         any::<String>().prop_map(|message| LifespanShutdownFailed::new(message).into()),
     ]
 }
@@ -320,7 +322,10 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 #[test]
 fn absent_keys_have_their_defaults() {
     let event = read(json!({"type": "http.request"}));
-    assert_eq!(event, Ok(ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""))));
+    assert_eq!(
+        event,
+        Ok(ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")))
+    );
     let event = read(json!({"type": "http.response.start", "status": 200}));
     assert_eq!(event, Ok(SendEvent::from(HttpResponseStart::ok())));
     let event = read(json!({"type": "websocket.close"}));

@@ -163,9 +163,7 @@ impl From<Result<(), SendError>> for SentOutcome {
             Ok(()) => Self::Delivered,
             Err(SendError::Disconnected) => Self::Disconnected,
             Err(SendError::Violation(violation)) => Self::Violation(violation.rule.id.into()),
-            Err(SendError::NotOffered(feature)) => {
-                Self::NotOffered(Feature::name(feature).into())
-            }
+            Err(SendError::NotOffered(feature)) => Self::NotOffered(Feature::name(feature).into()),
             Err(SendError::File { .. }) => Self::File,
             Err(other) => Self::Failed(other.to_string()),
         }

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::head;
 use crate::support::{Server, get, http, tell, whole};
 use callgate::{
-    HttpResponsePathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, SendError, SendEvent,
+    HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, SendError,
+    SendEvent,
 };
 use http::HeaderMap;
 
@@ -194,7 +195,10 @@ async fn ext_10_a_file_after_a_part_cuts_the_response() {
         async |(teller, path), _, _, sender| {
             sender.send(HttpResponseStart::ok()).await?;
             sender.send(HttpResponseBody::part("part")).await?;
-            let error = sender.send(HttpResponsePathSend::new(path)).await.unwrap_err();
+            let error = sender
+                .send(HttpResponsePathSend::new(path))
+                .await
+                .unwrap_err();
             teller.tell(error.rule().map(|rule| rule.id));
             Err(error.into())
         },

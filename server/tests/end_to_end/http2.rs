@@ -8,8 +8,8 @@ use crate::support::http2::{Client, request, text};
 use crate::support::{Gate, OnDrop, Server, config, content, http, tell, whole, within};
 use bytes::Bytes;
 use callgate::{
-    AppError, Feature, HttpResponsePathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers,
-    HttpScope, ReceiveEvent, Receiver, SendEvent, Sender,
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    HttpResponseTrailers, HttpScope, ReceiveEvent, Receiver, SendEvent, Sender,
 };
 use h2::Reason;
 use http::{HeaderMap, Method, Request, StatusCode, Version};

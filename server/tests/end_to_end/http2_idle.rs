@@ -6,7 +6,7 @@ use crate::support::frames::{FIN, TEXT, frame};
 use crate::support::http2::{Client, open, text};
 use crate::support::{Server, config, http, websocket, whole, within};
 use callgate::{
-    App, HttpResponsePathSend, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept,
+    App, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, WebSocketAccept,
 };
 
 /// How long the connections of an impatient server may be idle.

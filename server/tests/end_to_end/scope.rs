@@ -165,7 +165,9 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
                 sender.send(complete).await?;
                 receiver.receive().await;
                 sender
-                    .send(callgate::SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()))
+                    .send(callgate::SendEvent::LifespanShutdownComplete(
+                        LifespanShutdownComplete::new(),
+                    ))
                     .await?;
                 Ok(())
             }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
+
+use crate::header::header_methods;
 
 /// A part of a request's content: `http.request`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,7 +32,7 @@ pub struct HttpRequestBody {
 }
 
 impl HttpRequestBody {
-    /// A part of the content; `more_body` says whether others follow.
+    /// Creates a part of the content; `more_body` says whether others follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -39,7 +41,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// A part that others follow.
+    /// Creates a part that others follow.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -48,7 +50,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// The last part, or the whole content.
+    /// Creates the last part, or the whole content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -57,7 +59,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// With trailer fields, on the last part.
+    /// Adds trailer fields, which belong to the last part.
     #[must_use]
     pub fn trailers(mut self, fields: HeaderMap) -> Self {
         self.trailers = Some(Box::new(fields));
@@ -82,7 +84,7 @@ pub struct HttpResponseStart {
 }
 
 impl HttpResponseStart {
-    /// A head with this status and no headers.
+    /// Creates a head with this status and no headers.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -91,29 +93,13 @@ impl HttpResponseStart {
         }
     }
 
-    /// A head with status 200 and no headers.
+    /// Creates a head with status 200 and no headers.
     #[must_use]
     pub fn ok() -> Self {
         Self::default()
     }
 
-    /// Adds a header field; a field of the same name stays.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field: for texts known to the program. Use
-    /// [`headers`](Self::headers) for values that come from elsewhere.
-    #[must_use]
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: std::fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: std::fmt::Debug,
-    {
-        append_header(&mut self.headers, name, value);
-        self
-    }
+    header_methods!();
 
     /// Announces trailer fields after the content.
     #[must_use]
@@ -137,7 +123,7 @@ pub struct HttpResponseBody {
 }
 
 impl HttpResponseBody {
-    /// A part of the content; `more_body` says whether others follow.
+    /// Creates a part of the content; `more_body` says whether others follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -145,7 +131,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// A part that others follow. An empty one sends the head alone, if it has not been sent.
+    /// Creates a part that others follow. An empty one sends the head alone, if it has not been sent.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -153,7 +139,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// The last part, or the whole content.
+    /// Creates the last part, or the whole content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -161,7 +147,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// The end of a content that has been sent in parts.
+    /// Creates the end of content that has been sent in parts.
     #[must_use]
     pub fn end() -> Self {
         Self::default()
@@ -182,7 +168,7 @@ pub struct HttpResponseTrailers {
 }
 
 impl HttpResponseTrailers {
-    /// Trailer fields that others follow.
+    /// Creates trailer fields that others follow.
     #[must_use]
     pub fn part(headers: HeaderMap) -> Self {
         Self {
@@ -191,7 +177,7 @@ impl HttpResponseTrailers {
         }
     }
 
-    /// The last trailer fields, or all of them.
+    /// Creates the last trailer fields, or all of them.
     #[must_use]
     pub fn last(headers: HeaderMap) -> Self {
         Self {
@@ -201,7 +187,7 @@ impl HttpResponseTrailers {
     }
 }
 
-/// A file as the content: `http.response.pathsend`. A feature.
+/// A file as the content of the response: `http.response.pathsend`. A feature.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
@@ -211,7 +197,7 @@ pub struct HttpResponsePathSend {
 }
 
 impl HttpResponsePathSend {
-    /// The file at this path.
+    /// Creates a path send of the file at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
@@ -229,7 +215,7 @@ pub struct HttpResponseEarlyHint {
 }
 
 impl HttpResponseEarlyHint {
-    /// With these values of `link`.
+    /// Creates early hints with these values of `link`.
     pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
         Self {
             links: links.into_iter().collect(),
@@ -248,22 +234,9 @@ pub struct HttpResponseDebug {
 }
 
 impl HttpResponseDebug {
-    /// These facts.
+    /// Creates the event with these facts.
     #[must_use]
     pub fn new(info: BTreeMap<String, String>) -> Self {
         Self { info }
     }
-}
-
-pub(super) fn append_header<N, V>(headers: &mut HeaderMap, name: N, value: V)
-where
-    N: TryInto<HeaderName>,
-    N::Error: std::fmt::Debug,
-    V: TryInto<HeaderValue>,
-    V::Error: std::fmt::Debug,
-{
-    headers.append(
-        name.try_into().expect("a valid header name"),
-        value.try_into().expect("a valid header value"),
-    );
 }

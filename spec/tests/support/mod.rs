@@ -2,9 +2,10 @@
 
 use bytes::Bytes;
 use callgate::{
-    HttpResponseEarlyHint, HttpResponseDebug, HttpResponsePathSend, HttpRequestBody, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent, SendEvent,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
 /// One event of each type that an application receives.

@@ -86,7 +86,7 @@ impl fmt::Display for Error {
 }
 
 fn show_exchange(f: &mut fmt::Formatter<'_>, response: &Response<Bytes>) -> fmt::Result {
-    match response.features().get::<Exchange>() {
+    match response.extensions().get::<Exchange>() {
         Some(exchange) => write!(f, "\n{}", exchange.transcript()),
         None => Ok(()),
     }

@@ -31,7 +31,7 @@ impl Exchange {
     #[must_use]
     pub fn of<B>(response: &Response<B>) -> &Self {
         response
-            .features()
+            .extensions()
             .get()
             .expect("a response of a test client")
     }

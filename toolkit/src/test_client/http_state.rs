@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent,
+    Violation,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -145,11 +146,13 @@ impl HttpState {
         }
     }
 
-    /// What the application sends; none while there is no room for it.
-    pub(super) fn send(&mut self, event: &SendEvent) -> Option<Result<(), SendError>> {
-        if self.part.is_some() && !self.conversation.is_over() {
-            return None;
-        }
+    /// Whether the application can send.
+    pub(super) fn has_room(&self) -> bool {
+        self.part.is_none() || self.conversation.is_over()
+    }
+
+    /// What the application sends.
+    pub(super) fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         let was_replaceable = self.conversation.is_replaceable();
         let was_over = self.conversation.is_over();
         let result = self.conversation.send(event).and_then(|()| match event {
@@ -163,7 +166,7 @@ impl HttpState {
             self.is_told |= !was_over;
             self.fail(was_replaceable, StatusCode::INTERNAL_SERVER_ERROR);
         }
-        Some(result)
+        result
     }
 
     /// The call has ended; returns the rule that it broke.
@@ -217,7 +220,11 @@ impl HttpState {
             self.begin(start, content.len());
         }
         if !self.discards && !content.is_empty() {
-            self.part = Some(content);
+            // Several threads may have seen the same room.
+            self.part = Some(match self.part.take() {
+                Some(part) => [part, content].concat().into(),
+                None => content,
+            });
         }
         self.end_if_ended();
     }

@@ -257,7 +257,7 @@ impl Pending {
         };
         self.exchange = None;
         self.origin.keep_cookies(&head.headers);
-        head.features.insert(exchange.clone());
+        head.extensions.insert(exchange.clone());
         let body = Streaming::new(head.clone(), exchange);
         Ok(Response::from_parts(head, body))
     }
@@ -277,7 +277,7 @@ pub(super) async fn whole(response: Response<Streaming>) -> Result<Response<Byte
     let (mut head, mut body) = response.into_parts();
     let content = body.rest().await?;
     if let Some(trailers) = body.trailers() {
-        head.features.insert(Trailers(trailers.clone()));
+        head.extensions.insert(Trailers(trailers.clone()));
     }
     Ok(Response::from_parts(head, content))
 }
@@ -338,13 +338,13 @@ impl ResponseExt for Response<Bytes> {
     }
 
     fn trailers(&self) -> Option<&HeaderMap> {
-        self.features()
+        self.extensions()
             .get::<Trailers>()
             .map(|Trailers(fields)| fields)
     }
 
     fn history(&self) -> &[Response<Bytes>] {
-        let history = self.features().get::<History>();
+        let history = self.extensions().get::<History>();
         history.map_or(&[], |History(responses)| responses)
     }
 }

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use callgate::transcript::Entry;
 use callgate::{
-    AppError, Feature, Features, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
+    AppError, Feature, Features, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
     HttpResponseTrailers, ReceiveEvent, Receiver, Scheme, Scope, SendError, Sender,
 };
-use callgate_toolkit::read::{disconnected, read_body};
+use callgate_toolkit::read::{self, disconnected};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
 use futures_util::poll;
@@ -18,7 +18,7 @@ use crate::http;
 /// Tells what it was asked.
 async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
-    let body = read_body(&mut receiver, 1024).await?;
+    let body = read::bytes(&mut receiver, 1024).await?;
     let text = format!(
         "{} {} {:?} {} {:?} {}",
         scope.method,
@@ -336,7 +336,7 @@ async fn a_client_can_go_away_at_any_moment() {
 #[tokio::test]
 async fn content_that_is_lost_is_a_disconnect() {
     async fn app(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
-        read_body(&mut receiver, 10).await?;
+        read::bytes(&mut receiver, 10).await?;
         Ok(())
     }
     let client = TestClient::new(app);

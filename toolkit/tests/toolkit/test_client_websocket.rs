@@ -1,6 +1,6 @@
 use callgate::{
-    AppError, Feature, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
+    AppError, Feature, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, Receiver, Scope,
+    SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
 };
 use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
 use futures_util::poll;

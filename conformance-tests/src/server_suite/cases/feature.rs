@@ -3,8 +3,9 @@
 use std::io::Write as _;
 
 use callgate::{
-    HttpResponseEarlyHint, Feature, Features, HttpResponseDebug, HttpResponsePathSend, HttpResponseBody,
-    HttpResponseStart, HttpResponseTrailers, Scope, SendEvent, WebSocketAccept,
+    Feature, Features, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, Scope, SendEvent,
+    WebSocketAccept,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;

@@ -1,8 +1,8 @@
 //! `overview.md`: what a scope says of the connection, of the state and of what is offered.
 
 use callgate::{
-    HttpResponseEarlyHint, Feature, Features, HttpResponseDebug, HttpResponsePathSend, HttpResponseStart, Scheme,
-    SendEvent,
+    Feature, Features, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, Scheme, SendEvent,
 };
 
 use super::steps::{call_over, scope_over};
@@ -85,12 +85,12 @@ pub(super) const CASES: &[Case] = &[
         "Each scope has the state."
     ),
     case!(
-        a_value_of_ones_own: STATE_IS_ISOLATED, ISOLATED,
+        a_value_of_ones_own: EXTENSIONS_ARE_ISOLATED, ISOLATED,
         "Puts a value into the state of a scope, and looks at that of an earlier and of a later one.",
         "Neither has the value."
     ),
     case!(
-        a_value_of_ones_own_over_http2: STATE_IS_ISOLATED, ISOLATED,
+        a_value_of_ones_own_over_http2: EXTENSIONS_ARE_ISOLATED, ISOLATED,
         "Puts a value into the state of a scope, and looks at that of an earlier and of a later one.",
         "Neither has the value."
     ),

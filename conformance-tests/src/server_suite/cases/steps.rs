@@ -112,7 +112,8 @@ pub(super) async fn events(app: &mut Remote, step: u64) -> Outcome<Vec<ReceiveEv
     let mut events = Vec::new();
     loop {
         let event = app.received(Some(step)).await?;
-        let is_last = !matches!(&event, ReceiveEvent::HttpRequestBody(request) if request.more_body);
+        let is_last =
+            !matches!(&event, ReceiveEvent::HttpRequestBody(request) if request.more_body);
         events.push(event);
         if is_last {
             return Ok(events);

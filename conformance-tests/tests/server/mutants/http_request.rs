@@ -115,7 +115,9 @@ fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
 
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequestBody(mut part) if self.is_chunked.load(Ordering::Relaxed) => {
+                ReceiveEvent::HttpRequestBody(mut part)
+                    if self.is_chunked.load(Ordering::Relaxed) =>
+                {
                     let size = format!("{:x}\r\n", part.body.len()).into_bytes();
                     part.body = [&size, &part.body[..], b"\r\n"].concat().into();
                     ReceiveEvent::HttpRequestBody(part)

@@ -25,7 +25,7 @@ mutants! {
     ],
     scope_14_the_addresses_are_exchanged: ADDRESSES ["the_addresses", "the_addresses_over_http2"],
     scope_17_a_websocket_has_no_state: STATE_IS_SHARED ["the_state_of_a_websocket"],
-    scope_18_what_one_puts_in_all_see: STATE_IS_ISOLATED [
+    scope_18_what_one_puts_in_all_see: EXTENSIONS_ARE_ISOLATED [
         "a_value_of_ones_own",
         "a_value_of_ones_own_over_http2",
     ],

@@ -82,7 +82,9 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
     impl Between for Another {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpDisconnect => ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")),
+                ReceiveEvent::HttpDisconnect => {
+                    ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""))
+                }
                 ReceiveEvent::WebSocketDisconnect(_) => {
                     ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(4999))
                 }
