@@ -92,6 +92,7 @@ macro_rules! app_tests {
             ext_12_denial_before_accept => "EXT-12",
             ext_13_denial_is_a_response => "EXT-13",
             ext_16_trailers_without_length => "EXT-16",
+            ext_20_shutdown_ends_response => "EXT-20",
         }
     };
     (@each $($name:ident => $id:literal,)+) => {

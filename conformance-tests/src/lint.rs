@@ -10,12 +10,13 @@ use std::task::{Context, Poll, Waker, ready};
 
 use callgate::rule::Role;
 use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation,
+    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender, Violation,
 };
 use http::{Method, Uri};
 
 use crate::call_end::panic_message;
-use crate::model::{Model, scope_violations};
+use crate::model::{Model, SendAttempt, scope_violations};
 
 /// A middleware that checks every message between a server and an application, in both directions,
 /// against the [`Model`] of the protocol.
@@ -127,57 +128,58 @@ fn log(report: &ViolationReport<'_>) {
 
 impl<A: App> App for Lint<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let channel = Arc::new(LintChannel {
-            receive_channel: receiver.into_channel(),
-            send_channel: sender.into_channel(),
+        let exchange = Arc::new(LintedExchange {
+            name: ExchangeName::of(&scope),
             is_strict: self.is_strict,
             count: self.count.clone(),
             reporter: self.reporter.clone(),
-            exchange: Mutex::new(LintedExchange {
+            state: Mutex::new(LintState {
                 model: Model::new(&scope),
-                name: ExchangeName::of(&scope),
                 failure: None,
                 call_waker: None,
             }),
         });
-        channel.report(&mut channel.lock(), scope_violations(&scope));
-        let call = self.app.call(
-            scope,
-            Receiver::new(channel.clone()),
-            Sender::new(channel.clone()),
-        );
+        exchange.report(&mut exchange.lock(), scope_violations(&scope));
+        let channel = Arc::new(LintChannel {
+            receive_channel: receiver.into_channel(),
+            send_channel: sender.into_channel(),
+            exchange: exchange.clone(),
+        });
+        let call = self
+            .app
+            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
         let mut call = pin!(call);
-        let mut drop_guard = DropGuard(Some(&channel));
+        let mut drop_guard = DropGuard(Some(&exchange));
         poll_fn(|cx| {
             if self.is_strict {
-                let mut exchange = channel.lock();
-                if let Some(violation) = exchange.failure.take() {
+                let mut state = exchange.lock();
+                if let Some(violation) = state.failure.take() {
                     return Poll::Ready(Err(SendError::from(violation).into()));
                 }
-                exchange.call_waker = Some(cx.waker().clone());
+                state.call_waker = Some(cx.waker().clone());
             }
             let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-            let mut exchange = channel.lock();
+            let mut state = exchange.lock();
             let result = match polled {
                 Ok(Poll::Pending) => {
-                    return match exchange.failure.take() {
+                    return match state.failure.take() {
                         Some(violation) => Poll::Ready(Err(SendError::from(violation).into())),
                         None => Poll::Pending,
                     };
                 }
                 Ok(Poll::Ready(result)) => result,
                 Err(panic) => {
-                    let violations = exchange.model.panicked(&panic_message(&*panic));
-                    channel.report(&mut exchange, violations);
+                    let violations = state.model.panicked(&panic_message(&*panic));
+                    exchange.report(&mut state, violations);
                     drop_guard.0 = None;
-                    drop(exchange);
+                    drop(state);
                     resume_unwind(panic);
                 }
             };
-            let violations = exchange.model.returned(&result);
-            channel.report(&mut exchange, violations);
+            let violations = state.model.returned(&result);
+            exchange.report(&mut state, violations);
             drop_guard.0 = None;
-            Poll::Ready(match exchange.failure.take() {
+            Poll::Ready(match state.failure.take() {
                 // An error of the application takes precedence over the violation.
                 Some(violation) if result.is_ok() => Err(SendError::from(violation).into()),
                 _ => result,
@@ -197,33 +199,30 @@ impl<A> fmt::Debug for Lint<A> {
 }
 
 /// Tells the model that the call was dropped before it ended.
-struct DropGuard<'a>(Option<&'a LintChannel>);
+struct DropGuard<'a>(Option<&'a LintedExchange>);
 
 impl Drop for DropGuard<'_> {
     fn drop(&mut self) {
-        if let Some(channel) = self.0 {
-            let mut exchange = channel.lock();
-            let violations = exchange.model.dropped();
-            channel.report(&mut exchange, violations);
+        if let Some(exchange) = self.0 {
+            let mut state = exchange.lock();
+            let violations = state.model.dropped();
+            exchange.report(&mut state, violations);
         }
     }
 }
 
-/// The channel of the application inside a lint.
-struct LintChannel {
-    receive_channel: Arc<dyn Channel>,
-    send_channel: Arc<dyn Channel>,
+/// An exchange that is checked.
+struct LintedExchange {
+    name: ExchangeName,
     is_strict: bool,
     count: ViolationCount,
     reporter: Arc<Reporter>,
-    /// Locked while the channel of the server is polled, so that the model sees events in the order
-    /// in which they pass.
-    exchange: Mutex<LintedExchange>,
+    /// Locked while an event passes, so that the model sees events in the order in which they pass.
+    state: Mutex<LintState>,
 }
 
-struct LintedExchange {
+struct LintState {
     model: Model,
-    name: ExchangeName,
     /// The violation that a strict lint fails the exchange with.
     failure: Option<Violation>,
     call_waker: Option<Waker>,
@@ -256,17 +255,17 @@ impl fmt::Display for ExchangeName {
     }
 }
 
-impl LintChannel {
-    fn lock(&self) -> MutexGuard<'_, LintedExchange> {
-        // A reporter that panics leaves the exchange in a valid state.
-        self.exchange.lock().unwrap_or_else(PoisonError::into_inner)
+impl LintedExchange {
+    fn lock(&self) -> MutexGuard<'_, LintState> {
+        // A reporter that panics leaves the state valid.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn report(&self, exchange: &mut LintedExchange, violations: Vec<Violation>) {
+    fn report(&self, state: &mut LintState, violations: Vec<Violation>) {
         if violations.is_empty() {
             return;
         }
-        let name = exchange.name.to_string();
+        let name = self.name.to_string();
         for violation in violations {
             self.count
                 .counter(violation.rule.role)
@@ -275,37 +274,62 @@ impl LintChannel {
                 violation: &violation,
                 exchange: &name,
             });
-            if self.is_strict && exchange.failure.is_none() {
-                exchange.failure = Some(violation);
-                if let Some(waker) = exchange.call_waker.take() {
+            if self.is_strict && state.failure.is_none() {
+                state.failure = Some(violation);
+                if let Some(waker) = state.call_waker.take() {
                     waker.wake();
                 }
             }
         }
     }
+
+    fn settle(&self, state: &mut LintState, attempt: SendAttempt, result: &Result<(), SendError>) {
+        let violations = state.model.settle(attempt, result);
+        self.report(state, violations);
+    }
+}
+
+/// The channel of the application inside a lint.
+struct LintChannel {
+    receive_channel: Arc<dyn Channel>,
+    send_channel: Arc<dyn Channel>,
+    exchange: Arc<LintedExchange>,
 }
 
 impl Channel for LintChannel {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut exchange = self.lock();
+        let mut state = self.exchange.lock();
         let event = ready!(self.receive_channel.poll_receive(cx));
-        let violations = exchange.model.received(&event);
-        self.report(&mut exchange, violations);
+        let violations = state.model.received(&event);
+        self.exchange.report(&mut state, violations);
         Poll::Ready(event)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut exchange = self.lock();
-        let attempt = exchange
-            .model
-            .attempt(event.as_ref().expect("an event to send"));
-        let result = ready!(self.send_channel.poll_send(cx, event));
-        let violations = exchange.model.settle(attempt, &result);
-        self.report(&mut exchange, violations);
-        Poll::Ready(result)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.send_channel.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let mut state = self.exchange.lock();
+        let attempt = state.model.attempt(&event);
+        match self.send_channel.start_send(event) {
+            Ok(SendProgress::Sent) => {
+                self.exchange.settle(&mut state, attempt, &Ok(()));
+                Ok(SendProgress::Sent)
+            }
+            Ok(SendProgress::Pending(rest)) => {
+                let exchange = self.exchange.clone();
+                Ok(SendProgress::Pending(Box::pin(async move {
+                    let result = rest.await;
+                    exchange.settle(&mut exchange.lock(), attempt, &result);
+                    result
+                })))
+            }
+            Err(error) => {
+                let result = Err(error);
+                self.exchange.settle(&mut state, attempt, &result);
+                result.map(|()| SendProgress::Sent)
+            }
+        }
     }
 }

@@ -79,7 +79,11 @@ async fn app(
                         .await?;
                 }
                 ReceiveEvent::LifespanShutdown => {
-                    sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
+                    sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?;
                     return Ok(());
                 }
                 _ => {}

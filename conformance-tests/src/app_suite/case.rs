@@ -121,7 +121,9 @@ impl Case {
 
     pub(crate) fn run(&self, runner: &mut ScenarioRunner) -> CaseResult {
         match &self.method {
-            Method::Model { selects, feature } => self.run_model(*selects, feature.as_ref(), runner),
+            Method::Model { selects, feature } => {
+                self.run_model(*selects, feature.as_ref(), runner)
+            }
             Method::Steps(steps) => steps(runner),
         }
     }

@@ -33,6 +33,9 @@ pub(crate) enum Scenario {
     PostUnread,
     /// [`PostSplit`](Self::PostSplit) with an unknown event, at each position.
     PostWithUnknownEvent,
+    /// A request whose client waits while the server shuts down. Shutdown is the only feature that is
+    /// offered.
+    GetWithShutdown,
     /// A request with four times as much content as one exchange may hold.
     PostFlood,
     /// The same from a client that reads only the head of the response.
@@ -86,6 +89,7 @@ impl Scenario {
         Self::GetUnread,
         Self::PostUnread,
         Self::PostWithUnknownEvent,
+        Self::GetWithShutdown,
         Self::PostFlood,
         Self::PostFloodUnread,
         Self::WebSocket,
@@ -137,9 +141,7 @@ impl Scenario {
             Self::PostWithUnknownEvent => Some((Self::PostSplit, Variation::AddsUnknownEvent)),
             Self::WebSocketDisconnected => Some((Self::WebSocket, Variation::Disconnects)),
             Self::WebSocketUnread => Some((Self::WebSocket, Variation::StopsReading)),
-            Self::WebSocketWithUnknownEvent => {
-                Some((Self::WebSocket, Variation::AddsUnknownEvent))
-            }
+            Self::WebSocketWithUnknownEvent => Some((Self::WebSocket, Variation::AddsUnknownEvent)),
             Self::LifespanWithUnknownEvent => Some((Self::Lifespan, Variation::AddsUnknownEvent)),
             _ => None,
         }
@@ -156,8 +158,7 @@ impl Scenario {
 
     /// Returns whether the application receives an event, or a scope, of an unknown kind.
     pub(crate) fn has_unknown(self) -> bool {
-        let adds_unknown_event =
-            matches!(self.variation(), Some((_, Variation::AddsUnknownEvent)));
+        let adds_unknown_event = matches!(self.variation(), Some((_, Variation::AddsUnknownEvent)));
         adds_unknown_event || self == Self::UnknownScope
     }
 
@@ -168,6 +169,7 @@ impl Scenario {
             Self::GetWithFeatures
                 | Self::PostWithFeatures
                 | Self::Http2WithFeatures
+                | Self::GetWithShutdown
                 | Self::WebSocketWithFeatures
         )
     }

@@ -75,6 +75,12 @@ impl ScriptBuilder<'_> {
                 stops_reading_after: Some(1),
                 ..self.post_flood()
             },
+            S::GetWithShutdown => {
+                let mut scope = self.scope(method(), &self.options.path, http1);
+                scope.features = Features::NONE.with(Feature::Shutdown);
+                let request = ReceiveEvent::HttpRequestBody(HttpRequestBody::default());
+                ClientScript::new(scope, [request, ReceiveEvent::HttpShutdown])
+            }
             S::WebSocket => self.websocket(http1, true, Features::NONE),
             S::WebSocketPlain => self.websocket(http1, false, Features::NONE),
             S::WebSocketWithFeatures => {
@@ -166,7 +172,10 @@ impl ScriptBuilder<'_> {
     fn request(&self, method: Method, version: Version, features: Features) -> ClientScript {
         let mut scope = self.scope(method, &self.options.path, version);
         offer(&mut scope, features);
-        ClientScript::new(scope, [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())])
+        ClientScript::new(
+            scope,
+            [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+        )
     }
 
     fn post_scope(&self) -> HttpScope {
@@ -204,12 +213,8 @@ impl ScriptBuilder<'_> {
     fn websocket_scope(&self, version: Version) -> WebSocketScope {
         let path = self.options.websocket_path.as_ref();
         let http = self.scope(Method::GET, path.unwrap_or(&self.options.path), version);
-        let mut scope = WebSocketScope::new(http.uri);
-        scope.version = version;
-        scope.headers = http.headers;
-        scope.client = http.client;
-        scope.server = http.server;
-        scope.state = http.state;
+        let mut scope = WebSocketScope::new(http.uri.clone());
+        scope.request = http.request;
         scope
     }
 
@@ -239,8 +244,8 @@ impl ScriptBuilder<'_> {
 
     fn websocket_flood(&self) -> ClientScript {
         let memory = MemoryBudget::new(self.options.memory);
-        let messages = flood_parts(&memory)
-            .map(|part| ReceiveEvent::WebSocketReceive(Message::Binary(part)));
+        let messages =
+            flood_parts(&memory).map(|part| ReceiveEvent::WebSocketReceive(Message::Binary(part)));
         let events = iter::once(ReceiveEvent::WebSocketConnect).chain(messages);
         let mut script = ClientScript::new(self.websocket_scope(Version::HTTP_11), events);
         script.memory = Some(memory);
@@ -265,6 +270,7 @@ fn http_features() -> Features {
         Feature::PathSend,
         Feature::EarlyHints,
         Feature::Debug,
+        Feature::Shutdown,
     ]
     .into_iter()
     .collect()

@@ -64,7 +64,10 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
     let mut progress = Progress::new(number.count());
     let make = app.make.clone();
     let suite = AppSuite::new(move || make(), options(args));
-    let report = suite.report_with(|rule| is_wanted(rule.id), |finding| progress.on_finding(finding));
+    let report = suite.report_with(
+        |rule| is_wanted(rule.id),
+        |finding| progress.on_finding(finding),
+    );
     match suite.startup_failure() {
         Some(reason) if !report.has_failed() => {
             if report.failed().next().is_some() {

@@ -115,7 +115,9 @@ struct List {
 pub fn main(subjects: Subjects) -> ExitCode {
     let Subjects { server, apps } = subjects;
     let mut args = std::env::args_os();
-    let is_probe = args.nth(1).is_some_and(|command| command == server::PROBE_COMMAND);
+    let is_probe = args
+        .nth(1)
+        .is_some_and(|command| command == server::PROBE_COMMAND);
     if let (true, Some(server)) = (is_probe, &server) {
         return match Probe::from_env() {
             Ok(probe) => (server.serve)(probe, args.collect()),
@@ -131,10 +133,8 @@ pub fn main(subjects: Subjects) -> ExitCode {
         Some(Command::App(args)) => {
             app::check(&args, &apps).map(|report| print_report(&report, &args.reporting))
         }
-        Some(Command::Server(args)) => {
-            run_async(server::check(&args, server.as_ref()))
-                .map(|report| print_report(&report, &args.reporting))
-        }
+        Some(Command::Server(args)) => run_async(server::check(&args, server.as_ref()))
+            .map(|report| print_report(&report, &args.reporting)),
         Some(Command::Replay(args)) => replay::run(&args, &apps).map(|replay| {
             print(&replay.to_string());
             replay.differences.is_empty()
@@ -162,7 +162,8 @@ fn run_async(
         .build()
         .map_err(|error| CommandError::startup(format!("cannot start a runtime: {error}")))?;
     runtime.block_on(async {
-        let no_signals = |error| CommandError::startup(format!("cannot listen to signals: {error}"));
+        let no_signals =
+            |error| CommandError::startup(format!("cannot listen to signals: {error}"));
         let mut interrupted = signal(SignalKind::interrupt()).map_err(no_signals)?;
         let mut terminated = signal(SignalKind::terminate()).map_err(no_signals)?;
         tokio::select! {

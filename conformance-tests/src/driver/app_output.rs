@@ -156,9 +156,8 @@ mod tests {
     #[test]
     fn outputs_that_were_cut_off_are_compared_up_to_the_shorter_one() {
         let long = output(&["tick", "tick"]);
-        let differs = |other: &AppOutput, comparison| {
-            long.first_difference(other, &[], comparison).is_some()
-        };
+        let differs =
+            |other: &AppOutput, comparison| long.first_difference(other, &[], comparison).is_some();
         assert!(differs(&output(&["tick"]), Comparison::Complete));
         assert!(!differs(&output(&["tick"]), Comparison::UpToShorter));
         assert!(!differs(&output(&["ti", "ckti"]), Comparison::UpToShorter));

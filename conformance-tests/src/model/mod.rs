@@ -17,8 +17,8 @@ pub use scope_rules::scope_violations;
 pub use send_attempt::SendAttempt;
 use send_attempt::{application_violation, server_violation};
 
-/// An application that still runs this long after a disconnect breaks `CORE-13`: a server may drop
-/// its call.
+/// A server may drop a call that still runs this long after a disconnect (`CORE-13`), or after
+/// `http.shutdown` (`EXT-20`).
 const RETURN_LIMIT: Duration = Duration::from_secs(1);
 
 /// Checks one exchange, both sides of it, against the rules of the protocol.
@@ -57,6 +57,10 @@ pub struct Model {
     is_inconclusive: bool,
     /// The `content-length` of the response, which the file of a path send has to have.
     declared_length: u64,
+    /// When the application received `http.shutdown`.
+    shutdown_at: Option<Instant>,
+    /// Grows with everything that is shown to the model.
+    revision: u64,
 }
 
 impl Model {
@@ -71,6 +75,8 @@ impl Model {
             disconnected_at: None,
             is_inconclusive: false,
             declared_length: 0,
+            shutdown_at: None,
+            revision: 0,
         }
     }
 
@@ -97,11 +103,13 @@ impl Model {
     /// Notes that the server has lost its client: sends fail from now on, although the application
     /// has not received the disconnect.
     pub fn client_disconnected(&mut self) {
+        self.revision += 1;
         self.conversation.disconnect();
     }
 
     /// Notes that the application has received `event`. Returns the rules that this breaks.
     pub fn received(&mut self, event: &ReceiveEvent) -> Vec<Violation> {
+        self.revision += 1;
         self.has_acted = true;
         let violation = self.receive_order.received(event, &self.conversation);
         match event {
@@ -109,6 +117,7 @@ impl Model {
                 self.disconnected_at.get_or_insert_with(Instant::now);
                 self.conversation.disconnect();
             }
+            ReceiveEvent::HttpShutdown => self.shutdown_at = Some(Instant::now()),
             ReceiveEvent::LifespanShutdown => self.conversation.shutdown_received(),
             _ => {}
         }
@@ -116,19 +125,31 @@ impl Model {
     }
 
     /// Begins a send: returns what the result of sending `event` has to be.
-    /// [`settle`](Self::settle) takes the attempt before anything else is shown to the model; an
-    /// attempt whose event was not sent is dropped.
+    /// [`settle`](Self::settle) takes the attempt when the result is known; an attempt whose event
+    /// was not sent is dropped.
     #[must_use]
     pub fn attempt(&self, event: &SendEvent) -> SendAttempt {
-        SendAttempt::new(event, &self.conversation)
+        SendAttempt::new(event, &self.conversation, self.revision)
     }
 
     /// Notes the result of an attempted send. Returns the rules that this breaks.
+    ///
+    /// Other events may pass between the attempt and the result of a path send, whose file is opened
+    /// meanwhile. The result is right if it is right at either time.
     pub fn settle(
         &mut self,
-        attempt: SendAttempt,
+        mut attempt: SendAttempt,
         result: &Result<(), SendError>,
     ) -> Vec<Violation> {
+        if attempt.revision != self.revision {
+            let renewed = attempt.clone().renewed(&self.conversation, self.revision);
+            let is_wrong_now = server_violation(&renewed, result).is_some();
+            if is_wrong_now && server_violation(&attempt, result).is_none() {
+                return Vec::new();
+            }
+            attempt = renewed;
+        }
+        self.revision += 1;
         let mut violations = Vec::new();
         self.has_acted = true;
         if matches!(result, Err(SendError::Disconnected)) {
@@ -147,7 +168,7 @@ impl Model {
         }
         violations.extend(application_violation(&attempt, result));
         let has_wrong_length = match (&attempt.expected, result) {
-            (Ok(()), Err(SendError::Violation(violation))) if attempt.is_path_send => {
+            (Ok(()), Err(SendError::Violation(violation))) if attempt.path_send.is_some() => {
                 self.note_wrong_length(violation)
             }
             _ => false,
@@ -165,7 +186,7 @@ impl Model {
                     self.receive_order.closed(close);
                 }
                 self.conversation = attempt.next;
-                if attempt.is_path_send {
+                if attempt.path_send.is_some() {
                     self.note_file();
                 }
             }
@@ -186,6 +207,7 @@ impl Model {
 
     /// Notes that the call has returned. Returns the rules that this breaks.
     pub fn returned(&mut self, result: &Result<(), AppError>) -> Vec<Violation> {
+        self.revision += 1;
         let was_broken = self.phase() == ExchangePhase::Broken;
         let is_serving = self.conversation.is_serving();
         let returned = self.conversation.returned();
@@ -220,6 +242,7 @@ impl Model {
 
     /// Notes that the call has panicked with this message. Returns the rules that this breaks.
     pub fn panicked(&mut self, message: &str) -> Vec<Violation> {
+        self.revision += 1;
         // The panic is reported in place of what the call has left undone.
         let _ = self.conversation.returned();
         vec![Violation::new(
@@ -231,19 +254,21 @@ impl Model {
     /// Notes that the server has dropped the call before it ended. Returns the rules that this
     /// breaks.
     pub fn dropped(&mut self) -> Vec<Violation> {
-        let has_ended = self.phase() == ExchangePhase::Ended;
+        self.revision += 1;
+        let phase = self.phase();
         let _ = self.conversation.returned();
-        self.disconnected_at
-            .map(|disconnected_at| disconnected_at.elapsed())
-            .filter(|elapsed| *elapsed > RETURN_LIMIT && !has_ended)
-            .map(|elapsed| {
-                Violation::new(
-                    rule::END_AFTER_DISCONNECT,
-                    format!("the call was still running {elapsed:.1?} after the disconnect"),
-                )
-            })
-            .into_iter()
-            .collect()
+        let (since, rule, event) = match (self.disconnected_at, self.shutdown_at) {
+            _ if phase == ExchangePhase::Ended => return Vec::new(),
+            (Some(since), _) => (since, rule::END_AFTER_DISCONNECT, "the disconnect"),
+            (None, Some(since)) => (since, rule::SHUTDOWN_ENDS_RESPONSE, "`http.shutdown`"),
+            (None, None) => return Vec::new(),
+        };
+        let elapsed = since.elapsed();
+        if elapsed <= RETURN_LIMIT {
+            return Vec::new();
+        }
+        let detail = format!("the call was still running {elapsed:.1?} after {event}");
+        vec![Violation::new(rule, detail)]
     }
 
     pub(crate) fn phase(&self) -> ExchangePhase {
@@ -295,5 +320,33 @@ impl Model {
             }
         }
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use callgate::{Feature, Features, HttpRequestBody, HttpScope};
+    use http::Method;
+
+    use super::*;
+
+    #[test]
+    fn a_call_that_is_dropped_long_after_the_disconnect_or_the_shutdown_breaks_a_rule() {
+        let mut scope = HttpScope::new(Method::GET, "/".parse().unwrap());
+        scope.features = Features::NONE.with(Feature::Shutdown);
+        for (event, rule) in [
+            (ReceiveEvent::HttpDisconnect, rule::END_AFTER_DISCONNECT),
+            (ReceiveEvent::HttpShutdown, rule::SHUTDOWN_ENDS_RESPONSE),
+        ] {
+            let mut model = Model::new(&scope.clone().into());
+            let request = ReceiveEvent::HttpRequestBody(HttpRequestBody::default());
+            assert!(model.received(&request).is_empty());
+            assert!(model.received(&event).is_empty());
+            assert!(model.clone().dropped().is_empty());
+            std::thread::sleep(RETURN_LIMIT + Duration::from_millis(1));
+            let violations = model.dropped();
+            assert_eq!(violations.len(), 1);
+            assert_eq!(violations[0].rule, rule);
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use callgate::rule;
-use callgate::{ReceiveEvent, Scope, Violation, WebSocketClose, WebSocketDisconnect};
+use callgate::{Feature, ReceiveEvent, Scope, Violation, WebSocketClose, WebSocketDisconnect};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 
@@ -24,6 +24,8 @@ pub(super) struct HttpOrder {
     phase: RequestPhase,
     /// The bytes of the request's `content-length` that have not come, if the request has one.
     remaining: Option<u64>,
+    offers_shutdown: bool,
+    has_shut_down: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -55,6 +57,8 @@ impl ReceiveOrder {
             Scope::Http(scope) => Self::Http(HttpOrder {
                 phase: RequestPhase::Content,
                 remaining: content_length(&scope.headers, scope.version),
+                offers_shutdown: scope.features.contains(Feature::Shutdown),
+                has_shut_down: false,
             }),
             Scope::WebSocket(_) => Self::WebSocket(WebSocketOrder::New),
             Scope::Lifespan(_) => Self::Lifespan(LifespanOrder::New),
@@ -113,6 +117,7 @@ impl HttpOrder {
                 self.phase = RequestPhase::Disconnected;
                 return None;
             }
+            ReceiveEvent::HttpShutdown => return self.shutdown(phase),
             other => return foreign_event(other, "an HTTP"),
         };
         match self.phase {
@@ -161,6 +166,31 @@ impl HttpOrder {
                 None
             }
         }
+    }
+}
+
+impl HttpOrder {
+    fn shutdown(&mut self, phase: ExchangePhase) -> Option<Violation> {
+        let is_repeated = std::mem::replace(&mut self.has_shut_down, true);
+        let (rule, reason) = match self.phase {
+            _ if !self.offers_shutdown => (rule::SHUTDOWN_ONCE, "and is not offered"),
+            _ if is_repeated => (rule::SHUTDOWN_ONCE, "more than once"),
+            RequestPhase::Content => (
+                rule::SHUTDOWN_ONCE,
+                "before an `http.request` with `more_body` unset",
+            ),
+            RequestPhase::Disconnected => (rule::SHUTDOWN_ONCE, "after `http.disconnect`"),
+            RequestPhase::Complete if phase == ExchangePhase::Broken => (
+                rule::VIOLATION_IS_A_DISCONNECT,
+                "after a rule had been broken",
+            ),
+            RequestPhase::Complete if phase == ExchangePhase::Ended => (
+                rule::RECEIVE_AFTER_BODY,
+                "after the response had been completed",
+            ),
+            RequestPhase::Complete => return None,
+        };
+        broken(rule, format!("`http.shutdown` was received {reason}"))
     }
 }
 

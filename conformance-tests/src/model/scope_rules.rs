@@ -1,12 +1,12 @@
 //! The server's side of an exchange: the rules that a scope can break by itself.
 
 use callgate::rule::{self, Rule};
-use callgate::{ByteString, Feature, Features, Scheme, Scope, TlsInfo, Violation};
+use callgate::{ByteString, Feature, HttpScope, RequestScope, Scheme, Scope, Violation};
 use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
     TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 
 /// Returns the rules that the server breaks with this scope: a field of the scope is wrong, or a
 /// request like this must not reach an application.
@@ -25,36 +25,22 @@ pub fn scope_violations(scope: &Scope) -> Vec<Violation> {
     let mut violations = Violations(Vec::new());
     match scope {
         Scope::Http(scope) => {
-            violations.http(&scope.method, &scope.headers, scope.version);
-            CommonFields {
+            violations.http(scope);
+            let check = RequestCheck {
                 is_asterisk_allowed: scope.method == Method::OPTIONS,
                 is_websocket: false,
-                uri: &scope.uri,
-                version: scope.version,
-                headers: &scope.headers,
-                scheme: scope.scheme,
-                root_path: &scope.root_path,
-                path: &scope.path(),
-                features: scope.features,
-                tls: scope.tls.as_deref(),
-            }
-            .check(&mut violations);
+                scope: &scope.request,
+            };
+            check.run(&mut violations);
         }
         Scope::WebSocket(scope) => {
             violations.websocket(&scope.headers, &scope.subprotocols);
-            CommonFields {
+            let check = RequestCheck {
                 is_asterisk_allowed: false,
                 is_websocket: true,
-                uri: &scope.uri,
-                version: scope.version,
-                headers: &scope.headers,
-                scheme: scope.scheme,
-                root_path: &scope.root_path,
-                path: &scope.path(),
-                features: scope.features,
-                tls: scope.tls.as_deref(),
-            }
-            .check(&mut violations);
+                scope: &scope.request,
+            };
+            check.run(&mut violations);
         }
         _ => {}
     }
@@ -68,8 +54,9 @@ impl Violations {
         self.0.push(Violation::new(rule, detail.into()));
     }
 
-    fn http(&mut self, method: &Method, headers: &HeaderMap, version: Version) {
-        if method == Method::CONNECT {
+    fn http(&mut self, scope: &HttpScope) {
+        let (headers, version) = (&scope.headers, scope.version);
+        if scope.method == Method::CONNECT {
             self.add(rule::CONNECT_REFUSED, "the method is CONNECT");
         }
         let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -112,22 +99,15 @@ impl Violations {
     }
 }
 
-/// The fields that the scopes of HTTP and of WebSockets have in common.
-struct CommonFields<'a> {
+/// Checks what the scopes of HTTP and of WebSockets have in common.
+struct RequestCheck<'a> {
     is_asterisk_allowed: bool,
     is_websocket: bool,
-    uri: &'a Uri,
-    version: Version,
-    headers: &'a HeaderMap,
-    scheme: Scheme,
-    root_path: &'a str,
-    path: &'a str,
-    features: Features,
-    tls: Option<&'a TlsInfo>,
+    scope: &'a RequestScope,
 }
 
-impl CommonFields<'_> {
-    fn check(&self, violations: &mut Violations) {
+impl RequestCheck<'_> {
+    fn run(&self, violations: &mut Violations) {
         self.target(violations);
         self.fields(violations);
         self.features(violations);
@@ -135,7 +115,7 @@ impl CommonFields<'_> {
     }
 
     fn target(&self, violations: &mut Violations) {
-        let uri = self.uri;
+        let uri = &self.scope.uri;
         if uri.scheme().is_some() || uri.authority().is_some() {
             violations.add(rule::ORIGIN_FORM, format!("the target is `{uri}`"));
         } else if uri.path() == "*" {
@@ -152,33 +132,39 @@ impl CommonFields<'_> {
         if is_broken {
             violations.add(rule::BAD_PERCENT_ENCODING, format!("the target is `{uri}`"));
         }
-        let root = self.root_path.trim_end_matches('/');
-        let is_below = self
-            .path
+        let root = self.scope.root_path.trim_end_matches('/');
+        let path = self.scope.path();
+        let is_below = path
             .strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_rooted = root.is_empty() || root.starts_with('/');
         if !is_below || !is_rooted {
             violations.add(
                 rule::ROOT_PATH,
-                format!("the path `{}` is not below `{}`", self.path, self.root_path),
+                format!(
+                    "the path `{}` is not below `{}`",
+                    path, self.scope.root_path
+                ),
             );
         }
     }
 
     fn fields(&self, violations: &mut Violations) {
         let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
-        if !known.contains(&self.version) {
-            violations.add(rule::VERSION, format!("the version is {:?}", self.version));
+        if !known.contains(&self.scope.version) {
+            violations.add(
+                rule::VERSION,
+                format!("the version is {:?}", self.scope.version),
+            );
         }
-        let count = |name| self.headers.get_all(name).iter().count();
-        if self.version == Version::HTTP_2 && count(COOKIE) > 1 {
+        let count = |name| self.scope.headers.get_all(name).iter().count();
+        if self.scope.version == Version::HTTP_2 && count(COOKIE) > 1 {
             violations.add(
                 rule::COOKIE_CRUMBS,
                 format!("there are {} `cookie` fields", count(COOKIE)),
             );
         }
-        if self.version == Version::HTTP_11 && count(HOST) != 1 {
+        if self.scope.version == Version::HTTP_11 && count(HOST) != 1 {
             violations.add(
                 rule::HOST_REQUIRED,
                 format!("there are {} `host` fields", count(HOST)),
@@ -186,6 +172,7 @@ impl CommonFields<'_> {
         }
         // `HeaderMap` refuses most of these names.
         if self
+            .scope
             .headers
             .keys()
             .any(|name| name.as_str().starts_with(':'))
@@ -195,7 +182,7 @@ impl CommonFields<'_> {
     }
 
     fn features(&self, violations: &mut Violations) {
-        for feature in self.features.iter() {
+        for feature in self.scope.features.iter() {
             let belongs = match feature {
                 Feature::DenialResponse => self.is_websocket,
                 Feature::Tls => true,
@@ -208,9 +195,9 @@ impl CommonFields<'_> {
                 );
             }
         }
-        let has_trailers = match self.version {
+        let has_trailers = match self.scope.version {
             Version::HTTP_10 => false,
-            Version::HTTP_11 => tokens(self.headers, &TE).any(|token| {
+            Version::HTTP_11 => tokens(&self.scope.headers, &TE).any(|token| {
                 token
                     .split(';')
                     .next()
@@ -220,29 +207,34 @@ impl CommonFields<'_> {
             }),
             _ => true,
         };
-        if self.features.contains(Feature::ResponseTrailers) && !has_trailers {
+        if self.scope.features.contains(Feature::ResponseTrailers) && !has_trailers {
             violations.add(
                 rule::TRAILERS_OFFERED,
                 format!(
                     "trailer fields are offered in {:?} to a client that did not ask for them",
-                    self.version
+                    self.scope.version
                 ),
             );
         }
     }
 
     fn tls(&self, violations: &mut Violations) {
-        let is_offered = self.features.contains(Feature::Tls);
-        if is_offered && self.scheme == Scheme::Http {
-            violations.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered on a connection without TLS");
+        let is_offered = self.scope.features.contains(Feature::Tls);
+        if is_offered && self.scope.scheme == Scheme::Http {
+            violations.add(
+                rule::TLS_ONLY_WHEN_SECURED,
+                "`tls` is offered on a connection without TLS",
+            );
         }
-        if is_offered != self.tls.is_some() {
+        if is_offered != self.scope.tls.is_some() {
             violations.add(
                 rule::FEATURES_OFFERED,
                 "`tls` is listed without a value, or has a value and is not listed",
             );
         }
-        let Some(tls) = self.tls else { return };
+        let Some(tls) = self.scope.tls.as_deref() else {
+            return;
+        };
         // SSL 3.0 to TLS 1.3; DTLS counts downwards from 0xfeff.
         if let Some(version) = tls.tls_version
             && !matches!(version, 0x0300..=0x0304 | 0xfefc..=0xfeff)

@@ -1,25 +1,29 @@
 //! The result of one send: which results are right, and which side a wrong one is held against.
 
-use callgate::{Feature, SendError, SendEvent, Violation, WebSocketClose, rule};
+use callgate::{
+    Feature, HttpResponsePathSend, SendError, SendEvent, Violation, WebSocketClose, rule,
+};
 
 use super::conversation::Conversation;
 use super::exchange_phase::ExchangePhase;
 
 /// A send that has begun, and the result that it has to have.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct SendAttempt {
     /// The conversation after the send.
     pub(super) next: Conversation,
     pub(super) expected: Result<(), SendError>,
     phase_before: ExchangePhase,
     pub(super) name: &'static str,
-    pub(super) is_path_send: bool,
+    pub(super) path_send: Option<HttpResponsePathSend>,
     pub(super) declared_length: Option<u64>,
     pub(super) close: Option<WebSocketClose>,
+    /// The revision of the model when the send began.
+    pub(super) revision: u64,
 }
 
 impl SendAttempt {
-    pub(super) fn new(event: &SendEvent, conversation: &Conversation) -> Self {
+    pub(super) fn new(event: &SendEvent, conversation: &Conversation, revision: u64) -> Self {
         let mut next = conversation.clone();
         let expected = next.send(event);
         Self {
@@ -27,7 +31,10 @@ impl SendAttempt {
             expected,
             phase_before: conversation.phase(),
             name: event.type_name(),
-            is_path_send: matches!(event, SendEvent::HttpResponsePathSend(_)),
+            path_send: match event {
+                SendEvent::HttpResponsePathSend(path_send) => Some(path_send.clone()),
+                _ => None,
+            },
             declared_length: match event {
                 SendEvent::HttpResponseStart(start) => start
                     .headers
@@ -39,6 +46,16 @@ impl SendAttempt {
                 SendEvent::WebSocketClose(close) => Some(close.clone()),
                 _ => None,
             },
+            revision,
+        }
+    }
+
+    /// Returns the same attempt as of now. Only a path send can be renewed: the result of every other
+    /// send is known before another event passes.
+    pub(super) fn renewed(self, conversation: &Conversation, revision: u64) -> Self {
+        match self.path_send {
+            Some(path_send) => Self::new(&path_send.into(), conversation, revision),
+            None => self,
         }
     }
 }
@@ -52,7 +69,7 @@ pub(super) fn application_violation(
     let is_disconnected = matches!(result, Err(SendError::Disconnected));
     match &attempt.expected {
         // The file of a path send does not fit the head of the response.
-        Ok(()) if attempt.is_path_send => match result {
+        Ok(()) if attempt.path_send.is_some() => match result {
             Err(SendError::Violation(violation)) => Some(violation.clone()),
             _ => None,
         },
@@ -80,7 +97,12 @@ pub(super) fn server_violation(
         Err(SendError::Disconnected) => after_disconnect(attempt, result),
         Err(SendError::Violation(expected)) => after_violation(attempt, expected, result),
         Err(SendError::NotOffered(feature)) => not_offered(attempt, *feature, result),
-        Err(expected) => Some(unexpected(attempt, rule::NOT_OFFERED_FAILS, expected, result)),
+        Err(expected) => Some(unexpected(
+            attempt,
+            rule::NOT_OFFERED_FAILS,
+            expected,
+            result,
+        )),
     }
 }
 
@@ -97,13 +119,10 @@ fn after_valid_event(attempt: &SendAttempt, result: &Result<(), SendError>) -> O
         )),
         Err(SendError::NotOffered(feature)) => Some(Violation::new(
             rule::FEATURES_OFFERED,
-            format!(
-                "the scope lists `{}`, which is not offered",
-                feature.name()
-            ),
+            format!("the scope lists `{}`, which is not offered", feature.name()),
         )),
         // The file may not be readable.
-        Err(_) if attempt.is_path_send => None,
+        Err(_) if attempt.path_send.is_some() => None,
         Err(_) => Some(Violation::new(
             rule::SEND_VIOLATION,
             format!("`{name}` {}", description(result)),
@@ -159,7 +178,12 @@ fn not_offered(
         )),
         _ => {
             let expected = SendError::NotOffered(feature);
-            Some(unexpected(attempt, rule::NOT_OFFERED_FAILS, &expected, result))
+            Some(unexpected(
+                attempt,
+                rule::NOT_OFFERED_FAILS,
+                &expected,
+                result,
+            ))
         }
     }
 }
@@ -171,7 +195,10 @@ fn unexpected(
     result: &Result<(), SendError>,
 ) -> Violation {
     let (name, description) = (attempt.name, description(result));
-    Violation::new(rule, format!("`{name}` {description}, not with: {expected}"))
+    Violation::new(
+        rule,
+        format!("`{name}` {description}, not with: {expected}"),
+    )
 }
 
 /// Describes the result of a send, as the predicate of a sentence.

@@ -7,13 +7,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 /// The value that a [`Recorder`](crate::Recorder) writes in place of a credential.
 pub const MASKED: &str = "<masked>";
 
-const CREDENTIAL_FIELDS: [HeaderName; 4] =
-    [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE];
+const CREDENTIAL_FIELDS: [HeaderName; 4] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION, SET_COOKIE];
 
 /// Masks the credentials in the head of a request.
 pub(super) fn mask_scope(scope: &mut Scope) {
-    if let Some(fields) = scope_fields(scope) {
-        mask_fields(fields);
+    if let Some(request) = scope.request_mut() {
+        mask_fields(&mut request.headers);
     }
 }
 
@@ -38,15 +37,6 @@ fn mask_fields(fields: &mut HeaderMap) {
         if CREDENTIAL_FIELDS.contains(name) || value.is_sensitive() {
             *value = HeaderValue::from_static(MASKED);
         }
-    }
-}
-
-/// Returns the header fields of a scope, if its kind has some.
-pub(crate) fn scope_fields(scope: &mut Scope) -> Option<&mut HeaderMap> {
-    match scope {
-        Scope::Http(scope) => Some(&mut scope.headers),
-        Scope::WebSocket(scope) => Some(&mut scope.headers),
-        _ => None,
     }
 }
 

@@ -5,11 +5,12 @@ use std::future::{Future, poll_fn};
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
 };
 
 use super::credentials::{mask_received, mask_scope, mask_sent};
@@ -110,24 +111,25 @@ impl RecordOutput {
 
 impl<A: App> App for Recorder<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let channel = Arc::new(RecorderChannel {
-            receive_channel: receiver.into_channel(),
-            send_channel: sender.into_channel(),
-            exchange: self.output.next_exchange(),
+        let exchange = Arc::new(ExchangeRecorder {
+            number: self.output.next_exchange(),
             has_credentials: self.has_credentials,
             output: self.output.clone(),
-            line_order: Mutex::new(()),
         });
-        channel.write(RecordLine {
+        exchange.write(RecordLine {
             called: Some(scope.clone()),
             ..RecordLine::default()
         });
-        let mut drop_guard = DropGuard(Some(&channel));
-        let call = self.app.call(
-            scope,
-            Receiver::new(channel.clone()),
-            Sender::new(channel.clone()),
-        );
+        let channel = Arc::new(RecorderChannel {
+            receive_channel: receiver.into_channel(),
+            send_channel: sender.into_channel(),
+            exchange: exchange.clone(),
+            line_order: Mutex::new(()),
+        });
+        let mut drop_guard = DropGuard(Some(&exchange));
+        let call = self
+            .app
+            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
         let mut call = pin!(call);
         poll_fn(|cx| {
             let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
@@ -140,7 +142,7 @@ impl<A: App> App for Recorder<A> {
                 Err(panic) => (CallEnd::Panicked, Some(panic_message(&**panic))),
             };
             drop_guard.0 = None;
-            channel.write_end(end, error);
+            exchange.write_end(end, error);
             polled.unwrap_or_else(|panic| resume_unwind(panic))
         })
         .await
@@ -154,37 +156,40 @@ impl<A> fmt::Debug for Recorder<A> {
 }
 
 /// Records that the call was dropped before it ended.
-struct DropGuard<'a>(Option<&'a RecorderChannel>);
+struct DropGuard<'a>(Option<&'a ExchangeRecorder>);
 
 impl Drop for DropGuard<'_> {
     fn drop(&mut self) {
-        if let Some(channel) = self.0 {
-            channel.write_end(CallEnd::Dropped, None);
+        if let Some(exchange) = self.0 {
+            exchange.write_end(CallEnd::Dropped, None);
         }
     }
 }
 
-/// The channel of the application inside a recorder.
-struct RecorderChannel {
-    receive_channel: Arc<dyn Channel>,
-    send_channel: Arc<dyn Channel>,
-    /// The number of the exchange.
-    exchange: u64,
+/// Writes the lines of one exchange.
+struct ExchangeRecorder {
+    number: u64,
     has_credentials: bool,
     output: RecordOutput,
-    /// Locked while the channel of the server is polled, so that lines have the order of the events.
-    line_order: Mutex<()>,
 }
 
-impl RecorderChannel {
+impl ExchangeRecorder {
     fn write(&self, mut line: RecordLine) {
-        line.exchange = self.exchange;
+        line.exchange = self.number;
         if !self.has_credentials {
             line.called.as_mut().map(mask_scope);
             line.received.as_mut().map(mask_received);
             line.sent.as_mut().map(mask_sent);
         }
         self.output.write(&line);
+    }
+
+    fn write_sent(&self, event: SendEvent, result: &Result<(), SendError>) {
+        self.write(RecordLine {
+            sent: Some(event),
+            failed: result.as_ref().err().map(failure_reason),
+            ..RecordLine::default()
+        });
     }
 
     fn write_end(&self, end: CallEnd, error: Option<String>) {
@@ -196,36 +201,59 @@ impl RecorderChannel {
     }
 }
 
+/// The channel of the application inside a recorder.
+struct RecorderChannel {
+    receive_channel: Arc<dyn Channel>,
+    send_channel: Arc<dyn Channel>,
+    exchange: Arc<ExchangeRecorder>,
+    /// Locked while an event passes, so that lines have the order of the events.
+    line_order: Mutex<()>,
+}
+
+impl RecorderChannel {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.line_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Channel for RecorderChannel {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let _order = self
-            .line_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let _order = self.lock();
         let event = ready!(self.receive_channel.poll_receive(cx));
-        self.write(RecordLine {
+        self.exchange.write(RecordLine {
             received: Some(event.clone()),
             ..RecordLine::default()
         });
         Poll::Ready(event)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let _order = self
-            .line_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let sent = event.clone();
-        let result = ready!(self.send_channel.poll_send(cx, event));
-        self.write(RecordLine {
-            sent,
-            failed: result.as_ref().err().map(failure_reason),
-            ..RecordLine::default()
-        });
-        Poll::Ready(result)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.send_channel.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let _order = self.lock();
+        let recorded = event.clone();
+        match self.send_channel.start_send(event) {
+            Ok(SendProgress::Sent) => {
+                self.exchange.write_sent(recorded, &Ok(()));
+                Ok(SendProgress::Sent)
+            }
+            Ok(SendProgress::Pending(rest)) => {
+                let exchange = self.exchange.clone();
+                Ok(SendProgress::Pending(Box::pin(async move {
+                    let result = rest.await;
+                    exchange.write_sent(recorded, &result);
+                    result
+                })))
+            }
+            Err(error) => {
+                let result = Err(error);
+                self.exchange.write_sent(recorded, &result);
+                result.map(|()| SendProgress::Sent)
+            }
+        }
     }
 }

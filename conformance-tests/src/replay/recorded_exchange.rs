@@ -12,7 +12,7 @@ use crate::call_end::CallEnd;
 use crate::driver::{
     AppOutput, ClientScript, Comparison, Difference, Observation, ScriptedEvent, is_disconnect,
 };
-use crate::record::credentials::{mask_named, masked_names, scope_fields, sent_fields};
+use crate::record::credentials::{mask_named, masked_names, sent_fields};
 use crate::record::record_line::{DISCONNECTED, RecordLine};
 
 /// Why a recording could not be replayed.
@@ -145,9 +145,10 @@ impl RecordedExchange {
     /// Replaces the masked values of the request's header fields by the values of the same fields in
     /// `credentials`. Returns whether masked values remain.
     pub(super) fn unmask(&mut self, credentials: &HeaderMap) -> bool {
-        let Some(fields) = scope_fields(&mut self.scope) else {
+        let Some(request) = self.scope.request_mut() else {
             return false;
         };
+        let fields = &mut request.headers;
         let masked: Vec<_> = masked_names(fields).cloned().collect();
         let mut is_masked = false;
         for name in masked {
@@ -167,8 +168,8 @@ impl RecordedExchange {
     /// Returns the script of the client in this exchange.
     pub(super) fn script(&self, state: &State) -> ClientScript {
         let mut scope = self.scope.clone();
-        if let Some(scope_state) = scope.state_mut() {
-            *scope_state = state.clone();
+        if let Some(request) = scope.request_mut() {
+            request.state = state.clone();
         }
         let mut script = ClientScript::new(scope, self.received.clone());
         script.disconnects_after = self.disconnects_after;

@@ -4,19 +4,21 @@ use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use callgate::{
-    AppError, HttpResponseEarlyHint, Feature, HttpResponseDebug, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
-    SendEvent, Sender, State, WebSocketClose,
+    AppError, Feature, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanStartupComplete,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::support::{
-    answer, content, echo_messages, http, ids, run_lifespan, offers, options, report, wait_for, websocket,
+    answer, content, echo_messages, http, ids, offers, options, report, run_lifespan, wait_for,
+    websocket,
 };
 
 #[track_caller]
@@ -57,9 +59,10 @@ async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<()
 }
 
 /// Uses every feature that is offered.
-async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+async fn extended(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(scope) => {
+            receive_available(&mut receiver);
             if offers(&scope, Feature::EarlyHints) {
                 let link = HeaderValue::from_static("</style.css>; rel=preload");
                 sender.send(HttpResponseEarlyHint::new([link])).await?;
@@ -93,6 +96,16 @@ async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppEr
         }
         Scope::WebSocket(_) => Ok(sender.send(WebSocketClose::new(4001)).await?),
         _ => Err(AppError::Unsupported),
+    }
+}
+
+/// Receives the events that have come, up to a disconnect.
+fn receive_available(receiver: &mut Receiver) {
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(event) = receiver.poll_receive(&mut cx) {
+        if event == ReceiveEvent::HttpDisconnect {
+            return;
+        }
     }
 }
 
@@ -151,16 +164,54 @@ fn nothing_is_reported_of_an_application_that_responds_404_and_refuses_websocket
     });
 }
 
-/// The long poll ends when the client disconnects, without a response.
+/// The long poll ends when the client disconnects, without a response, or when the server shuts down.
 #[test]
 fn nothing_is_reported_of_a_long_poll() {
     assert_good(|| {
-        |scope: Scope, mut receiver: Receiver, _: Sender| async move {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
             http(scope)?;
-            wait_for(&mut receiver, ReceiveEvent::HttpDisconnect).await;
-            Err(SendError::Disconnected.into())
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::HttpDisconnect => return Err(SendError::Disconnected.into()),
+                    ReceiveEvent::HttpShutdown => return Ok(answer(&sender, "again").await?),
+                    _ => {}
+                }
+            }
         }
     });
+}
+
+/// The stream of events ends when the server shuts down, with a last event.
+#[test]
+fn nothing_is_reported_of_a_stream_that_ends_at_the_shutdown() {
+    let stream = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            tokio::select! {
+                event = receiver.receive() => match event {
+                    ReceiveEvent::HttpDisconnect => return Ok(()),
+                    ReceiveEvent::HttpShutdown => {
+                        return Ok(sender.send(HttpResponseBody::last("data: end\n\n")).await?);
+                    }
+                    _ => {}
+                },
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    sender.send(HttpResponseBody::part("data: tick\n\n")).await?;
+                }
+            }
+        }
+    };
+    let report = report(move || stream);
+    assert!(report.broken_rules().is_empty(), "{report}");
+    let finding = report
+        .findings
+        .iter()
+        .find(|it| it.check.rule.id == "EXT-20");
+    assert!(
+        matches!(finding.unwrap().verdict, Verdict::Passed),
+        "{report}"
+    );
 }
 
 #[test]
@@ -297,7 +348,11 @@ fn state_reaches_the_exchanges() {
                     let complete = LifespanStartupComplete::with_state(state);
                     sender.send(complete).await?;
                     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-                    Ok(sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?)
+                    Ok(sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?)
                 }
                 _ => Err(AppError::Unsupported),
             }

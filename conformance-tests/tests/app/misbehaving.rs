@@ -10,7 +10,7 @@ use callgate::{
 use callgate_conformance::{AppOptions, AppSuite, Verdict};
 use http::StatusCode;
 
-use crate::support::{answer, content, http, ids, run_lifespan, options, report, websocket};
+use crate::support::{answer, content, http, ids, options, report, run_lifespan, websocket};
 
 #[test]
 fn an_application_that_hangs_is_reported() {

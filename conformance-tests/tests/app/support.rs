@@ -25,18 +25,12 @@ pub(crate) fn ids(report: &Report) -> Vec<&'static str> {
 
 /// Returns the scope of a request, or declines.
 pub(crate) fn http(scope: Scope) -> Result<Box<HttpScope>, AppError> {
-    match scope {
-        Scope::Http(scope) => Ok(scope),
-        _ => Err(AppError::Unsupported),
-    }
+    scope.into_http()
 }
 
 /// Returns the scope of a WebSocket, or declines.
 pub(crate) fn websocket(scope: Scope) -> Result<Box<WebSocketScope>, AppError> {
-    match scope {
-        Scope::WebSocket(scope) => Ok(scope),
-        _ => Err(AppError::Unsupported),
-    }
+    scope.into_websocket()
 }
 
 pub(crate) async fn answer(
@@ -94,7 +88,11 @@ pub(crate) async fn run_lifespan(mut receiver: Receiver, sender: Sender) -> Resu
     wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
     sender.send(LifespanStartupComplete::new()).await?;
     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-    sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
+    sender
+        .send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+        .await?;
     Ok(())
 }
 

@@ -2,11 +2,11 @@
 
 use std::sync::Mutex;
 
-use callgate::{HttpRequestBody, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
+use callgate::{Feature, HttpRequestBody, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
 
 use crate::support::{
-    Do, Server, accept, body, broken, close, reported_rules, complete, events, get, last, over, part,
-    post, script, start, text, websocket,
+    Do, Server, accept, body, broken, close, complete, events, get, get_with, last, over, part,
+    post, reported_rules, script, start, text, websocket,
 };
 
 /// Returns servers that yield events in the wrong order: the broken rule, the scope, the events and
@@ -21,7 +21,11 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
     let answer = || vec![start(), body()];
     let start_up = ReceiveEvent::LifespanStartup;
     let shutdown = ReceiveEvent::LifespanShutdown;
-    let shut_down = || Do::Send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()));
+    let shut_down = || {
+        Do::Send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+    };
     vec![
         (
             "CORE-01",
@@ -63,7 +67,9 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
             "HTTP-06",
             get().into(),
             vec![
-                ReceiveEvent::HttpRequestBody(HttpRequestBody::part("").trailers(http::HeaderMap::new())),
+                ReceiveEvent::HttpRequestBody(
+                    HttpRequestBody::part("").trailers(http::HeaderMap::new()),
+                ),
                 last(""),
             ],
             then(receive(2), answer()),
@@ -73,6 +79,44 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
             get().into(),
             vec![ReceiveEvent::HttpDisconnect, last("")],
             receive(2),
+        ),
+        (
+            "EXT-18",
+            get().into(),
+            vec![last(""), ReceiveEvent::HttpShutdown],
+            then(receive(2), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![part(""), ReceiveEvent::HttpShutdown, last("")],
+            then(receive(3), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![
+                last(""),
+                ReceiveEvent::HttpShutdown,
+                ReceiveEvent::HttpShutdown,
+            ],
+            then(receive(3), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![
+                last(""),
+                ReceiveEvent::HttpDisconnect,
+                ReceiveEvent::HttpShutdown,
+            ],
+            receive(3),
+        ),
+        (
+            "HTTP-08",
+            get_with([Feature::Shutdown]).into(),
+            vec![last(""), ReceiveEvent::HttpShutdown],
+            then(receive(1), then(answer(), receive(1))),
         ),
         (
             "CORE-12",
@@ -155,4 +199,18 @@ async fn a_server_that_goes_on_after_a_violation_is_reported() {
     };
     let (found, _) = reported_rules(script(steps), get(), server).await;
     assert_eq!(found, ["HTTP-14", "CORE-21"]);
+}
+
+#[tokio::test]
+async fn a_shutdown_after_the_content_and_before_the_disconnect_breaks_no_rule() {
+    let received = vec![
+        last(""),
+        ReceiveEvent::HttpShutdown,
+        ReceiveEvent::HttpDisconnect,
+        ReceiveEvent::HttpDisconnect,
+    ];
+    let steps = vec![Do::Receive, start(), Do::Receive, Do::Receive, Do::Receive];
+    let scope = get_with([Feature::Shutdown]);
+    let (found, _) = reported_rules(script(steps), scope, events(received)).await;
+    assert_eq!(found, [""; 0]);
 }

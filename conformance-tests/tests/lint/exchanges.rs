@@ -5,13 +5,15 @@ use std::sync::{Arc, Mutex};
 
 use callgate::rule::Role;
 use callgate::{
-    App as _, AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender, rule,
+    App as _, AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, rule,
 };
 use callgate_conformance::Lint;
 use http::Version;
 
-use crate::support::{Server, broken, events, get, last, part, results, script};
+use crate::support::{
+    Server, broken, events, get, get_with, last, part, reported_rules, results, script,
+};
 
 #[tokio::test]
 async fn events_pass_unchanged() {
@@ -178,4 +180,52 @@ async fn a_call_may_be_dropped_right_after_the_disconnect() {
         () = std::future::ready(()) => {}
     }
     assert_eq!(count.total(), 0);
+}
+
+/// Sends a file, and receives the disconnect while the server opens the file.
+async fn send_file_and_disconnect(
+    scope: Scope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    scope.into_http()?;
+    sender.send(HttpResponseStart::ok()).await?;
+    let path_send = sender.send(HttpResponsePathSend::new("/srv/file"));
+    let (sent, event) = tokio::join!(path_send, receiver.receive());
+    assert_eq!(event, ReceiveEvent::HttpDisconnect);
+    sent?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_path_send_may_succeed_or_fail_if_the_client_disconnects_meanwhile() {
+    for result in [Ok(()), Err(SendError::Disconnected)] {
+        let server = Server {
+            events: Mutex::new([ReceiveEvent::HttpDisconnect].into()),
+            results: Mutex::new([Ok(()), result].into()),
+            opens_files_slowly: true,
+            ..Server::default()
+        };
+        let scope = get_with([Feature::PathSend]);
+        let (found, _) = reported_rules(send_file_and_disconnect, scope, server).await;
+        assert_eq!(found, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_result_of_a_path_send_is_checked_when_the_file_has_been_opened() {
+    let app = |_: Scope, _: Receiver, sender: Sender| async move {
+        sender.send(HttpResponseStart::ok()).await?;
+        sender.send(HttpResponsePathSend::new("/srv/file")).await?;
+        // The path send has ended the response.
+        let _ = sender.send(HttpResponseBody::end()).await;
+        Ok(())
+    };
+    let server = Server {
+        results: Mutex::new([Ok(()), Ok(()), broken(rule::NOTHING_AFTER_END)].into()),
+        opens_files_slowly: true,
+        ..Server::default()
+    };
+    let (found, _) = reported_rules(app, get_with([Feature::PathSend]), server).await;
+    assert_eq!(found, ["HTTP-16"]);
 }

@@ -2,12 +2,10 @@
 
 use std::sync::Arc;
 
-use callgate::{
-    AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo,
-};
+use callgate::{AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo};
 use http::{HeaderValue, Method, Version};
 
-use crate::support::{Server, reported_rules, get, websocket};
+use crate::support::{Server, get, reported_rules, websocket};
 
 /// Returns scopes that break one rule each.
 fn scopes() -> Vec<(&'static str, Scope)> {

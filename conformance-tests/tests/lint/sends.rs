@@ -3,12 +3,12 @@
 use std::sync::{Arc, Mutex};
 
 use callgate::{
-    App as _, Feature, Features, HttpResponseBody, HttpResponseStart, HttpScope, Receiver,
-    Scope, SendError, SendEvent, Sender, Violation, rule,
+    App as _, Feature, Features, HttpResponseBody, HttpResponseStart, HttpScope, Receiver, Scope,
+    SendError, SendEvent, Sender, Violation, rule,
 };
 use callgate_conformance::{Lint, Model};
 
-use crate::support::{Do, Server, body, broken, reported_rules, get, results, script, start};
+use crate::support::{Do, Server, body, broken, get, reported_rules, results, script, start};
 
 #[tokio::test]
 async fn a_server_with_a_wrong_result_of_a_send_is_reported_for_the_rule() {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope, rule,
+    App, AppError, BoxApp, Channel, Feature, HttpRequestBody, HttpResponseBody, HttpResponseStart,
+    HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, SendProgress, Sender, Violation, WebSocketAccept, WebSocketClose,
+    WebSocketDisconnect, WebSocketScope, rule,
 };
 use callgate_conformance::Lint;
 use http::{HeaderValue, Method};
@@ -22,6 +23,8 @@ pub(crate) struct Server {
     /// Whether each send is pending at its first poll.
     pub(crate) is_slow: bool,
     pub(crate) was_polled: Mutex<bool>,
+    /// Whether a path send is pending at first.
+    pub(crate) opens_files_slowly: bool,
 }
 
 impl Channel for Server {
@@ -32,22 +35,28 @@ impl Channel for Server {
         }
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut was_polled = self.was_polled.lock().unwrap();
         *was_polled ^= self.is_slow;
         if *was_polled {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
         let result = self.results.lock().unwrap().pop_front().unwrap_or(Ok(()));
         if result.is_ok() {
-            self.sent.lock().unwrap().extend(event.take());
+            self.sent.lock().unwrap().push(event.clone());
         }
-        Poll::Ready(result)
+        if let (SendEvent::HttpResponsePathSend(_), true) = (&event, self.opens_files_slowly) {
+            return Ok(SendProgress::Pending(Box::pin(async {
+                tokio::task::yield_now().await;
+                result
+            })));
+        }
+        result.map(|()| SendProgress::Sent)
     }
 }
 
@@ -101,6 +110,13 @@ pub(crate) fn get() -> HttpScope {
     scope
         .headers
         .insert("host", HeaderValue::from_static("localhost"));
+    scope
+}
+
+/// Returns the scope of a request on which these features are offered.
+pub(crate) fn get_with(features: impl IntoIterator<Item = Feature>) -> HttpScope {
+    let mut scope = get();
+    scope.features = features.into_iter().collect();
     scope
 }
 

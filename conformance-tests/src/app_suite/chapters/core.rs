@@ -65,7 +65,9 @@ pub(super) const CASES: &[Case] = &[
         "http",
         "Repeats a request with an event of an unknown kind at each position.",
         "The response is the same as without the unknown event.",
-        |runner| unknown_event_is_ignored(runner, Scenario::PostSplit, Scenario::PostWithUnknownEvent),
+        |runner| {
+            unknown_event_is_ignored(runner, Scenario::PostSplit, Scenario::PostWithUnknownEvent)
+        },
     ),
     Case::steps(
         rule::UNKNOWN_EVENT,
@@ -263,7 +265,9 @@ fn unknown_event_is_ignored(
     let difference = |observation: &Observation| {
         if !ends_match(&usual, observation) {
             let (end, usual_end) = (observation.end_description(), usual.end_description());
-            return Some(format!("the call {end}; without the unknown event it {usual_end}"));
+            return Some(format!(
+                "the call {end}; without the unknown event it {usual_end}"
+            ));
         }
         let difference = output_difference(&usual, observation)?;
         is_deterministic.then(|| {
@@ -300,10 +304,7 @@ fn distinct_contents(options: &AppOptions) -> Vec<Bytes> {
     (1..=3).map(content).collect()
 }
 
-fn scripts(
-    runner: &mut ScenarioRunner,
-    contents: &[Bytes],
-) -> Result<Vec<ClientScript>, Refusal> {
+fn scripts(runner: &mut ScenarioRunner, contents: &[Bytes]) -> Result<Vec<ClientScript>, Refusal> {
     let script = |content| runner.build(|builder| builder.post_split(content));
     contents.iter().map(script).collect()
 }
@@ -313,7 +314,10 @@ fn run_one_by_one(
     contents: &[Bytes],
 ) -> Result<Vec<Observation>, Refusal> {
     let scripts = scripts(runner, contents)?;
-    scripts.into_iter().map(|script| runner.run(script)).collect()
+    scripts
+        .into_iter()
+        .map(|script| runner.run(script))
+        .collect()
 }
 
 fn is_refused(observation: &Observation) -> bool {

@@ -1,7 +1,7 @@
 //! The rules of `features.md`: optional features.
 
 use callgate::transcript::Entry;
-use callgate::{SendEvent, rule};
+use callgate::{ReceiveEvent, SendEvent, rule};
 
 use crate::app_suite::case::{Case, FeatureUse};
 use crate::app_suite::scenario::Scenario;
@@ -108,6 +108,20 @@ pub(super) const CASES: &[Case] = &[
         is_http_with_features,
     )
     .if_used(TRAILERS),
+    Case::model(
+        rule::SHUTDOWN_ENDS_RESPONSE,
+        "shutdown_ends_response",
+        "Makes a request and shuts the server down, while the client waits for the response.",
+        "The application ends its response before the timeout.",
+        |it| it == Scenario::GetWithShutdown,
+    )
+    .if_used(FeatureUse {
+        is_used: |observation| {
+            let mut events = observation.transcript.received();
+            events.any(|event| matches!(event, ReceiveEvent::HttpShutdown))
+        },
+        otherwise: "the application receives no event after the content of the request",
+    }),
 ];
 
 const TRAILERS: FeatureUse = FeatureUse {
@@ -121,7 +135,11 @@ const TRAILERS: FeatureUse = FeatureUse {
 };
 
 const PATH_SEND: FeatureUse = FeatureUse {
-    is_used: |observation| has_sent(observation, |it| matches!(it, SendEvent::HttpResponsePathSend(_))),
+    is_used: |observation| {
+        has_sent(observation, |it| {
+            matches!(it, SendEvent::HttpResponsePathSend(_))
+        })
+    },
     otherwise: "the application sends no file by its path",
 };
 

@@ -29,7 +29,10 @@ pub(super) const CASES: &[Case] = &[Case::steps(
             let script = runner.build(|builder| {
                 let mut scope = builder.scope(Method::GET, &target, Version::HTTP_11);
                 scope.root_path = root_path.into();
-                ClientScript::new(scope, [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())])
+                ClientScript::new(
+                    scope,
+                    [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+                )
             })?;
             let observation = runner.run(script)?;
             let content = observation.output.content.kept();
@@ -40,7 +43,10 @@ pub(super) const CASES: &[Case] = &[Case::steps(
             };
             let expected = format!("{root_path}{prefix}");
             if *mounted.root_path != *expected {
-                let seen = format!("the root path was `{}`, not `{expected}`", mounted.root_path);
+                let seen = format!(
+                    "the root path was `{}`, not `{expected}`",
+                    mounted.root_path
+                );
                 return Err(observation.fail(seen).into());
             }
             if mounted.uri != *target {

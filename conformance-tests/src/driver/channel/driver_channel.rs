@@ -4,7 +4,7 @@ use std::sync::mpsc::Sender as Reporter;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
-use callgate::{AppError, Channel, ReceiveEvent, Scope, SendError, SendEvent};
+use callgate::{AppError, Channel, ReceiveEvent, Scope, SendError, SendEvent, SendProgress};
 
 use super::exchange_state::ExchangeState;
 use super::idle_policy::NextStep;
@@ -119,15 +119,11 @@ impl Channel for DriverChannel {
         self.lock().poll_receive(cx)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut state = self.lock();
-        if state.poll_ready(cx).is_pending() {
-            return Poll::Pending;
-        }
-        Poll::Ready(state.send(event.take().expect("an event to send")))
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.lock().poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        self.lock().send(event).map(|()| SendProgress::Sent)
     }
 }

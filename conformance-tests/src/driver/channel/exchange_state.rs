@@ -59,6 +59,8 @@ pub(super) struct ExchangeState {
     activity_waker: Option<Waker>,
     /// The value of `send_count` when the time budget was last exhausted.
     pub(super) send_count_at_timeout: usize,
+    /// The value of `send_count` when the application received `http.shutdown`, if it did.
+    pub(super) send_count_at_shutdown: Option<usize>,
 
     pub(super) log: ExchangeLog,
     output: AppOutput,
@@ -98,6 +100,7 @@ impl ExchangeState {
             send_wakers: Vec::new(),
             activity_waker: None,
             send_count_at_timeout: 0,
+            send_count_at_shutdown: None,
             output: AppOutput::default(),
             end: None,
             error: None,
@@ -137,6 +140,9 @@ impl ExchangeState {
         // The positions of a script do not count unknown events and disconnects.
         if !matches!(event, ReceiveEvent::Unknown(_)) && !is_disconnect(&event) {
             self.event_count += 1;
+        }
+        if let ReceiveEvent::HttpShutdown = event {
+            self.send_count_at_shutdown = Some(self.send_count);
         }
         self.log.push(received_entry(&event), violations);
         self.disconnect_if_due();

@@ -1,6 +1,6 @@
 //! What the driver does about an application that does nothing.
 
-use callgate::{Violation, rule};
+use callgate::{ReceiveEvent, Violation, rule};
 
 use super::exchange_state::ExchangeState;
 use crate::driver::client_script::{ScriptedEvent, is_disconnect};
@@ -25,7 +25,7 @@ impl ExchangeState {
         match (self.kind, self.model.phase()) {
             (_, ExchangePhase::Ended) => Awaited::BackgroundWork,
             (ScopeKind::Http | ScopeKind::WebSocket, ExchangePhase::Open)
-                if !self.is_disconnected =>
+                if !self.is_disconnected && self.send_count_at_shutdown.is_none() =>
             {
                 Awaited::Response
             }
@@ -47,9 +47,10 @@ impl ExchangeState {
             return NextStep::Wait;
         }
         let send_count = self.send_count;
-        // A disconnect is not brought forward: an application that receives may be about to send.
+        // A disconnect or a shutdown does not come early: an application that receives may be about to
+        // send.
         let can_come_early =
-            |next: &ScriptedEvent| next.after_sends > send_count && !is_disconnect(&next.event);
+            |next: &ScriptedEvent| next.after_sends > send_count && !ends_stream(&next.event);
         if self.events.peek().is_some_and(can_come_early) && !self.is_next_event_due {
             self.is_next_event_due = true;
             self.wake();
@@ -92,9 +93,17 @@ impl ExchangeState {
             ScopeKind::Http | ScopeKind::WebSocket
                 if !self.is_disconnected && phase == ExchangePhase::Open =>
             {
-                if self.approaches_disconnect() {
+                if self.approaches_end_of_stream() {
                     return NextStep::Wait;
                 }
+                if let Some(ReceiveEvent::HttpShutdown) = self.events.peek().map(|it| &it.event)
+                    && !self.is_next_event_due
+                {
+                    self.is_next_event_due = true;
+                    self.wake();
+                    return NextStep::Resume;
+                }
+                self.check_shutdown();
                 self.has_timed_out = true;
                 self.disconnect();
                 return NextStep::Resume;
@@ -111,13 +120,26 @@ impl ExchangeState {
         NextStep::Drop
     }
 
-    /// Returns whether the application has sent more since the last timeout, and the script has the
-    /// client disconnect after still more sent events.
-    fn approaches_disconnect(&mut self) -> bool {
+    /// Reports an application that has received `http.shutdown` and then receives or streams on.
+    fn check_shutdown(&mut self) {
+        let Some(send_count) = self.send_count_at_shutdown else {
+            return;
+        };
+        if self.receive_waker.is_some() || self.send_count > send_count {
+            self.log.push_violations([Violation::new(
+                rule::SHUTDOWN_ENDS_RESPONSE,
+                "the response did not end after `http.shutdown`",
+            )]);
+        }
+    }
+
+    /// Returns whether the application has sent more since the last timeout, and the script has a
+    /// disconnect or a shutdown after still more sent events.
+    fn approaches_end_of_stream(&mut self) -> bool {
         let send_count = self.send_count;
         let before = std::mem::replace(&mut self.send_count_at_timeout, send_count);
         let is_later =
-            |next: &ScriptedEvent| is_disconnect(&next.event) && next.after_sends > send_count;
+            |next: &ScriptedEvent| ends_stream(&next.event) && next.after_sends > send_count;
         send_count > before && self.events.peek().is_some_and(is_later)
     }
 
@@ -130,9 +152,14 @@ impl ExchangeState {
     }
 }
 
+/// Returns whether an application that streams for ever ends its stream at this event.
+fn ends_stream(event: &ReceiveEvent) -> bool {
+    is_disconnect(event) || matches!(event, ReceiveEvent::HttpShutdown)
+}
+
 #[cfg(test)]
 mod tests {
-    use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent};
+    use callgate::{HttpResponseBody, HttpResponseStart, HttpScope};
 
     use super::*;
     use crate::driver::client_script::ClientScript;

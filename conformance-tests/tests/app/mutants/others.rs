@@ -1,12 +1,13 @@
 //! Applications that break a rule of the other documents.
 
 use std::future::pending;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, HttpResponseEarlyHint, Feature, HttpResponsePathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
@@ -280,5 +281,22 @@ mutants! {
             start = start.header("content-length", "7");
         }
         with_trailers(&scope, &sender, start, "x-checksum").await?;
+    });
+    "EXT-20" waits_for_the_disconnect_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        wait_for(&mut receiver, ReceiveEvent::HttpDisconnect).await;
+    });
+    "EXT-20" streams_on_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            tokio::select! {
+                () = wait_for(&mut receiver, ReceiveEvent::HttpDisconnect) => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    sender.send(HttpResponseBody::part("tick")).await?;
+                }
+            }
+        }
     });
 }
