@@ -1,4 +1,4 @@
-//! Serving with every message checked, or recorded.
+//! Serves an application with a lint, or with a recorder.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use callgate_conformance::{Lint, RecordFile, Recorder};
 use callgate_server::cli::{self, Flags};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// What is done with the messages beside serving them.
+/// The flags for the lint and the recorder.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checks")]
 pub(crate) struct Checks {
@@ -36,12 +36,12 @@ pub(crate) struct Checks {
     record_credentials: bool,
 }
 
-/// What happens to an exchange in which a rule is broken.
+/// What the lint does with an exchange that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LintMode {
-    /// It goes on.
+    /// The exchange continues.
     Log,
-    /// It fails.
+    /// The exchange fails.
     Strict,
 }
 
@@ -54,7 +54,7 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
 }
 
 impl Checks {
-    /// Serves `app` with what is asked for around it.
+    /// Serves `app` inside the lint and the recorder that the flags select.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
         let mut count = None;
         if let Some(mode) = self.lint {
