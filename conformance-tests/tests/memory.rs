@@ -1,4 +1,4 @@
-//! Applications that take memory without limit: the suite ends all the same.
+//! Applications that take memory without limit; the suite ends nevertheless.
 //!
 //! The suite measures the memory of the process. So these applications have a process for themselves,
 //! and run one after the other.

@@ -190,7 +190,7 @@ async fn each_event_is_recorded_once_under_back_pressure() {
     }
 }
 
-/// Greets whoever has the right token, and sets a cookie that differs each time.
+/// Greets a client with the right token, and sets a cookie that differs each time.
 async fn authenticated(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     static CALLS: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
     let request = scope.into_http()?;

@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, LifespanStartupComplete, Message, ReceiveEvent,
-    Receiver, Scope, SendEvent, Sender, State, WebSocketAccept,
+    AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
+    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender, State,
+    WebSocketAccept,
 };
 use callgate_conformance::{AppOptions, Recorder, ReplayError, ReplayOptions, check_app, replay};
 use tokio::task::yield_now;

@@ -37,7 +37,7 @@ pub fn app_checks() -> impl Iterator<Item = &'static Check> {
 /// # Panics
 ///
 /// The start-up of the application fails and breaks no rule by that: most of the rules cannot be
-/// checked. [`AppSuite::report`] returns a report all the same.
+/// checked. [`AppSuite::report`] returns a report nevertheless.
 ///
 /// ```
 /// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};

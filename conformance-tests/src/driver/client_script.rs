@@ -14,8 +14,8 @@ pub(crate) struct ClientScript {
     pub(crate) disconnects_after: Option<usize>,
     /// The client stops reading after this many sent events.
     pub(crate) stops_reading_after: Option<usize>,
-    /// Nothing more is received or sent after this many events, until the client is told to
-    /// disconnect.
+    /// Nothing more is received or sent after this many events, until the driver
+    /// disconnects the client.
     pub(crate) pauses_after: Option<usize>,
     /// The event that the application receives when the client disconnects.
     pub(crate) disconnect_event: ReceiveEvent,

@@ -4,7 +4,7 @@
 /// needs this much for one of them.
 pub(super) const MIN_GROWTH_LIMIT: usize = 1 << 30;
 
-/// Returns the resident memory of this process in bytes, where the system tells it.
+/// Returns the resident memory of this process in bytes, or `None` on a system without `/proc`.
 pub(super) fn resident_memory() -> Option<usize> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = statm.split(' ').nth(1)?.parse().ok()?;
@@ -28,7 +28,7 @@ impl MemoryGrowth {
         }
     }
 
-    /// Returns whether the growth exceeds the limit; false where the system does not tell.
+    /// Returns whether the growth exceeds the limit. Returns false on a system without `/proc`.
     pub(super) fn exceeds_limit(&mut self) -> bool {
         let (Some(least), Some(now)) = (self.least, resident_memory()) else {
             return false;

@@ -13,7 +13,7 @@ pub(super) enum Conversation {
     Http(HttpConversation),
     WebSocket(WebSocketConversation),
     Lifespan(LifespanConversation),
-    /// The kind of scope is one that this version does not know.
+    /// A kind of scope that this version does not know.
     Unknown,
 }
 

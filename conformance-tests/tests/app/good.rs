@@ -10,8 +10,9 @@ use std::time::{Duration, SystemTime};
 use bytes::Bytes;
 use callgate::{
     AppError, Feature, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
-    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanStartupComplete,
-    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketClose,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownComplete,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State,
+    WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -474,7 +475,7 @@ fn tests_that_need_a_start_up_fail_with_the_reason_when_there_is_none() {
             format!("cannot check {id} of `application`: its start-up failed: no database");
         assert_eq!(*text, expected);
     }
-    // The rules of lifespan are checked all the same.
+    // The rules of lifespan are checked nevertheless.
     suite.assert("LIFE-04");
 }
 

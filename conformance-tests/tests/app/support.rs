@@ -2,8 +2,8 @@
 
 use callgate::{
     App, AppError, Feature, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    WebSocketAccept, WebSocketScope,
+    LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, WebSocketAccept, WebSocketScope,
 };
 use callgate_conformance::{AppOptions, Report, check_app};
 use std::time::Duration;

@@ -2,7 +2,10 @@
 
 use std::sync::Mutex;
 
-use callgate::{Feature, HttpRequestBody, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
+use callgate::{
+    Feature, HttpRequestBody, LifespanScope, LifespanShutdownComplete, ReceiveEvent, Scope,
+    SendEvent, rule,
+};
 
 use crate::support::{
     Do, Server, accept, body, broken, close, complete, events, get, get_with, last, over, part,

@@ -12,7 +12,7 @@ use crate::support::{Do, Server, body, broken, get, reported_rules, results, scr
 
 #[tokio::test]
 async fn a_server_with_a_wrong_result_of_a_send_is_reported_for_the_rule() {
-    let gone = || Err(SendError::Disconnected);
+    let disconnected = || Err(SendError::Disconnected);
     let mut offering = get();
     offering.features = Features::NONE.with(Feature::Debug);
     let debug = || Do::Send(callgate::HttpResponseDebug::default().into());
@@ -20,7 +20,7 @@ async fn a_server_with_a_wrong_result_of_a_send_is_reported_for_the_rule() {
         (
             &["CORE-03"],
             get(),
-            vec![gone()],
+            vec![disconnected()],
             vec![start(), start(), body()],
         ),
         (
@@ -38,13 +38,13 @@ async fn a_server_with_a_wrong_result_of_a_send_is_reported_for_the_rule() {
         (
             &["HTTP-16", "CORE-04"],
             get(),
-            vec![Ok(()), Ok(()), gone()],
+            vec![Ok(()), Ok(()), disconnected()],
             vec![start(), body(), body()],
         ),
         (
             &["HTTP-15", "CORE-05"],
             get(),
-            vec![Ok(()), broken(rule::START_ONCE), gone()],
+            vec![Ok(()), broken(rule::START_ONCE), disconnected()],
             vec![start(), start(), body()],
         ),
         (
@@ -110,12 +110,12 @@ async fn a_server_that_takes_events_after_the_return_is_reported() {
 
 /// A client may disconnect between any two messages, and the application learns it from a send.
 #[tokio::test]
-async fn a_send_may_always_fail_because_the_client_is_gone() {
+async fn a_send_may_always_fail_because_the_client_is_disconnected() {
     let steps = vec![start(), body(), body()];
-    let gone = || Err(SendError::Disconnected);
+    let disconnected = || Err(SendError::Disconnected);
     for sent in 0..2 {
         let mut answers = vec![Ok(()); sent];
-        answers.extend([gone(), gone(), gone()]);
+        answers.extend([disconnected(), disconnected(), disconnected()]);
         let (found, _) = reported_rules(script(steps.clone()), get(), results(answers)).await;
         assert_eq!(found, [""; 0]);
     }

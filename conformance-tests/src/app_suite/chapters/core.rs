@@ -23,7 +23,7 @@ pub(super) const CASES: &[Case] = &[
         "before_anything_else",
         "Calls the application with scopes of each known kind.",
         "A call that declines has received and sent nothing.",
-        |it| it.is_ordinary(),
+        Scenario::is_ordinary,
     ),
     Case::model(
         rule::FOREIGN_EVENT,
@@ -234,7 +234,7 @@ pub(super) const CASES: &[Case] = &[
         "any_call",
         "Makes requests and opens WebSockets of every kind, starts the application up and shuts it down.",
         "In no call does the memory of the process grow by a gigabyte, or by eight times what one exchange may hold if that is more.",
-        |it| it.is_ordinary(),
+        Scenario::is_ordinary,
     ),
 ];
 

@@ -30,7 +30,7 @@ pub(super) const CASES: &[Case] = &[
         rule::OFFERED_SUBPROTOCOL,
         "offered_subprotocol",
         DOES,
-        "The subprotocol is one that the client offered, or none.",
+        "The client offered the subprotocol, if there is one.",
         is_selected,
     ),
     Case::model(
@@ -58,7 +58,7 @@ pub(super) const CASES: &[Case] = &[
         rule::VALID_CLOSE_CODE,
         "valid_close_code",
         DOES,
-        "The close code is one that may be sent.",
+        "The close code may be sent.",
         is_selected,
     ),
     Case::model(

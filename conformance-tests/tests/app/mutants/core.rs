@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, HttpResponseStart, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept,
+    AppError, BoxApp, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
+    Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept,
 };
 use callgate_conformance::scope_probe;
 

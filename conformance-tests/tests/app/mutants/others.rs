@@ -6,8 +6,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use callgate::{
     AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
-    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
