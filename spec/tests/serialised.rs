@@ -347,7 +347,7 @@ fn unknown_keys_and_extensions_are_passed_over() {
     assert_eq!(event, Ok(SendEvent::from(Message::text("x"))));
     let scope: Scope = read(json!({
         "type": "websocket", "http_version": "2", "scheme": "ws", "raw_path": "/",
-        "features": ["new", "tls"], "new": {},
+        "extensions": ["new", "tls"], "new": {},
     }))
     .unwrap();
     let Scope::WebSocket(scope) = scope else {

@@ -34,7 +34,7 @@
 //!   fails without breaking a MUST; or a recording cannot be replayed.
 //! - 130, 143: SIGINT or SIGTERM ended the command.
 //!
-//! Statuses 2 and above come with one line on standard error.
+//! Statuses 2 and above come with an error on standard error.
 
 // A suite has a subcommand, in a file with its `Args`, which flatten `Reporting`, and with a function
 // that returns a `Report`. Its checks are added to `list::checks`, and the subjects of a program to
