@@ -45,8 +45,6 @@
 //! work is reported like any other, and a shutdown waits for it. Work on a spawned task is neither
 //! reported nor waited for.
 
-#[cfg(feature = "test-client")]
-mod call;
 mod interruption;
 mod response;
 mod stream;
@@ -72,8 +70,3 @@ pub mod sse;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 pub mod websocket;
-
-/// The examples of the README are compiled and run as doctests.
-#[cfg(all(doctest, feature = "blocking", feature = "test-client"))]
-#[doc = include_str!("../README.md")]
-mod readme {}
