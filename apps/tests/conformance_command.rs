@@ -133,29 +133,31 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
-    for (args, line) in [
-        (&[][..], "a command is missing (see --help)"),
-        (&["sever"], "unknown command `sever` (did you mean server?)"),
+fn a_wrong_command_line_is_refused_with_status_2() {
+    for (args, reason) in [
+        (
+            &["sever"][..],
+            "unrecognized subcommand 'sever'\n\n  tip: a similar subcommand exists: 'server'",
+        ),
         (
             &["server", "--only", "HTTP-999"],
-            "invalid value `HTTP-999` for --only (give the ID of a rule, such as HTTP-12; --list shows them all)",
+            "invalid value 'HTTP-999' for '--only <RULE>': give the ID of a rule, such as HTTP-12; --list shows them all",
         ),
         (
             &["server", "--format", "xml"],
-            "invalid value `xml` for --format (one of: table, json, junit)",
+            "invalid value 'xml' for '--format <FORMAT>'\n  [possible values: table, json, junit]",
         ),
         (
             &["server", "--command", "my-server"],
-            "invalid value `my-server` for --command (say with {port} where the port goes, as in `my-server --port {port}`)",
+            "invalid value 'my-server' for '--command <COMMAND>': say with {port} where the port goes, as in `my-server --port {port}`",
         ),
         (
             &["server", "--url", "http://127.0.0.1:1"],
-            "--probe <ADDRESS> is missing (see --help)",
+            "the following required arguments were not provided:\n  --probe <ADDRESS>",
         ),
         (
             &["server", "--url", "127.0.0.1:1", "--probe", "127.0.0.1:2"],
-            "invalid value `127.0.0.1:1` for --url (give http://HOST:PORT, such as http://127.0.0.1:8000)",
+            "invalid value '127.0.0.1:1' for '--url <URL>': give http://HOST:PORT, such as http://127.0.0.1:8000",
         ),
         (
             &[
@@ -165,10 +167,17 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
                 "--flag",
                 "lifespam=--off",
             ],
-            "invalid value `lifespam=--off` for --flag (there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect)",
+            "invalid value 'lifespam=--off' for '--flag <SETTING=FLAG>': there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect",
         ),
+    ] {
+        let done = conformance(args);
+        let expected = format!("error: {reason}\n\n");
+        assert!(done.stderr.starts_with(&expected), "{}", done.stderr);
+        assert_eq!((done.stdout.as_str(), done.status), ("", Some(2)));
+    }
+    for (args, line) in [
         (
-            &["--list", "--format", "junit"],
+            &["--list", "--format", "junit"][..],
             "a list has no form in junit (use --format table or json)",
         ),
         (
@@ -178,6 +187,17 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
     ] {
         assert_complains(args, 2, line);
     }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_with_status_2() {
+    let done = conformance(&[]);
+    assert!(
+        done.stderr.contains("Usage: callgate-conformance"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!((done.stdout.as_str(), done.status), ("", Some(2)));
 }
 
 #[test]

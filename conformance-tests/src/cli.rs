@@ -34,7 +34,7 @@
 //!   fails, and no MUST is broken by that; a recording cannot be played.
 //! - 130, 143: SIGINT, or SIGTERM, came before the end.
 //!
-//! All but the first two come with one line on standard error.
+//! All but the first two come with an error on standard error.
 
 // Each suite is a subcommand: a file here with its `Args`, which flatten the `Reporting` of all, and
 // a function that makes a `Report`. Its checks go into `list::checks`, and what a program brings

@@ -35,8 +35,3 @@ pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
     Settings, asgi, check_server, server_checks, try_check_server,
 };
-
-/// Compiles the code of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -68,3 +68,8 @@ pub use output::Incomplete;
 pub use report::RequestLine;
 pub use response_body::ResponseBody;
 pub use shutdown::ShutdownSignal;
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

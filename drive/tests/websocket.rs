@@ -32,12 +32,12 @@ const TICK: Duration = Duration::from_millis(2);
 
 type Client = WebSocketStream<DuplexStream>;
 
-/// Runs detached calls for as long as they take.
-struct Detacher;
+/// Runs detached calls with this grace period.
+struct Detacher(Duration);
 
 impl Detach for Detacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        tokio::spawn(call.run(mailbox, LONG));
+        tokio::spawn(call.run(mailbox, self.0));
     }
 }
 
@@ -49,8 +49,22 @@ struct Opened {
     shutdown: mpsc::UnboundedSender<Shutdown>,
 }
 
-/// Opens a WebSocket of an application that accepts it and then does this.
+/// Opens a WebSocket of an application that accepts it and then does this. Its grace period is
+/// [`LONG`].
 async fn open<F, Fut>(config: SessionConfig, peer: fn(&DuplexStream) -> PeerState, app: F) -> Opened
+where
+    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    open_with(LONG, config, peer, app).await
+}
+
+async fn open_with<F, Fut>(
+    grace_period: Duration,
+    config: SessionConfig,
+    peer: fn(&DuplexStream) -> PeerState,
+    app: F,
+) -> Opened
 where
     F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
@@ -67,7 +81,7 @@ where
     let mut handshake = Handshake::new(&app, Box::new(scope));
     let response = poll_fn(|cx| handshake.poll(cx)).await;
     assert!(matches!(response, HandshakeResponse::Accept(_)));
-    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher);
+    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher(grace_period));
     let (server_end, client_end) = duplex(BUFFER);
     let transport = Transport::new(server_end).peer_state(peer);
     let (shutdown, mut asked) = mpsc::unbounded_channel();
@@ -319,6 +333,27 @@ async fn a_shutdown_closes_and_then_drops() {
     assert!(!opened.session.is_finished());
     opened.shutdown.send(Shutdown::Drop).unwrap();
     timeout(TICK, opened.session).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_grace_period_does_not_wait_for_the_clients_close() {
+    let (dropped, is_dropped) = oneshot::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(Some(dropped)));
+    let app = move |_, _| {
+        let dropped = held.lock().unwrap().take();
+        async move {
+            let _dropped = dropped;
+            pending().await
+        }
+    };
+    let opened = open_with(SECOND, SessionConfig::default(), unknown, app).await;
+    let start = Instant::now();
+    opened.shutdown.send(Shutdown::Close).unwrap();
+    assert!(is_dropped.await.is_err(), "nothing is sent");
+    let waited = start.elapsed();
+    assert!(waited <= SECOND + TICK, "{waited:?}");
+    // The session still waits for the close of the client.
+    assert!(!opened.session.is_finished());
 }
 
 #[tokio::test(start_paused = true)]

@@ -3,26 +3,16 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use callgate::{BoxApp, HttpResponseStart, HttpScope};
 use http::StatusCode;
-use http_body::Body;
 
+use super::content::{Content, ErrorStatus};
 use super::mailbox::Mailbox;
 use super::state::{Answer, MailboxState};
 use crate::call::{Call, CallResult, EndReport, ServerEnd};
 use crate::report::RequestLine;
 use crate::sync::Deferring as _;
 use crate::{ResponseBody, ShutdownSignal};
-
-/// The content of a request: any [`Body`] of [`Bytes`].
-pub trait Content: Body<Data = Bytes> + Send + Unpin + 'static {}
-
-impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Content for B {}
-
-/// Returns the status to respond with when content could not be read because of this error; `None`
-/// when the client is gone.
-pub type ErrorStatus<E> = fn(&E) -> Option<StatusCode>;
 
 /// An exchange whose response has not started: the application's call and its mailbox.
 ///

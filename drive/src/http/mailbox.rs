@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use callgate::{Channel, HttpScope, ReceiveEvent, SendError, SendEvent, SendProgress};
 use tokio::task::coop;
 
-use super::exchange::{Content, ErrorStatus};
+use super::content::{Content, ErrorStatus};
 use super::state::{Answer, MailboxState};
 use crate::ShutdownSignal;
 use crate::call::{CallResult, EndReport, ServerEnd};

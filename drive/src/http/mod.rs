@@ -4,6 +4,7 @@
 //! [`Channel`](callgate::Channel). The server's end is the exchange until the response starts, and
 //! the [`ResponseBody`](crate::ResponseBody) while it is streamed.
 
+mod content;
 mod exchange;
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
@@ -12,4 +13,5 @@ mod state;
 #[cfg(all(test, not(callgate_loom)))]
 mod tests;
 
-pub use exchange::{Content, ErrorStatus, Exchange, Response};
+pub use content::{Content, ErrorStatus};
+pub use exchange::{Exchange, Response};

@@ -12,7 +12,7 @@ use callgate::{
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::exchange::Content;
+use super::content::Content;
 use crate::call::{CallResult, EndReport};
 use crate::file::{Opened, Opening};
 use crate::head::has_no_content;

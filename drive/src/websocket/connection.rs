@@ -83,6 +83,11 @@ where
         self.socket.get_mut()
     }
 
+    /// Returns whether messages are still carried in both directions.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
     ///
     /// Each round reads all that has come from the client, polls the application once, and writes all

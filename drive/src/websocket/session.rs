@@ -187,16 +187,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     D: Detach,
 {
-    /// Carries the messages until the WebSocket is closed, then detaches the call if it has not
-    /// ended, and waits for the end of the connection. Not to be run again after that.
+    /// Carries the messages until the WebSocket is closed, and waits for the end of the connection. A
+    /// call that goes on when the application has been told of the end is detached. Not to be run
+    /// again after that.
     ///
     /// The application is polled in place. `poll_shutdown` is polled like a stream, each time that the
     /// session is polled: it returns each stage of a shutdown once, and is pending until the next.
     pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {
-        let connection = &mut self.connection;
+        let Self {
+            connection,
+            websocket,
+        } = self;
         let end = {
             let mut timer = pin!(unset_timer());
-            let call = &mut self.websocket.call;
             poll_fn(|cx| {
                 while let Poll::Ready(shutdown) = poll_shutdown(cx) {
                     match shutdown {
@@ -204,17 +207,18 @@ where
                         Shutdown::Drop => return Poll::Ready(End::Dropped),
                     }
                 }
-                connection
-                    .poll(cx, call, timer.as_mut())
-                    .map(|()| End::Closed)
+                let closed = connection.poll(cx, &mut websocket.call, timer.as_mut());
+                if !connection.is_open() {
+                    // Its grace period does not wait for a client that takes its time to hang up.
+                    websocket.detach_call();
+                }
+                closed.map(|()| End::Closed)
             })
             .await
         };
         if matches!(end, End::Dropped) {
             return;
         }
-        // The call does not wait for a client that takes its time to hang up.
-        self.websocket.detach_call();
         // Boxed, so that an idle WebSocket does not hold the memory for its end.
         let mut lingering = Box::pin(linger(connection.stream_mut()));
         poll_fn(|cx| {
