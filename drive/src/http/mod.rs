@@ -1,8 +1,8 @@
-//! HTTP exchanges: an [`Exchange`] polls the application and says what to respond with.
+//! HTTP exchanges: an [`Exchange`] polls the application and returns the response.
 //!
-//! Between an application and its server is a mailbox, which both share. The application's end is the
-//! [`Channel`](callgate::Channel). The server's end is the exchange until the response starts, and
-//! the [`ResponseBody`](crate::ResponseBody) while it is streamed.
+//! An application and its server share a mailbox. The application uses it as a
+//! [`Channel`](callgate::Channel). The server uses it through the exchange until the response
+//! starts, and through the [`ResponseBody`](crate::ResponseBody) while the response is streamed.
 
 mod content;
 mod exchange;
