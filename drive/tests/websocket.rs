@@ -101,9 +101,10 @@ where
 }
 
 fn without_pings() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.ping_interval = None;
-    config
+    SessionConfig {
+        ping_interval: None,
+        ..SessionConfig::default()
+    }
 }
 
 fn unknown(_: &DuplexStream) -> PeerState {
