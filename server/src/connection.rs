@@ -97,8 +97,9 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
         let mut watchdog = pin!(Watchdog::new(server, link));
         poll_fn(|cx| {
             let mut has_flushed = false;
-            // A response that is about to be made says that it is the last. Where none is, hyper
-            // looks for a request first: one that has come is still answered.
+            // A response that has not started says that it is the last on the connection. Without
+            // an exchange in flight, hyper first looks for a request: one that has arrived is still
+            // served.
             if link.is_exchanging() && server.stages.now() != Stage::Serving {
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -114,8 +115,8 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
                 }
                 if link.has_gathered() && !has_flushed {
-                    // There was no further request to answer along with it: flush for good, as far
-                    // as the client takes it.
+                    // No further request was there whose response could join the gathered output,
+                    // so it is written now, as far as the client takes it.
                     has_flushed = true;
                     continue;
                 }
@@ -133,7 +134,7 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
     (parts.io, parts.read_buf, end)
 }
 
-/// What comes after hyper's part of an HTTP/1 connection.
+/// Ends an HTTP/1 connection after hyper's part of it.
 async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     match end {
         End::Done => match link.take_upgrade() {
@@ -159,7 +160,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
                 if link.is_close_delimited() {
                     socket.reset();
                 } else if socket.has_output() {
-                    // What has been answered before is still to be written.
+                    // Earlier responses are still to be written.
                     socket.close(b"").await;
                 }
             }
@@ -175,8 +176,9 @@ async fn http2(server: Arc<ServerContext>, socket: Socket, link: Arc<Link>) {
     let mut watchdog = pin!(Watchdog::new(&server, &link));
     let mut has_waited = false;
     poll_fn(|cx| {
-        // Each exchange wakes this task, and the runtime would run it right after the first of them.
-        // It goes to the end of the queue, so that what others answer meanwhile leaves in one write.
+        // Each exchange wakes this task, and the runtime would run it right after the first of
+        // them. The task goes to the end of the queue instead, so that the responses of the others
+        // leave in the same write.
         if link.is_exchanging() && !has_waited {
             has_waited = true;
             cx.waker().wake_by_ref();

@@ -34,7 +34,7 @@ pub(crate) struct Exchange {
 #[derive(Debug)]
 pub(crate) struct PendingExchange {
     exchange: Exchange,
-    /// None once the response has been given.
+    /// `None` once the response has been returned.
     guard: Option<Guard>,
 }
 

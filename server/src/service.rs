@@ -1,4 +1,4 @@
-//! What hyper calls for each request of a connection.
+//! The service that hyper calls for each request of a connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ impl ConnectionService {
 
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response<Guarded>;
-    /// The client is gone: the connection is to be closed, or the HTTP/2 stream reset.
+    /// The client is gone: hyper closes the connection, or resets the HTTP/2 stream.
     type Error = Incomplete;
     type Future = Answer;
 
