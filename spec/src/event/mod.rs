@@ -131,8 +131,8 @@ pub enum SendEvent {
 }
 
 impl SendEvent {
-    /// Returns the name of this event in the documents, which is ASGI's name:
-    /// `http.response.start`, for example.
+    /// Returns the name of this event in the documents, such as `http.response.start`. Events that
+    /// ASGI defines have ASGI's name.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
