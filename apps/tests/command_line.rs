@@ -205,3 +205,26 @@ fn the_url_of_a_database_is_not_in_the_help() {
     assert!(stdout.contains("--database-url <URL>"), "{stdout}");
     assert!(!stdout.contains("5ecret"), "{stdout}");
 }
+
+#[cfg(unix)]
+#[test]
+fn a_recording_that_other_users_can_read_is_refused_before_the_server_starts() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(file.path(), permissions).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (stdout, stderr, status) = callgate(&["run", "hello", "--record", path], &[]);
+    let expected = format!(
+        "error: cannot record to {path}: other users can access the file: its mode is 644, not 600 (choose another file with --record)\n"
+    );
+    assert_eq!((stdout.as_str(), stderr, status), ("", expected, Some(3)));
+}
+
+#[test]
+fn credentials_are_recorded_only_with_a_recording() {
+    let (_, stderr, status) = callgate(&["run", "hello", "--record-credentials"], &[]);
+    assert_eq!(status, Some(2), "{stderr}");
+    assert!(stderr.contains("--record <FILE>"), "{stderr}");
+}

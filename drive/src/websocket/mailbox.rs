@@ -1,4 +1,4 @@
-//! The mailbox between an application and its server, for one WebSocket.
+//! The mailbox of one WebSocket, which the application and the server share.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,15 +19,16 @@ use crate::call::{CallResult, EndReport, ServerEnd};
 use crate::output::{Incomplete, Output, OutputSource};
 use crate::sync::{Mutex, register};
 
-/// The events that are on their way between an application and its server.
+/// The events between an application and its server.
 ///
-/// The application's end is the [`Channel`] of its receiver and sender. The server's end is first a
-/// [`Handshake`](super::Handshake), and then carries the messages of the open WebSocket.
+/// The application uses the mailbox as the [`Channel`] of its receiver and sender. The server uses
+/// it through a [`Handshake`](super::Handshake) first, and then for the messages of the open
+/// WebSocket.
 #[derive(Debug)]
 pub struct Mailbox(Mutex<State>);
 
 impl Mailbox {
-    /// Creates the mailbox of a WebSocket whose handshake is not answered.
+    /// Creates the mailbox of a WebSocket whose handshake has no response yet.
     pub(super) fn new(scope: &WebSocketScope) -> Self {
         Self(Mutex::new(State::new(scope)))
     }
@@ -69,10 +70,10 @@ impl Mailbox {
         }
     }
 
-    /// Ready while there is room for a message of the client. Otherwise the task is woken when the
-    /// application has made room, or the WebSocket has ended.
+    /// Returns ready while there is room for a message of the client. Otherwise the task is woken
+    /// when the application has made room, or the WebSocket has ended.
     ///
-    /// A server stops reading from the client while there is none (rule `WS-25`).
+    /// A server stops reading from the client while there is no room (rule `WS-25`).
     pub fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
         if state.inbound.is_full() && state.disconnect.is_none() {
@@ -88,8 +89,8 @@ impl Mailbox {
         self.0.lock().inbound.len()
     }
 
-    /// Delivers a message of the client, whether or not there is room. The message is dropped once
-    /// the WebSocket has ended: no event follows a disconnect.
+    /// Delivers a message of the client, even if there is no room. The message is dropped after the
+    /// end of the WebSocket, because no event follows a disconnect.
     pub fn deliver(&self, message: Message) {
         let mut state = self.0.lock();
         if state.disconnect.is_none() {
@@ -99,8 +100,8 @@ impl Mailbox {
         }
     }
 
-    /// Refuses a handshake that the application has not answered, as the server shuts down (rule
-    /// `WS-34`). A denial response that has begun goes on.
+    /// Refuses a handshake at the shutdown of the server, if the application has not responded
+    /// (rule `WS-34`). A denial response that has started goes on.
     pub(super) fn refuse_at_shutdown(&self) {
         let mut state = self.0.lock();
         if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
@@ -109,8 +110,8 @@ impl Mailbox {
         }
     }
 
-    /// Ends the WebSocket with this code and reason, unless it has ended already. The application is
-    /// told after the messages that it has not received.
+    /// Ends the WebSocket with this code and reason, unless it has ended. The application receives
+    /// the disconnect after the messages that it has not received.
     pub fn disconnect_with(&self, disconnect: WebSocketDisconnect) {
         self.0.lock().disconnect(disconnect);
     }
@@ -143,8 +144,8 @@ impl Channel for Mailbox {
             return Poll::Pending;
         }
         if state.response.is_discarding() {
-            // Discarding is always ready: the budget lets the other tasks of the thread run. The
-            // runtime may call the waker here, so the lock is released.
+            // A mailbox that discards is always ready. The budget lets the other tasks of the
+            // thread run. The runtime may call the waker here, so the lock is released.
             drop(state);
             ready!(coop::poll_proceed(cx)).made_progress();
         }

@@ -1,4 +1,4 @@
-//! The state of a mailbox: the events on their way, and the tasks that wait for them.
+//! The state of a mailbox: events that have not been taken, and the tasks that wait for them.
 
 use std::task::Waker;
 
@@ -17,36 +17,36 @@ use crate::sync::{Deferring, WakeList, WakerSet};
 #[derive(Debug)]
 pub(super) struct State {
     pub(super) conversation: WebSocketConversation,
-    /// Whether `websocket.connect` has not been received.
+    /// Whether `websocket.connect` is still to be received.
     pub(super) is_connecting: bool,
     pub(super) response: ResponseSlot,
     /// Messages of the client that the application has not received.
     pub(super) inbound: Queue<Message>,
-    /// The end, which is received after the messages in `inbound`.
+    /// The disconnect, which is received after the messages in `inbound`.
     pub(super) disconnect: Option<WebSocketDisconnect>,
     /// Messages of the application that the server has not taken.
     pub(super) outbound: Queue<Outbound>,
-    /// Whether a close has been queued, after which nothing else is.
+    /// Whether a close has been queued. Nothing is queued after it.
     is_closing: bool,
     /// The task of the application that waits for an event.
     pub(super) receiver: Option<Waker>,
     /// The tasks of the application that wait to send.
     pub(super) senders: WakerSet,
-    /// The handshake or the session, which waits for output or for room.
+    /// The task of the handshake or the session, which waits for output or for room.
     pub(super) connection: Option<Waker>,
-    /// The task that a detached call runs in, which waits for a disconnect.
+    /// The task of a detached call, which waits for a disconnect.
     pub(super) task: Option<Waker>,
     work: Work,
 }
 
-/// What is left to be done without the lock.
+/// The work that is done after the unlock.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     wakes: WakeList,
     discarded: Vec<Discarded>,
 }
 
-/// Values of the application that will not reach the client.
+/// Values of the application that the client will not get.
 #[derive(Debug)]
 enum Discarded {
     Outbound { _queue: Queue<Outbound> },
@@ -69,19 +69,19 @@ impl Deferring for State {
     }
 }
 
-/// How the client learns that the application has failed.
+/// How the client is informed that the application has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FailureSignal {
     /// By the status of the response to the handshake.
     Status,
     /// By a close frame.
     Close,
-    /// Not at all: the answer has begun, or the WebSocket has ended.
+    /// Not at all: the response has started, or the WebSocket has ended.
     Nothing,
 }
 
 impl State {
-    /// Creates the state of a WebSocket whose handshake is not answered.
+    /// Creates the state of a WebSocket whose handshake has no response yet.
     pub(super) fn new(scope: &WebSocketScope) -> Self {
         Self {
             conversation: WebSocketConversation::new(scope),
@@ -144,7 +144,7 @@ impl State {
         self.wake_connection();
     }
 
-    /// Queues a close, the last frame of the application.
+    /// Queues a close, which is the last frame of the application.
     pub(super) fn close(&mut self, close: WebSocketClose) {
         let WebSocketClose { code, reason, .. } = &close;
         self.disconnect
@@ -157,13 +157,13 @@ impl State {
         self.wake_connection();
     }
 
-    /// Answers the handshake.
+    /// Responds to the handshake.
     pub(super) fn respond(&mut self, response: HandshakeResponse) {
         self.set_response(ResponseSlot::Response(response));
         self.wake_connection();
     }
 
-    /// Takes an event that the conversation has allowed.
+    /// Takes an event that the conversation allows.
     pub(super) fn accept(&mut self, event: SendEvent, was_open: bool) {
         match event {
             SendEvent::WebSocketAccept(accept) => self.respond(HandshakeResponse::Accept(accept)),
@@ -195,7 +195,8 @@ impl State {
         }
     }
 
-    /// Ends what a failed application has begun, with `status` if the handshake is not answered.
+    /// Ends the exchange of a failed application: with `status` if the handshake has no response
+    /// yet.
     pub(super) fn fail(&mut self, status: StatusCode, signal: FailureSignal) {
         match signal {
             FailureSignal::Status => self.respond(HandshakeResponse::Refuse(status)),

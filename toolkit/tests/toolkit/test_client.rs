@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::http;
 
-/// Tells what it was asked.
+/// Responds with the request, as the scope and the content describe it.
 async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let body = read::bytes(&mut receiver, 1024).await?;
@@ -167,7 +167,7 @@ async fn content_reaches_the_application_only_as_it_receives() {
     let mut response = pending.stream().await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one");
 
-    // One is in the response, one in the call, one on its way: there is no room for a fourth.
+    // The response, the call and the channel hold one part each: there is no room for a fourth.
     for part in ["two", "three", "four"] {
         content.send(part).await;
     }
@@ -222,7 +222,7 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
         ("/", "100-continue", "some", Version::HTTP_11, true),
         ("/", "100-Continue", "some", Version::HTTP_11, true),
         ("/refused", "100-continue", "some", Version::HTTP_11, false),
-        // What has been answered needs no word any more.
+        // A response is on its way.
         ("/late", "100-continue", "some", Version::HTTP_11, false),
         ("/", "100-continue", "", Version::HTTP_11, false),
         ("/", "something", "some", Version::HTTP_11, false),

@@ -177,7 +177,7 @@ async fn content_without_end_is_discarded_up_to_a_limit() {
     let exchange = Exchange::of(&response);
     exchange.ended().await.unwrap();
     let events = exchange.transcript().sent().count();
-    // A task of the runtime yields after a bounded number of sends.
+    // The application sends until its task yields.
     assert!((1_000..2_000).contains(&events), "{events}");
 }
 
@@ -191,7 +191,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
         }
     }
     let short = TestClient::new(ticks).grace_period(Duration::from_millis(2_500));
-    // Before the test has lost its patience of 10 seconds.
+    // Before the time-out of the test, 10 seconds, has passed.
     for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
         let response = client.head("/").send().await.unwrap();
         let exchange = Exchange::of(&response);

@@ -14,7 +14,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::http;
 
-/// Redirects from `/STATUS?LOCATION` to there, the location decoded, and tells elsewhere what it was asked.
+/// Redirects `/STATUS?LOCATION` to the decoded location, and responds to other targets with the request.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let body = read::bytes(&mut receiver, 1024).await?;
@@ -59,7 +59,7 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
     Ok(())
 }
 
-/// What the application says at the end, or the status of another answer.
+/// Returns the content of the last response, or its status when that is not 200.
 async fn told(request: RequestBuilder<'_>) -> String {
     let response = request.send().await.unwrap();
     match response.status() {

@@ -191,7 +191,7 @@ async fn a_client_can_go_away_before_and_after_it_is_answered() {
         connecting.accepted().await,
         Err(Error::Disconnected)
     ));
-    // It returned without an answer, which was nobody's to hear any more.
+    // The application returned without an answer, which breaks no rule once the client is gone.
     exchange.ended().await.unwrap();
     assert!(
         exchange
@@ -204,7 +204,7 @@ async fn a_client_can_go_away_before_and_after_it_is_answered() {
     let exchange = socket.exchange().clone();
     socket.send_text("before").await.unwrap();
     drop(socket);
-    // The message that came before the disconnect is received before it.
+    // The application receives the message before the disconnect.
     assert!(exchange.ended().await.is_ok());
     let transcript = exchange.transcript().to_string();
     assert!(
@@ -220,12 +220,12 @@ async fn both_directions_are_bounded() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    // The accept, and two messages.
+    // The accept and two messages.
     assert_eq!(socket.exchange().transcript().sent().count(), 3);
     assert_eq!(socket.text().await.unwrap(), "0");
 
     let socket = client.websocket("/echo").connect().await.unwrap();
-    // Two wait for the client, one to be sent, two to be received.
+    // Two messages wait for the client, one waits to be sent, two wait to be received.
     for _ in 0..5 {
         socket.send_text("x").await.unwrap();
         tokio::task::yield_now().await;
@@ -277,7 +277,7 @@ async fn a_client_that_waits_for_room_is_woken_when_the_websocket_ends() {
         };
         let (sent, ()) = tokio::join!(socket.send_text("b"), ending);
         match end {
-            // The close is on its way.
+            // The client has not read the close.
             "return" => sent.unwrap(),
             "disconnect" => assert!(matches!(sent, Err(Error::Disconnected)), "{sent:?}"),
             _ => assert!(matches!(sent, Err(Error::Closed(_))), "{sent:?}"),

@@ -1,4 +1,4 @@
-//! What a mailbox does under its lock, and what only without.
+//! Tests of what runs under the lock of a mailbox, and what runs after the unlock.
 
 use std::sync::mpsc;
 use std::task::{Wake, Waker};
@@ -43,13 +43,13 @@ fn nothing_is_received_after_the_disconnect() {
     assert!(mailbox.poll_receive(&mut cx).is_ready());
     mailbox.0.lock().close(WebSocketClose::new(1000));
     assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
-    // The client sent this message before it had the close frame.
+    // The client sent this message before it received the close frame.
     mailbox.deliver(Message::Text("late".into()));
     assert_eq!(mailbox.poll_receive(&mut cx), disconnect);
 }
 
 #[test]
-fn content_of_senders_that_saw_the_same_room_is_kept() {
+fn content_of_senders_that_saw_the_same_readiness_is_kept() {
     let mut scope = WebSocketScope::new(http::Uri::default());
     scope.features = Features::from_iter([Feature::DenialResponse]);
     let mailbox = Arc::new(Mailbox::new(&scope));
@@ -83,7 +83,7 @@ fn content_of_senders_that_saw_the_same_room_is_kept() {
     assert_eq!(take(&mut cx), "three");
 }
 
-/// A waker that uses the mailbox, and reports that it could.
+/// A waker that uses the mailbox, and reports that it was not blocked.
 struct Reenters(Arc<Mailbox>, mpsc::Sender<()>);
 
 impl Wake for Reenters {
@@ -107,7 +107,7 @@ fn wakes(
     let waker = Waker::from(Arc::new(Reenters(mailbox.clone(), woken)));
     wait(&mailbox, &mut Context::from_waker(&waker));
     drop(waker);
-    // On a thread of its own, which a deadlock does not keep the test from leaving.
+    // On a thread of its own, so that a deadlock does not block the test.
     thread::spawn(move || act(&mailbox));
     assert_eq!(
         is_woken.recv_timeout(Duration::from_secs(10)),
@@ -117,7 +117,7 @@ fn wakes(
 }
 
 #[test]
-fn wakers_are_called_when_the_lock_is_released() {
+fn wakers_are_called_after_the_unlock() {
     let disconnect = || WebSocketDisconnect::new(1006);
     let message = || Message::text("x");
     fn waits_to_receive(mailbox: &Arc<Mailbox>, cx: &mut Context<'_>) {
@@ -228,7 +228,7 @@ impl Drop for UsesWhenDropped {
 }
 
 #[test]
-fn messages_are_dropped_when_the_lock_is_released() {
+fn messages_are_dropped_after_the_unlock() {
     let mailbox = open_mailbox();
     let (dropped, is_dropped) = mpsc::channel();
     let content = bytes::Bytes::from_owner(UsesWhenDropped(mailbox.clone(), dropped));

@@ -1,127 +1,134 @@
-//! The server's side: the order in which received events may come.
+//! The server's side of an exchange: the order in which a server may yield events.
 
-use callgate::rule::{self, Rule};
-use callgate::{ReceiveEvent, Scope, Violation, WebSocketClose, WebSocketDisconnect};
+use std::borrow::Cow;
+
+use callgate::rule;
+use callgate::{Feature, ReceiveEvent, Scope, Violation, WebSocketClose, WebSocketDisconnect};
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use http::{HeaderMap, Version};
 
-use super::Standing;
 use super::conversation::Conversation;
+use super::exchange_phase::ExchangePhase;
 
-/// What has been received of an exchange.
+/// The events that an application has received, as far as they decide what may come next.
 #[derive(Clone, Debug)]
-pub(super) enum Order {
-    Http(Http),
-    WebSocket(WebSocket),
-    Lifespan(Lifespan),
+pub(super) enum ReceiveOrder {
+    Http(HttpOrder),
+    WebSocket(WebSocketOrder),
+    Lifespan(LifespanOrder),
     Unknown,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Http {
-    phase: HttpPhase,
-    /// Bytes that the request's `content-length` still promises, if it has one.
+pub(super) struct HttpOrder {
+    phase: RequestPhase,
+    /// The bytes of the request's `content-length` that have not come, if the request has one.
     remaining: Option<u64>,
+    offers_shutdown: bool,
+    has_shut_down: bool,
 }
 
 #[derive(Clone, Debug, PartialEq)]
-enum HttpPhase {
+enum RequestPhase {
     Content,
-    Whole,
+    Complete,
     Disconnected,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum WebSocket {
+pub(super) enum WebSocketOrder {
     New,
     Connected,
-    /// The application has closed it, with this.
+    /// The application has closed the WebSocket.
     Closed(WebSocketClose),
     Disconnected(WebSocketDisconnect),
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Lifespan {
+pub(super) enum LifespanOrder {
     New,
     Started,
     ShutDown,
 }
 
-type Broken = Option<(&'static Rule, String)>;
-
-fn broken(rule: &'static Rule, detail: impl Into<String>) -> Broken {
-    Some((rule, detail.into()))
-}
-
-impl Order {
+impl ReceiveOrder {
     pub(super) fn new(scope: &Scope) -> Self {
         match scope {
-            Scope::Http(scope) => Self::Http(Http {
-                phase: HttpPhase::Content,
+            Scope::Http(scope) => Self::Http(HttpOrder {
+                phase: RequestPhase::Content,
                 remaining: content_length(&scope.headers, scope.version),
+                offers_shutdown: scope.features.contains(Feature::Shutdown),
+                has_shut_down: false,
             }),
-            Scope::WebSocket(_) => Self::WebSocket(WebSocket::New),
-            Scope::Lifespan(_) => Self::Lifespan(Lifespan::New),
+            Scope::WebSocket(_) => Self::WebSocket(WebSocketOrder::New),
+            Scope::Lifespan(_) => Self::Lifespan(LifespanOrder::New),
             _ => Self::Unknown,
         }
     }
 
-    /// What `event` breaks, where `sent` is the application's side.
-    pub(super) fn received(&mut self, event: &ReceiveEvent, sent: &Conversation) -> Vec<Violation> {
+    /// Notes that the application has received `event`; returns the rule that the server breaks with
+    /// it. `conversation` is the application's side of the exchange.
+    pub(super) fn received(
+        &mut self,
+        event: &ReceiveEvent,
+        conversation: &Conversation,
+    ) -> Option<Violation> {
         if let ReceiveEvent::Unknown(_) = event {
-            return Vec::new();
+            return None;
         }
-        let found = match self {
-            Self::Http(order) => order.received(event, sent.standing()),
-            Self::WebSocket(order) => order.received(event, sent.is_answered()),
-            Self::Lifespan(order) => order.received(event, sent.is_answered()),
+        match self {
+            Self::Http(order) => order.received(event, conversation.phase()),
+            Self::WebSocket(order) => order.received(event, conversation.is_answered()),
+            Self::Lifespan(order) => order.received(event, conversation.is_answered()),
             Self::Unknown => None,
-        };
-        found
-            .map(|(rule, detail)| Violation::new(rule, detail))
-            .into_iter()
-            .collect()
+        }
     }
 
-    /// Whether the last of the request's content has been received.
-    pub(super) fn is_request_whole(&self) -> bool {
-        matches!(self, Self::Http(order) if order.phase != HttpPhase::Content)
+    /// Returns whether the last of the request's content has been received.
+    pub(super) fn is_request_complete(&self) -> bool {
+        matches!(self, Self::Http(order) if order.phase != RequestPhase::Content)
     }
 
-    /// Notes how the application has closed a WebSocket, which decides what comes next.
+    /// Notes how the application has closed a WebSocket, which decides the code of the disconnect.
     pub(super) fn closed(&mut self, close: WebSocketClose) {
-        if let Self::WebSocket(order @ (WebSocket::New | WebSocket::Connected)) = self {
-            *order = WebSocket::Closed(close);
+        if let Self::WebSocket(order @ (WebSocketOrder::New | WebSocketOrder::Connected)) = self {
+            *order = WebSocketOrder::Closed(close);
         }
     }
 }
 
-fn foreign(event: &ReceiveEvent, kind: &str) -> Broken {
+fn broken(rule: &'static rule::Rule, detail: impl Into<Cow<'static, str>>) -> Option<Violation> {
+    Some(Violation::new(rule, detail))
+}
+
+/// Returns the violation of a server that yields an event of another kind of scope.
+fn foreign_event(event: &ReceiveEvent, kind: &str) -> Option<Violation> {
     broken(
         rule::ONE_CALL,
         format!("`{}` was received in {kind} scope", event.type_name()),
     )
 }
 
-impl Http {
-    fn received(&mut self, event: &ReceiveEvent, standing: Standing) -> Broken {
+impl HttpOrder {
+    fn received(&mut self, event: &ReceiveEvent, phase: ExchangePhase) -> Option<Violation> {
         let request = match event {
             ReceiveEvent::HttpRequestBody(request) => request,
             ReceiveEvent::HttpDisconnect => {
-                self.phase = HttpPhase::Disconnected;
+                self.phase = RequestPhase::Disconnected;
                 return None;
             }
-            other => return foreign(other, "an HTTP"),
+            ReceiveEvent::HttpShutdown => return self.shutdown(phase),
+            other => return foreign_event(other, "an HTTP"),
         };
         match self.phase {
-            HttpPhase::Content => {}
-            HttpPhase::Whole => {
+            RequestPhase::Content => {}
+            RequestPhase::Complete => {
                 return broken(
                     rule::RECEIVE_AFTER_BODY,
                     "`http.request` was received after one with `more_body` unset",
                 );
             }
-            HttpPhase::Disconnected => {
+            RequestPhase::Disconnected => {
                 return broken(
                     rule::DISCONNECT_REPEATS,
                     "`http.request` was received after `http.disconnect`",
@@ -129,9 +136,9 @@ impl Http {
             }
         }
         if !request.more_body {
-            self.phase = HttpPhase::Whole;
+            self.phase = RequestPhase::Complete;
         }
-        if standing == Standing::Broken {
+        if phase == ExchangePhase::Broken {
             return broken(
                 rule::VIOLATION_IS_A_DISCONNECT,
                 "`http.request` was received after a rule had been broken",
@@ -162,13 +169,38 @@ impl Http {
     }
 }
 
-impl WebSocket {
-    fn received(&mut self, event: &ReceiveEvent, is_answered: bool) -> Broken {
+impl HttpOrder {
+    fn shutdown(&mut self, phase: ExchangePhase) -> Option<Violation> {
+        let is_repeated = std::mem::replace(&mut self.has_shut_down, true);
+        let (rule, reason) = match self.phase {
+            _ if !self.offers_shutdown => (rule::SHUTDOWN_ONCE, "and is not offered"),
+            _ if is_repeated => (rule::SHUTDOWN_ONCE, "more than once"),
+            RequestPhase::Content => (
+                rule::SHUTDOWN_ONCE,
+                "before an `http.request` with `more_body` unset",
+            ),
+            RequestPhase::Disconnected => (rule::SHUTDOWN_ONCE, "after `http.disconnect`"),
+            RequestPhase::Complete if phase == ExchangePhase::Broken => (
+                rule::VIOLATION_IS_A_DISCONNECT,
+                "after a rule had been broken",
+            ),
+            RequestPhase::Complete if phase == ExchangePhase::Ended => (
+                rule::RECEIVE_AFTER_BODY,
+                "after the response had been completed",
+            ),
+            RequestPhase::Complete => return None,
+        };
+        broken(rule, format!("`http.shutdown` was received {reason}"))
+    }
+}
+
+impl WebSocketOrder {
+    fn received(&mut self, event: &ReceiveEvent, is_answered: bool) -> Option<Violation> {
         match event {
             ReceiveEvent::WebSocketConnect
             | ReceiveEvent::WebSocketReceive(_)
             | ReceiveEvent::WebSocketDisconnect(_) => {}
-            other => return foreign(other, "a WebSocket"),
+            other => return foreign_event(other, "a WebSocket"),
         }
         let name = event.type_name();
         match (&*self, event) {
@@ -194,7 +226,7 @@ impl WebSocket {
                 let detail = format!("closed with {code}, disconnected with {}", disconnect.code);
                 broken(rule::CLOSE_CODE_KEPT, detail)
             }
-            // It may not have received that yet.
+            // The application may have closed the WebSocket before it received this.
             (Self::Closed(_), ReceiveEvent::WebSocketConnect) => None,
             (Self::Closed(_), _) => broken(
                 rule::CLOSE_CODE_KEPT,
@@ -229,8 +261,8 @@ impl WebSocket {
     }
 }
 
-impl Lifespan {
-    fn received(&mut self, event: &ReceiveEvent, is_answered: bool) -> Broken {
+impl LifespanOrder {
+    fn received(&mut self, event: &ReceiveEvent, is_answered: bool) -> Option<Violation> {
         match (&*self, event) {
             (Self::New, ReceiveEvent::LifespanStartup) => {
                 *self = Self::Started;
@@ -261,12 +293,12 @@ impl Lifespan {
                 }
                 None
             }
-            (_, other) => foreign(other, "a lifespan"),
+            (_, other) => foreign_event(other, "a lifespan"),
         }
     }
 }
 
-/// What the request promises, where its length is told by `content-length`.
+/// Returns the length of the request's content, if `content-length` decides it.
 fn content_length(headers: &HeaderMap, version: Version) -> Option<u64> {
     if version <= Version::HTTP_11 && headers.contains_key(TRANSFER_ENCODING) {
         return None;

@@ -1,15 +1,15 @@
-//! The server's side: what can be judged from a scope alone.
+//! The server's side of an exchange: the rules that a scope can break by itself.
 
 use callgate::rule::{self, Rule};
-use callgate::{ByteString, Feature, Features, Scheme, Scope, TlsInfo, Violation};
+use callgate::{ByteString, Feature, HttpScope, RequestScope, Scheme, Scope, Violation};
 use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
     TRANSFER_ENCODING,
 };
-use http::{HeaderMap, HeaderName, Method, Uri, Version};
+use http::{HeaderMap, HeaderName, Method, Version};
 
-/// The rules of the server that this scope breaks: in what it says, or because a request like this
-/// must not reach an application.
+/// Returns the rules that the server breaks with this scope: a field of the scope is wrong, or a
+/// request like this must not reach an application.
 ///
 /// ```
 /// use callgate::{HttpScope, rule};
@@ -17,59 +17,46 @@ use http::{HeaderMap, HeaderName, Method, Uri, Version};
 /// use http::{Method, Uri};
 ///
 /// let scope = HttpScope::new(Method::GET, Uri::from_static("http://example.com/"));
-/// let broken = scope_violations(&scope.into());
-/// assert!(broken.iter().any(|violation| violation.rule == rule::ORIGIN_FORM));
+/// let violations = scope_violations(&scope.into());
+/// assert!(violations.iter().any(|violation| violation.rule == rule::ORIGIN_FORM));
 /// ```
 #[must_use]
-pub fn violations(scope: &Scope) -> Vec<Violation> {
-    let mut found = Found(Vec::new());
+pub fn scope_violations(scope: &Scope) -> Vec<Violation> {
+    let mut violations = Violations(Vec::new());
     match scope {
         Scope::Http(scope) => {
-            found.http(&scope.method, &scope.headers, scope.version);
-            Common {
+            violations.http(scope);
+            let check = RequestCheck {
                 is_asterisk_allowed: scope.method == Method::OPTIONS,
                 is_websocket: false,
-                uri: &scope.uri,
-                version: scope.version,
-                headers: &scope.headers,
-                scheme: scope.scheme,
-                root_path: &scope.root_path,
-                path: &scope.path(),
-                features: scope.features,
-                tls: scope.tls.as_deref(),
-            }
-            .judge(&mut found);
+                scope: &scope.request,
+            };
+            check.run(&mut violations);
         }
         Scope::WebSocket(scope) => {
-            found.websocket(&scope.headers, &scope.subprotocols);
-            Common {
+            violations.websocket(&scope.headers, &scope.subprotocols);
+            let check = RequestCheck {
                 is_asterisk_allowed: false,
                 is_websocket: true,
-                uri: &scope.uri,
-                version: scope.version,
-                headers: &scope.headers,
-                scheme: scope.scheme,
-                root_path: &scope.root_path,
-                path: &scope.path(),
-                features: scope.features,
-                tls: scope.tls.as_deref(),
-            }
-            .judge(&mut found);
+                scope: &scope.request,
+            };
+            check.run(&mut violations);
         }
         _ => {}
     }
-    found.0
+    violations.0
 }
 
-struct Found(Vec<Violation>);
+struct Violations(Vec<Violation>);
 
-impl Found {
+impl Violations {
     fn add(&mut self, rule: &'static Rule, detail: impl Into<String>) {
         self.0.push(Violation::new(rule, detail.into()));
     }
 
-    fn http(&mut self, method: &Method, headers: &HeaderMap, version: Version) {
-        if method == Method::CONNECT {
+    fn http(&mut self, scope: &HttpScope) {
+        let (headers, version) = (&scope.headers, scope.version);
+        if scope.method == Method::CONNECT {
             self.add(rule::CONNECT_REFUSED, "the method is CONNECT");
         }
         let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
@@ -100,7 +87,7 @@ impl Found {
                 format!("`sec-websocket-version` is {version:?}"),
             );
         }
-        // A test client may offer subprotocols without the field.
+        // A test client may offer subprotocols without the header field.
         if headers.contains_key(SEC_WEBSOCKET_PROTOCOL)
             && !tokens(headers, &SEC_WEBSOCKET_PROTOCOL).eq(subprotocols.iter().map(|it| &**it))
         {
@@ -112,35 +99,28 @@ impl Found {
     }
 }
 
-/// The fields that scopes have in common.
-struct Common<'a> {
+/// Checks what the scopes of HTTP and of WebSockets have in common.
+struct RequestCheck<'a> {
     is_asterisk_allowed: bool,
     is_websocket: bool,
-    uri: &'a Uri,
-    version: Version,
-    headers: &'a HeaderMap,
-    scheme: Scheme,
-    root_path: &'a str,
-    path: &'a str,
-    features: Features,
-    tls: Option<&'a TlsInfo>,
+    scope: &'a RequestScope,
 }
 
-impl Common<'_> {
-    fn judge(&self, found: &mut Found) {
-        self.target(found);
-        self.fields(found);
-        self.features(found);
-        self.tls(found);
+impl RequestCheck<'_> {
+    fn run(&self, violations: &mut Violations) {
+        self.target(violations);
+        self.fields(violations);
+        self.features(violations);
+        self.tls(violations);
     }
 
-    fn target(&self, found: &mut Found) {
-        let uri = self.uri;
+    fn target(&self, violations: &mut Violations) {
+        let uri = &self.scope.uri;
         if uri.scheme().is_some() || uri.authority().is_some() {
-            found.add(rule::ORIGIN_FORM, format!("the target is `{uri}`"));
+            violations.add(rule::ORIGIN_FORM, format!("the target is `{uri}`"));
         } else if uri.path() == "*" {
             if !self.is_asterisk_allowed {
-                found.add(rule::ASTERISK_FORM, "the target is `*`");
+                violations.add(rule::ASTERISK_FORM, "the target is `*`");
             }
             return;
         }
@@ -150,67 +130,74 @@ impl Common<'_> {
             *octet == b'%' && !digits.is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
         });
         if is_broken {
-            found.add(rule::BAD_PERCENT_ENCODING, format!("the target is `{uri}`"));
+            violations.add(rule::BAD_PERCENT_ENCODING, format!("the target is `{uri}`"));
         }
-        let root = self.root_path.trim_end_matches('/');
-        let is_below = self
-            .path
+        let root = self.scope.root_path.trim_end_matches('/');
+        let path = self.scope.path();
+        let is_below = path
             .strip_prefix(root)
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
         let is_rooted = root.is_empty() || root.starts_with('/');
         if !is_below || !is_rooted {
-            found.add(
+            violations.add(
                 rule::ROOT_PATH,
-                format!("the path `{}` is not below `{}`", self.path, self.root_path),
+                format!(
+                    "the path `{}` is not below `{}`",
+                    path, self.scope.root_path
+                ),
             );
         }
     }
 
-    fn fields(&self, found: &mut Found) {
+    fn fields(&self, violations: &mut Violations) {
         let known = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
-        if !known.contains(&self.version) {
-            found.add(rule::VERSION, format!("the version is {:?}", self.version));
+        if !known.contains(&self.scope.version) {
+            violations.add(
+                rule::VERSION,
+                format!("the version is {:?}", self.scope.version),
+            );
         }
-        let count = |name| self.headers.get_all(name).iter().count();
-        if self.version == Version::HTTP_2 && count(COOKIE) > 1 {
-            found.add(
+        let count = |name| self.scope.headers.get_all(name).iter().count();
+        if self.scope.version == Version::HTTP_2 && count(COOKIE) > 1 {
+            violations.add(
                 rule::COOKIE_CRUMBS,
                 format!("there are {} `cookie` fields", count(COOKIE)),
             );
         }
-        if self.version == Version::HTTP_11 && count(HOST) != 1 {
-            found.add(
+        if self.scope.version == Version::HTTP_11 && count(HOST) != 1 {
+            violations.add(
                 rule::HOST_REQUIRED,
                 format!("there are {} `host` fields", count(HOST)),
             );
         }
-        // `HeaderMap` keeps most of them out by itself.
+        // `HeaderMap` refuses most of these names.
         if self
+            .scope
             .headers
             .keys()
             .any(|name| name.as_str().starts_with(':'))
         {
-            found.add(rule::NO_PSEUDO_HEADERS, "a field's name begins with `:`");
+            violations.add(rule::NO_PSEUDO_HEADERS, "a field's name begins with `:`");
         }
     }
 
-    fn features(&self, found: &mut Found) {
-        for feature in self.features.iter() {
+    fn features(&self, violations: &mut Violations) {
+        for feature in self.scope.features.iter() {
             let belongs = match feature {
                 Feature::DenialResponse => self.is_websocket,
                 Feature::Tls => true,
                 _ => !self.is_websocket,
             };
             if !belongs {
-                found.add(
+                violations.add(
                     rule::FEATURES_OFFERED,
                     format!("`{}` is of another kind of scope", feature.name()),
                 );
             }
         }
-        let has_trailers = match self.version {
+        let has_trailers = match self.scope.version {
             Version::HTTP_10 => false,
-            Version::HTTP_11 => tokens(self.headers, &TE).any(|token| {
+            Version::HTTP_11 => tokens(&self.scope.headers, &TE).any(|token| {
                 token
                     .split(';')
                     .next()
@@ -220,43 +207,48 @@ impl Common<'_> {
             }),
             _ => true,
         };
-        if self.features.contains(Feature::ResponseTrailers) && !has_trailers {
-            found.add(
+        if self.scope.features.contains(Feature::ResponseTrailers) && !has_trailers {
+            violations.add(
                 rule::TRAILERS_OFFERED,
                 format!(
-                    "trailer fields are offered in {:?} to a client that did not ask",
-                    self.version
+                    "trailer fields are offered in {:?} to a client that did not ask for them",
+                    self.scope.version
                 ),
             );
         }
     }
 
-    fn tls(&self, found: &mut Found) {
-        let is_offered = self.features.contains(Feature::Tls);
-        if is_offered && self.scheme == Scheme::Http {
-            found.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered in the clear");
-        }
-        if is_offered != self.tls.is_some() {
-            found.add(
-                rule::FEATURES_OFFERED,
-                "`tls` is listed and missing, or there and not listed",
+    fn tls(&self, violations: &mut Violations) {
+        let is_offered = self.scope.features.contains(Feature::Tls);
+        if is_offered && self.scope.scheme == Scheme::Http {
+            violations.add(
+                rule::TLS_ONLY_WHEN_SECURED,
+                "`tls` is offered on a connection without TLS",
             );
         }
-        let Some(tls) = self.tls else { return };
+        if is_offered != self.scope.tls.is_some() {
+            violations.add(
+                rule::FEATURES_OFFERED,
+                "`tls` is listed without a value, or has a value and is not listed",
+            );
+        }
+        let Some(tls) = self.scope.tls.as_deref() else {
+            return;
+        };
         // SSL 3.0 to TLS 1.3; DTLS counts downwards from 0xfeff.
         if let Some(version) = tls.tls_version
             && !matches!(version, 0x0300..=0x0304 | 0xfefc..=0xfeff)
         {
-            found.add(rule::TLS_VERSION, format!("the version is {version:#06x}"));
+            violations.add(rule::TLS_VERSION, format!("the version is {version:#06x}"));
         }
         let is_pem = |text: &String| text.trim_start().starts_with("-----BEGIN CERTIFICATE-----");
         if !tls.client_cert_chain.iter().all(is_pem) {
-            found.add(rule::TLS_CLIENT_CHAIN, "a certificate is not a PEM text");
+            violations.add(rule::TLS_CLIENT_CHAIN, "a certificate is not a PEM text");
         }
     }
 }
 
-/// The members of a field that is a list.
+/// Returns the members of a header field whose value is a list.
 fn tokens<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
