@@ -91,8 +91,7 @@ impl HttpConversation {
         matches!(self.phase, HttpPhase::Waiting | HttpPhase::Started(_))
     }
 
-    /// Records that the client is gone. A phase in which the exchange [is over](Self::is_over) does
-    /// not change.
+    /// Records that the client is gone. An exchange that [is over](Self::is_over) does not change.
     pub fn disconnect(&mut self) {
         if !self.is_over() {
             self.phase = HttpPhase::Disconnected;
@@ -110,9 +109,9 @@ impl HttpConversation {
         )
     }
 
-    /// Returns whether the application must be notified of a disconnect, which starts the grace
-    /// period. This is the case if the client is gone, or if the application has broken a rule,
-    /// before the last event (rules `CORE-14`, `CORE-21`).
+    /// Returns whether the application must be notified of a disconnect and the grace period
+    /// begins: the client is gone, or the application has broken a rule, before the last event
+    /// (rules `CORE-14`, `CORE-21`).
     #[must_use]
     pub fn is_broken_off(&self) -> bool {
         match &self.phase {
@@ -127,7 +126,7 @@ impl HttpConversation {
     /// # Errors
     ///
     /// Returns the reason for which the event must not be delivered. After a violation, every later
-    /// event fails with the same violation.
+    /// event fails with the same one.
     #[inline]
     pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         match self.check(event) {
@@ -271,8 +270,8 @@ impl HttpConversation {
         Ok(())
     }
 
-    /// Records that a file of `length` bytes is the content of the response. The server calls this
-    /// method after a path send was permitted and its file was opened.
+    /// Records that a file of `length` bytes is the content, after a path send was permitted and
+    /// the file was opened.
     ///
     /// # Errors
     ///
