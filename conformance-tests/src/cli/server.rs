@@ -9,8 +9,8 @@ use super::progress::Progress;
 use super::reporting::Reporting;
 use super::{OwnServer, PROBE_COMMAND, Stopped};
 use crate::{
-    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, Settings, server_checks,
-    try_check_server,
+    AttachedServer, CommandLine, PROBE_VARIABLE, Report, ServerLauncher, ServerOptions,
+    ServerSettings, server_checks, try_check_server,
 };
 
 /// How long a server that runs already may take to call the probe: it may be started only now.
@@ -59,9 +59,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = probe, requires = "url")]
     probe: Option<SocketAddr>,
 
-    /// Leave out what ASGI settles differently, for servers of ASGI
+    /// Leave out what only Callgate demands, for servers of ASGI
     #[arg(long)]
     asgi: bool,
+
+    /// Run the check of this name only, such as a_date_by_default; may be given repeatedly
+    #[arg(long = "case", value_name = "NAME", value_parser = case)]
+    cases: Vec<String>,
 
     /// Take for missing what has not come after this long
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
@@ -78,6 +82,7 @@ pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report
     let options = ServerOptions {
         patience: args.patience,
         only: args.reporting.only(&checks, "server")?,
+        cases: args.cases.clone(),
         asgi: args.asgi,
     };
     let launch = launch(args, own)?;
@@ -100,7 +105,7 @@ pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report
     .map_err(|reason| Stopped::startup(format!("cannot check `{name}`: {reason}{remedy}")))
 }
 
-fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopped> {
+fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn ServerLauncher>, Stopped> {
     if let (Some(url), Some(probe)) = (args.url, args.probe) {
         // Tried here, where there is something to say of it.
         TcpListener::bind(probe).map_err(|error| {
@@ -108,7 +113,7 @@ fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopp
                 "cannot listen on {probe} for the probe: {error} (choose another address with --probe)"
             ))
         })?;
-        return Ok(Box::new(Attach::new(url, probe)));
+        return Ok(Box::new(AttachedServer::new(url, probe)));
     }
     let server = match &args.command {
         Some(command) => CommandLine::new(command),
@@ -133,6 +138,13 @@ fn this_program(own: Option<&OwnServer>) -> Result<CommandLine, Stopped> {
 
 // Each of these reads a value, or says what would be right.
 
+fn case(name: &str) -> Result<String, &'static str> {
+    match server_checks().any(|check| check.name == name) {
+        true => Ok(name.to_owned()),
+        false => Err("give the name of a check, as --list --format json has it"),
+    }
+}
+
 fn command(text: &str) -> Result<String, &'static str> {
     match text.contains("{port}") {
         true => Ok(text.to_owned()),
@@ -146,7 +158,7 @@ fn flag(text: &str) -> Result<(String, String), String> {
         .ok_or("give SETTING=FLAG, such as `root-path=--prefix {value}`")?;
     let setting = setting.trim_start_matches('-');
     let name = setting.split(':').next().unwrap_or_default();
-    let names: Vec<_> = Settings::names().collect();
+    let names: Vec<_> = ServerSettings::names().collect();
     if !names.iter().any(|known| known == name) {
         let names = names.join(", ");
         return Err(format!("there is no setting `{name}`; one of: {names}"));
@@ -192,7 +204,7 @@ mod tests {
 
     #[test]
     fn the_help_has_every_setting() {
-        for name in Settings::names() {
+        for name in ServerSettings::names() {
             assert!(AFTER_HELP.contains(&name), "{name}");
         }
     }
@@ -205,5 +217,12 @@ mod tests {
         for unknown in ["rootpath=--prefix {value}", "=--prefix", "root-path"] {
             assert!(flag(unknown).is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_case_is_the_name_of_a_check() {
+        assert!(case("a_date_by_default").is_ok());
+        assert!(case("a_start_alone_over_http2").is_ok());
+        assert!(case("a date by default").is_err());
     }
 }

@@ -13,25 +13,26 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
+use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
+use super::settings::ServerSettings;
 use crate::probe::PROBE_VARIABLE;
 
 /// How long the log of a server that has ended may stay open, as it does while a process that the
 /// server has started lives on.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A server started by a command line.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
     command: String,
     name: Option<String>,
-    /// The server's own flags, by the name of the setting; none if it has those of [`Settings`].
+    /// The server's own flags, by the name of the setting; none if it has those of [`ServerSettings`].
     flags: Vec<(String, String)>,
 }
 
 impl CommandLine {
     /// The command that starts a server on the loopback interface. In it `{port}` stands for the
-    /// port to listen on, and `{flags}` for the flags of [`Settings`]; without `{flags}`, what needs
+    /// port to listen on, and `{flags}` for the flags of [`ServerSettings`]; without `{flags}`, what needs
     /// them is not checked. The shell runs it, with [`PROBE_VARIABLE`] in its environment.
     #[must_use]
     pub fn new(command: impl Into<String>) -> Self {
@@ -51,7 +52,7 @@ impl CommandLine {
 
     /// Has a flag of its own for a setting. `setting` is the setting's flag without `--`, such as
     /// `root-path`, or with one value, such as `lifespan:off`; in `flag`, `{value}` stands for the
-    /// value, and `{integer}` for one that must be a whole number. Settings without a flag are not
+    /// value, and `{integer}` for one that must be a whole number. ServerSettings without a flag are not
     /// checked then.
     #[must_use]
     pub fn flag(mut self, setting: impl Into<String>, flag: impl Into<String>) -> Self {
@@ -60,13 +61,13 @@ impl CommandLine {
     }
 
     /// The flags that set this server to `settings`.
-    fn flags(&self, settings: &Settings) -> Result<String, NotLaunched> {
+    fn flags(&self, settings: &ServerSettings) -> Result<String, LaunchError> {
         let wanted = settings.flags();
         if wanted.is_empty() {
             return Ok(String::new());
         }
         if !self.command.contains("{flags}") {
-            return Err(NotLaunched::NotSupported(format!(
+            return Err(LaunchError::NotSupported(format!(
                 "it needs the flags `{}`, and the command has no `{{flags}}`",
                 wanted.join(" ")
             )));
@@ -82,10 +83,10 @@ impl CommandLine {
         Ok(flags.join(" "))
     }
 
-    fn own_flag(&self, setting: &str, value: &str) -> Result<String, NotLaunched> {
+    fn own_flag(&self, setting: &str, value: &str) -> Result<String, LaunchError> {
         let with_value = format!("{setting}:{value}");
         let not_supported = || {
-            NotLaunched::NotSupported(format!("the server has no flag for `--{setting} {value}`"))
+            LaunchError::NotSupported(format!("the server has no flag for `--{setting} {value}`"))
         };
         let (_, flag) = self
             .flags
@@ -99,16 +100,16 @@ impl CommandLine {
     }
 }
 
-impl Launch for CommandLine {
+impl ServerLauncher for CommandLine {
     fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.command.clone())
     }
 
     fn launch(
         &self,
-        settings: &Settings,
+        settings: &ServerSettings,
         suite: SocketAddr,
-    ) -> Result<Box<dyn Running>, NotLaunched> {
+    ) -> Result<Box<dyn RunningServer>, LaunchError> {
         let flags = self.flags(settings)?;
         let address = free_address()?;
         let command = self
@@ -173,7 +174,7 @@ struct Process {
     reading: [JoinHandle<()>; 2],
 }
 
-impl Running for Process {
+impl RunningServer for Process {
     fn address(&self) -> SocketAddr {
         self.address
     }
@@ -190,11 +191,11 @@ impl Running for Process {
         self.log.lock().expect("never held across a panic").clone()
     }
 
-    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ServerExit> + '_>> {
         Box::pin(async {
             let status = self.child.wait().await.ok();
             // The log is whole when the ends of its pipes are closed.
-            let _ = tokio::time::timeout(LOG_PATIENCE, async {
+            let _ = tokio::time::timeout(LOG_TIMEOUT, async {
                 for reading in &mut self.reading {
                     if !reading.is_finished() {
                         let _ = reading.await;
@@ -202,7 +203,7 @@ impl Running for Process {
                 }
             })
             .await;
-            Exit::with_status(status.and_then(|status| status.code()))
+            ServerExit::with_status(status.and_then(|status| status.code()))
         })
     }
 }
@@ -220,19 +221,19 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    fn flags(server: &CommandLine, settings: &Settings) -> Result<String, String> {
+    fn flags(server: &CommandLine, settings: &ServerSettings) -> Result<String, String> {
         server.flags(settings).map_err(|error| match error {
-            NotLaunched::NotSupported(what) => what,
-            NotLaunched::Failed(error) => error.to_string(),
+            LaunchError::NotSupported(what) => what,
+            LaunchError::Failed(error) => error.to_string(),
         })
     }
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> ServerSettings {
+        ServerSettings {
             root_path: Some("/api".into()),
             ws_max_size: Some(10),
             ws_ping_interval: Some(Duration::from_millis(500)),
-            ..Settings::default()
+            ..ServerSettings::default()
         }
     }
 
@@ -261,24 +262,30 @@ mod tests {
     fn what_a_server_has_no_flag_for_is_not_supported() {
         let without = CommandLine::new("serve");
         assert!(flags(&without, &settings()).is_err());
-        assert_eq!(flags(&without, &Settings::default()), Ok(String::new()));
+        assert_eq!(
+            flags(&without, &ServerSettings::default()),
+            Ok(String::new())
+        );
 
         let with_one = CommandLine::new("serve {flags}").flag("lifespan:off", "--none");
-        let off = |lifespan| Settings {
+        let off = |lifespan| ServerSettings {
             lifespan,
-            ..Settings::default()
+            ..ServerSettings::default()
         };
-        use crate::server_suite::Lifespan;
-        assert_eq!(flags(&with_one, &off(Lifespan::Off)), Ok("--none".into()));
+        use crate::server_suite::LifespanMode;
         assert_eq!(
-            flags(&with_one, &off(Lifespan::On)),
+            flags(&with_one, &off(LifespanMode::Off)),
+            Ok("--none".into())
+        );
+        assert_eq!(
+            flags(&with_one, &off(LifespanMode::On)),
             Err("the server has no flag for `--lifespan on`".into())
         );
 
         let whole = CommandLine::new("serve {flags}").flag("ws-ping-interval", "--ping {integer}");
-        let half = Settings {
+        let half = ServerSettings {
             ws_ping_interval: Some(Duration::from_millis(500)),
-            ..Settings::default()
+            ..ServerSettings::default()
         };
         assert!(flags(&whole, &half).is_err());
     }

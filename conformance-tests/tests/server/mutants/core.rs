@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 
 use super::{mutants, with_app};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
     core_01_an_http_1_0_request_is_two_calls: ONE_CALL ["a_request_is_one_call"],
@@ -117,7 +117,7 @@ pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
 fn core_10_a_returned_disconnect_is_reported() -> InProcess {
     #[derive(Default)]
     struct Reported;
-    impl Between for Reported {
+    impl Interceptor for Reported {
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
             result.map_err(|error| match error.is_disconnected() {
                 true => AppError::failed("the client is gone"),
@@ -125,7 +125,7 @@ fn core_10_a_returned_disconnect_is_reported() -> InProcess {
             })
         }
     }
-    with_app(|probe| between(probe, Reported::default))
+    with_app(|probe| intercepted(probe, Reported::default))
 }
 
 /// What a call panicked with, or what it came to.
@@ -207,7 +207,7 @@ fn core_17_declining_is_a_failure() -> InProcess {
     /// Whether the call is for lifespan.
     #[derive(Default)]
     struct NoDeclining(AtomicBool);
-    impl Between for NoDeclining {
+    impl Interceptor for NoDeclining {
         fn scope(&self, scope: &mut Scope) {
             let is_lifespan = matches!(scope, Scope::Lifespan(_));
             self.0.store(is_lifespan, Ordering::Relaxed);
@@ -222,5 +222,5 @@ fn core_17_declining_is_a_failure() -> InProcess {
             }
         }
     }
-    with_app(|probe| between(probe, NoDeclining::default))
+    with_app(|probe| intercepted(probe, NoDeclining::default))
 }

@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{mutants, with_app};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
     core_03_sends_to_a_reset_stream_are_taken: SEND_AFTER_DISCONNECT [
@@ -57,7 +57,7 @@ fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
     /// Whether the call is one over HTTP/2 and has not returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
-    impl Between for Taken {
+    impl Interceptor for Taken {
         fn scope(&self, scope: &mut Scope) {
             self.0.store(is_over_http2(scope), Ordering::Relaxed);
         }
@@ -79,7 +79,7 @@ fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
             result
         }
     }
-    with_app(|probe| between(probe, Taken::default))
+    with_app(|probe| intercepted(probe, Taken::default))
 }
 
 fn core_09_a_head_request_ends_with_its_client() -> InProcess {
@@ -155,7 +155,7 @@ impl Once {
     }
 }
 
-impl Between for Once {
+impl Interceptor for Once {
     fn scope(&self, scope: &mut Scope) {
         self.applies
             .store((self.is_meant)(scope), Ordering::Relaxed);
@@ -176,11 +176,11 @@ impl Between for Once {
 }
 
 fn core_12_the_disconnect_of_a_stream_is_yielded_once() -> InProcess {
-    with_app(|probe| between(probe, || Once::when(is_over_http2)))
+    with_app(|probe| intercepted(probe, || Once::when(is_over_http2)))
 }
 
 fn core_12_the_disconnect_of_a_websocket_is_yielded_once() -> InProcess {
-    with_app(|probe| between(probe, || Once::when(is_websocket)))
+    with_app(|probe| intercepted(probe, || Once::when(is_websocket)))
 }
 
 /// A call on a task of its own, which goes on when it is dropped unless it is told not to.
@@ -275,7 +275,7 @@ fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
     /// Whether a rule was broken before the WebSocket was accepted.
     #[derive(Default)]
     struct Silent(AtomicBool);
-    impl Between for Silent {
+    impl Interceptor for Silent {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             match ready!(server.poll_receive(cx)) {
                 ReceiveEvent::WebSocketDisconnect(_) if self.0.load(Ordering::Relaxed) => {
@@ -300,5 +300,5 @@ fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
             Poll::Ready(result)
         }
     }
-    with_app(|probe| between(probe, Silent::default))
+    with_app(|probe| intercepted(probe, Silent::default))
 }

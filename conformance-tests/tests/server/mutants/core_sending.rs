@@ -6,9 +6,10 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, Violation, rule};
 
-use super::{mutants, with_between, with_changed_outcomes, with_wire};
+use super::{mutants, with_changed_outcomes, with_connection_filter, with_interceptor};
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire};
+use crate::interceptor::Interceptor;
 
 mutants! {
     core_04_events_after_the_last_are_ignored: SEND_VIOLATION ["a_broken_rule_fails_the_send"],
@@ -50,7 +51,7 @@ fn core_04_events_after_the_last_are_ignored() -> InProcess {
 
 fn core_04_a_second_start_names_another_rule() -> InProcess {
     struct AnotherRule;
-    impl Between for AnotherRule {
+    impl Interceptor for AnotherRule {
         fn send(
             &self,
             server: &dyn Channel,
@@ -74,14 +75,14 @@ fn core_04_a_second_start_names_another_rule() -> InProcess {
             })
         }
     }
-    with_between(|| AnotherRule)
+    with_interceptor(|| AnotherRule)
 }
 
 fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
     /// What `content-length` leaves of a response that is streamed.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
-    impl Between for Trimmed {
+    impl Interceptor for Trimmed {
         fn send(
             &self,
             server: &dyn Channel,
@@ -111,14 +112,14 @@ fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
             Poll::Ready(result)
         }
     }
-    with_between(Trimmed::default)
+    with_interceptor(Trimmed::default)
 }
 
 fn core_05_a_broken_rule_is_named_once() -> InProcess {
     /// Whether it has been named.
     #[derive(Default)]
     struct Once(AtomicBool);
-    impl Between for Once {
+    impl Interceptor for Once {
         fn send(
             &self,
             server: &dyn Channel,
@@ -133,7 +134,7 @@ fn core_05_a_broken_rule_is_named_once() -> InProcess {
             })
         }
     }
-    with_between(Once::default)
+    with_interceptor(Once::default)
 }
 
 fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
@@ -141,7 +142,7 @@ fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
     /// wait there depends on how fast the client takes them.
     #[derive(Default)]
     struct OneWaits(Mutex<Option<SendEvent>>);
-    impl Between for OneWaits {
+    impl Interceptor for OneWaits {
         fn send(
             &self,
             server: &dyn Channel,
@@ -161,24 +162,24 @@ fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
             poll
         }
     }
-    with_between(OneWaits::default)
+    with_interceptor(OneWaits::default)
 }
 
 fn core_08_output_is_held_without_bound() -> InProcess {
     struct Unbounded;
-    impl Wire for Unbounded {
+    impl ConnectionFilter for Unbounded {
         fn bound(&self) -> usize {
             usize::MAX
         }
     }
-    with_wire(|| Box::new(Unbounded))
+    with_connection_filter(|| Box::new(Unbounded))
 }
 
 fn core_11_sends_after_the_call_are_taken() -> InProcess {
     /// Whether the call has returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
-    impl Between for Taken {
+    impl Interceptor for Taken {
         fn send(
             &self,
             server: &dyn Channel,
@@ -196,5 +197,5 @@ fn core_11_sends_after_the_call_are_taken() -> InProcess {
             result
         }
     }
-    with_between(Taken::default)
+    with_interceptor(Taken::default)
 }

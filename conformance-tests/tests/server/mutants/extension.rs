@@ -5,9 +5,9 @@ use std::task::{Context, Poll};
 use callgate::{Channel, Extension, HttpResponseBody, Scope, SendError, SendEvent};
 use http::{HeaderMap, StatusCode, Version};
 
-use super::{mutants, with_between, with_changed_events, with_changed_outcomes};
+use super::{mutants, with_changed_events, with_changed_outcomes, with_interceptor};
 use crate::in_process::InProcess;
-use crate::tamper::Between;
+use crate::interceptor::Interceptor;
 
 mutants! {
     ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS [
@@ -50,7 +50,7 @@ fn ext_04_only_the_last_trailer_fields_are_sent() -> InProcess {
 
 fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
     struct Vague;
-    impl Between for Vague {
+    impl Interceptor for Vague {
         fn send(
             &self,
             server: &dyn Channel,
@@ -63,7 +63,7 @@ fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
             })
         }
     }
-    with_between(|| Vague)
+    with_interceptor(|| Vague)
 }
 
 fn ext_09_of_a_file_only_the_beginning_is_sent() -> InProcess {
@@ -88,7 +88,7 @@ fn ext_14_a_denial_response_is_a_403() -> InProcess {
 
 fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
     struct Always;
-    impl Between for Always {
+    impl Interceptor for Always {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_11
@@ -97,5 +97,5 @@ fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
             }
         }
     }
-    with_between(|| Always)
+    with_interceptor(|| Always)
 }

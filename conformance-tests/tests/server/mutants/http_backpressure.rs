@@ -9,9 +9,9 @@ use callgate::{
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{mutants, with_app, with_wire};
+use super::{mutants, with_app, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find};
 
 mutants! {
     http_04_content_is_taken_in_whether_or_not_it_is_received: REQUEST_BACKPRESSURE [
@@ -103,7 +103,7 @@ fn http_47_a_response_is_cut_while_content_is_coming() -> InProcess {
         missing: usize,
         is_cut: bool,
     }
-    impl Wire for Cuts {
+    impl ConnectionFilter for Cuts {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             const LENGTH: &str = "content-length: ";
             let end = find(&octets, "\r\n\r\n");
@@ -133,5 +133,5 @@ fn http_47_a_response_is_cut_while_content_is_coming() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(Cuts::default()))
+    with_connection_filter(|| Box::new(Cuts::default()))
 }

@@ -8,9 +8,10 @@ use std::task::{Context, Poll, ready};
 use callgate::{Channel, HttpResponseBody, Scope, SendError, SendEvent};
 use http::Method;
 
-use super::{mutants, with_between, with_wire};
+use super::{mutants, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, find};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, find};
+use crate::interceptor::Interceptor;
 
 mutants! {
     http_24_content_is_sent_in_answer_to_head: HEAD_HAS_NO_BODY [
@@ -18,10 +19,8 @@ mutants! {
         "head_of_a_streamed_response",
     ],
     http_24_fields_are_dropped_in_answer_to_head: HEAD_HAS_NO_BODY [
-        "head_of_a_whole_response",
-        "head_of_a_streamed_response",
-        "head_of_a_whole_response_over_http2",
-        "head_of_a_streamed_response_over_http2",
+        "fields_of_an_answer_to_head",
+        "fields_of_an_answer_to_head_over_http2",
     ],
     http_25_a_head_with_a_length_is_sent_at_once: START_IS_HELD [
         "a_start_alone",
@@ -51,7 +50,7 @@ fn http_24_content_is_sent_in_answer_to_head() -> InProcess {
     struct SendsContent {
         is_head_request: bool,
     }
-    impl Wire for SendsContent {
+    impl ConnectionFilter for SendsContent {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_head_request = octets.starts_with(b"HEAD ");
             octets
@@ -64,7 +63,7 @@ fn http_24_content_is_sent_in_answer_to_head() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(SendsContent::default()))
+    with_connection_filter(|| Box::new(SendsContent::default()))
 }
 
 fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
@@ -72,7 +71,7 @@ fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
     struct DropsFields {
         is_head_request: AtomicBool,
     }
-    impl Between for DropsFields {
+    impl Interceptor for DropsFields {
         fn scope(&self, scope: &mut Scope) {
             let is_head_request = matches!(scope, Scope::Http(http) if http.method == Method::HEAD);
             self.is_head_request
@@ -93,12 +92,12 @@ fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
             server.poll_send(cx, event)
         }
     }
-    with_between(DropsFields::default)
+    with_interceptor(DropsFields::default)
 }
 
 fn http_25_a_head_with_a_length_is_sent_at_once() -> InProcess {
     struct SendsHead;
-    impl Between for SendsHead {
+    impl Interceptor for SendsHead {
         fn send(
             &self,
             server: &dyn Channel,
@@ -119,7 +118,7 @@ fn http_25_a_head_with_a_length_is_sent_at_once() -> InProcess {
             Poll::Ready(sent)
         }
     }
-    with_between(|| SendsHead)
+    with_interceptor(|| SendsHead)
 }
 
 fn http_26_a_whole_response_is_streamed() -> InProcess {
@@ -129,7 +128,7 @@ fn http_26_a_whole_response_is_streamed() -> InProcess {
         is_streaming: AtomicBool,
         is_to_end: AtomicBool,
     }
-    impl Between for Streams {
+    impl Interceptor for Streams {
         fn send(
             &self,
             server: &dyn Channel,
@@ -153,7 +152,7 @@ fn http_26_a_whole_response_is_streamed() -> InProcess {
             Poll::Ready(Ok(()))
         }
     }
-    with_between(Streams::default)
+    with_interceptor(Streams::default)
 }
 
 fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
@@ -161,7 +160,7 @@ fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
     struct Promises {
         is_http10: bool,
     }
-    impl Wire for Promises {
+    impl ConnectionFilter for Promises {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_http10 = find(&octets, " HTTP/1.0\r\n").is_some();
             octets
@@ -176,12 +175,12 @@ fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(Promises::default()))
+    with_connection_filter(|| Box::new(Promises::default()))
 }
 
 fn http_28_an_empty_part_sends_nothing() -> InProcess {
     struct Skips;
-    impl Between for Skips {
+    impl Interceptor for Skips {
         fn send(
             &self,
             server: &dyn Channel,
@@ -199,7 +198,7 @@ fn http_28_an_empty_part_sends_nothing() -> InProcess {
             }
         }
     }
-    with_between(|| Skips)
+    with_interceptor(|| Skips)
 }
 
 fn http_29_small_parts_wait_for_the_next() -> InProcess {
@@ -216,7 +215,7 @@ fn http_29_small_parts_wait_for_the_next() -> InProcess {
         /// What is being sent.
         sending: VecDeque<SendEvent>,
     }
-    impl Between for Holds {
+    impl Interceptor for Holds {
         fn send(
             &self,
             server: &dyn Channel,
@@ -267,5 +266,5 @@ fn http_29_small_parts_wait_for_the_next() -> InProcess {
             Poll::Ready(Ok(()))
         }
     }
-    with_between(Holds::default)
+    with_interceptor(Holds::default)
 }

@@ -10,9 +10,9 @@ use callgate::{
     App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
 };
 
-use super::{mutants, with_app, with_wire};
+use super::{mutants, with_app, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find, replace};
 
 mutants! {
     http_36_background_work_ends_with_the_shutdown: BACKGROUND_WORK_IS_AWAITED [
@@ -123,7 +123,7 @@ fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
     struct DoesNotTell {
         is_clients_wish: bool,
     }
-    impl Wire for DoesNotTell {
+    impl ConnectionFilter for DoesNotTell {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_clients_wish = find(&octets, "connection: close\r\n").is_some();
             octets
@@ -136,5 +136,5 @@ fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(DoesNotTell::default()))
+    with_connection_filter(|| Box::new(DoesNotTell::default()))
 }

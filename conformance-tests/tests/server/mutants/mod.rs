@@ -17,11 +17,11 @@ mod http_smuggling;
 mod lifespan;
 mod scope;
 mod scope_connection;
+mod several_rules;
 mod tls;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
-mod wide;
 
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -30,8 +30,9 @@ use callgate::rule::{self, Role, Rule};
 use callgate::{BoxApp, Channel, SendError, SendEvent};
 use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
 
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 /// A rule, and cases of it that a mutant fails.
 type Failing = (&'static Rule, &'static [&'static str]);
@@ -124,14 +125,16 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
 }
 
 /// A server with this between it and each call of the probe.
-fn with_between<B: Between>(make: impl Fn() -> B + Clone + Send + Sync + 'static) -> InProcess {
-    with_app(move |probe| between(probe, make.clone()))
+fn with_interceptor<B: Interceptor>(
+    make: impl Fn() -> B + Clone + Send + Sync + 'static,
+) -> InProcess {
+    with_app(move |probe| intercepted(probe, make.clone()))
 }
 
 /// A server that gets what this makes of each event that the probe sends.
 fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
     struct Changed(fn(&mut SendEvent));
-    impl Between for Changed {
+    impl Interceptor for Changed {
         fn send(
             &self,
             server: &dyn Channel,
@@ -142,13 +145,13 @@ fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
             server.poll_send(cx, event)
         }
     }
-    with_between(move || Changed(change))
+    with_interceptor(move || Changed(change))
 }
 
 /// A server whose probe is told this of what each send has come to.
 fn with_changed_outcomes(change: fn(Result<(), SendError>) -> Result<(), SendError>) -> InProcess {
     struct Changed(fn(Result<(), SendError>) -> Result<(), SendError>);
-    impl Between for Changed {
+    impl Interceptor for Changed {
         fn send(
             &self,
             server: &dyn Channel,
@@ -158,13 +161,13 @@ fn with_changed_outcomes(change: fn(Result<(), SendError>) -> Result<(), SendErr
             server.poll_send(cx, event).map(self.0)
         }
     }
-    with_between(move || Changed(change))
+    with_interceptor(move || Changed(change))
 }
 
-/// A server that is tampered with on the wire.
-fn with_wire(wire: fn() -> Box<dyn Wire>) -> InProcess {
+/// A server with this filter between it and each client.
+fn with_connection_filter(filter: fn() -> Box<dyn ConnectionFilter>) -> InProcess {
     InProcess {
-        wire: Some(wire),
+        connection_filter: Some(filter),
         ..InProcess::default()
     }
 }
@@ -193,7 +196,7 @@ fn every_rule_of_a_server_has_a_mutant() {
 
 #[test]
 fn every_case_of_a_server_is_failed_by_a_mutant() {
-    let failing = [MUTANTS.concat(), wide::FAILING.concat()].concat();
+    let failing = [MUTANTS.concat(), several_rules::FAILING.concat()].concat();
     let is_failed = |check: &Check| {
         let mut of_rule = failing.iter().filter(|(rule, _)| *rule == check.rule);
         of_rule.any(|(_, cases)| cases.contains(&check.name))

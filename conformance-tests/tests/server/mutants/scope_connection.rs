@@ -6,9 +6,9 @@ use http::{HeaderValue, Version};
 use serde_json::{Value, json};
 
 use super::scope::scope_mutant;
-use super::{mutants, with_between};
-use crate::hearsay::Hearsay;
+use super::{mutants, with_interceptor};
 use crate::in_process::InProcess;
+use crate::message_filter::MessageFilter;
 
 mutants! {
     scope_12_http_1_0_is_taken_for_1_1: VERSION ["the_version"],
@@ -49,7 +49,7 @@ fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
             host.or_insert(HeaderValue::from_static("test"));
         }
     });
-    with_between(Newer::default)
+    with_interceptor(Newer::default)
 }
 
 fn scope_12_http_2_is_taken_for_3() -> InProcess {
@@ -58,29 +58,29 @@ fn scope_12_http_2_is_taken_for_3() -> InProcess {
             scope.version = Version::HTTP_3;
         }
     });
-    with_between(Ahead::default)
+    with_interceptor(Ahead::default)
 }
 
 fn scope_13_every_connection_is_secured() -> InProcess {
     scope_mutant!(Secured, both: |scope| scope.scheme = Scheme::Https);
-    with_between(Secured::default)
+    with_interceptor(Secured::default)
 }
 
 fn scope_14_the_client_has_no_address() -> InProcess {
     scope_mutant!(Nobody, both: |scope| scope.client = None);
-    with_between(Nobody::default)
+    with_interceptor(Nobody::default)
 }
 
 fn scope_14_the_addresses_are_exchanged() -> InProcess {
     scope_mutant!(Exchanged, |scope| {
         std::mem::swap(&mut scope.client, &mut scope.server);
     });
-    with_between(Exchanged::default)
+    with_interceptor(Exchanged::default)
 }
 
 fn scope_17_a_websocket_has_no_state() -> InProcess {
     scope_mutant!(NoState, http: |_| {}, websocket: |scope| scope.state = State::new());
-    with_between(NoState::default)
+    with_interceptor(NoState::default)
 }
 
 fn scope_18_what_one_puts_in_all_see() -> InProcess {
@@ -93,8 +93,8 @@ fn scope_18_what_one_puts_in_all_see() -> InProcess {
         /// The steps that ask for a state.
         asked: Vec<Value>,
     }
-    impl Hearsay for OneState {
-        fn commanded(&mut self, command: &Value) {
+    impl MessageFilter for OneState {
+        fn command(&mut self, command: &Value) {
             match &command["do"] {
                 _ if self.lifespans.contains(&command["call"]) => {}
                 Value::Object(step) => self.put.extend(step.get("put_state").cloned()),
@@ -103,20 +103,20 @@ fn scope_18_what_one_puts_in_all_see() -> InProcess {
             }
         }
 
-        fn told(&mut self, told: &mut Value) {
-            if told["told"] == "called" && told["scope"]["type"] == "lifespan" {
-                self.lifespans.push(told["call"].clone());
+        fn message(&mut self, message: &mut Value) {
+            if message["message"] == "called" && message["scope"]["type"] == "lifespan" {
+                self.lifespans.push(message["call"].clone());
             }
-            if told["told"] == "done"
-                && self.asked.contains(&told["step"])
-                && let Value::Array(texts) = &mut told["texts"]
+            if message["message"] == "done"
+                && self.asked.contains(&message["step"])
+                && let Value::Array(texts) = &mut message["texts"]
             {
                 texts.extend(self.put.iter().cloned());
             }
         }
     }
     InProcess {
-        hearsay: Some(|| Box::<OneState>::default()),
+        message_filter: Some(|| Box::<OneState>::default()),
         ..InProcess::default()
     }
 }
@@ -125,7 +125,7 @@ fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
     scope_mutant!(Listed, |scope| {
         scope.extensions = scope.extensions.with(Extension::Debug);
     });
-    with_between(Listed::default)
+    with_interceptor(Listed::default)
 }
 
 fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
@@ -135,7 +135,7 @@ fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
             .filter(|extension| *extension != Extension::PathSend)
             .collect();
     });
-    with_between(Unlisted::default)
+    with_interceptor(Unlisted::default)
 }
 
 fn scope_22_subprotocols_are_sorted() -> InProcess {
@@ -144,5 +144,5 @@ fn scope_22_subprotocols_are_sorted() -> InProcess {
             scope.subprotocols.sort();
         }
     });
-    with_between(Sorted::default)
+    with_interceptor(Sorted::default)
 }

@@ -11,9 +11,10 @@ use callgate::{
 };
 
 use super::websocket_end::OtherCode;
-use super::{mutants, with_app, with_between, with_wire};
+use super::{mutants, with_app, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, find, is_handshake, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, find, is_handshake, replace};
+use crate::interceptor::Interceptor;
 
 mutants! {
     ws_13_a_binary_message_that_could_be_text_is_delivered_as_text: MESSAGES_IN_ORDER [
@@ -54,7 +55,7 @@ mutants! {
 
 fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess {
     struct AsText;
-    impl Between for AsText {
+    impl Interceptor for AsText {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::WebSocketReceive(Message::Binary(bytes)) => {
@@ -68,7 +69,7 @@ fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess
             })
         }
     }
-    with_between(|| AsText)
+    with_interceptor(|| AsText)
 }
 
 fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess {
@@ -99,7 +100,7 @@ fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess
             (self.unread.len() >= whole).then_some(whole)
         }
     }
-    impl Wire for Fragments {
+    impl ConnectionFilter for Fragments {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             let mut passed = Vec::new();
             let mut octets = &octets[..];
@@ -130,17 +131,17 @@ fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess
             passed
         }
     }
-    with_wire(|| Box::new(Fragments::default()))
+    with_connection_filter(|| Box::new(Fragments::default()))
 }
 
 fn ws_15_pongs_have_another_payload() -> InProcess {
     struct OtherPayload;
-    impl Wire for OtherPayload {
+    impl ConnectionFilter for OtherPayload {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             replace(&octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD")
         }
     }
-    with_wire(|| Box::new(OtherPayload))
+    with_connection_filter(|| Box::new(OtherPayload))
 }
 
 fn ws_16_a_client_may_leave_pings_unanswered() -> InProcess {
@@ -158,7 +159,7 @@ fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
 }
 
 fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xef],
             with: &[0x88, 2, 0x03, 0xeb],
@@ -167,7 +168,7 @@ fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
 }
 
 fn ws_19_broken_framing_closes_with_1003() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xea],
             with: &[0x88, 2, 0x03, 0xeb],
@@ -249,7 +250,7 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
         held: Mutex<Option<SendEvent>>,
         is_open: AtomicBool,
     }
-    impl Between for HoldsBack {
+    impl Interceptor for HoldsBack {
         fn send(
             &self,
             server: &dyn Channel,
@@ -280,5 +281,5 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
             result
         }
     }
-    with_between(HoldsBack::default)
+    with_interceptor(HoldsBack::default)
 }

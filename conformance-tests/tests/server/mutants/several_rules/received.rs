@@ -8,13 +8,13 @@ use callgate::{
 };
 use http::Version;
 
-use super::wide;
+use super::several_rules;
 use crate::in_process::InProcess;
+use crate::interceptor::Interceptor;
 use crate::mutants::core_disconnect::Once;
-use crate::mutants::with_between;
-use crate::tamper::Between;
+use crate::mutants::with_interceptor;
 
-wide! {
+several_rules! {
     another_event_comes_in_place_of_a_disconnect: {
         DISCONNECT_IS_TOLD: [
             "gone_while_waiting",
@@ -79,7 +79,7 @@ wide! {
 
 fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
     struct Another;
-    impl Between for Another {
+    impl Interceptor for Another {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpDisconnect => ReceiveEvent::HttpRequest(HttpRequest::last("")),
@@ -90,16 +90,16 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
             })
         }
     }
-    with_between(|| Another)
+    with_interceptor(|| Another)
 }
 
 fn every_disconnect_is_yielded_once() -> InProcess {
-    with_between(|| Once::when(|_| true))
+    with_interceptor(|| Once::when(|_| true))
 }
 
 fn what_is_received_lacks_its_beginning() -> InProcess {
     struct WithoutFirst;
-    impl Between for WithoutFirst {
+    impl Interceptor for WithoutFirst {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpRequest(mut part) => {
@@ -118,7 +118,7 @@ fn what_is_received_lacks_its_beginning() -> InProcess {
             })
         }
     }
-    with_between(|| WithoutFirst)
+    with_interceptor(|| WithoutFirst)
 }
 
 fn a_message_at_the_limit_is_too_big() -> InProcess {
@@ -130,19 +130,19 @@ fn a_message_at_the_limit_is_too_big() -> InProcess {
 
 fn no_scope_has_the_state() -> InProcess {
     struct WithoutState;
-    impl Between for WithoutState {
+    impl Interceptor for WithoutState {
         fn scope(&self, scope: &mut Scope) {
             if let Some(state) = scope.state_mut() {
                 *state = State::new();
             }
         }
     }
-    with_between(|| WithoutState)
+    with_interceptor(|| WithoutState)
 }
 
 fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
     struct OnOld;
-    impl Between for OnOld {
+    impl Interceptor for OnOld {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_10
@@ -151,12 +151,12 @@ fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
             }
         }
     }
-    with_between(|| OnOld)
+    with_interceptor(|| OnOld)
 }
 
 fn a_denial_is_listed_and_not_offered() -> InProcess {
     struct NotOffered;
-    impl Between for NotOffered {
+    impl Interceptor for NotOffered {
         fn send(
             &self,
             server: &dyn Channel,
@@ -171,12 +171,12 @@ fn a_denial_is_listed_and_not_offered() -> InProcess {
             }
         }
     }
-    with_between(|| NotOffered)
+    with_interceptor(|| NotOffered)
 }
 
 fn a_denial_that_is_not_listed_is_taken() -> InProcess {
     struct NotListed;
-    impl Between for NotListed {
+    impl Interceptor for NotListed {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::WebSocket(scope) = scope {
                 let listed = scope.extensions.iter();
@@ -186,5 +186,5 @@ fn a_denial_that_is_not_listed_is_taken() -> InProcess {
             }
         }
     }
-    with_between(|| NotListed)
+    with_interceptor(|| NotListed)
 }

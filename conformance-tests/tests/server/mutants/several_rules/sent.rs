@@ -11,12 +11,12 @@ use callgate::{
 };
 use http::HeaderValue;
 
-use super::wide;
+use super::several_rules;
 use crate::in_process::InProcess;
-use crate::mutants::{with_app, with_between, with_changed_events, with_changed_outcomes};
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
+use crate::mutants::{with_app, with_changed_events, with_changed_outcomes, with_interceptor};
 
-wide! {
+several_rules! {
     sends_to_nobody_are_taken: {
         SEND_AFTER_DISCONNECT: [
             "a_send_after_the_client",
@@ -69,7 +69,7 @@ fn large_parts_are_taken_and_kept() -> InProcess {
     /// Parts of a response from this size on, in bytes.
     const LARGE: usize = 64 << 10;
     struct Keeps;
-    impl Between for Keeps {
+    impl Interceptor for Keeps {
         fn send(
             &self,
             server: &dyn Channel,
@@ -85,7 +85,7 @@ fn large_parts_are_taken_and_kept() -> InProcess {
             }
         }
     }
-    with_between(|| Keeps)
+    with_interceptor(|| Keeps)
 }
 
 fn each_part_waits_for_the_next_and_comes_after_it() -> InProcess {
@@ -97,7 +97,7 @@ fn each_part_waits_for_the_next_and_comes_after_it() -> InProcess {
         /// What is being sent.
         sending: VecDeque<SendEvent>,
     }
-    impl Between for Exchanges {
+    impl Interceptor for Exchanges {
         fn send(
             &self,
             server: &dyn Channel,
@@ -124,14 +124,14 @@ fn each_part_waits_for_the_next_and_comes_after_it() -> InProcess {
             Poll::Ready(Ok(()))
         }
     }
-    with_between(Exchanges::default)
+    with_interceptor(Exchanges::default)
 }
 
 fn every_response_is_cut_at_its_end() -> InProcess {
     /// Whether the end has been sent, as a part.
     #[derive(Default)]
     struct Cuts(AtomicBool);
-    impl Between for Cuts {
+    impl Interceptor for Cuts {
         fn send(
             &self,
             server: &dyn Channel,
@@ -156,7 +156,7 @@ fn every_response_is_cut_at_its_end() -> InProcess {
             Poll::Ready(Ok(()))
         }
     }
-    with_between(Cuts::default)
+    with_interceptor(Cuts::default)
 }
 
 fn values_become_ascii() -> InProcess {
@@ -195,7 +195,7 @@ fn a_file_is_sent_with_a_line_feed() -> InProcess {
 fn the_server_accepts_before_the_application() -> InProcess {
     /// Whose accept comes too late.
     struct TooLate;
-    impl Between for TooLate {
+    impl Interceptor for TooLate {
         fn send(
             &self,
             server: &dyn Channel,
@@ -212,7 +212,7 @@ fn the_server_accepts_before_the_application() -> InProcess {
         }
     }
     with_app(|probe| {
-        let probe = between(probe, || TooLate);
+        let probe = intercepted(probe, || TooLate);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let probe = probe.clone();
             async move {

@@ -1,4 +1,4 @@
-//! One call of the probe: it does the steps and tells what came of them.
+//! One call of the probe, which takes the steps and sends the messages about them.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -7,48 +7,48 @@ use std::task::{Context, Poll};
 use callgate::{AppError, ReceiveEvent, Receiver, SendError, SendEvent, Sender, State};
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::link::Link;
-use super::protocol::{Command, End, Step, Told};
+use super::protocol::{ProbeCallEnd, ProbeCommand, ProbeMessage, Step};
+use super::suite_connection::SuiteConnection;
 
-pub(super) struct Call {
+pub(super) struct CommandedCall {
     call: u64,
-    link: Link,
+    connection: SuiteConnection,
     receiver: Receiver,
     sender: Sender,
     state: State,
-    /// Receives that were asked for, in order: the first one is under way.
-    receiving: VecDeque<Receive>,
-    /// Sends that are under way.
-    sending: Vec<Sending>,
+    /// Receives that were commanded, in order. The first is in progress.
+    receiving: VecDeque<OutstandingReceive>,
+    /// Sends that are in progress.
+    sending: Vec<OutstandingSend>,
     last_error: Option<SendError>,
     has_ended: bool,
 }
 
-struct Receive {
+struct OutstandingReceive {
     step: Option<u64>,
     to_the_end: bool,
 }
 
-struct Sending {
+struct OutstandingSend {
     step: Option<u64>,
     event: Option<SendEvent>,
 }
 
-/// What the scopes of the probe share, and what one puts into its own.
+/// The texts that steps put into the state.
 #[derive(Debug)]
-pub(super) struct Texts(pub(super) Vec<String>);
+pub(super) struct StateTexts(pub(super) Vec<String>);
 
-impl Call {
+impl CommandedCall {
     pub(super) fn new(
         call: u64,
-        link: Link,
+        connection: SuiteConnection,
         receiver: Receiver,
         sender: Sender,
         state: State,
     ) -> Self {
         Self {
             call,
-            link,
+            connection,
             receiver,
             sender,
             state,
@@ -59,11 +59,11 @@ impl Call {
         }
     }
 
-    /// Does `steps` one after the other, and then what is commanded until one of it ends the call.
+    /// Takes `steps` one after the other, and then the commanded steps until one ends the call.
     pub(super) async fn run(
         mut self,
         steps: Vec<Step>,
-        mut commands: UnboundedReceiver<Command>,
+        mut commands: UnboundedReceiver<ProbeCommand>,
     ) -> Result<(), AppError> {
         for step in steps {
             if let Some(result) = self.begin(None, step) {
@@ -84,7 +84,7 @@ impl Call {
                 commands.poll_recv(cx)
             })
             .await;
-            let Some(Command { step, what, .. }) = command else {
+            let Some(ProbeCommand { step, what, .. }) = command else {
                 return Err(AppError::failed("the suite is gone"));
             };
             if let Some(result) = self.begin(Some(step), what) {
@@ -93,11 +93,11 @@ impl Call {
         }
     }
 
-    /// Begins a step; the result of the call if that ends it.
+    /// Begins a step. Returns the result of the call if the step ends the call.
     fn begin(&mut self, step: Option<u64>, what: Step) -> Option<Result<(), AppError>> {
         let result = match what {
             Step::Receive | Step::ReceiveBody => {
-                self.receiving.push_back(Receive {
+                self.receiving.push_back(OutstandingReceive {
                     step,
                     to_the_end: matches!(what, Step::ReceiveBody),
                 });
@@ -105,15 +105,16 @@ impl Call {
             }
             Step::Send(_) | Step::SendLast(_) => {
                 let event = Some(self.with_texts(what.event()?));
-                self.sending.push(Sending { step, event });
+                self.sending.push(OutstandingSend { step, event });
                 return None;
             }
             Step::SendAtOnce(events) => {
                 for event in events {
-                    let (call, link, sender) = (self.call, self.link.clone(), self.sender.clone());
+                    let (call, connection, sender) =
+                        (self.call, self.connection.clone(), self.sender.clone());
                     tokio::spawn(async move {
                         let outcome = sender.send(event).await.into();
-                        link.tell(Told::Sent {
+                        connection.tell(ProbeMessage::Sent {
                             call,
                             step,
                             outcome,
@@ -124,13 +125,13 @@ impl Call {
             }
             Step::Fence => return self.done(step, Vec::new()),
             Step::KeepSender => {
-                self.link.keep(self.call, self.sender.clone());
+                self.connection.keep(self.call, self.sender.clone());
                 return self.done(step, Vec::new());
             }
             Step::PutState(text) => {
                 let mut texts = self.texts();
                 texts.push(text);
-                self.state.insert(Texts(texts));
+                self.state.insert(StateTexts(texts));
                 return self.done(step, Vec::new());
             }
             Step::TellState => {
@@ -147,7 +148,7 @@ impl Call {
             Step::FailDisconnected => Err(SendError::Disconnected.into()),
             Step::Panic(message) => {
                 self.end();
-                // Past the hook, which may take its time to print a backtrace.
+                // Without the panic hook, which may take long to print a backtrace.
                 std::panic::resume_unwind(Box::new(message));
             }
         };
@@ -157,21 +158,22 @@ impl Call {
 
     fn done<T>(&self, step: Option<u64>, texts: Vec<String>) -> Option<T> {
         let call = self.call;
-        self.link.tell(Told::Done { call, step, texts });
+        self.connection
+            .tell(ProbeMessage::Done { call, step, texts });
         None
     }
 
     fn end(&mut self) {
         self.has_ended = true;
-        self.link.end(self.call, End::AsTold);
+        self.connection.end(self.call, ProbeCallEnd::AsCommanded);
     }
 
     fn texts(&self) -> Vec<String> {
-        let texts = self.state.get::<Texts>();
+        let texts = self.state.get::<StateTexts>();
         texts.map(|texts| texts.0.clone()).unwrap_or_default()
     }
 
-    /// State has no serialised form: what was put into it goes along with the completed start-up.
+    /// Adds the state to the completed start-up: the event that came as JSON has none.
     fn with_texts(&self, event: SendEvent) -> SendEvent {
         match event {
             SendEvent::LifespanStartupComplete(mut complete) => {
@@ -182,23 +184,23 @@ impl Call {
         }
     }
 
-    /// Goes on with what is under way, and tells what is through.
+    /// Polls the receives and sends that are in progress, and tells the suite of those that have ended.
     fn poll_work(&mut self, cx: &mut Context<'_>) {
         while let Some(receive) = self.receiving.front() {
             let Poll::Ready(event) = self.receiver.poll_receive(cx) else {
                 break;
             };
-            let is_through = !receive.to_the_end || is_last(&event);
-            self.link.tell(Told::Received {
+            let has_ended_step = !receive.to_the_end || is_last(&event);
+            self.connection.tell(ProbeMessage::Received {
                 call: self.call,
                 step: receive.step,
                 event,
             });
-            if is_through {
+            if has_ended_step {
                 self.receiving.pop_front();
             }
         }
-        let (call, link, sender) = (self.call, &self.link, &self.sender);
+        let (call, connection, sender) = (self.call, &self.connection, &self.sender);
         let last_error = &mut self.last_error;
         self.sending.retain_mut(|sending| {
             let Poll::Ready(result) = sender.poll_send(cx, &mut sending.event) else {
@@ -207,7 +209,7 @@ impl Call {
             if let Err(error) = &result {
                 *last_error = Some(error.clone());
             }
-            link.tell(Told::Sent {
+            connection.tell(ProbeMessage::Sent {
                 call,
                 step: sending.step,
                 outcome: result.into(),
@@ -217,15 +219,15 @@ impl Call {
     }
 }
 
-/// Whether no more content follows.
+/// Returns whether no content follows the event.
 fn is_last(event: &ReceiveEvent) -> bool {
     !matches!(event, ReceiveEvent::HttpRequest(request) if request.more_body)
 }
 
-impl Drop for Call {
+impl Drop for CommandedCall {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.link.end(self.call, End::Dropped);
+            self.connection.end(self.call, ProbeCallEnd::Dropped);
         }
     }
 }
