@@ -50,7 +50,7 @@ pub enum Document {
     AsgiLifespan,
     /// ASGI's TLS Extension, version 0.2.
     AsgiTls,
-    /// ASGI's page of extensions, which has no version of its own: as of asgiref 3.12.
+    /// ASGI's page of extensions as of asgiref 3.12; the page has no version.
     AsgiExtensions,
     /// An RFC.
     Rfc(u16),

@@ -9,6 +9,10 @@ use super::server::Server;
 use super::settings::ServerSettings;
 use crate::Verdict;
 
+/// The time that a server which cases share has to start, at least. That it starts is the matter of
+/// other cases, and a slow machine must not fail the case that happens to start the server.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Starts servers for cases, and keeps those that several cases share.
 pub(super) struct Fixture<'a> {
     launcher: &'a dyn ServerLauncher,
@@ -86,7 +90,9 @@ impl<'a> Fixture<'a> {
             Some(index) => index,
             None => {
                 let mut server = self.start(&settings).await?;
+                server.set_timeout(self.timeout.max(START_TIMEOUT));
                 server.run_lifespan().await?;
+                server.set_timeout(self.timeout);
                 self.servers.push((settings, server));
                 self.servers.len() - 1
             }

@@ -56,7 +56,7 @@ pub(super) struct Http2Response {
     timeout: Duration,
 }
 
-/// How the content of a response goes on.
+/// The next part of the content of a response.
 #[derive(Debug)]
 pub(super) enum StreamPart {
     Data(Bytes),

@@ -32,5 +32,5 @@ pub(super) async fn within<T>(
 ) -> CaseResult<T> {
     tokio::time::timeout(timeout, future)
         .await
-        .map_err(|_| Verdict::failed(format!("waited {timeout:?} in vain for {what}")))
+        .map_err(|_| Verdict::failed(format!("waited {timeout:?} for {what}, which did not come")))
 }

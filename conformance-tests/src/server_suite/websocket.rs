@@ -49,7 +49,7 @@ pub(super) fn handshake_to(target: &str) -> Request {
 /// A handshake that the client has sent, and that the server has not answered.
 pub(super) struct PendingHandshake(ClientExchange);
 
-/// Sends a handshake on a connection of its own.
+/// Opens a connection, and sends a handshake.
 pub(super) async fn begin_handshake(
     server: &Server,
     transport: Transport,
@@ -389,4 +389,14 @@ pub(super) async fn disconnected(app: &mut ProbeCall) -> CaseResult<WebSocketDis
             other => return Err(Verdict::failed(format!("received {other:?}"))),
         }
     }
+}
+
+/// Receives up to the end of the WebSocket, which must have this code.
+pub(super) async fn expect_disconnect_code(app: &mut ProbeCall, code: u16) -> CaseResult {
+    let disconnect = disconnected(app).await?;
+    must!(
+        disconnect.code == code,
+        "the application received {disconnect:?}"
+    );
+    Ok(())
 }

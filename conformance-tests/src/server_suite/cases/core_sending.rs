@@ -1,4 +1,4 @@
-//! `overview.md`: sending, and what it comes to.
+//! `overview.md`: sending, and the results of sends.
 
 use callgate::rule::{self, Rule};
 use callgate::{
@@ -110,7 +110,7 @@ async fn expect_violation(
     Ok(())
 }
 
-/// How many tasks send at once, and how much each.
+/// The number of tasks that send at once, and the length of their texts.
 const TASKS: u8 = 6;
 
 const LENGTH: usize = 100;

@@ -12,7 +12,7 @@ use tempfile::NamedTempFile;
 use super::steps::call_over;
 use crate::Verdict;
 use crate::probe::{SendOutcome, Step};
-use crate::server_suite::basis::{Basis, Document::AsgiExtensions, demands};
+use crate::server_suite::basis::{Basis, Document::AsgiExtensions, demands, recommends};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;
@@ -20,8 +20,6 @@ use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::websocket::{begin_handshake, handshake};
-
-/// Transport HTTP/1.1 and over HTTP/2 alike.
 
 pub(super) const CASES: &[&[Case]] = &[
     NOT_OFFERED_FAILS,
@@ -101,7 +99,7 @@ const NOT_OFFERED_FAILS: &[Case] = &[
     },
 ];
 
-/// A call whose scope offers this extension.
+/// Returns the call if its scope offers this extension. The case is not applicable otherwise.
 async fn offers(app: ProbeCall, extension: Extension) -> CaseResult<ProbeCall> {
     if offered(&app.scope()).contains(extension) {
         return Ok(app);
@@ -126,12 +124,12 @@ async fn is_not_offered(app: &mut ProbeCall, extension: Extension, event: SendEv
     // A server that looks for a file offers that, and only does not list it: SCOPE-19's matter.
     must!(
         outcome == SendOutcome::NotOffered(name.into()) || outcome == SendOutcome::File,
-        "sending an event of `{name}` came to {outcome:?}"
+        "sending an event of `{name}` resulted in {outcome:?}"
     );
     Ok(())
 }
 
-/// A file with this content, which goes when this is dropped.
+/// Creates a file with this content, which is removed when the returned value is dropped.
 fn file(content: &[u8]) -> CaseResult<NamedTempFile> {
     let made = NamedTempFile::new().and_then(|mut file| {
         file.write_all(content)?;
@@ -202,7 +200,7 @@ const PATH_SEND_FAILS: &[Case] = &[Case {
         let outcome = app.try_send(HttpPathSend::new(gone)).await?;
         must!(
             outcome == SendOutcome::File,
-            "sending the path came to {outcome:?}"
+            "sending the path resulted in {outcome:?}"
         );
         app.send(HttpResponseBody::last("instead")).await?;
         let response = client.response().await?;
@@ -215,7 +213,7 @@ const PATH_SEND_FAILS: &[Case] = &[Case {
     }),
 }];
 
-const PATH_SEND_IS_WHOLE_BASIS: Basis = Basis::Standard(&[demands(AsgiExtensions, "Path Send")]);
+const PATH_SEND_IS_WHOLE_BASIS: Basis = Basis::Standard(&[recommends(AsgiExtensions, "Path Send")]);
 
 const PATH_SEND_IS_WHOLE: &[Case] = &[
     Case {
@@ -263,7 +261,7 @@ async fn is_sent(fixture: &mut Fixture<'_>, transport: Transport, content: &[u8]
 }
 
 const DENIAL_IS_SENT_BASIS: Basis =
-    Basis::Standard(&[demands(AsgiExtensions, "Websocket Denial Response")]);
+    Basis::Standard(&[recommends(AsgiExtensions, "Websocket Denial Response")]);
 
 const DENIAL_IS_SENT: &[Case] = &[
     Case {

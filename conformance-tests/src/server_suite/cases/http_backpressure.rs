@@ -1,4 +1,4 @@
-//! `http.md`: content that nobody takes, and clients that go on sending.
+//! `http.md`: content that is not received, and clients that go on sending.
 
 use callgate::{HttpResponseStart, rule};
 
@@ -12,7 +12,7 @@ use crate::server_suite::result::must;
 
 /// No server and no system holds this much of one exchange without being set to, in bytes.
 const BOUND: usize = 48 << 20;
-/// How much is sent at once, in bytes.
+/// The size of one part, in bytes.
 const PART: usize = 64 << 10;
 
 pub(super) const CASES: &[&[Case]] = &[REQUEST_BACKPRESSURE, ABSENT_BODY_IS_DRAINED];

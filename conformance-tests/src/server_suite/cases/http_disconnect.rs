@@ -104,7 +104,7 @@ async fn content_breaks_off(
     }
 }
 
-/// That what the application receives ends with a disconnect.
+/// Checks that the events of the application end with a disconnect.
 async fn is_disconnect(mut app: ProbeCall, receiving: u64) -> CaseResult {
     let events = events(&mut app, receiving).await?;
     must!(
@@ -152,7 +152,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         rule: rule::DISCONNECT_IS_TOLD,
         name: "gone_while_waiting",
         transports: HTTP1_AND_HTTP2,
-        does: "Resets the connection before the response is started.",
+        does: "Resets the connection, or over HTTP/2 the stream, before the response is started.",
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
@@ -163,7 +163,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         rule: rule::DISCONNECT_IS_TOLD,
         name: "gone_while_started",
         transports: HTTP1_AND_HTTP2,
-        does: "Resets the connection between the start and the first body event.",
+        does: "Resets the connection, or over HTTP/2 the stream, between the start and the first body event.",
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
@@ -174,7 +174,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         rule: rule::DISCONNECT_IS_TOLD,
         name: "gone_while_streaming",
         transports: HTTP1_AND_HTTP2,
-        does: "Resets the connection in the middle of the response.",
+        does: "Resets the connection, or over HTTP/2 the stream, in the middle of the response.",
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
@@ -183,7 +183,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
     },
 ];
 
-/// How far the application has come with its response.
+/// The part of the response that the application has sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Waiting,

@@ -13,7 +13,7 @@ use crate::server_suite::request::Request;
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
 
-/// What the application says of its failure.
+/// The text of the application's failure.
 const SECRET: &str = "the-reason-why";
 
 pub(super) const CASES: &[&[Case]] = &[
@@ -74,7 +74,7 @@ const FAILURE_BEFORE_SENDING_IS_500: &[Case] = &[
     },
 ];
 
-/// How the application fails.
+/// The way in which the application fails.
 #[derive(Clone, Copy, Debug)]
 enum Failure {
     Returns,
@@ -138,8 +138,8 @@ const FAILURE_AFTER_SENDING_RESETS: &[Case] = &[
         rule: rule::FAILURE_AFTER_SENDING_RESETS,
         name: "returning_while_streaming",
         transports: HTTP1_AND_HTTP2,
-        does: "Has the application return in the middle of a chunked response.",
-        must: "The connection ends without the last chunk.",
+        does: "Has the application return in the middle of a response.",
+        must: "The connection ends without the last chunk, or over HTTP/2 the stream is reset and the connection goes on.",
         basis: FAILURE_AFTER_SENDING_RESETS_BASIS,
         steps: steps!(async |fixture, transport| {
             while_streaming(fixture, transport, Failure::Returns).await
@@ -149,8 +149,8 @@ const FAILURE_AFTER_SENDING_RESETS: &[Case] = &[
         rule: rule::FAILURE_AFTER_SENDING_RESETS,
         name: "failing_while_streaming",
         transports: HTTP1_AND_HTTP2,
-        does: "Has the application fail in the middle of a chunked response.",
-        must: "The connection ends without the last chunk.",
+        does: "Has the application fail in the middle of a response.",
+        must: "The connection ends without the last chunk, or over HTTP/2 the stream is reset and the connection goes on.",
         basis: FAILURE_AFTER_SENDING_RESETS_BASIS,
         steps: steps!(async |fixture, transport| {
             while_streaming(fixture, transport, Failure::Fails).await
@@ -182,8 +182,8 @@ const FAILURE_AFTER_SENDING_RESETS: &[Case] = &[
         rule: rule::FAILURE_AFTER_SENDING_RESETS,
         name: "breaking_a_rule_while_streaming",
         transports: HTTP1_AND_HTTP2,
-        does: "Has the application send a second start in the middle of a chunked response.",
-        must: "The connection ends without the last chunk, before the call has ended.",
+        does: "Has the application send a second start in the middle of a response.",
+        must: "Before the call has ended, the connection ends without the last chunk, or over HTTP/2 the stream is reset and the connection goes on.",
         basis: FAILURE_AFTER_SENDING_RESETS_BASIS,
         steps: steps!(async |fixture, transport| {
             while_streaming(fixture, transport, Failure::BreaksARule).await
@@ -288,7 +288,7 @@ async fn begin_response(
     Ok(app)
 }
 
-/// That the response does not end as a whole one would.
+/// Checks that the response does not end like a complete one.
 async fn is_cut(exchange: &mut ClientExchange) -> CaseResult {
     let (_, end) = exchange.end().await?;
     must!(matches!(end, ResponsePart::Cut(_)), "the client saw {end}");

@@ -30,7 +30,7 @@ const REQUEST_BODY: &[Case] = &[Case {
     rule: rule::REQUEST_BODY,
     name: "content_of_100_kilobytes",
     transports: HTTP1_AND_HTTP2,
-    does: "Sends content that is too large for one read.",
+    does: "Sends content that is too large for one read, or over HTTP/2 for one frame.",
     must: "The bodies of the events up to the one with `more_body` unset are the content.",
     basis: Basis::Standard(&[demands(AsgiHttp, "HTTP: Request - receive event")]),
     steps: steps!(async |fixture, transport| {

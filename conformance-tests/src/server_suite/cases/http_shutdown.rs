@@ -43,7 +43,7 @@ const BACKGROUND_WORK_IS_AWAITED: &[Case] = &[Case {
     }),
 }];
 
-/// A server, and a connection on which nothing happens: it shows when the server has begun to stop.
+/// Starts a server. Returns it with an idle connection, which the server closes when it begins to stop.
 async fn launch(fixture: &mut Fixture<'_>) -> CaseResult<(Server, Http1)> {
     let mut server = fixture.launch(&ServerSettings::default()).await?;
     server.run_lifespan().await?;
@@ -183,7 +183,7 @@ const SHUTDOWN_FINISHES_EXCHANGES: &[Case] = &[
     },
 ];
 
-/// That the response is the application's and says that it is the last.
+/// Checks that the response is the application's and has `connection: close`.
 async fn is_last(exchange: &mut ClientExchange) -> CaseResult {
     let response = exchange.response().await?;
     let text = response.text();

@@ -77,7 +77,7 @@ const LIFESPAN_ONCE: &[Case] = &[
     },
 ];
 
-/// A server that has called the application for its lifespan and has not been answered.
+/// Starts a server, and waits until it calls the application for lifespan.
 pub(super) async fn starting(
     fixture: &mut Fixture<'_>,
     settings: &ServerSettings,
@@ -122,7 +122,7 @@ const STARTUP_BEFORE_ACCEPT: &[Case] = &[Case {
     rule: rule::STARTUP_BEFORE_ACCEPT,
     name: "a_connection_during_startup",
     transports: HTTP1,
-    does: "Connects, if the server lets one, and sends requests before start-up is complete: one that the server would answer itself, and one for the application.",
+    does: "Connects, if the server accepts connections, and sends two requests before start-up is complete: one without `host`, which the server would answer itself, and one for the application.",
     must: "Nothing is answered and the application is not called before it has completed its start-up.",
     basis: Basis::Standard(&[demands(AsgiLifespan, "Startup Complete - send event")]),
     steps: steps!(async |fixture| {
@@ -160,8 +160,7 @@ async fn waiting(server: &Server) -> CaseResult<Option<Http1>> {
     Ok(Some(client))
 }
 
-/// How often the application says that it has done nothing, which takes it a way through its
-/// server's event loop each time.
+/// How often the application answers a fence, for each of which the server's event loop runs once.
 pub(super) const FENCES: usize = 50;
 
 const STARTUP_FAILED_STOPS: &[Case] = &[Case {
@@ -185,7 +184,8 @@ const STARTUP_FAILED_STOPS: &[Case] = &[Case {
     }),
 }];
 
-/// Has the application do something after which the server may be gone before it has told of it.
+/// Has the application take its last step, after which the process may end before the message of the
+/// step is sent. Returns how the server ended.
 pub(super) async fn ends_after(
     server: &mut Server,
     lifespan: &mut ProbeCall,
@@ -355,7 +355,7 @@ const STATE_REACHES_SCOPES: &[Case] = &[
                 not_started => not_started.map(|()| Vec::new()),
             };
             let Ok(seen) = served else {
-                // Another rule's matter.
+                // Another rule is about that.
                 let why = "it does not serve an application without lifespan";
                 return Err(Verdict::NotApplicable(why.into()));
             };

@@ -71,7 +71,7 @@ const SHUTDOWN_LAST: &[Case] = &[
     },
 ];
 
-/// A server whose application has completed its start-up, and that has taken notice.
+/// Starts a server whose application has completed its start-up, and waits until it serves.
 async fn started(fixture: &mut Fixture<'_>) -> CaseResult<(Server, ProbeCall)> {
     let (mut server, mut lifespan) = starting(fixture, &ServerSettings::default()).await?;
     lifespan.receive().await?;
@@ -107,7 +107,7 @@ async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u
     Ok(receiving)
 }
 
-/// That a receive yields `lifespan.shutdown`, and no other receive does.
+/// Checks that a receive yields `lifespan.shutdown`, and that the next receive stays pending.
 async fn is_shut_down_once(lifespan: &mut ProbeCall, receiving: u64) -> CaseResult {
     if lifespan.received(Some(receiving)).await? != ReceiveEvent::LifespanShutdown {
         shutdown(lifespan).await?;

@@ -23,6 +23,7 @@ mod steps;
 mod tls;
 mod websocket;
 mod websocket_end;
+mod websocket_errors;
 mod websocket_handshake;
 mod websocket_upgrade;
 
@@ -50,6 +51,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         websocket_handshake::CASES,
         websocket_upgrade::CASES,
         websocket::CASES,
+        websocket_errors::CASES,
         websocket_end::CASES,
         lifespan::CASES,
         lifespan_shutdown::CASES,

@@ -131,7 +131,7 @@ const ASTERISK_FORM: &[Case] = &[Case {
     rule: rule::ASTERISK_FORM,
     name: "the_asterisk",
     transports: HTTP1_AND_HTTP2,
-    does: "Sends `OPTIONS *`.",
+    does: "Sends `OPTIONS` for the target `*`.",
     must: "The path is `*`.",
     basis: Basis::CallgateOnly("ASGI does not speak of targets in asterisk form"),
     steps: steps!(async |fixture, transport| {

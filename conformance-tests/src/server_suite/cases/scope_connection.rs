@@ -322,11 +322,10 @@ const EXTENSIONS_OFFERED: &[Case] = &[
     },
 ];
 
-/// No such file: a path send of it fails, but not for want of the extension.
+/// The path of no file: a path send of it fails for another reason than a missing extension.
 const NO_FILE: &str = "/callgate/there is no such file";
 
-/// That an event is taken when its extension is listed; and, when it is not, that it does not do
-/// what it would.
+/// Checks that an event is taken when its extension is listed, and has no effect when it is not.
 async fn is_as_listed(
     app: &mut ProbeCall,
     listed: Extensions,

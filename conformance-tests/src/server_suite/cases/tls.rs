@@ -1,6 +1,6 @@
 //! `tls.md`: how the connection is secured.
 //!
-//! The suite has no TLS of its own. It sends what a proxy sends that has taken a request over TLS,
+//! The suite does not speak TLS. It sends the requests of a proxy that terminates TLS,
 //! and looks at what the scope of a server that goes by that says of it.
 
 use std::sync::Arc;
@@ -127,7 +127,8 @@ const TLS_VERSION: &[Case] = &[Case {
     }),
 }];
 
-/// What the scopes of a request and of a handshake say that a proxy has taken over TLS.
+/// Returns the TLS information in the scopes of a request and of a handshake that came through a proxy
+/// which terminates TLS.
 async fn over_tls(
     fixture: &mut Fixture<'_>,
     transport: Transport,
@@ -196,7 +197,7 @@ const TLS_CLIENT_ERROR: &[Case] = &[Case {
         for tls in over_tls(fixture, transport).await? {
             match &tls.client_cert_error {
                 Some(error) => must!(!error.trim().is_empty(), "the error is empty"),
-                // What is no certificate is another rule's matter.
+                // Another rule is about malformed certificates.
                 None => {
                     for certificate in certificates(&tls).unwrap_or_default() {
                         let certificate = certificate.tbs_certificate();

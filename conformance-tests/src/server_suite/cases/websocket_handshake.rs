@@ -10,7 +10,7 @@ use crate::server_suite::fixture::Fixture;
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::settings::ServerSettings;
 use crate::server_suite::websocket::{
-    PendingHandshake, begin_handshake, disconnected, handshake, text,
+    PendingHandshake, begin_handshake, disconnected, expect_disconnect_code, handshake, text,
 };
 
 pub(super) const CASES: &[&[Case]] = &[
@@ -96,10 +96,10 @@ const CLOSE_BEFORE_ACCEPT_IS_403: &[Case] = &[Case {
             connect == ReceiveEvent::WebSocketConnect,
             "first came {connect:?}"
         );
-        // A server may answer before the send returns, or after the call.
+        // The server may answer as soon as the application closes, or when the call returns.
         app.begin(Step::Send(WebSocketClose::new(3000).reason("no").into()));
-        expect_status(pending, 403).await?;
-        app.finish(Step::Return).await
+        app.finish(Step::Return).await?;
+        expect_status(pending, 403).await
     }),
 }];
 
@@ -260,11 +260,7 @@ const SHUTDOWN_BEFORE_ACCEPT_IS_503: &[Case] = &[Case {
         let mut app = server.call().await?;
         server.stop()?;
         expect_status(pending, 503).await?;
-        let disconnect = disconnected(&mut app).await?;
-        must!(
-            disconnect.code == 1012,
-            "the application received {disconnect:?}"
-        );
+        expect_disconnect_code(&mut app, 1012).await?;
         app.finish(Step::Return).await
     }),
 }];

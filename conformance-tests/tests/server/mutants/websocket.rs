@@ -24,7 +24,12 @@ mutants! {
     ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself: FRAGMENTS_ARE_JOINED [
         "a_fragmented_binary",
     ],
-    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED ["pings", "pings_over_http2"],
+    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED [
+        "pings",
+        "pings_over_http2",
+        "pings_while_the_application_does_not_receive",
+        "pings_while_the_application_does_not_receive_over_http2",
+    ],
     ws_16_a_client_may_leave_pings_unanswered: PING_TIMEOUT [
         "an_unanswered_ping",
         "an_unanswered_ping_over_http2",
