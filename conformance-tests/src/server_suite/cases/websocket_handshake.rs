@@ -97,7 +97,7 @@ const CLOSE_BEFORE_ACCEPT_IS_403: &[Case] = &[Case {
             "first came {connect:?}"
         );
         // The server may answer as soon as the application closes, or when the call returns.
-        app.begin(Step::Send(WebSocketClose::new(3000).reason("no").into()));
+        app.send(WebSocketClose::new(3000).reason("no")).await?;
         app.finish(Step::Return).await?;
         expect_status(pending, 403).await
     }),
