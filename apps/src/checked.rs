@@ -1,18 +1,16 @@
-//! Serving with every message checked, or recorded.
+//! Serves an application with a lint, or with a recorder.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use callgate::BoxApp;
 use callgate::rule::Role;
 use callgate_cli::STARTUP;
-use callgate_conformance::{Lint, Recorder};
+use callgate_conformance::{Lint, RecordFile, Recorder};
 use callgate_server::cli::{self, Flags};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// What is done with the messages beside serving them.
+/// The flags for the lint and the recorder.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checks")]
 pub(crate) struct Checks {
@@ -27,18 +25,23 @@ pub(crate) struct Checks {
     #[arg(env = "CALLGATE_LINT", hide_env = true)]
     lint: Option<LintMode>,
 
-    /// Write the scope and the messages of every exchange to this file, as JSON Lines
+    /// Write the scope and the messages of every exchange to this file, as JSON Lines, with
+    /// credentials masked
     #[arg(long, value_name = "FILE")]
     #[arg(env = "CALLGATE_RECORD", hide_env = true)]
     record: Option<PathBuf>,
+
+    /// Do not mask authorization, cookie, proxy-authorization and set-cookie in the recording
+    #[arg(long, requires = "record")]
+    record_credentials: bool,
 }
 
-/// What happens to an exchange in which a rule is broken.
+/// What the lint does with an exchange that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LintMode {
-    /// It goes on.
+    /// The exchange continues.
     Log,
-    /// It fails.
+    /// The exchange fails.
     Strict,
 }
 
@@ -50,48 +53,8 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
-/// The file of a recording. What was in it before goes when the first line comes: not because of a
-/// server that cannot even listen.
-struct Recording {
-    file: BufWriter<File>,
-    is_begun: bool,
-}
-
-impl Recording {
-    fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
-        Ok(Self {
-            file: BufWriter::new(file),
-            is_begun: false,
-        })
-    }
-}
-
-impl Write for Recording {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        if !self.is_begun {
-            let file = self.file.get_ref();
-            // A pipe or a terminal has no length.
-            if file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            self.is_begun = true;
-        }
-        self.file.write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 impl Checks {
-    /// Serves `app` with what is asked for around it.
+    /// Serves `app` inside the lint and the recorder that the flags select.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
         let mut count = None;
         if let Some(mode) = self.lint {
@@ -103,8 +66,8 @@ impl Checks {
             };
         }
         if let Some(path) = self.record {
-            let recording = match Recording::open(&path) {
-                Ok(recording) => recording,
+            let file = match RecordFile::open(&path) {
+                Ok(file) => file,
                 Err(error) => {
                     let path = path.display();
                     let remedy = "choose another file with --record";
@@ -112,7 +75,11 @@ impl Checks {
                     return callgate_cli::fail(STARTUP, reason);
                 }
             };
-            app = BoxApp::new(Recorder::new(app, recording));
+            let recorder = Recorder::new(app, file);
+            app = match self.record_credentials {
+                true => BoxApp::new(recorder.with_credentials()),
+                false => BoxApp::new(recorder),
+            };
         }
         let status = cli::run(app, flags);
         if let Some(count) = count {

@@ -46,7 +46,7 @@ async fn echo_content(
     sender.send(start).await?;
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 let more_body = request.more_body;
                 // Resolves when there is room for more, so that a client which does not read its
                 // answer is not read from either.

@@ -18,9 +18,14 @@ fn callgate(args: &[&str], environment: &[(&str, &str)]) -> (String, String, Opt
     )
 }
 
-fn assert_complains(args: &[&str], environment: &[(&str, &str)], line: &str) {
+/// Asserts that a command line is refused with status 2. clap's usage follows the `reason`.
+fn assert_usage_error(args: &[&str], environment: &[(&str, &str)], reason: &str) {
     let (stdout, stderr, status) = callgate(args, environment);
-    assert_eq!(stderr, format!("error: {line}\n"));
+    let expected = format!("error: {reason}\n\n");
+    assert!(
+        stderr.starts_with(&expected),
+        "{stderr} is not about {reason}"
+    );
     assert_eq!(stdout, "");
     assert_eq!(status, Some(2));
 }
@@ -54,11 +59,11 @@ fn an_unknown_application_is_told_which_there_are() {
         .iter()
         .map(|entry| entry.name)
         .collect();
-    assert_complains(
+    assert_usage_error(
         &["run", "nosuch"],
         &[],
         &format!(
-            "invalid value `nosuch` for APP (one of: {})",
+            "invalid value 'nosuch' for '[APP]'\n  [possible values: {}]",
             names.join(", ")
         ),
     );
@@ -66,39 +71,43 @@ fn an_unknown_application_is_told_which_there_are() {
 
 #[test]
 fn flags_without_a_command_are_those_of_run() {
-    assert_complains(
+    assert_usage_error(
         &["--port", "many"],
         &[],
-        "invalid value `many` for --port (give a number from 0 to 65535; 0 picks a free port)",
+        "invalid value 'many' for '--port <PORT>': give a number from 0 to 65535; 0 picks a free port",
     );
 }
 
 #[test]
 fn an_unknown_command_or_flag_gets_a_suggestion() {
-    assert_complains(&["ap"], &[], "unknown command `ap` (did you mean apps?)");
-    assert_complains(
+    assert_usage_error(
+        &["ap"],
+        &[],
+        "unrecognized subcommand 'ap'\n\n  tip: a similar subcommand exists: 'apps'",
+    );
+    assert_usage_error(
         &["run", "--theads", "1"],
         &[],
-        "unknown flag `--theads` (did you mean --threads?)",
+        "unexpected argument '--theads' found\n\n  tip: a similar argument exists: '--threads'",
     );
 }
 
 #[test]
 fn a_wrong_variable_is_named() {
-    assert_complains(
+    assert_usage_error(
         &[],
         &[("CALLGATE_HTTP", "3")],
-        "invalid value `3` in CALLGATE_HTTP (one of: auto, 1, 2)",
+        "invalid value '3' for 'CALLGATE_HTTP'\n  [possible values: auto, 1, 2]",
     );
-    assert_complains(
+    assert_usage_error(
         &["run", "hello"],
         &[("CALLGATE_ACCESS_LOG", "yes")],
-        "invalid value `yes` in CALLGATE_ACCESS_LOG (give true, false, 1 or 0)",
+        "invalid value 'yes' for 'CALLGATE_ACCESS_LOG': give true, false, 1 or 0",
     );
-    assert_complains(
+    assert_usage_error(
         &[],
         &[("CALLGATE_HEADER", "x-one:1\nx-two")],
-        "invalid value `x-two` in CALLGATE_HEADER (give NAME:VALUE, such as x-frame-options:DENY)",
+        "invalid value 'x-two' for 'CALLGATE_HEADER': give NAME:VALUE, such as x-frame-options:DENY",
     );
 }
 
@@ -110,10 +119,10 @@ fn a_wrong_variable_does_not_matter_where_it_is_not_read() {
 
 #[test]
 fn a_lint_that_there_is_not_is_told_which_there_are() {
-    assert_complains(
+    assert_usage_error(
         &["run", "hello", "--lint=foo"],
         &[],
-        "invalid value `foo` for --lint (one of: log, strict)",
+        "invalid value 'foo' for '--lint[=<MODE>]'\n  [possible values: log, strict]",
     );
 }
 
@@ -195,4 +204,27 @@ fn the_url_of_a_database_is_not_in_the_help() {
     assert_eq!(status, Some(0));
     assert!(stdout.contains("--database-url <URL>"), "{stdout}");
     assert!(!stdout.contains("5ecret"), "{stdout}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_that_other_users_can_read_is_refused_before_the_server_starts() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(file.path(), permissions).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (stdout, stderr, status) = callgate(&["run", "hello", "--record", path], &[]);
+    let expected = format!(
+        "error: cannot record to {path}: other users can access the file: its mode is 644, not 600 (choose another file with --record)\n"
+    );
+    assert_eq!((stdout.as_str(), stderr, status), ("", expected, Some(3)));
+}
+
+#[test]
+fn credentials_are_recorded_only_with_a_recording() {
+    let (_, stderr, status) = callgate(&["run", "hello", "--record-credentials"], &[]);
+    assert_eq!(status, Some(2), "{stderr}");
+    assert!(stderr.contains("--record <FILE>"), "{stderr}");
 }

@@ -12,12 +12,12 @@ use callgate_drive::http as drive;
 use callgate_drive::{Incomplete, RequestLine};
 use http::{Response, Version};
 
+use crate::context::ServerContext;
 use crate::link::Link;
 use crate::rejection;
 use crate::report::AccessLog;
 use crate::request_body::{self, RequestContent};
 use crate::response_body::{Guarded, respond};
-use crate::server::Server;
 
 /// How much content is given to hyper at a time over HTTP/2, in bytes.
 const HTTP2_PIECE: usize = 64 * 1024;
@@ -61,13 +61,23 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(scope: Box<HttpScope>, content: RequestContent, server: &Server) -> Self {
+    pub(crate) fn new(
+        scope: Box<HttpScope>,
+        content: RequestContent,
+        server: &ServerContext,
+    ) -> Self {
         let version = scope.version;
         let access_log = server
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
-        let inner = drive::Exchange::new(&server.app, scope, content, request_body::judge);
+        let inner = drive::Exchange::new(
+            &server.app,
+            scope,
+            content,
+            request_body::status_for,
+            &server.stages.shutdown,
+        );
         Self {
             inner,
             version,
@@ -79,14 +89,14 @@ impl Exchange {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        server: &Arc<Server>,
+        server: &Arc<ServerContext>,
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         let response = ready!(self.inner.poll(cx));
-        self.leave(server);
+        self.detach(server);
         let (mut head, mut body) = match response {
-            drive::Response::Begun(head, body) => (head, body),
+            drive::Response::Started(head, body) => (head, body),
             drive::Response::Replacement(status) => rejection::replacement(status, self.version),
-            drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
+            drive::Response::Disconnected => return Poll::Ready(Err(Incomplete)),
         };
         if self.version == Version::HTTP_2 {
             // hyper lets go of the body with its last piece, which keeps the exchange running.
@@ -108,8 +118,8 @@ impl Exchange {
     }
 
     /// Lets what is left of the call go on by itself.
-    fn leave(&mut self, server: &Arc<Server>) {
-        if let Some((call, end)) = self.inner.leave() {
+    fn detach(&mut self, server: &Arc<ServerContext>) {
+        if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);
         }
     }
@@ -133,7 +143,7 @@ impl Drop for PendingExchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         if let Some(Guard(link)) = &self.guard {
-            self.exchange.leave(&link.server);
+            self.exchange.detach(&link.server);
         }
     }
 }

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use callgate_drive::linger;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::stage::{Stage, Stages};
+use crate::stream::Stream;
 
 /// Gathered output is written at this size at the latest, in bytes.
 const GATHER: usize = 16 * 1024;
@@ -29,18 +30,15 @@ const GATHER: usize = 16 * 1024;
 /// pieces of a small response than it takes to copy them.
 const SMALL: usize = 1024;
 
-/// How long a connection that is over is kept for a client that does nothing.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long it is kept in all for a client that goes on sending.
-const LINGER: Duration = Duration::from_secs(30);
+/// How long a client may take for the last output of hyper before its connection is closed.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Stream>,
     link: Arc<Link>,
     stages: Arc<Stages>,
     /// The first bytes of the connection, read to tell the version: those from `start` to `end` are
@@ -59,7 +57,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
+    pub(crate) fn new(stream: Stream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
         Self {
             stream: TokioIo::new(stream),
             link,
@@ -121,7 +119,7 @@ impl Socket {
     /// (RFC 9112, 9.6).
     pub(crate) async fn close(self, last: &[u8]) {
         let mut stream = self.stream.into_inner();
-        let written = timeout(PATIENCE, async {
+        let written = timeout(LAST_OUTPUT_TIMEOUT, async {
             stream.write_all(&self.output[self.written..]).await?;
             stream.write_all(last).await
         });
@@ -133,14 +131,23 @@ impl Socket {
     /// Closes the connection so that the client cannot take what it got for a whole response.
     pub(crate) fn reset(self) {
         // Without a connection there is nothing to reset.
-        let _ = socket2::SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+        let _ = self
+            .stream
+            .inner()
+            .as_socket()
+            .set_linger(Some(Duration::ZERO));
     }
 
-    /// Writes what has been gathered, and gives the bare stream for a WebSocket.
-    pub(crate) async fn into_stream(self) -> io::Result<TcpStream> {
+    /// Writes the gathered output, and returns the stream for a WebSocket. Returns `None` when the
+    /// client is gone, or does not take the output in time, or when the server ends.
+    pub(crate) async fn into_stream(self) -> Option<Stream> {
         let mut stream = self.stream.into_inner();
-        stream.write_all(&self.output[self.written..]).await?;
-        Ok(stream)
+        let written = timeout(
+            LAST_OUTPUT_TIMEOUT,
+            stream.write_all(&self.output[self.written..]),
+        );
+        let written = until_ending(&self.stages, written).await;
+        matches!(written, Some(Ok(Ok(())))).then_some(stream)
     }
 
     fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -172,23 +179,16 @@ impl Socket {
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
         let mut bytes = [0; 4096];
         let limit = buf.remaining().min(bytes.len());
-        let socket = socket2::SockRef::from(self.stream.inner());
+        let socket = self.stream.inner().as_socket();
         let read = (&*socket).read(&mut bytes[..limit])?;
         buf.put_slice(&bytes[..read]);
         Ok(read)
     }
 }
 
-/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone
-/// or has nothing more to send: what it has not read by then, it still can.
-pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
-    let discarded = async {
-        stream.shutdown().await?;
-        let mut discarded = [0; 1024];
-        while timeout(PATIENCE, stream.read(&mut discarded)).await?? > 0 {}
-        io::Result::Ok(())
-    };
-    until_ending(stages, timeout(LINGER, discarded)).await;
+/// Lets a connection linger ([`linger::linger`]), until the time for a shutdown is over at the latest.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
+    until_ending(stages, linger::linger(stream)).await;
 }
 
 /// What `work` comes to, unless the time for a shutdown is over before.
@@ -316,36 +316,46 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn lingering_ends_by_itself_when_the_client_stays() {
-        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
-        let start = Instant::now();
-        linger(&mut stream, &Stages::default()).await;
-        // Timers go off at the next full millisecond.
-        assert!(start.elapsed() - PATIENCE <= Duration::from_millis(1));
+    /// A socket with output for a client that takes nothing.
+    #[cfg(unix)]
+    fn stalled(stages: &Arc<Stages>) -> (Socket, tokio::net::UnixStream) {
+        use callgate::{AppError, BoxApp};
+
+        let (stream, client) = tokio::net::UnixStream::pair().unwrap();
+        while stream.try_write(&[0; 4096]).is_ok() {}
+        let app = BoxApp::new(async |_, _, _| Err(AppError::Unsupported));
+        let server = Arc::new(crate::context::ServerContext::new(
+            app,
+            crate::Config::default(),
+        ));
+        let link = Arc::new(Link::new(server, None, None));
+        let mut socket = Socket::new(Stream::Unix(stream), link, stages.clone());
+        socket.output = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+        (socket, client)
     }
 
+    #[cfg(unix)]
     #[tokio::test(start_paused = true)]
-    async fn lingering_goes_on_while_the_client_sends_but_not_for_ever() {
-        const PAUSE: Duration = Duration::from_secs(1);
-        for (sends, longest) in [(9, 9 * PAUSE + PATIENCE), (1000, LINGER)] {
-            let (mut stream, mut client) = tokio::io::duplex(64);
-            let start = Instant::now();
-            let sending = async {
-                for _ in 0..sends {
-                    tokio::time::sleep(PAUSE).await;
-                    client.write_all(b"x").await?;
-                }
-                std::future::pending::<io::Result<()>>().await
-            };
-            let stages = Stages::default();
-            tokio::select! {
-                () = linger(&mut stream, &stages) => {}
-                sent = sending => panic!("{sent:?}"),
-            }
-            let lasted = start.elapsed();
-            assert!(lasted >= longest, "{lasted:?}");
-            assert!(lasted - longest <= Duration::from_millis(1), "{lasted:?}");
-        }
+    async fn an_upgrade_does_not_wait_for_ever_for_a_client_that_reads_nothing() {
+        let (socket, _client) = stalled(&Arc::default());
+        let start = Instant::now();
+        let stream = timeout(10 * LAST_OUTPUT_TIMEOUT, socket.into_stream()).await;
+        assert!(stream.expect("the upgrade waits for ever").is_none());
+        assert!(start.elapsed() - LAST_OUTPUT_TIMEOUT <= Duration::from_millis(1));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_ends_with_the_time_for_a_shutdown() {
+        let stages = Arc::<Stages>::default();
+        let (socket, _client) = stalled(&stages);
+        let start = Instant::now();
+        let upgrade = timeout(10 * LAST_OUTPUT_TIMEOUT, socket.into_stream());
+        let (stream, ()) = tokio::join!(upgrade, async {
+            tokio::task::yield_now().await;
+            stages.advance(Stage::Ending);
+        });
+        assert!(stream.expect("the upgrade waits for ever").is_none());
+        assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

@@ -12,7 +12,7 @@ fn documents() -> BTreeMap<String, String> {
     files("docs", "md")
 }
 
-/// The files of `folder` in this crate that end in `extension`, by name.
+/// The files of `folder` in this crate that end in `feature`, by name.
 fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::read_dir(&folder)
@@ -154,9 +154,9 @@ fn document_of(type_name: &str) -> &'static str {
             "http.md"
         }
         name if name.starts_with("lifespan.") => "lifespan.md",
-        name if name.starts_with("websocket.http.") => "extensions.md",
+        name if name.starts_with("websocket.http.") => "features.md",
         name if name.starts_with("websocket.") => "websocket.md",
-        _ => "extensions.md",
+        _ => "features.md",
     }
 }
 

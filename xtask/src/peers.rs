@@ -16,7 +16,7 @@ const RESULTS: &str = "conformance-tests/RESULTS.md";
 const SUITE: &str = "cargo run -p callgate-apps --bin callgate-conformance --";
 
 /// How long a case waits for one thing, in seconds.
-const PATIENCE: &str = "10";
+const TIMEOUT: &str = "10";
 
 /// A server of ASGI.
 #[derive(Debug)]
@@ -207,7 +207,7 @@ fn conformance(name: &str) -> Result<Step, String> {
 }
 
 fn report(step: Step, cases: &[String]) -> Result<Report, String> {
-    let step = step.arg("--format=json").arg("--patience").arg(PATIENCE);
+    let step = step.arg("--format=json").arg("--timeout").arg(TIMEOUT);
     let step = cases
         .iter()
         .fold(step, |step, case| step.arg("--case").arg(case));

@@ -92,7 +92,11 @@ impl Service {
             tracing::warn!("{} tasks that were put off are dropped", waiting.len());
         }
         while running.join_next().await.is_some() {}
-        sender.send(SendEvent::LifespanShutdownComplete).await?;
+        sender
+            .send(SendEvent::LifespanShutdownComplete(
+                LifespanShutdownComplete::new(),
+            ))
+            .await?;
         Ok(())
     }
 }

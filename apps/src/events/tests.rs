@@ -142,7 +142,7 @@ async fn a_handler_that_takes_too_long_is_given_up() {
     let application = Application::new().interactive("order", &["draft"], |_, _| {
         std::future::pending::<Result<InteractiveResponse, _>>()
     });
-    let client = TestClient::new(answered(service(application))).patience(Duration::from_secs(200));
+    let client = TestClient::new(answered(service(application))).timeout(Duration::from_secs(200));
     let begin = Instant::now();
     let event = json!({"event_type": "order", "data": {"status": "draft"}});
     let response = client.post("/events").json(&event).send().await.unwrap();

@@ -104,7 +104,7 @@ async fn what_is_said_in_the_room_stays_there() {
 async fn who_reads_too_slowly_misses_lines_is_told_how_many_and_holds_up_nobody() {
     const SAID: u64 = 1000;
     // What is held for one who does not read is one line.
-    let client = client("chat").bound(1);
+    let client = client("chat").queue_capacity(1);
     let mut slow = enter(&client).await;
     let mut quick = enter(&client).await;
     assert_eq!(line(&mut quick).await["type"], "welcome");

@@ -21,7 +21,7 @@ async fn every_socket_is_told_the_number_whenever_it_changes() {
 #[tokio::test]
 async fn a_slow_socket_holds_up_nobody_and_counts_until_it_is_gone() {
     // What is held for a socket that does not read is the first count.
-    let client = client("counter").bound(1);
+    let client = client("counter").queue_capacity(1);
     let slow = client.websocket("/").connect().await.unwrap();
 
     let mut quick = client.websocket("/").connect().await.unwrap();

@@ -333,7 +333,7 @@ async fn without_settings_the_stock_is_kept_here_and_what_needs_connect_says_whi
 #[tokio::test]
 async fn variables_are_fetched_at_start_up() {
     let connect = connect();
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     assert_eq!(
         connect.lines(),
         [format!("GET {VARIABLES}/OUT_OF_STOCK_SIZE")]
@@ -348,7 +348,7 @@ async fn variables_that_connect_does_not_have_are_created_at_start_up() {
         true => status(StatusCode::CREATED),
         false => status(StatusCode::NOT_FOUND),
     });
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     let created = &connect.asked()[1];
     assert_eq!(created.line, format!("POST {VARIABLES}"));
     let variable = json!({"name": "OUT_OF_STOCK_SIZE", "initial_value": "m", "secure": false});
@@ -370,7 +370,7 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
         }
     });
     let log = Log::start();
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     assert_eq!(out_of_stock(&client).await, "m");
     assert!(
         log.text()

@@ -1,5 +1,5 @@
 use callgate::{
-    AppError, BoxApp, Extension, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
+    AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
     Sender, State,
 };
 use callgate_apps::gallery::Gallery;
@@ -82,7 +82,7 @@ async fn a_websocket_to_nowhere_is_denied_as_the_server_allows() {
     let denied = client.websocket("/nosuch/").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), StatusCode::NOT_FOUND);
     let refused = client.websocket("/nosuch/").with_scope(|scope| {
-        scope.extensions = scope.extensions.without(Extension::DenialResponse);
+        scope.features = scope.features.without(Feature::DenialResponse);
     });
     let refused = refused.connect().await.unwrap_err();
     assert_eq!(refused.response().unwrap().status(), StatusCode::FORBIDDEN);

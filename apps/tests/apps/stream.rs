@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    App as _, Channel, HttpRequest, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    App as _, Channel, HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent,
+    Sender,
 };
 use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
 use http::{Method, StatusCode};
@@ -109,7 +110,7 @@ async fn who_comes_back_gets_the_next_event() {
 
 #[tokio::test(start_paused = true)]
 async fn a_silence_between_events_has_comments() {
-    let client = client("stream").patience(Duration::from_secs(60));
+    let client = client("stream").timeout(Duration::from_secs(60));
     let mut response = client.get("/events?every=20").stream().await.unwrap();
     let mut parts = Vec::new();
     while let Some(part) = response.body_mut().chunk().await.unwrap() {
@@ -120,7 +121,7 @@ async fn a_silence_between_events_has_comments() {
 
 #[tokio::test(start_paused = true)]
 async fn events_end_at_once_with_their_client_and_soon_with_the_server() {
-    let client = client("stream").patience(Duration::from_secs(60));
+    let client = client("stream").timeout(Duration::from_secs(60));
     let begun = Instant::now();
     let response = client.get("/events").stream().await.unwrap();
     let exchange = Exchange::of(&response).clone();
@@ -202,7 +203,7 @@ impl Channel for Uploading {
         self.most_held.fetch_max(held, Ordering::Relaxed);
         let part = Bytes::from_owner(Part(self.held.clone()));
         let received = self.received.fetch_add(1, Ordering::Relaxed) + 1;
-        Poll::Ready(ReceiveEvent::HttpRequest(HttpRequest::new(
+        Poll::Ready(ReceiveEvent::HttpRequestBody(HttpRequestBody::new(
             part,
             received < 4096,
         )))

@@ -22,11 +22,11 @@ mod app_service;
 mod background;
 #[cfg(feature = "axum")]
 mod extract;
-mod frames;
 mod layered;
 mod path;
 mod scope_info;
 mod service_app;
+mod shutdown;
 
 pub use self::app_service::{AppService, ResponseFuture};
 pub use self::background::Background;
@@ -35,12 +35,8 @@ pub use self::extract::Resource;
 pub use self::layered::layer;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
-pub use callgate_drive::{Incomplete, ResponseBody};
+pub use self::shutdown::Shutdown;
+pub use callgate_drive::{Incomplete, ResponseBody, ShutdownSignal};
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The examples of the README are compiled and run as doctests.
-#[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../README.md")]
-mod readme {}

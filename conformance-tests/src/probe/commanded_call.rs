@@ -2,9 +2,13 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use callgate::{AppError, ReceiveEvent, Receiver, SendError, SendEvent, Sender, State};
+use callgate::{
+    AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
+    State,
+};
+use http::Extensions;
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::protocol::{ProbeCallEnd, ProbeCommand, ProbeMessage, Step};
@@ -16,6 +20,7 @@ pub(super) struct CommandedCall {
     receiver: Receiver,
     sender: Sender,
     state: State,
+    extensions: Extensions,
     /// Receives that were commanded, in order. The first is in progress.
     receiving: VecDeque<OutstandingReceive>,
     /// Sends that are in progress.
@@ -31,12 +36,40 @@ struct OutstandingReceive {
 
 struct OutstandingSend {
     step: Option<u64>,
-    event: Option<SendEvent>,
+    progress: OutstandingProgress,
 }
 
-/// The texts that steps put into the state.
-#[derive(Debug)]
-pub(super) struct StateTexts(pub(super) Vec<String>);
+/// How far an outstanding send has come.
+enum OutstandingProgress {
+    /// The channel has no room for the event, or was not asked.
+    Waiting(Option<SendEvent>),
+    /// The channel has taken the event, and prepares it.
+    Pending(PendingSend),
+}
+
+impl OutstandingSend {
+    fn poll(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if let OutstandingProgress::Waiting(event) = &mut self.progress {
+            ready!(sender.poll_ready(cx));
+            let event = event.take().expect("present until it is sent");
+            match sender.start_send(event) {
+                Ok(SendProgress::Sent) => return Poll::Ready(Ok(())),
+                Ok(SendProgress::Pending(pending)) => {
+                    self.progress = OutstandingProgress::Pending(pending);
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match &mut self.progress {
+            OutstandingProgress::Pending(pending) => pending.as_mut().poll(cx),
+            OutstandingProgress::Waiting(_) => Poll::Pending,
+        }
+    }
+}
+
+/// The texts that steps put into the state or the extensions.
+#[derive(Clone, Debug)]
+pub(super) struct Texts(pub(super) Vec<String>);
 
 impl CommandedCall {
     pub(super) fn new(
@@ -45,6 +78,7 @@ impl CommandedCall {
         receiver: Receiver,
         sender: Sender,
         state: State,
+        extensions: Extensions,
     ) -> Self {
         Self {
             call,
@@ -52,6 +86,7 @@ impl CommandedCall {
             receiver,
             sender,
             state,
+            extensions,
             receiving: VecDeque::new(),
             sending: Vec::new(),
             last_error: None,
@@ -104,8 +139,9 @@ impl CommandedCall {
                 return None;
             }
             Step::Send(_) | Step::SendLast(_) => {
-                let event = Some(self.with_texts(what.event()?));
-                self.sending.push(OutstandingSend { step, event });
+                let event = Some(self.with_state(what.event()?));
+                let progress = OutstandingProgress::Waiting(event);
+                self.sending.push(OutstandingSend { step, progress });
                 return None;
             }
             Step::SendAtOnce(events) => {
@@ -129,15 +165,19 @@ impl CommandedCall {
                 return self.done(step, Vec::new());
             }
             Step::PutState(text) => {
-                let mut texts = self.texts();
+                let mut texts = texts(self.state.get());
                 texts.push(text);
-                self.state.insert(StateTexts(texts));
+                self.state.insert(Texts(texts));
                 return self.done(step, Vec::new());
             }
-            Step::TellState => {
-                let texts = self.texts();
-                return self.done(step, texts);
+            Step::TellState => return self.done(step, texts(self.state.get())),
+            Step::PutExtension(text) => {
+                let mut texts = texts(self.extensions.get());
+                texts.push(text);
+                self.extensions.insert(Texts(texts));
+                return self.done(step, Vec::new());
             }
+            Step::TellExtensions => return self.done(step, texts(self.extensions.get())),
             Step::Return => Ok(()),
             Step::Decline => Err(AppError::Unsupported),
             Step::Fail(message) => Err(AppError::failed(message)),
@@ -168,13 +208,8 @@ impl CommandedCall {
         self.connection.end(self.call, ProbeCallEnd::AsCommanded);
     }
 
-    fn texts(&self) -> Vec<String> {
-        let texts = self.state.get::<StateTexts>();
-        texts.map(|texts| texts.0.clone()).unwrap_or_default()
-    }
-
     /// Adds the state to the completed start-up: the event that came as JSON has none.
-    fn with_texts(&self, event: SendEvent) -> SendEvent {
+    fn with_state(&self, event: SendEvent) -> SendEvent {
         match event {
             SendEvent::LifespanStartupComplete(mut complete) => {
                 complete.state = self.state.clone();
@@ -203,7 +238,7 @@ impl CommandedCall {
         let (call, connection, sender) = (self.call, &self.connection, &self.sender);
         let last_error = &mut self.last_error;
         self.sending.retain_mut(|sending| {
-            let Poll::Ready(result) = sender.poll_send(cx, &mut sending.event) else {
+            let Poll::Ready(result) = sending.poll(sender, cx) else {
                 return true;
             };
             if let Err(error) = &result {
@@ -219,9 +254,14 @@ impl CommandedCall {
     }
 }
 
+/// Returns the texts that earlier steps put in.
+fn texts(found: Option<&Texts>) -> Vec<String> {
+    found.map(|texts| texts.0.clone()).unwrap_or_default()
+}
+
 /// Returns whether no content follows the event.
 fn is_last(event: &ReceiveEvent) -> bool {
-    !matches!(event, ReceiveEvent::HttpRequest(request) if request.more_body)
+    !matches!(event, ReceiveEvent::HttpRequestBody(request) if request.more_body)
 }
 
 impl Drop for CommandedCall {

@@ -19,7 +19,7 @@ use std::sync::Mutex;
 use callgate::{App, AppError, Receiver, Scope, Sender, State};
 use http::HeaderValue;
 
-use commanded_call::{CommandedCall, StateTexts};
+use commanded_call::{CommandedCall, Texts};
 pub use protocol::{
     PROBE_FIELD, PROBE_VARIABLE, ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step,
 };
@@ -64,7 +64,7 @@ impl Probe {
     pub fn state_of(texts: &[&str]) -> State {
         let mut state = State::new();
         let texts = texts.iter().map(|text| (*text).to_owned());
-        state.insert(StateTexts(texts.collect()));
+        state.insert(Texts(texts.collect()));
         state
     }
 
@@ -102,9 +102,15 @@ impl App for Probe {
     ) -> Result<(), AppError> {
         let connection = self.suite().await?;
         let steps = first_steps(&scope)?;
-        let state = scope.state_mut().map(std::mem::take).unwrap_or_default();
+        let (state, extensions) = match scope.request_mut() {
+            Some(request) => (
+                std::mem::take(&mut request.state),
+                std::mem::take(&mut request.extensions),
+            ),
+            None => Default::default(),
+        };
         let (call, commands) = connection.begin(&scope);
-        let call = CommandedCall::new(call, connection, receiver, sender, state);
+        let call = CommandedCall::new(call, connection, receiver, sender, state, extensions);
         call.run(steps, commands).await
     }
 }

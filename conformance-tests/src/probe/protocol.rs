@@ -1,6 +1,6 @@
 //! The commands of the suite to the probe, and the messages of the probe to the suite.
 
-use callgate::{Extension, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
+use callgate::{Feature, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -41,10 +41,14 @@ pub enum Step {
     Fence,
     /// Keeps the sender, so that `send` works after the call has ended.
     KeepSender,
-    /// Puts a text into the state of this scope.
+    /// Puts a text into the state that the completed start-up hands over. Only lifespan has this step.
     PutState(String),
-    /// Sends the texts in the state of the scope: those of lifespan and those of `put_state`.
+    /// Sends the texts in the state of the scope.
     TellState,
+    /// Puts a text into the extensions of the scope.
+    PutExtension(String),
+    /// Sends the texts in the extensions of the scope.
+    TellExtensions,
     /// Ends the call with success.
     Return,
     /// Ends the call by declining the scope.
@@ -119,7 +123,7 @@ pub enum ProbeMessage {
         call: u64,
         /// The number of the step; none for a step that the request brought along.
         step: Option<u64>,
-        /// The texts that `tell_state` asked for.
+        /// The texts that `tell_state` or `tell_extensions` asked for.
         texts: Vec<String>,
     },
     /// The call has ended.
@@ -165,9 +169,7 @@ impl From<Result<(), SendError>> for SendOutcome {
             Ok(()) => Self::Delivered,
             Err(SendError::Disconnected) => Self::Disconnected,
             Err(SendError::Violation(violation)) => Self::Violation(violation.rule.id.into()),
-            Err(SendError::NotOffered(extension)) => {
-                Self::NotOffered(Extension::name(extension).into())
-            }
+            Err(SendError::NotOffered(feature)) => Self::NotOffered(Feature::name(feature).into()),
             Err(SendError::File { .. }) => Self::File,
             Err(other) => Self::Failed(other.to_string()),
         }

@@ -47,7 +47,7 @@ use run::{CaseOutcome, run};
 #[non_exhaustive]
 pub struct ServerOptions {
     /// How long a case waits for one thing before it fails. Default 5 seconds.
-    pub patience: Duration,
+    pub timeout: Duration,
     /// The IDs of the rules to check; all if there are none. Default none.
     pub only: Vec<String>,
     /// The names of the checks to run; all if there are none. Default none.
@@ -59,7 +59,7 @@ pub struct ServerOptions {
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            patience: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
             only: Vec::new(),
             cases: Vec::new(),
             asgi: false,
@@ -133,12 +133,12 @@ pub async fn check_server(
     options: &ServerOptions,
     progress: impl FnMut(&Finding),
 ) -> Report {
-    let fixture = Fixture::new(launcher, options.patience);
+    let fixture = Fixture::new(launcher, options.timeout);
     run_checks(fixture, launcher.name(), options, progress).await
 }
 
 /// Checks a server as [`check_server`] does, once the server has started and called the probe, within
-/// `patience`.
+/// `timeout`.
 ///
 /// # Errors
 ///
@@ -146,11 +146,11 @@ pub async fn check_server(
 pub async fn try_check_server(
     launcher: &dyn ServerLauncher,
     options: &ServerOptions,
-    patience: Duration,
+    timeout: Duration,
     progress: impl FnMut(&Finding),
 ) -> Result<Report, String> {
-    let mut fixture = Fixture::new(launcher, options.patience);
-    fixture.start_shared_server(patience).await?;
+    let mut fixture = Fixture::new(launcher, options.timeout);
+    fixture.start_shared_server(timeout).await?;
     Ok(run_checks(fixture, launcher.name(), options, progress).await)
 }
 

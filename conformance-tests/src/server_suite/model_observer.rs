@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate::rule::Role;
-use callgate::{Extension, Scope, SendError, SendEvent, Violation, rule};
+use callgate::{Feature, Scope, SendError, SendEvent, Violation, rule};
 use http::HeaderValue;
 
 use super::case_log::CaseLog;
@@ -123,8 +123,8 @@ fn result(outcome: &SendOutcome) -> Option<Result<(), SendError>> {
         SendOutcome::Disconnected => SendError::Disconnected,
         SendOutcome::Violation(id) => SendError::Violation(Violation::new(rule::by_id(id)?, "")),
         SendOutcome::NotOffered(name) => {
-            let mut all = Extension::ALL.into_iter();
-            SendError::NotOffered(all.find(|extension| extension.name() == name)?)
+            let mut all = Feature::ALL.into_iter();
+            SendError::NotOffered(all.find(|feature| feature.name() == name)?)
         }
         SendOutcome::File => SendError::File {
             path: PathBuf::new(),

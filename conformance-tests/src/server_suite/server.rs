@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use callgate::transcript::Entry;
 use callgate::{
-    HttpResponseBody, HttpResponseStart, LifespanStartupComplete, ReceiveEvent, SendEvent,
+    HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
+    ReceiveEvent,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
@@ -358,7 +359,7 @@ async fn play_lifespan(mut lifespan: ProbeCall, text: Option<&str>) -> CaseResul
                 lifespan.send(LifespanStartupComplete::new()).await?;
             }
             ReceiveEvent::LifespanShutdown => {
-                lifespan.send(SendEvent::LifespanShutdownComplete).await?;
+                lifespan.send(LifespanShutdownComplete::new()).await?;
                 return lifespan.finish(Step::Return).await;
             }
             _ => {}

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use callgate::{
-    AppError, Extension, Extensions, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo,
-};
+use callgate::{AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo};
 use http::{HeaderValue, Method, Version};
 
-use crate::support::{Server, complaints, get, websocket};
+use crate::support::{Server, get, reported_rules, websocket};
 
-/// Scopes that each break a rule.
+/// Returns scopes that break one rule each.
 fn scopes() -> Vec<(&'static str, Scope)> {
     let with = |change: &dyn Fn(&mut HttpScope)| {
         let mut scope = get();
@@ -20,7 +18,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
     let secured = |tls: TlsInfo| {
         with(&|scope| {
             scope.scheme = Scheme::Https;
-            scope.extensions = Extensions::NONE.with(Extension::Tls);
+            scope.features = Features::NONE.with(Feature::Tls);
             scope.tls = Some(Arc::new(tls.clone()));
         })
     };
@@ -36,7 +34,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
     let mut version = websocket();
     version.headers.insert("sec-websocket-version", value("8"));
     let mut trailers = websocket();
-    trailers.extensions = Extensions::NONE.with(Extension::ResponseTrailers);
+    trailers.features = Features::NONE.with(Feature::ResponseTrailers);
     trailers.version = Version::HTTP_2;
     vec![
         (
@@ -63,7 +61,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
             "SCOPE-19",
             with(&|scope| {
                 scope.scheme = Scheme::Https;
-                scope.extensions = Extensions::NONE.with(Extension::Tls);
+                scope.features = Features::NONE.with(Feature::Tls);
             }),
         ),
         (
@@ -87,13 +85,13 @@ fn scopes() -> Vec<(&'static str, Scope)> {
         (
             "EXT-15",
             with(&|scope| {
-                scope.extensions = Extensions::NONE.with(Extension::ResponseTrailers);
+                scope.features = Features::NONE.with(Feature::ResponseTrailers);
             }),
         ),
         (
             "TLS-01",
             with(&|scope| {
-                scope.extensions = Extensions::NONE.with(Extension::Tls);
+                scope.features = Features::NONE.with(Feature::Tls);
                 scope.tls = Some(Arc::default());
             }),
         ),
@@ -106,7 +104,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
 async fn a_scope_that_breaks_a_rule_is_reported_for_it_and_no_other() {
     for (id, scope) in scopes() {
         let decline = |_: Scope, _: Receiver, _: Sender| async { Err(AppError::Unsupported) };
-        let (found, _) = complaints(decline, scope.clone(), Server::default()).await;
+        let (found, _) = reported_rules(decline, scope.clone(), Server::default()).await;
         assert_eq!(found, [id], "{scope:?}");
     }
 }

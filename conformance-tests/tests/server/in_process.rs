@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -13,7 +13,7 @@ use callgate::BoxApp;
 use callgate_conformance::{
     LaunchError, Probe, RunningServer, ServerExit, ServerLauncher, ServerSettings,
 };
-use callgate_server::{Config, Listening};
+use callgate_server::{Config, LifespanMode, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -59,10 +59,10 @@ impl ServerLauncher for InProcess {
         if let Some(change) = self.config {
             change(&mut config);
         }
-        let has_no_startup = config.lifespan == callgate_server::Lifespan::Off;
+        let has_no_startup = config.lifespan == LifespanMode::Off;
         let started = Arc::new(AtomicBool::new(has_no_startup));
-        let listening = Listening::bind(config).map_err(io::Error::other)?;
-        let address = listening.local_addr();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
         let proxy = match (self.connection_filter, self.early_answer) {
             (Some(filter), _) => Some(Proxy::start(address, filter)?),
             (None, Some(answer)) => Some(Proxy::start_early(address, answer, started.clone())?),
@@ -111,7 +111,10 @@ impl ServerLauncher for InProcess {
                     std::future::pending::<()>().await;
                 }
             };
-            let serve = listening.serve(app, stop);
+            let serve = async {
+                let server = Server::new(app).config(config).listener(listener)?;
+                server.serve_until(stop).await
+            };
             let status = match runtime.block_on(serve) {
                 Ok(()) => 0,
                 Err(error) => {
@@ -137,14 +140,13 @@ impl ServerLauncher for InProcess {
 
 fn configure(settings: &ServerSettings) -> Config {
     let mut config = Config::default();
-    config.port = 0;
     if let Some(root_path) = &settings.root_path {
         config.root_path = root_path.clone();
     }
     config.lifespan = match settings.lifespan {
-        callgate_conformance::LifespanMode::Auto => callgate_server::Lifespan::Auto,
-        callgate_conformance::LifespanMode::On => callgate_server::Lifespan::On,
-        callgate_conformance::LifespanMode::Off => callgate_server::Lifespan::Off,
+        callgate_conformance::LifespanMode::Auto => LifespanMode::Auto,
+        callgate_conformance::LifespanMode::On => LifespanMode::On,
+        callgate_conformance::LifespanMode::Off => LifespanMode::Off,
     };
     if let Some(bytes) = settings.ws_max_size {
         config.ws_max_size = bytes;

@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender,
 };
 
 /// Stands between the server and one call of the application, and changes what passes. The default of
@@ -20,14 +21,18 @@ pub(crate) trait Interceptor: Send + Sync + 'static {
         server.poll_receive(cx)
     }
 
-    /// Sends to the server for the application.
-    fn send(
+    /// Waits until the server has room for an event of the application.
+    fn poll_ready(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<()> {
+        server.poll_ready(cx)
+    }
+
+    /// Sends an event to the server for the application.
+    fn start_send(
         &self,
         server: &dyn Channel,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        server.poll_send(cx, event)
+        event: SendEvent,
+    ) -> Result<SendProgress, SendError> {
+        server.start_send(event)
     }
 
     /// Changes the result of the call.
@@ -71,12 +76,12 @@ impl<B: Interceptor> Channel for InterceptedChannel<B> {
         self.interceptor.receive(&*self.receiving, cx)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        self.interceptor.send(&*self.sending, cx, event)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.interceptor.poll_ready(&*self.sending, cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        self.interceptor.start_send(&*self.sending, event)
     }
 }
 
@@ -114,14 +119,14 @@ impl Channel for StartupObserver {
         self.sending.poll_receive(cx)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        if let Some(SendEvent::LifespanStartupComplete(_)) = event {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        if let SendEvent::LifespanStartupComplete(_) = event {
             self.started.store(true, Ordering::SeqCst);
         }
-        self.sending.poll_send(cx, event)
+        self.sending.start_send(event)
     }
 }

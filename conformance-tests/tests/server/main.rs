@@ -87,8 +87,8 @@ async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
     };
     let mut options = ServerOptions::default();
     options.only = vec![rule::MALFORMED_REQUEST.id.into()];
-    // A call that is not expected is waited out.
-    options.patience = Duration::from_secs(2);
+    // Cases wait this long for an unexpected call.
+    options.timeout = Duration::from_secs(2);
     options.asgi = true;
     let report = check_server(&server, &options, |_| {}).await;
     assert_eq!(report.failed().count(), 0, "{report}");

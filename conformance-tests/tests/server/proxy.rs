@@ -101,15 +101,12 @@ impl Proxy {
         let (address, clients) = (self.address, self.clients.clone());
         BoxApp::new(
             move |mut scope: Scope, receiver: Receiver, sender: Sender| {
-                let (client, server) = match &mut scope {
-                    Scope::Http(scope) => (&mut scope.client, &mut scope.server),
-                    Scope::WebSocket(scope) => (&mut scope.client, &mut scope.server),
-                    _ => (&mut None, &mut None),
-                };
-                if let Some(from) =
-                    client.and_then(|proxy| clients.lock().unwrap().get(&proxy).copied())
+                if let Some(request) = scope.request_mut()
+                    && let Some(proxy) = request.client
+                    && let Some(from) = clients.lock().unwrap().get(&proxy).copied()
                 {
-                    (*client, *server) = (Some(from), Some(address));
+                    request.client = Some(from);
+                    request.server = Some(address);
                 }
                 let inside = inside.clone();
                 async move { inside.call(scope, receiver, sender).await }

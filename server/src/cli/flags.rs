@@ -1,12 +1,17 @@
-use std::net::{IpAddr, Ipv4Addr};
+//! The flags of a server.
+
+use std::net::IpAddr;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
 
-use crate::{Config, HttpVersions, Lifespan};
+use super::values::{
+    TimeLimit, backlog, boolean, cores, head_size, header, host, http_versions, lifespan,
+    log_level, message_size, port, root_path, seconds, some_seconds, threads, time_limit,
+};
+use crate::{Config, HttpVersions, LifespanMode};
 
 /// The flags of a server, each with its environment variable: a [`Config`], and two that are for
 /// the command line only, `threads` and `log_level`.
@@ -72,7 +77,7 @@ pub struct Flags {
     #[arg(env = "CALLGATE_HEADER", hide_env = true)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
 
-    /// Connections that the system may hold ready to be accepted
+    /// Connections that may wait in the system's queue to be accepted
     #[arg(long, value_parser = backlog, value_name = "NUMBER", allow_negative_numbers = true)]
     #[arg(default_value = "2048")]
     #[arg(env = "CALLGATE_BACKLOG", hide_env = true)]
@@ -88,7 +93,7 @@ pub struct Flags {
     #[arg(long, value_parser = lifespan(), value_name = "MODE", default_value = "auto")]
     #[arg(hide_possible_values = true)]
     #[arg(env = "CALLGATE_LIFESPAN", hide_env = true)]
-    pub lifespan: Lifespan,
+    pub lifespan: LifespanMode,
 
     /// Close a connection that is idle between requests for this long
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
@@ -108,10 +113,11 @@ pub struct Flags {
     #[arg(env = "CALLGATE_TIMEOUT_DISCONNECT", hide_env = true)]
     pub timeout_disconnect: Duration,
 
-    /// Cut off what still runs this long after being told to stop; wait for it if not given
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    /// Drop what still runs this long after being told to stop; `none` to wait for it
+    #[arg(long, value_parser = time_limit, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "30")]
     #[arg(env = "CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", hide_env = true)]
-    pub timeout_graceful_shutdown: Option<Duration>,
+    pub timeout_graceful_shutdown: TimeLimit,
 
     /// Largest head of a request; at least 8192
     #[arg(long, value_parser = head_size, value_name = "BYTES", allow_negative_numbers = true)]
@@ -139,7 +145,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// What these flags say of the server itself.
+    /// Returns the configuration that these flags give.
     #[must_use]
     pub fn into_config(self) -> Config {
         Config {
@@ -169,153 +175,10 @@ fn none_if_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-/// More threads than this are a slip of the finger.
-const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
-
-fn cores() -> NonZeroUsize {
-    std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
-}
-
-// Each of these reads a value, or says what would be right.
-
-fn host(text: &str) -> Result<IpAddr, &'static str> {
-    // Brackets as they stand in a URL.
-    let address = text
-        .strip_prefix('[')
-        .and_then(|rest| rest.strip_suffix(']'))
-        .unwrap_or(text);
-    match address {
-        "localhost" => Ok(Ipv4Addr::LOCALHOST.into()),
-        _ => address
-            .parse()
-            .map_err(|_| "give an IP address, such as 127.0.0.1 or ::1"),
-    }
-}
-
-fn port(text: &str) -> Result<u16, &'static str> {
-    text.parse()
-        .map_err(|_| "give a number from 0 to 65535; 0 picks a free port")
-}
-
-fn threads(text: &str) -> Result<NonZeroUsize, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|number| *number <= MAX_THREADS)
-        .ok_or("give a number from 1 to 1024")
-}
-
-fn backlog(text: &str) -> Result<u32, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|number| (1..=i32::MAX as u32).contains(number))
-        .ok_or("give a number from 1 to 2147483647")
-}
-
-fn root_path(text: &str) -> Result<String, &'static str> {
-    let path = text.trim_end_matches('/');
-    let is_path = path.is_empty() || path.starts_with('/');
-    let is_plain = !path.contains(['?', '#']) && !path.contains(char::is_control);
-    if is_path && is_plain {
-        Ok(path.to_owned())
-    } else {
-        Err("give a path that starts with /, such as /api")
-    }
-}
-
-fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
-    let levels = [
-        PossibleValue::new("trace"),
-        PossibleValue::new("debug"),
-        PossibleValue::new("info"),
-        PossibleValue::new("warn").alias("warning"),
-        PossibleValue::new("error").alias("critical"),
-        PossibleValue::new("off"),
-    ];
-    PossibleValuesParser::new(levels).map(|level| match level.to_ascii_lowercase().as_str() {
-        "trace" => LevelFilter::TRACE,
-        "debug" => LevelFilter::DEBUG,
-        "info" => LevelFilter::INFO,
-        "warn" | "warning" => LevelFilter::WARN,
-        "error" | "critical" => LevelFilter::ERROR,
-        _ => LevelFilter::OFF,
-    })
-}
-
-fn boolean(text: &str) -> Result<bool, &'static str> {
-    match text {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err("give true, false, 1 or 0"),
-    }
-}
-
-fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
-    let (name, value) = text
-        .split_once(':')
-        .ok_or("give NAME:VALUE, such as x-frame-options:DENY")?;
-    let name = name
-        .trim()
-        .parse()
-        .map_err(|_| "give a header name of letters, digits and -")?;
-    let value = value
-        .trim()
-        .parse()
-        .map_err(|_| "give a header value of visible ASCII and spaces")?;
-    match name {
-        http::header::CONNECTION
-        | http::header::CONTENT_LENGTH
-        | http::header::TRANSFER_ENCODING
-        | http::header::UPGRADE => Err("give another header; the server sets this one itself"),
-        name => Ok((name, value)),
-    }
-}
-
-fn http_versions() -> impl TypedValueParser<Value = HttpVersions> {
-    PossibleValuesParser::new(["auto", "1", "2"]).map(|versions| match versions.as_str() {
-        "1" => HttpVersions::Http1,
-        "2" => HttpVersions::Http2,
-        _ => HttpVersions::Auto,
-    })
-}
-
-fn lifespan() -> impl TypedValueParser<Value = Lifespan> {
-    PossibleValuesParser::new(["auto", "on", "off"]).map(|mode| match mode.as_str() {
-        "on" => Lifespan::On,
-        "off" => Lifespan::Off,
-        _ => Lifespan::Auto,
-    })
-}
-
-fn seconds(text: &str) -> Result<Duration, &'static str> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .ok_or("give a number of seconds, such as 5 or 0.5")
-}
-
-fn some_seconds(text: &str) -> Result<Duration, &'static str> {
-    seconds(text)
-        .ok()
-        .filter(|duration| !duration.is_zero())
-        .ok_or("give a number of seconds above 0, such as 5 or 0.5")
-}
-
-fn head_size(text: &str) -> Result<usize, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|bytes| *bytes >= 8192)
-        .ok_or("give a number of bytes, 8192 or more")
-}
-
-fn message_size(text: &str) -> Result<usize, &'static str> {
-    text.parse()
-        .ok()
-        .filter(|bytes| *bytes >= 1)
-        .ok_or("give a number of bytes, 1 or more")
-}
-
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use clap::{Args as _, Command, FromArgMatches as _};
 
     use super::*;
@@ -376,7 +239,7 @@ mod tests {
             backlog: 7,
             http: HttpVersions::Http2,
             root_path: "/api".into(),
-            lifespan: Lifespan::On,
+            lifespan: LifespanMode::On,
             server_header: false,
             date_header: false,
             headers: vec![
@@ -424,6 +287,14 @@ mod tests {
         let config = config(&["--ws-ping-interval=0", "--ws-ping-timeout=0.0"]);
         assert_eq!(config.ws_ping_interval, None);
         assert_eq!(config.ws_ping_timeout, None);
+    }
+
+    #[test]
+    fn a_graceful_shutdown_without_a_limit_can_be_asked_for() {
+        for (given, limit) in [("none", None), ("0", Some(Duration::ZERO))] {
+            let config = config(&["--timeout-graceful-shutdown", given]);
+            assert_eq!(config.timeout_graceful_shutdown, limit);
+        }
     }
 
     #[test]
@@ -475,20 +346,13 @@ mod tests {
             "--timeout-keep-alive=NaN",
             "--timeout-keep-alive=inf",
             "--timeout-request-head=0",
+            "--timeout-graceful-shutdown=never",
+            "--timeout-graceful-shutdown=-1",
             "--max-request-head=8191",
             "--ws-max-size=0",
             "--ws-ping-interval=soon",
         ] {
             assert!(read(&[flag]).is_err(), "{flag}");
         }
-    }
-
-    #[test]
-    fn variables_of_switches_are_true_or_false() {
-        for (text, value) in [("true", true), ("1", true), ("false", false), ("0", false)] {
-            assert_eq!(boolean(text), Ok(value));
-        }
-        assert!(boolean("yes").is_err());
-        assert!(boolean("").is_err());
     }
 }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use crate::support::http2;
 use crate::support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 use callgate::{
-    App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    App, AppError, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender,
 };
-use callgate_server::{Lifespan, ServeError};
+use callgate_server::{LifespanMode, ServeError};
 
 /// What a test's application does in its lifespan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,7 +70,7 @@ async fn live(
         Life::ReturnsAtStartup => return Ok(()),
         Life::PanicsAtStartup => panic!("no luck"),
         Life::BreaksARuleAtStartup => {
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            sender.send(LifespanShutdownComplete::new()).await?;
         }
         Life::StaysInStartup => std::future::pending().await,
         _ => sender.send(LifespanStartupComplete::new()).await?,
@@ -91,7 +91,7 @@ async fn live(
         Life::ErrsAtShutdown => return Err(AppError::failed("cannot stop")),
         Life::ReturnsAtShutdown => return Ok(()),
         Life::PanicsAtShutdown => panic!("cannot go"),
-        _ => sender.send(SendEvent::LifespanShutdownComplete).await?,
+        _ => sender.send(LifespanShutdownComplete::new()).await?,
     }
     if life == Life::StaysAfterShutdown {
         std::future::pending::<()>().await;
@@ -131,7 +131,7 @@ async fn life_03_no_connection_is_accepted_before_startup_is_complete() {
                     teller.tell("started");
                     sender.send(LifespanStartupComplete::new()).await?;
                     receiver.receive().await;
-                    sender.send(SendEvent::LifespanShutdownComplete).await?;
+                    sender.send(LifespanShutdownComplete::new()).await?;
                     return Ok(());
                 }
                 teller.tell("http");
@@ -180,7 +180,7 @@ async fn life_07_an_application_that_declines_lifespan_is_served_without() {
 #[tokio::test]
 async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
     let mut configured = config();
-    configured.lifespan = Lifespan::On;
+    configured.lifespan = LifespanMode::On;
     let (teller, _told) = tell();
     let mut server = Server::with(configured, app(Life::Declines, teller));
     assert_eq!(server.ended().await.unwrap_err().exit_status(), 3);
@@ -189,7 +189,7 @@ async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
 #[tokio::test]
 async fn life_01_lifespan_that_is_off_is_not_called() {
     let mut configured = config();
-    configured.lifespan = Lifespan::Off;
+    configured.lifespan = LifespanMode::Off;
     let (teller, mut told) = tell();
     let server = Server::with(configured, app(Life::FailsStartup, teller));
     assert_eq!(server.ask(get("/")).await.body, "served");
@@ -215,7 +215,7 @@ where
             sender.send(LifespanStartupComplete::new()).await?;
             assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
             teller.tell("shutdown");
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            sender.send(LifespanShutdownComplete::new()).await?;
             Ok(())
         }
     }

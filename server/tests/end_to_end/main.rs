@@ -1,17 +1,21 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
-mod extensions;
+mod features;
 mod http2;
 mod http2_idle;
 mod http_bad_input;
 mod http_failure;
 mod http_request;
 mod http_response;
+mod http_shutdown;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod listeners;
 mod one_write;
 mod pipelining;
+#[cfg(all(unix, feature = "cli"))]
+mod process;
 mod scope;
 mod sending;
 mod shutdown;
@@ -21,3 +25,4 @@ mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
 mod websocket_http2;
+mod websocket_stalled;

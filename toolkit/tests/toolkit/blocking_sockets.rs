@@ -4,63 +4,15 @@ use std::io::{self, Read};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use callgate::App;
-use callgate_server::{Config, Listening, ServeError};
-use callgate_toolkit::blocking::{Body, Pool};
+use callgate_toolkit::blocking::{Body, ThreadPool};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+
+use crate::served::{Served, rest};
 
 /// More than all buffers between a client and a function hold.
 const LARGE: usize = 32 * 1024 * 1024;
-
-struct Served {
-    address: String,
-    stop: oneshot::Sender<()>,
-    serving: JoinHandle<Result<(), ServeError>>,
-}
-
-impl Served {
-    fn start(app: impl App) -> Self {
-        let mut config = Config::default();
-        config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let address = listening.url();
-        let address = address.strip_prefix("http://").unwrap();
-        let address = address.trim_end_matches('/').to_owned();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(app, async {
-            let _ = stopped.await;
-        }));
-        Self {
-            address,
-            stop,
-            serving,
-        }
-    }
-
-    /// Sends a request, without its content.
-    async fn request(&self, head: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let head = format!("{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn stop(self) {
-        self.stop.send(()).unwrap();
-        self.serving.await.unwrap().unwrap();
-    }
-}
-
-async fn rest(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
-}
 
 #[tokio::test]
 async fn an_upload_larger_than_all_buffers_waits_until_it_is_read() {
@@ -71,7 +23,7 @@ async fn an_upload_larger_than_all_buffers_waits_until_it_is_read() {
         let length = io::copy(body, &mut io::sink())?;
         Ok(Response::new(length.to_string()))
     };
-    let served = Served::start(Pool::new(1).app(count));
+    let served = Served::start(ThreadPool::new(1).app(count));
     let mut upload = served.request("POST /").await;
     let length = format!("content-length: {LARGE}\r\n\r\n");
     upload.write_all(length.as_bytes()).await.unwrap();
@@ -122,7 +74,7 @@ async fn a_client_that_goes_away_frees_the_thread() {
             _ => Ok(Response::new("still here".into())),
         }
     };
-    let pool = Arc::new(Pool::new(1));
+    let pool = Arc::new(ThreadPool::new(1));
     let served = Served::start(pool.app(handler));
     let mut upload = served.request("POST /up").await;
     upload

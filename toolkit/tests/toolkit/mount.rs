@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use callgate::{
-    App, AppError, Extension, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
+    App, AppError, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
     Sender, State, WebSocketAccept, WebSocketClose,
 };
 use callgate_toolkit::mount::Mounts;
@@ -105,7 +105,7 @@ async fn what_is_not_mounted_is_not_found() {
     let denied = client.websocket("/b").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), 404);
     let refused = client.websocket("/b").with_scope(|scope| {
-        scope.extensions = scope.extensions.without(Extension::DenialResponse);
+        scope.features = scope.features.without(Feature::DenialResponse);
     });
     let refused = refused.connect().await.unwrap_err();
     assert_eq!(refused.response().unwrap().status(), 403);
@@ -186,7 +186,7 @@ async fn a_start_up_that_fails_names_the_prefix_and_stops_the_others() {
 }
 
 #[test]
-#[should_panic(expected = "something is mounted at `/a` already")]
+#[should_panic(expected = "an application is mounted at `/a` already")]
 fn nothing_is_mounted_twice() {
     let _ = Mounts::new().mount("/a", declines).mount("/a/", declines);
 }

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use callgate::transcript::Entry;
 use callgate::{
-    AppError, Extension, Extensions, HttpPathSend, HttpResponseBody, HttpResponseStart,
+    AppError, Feature, Features, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
     HttpResponseTrailers, ReceiveEvent, Receiver, Scheme, Scope, SendError, Sender,
 };
-use callgate_toolkit::read::{disconnected, read_body};
+use callgate_toolkit::read::{self, disconnected};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
 use futures_util::poll;
@@ -15,10 +15,10 @@ use tokio::sync::Notify;
 
 use crate::http;
 
-/// Tells what it was asked.
+/// Responds with the request, as the scope and the content describe it.
 async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
-    let body = read_body(&mut receiver, 1024).await?;
+    let body = read::bytes(&mut receiver, 1024).await?;
     let text = format!(
         "{} {} {:?} {} {:?} {}",
         scope.method,
@@ -45,6 +45,16 @@ async fn a_request_reaches_the_application_as_a_server_passes_it() {
     assert_eq!(
         response.text(),
         "POST /caf%20%C3%A9/ HTTP/2.0 http \"/caf é\" hi"
+    );
+}
+
+#[tokio::test]
+async fn the_root_path_is_encoded_as_by_the_server() {
+    let client = TestClient::new(tell).root_path("/100%[a\\b]^c|d");
+    let response = client.get("/x").send().await.unwrap();
+    assert_eq!(
+        response.text(),
+        "GET /100%25%5Ba%5Cb%5D%5Ec%7Cd/x HTTP/1.1 http \"/100%[a\\\\b]^c|d\" "
     );
 }
 
@@ -144,7 +154,7 @@ async fn a_whole_response_has_a_length_and_one_without_content_has_none() {
 async fn content_reaches_the_application_only_as_it_receives() {
     async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
-        while let ReceiveEvent::HttpRequest(request) = receiver.receive().await {
+        while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
             let part = HttpResponseBody::new(request.body, request.more_body);
             sender.send(part).await?;
         }
@@ -157,7 +167,7 @@ async fn content_reaches_the_application_only_as_it_receives() {
     let mut response = pending.stream().await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one");
 
-    // One is in the response, one in the call, one on its way: there is no room for a fourth.
+    // The response, the call and the channel hold one part each: there is no room for a fourth.
     for part in ["two", "three", "four"] {
         content.send(part).await;
     }
@@ -212,7 +222,7 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
         ("/", "100-continue", "some", Version::HTTP_11, true),
         ("/", "100-Continue", "some", Version::HTTP_11, true),
         ("/refused", "100-continue", "some", Version::HTTP_11, false),
-        // What has been answered needs no word any more.
+        // A response is on its way.
         ("/late", "100-continue", "some", Version::HTTP_11, false),
         ("/", "100-continue", "", Version::HTTP_11, false),
         ("/", "something", "some", Version::HTTP_11, false),
@@ -232,10 +242,7 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
 async fn trailer_fields_go_both_ways_where_they_are_offered() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = http(scope)?;
-        let ReceiveEvent::HttpRequest(request) = receiver.receive().await else {
-            return Err(AppError::failed("no content"));
-        };
-        if !scope.extensions.contains(Extension::ResponseTrailers) {
+        if !scope.features.contains(Feature::ResponseTrailers) {
             respond::text("not offered").send(&sender).await?;
             return Ok(());
         }
@@ -243,8 +250,15 @@ async fn trailer_fields_go_both_ways_where_they_are_offered() {
             .with_trailers()
             .header("trailer", "sum");
         sender.send(start).await?;
-        sender.send(HttpResponseBody::last(request.body)).await?;
-        let fields = *request.trailers.unwrap_or_default();
+        let mut fields = HeaderMap::new();
+        while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
+            let part = HttpResponseBody::new(request.body, request.more_body);
+            sender.send(part).await?;
+            if !request.more_body {
+                fields = *request.trailers.unwrap_or_default();
+                break;
+            }
+        }
         sender.send(HttpResponseTrailers::last(fields)).await?;
         Ok(())
     }
@@ -306,9 +320,9 @@ async fn waits(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
 async fn a_client_can_go_away_at_any_moment() {
     let client = TestClient::new(waits);
 
-    let pending = client.get("/before").gone().start();
+    let pending = client.get("/before").disconnected().start();
     pending.exchange().ended().await.unwrap();
-    assert!(matches!(pending.response().await, Err(Error::Gone)));
+    assert!(matches!(pending.response().await, Err(Error::Disconnected)));
 
     let pending = client.get("/before").start();
     tokio::task::yield_now().await;
@@ -336,7 +350,7 @@ async fn a_client_can_go_away_at_any_moment() {
 #[tokio::test]
 async fn content_that_is_lost_is_a_disconnect() {
     async fn app(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
-        read_body(&mut receiver, 10).await?;
+        read::bytes(&mut receiver, 10).await?;
         Ok(())
     }
     let client = TestClient::new(app);
@@ -388,12 +402,12 @@ async fn a_path_send_reads_the_file() {
         async move {
             sender.send(HttpResponseStart::ok()).await?;
             let missing = sender
-                .send(HttpPathSend::new(path.with_extension("no")))
+                .send(HttpResponsePathSend::new(path.with_extension("no")))
                 .await;
             assert!(matches!(missing, Err(SendError::File { .. })));
             let length = http(scope)?.query().parse().unwrap_or(7);
             assert_eq!(std::fs::metadata(&path)?.len(), length);
-            sender.send(HttpPathSend::new(path)).await?;
+            sender.send(HttpResponsePathSend::new(path)).await?;
             Ok(())
         }
     });
@@ -416,7 +430,7 @@ async fn the_scope_says_what_the_client_was_told() {
             scope.client,
             scope.server,
             scope.scheme,
-            scope.extensions,
+            scope.features,
             scope.state.get::<u8>()
         );
         respond::text(text).send(&sender).await?;
@@ -426,7 +440,7 @@ async fn the_scope_says_what_the_client_was_told() {
         .client_address(None)
         .server_address(Some(([10, 0, 0, 1], 8080).into()))
         .scheme(Scheme::Https)
-        .extensions(Extensions::NONE.with(Extension::Debug))
+        .features(Features::NONE.with(Feature::Debug))
         .state(7_u8);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(

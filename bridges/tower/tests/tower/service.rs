@@ -12,7 +12,7 @@ use callgate::{
     App, AppError, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     ReceiveEvent, Receiver, Scope, SendError, Sender, State,
 };
-use callgate_toolkit::lifespan::{Started, with_resource};
+use callgate_toolkit::lifespan::{self, with_resource};
 use callgate_toolkit::{read, respond};
 use callgate_tower::AppService;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -74,7 +74,7 @@ async fn text<B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>>(
 #[tokio::test]
 async fn an_application_is_called_in_place_and_its_response_is_whole() {
     let service = http(async |_, mut receiver, sender: Sender| {
-        let content = read::read_body(&mut receiver, 100).await?;
+        let content = read::bytes(&mut receiver, 100).await?;
         assert!(tokio::task::try_id().is_none(), "it runs on a task");
         respond::text(format!("{} bytes", content.len()))
             .send(&sender)
@@ -91,7 +91,7 @@ async fn an_application_is_called_in_place_and_its_response_is_whole() {
 #[tokio::test]
 async fn content_is_read_when_the_application_receives() {
     let service = http(async |_, mut receiver: Receiver, sender| {
-        let ReceiveEvent::HttpRequest(first) = receiver.receive().await else {
+        let ReceiveEvent::HttpRequestBody(first) = receiver.receive().await else {
             panic!("it is content");
         };
         respond::bytes(first.body).send(&sender).await?;
@@ -140,7 +140,7 @@ async fn a_reader_that_does_not_read_makes_the_application_wait() {
 async fn trailer_fields_go_both_ways() {
     let service = http(async |_, mut receiver: Receiver, sender: Sender| {
         let fields = loop {
-            if let ReceiveEvent::HttpRequest(event) = receiver.receive().await
+            if let ReceiveEvent::HttpRequestBody(event) = receiver.receive().await
                 && !event.more_body
             {
                 break *event.trailers.unwrap();
@@ -251,7 +251,7 @@ fn watcher() -> (AppService, oneshot::Receiver<(ReceiveEvent, bool)>) {
                 sender.send(HttpResponseStart::ok()).await?;
                 sender.send(HttpResponseBody::part("part")).await?;
             }
-            while let ReceiveEvent::HttpRequest(_) = receiver.receive().await {}
+            while let ReceiveEvent::HttpRequestBody(_) = receiver.receive().await {}
             let event = receiver.receive().await;
             let sent = sender.send(HttpResponseStart::ok()).await;
             let is_gone = matches!(sent, Err(SendError::Disconnected));
@@ -410,7 +410,7 @@ async fn work_after_the_response_goes_on() {
 #[tokio::test]
 async fn content_beyond_a_layer_s_limit_is_answered_with_413_and_other_errors_with_400() {
     let service = http(async |_, mut receiver, sender| {
-        let content = read::read_body(&mut receiver, 1000).await?;
+        let content = read::bytes(&mut receiver, 1000).await?;
         respond::bytes(content).send(&sender).await?;
         Ok(())
     });
@@ -476,14 +476,14 @@ async fn the_state_of_the_lifespan_is_handed_to_the_calls() {
         with_resource(checked(app), open, close)
     }
     let app = callgate::BoxApp::new(app());
-    let started = Started::start(app.clone()).await.unwrap().unwrap();
+    let started = lifespan::start(app.clone()).await.unwrap().unwrap();
     let service = AppService::new(app).with_state(started.state().clone());
     let mut request = to("/");
     let mut own = State::new();
     own.insert(7_u8);
     request.extensions_mut().insert(own);
     assert_eq!(text(ask(service, request).await).await, "the pool 7");
-    started.shut_down().await.unwrap();
+    started.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -508,7 +508,7 @@ async fn a_router_and_an_application_share_a_server() {
 #[tokio::test]
 async fn hyper_serves_an_application() {
     let service = http(async |_, mut receiver, sender| {
-        let content = read::read_body(&mut receiver, 100).await?;
+        let content = read::bytes(&mut receiver, 100).await?;
         respond::bytes(content).send(&sender).await?;
         Ok(())
     });

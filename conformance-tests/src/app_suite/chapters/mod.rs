@@ -1,7 +1,7 @@
-//! The checks of an application, a file for each chapter of the documents.
+//! The cases of the application suite: a file for each chapter of the documents.
 
 mod core;
-mod extension;
+mod feature;
 mod http;
 mod lifespan;
 mod scope;
@@ -11,15 +11,15 @@ use super::case::Case;
 
 pub use scope::scope_probe;
 
-/// Every check, in the order of the documents.
-pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+/// Returns every case, in the order of the documents.
+pub(crate) fn all_cases() -> impl Iterator<Item = &'static Case> {
     [
         core::CASES,
         scope::CASES,
         http::CASES,
         websocket::CASES,
         lifespan::CASES,
-        extension::CASES,
+        feature::CASES,
     ]
     .into_iter()
     .flatten()

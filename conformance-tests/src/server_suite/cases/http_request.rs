@@ -1,6 +1,6 @@
 //! `http.md`: the request and its content.
 
-use callgate::{HttpRequest, ReceiveEvent, rule};
+use callgate::{HttpRequestBody, ReceiveEvent, rule};
 use http::{HeaderMap, HeaderValue};
 
 use super::steps::{content, events};
@@ -100,7 +100,7 @@ async fn no_content(
     let _exchange = ClientExchange::begin(server, transport, request).await?;
     let mut app = server.call().await?;
     let event = app.receive().await?;
-    let empty = ReceiveEvent::HttpRequest(HttpRequest::last(""));
+    let empty = ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""));
     must!(event == empty, "received {event:?}");
     app.finish(Step::Decline).await
 }
@@ -153,9 +153,9 @@ const REQUEST_BODY_STREAMS: &[Case] = &[
 async fn some_content(app: &mut ProbeCall) -> CaseResult {
     loop {
         match app.receive().await? {
-            ReceiveEvent::HttpRequest(part) if !part.body.is_empty() => return Ok(()),
+            ReceiveEvent::HttpRequestBody(part) if !part.body.is_empty() => return Ok(()),
             // An event may be empty.
-            ReceiveEvent::HttpRequest(part) if part.more_body => {}
+            ReceiveEvent::HttpRequestBody(part) if part.more_body => {}
             other => must!(false, "received {other:?} in place of content"),
         }
     }
@@ -267,7 +267,7 @@ async fn trailers_arrive(server: &mut Server) -> CaseResult {
     let receiving = app.begin(Step::ReceiveBody);
     let events = events(&mut app, receiving).await?;
     let arrived = match events.last() {
-        Some(ReceiveEvent::HttpRequest(last)) => last.trailers.as_deref(),
+        Some(ReceiveEvent::HttpRequestBody(last)) => last.trailers.as_deref(),
         _ => None,
     };
     must!(

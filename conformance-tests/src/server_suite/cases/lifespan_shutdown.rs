@@ -1,8 +1,8 @@
 //! `lifespan.md`: serving and shutdown.
 
 use callgate::{
-    HttpResponseBody, HttpResponseStart, LifespanShutdownFailed, LifespanStartupComplete,
-    ReceiveEvent, SendEvent, rule,
+    HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, ReceiveEvent, rule,
 };
 
 use super::lifespan::{FENCES, ends_after, starting};
@@ -190,7 +190,7 @@ const STOP_ON_ANSWER: &[Case] = &[Case {
         let (mut server, mut lifespan) = started(fixture).await?;
         server.stop()?;
         shutdown(&mut lifespan).await?;
-        let complete = Step::Send(SendEvent::LifespanShutdownComplete);
+        let complete = Step::Send(LifespanShutdownComplete::new().into());
         ends_after(&mut server, &mut lifespan, complete)
             .await
             .map(|_| ())

@@ -3,7 +3,7 @@
 mod core;
 mod core_disconnect;
 mod core_sending;
-mod extension;
+mod feature;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -55,7 +55,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         websocket_end::CASES,
         lifespan::CASES,
         lifespan_shutdown::CASES,
-        extension::CASES,
+        feature::CASES,
         tls::CASES,
     ]
     .into_iter()

@@ -1,8 +1,8 @@
 //! `overview.md`: what a scope says of the connection, of the state and of what is offered.
 
 use callgate::{
-    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseStart, Scheme,
-    SendEvent, rule,
+    Feature, Features, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, Scheme, SendEvent, rule,
 };
 
 use super::steps::{call_over, scope_over};
@@ -29,8 +29,8 @@ pub(super) const CASES: &[&[Case]] = &[
     ADDRESSES,
     SUBPROTOCOLS_OFFERED,
     STATE_IS_SHARED,
-    STATE_IS_ISOLATED,
-    EXTENSIONS_OFFERED,
+    EXTENSIONS_ARE_ISOLATED,
+    FEATURES_OFFERED,
 ];
 
 const VERSION_BASIS: Basis = Basis::Standard(&[demands(AsgiHttp, "HTTP Connection Scope")]);
@@ -234,24 +234,23 @@ async fn has_state(
     Ok(())
 }
 
-const STATE_IS_ISOLATED: &[Case] = &[Case {
-    rule: rule::STATE_IS_ISOLATED,
+const EXTENSIONS_ARE_ISOLATED: &[Case] = &[Case {
+    rule: rule::EXTENSIONS_ARE_ISOLATED,
     name: "a_value_of_ones_own",
     transports: HTTP1_AND_HTTP2,
-    does: "Puts a value into the state of a scope, and looks at that of an earlier and of a later one.",
+    does: "Puts a value into the extensions of a scope, and looks at those of an earlier and of a later one.",
     must: "Neither has the value.",
-    basis: Basis::CallgateOnly("ASGI lets calls change what the shared state contains"),
+    basis: Basis::CallgateOnly("ASGI has no values that travel with one exchange"),
     steps: steps!(async |fixture, transport| {
+        const TEXT: &str = "a value of one exchange";
         let server = fixture.server().await?;
-
-        const TEXT: &str = "a value of one's own";
         let request = Request::get("/");
         let (_earlier_client, mut earlier) = call_over(transport, server, &request).await?;
         let (_client, mut app) = call_over(transport, server, &request).await?;
-        app.act(Step::PutState(TEXT.into())).await?;
+        app.act(Step::PutExtension(TEXT.into())).await?;
         let (_later_client, mut later) = call_over(transport, server, &request).await?;
         for other in [&mut earlier, &mut later] {
-            let texts = other.act(Step::TellState).await?;
+            let texts = other.act(Step::TellExtensions).await?;
             must!(
                 !texts.iter().any(|text| text == TEXT),
                 "another exchange has {texts:?}"
@@ -264,29 +263,28 @@ const STATE_IS_ISOLATED: &[Case] = &[Case {
     }),
 }];
 
-const EXTENSIONS_OFFERED_BASIS: Basis = Basis::CallgateOnly(
-    "ASGI does not say what becomes of an event whose extension is not offered",
-);
+const FEATURES_OFFERED_BASIS: Basis =
+    Basis::CallgateOnly("ASGI does not say what becomes of an event whose feature is not offered");
 
-const EXTENSIONS_OFFERED: &[Case] = &[
+const FEATURES_OFFERED: &[Case] = &[
     Case {
-        rule: rule::EXTENSIONS_OFFERED,
-        name: "extensions",
+        rule: rule::FEATURES_OFFERED,
+        name: "features",
         transports: HTTP1_AND_HTTP2,
-        does: "Sends the event of each extension of HTTP.",
-        must: "That of an extension which the scope lists is taken; that of another has no effect.",
-        basis: EXTENSIONS_OFFERED_BASIS,
+        does: "Sends the event of each feature of HTTP.",
+        must: "That of a feature which the scope lists is taken; that of another has no effect.",
+        basis: FEATURES_OFFERED_BASIS,
         steps: steps!(async |fixture, transport| {
             let server = fixture.server().await?;
 
             let trailers = HttpResponseStart::ok().with_trailers();
-            let uses: [(Extension, SendEvent); 4] = [
-                (Extension::ResponseTrailers, trailers.into()),
-                (Extension::PathSend, HttpPathSend::new(NO_FILE).into()),
-                (Extension::EarlyHints, EarlyHints::default().into()),
-                (Extension::Debug, HttpDebug::default().into()),
+            let uses: [(Feature, SendEvent); 4] = [
+                (Feature::ResponseTrailers, trailers.into()),
+                (Feature::PathSend, HttpResponsePathSend::new(NO_FILE).into()),
+                (Feature::EarlyHints, HttpResponseEarlyHint::default().into()),
+                (Feature::Debug, HttpResponseDebug::default().into()),
             ];
-            for (extension, event) in uses {
+            for (feature, event) in uses {
                 // With this client every server may offer trailer fields.
                 let request = Request::get("/").field("te", "trailers");
                 let request = match transport {
@@ -294,52 +292,52 @@ const EXTENSIONS_OFFERED: &[Case] = &[
                     Http2 => request,
                 };
                 let (_client, mut app) = call_over(transport, server, &request).await?;
-                let listed = app.http()?.extensions;
-                if extension == Extension::PathSend {
+                let listed = app.http()?.features;
+                if feature == Feature::PathSend {
                     app.send(HttpResponseStart::ok()).await?;
                 }
-                is_as_listed(&mut app, listed, extension, event).await?;
+                is_as_listed(&mut app, listed, feature, event).await?;
                 app.finish(Step::Return).await?;
             }
             Ok(())
         }),
     },
     Case {
-        rule: rule::EXTENSIONS_OFFERED,
-        name: "extensions_of_a_websocket",
+        rule: rule::FEATURES_OFFERED,
+        name: "features_of_a_websocket",
         transports: HTTP1,
         does: "Denies a WebSocket with a response.",
-        must: "That is taken if the scope lists the extension.",
-        basis: EXTENSIONS_OFFERED_BASIS,
+        must: "That is taken if the scope lists the feature.",
+        basis: FEATURES_OFFERED_BASIS,
         steps: steps!(async |fixture| {
             let (_client, mut app) =
                 call_over(Http1, fixture.server().await?, &handshake()).await?;
-            let listed = app.websocket()?.extensions;
+            let listed = app.websocket()?.features;
             let event = SendEvent::DenialResponseStart(HttpResponseStart::ok());
-            is_as_listed(&mut app, listed, Extension::DenialResponse, event).await?;
+            is_as_listed(&mut app, listed, Feature::DenialResponse, event).await?;
             app.finish(Step::Return).await
         }),
     },
 ];
 
-/// The path of no file: a path send of it fails for another reason than a missing extension.
+/// The path of no file: a path send of it fails for another reason than a missing feature.
 const NO_FILE: &str = "/callgate/there is no such file";
 
-/// Checks that an event is taken when its extension is listed, and has no effect when it is not.
+/// Checks that an event is taken when its feature is listed, and has no effect when it is not.
 async fn is_as_listed(
     app: &mut ProbeCall,
-    listed: Extensions,
-    extension: Extension,
+    listed: Features,
+    feature: Feature,
     event: SendEvent,
 ) -> CaseResult {
-    let name = extension.name();
+    let name = feature.name();
     let outcome = app.try_send(event).await?;
     match outcome {
-        SendOutcome::NotOffered(_) if listed.contains(extension) => Err(Verdict::failed(format!(
+        SendOutcome::NotOffered(_) if listed.contains(feature) => Err(Verdict::failed(format!(
             "`{name}` is listed and not offered"
         ))),
         // No server says this of a file that it has not looked for.
-        SendOutcome::File if !listed.contains(extension) => Err(Verdict::failed(format!(
+        SendOutcome::File if !listed.contains(feature) => Err(Verdict::failed(format!(
             "`{name}` is offered and not listed"
         ))),
         _ => Ok(()),

@@ -126,7 +126,8 @@ pub(super) async fn events(app: &mut ProbeCall, step: u64) -> CaseResult<Vec<Rec
     let mut events = Vec::new();
     loop {
         let event = app.received(Some(step)).await?;
-        let is_last = !matches!(&event, ReceiveEvent::HttpRequest(request) if request.more_body);
+        let is_last =
+            !matches!(&event, ReceiveEvent::HttpRequestBody(request) if request.more_body);
         events.push(event);
         if is_last {
             return Ok(events);
@@ -140,7 +141,7 @@ pub(super) async fn content(app: &mut ProbeCall) -> CaseResult<Vec<u8>> {
     let mut content = Vec::new();
     for event in events(app, step).await? {
         match event {
-            ReceiveEvent::HttpRequest(part) => content.extend_from_slice(&part.body),
+            ReceiveEvent::HttpRequestBody(part) => content.extend_from_slice(&part.body),
             other => must!(false, "received {other:?} in place of the rest"),
         }
     }

@@ -1,19 +1,21 @@
 //! Applications that break a rule of the other documents.
 
 use std::future::pending;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, EarlyHints, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::{app, mutants, start_twice};
 use crate::support::{answer, http, offers, wait_for, websocket};
 
-/// A response that begins with this and ends with that.
+/// Sends a response with this start and this body.
 async fn respond(
     sender: &Sender,
     start: HttpResponseStart,
@@ -32,14 +34,14 @@ fn ok(name: &'static str, value: &'static str) -> HttpResponseStart {
     HttpResponseStart::ok().header(name, value)
 }
 
-/// A response with trailer fields, where those are offered.
+/// Sends a response with trailer fields, if they are offered.
 async fn with_trailers(
     scope: &HttpScope,
     sender: &Sender,
     start: HttpResponseStart,
     field: &'static str,
 ) -> Result<(), AppError> {
-    if !offers(scope, Extension::ResponseTrailers) {
+    if !offers(scope, Feature::ResponseTrailers) {
         return Ok(answer(sender, "content").await?);
     }
     sender.send(start.with_trailers()).await?;
@@ -109,7 +111,7 @@ mutants! {
         let mut events = 0;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     events += 1;
                     if !request.more_body {
                         break;
@@ -125,7 +127,7 @@ mutants! {
         http(scope)?;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     answer(&sender, request.body).await?;
                     return Ok(());
                 }
@@ -191,8 +193,8 @@ mutants! {
     "LIFE-12" answers_shutdown_before_it_comes: app!(|scope, receiver, sender| match scope {
         Scope::Lifespan(_) => {
             sender.send(LifespanStartupComplete::new()).await?;
-            let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
-            // It has broken a rule, and yet it stays.
+            let _ = sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await;
+            // The call does not end after the violation.
             pending::<()>().await;
         }
         _ => return Err(AppError::Unsupported),
@@ -204,7 +206,7 @@ mutants! {
     "EXT-01" sends_a_file_uninvited: app!(|scope, receiver, sender| {
         http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if sender.send(HttpPathSend::new(FILE)).await.is_err() {
+        if sender.send(HttpResponsePathSend::new(FILE)).await.is_err() {
             sender.send(HttpResponseBody::last("content")).await?;
         }
     });
@@ -219,7 +221,7 @@ mutants! {
     "EXT-03" announces_trailers_and_sends_none: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         let mut start = HttpResponseStart::ok();
-        start.trailers = offers(&scope, Extension::ResponseTrailers);
+        start.trailers = offers(&scope, Feature::ResponseTrailers);
         respond(&sender, start, "content").await?;
     });
     "EXT-05" sends_the_content_type_too_late: app!(|scope, receiver, sender| {
@@ -233,8 +235,8 @@ mutants! {
     "EXT-07" sends_a_relative_path: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if offers(&scope, Extension::PathSend) {
-            sender.send(HttpPathSend::new("Cargo.toml")).await?;
+        if offers(&scope, Feature::PathSend) {
+            sender.send(HttpResponsePathSend::new("Cargo.toml")).await?;
         } else {
             sender.send(HttpResponseBody::end()).await?;
         }
@@ -243,8 +245,8 @@ mutants! {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
         sender.send(HttpResponseBody::part("content")).await?;
-        if offers(&scope, Extension::PathSend) {
-            sender.send(HttpPathSend::new(FILE)).await?;
+        if offers(&scope, Feature::PathSend) {
+            sender.send(HttpResponsePathSend::new(FILE)).await?;
         } else {
             sender.send(HttpResponseBody::end()).await?;
         }
@@ -252,22 +254,22 @@ mutants! {
     "EXT-11" hints_too_late: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if offers(&scope, Extension::EarlyHints) {
-            sender.send(EarlyHints::default()).await?;
+        if offers(&scope, Feature::EarlyHints) {
+            sender.send(HttpResponseEarlyHint::default()).await?;
         }
         sender.send(HttpResponseBody::end()).await?;
     });
     "EXT-12" denies_what_it_has_accepted: app!(|scope, receiver, sender| {
         let scope = websocket(scope)?;
         sender.send(WebSocketAccept::new()).await?;
-        if scope.extensions.contains(Extension::DenialResponse) {
+        if scope.features.contains(Feature::DenialResponse) {
             let start = SendEvent::DenialResponseStart(status(403));
             sender.send(start).await?;
         }
     });
     "EXT-13" denies_without_a_start: app!(|scope, receiver, sender| {
         let scope = websocket(scope)?;
-        if scope.extensions.contains(Extension::DenialResponse) {
+        if scope.features.contains(Feature::DenialResponse) {
             sender.send(deny(HttpResponseBody::end())).await?;
         } else {
             sender.send(WebSocketClose::default()).await?;
@@ -280,5 +282,22 @@ mutants! {
             start = start.header("content-length", "7");
         }
         with_trailers(&scope, &sender, start, "x-checksum").await?;
+    });
+    "EXT-20" waits_for_the_disconnect_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        wait_for(&mut receiver, ReceiveEvent::HttpDisconnect).await;
+    });
+    "EXT-20" streams_on_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            tokio::select! {
+                () = wait_for(&mut receiver, ReceiveEvent::HttpDisconnect) => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    sender.send(HttpResponseBody::part("tick")).await?;
+                }
+            }
+        }
     });
 }

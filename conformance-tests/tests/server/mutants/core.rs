@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 
 use callgate::{
     App as _, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
-    Sender, rule,
+    SendProgress, Sender, rule,
 };
 use http::Version;
 use tokio::sync::Notify;
@@ -71,19 +71,19 @@ fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
 
 /// A server that calls the application once more for the scopes that are meant.
 pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
-    /// An exchange that nobody is at the other end of.
+    /// The channel of an exchange whose client has disconnected.
     struct Nobody;
     impl Channel for Nobody {
         fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
             Poll::Ready(ReceiveEvent::HttpDisconnect)
         }
 
-        fn poll_send(
-            &self,
-            _: &mut Context<'_>,
-            _: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            Poll::Ready(Err(SendError::Disconnected))
+        fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+            Err(SendError::Disconnected)
         }
     }
 

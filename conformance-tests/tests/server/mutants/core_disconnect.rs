@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    rule,
+    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender, rule,
 };
 use callgate_conformance::Probe;
 use http::{Method, Version};
@@ -62,16 +62,17 @@ fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
             self.0.store(is_over_http2(scope), Ordering::Relaxed);
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|result| match result {
-                Err(SendError::Disconnected) if self.0.load(Ordering::Relaxed) => Ok(()),
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            match server.start_send(event) {
+                Err(SendError::Disconnected) if self.0.load(Ordering::Relaxed) => {
+                    Ok(SendProgress::Sent)
+                }
                 result => result,
-            })
+            }
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
@@ -100,18 +101,18 @@ fn core_09_a_head_request_ends_with_its_client() -> InProcess {
     impl Channel for Watched {
         fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             let event = ready!(self.server.poll_receive(cx));
-            if matches!(&event, ReceiveEvent::HttpRequest(request) if !request.more_body) {
+            if matches!(&event, ReceiveEvent::HttpRequestBody(request) if !request.more_body) {
                 self.is_whole.store(true, Ordering::Relaxed);
             }
             Poll::Ready(event)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            self.server.poll_send(cx, event)
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.server.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            self.server.start_send(event)
         }
     }
 
@@ -245,16 +246,16 @@ fn core_21_a_broken_rule_begins_no_grace_period() -> InProcess {
             self.server.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let result = ready!(self.server.poll_send(cx, event));
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.server.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            let result = self.server.start_send(event);
             if let Err(SendError::Violation(_)) = &result {
                 self.is_broken.store(true, Ordering::Relaxed);
             }
-            Poll::Ready(result)
+            result
         }
     }
 
@@ -285,19 +286,18 @@ fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
             }
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let result = ready!(server.poll_send(cx, event));
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let result = server.start_send(event);
             if let Err(error) = &result
                 && error.rule() == Some(rule::ACCEPT_FIRST)
             {
                 self.0.store(true, Ordering::Relaxed);
             }
-            Poll::Ready(result)
+            result
         }
     }
     with_app(|probe| intercepted(probe, Silent::default))

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
@@ -61,13 +62,13 @@ impl Channel for Ahead {
         event.map(|event| event.unwrap_or(ReceiveEvent::HttpDisconnect))
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let sent = self.sending.poll_send(cx, event);
-        if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let sent = self.sending.start_send(event);
+        if let Err(SendError::Violation(_)) = sent {
             self.is_over.store(true, Ordering::Relaxed);
         }
         sent

@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::{Channel, HttpRequest, ReceiveEvent, Scope, SendError, SendEvent};
+use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope, SendError, SendEvent, SendProgress};
 use http::Version;
 
 use super::{mutants, with_connection_filter, with_interceptor};
@@ -64,7 +64,7 @@ impl Tracked {
     }
 
     fn see(&self, event: &ReceiveEvent) {
-        if matches!(event, ReceiveEvent::HttpRequest(part) if !part.more_body) {
+        if matches!(event, ReceiveEvent::HttpRequestBody(part) if !part.more_body) {
             self.go_on(Content::Coming, Content::Complete);
         }
     }
@@ -94,7 +94,7 @@ fn http_07_content_that_breaks_off_looks_complete() -> InProcess {
             let breaks_off = event == ReceiveEvent::HttpDisconnect
                 && self.0.go_on(Content::Coming, Content::Complete);
             Poll::Ready(match breaks_off {
-                true => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                true => ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")),
                 false => event,
             })
         }
@@ -112,7 +112,7 @@ fn http_08_an_empty_event_follows_the_last() -> InProcess {
 
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             if self.0.go_on(Content::Complete, Content::Exceeded) {
-                return Poll::Ready(ReceiveEvent::HttpRequest(HttpRequest::last("")));
+                return Poll::Ready(ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")));
             }
             let event = server.poll_receive(cx);
             if let Poll::Ready(event) = &event {
@@ -147,17 +147,16 @@ fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
             }
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseBody(body)) = event {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            if let SendEvent::HttpResponseBody(body) = &event {
                 self.is_streaming.store(body.more_body, Ordering::Relaxed);
             }
-            let sent = server.poll_send(cx, event);
-            if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+            let sent = server.start_send(event);
+            if let Err(SendError::Violation(_)) = sent {
                 // The disconnect that follows is not the client's.
                 self.is_streaming.store(false, Ordering::Relaxed);
             }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use callgate::{
-    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
 };
 
 use super::{mutants, with_app, with_connection_filter};
@@ -62,14 +63,14 @@ impl Channel for Watched {
         self.receiving.poll_receive(cx)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let is_last = matches!(event, Some(SendEvent::HttpResponseBody(body)) if !body.more_body);
-        let sent = self.sending.poll_send(cx, event);
-        if is_last && matches!(sent, Poll::Ready(Ok(()))) {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let is_last = matches!(&event, SendEvent::HttpResponseBody(body) if !body.more_body);
+        let sent = self.sending.start_send(event);
+        if is_last && matches!(sent, Ok(SendProgress::Sent)) {
             self.has_ended.store(true, Ordering::SeqCst);
         }
         sent

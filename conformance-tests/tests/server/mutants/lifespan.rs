@@ -7,10 +7,10 @@ use std::task::{Context, Poll};
 
 use callgate::{
     AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
-    Sender,
+    SendProgress, Sender,
 };
 use callgate_conformance::Probe;
-use callgate_server::Lifespan;
+use callgate_server::LifespanMode;
 
 use super::{mutants, with_app, with_interceptor};
 use crate::in_process::InProcess;
@@ -88,20 +88,20 @@ impl Channel for Silent {
         Poll::Pending
     }
 
-    fn poll_send(
-        &self,
-        _: &mut Context<'_>,
-        _: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+
+    fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+        Err(SendError::Disconnected)
     }
 }
 
 fn life_01_lifespan_is_run_where_it_is_off() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::Off {
-                config.lifespan = Lifespan::Auto;
+            if config.lifespan == LifespanMode::Off {
+                config.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()
@@ -161,14 +161,13 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
             self.is_lifespan.store(is_lifespan, Ordering::Relaxed);
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             self.has_answered.store(true, Ordering::Relaxed);
-            server.poll_send(cx, event)
+            server.start_send(event)
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
@@ -186,8 +185,8 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
 fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::Auto {
-                config.lifespan = Lifespan::On;
+            if config.lifespan == LifespanMode::Auto {
+                config.lifespan = LifespanMode::On;
             }
         }),
         ..InProcess::default()
@@ -197,8 +196,8 @@ fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
 fn life_07_an_application_without_lifespan_is_served_where_it_is_required() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::On {
-                config.lifespan = Lifespan::Auto;
+            if config.lifespan == LifespanMode::On {
+                config.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()
@@ -251,10 +250,10 @@ fn life_15_there_is_state_without_lifespan() -> InProcess {
         let noting = observe_startup(probe, has_lifespan.clone(), Arc::default());
         BoxApp::new(
             move |mut scope: Scope, receiver: Receiver, sender: Sender| {
-                if let Some(state) = scope.state_mut()
+                if let Some(request) = scope.request_mut()
                     && !has_lifespan.load(Ordering::SeqCst)
                 {
-                    *state = Probe::state_of(&["the server's own"]);
+                    request.state = Probe::state_of(&["the server's own"]);
                 }
                 noting.call_boxed(scope, receiver, sender)
             },
@@ -274,17 +273,17 @@ fn life_16_the_answer_counts_when_the_call_has_returned() -> InProcess {
             self.sending.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::LifespanShutdownComplete) => {
-                    *self.answer.lock().unwrap() = event.take();
-                    Poll::Ready(Ok(()))
+                SendEvent::LifespanShutdownComplete(_) => {
+                    *self.answer.lock().unwrap() = Some(event);
+                    Ok(SendProgress::Sent)
                 }
-                _ => self.sending.poll_send(cx, event),
+                _ => self.sending.start_send(event),
             }
         }
     }

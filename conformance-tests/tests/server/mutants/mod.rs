@@ -3,7 +3,7 @@
 mod core;
 mod core_disconnect;
 mod core_sending;
-mod extension;
+mod feature;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -23,11 +23,10 @@ mod websocket;
 mod websocket_end;
 mod websocket_handshake;
 
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate::rule::{self, Role, Rule};
-use callgate::{BoxApp, Channel, SendError, SendEvent};
+use callgate::{BoxApp, Channel, SendError, SendEvent, SendProgress};
 use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
 
 use crate::connection_filter::ConnectionFilter;
@@ -42,7 +41,7 @@ const MUTANTS: &[&[Failing]] = &[
     core::MUTANTS,
     core_disconnect::MUTANTS,
     core_sending::MUTANTS,
-    extension::MUTANTS,
+    feature::MUTANTS,
     http_backpressure::MUTANTS,
     http_connection::MUTANTS,
     http_disconnect::MUTANTS,
@@ -100,8 +99,8 @@ async fn assert_fails(failing: &[Failing], mutant: InProcess) {
 
 fn options() -> ServerOptions {
     let mut options = ServerOptions::default();
-    // What a mutant breaks may be waited for in vain.
-    options.patience = Duration::from_secs(2);
+    // A mutant may never send what a case waits for.
+    options.timeout = Duration::from_secs(2);
     options
 }
 
@@ -116,7 +115,7 @@ fn assert_failed(failing: &[Failing], report: &Report) {
     }
 }
 
-/// A server with something between it and the probe.
+/// A server whose probe is wrapped.
 fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     InProcess {
         app: Some(Box::new(app)),
@@ -124,41 +123,53 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     }
 }
 
-/// A server with this between it and each call of the probe.
+/// A server with this interceptor between it and each call of the probe.
 fn with_interceptor<B: Interceptor>(
     make: impl Fn() -> B + Clone + Send + Sync + 'static,
 ) -> InProcess {
     with_app(move |probe| intercepted(probe, make.clone()))
 }
 
-/// A server that gets what this makes of each event that the probe sends.
+/// Sends events one after the other. Returns the progress of the last one.
+fn send_all(
+    server: &dyn Channel,
+    events: impl IntoIterator<Item = SendEvent>,
+) -> Result<SendProgress, SendError> {
+    let mut progress = SendProgress::Sent;
+    for event in events {
+        progress = server.start_send(event)?;
+    }
+    Ok(progress)
+}
+
+/// A server that gets what `change` makes of each event of the probe.
 fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
     struct Changed(fn(&mut SendEvent));
     impl Interceptor for Changed {
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            event.as_mut().map(self.0);
-            server.poll_send(cx, event)
+            mut event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            (self.0)(&mut event);
+            server.start_send(event)
         }
     }
     with_interceptor(move || Changed(change))
 }
 
-/// A server whose probe is told this of what each send has come to.
-fn with_changed_outcomes(change: fn(Result<(), SendError>) -> Result<(), SendError>) -> InProcess {
-    struct Changed(fn(Result<(), SendError>) -> Result<(), SendError>);
+/// A server whose sends result in what `change` makes of their results.
+fn with_changed_results(
+    change: fn(Result<SendProgress, SendError>) -> Result<SendProgress, SendError>,
+) -> InProcess {
+    struct Changed(fn(Result<SendProgress, SendError>) -> Result<SendProgress, SendError>);
     impl Interceptor for Changed {
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(self.0)
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            (self.0)(server.start_send(event))
         }
     }
     with_interceptor(move || Changed(change))

@@ -1,6 +1,6 @@
 //! Servers that break the rules checked in `cases/scope_connection.rs`.
 
-use callgate::{Extension, Scheme, State};
+use callgate::{Feature, Scheme, State};
 use http::header::HOST;
 use http::{HeaderValue, Version};
 use serde_json::{Value, json};
@@ -25,17 +25,17 @@ mutants! {
     ],
     scope_14_the_addresses_are_exchanged: ADDRESSES ["the_addresses", "the_addresses_over_http2"],
     scope_17_a_websocket_has_no_state: STATE_IS_SHARED ["the_state_of_a_websocket"],
-    scope_18_what_one_puts_in_all_see: STATE_IS_ISOLATED [
+    scope_18_extensions_are_shared: EXTENSIONS_ARE_ISOLATED [
         "a_value_of_ones_own",
         "a_value_of_ones_own_over_http2",
     ],
-    scope_19_an_extension_is_listed_and_not_offered: EXTENSIONS_OFFERED [
-        "extensions",
-        "extensions_over_http2",
+    scope_19_a_feature_is_listed_and_not_offered: FEATURES_OFFERED [
+        "features",
+        "features_over_http2",
     ],
-    scope_19_an_extension_is_offered_and_not_listed: EXTENSIONS_OFFERED [
-        "extensions",
-        "extensions_over_http2",
+    scope_19_a_feature_is_offered_and_not_listed: FEATURES_OFFERED [
+        "features",
+        "features_over_http2",
     ],
     scope_22_subprotocols_are_sorted: SUBPROTOCOLS_OFFERED ["subprotocols"],
 }
@@ -73,7 +73,7 @@ fn scope_14_the_client_has_no_address() -> InProcess {
 
 fn scope_14_the_addresses_are_exchanged() -> InProcess {
     scope_mutant!(Exchanged, |scope| {
-        std::mem::swap(&mut scope.client, &mut scope.server);
+        (scope.client, scope.server) = (scope.server, scope.client);
     });
     with_interceptor(Exchanged::default)
 }
@@ -83,32 +83,28 @@ fn scope_17_a_websocket_has_no_state() -> InProcess {
     with_interceptor(NoState::default)
 }
 
-fn scope_18_what_one_puts_in_all_see() -> InProcess {
+fn scope_18_extensions_are_shared() -> InProcess {
     #[derive(Default)]
-    struct OneState {
-        /// The calls for lifespan, whose state is every scope's anyhow.
-        lifespans: Vec<Value>,
-        /// What has been put into the state of any other scope.
+    struct SharedExtensions {
+        /// The texts that were put into the extensions of any scope.
         put: Vec<Value>,
-        /// The steps that ask for a state.
-        asked: Vec<Value>,
+        /// The steps that ask for extensions.
+        asking: Vec<Value>,
     }
-    impl MessageFilter for OneState {
+    impl MessageFilter for SharedExtensions {
         fn command(&mut self, command: &Value) {
             match &command["do"] {
-                _ if self.lifespans.contains(&command["call"]) => {}
-                Value::Object(step) => self.put.extend(step.get("put_state").cloned()),
-                step if *step == json!("tell_state") => self.asked.push(command["step"].clone()),
+                Value::Object(step) => self.put.extend(step.get("put_extension").cloned()),
+                step if *step == json!("tell_extensions") => {
+                    self.asking.push(command["step"].clone());
+                }
                 _ => {}
             }
         }
 
         fn message(&mut self, message: &mut Value) {
-            if message["message"] == "called" && message["scope"]["type"] == "lifespan" {
-                self.lifespans.push(message["call"].clone());
-            }
             if message["message"] == "done"
-                && self.asked.contains(&message["step"])
+                && self.asking.contains(&message["step"])
                 && let Value::Array(texts) = &mut message["texts"]
             {
                 texts.extend(self.put.iter().cloned());
@@ -116,23 +112,23 @@ fn scope_18_what_one_puts_in_all_see() -> InProcess {
         }
     }
     InProcess {
-        message_filter: Some(|| Box::<OneState>::default()),
+        message_filter: Some(|| Box::<SharedExtensions>::default()),
         ..InProcess::default()
     }
 }
 
-fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
+fn scope_19_a_feature_is_listed_and_not_offered() -> InProcess {
     scope_mutant!(Listed, |scope| {
-        scope.extensions = scope.extensions.with(Extension::Debug);
+        scope.features = scope.features.with(Feature::Debug);
     });
     with_interceptor(Listed::default)
 }
 
-fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
+fn scope_19_a_feature_is_offered_and_not_listed() -> InProcess {
     scope_mutant!(Unlisted, |scope| {
-        let listed = scope.extensions.iter();
-        scope.extensions = listed
-            .filter(|extension| *extension != Extension::PathSend)
+        let listed = scope.features.iter();
+        scope.features = listed
+            .filter(|feature| *feature != Feature::PathSend)
             .collect();
     });
     with_interceptor(Unlisted::default)

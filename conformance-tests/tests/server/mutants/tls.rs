@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use callgate::{Extension, Scheme, Scope, TlsInfo};
+use callgate::{Feature, Scheme, Scope, TlsInfo};
 use callgate_conformance::{ServerOptions, check_server};
 
 use super::{mutants, with_app, with_interceptor};
@@ -68,14 +68,11 @@ impl Interceptor for BehindProxy {
 }
 
 fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
-    let (scheme, extensions, tls) = match scope {
-        Scope::Http(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
-        Scope::WebSocket(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
-        _ => return,
-    };
-    *scheme = secured;
-    *extensions = extensions.with(Extension::Tls);
-    *tls = Some(Arc::new(info));
+    if let Some(request) = scope.request_mut() {
+        request.scheme = secured;
+        request.features = request.features.with(Feature::Tls);
+        request.tls = Some(Arc::new(info));
+    }
 }
 
 #[tokio::test]

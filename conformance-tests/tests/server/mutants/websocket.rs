@@ -7,7 +7,8 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, BytesMut};
 use callgate::{
-    AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender,
 };
 
 use super::websocket_end::OtherCode;
@@ -205,12 +206,12 @@ fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() -> InProcess {
             }
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            self.sending.poll_send(cx, event)
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            self.sending.start_send(event)
         }
     }
     async fn fill(hoard: Arc<Mutex<Hoard>>, mut receiver: Receiver) {
@@ -256,29 +257,24 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
         is_open: AtomicBool,
     }
     impl Interceptor for HoldsBack {
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let mut held = self.held.lock().unwrap();
-            if held.is_some()
-                && let failed @ (Poll::Pending | Poll::Ready(Err(_))) =
-                    server.poll_send(cx, &mut held)
-            {
-                return failed;
+            if let Some(earlier) = held.take() {
+                server.start_send(earlier)?;
             }
-            *held = None;
             match event {
-                Some(SendEvent::WebSocketAccept(_)) => self.is_open.store(true, Ordering::Relaxed),
-                Some(SendEvent::WebSocketSend(_)) if self.is_open.load(Ordering::Relaxed) => {
-                    *held = event.take();
-                    return Poll::Ready(Ok(()));
+                SendEvent::WebSocketAccept(_) => self.is_open.store(true, Ordering::Relaxed),
+                SendEvent::WebSocketSend(_) if self.is_open.load(Ordering::Relaxed) => {
+                    *held = Some(event);
+                    return Ok(SendProgress::Sent);
                 }
                 _ => {}
             }
-            server.poll_send(cx, event)
+            server.start_send(event)
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {

@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 
 use callgate::{
     AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender, WebSocketDisconnect,
+    SendError, SendEvent, SendProgress, Sender, WebSocketDisconnect,
 };
 use http::{HeaderMap, StatusCode};
 
@@ -213,14 +213,13 @@ fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() -> InProcess {
             })
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let sent = server.poll_send(cx, event);
-            if matches!(sent, Poll::Ready(Ok(()))) {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let sent = server.start_send(event);
+            if matches!(sent, Ok(SendProgress::Sent)) {
                 self.0.store(true, Ordering::Relaxed);
             }
             sent

@@ -10,7 +10,7 @@ use std::task::{Context, Poll};
 
 use callgate::{
     App as _, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender,
+    SendError, SendEvent, SendProgress, Sender,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -99,15 +99,15 @@ fn work_after_the_response_ends_with_the_next_call() -> InProcess {
             self.receiving.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if matches!(event, Some(SendEvent::HttpResponseBody(body)) if !body.more_body) {
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            if matches!(&event, SendEvent::HttpResponseBody(body) if !body.more_body) {
                 self.has_ended.store(true, Ordering::Relaxed);
             }
-            self.sending.poll_send(cx, event)
+            self.sending.start_send(event)
         }
     }
     with_app(|probe| {

@@ -3,8 +3,8 @@
 use std::task::{Context, Poll};
 
 use callgate::{
-    Channel, Extension, HttpRequest, Message, ReceiveEvent, Scope, SendError, SendEvent, State,
-    WebSocketDisconnect,
+    Channel, Feature, HttpRequestBody, Message, ReceiveEvent, Scope, SendError, SendEvent,
+    SendProgress, State, WebSocketDisconnect,
 };
 use http::Version;
 
@@ -67,12 +67,12 @@ several_rules! {
         TRAILERS_OFFERED: ["trailers_and_http10"],
     },
     a_denial_is_listed_and_not_offered: {
-        EXTENSIONS_OFFERED: ["extensions_of_a_websocket"],
+        FEATURES_OFFERED: ["features_of_a_websocket"],
     },
     a_denial_that_is_not_listed_is_taken: {
         NOT_OFFERED_FAILS: [
-            "a_websocket_extension_that_is_not_offered",
-            "a_websocket_extension_that_is_not_offered_over_http2",
+            "a_websocket_feature_that_is_not_offered",
+            "a_websocket_feature_that_is_not_offered_over_http2",
         ],
     },
 }
@@ -82,7 +82,9 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
     impl Interceptor for Another {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpDisconnect => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                ReceiveEvent::HttpDisconnect => {
+                    ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""))
+                }
                 ReceiveEvent::WebSocketDisconnect(_) => {
                     ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(4999))
                 }
@@ -102,9 +104,9 @@ fn what_is_received_lacks_its_beginning() -> InProcess {
     impl Interceptor for WithoutFirst {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequest(mut part) => {
+                ReceiveEvent::HttpRequestBody(mut part) => {
                     part.body = part.body.slice(part.body.len().min(1)..);
-                    ReceiveEvent::HttpRequest(part)
+                    ReceiveEvent::HttpRequestBody(part)
                 }
                 ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
                     let rest: String = text.chars().skip(1).collect();
@@ -132,8 +134,8 @@ fn no_scope_has_the_state() -> InProcess {
     struct WithoutState;
     impl Interceptor for WithoutState {
         fn scope(&self, scope: &mut Scope) {
-            if let Some(state) = scope.state_mut() {
-                *state = State::new();
+            if let Some(request) = scope.request_mut() {
+                request.state = State::new();
             }
         }
     }
@@ -147,7 +149,7 @@ fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_10
             {
-                http.extensions = http.extensions.with(Extension::ResponseTrailers);
+                http.features = http.features.with(Feature::ResponseTrailers);
             }
         }
     }
@@ -157,17 +159,16 @@ fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
 fn a_denial_is_listed_and_not_offered() -> InProcess {
     struct NotOffered;
     impl Interceptor for NotOffered {
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::DenialResponseStart(_)) => {
-                    Poll::Ready(Err(SendError::NotOffered(Extension::DenialResponse)))
+                SendEvent::DenialResponseStart(_) => {
+                    Err(SendError::NotOffered(Feature::DenialResponse))
                 }
-                _ => server.poll_send(cx, event),
+                _ => server.start_send(event),
             }
         }
     }
@@ -179,9 +180,9 @@ fn a_denial_that_is_not_listed_is_taken() -> InProcess {
     impl Interceptor for NotListed {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::WebSocket(scope) = scope {
-                let listed = scope.extensions.iter();
-                scope.extensions = listed
-                    .filter(|extension| *extension != Extension::DenialResponse)
+                let listed = scope.features.iter();
+                scope.features = listed
+                    .filter(|feature| *feature != Feature::DenialResponse)
                     .collect();
             }
         }

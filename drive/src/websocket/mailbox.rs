@@ -1,0 +1,242 @@
+//! The mailbox of one WebSocket, which the application and the server share.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use callgate::conversation::WebSocketPhase;
+use callgate::{
+    Channel, Message, ReceiveEvent, SendError, SendEvent, SendProgress, WebSocketClose,
+    WebSocketDisconnect, WebSocketScope,
+};
+use http::StatusCode;
+use tokio::task::coop;
+
+use super::denial::ResponseSlot;
+use super::handshake::HandshakeResponse;
+use super::queue::Outbound;
+use super::state::{FailureSignal, State};
+use crate::call::{CallResult, EndReport, ServerEnd};
+use crate::output::{Incomplete, Output, OutputSource};
+use crate::sync::{Mutex, register};
+
+/// The events between an application and its server.
+///
+/// The application uses the mailbox as the [`Channel`] of its receiver and sender. The server uses
+/// it through a [`Handshake`](super::Handshake) first, and then for the messages of the open
+/// WebSocket.
+#[derive(Debug)]
+pub struct Mailbox(Mutex<State>);
+
+impl Mailbox {
+    /// Creates the mailbox of a WebSocket whose handshake has no response yet.
+    pub(super) fn new(scope: &WebSocketScope) -> Self {
+        Self(Mutex::new(State::new(scope)))
+    }
+
+    /// Sets the number of messages at which the queue of each direction is full.
+    pub(super) fn set_queue_capacity(&self, messages: usize) {
+        let mut state = self.0.lock();
+        state.inbound.set_capacity(messages);
+        state.outbound.set_capacity(messages);
+    }
+
+    /// Returns the response to the handshake, once the application has sent enough to know it.
+    pub(super) fn poll_response(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
+        let mut state = self.0.lock();
+        match state.response.take_response(self) {
+            Some(response) => {
+                state.wake_senders();
+                Poll::Ready(response)
+            }
+            None => {
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Returns the next message or close to send on the open WebSocket.
+    pub fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
+        let mut state = self.0.lock();
+        match state.outbound.pop() {
+            Some(outbound) => {
+                state.wake_senders();
+                Poll::Ready(outbound)
+            }
+            None => {
+                register(&mut state.connection, cx.waker());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Returns ready while there is room for a message of the client. Otherwise the task is woken
+    /// when the application has made room, or the WebSocket has ended.
+    ///
+    /// A server stops reading from the client while there is no room (rule `WS-25`).
+    pub fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.inbound.is_full() && state.disconnect.is_none() {
+            register(&mut state.connection, cx.waker());
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    }
+
+    /// Returns the number of messages that the application has not received.
+    #[cfg(feature = "websocket")]
+    pub(super) fn inbound_len(&self) -> usize {
+        self.0.lock().inbound.len()
+    }
+
+    /// Delivers a message of the client, even if there is no room. The message is dropped after the
+    /// end of the WebSocket, because no event follows a disconnect.
+    pub fn deliver(&self, message: Message) {
+        let mut state = self.0.lock();
+        if state.disconnect.is_none() {
+            let bytes = message.len();
+            state.inbound.push(message, bytes);
+            state.wake_receiver();
+        }
+    }
+
+    /// Refuses a handshake at the shutdown of the server, if the application has not responded
+    /// (rule `WS-34`). A denial response that has started goes on.
+    pub(super) fn refuse_at_shutdown(&self) {
+        let mut state = self.0.lock();
+        if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
+            state.disconnect(WebSocketDisconnect::new(1012));
+            state.respond(HandshakeResponse::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+        }
+    }
+
+    /// Ends the WebSocket with this code and reason, unless it has ended. The application receives
+    /// the disconnect after the messages that it has not received.
+    pub fn disconnect_with(&self, disconnect: WebSocketDisconnect) {
+        self.0.lock().disconnect(disconnect);
+    }
+}
+
+impl Channel for Mailbox {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let mut state = self.0.lock();
+        if std::mem::take(&mut state.is_connecting) {
+            return Poll::Ready(ReceiveEvent::WebSocketConnect);
+        }
+        let was_full = state.inbound.is_full();
+        if let Some(message) = state.inbound.pop() {
+            if was_full && !state.inbound.is_full() {
+                state.wake_connection();
+            }
+            return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
+        }
+        if let Some(disconnect) = &state.disconnect {
+            return Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect.clone()));
+        }
+        register(&mut state.receiver, cx.waker());
+        Poll::Pending
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.is_full() {
+            state.senders.register(cx.waker());
+            return Poll::Pending;
+        }
+        if state.response.is_discarding() {
+            // A mailbox that discards is always ready. The budget lets the other tasks of the
+            // thread run. The runtime may call the waker here, so the lock is released.
+            drop(state);
+            ready!(coop::poll_proceed(cx)).made_progress();
+        }
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let mut state = self.0.lock();
+        let signal = state.failure_signal();
+        if let Err(error) = state.conversation.send(&event) {
+            if error.rule().is_some() {
+                state.fail(StatusCode::INTERNAL_SERVER_ERROR, signal);
+            }
+            return Err(error);
+        }
+        state.accept(event, signal == FailureSignal::Close);
+        Ok(SendProgress::Sent)
+    }
+}
+
+impl ServerEnd for Mailbox {
+    fn disconnect(&self) {
+        self.disconnect_with(WebSocketDisconnect::new(1006));
+    }
+
+    fn end(&self, result: &CallResult) -> EndReport {
+        let mut state = self.0.lock();
+        let signal = state.failure_signal();
+        let is_declinable = signal == FailureSignal::Status;
+        let failure = result.failure(is_declinable);
+        let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));
+        let violation = state.conversation.returned().err();
+        let own_status = violation
+            .is_some()
+            .then_some(StatusCode::INTERNAL_SERVER_ERROR);
+        match failure.or(own_status) {
+            Some(status) => state.fail(status, signal),
+            None if signal == FailureSignal::Close => state.close(WebSocketClose::new(1000)),
+            None => {
+                state.wake_receiver();
+                state.wake_senders();
+            }
+        }
+        EndReport {
+            is_declinable,
+            violation: violation.filter(|_| failure.is_none() || is_broken),
+        }
+    }
+
+    fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.conversation.is_broken_off() {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
+
+    fn poll_discarding(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut state = self.0.lock();
+        if state.is_denying() && state.response.is_discarding() {
+            return Poll::Ready(());
+        }
+        register(&mut state.task, cx.waker());
+        Poll::Pending
+    }
+}
+
+impl OutputSource for Mailbox {
+    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
+        let mut state = self.0.lock();
+        if let Some(output) = state.response.take_content() {
+            if !state.response.is_full() {
+                state.wake_senders();
+            }
+            return Poll::Ready(Ok(output));
+        }
+        if !state.is_denying() {
+            return Poll::Ready(Err(Incomplete));
+        }
+        register(&mut state.connection, cx.waker());
+        Poll::Pending
+    }
+
+    fn content_complete(&self) {
+        let mut state = self.0.lock();
+        state.set_response(ResponseSlot::Discarding);
+        state.wake_senders();
+        state.wake_task();
+    }
+}
+
+#[cfg(all(test, not(callgate_loom)))]
+mod tests;
