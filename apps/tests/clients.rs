@@ -1,8 +1,10 @@
 //! The `callgate` command from end to end, with clients that were written elsewhere.
 
 use std::convert::Infallible;
+use std::fs::Permissions;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -17,13 +19,15 @@ use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A `callgate` that serves.
 struct Server {
     process: Child,
     url: String,
     log: Receiver<String>,
+    /// The lines of the log until it served.
+    startup: Vec<String>,
 }
 
 impl Server {
@@ -51,21 +55,33 @@ impl Server {
             process,
             url: String::new(),
             log,
+            startup: Vec::new(),
         };
-        let line = server.logged("Callgate running on ");
-        let (_, url) = line.split_once("Callgate running on ").unwrap();
-        server.url = url.split(' ').next().unwrap().to_owned();
-        server
+        loop {
+            let line = server.log.recv_timeout(TIMEOUT).expect("it serves");
+            if let Some((_, url)) = line.split_once("Callgate running on ") {
+                server.url = url.split(' ').next().unwrap().to_owned();
+                return server;
+            }
+            server.startup.push(line);
+        }
     }
 
     /// The next line of the log with this text.
     fn logged(&self, text: &str) -> String {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).expect(text);
+            let line = self.log.recv_timeout(TIMEOUT).expect(text);
             if line.contains(text) {
                 return line;
             }
         }
+    }
+
+    /// The line with this text that was logged before it served.
+    fn startup_line(&self, text: &str) -> &str {
+        let mut lines = self.startup.iter();
+        let line = lines.find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("{text:?} is not in {:?}", self.startup))
     }
 
     fn interrupt(&self) {
@@ -77,7 +93,7 @@ impl Server {
     /// How the process ended.
     fn ended(mut self) -> ExitStatus {
         // Its standard error is closed when it ends.
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+        while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
             drop(line);
         }
         self.process.wait().unwrap()
@@ -94,7 +110,7 @@ impl Server {
     /// A connection on which nothing waits for ever.
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 }
@@ -256,6 +272,9 @@ fn curl_uploads_come_back_whole() {
 fn what_is_recorded_while_serving_can_be_replayed() {
     let path = std::env::temp_dir().join(format!("callgate-record-{}", std::process::id()));
     let file = path.to_str().unwrap();
+    // An older file, which everyone may read.
+    std::fs::write(&path, "of yesterday").unwrap();
+    std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     let server = Server::start(&["run", "gallery", "--record", file]);
     let hello = format!("{}/hello/", server.url);
     let echo = format!("{}/echo/", server.url);
@@ -263,6 +282,9 @@ fn what_is_recorded_while_serving_can_be_replayed() {
     assert_eq!(curl_text(&["--data", "content", &echo]), "content");
     server.stop();
 
+    // The recording has what clients send, credentials among it.
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let recording = std::fs::read(&path).unwrap();
     let play = |name: &'static str| {
         let make = move || (callgate_apps::find(name).unwrap().app)(&Settings::default());
@@ -271,7 +293,7 @@ fn what_is_recorded_while_serving_can_be_replayed() {
     let replay = play("gallery");
     assert!(replay.differences.is_empty(), "{replay}");
     assert_eq!(replay.exchanges, 3);
-    // It has no lifespan, and says the same to everything.
+    // `hello` has no lifespan, and one response to all requests.
     assert_eq!(play("hello").differences.len(), 2);
     std::fs::remove_file(path).unwrap();
 }
@@ -307,6 +329,28 @@ fn clients_in_python_are_served() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
+    server.stop();
+}
+
+#[test]
+fn the_gallery_serves_the_others_when_the_database_is_down_and_names_those_that_are_unavailable() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let url = format!("postgres://me:5ecret@{address}/products");
+    let server = Server::start(&["run", "gallery", "--database-url", &url]);
+    for name in ["brands", "brands-blocking"] {
+        let line = server.startup_line(&format!("{name} is unavailable: "));
+        assert!(line.contains("cannot open the database: "), "{line}");
+        assert!(line.contains("refused"), "{line}");
+        assert!(!line.contains("5ecret"), "{line}");
+        let address = format!("{}/{name}/brands", server.url);
+        let seen = curl_text(&["-w", "|%{http_code}", &address]);
+        let reason = "this application is unavailable: it could not start";
+        assert_eq!(seen, format!("{{\"error\":\"{reason}\"}}|503"));
+    }
+    let hello = format!("{}/hello/", server.url);
+    assert_eq!(curl_text(&[&hello]), "Hello, world!\n");
     server.stop();
 }
 

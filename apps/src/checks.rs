@@ -1,7 +1,11 @@
-//! Serving with every message checked, or recorded.
+//! The flags of `callgate run` that check every message or record it.
 
+#[cfg(unix)]
+use std::fs::Permissions;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
+#[cfg(unix)]
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -12,12 +16,12 @@ use callgate_conformance::{Lint, Recorder};
 use callgate_server::cli::{self, Flags};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// What is done with the messages beside serving them.
+/// The flags, as clap parses them.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Checks")]
-pub(crate) struct Checks {
-    /// Check every message against the rules of the protocol, and log what breaks one; `strict`
-    /// also fails the exchange
+#[command(next_help_heading = "CheckFlags")]
+pub(crate) struct CheckFlags {
+    /// Check every message against the rules of the protocol, and log each violation; `strict` also
+    /// fails the exchange
     #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -33,12 +37,12 @@ pub(crate) struct Checks {
     record: Option<PathBuf>,
 }
 
-/// What happens to an exchange in which a rule is broken.
+/// What happens to an exchange that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LintMode {
-    /// It goes on.
+    /// The exchange goes on.
     Log,
-    /// It fails.
+    /// The exchange fails.
     Strict,
 }
 
@@ -50,21 +54,28 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
-/// The file of a recording. What was in it before goes when the first line comes: not because of a
-/// server that cannot even listen.
-struct Recording {
+/// The file of a recording.
+///
+/// An earlier recording is kept until the first line is written, so that a server which cannot listen
+/// does not erase it.
+struct RecordingFile {
     file: BufWriter<File>,
     is_begun: bool,
 }
 
-impl Recording {
+impl RecordingFile {
+    /// Opens the file for its owner only: a recording has what clients send, credentials among it.
     fn open(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
-        let file = options
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .open(path)?;
+        options.write(true).create(true).truncate(false);
+        #[cfg(unix)]
+        options.mode(0o600);
+        let file = options.open(path)?;
+        // The mode above is that of a new file only. A pipe and a terminal keep their mode.
+        #[cfg(unix)]
+        if file.metadata()?.is_file() {
+            file.set_permissions(Permissions::from_mode(0o600))?;
+        }
         Ok(Self {
             file: BufWriter::new(file),
             is_begun: false,
@@ -72,7 +83,7 @@ impl Recording {
     }
 }
 
-impl Write for Recording {
+impl Write for RecordingFile {
     fn write(&mut self, text: &[u8]) -> io::Result<usize> {
         if !self.is_begun {
             let file = self.file.get_ref();
@@ -90,8 +101,8 @@ impl Write for Recording {
     }
 }
 
-impl Checks {
-    /// Serves `app` with what is asked for around it.
+impl CheckFlags {
+    /// Serves `app`, wrapped in the lint and the recorder that the flags ask for.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
         let mut count = None;
         if let Some(mode) = self.lint {
@@ -103,7 +114,7 @@ impl Checks {
             };
         }
         if let Some(path) = self.record {
-            let recording = match Recording::open(&path) {
+            let recording = match RecordingFile::open(&path) {
                 Ok(recording) => recording,
                 Err(error) => {
                     let path = path.display();
