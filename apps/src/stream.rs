@@ -18,9 +18,9 @@ use serde_json::json;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 use url::form_urlencoded;
 
-use crate::{Entry, Group, failures, method, number, page};
+use crate::{Entry, Group, http_errors, method, number, page};
 
-/// What the gallery and the command line know of it.
+/// The entry of `stream` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "stream",
     group: Group::Live,
@@ -31,17 +31,17 @@ pub const ENTRY: Entry = Entry {
         "curl -N {http}events",
         "curl -T FILE {http}upload",
     ],
-    app: |_| BoxApp::new(failures::answered(Stream::default())),
+    app: |_| BoxApp::new(http_errors::handle(Stream::default())),
 };
 
 const PAGE: &str = include_str!("stream/page.html");
 
-/// How much of a download is made at once, in bytes.
-const PART: u64 = 64 * 1024;
+/// The size of a part of a download, in bytes.
+const CHUNK: u64 = 64 * 1024;
 /// The largest download, in bytes: one tebibyte.
-const MOST_BYTES: u64 = 1 << 40;
+const MAX_BYTES: u64 = 1 << 40;
 /// The longest time between two events, in seconds.
-const MOST_SECONDS: u64 = 20;
+const MAX_SECONDS: u64 = 20;
 
 /// Streams in both directions.
 #[derive(Clone, Debug)]
@@ -57,24 +57,25 @@ impl Default for Stream {
 }
 
 impl Stream {
-    /// Each response of events ends after this time, and its client comes back for more.
+    /// Creates the application. Each response of events ends after this time, and its client connects
+    /// again for more.
     ///
-    /// An HTTP exchange is not told of a shutdown, which waits for it. So this is also how long one
-    /// can hold up the end of the server.
+    /// An HTTP exchange is not told of a shutdown, which waits for it. So this is also how long such a
+    /// response delays the end of the server.
     #[must_use]
     pub fn new(events_last: Duration) -> Self {
         Self { events_last }
     }
 
-    /// Sends an event each second, or every so many, until the time is over or the client is gone.
-    /// Who comes back with the ID of the last one gets the next.
+    /// Sends an event each second, or at the interval of the query, until the time is over or the
+    /// client is gone. A client that connects again with the ID of its last event gets the next.
     async fn events(
         &self,
         scope: &HttpScope,
         receiver: &mut Receiver,
         sender: &Sender,
     ) -> Result<(), AppError> {
-        let seconds = parameter(scope, "every", 1..=MOST_SECONDS)?.unwrap_or(1);
+        let seconds = parameter(scope, "every", 1..=MAX_SECONDS)?.unwrap_or(1);
         let first = match scope.headers.get("last-event-id") {
             Some(last) => {
                 let last = String::from_utf8_lossy(last.as_bytes());
@@ -96,7 +97,7 @@ impl Stream {
         } else {
             self.events_last
         };
-        // Comments in longer silences, and the end when the client is gone, come from here.
+        // The response sends comments while there is no event, and ends when the client is gone.
         let response = EventResponse::new(events.take_until(sleep(lasts)));
         response.send(receiver, sender).await?;
         Ok(())
@@ -115,29 +116,29 @@ impl App for Stream {
         };
         let path = scope.route_path();
         let (is_allowed, allowed) = match &*path {
-            "/" | "/download" | "/events" => (method::is_read(&scope.method), "GET, HEAD"),
+            "/" | "/download" | "/events" => (method::is_get_or_head(&scope.method), "GET, HEAD"),
             "/upload" => (
                 matches!(scope.method, Method::POST | Method::PUT),
                 "POST, PUT",
             ),
-            _ => return Err(failures::not_found().into()),
+            _ => return Err(http_errors::not_found().into()),
         };
         if !is_allowed {
-            return Err(failures::method_not_allowed(allowed).into());
+            return Err(http_errors::method_not_allowed(allowed).into());
         }
         match &*path {
             "/download" => download(&scope, &sender).await,
             "/events" => self.events(&scope, &mut receiver, &sender).await,
             "/upload" => upload(&mut receiver, &sender).await,
-            _ => page::show(&scope, &sender, || page::compose(PAGE)).await,
+            _ => page::send(&scope, &sender, || page::compose(PAGE)).await,
         }
     }
 }
 
-/// Sends as many bytes as are asked for. There is never more of them than one part, as the next is
-/// made when the transport has taken the last.
+/// Sends as many bytes as the query asks for. No more than one part is in memory: the next is made
+/// when the transport has taken the last.
 async fn download(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
-    let length = parameter(scope, "bytes", 0..=MOST_BYTES)?.unwrap_or(1 << 20);
+    let length = parameter(scope, "bytes", 0..=MAX_BYTES)?.unwrap_or(1 << 20);
     let start = HttpResponseStart::ok()
         .header(CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(CONTENT_LENGTH, length)
@@ -145,7 +146,7 @@ async fn download(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
     sender.send(start).await?;
     let mut sent = 0;
     while sent < length && scope.method != Method::HEAD {
-        let part = (length - sent).min(PART);
+        let part = (length - sent).min(CHUNK);
         sender
             .send(HttpResponseBody::part(lines(sent, part)))
             .await?;
@@ -155,19 +156,19 @@ async fn download(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
     Ok(())
 }
 
-/// This much content, in lines of 16 bytes that say where each begins.
+/// Returns this much content, in lines of 16 bytes: the offset of each line.
 fn lines(from: u64, length: u64) -> Bytes {
-    let length = usize::try_from(length).expect("no more than a part");
+    let length = usize::try_from(length).expect("at most a part");
     let mut content = BytesMut::with_capacity(length + 15);
     for line in (from..).step_by(16).take(length.div_ceil(16)) {
-        writeln!(content, "{line:015x}").expect("a buffer takes what it is given");
+        writeln!(content, "{line:015x}").expect("a buffer grows");
     }
     content.truncate(length);
     content.freeze()
 }
 
-/// Counts what it receives. Each part is dropped before the next is asked for, and the server reads
-/// no more from the client than that.
+/// Counts the bytes of the content. Each part is dropped before the next is received, and the server
+/// does not read ahead.
 async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError> {
     let mut bytes = 0;
     loop {
@@ -179,7 +180,7 @@ async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError
                 }
             }
             ReceiveEvent::HttpDisconnect => {
-                tracing::info!("an upload was broken off after {bytes} bytes");
+                tracing::info!("an upload ended early, after {bytes} bytes");
                 return Err(SendError::Disconnected.into());
             }
             _ => {}
@@ -191,7 +192,7 @@ async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError
     Ok(())
 }
 
-/// A number of the query, if it is there.
+/// Returns a number of the query, if the query has it.
 fn parameter(
     scope: &HttpScope,
     name: &str,

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::log::Log;
 use crate::postgres::Database;
-use crate::road::{PASSWORD, Road};
+use crate::tcp_proxy::{PASSWORD, TcpProxy};
 
 const NAMES: [&str; 2] = ["brands", "brands-blocking"];
 
@@ -272,15 +272,15 @@ async fn a_database_that_goes_down_is_a_503_until_it_is_back() {
     for name in NAMES {
         let log = Log::start();
         let mut database = Database::create().await;
-        let mut road = Road::to(&database).await;
-        let client = start(name, road.url.as_str()).await;
+        let mut proxy = TcpProxy::to(&database).await;
+        let client = start(name, proxy.url.as_str()).await;
         assert_eq!(brands(&client).await, rows());
-        road.close().await;
+        proxy.close().await;
         assert_eq!(brands(&client).await, unavailable());
         let response = client.get("/brands").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let ended = Exchange::of(&response).ended().await;
-        road.reopen().await;
+        proxy.reopen().await;
         assert_eq!(brands(&client).await, rows());
         client.shutdown().await.unwrap();
         database.has_connections(0).await;

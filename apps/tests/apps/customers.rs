@@ -18,11 +18,13 @@ const PATH: &str = "/api/autumn/customers";
 const TOKEN: &str = "am_sk_test_5ecret";
 
 /// What Autumn was asked.
-type Asked = Arc<Mutex<Vec<(Method, Uri, HeaderMap, Value)>>>;
+type RecordedRequest = Arc<Mutex<Vec<(Method, Uri, HeaderMap, Value)>>>;
 
 /// An Autumn that answers everything with this.
-fn autumn(answer: impl IntoResponse + Clone + Send + Sync + 'static) -> (Upstream, Asked) {
-    let asked = Asked::default();
+fn autumn(
+    answer: impl IntoResponse + Clone + Send + Sync + 'static,
+) -> (Upstream, RecordedRequest) {
+    let asked = RecordedRequest::default();
     let noted = asked.clone();
     let routes = Router::new().fallback(async move |request: Request| -> Response {
         let (head, content) = request.into_parts();

@@ -92,8 +92,8 @@ async fn the_three_lists_are_asked_for_at_once() {
 
 #[tokio::test]
 async fn the_first_list_that_fails_is_the_answer_and_the_others_are_given_up() {
-    struct Asked(mpsc::UnboundedSender<()>);
-    impl Drop for Asked {
+    struct RecordedRequest(mpsc::UnboundedSender<()>);
+    impl Drop for RecordedRequest {
         fn drop(&mut self) {
             self.0.send(()).unwrap();
         }
@@ -101,7 +101,7 @@ async fn the_first_list_that_fails_is_the_answer_and_the_others_are_given_up() {
     let (given_up, mut gone) = mpsc::unbounded_channel();
     let all = Arc::new(Barrier::new(3));
     let list = async move |Path(name): Path<String>| {
-        let asked = Asked(given_up.clone());
+        let asked = RecordedRequest(given_up.clone());
         all.wait().await;
         if name == "products" {
             std::mem::forget(asked);
@@ -218,6 +218,24 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway_and_the_log_says_why() {
     let text = log.text();
     let reason = "GET /proxy/7 502: the upstream service: it cannot be reached: ";
     assert!(text.contains(reason) && text.contains("refused"), "{text}");
+}
+
+#[tokio::test]
+async fn the_credentials_of_a_url_are_in_no_response_and_no_line_of_the_log() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://me:5ecret@{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let client = client_of(url.parse().unwrap());
+    let log = Log::start();
+    for path in ["/proxy/7", "/dashboard"] {
+        let (_, content) = get_from(&client, path).await;
+        assert!(!content.to_string().contains("5ecret"), "{content}");
+    }
+    let text = log.text();
+    assert!(
+        text.contains("refused") && !text.contains("5ecret"),
+        "{text}"
+    );
 }
 
 #[tokio::test]

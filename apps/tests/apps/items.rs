@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
 use callgate_apps::Settings;
-use callgate_apps::items::{Connected, Database, Item, items};
+use callgate_apps::items::{Database, DbConnection, Item, items};
 use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
 use callgate_tower::ServiceApp;
 use http::StatusCode;
@@ -144,14 +144,16 @@ fn every_way(database: &Database) -> TestClient {
     let routes = Router::new()
         .route(
             "/fine",
-            get(async |connection: Connected| connection.items().await.unwrap().len().to_string()),
+            get(async |connection: DbConnection| {
+                connection.items().await.unwrap().len().to_string()
+            }),
         )
         .route(
             "/fails",
-            get(async |_: Connected| StatusCode::INTERNAL_SERVER_ERROR),
+            get(async |_: DbConnection| StatusCode::INTERNAL_SERVER_ERROR),
         )
-        .route("/panics", get(async |_: Connected| broken()))
-        .route("/hangs", get(async |_: Connected| pending::<()>().await))
+        .route("/panics", get(async |_: DbConnection| broken()))
+        .route("/hangs", get(async |_: DbConnection| pending::<()>().await))
         .with_state(Shared(database.clone()));
     TestClient::new(ServiceApp::new(routes))
 }
@@ -214,7 +216,7 @@ async fn a_database_that_is_down_is_said_so_and_served_from_when_it_is_back() {
 }
 
 /// How long a log that blocks waits for the test to let it go on.
-const PATIENCE: Duration = Duration::from_secs(10);
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
 async fn a_handler_that_blocks_holds_up_no_other_and_no_more_run_at_once_than_there_are_threads_for()
@@ -228,7 +230,7 @@ async fn a_handler_that_blocks_holds_up_no_other_and_no_more_run_at_once_than_th
         let now = running.fetch_add(1, Ordering::SeqCst) + 1;
         seen.fetch_max(now, Ordering::SeqCst);
         entered.send(item_id).unwrap();
-        let told = may_go.lock().unwrap().recv_timeout(PATIENCE);
+        let told = may_go.lock().unwrap().recv_timeout(TIMEOUT);
         running.fetch_sub(1, Ordering::SeqCst);
         told.map_err(std::io::Error::other)
     }));

@@ -21,9 +21,9 @@ mod items;
 mod log;
 #[path = "../postgres/mod.rs"]
 mod postgres;
-mod road;
 mod scope;
 mod stream;
+mod tcp_proxy;
 mod time;
 #[path = "../upstream/mod.rs"]
 mod upstream;

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const REMEDY: &str = "tests in a browser need Chromium and its driver (install them with \
     `apt-get install chromium chromium-driver`, or with what your system has for it)";
@@ -59,7 +59,7 @@ impl Browser {
         let capabilities = json!({
             "goog:chromeOptions": { "args": args },
             // Longer than the page itself waits.
-            "timeouts": { "script": 2 * PATIENCE.as_millis() as u64 },
+            "timeouts": { "script": 2 * TIMEOUT.as_millis() as u64 },
         });
         let capabilities: Capabilities = serde_json::from_value(capabilities).unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
@@ -121,7 +121,7 @@ impl Browser {
         let args = vec![
             json!(selector),
             json!(texts),
-            json!(PATIENCE.as_millis() as u64),
+            json!(TIMEOUT.as_millis() as u64),
         ];
         let shown = self.client.execute_async(UNTIL_SHOWN, args).await.unwrap();
         assert_eq!(shown, json!(texts), "what `{selector}` shows");
@@ -193,7 +193,7 @@ impl Driver {
     fn announced_port(&self) -> Result<u16, String> {
         let mut said = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) => {
                     if let Some((_, port)) = line.split_once("started successfully on port ") {
                         return Ok(port.trim_end_matches('.').parse().unwrap());
@@ -209,7 +209,7 @@ impl Driver {
     /// Asks it to end, and its browser with it.
     fn shut_down(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         stream
             .write_all(b"GET /shutdown HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         stream.read_to_end(&mut Vec::new())?;
@@ -220,7 +220,7 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.shut_down().is_ok() {
-            while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            while let Ok(line) = self.lines.recv_timeout(TIMEOUT) {
                 drop(line);
             }
         }

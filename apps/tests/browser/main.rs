@@ -4,9 +4,9 @@ mod browser;
 mod chat;
 mod counter;
 mod gallery;
-#[path = "../sockets/served.rs"]
-mod served;
 mod stream;
+#[path = "../sockets/test_server.rs"]
+mod test_server;
 
 use browser::Browser;
-use served::Served;
+use test_server::TestServer;

@@ -15,7 +15,7 @@ use crate::upstream::Upstream;
 
 /// A request that was made, without what is the same in all of them.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
+pub(crate) struct RecordedRequest {
     /// Such as `GET /v1/marketplaces?limit=100&offset=0`.
     pub(crate) line: String,
     pub(crate) key: String,
@@ -25,7 +25,7 @@ pub(crate) struct Asked {
 /// A stand-in for Connect that notes what it is asked. Its answers wait for as long as it is closed.
 pub(crate) struct Connect {
     upstream: Upstream,
-    asked: watch::Receiver<Vec<Asked>>,
+    asked: watch::Receiver<Vec<RecordedRequest>>,
     gate: Arc<Semaphore>,
     most_at_once: Arc<Mutex<(usize, usize)>>,
 }
@@ -70,7 +70,7 @@ impl Connect {
     }
 
     /// All that it was asked.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.borrow().clone()
     }
 
@@ -80,18 +80,18 @@ impl Connect {
     }
 
     /// Waits until it has been asked so many times.
-    pub(crate) async fn has_been_asked(&self, times: usize) {
+    pub(crate) async fn wait_for_requests(&self, times: usize) {
         let mut asked = self.asked.clone();
         asked.wait_for(|asked| asked.len() >= times).await.unwrap();
     }
 
     /// No answer is given until it is opened.
-    pub(crate) fn close(&self) {
+    pub(crate) fn hold_answers(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
     /// Gives so many answers.
-    pub(crate) fn open(&self, answers: usize) {
+    pub(crate) fn release_answers(&self, answers: usize) {
         self.gate.add_permits(answers);
     }
 
@@ -101,7 +101,7 @@ impl Connect {
     }
 }
 
-fn note(line: String, headers: &HeaderMap, content: &Bytes) -> Asked {
+fn note(line: String, headers: &HeaderMap, content: &Bytes) -> RecordedRequest {
     let key = headers["authorization"].to_str().unwrap().to_owned();
     let content = match &content[..] {
         [] => Value::Null,
@@ -110,7 +110,7 @@ fn note(line: String, headers: &HeaderMap, content: &Bytes) -> Asked {
             serde_json::from_slice(content).unwrap()
         }
     };
-    Asked { line, key, content }
+    RecordedRequest { line, key, content }
 }
 
 /// A page of a list that has so many.
@@ -121,7 +121,7 @@ pub(crate) fn page(resources: Value, total: usize) -> Response {
 }
 
 /// An answer in JSON.
-pub(crate) fn json(value: Value) -> Response {
+pub(crate) fn json_answer(value: Value) -> Response {
     Json(value).into_response()
 }
 

@@ -1,13 +1,13 @@
 use serde_json::Value;
 
-use crate::Served;
+use crate::TestServer;
 
 #[tokio::test]
 async fn it_tells_the_month_the_day_and_the_time() {
-    let served = Served::start("time");
+    let server = TestServer::start("time");
     // It has one answer, wherever it is asked.
     for path in ["/", "/time"] {
-        let response = reqwest::get(served.url(path)).await.unwrap();
+        let response = reqwest::get(server.url(path)).await.unwrap();
         assert_eq!(response.status(), 200);
         let now: Value = response.json().await.unwrap();
         assert!(matches!(now["month"].as_u64(), Some(1..=12)), "{now}");
@@ -16,5 +16,5 @@ async fn it_tells_the_month_the_day_and_the_time() {
         let time = now["time"].as_str().unwrap();
         assert_eq!(time.len(), 15, "{now}");
     }
-    served.stop().await;
+    server.stop().await;
 }

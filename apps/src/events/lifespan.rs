@@ -1,5 +1,5 @@
-//! The lifespan of an events application: variables are fetched at start-up, and until shutdown
-//! what is on the schedule runs, and what was put off comes again.
+//! The lifespan of an events application: variables are fetched at start-up, and until shutdown the
+//! schedule and the retries of jobs run.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -13,45 +13,43 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::service::{Service, What, Work};
+use super::app::{EventsApp, Job, Trigger};
 
-/// How much can have been put off at a time.
+/// How many jobs wait for their next attempt at a time.
 const MAX_WAITING: usize = 1000;
 
-/// The longest that something is put off.
+/// The longest time before the next attempt of a job.
 const MAX_COUNTDOWN: Duration = Duration::from_secs(60 * 60);
 
-/// Where work goes that has to be tried again later. Each scope has it in its state.
+/// The queue of jobs that wait for their next attempt. It is in the state of each scope.
 #[derive(Clone, Debug)]
-pub(super) struct Later(mpsc::Sender<(Duration, Work)>);
+pub(super) struct RetryQueue(mpsc::Sender<(Duration, Job)>);
 
-impl Later {
-    /// Whether it will be tried again; not when too much waits for that already.
-    pub(super) fn accept(&self, countdown: Duration, work: Work) -> bool {
-        self.0
-            .try_send((countdown.min(MAX_COUNTDOWN), work))
-            .is_ok()
+impl RetryQueue {
+    /// Queues a job for another attempt after `countdown`. Returns `false` if too many jobs wait.
+    pub(super) fn push(&self, countdown: Duration, job: Job) -> bool {
+        self.0.try_send((countdown.min(MAX_COUNTDOWN), job)).is_ok()
     }
 }
 
-impl Service {
-    /// Lives through the lifespan.
-    pub(super) async fn live(
+impl EventsApp {
+    /// Serves the lifespan.
+    pub(super) async fn run_lifespan(
         &self,
         mut receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
         while receiver.receive().await != ReceiveEvent::LifespanStartup {}
         let variables = &self.context.variables;
-        // Connect may be down for a while. Events are handled meanwhile.
+        // If Connect is down, events are handled all the same, and the variables are fetched later.
         let failure = variables.synchronise().await.err();
         let mut is_synchronised = failure.is_none();
         let mut synchronising = pin!(variables.keep_synchronising(failure));
 
-        let (later, mut put_off) = mpsc::channel(MAX_WAITING);
-        let later = Later(later);
+        let (queue, mut queued) = mpsc::channel(MAX_WAITING);
+        let retries = RetryQueue(queue);
         let mut state = State::new();
-        state.insert(later.clone());
+        state.insert(retries.clone());
         let complete = LifespanStartupComplete::with_state(state);
         sender.send(complete).await?;
 
@@ -59,9 +57,9 @@ impl Service {
         schedule.set_missed_tick_behavior(MissedTickBehavior::Skip);
         let mut waiting = FuturesUnordered::new();
         let mut running = JoinSet::new();
-        let start = |running: &mut JoinSet<()>, work| {
-            let (service, later) = (self.clone(), later.clone());
-            running.spawn(async move { service.work(work, Some(&later)).await });
+        let start = |running: &mut JoinSet<()>, job| {
+            let (app, retries) = (self.clone(), retries.clone());
+            running.spawn(async move { app.run_job(job, Some(&retries)).await });
         };
         loop {
             tokio::select! {
@@ -71,25 +69,28 @@ impl Service {
                     }
                 }
                 _ = schedule.tick() => {
-                    for method in self.application.schedulables() {
+                    for method in self.registry.schedulables() {
                         let name = format!("Schedule {method}");
-                        start(&mut running, Work::new(name, What::Schedulable(method)));
+                        start(&mut running, Job::new(name, Trigger::Schedulable(method)));
                     }
                 }
-                Some((countdown, work)) = put_off.recv(), if waiting.len() < MAX_WAITING => {
+                Some((countdown, job)) = queued.recv(), if waiting.len() < MAX_WAITING => {
                     waiting.push(async move {
                         sleep(countdown).await;
-                        work
+                        job
                     });
                 }
-                Some(work) = waiting.next() => start(&mut running, work),
+                Some(job) = waiting.next() => start(&mut running, job),
                 Some(_) = running.join_next() => {}
                 () = &mut synchronising, if !is_synchronised => is_synchronised = true,
             }
         }
-        // What runs is let finish; what waits would keep the server for as long as it waits.
+        // Shutdown waits for jobs that run, and not for jobs that wait for their next attempt.
         if !waiting.is_empty() {
-            tracing::warn!("{} tasks that were put off are dropped", waiting.len());
+            tracing::warn!(
+                "{} jobs that waited for another attempt are dropped",
+                waiting.len()
+            );
         }
         while running.join_next().await.is_some() {}
         sender.send(SendEvent::LifespanShutdownComplete).await?;

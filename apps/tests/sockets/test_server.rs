@@ -10,14 +10,14 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// An application that is served on a port of its own, with every message checked.
-pub(crate) struct Served {
+pub(crate) struct TestServer {
     url: String,
     stop: oneshot::Sender<()>,
     serving: JoinHandle<Result<(), ServeError>>,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
-impl Served {
+impl TestServer {
     /// One from the registry, with its settings at their defaults.
     pub(crate) fn start(name: &str) -> Self {
         Self::app(app(name, &Settings::default()))

@@ -1,4 +1,4 @@
-//! A road to a database, which can be closed.
+//! A proxy to a database, which can be closed.
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -11,14 +11,14 @@ use crate::postgres::Database;
 pub(crate) const PASSWORD: &str = "5ecret-of-the-database";
 
 /// A port that leads to a database for as long as it is open.
-pub(crate) struct Road {
+pub(crate) struct TcpProxy {
     target: PgConnectOptions,
-    /// Of the database, by this road, and with a password.
+    /// Of the database, by this proxy, and with a password.
     pub(crate) url: Url,
     carrying: Option<JoinHandle<()>>,
 }
 
-impl Road {
+impl TcpProxy {
     pub(crate) async fn to(database: &Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut url = database.url.clone();
@@ -37,7 +37,7 @@ impl Road {
         }
     }
 
-    /// Breaks what is on the road, and refuses what would come.
+    /// Breaks what is on the proxy, and refuses what would come.
     pub(crate) async fn close(&mut self) {
         let carrying = self.carrying.take().unwrap();
         carrying.abort();
