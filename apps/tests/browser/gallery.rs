@@ -1,6 +1,5 @@
-use serde_json::json;
-
 use callgate_apps::Settings;
+use serde_json::json;
 
 use crate::{Browser, TestServer, test_server};
 
