@@ -46,7 +46,7 @@ async fn echo_content(
     sender.send(start).await?;
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 let more_body = request.more_body;
                 // The send waits for room in the buffer. Until then the next part is not received, so
                 // a client that does not read the response is not read from (back-pressure).

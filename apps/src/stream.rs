@@ -173,7 +173,7 @@ async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError
     let mut bytes = 0;
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 bytes += request.body.len() as u64;
                 if !request.more_body {
                     break;

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
+    BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, SendError, SendEvent, Sender,
 };
 use callgate_benches::apps;
@@ -19,12 +19,12 @@ struct Memory(Mutex<Inner>);
 
 struct Inner {
     conversation: HttpConversation,
-    request: Option<HttpRequest>,
+    request: Option<HttpRequestBody>,
     content: usize,
 }
 
 impl Memory {
-    fn new(scope: &HttpScope, request: HttpRequest) -> Self {
+    fn new(scope: &HttpScope, request: HttpRequestBody) -> Self {
         Self(Mutex::new(Inner {
             conversation: HttpConversation::new(scope),
             request: Some(request),
@@ -43,7 +43,7 @@ impl Memory {
 impl Channel for Memory {
     fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let request = self.0.lock().unwrap().request.take();
-        Poll::Ready(request.map_or(ReceiveEvent::HttpDisconnect, ReceiveEvent::HttpRequest))
+        Poll::Ready(request.map_or(ReceiveEvent::HttpDisconnect, ReceiveEvent::HttpRequestBody))
     }
 
     fn poll_send(
@@ -62,7 +62,7 @@ impl Channel for Memory {
 }
 
 /// Calls `app` for one exchange, which it completes without waiting.
-fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequest) -> usize {
+fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequestBody) -> usize {
     let memory = Arc::new(Memory::new(&scope, request));
     let call = app.call_boxed(
         scope.into(),
@@ -99,7 +99,7 @@ fn exchanges(criterion: &mut Criterion) {
     criterion.bench_function("hello", |bencher| {
         bencher.iter(|| {
             let scope = HttpScope::new(Method::GET, black_box(&uri).clone());
-            exchange(&hello, scope, HttpRequest::last(""))
+            exchange(&hello, scope, HttpRequestBody::last(""))
         });
     });
 
@@ -108,7 +108,7 @@ fn exchanges(criterion: &mut Criterion) {
     criterion.bench_function("echo 1 KiB", |bencher| {
         bencher.iter(|| {
             let scope = HttpScope::new(Method::POST, black_box(&uri).clone());
-            exchange(&echo, scope, HttpRequest::last(content.clone()))
+            exchange(&echo, scope, HttpRequestBody::last(content.clone()))
         });
     });
 }

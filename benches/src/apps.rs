@@ -34,7 +34,7 @@ pub async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Resul
         return Err(AppError::Unsupported);
     };
     sender.send(HttpResponseStart::ok()).await?;
-    while let ReceiveEvent::HttpRequest(part) = receiver.receive().await {
+    while let ReceiveEvent::HttpRequestBody(part) = receiver.receive().await {
         let more_body = part.more_body;
         sender
             .send(HttpResponseBody::new(part.body, more_body))

@@ -93,7 +93,7 @@ impl EventsApp {
             );
         }
         while running.join_next().await.is_some() {}
-        sender.send(SendEvent::LifespanShutdownComplete).await?;
+        sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
         Ok(())
     }
 }

@@ -79,7 +79,7 @@ impl OptionalApp {
             None => Ok(()),
         };
         let answer = match shutdown {
-            Ok(()) => SendEvent::LifespanShutdownComplete,
+            Ok(()) => SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
             Err(reason) => LifespanShutdownFailed::new(reason).into(),
         };
         sender.send(answer).await?;

@@ -1,7 +1,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use callgate::{
-    App as _, AppError, BoxApp, Extension, LifespanShutdownFailed, LifespanStartupComplete,
+    App as _, AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete,
     Receiver, Scope, Sender, State,
 };
 use callgate_apps::gallery::Gallery;
@@ -84,7 +84,7 @@ async fn a_websocket_to_nowhere_is_denied_as_the_server_allows() {
     let denied = client.websocket("/nosuch/").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), StatusCode::NOT_FOUND);
     let refused = client.websocket("/nosuch/").with_scope(|scope| {
-        scope.extensions = scope.extensions.without(Extension::DenialResponse);
+        scope.features = scope.features.without(Feature::DenialResponse);
     });
     let refused = refused.connect().await.unwrap_err();
     assert_eq!(refused.response().unwrap().status(), StatusCode::FORBIDDEN);
@@ -227,7 +227,7 @@ async fn an_application_whose_start_up_fails_is_unavailable_and_the_others_are_s
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
         assert_eq!(response.json::<Value>().unwrap(), error, "{name}");
         let refused = client.websocket(&*target).with_scope(|scope| {
-            scope.extensions = scope.extensions.without(Extension::DenialResponse);
+            scope.features = scope.features.without(Feature::DenialResponse);
         });
         let refused = refused.connect().await.unwrap_err();
         assert_eq!(refused.response().unwrap().status(), StatusCode::FORBIDDEN);

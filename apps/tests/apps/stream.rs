@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    App as _, Channel, HttpRequest, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    App as _, Channel, HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
 };
 use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
 use http::{Method, StatusCode};
@@ -202,7 +202,7 @@ impl Channel for Uploading {
         self.most_held.fetch_max(held, Ordering::Relaxed);
         let part = Bytes::from_owner(Part(self.held.clone()));
         let received = self.received.fetch_add(1, Ordering::Relaxed) + 1;
-        Poll::Ready(ReceiveEvent::HttpRequest(HttpRequest::new(
+        Poll::Ready(ReceiveEvent::HttpRequestBody(HttpRequestBody::new(
             part,
             received < 4096,
         )))
