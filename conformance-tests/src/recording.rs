@@ -65,7 +65,7 @@ pub(crate) fn failure(error: &SendError) -> String {
     match error {
         SendError::Disconnected => DISCONNECTED.to_owned(),
         SendError::Violation(violation) => violation.rule.id.to_owned(),
-        SendError::NotOffered(extension) => format!("{} is not offered", extension.name()),
+        SendError::NotOffered(feature) => format!("{} is not offered", feature.name()),
         other => other.to_string(),
     }
 }

@@ -42,7 +42,7 @@ async fn app(
             sender.send(HttpResponseBody::part(greeting)).await?;
             loop {
                 match receiver.receive().await {
-                    ReceiveEvent::HttpRequest(request) => {
+                    ReceiveEvent::HttpRequestBody(request) => {
                         let more = request.more_body;
                         sender
                             .send(HttpResponseBody::new(request.body, more))
@@ -79,7 +79,11 @@ async fn app(
                         .await?;
                 }
                 ReceiveEvent::LifespanShutdown => {
-                    sender.send(SendEvent::LifespanShutdownComplete).await?;
+                    sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?;
                     return Ok(());
                 }
                 _ => {}

@@ -13,61 +13,65 @@ use tokio::task::coop::unconstrained;
 
 use crate::report::{self, RequestLine};
 
-/// The server's end of a mailbox, as far as the end of a call goes.
+/// The server's end of a mailbox, as the call of the application sees it.
 pub trait ServerEnd: Send + Sync + 'static {
-    /// Notes that the call has ended: with success, or with a failure for which this status is the
-    /// answer if nothing has been sent. Returns the rule that the application broke, if it did.
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation>;
+    /// Notes that the call has ended, and ends what the application left unfinished.
+    fn end(&self, result: &CallResult) -> EndReport;
 
     /// Notes that the client is gone, and tells the application.
     fn disconnect(&self);
 
-    /// Whether nothing has been sent to the client, so that the application can still decline.
-    fn is_declinable(&self) -> bool;
-
-    /// Ready once the client is gone, or a rule was broken, while the application was not through.
+    /// Ready once the client is gone, or a rule was broken, before the application ended its
+    /// exchange.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Ready once the client has all that it will get, while the application was not through: it
-    /// wants no content (HEAD), or has all that `content-length` says.
-    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()>;
-}
-
-/// Where the end of a call is told: a mailbox, or what is in it when nobody else has it any more.
-pub(crate) trait Ending {
-    /// As [`ServerEnd::is_declinable`].
-    fn is_declinable(&self) -> bool;
-
-    /// As [`ServerEnd::end`].
-    fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation>;
-}
-
-impl<E: ServerEnd> Ending for &E {
-    fn is_declinable(&self) -> bool {
-        E::is_declinable(self)
-    }
-
-    fn end(&mut self, failure: Option<StatusCode>) -> Option<Violation> {
-        E::end(self, failure)
-    }
-}
-
-/// A call of the application.
-pub struct Call {
-    /// None once it has ended.
-    future: Option<AppFuture>,
-    request: RequestLine,
+    /// Ready once the server discards what the application goes on sending: the client takes no
+    /// content (HEAD), or has all that `content-length` announced.
+    fn poll_discarding(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
 /// How a call ended.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub enum CallResult {
+    /// The application returned.
     Returned(Result<(), AppError>),
+    /// The application panicked, with this message.
     Panicked(String),
 }
 
+impl CallResult {
+    /// Returns the status to respond with when nothing has been sent; `None` after success. An
+    /// application declines with [`AppError::Unsupported`] only before it has sent anything
+    /// (`is_declinable`).
+    pub(crate) fn failure(&self, is_declinable: bool) -> Option<StatusCode> {
+        match self {
+            Self::Returned(Ok(())) => None,
+            Self::Returned(Err(AppError::Unsupported)) if is_declinable => {
+                Some(StatusCode::NOT_IMPLEMENTED)
+            }
+            Self::Returned(Err(_)) | Self::Panicked(_) => Some(StatusCode::INTERNAL_SERVER_ERROR),
+        }
+    }
+}
+
+/// What a mailbox says of the end of a call.
+#[derive(Debug)]
+pub struct EndReport {
+    /// Whether the application could still decline its scope.
+    pub(crate) is_declinable: bool,
+    /// The rule that the application broke, if it is still to be reported.
+    pub(crate) violation: Option<Violation>,
+}
+
+/// A call of the application.
+pub struct Call {
+    /// `None` once the call has ended.
+    future: Option<AppFuture>,
+    request: RequestLine,
+}
+
 impl Call {
-    /// Calls the application, with `channel` as the other end of its receiver and its sender.
+    /// Calls the application. `channel` is the other end of its receiver and its sender.
     pub fn new(
         app: &BoxApp,
         scope: Scope,
@@ -82,39 +86,39 @@ impl Call {
         }
     }
 
-    /// Polls the application once. When its call ends, tells the mailbox and reports a failure.
-    pub fn poll(&mut self, cx: &mut Context<'_>, mut end: &impl ServerEnd) -> Poll<()> {
+    /// Polls the application once. When the call ends, tells the mailbox and reports a failure.
+    pub fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
         if self.future.is_some() {
-            let outcome = ready!(self.poll_outcome(cx));
-            self.ended(outcome, &mut end);
+            let result = ready!(self.poll_result(cx));
+            self.report(&result, &end.end(&result));
         }
         Poll::Ready(())
     }
 
-    /// Polls the application once. Not to be polled again after its call has ended.
-    pub(crate) fn poll_outcome(&mut self, cx: &mut Context<'_>) -> Poll<Outcome> {
+    /// Polls the application once. Must not be polled again after the call has ended.
+    pub(crate) fn poll_result(&mut self, cx: &mut Context<'_>) -> Poll<CallResult> {
         let future = self.future.as_mut().expect("not polled after its end");
-        let outcome = ready!(poll_caught(future, cx));
+        let result = ready!(poll_caught(future, cx));
         self.future = None;
-        Poll::Ready(outcome)
+        Poll::Ready(result)
     }
 
-    /// Runs the call to its end, or to that of the grace period that it has after a disconnect. One
-    /// that goes on with content when the client has all that it will get has that period as well,
-    /// and then learns that nobody is there.
+    /// Runs the call to its end, or to the end of the grace period that begins with a disconnect. An
+    /// application that sends content which the server discards learns after the same period that
+    /// its client is gone.
     ///
-    /// Within a Tokio runtime, as all that waits for a time.
-    pub async fn run(mut self, end: Arc<impl ServerEnd>, grace: Duration) {
-        // Goes off even if the call uses up all that a task may do at a time.
-        let timer = || unconstrained(tokio::time::sleep(grace));
+    /// Must run within a Tokio runtime.
+    pub async fn run(mut self, end: Arc<impl ServerEnd>, grace_period: Duration) {
+        // Goes off even if the call uses up the task's whole budget.
+        let timer = || unconstrained(tokio::time::sleep(grace_period));
         let is_ended = {
             let call = poll_fn(|cx| self.poll(cx, &*end));
             let out_of_grace = async {
                 poll_fn(|cx| end.poll_disconnected(cx)).await;
                 timer().await;
             };
-            let disconnect_unheard = async {
-                poll_fn(|cx| end.poll_unheard(cx)).await;
+            let disconnect_discarded = async {
+                poll_fn(|cx| end.poll_discarding(cx)).await;
                 timer().await;
                 end.disconnect();
                 pending().await
@@ -122,7 +126,7 @@ impl Call {
             tokio::select! {
                 biased;
                 () = call => true,
-                is_ended = disconnect_unheard => is_ended,
+                is_ended = disconnect_discarded => is_ended,
                 () = out_of_grace => false,
             }
         };
@@ -131,35 +135,28 @@ impl Call {
         }
     }
 
-    /// Ends a call that cannot go on, as if it had failed with this error.
-    pub fn fail(mut self, mut end: &impl ServerEnd, error: AppError) {
+    /// Ends a call that cannot go on, as if the application had returned this error.
+    pub fn fail(mut self, end: &impl ServerEnd, error: AppError) {
         self.future = None;
-        self.ended(Outcome::Returned(Err(error)), &mut end);
+        let result = CallResult::Returned(Err(error));
+        self.report(&result, &end.end(&result));
     }
 
-    /// Tells the end of the call, and reports a failure.
-    pub(crate) fn ended(&self, outcome: Outcome, end: &mut impl Ending) {
-        const FAILED: Option<StatusCode> = Some(StatusCode::INTERNAL_SERVER_ERROR);
-        match outcome {
-            Outcome::Returned(Ok(())) => {
-                if let Some(violation) = end.end(None) {
-                    report::violation(&self.request, &violation);
+    /// Reports a call that ended with a failure.
+    pub(crate) fn report(&self, result: &CallResult, end: &EndReport) {
+        let violation = end.violation.as_ref();
+        match result {
+            CallResult::Returned(Ok(())) => {
+                if let Some(violation) = violation {
+                    report::violation(&self.request, violation);
                 }
             }
-            Outcome::Returned(Err(AppError::Unsupported)) if end.is_declinable() => {
-                end.end(Some(StatusCode::NOT_IMPLEMENTED));
+            CallResult::Returned(Err(AppError::Unsupported)) if end.is_declinable => {
                 report::declined(&self.request);
             }
-            Outcome::Returned(Err(error)) => {
-                let violation = end.end(FAILED);
-                if !error.is_disconnected() {
-                    report::failure(&self.request, &error, violation.as_ref());
-                }
-            }
-            Outcome::Panicked(message) => {
-                end.end(FAILED);
-                report::panic(&self.request, &message);
-            }
+            CallResult::Returned(Err(error)) if error.is_disconnected() => {}
+            CallResult::Returned(Err(error)) => report::failure(&self.request, error, violation),
+            CallResult::Panicked(message) => report::panic(&self.request, message),
         }
     }
 }
@@ -171,14 +168,16 @@ impl std::fmt::Debug for Call {
 }
 
 /// Polls the application once; a panic ends the call and nothing else (rule `CORE-15`).
-pub(crate) fn poll_caught(future: &mut AppFuture, cx: &mut Context<'_>) -> Poll<Outcome> {
+pub(crate) fn poll_caught(future: &mut AppFuture, cx: &mut Context<'_>) -> Poll<CallResult> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
-        Ok(poll) => poll.map(Outcome::Returned),
-        Err(panic) => Poll::Ready(Outcome::Panicked(message(&*panic))),
+        Ok(poll) => poll.map(CallResult::Returned),
+        Err(panic) => Poll::Ready(CallResult::Panicked(panic_message(&*panic))),
     }
 }
 
-fn message(panic: &(dyn Any + Send)) -> String {
+/// Returns the message of a panic.
+#[must_use]
+pub fn panic_message(panic: &(dyn Any + Send)) -> String {
     panic
         .downcast_ref::<&str>()
         .map(ToString::to_string)

@@ -1,4 +1,4 @@
-//! Files as content: the path send extension.
+//! Files as content: the path send feature.
 
 use std::future::Future;
 use std::io;
@@ -8,60 +8,91 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use callgate::SendError;
+use callgate::{PendingSend, SendError};
 use tokio::fs::File;
 use tokio::io::{AsyncRead, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How much of a file is read at once, in bytes.
+/// The most that is read from a file at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// A file that is being opened, on a thread where that may block.
+/// A path send whose file is being opened, on a thread that may block.
 #[derive(Debug)]
 pub(crate) struct Opening {
     path: PathBuf,
     task: JoinHandle<io::Result<(std::fs::File, u64)>>,
+    /// Where the send waits for its result.
+    result: Option<oneshot::Sender<Result<(), SendError>>>,
+}
+
+/// What becomes of an [`Opening`].
+#[derive(Debug)]
+pub(crate) enum Opened {
+    File(FileBody),
+    Failed(SendError),
+    /// The application has dropped the send.
+    Cancelled,
 }
 
 impl Opening {
-    pub(crate) fn new(path: &Path) -> Self {
-        let path = path.to_owned();
+    /// Begins to open the file. The future is the rest of the send.
+    pub(crate) fn new(path: PathBuf) -> (Self, PendingSend) {
         let task = tokio::task::spawn_blocking({
             let path = path.clone();
-            move || {
-                // Asked first, as opening what is no file (a pipe, say) might never return.
-                if !std::fs::metadata(&path)?.is_file() {
-                    return Err(io::Error::other("not a regular file"));
-                }
-                let file = std::fs::File::open(&path)?;
-                let length = file.metadata()?.len();
-                Ok((file, length))
-            }
+            move || open(&path)
         });
-        Self { path, task }
+        let (result, outcome) = oneshot::channel();
+        let opening = Self {
+            path,
+            task,
+            result: Some(result),
+        };
+        let rest = async { outcome.await.unwrap_or(Err(SendError::Disconnected)) };
+        (opening, Box::pin(rest))
     }
 
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<FileBody, SendError>> {
+    /// Polls for the file.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Opened> {
+        let result = self.result.as_mut().expect("not finished");
+        if result.poll_closed(cx).is_ready() {
+            return Poll::Ready(Opened::Cancelled);
+        }
         let opened =
             ready!(Pin::new(&mut self.task).poll(cx)).unwrap_or_else(|error| Err(error.into()));
         Poll::Ready(match opened {
-            Ok((file, length)) => Ok(FileBody {
+            Ok((file, length)) => Opened::File(FileBody {
                 file: File::from_std(file),
                 remaining: length,
             }),
-            Err(reason) => Err(SendError::File {
-                path: self.path.clone(),
+            Err(reason) => Opened::Failed(SendError::File {
+                path: std::mem::take(&mut self.path),
                 reason: Arc::new(reason),
             }),
         })
     }
+
+    /// Resolves the send. To be called without a lock, as this wakes the application.
+    pub(crate) fn finish(mut self, result: Result<(), SendError>) {
+        if let Some(sender) = self.result.take() {
+            // An application that has dropped the send does not want to know.
+            let _ = sender.send(result);
+        }
+    }
 }
 
-/// An open file and how much of it is still to be sent.
+/// Opens a regular file, and returns its length in bytes.
+fn open(path: &Path) -> io::Result<(std::fs::File, u64)> {
+    // Asked first, as opening something else (a pipe, say) might never return.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    let file = std::fs::File::open(path)?;
+    let length = file.metadata()?.len();
+    Ok((file, length))
+}
+
+/// An open file, of which a part is still to be sent.
 #[derive(Debug)]
 pub(crate) struct FileBody {
     file: File,
@@ -69,12 +100,12 @@ pub(crate) struct FileBody {
 }
 
 impl FileBody {
-    /// Bytes still to be sent.
+    /// Returns the number of bytes still to be sent.
     pub(crate) fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// The next bytes; none when all have been sent. A file that has become shorter is an error.
+    /// Reads the next bytes; `None` at the end. A file that has become shorter is an error.
     pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if self.remaining == 0 {
             return Poll::Ready(Ok(None));

@@ -1,5 +1,6 @@
 //! What servers look for in the head of a request, on the way to a scope.
 
+use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 /// Whether a list field has this member, in whatever case.
@@ -64,6 +65,12 @@ pub fn has_websocket_key(headers: &HeaderMap) -> bool {
                 .iter()
                 .all(|digit| digit.is_ascii_alphanumeric() || b"+/".contains(digit))
     })
+}
+
+/// Returns whether a response with this status has no content (RFC 9110, 6.4.1).
+#[must_use]
+pub fn has_no_content(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
 }
 
 #[cfg(test)]

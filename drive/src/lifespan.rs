@@ -1,4 +1,29 @@
-//! The lifespan of an application: its start-up and its shutdown, as one call.
+//! The lifespan of an application: its start-up and its shutdown, which are one call.
+//!
+//! ```
+//! use callgate::{AppError, BoxApp, LifespanShutdownComplete, LifespanStartupComplete};
+//! use callgate::{Receiver, Scope, Sender, State};
+//! use callgate_drive::lifespan::{self, Startup};
+//!
+//! async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     receiver.receive().await; // `lifespan.startup`
+//!     let mut state = State::new();
+//!     state.insert("a pool of connections");
+//!     sender.send(LifespanStartupComplete::with_state(state)).await?;
+//!     receiver.receive().await; // `lifespan.shutdown`
+//!     sender.send(LifespanShutdownComplete::new()).await?;
+//!     Ok(())
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), String> {
+//! let Startup::Complete(lifespan) = lifespan::start(&BoxApp::new(app)).await else {
+//!     panic!("the application completes its start-up");
+//! };
+//! assert_eq!(lifespan.state().get::<&str>(), Some(&"a pool of connections"));
+//! lifespan.shutdown().await
+//! # }
+//! ```
 
 use std::future::poll_fn;
 use std::sync::Arc;
@@ -6,211 +31,338 @@ use std::task::{Context, Poll, Waker};
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
 use callgate::{
-    AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
-    State,
+    AppError, AppFuture, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, SendError,
+    SendEvent, SendProgress, Sender, State,
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::call::{Outcome, poll_caught};
-use crate::sync::{Mutex, register, wake};
+use crate::call::{CallResult, poll_caught};
+use crate::escape::Escaped;
+use crate::sync::{Deferring, Mutex, WakeList, register};
 
-/// A lifespan whose start-up is complete. Its call runs on a task of its own, which ends with it.
+/// A lifespan whose start-up is complete and whose shutdown is to come.
+///
+/// The application's call runs on a task of its own. Dropping this drops the call.
 #[derive(Debug)]
-pub struct Lifespan {
+pub struct RunningLifespan {
     mailbox: Arc<Mailbox>,
+    state: State,
     _task: AbortOnDropHandle<()>,
 }
 
 /// How start-up ended.
 #[derive(Debug)]
 pub enum Startup {
-    /// With success: what shuts it down, and the state for every scope.
-    Complete(Lifespan, State),
-    /// With a failure, for this reason.
+    /// The application completed its start-up.
+    Complete(RunningLifespan),
+    /// The application failed its start-up, for this reason.
     Failed(String),
-    /// The application does without.
+    /// The application does not serve lifespan, which is no failure (rule `LIFE-07`).
     Declined,
 }
 
-/// Runs the application's start-up, within a Tokio runtime.
+/// Calls `app` with a lifespan scope and waits for the end of its start-up.
+///
+/// The application is called on a task of its own: an application that blocks its thread does not
+/// block the caller.
+///
+/// # Panics
+///
+/// Outside a Tokio runtime.
 pub async fn start(app: &BoxApp) -> Startup {
     let mailbox = Arc::new(Mailbox::new());
-    let mut call = app.call_boxed(
-        LifespanScope::new().into(),
-        Receiver::new(mailbox.clone()),
-        Sender::new(mailbox.clone()),
-    );
-    let task = tokio::spawn({
-        let mailbox = mailbox.clone();
-        async move { mailbox.end(poll_fn(|cx| poll_caught(&mut call, cx)).await) }
-    });
-    let lifespan = Lifespan {
-        mailbox,
-        _task: AbortOnDropHandle::new(task),
-    };
-    match poll_fn(|cx| lifespan.mailbox.poll_startup(cx)).await {
-        Answer::Complete(state) => Startup::Complete(lifespan, state),
-        Answer::Failed(reason) => Startup::Failed(reason),
-        Answer::Declined => Startup::Declined,
+    let task = tokio::spawn(run(app.clone(), mailbox.clone()));
+    let task = AbortOnDropHandle::new(task);
+    match poll_fn(|cx| mailbox.poll_startup(cx)).await {
+        StartupAnswer::Complete(state) => Startup::Complete(RunningLifespan {
+            mailbox,
+            state,
+            _task: task,
+        }),
+        StartupAnswer::Failed(reason) => Startup::Failed(reason),
+        StartupAnswer::Declined => Startup::Declined,
     }
 }
 
-impl Lifespan {
-    /// Runs the application's shutdown. The error says why it failed, or how the call has ended
-    /// before.
+async fn run(app: BoxApp, mailbox: Arc<Mailbox>) {
+    let receiver = Receiver::new(mailbox.clone());
+    let sender = Sender::new(mailbox.clone());
+    let mut call: AppFuture = Box::pin(async move {
+        let scope = LifespanScope::new().into();
+        app.call_boxed(scope, receiver, sender).await
+    });
+    mailbox.end(poll_fn(|cx| poll_caught(&mut call, cx)).await);
+}
+
+impl RunningLifespan {
+    /// Returns the state that start-up handed over, for each later scope (rule `SCOPE-17`).
+    #[must_use]
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Runs the application's shutdown.
+    ///
+    /// # Errors
+    ///
+    /// Why the shutdown failed, or how the call failed before.
     pub async fn shutdown(self) -> Result<(), String> {
         self.mailbox.ask_to_shut_down();
         poll_fn(|cx| self.mailbox.poll_shutdown(cx)).await
     }
 }
 
-/// What the application said of start-up.
+/// The application's answer to `lifespan.startup`.
 #[derive(Debug)]
-enum Answer {
+enum StartupAnswer {
     Complete(State),
     Failed(String),
     Declined,
 }
 
-/// What the application and the server share of the lifespan.
+/// What the application's call and the server share.
 #[derive(Debug)]
-struct Mailbox(Mutex<Inner>);
+struct Mailbox(Mutex<Progress>);
 
+/// How far a lifespan has come.
 #[derive(Debug)]
-struct Inner {
+struct Progress {
     conversation: LifespanConversation,
-    /// The next event to be received.
-    next: Option<ReceiveEvent>,
-    startup: Option<Answer>,
+    /// The event that the application receives next.
+    to_receive: Option<ReceiveEvent>,
+    startup: Option<StartupAnswer>,
     shutdown: Option<Result<(), String>>,
     receiver: Option<Waker>,
     server: Option<Waker>,
+    wakes: WakeList,
 }
 
 impl Mailbox {
     fn new() -> Self {
-        Self(Mutex::new(Inner {
+        Self(Mutex::new(Progress {
             conversation: LifespanConversation::new(),
-            next: Some(ReceiveEvent::LifespanStartup),
+            to_receive: Some(ReceiveEvent::LifespanStartup),
             startup: None,
             shutdown: None,
             receiver: None,
             server: None,
+            wakes: WakeList::default(),
         }))
     }
 
-    fn poll_startup(&self, cx: &mut Context<'_>) -> Poll<Answer> {
-        let mut inner = self.0.lock();
-        match inner.startup.take() {
+    fn poll_startup(&self, cx: &mut Context<'_>) -> Poll<StartupAnswer> {
+        let mut progress = self.0.lock();
+        match progress.startup.take() {
             Some(startup) => Poll::Ready(startup),
             None => {
-                register(&mut inner.server, cx.waker());
+                register(&mut progress.server, cx.waker());
                 Poll::Pending
             }
         }
     }
 
     fn poll_shutdown(&self, cx: &mut Context<'_>) -> Poll<Result<(), String>> {
-        let mut inner = self.0.lock();
-        match inner.shutdown.take() {
+        let mut progress = self.0.lock();
+        match progress.shutdown.take() {
             Some(shutdown) => Poll::Ready(shutdown),
             None => {
-                register(&mut inner.server, cx.waker());
+                register(&mut progress.server, cx.waker());
                 Poll::Pending
             }
         }
     }
 
     fn ask_to_shut_down(&self) {
-        let mut inner = self.0.lock();
-        inner.next = Some(ReceiveEvent::LifespanShutdown);
-        wake(&mut inner.receiver);
+        let progress = &mut *self.0.lock();
+        progress.to_receive = Some(ReceiveEvent::LifespanShutdown);
+        progress.wakes.add(&mut progress.receiver);
     }
 
-    /// Notes that the call has ended, which answers whatever had not been answered.
-    fn end(&self, outcome: Outcome) {
-        let mut inner = self.0.lock();
-        let phase = inner.conversation.phase().clone();
-        let returned = inner.conversation.returned();
-        let result = match outcome {
-            Outcome::Returned(Err(AppError::Unsupported)) if phase == LifespanPhase::Starting => {
-                inner.startup = Some(Answer::Declined);
-                wake(&mut inner.server);
-                return;
-            }
-            Outcome::Returned(Ok(())) => returned.map_err(|violation| violation.to_string()),
-            Outcome::Returned(Err(error)) => Err(error.to_string()),
-            Outcome::Panicked(message) => Err(format!("the application panicked: {message}")),
-        };
-        match (&phase, &result) {
+    /// Notes that the call has ended, which answers what the application has not answered.
+    fn end(&self, result: CallResult) {
+        let (phase, result) = self.0.lock().end(result);
+        match (phase, result) {
             (LifespanPhase::Started, Ok(())) => {
                 tracing::warn!("the application's lifespan call ended before the shutdown");
             }
             (LifespanPhase::Started, Err(reason)) => {
+                let reason = Escaped(reason);
                 tracing::error!("the application's lifespan call failed: {reason}");
             }
             _ => {}
         }
-        inner.fail_or(result);
     }
 }
 
-impl Inner {
-    /// Answers what has not been answered.
-    fn fail_or(&mut self, result: Result<(), String>) {
-        if let Err(reason) = &result {
-            self.startup
-                .get_or_insert_with(|| Answer::Failed(reason.clone()));
+impl Deferring for Progress {
+    type Work = WakeList;
+
+    fn take_work(&mut self) -> Option<WakeList> {
+        (!self.wakes.is_empty()).then(|| std::mem::take(&mut self.wakes))
+    }
+
+    fn run(work: WakeList) {
+        work.wake();
+    }
+}
+
+impl Progress {
+    fn send(&mut self, event: SendEvent) -> Result<(), SendError> {
+        let result = self.conversation.send(&event);
+        match (&result, event) {
+            (Ok(()), SendEvent::LifespanStartupComplete(complete)) => {
+                self.startup = Some(StartupAnswer::Complete(complete.state));
+            }
+            (Ok(()), SendEvent::LifespanStartupFailed(failed)) => {
+                self.startup = Some(StartupAnswer::Failed(failed.message));
+            }
+            (Ok(()), SendEvent::LifespanShutdownComplete(_)) => self.shutdown = Some(Ok(())),
+            (Ok(()), SendEvent::LifespanShutdownFailed(failed)) => {
+                self.shutdown = Some(Err(failed.message));
+            }
+            (Err(SendError::Violation(violation)), _) => {
+                self.answer_with(&Err(violation.to_string()));
+            }
+            _ => {}
         }
-        self.shutdown.get_or_insert(result);
-        wake(&mut self.server);
+        self.wakes.add(&mut self.server);
+        result
+    }
+
+    /// Notes that the call has ended. Returns how far the conversation was, and how it ended.
+    fn end(&mut self, result: CallResult) -> (LifespanPhase, Result<(), String>) {
+        let phase = self.conversation.phase().clone();
+        let returned = self.conversation.returned();
+        self.wakes.add(&mut self.server);
+        let result = match result {
+            CallResult::Returned(Err(AppError::Unsupported))
+                if phase == LifespanPhase::Starting =>
+            {
+                self.startup = Some(StartupAnswer::Declined);
+                return (phase, Ok(()));
+            }
+            CallResult::Returned(Ok(())) => returned.map_err(|violation| violation.to_string()),
+            CallResult::Returned(Err(error)) => Err(error.to_string()),
+            CallResult::Panicked(message) => Err(format!("the application panicked: {message}")),
+        };
+        self.answer_with(&result);
+        (phase, result)
+    }
+
+    /// Answers what the application has not answered.
+    fn answer_with(&mut self, result: &Result<(), String>) {
+        if let Err(reason) = result {
+            self.startup
+                .get_or_insert_with(|| StartupAnswer::Failed(reason.clone()));
+        }
+        self.shutdown.get_or_insert_with(|| result.clone());
     }
 }
 
 impl Channel for Mailbox {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut inner = self.0.lock();
-        match inner.next.take() {
+        let mut progress = self.0.lock();
+        match progress.to_receive.take() {
             Some(event) => {
                 if event == ReceiveEvent::LifespanShutdown {
-                    inner.conversation.shutdown_received();
+                    progress.conversation.shutdown_received();
                 }
                 Poll::Ready(event)
             }
             None => {
-                register(&mut inner.receiver, cx.waker());
+                register(&mut progress.receiver, cx.waker());
                 Poll::Pending
             }
         }
     }
 
-    fn poll_send(
-        &self,
-        _: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut inner = self.0.lock();
-        let sent = event.as_ref().expect("an event to send");
-        let result = inner.conversation.send(sent);
-        match (&result, event.take_if(|_| result.is_ok())) {
-            (_, Some(SendEvent::LifespanStartupComplete(complete))) => {
-                inner.startup = Some(Answer::Complete(complete.state));
-            }
-            (_, Some(SendEvent::LifespanStartupFailed(failed))) => {
-                inner.startup = Some(Answer::Failed(failed.message));
-            }
-            (_, Some(SendEvent::LifespanShutdownComplete)) => inner.shutdown = Some(Ok(())),
-            (_, Some(SendEvent::LifespanShutdownFailed(failed))) => {
-                inner.shutdown = Some(Err(failed.message));
-            }
-            (Err(SendError::Violation(violation)), _) => {
-                let reason = violation.to_string();
-                tracing::error!(rule = violation.rule.id, "LIFESPAN: {violation}");
-                inner.fail_or(Err(reason));
-            }
-            _ => {}
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let result = self.0.lock().send(event);
+        if let Err(SendError::Violation(violation)) = &result {
+            tracing::error!(rule = violation.rule.id, "LIFESPAN: {}", Escaped(violation));
         }
-        wake(&mut inner.server);
-        Poll::Ready(result)
+        result.map(|()| SendProgress::Sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Wake;
+
+    use callgate::{LifespanStartupComplete, Scope};
+
+    use super::*;
+    use crate::test_log;
+
+    async fn failing(
+        text: &'static str,
+        scope: Scope,
+        mut receiver: Receiver,
+        sender: Sender,
+    ) -> Result<(), AppError> {
+        let Scope::Lifespan(_) = scope else {
+            return Err(AppError::Unsupported);
+        };
+        receiver.receive().await;
+        sender.send(LifespanStartupComplete::new()).await?;
+        Err(AppError::failed(text))
+    }
+
+    #[tokio::test]
+    async fn the_failure_of_a_lifespan_cannot_forge_a_line_of_the_log() {
+        let (log, _guard) = test_log::capture();
+        let app = BoxApp::new(|scope, receiver, sender| {
+            failing("lost\nINFO all is\u{202e} well", scope, receiver, sender)
+        });
+        let Startup::Complete(lifespan) = start(&app).await else {
+            panic!("start-up is complete");
+        };
+        let reason = lifespan.shutdown().await.unwrap_err();
+        assert!(reason.contains("lost\nINFO"), "{reason}");
+        let log = log.text();
+        assert!(log.contains(r"lost\nINFO all is\u{202e} well"), "{log}");
+        assert_eq!(log.lines().count(), 1, "{log}");
+    }
+
+    #[tokio::test]
+    async fn a_panic_before_the_first_poll_fails_start_up() {
+        fn panics(_: Scope, _: Receiver, _: Sender) -> AppFuture {
+            panic!("no luck")
+        }
+        let startup = start(&BoxApp::new(panics)).await;
+        assert!(
+            matches!(&startup, Startup::Failed(reason) if reason.contains("no luck")),
+            "{startup:?}"
+        );
+    }
+
+    /// Polls the mailbox when it is woken, as an executor may that runs a task at once.
+    struct PollsAtOnce(Arc<Mailbox>);
+
+    impl Wake for PollsAtOnce {
+        fn wake(self: Arc<Self>) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let _ = self.0.poll_shutdown(&mut cx);
+            let _ = self.0.poll_receive(&mut cx);
+        }
+    }
+
+    #[test]
+    fn tasks_are_woken_while_the_mailbox_is_not_locked() {
+        let mailbox = Arc::new(Mailbox::new());
+        let waker = Waker::from(Arc::new(PollsAtOnce(mailbox.clone())));
+        let mut cx = Context::from_waker(&waker);
+        assert!(mailbox.poll_receive(&mut cx).is_ready());
+        assert!(mailbox.poll_receive(&mut cx).is_pending());
+        mailbox.ask_to_shut_down();
+        assert!(mailbox.poll_startup(&mut cx).is_pending());
+        let complete = LifespanStartupComplete::new();
+        mailbox.start_send(complete.into()).unwrap();
+        assert!(mailbox.poll_shutdown(&mut cx).is_pending());
+        mailbox.end(CallResult::Panicked("no luck".into()));
     }
 }

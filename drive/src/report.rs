@@ -1,4 +1,4 @@
-//! What is said in the log of calls: one line for each failure, with the request it was.
+//! The log of calls: one line for each failure, with the request that failed.
 
 use std::fmt;
 
@@ -6,24 +6,31 @@ use callgate::{AppError, HttpScope, Violation, WebSocketScope};
 use http::uri::PathAndQuery;
 use http::{Method, Uri, Version};
 
-/// A request, as it is named in the log.
+use crate::escape::{Escaped, EscapedInQuotes};
+
+/// A request, as the log names it: `GET /path?query HTTP/1.1`.
+///
+/// Its [`Display`](fmt::Display) can stand between double quotes: characters of the target that would
+/// fool a reader of the log are escaped.
 #[derive(Clone, Debug)]
 pub struct RequestLine {
-    /// None for a WebSocket.
+    /// `None` for a WebSocket.
     method: Option<Method>,
     target: Target,
     version: Version,
 }
 
-/// Path and query of a request. A short one is copied: that costs less than to count one more
-/// reference to the buffer it was read into, and lets go of that buffer however long the call takes.
+/// Path and query of a request.
+///
+/// A short target is copied. The copy costs less than a reference to the read buffer that the target
+/// came in, and the buffer can be reused while the call runs.
 #[derive(Clone, Debug)]
 enum Target {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(PathAndQuery),
 }
 
-/// What takes no more room than a reference does, in bytes.
+/// The longest target that is copied, in bytes: as large as a reference to the read buffer.
 const SHORT: usize = 38;
 
 impl Target {
@@ -46,20 +53,20 @@ impl Target {
     }
 }
 
-impl fmt::Display for Target {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Target {
+    fn as_str(&self) -> &str {
         match self {
             Self::Short { length, bytes } => {
                 let text = std::str::from_utf8(&bytes[..usize::from(*length)]);
-                f.write_str(text.expect("copied from a text"))
+                text.expect("copied from a str")
             }
-            Self::Long(target) => f.write_str(target.as_str()),
+            Self::Long(target) => target.as_str(),
         }
     }
 }
 
 impl RequestLine {
-    /// That of an HTTP request.
+    /// Returns the request line of an HTTP request.
     #[must_use]
     pub fn of_http(scope: &HttpScope) -> Self {
         Self {
@@ -69,7 +76,7 @@ impl RequestLine {
         }
     }
 
-    /// That of a WebSocket.
+    /// Returns the request line of a WebSocket handshake.
     #[must_use]
     pub fn of_websocket(scope: &WebSocketScope) -> Self {
         Self {
@@ -83,39 +90,50 @@ impl RequestLine {
 impl fmt::Display for RequestLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let method = self.method.as_ref().map_or("WEBSOCKET", Method::as_str);
-        write!(f, "{method} {} {:?}", self.target, self.version)
+        let target = EscapedInQuotes(self.target.as_str());
+        write!(f, "{method} {target} {:?}", self.version)
     }
 }
 
-/// An application broke a rule.
+/// Logs that an application broke a rule.
 pub(crate) fn violation(request: &RequestLine, violation: &Violation) {
-    tracing::error!(rule = violation.rule.id, "{request}: {violation}");
+    tracing::error!(
+        rule = violation.rule.id,
+        "{request}: {}",
+        Escaped(violation)
+    );
 }
 
-/// An application failed, perhaps after it broke a rule.
+/// Logs that an application failed, perhaps after it broke a rule.
 pub(crate) fn failure(request: &RequestLine, error: &AppError, broken: Option<&Violation>) {
     match (error, broken) {
         (AppError::Send(error), Some(broken)) if error.rule() == Some(broken.rule) => {
             violation(request, broken);
         }
         (_, Some(broken)) => {
-            tracing::error!(rule = broken.rule.id, "{request}: {error} (after {broken})");
+            tracing::error!(
+                rule = broken.rule.id,
+                "{request}: {} (after {})",
+                Escaped(error),
+                Escaped(broken)
+            );
         }
-        (_, None) => tracing::error!("{request}: {error}"),
+        (_, None) => tracing::error!("{request}: {}", Escaped(error)),
     }
 }
 
-/// An application panicked.
+/// Logs that an application panicked.
 pub(crate) fn panic(request: &RequestLine, message: &str) {
-    tracing::error!("{request}: the application panicked: {message}");
+    tracing::error!("{request}: the application panicked: {}", Escaped(message));
 }
 
-/// An application does not serve this kind of scope.
+/// Logs that an application does not serve this kind of scope: an HTTP-only application that is
+/// asked for a WebSocket, for example. The developer of a client that is refused reads this.
 pub(crate) fn declined(request: &RequestLine) {
-    tracing::debug!("{request}: the application does not serve this kind of scope");
+    tracing::info!("{request}: the application does not serve this kind of scope");
 }
 
-/// An application did not end in time after its client was gone.
+/// Logs that an application did not end in time after its client was gone.
 pub(crate) fn out_of_grace(request: &RequestLine) {
     tracing::warn!("{request}: dropped, as it went on for too long after its client was gone");
 }
@@ -132,5 +150,45 @@ mod tests {
             let line = RequestLine::of_http(&scope).to_string();
             assert_eq!(line, format!("GET {target} HTTP/1.1"));
         }
+    }
+
+    #[test]
+    fn a_request_line_can_stand_between_quotes() {
+        let short = "/a\u{202e}b\"c\\";
+        let long = format!("{short}{}", "x".repeat(SHORT));
+        for target in [short, &long] {
+            let scope = HttpScope::new(Method::GET, target.parse().unwrap());
+            let line = RequestLine::of_http(&scope).to_string();
+            assert!(line.starts_with(r#"GET /a\u{202e}b\"c\\"#), "{line}");
+        }
+    }
+
+    #[test]
+    fn no_failure_of_an_application_can_forge_a_line_of_the_log() {
+        const TEXT: &str = "lost\r\nINFO all is\u{2028} well";
+        let request = RequestLine::of_http(&HttpScope::new(Method::GET, "/".parse().unwrap()));
+        let broken = Violation::new(callgate::rule::NO_HANDSHAKE_HEADERS, TEXT);
+        let (log, _guard) = crate::test_log::capture();
+        violation(&request, &broken);
+        failure(&request, &AppError::failed(TEXT), None);
+        failure(&request, &AppError::failed(TEXT), Some(&broken));
+        panic(&request, TEXT);
+        let log = log.text();
+        assert_eq!(log.lines().count(), 4, "{log}");
+        for line in log.lines() {
+            assert!(line.contains(r"lost\r\nINFO all is\u{2028} well"), "{line}");
+        }
+    }
+
+    #[test]
+    fn an_application_that_declines_is_seen_at_the_level_of_a_server() {
+        let (log, _guard) = crate::test_log::capture();
+        let scope = WebSocketScope::new("/socket".parse().unwrap());
+        declined(&RequestLine::of_websocket(&scope));
+        assert!(
+            log.text().contains("WEBSOCKET /socket HTTP/1.1"),
+            "{}",
+            log.text()
+        );
     }
 }

@@ -4,61 +4,49 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::HttpRequest;
+use callgate::HttpRequestBody;
 use http_body::Body;
 
-/// The content of a request and how far it has been delivered.
+/// The content of a request and how much of it has been delivered.
 #[derive(Debug)]
 pub(crate) enum RequestBody<B> {
-    /// Still being delivered. Reading happens here, when the application receives, so that nothing
-    /// is taken in that nobody wants, and `100 Continue` goes out when it is wanted.
+    /// More is to be delivered. The application reads when it receives: so the server takes in no
+    /// content before the application wants it, and sends `100 Continue` at that moment.
     Incoming(B),
-    /// Delivered, all of it.
+    /// The application is reading: it has taken the body, and returns it.
+    Reading,
+    /// All of the content has been delivered.
     Delivered,
-    /// Nobody wants the rest.
+    /// The exchange is over; the rest of the content is not read.
     Finished,
 }
 
-/// What comes next.
+/// What reading yields.
 #[derive(Debug)]
 pub(crate) enum RequestPart<E> {
-    Event(HttpRequest),
-    /// It could not be read.
+    Event(HttpRequestBody),
+    /// The content could not be read.
     Failed(E),
-    /// Nothing.
-    None,
 }
 
-impl<B: Body<Data = Bytes> + Unpin> RequestBody<B> {
-    /// The next part. Pending for ever once all has been delivered.
-    pub(crate) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<RequestPart<B::Error>> {
-        let body = match self {
-            Self::Incoming(body) => body,
-            Self::Delivered => return Poll::Pending,
-            Self::Finished => return Poll::Ready(RequestPart::None),
-        };
-        let event = if body.is_end_stream() {
-            HttpRequest::last(Bytes::new())
-        } else {
-            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
-                None => HttpRequest::last(Bytes::new()),
-                Some(Ok(frame)) => match frame.into_data() {
-                    Ok(data) => HttpRequest::new(data, !body.is_end_stream()),
-                    Err(frame) => {
-                        let mut last = HttpRequest::default();
-                        last.trailers = frame.into_trailers().ok().map(Box::new);
-                        last
-                    }
-                },
-                Some(Err(error)) => {
-                    *self = Self::Finished;
-                    return Poll::Ready(RequestPart::Failed(error));
-                }
-            }
-        };
-        if !event.more_body {
-            *self = Self::Delivered;
-        }
-        Poll::Ready(RequestPart::Event(event))
+/// Reads the next part. Runs foreign code, so it is not called while a mailbox is locked.
+pub(crate) fn poll_part<B: Body<Data = Bytes> + Unpin>(
+    body: &mut B,
+    cx: &mut Context<'_>,
+) -> Poll<RequestPart<B::Error>> {
+    if body.is_end_stream() {
+        return Poll::Ready(RequestPart::Event(HttpRequestBody::last(Bytes::new())));
     }
+    Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        None => RequestPart::Event(HttpRequestBody::last(Bytes::new())),
+        Some(Ok(frame)) => RequestPart::Event(match frame.into_data() {
+            Ok(data) => HttpRequestBody::new(data, !body.is_end_stream()),
+            Err(frame) => {
+                let mut last = HttpRequestBody::default();
+                last.trailers = frame.into_trailers().ok().map(Box::new);
+                last
+            }
+        }),
+        Some(Err(error)) => RequestPart::Failed(error),
+    })
 }

@@ -1,64 +1,34 @@
 //! The content of a response, as a transport takes it.
 
-use std::error::Error;
-use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use callgate::HttpResponseStart;
-use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::call::ServerEnd;
 use crate::file::FileBody;
-
-/// One piece of output, and whether it is the last.
-#[derive(Debug)]
-pub(crate) struct Output {
-    pub(crate) content: Piece,
-    pub(crate) is_last: bool,
-}
-
-/// What a piece of output consists of.
-#[derive(Debug)]
-pub(crate) enum Piece {
-    Data(Bytes),
-    File(Box<FileBody>),
-    Trailers(Box<HeaderMap>),
-}
-
-/// Where a streamed response comes from.
-pub(crate) trait Source: ServerEnd + fmt::Debug {
-    /// The next output. An error means that the response will never be whole.
-    fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>>;
-
-    /// Notes that all that `content-length` says has been taken, and that nothing is wanted but the
-    /// end.
-    fn taken(&self);
-}
+use crate::output::{Incomplete, Output, OutputSource, Piece};
 
 /// The content of a response.
 ///
-/// Its error says that the response is not whole: the application failed or broke a rule in the
-/// middle. Whoever sends it must cut the connection, or reset the stream; hyper does. When it is
-/// dropped before its end, the client is gone to the application.
+/// An error means that the response is incomplete: the application failed or broke a rule in the
+/// middle. The transport must then cut the connection, or reset the stream; hyper does. When the
+/// body is dropped before its end, the application learns that its client is gone.
 #[derive(Debug)]
 pub struct ResponseBody(Kind);
 
-/// Transports move bodies about, so what is large and rare is boxed.
+/// Transports move bodies about, so the large and rare variants are boxed.
 #[derive(Debug)]
 enum Kind {
-    /// All of it; none once it has been taken.
+    /// The whole content; `None` once it has been taken.
     Whole(Option<Bytes>),
-    /// All of it, piece by piece.
+    /// The whole content, handed on in pieces.
     Pieces(Box<Pieces>),
-    /// What the application sends, as it sends it.
-    Streamed(Box<Stream>),
-    /// Content to come, before it is known where from.
-    ToCome,
+    /// Content that the application still sends.
+    Streamed(Box<StreamedContent>),
 }
 
 impl Default for ResponseBody {
@@ -68,22 +38,23 @@ impl Default for ResponseBody {
 }
 
 impl ResponseBody {
-    /// No content.
+    /// Creates a body without content.
     #[must_use]
     pub fn empty() -> Self {
         Self(Kind::Whole(None))
     }
 
-    /// Whether this is all of the content, and none of it has to be read from anywhere.
+    /// Returns whether all of the content is known and in memory.
     #[must_use]
     pub fn is_in_memory(&self) -> bool {
         matches!(self.0, Kind::Whole(_))
     }
 
-    /// Hands on the content in pieces of at most `piece` bytes, and the last byte of what is not small
-    /// by itself: for a transport that asks for a piece when the client has room for some of the one
-    /// before, holds what it has, and lets go of the body with the last. So the body is there until
-    /// there is room for nearly all of it.
+    /// Limits each piece that is handed on to `piece` bytes, and hands on the last byte of any content
+    /// over 1 KiB by itself.
+    ///
+    /// For a transport that asks for the next piece while it still holds the one before, and drops
+    /// the body with the last: so the body lives until the client has room for nearly all of it.
     pub fn set_piece(&mut self, piece: usize) {
         match &mut self.0 {
             Kind::Whole(Some(content)) if content.len() > SMALL => {
@@ -93,13 +64,13 @@ impl ResponseBody {
                     piece: Some(piece),
                 }));
             }
-            Kind::Whole(_) | Kind::ToCome => {}
+            Kind::Whole(_) => {}
             Kind::Pieces(pieces) => pieces.piece = Some(piece),
             Kind::Streamed(stream) => stream.pieces.piece = Some(piece),
         }
     }
 
-    /// All of a response whose only output is this.
+    /// Creates the body of a response that consists of this one piece.
     pub(crate) fn of(content: Piece) -> Self {
         match content {
             Piece::Data(data) => data.into(),
@@ -111,16 +82,9 @@ impl ResponseBody {
         }
     }
 
-    /// Stands in for content to come: [`Exchange::poll`](crate::http::Exchange::poll) replaces it.
-    pub(crate) const TO_COME: Self = Self(Kind::ToCome);
-
-    pub(crate) fn is_to_come(&self) -> bool {
-        matches!(self.0, Kind::ToCome)
-    }
-
-    /// What `source` has to come, after this head.
-    pub(crate) fn streamed(source: Arc<dyn Source>, head: &HttpResponseStart) -> Self {
-        Self(Kind::Streamed(Box::new(Stream {
+    /// Creates the body of a response whose content `source` still yields.
+    pub(crate) fn streamed(source: Arc<dyn OutputSource>, head: &HttpResponseStart) -> Self {
+        Self(Kind::Streamed(Box::new(StreamedContent {
             source,
             remaining: content_length(head),
             pieces: Pieces::default(),
@@ -135,7 +99,7 @@ impl From<Bytes> for ResponseBody {
     }
 }
 
-/// What the application said of the length of its content. The conversation has checked it.
+/// The length that the head announces. The conversation has checked it.
 fn content_length(head: &HttpResponseStart) -> Option<u64> {
     head.headers
         .get(CONTENT_LENGTH)?
@@ -145,20 +109,20 @@ fn content_length(head: &HttpResponseStart) -> Option<u64> {
         .ok()
 }
 
-/// Content of no more bytes is handed on as it is.
+/// The largest content that is handed on in one piece whatever the limit, in bytes.
 const SMALL: usize = 1024;
 
-/// Content that is handed on piece by piece: first what is in memory, then what is in the file.
+/// Content that is handed on in pieces: first the bytes in memory, then those of the file.
 #[derive(Debug, Default)]
 struct Pieces {
     rest: Bytes,
     file: Option<Box<FileBody>>,
-    /// The most that is handed on at a time, in bytes, where that matters.
+    /// The limit of a piece in bytes, if there is one.
     piece: Option<usize>,
 }
 
 impl Pieces {
-    /// The next piece; none when all have been handed on.
+    /// Returns the next piece; `None` at the end.
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
         if self.rest.is_empty()
             && let Some(file) = &mut self.file
@@ -175,25 +139,25 @@ impl Pieces {
         Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
     }
 
-    /// Bytes still to be handed on.
+    /// Returns the number of bytes still to be handed on.
     fn remaining(&self) -> u64 {
         let file = self.file.as_ref().map_or(0, |file| file.remaining());
         self.rest.len() as u64 + file
     }
 }
 
-/// The server's end of a streamed response.
+/// The content of a streamed response.
 #[derive(Debug)]
-struct Stream {
-    source: Arc<dyn Source>,
-    /// What the head said of the length, less what has been taken.
+struct StreamedContent {
+    source: Arc<dyn OutputSource>,
+    /// The announced length, less the bytes handed on.
     remaining: Option<u64>,
-    /// What has been taken from the source and not been handed on.
+    /// Output that was taken from the source and is still to be handed on.
     pieces: Pieces,
     is_done: bool,
 }
 
-impl Stream {
+impl StreamedContent {
     fn data(&mut self, data: Bytes) -> Frame<Bytes> {
         if let Some(remaining) = &mut self.remaining {
             *remaining -= data.len() as u64;
@@ -216,7 +180,7 @@ impl Stream {
             self.is_done = output.as_ref().map_or(true, |output| output.is_last);
             let Output { content, .. } = output?;
             match content {
-                // No content shows that the head is to be sent.
+                // An empty frame makes the transport send the head.
                 Piece::Data(data) if data.is_empty() => {
                     return Poll::Ready(Some(Ok(Frame::data(data))));
                 }
@@ -230,29 +194,16 @@ impl Stream {
     }
 }
 
-impl Drop for Stream {
+impl Drop for StreamedContent {
     fn drop(&mut self) {
         match self.remaining {
             _ if self.is_done => {}
-            // hyper does not wait for the end when it can tell that this is all.
-            Some(0) => self.source.taken(),
+            // hyper does not ask for the end of content whose length it knows.
+            Some(0) => self.source.content_complete(),
             _ => self.source.disconnect(),
         }
     }
 }
-
-/// Why a response is cut: what is missing is not coming. The reason is the application's and was
-/// reported where it arose.
-#[derive(Debug)]
-pub struct Incomplete;
-
-impl fmt::Display for Incomplete {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the response is incomplete: the application did not end it")
-    }
-}
-
-impl Error for Incomplete {}
 
 impl Body for ResponseBody {
     type Data = Bytes;
@@ -268,7 +219,6 @@ impl Body for ResponseBody {
                 .poll_next(cx)
                 .map(|piece| piece.map(|piece| piece.map(Frame::data))),
             Kind::Streamed(stream) => stream.poll_frame(cx),
-            Kind::ToCome => Poll::Ready(Some(Err(Incomplete))),
         }
     }
 
@@ -277,7 +227,6 @@ impl Body for ResponseBody {
             Kind::Whole(content) => content.is_none(),
             Kind::Pieces(pieces) => pieces.remaining() == 0,
             Kind::Streamed(stream) => stream.is_done && stream.pieces.remaining() == 0,
-            Kind::ToCome => false,
         }
     }
 
@@ -287,7 +236,6 @@ impl Body for ResponseBody {
                 SizeHint::with_exact(content.as_ref().map_or(0, |data| data.len() as u64))
             }
             Kind::Pieces(pieces) => SizeHint::with_exact(pieces.remaining()),
-            Kind::ToCome => SizeHint::default(),
             Kind::Streamed(stream) => stream
                 .remaining
                 .map_or_else(SizeHint::default, SizeHint::with_exact),

@@ -1,32 +1,81 @@
 //! The mutex of the mailboxes: the standard one, or loom's when their races are model-checked.
+//!
+//! Wakers and destructors are foreign code, which may come back to the mailbox. So they never run
+//! while its mutex is held: the state collects them, and they run once it is unlocked.
 
 #[cfg(callgate_loom)]
 use loom::sync as imp;
+use std::ops::{Deref, DerefMut};
 #[cfg(not(callgate_loom))]
 use std::sync as imp;
 use std::sync::PoisonError;
-
 use std::task::Waker;
+
+/// State behind a [`Mutex`] that leaves work to be done after it is unlocked.
+pub(crate) trait Deferring {
+    /// The work: wakers to call, values to drop.
+    type Work;
+
+    /// Takes the work that has been left since the last call; `None` when there is none.
+    fn take_work(&mut self) -> Option<Self::Work>;
+
+    /// Does the work. Called without the lock.
+    fn run(work: Self::Work);
+}
 
 /// A mutex that outlives a panic of its holder: no state behind it is left half changed.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
-impl<T> Mutex<T> {
+impl<T: Deferring> Mutex<T> {
     pub(crate) fn new(value: T) -> Self {
         Self(imp::Mutex::new(value))
     }
 
-    pub(crate) fn lock(&self) -> imp::MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Locks the state. The work that it leaves runs when the guard is dropped, after the unlocking.
+    #[inline]
+    pub(crate) fn lock(&self) -> Guard<'_, T> {
+        Guard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
+    /// Returns the state of a mutex that nobody else holds, with its work left to the caller.
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Remembers whom to wake; a task that registers again takes the place of its old waker.
+/// Access to the state of a [`Mutex`].
+pub(crate) struct Guard<'a, T: Deferring>(Option<imp::MutexGuard<'a, T>>);
+
+impl<T: Deferring> Deref for Guard<'_, T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect("present until it is dropped")
+    }
+}
+
+impl<T: Deferring> DerefMut for Guard<'_, T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect("present until it is dropped")
+    }
+}
+
+impl<T: Deferring> Drop for Guard<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        let work = self.take_work();
+        self.0 = None;
+        if let Some(work) = work {
+            T::run(work);
+        }
+    }
+}
+
+/// Registers a waker; a task that registers again replaces its old waker.
+#[inline]
 pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
     match slot {
         Some(registered) => registered.clone_from(waker),
@@ -34,27 +83,61 @@ pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-/// Wakes whoever has registered, once.
-pub(crate) fn wake(slot: &mut Option<Waker>) {
-    if let Some(waker) = slot.take() {
-        waker.wake();
-    }
+/// Wakers to call once the mutex is unlocked: nearly always one at most.
+#[derive(Debug, Default)]
+pub(crate) struct WakeList {
+    first: Option<Waker>,
+    others: Vec<Waker>,
 }
 
-/// The tasks that wait to send: nearly always one at most.
-#[derive(Debug, Default)]
-pub(crate) struct Wakers(Vec<Waker>);
+impl WakeList {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
 
-impl Wakers {
-    pub(crate) fn register(&mut self, waker: &Waker) {
-        if !self.0.iter().any(|registered| registered.will_wake(waker)) {
-            self.0.push(waker.clone());
+    /// Adds the waker that is registered, and removes it from where it is.
+    #[inline]
+    pub(crate) fn add(&mut self, registered: &mut Option<Waker>) {
+        if let Some(waker) = registered.take() {
+            self.push(waker);
         }
     }
 
-    pub(crate) fn wake_all(&mut self) {
-        if !self.0.is_empty() {
-            self.0.drain(..).for_each(Waker::wake);
+    /// Adds all wakers that are registered, and removes them from where they are.
+    #[inline]
+    pub(crate) fn add_all(&mut self, registered: &mut WakerSet) {
+        if !registered.0.is_empty() {
+            registered.0.drain(..).for_each(|waker| self.push(waker));
+        }
+    }
+
+    fn push(&mut self, waker: Waker) {
+        match &self.first {
+            None => self.first = Some(waker),
+            // An application that is polled in place has registered the waker of its connection.
+            Some(first) if first.will_wake(&waker) => {}
+            Some(_) => self.others.push(waker),
+        }
+    }
+
+    /// Calls the wakers.
+    pub(crate) fn wake(self) {
+        self.first
+            .into_iter()
+            .chain(self.others)
+            .for_each(Waker::wake);
+    }
+}
+
+/// The wakers of tasks that wait for the same thing: nearly always one at most.
+#[derive(Debug, Default)]
+pub(crate) struct WakerSet(Vec<Waker>);
+
+impl WakerSet {
+    pub(crate) fn register(&mut self, waker: &Waker) {
+        if !self.0.iter().any(|registered| registered.will_wake(waker)) {
+            self.0.push(waker.clone());
         }
     }
 }

@@ -67,7 +67,13 @@ impl Exchange {
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
-        let inner = drive::Exchange::new(&server.app, scope, content, request_body::judge);
+        let inner = drive::Exchange::new(
+            &server.app,
+            scope,
+            content,
+            request_body::status_for,
+            &server.stages.shutdown,
+        );
         Self {
             inner,
             version,
@@ -82,11 +88,11 @@ impl Exchange {
         server: &Arc<Server>,
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         let response = ready!(self.inner.poll(cx));
-        self.leave(server);
+        self.detach(server);
         let (mut head, mut body) = match response {
-            drive::Response::Begun(head, body) => (head, body),
+            drive::Response::Started(head, body) => (head, body),
             drive::Response::Replacement(status) => rejection::replacement(status, self.version),
-            drive::Response::Gone => return Poll::Ready(Err(Incomplete)),
+            drive::Response::Disconnected => return Poll::Ready(Err(Incomplete)),
         };
         if self.version == Version::HTTP_2 {
             // hyper lets go of the body with its last piece, which keeps the exchange running.
@@ -108,8 +114,8 @@ impl Exchange {
     }
 
     /// Lets what is left of the call go on by itself.
-    fn leave(&mut self, server: &Arc<Server>) {
-        if let Some((call, end)) = self.inner.leave() {
+    fn detach(&mut self, server: &Arc<Server>) {
+        if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);
         }
     }
@@ -133,7 +139,7 @@ impl Drop for PendingExchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         if let Some(Guard(link)) = &self.guard {
-            self.exchange.leave(&link.server);
+            self.exchange.detach(&link.server);
         }
     }
 }

@@ -1,7 +1,7 @@
-//! From hyper's request to a scope: what the application is told, and what it is spared.
+//! Turns the head of a request of hyper's into a scope, or into a rejection.
 
 use bytestring::ByteString;
-use callgate::{Extension, Extensions, HttpScope, WebSocketScope};
+use callgate::{Feature, Features, HttpScope, WebSocketScope};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -12,15 +12,15 @@ use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, joi
 use crate::link::Link;
 use crate::rejection::Rejection;
 
-/// What a request asks for.
+/// A request that the application is called for, as its scope.
 #[derive(Debug)]
-pub(crate) enum Asked {
+pub(crate) enum ParsedRequest {
     Http(Box<HttpScope>),
     WebSocket(Box<WebSocketScope>),
 }
 
 /// Reads the head of a request, or says how to reject it.
-pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
+pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
     let is_websocket = asks_for_websocket(&parts, &fields)?;
@@ -35,6 +35,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
     if is_websocket {
         copy_values(&mut parts.headers);
         let mut scope = Box::new(WebSocketScope::new(copy_of(&parts.uri)?));
+        scope.extensions = parts.extensions;
         scope.version = parts.version;
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
@@ -42,20 +43,20 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<Asked, Rejection> {
         scope.client = Some(link.client);
         scope.server = Some(link.address);
         scope.state = server.state();
-        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
-        Ok(Asked::WebSocket(scope))
+        scope.features = Features::NONE.with(Feature::DenialResponse);
+        Ok(ParsedRequest::WebSocket(scope))
     } else {
-        let extensions = extensions(parts.version, &parts.headers, &fields);
+        let features = features(parts.version, &parts.headers, &fields);
         let place = Box::new_uninit();
         let mut scope = Box::write(place, HttpScope::from_parts(parts));
-        scope.extensions = extensions;
+        scope.features = features;
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
         scope.client = Some(link.client);
         scope.server = Some(link.address);
         scope.state = server.state();
-        Ok(Asked::Http(scope))
+        Ok(ParsedRequest::Http(scope))
     }
 }
 
@@ -204,15 +205,17 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
         .collect()
 }
 
-fn extensions(version: Version, headers: &HeaderMap, fields: &Fields) -> Extensions {
-    let offered = Extensions::NONE.with(Extension::PathSend);
+fn features(version: Version, headers: &HeaderMap, fields: &Fields) -> Features {
+    let offered = Features::NONE
+        .with(Feature::PathSend)
+        .with(Feature::Shutdown);
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
         || version == Version::HTTP_11
             && fields.has_te
             && has_token(headers, header::TE, "trailers");
     if has_trailers {
-        offered.with(Extension::ResponseTrailers)
+        offered.with(Feature::ResponseTrailers)
     } else {
         offered
     }

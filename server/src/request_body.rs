@@ -67,7 +67,7 @@ impl Body for RequestContent {
 }
 
 /// The answer to content that could be read but not understood, as opposed to cut short.
-pub(crate) fn judge(error: &hyper::Error) -> Option<StatusCode> {
+pub(crate) fn status_for(error: &hyper::Error) -> Option<StatusCode> {
     let error = error.source()?.downcast_ref::<io::Error>()?;
     matches!(
         error.kind(),

@@ -14,7 +14,7 @@ use crate::exchange::{Exchange, Guard, PendingExchange};
 use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
-use crate::request::{self, Asked};
+use crate::request::{self, ParsedRequest};
 use crate::request_body::RequestContent;
 use crate::response_body::Guarded;
 use crate::websocket::Handshake;
@@ -46,11 +46,11 @@ impl Service<Request<Incoming>> for ConnectionService {
             .set_close_delimited(version == http::Version::HTTP_10);
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         match request::read(parts, &self.link) {
-            Ok(Asked::Http(scope)) => {
+            Ok(ParsedRequest::Http(scope)) => {
                 let content = RequestContent::new(body, version, &self.link);
                 self.begin(Exchange::new(scope, content, &self.link.server), version)
             }
-            Ok(Asked::WebSocket(scope)) => {
+            Ok(ParsedRequest::WebSocket(scope)) => {
                 Answer::WebSocket(Handshake::new(scope, on_upgrade, &self.link))
             }
             Err(rejection) => self.reject(rejection, version),

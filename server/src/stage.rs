@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::Context;
 
+use callgate_drive::ShutdownSignal;
 use pin_project::pin_project;
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -25,6 +26,8 @@ pub(crate) enum Stage {
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     now: AtomicU8,
+    /// Set when the server begins to drain.
+    pub(crate) shutdown: ShutdownSignal,
     changed: Notify,
 }
 
@@ -40,6 +43,9 @@ impl Stages {
     /// Goes on to `stage`; never back.
     pub(crate) fn advance(&self, stage: Stage) {
         self.now.fetch_max(stage as u8, Ordering::AcqRel);
+        if stage >= Stage::Draining {
+            self.shutdown.set();
+        }
         self.changed.notify_waiters();
     }
 

@@ -2,21 +2,25 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use crate::{ReceiveEvent, SendError, SendEvent};
 
-/// The other end of one exchange: what a server, a test client or a middleware implements.
+/// The server's end of one exchange: servers, test clients and middleware implement it.
 ///
-/// One shared allocation serves both directions, which is why both methods take `&self`.
+/// One shared allocation serves both directions, which is why every method takes `&self`. Sending has
+/// two steps, as in `futures::Sink`: [`poll_ready`](Self::poll_ready) waits for room, and
+/// [`start_send`](Self::start_send) takes the event. So every layer of middleware sees each event
+/// exactly once, however long it waits for room.
 ///
-/// A middleware that looks at events implements this over the channel it was given
+/// A middleware that looks at events implements this over the channel that it is given
 /// ([`Receiver::into_channel`], [`Sender::into_channel`]) and hands its own pair on:
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::task::{Context, Poll};
-/// use callgate::{App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
+/// use callgate::{App, AppError, Channel, ReceiveEvent, Receiver, Scope, Sender};
+/// use callgate::{SendError, SendEvent, SendProgress};
 ///
 /// /// Adds a header to each response of the application inside.
 /// struct PoweredBy<A>(A);
@@ -31,11 +35,15 @@ use crate::{ReceiveEvent, SendError, SendEvent};
 ///         self.receiving.poll_receive(cx)
 ///     }
 ///
-///     fn poll_send(&self, cx: &mut Context<'_>, event: &mut Option<SendEvent>) -> Poll<Result<(), SendError>> {
-///         if let Some(SendEvent::HttpResponseStart(start)) = event {
+///     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+///         self.sending.poll_ready(cx)
+///     }
+///
+///     fn start_send(&self, mut event: SendEvent) -> Result<SendProgress, SendError> {
+///         if let SendEvent::HttpResponseStart(start) = &mut event {
 ///             start.headers.insert("x-powered-by", "callgate".parse().unwrap());
 ///         }
-///         self.sending.poll_send(cx, event)
+///         self.sending.start_send(event)
 ///     }
 /// }
 ///
@@ -56,28 +64,48 @@ pub trait Channel: Send + Sync + 'static {
     /// asked for (rule `CORE-12`).
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;
 
-    /// Takes `event` from the application, leaving `None`; or leaves it and registers the waker for
-    /// when there is room. It may be called by several tasks at once, so each waker counts.
+    /// Ready when there is room for an event, or when a send would fail at once; otherwise the waker
+    /// is registered. Several tasks may wait at the same time, and each of them is woken.
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// Takes `event` from the application. The caller has just seen
+    /// [`poll_ready`](Self::poll_ready) ready, in the same poll.
+    ///
+    /// Two threads may see the same readiness. A channel takes the events of both then, so its
+    /// buffer grows by one event for each further thread at most.
     ///
     /// # Errors
     ///
-    /// As [`Sender::send`]. The event is not delivered then, whether or not it is left in place.
-    ///
-    /// # Panics
-    ///
-    /// May panic when `event` is `None`.
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>>;
+    /// As [`Sender::send`]. The event is dropped then.
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError>;
 }
 
-/// Where an application gets its events from. There is one for each exchange.
+/// How far a send has come when the channel has taken its event.
+pub enum SendProgress {
+    /// The event is sent.
+    Sent,
+    /// The channel still prepares the event: a path send whose file is being opened. The future says
+    /// what becomes of the send. When it is dropped before it is ready, the event is not sent.
+    Pending(PendingSend),
+}
+
+/// The rest of a send that the channel still prepares.
+pub type PendingSend = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
+
+impl fmt::Debug for SendProgress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Sent => "Sent",
+            Self::Pending(_) => "Pending",
+        })
+    }
+}
+
+/// The source of the events for an application. Each exchange has one.
 pub struct Receiver(Arc<dyn Channel>);
 
 impl Receiver {
-    /// A receiver that takes its events from `channel`.
+    /// Creates a receiver that takes its events from `channel`.
     #[must_use]
     pub fn new(channel: Arc<dyn Channel>) -> Self {
         Self(channel)
@@ -86,21 +114,21 @@ impl Receiver {
     /// Waits for the next event.
     ///
     /// After the last body event of a request this waits until the client is gone, the response
-    /// is complete or a rule was broken, and then yields [`ReceiveEvent::HttpDisconnect`] (rule
-    /// `HTTP-08`). Once a
-    /// disconnect was yielded, each further call yields it again, at once (rule `CORE-12`).
+    /// is complete or a rule is broken, and then yields [`ReceiveEvent::HttpDisconnect`] (rule
+    /// `HTTP-08`). Every further call yields the disconnect again, at once (rule `CORE-12`). Before
+    /// that, [`ReceiveEvent::HttpShutdown`] is yielded when the server shuts down.
     ///
     /// Cancel safe: an event that was not returned stays in the channel.
     pub async fn receive(&mut self) -> ReceiveEvent {
         poll_fn(|cx| self.0.poll_receive(cx)).await
     }
 
-    /// [`receive`](Self::receive) for those who poll by hand.
+    /// Polls for the next event, as [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         self.0.poll_receive(cx)
     }
 
-    /// The channel behind this receiver, for a middleware to build on.
+    /// Returns the channel of this receiver, for a middleware to build on.
     #[must_use]
     pub fn into_channel(self) -> Arc<dyn Channel> {
         self.0
@@ -113,29 +141,29 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// Where an application sends its events to. Clones share the exchange, so that another task can
-/// send on it; each event goes out whole (rule `CORE-07`).
+/// The destination of the events of an application. Clones share the exchange, so that another task
+/// can send on it; each event goes out whole (rule `CORE-07`).
 #[derive(Clone)]
 pub struct Sender(Arc<dyn Channel>);
 
 impl Sender {
-    /// A sender that gives its events to `channel`.
+    /// Creates a sender that gives its events to `channel`.
     #[must_use]
     pub fn new(channel: Arc<dyn Channel>) -> Self {
         Self(channel)
     }
 
-    /// Sends one event; resolves when the transport has taken it, which is how a slow client slows
-    /// the application down (rule `CORE-08`).
+    /// Sends one event. Resolves when the server has taken the event into its buffer, which it does
+    /// when there is room: that is how a slow client slows the application down (rule `CORE-08`).
     ///
-    /// Cancel safe: when the future is dropped before it resolved, the event was not sent.
+    /// Cancel safe: when the future is dropped before it has resolved, the event is not sent.
     ///
     /// # Errors
     ///
     /// - [`SendError::Disconnected`]: the client is gone, or the call of the application has
     ///   returned (rules `CORE-03`, `CORE-11`).
     /// - [`SendError::Violation`]: the event breaks a rule, which the error names (`CORE-04`).
-    /// - [`SendError::NotOffered`]: the event needs an extension that the scope does not offer
+    /// - [`SendError::NotOffered`]: the event needs a feature that the scope does not offer
     ///   (`EXT-01`); the exchange goes on as if it had not been sent.
     /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`); likewise.
     /// - [`SendError::TrailersTooLarge`]: the trailer fields take more than the server holds;
@@ -143,25 +171,26 @@ impl Sender {
     pub fn send(&self, event: impl Into<SendEvent>) -> Sending<'_> {
         Sending {
             sender: self,
-            event: Some(event.into()),
+            step: Step::Waiting(Some(event.into())),
         }
     }
 
-    /// [`send`](Self::send) for those who poll by hand. The event is taken when this is ready with
-    /// `Ok`.
+    /// Ready when there is room for an event, as [`Channel::poll_ready`].
+    pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.poll_ready(cx)
+    }
+
+    /// Sends an event without waiting, right after [`poll_ready`](Self::poll_ready) was ready, as
+    /// [`Channel::start_send`].
     ///
     /// # Errors
     ///
     /// As [`send`](Self::send).
-    pub fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        self.0.poll_send(cx, event)
+    pub fn start_send(&self, event: impl Into<SendEvent>) -> Result<SendProgress, SendError> {
+        self.0.start_send(event.into())
     }
 
-    /// The channel behind this sender, for a middleware to build on.
+    /// Returns the channel of this sender, for a middleware to build on.
     #[must_use]
     pub fn into_channel(self) -> Arc<dyn Channel> {
         self.0
@@ -174,12 +203,29 @@ impl fmt::Debug for Sender {
     }
 }
 
-/// The future of [`Sender::send`]: it holds the event once, and nothing else.
+/// The future of [`Sender::send`].
 #[derive(Debug)]
 #[must_use = "an event is sent when this is awaited"]
 pub struct Sending<'a> {
     sender: &'a Sender,
-    event: Option<SendEvent>,
+    step: Step,
+}
+
+/// What a send waits for.
+enum Step {
+    /// Room for the event, which is present until the channel has taken it.
+    Waiting(Option<SendEvent>),
+    /// The channel, which prepares the event.
+    Pending(PendingSend),
+}
+
+impl fmt::Debug for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Waiting(event) => f.debug_tuple("Waiting").field(event).finish(),
+            Self::Pending(_) => f.write_str("Pending"),
+        }
+    }
 }
 
 impl Future for Sending<'_> {
@@ -187,6 +233,18 @@ impl Future for Sending<'_> {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
-        this.sender.poll_send(cx, &mut this.event)
+        if let Step::Waiting(event) = &mut this.step {
+            ready!(this.sender.poll_ready(cx));
+            let event = event.take().expect("not polled after it was ready");
+            match this.sender.0.start_send(event) {
+                Ok(SendProgress::Sent) => return Poll::Ready(Ok(())),
+                Ok(SendProgress::Pending(rest)) => this.step = Step::Pending(rest),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match &mut this.step {
+            Step::Pending(rest) => rest.as_mut().poll(cx),
+            Step::Waiting(_) => Poll::Pending,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::Extension;
+use crate::Feature;
 use crate::rule::Rule;
 
 /// Why a call of an application ended without success.
@@ -89,8 +89,8 @@ pub enum SendError {
     Disconnected,
     /// The event breaks a rule. The exchange is over: every later send fails with the same rule.
     Violation(Violation),
-    /// The event needs an extension that this scope does not offer. The exchange goes on.
-    NotOffered(Extension),
+    /// The event needs a feature that this scope does not offer. The exchange goes on.
+    NotOffered(Feature),
     /// The file of a path send cannot be opened. The exchange goes on.
     File {
         /// The file asked for.
@@ -122,11 +122,11 @@ impl fmt::Display for SendError {
         match self {
             Self::Disconnected => f.write_str("the client is gone"),
             Self::Violation(violation) => violation.fmt(f),
-            Self::NotOffered(extension) => write!(
+            Self::NotOffered(feature) => write!(
                 f,
-                "the server does not offer the extension `{}` on this exchange \
-                 (ask `scope.extensions` first)",
-                extension.name()
+                "the server does not offer the feature `{}` on this exchange \
+                 (ask `scope.features` first)",
+                feature.name()
             ),
             Self::File { path, reason } => write!(f, "cannot send {}: {reason}", path.display()),
             Self::TrailersTooLarge { limit } => {

@@ -1,27 +1,24 @@
 //! # Callgate: the protocol
 //!
-//! A web server and an application that know nothing of each other but this: the server calls the
-//! application with a [`Scope`] (what this exchange is), a [`Receiver`] (events from the client) and
-//! a [`Sender`] (events to the client). Everything between them is plain, owned data.
+//! A web server and an application share nothing but this protocol: the server calls the application
+//! with a [`Scope`] (what the exchange is), a [`Receiver`] (events from the client) and a [`Sender`]
+//! (events to the client). All of them are plain, owned data.
 //!
 //! ```
 //! use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
 //!
-//! async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(_) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//! async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     scope.into_http()?; // no WebSocket, no start-up work
 //!     sender.send(HttpResponseStart::ok().header("content-type", "text/plain")).await?;
-//!     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
-//!     Ok(())
+//!     Ok(sender.send(HttpResponseBody::last("Hello, world!\n")).await?)
 //! }
 //! # fn assert_app(_: impl callgate::App) {}
 //! # assert_app(hello);
 //! ```
 //!
-//! Any such `async fn` is an [`App`]; so is any type that implements the trait. What each event
-//! means, and what each side owes the other, is written in the documents (`spec/docs` in the
-//! repository) as numbered [rules](rule); the same rules are listed in code, and errors name them.
+//! Any such `async fn` is an [`App`]; so is any type that implements the trait. The documents
+//! (`spec/docs` in the repository) say what each event means and what each side owes the other, as
+//! numbered [rules](rule); the same rules are listed in code, and errors name them.
 //!
 //! With the feature `serde` every scope and event has a stable serialised form: it can be logged,
 //! recorded, replayed or sent to another process.
@@ -31,8 +28,10 @@ mod channel;
 pub mod conversation;
 mod error;
 mod event;
-mod extension;
+mod feature;
+mod header;
 mod path;
+mod request_scope;
 pub mod rule;
 mod scope;
 #[cfg(feature = "serde")]
@@ -44,21 +43,24 @@ pub mod transcript;
 pub use bytestring::ByteString;
 
 pub use app::{App, AppFuture, BoxApp};
-pub use channel::{Channel, Receiver, Sender, Sending};
+pub use channel::{Channel, PendingSend, Receiver, SendProgress, Sender, Sending};
 pub use error::{AppError, SendError, Violation};
 pub use event::{
-    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownComplete,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
+    SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
-pub use extension::{Extension, Extensions};
-pub use scope::{HttpScope, LifespanScope, Scheme, Scope, WebSocketScope};
+pub use feature::{Feature, Features};
+pub use header::{IntoHeaderName, IntoHeaderValue};
+pub use request_scope::{RequestScope, Scheme};
+pub use scope::{HttpScope, LifespanScope, Scope, WebSocketScope};
 pub use state::State;
 pub use tls::TlsInfo;
 
 /// The version of the protocol that this crate describes: `major.minor`.
 ///
-/// A new minor version only adds (scopes, events, extensions, fields); applications written for an
+/// A new minor version only adds (scopes, events, features, fields); applications written for an
 /// earlier one keep working.
 pub const VERSION: &str = "1.0";
 
@@ -69,8 +71,8 @@ mod documents {
     mod overview {}
     #[doc = include_str!("../docs/lifespan.md")]
     mod lifespan {}
-    #[doc = include_str!("../docs/extensions.md")]
-    mod extensions {}
+    #[doc = include_str!("../docs/features.md")]
+    mod features {}
     #[doc = include_str!("../docs/coming-from-asgi.md")]
     mod coming_from_asgi {}
     #[doc = include_str!("../README.md")]

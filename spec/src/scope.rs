@@ -1,13 +1,10 @@
 use std::borrow::Cow;
-use std::fmt;
-use std::net::SocketAddr;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
 
 use bytestring::ByteString;
-use http::{HeaderMap, Method, Uri, Version, request};
+use http::{HeaderMap, Method, Uri, request};
 
-use crate::path;
-use crate::{Extensions, State, TlsInfo};
+use crate::{AppError, RequestScope};
 
 /// What an exchange is: all that is known when the application is called.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,17 +16,17 @@ pub enum Scope {
     Http(Box<HttpScope>),
     /// One WebSocket, from its handshake to its end.
     WebSocket(Box<WebSocketScope>),
-    /// The server's own life: start-up and shutdown.
+    /// The life of the server: start-up and shutdown.
     Lifespan(LifespanScope),
-    /// A kind that this version of the protocol does not know, by its name. Servers of a later
-    /// version make it, and checks that an application declines it (rule `CORE-02`). It has no
-    /// serialised form.
+    /// A kind of scope that this version of the protocol does not know, by its name. Servers of a
+    /// later version create such scopes, and so do checks that an application declines them (rule
+    /// `CORE-02`). Unknown scopes have no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     Unknown(ByteString),
 }
 
 impl Scope {
-    /// The name of this kind of scope, as in ASGI: `http`, `websocket` or `lifespan`.
+    /// Returns the name of this kind of scope, as in ASGI: `http`, `websocket` or `lifespan`.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
@@ -40,157 +37,135 @@ impl Scope {
         }
     }
 
-    /// The request's target; none for lifespan.
+    /// Returns the scope of an HTTP request.
+    ///
+    /// ```
+    /// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+    ///
+    /// async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    ///     let request = scope.into_http()?;
+    ///     sender.send(HttpResponseStart::ok()).await?;
+    ///     Ok(sender.send(HttpResponseBody::last(request.path().into_owned())).await?)
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Unsupported`] for any other kind of scope: an application that returns this
+    /// error declines the exchange (rule `CORE-02`).
+    pub fn into_http(self) -> Result<Box<HttpScope>, AppError> {
+        match self {
+            Self::Http(scope) => Ok(scope),
+            _ => Err(AppError::Unsupported),
+        }
+    }
+
+    /// Returns the scope of a WebSocket.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Unsupported`] for any other kind of scope, as [`into_http`](Self::into_http).
+    pub fn into_websocket(self) -> Result<Box<WebSocketScope>, AppError> {
+        match self {
+            Self::WebSocket(scope) => Ok(scope),
+            _ => Err(AppError::Unsupported),
+        }
+    }
+
+    /// Returns the scope of the server's life.
+    ///
+    /// # Errors
+    ///
+    /// [`AppError::Unsupported`] for any other kind of scope, as [`into_http`](Self::into_http).
+    pub fn into_lifespan(self) -> Result<LifespanScope, AppError> {
+        match self {
+            Self::Lifespan(scope) => Ok(scope),
+            _ => Err(AppError::Unsupported),
+        }
+    }
+
+    /// Returns the part that HTTP requests and WebSockets have in common; `None` for lifespan.
+    #[must_use]
+    pub fn request(&self) -> Option<&RequestScope> {
+        match self {
+            Self::Http(scope) => Some(&scope.request),
+            Self::WebSocket(scope) => Some(&scope.request),
+            Self::Lifespan(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Returns the part that HTTP requests and WebSockets have in common, for a middleware to
+    /// change; `None` for lifespan.
+    pub fn request_mut(&mut self) -> Option<&mut RequestScope> {
+        match self {
+            Self::Http(scope) => Some(&mut scope.request),
+            Self::WebSocket(scope) => Some(&mut scope.request),
+            Self::Lifespan(_) | Self::Unknown(_) => None,
+        }
+    }
+
+    /// Returns the target of the request; `None` for lifespan.
     #[must_use]
     pub fn uri(&self) -> Option<&Uri> {
-        match self {
-            Self::Http(scope) => Some(&scope.uri),
-            Self::WebSocket(scope) => Some(&scope.uri),
-            Self::Lifespan(_) | Self::Unknown(_) => None,
-        }
+        self.request().map(|request| &request.uri)
     }
 
-    /// The request's headers; none for lifespan.
+    /// Returns the header fields of the request; `None` for lifespan.
     #[must_use]
     pub fn headers(&self) -> Option<&HeaderMap> {
-        match self {
-            Self::Http(scope) => Some(&scope.headers),
-            Self::WebSocket(scope) => Some(&scope.headers),
-            Self::Lifespan(_) | Self::Unknown(_) => None,
-        }
+        self.request().map(|request| &request.headers)
     }
 
-    /// Where the application is mounted; none for lifespan.
+    /// Returns the path at which the application is mounted; `None` for lifespan.
     #[must_use]
     pub fn root_path(&self) -> Option<&ByteString> {
-        match self {
-            Self::Http(scope) => Some(&scope.root_path),
-            Self::WebSocket(scope) => Some(&scope.root_path),
-            Self::Lifespan(_) | Self::Unknown(_) => None,
-        }
+        self.request().map(|request| &request.root_path)
     }
 
-    /// The decoded path below [`root_path`](Self::root_path); none for lifespan.
+    /// Returns the decoded path below [`root_path`](Self::root_path); `None` for lifespan.
     #[must_use]
     pub fn route_path(&self) -> Option<Cow<'_, str>> {
-        match self {
-            Self::Http(scope) => Some(scope.route_path()),
-            Self::WebSocket(scope) => Some(scope.route_path()),
-            Self::Lifespan(_) | Self::Unknown(_) => None,
-        }
+        self.request().map(RequestScope::route_path)
     }
 
-    /// Says that the application called next is mounted at `root_path`, which is decoded and whole:
-    /// the old one and the prefix (rule `SCOPE-16`). Lifespan has no root path and stays as it is.
+    /// Sets the path at which the application called next is mounted: decoded and whole, the old
+    /// root path and the prefix (rule `SCOPE-16`). Lifespan has no root path and does not change.
     pub fn set_root_path(&mut self, root_path: impl Into<ByteString>) {
-        match self {
-            Self::Http(scope) => scope.root_path = root_path.into(),
-            Self::WebSocket(scope) => scope.root_path = root_path.into(),
-            Self::Lifespan(_) | Self::Unknown(_) => {}
+        if let Some(request) = self.request_mut() {
+            request.root_path = root_path.into();
         }
-    }
-
-    /// The state shared with lifespan; none for lifespan itself, which makes it.
-    pub fn state_mut(&mut self) -> Option<&mut State> {
-        match self {
-            Self::Http(scope) => Some(&mut scope.state),
-            Self::WebSocket(scope) => Some(&mut scope.state),
-            Self::Lifespan(_) | Self::Unknown(_) => None,
-        }
-    }
-}
-
-/// How the client reached the server.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-#[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
-pub enum Scheme {
-    /// In the clear: `http`, or `ws` for a WebSocket.
-    #[default]
-    Http,
-    /// Over TLS: `https`, or `wss` for a WebSocket.
-    Https,
-}
-
-impl Scheme {
-    /// `http` or `https`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
-
-    /// `ws` or `wss`.
-    #[must_use]
-    pub const fn as_websocket_str(self) -> &'static str {
-        match self {
-            Self::Http => "ws",
-            Self::Https => "wss",
-        }
-    }
-}
-
-impl fmt::Display for Scheme {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
     }
 }
 
 /// The scope of one HTTP request.
 ///
-/// Made by servers and test clients with [`HttpScope::new`]; every field can be set afterwards.
+/// Servers and test clients create it with [`HttpScope::new`] or [`HttpScope::from_parts`]; every
+/// field can be set afterwards. What HTTP requests and WebSockets have in common is the field
+/// [`request`](Self::request), whose fields and methods are reached directly: `scope.headers`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HttpScope {
     /// The method, exactly as received.
     pub method: Method,
-    /// The target in origin form: path and query, or `*` (rules `SCOPE-02` to `SCOPE-04`).
-    pub uri: Uri,
-    /// HTTP/1.0, HTTP/1.1 or HTTP/2.
-    pub version: Version,
-    /// The header fields; repeated ones in the order received.
-    pub headers: HeaderMap,
-    /// Whether the connection is secured.
-    pub scheme: Scheme,
-    /// Where the application is mounted, decoded: `""` at the root, else `/prefix`.
-    pub root_path: ByteString,
-    /// The address of the client, when the transport has one.
-    pub client: Option<SocketAddr>,
-    /// The address that the client connected to, when the transport has one.
-    pub server: Option<SocketAddr>,
-    /// What lifespan set up.
-    pub state: State,
-    /// The optional features offered on this exchange.
-    pub extensions: Extensions,
-    /// How the connection is secured; there when [`Extension::Tls`](crate::Extension::Tls) is offered.
-    pub tls: Option<Arc<TlsInfo>>,
+    /// The target, the header fields and all else that a WebSocket's handshake has as well.
+    pub request: RequestScope,
 }
 
 impl HttpScope {
-    /// A scope with this method and target, and all else empty: HTTP/1.1, no headers, no addresses.
+    /// Creates a scope with this method and target, and all else empty: HTTP/1.1, no headers, no
+    /// addresses.
     #[must_use]
     pub fn new(method: Method, uri: Uri) -> Self {
         Self {
             method,
-            uri,
-            version: Version::HTTP_11,
-            headers: HeaderMap::new(),
-            scheme: Scheme::Http,
-            root_path: ByteString::new(),
-            client: None,
-            server: None,
-            state: State::new(),
-            extensions: Extensions::NONE,
-            tls: None,
+            request: RequestScope::new(uri),
         }
     }
 
-    /// The scope of a request with this head, and all else empty. The fields move; what the head has
-    /// in `extensions` is left out.
+    /// Creates the scope of a request with this head, and all else empty. The header fields and the
+    /// `http::Extensions` move.
     ///
-    /// The target must be in origin form: it is taken as it is.
+    /// The target must be in origin form: it is not checked.
     ///
     /// ```
     /// use callgate::HttpScope;
@@ -204,120 +179,71 @@ impl HttpScope {
     pub fn from_parts(head: request::Parts) -> Self {
         Self {
             method: head.method,
-            uri: head.uri,
-            version: head.version,
-            headers: head.headers,
-            scheme: Scheme::Http,
-            root_path: ByteString::new(),
-            client: None,
-            server: None,
-            state: State::new(),
-            extensions: Extensions::NONE,
-            tls: None,
+            request: RequestScope {
+                uri: head.uri,
+                version: head.version,
+                headers: head.headers,
+                extensions: head.extensions,
+                ..RequestScope::default()
+            },
         }
     }
+}
 
-    /// The whole path, decoded (rule `SCOPE-06`). Decoding happens here, when asked for.
-    #[must_use]
-    pub fn path(&self) -> Cow<'_, str> {
-        path::decode(self.raw_path())
+impl Deref for HttpScope {
+    type Target = RequestScope;
+
+    fn deref(&self) -> &RequestScope {
+        &self.request
     }
+}
 
-    /// The path below [`root_path`](Self::root_path), decoded: what an application routes by. `/`
-    /// at the mount point itself; the whole path when it is not below the root path.
-    #[must_use]
-    pub fn route_path(&self) -> Cow<'_, str> {
-        path::below(self.path(), &self.root_path)
-    }
-
-    /// The path as received, percent-encoded.
-    #[must_use]
-    pub fn raw_path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// The query as received, without the `?`; empty when there is none.
-    #[must_use]
-    pub fn query(&self) -> &str {
-        self.uri.query().unwrap_or_default()
+impl DerefMut for HttpScope {
+    fn deref_mut(&mut self) -> &mut RequestScope {
+        &mut self.request
     }
 }
 
 /// The scope of one WebSocket.
 ///
-/// Made by servers and test clients with [`WebSocketScope::new`]; every field can be set afterwards.
+/// Servers and test clients create it with [`WebSocketScope::new`]; every field can be set
+/// afterwards. What HTTP requests and WebSockets have in common is the field
+/// [`request`](Self::request), whose fields and methods are reached directly: `scope.headers`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WebSocketScope {
-    /// The target in origin form: path and query.
-    pub uri: Uri,
-    /// HTTP/1.1, or HTTP/2 for a WebSocket over extended CONNECT (RFC 8441).
-    pub version: Version,
-    /// The header fields of the handshake.
-    pub headers: HeaderMap,
-    /// Whether the connection is secured.
-    pub scheme: Scheme,
-    /// Where the application is mounted, decoded: `""` at the root, else `/prefix`.
-    pub root_path: ByteString,
     /// The subprotocols that the client offers, in its order of preference.
     pub subprotocols: Vec<ByteString>,
-    /// The address of the client, when the transport has one.
-    pub client: Option<SocketAddr>,
-    /// The address that the client connected to, when the transport has one.
-    pub server: Option<SocketAddr>,
-    /// What lifespan set up.
-    pub state: State,
-    /// The optional features offered on this exchange.
-    pub extensions: Extensions,
-    /// How the connection is secured; there when [`Extension::Tls`](crate::Extension::Tls) is offered.
-    pub tls: Option<Arc<TlsInfo>>,
+    /// The target, the header fields and all else that an HTTP request has as well.
+    pub request: RequestScope,
 }
 
 impl WebSocketScope {
-    /// A scope with this target, and all else empty: HTTP/1.1, no headers, no subprotocols.
+    /// Creates a scope with this target, and all else empty: HTTP/1.1, no headers, no subprotocols.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
         Self {
-            uri,
-            version: Version::HTTP_11,
-            headers: HeaderMap::new(),
-            scheme: Scheme::Http,
-            root_path: ByteString::new(),
             subprotocols: Vec::new(),
-            client: None,
-            server: None,
-            state: State::new(),
-            extensions: Extensions::NONE,
-            tls: None,
+            request: RequestScope::new(uri),
         }
-    }
-
-    /// The whole path, decoded (rule `SCOPE-06`).
-    #[must_use]
-    pub fn path(&self) -> Cow<'_, str> {
-        path::decode(self.raw_path())
-    }
-
-    /// The path below [`root_path`](Self::root_path), decoded, as [`HttpScope::route_path`].
-    #[must_use]
-    pub fn route_path(&self) -> Cow<'_, str> {
-        path::below(self.path(), &self.root_path)
-    }
-
-    /// The path as received, percent-encoded.
-    #[must_use]
-    pub fn raw_path(&self) -> &str {
-        self.uri.path()
-    }
-
-    /// The query as received, without the `?`; empty when there is none.
-    #[must_use]
-    pub fn query(&self) -> &str {
-        self.uri.query().unwrap_or_default()
     }
 }
 
-/// The scope of the server's own life. It says nothing but that; what start-up makes is handed over
+impl Deref for WebSocketScope {
+    type Target = RequestScope;
+
+    fn deref(&self) -> &RequestScope {
+        &self.request
+    }
+}
+
+impl DerefMut for WebSocketScope {
+    fn deref_mut(&mut self) -> &mut RequestScope {
+        &mut self.request
+    }
+}
+
+/// The scope of the server's life. It has no fields; the application hands over what start-up creates
 /// with [`LifespanStartupComplete`](crate::LifespanStartupComplete).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -325,7 +251,7 @@ impl WebSocketScope {
 pub struct LifespanScope {}
 
 impl LifespanScope {
-    /// The scope of a server's life.
+    /// Creates the scope of a server's life.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

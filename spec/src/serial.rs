@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Extension, Extensions, HttpScope, Message, Scheme, State, TlsInfo, WebSocketScope};
+use crate::{Feature, HttpScope, Message, RequestScope, Scheme, State, TlsInfo, WebSocketScope};
 
 /// Bytes: a string when they are UTF-8, else `{"base64": "..."}`.
 #[derive(Serialize, Deserialize)]
@@ -227,6 +227,7 @@ struct ScopeForm<'a> {
     client: Option<(IpAddr, u16)>,
     #[serde(default)]
     server: Option<(IpAddr, u16)>,
+    /// The features that are offered, under ASGI's name for them.
     #[serde(default)]
     extensions: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -263,12 +264,25 @@ impl ScopeForm<'_> {
         .ok_or_else(|| E::custom(format_args!("unknown HTTP version `{}`", self.http_version)))
     }
 
-    /// The extensions that are known; a later version's are passed over.
-    fn extensions(&self) -> Extensions {
-        Extension::ALL
-            .into_iter()
-            .filter(|extension| self.extensions.iter().any(|name| name == extension.name()))
-            .collect()
+    /// The part that both kinds of scope have. Features of later versions are ignored.
+    fn request<E: serde::de::Error>(
+        self,
+        scheme_name: fn(Scheme) -> &'static str,
+    ) -> Result<RequestScope, E> {
+        let is_offered = |feature: &Feature| self.extensions.iter().any(|it| it == feature.name());
+        Ok(RequestScope {
+            uri: self.uri()?,
+            version: self.version()?,
+            scheme: self.scheme(scheme_name)?,
+            features: Feature::ALL.into_iter().filter(is_offered).collect(),
+            headers: self.headers,
+            root_path: self.root_path,
+            client: self.client.map(SocketAddr::from),
+            server: self.server.map(SocketAddr::from),
+            state: State::new(),
+            extensions: http::Extensions::new(),
+            tls: self.tls.map(Arc::new),
+        })
     }
 }
 
@@ -282,23 +296,17 @@ fn version_name(version: Version) -> &'static str {
     }
 }
 
-fn extension_names(extensions: Extensions) -> Vec<Cow<'static, str>> {
-    extensions
-        .iter()
-        .map(|extension| extension.name().into())
-        .collect()
-}
-
 fn to_pair(address: SocketAddr) -> (IpAddr, u16) {
     (address.ip(), address.port())
 }
 
-impl Serialize for HttpScope {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+impl RequestScope {
+    /// The serialised form, with the scheme under this name and without what is not common.
+    fn form(&self, scheme: &'static str) -> ScopeForm<'_> {
         ScopeForm {
             http_version: version_name(self.version).into(),
-            method: Some(self.method.as_str().into()),
-            scheme: self.scheme.as_str().into(),
+            method: None,
+            scheme: scheme.into(),
             path: self.path(),
             raw_path: self.raw_path().into(),
             query_string: self.uri.query().map(Cow::Borrowed),
@@ -307,8 +315,21 @@ impl Serialize for HttpScope {
             subprotocols: None,
             client: self.client.map(to_pair),
             server: self.server.map(to_pair),
-            extensions: extension_names(self.extensions),
+            extensions: self
+                .features
+                .iter()
+                .map(|feature| feature.name().into())
+                .collect(),
             tls: self.tls.as_deref().cloned(),
+        }
+    }
+}
+
+impl Serialize for HttpScope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        ScopeForm {
+            method: Some(self.method.as_str().into()),
+            ..self.request.form(self.scheme.as_str())
         }
         .serialize(serializer)
     }
@@ -323,16 +344,7 @@ impl<'de> Deserialize<'de> for HttpScope {
             .ok_or_else(|| D::Error::missing_field("method"))?;
         Ok(Self {
             method: Method::from_bytes(method.as_bytes()).map_err(D::Error::custom)?,
-            uri: form.uri()?,
-            version: form.version()?,
-            scheme: form.scheme(Scheme::as_str)?,
-            extensions: form.extensions(),
-            headers: form.headers,
-            root_path: form.root_path,
-            client: form.client.map(SocketAddr::from),
-            server: form.server.map(SocketAddr::from),
-            state: State::new(),
-            tls: form.tls.map(Arc::new),
+            request: form.request(Scheme::as_str)?,
         })
     }
 }
@@ -340,19 +352,8 @@ impl<'de> Deserialize<'de> for HttpScope {
 impl Serialize for WebSocketScope {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         ScopeForm {
-            http_version: version_name(self.version).into(),
-            method: None,
-            scheme: self.scheme.as_websocket_str().into(),
-            path: self.path(),
-            raw_path: self.raw_path().into(),
-            query_string: self.uri.query().map(Cow::Borrowed),
-            root_path: self.root_path.clone(),
-            headers: self.headers.clone(),
             subprotocols: Some(self.subprotocols.clone()),
-            client: self.client.map(to_pair),
-            server: self.server.map(to_pair),
-            extensions: extension_names(self.extensions),
-            tls: self.tls.as_deref().cloned(),
+            ..self.request.form(self.scheme.as_websocket_str())
         }
         .serialize(serializer)
     }
@@ -360,19 +361,10 @@ impl Serialize for WebSocketScope {
 
 impl<'de> Deserialize<'de> for WebSocketScope {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let form = ScopeForm::deserialize(deserializer)?;
+        let mut form = ScopeForm::deserialize(deserializer)?;
         Ok(Self {
-            uri: form.uri()?,
-            version: form.version()?,
-            scheme: form.scheme(Scheme::as_websocket_str)?,
-            extensions: form.extensions(),
-            headers: form.headers,
-            root_path: form.root_path,
-            subprotocols: form.subprotocols.unwrap_or_default(),
-            client: form.client.map(SocketAddr::from),
-            server: form.server.map(SocketAddr::from),
-            state: State::new(),
-            tls: form.tls.map(Arc::new),
+            subprotocols: form.subprotocols.take().unwrap_or_default(),
+            request: form.request(Scheme::as_websocket_str)?,
         })
     }
 }

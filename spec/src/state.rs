@@ -3,13 +3,12 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// What an application set up at start-up and needs in every exchange: one value of each type.
+/// Values that an application creates at start-up and uses in every exchange: one of each type.
 ///
-/// The application fills it during lifespan start-up and hands it over with
+/// The application fills the state during lifespan start-up and hands it over with
 /// [`LifespanStartupComplete`](crate::LifespanStartupComplete); every later scope shares it by one
-/// reference count (rule `SCOPE-17`). A value inserted into the state of one scope, by a middleware
-/// say, is seen by the applications that this scope is passed to and by no other exchange
-/// (`SCOPE-18`).
+/// reference count (rule `SCOPE-17`), and no exchange changes it. A middleware that has a value for
+/// one exchange puts it into [`extensions`](crate::RequestScope::extensions).
 ///
 /// ```
 /// use callgate::State;
@@ -34,13 +33,13 @@ struct Entry {
 }
 
 impl State {
-    /// An empty state.
+    /// Creates an empty state.
     #[must_use]
     pub const fn new() -> Self {
         Self(None)
     }
 
-    /// Puts `value` in, replacing a value of the same type. Other clones do not see it.
+    /// Inserts `value`, in place of a value of the same type. Other clones do not see it.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         let entries = Arc::make_mut(self.0.get_or_insert_default());
         entries.insert(
@@ -52,21 +51,21 @@ impl State {
         );
     }
 
-    /// The value of type `T`, if there is one.
+    /// Returns the value of type `T`, if there is one.
     #[must_use]
     pub fn get<T: Send + Sync + 'static>(&self) -> Option<&T> {
         let entry = self.0.as_ref()?.get(&TypeId::of::<T>())?;
         entry.value.downcast_ref()
     }
 
-    /// Puts in everything that `other` holds, replacing values of the same types.
+    /// Inserts every value of `other`, in place of values of the same types.
     pub fn extend(&mut self, other: &Self) {
         let Some(others) = &other.0 else { return };
         let entries = Arc::make_mut(self.0.get_or_insert_default());
         entries.extend(others.iter().map(|(id, entry)| (*id, entry.clone())));
     }
 
-    /// Whether there is nothing in it.
+    /// Returns whether the state holds no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.as_ref().is_none_or(|entries| entries.is_empty())

@@ -1,4 +1,4 @@
-/// How a connection is secured: the `tls` extension (rules `TLS-01` to `TLS-04`).
+/// How a connection is secured: the `tls` feature (rules `TLS-01` to `TLS-04`).
 ///
 /// Certificates are PEM texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -168,7 +168,7 @@ fn show_scope(f: &mut fmt::Formatter<'_>, scope: &Scope) -> fmt::Result {
 
 fn show_received(f: &mut fmt::Formatter<'_>, event: &ReceiveEvent) -> fmt::Result {
     match event {
-        ReceiveEvent::HttpRequest(request) => {
+        ReceiveEvent::HttpRequestBody(request) => {
             show_part(f, &request.body, request.more_body)?;
             match &request.trailers {
                 Some(trailers) => show_fields(f, trailers),
@@ -194,9 +194,9 @@ fn show_sent(f: &mut fmt::Formatter<'_>, event: &SendEvent) -> fmt::Result {
             show_part(f, &body.body, body.more_body)
         }
         SendEvent::HttpResponseTrailers(trailers) => show_fields(f, &trailers.headers),
-        SendEvent::HttpPathSend(file) => write!(f, " {}", file.path.display()),
-        SendEvent::EarlyHints(hints) => write!(f, " {:?}", hints.links),
-        SendEvent::HttpDebug(debug) => write!(f, " {:?}", debug.info),
+        SendEvent::HttpResponsePathSend(file) => write!(f, " {}", file.path.display()),
+        SendEvent::HttpResponseEarlyHint(hints) => write!(f, " {:?}", hints.links),
+        SendEvent::HttpResponseDebug(debug) => write!(f, " {:?}", debug.info),
         SendEvent::WebSocketAccept(accept) => {
             if let Some(subprotocol) = &accept.subprotocol {
                 write!(f, " {subprotocol}")?;
@@ -289,7 +289,9 @@ fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect};
+    use crate::{
+        HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect,
+    };
 
     #[test]
     fn a_long_target_and_many_fields_are_cut() {
@@ -315,8 +317,10 @@ mod tests {
         scope.headers.insert("host", "x".parse().unwrap());
         let transcript: Transcript = [
             Entry::Called(scope.into()),
-            Entry::Received(ReceiveEvent::HttpRequest(HttpRequest::part("a\nb"))),
-            Entry::Received(ReceiveEvent::HttpRequest(HttpRequest::last(&b"\xff"[..]))),
+            Entry::Received(ReceiveEvent::HttpRequestBody(HttpRequestBody::part("a\nb"))),
+            Entry::Received(ReceiveEvent::HttpRequestBody(HttpRequestBody::last(
+                &b"\xff"[..],
+            ))),
             Entry::Sent(
                 HttpResponseStart::ok()
                     .header("a", "1")

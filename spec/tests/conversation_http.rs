@@ -2,8 +2,9 @@
 
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseBody,
-    HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError, SendEvent,
+    Feature, Features, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError,
+    SendEvent,
 };
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
@@ -12,14 +13,14 @@ use http::{Method, StatusCode, Version};
 struct Exchange(HttpConversation);
 
 impl Exchange {
-    /// GET over HTTP/1.1 with every extension.
+    /// GET over HTTP/1.1 with every feature.
     fn new() -> Self {
         Self::with(|_| {})
     }
 
     fn with(change: impl FnOnce(&mut HttpScope)) -> Self {
         let mut scope = HttpScope::new(Method::GET, "/".parse().unwrap());
-        scope.extensions = Extension::ALL.into_iter().collect();
+        scope.features = Feature::ALL.into_iter().collect();
         change(&mut scope);
         Self(HttpConversation::new(&scope))
     }
@@ -102,8 +103,8 @@ fn trailers(fields: &[(&'static str, &'static str)]) -> HttpResponseTrailers {
     HttpResponseTrailers::last(fields.collect())
 }
 
-fn path_send(path: &str) -> HttpPathSend {
-    HttpPathSend::new(path)
+fn path_send(path: &str) -> HttpResponsePathSend {
+    HttpResponsePathSend::new(path)
 }
 
 fn is_disconnected(result: &Result<(), SendError>) -> bool {
@@ -190,11 +191,11 @@ fn trailer_fields_may_follow_a_file() {
 #[test]
 fn hints_and_debug_facts_may_come_before_the_start() {
     let mut exchange = Exchange::new();
-    exchange.allow(EarlyHints::default());
-    exchange.allow(HttpDebug::default());
-    exchange.allow(EarlyHints::default());
+    exchange.allow(HttpResponseEarlyHint::default());
+    exchange.allow(HttpResponseDebug::default());
+    exchange.allow(HttpResponseEarlyHint::default());
     exchange.allow(start());
-    exchange.allow(HttpDebug::default());
+    exchange.allow(HttpResponseDebug::default());
 }
 
 #[test]
@@ -239,8 +240,8 @@ fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
     let mut exchange = Exchange::new();
     exchange.refuse("HTTP-14", HttpResponseBody::end());
     for event in [
-        SendEvent::from(EarlyHints::default()),
-        HttpDebug::default().into(),
+        SendEvent::from(HttpResponseEarlyHint::default()),
+        HttpResponseDebug::default().into(),
         path_send("/x").into(),
         trailers(&[]).into(),
         Message::text("foreign").into(),
@@ -257,7 +258,7 @@ fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
 fn core_06_an_event_of_another_scope_is_refused() {
     for event in [
         SendEvent::from(Message::text("hello")),
-        SendEvent::LifespanShutdownComplete,
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
         SendEvent::DenialResponseStart(start()),
     ] {
         Exchange::new().refuse("CORE-06", event);
@@ -301,8 +302,8 @@ fn http_16_an_event_after_the_end_is_refused() {
         HttpResponseBody::end().into(),
         trailers(&[]).into(),
         path_send("/srv/logo.png").into(),
-        EarlyHints::default().into(),
-        HttpDebug::default().into(),
+        HttpResponseEarlyHint::default().into(),
+        HttpResponseDebug::default().into(),
     ] {
         let mut exchange = Exchange::started(start());
         exchange.allow(HttpResponseBody::last("whole"));
@@ -424,7 +425,7 @@ fn http_23_a_length_with_204_is_refused() {
 fn http_30_returning_before_the_start_is_refused() {
     Exchange::new().refuse_return("HTTP-30");
     let mut hinted = Exchange::new();
-    hinted.allow(EarlyHints::default());
+    hinted.allow(HttpResponseEarlyHint::default());
     hinted.refuse_return("HTTP-30");
 }
 
@@ -436,36 +437,36 @@ fn http_31_returning_before_the_end_is_refused() {
     streaming.refuse_return("HTTP-31");
 }
 
-// Extensions
+// Features
 
 #[test]
 fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
-    let mut exchange = Exchange::with(|scope| scope.extensions = Extensions::NONE);
+    let mut exchange = Exchange::with(|scope| scope.features = Features::NONE);
     let not_offered = |result: Result<(), SendError>| match result {
-        Err(SendError::NotOffered(extension)) => extension,
+        Err(SendError::NotOffered(feature)) => feature,
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        not_offered(exchange.send(EarlyHints::default())),
-        Extension::EarlyHints
+        not_offered(exchange.send(HttpResponseEarlyHint::default())),
+        Feature::EarlyHints
     );
     assert_eq!(
         not_offered(exchange.send(start().with_trailers())),
-        Extension::ResponseTrailers
+        Feature::ResponseTrailers
     );
     assert_eq!(*exchange.0.phase(), HttpPhase::Waiting);
     exchange.allow(start());
     assert_eq!(
         not_offered(exchange.send(path_send("relative"))),
-        Extension::PathSend
+        Feature::PathSend
     );
     assert_eq!(
-        not_offered(exchange.send(HttpDebug::default())),
-        Extension::Debug
+        not_offered(exchange.send(HttpResponseDebug::default())),
+        Feature::Debug
     );
     assert_eq!(
         not_offered(exchange.send(trailers(&[]))),
-        Extension::ResponseTrailers
+        Feature::ResponseTrailers
     );
     exchange.allow(HttpResponseBody::last("all the same"));
     exchange.expect_ended();
@@ -546,7 +547,7 @@ fn ext_10_a_file_and_body_events_exclude_each_other() {
 
 #[test]
 fn ext_11_hints_after_the_start_are_refused() {
-    Exchange::started(start()).refuse("EXT-11", EarlyHints::default());
+    Exchange::started(start()).refuse("EXT-11", HttpResponseEarlyHint::default());
 }
 
 #[test]

@@ -45,7 +45,10 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
     );
     assert!(matches!(conversation.phase(), LifespanPhase::Broken(_)));
     conversation.shutdown_received();
-    for later in [startup_complete(), SendEvent::LifespanShutdownComplete] {
+    for later in [
+        startup_complete(),
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+    ] {
         let error = conversation.send(&later).unwrap_err();
         assert_eq!(error.rule().unwrap().id, id);
     }
@@ -54,7 +57,10 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
 
 #[test]
 fn a_whole_life_is_allowed() {
-    for answer in [SendEvent::LifespanShutdownComplete, shutdown_failed()] {
+    for answer in [
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+        shutdown_failed(),
+    ] {
         let mut conversation = shutting_down();
         conversation.send(&answer).unwrap();
         assert_eq!(*conversation.phase(), LifespanPhase::ShutDown);
@@ -87,7 +93,9 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
     let mut conversation = after(&[startup_complete()]);
     conversation.returned().unwrap();
     conversation.shutdown_received();
-    let result = conversation.send(&SendEvent::LifespanShutdownComplete);
+    let result = conversation.send(&SendEvent::LifespanShutdownComplete(
+        LifespanShutdownComplete::new(),
+    ));
     assert!(matches!(result, Err(SendError::Disconnected)));
 }
 
@@ -114,7 +122,7 @@ fn life_09_a_second_answer_to_shutdown_is_refused() {
     refuse(
         conversation,
         "LIFE-09",
-        &SendEvent::LifespanShutdownComplete,
+        &SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
     );
 }
 
@@ -130,7 +138,7 @@ fn life_12_an_answer_to_shutdown_before_shutdown_is_refused() {
         refuse(
             after(events),
             "LIFE-12",
-            &SendEvent::LifespanShutdownComplete,
+            &SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
         );
         refuse(after(events), "LIFE-12", &shutdown_failed());
     }

@@ -2,9 +2,8 @@
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
-    ByteString, Extension, Extensions, HttpResponseBody, HttpResponseStart,
-    LifespanStartupComplete, Message, SendError, SendEvent, WebSocketAccept, WebSocketClose,
-    WebSocketScope,
+    ByteString, Feature, Features, HttpResponseBody, HttpResponseStart, LifespanStartupComplete,
+    Message, SendError, SendEvent, WebSocketAccept, WebSocketClose, WebSocketScope,
 };
 use http::{StatusCode, Version};
 
@@ -14,13 +13,13 @@ struct Exchange(WebSocketConversation);
 impl Exchange {
     /// A client that offers two subprotocols, and a server that offers denial responses.
     fn new() -> Self {
-        Self::with(Extensions::NONE.with(Extension::DenialResponse))
+        Self::with(Features::NONE.with(Feature::DenialResponse))
     }
 
-    fn with(extensions: Extensions) -> Self {
+    fn with(features: Features) -> Self {
         let mut scope = WebSocketScope::new("/chat".parse().unwrap());
         scope.subprotocols = ["chat.v2", "chat.v1"].map(ByteString::from).to_vec();
-        scope.extensions = extensions;
+        scope.features = features;
         Self(WebSocketConversation::new(&scope))
     }
 
@@ -249,11 +248,11 @@ fn ws_12_a_close_reason_that_is_too_long_is_refused() {
 
 #[test]
 fn ext_01_a_denial_that_is_not_offered_leaves_the_handshake_as_it_was() {
-    let mut exchange = Exchange::with(Extensions::NONE);
+    let mut exchange = Exchange::with(Features::NONE);
     let result = exchange.send(deny());
     assert!(matches!(
         result,
-        Err(SendError::NotOffered(Extension::DenialResponse))
+        Err(SendError::NotOffered(Feature::DenialResponse))
     ));
     exchange.allow(WebSocketAccept::new());
 }
@@ -266,7 +265,7 @@ fn ext_01_trailer_fields_of_a_denial_are_not_offered_and_leave_the_handshake_as_
     ));
     assert!(matches!(
         result,
-        Err(SendError::NotOffered(Extension::ResponseTrailers))
+        Err(SendError::NotOffered(Feature::ResponseTrailers))
     ));
     assert!(matches!(exchange.0.phase(), WebSocketPhase::Connecting));
     exchange.allow(WebSocketAccept::new());
@@ -307,7 +306,7 @@ fn ext_13_a_denial_does_not_open_the_websocket() {
     let over = |version| {
         let mut scope = WebSocketScope::new("/chat".parse().unwrap());
         scope.version = version;
-        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
+        scope.features = Features::NONE.with(Feature::DenialResponse);
         Exchange(WebSocketConversation::new(&scope))
     };
     over(Version::HTTP_11).allow(deny());

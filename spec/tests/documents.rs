@@ -12,13 +12,13 @@ fn documents() -> BTreeMap<String, String> {
     files("docs", "md")
 }
 
-/// The files of `folder` in this crate that end in `extension`, by name.
-fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
+/// The files of `folder` in this crate that end in `feature`, by name.
+fn files(folder: &str, feature: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|found| found == extension))
+        .filter(|path| path.feature().is_some_and(|found| found == feature))
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, std::fs::read_to_string(&path).unwrap())
@@ -154,9 +154,9 @@ fn document_of(type_name: &str) -> &'static str {
             "http.md"
         }
         name if name.starts_with("lifespan.") => "lifespan.md",
-        name if name.starts_with("websocket.http.") => "extensions.md",
+        name if name.starts_with("websocket.http.") => "features.md",
         name if name.starts_with("websocket.") => "websocket.md",
-        _ => "extensions.md",
+        _ => "features.md",
     }
 }
 

@@ -6,11 +6,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use callgate::{
-    ByteString, EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpRequest,
-    HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanScope,
-    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
-    Scheme, Scope, SendEvent, State, TlsInfo, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
-    WebSocketScope,
+    ByteString, Feature, Features, HttpRequestBody, HttpResponseBody, HttpResponseDebug,
+    HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers,
+    HttpScope, LifespanScope, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, Message, ReceiveEvent, Scheme, Scope, SendEvent, State, TlsInfo,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use proptest::collection::{btree_map, vec};
@@ -91,9 +91,9 @@ fn address() -> impl Strategy<Value = Option<SocketAddr>> {
     option::of(any::<(IpAddr, u16)>().prop_map(SocketAddr::from))
 }
 
-fn extensions() -> impl Strategy<Value = Extensions> {
-    proptest::sample::subsequence(&Extension::ALL[..], 0..=Extension::ALL.len())
-        .prop_map(|extensions| extensions.into_iter().collect())
+fn features() -> impl Strategy<Value = Features> {
+    proptest::sample::subsequence(&Feature::ALL[..], 0..=Feature::ALL.len())
+        .prop_map(|features| features.into_iter().collect())
 }
 
 fn tls() -> impl Strategy<Value = Option<Arc<TlsInfo>>> {
@@ -129,7 +129,7 @@ struct Common {
     root_path: ByteString,
     client: Option<SocketAddr>,
     server: Option<SocketAddr>,
-    extensions: Extensions,
+    features: Features,
     tls: Option<Arc<TlsInfo>>,
 }
 
@@ -142,11 +142,11 @@ fn common() -> impl Strategy<Value = Common> {
         text(),
         address(),
         address(),
-        extensions(),
+        features(),
         tls(),
     )
         .prop_map(
-            |(uri, version, headers, scheme, root_path, client, server, extensions, tls)| Common {
+            |(uri, version, headers, scheme, root_path, client, server, features, tls)| Common {
                 uri,
                 version,
                 headers,
@@ -154,7 +154,7 @@ fn common() -> impl Strategy<Value = Common> {
                 root_path,
                 client,
                 server,
-                extensions,
+                features,
                 tls,
             },
         )
@@ -169,7 +169,7 @@ fn http_scope() -> impl Strategy<Value = Scope> {
         scope.root_path = common.root_path;
         scope.client = common.client;
         scope.server = common.server;
-        scope.extensions = common.extensions;
+        scope.features = common.features;
         scope.tls = common.tls;
         scope.into()
     })
@@ -185,7 +185,7 @@ fn websocket_scope() -> impl Strategy<Value = Scope> {
         scope.subprotocols = subprotocols;
         scope.client = common.client;
         scope.server = common.server;
-        scope.extensions = common.extensions;
+        scope.features = common.features;
         scope.tls = common.tls;
         scope.into()
     })
@@ -215,9 +215,9 @@ fn receive_event() -> impl Strategy<Value = ReceiveEvent> {
     let disconnect = (any::<u16>(), text());
     prop_oneof![
         request.prop_map(|(body, more_body, trailers)| {
-            let mut request = HttpRequest::new(body, more_body);
+            let mut request = HttpRequestBody::new(body, more_body);
             request.trailers = trailers;
-            ReceiveEvent::HttpRequest(request)
+            ReceiveEvent::HttpRequestBody(request)
         }),
         message().prop_map(ReceiveEvent::WebSocketReceive),
         disconnect.prop_map(|(code, reason)| {
@@ -254,9 +254,9 @@ fn http_send_event() -> impl Strategy<Value = SendEvent> {
             trailers.more_trailers = more_trailers;
             trailers.into()
         }),
-        any::<String>().prop_map(|path| HttpPathSend::new(path).into()),
-        vec(header_value(), 0..3).prop_map(|links| EarlyHints::new(links).into()),
-        info.prop_map(|info| HttpDebug::new(info).into()),
+        any::<String>().prop_map(|path| HttpResponsePathSend::new(path).into()),
+        vec(header_value(), 0..3).prop_map(|links| HttpResponseEarlyHint::new(links).into()),
+        info.prop_map(|info| HttpResponseDebug::new(info).into()),
     ]
 }
 
@@ -276,7 +276,9 @@ fn other_send_event() -> impl Strategy<Value = SendEvent> {
         response_body().prop_map(SendEvent::DenialResponseBody),
         Just(LifespanStartupComplete::new().into()),
         any::<String>().prop_map(|message| LifespanStartupFailed::new(message).into()),
-        Just(SendEvent::LifespanShutdownComplete),
+        Just(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new()
+        )),
         any::<String>().prop_map(|message| LifespanShutdownFailed::new(message).into()),
     ]
 }
@@ -320,7 +322,10 @@ fn read<T: DeserializeOwned>(value: Value) -> Result<T, String> {
 #[test]
 fn absent_keys_have_their_defaults() {
     let event = read(json!({"type": "http.request"}));
-    assert_eq!(event, Ok(ReceiveEvent::HttpRequest(HttpRequest::last(""))));
+    assert_eq!(
+        event,
+        Ok(ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")))
+    );
     let event = read(json!({"type": "http.response.start", "status": 200}));
     assert_eq!(event, Ok(SendEvent::from(HttpResponseStart::ok())));
     let event = read(json!({"type": "websocket.close"}));
@@ -343,13 +348,13 @@ fn unknown_keys_and_extensions_are_passed_over() {
     assert_eq!(event, Ok(SendEvent::from(Message::text("x"))));
     let scope: Scope = read(json!({
         "type": "websocket", "http_version": "2", "scheme": "ws", "raw_path": "/",
-        "extensions": ["new", "tls"], "new": {},
+        "features": ["new", "tls"], "new": {},
     }))
     .unwrap();
     let Scope::WebSocket(scope) = scope else {
         panic!("{scope:?}");
     };
-    assert_eq!(scope.extensions, Extensions::NONE.with(Extension::Tls));
+    assert_eq!(scope.features, Features::NONE.with(Feature::Tls));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Failed calls answered with JSON: `{"error": "..."}` and a status that says what went wrong.
+//! Errors of an application as JSON responses: `{"error": "..."}` and the status of the error.
 //!
 //! ```
 //! use callgate::{App, AppError, Receiver, Scope, Sender};
@@ -12,21 +12,18 @@
 //! }
 //!
 //! async fn order(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
-//!     // 413, 415, 400 or 422
-//!     let order: Order = read::read_json(&scope, &mut receiver, 64 * 1024).await?;
+//!     let scope = scope.into_http()?;
+//!     // An error responds with 400, 413, 415 or 422.
+//!     let order: Order = read::json(&scope, &mut receiver, 64 * 1024).await?;
 //!     if order.number == 0 {
-//!         let reason = "orders are numbered from 1";
-//!         return Err(errors::HttpError::new(StatusCode::NOT_FOUND, reason).into());
+//!         let message = "orders are numbered from 1";
+//!         return Err(errors::HttpError::new(StatusCode::NOT_FOUND, message).into());
 //!     }
-//!     respond::json("ordered")?.send(&sender).await?;
-//!     Ok(())
+//!     respond::json("ordered")?.send(&sender).await
 //! }
 //!
 //! fn app() -> impl App {
-//!     errors::answer(order)
+//!     errors::handle(order)
 //! }
 //! ```
 
@@ -35,16 +32,17 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use callgate::{App, AppError, Receiver, Scope, SendError, SendEvent, Sender};
-use http::header::{HeaderName, HeaderValue};
+use callgate::{
+    App, AppError, IntoHeaderName, IntoHeaderValue, Receiver, Scope, SendError, SendEvent, Sender,
+};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 use crate::middleware::{Events, tap};
-use crate::read::ReadError;
+use crate::read::error::ReadError;
 use crate::respond::{self, Response};
 
-/// A failure, the status that says so, and what the client may know of it.
+/// An error with the status and the message of its response.
 #[derive(Debug)]
 pub struct HttpError {
     status: StatusCode,
@@ -55,7 +53,7 @@ pub struct HttpError {
 }
 
 impl HttpError {
-    /// A failure with this status, of which the client is told this.
+    /// Creates an error with this status. The message is sent to the client.
     pub fn new(status: StatusCode, message: impl Into<String>) -> Self {
         Self {
             status,
@@ -65,50 +63,58 @@ impl HttpError {
         }
     }
 
-    /// Sets a header field of the answer, in place of any of the same name: `allow` with 405,
-    /// `retry-after` with 503, `www-authenticate` with 401.
+    /// Appends a header field to the response: `allow` for 405, `retry-after` for 503,
+    /// `www-authenticate` for 401.
     ///
     /// # Panics
     ///
     /// When the name or the value cannot be a header field.
     #[must_use]
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Debug,
-    {
-        respond::set(&mut self.headers, name, value);
+    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
+        let (name, value) = (name.into_header_name(), value.into_header_value());
+        self.headers.append(name, value);
         self
     }
 
-    /// With the error behind it, of which the client is told nothing.
+    /// Sets a header field of the response, which replaces all fields of the same name.
+    ///
+    /// # Panics
+    ///
+    /// When the name or the value cannot be a header field.
+    #[must_use]
+    pub fn set_header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
+        let (name, value) = (name.into_header_name(), value.into_header_value());
+        self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets the error that caused this one. It is not sent to the client.
     #[must_use]
     pub fn source(mut self, source: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         self.source = Some(source.into());
         self
     }
 
-    /// The status.
+    /// Returns the status.
     #[must_use]
     pub fn status(&self) -> StatusCode {
         self.status
     }
 
-    /// What the client is told.
+    /// Returns the message for the client.
     #[must_use]
     pub fn message(&self) -> &str {
         &self.message
     }
 
-    /// The header fields that were set for the answer.
+    /// Returns the header fields of the response.
     #[must_use]
     pub fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// The answer, for where [`answer`] does not give it: in place of a WebSocket, or beside others.
+    /// Returns the response, for an application that sends it without [`handle`]: in place of a WebSocket,
+    /// for example.
     pub fn response(&self) -> Response {
         let mut response = response(self.status, &self.message);
         response.start.headers.extend(self.headers().clone());
@@ -132,36 +138,41 @@ impl Error for HttpError {
     }
 }
 
-/// Answers for `app` where an HTTP call of it fails before it has started a response.
+/// Puts `app` into an application that responds to its errors: where an HTTP call fails before it has
+/// started a response, the client gets one.
 ///
-/// An [`HttpError`] and a [`ReadError`] say with which status; any other error is a 500 that does not
-/// say why (rule `HTTP-34`). Errors of the server's side, 500 and above, are passed on to the server
-/// after that, which reports them. What has failed for another reason, by declining, as its client
-/// is gone, or by breaking a rule, is passed on as it is.
-pub fn answer<A: App>(app: A) -> Answered<A> {
-    Answered(app)
+/// The status is that of an [`HttpError`] or a [`ReadError`], also when it is the
+/// [source](Error::source) of the error. Any other error is a 500 with a message that does not tell the
+/// cause (rule `HTTP-34`). An error of 500 and above is returned to the server as well, which reports
+/// it.
+///
+/// Errors that need no response are returned as they are: a declined scope, a client that is gone, a
+/// broken rule.
+pub fn handle<A: App>(app: A) -> HandleErrors<A> {
+    HandleErrors(app)
 }
 
-/// An application whose failures are answered: made by [`answer`].
+/// An application whose errors get a response: created by [`handle`].
 #[derive(Clone, Debug)]
-pub struct Answered<A>(A);
+pub struct HandleErrors<A>(A);
 
-impl<A: App> App for Answered<A> {
+impl<A: App> App for HandleErrors<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         if !matches!(scope, Scope::Http(_)) {
             return self.0.call(scope, receiver, sender).await;
         }
         let is_started = Arc::new(AtomicBool::new(false));
-        let (receiver, inner) = tap(receiver, sender.clone(), Start(is_started.clone()));
+        let watch = WatchStart::new(is_started.clone());
+        let (receiver, inner) = tap(receiver, sender.clone(), watch);
         let result = self.0.call(scope, receiver, inner).await;
         let Err(AppError::Failed(error)) = result else {
             return result;
         };
+        let response = response_to(&*error);
         let error = AppError::Failed(error);
         if error.is_disconnected() || is_started.load(Ordering::Relaxed) {
             return Err(error);
         }
-        let response = answer_to(&error);
         let status = response.start.status;
         response.send(&sender).await?;
         if status.is_server_error() {
@@ -176,16 +187,13 @@ struct Body<'a> {
     error: &'a str,
 }
 
-fn response(status: StatusCode, error: &str) -> Response {
-    let response = respond::json(&Body { error });
+fn response(status: StatusCode, message: &str) -> Response {
+    let response = respond::json(&Body { error: message });
     response.expect("a text can be JSON").status(status)
 }
 
-fn answer_to(error: &AppError) -> Response {
-    let mut next: Option<&(dyn Error + 'static)> = match error {
-        AppError::Failed(error) => Some(&**error),
-        _ => None,
-    };
+fn response_to(error: &(dyn Error + 'static)) -> Response {
+    let mut next = Some(error);
     while let Some(error) = next {
         if let Some(error) = error.downcast_ref::<HttpError>() {
             return error.response();
@@ -199,13 +207,30 @@ fn answer_to(error: &AppError) -> Response {
     response(status, "the request could not be served")
 }
 
-/// Notes that a response has been started.
-struct Start(Arc<AtomicBool>);
+/// Notes when a response has been started.
+struct WatchStart {
+    is_started: Arc<AtomicBool>,
+    /// Whether the event that is being sent is the start.
+    is_start: bool,
+}
 
-impl Events for Start {
-    fn sent(&mut self, event: &SendEvent, result: &Result<(), SendError>) {
-        if matches!(event, SendEvent::HttpResponseStart(_)) && result.is_ok() {
-            self.0.store(true, Ordering::Relaxed);
+impl WatchStart {
+    fn new(is_started: Arc<AtomicBool>) -> Self {
+        Self {
+            is_started,
+            is_start: false,
+        }
+    }
+}
+
+impl Events for WatchStart {
+    fn sending(&mut self, event: &mut SendEvent) {
+        self.is_start = matches!(event, SendEvent::HttpResponseStart(_));
+    }
+
+    fn sent(&mut self, result: &Result<(), SendError>) {
+        if self.is_start && result.is_ok() {
+            self.is_started.store(true, Ordering::Relaxed);
         }
     }
 }

@@ -1,61 +1,71 @@
 //! # Callgate: the toolkit
 //!
-//! What authors of applications reach for, beyond scope, receiver and sender. Each part stands alone,
-//! and all of them work on any server:
+//! The library for authors of applications, on top of scope, receiver and sender. Each module stands alone
+//! and works on any server:
 //!
-//! | Module | What it has | Feature |
+//! | Module | Purpose | Feature |
 //! | --- | --- | --- |
-//! | [`read`] | The content of a request: whole with a limit, as JSON, as a form | `json`, `form` |
-//! | [`respond`] | Bytes, text, HTML, JSON, redirects; any stream | `json` |
-//! | [`file`](mod@file) | Files, whole or in ranges, sent by the server where it offers that | `file` |
-//! | [`sse`] | Server-sent events, with keep-alive | |
+//! | [`read`] | Reads a request: bytes, text, JSON, forms, the query, cookies | `json`, `form` |
+//! | [`respond`] | Responds with bytes, text, HTML, JSON, redirects, streams | `json` |
+//! | [`file`](mod@file) | Responds with files, whole or in ranges | `file` |
+//! | [`sse`] | Responds with server-sent events | |
+//! | [`cookies`](mod@cookies) | Reads and sets cookies | `cookies` |
+//! | [`multipart`](mod@multipart) | Reads multipart forms, such as uploaded files | `multipart` |
 //! | [`websocket`] | A WebSocket as a `Stream` and a `Sink` | |
-//! | [`mount`] | Several applications as one, by path prefix | |
-//! | [`middleware`] | Seeing and changing what passes | |
-//! | [`errors`] | Failed calls answered with JSON | `json` |
-//! | [`blocking`] | Blocking functions, on a bounded pool of threads | `blocking` |
-//! | [`lifespan`] | Something opened at start-up and closed at shutdown; start-up and shutdown driven from inside a program | |
-//! | [`test_client`] | Any application driven in process, without a socket, with a transcript | `test-client` |
+//! | [`mount`] | Several applications as one, by path prefix | `lifespan` |
+//! | [`middleware`] | Code between server and application | |
+//! | [`errors`] | Responds to errors with JSON | `json` |
+//! | [`blocking`] | Blocking functions on a bounded pool of threads | `blocking` |
+//! | [`lifespan`] | A resource that is opened at start-up and closed at shutdown | `lifespan` |
+//! | [`test_client`] | Drives any application in process, without a socket, with a transcript | `test-client` |
 //!
-//! The features `file`, `form` and `json` are on by default. It is not a framework: routing beyond
-//! prefixes, extractors and validation are those of other crates.
+//! The features `file`, `form`, `json` and `lifespan` are on by default. The toolkit is not a framework:
+//! routing beyond prefixes, extractors and validation are left to other crates.
 //!
 //! ```
 //! use callgate::{AppError, Receiver, Scope, Sender};
 //! use callgate_toolkit::{read, respond};
 //!
 //! async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
-//!     let name = read::read_body(&mut receiver, 1024).await?;
-//!     let greeting = format!("Hello, {}!\n", String::from_utf8_lossy(&name));
-//!     respond::text(greeting).header("cache-control", "no-store").send(&sender).await?;
+//!     let scope = scope.into_http()?;
+//!     let name = read::text(&mut receiver, 1024).await?;
+//!     let response = respond::text(format!("Hello, {name}!\n"));
+//!     response.header("cache-control", "no-store").send(&sender).await?;
 //!
-//!     // Work after the response. The client has it all and does not wait; a server that shuts
-//!     // down does (rules `HTTP-35` and `HTTP-36`).
-//!     println!("{} was greeted", scope.path());
+//!     // Work after the response. The client has the whole response and does not wait. A server that
+//!     // shuts down waits (rules `HTTP-35` and `HTTP-36`).
+//!     println!("{} was greeted at {}", name, scope.path());
 //!     Ok(())
 //! }
 //! ```
 //!
 //! # Work after the response
 //!
-//! It needs no helper: it is what stands after the last send, as above. Its errors are reported
-//! like any other, and shutdown waits for it. What is spawned onto a task of its own instead is
-//! neither reported nor waited for.
+//! An application works after its response by statements after the last send, as above. An error of that
+//! work is reported like any other, and a shutdown waits for it. Work on a spawned task is neither
+//! reported nor waited for.
 
+#[cfg(feature = "test-client")]
 mod call;
+mod interruption;
+mod response;
+mod stream;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "cookies")]
+pub mod cookies;
 #[cfg(feature = "json")]
 pub mod errors;
 #[cfg(feature = "file")]
 pub mod file;
+#[cfg(feature = "lifespan")]
 pub mod lifespan;
 pub mod middleware;
+#[cfg(feature = "lifespan")]
 pub mod mount;
+#[cfg(feature = "multipart")]
+pub mod multipart;
 pub mod read;
 pub mod respond;
 pub mod sse;

@@ -1,80 +1,166 @@
-//! Middleware: seeing and changing what passes between a server and an application.
+//! Middleware: code between a server and an application, which sees and changes what passes.
 //!
-//! A middleware is an [`App`] that holds an `App`. One that looks at the scope only, or answers in
-//! place of the application, needs nothing more. One that looks at events is made with [`wrap`]:
+//! A middleware is an [`App`] that holds another `App`. There are two ways to make one without writing
+//! that type: [`from_fn`] for code around the call, and [`wrap`] for code that looks at each event.
 //!
 //! ```
 //! use std::time::Instant;
-//! use callgate::{App, AppError, Scope, SendEvent};
-//! use callgate_toolkit::middleware::{Events, wrap};
+//! use callgate::{App, AppError, Receiver, Scope, SendEvent, Sender};
+//! use callgate_toolkit::middleware::{Next, from_fn, tap};
+//! use callgate_toolkit::respond;
+//! use http::StatusCode;
 //!
-//! /// Logs how long each request takes, to the end of its call.
-//! struct Timing {
-//!     request: String,
-//!     begun: Instant,
+//! /// Logs how long each call takes.
+//! async fn timing(scope: Scope, receiver: Receiver, sender: Sender, next: Next) -> Result<(), AppError> {
+//!     let target = scope.uri().map(ToString::to_string);
+//!     let begun = Instant::now();
+//!     let result = next.call(scope, receiver, sender).await;
+//!     println!("{target:?} {:?} {}", begun.elapsed(), result.is_ok());
+//!     result
 //! }
 //!
-//! impl Events for Timing {
-//!     fn returned(&mut self, result: &Result<(), AppError>) {
-//!         println!("{} {:?} {}", self.request, self.begun.elapsed(), result.is_ok());
+//! /// Refuses HTTP requests without credentials.
+//! async fn auth(scope: Scope, receiver: Receiver, sender: Sender, next: Next) -> Result<(), AppError> {
+//!     if let Scope::Http(scope) = &scope
+//!         && !scope.headers.contains_key("authorization")
+//!     {
+//!         let response = respond::text("Who are you?\n").status(StatusCode::UNAUTHORIZED);
+//!         return response.header("www-authenticate", "Basic").send(&sender).await;
 //!     }
+//!     next.call(scope, receiver, sender).await
 //! }
 //!
-//! fn timed(app: impl App) -> impl App {
-//!     wrap(app, |scope: &mut Scope| {
-//!         let Scope::Http(scope) = scope else { return None };
-//!         let request = format!("{} {}", scope.method, scope.path());
-//!         Some(Timing { request, begun: Instant::now() })
-//!     })
+//! #[derive(Clone)]
+//! struct RequestId(String);
+//!
+//! /// Hands the ID of each request to the application, and back to the client.
+//! async fn request_id(
+//!     mut scope: Scope,
+//!     receiver: Receiver,
+//!     sender: Sender,
+//!     next: Next,
+//! ) -> Result<(), AppError> {
+//!     let Some(request) = scope.request_mut() else {
+//!         return next.call(scope, receiver, sender).await;
+//!     };
+//!     let id = request.headers.get("x-request-id").cloned();
+//!     let id = id.unwrap_or_else(|| "none".parse().expect("a header value"));
+//!     request.extensions.insert(RequestId(format!("{id:?}")));
+//!     let (receiver, sender) = tap(receiver, sender, move |event: &mut SendEvent| {
+//!         if let SendEvent::HttpResponseStart(start) = event {
+//!             start.headers.insert("x-request-id", id.clone());
+//!         }
+//!     });
+//!     next.call(scope, receiver, sender).await
 //! }
 //!
-//! /// Passes the ID of each request on, and back to the client. A closure will do for that.
-//! fn with_request_id(app: impl App) -> impl App {
-//!     wrap(app, |scope: &mut Scope| {
-//!         let id = scope.headers()?.get("x-request-id")?.clone();
-//!         scope.state_mut()?.insert(id.clone());
-//!         Some(move |event: &mut SendEvent| {
-//!             if let SendEvent::HttpResponseStart(start) = event {
-//!                 start.headers.insert("x-request-id", id.clone());
-//!             }
-//!         })
-//!     })
+//! fn app(app: impl App) -> impl App {
+//!     from_fn(from_fn(from_fn(app, request_id), auth), timing)
 //! }
-//! # fn check(app: impl App) -> impl App { with_request_id(timed(app)) }
 //! ```
 
 use std::fmt;
+use std::future::Future;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender,
 };
+
+/// Puts the function `middleware` around `app`. The function is called in place of the application, and
+/// calls the application through [`Next`], or responds itself.
+///
+/// An example is at the top of this [module](self).
+pub fn from_fn<F, Fut>(app: impl App, middleware: F) -> FromFn<F>
+where
+    F: Fn(Scope, Receiver, Sender, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send,
+{
+    FromFn {
+        app: BoxApp::new(app),
+        middleware,
+    }
+}
+
+/// An application with a function around it: created by [`from_fn`].
+#[derive(Clone)]
+pub struct FromFn<F> {
+    app: BoxApp,
+    middleware: F,
+}
+
+impl<F> fmt::Debug for FromFn<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("FromFn").field(&self.app).finish()
+    }
+}
+
+impl<F, Fut> App for FromFn<F>
+where
+    F: Fn(Scope, Receiver, Sender, Next) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send,
+{
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        let next = Next(self.app.clone());
+        (self.middleware)(scope, receiver, sender, next)
+    }
+}
+
+/// The application inside a middleware of [`from_fn`]. It can be called once.
+#[derive(Debug)]
+#[must_use = "the application is called by `call`"]
+pub struct Next(BoxApp);
+
+impl Next {
+    /// Calls the application.
+    ///
+    /// # Errors
+    ///
+    /// Those of the application.
+    pub async fn call(
+        self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> Result<(), AppError> {
+        self.0.call(scope, receiver, sender).await
+    }
+}
 
 /// What a middleware does with the events of one exchange. Each method does nothing by default.
 ///
-/// Implemented for closures `FnMut(&mut SendEvent)`, which are [`sending`](Self::sending).
+/// Each event is seen exactly once. Closures `FnMut(&mut SendEvent)` implement the trait with
+/// [`sending`](Self::sending).
 pub trait Events: Send + 'static {
-    /// The application receives this event, after whatever is changed here.
+    /// Sees an event that the application is about to receive, and may change it.
     fn received(&mut self, event: &mut ReceiveEvent) {
         let _ = event;
     }
 
-    /// The application sends this event, after whatever is changed here.
+    /// Sees an event that the application sends, once there is room for it, and may change it.
     ///
-    /// Called again with the changed event each time the send is polled while there is no room, so
-    /// a change must be harmless when made twice. What is to be done once is done in
-    /// [`sent`](Self::sent).
+    /// Events reach the server in the order in which they are seen here, also when several tasks send.
     fn sending(&mut self, event: &mut SendEvent) {
         let _ = event;
     }
 
-    /// A send has come to this. Called once for each.
-    fn sent(&mut self, event: &SendEvent, result: &Result<(), SendError>) {
-        let _ = (event, result);
+    /// Sees what has become of the event that [`sending`](Self::sending) saw last.
+    ///
+    /// The result of a path send comes later, when its file has been opened: other events may be seen
+    /// in between. It does not come at all when the application drops the send before.
+    fn sent(&mut self, result: &Result<(), SendError>) {
+        let _ = result;
     }
 
-    /// The call has ended with this. Not called when its future was dropped or has panicked.
+    /// Sees the result of the call. Not called when the future of the call is dropped or panics, nor
+    /// with [`tap`].
     fn returned(&mut self, result: &Result<(), AppError>) {
         let _ = result;
     }
@@ -86,8 +172,39 @@ impl<F: FnMut(&mut SendEvent) + Send + 'static> Events for F {
     }
 }
 
-/// Puts a middleware around `app`. `begin` is called with each scope, which it may change, and says
-/// what to do with the events of that exchange; with none, they pass as they are.
+/// Puts a middleware around `app` that sees each event.
+///
+/// The function `begin` is called with each scope, which it may change, and returns what sees the events
+/// of that exchange. Where it returns `None`, the events pass unseen.
+///
+/// ```
+/// use callgate::{App, ReceiveEvent, Scope};
+/// use callgate_toolkit::middleware::{Events, wrap};
+///
+/// /// Logs how much content each request has.
+/// struct Upload {
+///     target: String,
+///     bytes: usize,
+/// }
+///
+/// impl Events for Upload {
+///     fn received(&mut self, event: &mut ReceiveEvent) {
+///         if let ReceiveEvent::HttpRequestBody(part) = event {
+///             self.bytes += part.body.len();
+///             if !part.more_body {
+///                 println!("{}: {} bytes", self.target, self.bytes);
+///             }
+///         }
+///     }
+/// }
+///
+/// fn logged(app: impl App) -> impl App {
+///     wrap(app, |scope: &mut Scope| {
+///         let target = scope.uri()?.to_string();
+///         Some(Upload { target, bytes: 0 })
+///     })
+/// }
+/// ```
 pub fn wrap<A, F, E>(app: A, begin: F) -> Wrapped<A, F>
 where
     A: App,
@@ -97,7 +214,7 @@ where
     Wrapped { app, begin }
 }
 
-/// An application with a middleware around it: made by [`wrap`].
+/// An application with a middleware around it: created by [`wrap`].
 #[derive(Clone)]
 pub struct Wrapped<A, F> {
     app: A,
@@ -125,11 +242,7 @@ where
         let Some(events) = (self.begin)(&mut scope) else {
             return self.app.call(scope, receiver, sender).await;
         };
-        let tap = Arc::new(Tap {
-            receiving: receiver.into_channel(),
-            sending: sender.into_channel(),
-            events: Mutex::new(events),
-        });
+        let tap = Arc::new(Tap::new(receiver, sender, events));
         let receiver = Receiver::new(tap.clone());
         let sender = Sender::new(tap.clone());
         let result = self.app.call(scope, receiver, sender).await;
@@ -138,21 +251,33 @@ where
     }
 }
 
-/// Has `events` look at what passes through a receiver and a sender: [`wrap`] for one exchange, and
-/// without its end.
+/// Returns a receiver and a sender whose events are seen by `events` on their way from and to the given
+/// pair.
 pub fn tap(receiver: Receiver, sender: Sender, events: impl Events) -> (Receiver, Sender) {
-    let tap = Arc::new(Tap {
-        receiving: receiver.into_channel(),
-        sending: sender.into_channel(),
-        events: Mutex::new(events),
-    });
+    let tap = Arc::new(Tap::new(receiver, sender, events));
     (Receiver::new(tap.clone()), Sender::new(tap))
 }
 
+/// A channel whose events are seen on their way to and from another channel.
 struct Tap<E> {
     receiving: Arc<dyn Channel>,
     sending: Arc<dyn Channel>,
-    events: Mutex<E>,
+    /// Shared with the rest of each send that is pending.
+    events: Arc<Mutex<E>>,
+    /// Held from the moment at which an event is seen until the inner channel has taken it, so that
+    /// events of several senders are delivered in the order in which they are seen.
+    order: Mutex<()>,
+}
+
+impl<E> Tap<E> {
+    fn new(receiver: Receiver, sender: Sender, events: E) -> Self {
+        Self {
+            receiving: receiver.into_channel(),
+            sending: sender.into_channel(),
+            events: Arc::new(Mutex::new(events)),
+            order: Mutex::new(()),
+        }
+    }
 }
 
 impl<E: Events> Channel for Tap<E> {
@@ -162,16 +287,27 @@ impl<E: Events> Channel for Tap<E> {
         Poll::Ready(event)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let sending = event.as_mut().expect("an event to send");
-        self.events.lock().unwrap().sending(sending);
-        let sent = sending.clone();
-        let result = ready!(self.sending.poll_send(cx, event));
-        self.events.lock().unwrap().sent(&sent, &result);
-        Poll::Ready(result)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, mut event: SendEvent) -> Result<SendProgress, SendError> {
+        let _order = self.order.lock().unwrap();
+        self.events.lock().unwrap().sending(&mut event);
+        // The inner channel may wake a task, which may receive at once: `events` is not locked here.
+        let result = match self.sending.start_send(event) {
+            Ok(SendProgress::Pending(rest)) => {
+                let events = Arc::clone(&self.events);
+                return Ok(SendProgress::Pending(Box::pin(async move {
+                    let result = rest.await;
+                    events.lock().unwrap().sent(&result);
+                    result
+                })));
+            }
+            Ok(SendProgress::Sent) => Ok(()),
+            Err(error) => Err(error),
+        };
+        self.events.lock().unwrap().sent(&result);
+        result.map(|()| SendProgress::Sent)
     }
 }

@@ -1,44 +1,41 @@
 //! Several applications as one, each below a path of its own.
+//!
+//! ```
+//! use callgate::{AppError, Receiver, Scope, Sender};
+//! use callgate_toolkit::mount::Mounts;
+//! use callgate_toolkit::respond;
+//!
+//! async fn users(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     respond::text("users\n").send(&sender).await
+//! }
+//!
+//! async fn home(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     respond::text("home\n").send(&sender).await
+//! }
+//!
+//! let app = Mounts::new().mount("/api/users", users).mount("", home);
+//! ```
 
 use callgate::{
-    App, AppError, BoxApp, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender, State,
+    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
 use http::{StatusCode, Uri};
 
-use crate::lifespan::Started;
+use crate::lifespan::{self, RunningLifespan};
 use crate::respond::{self, Response};
 use crate::websocket::Handshake;
 
-/// Several applications as one: what comes below a prefix goes to the application that is mounted
-/// there.
+/// An application that hands each exchange to the application that is mounted at a prefix of its path.
 ///
-/// - Prefixes are compared with the decoded path below the root path, segment by segment; the
-///   longest that fits counts. An application mounted at `""` gets the rest.
-/// - A mounted application sees the prefix appended to `root_path` and the target as it was (rule
-///   `SCOPE-16`), so that it routes by `route_path()` wherever it is.
-/// - Where nothing is mounted, the answer is 404: to a WebSocket, with 403 in its place where a
-///   denial response is not offered.
-/// - All are started up with the server, in the order in which they were mounted, and shut down in
-///   reverse. Each gets the state that its own start-up handed over.
-///
-/// ```
-/// use callgate::{AppError, Receiver, Scope, Sender};
-/// use callgate_toolkit::mount::Mounts;
-/// use callgate_toolkit::respond;
-///
-/// async fn users(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///     respond::text("users\n").send(&sender).await?;
-///     Ok(())
-/// }
-///
-/// async fn home(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///     respond::text("home\n").send(&sender).await?;
-///     Ok(())
-/// }
-///
-/// let app = Mounts::new().mount("/api/users", users).mount("", home);
-/// ```
+/// - Prefixes are compared with the decoded path below the root path, segment by segment. The longest
+///   prefix wins; an application mounted at `""` gets what no other prefix fits.
+/// - A mounted application sees the prefix appended to `root_path`, and the target unchanged (rule
+///   `SCOPE-16`), so it routes by `route_path()` wherever it is mounted.
+/// - Where nothing is mounted the response is a 404. A WebSocket gets a 403 where the server does not
+///   offer denial responses.
+/// - At start-up the applications are started in the order in which they were mounted; at shutdown they
+///   are shut down in reverse. Each gets the state that its own start-up handed over.
 #[derive(Clone, Debug, Default)]
 pub struct Mounts {
     mounts: Vec<Mount>,
@@ -47,28 +44,28 @@ pub struct Mounts {
 
 #[derive(Clone, Debug)]
 struct Mount {
-    /// Empty, or with a slash before and none behind.
+    /// Empty, or with a slash at the beginning and none at the end.
     prefix: String,
     app: BoxApp,
 }
 
-/// What the start-up of each mounted application handed over, in the order of the mounts.
+/// The states that the mounted applications handed over, in the order of the mounts.
 #[derive(Default)]
 struct States(Vec<State>);
 
 impl Mounts {
-    /// Nothing is mounted.
+    /// Creates an application without mounts.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Mounts `app` at this prefix, decoded, such as `/api`; a slash behind it makes no difference.
+    /// Mounts `app` at this decoded prefix, such as `/api`. A slash at its end makes no difference.
     ///
     /// # Panics
     ///
-    /// When the prefix is not empty and does not begin with a slash, or when something is mounted
-    /// there.
+    /// When the prefix is not empty and does not begin with a slash, or when an application is mounted
+    /// there already.
     #[must_use]
     pub fn mount(mut self, prefix: &str, app: impl App) -> Self {
         let prefix = prefix.trim_end_matches('/').to_owned();
@@ -78,7 +75,7 @@ impl Mounts {
         );
         assert!(
             self.mounts.iter().all(|mount| mount.prefix != prefix),
-            "something is mounted at `{prefix}` already"
+            "an application is mounted at `{prefix}` already"
         );
         self.mounts.push(Mount {
             prefix,
@@ -87,16 +84,16 @@ impl Mounts {
         self
     }
 
-    /// Redirects a request for a prefix without a slash behind it to the one with it, so that
-    /// relative links lead below it. Default: it goes to the application, whose `route_path()` is
-    /// `/` in both cases. A WebSocket always does: its client does not follow redirects.
+    /// Redirects a request for a bare prefix to the prefix with a slash, so that relative links lead
+    /// below it. By default the application gets the request, and its `route_path()` is `/` in both
+    /// cases. A WebSocket is never redirected: its client does not follow redirects.
     #[must_use]
     pub fn redirect_to_slash(mut self) -> Self {
         self.adds_slash = true;
         self
     }
 
-    /// The mount for this path, its place in the order, and whether the path is the very prefix.
+    /// Returns the mount for this path, its index, and whether the path is the bare prefix.
     fn find(&self, path: &str) -> Option<(usize, &Mount, bool)> {
         let fitting = self.mounts.iter().enumerate().filter_map(|(index, mount)| {
             let rest = path.strip_prefix(&*mount.prefix)?;
@@ -110,15 +107,14 @@ impl Mounts {
 impl App for Mounts {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         if let Scope::Lifespan(_) = scope {
-            return self.live(receiver, sender).await;
+            return self.serve_lifespan(receiver, sender).await;
         }
         let Some(path) = scope.route_path() else {
             return Err(AppError::Unsupported);
         };
         match (self.find(&path), &scope) {
             (Some((_, _, true)), Scope::Http(http)) if self.adds_slash => {
-                add_slash(&http.uri).send(&sender).await?;
-                Ok(())
+                add_slash(&http.uri).send(&sender).await
             }
             (Some((index, mount, _)), _) => {
                 drop(path);
@@ -127,36 +123,33 @@ impl App for Mounts {
             }
             (None, Scope::WebSocket(scope)) => {
                 let handshake = Handshake::new(scope, receiver, sender);
-                handshake.deny(not_found()).await?;
-                Ok(())
+                handshake.deny(not_found()).await
             }
-            (None, _) => {
-                not_found().send(&sender).await?;
-                Ok(())
-            }
+            (None, _) => not_found().send(&sender).await,
         }
     }
 }
 
 impl Mount {
-    /// The scope as the mounted application sees it.
+    /// Returns the scope as the mounted application sees it.
     fn enter(&self, index: usize, mut scope: Scope) -> Scope {
         if let Some(root_path) = scope.root_path() {
             let root_path = root_path.trim_end_matches('/');
             scope.set_root_path(format!("{root_path}{}", self.prefix));
         }
-        if let Some(state) = scope.state_mut()
-            && let Some(states) = state.get::<States>()
+        if let Some(request) = scope.request_mut()
+            && let Some(states) = request.state.get::<States>()
         {
             let own = states.0.get(index).cloned().unwrap_or_default();
-            // Those of mounts further in, if there are any, come with its own.
-            state.insert(States::default());
-            state.extend(&own);
+            // The application must not find the states of its siblings. Where it has mounts of its own,
+            // their states are part of its state.
+            request.state.insert(States::default());
+            request.state.extend(&own);
         }
         scope
     }
 
-    /// What it is called in messages.
+    /// Returns the prefix as messages show it.
     fn name(&self) -> &str {
         match &*self.prefix {
             "" => "/",
@@ -166,8 +159,8 @@ impl Mount {
 }
 
 impl Mounts {
-    /// Lives through the lifespan of every application.
-    async fn live(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    /// Serves the lifespan scope with the lifespans of all mounted applications.
+    async fn serve_lifespan(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let mut started = Vec::new();
         loop {
             match receiver.receive().await {
@@ -177,18 +170,17 @@ impl Mounts {
                         sender.send(complete).await?;
                     }
                     Err(message) => {
-                        // That it could not start is what its user has to know.
+                        // The failed start-up is reported; failures of the shutdown follow from it.
                         let _ = shut_down_all(started).await;
                         sender.send(LifespanStartupFailed::new(message)).await?;
                         return Ok(());
                     }
                 },
                 ReceiveEvent::LifespanShutdown => {
-                    let answer = match shut_down_all(started).await {
-                        Ok(()) => SendEvent::LifespanShutdownComplete,
-                        Err(message) => LifespanShutdownFailed::new(message).into(),
-                    };
-                    sender.send(answer).await?;
+                    match shut_down_all(started).await {
+                        Ok(()) => sender.send(LifespanShutdownComplete::new()).await?,
+                        Err(message) => sender.send(LifespanShutdownFailed::new(message)).await?,
+                    }
                     return Ok(());
                 }
                 _ => {}
@@ -198,16 +190,16 @@ impl Mounts {
 
     async fn start_all<'a>(
         &'a self,
-        started: &mut Vec<(&'a str, Started)>,
+        started: &mut Vec<(&'a str, RunningLifespan)>,
     ) -> Result<State, String> {
         let mut states = Vec::new();
         for mount in &self.mounts {
             let name = mount.name();
-            let start = Started::start(mount.app.clone()).await;
-            let start = start.map_err(|reason| format!("{name}: {reason}"))?;
-            let own = start.as_ref().map(|start| start.state().clone());
+            let lifespan = lifespan::start(mount.app.clone()).await;
+            let lifespan = lifespan.map_err(|reason| format!("{name}: {reason}"))?;
+            let own = lifespan.as_ref().map(|lifespan| lifespan.state().clone());
             states.push(own.unwrap_or_default());
-            started.extend(start.map(|start| (name, start)));
+            started.extend(lifespan.map(|lifespan| (name, lifespan)));
         }
         let mut state = State::new();
         state.insert(States(states));
@@ -215,11 +207,11 @@ impl Mounts {
     }
 }
 
-/// Every one is told, in reverse order, even when one before it has failed.
-async fn shut_down_all(started: Vec<(&str, Started)>) -> Result<(), String> {
+/// Shuts all of them down in reverse order, also after one of them has failed.
+async fn shut_down_all(started: Vec<(&str, RunningLifespan)>) -> Result<(), String> {
     let mut failures = Vec::new();
-    for (name, started) in started.into_iter().rev() {
-        if let Err(reason) = started.shut_down().await {
+    for (name, lifespan) in started.into_iter().rev() {
+        if let Err(reason) = lifespan.shutdown().await {
             failures.push(format!("{name}: {reason}"));
         }
     }
@@ -230,12 +222,12 @@ async fn shut_down_all(started: Vec<(&str, Started)>) -> Result<(), String> {
     }
 }
 
-/// A redirect to the same target with a slash behind its path: relative, and so right under any
-/// root path.
+/// Returns a redirect to the same target with a slash at the end of its path. The location is relative,
+/// and so valid under any root path.
 pub fn add_slash(uri: &Uri) -> Response {
     let segment = uri.path().rsplit('/').next().unwrap_or_default();
     let query = uri.query().map(|query| format!("?{query}"));
-    // What may stand in a target may stand in a header field.
+    // Every character of a target is valid in a header field.
     respond::redirect(format!("./{segment}/{}", query.unwrap_or_default()))
 }
 

@@ -1,46 +1,80 @@
-//! Reading the content of a request.
+//! Reading a request: its content, its query, its cookies.
 //!
-//! Each function takes a limit in bytes, as nothing else bounds what a client may send. Each error
-//! has a [status](ReadError::status) to answer with, and converts into an
-//! [`AppError`](callgate::AppError) with `?`; [`errors::answer`](crate::errors::answer) makes a
-//! response of it then.
+//! ```
+//! use callgate::{AppError, Receiver, Scope, Sender};
+//! use callgate_toolkit::{errors, read, respond};
+//! use serde::Deserialize;
+//!
+//! #[derive(Deserialize)]
+//! struct Page {
+//!     #[serde(default)]
+//!     number: u32,
+//! }
+//!
+//! #[derive(Deserialize)]
+//! struct Order {
+//!     product: String,
+//! }
+//!
+//! async fn orders(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     let scope = scope.into_http()?;
+//!     let page: Page = read::query(&scope)?;
+//!     let order: Order = read::json(&scope, &mut receiver, 64 * 1024).await?;
+//!     let text = format!("{} is on page {}\n", order.product, page.number);
+//!     respond::text(text).send(&sender).await
+//! }
+//!
+//! // A request that cannot be read gets a response with the status of the error.
+//! let app = errors::handle(orders);
+//! ```
+//!
+//! Each function that reads content takes a limit in bytes, because the protocol does not bound what
+//! a client may send. Each error has a [status](ReadError::status) and converts into an
+//! [`AppError`](callgate::AppError) with `?`; [`errors::handle`](crate::errors::handle) makes a
+//! response of it.
 
-use std::error::Error;
-use std::fmt;
+pub(crate) mod error;
+#[cfg(any(feature = "json", feature = "form", feature = "multipart"))]
+pub(crate) mod head;
 
 use bytes::{Bytes, BytesMut};
-use callgate::{ReceiveEvent, Receiver, SendError};
-use http::StatusCode;
+#[cfg(any(feature = "json", feature = "form", feature = "multipart"))]
+use callgate::HttpScope;
+#[cfg(any(feature = "form", feature = "cookies"))]
+use callgate::RequestScope;
+use callgate::{ReceiveEvent, Receiver};
 #[cfg(any(feature = "json", feature = "form"))]
-use {
-    callgate::HttpScope,
-    http::header::{CONTENT_LENGTH, CONTENT_TYPE},
-    serde::de::DeserializeOwned,
-};
+use serde::de::DeserializeOwned;
+
+#[cfg(feature = "cookies")]
+use crate::cookies::CookieJar;
+#[cfg(feature = "multipart")]
+use crate::multipart::{Limits, Multipart};
+
+pub use self::error::ReadError;
+pub use crate::interruption::{Interruption, disconnected, interruption};
 
 /// Reads all of the content.
 ///
 /// ```
-/// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
-/// use callgate_toolkit::read::read_body;
+/// use callgate::{AppError, Receiver, Scope, Sender};
+/// use callgate_toolkit::{read, respond};
 ///
 /// async fn count(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-///     let body = read_body(&mut receiver, 1024 * 1024).await?;
-///     sender.send(HttpResponseStart::ok()).await?;
-///     sender.send(HttpResponseBody::last(format!("{} bytes\n", body.len()))).await?;
-///     Ok(())
+///     let content = read::bytes(&mut receiver, 1024 * 1024).await?;
+///     respond::text(format!("{} bytes\n", content.len())).send(&sender).await
 /// }
 /// ```
 ///
 /// # Errors
 ///
-/// [`ReadError::TooLarge`] when there are more than `limit` bytes, as soon as that is known;
-/// [`ReadError::Disconnected`] when the client goes away in the middle.
-pub async fn read_body(receiver: &mut Receiver, limit: usize) -> Result<Bytes, ReadError> {
+/// [`ReadError::TooLarge`] when there are more than `limit` bytes, as soon as they have arrived;
+/// [`ReadError::Disconnected`] when the client goes away before the end.
+pub async fn bytes(receiver: &mut Receiver, limit: usize) -> Result<Bytes, ReadError> {
     let mut parts = BytesMut::new();
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(request) => {
+            ReceiveEvent::HttpRequestBody(request) => {
                 if request.body.len() > limit - parts.len() {
                     return Err(ReadError::TooLarge { limit });
                 }
@@ -58,155 +92,87 @@ pub async fn read_body(receiver: &mut Receiver, limit: usize) -> Result<Bytes, R
     }
 }
 
+/// Reads the content as text in UTF-8.
+///
+/// # Errors
+///
+/// Those of [`bytes`]; [`ReadError::Syntax`] when the content is not UTF-8.
+pub async fn text(receiver: &mut Receiver, limit: usize) -> Result<String, ReadError> {
+    let content = bytes(receiver, limit).await?;
+    String::from_utf8(content.into()).map_err(|error| ReadError::Syntax(error.to_string()))
+}
+
 /// Reads the content as JSON.
 ///
 /// # Errors
 ///
-/// Those of [`read_body`], the first of them without reading when `content-length` says so;
+/// Those of [`bytes`], where `content-length` tells a content that is too large before it is read;
 /// [`ReadError::MediaType`] when `content-type` is neither `application/json` nor `*/*+json`;
 /// [`ReadError::Syntax`] when the content is not JSON, and [`ReadError::Data`] when it is not a `T`.
 #[cfg(feature = "json")]
-pub async fn read_json<T: DeserializeOwned>(
+pub async fn json<T: DeserializeOwned>(
     scope: &HttpScope,
     receiver: &mut Receiver,
     limit: usize,
 ) -> Result<T, ReadError> {
     let is_json = |essence: &str| essence == "application/json" || essence.ends_with("+json");
-    check(scope, limit, "application/json", is_json)?;
-    let body = read_body(receiver, limit).await?;
-    serde_json::from_slice(&body).map_err(|error| match error.classify() {
+    head::check(scope, limit, "application/json", is_json)?;
+    let content = bytes(receiver, limit).await?;
+    serde_json::from_slice(&content).map_err(|error| match error.classify() {
         serde_json::error::Category::Data => ReadError::Data(error.to_string()),
         _ => ReadError::Syntax(error.to_string()),
     })
 }
 
-/// Reads the content as the fields of a form. A field that is there several times is a list.
+/// Reads the content as the fields of a form. A field that occurs several times is a list.
 ///
 /// # Errors
 ///
-/// Those of [`read_body`], the first of them without reading when `content-length` says so;
+/// Those of [`bytes`], where `content-length` tells a content that is too large before it is read;
 /// [`ReadError::MediaType`] when `content-type` is not `application/x-www-form-urlencoded`;
 /// [`ReadError::Data`] when the content is not a `T`.
 #[cfg(feature = "form")]
-pub async fn read_form<T: DeserializeOwned>(
+pub async fn form<T: DeserializeOwned>(
     scope: &HttpScope,
     receiver: &mut Receiver,
     limit: usize,
 ) -> Result<T, ReadError> {
     const FORM: &str = "application/x-www-form-urlencoded";
-    check(scope, limit, FORM, |essence| essence == FORM)?;
-    let body = read_body(receiver, limit).await?;
-    serde_html_form::from_bytes(&body).map_err(|error| ReadError::Data(error.to_string()))
+    head::check(scope, limit, FORM, |essence| essence == FORM)?;
+    let content = bytes(receiver, limit).await?;
+    serde_html_form::from_bytes(&content).map_err(|error| ReadError::Data(error.to_string()))
 }
 
-/// What can be said of the content before it is read.
-#[cfg(any(feature = "json", feature = "form"))]
-fn check(
-    scope: &HttpScope,
-    limit: usize,
-    expected: &'static str,
-    is_expected: impl FnOnce(&str) -> bool,
-) -> Result<(), ReadError> {
-    let text = |name| {
-        scope
-            .headers
-            .get(name)
-            .and_then(|value| value.to_str().ok())
-    };
-    let found = text(CONTENT_TYPE).unwrap_or_default();
-    let essence = found.split(';').next().unwrap_or_default();
-    if !is_expected(&essence.trim().to_ascii_lowercase()) {
-        return Err(ReadError::MediaType {
-            expected,
-            found: found.to_owned(),
-        });
-    }
-    let length = text(CONTENT_LENGTH).and_then(|length| length.parse::<u64>().ok());
-    match length {
-        Some(length) if length > limit as u64 => Err(ReadError::TooLarge { limit }),
-        _ => Ok(()),
-    }
-}
-
-/// Waits until the client is gone or the exchange is over. Content that still comes is dropped.
+/// Reads the query of the target, such as `?page=2&tag=a&tag=b`. A field that occurs several times is
+/// a list.
 ///
-/// For an application that works without reading or sending, in a `select` beside the work.
-pub async fn disconnected(receiver: &mut Receiver) {
-    loop {
-        if let ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_) =
-            receiver.receive().await
-        {
-            return;
-        }
-    }
+/// # Errors
+///
+/// [`ReadError::Query`] when the query is not a `T`.
+#[cfg(feature = "form")]
+pub fn query<T: DeserializeOwned>(scope: &RequestScope) -> Result<T, ReadError> {
+    serde_html_form::from_str(scope.query()).map_err(|error| ReadError::Query(error.to_string()))
 }
 
-/// Why the content of a request could not be read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ReadError {
-    /// It is larger than the limit, in bytes: 413.
-    TooLarge {
-        /// The limit.
-        limit: usize,
-    },
-    /// The client has gone away in the middle of it. Nobody's failure:
-    /// [`AppError::is_disconnected`](callgate::AppError::is_disconnected) knows it.
-    Disconnected,
-    /// It has another media type than the one expected: 415.
-    MediaType {
-        /// What is read here.
-        expected: &'static str,
-        /// What `content-type` says; empty when there is none.
-        found: String,
-    },
-    /// It is malformed: 400.
-    Syntax(String),
-    /// It is well-formed, and something else than expected: 422.
-    Data(String),
+/// Reads the cookies of a request or of a WebSocket's handshake, as [`cookies`](mod@crate::cookies) describes them.
+#[cfg(feature = "cookies")]
+#[must_use]
+pub fn cookies(scope: &RequestScope) -> CookieJar {
+    crate::cookies::parse(&scope.headers)
 }
 
-impl ReadError {
-    /// The status to answer with: 413, 415, 400 or 422. Nobody is there to be told of 400 when the
-    /// client has gone away.
-    #[must_use]
-    pub fn status(&self) -> StatusCode {
-        match self {
-            Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::MediaType { .. } => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Disconnected | Self::Syntax(_) => StatusCode::BAD_REQUEST,
-            Self::Data(_) => StatusCode::UNPROCESSABLE_ENTITY,
-        }
-    }
-}
-
-impl fmt::Display for ReadError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::TooLarge { limit } => {
-                write!(f, "the content is larger than the limit of {limit} bytes")
-            }
-            Self::Disconnected => f.write_str("the client went away in the middle of the content"),
-            Self::MediaType { expected, found } if found.is_empty() => {
-                write!(
-                    f,
-                    "the content has no `content-type`, which must be `{expected}`"
-                )
-            }
-            Self::MediaType { expected, found } => {
-                write!(f, "the content is `{found}`, and must be `{expected}`")
-            }
-            Self::Syntax(reason) => write!(f, "the content is malformed: {reason}"),
-            Self::Data(reason) => write!(f, "the content is not as expected: {reason}"),
-        }
-    }
-}
-
-impl Error for ReadError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Disconnected => Some(&SendError::Disconnected),
-            _ => None,
-        }
-    }
+/// Reads the content as a multipart form, field by field, as [`multipart`](mod@crate::multipart)
+/// describes it.
+///
+/// # Errors
+///
+/// [`ReadError::MediaType`] when `content-type` is not `multipart/form-data`; [`ReadError::Syntax`]
+/// when it has no boundary; [`ReadError::TooLarge`] when `content-length` is beyond the limit.
+#[cfg(feature = "multipart")]
+pub fn multipart<'a>(
+    scope: &HttpScope,
+    receiver: &'a mut Receiver,
+    limits: Limits,
+) -> Result<Multipart<'a>, ReadError> {
+    Multipart::new(scope, receiver, limits)
 }

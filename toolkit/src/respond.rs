@@ -1,4 +1,4 @@
-//! Responses: whole, streamed, or in place of a WebSocket.
+//! Responses: bytes, texts, JSON, redirects, streams, server-sent events and files.
 //!
 //! ```
 //! use callgate::{AppError, Receiver, Scope, Sender};
@@ -6,60 +6,47 @@
 //! use http::StatusCode;
 //!
 //! async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::Http(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_http()?;
 //!     match &*scope.route_path() {
-//!         "/" => respond::redirect("/hello").send(&sender).await?,
-//!         "/hello" => respond::text("Hello!\n").send(&sender).await?,
+//!         "/" => respond::redirect("/hello").send(&sender).await,
+//!         "/hello" => respond::text("Hello!\n").send(&sender).await,
 //!         _ => {
-//!             let response = respond::text("Nothing is here.\n").status(StatusCode::NOT_FOUND);
-//!             response.send(&sender).await?;
+//!             let response = respond::text("There is nothing at this path.\n");
+//!             response.status(StatusCode::NOT_FOUND).send(&sender).await
 //!         }
 //!     }
-//!     Ok(())
 //! }
 //! ```
 
-use std::fmt;
-
 use bytes::Bytes;
-use callgate::{AppError, HttpResponseBody, HttpResponseStart, SendError, SendEvent, Sender};
-use futures_util::{Stream, StreamExt as _};
-use http::header::{CONTENT_TYPE, HeaderName, HeaderValue, LOCATION};
-use http::{HeaderMap, StatusCode};
+use callgate::Receiver;
+use futures_util::Stream;
+use http::StatusCode;
+use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+#[cfg(feature = "file")]
+use {crate::file::FileContent, callgate::HttpScope, std::path::PathBuf};
 
-/// A whole response, which is sent with [`send`](Self::send).
-///
-/// Also made from an [`http::Response`] of bytes.
-#[derive(Clone, Debug, PartialEq)]
-#[must_use = "a response is sent by `send`"]
-pub struct Response {
-    /// The head.
-    pub start: HttpResponseStart,
-    /// The content.
-    pub body: Bytes,
-}
+use crate::sse::{Event, EventContent};
 
-/// Content of no stated type: 200, until [`status`](Response::status) says otherwise.
+pub use crate::response::{Content, Response};
+pub use crate::stream::StreamContent;
+
+/// Returns a response with these bytes, and without a `content-type`.
 pub fn bytes(content: impl Into<Bytes>) -> Response {
-    Response {
-        start: HttpResponseStart::ok(),
-        body: content.into(),
-    }
+    Response::new(content.into())
 }
 
-/// Plain text: `text/plain; charset=utf-8`.
+/// Returns a response with this text: `text/plain; charset=utf-8`.
 pub fn text(text: impl Into<String>) -> Response {
     of_type("text/plain; charset=utf-8", text.into())
 }
 
-/// A page: `text/html; charset=utf-8`.
+/// Returns a response with this page: `text/html; charset=utf-8`.
 pub fn html(page: impl Into<String>) -> Response {
     of_type("text/html; charset=utf-8", page.into())
 }
 
-/// A value as `application/json`.
+/// Returns a response with this value as `application/json`.
 ///
 /// # Errors
 ///
@@ -69,23 +56,23 @@ pub fn json(value: &(impl serde::Serialize + ?Sized)) -> Result<Response, serde_
     serde_json::to_vec(value).map(|json| of_type("application/json", json))
 }
 
-/// No content, and this status: 204, for example.
+/// Returns a response with this status and no content: 204, for example.
 pub fn status(status: StatusCode) -> Response {
     bytes(Bytes::new()).status(status)
 }
 
-/// A redirect to another place: 307, with which clients repeat the method and the content. With
-/// `.status(StatusCode::SEE_OTHER)` they make a GET request.
+/// Returns a redirect to `location`: 307, after which clients repeat the method and the content.
+/// After `.status(StatusCode::SEE_OTHER)` they make a GET request.
 ///
 /// # Panics
 ///
-/// When the place has a line break or a control character: what comes from a client is
-/// percent-encoded first.
+/// When `location` has a line break or another control character. A value that comes from a client
+/// is percent-encoded first.
 pub fn redirect(location: impl AsRef<str>) -> Response {
     status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, location.as_ref())
 }
 
-/// Says that the method is not served here: 405, with the ones that are.
+/// Returns a response that refuses the method of the request: 405, with the methods that are served.
 ///
 /// # Panics
 ///
@@ -93,163 +80,58 @@ pub fn redirect(location: impl AsRef<str>) -> Response {
 pub fn method_not_allowed(allowed: &str) -> Response {
     text(format!("Only these methods are served here: {allowed}.\n"))
         .status(StatusCode::METHOD_NOT_ALLOWED)
-        .header("allow", allowed)
+        .header(ALLOW, allowed)
 }
 
-fn of_type(content_type: &'static str, content: impl Into<Bytes>) -> Response {
-    bytes(content).header(CONTENT_TYPE, HeaderValue::from_static(content_type))
-}
-
-impl Response {
-    /// With this status.
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.start.status = status;
-        self
-    }
-
-    /// Sets a header field, in place of any of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Debug,
-    {
-        set(&mut self.start.headers, name, value);
-        self
-    }
-
-    /// Sends it: the head and one body event.
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::send`].
-    pub async fn send(self, sender: &Sender) -> Result<(), SendError> {
-        sender.send(self.start).await?;
-        sender.send(HttpResponseBody::last(self.body)).await
-    }
-
-    /// Sends it in place of a WebSocket (rule `EXT-12`).
-    ///
-    /// # Errors
-    ///
-    /// As [`Sender::send`]: [`SendError::NotOffered`] where the scope does not offer
-    /// [`Extension::DenialResponse`](callgate::Extension::DenialResponse).
-    pub async fn deny(self, sender: &Sender) -> Result<(), SendError> {
-        let body = HttpResponseBody::last(self.body);
-        sender
-            .send(SendEvent::DenialResponseStart(self.start))
-            .await?;
-        sender.send(SendEvent::DenialResponseBody(body)).await
-    }
-}
-
-impl<B: Into<Bytes>> From<http::Response<B>> for Response {
-    fn from(response: http::Response<B>) -> Self {
-        let (parts, body) = response.into_parts();
-        let mut response = bytes(body).status(parts.status);
-        response.start.headers = parts.headers;
-        response
-    }
-}
-
-/// A response whose content comes bit by bit: each item is sent as it comes, and the next is asked
-/// for when the transport has taken it.
+/// Returns a response whose content is the items of a stream, which are sent as they come.
+///
+/// The head is sent at once. The stream is polled for its next item when the transport has taken the
+/// last one, so a slow client slows the stream down.
+///
+/// The response watches `receiver`: a client that goes away ends the sending at once, with
+/// [`SendError::Disconnected`](callgate::SendError::Disconnected), even while the stream has no item.
+/// Content of the request that has not been read is dropped.
 ///
 /// ```
 /// use callgate::{AppError, Receiver, Scope, Sender};
 /// use callgate_toolkit::respond;
 /// use futures_util::stream;
 ///
-/// async fn app(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+/// async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
 ///     let lines = (0..3).map(|line| Ok::<_, std::io::Error>(format!("{line}\n")));
-///     let response = respond::stream(stream::iter(lines)).header("content-type", "text/plain");
-///     response.send(&sender).await
+///     respond::stream(&mut receiver, stream::iter(lines))
+///         .header("content-type", "text/plain")
+///         .send(&sender)
+///         .await
 /// }
 /// ```
-pub fn stream<S, B, E>(content: S) -> StreamResponse<S>
+pub fn stream<S, B, E>(receiver: &mut Receiver, items: S) -> Response<StreamContent<'_, S>>
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    StreamResponse {
-        start: HttpResponseStart::ok(),
-        content,
-    }
+    Response::new(StreamContent::new(receiver, items))
 }
 
-/// A response that is streamed: made by [`stream`].
-#[derive(Clone, Debug)]
-#[must_use = "a response is sent by `send`"]
-pub struct StreamResponse<S> {
-    start: HttpResponseStart,
-    content: S,
-}
-
-impl<S> StreamResponse<S> {
-    /// With this status. Default 200.
-    pub fn status(mut self, status: StatusCode) -> Self {
-        self.start.status = status;
-        self
-    }
-
-    /// Sets a header field, in place of any of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: fmt::Debug,
-    {
-        set(&mut self.start.headers, name, value);
-        self
-    }
-
-    /// Sends it: the head at once, then each item, then the end.
-    ///
-    /// A client that goes away is noticed by the next item. Where items are rare,
-    /// [`read::disconnected`](crate::read::disconnected) beside it notices at once.
-    ///
-    /// # Errors
-    ///
-    /// A failed send; an error of the stream, with which the server cuts the response (rule
-    /// `HTTP-33`).
-    pub async fn send<B, E>(self, sender: &Sender) -> Result<(), AppError>
-    where
-        S: Stream<Item = Result<B, E>>,
-        B: Into<Bytes>,
-        E: Into<Box<dyn std::error::Error + Send + Sync>>,
-    {
-        sender.send(self.start).await?;
-        sender.send(HttpResponseBody::part("")).await?;
-        let mut content = std::pin::pin!(self.content);
-        while let Some(part) = content.next().await {
-            let part = part.map_err(AppError::failed)?;
-            sender.send(HttpResponseBody::part(part)).await?;
-        }
-        sender.send(HttpResponseBody::end()).await?;
-        Ok(())
-    }
-}
-
-pub(crate) fn set<N, V>(headers: &mut HeaderMap, name: N, value: V)
+/// Returns a response of server-sent events, as [`sse`](crate::sse) describes them:
+/// `text/event-stream`, which caches do not store.
+pub fn events<S>(receiver: &mut Receiver, events: S) -> Response<EventContent<'_, S>>
 where
-    N: TryInto<HeaderName>,
-    N::Error: fmt::Debug,
-    V: TryInto<HeaderValue>,
-    V::Error: fmt::Debug,
+    S: Stream<Item = Event>,
 {
-    headers.insert(
-        name.try_into().expect("a valid header name"),
-        value.try_into().expect("a valid header value"),
-    );
+    Response::new(EventContent::new(receiver, events))
+        .header(CONTENT_TYPE, "text/event-stream")
+        .header("cache-control", "no-store")
+}
+
+/// Returns a response with the file at `path`, or with the ranges of it that the request in `scope`
+/// asks for, as [`file`](mod@crate::file) describes it.
+#[cfg(feature = "file")]
+pub fn file(scope: &HttpScope, path: impl Into<PathBuf>) -> Response<FileContent<'_>> {
+    Response::new(FileContent::new(scope, path))
+}
+
+fn of_type(content_type: &'static str, content: impl Into<Bytes>) -> Response {
+    bytes(content).header(CONTENT_TYPE, HeaderValue::from_static(content_type))
 }

@@ -1,17 +1,43 @@
-//! Server-sent events: a response that goes on for as long as there is something to tell (HTML, 9.2).
+//! Server-sent events: a response that goes on for as long as there are events (HTML, 9.2).
+//!
+//! ```
+//! use std::time::Duration;
+//! use callgate::{AppError, Receiver, Scope, Sender};
+//! use callgate_toolkit::respond;
+//! use callgate_toolkit::sse::Event;
+//! use futures_util::stream;
+//!
+//! async fn count(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+//!     let events = stream::iter((1..=3).map(|number| Event::new(number.to_string())));
+//!     respond::events(&mut receiver, events)
+//!         .keep_alive(Duration::from_secs(30))
+//!         .on_shutdown(Event::reconnect_after(Duration::from_secs(2)))
+//!         .send(&sender)
+//!         .await
+//! }
+//! ```
+//!
+//! - The response ends when the stream of events ends, when the client goes away, and when the server
+//!   shuts down. A client that goes away is noticed at once, even while there is no event.
+//! - A browser reconnects after the end of the response, and sends the ID of the last event that it
+//!   has as `last-event-id`.
+//! - Where events are rare, comments keep the connection alive.
 
-use std::fmt::Write as _;
-use std::pin::pin;
+use std::fmt::{self, Write as _};
 use std::time::Duration;
 
-use callgate::{HttpResponseBody, HttpResponseStart, Receiver, SendError, Sender};
-use futures_util::future::{Either, select};
-use futures_util::{Stream, StreamExt as _};
-use tokio::time::{Instant, sleep};
+use bytes::Bytes;
+use callgate::{AppError, HttpResponseStart, Receiver, Sender};
+use futures_util::{Stream, StreamExt as _, stream};
+use tokio::time::timeout;
 
-use crate::read::disconnected;
+use crate::response::{Content, Response};
+use crate::stream::send_parts;
 
-/// One event, as a client's `EventSource` gets it.
+/// How long a response is silent before it sends a comment, unless its author says otherwise.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// One server-sent event. Its `Display` is the form in which it is sent.
 ///
 /// ```
 /// use callgate_toolkit::sse::Event;
@@ -29,7 +55,7 @@ pub struct Event {
 }
 
 impl Event {
-    /// An event with this text, of as many lines as it has.
+    /// Creates an event with this text, which may have several lines.
     pub fn new(data: impl Into<String>) -> Self {
         Self {
             data: Some(data.into()),
@@ -37,7 +63,7 @@ impl Event {
         }
     }
 
-    /// An event with this value as JSON.
+    /// Creates an event with this value as JSON.
     ///
     /// # Errors
     ///
@@ -47,21 +73,27 @@ impl Event {
         serde_json::to_string(value).map(Self::new)
     }
 
-    /// With this name, for which the client listens. Default `message`.
+    /// Creates an event without data, which tells the client how long to wait before it reconnects,
+    /// in whole milliseconds. The client's code does not see it.
+    pub fn reconnect_after(delay: Duration) -> Self {
+        Self::default().retry(delay)
+    }
+
+    /// Sets the name under which the client listens for the event. Default `message`.
     ///
     /// # Panics
     ///
-    /// When it has a line break.
+    /// When the name has a line break.
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = Some(one_line(name.into()));
         self
     }
 
-    /// With this ID, which the client sends as `last-event-id` when it comes back.
+    /// Sets the ID, which the client sends as `last-event-id` when it reconnects.
     ///
     /// # Panics
     ///
-    /// When it has a line break or a null character.
+    /// When the ID has a line break or a null character.
     pub fn id(mut self, id: impl Into<String>) -> Self {
         let id = one_line(id.into());
         assert!(!id.contains('\0'), "an ID without null characters");
@@ -69,10 +101,14 @@ impl Event {
         self
     }
 
-    /// Tells the client how long to wait before it comes back, in whole milliseconds.
-    pub fn retry(mut self, retry: Duration) -> Self {
-        self.retry = Some(retry);
+    /// Tells the client how long to wait before it reconnects, in whole milliseconds.
+    pub fn retry(mut self, delay: Duration) -> Self {
+        self.retry = Some(delay);
         self
+    }
+
+    fn to_bytes(&self) -> Bytes {
+        self.to_string().into()
     }
 }
 
@@ -81,9 +117,8 @@ fn one_line(text: String) -> String {
     text
 }
 
-/// As it goes over the wire.
-impl std::fmt::Display for Event {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(name) = &self.name {
             writeln!(f, "event: {name}")?;
         }
@@ -94,7 +129,7 @@ impl std::fmt::Display for Event {
             writeln!(f, "retry: {}", retry.as_millis())?;
         }
         if let Some(data) = &self.data {
-            // The client ends a line at any of the three, and reads each as `\n`.
+            // A client ends a line at `\r\n`, at `\r` and at `\n`, and joins the lines with `\n`.
             let data = data.replace("\r\n", "\n").replace('\r', "\n");
             for line in data.split('\n') {
                 writeln!(f, "data: {line}")?;
@@ -104,114 +139,88 @@ impl std::fmt::Display for Event {
     }
 }
 
-/// A response of server-sent events.
-///
-/// It ends when the stream ends or the client goes away; a client that is gone is noticed at once,
-/// also while there is nothing to tell.
-///
-/// ```
-/// use callgate::{AppError, Receiver, Scope, Sender};
-/// use callgate_toolkit::sse::{Event, EventResponse};
-/// use futures_util::stream;
-///
-/// async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-///     let events = stream::iter((1..=3).map(|number| Event::new(number.to_string())));
-///     EventResponse::new(events).send(&mut receiver, &sender).await?;
-///     Ok(())
-/// }
-/// ```
-#[derive(Clone, Debug)]
-#[must_use = "a response is sent by `send`"]
-pub struct EventResponse<S> {
+/// Server-sent events, as the content of a [`Response`]: created by
+/// [`respond::events`](crate::respond::events).
+pub struct EventContent<'a, S> {
+    receiver: &'a mut Receiver,
     events: S,
-    start: HttpResponseStart,
     keep_alive: Option<Duration>,
+    at_shutdown: Option<Event>,
 }
 
-impl<S: Stream<Item = Event>> EventResponse<S> {
-    /// These events, as `text/event-stream`, which is not to be stored.
-    pub fn new(events: S) -> Self {
+impl<'a, S> EventContent<'a, S> {
+    pub(crate) fn new(receiver: &'a mut Receiver, events: S) -> Self {
         Self {
+            receiver,
             events,
-            start: HttpResponseStart::ok()
-                .header("content-type", "text/event-stream")
-                .header("cache-control", "no-store"),
-            keep_alive: Some(Duration::from_secs(15)),
-        }
-    }
-
-    /// After how long a silence a comment is sent, which clients ignore, so that nobody in between
-    /// takes the connection for dead. Default 15 seconds; none sends no comments.
-    ///
-    /// # Panics
-    ///
-    /// When it is zero.
-    pub fn keep_alive(mut self, silence: impl Into<Option<Duration>>) -> Self {
-        self.keep_alive = silence.into();
-        assert!(
-            self.keep_alive != Some(Duration::ZERO),
-            "a silence longer than nothing"
-        );
-        self
-    }
-
-    /// Adds a header field.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<http::HeaderName>,
-        N::Error: std::fmt::Debug,
-        V: TryInto<http::HeaderValue>,
-        V::Error: std::fmt::Debug,
-    {
-        crate::respond::set(&mut self.start.headers, name, value);
-        self
-    }
-
-    /// Sends it: the head at once, then each event as it comes. Content of the request is dropped.
-    ///
-    /// # Errors
-    ///
-    /// A failed send; [`SendError::Disconnected`] when the client has gone away.
-    ///
-    /// # Panics
-    ///
-    /// Outside a Tokio runtime with its timer enabled, unless there is no keep-alive.
-    pub async fn send(self, receiver: &mut Receiver, sender: &Sender) -> Result<(), SendError> {
-        sender.send(self.start).await?;
-        sender.send(HttpResponseBody::part("")).await?;
-        let telling = pin!(tell(self.events, self.keep_alive, sender));
-        match select(telling, pin!(disconnected(receiver))).await {
-            Either::Left((told, _)) => told,
-            Either::Right(((), _)) => Err(SendError::Disconnected),
+            keep_alive: Some(KEEP_ALIVE),
+            at_shutdown: None,
         }
     }
 }
 
-async fn tell(
-    events: impl Stream<Item = Event>,
-    keep_alive: Option<Duration>,
-    sender: &Sender,
-) -> Result<(), SendError> {
-    let mut events = pin!(events);
-    let mut silence = pin!(keep_alive.map(sleep));
-    loop {
-        let next = match silence.as_mut().as_pin_mut() {
-            Some(silence) => match select(events.next(), silence).await {
-                Either::Left((event, _)) => event.map(|event| event.to_string()),
-                Either::Right(_) => Some(":\n\n".to_owned()),
-            },
-            None => events.next().await.map(|event| event.to_string()),
-        };
-        let Some(part) = next else {
-            return sender.send(HttpResponseBody::end()).await;
-        };
-        sender.send(HttpResponseBody::part(part)).await?;
-        if let (Some(silence), Some(length)) = (silence.as_mut().as_pin_mut(), keep_alive) {
-            silence.reset(Instant::now() + length);
-        }
+impl<S> Response<EventContent<'_, S>> {
+    /// Sets the silence after which a comment is sent. Clients ignore comments; proxies see that the
+    /// connection is in use. Default 15 seconds; `None` sends no comments.
+    ///
+    /// # Panics
+    ///
+    /// When the silence is zero.
+    pub fn keep_alive(mut self, silence: impl Into<Option<Duration>>) -> Self {
+        let silence = silence.into();
+        assert!(
+            silence != Some(Duration::ZERO),
+            "a silence longer than zero"
+        );
+        self.content.keep_alive = silence;
+        self
     }
+
+    /// Sets the last event of a response that the shutdown of the server ends: news for the client's
+    /// code, or [`Event::reconnect_after`]. By default the response ends without one.
+    ///
+    /// Where a server has many clients, a delay that differs for each keeps them from reconnecting
+    /// all at once.
+    pub fn on_shutdown(mut self, event: Event) -> Self {
+        self.content.at_shutdown = Some(event);
+        self
+    }
+}
+
+/// # Panics
+///
+/// Outside a Tokio runtime with its timer enabled, unless comments are turned off.
+impl<S: Stream<Item = Event> + Send> Content for EventContent<'_, S> {
+    async fn send_after(self, start: HttpResponseStart, sender: &Sender) -> Result<(), AppError> {
+        let parts = parts(self.events, self.keep_alive);
+        let last_part = self.at_shutdown.as_ref().map(Event::to_bytes);
+        let last_part = Some(last_part.unwrap_or_default());
+        send_parts(self.receiver, sender, start, parts, last_part).await
+    }
+}
+
+impl<S> fmt::Debug for EventContent<'_, S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EventContent")
+            .field("keep_alive", &self.keep_alive)
+            .field("at_shutdown", &self.at_shutdown)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The events as they are sent, with a comment after each silence.
+fn parts(
+    events: impl Stream<Item = Event> + Send,
+    keep_alive: Option<Duration>,
+) -> impl Stream<Item = Result<Bytes, AppError>> + Send {
+    stream::unfold(Box::pin(events), move |mut events| async move {
+        let part = match keep_alive {
+            Some(silence) => match timeout(silence, events.next()).await {
+                Ok(event) => event?.to_bytes(),
+                Err(_) => Bytes::from_static(b":\n\n"),
+            },
+            None => events.next().await?.to_bytes(),
+        };
+        Some((Ok(part), events))
+    })
 }

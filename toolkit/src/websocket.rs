@@ -5,9 +5,7 @@
 //! use callgate_toolkit::websocket::Handshake;
 //!
 //! async fn shout(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-//!     let Scope::WebSocket(scope) = scope else {
-//!         return Err(AppError::Unsupported);
-//!     };
+//!     let scope = scope.into_websocket()?;
 //!     let handshake = Handshake::new(&scope, receiver, sender);
 //!     let mut session = handshake.accept(WebSocketAccept::new()).await?;
 //!     while let Some(message) = session.receive().await {
@@ -23,16 +21,16 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    Extension, Message, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketAccept,
+    AppError, Feature, Message, ReceiveEvent, Receiver, SendError, Sender, WebSocketAccept,
     WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use futures_util::{Sink, Stream};
 
-use crate::respond::Response;
+use crate::response::Response;
 
-/// A WebSocket that the application has not answered.
+/// The handshake of a WebSocket, which the application accepts or refuses.
 #[derive(Debug)]
-#[must_use = "a handshake is answered by `accept`, `refuse` or `deny`"]
+#[must_use = "a handshake is completed by `accept`, `refuse` or `deny`"]
 pub struct Handshake {
     offers_denial: bool,
     receiver: Receiver,
@@ -40,16 +38,16 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// The handshake of an exchange of which nothing has been received or sent.
+    /// Creates the handshake of an exchange of which nothing has been received or sent.
     pub fn new(scope: &WebSocketScope, receiver: Receiver, sender: Sender) -> Self {
         Self {
-            offers_denial: scope.extensions.contains(Extension::DenialResponse),
+            offers_denial: scope.features.contains(Feature::DenialResponse),
             receiver,
             sender,
         }
     }
 
-    /// Opens the WebSocket.
+    /// Accepts the handshake, which opens the WebSocket.
     ///
     /// # Errors
     ///
@@ -63,27 +61,27 @@ impl Handshake {
             },
             outgoing: Outgoing {
                 sender: self.sender,
-                event: None,
+                is_closed: false,
             },
         })
     }
 
-    /// Refuses it: the client gets a plain 403 (rule `WS-05`).
+    /// Refuses the handshake: the client gets a 403 without content (rule `WS-05`).
     ///
     /// # Errors
     ///
     /// As [`Sender::send`].
-    pub async fn refuse(self) -> Result<(), SendError> {
-        self.sender.send(WebSocketClose::default()).await
+    pub async fn refuse(self) -> Result<(), AppError> {
+        Ok(self.sender.send(WebSocketClose::default()).await?)
     }
 
-    /// Answers with this response where the server offers that, and with a plain 403 where it does
-    /// not (rule `EXT-01`).
+    /// Refuses the handshake with this response where the server offers that, and as
+    /// [`refuse`](Self::refuse) where it does not (rule `EXT-01`).
     ///
     /// # Errors
     ///
     /// As [`Sender::send`].
-    pub async fn deny(self, response: Response) -> Result<(), SendError> {
+    pub async fn deny(self, response: Response) -> Result<(), AppError> {
         match self.offers_denial {
             true => response.deny(&self.sender).await,
             false => self.refuse().await,
@@ -93,7 +91,8 @@ impl Handshake {
 
 /// An open WebSocket.
 ///
-/// Dropped, it stays open until the call returns, which closes it with 1000 (rule `WS-22`).
+/// A session that is dropped stays open until the call returns, which closes the WebSocket with 1000 (rule
+/// `WS-22`).
 #[derive(Debug)]
 pub struct Session {
     incoming: Incoming,
@@ -101,12 +100,12 @@ pub struct Session {
 }
 
 impl Session {
-    /// The next message; none when the WebSocket is over. Cancel safe.
+    /// Returns the next message; `None` when the WebSocket is over. Cancel safe.
     pub async fn receive(&mut self) -> Option<Message> {
         self.incoming.receive().await
     }
 
-    /// Sends a message, which resolves when the transport has taken it (rule `CORE-08`).
+    /// Sends a message. Resolves when the server has taken it (rule `CORE-08`).
     ///
     /// # Errors
     ///
@@ -115,7 +114,7 @@ impl Session {
         self.outgoing.send(message).await
     }
 
-    /// Closes it. What the client sends afterwards is not received.
+    /// Closes the WebSocket. What the client sends afterwards is not received.
     ///
     /// # Errors
     ///
@@ -124,21 +123,21 @@ impl Session {
         self.outgoing.sender.send(close).await
     }
 
-    /// How it ended, once [`receive`](Self::receive) has returned none.
+    /// Returns how the WebSocket ended, once [`receive`](Self::receive) has returned `None`.
     #[must_use]
     pub fn disconnect(&self) -> Option<&WebSocketDisconnect> {
         self.incoming.disconnect()
     }
 
-    /// Both directions, each for a task of its own. The outgoing one can be cloned: a broadcast has
-    /// one of each session.
+    /// Splits the session into its directions, each for a task of its own. The outgoing direction can be
+    /// cloned, for example for a broadcast to many sessions.
     #[must_use]
     pub fn split(self) -> (Incoming, Outgoing) {
         (self.incoming, self.outgoing)
     }
 }
 
-/// What comes from the client of a WebSocket. Ends when the WebSocket is over.
+/// What comes from the client of a WebSocket. As a stream it ends when the WebSocket is over.
 #[derive(Debug)]
 pub struct Incoming {
     receiver: Receiver,
@@ -146,12 +145,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// As [`Session::receive`].
+    /// Returns the next message, as [`Session::receive`].
     pub async fn receive(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// As [`Session::disconnect`].
+    /// Returns how the WebSocket ended, as [`Session::disconnect`].
     #[must_use]
     pub fn disconnect(&self) -> Option<&WebSocketDisconnect> {
         self.disconnect.as_ref()
@@ -179,29 +178,19 @@ impl Stream for Incoming {
     }
 }
 
-/// What goes to the client of a WebSocket.
+/// What goes to the client of a WebSocket. Clones send to the same client.
 ///
-/// As a sink it holds one message until the transport takes it; closing the sink closes the
-/// WebSocket with 1000.
-#[derive(Debug)]
+/// As a sink it takes a message when there is room for it; closing the sink closes the WebSocket with
+/// 1000.
+#[derive(Clone, Debug)]
 pub struct Outgoing {
     sender: Sender,
-    /// What the sink holds.
-    event: Option<SendEvent>,
-}
-
-/// Another way to the same client, which does not hold what this one holds.
-impl Clone for Outgoing {
-    fn clone(&self) -> Self {
-        Self {
-            sender: self.sender.clone(),
-            event: None,
-        }
-    }
+    /// Whether the sink has been closed.
+    is_closed: bool,
 }
 
 impl Outgoing {
-    /// As [`Session::send`].
+    /// Sends a message, as [`Session::send`].
     ///
     /// # Errors
     ///
@@ -210,7 +199,7 @@ impl Outgoing {
         self.sender.send(message).await
     }
 
-    /// As [`Session::close`].
+    /// Closes the WebSocket, as [`Session::close`].
     ///
     /// # Errors
     ///
@@ -218,41 +207,31 @@ impl Outgoing {
     pub async fn close(&self, close: WebSocketClose) -> Result<(), SendError> {
         self.sender.send(close).await
     }
-
-    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if self.event.is_none() {
-            return Poll::Ready(Ok(()));
-        }
-        let result = ready!(self.sender.poll_send(cx, &mut self.event));
-        // A channel may leave what it did not deliver.
-        self.event = None;
-        Poll::Ready(result)
-    }
 }
 
 impl Sink<Message> for Outgoing {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_deliver(cx)
+        self.sender.poll_ready(cx).map(Ok)
     }
 
     fn start_send(self: Pin<&mut Self>, message: Message) -> Result<(), SendError> {
-        self.get_mut().event = Some(message.into());
-        Ok(())
+        self.sender.start_send(message).map(drop)
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().poll_deliver(cx)
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        // The server writes what it has taken.
+        Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        let this = self.get_mut();
-        if !matches!(this.event, Some(SendEvent::WebSocketClose(_))) {
-            ready!(this.poll_deliver(cx))?;
-            this.event = Some(WebSocketClose::default().into());
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if !self.is_closed {
+            ready!(self.sender.poll_ready(cx));
+            self.is_closed = true;
+            self.sender.start_send(WebSocketClose::default())?;
         }
-        this.poll_deliver(cx)
+        Poll::Ready(Ok(()))
     }
 }
 

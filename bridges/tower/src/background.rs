@@ -1,4 +1,4 @@
-//! Work that goes on after the response.
+//! Work after the response.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 
 use callgate::AppError;
+use callgate_drive::Escaped;
 use futures_util::FutureExt as _;
 
-/// What is left to do once the response has been sent: a log written, a mail sent, a connection
-/// closed.
+/// Work to do once the response has been sent: writing a log, sending a mail, closing a connection.
 ///
 /// Each request that [`ServiceApp`](crate::ServiceApp) makes has one among its extensions; with the
 /// feature `axum` it is an extractor itself. Its work is done in the call of the application, one
 /// piece after the other, so that the client does not wait for it and a server that shuts down does
-/// (rules `HTTP-35`, `HTTP-36`). What is spawned onto a task of its own instead is not waited for.
+/// (rules `HTTP-35`, `HTTP-36`). A server does not wait for a task that the service spawns.
 ///
-/// What has been added is done however the exchange ends: also when the client goes away, in the
-/// grace period that the server leaves for that, and when the service fails or panics. The service's
-/// future and the body of its response have been dropped by then. Work that fails, or panics, makes
-/// the call fail, and hinders no other; one failure is the call's, any more are logged.
+/// The work is done however the exchange ends: also when the client goes away, in the grace period
+/// of the server, and when the service fails or panics. The service's future and the body of its
+/// response have been dropped by then. Work that fails or panics makes the call fail, and does not
+/// keep other work from being done; the call reports the first failure, and all others are logged.
 ///
 /// ```
 /// use axum::routing::post;
@@ -43,24 +43,24 @@ use futures_util::FutureExt as _;
 /// # check(app);
 /// ```
 #[derive(Clone, Default)]
-pub struct Background(Arc<Mutex<VecDeque<Work>>>);
+pub struct Background(Arc<Mutex<VecDeque<BoxedWork>>>);
 
-type Work = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
+type BoxedWork = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
 
-/// How a piece of work ended: the outer error is a panic.
-type Ended = thread::Result<Result<(), AppError>>;
+/// The result of a piece of work: the outer error is a panic.
+type WorkResult = thread::Result<Result<(), AppError>>;
 
 impl Background {
-    /// Adds work, which is done after what was added before. It may add more.
+    /// Adds work, which is done after all work that was added before. The work may add more.
     pub fn add(&self, work: impl Future<Output = Result<(), AppError>> + Send + 'static) {
         self.queue().push_back(Box::pin(work));
     }
 
-    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<Work>> {
+    fn queue(&self) -> std::sync::MutexGuard<'_, VecDeque<BoxedWork>> {
         self.0.lock().expect("nothing panics while it is held")
     }
 
-    fn next(&self) -> Option<Work> {
+    fn next(&self) -> Option<BoxedWork> {
         self.queue().pop_front()
     }
 }
@@ -71,7 +71,7 @@ impl fmt::Debug for Background {
     }
 }
 
-/// Runs an exchange, and then the work that it leaves.
+/// Runs an exchange, and then the work that was added to it.
 pub(crate) async fn with_background<F>(
     exchange: impl FnOnce(Background) -> F,
 ) -> Result<(), AppError>
@@ -92,8 +92,8 @@ where
     ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Whether the call has to say so. That the client is gone is nobody's failure.
-fn is_failure(ended: &Ended) -> bool {
+/// Returns whether the call reports this result. A client that is gone is no failure.
+fn is_failure(ended: &WorkResult) -> bool {
     match ended {
         Ok(Ok(())) => false,
         Ok(Err(error)) => !error.is_disconnected(),
@@ -101,11 +101,11 @@ fn is_failure(ended: &Ended) -> bool {
     }
 }
 
-/// Logs what the call cannot say, as it says something else.
-fn report(ended: &Ended) {
+/// Logs a failure that the call does not report, as it reports another.
+fn report(ended: &WorkResult) {
     match ended {
         Ok(Err(error)) if !error.is_disconnected() => {
-            tracing::error!("work after a response failed as well: {error}");
+            tracing::error!("work after a response failed as well: {}", Escaped(error));
         }
         Ok(_) => {}
         Err(_) => tracing::error!("work after a response panicked as well"),

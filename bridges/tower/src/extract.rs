@@ -1,16 +1,15 @@
-//! Extractors for handlers of axum.
+//! Extractors for axum handlers.
 
 use axum::extract::FromRequestParts;
 use callgate::State;
 use http::StatusCode;
 use http::request::Parts;
 
-use crate::Background;
+use crate::{Background, Shutdown};
 
-/// An extractor of axum for what start-up put into the [`State`]: the value of this type, cloned.
+/// An axum extractor for a value that start-up put into the [`State`]: a clone of it.
 ///
-/// A handler that asks for what is not there is answered for with 500, and a text that names the
-/// type.
+/// The response is 500, with a text that names the type, when the state has no such value.
 ///
 /// ```
 /// use axum::Router;
@@ -60,7 +59,7 @@ where
     }
 }
 
-/// Where the request does not come through the bridge, the answer is 500.
+/// The response is 500 when the request does not come through the bridge.
 impl<S: Sync> FromRequestParts<S> for Background {
     type Rejection = (StatusCode, &'static str);
 
@@ -68,5 +67,14 @@ impl<S: Sync> FromRequestParts<S> for Background {
         let background = parts.extensions.get().cloned();
         let message = "work after the response needs `callgate_tower::ServiceApp`\n";
         background.ok_or((StatusCode::INTERNAL_SERVER_ERROR, message))
+    }
+}
+
+/// Where the server does not tell of its shutdown, the shutdown never begins.
+impl<S: Sync> FromRequestParts<S> for Shutdown {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(parts.extensions.get().cloned().unwrap_or_default())
     }
 }

@@ -27,6 +27,7 @@ mod layered;
 mod path;
 mod scope_info;
 mod service_app;
+mod shutdown;
 
 pub use self::app_service::{AppService, ResponseFuture};
 pub use self::background::Background;
@@ -35,7 +36,8 @@ pub use self::extract::Resource;
 pub use self::layered::layer;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
-pub use callgate_drive::{Incomplete, ResponseBody};
+pub use self::shutdown::Shutdown;
+pub use callgate_drive::{Incomplete, ResponseBody, ShutdownSignal};
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;

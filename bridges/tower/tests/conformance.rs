@@ -43,7 +43,7 @@ async fn echo_app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Resul
     }
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(part) => {
+            ReceiveEvent::HttpRequestBody(part) => {
                 let body = HttpResponseBody::new(part.body, part.more_body);
                 sender.send(body).await?;
                 if !part.more_body {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use callgate::{
-    Extension, Extensions, HttpRequest, HttpScope, LifespanScope, Message, ReceiveEvent, Scope,
+    Feature, Features, HttpRequestBody, HttpScope, LifespanScope, Message, ReceiveEvent, Scope,
     State, WebSocketDisconnect, WebSocketScope,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, USER_AGENT};
@@ -23,11 +23,11 @@ pub(crate) enum Play {
     Head,
     /// HTTP/1.0.
     Http10,
-    /// HTTP/1.1, and every extension is offered.
+    /// HTTP/1.1, and every feature is offered.
     Offered,
     /// The same, with content.
     OfferedPost,
-    /// HTTP/2, and every extension is offered.
+    /// HTTP/2, and every feature is offered.
     Http2,
     /// Content in one event.
     Whole,
@@ -171,8 +171,8 @@ pub(crate) struct Maker<'a> {
 impl Maker<'_> {
     pub(crate) fn plan(&self, play: Play) -> Plan {
         match play {
-            Play::Head => self.request(Method::HEAD, Version::HTTP_11, Extensions::NONE),
-            Play::Http10 => self.request(self.reading(), Version::HTTP_10, Extensions::NONE),
+            Play::Head => self.request(Method::HEAD, Version::HTTP_11, Features::NONE),
+            Play::Http10 => self.request(self.reading(), Version::HTTP_10, Features::NONE),
             Play::Offered => self.request(self.reading(), Version::HTTP_11, every_http()),
             Play::Http2 => self.request(self.reading(), Version::HTTP_2, every_http()),
             Play::OfferedPost => {
@@ -186,7 +186,7 @@ impl Maker<'_> {
             Play::Unfinished => {
                 let parts = split(&self.options.body);
                 let parts = parts.into_iter().map(|mut part| {
-                    if let ReceiveEvent::HttpRequest(request) = &mut part {
+                    if let ReceiveEvent::HttpRequestBody(request) = &mut part {
                         request.more_body = true;
                     }
                     part
@@ -196,10 +196,10 @@ impl Maker<'_> {
             Play::Flood => self.flood(None),
             // The head is taken, and nothing after it.
             Play::FloodStalled => self.flood(Some(1)),
-            Play::Socket => self.socket(Version::HTTP_11, true, Extensions::NONE),
-            Play::SocketPlain => self.socket(Version::HTTP_11, false, Extensions::NONE),
+            Play::Socket => self.socket(Version::HTTP_11, true, Features::NONE),
+            Play::SocketPlain => self.socket(Version::HTTP_11, false, Features::NONE),
             Play::SocketOffered => {
-                let offered = Extensions::NONE.with(Extension::DenialResponse);
+                let offered = Features::NONE.with(Feature::DenialResponse);
                 self.socket(Version::HTTP_2, true, offered)
             }
             Play::SocketFlood => self.socket_flood(),
@@ -214,13 +214,13 @@ impl Maker<'_> {
                 Scope::Unknown(UNKNOWN.into()),
                 [ReceiveEvent::Unknown(UNKNOWN.into())],
             ),
-            _ => self.request(self.reading(), Version::HTTP_11, Extensions::NONE),
+            _ => self.request(self.reading(), Version::HTTP_11, Features::NONE),
         }
     }
 
     /// This content in one event.
     pub(crate) fn whole(&self, content: &Bytes) -> Plan {
-        let event = ReceiveEvent::HttpRequest(HttpRequest::last(content.clone()));
+        let event = ReceiveEvent::HttpRequestBody(HttpRequestBody::last(content.clone()));
         Plan::new(self.post(content), [event])
     }
 
@@ -253,10 +253,13 @@ impl Maker<'_> {
         self.options.method.clone().unwrap_or(Method::GET)
     }
 
-    fn request(&self, method: Method, version: Version, extensions: Extensions) -> Plan {
+    fn request(&self, method: Method, version: Version, features: Features) -> Plan {
         let mut scope = self.scope(method, &self.options.path, version);
-        offer(&mut scope, extensions);
-        Plan::new(scope, [ReceiveEvent::HttpRequest(HttpRequest::default())])
+        offer(&mut scope, features);
+        Plan::new(
+            scope,
+            [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+        )
     }
 
     fn posting(&self) -> HttpScope {
@@ -284,10 +287,10 @@ impl Maker<'_> {
         let memory = self.memory();
         let events = self
             .parts(&memory)
-            .map(|part| ReceiveEvent::HttpRequest(HttpRequest::part(part)))
-            .chain(iter::once(
-                ReceiveEvent::HttpRequest(HttpRequest::default()),
-            ));
+            .map(|part| ReceiveEvent::HttpRequestBody(HttpRequestBody::part(part)))
+            .chain(iter::once(ReceiveEvent::HttpRequestBody(
+                HttpRequestBody::default(),
+            )));
         let mut plan = Plan::new(self.endless(), events);
         plan.memory = Some(memory);
         plan.stalls_after = stalls_after;
@@ -317,9 +320,9 @@ impl Maker<'_> {
         scope
     }
 
-    fn socket(&self, version: Version, offers: bool, extensions: Extensions) -> Plan {
+    fn socket(&self, version: Version, offers: bool, features: Features) -> Plan {
         let mut scope = self.socket_scope(version);
-        scope.extensions = extensions;
+        scope.features = features;
         if offers {
             scope.subprotocols = self.options.subprotocols.clone();
             let list = scope.subprotocols.join(", ");
@@ -353,21 +356,21 @@ impl Maker<'_> {
     }
 }
 
-fn offer(scope: &mut HttpScope, extensions: Extensions) {
-    scope.extensions = extensions;
-    if extensions.contains(Extension::ResponseTrailers) && scope.version == Version::HTTP_11 {
+fn offer(scope: &mut HttpScope, features: Features) {
+    scope.features = features;
+    if features.contains(Feature::ResponseTrailers) && scope.version == Version::HTTP_11 {
         scope
             .headers
             .insert(TE, HeaderValue::from_static("trailers"));
     }
 }
 
-fn every_http() -> Extensions {
+fn every_http() -> Features {
     [
-        Extension::ResponseTrailers,
-        Extension::PathSend,
-        Extension::EarlyHints,
-        Extension::Debug,
+        Feature::ResponseTrailers,
+        Feature::PathSend,
+        Feature::EarlyHints,
+        Feature::Debug,
     ]
     .into_iter()
     .collect()
@@ -387,9 +390,9 @@ fn split(content: &Bytes) -> Vec<ReceiveEvent> {
     while !rest.is_empty() {
         parts.push(rest.split_to(rest.len().min(length)));
     }
-    let parts = parts.into_iter().map(HttpRequest::part);
+    let parts = parts.into_iter().map(HttpRequestBody::part);
     parts
-        .chain(iter::once(HttpRequest::default()))
-        .map(ReceiveEvent::HttpRequest)
+        .chain(iter::once(HttpRequestBody::default()))
+        .map(ReceiveEvent::HttpRequestBody)
         .collect()
 }

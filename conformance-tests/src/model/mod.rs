@@ -8,7 +8,7 @@ mod standing;
 use std::time::{Duration, Instant};
 
 use callgate::{
-    AppError, Extension, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketClose, rule,
+    AppError, Feature, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketClose, rule,
 };
 
 use conversation::Conversation;
@@ -136,7 +136,7 @@ impl Model {
             expected,
             before: self.conversation.standing(),
             name: event.type_name(),
-            is_path_send: matches!(event, SendEvent::HttpPathSend(_)),
+            is_path_send: matches!(event, SendEvent::HttpResponsePathSend(_)),
             declared_length: match event {
                 SendEvent::HttpResponseStart(start) => start
                     .headers
@@ -320,12 +320,9 @@ impl Model {
                 );
                 Some(Violation::new(rule::SEND_VIOLATION, detail))
             }
-            (Ok(()), Err(SendError::NotOffered(extension))) => Some(Violation::new(
-                rule::EXTENSIONS_OFFERED,
-                format!(
-                    "the scope lists `{}`, which is not offered",
-                    extension.name()
-                ),
+            (Ok(()), Err(SendError::NotOffered(feature))) => Some(Violation::new(
+                rule::FEATURES_OFFERED,
+                format!("the scope lists `{}`, which is not offered", feature.name()),
             )),
             (Ok(()), Err(_)) if attempt.is_path_send => None,
             (Ok(()), Err(_)) => Some(Violation::new(
@@ -364,10 +361,10 @@ impl Model {
                 Err(SendError::NotOffered(_)),
                 Err(SendError::NotOffered(_) | SendError::Disconnected),
             ) => None,
-            (Err(SendError::NotOffered(extension)), Err(SendError::File { .. })) => {
-                let name = extension.name();
+            (Err(SendError::NotOffered(feature)), Err(SendError::File { .. })) => {
+                let name = feature.name();
                 let detail = format!("`{name}` is offered, and the scope does not list it");
-                Some(Violation::new(rule::EXTENSIONS_OFFERED, detail))
+                Some(Violation::new(rule::FEATURES_OFFERED, detail))
             }
             (Err(must), _) => Some(Violation::new(
                 rule::NOT_OFFERED_FAILS,
@@ -405,15 +402,15 @@ fn blame_application(attempt: &Attempt, result: &Result<(), SendError>) -> Optio
             Standing::Open if is_gone => None,
             _ => Some(violation.clone()),
         },
-        Err(SendError::NotOffered(extension)) if !is_gone => Some(not_offered(*extension)),
+        Err(SendError::NotOffered(feature)) if !is_gone => Some(not_offered(*feature)),
         _ => None,
     }
 }
 
-fn not_offered(extension: Extension) -> Violation {
+fn not_offered(feature: Feature) -> Violation {
     Violation::new(
         rule::NOT_OFFERED,
-        format!("`{}` was used and is not offered", extension.name()),
+        format!("`{}` was used and is not offered", feature.name()),
     )
 }
 

@@ -106,7 +106,7 @@ fn foreign(event: &ReceiveEvent, kind: &str) -> Broken {
 impl Http {
     fn received(&mut self, event: &ReceiveEvent, standing: Standing) -> Broken {
         let request = match event {
-            ReceiveEvent::HttpRequest(request) => request,
+            ReceiveEvent::HttpRequestBody(request) => request,
             ReceiveEvent::HttpDisconnect => {
                 self.phase = HttpPhase::Disconnected;
                 return None;

@@ -1,7 +1,7 @@
 //! The server's side: what can be judged from a scope alone.
 
 use callgate::rule::{self, Rule};
-use callgate::{ByteString, Extension, Extensions, Scheme, Scope, TlsInfo, Violation};
+use callgate::{ByteString, Feature, Features, Scheme, Scope, TlsInfo, Violation};
 use http::header::{
     CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
     TRANSFER_ENCODING,
@@ -35,7 +35,7 @@ pub fn violations(scope: &Scope) -> Vec<Violation> {
                 scheme: scope.scheme,
                 root_path: &scope.root_path,
                 path: &scope.path(),
-                extensions: scope.extensions,
+                features: scope.features,
                 tls: scope.tls.as_deref(),
             }
             .judge(&mut found);
@@ -51,7 +51,7 @@ pub fn violations(scope: &Scope) -> Vec<Violation> {
                 scheme: scope.scheme,
                 root_path: &scope.root_path,
                 path: &scope.path(),
-                extensions: scope.extensions,
+                features: scope.features,
                 tls: scope.tls.as_deref(),
             }
             .judge(&mut found);
@@ -122,7 +122,7 @@ struct Common<'a> {
     scheme: Scheme,
     root_path: &'a str,
     path: &'a str,
-    extensions: Extensions,
+    features: Features,
     tls: Option<&'a TlsInfo>,
 }
 
@@ -130,7 +130,7 @@ impl Common<'_> {
     fn judge(&self, found: &mut Found) {
         self.target(found);
         self.fields(found);
-        self.extensions(found);
+        self.features(found);
         self.tls(found);
     }
 
@@ -194,17 +194,17 @@ impl Common<'_> {
         }
     }
 
-    fn extensions(&self, found: &mut Found) {
-        for extension in self.extensions.iter() {
-            let belongs = match extension {
-                Extension::DenialResponse => self.is_websocket,
-                Extension::Tls => true,
+    fn features(&self, found: &mut Found) {
+        for feature in self.features.iter() {
+            let belongs = match feature {
+                Feature::DenialResponse => self.is_websocket,
+                Feature::Tls => true,
                 _ => !self.is_websocket,
             };
             if !belongs {
                 found.add(
-                    rule::EXTENSIONS_OFFERED,
-                    format!("`{}` is of another kind of scope", extension.name()),
+                    rule::FEATURES_OFFERED,
+                    format!("`{}` is of another kind of scope", feature.name()),
                 );
             }
         }
@@ -220,7 +220,7 @@ impl Common<'_> {
             }),
             _ => true,
         };
-        if self.extensions.contains(Extension::ResponseTrailers) && !has_trailers {
+        if self.features.contains(Feature::ResponseTrailers) && !has_trailers {
             found.add(
                 rule::TRAILERS_OFFERED,
                 format!(
@@ -232,13 +232,13 @@ impl Common<'_> {
     }
 
     fn tls(&self, found: &mut Found) {
-        let is_offered = self.extensions.contains(Extension::Tls);
+        let is_offered = self.features.contains(Feature::Tls);
         if is_offered && self.scheme == Scheme::Http {
             found.add(rule::TLS_ONLY_WHEN_SECURED, "`tls` is offered in the clear");
         }
         if is_offered != self.tls.is_some() {
             found.add(
-                rule::EXTENSIONS_OFFERED,
+                rule::FEATURES_OFFERED,
                 "`tls` is listed and missing, or there and not listed",
             );
         }

@@ -219,7 +219,7 @@ impl Call {
 
 /// Whether no more content follows.
 fn is_last(event: &ReceiveEvent) -> bool {
-    !matches!(event, ReceiveEvent::HttpRequest(request) if request.more_body)
+    !matches!(event, ReceiveEvent::HttpRequestBody(request) if request.more_body)
 }
 
 impl Drop for Call {

@@ -1,6 +1,6 @@
 //! What the suite and the probe say to each other.
 
-use callgate::{Extension, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
+use callgate::{Feature, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -139,7 +139,7 @@ pub enum SentOutcome {
     Disconnected,
     /// The event, or one before it, breaks the rule of this ID.
     Violation(String),
-    /// The event needs this extension.
+    /// The event needs this feature.
     NotOffered(String),
     /// The file cannot be opened.
     File,
@@ -163,9 +163,7 @@ impl From<Result<(), SendError>> for SentOutcome {
             Ok(()) => Self::Delivered,
             Err(SendError::Disconnected) => Self::Disconnected,
             Err(SendError::Violation(violation)) => Self::Violation(violation.rule.id.into()),
-            Err(SendError::NotOffered(extension)) => {
-                Self::NotOffered(Extension::name(extension).into())
-            }
+            Err(SendError::NotOffered(feature)) => Self::NotOffered(Feature::name(feature).into()),
             Err(SendError::File { .. }) => Self::File,
             Err(other) => Self::Failed(other.to_string()),
         }

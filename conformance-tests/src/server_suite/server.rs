@@ -353,7 +353,11 @@ async fn live(mut lifespan: Remote, text: Option<&str>) -> Outcome {
                 lifespan.send(LifespanStartupComplete::new()).await?;
             }
             ReceiveEvent::LifespanShutdown => {
-                lifespan.send(SendEvent::LifespanShutdownComplete).await?;
+                lifespan
+                    .send(SendEvent::LifespanShutdownComplete(
+                        LifespanShutdownComplete::new(),
+                    ))
+                    .await?;
                 return lifespan.finish(Step::Return).await;
             }
             _ => {}

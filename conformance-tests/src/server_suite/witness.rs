@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use callgate::rule::Role;
-use callgate::{Extension, Scope, SendError, SendEvent, Violation, rule};
+use callgate::{Feature, Scope, SendError, SendEvent, Violation, rule};
 use http::HeaderValue;
 
 use super::bench::Log;
@@ -122,8 +122,8 @@ fn result(outcome: &SentOutcome) -> Option<Result<(), SendError>> {
         SentOutcome::Disconnected => SendError::Disconnected,
         SentOutcome::Violation(id) => SendError::Violation(Violation::new(rule::by_id(id)?, "")),
         SentOutcome::NotOffered(name) => {
-            let mut all = Extension::ALL.into_iter();
-            SendError::NotOffered(all.find(|extension| extension.name() == name)?)
+            let mut all = Feature::ALL.into_iter();
+            SendError::NotOffered(all.find(|feature| feature.name() == name)?)
         }
         SentOutcome::File => SendError::File {
             path: PathBuf::new(),

@@ -8,9 +8,9 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use callgate::{
-    AppError, EarlyHints, Extension, HttpDebug, HttpPathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
-    SendEvent, Sender, State, WebSocketClose,
+    AppError, Feature, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanStartupComplete,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -36,7 +36,7 @@ async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<()
             sender.send(HttpResponseStart::ok()).await?;
             loop {
                 match receiver.receive().await {
-                    ReceiveEvent::HttpRequest(request) => {
+                    ReceiveEvent::HttpRequestBody(request) => {
                         let more = request.more_body;
                         sender
                             .send(HttpResponseBody::new(request.body, more))
@@ -56,24 +56,24 @@ async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<()
     }
 }
 
-/// Uses every extension that is offered.
+/// Uses every feature that is offered.
 async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(scope) => {
-            if offers(&scope, Extension::EarlyHints) {
+            if offers(&scope, Feature::EarlyHints) {
                 let link = HeaderValue::from_static("</style.css>; rel=preload");
-                sender.send(EarlyHints::new([link])).await?;
+                sender.send(HttpResponseEarlyHint::new([link])).await?;
             }
-            if offers(&scope, Extension::Debug) {
+            if offers(&scope, Feature::Debug) {
                 let info = BTreeMap::from([("template".to_owned(), "page".to_owned())]);
-                sender.send(HttpDebug::new(info)).await?;
+                sender.send(HttpResponseDebug::new(info)).await?;
             }
             let mut start = HttpResponseStart::ok().header("trailer", "x-checksum");
-            start.trailers = offers(&scope, Extension::ResponseTrailers);
+            start.trailers = offers(&scope, Feature::ResponseTrailers);
             let has_trailers = start.trailers;
             sender.send(start).await?;
-            if offers(&scope, Extension::PathSend) {
-                sender.send(HttpPathSend::new(FILE)).await?;
+            if offers(&scope, Feature::PathSend) {
+                sender.send(HttpResponsePathSend::new(FILE)).await?;
             } else {
                 sender.send(HttpResponseBody::last("content")).await?;
             }
@@ -84,7 +84,7 @@ async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppEr
             }
             Ok(())
         }
-        Scope::WebSocket(scope) if scope.extensions.contains(Extension::DenialResponse) => {
+        Scope::WebSocket(scope) if scope.features.contains(Feature::DenialResponse) => {
             let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED);
             sender.send(SendEvent::DenialResponseStart(start)).await?;
             let body = HttpResponseBody::last("Who are you?");
@@ -256,7 +256,7 @@ fn nothing_is_reported_of_a_limit_of_content() {
             let mut parts: Vec<Bytes> = Vec::new();
             loop {
                 match receiver.receive().await {
-                    ReceiveEvent::HttpRequest(request) => {
+                    ReceiveEvent::HttpRequestBody(request) => {
                         parts.push(request.body);
                         if parts.iter().map(Bytes::len).sum::<usize>() > 2 * 1024 * 1024 {
                             let start = HttpResponseStart::new(StatusCode::PAYLOAD_TOO_LARGE);
@@ -297,7 +297,11 @@ fn state_reaches_the_exchanges() {
                     let complete = LifespanStartupComplete::with_state(state);
                     sender.send(complete).await?;
                     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-                    Ok(sender.send(SendEvent::LifespanShutdownComplete).await?)
+                    Ok(sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?)
                 }
                 _ => Err(AppError::Unsupported),
             }
@@ -375,8 +379,8 @@ fn what_is_no_file_fails_its_send_and_the_exchange_goes_on() {
         move |scope: Scope, _: Receiver, sender: Sender| async move {
             let scope = http(scope)?;
             sender.send(HttpResponseStart::ok()).await?;
-            if offers(&scope, Extension::PathSend) {
-                match sender.send(HttpPathSend::new(path)).await {
+            if offers(&scope, Feature::PathSend) {
+                match sender.send(HttpResponsePathSend::new(path)).await {
                     Ok(()) => panic!("{path} was taken for a file"),
                     Err(SendError::File { .. }) => {}
                     Err(other) => return Err(other.into()),
@@ -476,7 +480,7 @@ fn nothing_is_reported_of_one_that_works_hard() {
         http(scope)?;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     std::thread::sleep(Duration::from_micros(request.body.len() as u64));
                     if !request.more_body {
                         return Ok(answer(&sender, "done").await?);

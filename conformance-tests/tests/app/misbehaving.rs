@@ -111,7 +111,7 @@ fn content_that_is_copied_without_a_limit_is_reported() {
             let mut copy = Vec::new();
             loop {
                 match receiver.receive().await {
-                    ReceiveEvent::HttpRequest(request) => {
+                    ReceiveEvent::HttpRequestBody(request) => {
                         copy.extend_from_slice(&request.body);
                         if !request.more_body {
                             return Ok(answer(&sender, copy.len().to_string()).await?);

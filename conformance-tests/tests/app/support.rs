@@ -1,7 +1,7 @@
 //! Parts of applications.
 
 use callgate::{
-    App, AppError, Extension, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope,
+    App, AppError, Feature, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
     LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
     WebSocketAccept, WebSocketScope,
 };
@@ -57,7 +57,7 @@ pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, usize)>
     let mut events = 0;
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(HttpRequest {
+            ReceiveEvent::HttpRequestBody(HttpRequestBody {
                 body, more_body, ..
             }) => {
                 events += 1;
@@ -94,10 +94,14 @@ pub(crate) async fn live(mut receiver: Receiver, sender: Sender) -> Result<(), A
     wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
     sender.send(LifespanStartupComplete::new()).await?;
     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
-    sender.send(SendEvent::LifespanShutdownComplete).await?;
+    sender
+        .send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+        .await?;
     Ok(())
 }
 
-pub(crate) fn offers(scope: &HttpScope, extension: Extension) -> bool {
-    scope.extensions.contains(extension)
+pub(crate) fn offers(scope: &HttpScope, feature: Feature) -> bool {
+    scope.features.contains(feature)
 }

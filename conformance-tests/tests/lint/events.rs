@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use callgate::{HttpRequest, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
+use callgate::{HttpRequestBody, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
 
 use crate::support::{
     Do, Server, accept, body, broken, close, complaints, complete, events, get, last, over, part,
@@ -21,7 +21,11 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
     let answer = || vec![start(), body()];
     let start_up = ReceiveEvent::LifespanStartup;
     let shutdown = ReceiveEvent::LifespanShutdown;
-    let shut_down = || Do::Send(SendEvent::LifespanShutdownComplete);
+    let shut_down = || {
+        Do::Send(SendEvent::LifespanShutdownComplete(
+            LifespanShutdownComplete::new(),
+        ))
+    };
     vec![
         (
             "CORE-01",
@@ -63,7 +67,9 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
             "HTTP-06",
             get().into(),
             vec![
-                ReceiveEvent::HttpRequest(HttpRequest::part("").trailers(http::HeaderMap::new())),
+                ReceiveEvent::HttpRequestBody(
+                    HttpRequestBody::part("").trailers(http::HeaderMap::new()),
+                ),
                 last(""),
             ],
             then(receive(2), answer()),

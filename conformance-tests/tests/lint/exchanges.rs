@@ -21,7 +21,7 @@ async fn what_keeps_the_rules_is_passed_through_as_it_is() {
             .await?;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     let more = request.more_body;
                     sender
                         .send(HttpResponseBody::new(request.body, more))

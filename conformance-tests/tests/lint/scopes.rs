@@ -2,9 +2,7 @@
 
 use std::sync::Arc;
 
-use callgate::{
-    AppError, Extension, Extensions, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo,
-};
+use callgate::{AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo};
 use http::{HeaderValue, Method, Version};
 
 use crate::support::{Server, complaints, get, websocket};
@@ -20,7 +18,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
     let secured = |tls: TlsInfo| {
         with(&|scope| {
             scope.scheme = Scheme::Https;
-            scope.extensions = Extensions::NONE.with(Extension::Tls);
+            scope.features = Features::NONE.with(Feature::Tls);
             scope.tls = Some(Arc::new(tls.clone()));
         })
     };
@@ -36,7 +34,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
     let mut version = websocket();
     version.headers.insert("sec-websocket-version", value("8"));
     let mut trailers = websocket();
-    trailers.extensions = Extensions::NONE.with(Extension::ResponseTrailers);
+    trailers.features = Features::NONE.with(Feature::ResponseTrailers);
     trailers.version = Version::HTTP_2;
     vec![
         (
@@ -63,7 +61,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
             "SCOPE-19",
             with(&|scope| {
                 scope.scheme = Scheme::Https;
-                scope.extensions = Extensions::NONE.with(Extension::Tls);
+                scope.features = Features::NONE.with(Feature::Tls);
             }),
         ),
         (
@@ -87,13 +85,13 @@ fn scopes() -> Vec<(&'static str, Scope)> {
         (
             "EXT-15",
             with(&|scope| {
-                scope.extensions = Extensions::NONE.with(Extension::ResponseTrailers);
+                scope.features = Features::NONE.with(Feature::ResponseTrailers);
             }),
         ),
         (
             "TLS-01",
             with(&|scope| {
-                scope.extensions = Extensions::NONE.with(Extension::Tls);
+                scope.features = Features::NONE.with(Feature::Tls);
                 scope.tls = Some(Arc::default());
             }),
         ),

@@ -3,8 +3,8 @@
 use std::sync::{Arc, Mutex};
 
 use callgate::{
-    App as _, Extension, Extensions, HttpResponseBody, HttpResponseStart, HttpScope, Receiver,
-    Scope, SendError, SendEvent, Sender, Violation, rule,
+    App as _, Feature, Features, HttpResponseBody, HttpResponseStart, HttpScope, Receiver, Scope,
+    SendError, SendEvent, Sender, Violation, rule,
 };
 use callgate_conformance::{Lint, Model};
 
@@ -14,8 +14,8 @@ use crate::support::{Do, Server, body, broken, complaints, get, results, script,
 async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
     let gone = || Err(SendError::Disconnected);
     let mut offering = get();
-    offering.extensions = Extensions::NONE.with(Extension::Debug);
-    let debug = || Do::Send(callgate::HttpDebug::default().into());
+    offering.features = Features::NONE.with(Feature::Debug);
+    let debug = || Do::Send(callgate::HttpResponseDebug::default().into());
     let cases: Vec<(&[&str], HttpScope, _, Vec<Do>)> = vec![
         (
             &["CORE-03"],
@@ -61,7 +61,7 @@ async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
                 reason: Arc::new(std::io::ErrorKind::NotFound.into()),
             })],
             vec![
-                Do::Send(callgate::HttpPathSend::new("/srv/file").into()),
+                Do::Send(callgate::HttpResponsePathSend::new("/srv/file").into()),
                 start(),
                 body(),
             ],
@@ -69,7 +69,7 @@ async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
         (
             &["SCOPE-19"],
             offering,
-            vec![Err(SendError::NotOffered(Extension::Debug))],
+            vec![Err(SendError::NotOffered(Feature::Debug))],
             vec![debug(), start(), body()],
         ),
     ];
@@ -124,7 +124,7 @@ async fn a_send_may_always_fail_because_the_client_is_gone() {
 #[test]
 fn a_path_send_that_is_at_odds_with_the_head_is_the_application_s_fault() {
     let mut scope = get();
-    scope.extensions = Extensions::NONE.with(Extension::PathSend);
+    scope.features = Features::NONE.with(Feature::PathSend);
     for (broken, length) in [
         (rule::NOT_MORE_THAN_LENGTH, "3"),
         (rule::NOT_LESS_THAN_LENGTH, "3"),
@@ -134,7 +134,7 @@ fn a_path_send_that_is_at_odds_with_the_head_is_the_application_s_fault() {
             .header("content-length", length)
             .into();
         assert!(model.sent(&start, &Ok(())).is_empty());
-        let file = callgate::HttpPathSend::new("/srv/file").into();
+        let file = callgate::HttpResponsePathSend::new("/srv/file").into();
         let result = Err(Violation::new(broken, "the file is of another length").into());
         let found = model.sent(&file, &result);
         assert_eq!(found.len(), 1);
@@ -146,11 +146,11 @@ fn a_path_send_that_is_at_odds_with_the_head_is_the_application_s_fault() {
 #[test]
 fn a_path_send_ends_the_response() {
     let mut scope = get();
-    scope.extensions = Extensions::NONE.with(Extension::PathSend);
+    scope.features = Features::NONE.with(Feature::PathSend);
     let mut model = Model::new(&scope.into());
     let start = HttpResponseStart::ok().header("content-length", "7").into();
     assert!(model.sent(&start, &Ok(())).is_empty());
-    let file = callgate::HttpPathSend::new("/srv/file").into();
+    let file = callgate::HttpResponsePathSend::new("/srv/file").into();
     assert!(model.sent(&file, &Ok(())).is_empty());
     let body: SendEvent = HttpResponseBody::end().into();
     let found = model.sent(&body, &model.answer(&body));

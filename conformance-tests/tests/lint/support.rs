@@ -5,9 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope, rule,
+    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart,
+    HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    WebSocketScope, rule,
 };
 use callgate_conformance::Lint;
 use http::{HeaderValue, Method};
@@ -121,11 +122,11 @@ pub(crate) fn websocket() -> WebSocketScope {
 }
 
 pub(crate) fn part(body: &'static str) -> ReceiveEvent {
-    ReceiveEvent::HttpRequest(HttpRequest::part(body))
+    ReceiveEvent::HttpRequestBody(HttpRequestBody::part(body))
 }
 
 pub(crate) fn last(body: &'static str) -> ReceiveEvent {
-    ReceiveEvent::HttpRequest(HttpRequest::last(body))
+    ReceiveEvent::HttpRequestBody(HttpRequestBody::last(body))
 }
 
 pub(crate) fn text() -> ReceiveEvent {

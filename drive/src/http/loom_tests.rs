@@ -1,4 +1,4 @@
-//! The races between an application and its server, explored in every order that can happen.
+//! The races between an application and its server, explored in every order.
 
 use std::convert::Infallible;
 use std::future::poll_fn;
@@ -15,10 +15,13 @@ use http_body::{Body, Frame};
 use loom::future::block_on;
 use loom::thread;
 
-use super::{Mailbox, Output, Piece, Response, Source as _};
-use crate::call::ServerEnd as _;
+use super::mailbox::Mailbox;
+use super::state::Answer;
+use crate::ShutdownSignal;
+use crate::call::{CallResult, ServerEnd as _};
+use crate::output::{Output, OutputSource as _, Piece};
 
-/// Content that does not come while the models run.
+/// Content that does not arrive while the models run.
 struct Withheld;
 
 impl Body for Withheld {
@@ -35,18 +38,23 @@ impl Body for Withheld {
 
 fn mailbox() -> Arc<Mailbox<Withheld>> {
     let scope = HttpScope::new(Method::GET, Uri::from_static("/"));
-    Arc::new(Mailbox::new(&scope, Withheld, |_| None))
+    Arc::new(Mailbox::new(
+        &scope,
+        Withheld,
+        |_| None,
+        &ShutdownSignal::new(),
+    ))
 }
 
-fn response(mailbox: &Mailbox<Withheld>) -> Response {
-    block_on(poll_fn(|cx| mailbox.poll_response(cx)))
+fn answer(mailbox: &Mailbox<Withheld>) -> Answer {
+    block_on(poll_fn(|cx| mailbox.poll_answer(cx)))
 }
 
-fn is_streamed(response: &Response) -> bool {
-    matches!(response, Response::Begun(_, content) if content.is_to_come())
+fn is_streamed(answer: &Answer) -> bool {
+    matches!(answer, Answer::Streamed(_))
 }
 
-/// The next piece of content, and whether it is the last; none when the response is cut.
+/// Takes the next piece of content, and whether it is the last; `None` when the response is cut.
 fn output(mailbox: &Mailbox<Withheld>) -> Option<(Vec<u8>, bool)> {
     match block_on(poll_fn(|cx| mailbox.poll_output(cx))) {
         Ok(Output {
@@ -70,7 +78,7 @@ fn loom_a_streamed_response_arrives_whole_and_in_order() {
                 sender.send(HttpResponseBody::last("b")).await.unwrap();
             });
         });
-        assert!(is_streamed(&response(&mailbox)));
+        assert!(is_streamed(&answer(&mailbox)));
         assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
         assert_eq!(output(&mailbox), Some((b"b".to_vec(), true)));
         application.join().unwrap();
@@ -97,7 +105,7 @@ fn loom_a_disconnect_reaches_an_application_that_waits_to_send() {
             block_on(async {
                 sender.send(HttpResponseStart::ok()).await?;
                 sender.send(HttpResponseBody::part("a")).await?;
-                // The slot is full, and nobody will empty it.
+                // The slot is full, and the server will not empty it.
                 sender.send(HttpResponseBody::part("b")).await
             })
         });
@@ -119,10 +127,11 @@ fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
                     sender.send(HttpResponseStart::ok()).await.unwrap();
                     sender.send(HttpResponseBody::part("a")).await.unwrap();
                 });
-                assert!(mailbox.end(None).is_some(), "a rule is broken");
+                let report = mailbox.end(&CallResult::Returned(Ok(())));
+                assert!(report.violation.is_some(), "a rule is broken");
             }
         });
-        assert!(is_streamed(&response(&mailbox)));
+        assert!(is_streamed(&answer(&mailbox)));
         assert_eq!(output(&mailbox), Some((b"a".to_vec(), false)));
         assert_eq!(output(&mailbox), None);
         application.join().unwrap();
@@ -130,8 +139,8 @@ fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
 }
 
 #[test]
-fn loom_two_tasks_that_send_are_both_heard() {
-    // Three threads: with more preemptions than these, the orders are too many to explore.
+fn loom_the_events_of_two_tasks_both_arrive() {
+    // With three threads, more preemptions give more orders than can be explored.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {
@@ -141,7 +150,7 @@ fn loom_two_tasks_that_send_are_both_heard() {
             sender.send(HttpResponseStart::ok()).await.unwrap();
             sender.send(HttpResponseBody::part("")).await.unwrap();
         });
-        assert!(is_streamed(&response(&mailbox)));
+        assert!(is_streamed(&answer(&mailbox)));
         let tasks = ["a", "b"].map(|content| {
             let sender = sender.clone();
             thread::spawn(move || block_on(sender.send(HttpResponseBody::part(content))).unwrap())

@@ -77,7 +77,7 @@ impl Handshake {
     /// any more. In the latter case the application is told that its client is gone.
     ///
     /// What is left of the call is for the caller to run to its end: [`Call::run`].
-    pub fn leave(&mut self) -> Option<(Call, Arc<Mailbox>)> {
+    pub fn detach(&mut self) -> Option<(Call, Arc<Mailbox>)> {
         let call = self.call.take()?;
         if !self.is_answered {
             self.mailbox.over(WebSocketDisconnect::new(1006));

@@ -10,16 +10,16 @@ use std::task::{Context, Poll, Waker, ready};
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
     Channel, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, SendError, SendEvent,
-    Violation, WebSocketClose, WebSocketDisconnect, WebSocketScope,
+    SendProgress, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
 use http::StatusCode;
 use tokio::task::coop;
 
 use crate::ResponseBody;
-use crate::call::ServerEnd;
-use crate::http::has_no_body;
-use crate::response_body::{Incomplete, Output, Piece, Source};
-use crate::sync::{Mutex, Wakers, register, wake};
+use crate::call::{CallResult, EndReport, ServerEnd};
+use crate::head::has_no_content;
+use crate::output::{Incomplete, Output, OutputSource, Piece};
+use crate::sync::{Deferring, Mutex, WakeList, WakerSet, register};
 
 pub use handshake::{Answer, Handshake, accepted};
 
@@ -48,11 +48,24 @@ struct State {
     /// The application, waiting to receive.
     receiver: Option<Waker>,
     /// The application and its other tasks, waiting to send.
-    senders: Wakers,
+    senders: WakerSet,
     /// The handshake or the session, waiting for output.
     connection: Option<Waker>,
     /// The task that the application runs in, waiting for a disconnect.
     task: Option<Waker>,
+    wakes: WakeList,
+}
+
+impl Deferring for State {
+    type Work = WakeList;
+
+    fn take_work(&mut self) -> Option<WakeList> {
+        (!self.wakes.is_empty()).then(|| std::mem::take(&mut self.wakes))
+    }
+
+    fn run(work: WakeList) {
+        work.wake();
+    }
 }
 
 /// What waits for the handshake, or for the denial response that it became.
@@ -131,20 +144,21 @@ impl Mailbox {
             outbound: Queue::default(),
             is_closing: false,
             receiver: None,
-            senders: Wakers::default(),
+            senders: WakerSet::default(),
             connection: None,
             task: None,
+            wakes: WakeList::default(),
         }))
     }
 
     /// What to answer the handshake with, once the application has said enough to know.
     fn poll_answer(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<Answer> {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Answer(answer) => Poll::Ready(answer),
-            Slot::First(head, _) if has_no_body(head.status) => {
+            Slot::First(head, _) if has_no_content(head.status) => {
                 state.slot = Slot::Discard;
-                state.senders.wake_all();
+                state.wakes.add_all(&mut state.senders);
                 Poll::Ready(Answer::Deny(head, ResponseBody::empty()))
             }
             Slot::First(head, output) => {
@@ -162,10 +176,10 @@ impl Mailbox {
 
     /// The next thing to send on the open WebSocket.
     pub fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         match state.outbound.pop() {
             Some(outbound) => {
-                state.senders.wake_all();
+                state.wakes.add_all(&mut state.senders);
                 Poll::Ready(outbound)
             }
             None => {
@@ -183,19 +197,19 @@ impl Mailbox {
     /// Delivers a message from the client. It is dropped when the application may have been told
     /// already that the WebSocket is over, as nothing comes after that.
     pub fn deliver(&self, message: Message) {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         if state.disconnect.is_some() {
             return;
         }
         let bytes = message.len();
         state.inbound.push(message, bytes);
-        wake(&mut state.receiver);
+        state.wakes.add(&mut state.receiver);
     }
 
     /// Refuses a handshake that the application has not answered, as the server shuts down (rule
     /// `WS-34`). A denial that it has begun goes on.
     fn refuse_at_shutdown(&self) {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
             state.disconnect(WebSocketDisconnect::new(1012));
             state.answer(Answer::Refuse(StatusCode::SERVICE_UNAVAILABLE));
@@ -215,13 +229,13 @@ impl State {
         self.disconnect.get_or_insert(disconnect);
         self.outbound.clear();
         self.wake_application();
-        wake(&mut self.task);
-        wake(&mut self.connection);
+        self.wakes.add(&mut self.task);
+        self.wakes.add(&mut self.connection);
     }
 
     fn wake_application(&mut self) {
-        wake(&mut self.receiver);
-        self.senders.wake_all();
+        self.wakes.add(&mut self.receiver);
+        self.wakes.add_all(&mut self.senders);
     }
 
     /// Queues a close, the last thing to go out.
@@ -235,12 +249,12 @@ impl State {
             self.outbound.push(Outbound::Close(close), bytes);
         }
         self.wake_application();
-        wake(&mut self.connection);
+        self.wakes.add(&mut self.connection);
     }
 
     fn answer(&mut self, answer: Answer) {
         self.slot = Slot::Answer(answer);
-        wake(&mut self.connection);
+        self.wakes.add(&mut self.connection);
     }
 
     /// Whether an event must wait for those before it to be taken.
@@ -261,7 +275,7 @@ impl State {
             SendEvent::WebSocketSend(message) => {
                 let bytes = message.len();
                 self.outbound.push(Outbound::Message(message), bytes);
-                wake(&mut self.connection);
+                self.wakes.add(&mut self.connection);
             }
             SendEvent::WebSocketClose(close) if was_open => self.close(close),
             SendEvent::WebSocketClose(close) => {
@@ -280,7 +294,7 @@ impl State {
         } = part;
         if !more_body {
             self.disconnect = Some(WebSocketDisconnect::new(1006));
-            wake(&mut self.receiver);
+            self.wakes.add(&mut self.receiver);
         }
         let content = Piece::Data(body);
         let is_last = !more_body;
@@ -292,7 +306,7 @@ impl State {
             (Slot::Discard, _) => Slot::Discard,
             (_, content) => Slot::Denial(Output { content, is_last }),
         };
-        wake(&mut self.connection);
+        self.wakes.add(&mut self.connection);
     }
 
     /// Ends what the application has begun, as it failed: with this answer to the handshake, or
@@ -306,8 +320,8 @@ impl State {
         self.disconnect
             .get_or_insert(WebSocketDisconnect::new(1011));
         self.wake_application();
-        wake(&mut self.task);
-        wake(&mut self.connection);
+        self.wakes.add(&mut self.task);
+        self.wakes.add(&mut self.connection);
     }
 
     fn progress(&self) -> Progress {
@@ -330,14 +344,14 @@ enum Progress {
 
 impl Channel for Mailbox {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         if std::mem::take(&mut state.is_connecting) {
             return Poll::Ready(ReceiveEvent::WebSocketConnect);
         }
         let was_full = state.inbound.is_full();
         if let Some(message) = state.inbound.pop() {
             if was_full {
-                wake(&mut state.connection);
+                state.wakes.add(&mut state.connection);
             }
             return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
         }
@@ -348,32 +362,30 @@ impl Channel for Mailbox {
         Poll::Pending
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut state = self.0.lock();
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let state = &mut *self.0.lock();
         if state.is_full() {
             state.senders.register(cx.waker());
             return Poll::Pending;
         }
         if matches!(state.slot, Slot::Discard) {
-            // Nobody takes it, so nobody makes the application wait: its thread has other work, too.
+            // Discarding is always ready: the budget lets the other tasks of the thread run.
             ready!(coop::poll_proceed(cx)).made_progress();
         }
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let state = &mut *self.0.lock();
         let progress = state.progress();
-        let sent = event.as_ref().expect("an event to send");
-        if let Err(error) = state.conversation.send(sent) {
+        if let Err(error) = state.conversation.send(&event) {
             if error.rule().is_some() {
                 state.fail(StatusCode::INTERNAL_SERVER_ERROR, progress);
             }
-            return Poll::Ready(Err(error));
+            return Err(error);
         }
-        if let Some(event) = event.take() {
-            state.accept(event, progress == Progress::Open);
-        }
-        Poll::Ready(Ok(()))
+        state.accept(event, progress == Progress::Open);
+        Ok(SendProgress::Sent)
     }
 }
 
@@ -382,13 +394,11 @@ impl ServerEnd for Mailbox {
         self.over(WebSocketDisconnect::new(1006));
     }
 
-    fn is_declinable(&self) -> bool {
-        self.0.lock().progress() == Progress::Unanswered
-    }
-
-    fn end(&self, failure: Option<StatusCode>) -> Option<Violation> {
-        let mut state = self.0.lock();
+    fn end(&self, result: &CallResult) -> EndReport {
+        let state = &mut *self.0.lock();
         let progress = state.progress();
+        let is_declinable = progress == Progress::Unanswered;
+        let failure = result.failure(is_declinable);
         let is_broken = matches!(state.conversation.phase(), WebSocketPhase::Broken(_));
         let violation = state.conversation.returned().err();
         match failure {
@@ -397,11 +407,14 @@ impl ServerEnd for Mailbox {
             None if progress == Progress::Open => state.close(WebSocketClose::new(1000)),
             None => state.wake_application(),
         }
-        violation.filter(|_| failure.is_none() || is_broken)
+        EndReport {
+            is_declinable,
+            violation: violation.filter(|_| failure.is_none() || is_broken),
+        }
     }
 
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         if state.conversation.is_broken_off() {
             return Poll::Ready(());
         }
@@ -409,8 +422,8 @@ impl ServerEnd for Mailbox {
         Poll::Pending
     }
 
-    fn poll_unheard(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
+    fn poll_discarding(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let state = &mut *self.0.lock();
         let is_denying = matches!(state.conversation.phase(), WebSocketPhase::Denying(_));
         if is_denying && matches!(state.slot, Slot::Discard) {
             return Poll::Ready(());
@@ -420,12 +433,12 @@ impl ServerEnd for Mailbox {
     }
 }
 
-impl Source for Mailbox {
+impl OutputSource for Mailbox {
     fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
-        let mut state = self.0.lock();
+        let state = &mut *self.0.lock();
         match std::mem::replace(&mut state.slot, Slot::Empty) {
             Slot::Denial(output) => {
-                state.senders.wake_all();
+                state.wakes.add_all(&mut state.senders);
                 Poll::Ready(Ok(output))
             }
             _ if !matches!(state.conversation.phase(), WebSocketPhase::Denying(_)) => {
@@ -438,11 +451,11 @@ impl Source for Mailbox {
         }
     }
 
-    fn taken(&self) {
-        let mut state = self.0.lock();
+    fn content_complete(&self) {
+        let state = &mut *self.0.lock();
         state.slot = Slot::Discard;
-        state.senders.wake_all();
-        wake(&mut state.task);
+        state.wakes.add_all(&mut state.senders);
+        state.wakes.add(&mut state.task);
     }
 }
 

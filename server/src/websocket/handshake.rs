@@ -89,7 +89,7 @@ impl Handshake {
             Answer::Refuse(status) => rejection::replacement(status, self.version),
             Answer::Deny(head, body) => (head, body),
         };
-        self.leave();
+        self.detach();
         self.link.server.add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
@@ -119,8 +119,8 @@ impl Handshake {
     }
 
     /// Lets what is left of the call go on by itself.
-    fn leave(&mut self) {
-        if let Some((call, end)) = self.inner.leave() {
+    fn detach(&mut self) {
+        if let Some((call, end)) = self.inner.detach() {
             self.link.server.detach(call, end);
         }
     }
@@ -137,7 +137,7 @@ impl fmt::Debug for Handshake {
 impl Drop for Handshake {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
-        self.leave();
+        self.detach();
     }
 }
 

@@ -8,8 +8,8 @@ use crate::support::http2::{Client, request, text};
 use crate::support::{Gate, OnDrop, Server, config, content, http, tell, whole, within};
 use bytes::Bytes;
 use callgate::{
-    AppError, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers,
-    HttpScope, ReceiveEvent, Receiver, SendEvent, Sender,
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    HttpResponseTrailers, HttpScope, ReceiveEvent, Receiver, SendEvent, Sender,
 };
 use h2::Reason;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
@@ -43,7 +43,7 @@ async fn scope_09_to_12_pseudo_fields_and_cookies() {
     let many: Vec<_> = scope.headers.get_all("x-many").iter().collect();
     assert_eq!(many, ["1", "2"]);
     assert_eq!(scope.headers.len(), 4);
-    assert!(scope.extensions.contains(Extension::ResponseTrailers));
+    assert!(scope.features.contains(Feature::ResponseTrailers));
     drop(client);
     server.finish().await;
 }
@@ -471,7 +471,7 @@ async fn ext_09_a_file_is_sent_whole() {
             sender.send(HttpResponseStart::ok()).await?;
             let path = (*path).clone();
             sender
-                .send(SendEvent::from(HttpPathSend::new(path)))
+                .send(SendEvent::from(HttpResponsePathSend::new(path)))
                 .await?;
             Ok(())
         },

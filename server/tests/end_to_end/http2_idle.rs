@@ -6,7 +6,7 @@ use crate::support::frames::{FIN, TEXT, frame};
 use crate::support::http2::{Client, open, text};
 use crate::support::{Server, config, http, websocket, whole, within};
 use callgate::{
-    App, HttpPathSend, HttpResponseBody, HttpResponseStart, ReceiveEvent, WebSocketAccept,
+    App, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, WebSocketAccept,
 };
 
 /// How long the connections of an impatient server may be idle.
@@ -53,7 +53,7 @@ async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
         }
         sender.send(HttpResponseStart::ok()).await?;
         if scope.raw_path() == "/file" {
-            sender.send(HttpPathSend::new(FILE)).await?;
+            sender.send(HttpResponsePathSend::new(FILE)).await?;
             return Ok(());
         }
         sender.send(HttpResponseBody::part("")).await?;

@@ -6,8 +6,8 @@ use crate::support::{Gate, Server, get, http, tell, whole};
 use crate::support::{assert_replaced, start};
 use callgate::rule::{self, Rule};
 use callgate::{
-    AppError, HttpPathSend, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent,
-    Receiver, SendEvent, Sender,
+    AppError, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope, Message,
+    ReceiveEvent, Receiver, SendEvent, Sender,
 };
 
 /// What is sent, and the rule that it breaks.
@@ -84,7 +84,10 @@ async fn core_04_events_that_break_a_rule_before_anything_is_sent_are_answered_5
         ),
         (vec![Message::text("x").into()], rule::FOREIGN_EVENT),
         (
-            vec![head(start(200)), HttpPathSend::new("relative").into()],
+            vec![
+                head(start(200)),
+                HttpResponsePathSend::new("relative").into(),
+            ],
             rule::PATH_SEND_ABSOLUTE,
         ),
     ];

@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use crate::support::{Gate, Server, content, get, http, post, says, tell, whole, within};
-use callgate::{HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, SendError};
+use callgate::{HttpRequestBody, HttpResponseBody, HttpResponseStart, ReceiveEvent, SendError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 /// A server that answers with the content that it received, and tells the last event.
-fn echo() -> (Server, crate::support::Told<HttpRequest>) {
+fn echo() -> (Server, crate::support::Told<HttpRequestBody>) {
     let (teller, told) = tell();
     let app = http(teller, async |teller, _, mut receiver, sender| {
         if let Some((content, last)) = content(&mut receiver).await {
@@ -41,7 +41,7 @@ async fn http_02_no_content_is_one_empty_event() {
         client.response().await;
         assert_eq!(
             told.next().await,
-            ReceiveEvent::HttpRequest(HttpRequest::default())
+            ReceiveEvent::HttpRequestBody(HttpRequestBody::default())
         );
     }
     server.finish().await;
@@ -51,7 +51,7 @@ async fn http_02_no_content_is_one_empty_event() {
 async fn http_03_content_is_delivered_as_it_arrives() {
     let (teller, mut told) = tell();
     let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {
-        while let ReceiveEvent::HttpRequest(event) = receiver.receive().await {
+        while let ReceiveEvent::HttpRequestBody(event) = receiver.receive().await {
             teller.tell((event.body, event.more_body));
             if !event.more_body {
                 break;
@@ -84,7 +84,7 @@ async fn http_04_content_that_is_not_received_holds_the_client_back() {
             let mut received = 0;
             loop {
                 match receiver.receive().await {
-                    ReceiveEvent::HttpRequest(event) => {
+                    ReceiveEvent::HttpRequestBody(event) => {
                         received += event.body.len();
                         if !event.more_body {
                             break;
@@ -143,7 +143,7 @@ async fn http_07_a_body_that_is_cut_is_a_disconnect() {
     let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(event) => teller.tell(format!("{:?}", event.body)),
+                ReceiveEvent::HttpRequestBody(event) => teller.tell(format!("{:?}", event.body)),
                 event => {
                     teller.tell(format!("{event:?}"));
                     break;

@@ -70,7 +70,11 @@ async fn live(
         Life::ReturnsAtStartup => return Ok(()),
         Life::PanicsAtStartup => panic!("no luck"),
         Life::BreaksARuleAtStartup => {
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            sender
+                .send(SendEvent::LifespanShutdownComplete(
+                    LifespanShutdownComplete::new(),
+                ))
+                .await?;
         }
         Life::StaysInStartup => std::future::pending().await,
         _ => sender.send(LifespanStartupComplete::new()).await?,
@@ -91,7 +95,13 @@ async fn live(
         Life::ErrsAtShutdown => return Err(AppError::failed("cannot stop")),
         Life::ReturnsAtShutdown => return Ok(()),
         Life::PanicsAtShutdown => panic!("cannot go"),
-        _ => sender.send(SendEvent::LifespanShutdownComplete).await?,
+        _ => {
+            sender
+                .send(SendEvent::LifespanShutdownComplete(
+                    LifespanShutdownComplete::new(),
+                ))
+                .await?
+        }
     }
     if life == Life::StaysAfterShutdown {
         std::future::pending::<()>().await;
@@ -131,7 +141,11 @@ async fn life_03_no_connection_is_accepted_before_startup_is_complete() {
                     teller.tell("started");
                     sender.send(LifespanStartupComplete::new()).await?;
                     receiver.receive().await;
-                    sender.send(SendEvent::LifespanShutdownComplete).await?;
+                    sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?;
                     return Ok(());
                 }
                 teller.tell("http");
@@ -215,7 +229,11 @@ where
             sender.send(LifespanStartupComplete::new()).await?;
             assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
             teller.tell("shutdown");
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            sender
+                .send(SendEvent::LifespanShutdownComplete(
+                    LifespanShutdownComplete::new(),
+                ))
+                .await?;
             Ok(())
         }
     }

@@ -1,6 +1,6 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
-mod extensions;
+mod features;
 mod http2;
 mod http2_idle;
 mod http_bad_input;

@@ -2,7 +2,7 @@
 
 use crate::support::{Response, Server, config, get, http, tell, whole};
 use callgate::{
-    AppError, Extension, Extensions, HttpScope, LifespanStartupComplete, Receiver, Scheme, Scope,
+    AppError, Feature, Features, HttpScope, LifespanStartupComplete, Receiver, Scheme, Scope,
     Sender, State,
 };
 use http::Version;
@@ -165,7 +165,9 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
                 sender.send(complete).await?;
                 receiver.receive().await;
                 sender
-                    .send(callgate::SendEvent::LifespanShutdownComplete)
+                    .send(callgate::SendEvent::LifespanShutdownComplete(
+                        LifespanShutdownComplete::new(),
+                    ))
                     .await?;
                 Ok(())
             }
@@ -197,8 +199,8 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
 
 #[tokio::test]
 async fn scope_19_and_ext_15_trailers_are_offered_to_those_who_take_them() {
-    let without = Extensions::NONE.with(Extension::PathSend);
-    let with = without.with(Extension::ResponseTrailers);
+    let without = Features::NONE.with(Feature::PathSend);
+    let with = without.with(Feature::ResponseTrailers);
     for (request, offered) in [
         (get("/"), without),
         (

@@ -3,7 +3,7 @@ use http::{Method, StatusCode, Version};
 
 use super::foreign;
 use crate::rule::{self, Rule};
-use crate::{Extension, Extensions, HttpScope, SendError, SendEvent, Violation};
+use crate::{Feature, Features, HttpScope, SendError, SendEvent, Violation};
 
 /// What an application has sent of one HTTP response, and so what it may send next.
 #[derive(Clone, Debug)]
@@ -11,7 +11,7 @@ pub struct HttpConversation {
     phase: HttpPhase,
     is_head_request: bool,
     version: Version,
-    extensions: Extensions,
+    features: Features,
 }
 
 /// The life of an HTTP exchange, as far as the application's events go.
@@ -61,7 +61,7 @@ impl HttpConversation {
             phase: HttpPhase::Waiting,
             is_head_request: scope.method == Method::HEAD,
             version: scope.version,
-            extensions: scope.extensions,
+            features: scope.features,
         }
     }
 
@@ -72,7 +72,7 @@ impl HttpConversation {
             phase: HttpPhase::Waiting,
             is_head_request: false,
             version,
-            extensions: Extensions::NONE,
+            features: Features::NONE,
         }
     }
 
@@ -140,12 +140,12 @@ impl HttpConversation {
                 self.start(start.status, &start.headers, start.trailers)
             }
             SendEvent::HttpResponseBody(body) => self.body(body.body.len() as u64, body.more_body),
-            SendEvent::HttpPathSend(file) => self.path_send(&file.path),
+            SendEvent::HttpResponsePathSend(file) => self.path_send(&file.path),
             SendEvent::HttpResponseTrailers(trailers) => {
                 self.trailers(&trailers.headers, trailers.more_trailers)
             }
-            SendEvent::EarlyHints(_) => self.early_hints(),
-            SendEvent::HttpDebug(_) => self.debug(),
+            SendEvent::HttpResponseEarlyHint(_) => self.early_hints(),
+            SendEvent::HttpResponseDebug(_) => self.debug(),
             other => self
                 .open()
                 .and_then(|()| Err(foreign(other, "an HTTP").into())),
@@ -177,7 +177,7 @@ impl HttpConversation {
             ));
         }
         if trailers {
-            self.offered(Extension::ResponseTrailers)?;
+            self.offered(Feature::ResponseTrailers)?;
         }
         if !(200..=599).contains(&status.as_u16()) {
             return Err(violation(
@@ -290,7 +290,7 @@ impl HttpConversation {
     /// Whether a file may be the content; [`file`](Self::file) completes it.
     fn path_send(&self, path: &std::path::Path) -> Result<(), SendError> {
         self.open()?;
-        self.offered(Extension::PathSend)?;
+        self.offered(Feature::PathSend)?;
         match &self.phase {
             HttpPhase::Waiting => {
                 return Err(violation(
@@ -318,7 +318,7 @@ impl HttpConversation {
     fn trailers(&mut self, headers: &HeaderMap, more: bool) -> Result<(), SendError> {
         self.open()?;
         let HttpPhase::Trailers(trailers) = &self.phase else {
-            self.offered(Extension::ResponseTrailers)?;
+            self.offered(Feature::ResponseTrailers)?;
             return Err(violation(
                 rule::TRAILERS_ANNOUNCED,
                 "trailer fields came before the end of the content, or unannounced",
@@ -345,7 +345,7 @@ impl HttpConversation {
 
     fn early_hints(&self) -> Result<(), SendError> {
         self.open()?;
-        self.offered(Extension::EarlyHints)?;
+        self.offered(Feature::EarlyHints)?;
         if self.phase == HttpPhase::Waiting {
             Ok(())
         } else {
@@ -358,7 +358,7 @@ impl HttpConversation {
 
     fn debug(&self) -> Result<(), SendError> {
         self.open()?;
-        self.offered(Extension::Debug)
+        self.offered(Feature::Debug)
     }
 
     /// Shows the conversation that the call has returned successfully. Later sends fail with
@@ -400,11 +400,11 @@ impl HttpConversation {
         }
     }
 
-    fn offered(&self, extension: Extension) -> Result<(), SendError> {
-        if self.extensions.contains(extension) {
+    fn offered(&self, feature: Feature) -> Result<(), SendError> {
+        if self.features.contains(feature) {
             Ok(())
         } else {
-            Err(SendError::NotOffered(extension))
+            Err(SendError::NotOffered(feature))
         }
     }
 }

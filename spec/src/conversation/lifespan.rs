@@ -82,7 +82,7 @@ impl LifespanConversation {
             SendEvent::LifespanStartupFailed(_) => {
                 self.answer_startup().map(|()| LifespanPhase::StartupFailed)
             }
-            SendEvent::LifespanShutdownComplete | SendEvent::LifespanShutdownFailed(_) => {
+            SendEvent::LifespanShutdownComplete(_) | SendEvent::LifespanShutdownFailed(_) => {
                 self.answer_shutdown().map(|()| LifespanPhase::ShutDown)
             }
             other => Err(foreign(other, "a lifespan")),

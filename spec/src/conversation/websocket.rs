@@ -5,7 +5,7 @@ use super::foreign;
 use super::http::{HttpConversation, HttpPhase, hop_by_hop};
 use crate::rule;
 use crate::{
-    Extension, Extensions, SendError, SendEvent, Violation, WebSocketAccept, WebSocketClose,
+    Feature, Features, SendError, SendEvent, Violation, WebSocketAccept, WebSocketClose,
     WebSocketScope,
 };
 
@@ -15,7 +15,7 @@ pub struct WebSocketConversation {
     phase: WebSocketPhase,
     subprotocols: Vec<ByteString>,
     version: Version,
-    extensions: Extensions,
+    features: Features,
 }
 
 /// The life of a WebSocket, as far as the application's events go.
@@ -46,7 +46,7 @@ impl WebSocketConversation {
             phase: WebSocketPhase::Connecting,
             subprotocols: scope.subprotocols.clone(),
             version: scope.version,
-            extensions: scope.extensions,
+            features: scope.features,
         }
     }
 
@@ -178,8 +178,8 @@ impl WebSocketConversation {
     }
 
     fn deny(&mut self, event: &SendEvent) -> Result<(), SendError> {
-        if !self.extensions.contains(Extension::DenialResponse) {
-            return Err(SendError::NotOffered(Extension::DenialResponse));
+        if !self.features.contains(Feature::DenialResponse) {
+            return Err(SendError::NotOffered(Feature::DenialResponse));
         }
         let mut response = match &self.phase {
             WebSocketPhase::Connecting => HttpConversation::denial(self.version),

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 use http::StatusCode;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderValue};
+
+use crate::header::header_methods;
 
 /// A part of a request's content: `http.request`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct HttpRequest {
+pub struct HttpRequestBody {
     /// The next bytes of the content; may be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
     pub body: Bytes,
@@ -29,8 +31,8 @@ pub struct HttpRequest {
     pub trailers: Option<Box<HeaderMap>>,
 }
 
-impl HttpRequest {
-    /// A part of the content; `more_body` says whether others follow.
+impl HttpRequestBody {
+    /// Creates a part of the content; `more_body` says whether others follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -39,7 +41,7 @@ impl HttpRequest {
         }
     }
 
-    /// A part that others follow.
+    /// Creates a part that others follow.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -48,7 +50,7 @@ impl HttpRequest {
         }
     }
 
-    /// The last part, or the whole content.
+    /// Creates the last part, or the whole content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -57,7 +59,7 @@ impl HttpRequest {
         }
     }
 
-    /// With trailer fields, on the last part.
+    /// Adds trailer fields, which belong to the last part.
     #[must_use]
     pub fn trailers(mut self, fields: HeaderMap) -> Self {
         self.trailers = Some(Box::new(fields));
@@ -76,13 +78,13 @@ pub struct HttpResponseStart {
     /// The header fields.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serial::headers"))]
     pub headers: HeaderMap,
-    /// Whether trailer fields follow the content: an extension (rule `EXT-03`).
+    /// Whether trailer fields follow the content: a feature (rule `EXT-03`).
     #[cfg_attr(feature = "serde", serde(default))]
     pub trailers: bool,
 }
 
 impl HttpResponseStart {
-    /// A head with this status and no headers.
+    /// Creates a head with this status and no headers.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -91,29 +93,13 @@ impl HttpResponseStart {
         }
     }
 
-    /// A head with status 200 and no headers.
+    /// Creates a head with status 200 and no headers.
     #[must_use]
     pub fn ok() -> Self {
         Self::default()
     }
 
-    /// Adds a header field; a field of the same name stays.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field: for texts known to the program. Use
-    /// [`headers`](Self::headers) for values that come from elsewhere.
-    #[must_use]
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: std::fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: std::fmt::Debug,
-    {
-        append_header(&mut self.headers, name, value);
-        self
-    }
+    header_methods!();
 
     /// Announces trailer fields after the content.
     #[must_use]
@@ -137,7 +123,7 @@ pub struct HttpResponseBody {
 }
 
 impl HttpResponseBody {
-    /// A part of the content; `more_body` says whether others follow.
+    /// Creates a part of the content; `more_body` says whether others follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -145,7 +131,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// A part that others follow. An empty one sends the head alone, if it has not been sent.
+    /// Creates a part that others follow. An empty one sends the head alone, if it has not been sent.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -153,7 +139,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// The last part, or the whole content.
+    /// Creates the last part, or the whole content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -161,14 +147,14 @@ impl HttpResponseBody {
         }
     }
 
-    /// The end of a content that has been sent in parts.
+    /// Creates the end of content that has been sent in parts.
     #[must_use]
     pub fn end() -> Self {
         Self::default()
     }
 }
 
-/// Header fields after the content: `http.response.trailers`. An extension.
+/// Header fields after the content: `http.response.trailers`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -182,7 +168,7 @@ pub struct HttpResponseTrailers {
 }
 
 impl HttpResponseTrailers {
-    /// Trailer fields that others follow.
+    /// Creates trailer fields that others follow.
     #[must_use]
     pub fn part(headers: HeaderMap) -> Self {
         Self {
@@ -191,7 +177,7 @@ impl HttpResponseTrailers {
         }
     }
 
-    /// The last trailer fields, or all of them.
+    /// Creates the last trailer fields, or all of them.
     #[must_use]
     pub fn last(headers: HeaderMap) -> Self {
         Self {
@@ -201,35 +187,35 @@ impl HttpResponseTrailers {
     }
 }
 
-/// A file as the content: `http.response.pathsend`. An extension.
+/// A file as the content of the response: `http.response.pathsend`. A feature.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
-pub struct HttpPathSend {
+pub struct HttpResponsePathSend {
     /// An absolute path (rule `EXT-07`).
     pub path: PathBuf,
 }
 
-impl HttpPathSend {
-    /// The file at this path.
+impl HttpResponsePathSend {
+    /// Creates a path send of the file at this path.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self { path: path.into() }
     }
 }
 
-/// Links to fetch early: `http.response.early_hint`. An extension.
+/// Links to fetch early: `http.response.early_hint`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct EarlyHints {
+pub struct HttpResponseEarlyHint {
     /// Values of `link` fields (RFC 8297).
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::values"))]
     pub links: Vec<HeaderValue>,
 }
 
-impl EarlyHints {
-    /// With these values of `link`.
+impl HttpResponseEarlyHint {
+    /// Creates early hints with these values of `link`.
     pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
         Self {
             links: links.into_iter().collect(),
@@ -237,33 +223,20 @@ impl EarlyHints {
     }
 }
 
-/// Facts for a test client: `http.response.debug`. An extension.
+/// Facts for a test client: `http.response.debug`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
-pub struct HttpDebug {
+pub struct HttpResponseDebug {
     /// The facts by name, such as the template that was rendered.
     pub info: BTreeMap<String, String>,
 }
 
-impl HttpDebug {
-    /// These facts.
+impl HttpResponseDebug {
+    /// Creates the event with these facts.
     #[must_use]
     pub fn new(info: BTreeMap<String, String>) -> Self {
         Self { info }
     }
-}
-
-pub(super) fn append_header<N, V>(headers: &mut HeaderMap, name: N, value: V)
-where
-    N: TryInto<HeaderName>,
-    N::Error: std::fmt::Debug,
-    V: TryInto<HeaderValue>,
-    V::Error: std::fmt::Debug,
-{
-    headers.append(
-        name.try_into().expect("a valid header name"),
-        value.try_into().expect("a valid header value"),
-    );
 }

@@ -2,43 +2,43 @@
 
 use crate::State;
 
-/// Ready to serve: `lifespan.startup.complete`.
+/// The application is ready to serve: `lifespan.startup.complete`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct LifespanStartupComplete {
-    /// What every later scope shares. It has no serialised form.
+    /// The state that every later scope shares. It has no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub state: State,
 }
 
 impl LifespanStartupComplete {
-    /// Ready, with nothing to share.
+    /// Creates the event without any state to share.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Ready, sharing `state`.
+    /// Creates the event with the state that every later scope shares.
     #[must_use]
     pub fn with_state(state: State) -> Self {
         Self { state }
     }
 }
 
-/// Not able to serve: `lifespan.startup.failed`.
+/// The application cannot serve: `lifespan.startup.failed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct LifespanStartupFailed {
-    /// Why, for the person who started the server.
+    /// The reason, for the person who started the server.
     pub message: String,
 }
 
 impl LifespanStartupFailed {
-    /// For this reason.
+    /// Creates the event with this reason.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),
@@ -46,18 +46,33 @@ impl LifespanStartupFailed {
     }
 }
 
-/// Something could not be put away: `lifespan.shutdown.failed`.
+/// The application has released its resources: `lifespan.shutdown.complete`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(default))]
+#[non_exhaustive]
+pub struct LifespanShutdownComplete {}
+
+impl LifespanShutdownComplete {
+    /// Creates the event.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+}
+
+/// The application could not release its resources: `lifespan.shutdown.failed`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct LifespanShutdownFailed {
-    /// Why, for the person who stopped the server.
+    /// The reason, for the person who stopped the server.
     pub message: String,
 }
 
 impl LifespanShutdownFailed {
-    /// For this reason.
+    /// Creates the event with this reason.
     pub fn new(message: impl Into<String>) -> Self {
         Self {
             message: message.into(),

@@ -5,10 +5,13 @@ mod websocket;
 use bytestring::ByteString;
 
 pub use self::http::{
-    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers,
+    HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers,
 };
-pub use self::lifespan::{LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed};
+pub use self::lifespan::{
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed,
+};
 pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDisconnect};
 
 /// An event for the application.
@@ -21,17 +24,21 @@ pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDis
 pub enum ReceiveEvent {
     /// `http.request`: a part of the request's content, or all of it.
     #[cfg_attr(feature = "serde", serde(rename = "http.request"))]
-    HttpRequest(HttpRequest),
+    HttpRequestBody(HttpRequestBody),
     /// `http.disconnect`: the client is gone, the response is complete, or a rule was broken.
     #[cfg_attr(feature = "serde", serde(rename = "http.disconnect"))]
     HttpDisconnect,
+    /// `http.shutdown`: the server is shutting down; the application ends its response, and sends go
+    /// on working. A feature.
+    #[cfg_attr(feature = "serde", serde(rename = "http.shutdown"))]
+    HttpShutdown,
     /// `websocket.connect`: a client wants to open a WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.connect"))]
     WebSocketConnect,
     /// `websocket.receive`: a message from the client.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.receive"))]
     WebSocketReceive(Message),
-    /// `websocket.disconnect`: the WebSocket is over.
+    /// `websocket.disconnect`: the WebSocket has ended.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.disconnect"))]
     WebSocketDisconnect(WebSocketDisconnect),
     /// `lifespan.startup`: the server is about to accept connections.
@@ -41,19 +48,20 @@ pub enum ReceiveEvent {
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown"))]
     LifespanShutdown,
     /// An event that this version of the protocol does not know, by its name. Servers of a later
-    /// version make it, and checks that an application ignores it (rule `CORE-18`). It has no
-    /// serialised form.
+    /// version yield such events, and so do checks that an application ignores them (rule
+    /// `CORE-18`). Unknown events have no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     Unknown(ByteString),
 }
 
 impl ReceiveEvent {
-    /// The type of this event in the documents, which is ASGI's: `http.request`, for example.
+    /// Returns the type of this event in the documents, which is ASGI's: `http.request`, for example.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
-            Self::HttpRequest(_) => "http.request",
+            Self::HttpRequestBody(_) => "http.request",
             Self::HttpDisconnect => "http.disconnect",
+            Self::HttpShutdown => "http.shutdown",
             Self::WebSocketConnect => "websocket.connect",
             Self::WebSocketReceive(_) => "websocket.receive",
             Self::WebSocketDisconnect(_) => "websocket.disconnect",
@@ -76,18 +84,18 @@ pub enum SendEvent {
     /// `http.response.body`: a part of the response's content, or all of it.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.body"))]
     HttpResponseBody(HttpResponseBody),
-    /// `http.response.trailers`: header fields after the content. An extension.
+    /// `http.response.trailers`: header fields after the content. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.trailers"))]
     HttpResponseTrailers(HttpResponseTrailers),
-    /// `http.response.pathsend`: the content is this file's. An extension.
+    /// `http.response.pathsend`: the content is that of a file. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.pathsend"))]
-    HttpPathSend(HttpPathSend),
-    /// `http.response.early_hint`: links to fetch early. An extension.
+    HttpResponsePathSend(HttpResponsePathSend),
+    /// `http.response.early_hint`: links to fetch early. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.early_hint"))]
-    EarlyHints(EarlyHints),
-    /// `http.response.debug`: facts for a test client. An extension.
+    HttpResponseEarlyHint(HttpResponseEarlyHint),
+    /// `http.response.debug`: facts for a test client. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.debug"))]
-    HttpDebug(HttpDebug),
+    HttpResponseDebug(HttpResponseDebug),
     /// `websocket.accept`: open the WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.accept"))]
     WebSocketAccept(WebSocketAccept),
@@ -97,37 +105,37 @@ pub enum SendEvent {
     /// `websocket.close`: close the WebSocket, or refuse it.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.close"))]
     WebSocketClose(WebSocketClose),
-    /// `websocket.http.response.start`: deny the WebSocket with this response. An extension.
+    /// `websocket.http.response.start`: deny the WebSocket with this response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.start"))]
     DenialResponseStart(HttpResponseStart),
-    /// `websocket.http.response.body`: the content of that response. An extension.
+    /// `websocket.http.response.body`: the content of that response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.body"))]
     DenialResponseBody(HttpResponseBody),
-    /// `lifespan.startup.complete`: ready to serve.
+    /// `lifespan.startup.complete`: the application is ready to serve.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup.complete"))]
     LifespanStartupComplete(LifespanStartupComplete),
-    /// `lifespan.startup.failed`: not able to serve.
+    /// `lifespan.startup.failed`: the application cannot serve.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.startup.failed"))]
     LifespanStartupFailed(LifespanStartupFailed),
-    /// `lifespan.shutdown.complete`: all is put away.
+    /// `lifespan.shutdown.complete`: the application has released its resources.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.complete"))]
-    LifespanShutdownComplete,
-    /// `lifespan.shutdown.failed`: something could not be put away.
+    LifespanShutdownComplete(LifespanShutdownComplete),
+    /// `lifespan.shutdown.failed`: the application could not release its resources.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown.failed"))]
     LifespanShutdownFailed(LifespanShutdownFailed),
 }
 
 impl SendEvent {
-    /// The type of this event in the documents, which is ASGI's: `http.response.start`, for example.
+    /// Returns the type of this event in the documents, which is ASGI's: `http.response.start`, for example.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {
             Self::HttpResponseStart(_) => "http.response.start",
             Self::HttpResponseBody(_) => "http.response.body",
             Self::HttpResponseTrailers(_) => "http.response.trailers",
-            Self::HttpPathSend(_) => "http.response.pathsend",
-            Self::EarlyHints(_) => "http.response.early_hint",
-            Self::HttpDebug(_) => "http.response.debug",
+            Self::HttpResponsePathSend(_) => "http.response.pathsend",
+            Self::HttpResponseEarlyHint(_) => "http.response.early_hint",
+            Self::HttpResponseDebug(_) => "http.response.debug",
             Self::WebSocketAccept(_) => "websocket.accept",
             Self::WebSocketSend(_) => "websocket.send",
             Self::WebSocketClose(_) => "websocket.close",
@@ -135,7 +143,7 @@ impl SendEvent {
             Self::DenialResponseBody(_) => "websocket.http.response.body",
             Self::LifespanStartupComplete(_) => "lifespan.startup.complete",
             Self::LifespanStartupFailed(_) => "lifespan.startup.failed",
-            Self::LifespanShutdownComplete => "lifespan.shutdown.complete",
+            Self::LifespanShutdownComplete(_) => "lifespan.shutdown.complete",
             Self::LifespanShutdownFailed(_) => "lifespan.shutdown.failed",
         }
     }
@@ -155,13 +163,14 @@ into_send_event! {
     HttpResponseStart => HttpResponseStart,
     HttpResponseBody => HttpResponseBody,
     HttpResponseTrailers => HttpResponseTrailers,
-    HttpPathSend => HttpPathSend,
-    EarlyHints => EarlyHints,
-    HttpDebug => HttpDebug,
+    HttpResponsePathSend => HttpResponsePathSend,
+    HttpResponseEarlyHint => HttpResponseEarlyHint,
+    HttpResponseDebug => HttpResponseDebug,
     WebSocketAccept => WebSocketAccept,
     Message => WebSocketSend,
     WebSocketClose => WebSocketClose,
     LifespanStartupComplete => LifespanStartupComplete,
     LifespanStartupFailed => LifespanStartupFailed,
+    LifespanShutdownComplete => LifespanShutdownComplete,
     LifespanShutdownFailed => LifespanShutdownFailed,
 }

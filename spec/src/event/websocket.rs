@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use bytestring::ByteString;
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::HeaderMap;
 
-use super::http::append_header;
+use crate::header::header_methods;
 
 /// A WebSocket message, whole: what `websocket.receive` and `websocket.send` carry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,17 +16,17 @@ pub enum Message {
 }
 
 impl Message {
-    /// A text message.
+    /// Creates a text message.
     pub fn text(text: impl Into<ByteString>) -> Self {
         Self::Text(text.into())
     }
 
-    /// A binary message.
+    /// Creates a binary message.
     pub fn binary(bytes: impl Into<Bytes>) -> Self {
         Self::Binary(bytes.into())
     }
 
-    /// The length of the payload in bytes.
+    /// Returns the length of the payload in bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         match self {
@@ -35,7 +35,7 @@ impl Message {
         }
     }
 
-    /// Whether the payload is empty.
+    /// Returns whether the payload is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -48,43 +48,28 @@ impl Message {
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct WebSocketAccept {
-    /// One of those that the client offers, or none (rule `WS-06`).
+    /// The subprotocol that the application selects from those that the client offers (rule `WS-06`).
     pub subprotocol: Option<ByteString>,
-    /// Further header fields of the handshake's answer.
+    /// Further header fields of the response to the handshake.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::headers"))]
     pub headers: HeaderMap,
 }
 
 impl WebSocketAccept {
-    /// No subprotocol and no further headers.
+    /// Creates the event without a subprotocol and without further headers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// With this subprotocol, which the client must have offered.
+    /// Selects this subprotocol, which the client must have offered.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<ByteString>) -> Self {
         self.subprotocol = Some(subprotocol.into());
         self
     }
 
-    /// Adds a header field, as [`HttpResponseStart::header`](crate::HttpResponseStart::header).
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    #[must_use]
-    pub fn header<N, V>(mut self, name: N, value: V) -> Self
-    where
-        N: TryInto<HeaderName>,
-        N::Error: std::fmt::Debug,
-        V: TryInto<HeaderValue>,
-        V::Error: std::fmt::Debug,
-    {
-        append_header(&mut self.headers, name, value);
-        self
-    }
+    header_methods!();
 }
 
 /// Close the WebSocket, or refuse it before it is accepted: `websocket.close`.
@@ -95,7 +80,7 @@ impl WebSocketAccept {
 pub struct WebSocketClose {
     /// A close code that may be sent (rule `WS-11`). Default 1000.
     pub code: u16,
-    /// Why, for the client: at most 123 bytes. Default empty.
+    /// The reason, for the client: at most 123 bytes. Default empty.
     pub reason: ByteString,
 }
 
@@ -106,7 +91,7 @@ impl Default for WebSocketClose {
 }
 
 impl WebSocketClose {
-    /// With this code and no reason.
+    /// Creates the event with this code and without a reason.
     #[must_use]
     pub fn new(code: u16) -> Self {
         Self {
@@ -115,7 +100,7 @@ impl WebSocketClose {
         }
     }
 
-    /// With this reason.
+    /// Sets the reason.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<ByteString>) -> Self {
         self.reason = reason.into();
@@ -129,9 +114,9 @@ impl WebSocketClose {
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct WebSocketDisconnect {
-    /// The close code; 1005 when the client gave none, 1006 when it just went away.
+    /// The close code: 1005 when the client gave none, 1006 when the connection was lost.
     pub code: u16,
-    /// Why, if it was said.
+    /// The reason that the client gave; empty when there is none.
     pub reason: ByteString,
 }
 
@@ -142,7 +127,7 @@ impl Default for WebSocketDisconnect {
 }
 
 impl WebSocketDisconnect {
-    /// With this code and no reason.
+    /// Creates the event with this code and without a reason.
     #[must_use]
     pub fn new(code: u16) -> Self {
         Self {
@@ -151,7 +136,7 @@ impl WebSocketDisconnect {
         }
     }
 
-    /// With this reason.
+    /// Sets the reason.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<ByteString>) -> Self {
         self.reason = reason.into();

@@ -16,7 +16,7 @@ super::chapter! { HTTP:
     NO_SHORT_BODY = "HTTP-07" Server Must
         "A server MUST deliver `http.disconnect`, never an event with `more_body` unset, when the request's content ends before it is complete.";
     RECEIVE_AFTER_BODY = "HTTP-08" Server Must
-        "A server MUST leave a receive after the last `http.request` event pending until the client is gone, the response is complete or a rule has been broken, and then yield `http.disconnect`.";
+        "A server MUST yield nothing but `http.shutdown` after the last `http.request` event until the client is gone, the response is complete or a rule has been broken, and then `http.disconnect`.";
     DISCONNECT_IS_TOLD = "HTTP-09" Server Must
         "A server MUST yield `http.disconnect` to an application that waits to receive when the client goes away.";
     CONTINUE_ON_RECEIVE = "HTTP-10" Server Must

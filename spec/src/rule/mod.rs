@@ -4,7 +4,7 @@
 //! the documents; failed sends, log lines and the conformance suite name it by its ID.
 
 mod core;
-mod extension;
+mod feature;
 mod http;
 mod lifespan;
 mod scope;
@@ -13,7 +13,7 @@ mod websocket;
 use std::fmt;
 
 pub use self::core::*;
-pub use self::extension::*;
+pub use self::feature::*;
 pub use self::http::*;
 pub use self::lifespan::*;
 pub use self::scope::*;
@@ -79,7 +79,7 @@ impl Rule {
             Some("WS") => "websocket.md",
             Some("LIFE") => "lifespan.md",
             Some("TLS") => "tls.md",
-            _ => "extensions.md",
+            _ => "features.md",
         }
     }
 }
@@ -110,7 +110,7 @@ use chapter;
 
 /// Every rule, in the order of the documents.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
-    [CORE, SCOPE, HTTP, WEBSOCKET, LIFESPAN, EXTENSION]
+    [CORE, SCOPE, HTTP, WEBSOCKET, LIFESPAN, FEATURE]
         .into_iter()
         .flatten()
         .copied()

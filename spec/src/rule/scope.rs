@@ -35,10 +35,10 @@ super::chapter! { SCOPE:
         "An application that mounts another under a prefix MUST append the prefix to `root_path` and MUST leave the target as it is.";
     STATE_IS_SHARED = "SCOPE-17" Server Must
         "A server MUST pass the state that lifespan start-up handed over in every later scope.";
-    STATE_IS_ISOLATED = "SCOPE-18" Server Must
-        "A server MUST NOT let a value that was put into the state of one scope be seen in another exchange.";
-    EXTENSIONS_OFFERED = "SCOPE-19" Server Must
-        "A server MUST list in `extensions` each extension that it offers on the exchange and no other.";
+    EXTENSIONS_ARE_ISOLATED = "SCOPE-18" Server Must
+        "A server MUST NOT let a value that was put into the extensions of one scope be seen in another exchange.";
+    FEATURES_OFFERED = "SCOPE-19" Server Must
+        "A server MUST list in `features` each feature that it offers on the exchange and no other.";
     HOST_REQUIRED = "SCOPE-20" Server Must
         "A server MUST answer an HTTP/1.1 request that has no `host` field, or more than one, with 400, without calling the application.";
     CONNECT_REFUSED = "SCOPE-21" Server Must

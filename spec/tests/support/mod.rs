@@ -2,15 +2,16 @@
 
 use bytes::Bytes;
 use callgate::{
-    EarlyHints, HttpDebug, HttpPathSend, HttpRequest, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    Message, ReceiveEvent, SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent, SendEvent,
+    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
 /// One event of each type that an application receives.
 pub(crate) fn receive_events() -> Vec<ReceiveEvent> {
     vec![
-        ReceiveEvent::HttpRequest(HttpRequest::last("content")),
+        ReceiveEvent::HttpRequestBody(HttpRequestBody::last("content")),
         ReceiveEvent::HttpDisconnect,
         ReceiveEvent::WebSocketConnect,
         ReceiveEvent::WebSocketReceive(Message::text("hello")),
@@ -26,9 +27,9 @@ pub(crate) fn send_events() -> Vec<SendEvent> {
         HttpResponseStart::ok().into(),
         HttpResponseBody::last("content").into(),
         HttpResponseTrailers::default().into(),
-        HttpPathSend::new("/srv/logo.png").into(),
-        EarlyHints::default().into(),
-        HttpDebug::default().into(),
+        HttpResponsePathSend::new("/srv/logo.png").into(),
+        HttpResponseEarlyHint::default().into(),
+        HttpResponseDebug::default().into(),
         WebSocketAccept::new().into(),
         Message::binary(Bytes::from_static(b"\xff")).into(),
         WebSocketClose::new(1000).into(),
@@ -36,7 +37,7 @@ pub(crate) fn send_events() -> Vec<SendEvent> {
         SendEvent::DenialResponseBody(HttpResponseBody::end()),
         LifespanStartupComplete::new().into(),
         LifespanStartupFailed::new("no database").into(),
-        SendEvent::LifespanShutdownComplete,
+        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
         LifespanShutdownFailed::new("still busy").into(),
     ]
 }

@@ -5,38 +5,40 @@ use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 
-/// The content of a response: nothing, bytes, or what comes bit by bit.
+/// The content of a response: empty, bytes, or what a reader, an iterator or a function produces.
 ///
-/// It is read or written on the thread of the function that made it, so it need not be `Send`. Each
-/// part waits until the transport has taken it, so that a slow client slows its source down.
+/// The content is produced on the thread of the function that created it, so it need not be `Send`.
+/// Each part waits until the server has taken it, so a slow client slows the source down.
 #[derive(Default)]
-pub struct Body(pub(super) Kind);
+pub struct Body(pub(super) Source);
 
 #[derive(Default)]
-pub(super) enum Kind {
+pub(super) enum Source {
     #[default]
     Empty,
     Whole(Bytes),
-    Read(Box<dyn Read>),
+    Reader(Box<dyn Read>),
     Parts(Box<dyn Iterator<Item = io::Result<Bytes>>>),
-    Write(Writing),
+    Writer(WriteFn),
 }
 
-pub(super) type Writing = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
+pub(super) type WriteFn = Box<dyn FnOnce(&mut dyn Write) -> io::Result<()>>;
 
 impl Body {
-    /// No content.
+    /// Creates an empty body.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// What this reader yields, up to its end. An error cuts the response (rule `HTTP-33`).
+    /// Creates a body of what `reader` yields up to its end. An error of the reader cuts the response (rule
+    /// `HTTP-33`).
     pub fn read(reader: impl Read + 'static) -> Self {
-        Self(Kind::Read(Box::new(reader)))
+        Self(Source::Reader(Box::new(reader)))
     }
 
-    /// What this iterator yields; each item is sent as it comes. An error cuts the response.
+    /// Creates a body of the items of an iterator, each of which is sent as it comes. An error among them
+    /// cuts the response.
     pub fn parts<I, B>(parts: I) -> Self
     where
         I: IntoIterator<Item = io::Result<B>>,
@@ -44,26 +46,25 @@ impl Body {
         B: Into<Bytes> + 'static,
     {
         let parts = parts.into_iter().map(|part| part.map(Into::into));
-        Self(Kind::Parts(Box::new(parts)))
+        Self(Source::Parts(Box::new(parts)))
     }
 
-    /// What this function writes. Each write is sent as it is: a
-    /// [`BufWriter`](std::io::BufWriter) gathers small ones. Once the client is gone, a write is an
-    /// error of kind [`BrokenPipe`](io::ErrorKind::BrokenPipe). An error that the function returns
-    /// cuts the response.
+    /// Creates a body of what `write` writes. Each write is sent by itself; a
+    /// [`BufWriter`](std::io::BufWriter) joins small writes. Once the client is gone, a write fails with
+    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe). An error that the function returns cuts the response.
     pub fn write(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + 'static) -> Self {
-        Self(Kind::Write(Box::new(write)))
+        Self(Source::Writer(Box::new(write)))
     }
 }
 
 impl fmt::Debug for Body {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Kind::Empty => f.write_str("Body::Empty"),
-            Kind::Whole(bytes) => f.debug_tuple("Body::Whole").field(bytes).finish(),
-            Kind::Read(_) => f.write_str("Body::Read"),
-            Kind::Parts(_) => f.write_str("Body::Parts"),
-            Kind::Write(_) => f.write_str("Body::Write"),
+            Source::Empty => f.write_str("Body::Empty"),
+            Source::Whole(bytes) => f.debug_tuple("Body::Whole").field(bytes).finish(),
+            Source::Reader(_) => f.write_str("Body::Reader"),
+            Source::Parts(_) => f.write_str("Body::Parts"),
+            Source::Writer(_) => f.write_str("Body::Writer"),
         }
     }
 }
@@ -72,7 +73,7 @@ macro_rules! whole {
     ($($from:ty),+) => {
         $(impl From<$from> for Body {
             fn from(content: $from) -> Self {
-                Self(Kind::Whole(content.into()))
+                Self(Source::Whole(content.into()))
             }
         })+
     };

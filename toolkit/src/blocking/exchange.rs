@@ -1,4 +1,4 @@
-//! One exchange, as the thread of a blocking function sees it.
+//! One exchange, on the thread of a blocking function.
 
 use std::error::Error;
 use std::fmt;
@@ -16,21 +16,22 @@ use http::Response;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::body::{Body, Kind};
+use super::body::{Body, Source};
 
-/// How much of a reader is sent at once, in bytes.
+/// How much of a content is sent at once, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// Waits, on a thread that may, for what happens elsewhere.
-pub(super) struct Waiter {
+/// Blocks the thread on futures, until the future of the call is dropped.
+pub(super) struct CallHandle {
     pub(super) runtime: Handle,
-    /// Its sender is dropped with the future of the call.
+    /// Closed when the future of the call is dropped.
     pub(super) call: watch::Receiver<()>,
 }
 
-impl Waiter {
-    /// None when the call's future has been dropped, as its grace period or the server is over.
-    fn wait<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
+impl CallHandle {
+    /// Returns the output of `future`; `None` when the future of the call is dropped, because its grace
+    /// period or the server has ended.
+    fn block_on<T>(&mut self, future: impl Future<Output = T>) -> Option<T> {
         let dropped = pin!(self.call.changed());
         match self.runtime.block_on(select(pin!(future), dropped)) {
             Either::Left((output, _)) => Some(output),
@@ -39,23 +40,23 @@ impl Waiter {
     }
 
     fn send(&mut self, sender: &Sender, event: impl Into<SendEvent>) -> Result<(), SendError> {
-        let sent = self.wait(sender.send(event));
+        let sent = self.block_on(sender.send(event));
         sent.unwrap_or(Err(SendError::Disconnected))
     }
 }
 
-/// The content of the request. Nothing is read ahead.
+/// The content of the request. Nothing is received before the function reads it.
 pub(super) struct Reader<'a> {
-    pub(super) waiter: &'a mut Waiter,
+    pub(super) call: &'a mut CallHandle,
     pub(super) receiver: Receiver,
     current: Bytes,
     is_whole: bool,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(waiter: &'a mut Waiter, receiver: Receiver) -> Self {
+    pub(super) fn new(call: &'a mut CallHandle, receiver: Receiver) -> Self {
         Self {
-            waiter,
+            call,
             receiver,
             current: Bytes::new(),
             is_whole: false,
@@ -66,13 +67,13 @@ impl<'a> Reader<'a> {
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         while self.current.is_empty() && !self.is_whole && !buffer.is_empty() {
-            match self.waiter.wait(self.receiver.receive()) {
-                Some(ReceiveEvent::HttpRequest(request)) => {
+            match self.call.block_on(self.receiver.receive()) {
+                Some(ReceiveEvent::HttpRequestBody(request)) => {
                     self.current = request.body;
                     self.is_whole = !request.more_body;
                 }
                 Some(ReceiveEvent::HttpDisconnect) | None => {
-                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, Gone));
+                    return Err(io::Error::new(io::ErrorKind::UnexpectedEof, ClientGone));
                 }
                 Some(_) => {}
             }
@@ -83,51 +84,51 @@ impl Read for Reader<'_> {
     }
 }
 
-/// Sends the response, and reads or runs its content meanwhile.
+/// Sends the response, whose content is produced meanwhile.
 pub(super) fn send(
-    waiter: &mut Waiter,
+    call: &mut CallHandle,
     sender: &Sender,
     response: Response<Body>,
 ) -> Result<(), AppError> {
     let (parts, body) = response.into_parts();
     let mut start = HttpResponseStart::new(parts.status);
     start.headers = parts.headers;
-    waiter.send(sender, start)?;
+    call.send(sender, start)?;
     let mut writer = Writer {
-        waiter,
+        call,
         sender,
         failed: None,
     };
     let written = match body.0 {
-        Kind::Empty => return writer.end(Bytes::new()),
-        Kind::Whole(content) => return writer.end(content),
-        Kind::Read(mut reader) => writer.copy(&mut *reader),
-        Kind::Parts(mut parts) => parts.try_for_each(|part| writer.part(part?)),
-        Kind::Write(write) => write(&mut writer),
+        Source::Empty => return writer.end(Bytes::new()),
+        Source::Whole(content) => return writer.end(content),
+        Source::Reader(mut reader) => writer.copy(&mut *reader),
+        Source::Parts(mut parts) => parts.try_for_each(|part| writer.part(part?)),
+        Source::Writer(write) => write(&mut writer),
     };
     match (writer.failed.take(), written) {
-        // Whatever was made of it.
+        // A failed send counts, whatever the function made of it.
         (Some(failed), _) => Err(failed.into()),
         (None, Err(error)) => Err(error.into()),
         (None, Ok(())) => writer.end(Bytes::new()),
     }
 }
 
-/// The content of the response. Each part waits until the transport has taken it.
+/// Sends the content of the response. Each part waits until the server has taken it.
 struct Writer<'a> {
-    waiter: &'a mut Waiter,
+    call: &'a mut CallHandle,
     sender: &'a Sender,
-    /// Why the client does not get the rest.
+    /// The error of a send, after which the client does not get the rest.
     failed: Option<SendError>,
 }
 
 impl Writer<'_> {
     fn part(&mut self, part: Bytes) -> io::Result<()> {
         let part = HttpResponseBody::part(part);
-        self.waiter.send(self.sender, part).map_err(|error| {
+        self.call.send(self.sender, part).map_err(|error| {
             self.failed = Some(error.clone());
             match error {
-                SendError::Disconnected => io::Error::new(io::ErrorKind::BrokenPipe, Gone),
+                SendError::Disconnected => io::Error::new(io::ErrorKind::BrokenPipe, ClientGone),
                 error => io::Error::other(error),
             }
         })
@@ -147,7 +148,7 @@ impl Writer<'_> {
 
     fn end(self, content: Bytes) -> Result<(), AppError> {
         let last = HttpResponseBody::last(content);
-        self.waiter.send(self.sender, last)?;
+        self.call.send(self.sender, last)?;
         Ok(())
     }
 }
@@ -164,17 +165,17 @@ impl Write for Writer<'_> {
     }
 }
 
-/// The client is gone, which an `AppError` made of this knows to be nobody's failure.
+/// The client is gone. An `AppError` created from this error is a disconnect, not a failure.
 #[derive(Debug)]
-struct Gone;
+struct ClientGone;
 
-impl fmt::Display for Gone {
+impl fmt::Display for ClientGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the client is gone")
     }
 }
 
-impl Error for Gone {
+impl Error for ClientGone {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         Some(&SendError::Disconnected)
     }

@@ -9,54 +9,56 @@ use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Threads for functions that block: no more than so many, however many calls there are. Fewer, as
-/// long as the system has no more; a call fails when there is none at all.
+/// A bounded pool of threads for functions that block.
 ///
-/// A call for which no thread is free waits without one, and in turn. Threads are started when they
-/// are needed, kept for the next call, and end with the last clone of the pool and of what was made
-/// of it.
+/// A call for which no thread is free waits, in order and without a thread. Threads are started when
+/// they are needed and kept for the next call; they end with the last clone of the pool and of its
+/// applications. Where the system refuses a thread, the pool works with the threads that it has, and a
+/// call fails when it has none.
 #[derive(Clone)]
-pub struct Pool(Arc<Inner>);
+pub struct ThreadPool(Arc<Inner>);
 
 struct Inner {
     size: usize,
     /// How many calls may wait for a thread.
     max_waiting: usize,
-    /// How long each may.
+    /// How long a call may wait.
     max_wait: Option<Duration>,
     waiting: AtomicUsize,
-    /// One for each thread: who has it has a thread, at once or as soon as it has been started.
-    turns: Arc<Semaphore>,
-    jobs: Arc<Jobs>,
-    /// Starts a thread; tests have one that fails.
-    start: fn(Arc<Jobs>) -> io::Result<()>,
+    /// One permit for each thread.
+    permits: Arc<Semaphore>,
+    queue: Arc<JobQueue>,
+    /// Starts a thread. Tests replace the function with one that fails.
+    start: fn(Arc<JobQueue>) -> io::Result<()>,
 }
 
-struct Jobs {
-    queue: Mutex<Queue>,
-    arrived: Condvar,
+/// The jobs that the threads take.
+struct JobQueue {
+    state: Mutex<QueueState>,
+    /// Notified when a job has arrived, and when the queue is closed.
+    changed: Condvar,
 }
 
 #[derive(Default)]
-struct Queue {
+struct QueueState {
     jobs: VecDeque<Job>,
-    /// Threads that wait for a job, those included that have been woken for one.
+    /// How many threads wait for a job, including those that have been notified of one.
     idle: usize,
     started: usize,
     is_closed: bool,
 }
 
-/// What a thread does next.
+/// What a thread runs.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
-/// Its holder's turn to run on a thread.
-pub(super) type Turn = OwnedSemaphorePermit;
+/// The right to run one job on a thread.
+pub(super) type Permit = OwnedSemaphorePermit;
 
-impl Pool {
-    /// A pool of at most so many threads, at least one.
+impl ThreadPool {
+    /// Creates a pool of at most `threads` threads, and at least one.
     ///
-    /// As many as calls are to be made at once: of a database, say, as many as it has connections
-    /// for this program.
+    /// The number is that of the calls that should run at once: for functions that use a database, the
+    /// number of its connections.
     #[must_use]
     pub fn new(threads: usize) -> Self {
         let size = threads.max(1);
@@ -65,32 +67,31 @@ impl Pool {
             max_waiting: 1024,
             max_wait: None,
             waiting: AtomicUsize::new(0),
-            turns: Arc::new(Semaphore::new(size)),
-            jobs: Arc::new(Jobs {
-                queue: Mutex::default(),
-                arrived: Condvar::new(),
+            permits: Arc::new(Semaphore::new(size)),
+            queue: Arc::new(JobQueue {
+                state: Mutex::default(),
+                changed: Condvar::new(),
             }),
             start,
         }))
     }
 
-    /// How many calls may wait for a thread; any more are answered with 503. Default 1024.
+    /// Sets how many calls may wait for a thread. A call beyond that gets a 503. Default 1024.
     ///
     /// # Panics
     ///
-    /// When the pool has been cloned, or an application has been made of it.
+    /// When the pool has been cloned or has an application.
     #[must_use]
     pub fn max_waiting(mut self, calls: usize) -> Self {
         self.inner().max_waiting = calls;
         self
     }
 
-    /// How long a call may wait for a thread; after that it is answered with 503. Default: as long
-    /// as it takes.
+    /// Sets how long a call may wait for a thread. After that it gets a 503. Unlimited by default.
     ///
     /// # Panics
     ///
-    /// When the pool has been cloned, or an application has been made of it.
+    /// When the pool has been cloned or has an application.
     #[must_use]
     pub fn max_wait(mut self, time: Duration) -> Self {
         self.inner().max_wait = Some(time);
@@ -101,63 +102,63 @@ impl Pool {
         Arc::get_mut(&mut self.0).expect("a pool that is not shared yet")
     }
 
-    /// How many threads there may be.
+    /// Returns how many threads the pool may start.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.size
     }
 
-    /// How many threads have been started.
+    /// Returns how many threads the pool has started.
     #[must_use]
     pub fn threads(&self) -> usize {
-        self.0.jobs.queue.lock().unwrap().started
+        self.0.queue.state.lock().unwrap().started
     }
 
-    /// How many calls wait for a thread.
+    /// Returns how many calls wait for a thread.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)
     }
 
-    /// Waits for a turn to run on a thread; none when too many do, or for too long.
-    pub(super) async fn turn(&self) -> Option<Turn> {
-        if let Ok(turn) = self.0.turns.clone().try_acquire_owned() {
-            return Some(turn);
+    /// Waits for a permit; `None` when too many calls wait, or this one has waited for too long.
+    pub(super) async fn acquire(&self) -> Option<Permit> {
+        if let Ok(permit) = self.0.permits.clone().try_acquire_owned() {
+            return Some(permit);
         }
-        let waiting = Waiting::new(&self.0)?;
-        let turn = self.0.turns.clone().acquire_owned();
-        let turn = match self.0.max_wait {
-            Some(time) => tokio::time::timeout(time, turn).await.ok()?,
-            None => turn.await,
+        let waiting = WaitingCall::new(&self.0)?;
+        let permit = self.0.permits.clone().acquire_owned();
+        let permit = match self.0.max_wait {
+            Some(time) => tokio::time::timeout(time, permit).await.ok()?,
+            None => permit.await,
         };
         drop(waiting);
-        Some(turn.expect("turns are never closed"))
+        Some(permit.expect("the semaphore is never closed"))
     }
 
-    /// Runs `job` on a thread, whose turn it holds.
+    /// Runs `job` on a thread. The job holds a permit.
     ///
     /// # Errors
     ///
-    /// When there is no thread, and the system has none to start; then the job is dropped.
+    /// When the pool has no thread and the system refuses one. The job is dropped then.
     pub(super) fn run(&self, job: Job) -> io::Result<()> {
-        let mut queue = self.0.jobs.queue.lock().unwrap();
-        if queue.jobs.len() >= queue.idle && queue.started < self.0.size {
-            match (self.0.start)(self.0.jobs.clone()) {
-                Ok(()) => queue.started += 1,
-                Err(error) if queue.started == 0 => return Err(error),
-                // The threads that there are come to it in their turn.
+        let mut state = self.0.queue.state.lock().unwrap();
+        if state.jobs.len() >= state.idle && state.started < self.0.size {
+            match (self.0.start)(self.0.queue.clone()) {
+                Ok(()) => state.started += 1,
+                Err(error) if state.started == 0 => return Err(error),
+                // A thread that has been started takes the job later.
                 Err(_) => {}
             }
         }
-        queue.jobs.push_back(job);
-        self.0.jobs.arrived.notify_one();
+        state.jobs.push_back(job);
+        self.0.queue.changed.notify_one();
         Ok(())
     }
 }
 
-impl fmt::Debug for Pool {
+impl fmt::Debug for ThreadPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pool")
+        f.debug_struct("ThreadPool")
             .field("size", &self.size())
             .field("threads", &self.threads())
             .field("waiting", &self.waiting())
@@ -165,46 +166,46 @@ impl fmt::Debug for Pool {
     }
 }
 
-fn start(jobs: Arc<Jobs>) -> io::Result<()> {
+fn start(queue: Arc<JobQueue>) -> io::Result<()> {
     let thread = std::thread::Builder::new().name("callgate-blocking".into());
-    thread.spawn(move || jobs.work()).map(drop)
+    thread.spawn(move || queue.run_jobs()).map(drop)
 }
 
-impl Jobs {
-    /// What each thread does.
-    fn work(&self) {
+impl JobQueue {
+    /// Runs jobs until the queue is closed: the life of a thread.
+    fn run_jobs(&self) {
         while let Some(job) = self.next() {
             job();
         }
     }
 
     fn next(&self) -> Option<Job> {
-        let mut queue = self.queue.lock().unwrap();
+        let mut state = self.state.lock().unwrap();
         loop {
-            if let Some(job) = queue.jobs.pop_front() {
+            if let Some(job) = state.jobs.pop_front() {
                 return Some(job);
             }
-            if queue.is_closed {
+            if state.is_closed {
                 return None;
             }
-            queue.idle += 1;
-            queue = self.arrived.wait(queue).unwrap();
-            queue.idle -= 1;
+            state.idle += 1;
+            state = self.changed.wait(state).unwrap();
+            state.idle -= 1;
         }
     }
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.jobs.queue.lock().unwrap().is_closed = true;
-        self.jobs.arrived.notify_all();
+        self.queue.state.lock().unwrap().is_closed = true;
+        self.queue.changed.notify_all();
     }
 }
 
-/// A call that waits, for as long as it lives.
-struct Waiting<'a>(&'a Inner);
+/// Counts a call as waiting until it is dropped.
+struct WaitingCall<'a>(&'a Inner);
 
-impl<'a> Waiting<'a> {
+impl<'a> WaitingCall<'a> {
     fn new(inner: &'a Inner) -> Option<Self> {
         let before = inner.waiting.fetch_add(1, Ordering::Relaxed);
         let waiting = Self(inner);
@@ -212,7 +213,7 @@ impl<'a> Waiting<'a> {
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for WaitingCall<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
     }
@@ -226,12 +227,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn where_the_system_has_no_thread_those_there_are_go_on_and_later_calls_try_again() {
+    fn when_the_system_refuses_a_thread_the_pool_uses_those_it_has_and_tries_again_later() {
         static IS_SHORT: AtomicBool = AtomicBool::new(true);
-        let mut pool = Pool::new(2);
-        pool.inner().start = |jobs| match IS_SHORT.load(Ordering::Relaxed) {
+        let mut pool = ThreadPool::new(2);
+        pool.inner().start = |queue| match IS_SHORT.load(Ordering::Relaxed) {
             true => Err(io::ErrorKind::WouldBlock.into()),
-            false => start(jobs),
+            false => start(queue),
         };
         let (done, is_done) = channel();
         let job = |number| {

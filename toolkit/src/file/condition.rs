@@ -8,7 +8,7 @@ use http::header::{
 };
 use http::{HeaderMap, StatusCode};
 
-/// What tells one state of a file from another.
+/// The validators of a response: what tells one version of a file from another.
 #[derive(Debug)]
 pub(super) struct Validators<'a> {
     etag: Option<&'a [u8]>,
@@ -16,7 +16,7 @@ pub(super) struct Validators<'a> {
 }
 
 impl<'a> Validators<'a> {
-    /// Those that a response has in its head.
+    /// Returns the validators in the head of a response.
     pub(super) fn of(response: &'a HeaderMap) -> Self {
         Self {
             etag: response.get(ETAG).map(HeaderValue::as_bytes),
@@ -24,8 +24,8 @@ impl<'a> Validators<'a> {
         }
     }
 
-    /// The status of a response without the file, if the conditions of a GET or HEAD request say so:
-    /// in the order of RFC 9110, 13.2.2.
+    /// Evaluates the conditions of a GET or HEAD request in the order of RFC 9110, 13.2.2. Returns the
+    /// status of a response without the file: 304 or 412; `None` when the file is to be sent.
     pub(super) fn instead(&self, request: &HeaderMap) -> Option<StatusCode> {
         let is_failed = match is_listed(request, &IF_MATCH, |tag| self.is_strong_match(tag)) {
             Some(is_listed) => !is_listed,
@@ -47,10 +47,10 @@ impl<'a> Validators<'a> {
         is_unchanged.then_some(StatusCode::NOT_MODIFIED)
     }
 
-    /// Whether a part of the file fits to those that the client has (RFC 9110, 13.1.5).
+    /// Returns whether a range of this version fits the ranges that the client has (RFC 9110, 13.1.5).
     ///
-    /// By a date, it never does: a file may have been written twice in that second, so the date is
-    /// not a strong validator (8.8.2.2).
+    /// A date never fits: a file may change twice in a second, so its date is not a strong validator
+    /// (8.8.2.2).
     pub(super) fn is_of_range(&self, request: &HeaderMap) -> bool {
         let tag = request.get(IF_RANGE).map(HeaderValue::as_bytes);
         tag.is_none_or(|tag| self.is_strong_match(tag))
@@ -66,12 +66,13 @@ impl<'a> Validators<'a> {
     }
 }
 
-/// A date of HTTP, which has whole seconds; none when it is not one.
+/// Returns the HTTP date in this field, in whole seconds; `None` when there is none.
 fn date(headers: &HeaderMap, name: &HeaderName) -> Option<SystemTime> {
     httpdate::parse_http_date(headers.get(name)?.to_str().ok()?).ok()
 }
 
-/// Whether one of the listed entity tags matches, or any file does; none when there is no such list.
+/// Returns whether one of the listed entity tags matches, or the list is `*`; `None` when there is no such
+/// field.
 fn is_listed(
     request: &HeaderMap,
     name: &HeaderName,
@@ -86,7 +87,7 @@ fn is_listed(
     )
 }
 
-/// The entity tags of a list. A tag may have commas.
+/// Returns the entity tags of a list. A tag may contain commas.
 fn tags(list: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = list;
     std::iter::from_fn(move || {

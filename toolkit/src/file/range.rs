@@ -1,70 +1,74 @@
-//! Range requests (RFC 9110, 14): which parts of a file are asked for.
+//! Range requests (RFC 9110, 14): which parts of a file are specs for.
 
 use std::ops::Range;
 
 use http::HeaderMap;
 use http::header::RANGE;
 
-/// A request with more ranges than this gets all of the file: nobody needs so many, and each has
-/// its price.
-const MOST_RANGES: usize = 16;
+/// How many ranges a request may have. A request with more gets the whole file: a client needs few, and
+/// each costs the server a part.
+const MAX_RANGES: usize = 16;
 
-/// What is sent of a file.
+/// The part of a file that a request selects.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Selection {
     Whole,
-    /// In order, at least one; none is empty, and there is something between each two.
-    Parts(Vec<Range<u64>>),
-    /// Nothing of what is asked for is there.
+    /// At least one range, in order. No range is empty, and no two of them touch.
+    Ranges(Vec<Range<u64>>),
+    /// All requested ranges are beyond the end of the file.
     Unsatisfiable,
 }
 
 impl Selection {
-    /// What this request wants of a file of so many bytes. A range field that is malformed, or in
-    /// another unit, is ignored.
+    /// Returns what this request selects of a file of `length` bytes. A `range` field that is malformed
+    /// or has another unit than bytes is ignored.
     pub(super) fn of(request: &HeaderMap, length: u64) -> Self {
         let mut fields = request.get_all(RANGE).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
             return Self::Whole;
         };
         match field.to_str().ok().and_then(parse) {
-            Some(asked) => Self::among(&asked, length),
+            Some(specs) => Self::among(&specs, length),
             None => Self::Whole,
         }
     }
 
-    fn among(asked: &[Asked], length: u64) -> Self {
-        // The last bytes of nothing are there, but there is no way to say so of a part.
-        if length == 0 && asked.iter().any(|asked| matches!(asked, Asked::Last(1..))) {
+    fn among(specs: &[RangeSpec], length: u64) -> Self {
+        // The last bytes of an empty file are satisfiable, but `content-range` cannot express them.
+        if length == 0
+            && specs
+                .iter()
+                .any(|spec| matches!(spec, RangeSpec::Last(1..)))
+        {
             return Self::Whole;
         }
-        let ranges = asked.iter().map(|asked| asked.within(length));
+        let ranges = specs.iter().map(|spec| spec.within(length));
         let mut ranges: Vec<_> = ranges.filter(|range| !range.is_empty()).collect();
         if ranges.is_empty() {
             return Self::Unsatisfiable;
         }
         ranges.sort_by_key(|range| range.start);
-        let mut parts: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
+        let mut joined: Vec<Range<u64>> = Vec::with_capacity(ranges.len());
         for range in ranges {
-            match parts.last_mut() {
+            match joined.last_mut() {
                 Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
-                _ => parts.push(range),
+                _ => joined.push(range),
             }
         }
-        Self::Parts(parts)
+        Self::Ranges(joined)
     }
 }
 
-/// One range of the field, before the length of the file is known.
+/// One range of the field, independent of the length of the file.
 #[derive(Clone, Copy, Debug)]
-enum Asked {
+enum RangeSpec {
     From(u64),
-    /// Both included.
+    /// The positions of the first and the last byte.
     Between(u64, u64),
     Last(u64),
 }
 
-impl Asked {
+impl RangeSpec {
     fn within(self, length: u64) -> Range<u64> {
         match self {
             Self::From(first) => first..length,
@@ -74,7 +78,7 @@ impl Asked {
     }
 }
 
-fn parse(field: &str) -> Option<Vec<Asked>> {
+fn parse(field: &str) -> Option<Vec<RangeSpec>> {
     let (unit, ranges) = field.split_once('=')?;
     if !unit.trim().eq_ignore_ascii_case("bytes") {
         return None;
@@ -82,25 +86,25 @@ fn parse(field: &str) -> Option<Vec<Asked>> {
     let ranges = ranges.split(',').map(str::trim);
     // A list may have empty elements (RFC 9110, 5.6.1.2).
     let ranges = ranges.filter(|range| !range.is_empty());
-    let asked: Vec<_> = ranges
-        .take(MOST_RANGES + 1)
+    let specs: Vec<_> = ranges
+        .take(MAX_RANGES + 1)
         .map(parse_range)
         .collect::<Option<_>>()?;
-    (1..=MOST_RANGES).contains(&asked.len()).then_some(asked)
+    (1..=MAX_RANGES).contains(&specs.len()).then_some(specs)
 }
 
-fn parse_range(range: &str) -> Option<Asked> {
+fn parse_range(range: &str) -> Option<RangeSpec> {
     match range.split_once('-')? {
-        ("", count) => position(count).map(Asked::Last),
-        (first, "") => position(first).map(Asked::From),
+        ("", count) => position(count).map(RangeSpec::Last),
+        (first, "") => position(first).map(RangeSpec::From),
         (first, last) => {
             let (first, last) = (position(first)?, position(last)?);
-            (first <= last).then_some(Asked::Between(first, last))
+            (first <= last).then_some(RangeSpec::Between(first, last))
         }
     }
 }
 
-/// A number of bytes; one that is too large to count is larger than any file.
+/// Parses a number of bytes. A number beyond `u64` becomes its maximum, which is beyond any file.
 fn position(text: &str) -> Option<u64> {
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     is_number.then(|| text.parse().unwrap_or(u64::MAX))
@@ -108,17 +112,17 @@ fn position(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, Selection, parse};
+    use super::{RangeSpec, Selection, parse};
 
     fn of(field: &str, length: u64) -> Selection {
         match parse(field) {
-            Some(asked) => Selection::among(&asked, length),
+            Some(specs) => Selection::among(&specs, length),
             None => Selection::Whole,
         }
     }
 
     #[test]
-    fn ranges_are_cut_to_the_file_put_in_order_and_joined() {
+    fn ranges_are_cut_to_the_file_sorted_and_joined() {
         for (field, parts) in [
             ("bytes=0-0", &[(0, 1)][..]),
             ("bytes=0-9", &[(0, 10)][..]),
@@ -134,12 +138,12 @@ mod tests {
             ("bytes=0-1,20-30", &[(0, 2)][..]),
         ] {
             let parts = parts.iter().map(|(start, end)| *start..*end).collect();
-            assert_eq!(of(field, 10), Selection::Parts(parts), "{field}");
+            assert_eq!(of(field, 10), Selection::Ranges(parts), "{field}");
         }
     }
 
     #[test]
-    fn what_is_not_there_is_told_from_what_makes_no_sense() {
+    fn a_range_beyond_the_file_is_unsatisfiable_and_a_malformed_field_is_ignored() {
         for field in ["bytes=10-", "bytes=10-11", "bytes=-0", "bytes=20-30,40-"] {
             assert_eq!(of(field, 10), Selection::Unsatisfiable, "{field}");
         }
@@ -168,7 +172,7 @@ mod tests {
             format!("bytes={}", ranges.join(","))
         };
         assert_eq!(
-            parse(&ranges(16)).map(|asked: Vec<Asked>| asked.len()),
+            parse(&ranges(16)).map(|specs: Vec<RangeSpec>| specs.len()),
             Some(16)
         );
         assert_eq!(of(&ranges(17), 1000), Selection::Whole);

@@ -1,54 +1,28 @@
-//! An application with something that is opened at start-up and closed at shutdown.
+//! A resource that is opened at start-up and closed at shutdown.
 
 use std::future::Future;
 
 use callgate::{
-    App, AppError, BoxApp, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender, State,
+    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
 
-use super::Started;
-
-/// `app`, with something that is opened at start-up, shared by every exchange as a value in its
-/// [`State`], and closed at shutdown: a pool of connections, say.
+/// Puts `app` into an application that opens a resource at start-up, such as a pool of connections, and
+/// closes it at shutdown. Each exchange gets a clone of the resource in its [`State`].
 ///
-/// - An `open` that fails is a start-up that fails: the server stops with the text of its error.
-/// - The lifespan of `app` itself, if it serves one, is run inside: its start-up comes after
-///   `open`, its shutdown before `close`, and its state is handed over with the resource. Where
-///   both have a value of the same type, exchanges see that of `app`.
-/// - `close` is called once for each `open`, also when the start-up of `app` fails, but not when
-///   the server is killed. When both `app` and `close` fail to stop, the message has both reasons.
+/// - When `open` fails, the start-up fails: the server stops with the text of the error.
+/// - When `app` serves lifespan itself, its start-up comes after `open` and its shutdown before `close`.
+///   Exchanges get its state and the resource; of two values of the same type they get that of `app`.
+/// - `close` is called once for each successful `open`, also when the start-up of `app` fails. It is not
+///   called when the server is killed.
+/// - When the shutdown of `app` and `close` both fail, the message has both reasons.
+/// - The server shuts the lifespan down after the last exchange has ended. Responses that have no end of
+///   their own end before that at [`HttpShutdown`](ReceiveEvent::HttpShutdown), as those of
+///   [`respond::stream`](crate::respond::stream) and [`respond::events`](crate::respond::events) do.
 ///
-/// For several resources call it several times: the outermost is opened first and closed last. What
-/// is not `Clone` goes into an [`Arc`](std::sync::Arc).
-///
-/// ```
-/// use callgate::{AppError, Receiver, Scope, Sender};
-/// use callgate_toolkit::{lifespan, respond};
-///
-/// #[derive(Clone)]
-/// struct Pool(&'static str);
-///
-/// async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///     let Scope::Http(scope) = scope else {
-///         return Err(AppError::Unsupported);
-///     };
-///     let pool = scope.state.get::<Pool>().ok_or_else(|| AppError::failed("no pool"))?;
-///     respond::text(pool.0).send(&sender).await?;
-///     Ok(())
-/// }
-///
-/// async fn open() -> Result<Pool, AppError> {
-///     Ok(Pool("sqlite::memory:"))
-/// }
-///
-/// async fn close(pool: Pool) -> Result<(), AppError> {
-///     drop(pool);
-///     Ok(())
-/// }
-///
-/// let app = lifespan::with_resource(app, open, close);
-/// ```
+/// Several resources take several calls: the outermost resource is opened first and closed last. A
+/// resource that is not `Clone` goes into an [`Arc`](std::sync::Arc). An example is at the top of this
+/// [module](super).
 pub fn with_resource<T, Open, Opening, OpenError, Close, Closing, CloseError>(
     app: impl App,
     open: Open,
@@ -95,7 +69,7 @@ where
         let Scope::Lifespan(_) = scope else {
             return self.app.call(scope, receiver, sender).await;
         };
-        until(&mut receiver, &ReceiveEvent::LifespanStartup).await;
+        wait_for(&mut receiver, &ReceiveEvent::LifespanStartup).await;
         let resource = match (self.open)().await.map_err(reason) {
             Ok(resource) => resource,
             Err(message) => {
@@ -103,10 +77,10 @@ where
                 return Ok(());
             }
         };
-        let inner = match Started::start(self.app.clone()).await {
+        let inner = match super::start(self.app.clone()).await {
             Ok(inner) => inner,
             Err(message) => {
-                // That it could not start is what its user has to know.
+                // The failed start-up is reported; a failure of `close` follows from it.
                 let _ = (self.close)(resource).await.map_err(reason);
                 sender.send(LifespanStartupFailed::new(message)).await?;
                 return Ok(());
@@ -121,18 +95,18 @@ where
             .send(LifespanStartupComplete::with_state(state))
             .await?;
 
-        until(&mut receiver, &ReceiveEvent::LifespanShutdown).await;
+        wait_for(&mut receiver, &ReceiveEvent::LifespanShutdown).await;
         let mut failures = Vec::new();
         if let Some(inner) = inner {
-            failures.extend(inner.shut_down().await.err());
+            failures.extend(inner.shutdown().await.err());
         }
         failures.extend((self.close)(resource).await.map_err(reason).err());
-        let answer = if failures.is_empty() {
-            SendEvent::LifespanShutdownComplete
+        if failures.is_empty() {
+            sender.send(LifespanShutdownComplete::new()).await?;
         } else {
-            LifespanShutdownFailed::new(failures.join("; ")).into()
-        };
-        sender.send(answer).await?;
+            let message = failures.join("; ");
+            sender.send(LifespanShutdownFailed::new(message)).await?;
+        }
         Ok(())
     }
 }
@@ -141,7 +115,7 @@ fn reason(error: impl Into<AppError>) -> String {
     error.into().to_string()
 }
 
-/// Receives until `wanted` comes (rule `CORE-18`).
-async fn until(receiver: &mut Receiver, wanted: &ReceiveEvent) {
+/// Receives until `wanted` comes, and ignores other events (rule `CORE-18`).
+async fn wait_for(receiver: &mut Receiver, wanted: &ReceiveEvent) {
     while receiver.receive().await != *wanted {}
 }

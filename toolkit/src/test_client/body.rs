@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::HttpRequest;
+use callgate::HttpRequestBody;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
 use tokio::sync::mpsc;
@@ -59,7 +59,7 @@ impl Body {
     /// # use callgate::{AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender};
     /// # async fn count(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     /// #     let mut count = 0;
-    /// #     while let ReceiveEvent::HttpRequest(request) = receiver.receive().await {
+    /// #     while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
     /// #         count += request.body.len();
     /// #         if !request.more_body { break; }
     /// #     }
@@ -202,20 +202,20 @@ impl RequestBody {
     }
 
     /// The next event; none when the client has gone away. Pending for ever after the last.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequest>> {
+    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
         let Some(body) = &mut self.body else {
             return Poll::Pending;
         };
         let mut last = match &mut body.kind {
-            Kind::Empty => HttpRequest::default(),
-            Kind::Whole(bytes) => HttpRequest::last(std::mem::take(bytes)),
+            Kind::Empty => HttpRequestBody::default(),
+            Kind::Whole(bytes) => HttpRequestBody::last(std::mem::take(bytes)),
             Kind::Stream(stream) => match ready!(stream.as_mut().poll_next(cx)) {
-                Some(Some(bytes)) => return Poll::Ready(Some(HttpRequest::part(bytes))),
+                Some(Some(bytes)) => return Poll::Ready(Some(HttpRequestBody::part(bytes))),
                 Some(None) => {
                     self.body = None;
                     return Poll::Ready(None);
                 }
-                None => HttpRequest::default(),
+                None => HttpRequestBody::default(),
             },
         };
         if let Some(trailers) = body.trailers.take() {

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
-    HttpPathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, Violation,
+    HttpResponsePathSend, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent,
+    Violation,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING};
 use http::response::Parts;
@@ -145,15 +146,17 @@ impl HttpState {
         }
     }
 
-    /// What the application sends; none while there is no room for it.
-    pub(super) fn send(&mut self, event: &SendEvent) -> Option<Result<(), SendError>> {
-        if self.part.is_some() && !self.conversation.is_over() {
-            return None;
-        }
+    /// Whether the application can send.
+    pub(super) fn has_room(&self) -> bool {
+        self.part.is_none() || self.conversation.is_over()
+    }
+
+    /// What the application sends.
+    pub(super) fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         let was_replaceable = self.conversation.is_replaceable();
         let was_over = self.conversation.is_over();
         let result = self.conversation.send(event).and_then(|()| match event {
-            SendEvent::HttpPathSend(file) => self.send_file(file),
+            SendEvent::HttpResponsePathSend(file) => self.send_file(file),
             event => {
                 self.take(event);
                 Ok(())
@@ -163,7 +166,7 @@ impl HttpState {
             self.is_told |= !was_over;
             self.fail(was_replaceable, StatusCode::INTERNAL_SERVER_ERROR);
         }
-        Some(result)
+        result
     }
 
     /// The call has ended; returns the rule that it broke.
@@ -194,7 +197,7 @@ impl HttpState {
     }
 
     /// Sends a file as the content (rules `EXT-08` and `EXT-09`). It is read at once, and whole.
-    fn send_file(&mut self, file: &HttpPathSend) -> Result<(), SendError> {
+    fn send_file(&mut self, file: &HttpResponsePathSend) -> Result<(), SendError> {
         // Asked first, as opening what is no file (a pipe, say) might never return.
         let read = std::fs::metadata(&file.path).and_then(|metadata| {
             if metadata.is_file() {
@@ -217,7 +220,11 @@ impl HttpState {
             self.begin(start, content.len());
         }
         if !self.discards && !content.is_empty() {
-            self.part = Some(content);
+            // Several threads may have seen the same room.
+            self.part = Some(match self.part.take() {
+                Some(part) => [part, content].concat().into(),
+                None => content,
+            });
         }
         self.end_if_ended();
     }

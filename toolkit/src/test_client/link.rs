@@ -7,8 +7,8 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use callgate::{
-    AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    Violation,
+    AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender, Violation,
 };
 use futures_util::future::{Either, select};
 use http::StatusCode;
@@ -236,7 +236,7 @@ impl Link {
             // What is gone while the body was polled is gone.
             _ if http.is_over() => ReceiveEvent::HttpDisconnect,
             Poll::Pending => return Poll::Pending,
-            Poll::Ready(Some(request)) => ReceiveEvent::HttpRequest(request),
+            Poll::Ready(Some(request)) => ReceiveEvent::HttpRequestBody(request),
             Poll::Ready(None) => {
                 http.disconnect();
                 ReceiveEvent::HttpDisconnect
@@ -324,31 +324,34 @@ impl Channel for Link {
         }
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         // Where nobody makes the application wait, its thread has other work, too.
         let progress = ready!(coop::poll_proceed(cx));
         let mut state = self.lock();
-        let sent = event.as_ref().expect("an event to send");
-        let result = match &mut state.protocol {
-            Protocol::Http(http) => http.send(sent),
-            Protocol::WebSocket(websocket) => websocket.send(sent),
+        let has_room = match &state.protocol {
+            Protocol::Http(http) => http.has_room(),
+            Protocol::WebSocket(websocket) => websocket.has_room(),
         };
-        let Some(result) = result else {
+        if !has_room {
             return state.pending(cx);
-        };
+        }
         progress.made_progress();
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let mut state = self.lock();
+        let result = match &mut state.protocol {
+            Protocol::Http(http) => http.send(&event),
+            Protocol::WebSocket(websocket) => websocket.send(&event),
+        };
         if let Err(SendError::Violation(violation)) = &result
             && state.violation.is_none()
         {
             state.violation = Some(violation.clone());
         }
-        let event = event.take().expect("it is there");
         state.transcript.push(Entry::Sent(event, result.clone()));
         state.changed();
-        Poll::Ready(result)
+        result.map(|()| SendProgress::Sent)
     }
 }

@@ -63,7 +63,10 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use callgate::{App, BoxApp, ByteString, Extension, Extensions, Scheme, Scope, State};
+use callgate::{
+    App, AppError, BoxApp, ByteString, Feature, Features, ReceiveEvent, Receiver, Scheme, Scope,
+    SendError, SendEvent, Sender, State,
+};
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri, Version};
 
@@ -77,8 +80,9 @@ pub use self::websocket::{Connecting, WebSocket, WebSocketBuilder};
 
 use self::cookies::Jar;
 use self::link::Link;
-use crate::lifespan::Started;
-use callgate::transcript::Transcript;
+use crate::lifespan::{self, RunningLifespan};
+use crate::middleware::{Events, tap};
+use callgate::transcript::{Entry, Transcript};
 
 /// A client of an application, and the server between them.
 ///
@@ -87,7 +91,8 @@ use callgate::transcript::Transcript;
 pub struct TestClient {
     app: BoxApp,
     settings: Settings,
-    started: Option<Started>,
+    started: Option<RunningLifespan>,
+    lifespan: Arc<Mutex<Transcript>>,
     /// Those whose call may still run.
     running: Mutex<Vec<Exchange>>,
 }
@@ -108,7 +113,7 @@ struct Settings {
     server: Option<SocketAddr>,
     scheme: Scheme,
     version: Version,
-    extensions: Extensions,
+    features: Features,
     state: State,
     patience: Duration,
     grace: Duration,
@@ -131,16 +136,17 @@ impl TestClient {
                 server: Some((Ipv4Addr::LOCALHOST, 80).into()),
                 scheme: Scheme::Http,
                 version: Version::HTTP_11,
-                extensions: Extension::ALL
+                features: Feature::ALL
                     .into_iter()
-                    .collect::<Extensions>()
-                    .without(Extension::Tls),
+                    .collect::<Features>()
+                    .without(Feature::Tls),
                 state: State::new(),
                 patience: Duration::from_secs(10),
                 grace: Duration::from_secs(30),
                 bound: 64,
             },
             started: None,
+            lifespan: Arc::default(),
             running: Mutex::default(),
         }
     }
@@ -169,7 +175,8 @@ impl TestClient {
     ///
     /// Outside a Tokio runtime with its timer enabled.
     pub async fn started(mut self) -> Result<Self, Error> {
-        let starting = Started::start(self.app.clone());
+        let recorded = recorded(self.app.clone(), self.lifespan.clone());
+        let starting = lifespan::start(recorded);
         let started = tokio::time::timeout(self.settings.patience, starting).await;
         let started = started.map_err(|_| self.timed_out("start-up", Transcript::default()))?;
         self.started = started.map_err(Error::Lifespan)?;
@@ -203,8 +210,8 @@ impl TestClient {
         let Some(started) = self.started.take() else {
             return Ok(());
         };
-        let so_far = started.transcript();
-        match tokio::time::timeout(self.settings.patience, started.shut_down()).await {
+        let so_far = self.lifespan.lock().unwrap().clone();
+        match tokio::time::timeout(self.settings.patience, started.shutdown()).await {
             Ok(result) => result.map_err(Error::Lifespan),
             Err(_) => Err(self.timed_out("the shutdown", so_far)),
         }
@@ -268,11 +275,11 @@ impl TestClient {
         self
     }
 
-    /// The extensions offered. Default: all but TLS, trailers only where the request allows them
+    /// The features offered. Default: all but TLS, trailers only where the request allows them
     /// (rule `EXT-15`).
     #[must_use]
-    pub fn extensions(mut self, extensions: Extensions) -> Self {
-        self.settings.extensions = extensions;
+    pub fn features(mut self, features: Features) -> Self {
+        self.settings.features = features;
         self
     }
 
@@ -347,7 +354,8 @@ impl TestClient {
     /// The events of the lifespan so far; none when the application runs without.
     #[must_use]
     pub fn lifespan(&self) -> Option<Transcript> {
-        self.started.as_ref().map(Started::transcript)
+        self.started.as_ref()?;
+        Some(self.lifespan.lock().unwrap().clone())
     }
 
     fn exchange(&self, link: Link) -> Exchange {
@@ -373,6 +381,56 @@ impl TestClient {
             patience: self.settings.patience,
             transcript,
         }))
+    }
+}
+
+/// `app`, with the events of its lifespan recorded.
+fn recorded(app: BoxApp, transcript: Arc<Mutex<Transcript>>) -> impl App {
+    move |scope: Scope, receiver: Receiver, sender: Sender| {
+        let (app, transcript) = (app.clone(), transcript.clone());
+        async move {
+            transcript
+                .lock()
+                .unwrap()
+                .push(Entry::Called(scope.clone()));
+            let recorder = Recorder {
+                transcript: transcript.clone(),
+                event: None,
+            };
+            let (receiver, sender) = tap(receiver, sender, recorder);
+            let result: Result<(), AppError> = app.call(scope, receiver, sender).await;
+            let entry = Entry::Returned(result.as_ref().copied().map_err(ToString::to_string));
+            transcript.lock().unwrap().push(entry);
+            result
+        }
+    }
+}
+
+/// Records the events of a lifespan.
+struct Recorder {
+    transcript: Arc<Mutex<Transcript>>,
+    event: Option<SendEvent>,
+}
+
+impl Events for Recorder {
+    fn received(&mut self, event: &mut ReceiveEvent) {
+        self.transcript
+            .lock()
+            .unwrap()
+            .push(Entry::Received(event.clone()));
+    }
+
+    fn sending(&mut self, event: &mut SendEvent) {
+        self.event = Some(event.clone());
+    }
+
+    fn sent(&mut self, result: &Result<(), SendError>) {
+        if let Some(event) = self.event.take() {
+            self.transcript
+                .lock()
+                .unwrap()
+                .push(Entry::Sent(event, result.clone()));
+        }
     }
 }
 

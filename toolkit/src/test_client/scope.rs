@@ -1,6 +1,6 @@
 //! What a request says, as the scope that a server makes of it.
 
-use callgate::{ByteString, Extension, Extensions, HttpScope, Scheme, WebSocketScope};
+use callgate::{ByteString, Feature, Features, HttpScope, Scheme, WebSocketScope};
 use http::header::{CONTENT_LENGTH, COOKIE, HOST, TE, TRANSFER_ENCODING};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri, Version};
@@ -27,7 +27,7 @@ pub(super) fn http(
     scope.scheme = scheme(settings, &parts.uri);
     name_host(&mut parts.headers, &parts.uri)?;
     frame(&mut parts.headers, parts.version, length);
-    scope.extensions = offered(settings, parts.version, &parts.headers);
+    scope.features = offered(settings, parts.version, &parts.headers);
     scope.headers = parts.headers;
     scope.root_path = settings.root_path.clone();
     scope.client = settings.client;
@@ -64,8 +64,8 @@ pub(super) fn websocket(
     scope.client = settings.client;
     scope.server = settings.server;
     scope.state = settings.state.clone();
-    if settings.extensions.contains(Extension::DenialResponse) {
-        scope.extensions = Extensions::NONE.with(Extension::DenialResponse);
+    if settings.features.contains(Feature::DenialResponse) {
+        scope.features = Features::NONE.with(Feature::DenialResponse);
     }
     Ok(scope)
 }
@@ -171,8 +171,8 @@ fn frame(headers: &mut HeaderMap, version: Version, length: Option<usize>) {
     }
 }
 
-/// What of the offered extensions this request can have (rules `SCOPE-19` and `EXT-15`).
-fn offered(settings: &Settings, version: Version, headers: &HeaderMap) -> Extensions {
+/// What of the offered features this request can have (rules `SCOPE-19` and `EXT-15`).
+fn offered(settings: &Settings, version: Version, headers: &HeaderMap) -> Features {
     let asks_for_trailers = headers
         .get_all(TE)
         .iter()
@@ -182,9 +182,9 @@ fn offered(settings: &Settings, version: Version, headers: &HeaderMap) -> Extens
     let has_trailers =
         version >= Version::HTTP_2 || version == Version::HTTP_11 && asks_for_trailers;
     settings
-        .extensions
-        .without(Extension::DenialResponse)
+        .features
+        .without(Feature::DenialResponse)
         .iter()
-        .filter(|extension| *extension != Extension::ResponseTrailers || has_trailers)
+        .filter(|feature| *feature != Feature::ResponseTrailers || has_trailers)
         .collect()
 }

@@ -164,12 +164,14 @@ impl WebSocketState {
         }
     }
 
-    /// What the application sends; none while there is no room for it.
-    pub(super) fn send(&mut self, event: &SendEvent) -> Option<Result<(), SendError>> {
+    /// Whether the application can send.
+    pub(super) fn has_room(&self) -> bool {
+        self.progress() != Progress::Open || self.outbound.len() < self.bound
+    }
+
+    /// What the application sends.
+    pub(super) fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         let progress = self.progress();
-        if progress == Progress::Open && self.outbound.len() >= self.bound {
-            return None;
-        }
         let result = self.conversation.send(event);
         match &result {
             Ok(()) => self.take(event, progress == Progress::Open),
@@ -179,7 +181,7 @@ impl WebSocketState {
             }
             Err(_) => {}
         }
-        Some(result)
+        result
     }
 
     /// The call has ended; returns the rule that it broke.

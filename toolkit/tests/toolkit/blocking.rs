@@ -8,7 +8,7 @@ use std::time::Duration;
 use callgate::{
     App, AppError, Channel, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
 };
-use callgate_toolkit::blocking::{Body, Pool};
+use callgate_toolkit::blocking::{Body, ThreadPool};
 use callgate_toolkit::test_client::{self, Error, Exchange, Failure, ResponseExt, TestClient};
 use futures_util::future::join_all;
 use futures_util::poll;
@@ -35,7 +35,7 @@ async fn a_blocking_function_gets_a_request_and_gives_a_response() {
             .body(text)
             .unwrap())
     };
-    let client = TestClient::new(Pool::new(2).app(handler)).state(7_u8);
+    let client = TestClient::new(ThreadPool::new(2).app(handler)).state(7_u8);
     let (content, body) = test_client::Body::channel();
     let pending = client.post("/a?b").header("x-a", "1").body(body).start();
     content.send("Hello, ").await;
@@ -59,7 +59,7 @@ async fn each_kind_of_body_is_sent() {
         };
         Response::new(body)
     };
-    let client = TestClient::new(Pool::new(1).app(handler));
+    let client = TestClient::new(ThreadPool::new(1).app(handler));
     let length = async |path| {
         let response = client.get(path).send().await.unwrap();
         Exchange::of(&response).ended().await.unwrap();
@@ -89,7 +89,7 @@ async fn a_burst_does_not_grow_threads_and_is_served_in_turn() {
     const CALLS: usize = 50;
     let running = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
-    let pool = Pool::new(3);
+    let pool = ThreadPool::new(3);
     let (seen_running, seen_most) = (running.clone(), most.clone());
     let app = pool.app(move |_: Request<()>, body: &mut dyn Read| {
         let now = seen_running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -127,7 +127,7 @@ async fn calls_beyond_those_that_may_wait_are_answered_with_503() {
     let (entered, mut entries) = unbounded_channel();
     let (open, opened) = mpsc::channel();
     let handler = gated(entered, opened);
-    let pool = Pool::new(1).max_waiting(1);
+    let pool = ThreadPool::new(1).max_waiting(1);
     let client = TestClient::new(pool.app(handler));
     let first = client.get("/").start();
     entries.recv().await.unwrap();
@@ -153,7 +153,7 @@ async fn a_call_that_waits_for_too_long_is_answered_with_503() {
     let (entered, mut entries) = unbounded_channel();
     let (open, opened) = mpsc::channel();
     let handler = gated(entered, opened);
-    let pool = Pool::new(1).max_wait(Duration::from_secs(3));
+    let pool = ThreadPool::new(1).max_wait(Duration::from_secs(3));
     let client = TestClient::new(pool.app(handler)).patience(Duration::from_secs(1000));
     let first = client.get("/").start();
     entries.recv().await.unwrap();
@@ -198,7 +198,7 @@ async fn a_thread_that_is_not_yet_idle_is_waited_for_and_not_doubled() {
     let (lingers, mut lingering) = unbounded_channel();
     let (go_on, goes_on) = mpsc::channel();
     let (opened, goes_on) = (Mutex::new(opened), Mutex::new(Some(goes_on)));
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let app = pool.app(move |_: Request<()>, _: &mut dyn Read| {
         entered.send(()).unwrap();
         opened.lock().unwrap().recv().unwrap();
@@ -239,7 +239,7 @@ async fn a_thread_that_is_not_yet_idle_is_waited_for_and_not_doubled() {
 async fn nothing_of_the_request_is_read_ahead() {
     let (read_on, reads) = mpsc::channel::<()>();
     let reads = Mutex::new(reads);
-    let app = Pool::new(1).app(
+    let app = ThreadPool::new(1).app(
         move |_: Request<()>, body: &mut dyn Read| -> io::Result<_> {
             let mut length = 0;
             loop {
@@ -286,7 +286,7 @@ async fn nothing_of_the_request_is_read_ahead() {
 async fn a_slow_client_slows_the_writer_down() {
     let written = Arc::new(AtomicUsize::new(0));
     let count = written.clone();
-    let app = Pool::new(1).app(move |_: Request<()>, _: &mut dyn Read| {
+    let app = ThreadPool::new(1).app(move |_: Request<()>, _: &mut dyn Read| {
         let count = count.clone();
         Response::new(Body::write(move |out| {
             for _ in 0..10 {
@@ -313,7 +313,7 @@ async fn a_slow_client_slows_the_writer_down() {
 #[tokio::test]
 async fn reads_and_writes_fail_once_the_client_is_gone() {
     let (kind, mut kinds) = unbounded_channel();
-    let app = Pool::new(1).app(
+    let app = ThreadPool::new(1).app(
         move |request: Request<()>, body: &mut dyn Read| -> io::Result<_> {
             let kind = kind.clone();
             if request.uri().path() == "/read" {
@@ -368,7 +368,7 @@ impl Channel for Silence {
 async fn a_thread_is_freed_when_the_future_of_its_call_is_dropped() {
     let (entered, mut entries) = unbounded_channel();
     let (kind, mut kinds) = unbounded_channel();
-    let app = Pool::new(1).app(move |_: Request<()>, body: &mut dyn Read| {
+    let app = ThreadPool::new(1).app(move |_: Request<()>, body: &mut dyn Read| {
         entered.send(()).unwrap();
         let error = body.read(&mut [0; 8]).unwrap_err();
         kind.send(error.kind()).unwrap();
@@ -390,7 +390,7 @@ async fn a_thread_is_freed_when_the_future_of_its_call_is_dropped() {
 
 #[tokio::test]
 async fn a_panic_is_a_failure_of_its_call_and_of_nothing_else() {
-    let pool = Pool::new(1);
+    let pool = ThreadPool::new(1);
     let client = TestClient::new(pool.app(|request: Request<()>, _: &mut dyn Read| {
         assert_ne!(request.uri().path(), "/panic", "for the test");
         Response::new("fine")
@@ -408,7 +408,7 @@ async fn a_panic_is_a_failure_of_its_call_and_of_nothing_else() {
 
 #[tokio::test]
 async fn an_error_in_the_middle_of_the_content_cuts_the_response() {
-    let client = TestClient::new(Pool::new(1).app(|_: Request<()>, _: &mut dyn Read| {
+    let client = TestClient::new(ThreadPool::new(1).app(|_: Request<()>, _: &mut dyn Read| {
         Response::new(Body::parts([
             Ok("half"),
             Err(io::Error::other("the disk is gone")),
@@ -427,7 +427,7 @@ async fn a_shutdown_waits_for_the_functions_that_run() {
     let (entered, mut entries) = unbounded_channel();
     let (open, opened) = mpsc::channel();
     let handler = gated(entered, opened);
-    let client = TestClient::new(Pool::new(1).app(handler));
+    let client = TestClient::new(ThreadPool::new(1).app(handler));
     let pending = client.get("/").start();
     let exchange = pending.exchange().clone();
     entries.recv().await.unwrap();
@@ -442,8 +442,9 @@ async fn a_shutdown_waits_for_the_functions_that_run() {
 
 #[tokio::test]
 async fn only_http_is_served() {
-    let client =
-        TestClient::new(Pool::new(1).app(|_: Request<()>, _: &mut dyn Read| Response::new("")));
+    let client = TestClient::new(
+        ThreadPool::new(1).app(|_: Request<()>, _: &mut dyn Read| Response::new("")),
+    );
     let refused = client.websocket("/").connect().await.unwrap_err();
     assert_eq!(
         refused.response().unwrap().status(),

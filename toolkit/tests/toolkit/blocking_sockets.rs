@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use callgate::App;
 use callgate_server::{Config, Listening, ServeError};
-use callgate_toolkit::blocking::{Body, Pool};
+use callgate_toolkit::blocking::{Body, ThreadPool};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -71,7 +71,7 @@ async fn an_upload_larger_than_all_buffers_waits_until_it_is_read() {
         let length = io::copy(body, &mut io::sink())?;
         Ok(Response::new(length.to_string()))
     };
-    let served = Served::start(Pool::new(1).app(count));
+    let served = Served::start(ThreadPool::new(1).app(count));
     let mut upload = served.request("POST /").await;
     let length = format!("content-length: {LARGE}\r\n\r\n");
     upload.write_all(length.as_bytes()).await.unwrap();
@@ -122,7 +122,7 @@ async fn a_client_that_goes_away_frees_the_thread() {
             _ => Ok(Response::new("still here".into())),
         }
     };
-    let pool = Arc::new(Pool::new(1));
+    let pool = Arc::new(ThreadPool::new(1));
     let served = Served::start(pool.app(handler));
     let mut upload = served.request("POST /up").await;
     upload

@@ -1,6 +1,6 @@
 use callgate::{AppError, HttpResponseStart, Receiver, Scope, Sender};
-use callgate_toolkit::errors::{HttpError, answer};
-use callgate_toolkit::read::read_json;
+use callgate_toolkit::errors::{HttpError, handle};
+use callgate_toolkit::read;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
 use http::StatusCode;
@@ -22,8 +22,8 @@ async fn fails(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
             Err(error.source("connection to 10.0.0.1 refused").into())
         }
         "/read" => {
-            let number: u8 = read_json(&scope, &mut receiver, 10).await?;
-            Ok(respond::json(&number)?.send(&sender).await?)
+            let number: u8 = read::json(&scope, &mut receiver, 10).await?;
+            respond::json(&number)?.send(&sender).await
         }
         "/started" => {
             sender.send(HttpResponseStart::ok()).await?;
@@ -42,7 +42,7 @@ async fn fails(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
 
 #[tokio::test]
 async fn a_failed_call_is_answered_with_json_and_its_status() {
-    let client = TestClient::new(answer(fails));
+    let client = TestClient::new(handle(fails));
     for (path, status, error, is_reported) in [
         ("/missing", 404, "there is no order 7", false),
         (
@@ -74,7 +74,7 @@ async fn a_failed_call_is_answered_with_json_and_its_status() {
 
 #[tokio::test]
 async fn what_cannot_be_answered_is_left_to_the_server() {
-    let client = TestClient::new(answer(fails));
+    let client = TestClient::new(handle(fails));
     for (path, status) in [("/started", 500), ("/violation", 500), ("/declined", 501)] {
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), status, "{path}");
@@ -103,8 +103,7 @@ async fn a_failure_is_a_response_where_a_websocket_is_denied() {
         assert!(matches!(scope, Scope::WebSocket(_)));
         let error = HttpError::new(StatusCode::SERVICE_UNAVAILABLE, "the room is full");
         let response = error.header("retry-after", "10").response();
-        response.deny(&sender).await?;
-        Ok(())
+        response.deny(&sender).await
     });
     let denied = client.websocket("/").connect().await.unwrap_err();
     let response = denied.response().unwrap();

@@ -1,7 +1,7 @@
 use std::time::{Duration, SystemTime};
 
-use callgate::{Extension, Receiver, Scope, SendEvent, Sender};
-use callgate_toolkit::file::FileResponse;
+use callgate::{Feature, Receiver, Scope, SendEvent, Sender};
+use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use tempfile::TempDir;
@@ -20,9 +20,9 @@ fn files() -> (TestClient, TempDir) {
         async move {
             let scope = http(scope)?;
             let path = root.join(scope.path().trim_start_matches('/'));
-            FileResponse::new(path)
+            respond::file(&scope, path)
                 .header("x-a", "1")
-                .send(&scope, &sender)
+                .send(&sender)
                 .await
         }
     });
@@ -38,7 +38,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
                 .method(method.clone(), "/page.html")
                 .with_scope(|scope| {
                     if !is_offered {
-                        scope.extensions = scope.extensions.without(Extension::PathSend);
+                        scope.features = scope.features.without(Feature::PathSend);
                     }
                 });
             let response = request.send().await.unwrap();
@@ -54,7 +54,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
             let transcript = Exchange::of(&response).transcript();
             let is_path_sent = transcript
                 .sent()
-                .any(|event| matches!(event, SendEvent::HttpPathSend(_)));
+                .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
             assert_eq!(is_path_sent, is_offered);
         }
     }
@@ -318,7 +318,7 @@ async fn the_server_sends_whole_files_and_the_application_parts_of_them() {
         let transcript = Exchange::of(&response).transcript();
         let is_path_sent = transcript
             .sent()
-            .any(|event| matches!(event, SendEvent::HttpPathSend(_)));
+            .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
         assert_eq!(is_path_sent, is_by_path);
     }
 }
@@ -331,8 +331,8 @@ async fn validators_of_the_application_s_own_are_those_that_count() {
         let path = path.clone();
         async move {
             let scope = http(scope)?;
-            let response = FileResponse::new(path).header("etag", "W/\"7\"");
-            response.send(&scope, &sender).await
+            let response = respond::file(&scope, path).header("etag", "W/\"7\"");
+            response.send(&sender).await
         }
     });
     for (name, status) in [("if-none-match", 304), ("if-match", 412)] {

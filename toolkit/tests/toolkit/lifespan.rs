@@ -2,10 +2,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callgate::{
-    App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    Receiver, Scope, SendEvent, Sender, State,
+    App, AppError, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, Receiver, Scope, Sender, State,
 };
-use callgate_toolkit::lifespan::{Started, with_resource};
+use callgate_toolkit::lifespan::{self, with_resource};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 
@@ -85,14 +85,17 @@ async fn a_start_up_that_fails_says_why() {
     let silent = start_error!(async |_: Scope, _: Receiver, _: Sender| Ok(()));
     assert!(silent.starts_with("LIFE-04"), "{silent}");
     let hasty = start_error!(async |_: Scope, _: Receiver, sender: Sender| {
-        let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
+        let _ = sender.send(LifespanShutdownComplete::new()).await;
         std::future::pending().await
     });
     assert!(hasty.starts_with("LIFE-12"), "{hasty}");
     async fn panics(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         panic!("for the test")
     }
-    assert_eq!(start_error!(panics), "it panicked: for the test");
+    assert_eq!(
+        start_error!(panics),
+        "the application panicked: for the test"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -172,17 +175,17 @@ async fn a_resource_that_does_not_open_fails_the_start_up() {
         panic!("it was never opened");
     }
     let app = with_resource(says_its_state, open, close);
-    let reason = Started::start(app).await.unwrap_err();
+    let reason = lifespan::start(app).await.unwrap_err();
     assert_eq!(reason, "invalid digit found in string");
 }
 
 #[tokio::test]
 async fn the_lifespan_of_the_application_runs_inside_that_of_its_resource() {
     let ledger = Ledger::default();
-    let started = Started::start(ledger.pool(keeper)).await.unwrap().unwrap();
+    let started = lifespan::start(ledger.pool(keeper)).await.unwrap().unwrap();
     assert_eq!(started.state().get::<u8>(), Some(&7));
     assert_eq!(started.state().get::<&str>(), Some(&"pool"));
-    let reasons = started.shut_down().await.unwrap_err();
+    let reasons = started.shutdown().await.unwrap_err();
     assert_eq!(reasons, "it is stuck; a connection is leaked");
 }
 
@@ -192,7 +195,7 @@ async fn a_resource_is_closed_when_the_application_inside_does_not_start() {
         Err(AppError::failed("no such table"))
     }
     let ledger = Ledger::default();
-    let reason = Started::start(ledger.pool(fails)).await.unwrap_err();
+    let reason = lifespan::start(ledger.pool(fails)).await.unwrap_err();
     assert_eq!(reason, "no such table");
     assert_eq!(ledger.entries(), ["pool opened", "pool closed"]);
 }

@@ -23,7 +23,7 @@ impl Log {
 
 impl Events for Log {
     fn received(&mut self, event: &mut ReceiveEvent) {
-        if let ReceiveEvent::HttpRequest(request) = event {
+        if let ReceiveEvent::HttpRequestBody(request) = event {
             request.body = request.body.to_ascii_uppercase().into();
         }
         self.note(format!("received {}", event.type_name()));
@@ -33,10 +33,11 @@ impl Events for Log {
         if let SendEvent::HttpResponseStart(start) = event {
             start.headers.insert("x-seen", "1".parse().unwrap());
         }
+        self.note(format!("sending {}", event.type_name()));
     }
 
-    fn sent(&mut self, event: &SendEvent, result: &Result<(), SendError>) {
-        self.note(format!("sent {} {}", event.type_name(), result.is_ok()));
+    fn sent(&mut self, result: &Result<(), SendError>) {
+        self.note(format!("sent {}", result.is_ok()));
     }
 
     fn returned(&mut self, result: &Result<(), AppError>) {
@@ -47,7 +48,7 @@ impl Events for Log {
 /// Sends back what it gets, in two parts, and one too many.
 async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     http(scope)?;
-    let ReceiveEvent::HttpRequest(request) = receiver.receive().await else {
+    let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
         return Err(AppError::failed("no content"));
     };
     sender.send(HttpResponseStart::ok()).await?;
@@ -77,10 +78,14 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
         *log.lock().unwrap(),
         [
             "received http.request",
-            "sent http.response.start true",
-            "sent http.response.body true",
-            "sent http.response.body true",
-            "sent http.response.body false",
+            "sending http.response.start",
+            "sent true",
+            "sending http.response.body",
+            "sent true",
+            "sending http.response.body",
+            "sent true",
+            "sending http.response.body",
+            "sent false",
             "returned false",
         ]
     );
@@ -90,13 +95,18 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
 async fn a_closure_changes_what_is_sent_and_none_leaves_it_alone() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = http(scope)?;
-        let id = scope.state.get::<String>().cloned().unwrap_or_default();
+        let id = scope
+            .extensions
+            .get::<String>()
+            .cloned()
+            .unwrap_or_default();
         respond::text(id).send(&sender).await?;
         Ok(())
     }
     let app = wrap(app, |scope: &mut Scope| {
         let id = scope.headers()?.get("x-request-id")?.clone();
-        scope.state_mut()?.insert(id.to_str().ok()?.to_owned());
+        let text = id.to_str().ok()?.to_owned();
+        scope.request_mut()?.extensions.insert(text);
         Some(move |event: &mut SendEvent| {
             if let SendEvent::HttpResponseStart(start) = event {
                 start.headers.insert("x-request-id", id.clone());

@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use callgate::{
-    App, AppError, Extension, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
+    App, AppError, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
     Sender, State, WebSocketAccept, WebSocketClose,
 };
 use callgate_toolkit::mount::Mounts;
@@ -105,7 +105,7 @@ async fn what_is_not_mounted_is_not_found() {
     let denied = client.websocket("/b").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), 404);
     let refused = client.websocket("/b").with_scope(|scope| {
-        scope.extensions = scope.extensions.without(Extension::DenialResponse);
+        scope.features = scope.features.without(Feature::DenialResponse);
     });
     let refused = refused.connect().await.unwrap_err();
     assert_eq!(refused.response().unwrap().status(), 403);

@@ -1,5 +1,5 @@
 use callgate::{AppError, Receiver, Scope, Sender};
-use callgate_toolkit::read::{ReadError, read_body, read_form, read_json};
+use callgate_toolkit::read::{self, ReadError};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Exchange, ResponseExt, TestClient};
 use http::StatusCode;
@@ -18,14 +18,14 @@ struct Order {
 async fn reads(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let read = match scope.raw_path() {
-        "/json" => read_json::<Order>(&scope, &mut receiver, 40)
+        "/json" => read::json::<Order>(&scope, &mut receiver, 40)
             .await
             .map(|order| format!("{order:?}")),
-        "/form" => read_form::<Order>(&scope, &mut receiver, 40)
+        "/form" => read::form::<Order>(&scope, &mut receiver, 40)
             .await
             .map(|order| format!("{order:?}")),
         _ => {
-            let body = read_body(&mut receiver, 40).await;
+            let body = read::bytes(&mut receiver, 40).await;
             body.map(|body| body.len().to_string())
         }
     };

@@ -11,7 +11,7 @@ use http::StatusCode;
 async fn answer(response: Response) -> http::Response<bytes::Bytes> {
     let client = TestClient::new(move |_: Scope, _: Receiver, sender: Sender| {
         let response = response.clone();
-        async move { Ok(response.send(&sender).await?) }
+        async move { response.send(&sender).await }
     });
     let answer = client.get("/").send().await.unwrap();
     Exchange::of(&answer).ended().await.unwrap();
@@ -34,7 +34,7 @@ async fn each_kind_of_response_says_what_it_is() {
             "[1]",
         ),
         (
-            respond::text("t").header("content-type", "text/csv"),
+            respond::text("t").set_header("content-type", "text/csv"),
             Some("text/csv"),
             "t",
         ),
@@ -65,11 +65,11 @@ async fn each_kind_of_response_says_what_it_is() {
 async fn a_stream_is_asked_for_no_more_than_the_client_takes() {
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
-    let client = TestClient::new(move |_: Scope, _: Receiver, sender: Sender| {
+    let client = TestClient::new(move |_: Scope, mut receiver: Receiver, sender: Sender| {
         let count = count.clone();
         let parts = stream::iter(0..10).map_asked(count);
         async move {
-            respond::stream(parts)
+            respond::stream(&mut receiver, parts)
                 .status(StatusCode::ACCEPTED)
                 .send(&sender)
                 .await
@@ -103,10 +103,12 @@ impl<S: futures_util::Stream<Item = i32>> MapAsked for S {}
 
 #[tokio::test]
 async fn a_stream_that_fails_cuts_the_response() {
-    let client = TestClient::new(|_: Scope, _: Receiver, sender: Sender| async move {
-        let parts = stream::iter([Ok("half"), Err("the disk is gone")]);
-        respond::stream(parts).send(&sender).await
-    });
+    let client = TestClient::new(
+        |_: Scope, mut receiver: Receiver, sender: Sender| async move {
+            let parts = stream::iter([Ok("half"), Err("the disk is gone")]);
+            respond::stream(&mut receiver, parts).send(&sender).await
+        },
+    );
     let Err(Error::Cut(response)) = client.get("/").send().await else {
         panic!("not cut");
     };
@@ -120,11 +122,16 @@ async fn a_stream_that_fails_cuts_the_response() {
 
 #[tokio::test]
 async fn a_stream_ends_when_the_client_has_gone_away() {
-    let client = TestClient::new(|_: Scope, _: Receiver, sender: Sender| async move {
-        respond::stream(stream::repeat_with(|| Ok::<_, AppErrorText>("x")))
+    let client = TestClient::new(
+        |_: Scope, mut receiver: Receiver, sender: Sender| async move {
+            respond::stream(
+                &mut receiver,
+                stream::repeat_with(|| Ok::<_, AppErrorText>("x")),
+            )
             .send(&sender)
             .await
-    });
+        },
+    );
     let response = client.get("/").stream().await.unwrap();
     let exchange = Exchange::of(&response).clone();
     drop(response);

@@ -1,7 +1,8 @@
 use std::time::Duration;
 
 use callgate::{Receiver, Scope, Sender};
-use callgate_toolkit::sse::{Event, EventResponse};
+use callgate_toolkit::respond;
+use callgate_toolkit::sse::Event;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
@@ -11,8 +12,8 @@ async fn events_are_sent_and_the_response_ends_with_them() {
     let client = TestClient::new(
         |_: Scope, mut receiver: Receiver, sender: Sender| async move {
             let events = stream::iter([Event::new("one"), Event::json(&[1]).unwrap().name("list")]);
-            let response = EventResponse::new(events).header("x-a", "1");
-            Ok(response.send(&mut receiver, &sender).await?)
+            let response = respond::events(&mut receiver, events).header("x-a", "1");
+            response.send(&sender).await
         },
     );
     let response = client.get("/").send().await.unwrap();
@@ -45,8 +46,9 @@ async fn a_silence_is_filled_with_comments_and_a_client_that_is_gone_ends_it() {
     let client = TestClient::new(
         |_: Scope, mut receiver: Receiver, sender: Sender| async move {
             let events = stream::iter([Event::new("one")]).chain(stream::pending());
-            let response = EventResponse::new(events).keep_alive(Duration::from_secs(5));
-            Ok(response.send(&mut receiver, &sender).await?)
+            let response =
+                respond::events(&mut receiver, events).keep_alive(Duration::from_secs(5));
+            response.send(&sender).await
         },
     );
     let mut response = client.get("/").stream().await.unwrap();
@@ -74,8 +76,8 @@ async fn a_silence_is_filled_with_comments_and_a_client_that_is_gone_ends_it() {
 async fn without_keep_alive_a_client_that_is_gone_is_noticed_all_the_same() {
     let client = TestClient::new(
         |_: Scope, mut receiver: Receiver, sender: Sender| async move {
-            let response = EventResponse::new(stream::pending()).keep_alive(None);
-            Ok(response.send(&mut receiver, &sender).await?)
+            let response = respond::events(&mut receiver, stream::pending()).keep_alive(None);
+            response.send(&sender).await
         },
     );
     let response = client.get("/").stream().await.unwrap();

@@ -3,10 +3,10 @@ use std::sync::Arc;
 
 use callgate::transcript::Entry;
 use callgate::{
-    AppError, Extension, Extensions, HttpPathSend, HttpResponseBody, HttpResponseStart,
+    AppError, Feature, Features, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
     HttpResponseTrailers, ReceiveEvent, Receiver, Scheme, Scope, SendError, Sender,
 };
-use callgate_toolkit::read::{disconnected, read_body};
+use callgate_toolkit::read::{self, disconnected};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
 use futures_util::poll;
@@ -18,7 +18,7 @@ use crate::http;
 /// Tells what it was asked.
 async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
-    let body = read_body(&mut receiver, 1024).await?;
+    let body = read::bytes(&mut receiver, 1024).await?;
     let text = format!(
         "{} {} {:?} {} {:?} {}",
         scope.method,
@@ -144,7 +144,7 @@ async fn a_whole_response_has_a_length_and_one_without_content_has_none() {
 async fn content_reaches_the_application_only_as_it_receives() {
     async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
-        while let ReceiveEvent::HttpRequest(request) = receiver.receive().await {
+        while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
             let part = HttpResponseBody::new(request.body, request.more_body);
             sender.send(part).await?;
         }
@@ -232,10 +232,10 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
 async fn trailer_fields_go_both_ways_where_they_are_offered() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = http(scope)?;
-        let ReceiveEvent::HttpRequest(request) = receiver.receive().await else {
+        let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
             return Err(AppError::failed("no content"));
         };
-        if !scope.extensions.contains(Extension::ResponseTrailers) {
+        if !scope.features.contains(Feature::ResponseTrailers) {
             respond::text("not offered").send(&sender).await?;
             return Ok(());
         }
@@ -336,7 +336,7 @@ async fn a_client_can_go_away_at_any_moment() {
 #[tokio::test]
 async fn content_that_is_lost_is_a_disconnect() {
     async fn app(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
-        read_body(&mut receiver, 10).await?;
+        read::bytes(&mut receiver, 10).await?;
         Ok(())
     }
     let client = TestClient::new(app);
@@ -388,12 +388,12 @@ async fn a_path_send_reads_the_file() {
         async move {
             sender.send(HttpResponseStart::ok()).await?;
             let missing = sender
-                .send(HttpPathSend::new(path.with_extension("no")))
+                .send(HttpResponsePathSend::new(path.with_extension("no")))
                 .await;
             assert!(matches!(missing, Err(SendError::File { .. })));
             let length = http(scope)?.query().parse().unwrap_or(7);
             assert_eq!(std::fs::metadata(&path)?.len(), length);
-            sender.send(HttpPathSend::new(path)).await?;
+            sender.send(HttpResponsePathSend::new(path)).await?;
             Ok(())
         }
     });
@@ -416,7 +416,7 @@ async fn the_scope_says_what_the_client_was_told() {
             scope.client,
             scope.server,
             scope.scheme,
-            scope.extensions,
+            scope.features,
             scope.state.get::<u8>()
         );
         respond::text(text).send(&sender).await?;
@@ -426,7 +426,7 @@ async fn the_scope_says_what_the_client_was_told() {
         .client_address(None)
         .server_address(Some(([10, 0, 0, 1], 8080).into()))
         .scheme(Scheme::Https)
-        .extensions(Extensions::NONE.with(Extension::Debug))
+        .features(Features::NONE.with(Feature::Debug))
         .state(7_u8);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(

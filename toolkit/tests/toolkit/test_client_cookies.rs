@@ -4,7 +4,7 @@ use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, Message, Receiver, Scope, SendEvent, Sender,
     WebSocketAccept,
 };
-use callgate_toolkit::read::read_body;
+use callgate_toolkit::read;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::{HeaderMap, StatusCode, Version};
 
@@ -17,7 +17,7 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
     }
     match scope {
         Scope::Http(scope) => {
-            let content = read_body(&mut receiver, 1024).await?;
+            let content = read::bytes(&mut receiver, 1024).await?;
             let lines = String::from_utf8_lossy(&content);
             let start = lines.lines().fold(HttpResponseStart::ok(), |start, line| {
                 start.header("set-cookie", line)

@@ -151,7 +151,7 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
     async fn endless(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         let part = http(scope)?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
-        respond::stream(content).send(&sender).await
+        respond::stream(&mut receiver, content).send(&sender).await
     }
     let client = TestClient::new(endless).grace(Duration::ZERO);
     for (method, part) in [(Method::HEAD, "a"), (Method::GET, "")] {

@@ -1,7 +1,7 @@
 //! Redirects that a client follows (RFC 9110, 15.4).
 
 use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
-use callgate_toolkit::read::read_body;
+use callgate_toolkit::read;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{
     Body, Error, Exchange, RequestBuilder, ResponseExt, TestClient,
@@ -15,7 +15,7 @@ use crate::http;
 /// Redirects from `/STATUS?LOCATION` to there, the location decoded, and tells elsewhere what it was asked.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
-    let body = read_body(&mut receiver, 1024).await?;
+    let body = read::bytes(&mut receiver, 1024).await?;
     if let Ok(status) = scope
         .route_path()
         .trim_start_matches('/')

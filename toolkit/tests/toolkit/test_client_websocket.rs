@@ -1,6 +1,6 @@
 use callgate::{
-    AppError, Extension, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
+    AppError, Feature, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, Receiver, Scope,
+    SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
 };
 use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
 use futures_util::poll;
@@ -132,7 +132,7 @@ async fn a_denial_response_that_is_not_offered_is_an_error_to_the_application() 
     let client = TestClient::new(app);
     let socket = client.websocket("/deny");
     let socket = socket.with_scope(|scope| {
-        scope.extensions = scope.extensions.without(Extension::DenialResponse);
+        scope.features = scope.features.without(Feature::DenialResponse);
     });
     let response = socket.connect().await.unwrap_err().response().unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);

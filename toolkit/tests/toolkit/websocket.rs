@@ -1,5 +1,5 @@
 use callgate::{
-    AppError, Extension, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
+    AppError, Feature, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
 };
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, Exchange, ResponseExt, TestClient};
@@ -60,7 +60,7 @@ async fn a_handshake_is_refused_or_denied_as_the_server_allows() {
     let status = async |path, is_offered: bool| {
         let socket = client.websocket(path).with_scope(|scope| {
             if !is_offered {
-                scope.extensions = scope.extensions.without(Extension::DenialResponse);
+                scope.features = scope.features.without(Feature::DenialResponse);
             }
         });
         let response = socket.connect().await.unwrap_err().response().unwrap();

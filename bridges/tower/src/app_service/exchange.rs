@@ -1,4 +1,4 @@
-//! One HTTP exchange: the application is polled in place, by whoever waits for the response.
+//! One HTTP exchange: the task that waits for the response polls the application in place.
 
 use std::error::Error;
 use std::task::{Context, Poll, ready};
@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{BoxApp, HttpResponseStart, HttpScope};
-use callgate_drive::ResponseBody;
 use callgate_drive::http as drive;
+use callgate_drive::{ResponseBody, ShutdownSignal};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::LengthLimitError;
@@ -16,54 +16,55 @@ use http_body_util::combinators::UnsyncBoxBody;
 use super::detach;
 use crate::BoxError;
 
-/// The content of a request, of whatever kind.
-pub(super) type Incoming = UnsyncBoxBody<Bytes, BoxError>;
+/// The content of a request, whatever the type of its body.
+pub(super) type BoxContent = UnsyncBoxBody<Bytes, BoxError>;
 
-/// A response in the making.
+/// An exchange whose response has not started.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    inner: drive::Exchange<Incoming>,
-    grace: Duration,
+    inner: drive::Exchange<BoxContent>,
+    grace_period: Duration,
 }
 
 impl Exchange {
     pub(super) fn new(
         app: &BoxApp,
         scope: Box<HttpScope>,
-        body: Incoming,
-        grace: Duration,
+        body: BoxContent,
+        shutdown: &ShutdownSignal,
+        grace_period: Duration,
     ) -> Self {
         Self {
-            inner: drive::Exchange::new(app, scope, body, judge),
-            grace,
+            inner: drive::Exchange::new(app, scope, body, status_for, shutdown),
+            grace_period,
         }
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let response = ready!(self.inner.poll(cx));
-        self.leave();
+        self.detach();
         Poll::Ready(match response {
-            drive::Response::Begun(head, body) => respond(head, body),
+            drive::Response::Started(head, body) => respond(head, body),
             drive::Response::Replacement(status) => replacement(status),
-            drive::Response::Gone => replacement(StatusCode::BAD_REQUEST),
+            drive::Response::Disconnected => replacement(StatusCode::BAD_REQUEST),
         })
     }
 
-    /// One that streams, or works on after its response, or whose client is gone, goes on by itself.
-    fn leave(&mut self) {
-        if let Some((call, end)) = self.inner.leave() {
-            detach(call, end, self.grace);
+    /// Lets a call go on by itself: it streams, works on after its response, or its client is gone.
+    fn detach(&mut self) {
+        if let Some((call, end)) = self.inner.detach() {
+            detach(call, end, self.grace_period);
         }
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.leave();
+        self.detach();
     }
 }
 
-/// A response of this head.
+/// Creates the response with this head.
 pub(super) fn respond(head: HttpResponseStart, body: ResponseBody) -> Response<ResponseBody> {
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
@@ -71,7 +72,7 @@ pub(super) fn respond(head: HttpResponseStart, body: ResponseBody) -> Response<R
     response
 }
 
-/// A response that is not the application's: its status in words.
+/// Creates a response of the bridge's own: its content is the status in words.
 pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut response = Response::new(ResponseBody::from(Bytes::from(reason)));
@@ -81,8 +82,8 @@ pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
     response
 }
 
-/// The answer to content that cannot be read: a layer may limit it.
-fn judge(error: &BoxError) -> Option<StatusCode> {
+/// Returns the status to respond with to content that cannot be read: a layer may limit it.
+fn status_for(error: &BoxError) -> Option<StatusCode> {
     let mut source: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(error) = source {
         if error.is::<LengthLimitError>() {

@@ -13,8 +13,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use callgate::{App, AppError, BoxApp, Scope, State};
-use callgate_drive::{Call, ResponseBody, ServerEnd};
+use callgate::{App, AppError, BoxApp, State};
+use callgate_drive::{Call, ResponseBody, ServerEnd, ShutdownSignal};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
@@ -23,31 +23,35 @@ use tokio::runtime::Handle;
 use tower_service::Service;
 
 use self::exchange::{Exchange, replacement};
+use self::scope::ParsedRequest;
 use self::websocket::Handshake;
 use crate::BoxError;
 
 /// An application as a tower service: inside a router of axum, below layers of tower-http, or served
 /// by hyper itself.
 ///
-/// The application is polled in place while its response is made. If it streams, works on after its
-/// last event, or is told of a disconnect, it goes on as a task of the Tokio runtime.
+/// The application is polled in place until its response starts. A call that streams, works on after
+/// its last event, or learns of a disconnect goes on as a task of the Tokio runtime.
 ///
 /// - **Content** is read when the application receives, and each part of the response waits until the
 ///   one before has been taken.
-/// - **Whoever asked goes away**, and drops the future or the body of the response: the application is
-///   told, and has the [grace period](Self::grace_period).
-/// - **An error of the request's body** is a disconnect to the application. The answer is 413 where a
-///   layer's limit was reached, and 400 otherwise, unless the response has begun.
-/// - **An application that fails**, panics or breaks a rule is logged with [`tracing`], and answered
-///   for with 500, or the body of the response ends with [`Incomplete`](crate::Incomplete).
+/// - **A client that goes away**: when the future or the body of the response is dropped, the
+///   application learns of a disconnect, and has the [grace period](Self::grace_period).
+/// - **An error of the request's body** is a disconnect to the application. The response is 413 when
+///   a layer's limit was reached, and 400 otherwise, unless the response has started.
+/// - **An application that fails**, panics or breaks a rule is logged with [`tracing`]. The response
+///   is 500, or its body ends with [`Incomplete`](crate::Incomplete).
 /// - **Trailer fields** are offered where they reach the client; path send and early hints are not.
 /// - **WebSockets**: a handshake that comes with the `OnUpgrade` of hyper is one to the application;
-///   the bridge answers it and speaks RFC 6455. hyper has to serve the connection with upgrades, as
-///   `axum::serve` does. Clients are not pinged.
-/// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), all that its own
-///   scope said. Elsewhere, with the feature `axum`, the client's address is that of axum's
-///   `ConnectInfo`, and what routers have taken off the path is the root path.
-/// - **Lifespan** is not the service's to run: `callgate_toolkit::lifespan::Started` starts the
+///   the bridge responds to it and speaks RFC 6455. hyper has to serve the connection with upgrades,
+///   as `axum::serve` does. Clients are not pinged.
+/// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), the scope is that
+///   of the outer application. Elsewhere, with the feature `axum`, the client's address is that of
+///   axum's `ConnectInfo`, and the part of the path that routers have removed is the root path. The
+///   extensions of the request become those of the scope.
+/// - **Shutdown**: the application is told of it by `http.shutdown` where that is known
+///   ([`with_shutdown`](Self::with_shutdown)).
+/// - **Lifespan** is the caller's to run: `callgate_toolkit::lifespan::Started` starts the
 ///   application and stops it, and [`with_state`](Self::with_state) hands its state to the calls.
 ///
 /// ```
@@ -70,34 +74,45 @@ use crate::BoxError;
 pub struct AppService {
     app: BoxApp,
     state: State,
-    grace: Duration,
+    shutdown: Option<ShutdownSignal>,
+    grace_period: Duration,
     max_message: usize,
 }
 
 impl AppService {
-    /// Serves `app`, without its lifespan.
+    /// Creates a service of `app`, whose lifespan the caller runs.
     pub fn new(app: impl App) -> Self {
         Self {
             app: BoxApp::new(app),
             state: State::new(),
-            grace: Duration::from_secs(30),
+            shutdown: None,
+            grace_period: Duration::from_secs(30),
             max_message: 16 * 1024 * 1024,
         }
     }
 
-    /// Hands this to every call, as its scope's state. Values that a request brings in its extensions
-    /// take the place of those of the same type.
+    /// Sets the state of every scope. Values of the [`State`] in a request's extensions replace those
+    /// of the same type.
     #[must_use]
     pub fn with_state(mut self, state: State) -> Self {
         self.state = state;
         self
     }
 
-    /// How long an application may go on after it was told of a disconnect, or after its client has
-    /// all that it will get (HEAD; all that `content-length` says). Default: 30 seconds.
+    /// Tells every application that receives of the server's shutdown, when the signal is set. Without
+    /// this, applications are told where the request comes from a [`ServiceApp`](crate::ServiceApp)
+    /// that is told itself.
     #[must_use]
-    pub fn grace_period(mut self, grace: Duration) -> Self {
-        self.grace = grace;
+    pub fn with_shutdown(mut self, shutdown: ShutdownSignal) -> Self {
+        self.shutdown = Some(shutdown);
+        self
+    }
+
+    /// Sets how long an application may go on after a disconnect, or after its client has all that it
+    /// will get (HEAD, or all that `content-length` announced). Default: 30 seconds.
+    #[must_use]
+    pub fn grace_period(mut self, grace_period: Duration) -> Self {
+        self.grace_period = grace_period;
         self
     }
 
@@ -133,51 +148,56 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (parts, body) = request.into_parts();
-        ResponseFuture(match scope::of(parts, &self.state) {
-            Ok((Scope::Http(scope), _)) => {
+        ResponseFuture(match scope::parse(parts, self) {
+            Ok(ParsedRequest::Http(scope, shutdown)) => {
                 let body = body
                     .map_frame(|frame| {
                         frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
                     })
                     .map_err(Into::into)
                     .boxed_unsync();
-                Kind::Http(Exchange::new(&self.app, scope, body, self.grace))
+                let exchange = Exchange::new(&self.app, scope, body, &shutdown, self.grace_period);
+                PendingResponse::Http(exchange)
             }
-            Ok((Scope::WebSocket(scope), Some(on_upgrade))) => {
-                let handshake =
-                    Handshake::new(&self.app, scope, on_upgrade, self.grace, self.max_message);
-                Kind::WebSocket(Box::new(handshake))
+            Ok(ParsedRequest::WebSocket(scope, on_upgrade)) => {
+                let handshake = Handshake::new(
+                    &self.app,
+                    scope,
+                    on_upgrade,
+                    self.grace_period,
+                    self.max_message,
+                );
+                PendingResponse::WebSocket(Box::new(handshake))
             }
-            Ok(_) => Kind::rejected(StatusCode::NOT_IMPLEMENTED),
-            Err(status) => Kind::rejected(status),
+            Err(status) => PendingResponse::rejected(status),
         })
     }
 }
 
-/// Moves a call that has not ended to a task of its own. Without a runtime it fails.
-fn detach(call: Call, end: Arc<impl ServerEnd>, grace: Duration) {
+/// Moves a call that has not ended to a task of its own. Without a runtime the call fails.
+fn detach(call: Call, end: Arc<impl ServerEnd>, grace_period: Duration) {
     match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(call.run(end, grace))),
+        Ok(runtime) => drop(runtime.spawn(call.run(end, grace_period))),
         Err(_) => {
-            let error = AppError::failed("it cannot go on without a Tokio runtime");
+            let error = AppError::failed("the call cannot go on without a Tokio runtime");
             call.fail(&*end, error);
         }
     }
 }
 
-/// The response of an [`AppService`] in the making. It polls the application.
+/// The future of the response of an [`AppService`]. It polls the application.
 #[derive(Debug)]
-pub struct ResponseFuture(Kind);
+pub struct ResponseFuture(PendingResponse);
 
 #[derive(Debug)]
-enum Kind {
+enum PendingResponse {
     Http(Exchange),
     WebSocket(Box<Handshake>),
-    /// None once it has been given.
+    /// `None` once it has been returned.
     Rejected(Option<Box<Response<ResponseBody>>>),
 }
 
-impl Kind {
+impl PendingResponse {
     fn rejected(status: StatusCode) -> Self {
         let mut response = replacement(status);
         if status == StatusCode::UPGRADE_REQUIRED {
@@ -195,9 +215,9 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.get_mut().0 {
-            Kind::Http(exchange) => exchange.poll(cx).map(Ok),
-            Kind::WebSocket(handshake) => handshake.poll(cx).map(Ok),
-            Kind::Rejected(response) => {
+            PendingResponse::Http(exchange) => exchange.poll(cx).map(Ok),
+            PendingResponse::WebSocket(handshake) => handshake.poll(cx).map(Ok),
+            PendingResponse::Rejected(response) => {
                 Poll::Ready(Ok(*response.take().expect("not polled after it was ready")))
             }
         }

@@ -1,6 +1,7 @@
-//! From a request to a scope.
+//! Turns the head of a request into a scope.
 
-use callgate::{ByteString, Extension, Extensions, HttpScope, Scope, State, WebSocketScope};
+use callgate::{ByteString, Feature, Features, HttpScope, State, WebSocketScope};
+use callgate_drive::ShutdownSignal;
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 use http::header::{
     CONNECTION, COOKIE, HOST, HeaderValue, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
@@ -11,71 +12,72 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
-use crate::ScopeInfo;
+use super::AppService;
+use crate::{ScopeInfo, Shutdown};
 
-/// What a request asks for, or the status that it is answered with (rules `SCOPE-05`, `SCOPE-21`,
-/// `WS-27`, `WS-28`).
-pub(super) fn of(mut parts: Parts, own: &State) -> Result<(Scope, Option<OnUpgrade>), StatusCode> {
+/// A request that the application is called for, as its scope.
+pub(super) enum ParsedRequest {
+    Http(Box<HttpScope>, ShutdownSignal),
+    WebSocket(Box<WebSocketScope>, OnUpgrade),
+}
+
+/// Turns the head of a request into a scope, or returns the status to reject it with (rules
+/// `SCOPE-05`, `SCOPE-21`, `WS-27`, `WS-28`).
+pub(super) fn parse(mut parts: Parts, service: &AppService) -> Result<ParsedRequest, StatusCode> {
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let is_websocket = on_upgrade.is_some() && asks_for_websocket(&parts)?;
     if parts.method == Method::CONNECT && !is_websocket {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
-    name_host(&mut parts)?;
-    let mut state = own.clone();
+    set_host(&mut parts)?;
+    let mut state = service.state.clone();
     if let Some(outer) = parts.extensions.remove::<State>() {
         state.extend(&outer);
     }
+    let shutdown = parts.extensions.remove::<Shutdown>().map(|outer| outer.0);
+    let shutdown = shutdown.or_else(|| service.shutdown.clone());
     let (uri, root_path) = target(&parts)?;
-    let info = parts.extensions.remove::<ScopeInfo>();
-    let mut extensions = Extensions::NONE;
-    let info = match info {
+    let (info, mut features) = match parts.extensions.remove::<ScopeInfo>() {
         Some(info) => {
-            for extension in [Extension::ResponseTrailers, Extension::Tls] {
-                if info.extensions.contains(extension) {
-                    extensions = extensions.with(extension);
-                }
-            }
-            info
+            let handed_on = [Feature::ResponseTrailers, Feature::Tls].into_iter();
+            let features = handed_on.filter(|it| info.features.contains(*it)).collect();
+            (info, features)
         }
         None => {
-            if has_trailers(&parts) {
-                extensions = extensions.with(Extension::ResponseTrailers);
-            }
-            of_connection(&parts)
+            let has_trailers = has_trailers(&parts).then_some(Feature::ResponseTrailers);
+            (of_connection(&parts), has_trailers.into_iter().collect())
         }
     };
-    if !is_websocket {
-        parts.uri = uri;
-        let mut scope = HttpScope::from_parts(parts);
-        scope.scheme = info.scheme;
-        scope.root_path = root_path;
-        scope.client = info.client;
-        scope.server = info.server;
-        scope.state = state;
-        scope.extensions = extensions;
-        scope.tls = info.tls;
-        return Ok((scope.into(), None));
-    }
-    let mut scope = WebSocketScope::new(uri);
-    scope.version = parts.version;
-    scope.subprotocols = list(&parts.headers, SEC_WEBSOCKET_PROTOCOL)
-        .map(ByteString::from)
-        .collect();
-    scope.headers = parts.headers;
+    let mut scope = HttpScope::from_parts(parts);
+    scope.uri = uri;
     scope.scheme = info.scheme;
     scope.root_path = root_path;
     scope.client = info.client;
     scope.server = info.server;
     scope.state = state;
-    scope.extensions = extensions
-        .without(Extension::ResponseTrailers)
-        .with(Extension::DenialResponse);
     scope.tls = info.tls;
-    Ok((scope.into(), on_upgrade))
+    if is_websocket && let Some(on_upgrade) = on_upgrade {
+        let mut websocket = WebSocketScope::new(Uri::default());
+        websocket.request = scope.request;
+        websocket.features =
+            Features::without(features, Feature::ResponseTrailers).with(Feature::DenialResponse);
+        websocket.subprotocols = list(&websocket.headers, SEC_WEBSOCKET_PROTOCOL)
+            .map(ByteString::from)
+            .collect();
+        return Ok(ParsedRequest::WebSocket(Box::new(websocket), on_upgrade));
+    }
+    if shutdown.is_some() {
+        features = features.with(Feature::Shutdown);
+    }
+    scope.features = features;
+    Ok(ParsedRequest::Http(
+        Box::new(scope),
+        shutdown.unwrap_or_default(),
+    ))
 }
 
-/// What is known of a connection that does not come from [`ServiceApp`](crate::ServiceApp).
+/// Returns what is known of the connection of a request that no [`ServiceApp`](crate::ServiceApp) has
+/// created.
 fn of_connection(parts: &Parts) -> ScopeInfo {
     let mut info = ScopeInfo::default();
     if parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
@@ -90,8 +92,8 @@ fn of_connection(parts: &Parts) -> ScopeInfo {
     info
 }
 
-/// The target in origin form as the outermost server saw it, and what part of its path routers have
-/// taken off on the way.
+/// Returns the target in origin form as the outermost server saw it, and the part of its path that
+/// routers have removed since.
 fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
     let seen = parts.uri.path_and_query().ok_or(StatusCode::BAD_REQUEST)?;
     if seen.path() == "*" && parts.method == Method::OPTIONS {
@@ -104,9 +106,9 @@ fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
         let path = original.path();
         match path.strip_suffix(seen.path()) {
             Some(prefix) => Some(prefix),
-            // What is below a prefix is `/`, also where the client has left that out.
+            // The path below a prefix is `/`, also where the client has left that out.
             None if seen.path() == "/" => Some(path),
-            // It was rewritten.
+            // A layer has rewritten the path.
             None => None,
         }
     });
@@ -125,7 +127,7 @@ fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
     Ok((whole.into(), root_path.path().as_ref().into()))
 }
 
-/// The target before routers took something off, if anyone remembers it.
+/// Returns the target before routers removed a part of it, if it is known.
 fn original(parts: &Parts) -> Option<&Uri> {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {
@@ -134,9 +136,9 @@ fn original(parts: &Parts) -> Option<&Uri> {
     parts.extensions.get::<ScopeInfo>().map(|info| &info.target)
 }
 
-/// Makes `host` say what the target says, where the target has an authority (rules `SCOPE-03`,
+/// Sets `host` to the authority of the target, if there is one (rules `SCOPE-03`,
 /// `SCOPE-10`), and joins the cookies of HTTP/2 (`SCOPE-09`).
-fn name_host(parts: &mut Parts) -> Result<(), StatusCode> {
+fn set_host(parts: &mut Parts) -> Result<(), StatusCode> {
     if let Some(authority) = parts.uri.authority() {
         let host = HeaderValue::try_from(authority.as_str());
         parts
@@ -150,13 +152,13 @@ fn name_host(parts: &mut Parts) -> Result<(), StatusCode> {
     Ok(())
 }
 
-/// Whether trailer fields of a response reach the client.
+/// Returns whether trailer fields of a response reach the client.
 fn has_trailers(parts: &Parts) -> bool {
     parts.version >= Version::HTTP_2
         || parts.version == Version::HTTP_11 && has_token(&parts.headers, TE, "trailers")
 }
 
-/// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
+/// Returns whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
 fn asks_for_websocket(parts: &Parts) -> Result<bool, StatusCode> {
     let is_extended_connect = parts
         .extensions

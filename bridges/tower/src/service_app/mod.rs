@@ -1,9 +1,9 @@
 //! A tower service as an application.
 
-mod intake;
+mod disconnect;
 mod request;
-mod response;
-mod watch;
+mod response_sender;
+mod shared_receiver;
 mod websocket;
 
 use std::fmt;
@@ -14,10 +14,10 @@ use http::{Request, Response};
 use http_body::Body;
 use tower_service::Service;
 
-use self::intake::Intake;
-pub use self::intake::RequestBody;
-use self::response::Answer;
-use self::watch::Watch as _;
+use self::disconnect::DisconnectWatch as _;
+use self::response_sender::ResponseSender;
+pub use self::shared_receiver::RequestBody;
+use self::shared_receiver::SharedReceiver;
 use crate::background::with_background;
 use crate::{Background, BoxError};
 
@@ -33,7 +33,7 @@ use crate::{Background, BoxError};
 ///   hyper does it. It is seen at once when the request has no content or all of it was read, and
 ///   otherwise when the body is polled or something is sent.
 /// - **Trailer fields** of a response are sent where the server offers
-///   [`ResponseTrailers`](callgate::Extension::ResponseTrailers), over HTTP/1.1 only those that the
+///   [`ResponseTrailers`](callgate::Feature::ResponseTrailers), over HTTP/1.1 only those that the
 ///   response names in its `trailer` field. Elsewhere they are left out.
 /// - **Fields of the connection** that the service sets (`connection`, `keep-alive`,
 ///   `proxy-connection`, `transfer-encoding`, `upgrade`) are left out: the connection is the
@@ -43,16 +43,17 @@ use crate::{Background, BoxError};
 /// - **WebSockets**: the service sees the handshake of HTTP/1.1, over HTTP/2 as well, with the
 ///   `OnUpgrade` of hyper that axum's `WebSocketUpgrade` looks for. Its status 101 accepts; any other
 ///   response denies where the server offers
-///   [`DenialResponse`](callgate::Extension::DenialResponse), and refuses with a plain 403 elsewhere,
+///   [`DenialResponse`](callgate::Feature::DenialResponse), and refuses with a plain 403 elsewhere,
 ///   as does one of success over HTTP/2, where that would open the WebSocket. Close codes go both
-///   ways; a service that drops an open WebSocket closes it with 1000. Extensions of the framing are
-///   not offered to the service, and its pings are answered by the bridge: both are between the
-///   client and the server.
+///   ways; a service that drops an open WebSocket closes it with 1000. The bridge offers no
+///   extensions of WebSocket to the service, and answers its pings: both are between the client and
+///   the server.
 /// - **The path** that the service sees is the one below the
-///   [root path](callgate::HttpScope::root_path).
-/// - **The request's extensions** hold the exchange's [`State`](callgate::State), the
-///   [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for what is to be done afterwards, and, with
-///   the feature `axum`, the `ConnectInfo<SocketAddr>` and the `OriginalUri` of axum.
+///   [root path](callgate::RequestScope::root_path).
+/// - **The request's extensions** are those of the scope, with the exchange's
+///   [`State`](callgate::State), the [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for work after
+///   the response, a [`Shutdown`](crate::Shutdown) where the server offers that, and, with the feature
+///   `axum`, the `ConnectInfo<SocketAddr>` and the `OriginalUri` of axum.
 /// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` puts one around it.
 ///
 /// The service has to be [`Sync`] as well as [`Clone`]; `tower::util::BoxCloneSyncService` is, where
@@ -91,7 +92,7 @@ where
                     .await
             }
             Scope::WebSocket(scope) => {
-                // Boxed, so that an HTTP exchange is not the larger for it.
+                // Boxed, as this future is larger than that of an HTTP exchange.
                 let service = self.service.clone();
                 Box::pin(with_background(|background| {
                     websocket::serve(service, *scope, receiver, sender, background)
@@ -119,14 +120,14 @@ where
         sender: Sender,
         background: Background,
     ) -> Result<(), AppError> {
-        let mut intake = Intake::new(&scope, receiver);
-        let answer = Answer::to(&scope);
-        let body = intake.body(&scope).await;
-        let request = request::of_http(scope, body, background);
-        let response = intake
+        let mut receiver = SharedReceiver::new(&scope, receiver);
+        let response_sender = ResponseSender::for_request(&scope);
+        let body = receiver.body(&scope).await;
+        let request = request::of_http(scope, body, background, receiver.shutdown());
+        let response = receiver
             .unless_disconnected(call(self.service.clone(), request))
             .await??;
-        answer.send(response, &mut intake, &sender).await
+        response_sender.send(response, &mut receiver, &sender).await
     }
 }
 

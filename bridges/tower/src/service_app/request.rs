@@ -1,72 +1,82 @@
-//! From a scope to a request.
+//! Creates the request that a service sees from a scope.
 
-use callgate::{HttpScope, State, WebSocketScope};
+use callgate::{HttpScope, RequestScope, WebSocketScope};
 use http::header::{
     CONNECTION, HeaderValue, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_KEY, SEC_WEBSOCKET_VERSION,
     UPGRADE,
 };
-use http::{Extensions, Request, Uri, Version};
+use http::{Request, Version};
 use hyper::upgrade::OnUpgrade;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::RequestBody;
-use crate::{Background, ScopeInfo, path};
+use crate::{Background, ScopeInfo, Shutdown, path};
 
 pub(super) fn of_http(
     scope: HttpScope,
     body: RequestBody,
     background: Background,
+    shutdown: Option<Shutdown>,
 ) -> Request<RequestBody> {
-    let info = ScopeInfo::from(&scope);
-    let mut request = Request::new(body);
-    *request.method_mut() = scope.method;
-    *request.version_mut() = scope.version;
-    *request.headers_mut() = scope.headers;
+    let HttpScope {
+        method,
+        request: scope,
+        ..
+    } = scope;
+    let version = scope.version;
+    let mut request = of_scope(scope, body);
+    *request.method_mut() = method;
+    *request.version_mut() = version;
     request.extensions_mut().insert(background);
-    *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
+    if let Some(shutdown) = shutdown {
+        request.extensions_mut().insert(shutdown);
+    }
     request
 }
 
-/// The handshake of a WebSocket as HTTP/1.1 has it, whatever version the client speaks: what serves
-/// that, serves all.
+/// Creates the handshake of HTTP/1.1, whichever version the client speaks: services need to know no
+/// other.
 pub(super) fn of_websocket(
-    mut scope: WebSocketScope,
+    scope: WebSocketScope,
     on_upgrade: OnUpgrade,
     background: Background,
 ) -> Request<RequestBody> {
-    let info = ScopeInfo::from(&scope);
-    let mut request = Request::new(RequestBody::default());
-    let headers = &mut scope.headers;
+    let mut request = of_scope(scope.request, RequestBody::default());
+    *request.version_mut() = Version::HTTP_11;
+    let headers = request.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
     headers.insert(SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
     headers
         .entry(SEC_WEBSOCKET_KEY)
         .or_insert_with(|| generate_key().parse().expect("base64 is visible ASCII"));
-    // Extensions of the framing are between the client and the server.
+    // Extensions of WebSocket are between the client and the server.
     headers.remove(SEC_WEBSOCKET_EXTENSIONS);
-    *request.version_mut() = Version::HTTP_11;
-    *request.headers_mut() = scope.headers;
     request.extensions_mut().insert(on_upgrade);
     request.extensions_mut().insert(background);
-    *request.uri_mut() = route(scope.uri, info, scope.state, request.extensions_mut());
     request
 }
 
-/// Puts what a request has no field for into its extensions, and returns the target as the service
-/// sees it.
-fn route(uri: Uri, info: ScopeInfo, state: State, extensions: &mut Extensions) -> Uri {
-    let below = path::below(&uri, &info.root_path);
+/// Creates a request with the target below the root path. The parts of the scope that a request has
+/// no field for are in its extensions, beside those of the scope.
+fn of_scope(mut scope: RequestScope, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    *request.extensions_mut() = std::mem::take(&mut scope.extensions);
+    let info = ScopeInfo::from(&scope);
+    let below = path::below(&scope.uri, &scope.root_path);
+    let extensions = request.extensions_mut();
     #[cfg(feature = "axum")]
     {
         if let Some(client) = info.client {
             extensions.insert(axum::extract::ConnectInfo(client));
         }
         if below.is_some() {
-            extensions.insert(axum::extract::OriginalUri(uri.clone()));
+            extensions.insert(axum::extract::OriginalUri(scope.uri.clone()));
         }
     }
-    extensions.insert(state);
+    extensions.insert(scope.state);
     extensions.insert(info);
-    below.unwrap_or(uri)
+    *request.uri_mut() = below.unwrap_or(scope.uri);
+    *request.headers_mut() = scope.headers;
+    request
 }

@@ -91,7 +91,7 @@ async fn an_application_is_called_in_place_and_its_response_is_whole() {
 #[tokio::test]
 async fn content_is_read_when_the_application_receives() {
     let service = http(async |_, mut receiver: Receiver, sender| {
-        let ReceiveEvent::HttpRequest(first) = receiver.receive().await else {
+        let ReceiveEvent::HttpRequestBody(first) = receiver.receive().await else {
             panic!("it is content");
         };
         respond::bytes(first.body).send(&sender).await?;
@@ -140,7 +140,7 @@ async fn a_reader_that_does_not_read_makes_the_application_wait() {
 async fn trailer_fields_go_both_ways() {
     let service = http(async |_, mut receiver: Receiver, sender: Sender| {
         let fields = loop {
-            if let ReceiveEvent::HttpRequest(event) = receiver.receive().await
+            if let ReceiveEvent::HttpRequestBody(event) = receiver.receive().await
                 && !event.more_body
             {
                 break *event.trailers.unwrap();
@@ -251,7 +251,7 @@ fn watcher() -> (AppService, oneshot::Receiver<(ReceiveEvent, bool)>) {
                 sender.send(HttpResponseStart::ok()).await?;
                 sender.send(HttpResponseBody::part("part")).await?;
             }
-            while let ReceiveEvent::HttpRequest(_) = receiver.receive().await {}
+            while let ReceiveEvent::HttpRequestBody(_) = receiver.receive().await {}
             let event = receiver.receive().await;
             let sent = sender.send(HttpResponseStart::ok()).await;
             let is_gone = matches!(sent, Err(SendError::Disconnected));

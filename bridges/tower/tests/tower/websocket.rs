@@ -8,7 +8,7 @@ use axum::extract::ws::{CloseFrame, Message as Frame, WebSocket, WebSocketUpgrad
 use axum::response::{IntoResponse, Response};
 use axum::routing::any;
 use bytes::Bytes;
-use callgate::{Extensions, Message, WebSocketClose};
+use callgate::{Features, Message, WebSocketClose};
 use callgate_toolkit::test_client::Error;
 use http::{StatusCode, Version};
 use tokio::sync::oneshot;
@@ -186,7 +186,7 @@ async fn a_denial_that_is_not_offered_is_a_refusal() {
         "/",
         any(async || (StatusCode::UNAUTHORIZED, "Who are you?")),
     );
-    let client = client(router).extensions(Extensions::NONE);
+    let client = client(router).extensions(Features::NONE);
     let Err(Error::Refused(response)) = client.websocket("/").connect().await else {
         panic!("it is refused");
     };

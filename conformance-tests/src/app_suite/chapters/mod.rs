@@ -1,7 +1,7 @@
 //! The checks of an application, a file for each chapter of the documents.
 
 mod core;
-mod extension;
+mod feature;
 mod http;
 mod lifespan;
 mod scope;
@@ -19,7 +19,7 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
         http::CASES,
         websocket::CASES,
         lifespan::CASES,
-        extension::CASES,
+        feature::CASES,
     ]
     .into_iter()
     .flatten()

@@ -1,7 +1,7 @@
 //! What a scope says: the rules of `overview.md` under Scopes.
 
 use callgate::{
-    AppError, HttpRequest, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
+    AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
     Sender, rule,
 };
 use http::{Method, Version};
@@ -55,7 +55,10 @@ fn mount(stage: &mut Stage) -> Result<Verdict, Reason> {
         let plan = stage.plan(|make| {
             let mut scope = make.scope(Method::GET, &target, Version::HTTP_11);
             scope.root_path = root_path.into();
-            Plan::new(scope, [ReceiveEvent::HttpRequest(HttpRequest::default())])
+            Plan::new(
+                scope,
+                [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+            )
         })?;
         let played = stage.play(plan)?;
         let Ok(Scope::Http(inside)) = serde_json::from_slice(&played.answer.content.beginning)

@@ -91,7 +91,7 @@ pub(super) fn sent(event: SendEvent, result: Result<(), SendError>) -> Entry {
 /// The length of what an event carries, in bytes.
 pub(super) fn octets_of_received(event: &ReceiveEvent) -> usize {
     match event {
-        ReceiveEvent::HttpRequest(request) => request.body.len(),
+        ReceiveEvent::HttpRequestBody(request) => request.body.len(),
         ReceiveEvent::WebSocketReceive(message) => message.len(),
         _ => 0,
     }

@@ -320,7 +320,7 @@ impl Inner {
     /// What the send comes to, as a server answers it.
     fn answer(&mut self, event: &SendEvent) -> Result<(), SendError> {
         self.model.answer(event)?;
-        if let SendEvent::HttpPathSend(file) = event {
+        if let SendEvent::HttpResponsePathSend(file) = event {
             let length = length_of(&file.path).map_err(|reason| SendError::File {
                 path: file.path.clone(),
                 reason: Arc::new(reason),

@@ -1,6 +1,6 @@
 //! `http.md`: the request and its content.
 
-use callgate::{HttpRequest, ReceiveEvent};
+use callgate::{HttpRequestBody, ReceiveEvent};
 use http::{HeaderMap, HeaderValue};
 
 use super::steps::{content, events};
@@ -135,7 +135,7 @@ async fn no_content(bench: &mut Bench<'_>, over: Over, request: &Request) -> Out
     let _exchange = Exchange::begin(server, over, request).await?;
     let mut app = server.call().await?;
     let event = app.receive().await?;
-    let empty = ReceiveEvent::HttpRequest(HttpRequest::last(""));
+    let empty = ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""));
     must!(event == empty, "received {event:?}");
     app.finish(Step::Decline).await
 }
@@ -175,9 +175,9 @@ async fn a_chunk_before_the_rest(bench: &mut Bench<'_>) -> Outcome {
 async fn some_content(app: &mut Remote) -> Outcome {
     loop {
         match app.receive().await? {
-            ReceiveEvent::HttpRequest(part) if !part.body.is_empty() => return Ok(()),
+            ReceiveEvent::HttpRequestBody(part) if !part.body.is_empty() => return Ok(()),
             // An event may be empty.
-            ReceiveEvent::HttpRequest(part) if part.more_body => {}
+            ReceiveEvent::HttpRequestBody(part) if part.more_body => {}
             other => must!(false, "received {other:?} in place of content"),
         }
     }
@@ -249,7 +249,7 @@ async fn trailers_arrive(server: &mut Server) -> Outcome {
     let receiving = app.begin(Step::ReceiveBody);
     let events = events(&mut app, receiving).await?;
     let arrived = match events.last() {
-        Some(ReceiveEvent::HttpRequest(last)) => last.trailers.as_deref(),
+        Some(ReceiveEvent::HttpRequestBody(last)) => last.trailers.as_deref(),
         _ => None,
     };
     must!(

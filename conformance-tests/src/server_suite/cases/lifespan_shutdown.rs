@@ -170,7 +170,9 @@ async fn an_answer_without_a_return(bench: &mut Bench<'_>) -> Outcome {
     let (mut server, mut lifespan) = started(bench).await?;
     server.stop()?;
     shutdown(&mut lifespan).await?;
-    let complete = Step::Send(SendEvent::LifespanShutdownComplete);
+    let complete = Step::Send(SendEvent::LifespanShutdownComplete(
+        LifespanShutdownComplete::new(),
+    ));
     ends_after(&mut server, &mut lifespan, complete)
         .await
         .map(|_| ())

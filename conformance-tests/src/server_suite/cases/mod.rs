@@ -3,7 +3,7 @@
 mod core;
 mod core_disconnect;
 mod core_sending;
-mod extension;
+mod feature;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -54,8 +54,8 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         websocket_end::CASES,
         lifespan::CASES,
         lifespan_shutdown::CASES,
-        extension::CASES,
-        extension::SINGLE_CASES,
+        feature::CASES,
+        feature::SINGLE_CASES,
         tls::CASES,
     ];
     rule::all().flat_map(move |rule| {

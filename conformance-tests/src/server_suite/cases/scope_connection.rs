@@ -1,8 +1,8 @@
 //! `overview.md`: what a scope says of the connection, of the state and of what is offered.
 
 use callgate::{
-    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseStart, Scheme,
-    SendEvent,
+    Feature, Features, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, Scheme, SendEvent,
 };
 
 use super::steps::{call_over, scope_over};
@@ -21,7 +21,7 @@ const HANDED_OVER: Asgi =
     Asgi::Differs("In ASGI the application writes its state into the scope of lifespan.");
 const ISOLATED: Asgi = Asgi::Differs("ASGI lets what a scope's state holds be changed for all.");
 const OFFERED: Asgi =
-    Asgi::Differs("ASGI does not say what comes of an event whose extension is not offered.");
+    Asgi::Differs("ASGI does not say what comes of an event whose feature is not offered.");
 
 pub(super) const CASES: &[Case] = &[
     case!(
@@ -85,29 +85,29 @@ pub(super) const CASES: &[Case] = &[
         "Each scope has the state."
     ),
     case!(
-        a_value_of_ones_own: STATE_IS_ISOLATED, ISOLATED,
+        a_value_of_ones_own: EXTENSIONS_ARE_ISOLATED, ISOLATED,
         "Puts a value into the state of a scope, and looks at that of an earlier and of a later one.",
         "Neither has the value."
     ),
     case!(
-        a_value_of_ones_own_over_http2: STATE_IS_ISOLATED, ISOLATED,
+        a_value_of_ones_own_over_http2: EXTENSIONS_ARE_ISOLATED, ISOLATED,
         "Puts a value into the state of a scope, and looks at that of an earlier and of a later one.",
         "Neither has the value."
     ),
     case!(
-        extensions: EXTENSIONS_OFFERED, OFFERED,
-        "Sends the event of each extension of HTTP.",
-        "That of an extension which the scope lists is taken; that of another has no effect."
+        features: FEATURES_OFFERED, OFFERED,
+        "Sends the event of each feature of HTTP.",
+        "That of a feature which the scope lists is taken; that of another has no effect."
     ),
     case!(
-        extensions_over_http2: EXTENSIONS_OFFERED, OFFERED,
-        "Sends the event of each extension of HTTP.",
-        "That of an extension which the scope lists is taken; that of another has no effect."
+        extensions_over_http2: FEATURES_OFFERED, OFFERED,
+        "Sends the event of each feature of HTTP.",
+        "That of a feature which the scope lists is taken; that of another has no effect."
     ),
     case!(
-        extensions_of_a_websocket: EXTENSIONS_OFFERED, OFFERED,
+        extensions_of_a_websocket: FEATURES_OFFERED, OFFERED,
         "Denies a WebSocket with a response.",
-        "That is taken if the scope lists the extension."
+        "That is taken if the scope lists the feature."
     ),
 ];
 
@@ -265,10 +265,10 @@ async fn keeps_values_apart(server: &mut Server, over: Over) -> Outcome {
     Ok(())
 }
 
-/// No such file: a path send of it fails, but not for want of the extension.
+/// No such file: a path send of it fails, but not for want of the feature.
 const NO_FILE: &str = "/callgate/there is no such file";
 
-async fn extensions(bench: &mut Bench<'_>) -> Outcome {
+async fn features(bench: &mut Bench<'_>) -> Outcome {
     offers_what_it_lists(bench.server().await?, Http1).await
 }
 
@@ -278,13 +278,13 @@ async fn extensions_over_http2(bench: &mut Bench<'_>) -> Outcome {
 
 async fn offers_what_it_lists(server: &mut Server, over: Over) -> Outcome {
     let trailers = HttpResponseStart::ok().with_trailers();
-    let uses: [(Extension, SendEvent); 4] = [
-        (Extension::ResponseTrailers, trailers.into()),
-        (Extension::PathSend, HttpPathSend::new(NO_FILE).into()),
-        (Extension::EarlyHints, EarlyHints::default().into()),
-        (Extension::Debug, HttpDebug::default().into()),
+    let uses: [(Feature, SendEvent); 4] = [
+        (Feature::ResponseTrailers, trailers.into()),
+        (Feature::PathSend, HttpResponsePathSend::new(NO_FILE).into()),
+        (Feature::EarlyHints, HttpResponseEarlyHint::default().into()),
+        (Feature::Debug, HttpResponseDebug::default().into()),
     ];
-    for (extension, event) in uses {
+    for (feature, event) in uses {
         // With this client every server may offer trailer fields.
         let request = Request::get("/").field("te", "trailers");
         let request = match over {
@@ -292,11 +292,11 @@ async fn offers_what_it_lists(server: &mut Server, over: Over) -> Outcome {
             Http2 => request,
         };
         let (_client, mut app) = call_over(over, server, &request).await?;
-        let listed = app.http()?.extensions;
-        if extension == Extension::PathSend {
+        let listed = app.http()?.features;
+        if feature == Feature::PathSend {
             app.send(HttpResponseStart::ok()).await?;
         }
-        is_as_listed(&mut app, listed, extension, event).await?;
+        is_as_listed(&mut app, listed, feature, event).await?;
         app.finish(Step::Return).await?;
     }
     Ok(())
@@ -304,28 +304,28 @@ async fn offers_what_it_lists(server: &mut Server, over: Over) -> Outcome {
 
 async fn extensions_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
     let (_client, mut app) = call_over(Http1, bench.server().await?, &handshake()).await?;
-    let listed = app.websocket()?.extensions;
+    let listed = app.websocket()?.features;
     let event = SendEvent::DenialResponseStart(HttpResponseStart::ok());
-    is_as_listed(&mut app, listed, Extension::DenialResponse, event).await?;
+    is_as_listed(&mut app, listed, Feature::DenialResponse, event).await?;
     app.finish(Step::Return).await
 }
 
-/// That an event is taken when its extension is listed; and, when it is not, that it does not do
+/// That an event is taken when its feature is listed; and, when it is not, that it does not do
 /// what it would.
 async fn is_as_listed(
     app: &mut Remote,
-    listed: Extensions,
-    extension: Extension,
+    listed: Features,
+    feature: Feature,
     event: SendEvent,
 ) -> Outcome {
-    let name = extension.name();
+    let name = feature.name();
     let outcome = app.try_send(event).await?;
     match outcome {
-        SentOutcome::NotOffered(_) if listed.contains(extension) => Err(Verdict::failed(format!(
+        SentOutcome::NotOffered(_) if listed.contains(feature) => Err(Verdict::failed(format!(
             "`{name}` is listed and not offered"
         ))),
         // No server says this of a file that it has not looked for.
-        SentOutcome::File if !listed.contains(extension) => Err(Verdict::failed(format!(
+        SentOutcome::File if !listed.contains(feature) => Err(Verdict::failed(format!(
             "`{name}` is offered and not listed"
         ))),
         _ => Ok(()),

@@ -112,7 +112,8 @@ pub(super) async fn events(app: &mut Remote, step: u64) -> Outcome<Vec<ReceiveEv
     let mut events = Vec::new();
     loop {
         let event = app.received(Some(step)).await?;
-        let is_last = !matches!(&event, ReceiveEvent::HttpRequest(request) if request.more_body);
+        let is_last =
+            !matches!(&event, ReceiveEvent::HttpRequestBody(request) if request.more_body);
         events.push(event);
         if is_last {
             return Ok(events);
@@ -126,7 +127,7 @@ pub(super) async fn content(app: &mut Remote) -> Outcome<Vec<u8>> {
     let mut content = Vec::new();
     for event in events(app, step).await? {
         match event {
-            ReceiveEvent::HttpRequest(part) => content.extend_from_slice(&part.body),
+            ReceiveEvent::HttpRequestBody(part) => content.extend_from_slice(&part.body),
             other => must!(false, "received {other:?} in place of the rest"),
         }
     }

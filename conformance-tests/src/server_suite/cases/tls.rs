@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use callgate::{Extension, Scheme, Scope, TlsInfo};
+use callgate::{Feature, Scheme, Scope, TlsInfo};
 use x509_cert::Certificate;
 use x509_cert::der::DecodePem as _;
 
@@ -79,12 +79,12 @@ async fn called(server: &mut Server) -> Outcome<Scope> {
 
 /// The scheme, whether `tls` is offered, and what it says.
 fn secured(scope: &Scope) -> (Scheme, bool, Option<Arc<TlsInfo>>) {
-    let (scheme, extensions, tls) = match scope {
-        Scope::Http(scope) => (scope.scheme, scope.extensions, &scope.tls),
-        Scope::WebSocket(scope) => (scope.scheme, scope.extensions, &scope.tls),
+    let (scheme, features, tls) = match scope {
+        Scope::Http(scope) => (scope.scheme, scope.features, &scope.tls),
+        Scope::WebSocket(scope) => (scope.scheme, scope.features, &scope.tls),
         _ => return (Scheme::Http, false, None),
     };
-    (scheme, extensions.contains(Extension::Tls), tls.clone())
+    (scheme, features.contains(Feature::Tls), tls.clone())
 }
 
 /// What the scopes of a request and of a handshake say that a proxy has taken over TLS.

@@ -50,7 +50,7 @@ mutants! {
     "CORE-18" takes_an_unknown_event_for_the_end: app!(|scope, receiver, sender| {
         http(scope)?;
         let mut length = 0;
-        while let ReceiveEvent::HttpRequest(request) = receiver.receive().await {
+        while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
             length += request.body.len();
             if !request.more_body {
                 break;
@@ -74,7 +74,7 @@ mutants! {
             wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
             sender.send(LifespanStartupComplete::new()).await?;
             receiver.receive().await;
-            sender.send(SendEvent::LifespanShutdownComplete).await?;
+            sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
         }
         _ => return Err(AppError::Unsupported),
     });
@@ -125,7 +125,7 @@ mutants! {
                 *shared.lock().unwrap() = Bytes::new();
                 loop {
                     match receiver.receive().await {
-                        ReceiveEvent::HttpRequest(request) => {
+                        ReceiveEvent::HttpRequestBody(request) => {
                             if !request.body.is_empty() {
                                 *shared.lock().unwrap() = request.body;
                             }
@@ -147,7 +147,7 @@ mutants! {
         let mut parts: Vec<Bytes> = Vec::new();
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     parts.push(request.body);
                     if !request.more_body {
                         break;

@@ -4,9 +4,9 @@ use std::future::pending;
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, EarlyHints, Extension, HttpPathSend, HttpResponseBody, HttpResponseStart,
-    HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
@@ -39,7 +39,7 @@ async fn with_trailers(
     start: HttpResponseStart,
     field: &'static str,
 ) -> Result<(), AppError> {
-    if !offers(scope, Extension::ResponseTrailers) {
+    if !offers(scope, Feature::ResponseTrailers) {
         return Ok(answer(sender, "content").await?);
     }
     sender.send(start.with_trailers()).await?;
@@ -109,7 +109,7 @@ mutants! {
         let mut events = 0;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     events += 1;
                     if !request.more_body {
                         break;
@@ -125,7 +125,7 @@ mutants! {
         http(scope)?;
         loop {
             match receiver.receive().await {
-                ReceiveEvent::HttpRequest(request) => {
+                ReceiveEvent::HttpRequestBody(request) => {
                     answer(&sender, request.body).await?;
                     return Ok(());
                 }
@@ -191,7 +191,7 @@ mutants! {
     "LIFE-12" answers_shutdown_before_it_comes: app!(|scope, receiver, sender| match scope {
         Scope::Lifespan(_) => {
             sender.send(LifespanStartupComplete::new()).await?;
-            let _ = sender.send(SendEvent::LifespanShutdownComplete).await;
+            let _ = sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await;
             // It has broken a rule, and yet it stays.
             pending::<()>().await;
         }
@@ -204,7 +204,7 @@ mutants! {
     "EXT-01" sends_a_file_uninvited: app!(|scope, receiver, sender| {
         http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if sender.send(HttpPathSend::new(FILE)).await.is_err() {
+        if sender.send(HttpResponsePathSend::new(FILE)).await.is_err() {
             sender.send(HttpResponseBody::last("content")).await?;
         }
     });
@@ -219,7 +219,7 @@ mutants! {
     "EXT-03" announces_trailers_and_sends_none: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         let mut start = HttpResponseStart::ok();
-        start.trailers = offers(&scope, Extension::ResponseTrailers);
+        start.trailers = offers(&scope, Feature::ResponseTrailers);
         respond(&sender, start, "content").await?;
     });
     "EXT-05" sends_the_content_type_too_late: app!(|scope, receiver, sender| {
@@ -233,8 +233,8 @@ mutants! {
     "EXT-07" sends_a_relative_path: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if offers(&scope, Extension::PathSend) {
-            sender.send(HttpPathSend::new("Cargo.toml")).await?;
+        if offers(&scope, Feature::PathSend) {
+            sender.send(HttpResponsePathSend::new("Cargo.toml")).await?;
         } else {
             sender.send(HttpResponseBody::end()).await?;
         }
@@ -243,8 +243,8 @@ mutants! {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
         sender.send(HttpResponseBody::part("content")).await?;
-        if offers(&scope, Extension::PathSend) {
-            sender.send(HttpPathSend::new(FILE)).await?;
+        if offers(&scope, Feature::PathSend) {
+            sender.send(HttpResponsePathSend::new(FILE)).await?;
         } else {
             sender.send(HttpResponseBody::end()).await?;
         }
@@ -252,22 +252,22 @@ mutants! {
     "EXT-11" hints_too_late: app!(|scope, receiver, sender| {
         let scope = http(scope)?;
         sender.send(HttpResponseStart::ok()).await?;
-        if offers(&scope, Extension::EarlyHints) {
-            sender.send(EarlyHints::default()).await?;
+        if offers(&scope, Feature::EarlyHints) {
+            sender.send(HttpResponseEarlyHint::default()).await?;
         }
         sender.send(HttpResponseBody::end()).await?;
     });
     "EXT-12" denies_what_it_has_accepted: app!(|scope, receiver, sender| {
         let scope = websocket(scope)?;
         sender.send(WebSocketAccept::new()).await?;
-        if scope.extensions.contains(Extension::DenialResponse) {
+        if scope.features.contains(Feature::DenialResponse) {
             let start = SendEvent::DenialResponseStart(status(403));
             sender.send(start).await?;
         }
     });
     "EXT-13" denies_without_a_start: app!(|scope, receiver, sender| {
         let scope = websocket(scope)?;
-        if scope.extensions.contains(Extension::DenialResponse) {
+        if scope.features.contains(Feature::DenialResponse) {
             sender.send(deny(HttpResponseBody::end())).await?;
         } else {
             sender.send(WebSocketClose::default()).await?;

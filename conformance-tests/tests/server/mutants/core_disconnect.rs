@@ -100,7 +100,7 @@ fn core_09_a_head_request_ends_with_its_client() -> InProcess {
     impl Channel for Watched {
         fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             let event = ready!(self.server.poll_receive(cx));
-            if matches!(&event, ReceiveEvent::HttpRequest(request) if !request.more_body) {
+            if matches!(&event, ReceiveEvent::HttpRequestBody(request) if !request.more_body) {
                 self.is_whole.store(true, Ordering::Relaxed);
             }
             Poll::Ready(event)

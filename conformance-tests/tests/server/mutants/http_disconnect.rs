@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::{Channel, HttpRequest, ReceiveEvent, Scope, SendError, SendEvent};
+use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope, SendError, SendEvent};
 use http::Version;
 
 use super::{mutants, with_between, with_wire};
@@ -63,7 +63,7 @@ impl Tracked {
     }
 
     fn see(&self, event: &ReceiveEvent) {
-        if matches!(event, ReceiveEvent::HttpRequest(part) if !part.more_body) {
+        if matches!(event, ReceiveEvent::HttpRequestBody(part) if !part.more_body) {
             self.go_on(Content::Coming, Content::Complete);
         }
     }
@@ -93,7 +93,7 @@ fn http_07_content_that_breaks_off_looks_complete() -> InProcess {
             let breaks_off = event == ReceiveEvent::HttpDisconnect
                 && self.0.go_on(Content::Coming, Content::Complete);
             Poll::Ready(match breaks_off {
-                true => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                true => ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")),
                 false => event,
             })
         }
@@ -111,7 +111,7 @@ fn http_08_an_empty_event_follows_the_last() -> InProcess {
 
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             if self.0.go_on(Content::Complete, Content::Exceeded) {
-                return Poll::Ready(ReceiveEvent::HttpRequest(HttpRequest::last("")));
+                return Poll::Ready(ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")));
             }
             let event = server.poll_receive(cx);
             if let Poll::Ready(event) = &event {

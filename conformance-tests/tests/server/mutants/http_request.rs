@@ -4,7 +4,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::{Channel, HttpRequest, ReceiveEvent, Scope};
+use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope};
 
 use super::{mutants, with_between};
 use crate::in_process::InProcess;
@@ -41,12 +41,12 @@ fn http_01_content_beyond_a_limit_is_blank() -> InProcess {
     impl Between for Blanks {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequest(mut part) => {
+                ReceiveEvent::HttpRequestBody(mut part) => {
                     let before = self.received.fetch_add(part.body.len(), Ordering::Relaxed);
                     if before + part.body.len() > LIMIT {
                         part.body = vec![0; part.body.len()].into();
                     }
-                    ReceiveEvent::HttpRequest(part)
+                    ReceiveEvent::HttpRequestBody(part)
                 }
                 event => event,
             })
@@ -65,8 +65,8 @@ fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
             let event = ready!(server.poll_receive(cx));
             let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
             Poll::Ready(match event {
-                ReceiveEvent::HttpRequest(part) if is_first && part.body.is_empty() => {
-                    ReceiveEvent::HttpRequest(HttpRequest::part(""))
+                ReceiveEvent::HttpRequestBody(part) if is_first && part.body.is_empty() => {
+                    ReceiveEvent::HttpRequestBody(HttpRequestBody::part(""))
                 }
                 event => event,
             })
@@ -84,12 +84,12 @@ fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             loop {
                 match ready!(server.poll_receive(cx)) {
-                    ReceiveEvent::HttpRequest(mut part) => {
+                    ReceiveEvent::HttpRequestBody(mut part) => {
                         let mut content = self.content.lock().unwrap();
                         content.extend_from_slice(&part.body);
                         if !part.more_body {
                             part.body = std::mem::take(&mut *content).into();
-                            return Poll::Ready(ReceiveEvent::HttpRequest(part));
+                            return Poll::Ready(ReceiveEvent::HttpRequestBody(part));
                         }
                     }
                     event => return Poll::Ready(event),
@@ -115,10 +115,12 @@ fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
 
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequest(mut part) if self.is_chunked.load(Ordering::Relaxed) => {
+                ReceiveEvent::HttpRequestBody(mut part)
+                    if self.is_chunked.load(Ordering::Relaxed) =>
+                {
                     let size = format!("{:x}\r\n", part.body.len()).into_bytes();
                     part.body = [&size, &part.body[..], b"\r\n"].concat().into();
-                    ReceiveEvent::HttpRequest(part)
+                    ReceiveEvent::HttpRequestBody(part)
                 }
                 event => event,
             })
@@ -132,9 +134,9 @@ fn http_06_trailer_fields_are_dropped() -> InProcess {
     impl Between for Drops {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequest(mut part) => {
+                ReceiveEvent::HttpRequestBody(mut part) => {
                     part.trailers = None;
-                    ReceiveEvent::HttpRequest(part)
+                    ReceiveEvent::HttpRequestBody(part)
                 }
                 event => event,
             })

@@ -280,7 +280,7 @@ fn life_16_the_answer_counts_when_the_call_has_returned() -> InProcess {
             event: &mut Option<SendEvent>,
         ) -> Poll<Result<(), SendError>> {
             match event {
-                Some(SendEvent::LifespanShutdownComplete) => {
+                Some(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())) => {
                     *self.answer.lock().unwrap() = event.take();
                     Poll::Ready(Ok(()))
                 }

@@ -3,7 +3,7 @@
 mod core;
 mod core_disconnect;
 mod core_sending;
-mod extension;
+mod feature;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -41,7 +41,7 @@ const MUTANTS: &[&[Failing]] = &[
     core::MUTANTS,
     core_disconnect::MUTANTS,
     core_sending::MUTANTS,
-    extension::MUTANTS,
+    feature::MUTANTS,
     http_backpressure::MUTANTS,
     http_connection::MUTANTS,
     http_disconnect::MUTANTS,

@@ -1,6 +1,6 @@
 //! Servers that break the rules checked in `cases/scope_connection.rs`.
 
-use callgate::{Extension, Scheme, State};
+use callgate::{Feature, Scheme, State};
 use http::header::HOST;
 use http::{HeaderValue, Version};
 use serde_json::{Value, json};
@@ -25,16 +25,16 @@ mutants! {
     ],
     scope_14_the_addresses_are_exchanged: ADDRESSES ["the_addresses", "the_addresses_over_http2"],
     scope_17_a_websocket_has_no_state: STATE_IS_SHARED ["the_state_of_a_websocket"],
-    scope_18_what_one_puts_in_all_see: STATE_IS_ISOLATED [
+    scope_18_what_one_puts_in_all_see: EXTENSIONS_ARE_ISOLATED [
         "a_value_of_ones_own",
         "a_value_of_ones_own_over_http2",
     ],
-    scope_19_an_extension_is_listed_and_not_offered: EXTENSIONS_OFFERED [
-        "extensions",
+    scope_19_an_extension_is_listed_and_not_offered: FEATURES_OFFERED [
+        "features",
         "extensions_over_http2",
     ],
-    scope_19_an_extension_is_offered_and_not_listed: EXTENSIONS_OFFERED [
-        "extensions",
+    scope_19_an_extension_is_offered_and_not_listed: FEATURES_OFFERED [
+        "features",
         "extensions_over_http2",
     ],
     scope_22_subprotocols_are_sorted: SUBPROTOCOLS_OFFERED ["subprotocols"],
@@ -123,16 +123,16 @@ fn scope_18_what_one_puts_in_all_see() -> InProcess {
 
 fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
     scope_mutant!(Listed, |scope| {
-        scope.extensions = scope.extensions.with(Extension::Debug);
+        scope.features = scope.features.with(Feature::Debug);
     });
     with_between(Listed::default)
 }
 
 fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
     scope_mutant!(Unlisted, |scope| {
-        let listed = scope.extensions.iter();
-        scope.extensions = listed
-            .filter(|extension| *extension != Extension::PathSend)
+        let listed = scope.features.iter();
+        scope.features = listed
+            .filter(|feature| *feature != Feature::PathSend)
             .collect();
     });
     with_between(Unlisted::default)

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use callgate::{Extension, Scheme, Scope, TlsInfo};
+use callgate::{Feature, Scheme, Scope, TlsInfo};
 use callgate_conformance::{ServerOptions, check_server};
 
 use super::{mutants, with_app, with_between};
@@ -68,13 +68,13 @@ impl Between for BehindProxy {
 }
 
 fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
-    let (scheme, extensions, tls) = match scope {
-        Scope::Http(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
-        Scope::WebSocket(scope) => (&mut scope.scheme, &mut scope.extensions, &mut scope.tls),
+    let (scheme, features, tls) = match scope {
+        Scope::Http(scope) => (&mut scope.scheme, &mut scope.features, &mut scope.tls),
+        Scope::WebSocket(scope) => (&mut scope.scheme, &mut scope.features, &mut scope.tls),
         _ => return,
     };
     *scheme = secured;
-    *extensions = extensions.with(Extension::Tls);
+    *features = features.with(Feature::Tls);
     *tls = Some(Arc::new(info));
 }
 

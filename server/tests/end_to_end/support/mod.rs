@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use callgate::{
-    App, AppError, HttpRequest, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
+    App, AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, Scope, Sender, WebSocketScope,
 };
 use callgate_server::{Config, Listening, ServeError};
@@ -161,11 +161,11 @@ pub(crate) async fn whole(sender: &Sender, body: impl Into<bytes::Bytes>) -> Res
 }
 
 /// Receives the whole content of a request, and its last event; none after a disconnect.
-pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, HttpRequest)> {
+pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, HttpRequestBody)> {
     let mut content = Vec::new();
     loop {
         match receiver.receive().await {
-            ReceiveEvent::HttpRequest(event) => {
+            ReceiveEvent::HttpRequestBody(event) => {
                 content.extend_from_slice(&event.body);
                 if !event.more_body {
                     return Some((content, event));

@@ -58,7 +58,7 @@ impl Handshake {
             Answer::Refuse(status) => replacement(status),
             Answer::Deny(head, body) => respond(head, body),
         };
-        self.leave();
+        self.detach();
         Poll::Ready(response)
     }
 
@@ -87,8 +87,8 @@ impl Handshake {
     }
 
     /// Lets what is left of the call go on by itself.
-    fn leave(&mut self) {
-        if let Some((call, end)) = self.inner.leave() {
+    fn detach(&mut self) {
+        if let Some((call, end)) = self.inner.detach() {
             detach(call, end, self.grace);
         }
     }
@@ -97,6 +97,6 @@ impl Handshake {
 impl Drop for Handshake {
     /// Whoever asked has gone away: the application is told, and ends in its own time.
     fn drop(&mut self) {
-        self.leave();
+        self.detach();
     }
 }

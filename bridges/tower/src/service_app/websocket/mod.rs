@@ -1,5 +1,5 @@
-//! A WebSocket for a tower service: a handshake that it answers, and then frames over a connection
-//! in memory.
+//! A WebSocket for a tower service: the service responds to a handshake, and then exchanges frames
+//! with the bridge over a connection in memory.
 
 mod session;
 mod upgrade;
@@ -7,7 +7,7 @@ mod upgrade;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    AppError, Extension, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketClose,
+    AppError, Feature, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketClose,
     WebSocketScope,
 };
 use http::header::{
@@ -20,9 +20,9 @@ use tower_service::Service;
 
 use self::session::Session;
 use self::upgrade::Upgrade;
+use super::disconnect::DisconnectWatch;
 use super::request;
-use super::response::{Answer, remove_connection_fields};
-use super::watch::Watch;
+use super::response_sender::{ResponseSender, remove_connection_fields};
 use super::{RequestBody, call};
 use crate::{Background, BoxError};
 
@@ -43,7 +43,7 @@ where
     B::Error: Into<BoxError>,
 {
     let version = scope.version;
-    let offers_denial = scope.extensions.contains(Extension::DenialResponse);
+    let offers_denial = scope.features.contains(Feature::DenialResponse);
     let (on_upgrade, upgrade) = Upgrade::begin().await?;
     let request = request::of_websocket(scope, on_upgrade, background);
     let mut handshake = Handshake(receiver);
@@ -60,18 +60,20 @@ where
             .run()
             .await;
     }
-    // Over HTTP/2 a status of success would open the WebSocket.
+    // Over HTTP/2 a 2xx status would open the WebSocket.
     let opens = version == Version::HTTP_2 && response.status().is_success();
     if offers_denial && !opens {
-        let answer = Answer::denial(version);
-        return answer.send(response, &mut handshake, &sender).await;
+        let response_sender = ResponseSender::for_denial(version);
+        return response_sender
+            .send(response, &mut handshake, &sender)
+            .await;
     }
     sender.send(WebSocketClose::default()).await?;
     Ok(())
 }
 
-/// What a service that switches protocols accepts with. What the handshake itself needs is the
-/// server's to say (rule `WS-07`).
+/// Creates the event by which a service accepts. The server adds the fields of the handshake itself
+/// (rule `WS-07`).
 fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
     let mut accept = WebSocketAccept::new();
     if let Some(subprotocol) = headers.remove(SEC_WEBSOCKET_PROTOCOL) {
@@ -90,11 +92,11 @@ fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
     Ok(accept)
 }
 
-/// The receiver while the handshake has not been answered: nothing of interest comes but the end.
+/// The receiver until the service has responded to the handshake: only a disconnect matters.
 struct Handshake(Receiver);
 
-impl Watch for Handshake {
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+impl DisconnectWatch for Handshake {
+    fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let ReceiveEvent::WebSocketDisconnect(_) = ready!(self.0.poll_receive(cx)) {
                 return Poll::Ready(());

@@ -5,7 +5,8 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    AppError, ReceiveEvent, Receiver, SendError, SendEvent, Sender, WebSocketDisconnect,
+    AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
+    WebSocketDisconnect,
 };
 use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncWrite as _, DuplexStream};
@@ -28,8 +29,10 @@ pub(super) struct Session {
     receiver: Receiver,
     sender: Sender,
     phase: Phase,
-    /// What the service said that the server has not taken.
+    /// An event of the service for which the server has no room yet.
     event: Option<SendEvent>,
+    /// The rest of a send that the server still prepares.
+    pending: Option<PendingSend>,
 }
 
 /// Who is still there.
@@ -69,6 +72,7 @@ impl Session {
             sender,
             phase: Phase::Open,
             event: None,
+            pending: None,
         }
     }
 
@@ -137,16 +141,13 @@ impl Session {
     /// Passes on what the service says, as far as the server takes it. Ready when it is through.
     fn poll_toward_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         loop {
-            if self.event.is_some() {
-                match ready!(self.sender.poll_send(cx, &mut self.event)) {
-                    Ok(()) => self.event = None,
-                    Err(SendError::Disconnected) => {
-                        self.event = None;
-                        self.phase = Phase::Gone;
-                        return Poll::Pending;
-                    }
-                    Err(error) => return Poll::Ready(Err(error.into())),
+            match ready!(self.poll_send(cx)) {
+                Ok(()) => {}
+                Err(SendError::Disconnected) => {
+                    self.phase = Phase::Gone;
+                    return Poll::Pending;
                 }
+                Err(error) => return Poll::Ready(Err(error.into())),
             }
             match self.phase {
                 Phase::Ending => return Poll::Ready(Ok(())),
@@ -176,6 +177,24 @@ impl Session {
                 Some(Err(error)) => return Poll::Ready(Err(error.into())),
             }
         }
+    }
+
+    /// Sends the event of the service, if there is one.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.event.is_some() {
+            ready!(self.sender.poll_ready(cx));
+        }
+        if let Some(event) = self.event.take()
+            && let SendProgress::Pending(rest) = self.sender.start_send(event)?
+        {
+            self.pending = Some(rest);
+        }
+        if let Some(rest) = &mut self.pending {
+            let result = ready!(rest.as_mut().poll(cx));
+            self.pending = None;
+            return Poll::Ready(result);
+        }
+        Poll::Ready(Ok(()))
     }
 
     fn left(&self) -> Result<(), AppError> {

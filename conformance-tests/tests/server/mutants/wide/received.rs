@@ -3,7 +3,7 @@
 use std::task::{Context, Poll};
 
 use callgate::{
-    Channel, Extension, HttpRequest, Message, ReceiveEvent, Scope, SendError, SendEvent, State,
+    Channel, Feature, HttpRequestBody, Message, ReceiveEvent, Scope, SendError, SendEvent, State,
     WebSocketDisconnect,
 };
 use http::Version;
@@ -67,7 +67,7 @@ wide! {
         TRAILERS_OFFERED: ["trailers_and_http10"],
     },
     a_denial_is_listed_and_not_offered: {
-        EXTENSIONS_OFFERED: ["extensions_of_a_websocket"],
+        FEATURES_OFFERED: ["extensions_of_a_websocket"],
     },
     a_denial_that_is_not_listed_is_taken: {
         NOT_OFFERED_FAILS: [
@@ -82,7 +82,9 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
     impl Between for Another {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpDisconnect => ReceiveEvent::HttpRequest(HttpRequest::last("")),
+                ReceiveEvent::HttpDisconnect => {
+                    ReceiveEvent::HttpRequestBody(HttpRequestBody::last(""))
+                }
                 ReceiveEvent::WebSocketDisconnect(_) => {
                     ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(4999))
                 }
@@ -102,9 +104,9 @@ fn what_is_received_lacks_its_beginning() -> InProcess {
     impl Between for WithoutFirst {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
-                ReceiveEvent::HttpRequest(mut part) => {
+                ReceiveEvent::HttpRequestBody(mut part) => {
                     part.body = part.body.slice(part.body.len().min(1)..);
-                    ReceiveEvent::HttpRequest(part)
+                    ReceiveEvent::HttpRequestBody(part)
                 }
                 ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
                     let rest: String = text.chars().skip(1).collect();
@@ -147,7 +149,7 @@ fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_10
             {
-                http.extensions = http.extensions.with(Extension::ResponseTrailers);
+                http.features = http.features.with(Feature::ResponseTrailers);
             }
         }
     }
@@ -165,7 +167,7 @@ fn a_denial_is_listed_and_not_offered() -> InProcess {
         ) -> Poll<Result<(), SendError>> {
             match event {
                 Some(SendEvent::DenialResponseStart(_)) => {
-                    Poll::Ready(Err(SendError::NotOffered(Extension::DenialResponse)))
+                    Poll::Ready(Err(SendError::NotOffered(Feature::DenialResponse)))
                 }
                 _ => server.poll_send(cx, event),
             }
@@ -179,9 +181,9 @@ fn a_denial_that_is_not_listed_is_taken() -> InProcess {
     impl Between for NotListed {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::WebSocket(scope) = scope {
-                let listed = scope.extensions.iter();
-                scope.extensions = listed
-                    .filter(|extension| *extension != Extension::DenialResponse)
+                let listed = scope.features.iter();
+                scope.features = listed
+                    .filter(|feature| *feature != Feature::DenialResponse)
                     .collect();
             }
         }

@@ -183,7 +183,7 @@ fn texts_become_binary_messages() -> InProcess {
 
 fn a_file_is_sent_with_a_line_feed() -> InProcess {
     with_changed_events(|event| {
-        if let SendEvent::HttpPathSend(file) = event
+        if let SendEvent::HttpResponsePathSend(file) = event
             && let Ok(mut content) = std::fs::read(&file.path)
         {
             content.push(b'\n');

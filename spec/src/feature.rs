@@ -1,10 +1,11 @@
 use std::fmt;
 
-/// A feature that a server may offer on an exchange.
+/// An optional feature of the protocol, which a server may offer on an exchange. ASGI calls these
+/// features extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[repr(u8)]
-pub enum Extension {
+pub enum Feature {
     /// `http.response.trailers`: header fields after the content of a response.
     ResponseTrailers,
     /// `http.response.pathsend`: the server reads the body from a file.
@@ -17,20 +18,23 @@ pub enum Extension {
     DenialResponse,
     /// `tls`: the scope says how the connection is secured.
     Tls,
+    /// `http.shutdown`: the application is told when the server shuts down.
+    Shutdown,
 }
 
-impl Extension {
-    /// Every extension there is.
-    pub const ALL: [Self; 6] = [
+impl Feature {
+    /// Every feature.
+    pub const ALL: [Self; 7] = [
         Self::ResponseTrailers,
         Self::PathSend,
         Self::EarlyHints,
         Self::Debug,
         Self::DenialResponse,
         Self::Tls,
+        Self::Shutdown,
     ];
 
-    /// Its name in the documents and in the serialised form, which is ASGI's.
+    /// Returns the name in the documents and in the serialised form, which is ASGI's.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -40,6 +44,7 @@ impl Extension {
             Self::Debug => "http.response.debug",
             Self::DenialResponse => "websocket.http.response",
             Self::Tls => "tls",
+            Self::Shutdown => "http.shutdown",
         }
     }
 
@@ -48,55 +53,55 @@ impl Extension {
     }
 }
 
-/// The set of [`Extension`]s that a server offers on one exchange.
+/// The set of [`Feature`]s that a server offers on one exchange.
 ///
 /// ```
-/// use callgate::{Extension, Extensions};
+/// use callgate::{Feature, Features};
 ///
-/// let offered = Extensions::NONE.with(Extension::PathSend);
-/// assert!(offered.contains(Extension::PathSend));
-/// assert!(!offered.contains(Extension::EarlyHints));
+/// let offered = Features::NONE.with(Feature::PathSend);
+/// assert!(offered.contains(Feature::PathSend));
+/// assert!(!offered.contains(Feature::EarlyHints));
 /// ```
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct Extensions(u8);
+pub struct Features(u8);
 
-impl Extensions {
-    /// No extension at all.
+impl Features {
+    /// The empty set.
     pub const NONE: Self = Self(0);
 
-    /// This set and `extension`.
+    /// Returns this set with `feature` added.
     #[must_use]
-    pub const fn with(self, extension: Extension) -> Self {
-        Self(self.0 | extension.bit())
+    pub const fn with(self, feature: Feature) -> Self {
+        Self(self.0 | feature.bit())
     }
 
-    /// This set without `extension`.
+    /// Returns this set without `feature`.
     #[must_use]
-    pub const fn without(self, extension: Extension) -> Self {
-        Self(self.0 & !extension.bit())
+    pub const fn without(self, feature: Feature) -> Self {
+        Self(self.0 & !feature.bit())
     }
 
-    /// Whether `extension` is offered.
+    /// Returns whether `feature` is offered.
     #[must_use]
-    pub const fn contains(self, extension: Extension) -> bool {
-        self.0 & extension.bit() != 0
+    pub const fn contains(self, feature: Feature) -> bool {
+        self.0 & feature.bit() != 0
     }
 
-    /// The extensions offered.
-    pub fn iter(self) -> impl Iterator<Item = Extension> {
-        Extension::ALL
+    /// Returns the features that are offered.
+    pub fn iter(self) -> impl Iterator<Item = Feature> {
+        Feature::ALL
             .into_iter()
-            .filter(move |extension| self.contains(*extension))
+            .filter(move |feature| self.contains(*feature))
     }
 }
 
-impl FromIterator<Extension> for Extensions {
-    fn from_iter<I: IntoIterator<Item = Extension>>(extensions: I) -> Self {
-        extensions.into_iter().fold(Self::NONE, Self::with)
+impl FromIterator<Feature> for Features {
+    fn from_iter<I: IntoIterator<Item = Feature>>(features: I) -> Self {
+        features.into_iter().fold(Self::NONE, Self::with)
     }
 }
 
-impl fmt::Debug for Extensions {
+impl fmt::Debug for Features {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_set().entries(self.iter()).finish()
     }

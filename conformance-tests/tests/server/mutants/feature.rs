@@ -1,8 +1,8 @@
-//! Servers that break the rules checked in `cases/extension.rs`.
+//! Servers that break the rules checked in `cases/feature.rs`.
 
 use std::task::{Context, Poll};
 
-use callgate::{Channel, Extension, HttpResponseBody, Scope, SendError, SendEvent};
+use callgate::{Channel, Feature, HttpResponseBody, Scope, SendError, SendEvent};
 use http::{HeaderMap, StatusCode, Version};
 
 use super::{mutants, with_between, with_changed_events, with_changed_outcomes};
@@ -69,7 +69,7 @@ fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
 fn ext_09_of_a_file_only_the_beginning_is_sent() -> InProcess {
     const BEGINNING: usize = 64 << 10;
     with_changed_events(|event| {
-        if let SendEvent::HttpPathSend(file) = event
+        if let SendEvent::HttpResponsePathSend(file) = event
             && let Ok(mut content) = std::fs::read(&file.path)
         {
             content.truncate(BEGINNING);
@@ -93,7 +93,7 @@ fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_11
             {
-                http.extensions = http.extensions.with(Extension::ResponseTrailers);
+                http.features = http.features.with(Feature::ResponseTrailers);
             }
         }
     }

@@ -1,4 +1,4 @@
-//! Optional features: the rules of `extensions.md`.
+//! Optional features: the rules of `features.md`.
 
 use callgate::{SendEvent, rule};
 
@@ -10,15 +10,15 @@ use callgate::transcript::Entry;
 const OFFERED: &[Play] = &[Play::Offered, Play::OfferedPost, Play::Http2];
 const DENIABLE: &[Play] = &[Play::SocketOffered];
 
-const OFFERS: &str = "Makes requests in HTTP/1.1 and 2 to which every extension is offered.";
+const OFFERS: &str = "Makes requests in HTTP/1.1 and 2 to which every feature is offered.";
 const OFFERS_DENIAL: &str = "Opens a WebSocket on which denial responses are offered.";
 
 pub(super) const CASES: &[Case] = &[
     keeps(
         rule::NOT_OFFERED,
         "http_with_nothing_offered",
-        "Makes requests to which no extension is offered.",
-        "No extension is used.",
+        "Makes requests to which no feature is offered.",
+        "No feature is used.",
         &[
             Play::Get,
             Play::Head,
@@ -31,8 +31,8 @@ pub(super) const CASES: &[Case] = &[
     keeps(
         rule::NOT_OFFERED,
         "websocket_with_nothing_offered",
-        "Opens WebSockets on which no extension is offered.",
-        "No extension is used.",
+        "Opens WebSockets on which no feature is offered.",
+        "No feature is used.",
         &[Play::Socket, Play::SocketPlain],
     ),
     keeps(
@@ -83,7 +83,11 @@ pub(super) const CASES: &[Case] = &[
         OFFERED,
     )
     .if_used(Use {
-        is_made: |played| has_sent(played, |it| matches!(it, SendEvent::EarlyHints(_))),
+        is_made: |played| {
+            has_sent(played, |it| {
+                matches!(it, SendEvent::HttpResponseEarlyHint(_))
+            })
+        },
         otherwise: "the application sends no early hints",
     }),
     keeps(
@@ -123,7 +127,11 @@ const TRAILERS: Use = Use {
 };
 
 const PATH_SEND: Use = Use {
-    is_made: |played| has_sent(played, |it| matches!(it, SendEvent::HttpPathSend(_))),
+    is_made: |played| {
+        has_sent(played, |it| {
+            matches!(it, SendEvent::HttpResponsePathSend(_))
+        })
+    },
     otherwise: "the application sends no file by its path",
 };
 

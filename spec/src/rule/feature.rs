@@ -1,10 +1,10 @@
-//! Optional features. Stands in `extensions.md` and `tls.md`.
+//! Optional features. Stands in `features.md` and `tls.md`.
 
-super::chapter! { EXTENSION:
+super::chapter! { FEATURE:
     NOT_OFFERED = "EXT-01" Application Must
-        "An application MUST NOT use an extension that the scope does not offer.";
+        "An application MUST NOT use a feature that the scope does not offer.";
     NOT_OFFERED_FAILS = "EXT-02" Server Must
-        "A server MUST fail the send of an event that needs an extension which it does not offer with `SendError::NotOffered`, and go on with the exchange as if it had not been sent.";
+        "A server MUST fail the send of an event that needs a feature which it does not offer with `SendError::NotOffered`, and go on with the exchange as if it had not been sent.";
     TRAILERS_ANNOUNCED = "EXT-03" Application Must
         "An application MUST send `http.response.trailers` after its last body event if it has set `trailers` in `http.response.start`, and only then.";
     TRAILERS_SENT = "EXT-04" Server Must
@@ -33,6 +33,14 @@ super::chapter! { EXTENSION:
         "A server MUST NOT offer `http.response.trailers` on an HTTP/1.0 exchange, nor on an HTTP/1.1 exchange whose client did not send `te: trailers`.";
     TRAILERS_WITHOUT_LENGTH = "EXT-16" Application Must
         "An application MUST NOT set `content-length` in an HTTP/1.1 response that trailer fields follow.";
+    SHUTDOWN_IS_TOLD = "EXT-17" Server Must
+        "A server that offers `http.shutdown` MUST yield it, when it begins to shut down, to an application that receives after the last `http.request` event while its response is incomplete.";
+    SHUTDOWN_ONCE = "EXT-18" Server Must
+        "A server MUST yield `http.shutdown` at most once on an exchange, after the last `http.request` event and before any `http.disconnect`, and only where it offers it.";
+    SHUTDOWN_IS_NO_DISCONNECT = "EXT-19" Server Must
+        "A server MUST take the events that an application sends after `http.shutdown` as it takes those before it, as long as its time for that allows.";
+    SHUTDOWN_ENDS_RESPONSE = "EXT-20" Application Should
+        "An application SHOULD end its response once it has received `http.shutdown`, without waiting for another event.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must
         "A server MUST offer `tls` on secured connections only.";
     TLS_VERSION = "TLS-02" Server Must

@@ -1,10 +1,11 @@
-//! `extensions.md`: optional features.
+//! `features.md`: optional features.
 
 use std::io::Write as _;
 
 use callgate::{
-    EarlyHints, Extension, Extensions, HttpDebug, HttpPathSend, HttpResponseBody,
-    HttpResponseStart, HttpResponseTrailers, Scope, SendEvent, WebSocketAccept,
+    Feature, Features, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, Scope, SendEvent,
+    WebSocketAccept,
 };
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;
@@ -26,7 +27,7 @@ use crate::server_suite::websocket::{ask, handshake, websocket_cases};
 pub(super) const CASES: &[Case] = websocket_cases![
     an_http_extension_that_is_not_offered: NOT_OFFERED_FAILS,
         Differs("ASGI leaves open what becomes of an event that the server does not know"),
-        "The application sends, before its response, events of each extension that the scope does \
+        "The application sends, before its response, events of each feature that the scope does \
          not offer.",
         "Each send fails as not offered; the response goes out as if there had been none.";
     trailers: TRAILERS_SENT, Shared,
@@ -70,22 +71,22 @@ pub(super) const SINGLE_CASES: &[Case] = &[
     ),
 ];
 
-/// A call whose scope offers this extension.
-async fn offers(app: Remote, extension: Extension) -> Outcome<Remote> {
-    if offered(&app.scope).contains(extension) {
+/// A call whose scope offers this feature.
+async fn offers(app: Remote, feature: Feature) -> Outcome<Remote> {
+    if offered(&app.scope).contains(feature) {
         return Ok(app);
     }
     app.finish(Step::Decline).await?;
     Err(Verdict::NotApplicable(
-        format!("it does not offer `{}`", extension.name()).into(),
+        format!("it does not offer `{}`", feature.name()).into(),
     ))
 }
 
-fn offered(scope: &Scope) -> Extensions {
+fn offered(scope: &Scope) -> Features {
     match scope {
-        Scope::Http(scope) => scope.extensions,
-        Scope::WebSocket(scope) => scope.extensions,
-        _ => Extensions::NONE,
+        Scope::Http(scope) => scope.features,
+        Scope::WebSocket(scope) => scope.features,
+        _ => Features::NONE,
     }
 }
 
@@ -93,20 +94,20 @@ async fn an_http_extension_that_is_not_offered(bench: &mut Bench<'_>, over: Over
     let server = bench.server().await?;
     let (mut client, mut app) = call_over(over, server, &Request::get("/")).await?;
     let offered = offered(&app.scope);
-    let hints = EarlyHints::new([HeaderValue::from_static("</style.css>; rel=preload")]);
+    let hints = HttpResponseEarlyHint::new([HeaderValue::from_static("</style.css>; rel=preload")]);
     let events: [(_, SendEvent); 2] = [
-        (Extension::EarlyHints, hints.into()),
-        (Extension::Debug, HttpDebug::default().into()),
+        (Feature::EarlyHints, hints.into()),
+        (Feature::Debug, HttpResponseDebug::default().into()),
     ];
-    for (extension, event) in events {
-        if !offered.contains(extension) {
-            is_not_offered(&mut app, extension, event).await?;
+    for (feature, event) in events {
+        if !offered.contains(feature) {
+            is_not_offered(&mut app, feature, event).await?;
         }
     }
     app.send(HttpResponseStart::ok()).await?;
-    if !offered.contains(Extension::PathSend) {
-        let event = HttpPathSend::new("/callgate-conformance");
-        is_not_offered(&mut app, Extension::PathSend, event.into()).await?;
+    if !offered.contains(Feature::PathSend) {
+        let event = HttpResponsePathSend::new("/callgate-conformance");
+        is_not_offered(&mut app, Feature::PathSend, event.into()).await?;
     }
     app.send(HttpResponseBody::last("the response")).await?;
     let response = client.response().await?;
@@ -123,21 +124,21 @@ async fn a_websocket_extension_that_is_not_offered(bench: &mut Bench<'_>, over: 
     let server = bench.server().await?;
     let asked = ask(server, over, &handshake()).await?;
     let mut app = server.call().await?;
-    if offered(&app.scope).contains(Extension::DenialResponse) {
+    if offered(&app.scope).contains(Feature::DenialResponse) {
         app.finish(Step::Decline).await?;
         return Err(Verdict::NotApplicable(
-            "it offers every extension of a WebSocket".into(),
+            "it offers every feature of a WebSocket".into(),
         ));
     }
     let start = SendEvent::DenialResponseStart(HttpResponseStart::new(StatusCode::UNAUTHORIZED));
-    is_not_offered(&mut app, Extension::DenialResponse, start).await?;
+    is_not_offered(&mut app, Feature::DenialResponse, start).await?;
     app.send(WebSocketAccept::new()).await?;
     asked.opened(server).await?;
     app.finish(Step::Return).await
 }
 
-async fn is_not_offered(app: &mut Remote, extension: Extension, event: SendEvent) -> Outcome {
-    let name = extension.name();
+async fn is_not_offered(app: &mut Remote, feature: Feature, event: SendEvent) -> Outcome {
+    let name = feature.name();
     let outcome = app.try_send(event).await?;
     // A server that looks for a file offers that, and only does not list it: SCOPE-19's matter.
     must!(
@@ -151,7 +152,7 @@ async fn trailers(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let request = Request::get("/").field("te", "trailers");
     let (mut client, app) = call_over(over, server, &request).await?;
-    let mut app = offers(app, Extension::ResponseTrailers).await?;
+    let mut app = offers(app, Feature::ResponseTrailers).await?;
     let mut start = HttpResponseStart::ok().header("trailer", "x-checksum, x-status");
     start.trailers = true;
     app.send(start).await?;
@@ -201,7 +202,7 @@ async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
     let app = server.call().await?;
     let offered = offered(&app.scope);
     must!(
-        !offered.contains(Extension::ResponseTrailers),
+        !offered.contains(Feature::ResponseTrailers),
         "the scope offers {offered:?}"
     );
     app.finish(Step::Decline).await
@@ -210,10 +211,10 @@ async fn has_no_trailers(bench: &mut Bench<'_>, request: Vec<u8>) -> Outcome {
 async fn a_file_that_is_not_there(bench: &mut Bench<'_>, over: Over) -> Outcome {
     let server = bench.server().await?;
     let (mut client, app) = call_over(over, server, &Request::get("/")).await?;
-    let mut app = offers(app, Extension::PathSend).await?;
+    let mut app = offers(app, Feature::PathSend).await?;
     let gone = file(b"")?.path().to_owned();
     app.send(HttpResponseStart::ok()).await?;
-    let outcome = app.try_send(HttpPathSend::new(gone)).await?;
+    let outcome = app.try_send(HttpResponsePathSend::new(gone)).await?;
     must!(
         outcome == SentOutcome::File,
         "sending the path came to {outcome:?}"
@@ -240,10 +241,10 @@ async fn an_empty_file(bench: &mut Bench<'_>, over: Over) -> Outcome {
 async fn is_sent(bench: &mut Bench<'_>, over: Over, content: &[u8]) -> Outcome {
     let server = bench.server().await?;
     let (mut client, app) = call_over(over, server, &Request::get("/")).await?;
-    let mut app = offers(app, Extension::PathSend).await?;
+    let mut app = offers(app, Feature::PathSend).await?;
     let file = file(content)?;
     app.send(HttpResponseStart::ok()).await?;
-    app.send(HttpPathSend::new(file.path())).await?;
+    app.send(HttpResponsePathSend::new(file.path())).await?;
     let response = client.response().await?;
     must!(
         response.body == content,
@@ -278,7 +279,7 @@ async fn a_streamed_denial_response(bench: &mut Bench<'_>, over: Over) -> Outcom
 async fn is_denied(bench: &mut Bench<'_>, over: Over, parts: &[&'static str]) -> Outcome {
     let server = bench.server().await?;
     let asked = ask(server, over, &handshake()).await?;
-    let mut app = offers(server.call().await?, Extension::DenialResponse).await?;
+    let mut app = offers(server.call().await?, Feature::DenialResponse).await?;
     let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED).header("x-why", "login");
     app.begin(Step::Send(SendEvent::DenialResponseStart(start)));
     for (index, part) in parts.iter().enumerate() {

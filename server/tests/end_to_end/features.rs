@@ -6,7 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::head;
 use crate::support::{Server, get, http, tell, whole};
 use callgate::{
-    HttpPathSend, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, SendError, SendEvent,
+    HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, SendError,
+    SendEvent,
 };
 use http::HeaderMap;
 
@@ -16,8 +17,8 @@ async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
     let server = Server::start(http(teller, async |teller, _, _, sender| {
         for event in [
             SendEvent::from(HttpResponseStart::ok().with_trailers()),
-            callgate::HttpDebug::default().into(),
-            callgate::EarlyHints::default().into(),
+            callgate::HttpResponseDebug::default().into(),
+            callgate::HttpResponseEarlyHint::default().into(),
         ] {
             let error = sender.send(event).await.unwrap_err();
             teller.tell(matches!(error, SendError::NotOffered(_)));
@@ -148,7 +149,7 @@ async fn ext_08_and_09_a_file_is_sent_whole_or_not_at_all() {
             }
             sender.send(start).await?;
             let path = directory.join(if name == "stated" { "big" } else { &name });
-            match sender.send(HttpPathSend::new(path)).await {
+            match sender.send(HttpResponsePathSend::new(path)).await {
                 Err(SendError::File { .. }) => {
                     sender.send(HttpResponseBody::last("no file")).await?;
                 }
@@ -194,7 +195,10 @@ async fn ext_10_a_file_after_a_part_cuts_the_response() {
         async |(teller, path), _, _, sender| {
             sender.send(HttpResponseStart::ok()).await?;
             sender.send(HttpResponseBody::part("part")).await?;
-            let error = sender.send(HttpPathSend::new(path)).await.unwrap_err();
+            let error = sender
+                .send(HttpResponsePathSend::new(path))
+                .await
+                .unwrap_err();
             teller.tell(error.rule().map(|rule| rule.id));
             Err(error.into())
         },

@@ -1,4 +1,4 @@
-//! From a response to events.
+//! Sends the response of a service as events.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -6,38 +6,39 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
 use callgate::{
-    AppError, Extension, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
+    AppError, Feature, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     SendError, SendEvent, Sender,
 };
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Body, Frame};
 
-use super::watch::Watch;
+use super::disconnect::DisconnectWatch;
 use crate::BoxError;
 
-/// What has to be known of a request to answer it.
+/// Sends one response, as the request and the server allow it.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct ResponseSender {
     is_head_request: bool,
     version: Version,
     offers_trailers: bool,
-    /// Whether it takes the place of a WebSocket.
+    /// Whether the response denies a WebSocket.
     is_denial: bool,
 }
 
-impl Answer {
-    pub(super) fn to(scope: &HttpScope) -> Self {
+impl ResponseSender {
+    /// Creates the sender of the response to an HTTP request.
+    pub(super) fn for_request(scope: &HttpScope) -> Self {
         Self {
             is_head_request: scope.method == Method::HEAD,
             version: scope.version,
-            offers_trailers: scope.extensions.contains(Extension::ResponseTrailers),
+            offers_trailers: scope.features.contains(Feature::ResponseTrailers),
             is_denial: false,
         }
     }
 
-    /// To a handshake of this version of HTTP, which is denied.
-    pub(super) fn denial(version: Version) -> Self {
+    /// Creates the sender of a response that denies a WebSocket over this version of HTTP.
+    pub(super) fn for_denial(version: Version) -> Self {
         Self {
             is_head_request: false,
             version,
@@ -50,7 +51,7 @@ impl Answer {
     pub(super) async fn send<B>(
         &self,
         response: Response<B>,
-        watch: &mut impl Watch,
+        watch: &mut impl DisconnectWatch,
         sender: &Sender,
     ) -> Result<(), AppError>
     where
@@ -72,8 +73,8 @@ impl Answer {
 
         let length = body.size_hint().exact();
         let mut body = pin!(body);
-        // The first frame tells whether the response can go out in one piece. One that is not there
-        // yet does not hold up the head.
+        // The first frame shows whether the response can be sent whole. A frame that is not there yet
+        // does not delay the head.
         let first = match poll_fn(|cx| Poll::Ready(poll_part(body.as_mut(), cx))).await {
             Poll::Pending => Some(Part::Data(Bytes::new())),
             Poll::Ready(part) => part?,
@@ -139,15 +140,15 @@ impl Answer {
         sender.send(event).await
     }
 
-    /// A response without content may have a length only where content of that length is what
-    /// another request would have got (rules `HTTP-21`, `HTTP-23`).
+    /// Keeps the length of a response without content only where it is the length of the content that
+    /// another request would get (rules `HTTP-21`, `HTTP-23`).
     fn fit_length_without_content(&self, start: &mut HttpResponseStart, length: Option<u64>) {
         match start.status {
             StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT => {
                 start.headers.remove(header::CONTENT_LENGTH);
             }
             StatusCode::NOT_MODIFIED => {}
-            // That of an empty body may only mean that the content was left out already.
+            // An empty body may mean that the service has left out the content.
             _ => {
                 if let Some(length) = length.filter(|&length| length > 0) {
                     set_length(&mut start.headers, length);
@@ -156,8 +157,8 @@ impl Answer {
         }
     }
 
-    /// Announces trailer fields where they can be sent, and says which. Whether there will be any is
-    /// known only when the body ends.
+    /// Announces trailer fields where they can be sent, and returns which. Only the end of the body
+    /// shows whether there are any.
     fn announce_trailers(&self, start: &mut HttpResponseStart) -> Option<TrailerFields> {
         if !self.offers_trailers {
             return None;
@@ -167,7 +168,7 @@ impl Answer {
             if named.is_empty() {
                 return None;
             }
-            // HTTP/1.1 has either the one or the other.
+            // An HTTP/1.1 response has either a length or trailer fields.
             start.headers.remove(header::CONTENT_LENGTH);
             TrailerFields::Named(named)
         } else {
@@ -178,11 +179,11 @@ impl Answer {
     }
 }
 
-/// Which trailer fields can be sent.
+/// The trailer fields that can be sent.
 #[derive(Debug)]
 enum TrailerFields {
     All,
-    /// Those that are listed in these values of `trailer`.
+    /// The fields that these values of `trailer` list.
     Named(Vec<HeaderValue>),
 }
 
@@ -201,7 +202,7 @@ impl TrailerFields {
         let mut name = None;
         let mut selected = HeaderMap::new();
         for (next, value) in fields {
-            // Further values of a field come without its name.
+            // Further values of the same field come without a name.
             name = next.or(name);
             if let Some(name) = name.as_ref().filter(|name| is_named(name)) {
                 selected.append(name.clone(), value);
@@ -214,12 +215,12 @@ impl TrailerFields {
 /// A piece of a response.
 enum Part {
     Data(Bytes),
-    /// Content that nothing comes after.
+    /// The last of the content.
     Last(Bytes),
     Trailers(HeaderMap),
 }
 
-/// The next piece; `None` at the end.
+/// Returns the next piece; `None` at the end.
 fn poll_part<B>(mut body: Pin<&mut B>, cx: &mut Context<'_>) -> Poll<Result<Option<Part>, AppError>>
 where
     B: Body,
@@ -234,7 +235,7 @@ where
             Ok(content) if body.is_end_stream() => Part::Last(content),
             Ok(content) => Part::Data(content),
             Err(Some(trailers)) => Part::Trailers(trailers),
-            // A kind of frame that is not known.
+            // An unknown kind of frame.
             Err(None) => continue,
         };
         return Poll::Ready(Ok(Some(part)));
@@ -254,7 +255,7 @@ fn set_length(headers: &mut HeaderMap, length: u64) {
         .or_insert_with(|| HeaderValue::from(length));
 }
 
-/// Removes what belongs to the connection and not to the message (rule `HTTP-18`).
+/// Removes the fields that belong to the connection and not to the message (rule `HTTP-18`).
 pub(super) fn remove_connection_fields(headers: &mut HeaderMap) {
     for name in [
         header::CONNECTION,

@@ -1,4 +1,4 @@
-//! Work that ends when the client goes away.
+//! Futures that are dropped when the client goes away.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -6,12 +6,13 @@ use std::task::{Context, Poll};
 
 use callgate::SendError;
 
-/// Where it is seen that the client is gone.
-pub(super) trait Watch: Send {
-    /// Ready once it is.
-    fn poll_disconnect(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+/// Notices that the client is gone.
+pub(super) trait DisconnectWatch: Send {
+    /// Ready once the client is gone.
+    fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// What comes out of `future`; or the disconnect that came first, and `future` is dropped.
+    /// Returns the output of `future`. When the client goes away first, drops `future` and returns
+    /// [`SendError::Disconnected`].
     fn unless_disconnected<F>(
         &mut self,
         future: F,
@@ -24,7 +25,7 @@ pub(super) trait Watch: Send {
             poll_fn(|cx| match future.as_mut().poll(cx) {
                 Poll::Ready(output) => Poll::Ready(Ok(output)),
                 Poll::Pending => self
-                    .poll_disconnect(cx)
+                    .poll_disconnected(cx)
                     .map(|()| Err(SendError::Disconnected)),
             })
             .await

@@ -1,0 +1,423 @@
+//! The state of a mailbox: what has been sent and not been taken, and who waits for what.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use callgate::conversation::{HttpConversation, HttpPhase};
+use callgate::{
+    Feature, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, SendProgress,
+    Violation, rule,
+};
+use http::header::CONTENT_LENGTH;
+use http::{HeaderValue, Method, StatusCode};
+
+use super::exchange::Content;
+use crate::call::{CallResult, EndReport};
+use crate::file::{Opened, Opening};
+use crate::head::has_no_content;
+use crate::output::{Incomplete, Output, Piece};
+use crate::request_body::RequestBody;
+use crate::sync::{Deferring, WakeList, WakerSet, register};
+use crate::trailers::Trailers;
+use crate::{ResponseBody, ShutdownSignal};
+
+/// The state of a mailbox, behind its mutex.
+pub(super) struct MailboxState<B: Content> {
+    pub(super) conversation: HttpConversation,
+    is_head_request: bool,
+    pub(super) request: RequestBody<B>,
+    /// The signal that the application is still to be told of, where that is offered.
+    shutdown: Option<ShutdownSignal>,
+    /// The head, which is held back until the first output shows how to frame the response.
+    head: Option<HttpResponseStart>,
+    slot: Slot,
+    /// Output of tasks that saw the same room as the one whose output is in the slot.
+    backlog: VecDeque<Output>,
+    /// Trailer fields that others follow: all of them go out together.
+    trailers: Option<Box<Trailers>>,
+    /// A path send whose file is being opened.
+    opening: Option<Box<Opening>>,
+    /// The application, waiting to receive.
+    pub(super) receiver: Option<Waker>,
+    /// The application and its other tasks, waiting to send.
+    pub(super) senders: WakerSet,
+    /// The connection, waiting for output.
+    connection: Option<Waker>,
+    /// The task that runs the application, waiting for a disconnect.
+    pub(super) task: Option<Waker>,
+    work: Work<B>,
+}
+
+/// Output for the server, or the reason why there will be none.
+#[derive(Debug)]
+enum Slot {
+    Empty,
+    Output(Output),
+    /// A response of the server's own replaces that of the application.
+    Replacement(StatusCode),
+    /// The client was gone before the response started.
+    Disconnected,
+    /// All further output is discarded: the client takes no content (HEAD, 204, 304), or has all
+    /// that was announced.
+    Discard,
+}
+
+/// What the server responds with; the body of a streamed response is still to be created.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Whole(HttpResponseStart, ResponseBody),
+    Streamed(HttpResponseStart),
+    Replacement(StatusCode),
+    Disconnected,
+}
+
+/// What is left to be done without the lock.
+pub(super) struct Work<B> {
+    wakes: WakeList,
+    /// Content of the request that is not read any more.
+    unread: Option<B>,
+    /// A path send that is decided.
+    opened: Option<Box<(Opening, Result<(), SendError>)>>,
+}
+
+impl<B> Default for Work<B> {
+    fn default() -> Self {
+        Self {
+            wakes: WakeList::default(),
+            unread: None,
+            opened: None,
+        }
+    }
+}
+
+impl<B: Content> Deferring for MailboxState<B> {
+    type Work = Work<B>;
+
+    #[inline]
+    fn take_work(&mut self) -> Option<Work<B>> {
+        let work = &self.work;
+        let is_empty = work.wakes.is_empty() && work.unread.is_none() && work.opened.is_none();
+        (!is_empty).then(|| std::mem::take(&mut self.work))
+    }
+
+    fn run(work: Work<B>) {
+        drop(work.unread);
+        if let Some(opened) = work.opened {
+            let (opening, result) = *opened;
+            opening.finish(result);
+        }
+        work.wakes.wake();
+    }
+}
+
+impl<B: Content> MailboxState<B> {
+    pub(super) fn new(scope: &HttpScope, request: B, shutdown: &ShutdownSignal) -> Self {
+        let is_told = scope.features.contains(Feature::Shutdown);
+        Self {
+            conversation: HttpConversation::new(scope),
+            is_head_request: scope.method == Method::HEAD,
+            request: RequestBody::Incoming(request),
+            shutdown: is_told.then(|| shutdown.clone()),
+            head: None,
+            slot: Slot::Empty,
+            backlog: VecDeque::new(),
+            trailers: None,
+            opening: None,
+            receiver: None,
+            senders: WakerSet::default(),
+            connection: None,
+            task: None,
+            work: Work::default(),
+        }
+    }
+
+    /// Returns what to respond with, once the application has sent enough.
+    #[inline]
+    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+        if self.opening.is_some() {
+            self.poll_opening(cx);
+        }
+        if matches!(self.slot, Slot::Empty | Slot::Discard) {
+            register(&mut self.connection, cx.waker());
+            return Poll::Pending;
+        }
+        let slot = std::mem::replace(&mut self.slot, Slot::Empty);
+        Poll::Ready(match (self.head.take(), slot) {
+            (Some(head), Slot::Output(first)) => {
+                self.work.wakes.add_all(&mut self.senders);
+                self.start(head, first)
+            }
+            (_, Slot::Replacement(status)) => {
+                self.finish_request();
+                Answer::Replacement(status)
+            }
+            _ => Answer::Disconnected,
+        })
+    }
+
+    /// Starts the response, now that its head and the first of its content are known.
+    #[inline]
+    fn start(&mut self, mut head: HttpResponseStart, first: Output) -> Answer {
+        if first.is_last {
+            self.finish_request();
+        }
+        if self.is_head_request || has_no_content(head.status) {
+            self.slot = Slot::Discard;
+            self.backlog.clear();
+            if first.is_last {
+                add_length(&mut head, &first.content);
+            }
+            return Answer::Whole(head, ResponseBody::empty());
+        }
+        if !first.is_last {
+            self.slot = Slot::Output(first);
+            return Answer::Streamed(head);
+        }
+        if matches!(&first.content, Piece::Data(data) if data.is_empty()) {
+            // hyper adds the length of empty content over HTTP/1 only.
+            let zero = HeaderValue::from_static("0");
+            head.headers.entry(CONTENT_LENGTH).or_insert(zero);
+        }
+        Answer::Whole(head, ResponseBody::of(first.content))
+    }
+
+    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
+        if !matches!(self.slot, Slot::Output(_)) {
+            if self.conversation.is_over() {
+                return Poll::Ready(Err(Incomplete));
+            }
+            register(&mut self.connection, cx.waker());
+            return Poll::Pending;
+        }
+        let next = self.backlog.pop_front().map_or(Slot::Empty, Slot::Output);
+        if matches!(next, Slot::Empty) {
+            self.work.wakes.add_all(&mut self.senders);
+        }
+        let Slot::Output(output) = std::mem::replace(&mut self.slot, next) else {
+            unreachable!("the slot has just been looked at");
+        };
+        if output.is_last {
+            self.finish_request();
+        }
+        Poll::Ready(Ok(output))
+    }
+
+    pub(super) fn content_complete(&mut self) {
+        self.slot = Slot::Discard;
+        self.backlog.clear();
+        self.work.wakes.add_all(&mut self.senders);
+        self.work.wakes.add(&mut self.task);
+        if self.conversation.is_over() {
+            self.finish_request();
+        }
+    }
+
+    /// Returns whether an event must wait until the server has taken the output before it.
+    pub(super) fn is_full(&self) -> bool {
+        let is_occupied = matches!(self.slot, Slot::Output(_)) || self.opening.is_some();
+        is_occupied && !self.conversation.is_over()
+    }
+
+    pub(super) fn is_discarding(&self) -> bool {
+        matches!(self.slot, Slot::Discard)
+    }
+
+    /// Takes an event of the application.
+    pub(super) fn send(&mut self, event: SendEvent) -> Result<SendProgress, SendError> {
+        if let SendEvent::HttpResponseTrailers(trailers) = &event
+            && matches!(self.conversation.phase(), HttpPhase::Trailers(_))
+        {
+            let all = self.trailers.get_or_insert_default();
+            all.check(&trailers.headers)?;
+        }
+        let was_replaceable = self.conversation.is_replaceable();
+        if let Err(error) = self.conversation.send(&event) {
+            if error.rule().is_some() {
+                self.broken(was_replaceable);
+            }
+            return Err(error);
+        }
+        match event {
+            SendEvent::HttpResponseStart(start) => self.head = Some(start),
+            SendEvent::HttpResponseBody(body) => self.output(Piece::Data(body.body)),
+            SendEvent::HttpResponseTrailers(trailers) => {
+                let mut all = self.trailers.take().unwrap_or_default();
+                all.append(trailers.headers);
+                if trailers.more_trailers {
+                    self.trailers = Some(all);
+                } else {
+                    let fields = all.into_fields();
+                    self.output(if fields.is_empty() {
+                        // Without any field the response ends as one without trailers.
+                        Piece::Data(Bytes::new())
+                    } else {
+                        Piece::Trailers(Box::new(fields))
+                    });
+                }
+            }
+            SendEvent::HttpResponsePathSend(file) => return self.open(file.path),
+            _ => {}
+        }
+        Ok(SendProgress::Sent)
+    }
+
+    /// Begins to open the file of a path send. The server polls for the file, as it will send it.
+    fn open(&mut self, path: std::path::PathBuf) -> Result<SendProgress, SendError> {
+        if self.opening.is_some() {
+            // Another thread saw the same readiness.
+            let detail = "another path send came while a file was opened";
+            self.broken(true);
+            return Err(Violation::new(rule::PATH_SEND_ALONE, detail).into());
+        }
+        let (opening, rest) = Opening::new(path);
+        self.opening = Some(Box::new(opening));
+        self.work.wakes.add(&mut self.connection);
+        Ok(SendProgress::Pending(rest))
+    }
+
+    #[cold]
+    fn poll_opening(&mut self, cx: &mut Context<'_>) {
+        let opened = self.opening.as_mut().map(|opening| opening.poll(cx));
+        let Some(Poll::Ready(opened)) = opened else {
+            return;
+        };
+        let result = match opened {
+            Opened::File(file) => {
+                let result = self.conversation.file(file.remaining());
+                match &result {
+                    Ok(()) => self.output(Piece::File(Box::new(file))),
+                    Err(_) => self.broken(true),
+                }
+                result
+            }
+            Opened::Failed(error) => Err(error),
+            Opened::Cancelled => Err(SendError::Disconnected),
+        };
+        self.opening_finished(result);
+    }
+
+    fn opening_finished(&mut self, result: Result<(), SendError>) {
+        if let Some(opening) = self.opening.take() {
+            self.work.opened = Some(Box::new((*opening, result)));
+            self.work.wakes.add_all(&mut self.senders);
+        }
+    }
+
+    fn output(&mut self, content: Piece) {
+        let is_last = matches!(self.conversation.phase(), HttpPhase::Ended);
+        match &mut self.slot {
+            Slot::Discard if is_last => self.finish_request(),
+            Slot::Discard => {}
+            Slot::Output(_) => self.backlog.push_back(Output { content, is_last }),
+            slot => *slot = Slot::Output(Output { content, is_last }),
+        }
+        self.work.wakes.add(&mut self.connection);
+    }
+
+    /// Notes that a send broke a rule: 500 if nothing has been sent, else the response is cut.
+    fn broken(&mut self, was_replaceable: bool) {
+        if was_replaceable {
+            self.slot = Slot::Replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        self.finish_request();
+        self.wake_all();
+    }
+
+    pub(super) fn disconnect(&mut self) {
+        if self.conversation.is_replaceable() {
+            self.slot = Slot::Disconnected;
+        }
+        self.conversation.disconnect();
+        self.opening_finished(Err(SendError::Disconnected));
+        self.finish_request();
+        self.wake_all();
+    }
+
+    fn wake_all(&mut self) {
+        self.work.wakes.add_all(&mut self.senders);
+        self.work.wakes.add(&mut self.task);
+        self.work.wakes.add(&mut self.connection);
+    }
+
+    /// Lets go of the rest of the request, so that the connection does not wait for it, and wakes an
+    /// application that still receives.
+    pub(super) fn finish_request(&mut self) {
+        if let RequestBody::Incoming(body) =
+            std::mem::replace(&mut self.request, RequestBody::Finished)
+        {
+            self.work.unread = Some(body);
+        }
+        self.work.wakes.add(&mut self.receiver);
+    }
+
+    /// Notes that the application has received the last of the content.
+    pub(super) fn content_delivered(&mut self) {
+        if let RequestBody::Incoming(body) =
+            std::mem::replace(&mut self.request, RequestBody::Delivered)
+        {
+            self.work.unread = Some(body);
+        }
+    }
+
+    /// Notes that the content cannot be read. `status` is responded unless the response has started;
+    /// without it the client is gone.
+    pub(super) fn content_failed(&mut self, status: Option<StatusCode>) {
+        let is_replaceable = self.conversation.is_replaceable();
+        self.disconnect();
+        if let Some(status) = status
+            && is_replaceable
+        {
+            self.slot = Slot::Replacement(status);
+        }
+    }
+
+    /// Yields `http.shutdown` once, when the server shuts down (rules `EXT-17`, `EXT-18`).
+    pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if let Some(shutdown) = &mut self.shutdown
+            && !self.conversation.is_over()
+            && shutdown.poll_set(cx).is_ready()
+        {
+            self.shutdown = None;
+            return Poll::Ready(ReceiveEvent::HttpShutdown);
+        }
+        Poll::Pending
+    }
+
+    /// Notes that the call has ended, and ends a response that the application left unfinished.
+    pub(super) fn end(&mut self, result: &CallResult) -> EndReport {
+        let is_replaceable = self.conversation.is_replaceable();
+        let is_broken = matches!(self.conversation.phase(), HttpPhase::Broken(_));
+        let failure = result.failure(is_replaceable);
+        let violation = self.conversation.returned().err();
+        let status = match failure {
+            None if violation.is_some() => Some(StatusCode::INTERNAL_SERVER_ERROR),
+            failure => failure,
+        };
+        if let Some(status) = status
+            && is_replaceable
+        {
+            self.slot = Slot::Replacement(status);
+        }
+        self.opening_finished(Err(SendError::Disconnected));
+        self.work.wakes.add(&mut self.connection);
+        self.work.wakes.add_all(&mut self.senders);
+        EndReport {
+            is_declinable: is_replaceable,
+            violation: violation.filter(|_| failure.is_none() || is_broken),
+        }
+    }
+}
+
+/// Adds the length of content that is not sent to the head of a complete response.
+fn add_length(head: &mut HttpResponseStart, content: &Piece) {
+    let length = match content {
+        Piece::Data(data) => data.len() as u64,
+        Piece::File(file) => file.remaining(),
+        Piece::Trailers(_) => return,
+    };
+    // A length of zero would state that GET has no content either, which is unknown (RFC 9110, 8.6).
+    if length > 0 && !head.headers.contains_key(CONTENT_LENGTH) {
+        head.headers.insert(CONTENT_LENGTH, length.into());
+    }
+}
