@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use callgate_benches::{apps, bare_hyper};
-use callgate_server::{Config, Listening};
+use callgate_server::{Config, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
@@ -31,11 +31,10 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
 
     let mut config = Config::default();
     config.port = 0;
-    let listening = Listening::bind(config).unwrap();
-    let address = listening.local_addr();
+    let server = Server::new(apps::hello).config(config).bind().unwrap();
+    let address = server.local_addr().unwrap();
     let callgate = per_exchange(&runtime, address, async {
-        let served = listening.serve(apps::hello, std::future::pending());
-        served.await.unwrap();
+        server.serve_until(std::future::pending()).await.unwrap();
     });
 
     println!("allocations per exchange: {callgate}, of which hyper's own are {bare_hyper}");

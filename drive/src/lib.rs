@@ -49,6 +49,7 @@ mod file;
 pub mod head;
 pub mod http;
 pub mod lifespan;
+pub mod linger;
 mod output;
 mod report;
 mod request_body;
@@ -57,6 +58,7 @@ mod shutdown;
 mod sync;
 #[cfg(test)]
 mod test_log;
+pub mod timer;
 mod trailers;
 pub mod websocket;
 

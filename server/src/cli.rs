@@ -1,6 +1,6 @@
 //! The command line: flags, their environment variables, logging and the exit status.
 //!
-//! [`main`] gives an application all of it:
+//! [`main`] gives an application the whole command line:
 //!
 //! ```no_run
 //! use std::process::ExitCode;
@@ -17,33 +17,48 @@
 //! A program with commands of its own flattens [`Flags`] into them, and calls [`parse`] and
 //! [`run`].
 //!
+//! # Shutdown
+//!
+//! At the first SIGINT or SIGTERM the server stops accepting connections and waits for exchanges and
+//! background work, up to `--timeout-graceful-shutdown`; then it drops what still runs. At a second
+//! signal the process ends within a second. Both hold for an application that blocks its threads.
+//!
 //! # Exit status
 //!
 //! - 0: the server was told to stop, during start-up or later, and did; or help or the version was
 //!   asked for.
-//! - 1: it stopped, but something could not be put away.
+//! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
 //! - 2: a flag or an environment variable is wrong.
-//! - 3: it could not start.
+//! - 3: the server could not start.
 //!
 //! Each but the first comes with one line on standard error.
 
 mod flags;
 
 use std::ffi::OsString;
-use std::io::stderr;
+use std::io::{self, stderr};
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use callgate::App;
 use callgate_cli::{STARTUP, fail};
 use clap::{Args as _, Command};
 use tracing::level_filters::LevelFilter;
 
-pub use callgate_cli::{parse, parse_from};
-pub use flags::Flags;
+use crate::signals::{ForcedExit, SignalThread};
+use crate::{ServeError, Server};
 
-/// Serves `app` as the command line says: the whole `main` of a program that serves one
-/// application.
+pub use callgate_cli::{parse, parse_from};
+pub use flags::{Flags, TimeLimit};
+
+/// How the process ends at the latest after a second signal, whatever blocks its threads.
+const FORCED_EXIT: ForcedExit = ForcedExit {
+    after: Duration::from_secs(1),
+    status: 1,
+};
+
+/// Serves `app` as the command line says: the whole `main` of a program that serves one application.
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     match callgate_cli::read(command_for(&args), &args) {
@@ -52,8 +67,8 @@ pub fn main(app: impl App) -> ExitCode {
     }
 }
 
-/// Serves `app` until the process is told to stop: sets up logging and the runtime, and reports
-/// what went wrong in one line on standard error.
+/// Serves `app` until SIGINT or SIGTERM: sets up logging and the runtime, and reports what went wrong
+/// in one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
     start_logging(flags.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -72,29 +87,53 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
             );
         }
     };
-    let result = runtime.block_on(crate::serve(app, flags.into_config()));
-    // A blocking call that outlived the time for shutdown must not hold the process back.
+    let server = Server::new(app).config(flags.into_config());
+    let mut signals = None;
+    let result = runtime.block_on(async {
+        let server = server.bound()?;
+        let thread = SignalThread::start(server.handle(), Some(FORCED_EXIT)).await;
+        signals = Some(thread.map_err(ServeError::Signals)?);
+        server.run().await
+    });
+    // A thread that an application blocks must not hold the process back.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(error.exit_status(), &error),
+        Err(error) => fail(
+            error.exit_status(),
+            format_args!("{error}{}", remedy(&error)),
+        ),
     }
 }
 
-/// The command of a program that serves one application: named as it was called.
+/// Returns which flag helps, where one does.
+fn remedy(error: &ServeError) -> &'static str {
+    match error {
+        ServeError::Listen { reason, .. } => match reason.kind() {
+            io::ErrorKind::AddrInUse => " (choose another with --port)",
+            io::ErrorKind::AddrNotAvailable => " (choose an address of this machine with --host)",
+            io::ErrorKind::PermissionDenied => " (choose a port above 1023 with --port)",
+            _ => "",
+        },
+        ServeError::LifespanDeclined => " (serve it without by --lifespan auto)",
+        _ => "",
+    }
+}
+
+/// Returns the command of a program that serves one application. Its name is the program's.
 fn command_for(args: &[OsString]) -> Command {
     let name = args
         .first()
         .and_then(|program| Path::new(program).file_stem())
         .map_or_else(|| "app".into(), |name| name.to_string_lossy().into_owned());
-    // clap keeps names for the life of the process; this one is made once.
+    // clap keeps names for the life of the process. This name is leaked once.
     let name: &'static str = name.leak();
     Flags::augment_args(Command::new(name))
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
 }
 
-/// One line an event on standard error, coloured when that is a terminal.
+/// Logs to standard error, one line an event, coloured on a terminal.
 fn start_logging(level: LevelFilter) {
     // A program that has set up its own logging keeps it.
     let _ = tracing_subscriber::fmt()
@@ -102,7 +141,7 @@ fn start_logging(level: LevelFilter) {
         .with_writer(stderr)
         .with_ansi(callgate_cli::is_coloured(&stderr()))
         .with_target(false)
-        // Where nobody reads the log any more, what cannot be written to it must not be a panic.
+        // A log that cannot be written, as its reader is gone, is no reason to panic.
         .log_internal_errors(false)
         .compact()
         .try_init();

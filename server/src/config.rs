@@ -1,7 +1,11 @@
+//! The settings of a server.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
+
+use crate::error::ServeError;
 
 /// How the server listens, serves and stops.
 ///
@@ -17,45 +21,46 @@ pub struct Config {
     pub host: IpAddr,
     /// The port to listen on; 0 picks a free one. Default 8000.
     pub port: u16,
-    /// How many connections the system may hold ready to be accepted. Default 2048.
+    /// How many connections may wait in the system's queue to be accepted. Default 2048.
     pub backlog: u32,
     /// Which versions of HTTP are served. Default both.
     pub http: HttpVersions,
-    /// Where a proxy in front has mounted the application: put in front of every path and passed
-    /// as `root_path`. Default empty. Starts with `/` and does not end with one.
+    /// The path under which a proxy has mounted the application. It is put in front of every path and
+    /// passed as `root_path`. It begins with `/`, does not end with `/`, and has no `?`, `#` or control
+    /// character. Default empty.
     pub root_path: String,
-    /// Whether the application's lifespan is run. Default [`Lifespan::Auto`].
-    pub lifespan: Lifespan,
+    /// Whether the application's lifespan is run. Default [`LifespanMode::Auto`].
+    pub lifespan: LifespanMode,
     /// Whether `server: callgate` is added to responses without a `server` field. Default yes.
     pub server_header: bool,
     /// Whether `date` is added to responses without one. Default yes.
     pub date_header: bool,
-    /// Fields added to each response that has none of the name. Default none.
+    /// Fields that are added to each response without a field of that name. Default none.
     pub headers: Vec<(HeaderName, HeaderValue)>,
     /// Whether each exchange is logged when its response begins. Default no: a line costs more than
     /// a small response.
     pub access_log: bool,
-    /// How long a connection may be idle between requests. It is closed at most an eighth of this
-    /// later, or 0.1 s. Default 5 s.
+    /// How long a connection may be idle between requests. The connection is closed after this time,
+    /// at most an eighth of it (or 0.1 s) later. Default 5 s.
     pub timeout_keep_alive: Duration,
-    /// How long a client may take to send the head of a request. It is given up by as much later at
-    /// most. Default 30 s.
+    /// How long a client may take to send the head of a request. The connection is closed after this
+    /// time, at most an eighth of it (or 0.1 s) later. Default 30 s.
     pub timeout_request_head: Duration,
-    /// How long an application may go on after its client is gone, or has all that it will get
-    /// (HEAD; all that `content-length` says). Default 30 s.
+    /// How long an application may go on after its client is gone, or has the whole response (HEAD;
+    /// all that `content-length` says). Default 30 s.
     pub timeout_disconnect: Duration,
-    /// How long a shutdown waits for exchanges and background work, and then for lifespan: each has
-    /// this time. Default: as long as they take.
+    /// How long a shutdown waits for exchanges and background work, and after that for the lifespan:
+    /// each has this time. `None` for no limit. Default 30 s.
     pub timeout_graceful_shutdown: Option<Duration>,
     /// The largest head of a request, in bytes; 8192 at least. Default 64 KiB.
     pub max_request_head: usize,
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
-    /// How long a WebSocket may be silent before the server sends a ping; none for no pings.
+    /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
     /// Default 20 s.
     pub ws_ping_interval: Option<Duration>,
-    /// How long a client that was pinged may neither answer, nor send or take anything else (`WS-16`);
-    /// none for ever. Default 20 s.
+    /// How long a client may neither send nor take anything after a ping; then the WebSocket is closed
+    /// (`WS-16`). `None` for no limit. Default 20 s.
     pub ws_ping_timeout: Option<Duration>,
 }
 
@@ -67,7 +72,7 @@ impl Default for Config {
             backlog: 2048,
             http: HttpVersions::Auto,
             root_path: String::new(),
-            lifespan: Lifespan::Auto,
+            lifespan: LifespanMode::Auto,
             server_header: true,
             date_header: true,
             headers: Vec::new(),
@@ -75,7 +80,7 @@ impl Default for Config {
             timeout_keep_alive: Duration::from_secs(5),
             timeout_request_head: Duration::from_secs(30),
             timeout_disconnect: Duration::from_secs(30),
-            timeout_graceful_shutdown: None,
+            timeout_graceful_shutdown: Some(Duration::from_secs(30)),
             max_request_head: 64 * 1024,
             ws_max_size: 16 * 1024 * 1024,
             ws_ping_interval: Some(Duration::from_secs(20)),
@@ -84,10 +89,38 @@ impl Default for Config {
     }
 }
 
-/// Which versions of HTTP a server speaks on its port.
+impl Config {
+    /// Checks what a wrong value would break at every request.
+    pub(crate) fn check(&self) -> Result<(), ServeError> {
+        let ends_with_slash = self.root_path.ends_with('/');
+        let root_path = match check_root_path(&self.root_path) {
+            Ok(()) if ends_with_slash => Err("give a path that does not end with `/`"),
+            result => result,
+        };
+        root_path.map_err(|remedy| ServeError::Setting {
+            name: "root_path",
+            remedy,
+        })
+    }
+}
+
+/// Checks a root path, whether or not it ends with `/`. The error is the remedy.
+pub(crate) fn check_root_path(path: &str) -> Result<(), &'static str> {
+    if !path.is_empty() && !path.starts_with('/') {
+        Err("give a path that begins with `/`, such as /api")
+    } else if path.contains(['?', '#']) {
+        Err("give a path without `?` and `#`, such as /api")
+    } else if path.contains(char::is_control) {
+        Err("give a path without control characters, such as /api")
+    } else {
+        Ok(())
+    }
+}
+
+/// The versions of HTTP that a server speaks on its listeners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersions {
-    /// HTTP/1 and HTTP/2, told apart by the first bytes of each connection.
+    /// HTTP/1 and HTTP/2, told apart by the first octets of each connection.
     #[default]
     Auto,
     /// HTTP/1.0 and HTTP/1.1 only.
@@ -98,12 +131,44 @@ pub enum HttpVersions {
 
 /// Whether the application's lifespan is run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Lifespan {
-    /// It is; an application that declines it is served without (rule `LIFE-07`).
+pub enum LifespanMode {
+    /// The lifespan is run; an application that declines it is served without (rule `LIFE-07`).
     #[default]
     Auto,
-    /// It is; an application that declines it is not served.
+    /// The lifespan is run; an application that declines it is not served.
     On,
-    /// It is not.
+    /// The lifespan is not run.
     Off,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_root_path_is_refused_for_what_is_wrong_with_it() {
+        for (path, reason) in [
+            ("api", "begins with `/`"),
+            ("/api/", "does not end with `/`"),
+            ("/", "does not end with `/`"),
+            ("/a?b", "without `?` and `#`"),
+            ("/a#b", "without `?` and `#`"),
+            ("/a\nb", "without control characters"),
+        ] {
+            let config = Config {
+                root_path: path.into(),
+                ..Config::default()
+            };
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("`root_path`"), "{error}");
+            assert!(error.contains(reason), "{path:?}: {error}");
+        }
+        for path in ["", "/api", "/api/v 1"] {
+            let config = Config {
+                root_path: path.into(),
+                ..Config::default()
+            };
+            assert!(config.check().is_ok(), "{path:?}");
+        }
+    }
 }

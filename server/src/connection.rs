@@ -6,22 +6,23 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use tokio::net::TcpStream;
 
 use crate::config::HttpVersions;
+use crate::context::ServerContext;
 use crate::link::Link;
 use crate::rejection::Rejection;
 use crate::report;
-use crate::server::Server;
 use crate::service::ConnectionService;
 use crate::socket::Socket;
 use crate::stage::Stage;
+use crate::stream::Stream;
 use crate::watchdog::{Order, Watchdog};
+use crate::websocket::run_over_http1;
 
 /// Serves a connection until it is over.
-pub(crate) async fn serve(server: Arc<Server>, stream: TcpStream, link: Arc<Link>) {
+pub(crate) async fn serve(server: Arc<ServerContext>, stream: Stream, link: Arc<Link>) {
     // Responses leave in one piece as it is; waiting for more would only delay them.
-    let _ = stream.set_nodelay(true);
+    stream.set_nodelay();
     let mut socket = Socket::new(stream, link.clone(), server.stages.clone());
     let versions = server.config.http;
     let detected = match versions {
@@ -54,7 +55,7 @@ enum Detected {
 }
 
 /// Reads the first bytes, which tell the version.
-async fn detect(server: &Server, socket: &mut Socket, link: &Link) -> Detected {
+async fn detect(server: &ServerContext, socket: &mut Socket, link: &Link) -> Detected {
     let mut watchdog = pin!(Watchdog::new(server, link));
     let mut speaks_http2 = pin!(socket.speaks_http2());
     poll_fn(|cx| {
@@ -89,7 +90,7 @@ enum End {
 
 /// Has hyper serve HTTP/1 for as long as it can. What is left is the socket, and what has been read
 /// of it but not used.
-async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, Bytes, End) {
+async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Socket, Bytes, End) {
     let service = ConnectionService::new(link.clone());
     let mut connection = server.http1.serve_connection(socket, service);
     let end = {
@@ -136,11 +137,12 @@ async fn http1(server: &Server, socket: Socket, link: &Arc<Link>) -> (Socket, By
 async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     match end {
         End::Done => match link.take_upgrade() {
-            Some(session) => {
-                // When the client is gone, dropping the session tells the application.
+            Some(websocket) => {
+                // When the client is gone, dropping the WebSocket tells the application.
                 if let Ok(stream) = socket.into_stream().await {
                     // On a task of its own, as it needs nothing of what this one has been.
-                    link.server.tasks.spawn(session.run(stream, read));
+                    let session = run_over_http1(websocket, &link.server, stream, read);
+                    link.server.tasks.spawn(session);
                 }
             }
             None => socket.close(b"").await,
@@ -152,7 +154,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
                 socket.close(b"").await;
             }
             None => {
-                tracing::debug!("{}: {error}", link.client);
+                report::failed(link.client, &error);
                 if link.is_close_delimited() {
                     socket.reset();
                 } else if socket.has_output() {
@@ -166,7 +168,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     }
 }
 
-async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
+async fn http2(server: Arc<ServerContext>, socket: Socket, link: Arc<Link>) {
     let service = ConnectionService::new(link.clone());
     let mut connection = pin!(server.http2.serve_connection(socket, service));
     let mut watchdog = pin!(Watchdog::new(&server, &link));
@@ -183,7 +185,7 @@ async fn http2(server: Arc<Server>, socket: Socket, link: Arc<Link>) {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(cx) {
                 if let Err(error) = result {
-                    tracing::debug!("{}: {error}", link.client);
+                    report::failed(link.client, &error);
                 }
                 return Poll::Ready(());
             }

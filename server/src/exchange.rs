@@ -12,12 +12,12 @@ use callgate_drive::http as drive;
 use callgate_drive::{Incomplete, RequestLine};
 use http::{Response, Version};
 
+use crate::context::ServerContext;
 use crate::link::Link;
 use crate::rejection;
 use crate::report::AccessLog;
 use crate::request_body::{self, RequestContent};
 use crate::response_body::{Guarded, respond};
-use crate::server::Server;
 
 /// How much content is given to hyper at a time over HTTP/2, in bytes.
 const HTTP2_PIECE: usize = 64 * 1024;
@@ -61,7 +61,11 @@ impl Drop for Guard {
 }
 
 impl Exchange {
-    pub(crate) fn new(scope: Box<HttpScope>, content: RequestContent, server: &Server) -> Self {
+    pub(crate) fn new(
+        scope: Box<HttpScope>,
+        content: RequestContent,
+        server: &ServerContext,
+    ) -> Self {
         let version = scope.version;
         let access_log = server
             .config
@@ -85,7 +89,7 @@ impl Exchange {
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        server: &Arc<Server>,
+        server: &Arc<ServerContext>,
     ) -> Poll<Result<Response<Guarded>, Incomplete>> {
         let response = ready!(self.inner.poll(cx));
         self.detach(server);
@@ -114,7 +118,7 @@ impl Exchange {
     }
 
     /// Lets what is left of the call go on by itself.
-    fn detach(&mut self, server: &Arc<Server>) {
+    fn detach(&mut self, server: &Arc<ServerContext>) {
         if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);
         }

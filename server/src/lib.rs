@@ -2,7 +2,7 @@
 //!
 //! HTTP/1.1, HTTP/2 and WebSocket on one port, for any [`callgate::App`].
 //!
-//! A program of your own gets the whole command line from one call:
+//! [`cli::main`] gives a program the whole command line:
 //!
 //! ```no_run
 //! use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -21,29 +21,38 @@
 //! }
 //! ```
 //!
-//! A program that has a runtime already calls [`serve`], or [`Listening`] to decide itself when to
-//! stop. How an exchange goes through the server is told in `ARCHITECTURE.md` of the repository.
+//! A program that has a Tokio runtime calls [`serve`], or builds a [`Server`] to choose its listeners
+//! and when it stops. `ARCHITECTURE.md` of the repository tells how an exchange goes through the server.
 
+mod accept;
+mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod config;
 mod connection;
+mod context;
+mod error;
 mod exchange;
 mod lifespan;
 mod link;
+mod listener;
 mod rejection;
 mod report;
 mod request;
 mod request_body;
 mod response_body;
-mod serve;
 mod server;
 mod service;
+mod shutdown;
+mod signals;
 mod socket;
 mod stage;
-mod timer;
+mod stream;
 mod watchdog;
 mod websocket;
 
-pub use config::{Config, HttpVersions, Lifespan};
-pub use serve::{Listening, ServeError, serve};
+pub use config::{Config, HttpVersions, LifespanMode};
+pub use error::ServeError;
+pub use listener::{IntoListener, ListenAddr};
+pub use server::{Server, serve};
+pub use shutdown::ServerHandle;

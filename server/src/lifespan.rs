@@ -1,29 +1,26 @@
-//! The application's lifespan: started before the first connection, shut down after the last.
+//! The start of the application's lifespan, as the configuration asks for it.
 
-use callgate::{BoxApp, State};
-use callgate_drive::lifespan::{self, Startup};
+use callgate::BoxApp;
+use callgate_drive::lifespan::{RunningLifespan, Startup};
 
-use crate::config;
+use crate::config::LifespanMode;
+use crate::error::ServeError;
 
-pub(crate) use callgate_drive::lifespan::Lifespan;
-
-/// Runs the application's start-up; none when it does without. The error says why it failed.
+/// Runs the application's start-up. Returns `None` when the application is served without lifespan.
 pub(crate) async fn start(
     app: &BoxApp,
-    mode: config::Lifespan,
-) -> Result<(Option<Lifespan>, State), String> {
-    if mode == config::Lifespan::Off {
-        return Ok((None, State::new()));
+    mode: LifespanMode,
+) -> Result<Option<RunningLifespan>, ServeError> {
+    if mode == LifespanMode::Off {
+        return Ok(None);
     }
-    match lifespan::start(app).await {
-        Startup::Complete(lifespan, state) => Ok((Some(lifespan), state)),
-        Startup::Failed(reason) => Err(reason),
-        Startup::Declined if mode == config::Lifespan::On => {
-            Err("it does not serve lifespan, which `--lifespan on` asks for".into())
-        }
+    match callgate_drive::lifespan::start(app).await {
+        Startup::Complete(lifespan) => Ok(Some(lifespan)),
+        Startup::Failed(reason) => Err(ServeError::Startup(reason)),
+        Startup::Declined if mode == LifespanMode::On => Err(ServeError::LifespanDeclined),
         Startup::Declined => {
             tracing::debug!("the application does not serve lifespan");
-            Ok((None, State::new()))
+            Ok(None)
         }
     }
 }

@@ -4,8 +4,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::server::Server;
-use crate::websocket::Session;
+use crate::context::ServerContext;
+use crate::websocket::AcceptedWebSocket;
 
 /// Shared by a connection's socket, its service and the task that drives both.
 ///
@@ -15,10 +15,11 @@ use crate::websocket::Session;
 /// writes.
 #[derive(Debug)]
 pub(crate) struct Link {
-    pub(crate) server: Arc<Server>,
-    pub(crate) client: SocketAddr,
+    pub(crate) server: Arc<ServerContext>,
+    /// The address of the client. `None` for a Unix socket, as for `address`.
+    pub(crate) client: Option<SocketAddr>,
     /// The address that the client connected to.
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Option<SocketAddr>,
     /// Exchanges that are not complete.
     running: AtomicU32,
     /// Whether exchanges run on tasks of their own (HTTP/2).
@@ -39,7 +40,7 @@ pub(crate) struct Link {
     /// Turns of hyper: how often it has been polled, and once more (HTTP/1); wraps.
     turn: AtomicUsize,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
-    upgrade: Mutex<Option<Session>>,
+    upgrade: Mutex<Option<AcceptedWebSocket>>,
 }
 
 /// What a connection is doing.
@@ -54,7 +55,11 @@ pub(crate) enum Activity {
 }
 
 impl Link {
-    pub(crate) fn new(server: Arc<Server>, client: SocketAddr, address: SocketAddr) -> Self {
+    pub(crate) fn new(
+        server: Arc<ServerContext>,
+        client: Option<SocketAddr>,
+        address: Option<SocketAddr>,
+    ) -> Self {
         Self {
             server,
             client,
@@ -185,11 +190,11 @@ impl Link {
         self.left_unread.load(Ordering::Relaxed) == self.turn.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn set_upgrade(&self, session: Session) {
-        *self.upgrade.lock().expect("never held across a panic") = Some(session);
+    pub(crate) fn set_upgrade(&self, websocket: AcceptedWebSocket) {
+        *self.upgrade.lock().expect("never held across a panic") = Some(websocket);
     }
 
-    pub(crate) fn take_upgrade(&self) -> Option<Session> {
+    pub(crate) fn take_upgrade(&self) -> Option<AcceptedWebSocket> {
         self.upgrade
             .lock()
             .expect("never held across a panic")

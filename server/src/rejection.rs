@@ -9,7 +9,7 @@ use http::{Response, StatusCode, Version};
 
 use callgate_drive::ResponseBody;
 
-use crate::server::Server;
+use crate::context::ServerContext;
 
 /// A short answer in plain text, after which an HTTP/1 connection is closed.
 #[derive(Debug)]
@@ -114,7 +114,7 @@ impl Rejection {
     }
 
     /// The answer as it goes over the wire, when hyper has given up on the connection.
-    pub(crate) fn into_bytes(self, server: &Server) -> Vec<u8> {
+    pub(crate) fn into_bytes(self, server: &ServerContext) -> Vec<u8> {
         let content = self.text();
         let mut response = self.into_response(Version::HTTP_11);
         server.add_default_headers(response.headers_mut());

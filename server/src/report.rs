@@ -1,14 +1,15 @@
-//! What the server says in its log beside the failures of calls.
+//! The server's log, beside the failures of calls: the access log and rejected requests.
 
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use callgate_drive::RequestLine;
+use callgate_drive::{Escaped, RequestLine};
 use http::StatusCode;
 
 use crate::rejection::Rejection;
 
-/// What the access log says of one exchange.
+/// An exchange, for its line in the access log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     request: RequestLine,
@@ -27,12 +28,10 @@ impl AccessLog {
 
     /// Writes the line, when the response begins.
     pub(crate) fn write(&self, status: StatusCode) {
-        let client = self
-            .client
-            .map_or_else(|| "-".into(), |client| client.to_string());
         tracing::info!(
             target: "callgate::access",
-            "{client} \"{}\" {} {:.1?}",
+            "{} \"{}\" {} {:.1?}",
+            Client(self.client),
             self.request,
             status.as_u16(),
             self.start.elapsed(),
@@ -40,7 +39,25 @@ impl AccessLog {
     }
 }
 
-/// A client sent what the server does not take.
-pub(crate) fn rejected(client: SocketAddr, rejection: &Rejection) {
+/// Logs that a client sent a request that the server rejects.
+pub(crate) fn rejected(client: Option<SocketAddr>, rejection: &Rejection) {
+    let client = Client(client);
     tracing::info!("{client}: {}: {}", rejection.status(), rejection.reason());
+}
+
+/// Logs that a connection failed.
+pub(crate) fn failed(client: Option<SocketAddr>, error: &hyper::Error) {
+    tracing::debug!("{}: {}", Client(client), Escaped(error));
+}
+
+/// The client of a connection; `-` without an address.
+struct Client(Option<SocketAddr>);
+
+impl fmt::Display for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(address) => address.fmt(f),
+            None => f.write_str("-"),
+        }
+    }
 }

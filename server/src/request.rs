@@ -40,8 +40,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
         scope.root_path = server.root_path.clone();
-        scope.client = Some(link.client);
-        scope.server = Some(link.address);
+        scope.client = link.client;
+        scope.server = link.address;
         scope.state = server.state();
         scope.features = Features::NONE.with(Feature::DenialResponse);
         Ok(ParsedRequest::WebSocket(scope))
@@ -53,8 +53,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
-        scope.client = Some(link.client);
-        scope.server = Some(link.address);
+        scope.client = link.client;
+        scope.server = link.address;
         scope.state = server.state();
         Ok(ParsedRequest::Http(scope))
     }

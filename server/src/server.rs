@@ -1,157 +1,245 @@
-//! What every connection and exchange of a server shares.
+//! Building and running a server.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
-use std::time::Duration;
+use std::net::SocketAddr;
+use std::pin::pin;
+use std::sync::Arc;
 
-use bytestring::ByteString;
-use callgate::{BoxApp, State};
-use callgate_drive::{Call, ServerEnd};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::TokioTimer;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
-use tokio_util::task::TaskTracker;
+use callgate::{App, BoxApp};
 
+use crate::accept;
 use crate::config::Config;
-use crate::stage::{Stage, Stages};
+use crate::context::ServerContext;
+use crate::error::ServeError;
+use crate::lifespan;
+use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
+use crate::shutdown::{self, ServerHandle};
+use crate::signals::SignalThread;
 
-/// An application, how it is served, and all that is under way.
+/// Serves `app` at the address of `config` until SIGINT or SIGTERM.
+///
+/// The same as [`Server::new(app)`](Server::new)[`.config(config)`](Server::config)[`.serve()`](Server::serve).
+///
+/// ```no_run
+/// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
+/// # async fn run() -> Result<(), callgate_server::ServeError> {
+/// callgate_server::serve(hello, callgate_server::Config::default()).await
+/// # }
+/// ```
+///
+/// # Errors
+///
+/// As [`Server::bind`] and [`Server::serve`].
+pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
+    Server::new(app).config(config).serve().await
+}
+
+/// A server that has not begun to serve.
+///
+/// It listens on the address of its configuration ([`bind`](Self::bind)), on listeners that exist
+/// ([`listener`](Self::listener)), or on both. Connections wait in the system's queue until the
+/// application's start-up is complete.
+///
+/// ```no_run
+/// # async fn hello(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> { Ok(()) }
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// use callgate_server::Server;
+///
+/// let server = Server::new(hello)
+///     .listener(std::net::TcpListener::bind("127.0.0.1:0")?)?
+///     .listener(tokio::net::TcpListener::bind("[::1]:0").await?)?;
+/// for address in server.local_addrs() {
+///     println!("listening on {address}");
+/// }
+/// let handle = server.handle();
+/// tokio::spawn(async move {
+///     tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+///     handle.shutdown();
+/// });
+/// server.serve().await?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
-pub(crate) struct Server {
-    pub(crate) app: BoxApp,
-    pub(crate) config: Config,
-    pub(crate) root_path: ByteString,
-    /// The same, percent-encoded.
-    pub(crate) raw_root_path: String,
-    pub(crate) stages: Arc<Stages>,
-    pub(crate) http1: http1::Builder,
-    pub(crate) http2: http2::Builder<Tracked>,
-    /// Connections, and applications that outlive their response.
-    pub(crate) tasks: TaskTracker,
-    default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
-    /// What lifespan start-up handed over.
-    state: OnceLock<State>,
+#[must_use = "a server does nothing until it serves"]
+pub struct Server {
+    app: BoxApp,
+    config: Config,
+    listeners: Vec<Listener>,
+    addresses: Vec<ListenAddr>,
+    handle: ServerHandle,
 }
 
 impl Server {
-    pub(crate) fn new(app: BoxApp, config: Config) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            .auto_date_header(config.date_header)
-            .max_header_size(config.max_request_head)
-            .max_buf_size(config.max_request_head.max(MIN_BUFFER))
-            .header_read_timeout(None);
-        let tasks = TaskTracker::new();
-        let mut http2 = http2::Builder::new(Tracked(tasks.clone()));
-        http2
-            .timer(TokioTimer::new())
-            .auto_date_header(config.date_header)
-            .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
-            .keep_alive_interval(Some(HTTP2_PING_INTERVAL))
-            .enable_connect_protocol();
+    /// Creates a server for `app`, with the default configuration.
+    pub fn new(app: impl App) -> Self {
         Self {
-            root_path: ByteString::from(config.root_path.as_str()),
-            raw_root_path: utf8_percent_encode(&config.root_path, NOT_IN_PATH).to_string(),
-            app,
-            stages: Arc::default(),
-            http1,
-            http2,
-            tasks,
-            default_headers: default_headers(&config),
-            state: OnceLock::new(),
-            config,
+            app: BoxApp::new(app),
+            config: Config::default(),
+            listeners: Vec::new(),
+            addresses: Vec::new(),
+            handle: ServerHandle::new(),
         }
     }
 
-    pub(crate) fn state(&self) -> State {
-        self.state.get().cloned().unwrap_or_default()
+    /// Sets the configuration. [`bind`](Self::bind) comes after this.
+    pub fn config(mut self, config: Config) -> Self {
+        self.config = config;
+        self
     }
 
-    pub(crate) fn set_state(&self, state: State) {
-        self.state.set(state).expect("start-up completes once");
+    /// Binds to the address of the configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listen`] when the address cannot be listened on.
+    pub fn bind(mut self) -> Result<Self, ServeError> {
+        let address = SocketAddr::new(self.config.host, self.config.port);
+        let bound = Listener::bind(address, self.config.backlog)
+            .and_then(|listener| Ok((listener.local_addr()?, listener)));
+        match bound {
+            Ok((address, listener)) => {
+                self.addresses.push(address);
+                self.listeners.push(listener);
+                Ok(self)
+            }
+            Err(reason) => Err(ServeError::Listen {
+                address: ListenAddr::Tcp(address),
+                reason,
+            }),
+        }
     }
 
-    pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
-        for (name, values) in &self.default_headers {
-            // One pass over the few fields of a response costs less than a look-up.
-            if !headers.keys().any(|set| set == name) {
-                for value in values {
-                    headers.append(name, value.clone());
-                }
+    /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
+    /// `UnixListener` of either.
+    ///
+    /// The server makes the listener non-blocking and turns TCP keep-alive on. A connection of a Unix
+    /// socket has no addresses: `client` and `server` are `None` in its scopes.
+    ///
+    /// # Errors
+    ///
+    /// [`ServeError::Listener`] when the operating system refuses that.
+    pub fn listener(mut self, listener: impl IntoListener) -> Result<Self, ServeError> {
+        let listener = listener.into_listener().map_err(ServeError::Listener)?;
+        let address = listener.local_addr().map_err(ServeError::Listener)?;
+        self.listeners.push(listener);
+        self.addresses.push(address);
+        Ok(self)
+    }
+
+    /// Returns the addresses that the server listens on, in the order in which they were added.
+    #[must_use]
+    pub fn local_addrs(&self) -> &[ListenAddr] {
+        &self.addresses
+    }
+
+    /// Returns the first TCP address that the server listens on, with the port that the system chose.
+    #[must_use]
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.addresses.iter().find_map(|address| match address {
+            ListenAddr::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            ListenAddr::Unix(_) => None,
+        })
+    }
+
+    /// Returns a handle that asks the server to shut down.
+    #[must_use]
+    pub fn handle(&self) -> ServerHandle {
+        self.handle.clone()
+    }
+
+    /// Serves until SIGINT or SIGTERM (Ctrl-C where there are no signals), or until a handle asks for
+    /// the shutdown.
+    ///
+    /// The server binds to the address of its configuration if it has no listener. It runs on the
+    /// Tokio runtime that this is called on, and returns when everything that it has accepted has
+    /// ended and the application's lifespan is shut down. A second signal ends the server within a
+    /// second: what still runs is dropped, and the lifespan has what is left of that second.
+    ///
+    /// # Errors
+    ///
+    /// - [`ServeError::Setting`], [`Listen`](ServeError::Listen), [`Listener`](ServeError::Listener),
+    ///   [`Signals`](ServeError::Signals), [`Startup`](ServeError::Startup) and
+    ///   [`LifespanDeclined`](ServeError::LifespanDeclined) when the server cannot start.
+    /// - [`ServeError::Shutdown`] when the application's lifespan fails.
+    /// - [`ServeError::StillRunning`] when an application blocks its thread at the end of the shutdown.
+    ///   Dropping the runtime would wait for that thread; `Runtime::shutdown_background` does not.
+    pub async fn serve(self) -> Result<(), ServeError> {
+        let server = self.bound()?;
+        let _signals = SignalThread::start(server.handle(), None)
+            .await
+            .map_err(ServeError::Signals)?;
+        server.run().await
+    }
+
+    /// Serves until `stop` completes, or until a handle asks for the shutdown. Signals are left to the
+    /// caller.
+    ///
+    /// # Errors
+    ///
+    /// As [`serve`](Self::serve).
+    pub async fn serve_until(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let server = self.bound()?;
+        let handle = server.handle();
+        let mut run = pin!(server.run());
+        tokio::select! {
+            biased;
+            result = &mut run => return result,
+            () = stop => handle.shutdown(),
+        }
+        run.await
+    }
+
+    /// Binds to the address of the configuration if there is no listener.
+    pub(crate) fn bound(self) -> Result<Self, ServeError> {
+        self.config.check()?;
+        if self.listeners.is_empty() {
+            self.bind()
+        } else {
+            Ok(self)
+        }
+    }
+
+    /// Serves until a handle asks for the shutdown. There is at least one listener.
+    pub(crate) async fn run(self) -> Result<(), ServeError> {
+        let mut requests = self.handle.requests();
+        let listeners = self
+            .listeners
+            .into_iter()
+            .map(AsyncListener::new)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(ServeError::Listener)?;
+        let context = Arc::new(ServerContext::new(self.app, self.config));
+        let lifespan = tokio::select! {
+            // An application whose start-up is complete is always shut down.
+            biased;
+            started = lifespan::start(&context.app, context.config.lifespan) => started?,
+            () = requests.next() => return Ok(()),
+        };
+        if let Some(lifespan) = &lifespan {
+            context.set_state(lifespan.state().clone());
+        }
+        for address in &self.addresses {
+            let scheme = match address {
+                ListenAddr::Tcp(_) => "http://",
+                #[cfg(unix)]
+                ListenAddr::Unix(_) => "",
+            };
+            tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
+        }
+        tokio::select! {
+            biased;
+            () = requests.next() => {}
+            never = accept::accept(&context, &listeners) => match never {},
+        }
+        for listener in listeners {
+            match listener.into_listener() {
+                Ok(listener) => accept::accept_queued(&context, &listener),
+                Err(error) => tracing::error!("cannot accept queued connections: {error}"),
             }
         }
-    }
-
-    /// Moves a call that outlives its exchange to a task of its own. After a disconnect it has the
-    /// grace period.
-    // The task's future is not for the stack of every exchange.
-    #[inline(never)]
-    pub(crate) fn detach(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd + 'static>) {
-        self.spawn(call.run(end, self.config.timeout_disconnect));
-    }
-
-    /// Runs `work` on a task of its own, which shutdown waits for, and drops when it cannot wait.
-    fn spawn(self: &Arc<Self>, work: impl Future<Output = ()> + Send + 'static) {
-        let stages = self.stages.clone();
-        self.tasks.spawn(async move {
-            tokio::select! {
-                biased;
-                () = stages.reached(Stage::Ending) => {}
-                () = work => {}
-            }
-        });
+        let drained = shutdown::drain(&context, &mut requests).await;
+        shutdown::finish(lifespan, drained, &mut requests).await
     }
 }
-
-/// Runs the exchanges of HTTP/2 connections, so that a shutdown waits for them as well: one whose
-/// connection has just ended may have a call to detach.
-#[derive(Clone, Debug)]
-pub(crate) struct Tracked(TaskTracker);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
-    fn execute(&self, exchange: F) {
-        self.0.spawn(exchange);
-    }
-}
-
-/// What is added to responses that have no field of the name.
-fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
-    let mut all: Vec<(HeaderName, Vec<HeaderValue>)> = Vec::new();
-    for (name, value) in &config.headers {
-        match all.iter_mut().find(|(added, _)| added == name) {
-            Some((_, values)) => values.push(value.clone()),
-            None => all.push((name.clone(), vec![value.clone()])),
-        }
-    }
-    if config.server_header && !all.iter().any(|(name, _)| name == header::SERVER) {
-        let server = HeaderValue::from_static("callgate");
-        all.push((header::SERVER, vec![server]));
-    }
-    all
-}
-
-/// What has to be encoded in a path (RFC 3986, 3.3).
-const NOT_IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
-
-/// hyper's read buffer cannot be limited to less, in bytes.
-const MIN_BUFFER: usize = 8192;
-
-/// How often a silent HTTP/2 connection that serves exchanges is asked whether it is still there.
-const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -13,14 +13,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use callgate_drive::linger;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::link::Link;
 use crate::stage::{Stage, Stages};
+use crate::stream::Stream;
 
 /// Gathered output is written at this size at the latest, in bytes.
 const GATHER: usize = 16 * 1024;
@@ -29,18 +30,15 @@ const GATHER: usize = 16 * 1024;
 /// pieces of a small response than it takes to copy them.
 const SMALL: usize = 1024;
 
-/// How long a connection that is over is kept for a client that does nothing.
+/// How long a connection that is over is kept for a client that does not take its last output.
 const PATIENCE: Duration = Duration::from_secs(2);
-
-/// How long it is kept in all for a client that goes on sending.
-const LINGER: Duration = Duration::from_secs(30);
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 #[derive(Debug)]
 pub(crate) struct Socket {
-    stream: TokioIo<TcpStream>,
+    stream: TokioIo<Stream>,
     link: Arc<Link>,
     stages: Arc<Stages>,
     /// The first bytes of the connection, read to tell the version: those from `start` to `end` are
@@ -59,7 +57,7 @@ pub(crate) struct Socket {
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
+    pub(crate) fn new(stream: Stream, link: Arc<Link>, stages: Arc<Stages>) -> Self {
         Self {
             stream: TokioIo::new(stream),
             link,
@@ -133,11 +131,15 @@ impl Socket {
     /// Closes the connection so that the client cannot take what it got for a whole response.
     pub(crate) fn reset(self) {
         // Without a connection there is nothing to reset.
-        let _ = socket2::SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+        let _ = self
+            .stream
+            .inner()
+            .as_socket()
+            .set_linger(Some(Duration::ZERO));
     }
 
     /// Writes what has been gathered, and gives the bare stream for a WebSocket.
-    pub(crate) async fn into_stream(self) -> io::Result<TcpStream> {
+    pub(crate) async fn into_stream(self) -> io::Result<Stream> {
         let mut stream = self.stream.into_inner();
         stream.write_all(&self.output[self.written..]).await?;
         Ok(stream)
@@ -172,23 +174,16 @@ impl Socket {
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
         let mut bytes = [0; 4096];
         let limit = buf.remaining().min(bytes.len());
-        let socket = socket2::SockRef::from(self.stream.inner());
+        let socket = self.stream.inner().as_socket();
         let read = (&*socket).read(&mut bytes[..limit])?;
         buf.put_slice(&bytes[..read]);
         Ok(read)
     }
 }
 
-/// Ends the sending side and reads on for a while, discarding what comes, until the client is gone
-/// or has nothing more to send: what it has not read by then, it still can.
-pub(crate) async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
-    let discarded = async {
-        stream.shutdown().await?;
-        let mut discarded = [0; 1024];
-        while timeout(PATIENCE, stream.read(&mut discarded)).await?? > 0 {}
-        io::Result::Ok(())
-    };
-    until_ending(stages, timeout(LINGER, discarded)).await;
+/// Lets a connection linger ([`linger::linger`]), until the time for a shutdown is over at the latest.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
+    until_ending(stages, linger::linger(stream)).await;
 }
 
 /// What `work` comes to, unless the time for a shutdown is over before.
@@ -314,38 +309,5 @@ mod tests {
         });
         // The clock stands still unless everyone waits for it.
         assert_eq!(start.elapsed(), Duration::ZERO);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lingering_ends_by_itself_when_the_client_stays() {
-        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
-        let start = Instant::now();
-        linger(&mut stream, &Stages::default()).await;
-        // Timers go off at the next full millisecond.
-        assert!(start.elapsed() - PATIENCE <= Duration::from_millis(1));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn lingering_goes_on_while_the_client_sends_but_not_for_ever() {
-        const PAUSE: Duration = Duration::from_secs(1);
-        for (sends, longest) in [(9, 9 * PAUSE + PATIENCE), (1000, LINGER)] {
-            let (mut stream, mut client) = tokio::io::duplex(64);
-            let start = Instant::now();
-            let sending = async {
-                for _ in 0..sends {
-                    tokio::time::sleep(PAUSE).await;
-                    client.write_all(b"x").await?;
-                }
-                std::future::pending::<io::Result<()>>().await
-            };
-            let stages = Stages::default();
-            tokio::select! {
-                () = linger(&mut stream, &stages) => {}
-                sent = sending => panic!("{sent:?}"),
-            }
-            let lasted = start.elapsed();
-            assert!(lasted >= longest, "{lasted:?}");
-            assert!(lasted - longest <= Duration::from_millis(1), "{lasted:?}");
-        }
     }
 }

@@ -1,9 +1,9 @@
-//! How far a server's life has come, for everything that must know.
+//! The stage of a server's life, and the means to wait for the next one.
 
-use std::future::Future;
-use std::pin::Pin;
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::task::Context;
+use std::task::{Context, Poll};
 
 use callgate_drive::ShutdownSignal;
 use pin_project::pin_project;
@@ -22,13 +22,13 @@ pub(crate) enum Stage {
     Ending,
 }
 
-/// The stage that a server is in, and the means to wait for the next.
+/// The stage that a server is in.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     now: AtomicU8,
-    /// Set when the server begins to drain.
-    pub(crate) shutdown: ShutdownSignal,
     changed: Notify,
+    /// Set when the server begins to drain: exchanges tell their applications.
+    pub(crate) shutdown: ShutdownSignal,
 }
 
 impl Stages {
@@ -42,36 +42,37 @@ impl Stages {
 
     /// Goes on to `stage`; never back.
     pub(crate) fn advance(&self, stage: Stage) {
-        self.now.fetch_max(stage as u8, Ordering::AcqRel);
-        if stage >= Stage::Draining {
+        if self.now.fetch_max(stage as u8, Ordering::AcqRel) < stage as u8 {
             self.shutdown.set();
+            self.changed.notify_waiters();
         }
-        self.changed.notify_waiters();
     }
 
-    /// Tells a task that does other things of each change.
+    /// Returns a watch for a task that does other things as well.
     pub(crate) fn watch(&self) -> StageWatch<'_> {
         StageWatch {
             stages: self,
             seen: Stage::Serving,
             changed: self.changed.notified(),
-            is_listening: false,
+            is_registered: false,
         }
     }
 
-    /// Waits until `stage` has been reached.
+    /// Waits until `stage` has been reached. Polling this again costs an atomic load.
     pub(crate) async fn reached(&self, stage: Stage) {
-        loop {
-            let changed = self.changed.notified();
-            if self.now() >= stage {
-                return;
+        let mut watch = pin!(self.watch());
+        poll_fn(|cx| {
+            let _ = watch.as_mut().poll_new(cx);
+            match watch.seen() >= stage {
+                true => Poll::Ready(()),
+                false => Poll::Pending,
             }
-            changed.await;
-        }
+        })
+        .await;
     }
 }
 
-/// Shows a task each stage once. Looking costs an atomic load.
+/// Shows each stage once to a task. A poll costs an atomic load.
 #[pin_project]
 #[derive(Debug)]
 pub(crate) struct StageWatch<'a> {
@@ -79,32 +80,79 @@ pub(crate) struct StageWatch<'a> {
     seen: Stage,
     #[pin]
     changed: Notified<'a>,
-    /// Whether `changed` knows whom to wake.
-    is_listening: bool,
+    /// Whether the task is registered in `changed`.
+    is_registered: bool,
 }
 
 impl StageWatch<'_> {
-    /// The last stage that has been seen.
+    /// Returns the stage that was seen last.
     pub(crate) fn seen(&self) -> Stage {
         self.seen
     }
 
-    /// The stage, if it has not been seen yet; else the task is woken when there is another. It has
-    /// to be the same task each time.
+    /// Returns the stage if it has not been seen yet. Otherwise the task is woken at the next stage; it
+    /// has to be the same task at each poll.
     pub(crate) fn poll_new(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Stage> {
         let mut this = self.project();
-        if !*this.is_listening {
-            *this.is_listening = this.changed.as_mut().poll(cx).is_pending();
+        if !*this.is_registered {
+            *this.is_registered = this.changed.as_mut().poll(cx).is_pending();
         }
         let now = this.stages.now();
         if now == *this.seen {
             return None;
         }
         *this.seen = now;
-        *this.is_listening = false;
+        *this.is_registered = false;
         this.changed.set(this.stages.changed.notified());
-        // To listen again, whatever the task does next.
+        // The next poll registers the task again.
         cx.waker().wake_by_ref();
         Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::task::{Wake, Waker};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicU8);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn a_task_that_waits_for_a_stage_is_woken_at_each_stage_up_to_it() {
+        let stages = Stages::default();
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut ending = pin!(stages.reached(Stage::Ending));
+        let has_woken = || wakes.0.swap(0, Ordering::SeqCst) > 0;
+        assert!(ending.as_mut().poll(&mut cx).is_pending());
+        assert!(!has_woken());
+        stages.advance(Stage::Draining);
+        assert!(has_woken());
+        while ending.as_mut().poll(&mut cx).is_pending() && has_woken() {}
+        // A stage that has been reached is no news.
+        stages.advance(Stage::Draining);
+        assert!(!has_woken());
+        stages.advance(Stage::Ending);
+        assert!(has_woken());
+        assert!(ending.as_mut().poll(&mut cx).is_ready());
+    }
+
+    #[test]
+    fn exchanges_are_told_when_the_server_begins_to_drain() {
+        let stages = Stages::default();
+        let shutdown = stages.shutdown.clone();
+        assert!(!shutdown.is_set());
+        stages.advance(Stage::Draining);
+        assert!(shutdown.is_set());
     }
 }

@@ -4,13 +4,13 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use crate::context::ServerContext;
 use crate::link::{Activity, Link};
-use crate::server::Server;
 use crate::stage::{Stage, StageWatch};
-use crate::timer::{LONGEST, set_timer, unset_timer};
 
 /// What a connection is to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ pub(crate) struct Watchdog<'a> {
 }
 
 impl<'a> Watchdog<'a> {
-    pub(crate) fn new(server: &'a Server, link: &'a Link) -> Self {
+    pub(crate) fn new(server: &'a ServerContext, link: &'a Link) -> Self {
         let since = Instant::now();
         let keep_alive = server.config.timeout_keep_alive.min(LONGEST);
         let request_head = server.config.timeout_request_head.min(LONGEST);
@@ -147,7 +147,6 @@ impl<'a> Watchdog<'a> {
 #[cfg(test)]
 mod tests {
     use std::future::poll_fn;
-    use std::net::{Ipv4Addr, SocketAddr};
     use std::pin::pin;
     use std::sync::Arc;
 
@@ -164,7 +163,7 @@ mod tests {
         KEEP_ALIVE / LOOKS + Duration::from_millis(2)
     }
 
-    fn server() -> Arc<Server> {
+    fn server() -> Arc<ServerContext> {
         async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
             Err(AppError::Unsupported)
         }
@@ -173,12 +172,11 @@ mod tests {
             timeout_request_head: HEAD,
             ..Config::default()
         };
-        Arc::new(Server::new(BoxApp::new(never), config))
+        Arc::new(ServerContext::new(BoxApp::new(never), config))
     }
 
-    fn link(server: &Arc<Server>) -> Link {
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 1));
-        Link::new(server.clone(), address, address)
+    fn link(server: &Arc<ServerContext>) -> Link {
+        Link::new(server.clone(), None, None)
     }
 
     #[tokio::test(start_paused = true)]

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use callgate::{App, BoxApp};
 use callgate_apps::Settings;
 use callgate_conformance::Lint;
-use callgate_server::{Config, Listening, ServeError};
-use tokio::sync::oneshot;
+use callgate_server::{Config, ServeError, Server, ServerHandle};
 use tokio::task::JoinHandle;
 
 /// An application that is served on a port of its own, with every message checked.
 pub(crate) struct TestServer {
     url: String,
-    stop: oneshot::Sender<()>,
+    handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
     violations: Arc<Mutex<Vec<String>>>,
 }
@@ -32,16 +31,13 @@ impl TestServer {
         });
         let mut config = Config::default();
         config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let url = listening.url();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(lint, async {
-            // Whoever drops it stops the server as well.
-            let _ = stopped.await;
-        }));
+        let server = Server::new(lint).config(config).bind().unwrap();
+        let url = format!("http://{}", server.local_addr().unwrap());
+        let handle = server.handle();
+        let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             url,
-            stop,
+            handle,
             serving,
             violations,
         }
@@ -55,7 +51,7 @@ impl TestServer {
     /// Stops the server: what it serves ends first, then the application's lifespan. No message may
     /// have broken a rule.
     pub(crate) async fn stop(self) {
-        let _ = self.stop.send(());
+        self.handle.shutdown();
         self.serving.await.unwrap().unwrap();
         assert_eq!(*self.violations.lock().unwrap(), [] as [String; 0]);
     }

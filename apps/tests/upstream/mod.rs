@@ -1,7 +1,7 @@
 //! A service that an application asks in its turn, for tests to play.
 
 use axum::Router;
-use callgate_server::{Config, Listening};
+use callgate_server::{Config, Server};
 use callgate_tower::ServiceApp;
 use tokio::task::JoinSet;
 use url::Url;
@@ -16,12 +16,13 @@ impl Upstream {
     pub(crate) fn start(routes: Router) -> Self {
         let mut config = Config::default();
         config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let url = listening.url().parse().unwrap();
+        let server = Server::new(ServiceApp::new(routes)).config(config);
+        let server = server.bind().unwrap();
+        let address = server.local_addr().unwrap();
+        let url = format!("http://{address}").parse().unwrap();
         let mut serving = JoinSet::new();
         serving.spawn(async move {
-            let app = ServiceApp::new(routes);
-            listening.serve(app, std::future::pending()).await.unwrap();
+            server.serve_until(std::future::pending()).await.unwrap();
         });
         Self {
             url,

@@ -22,7 +22,6 @@ mod app_service;
 mod background;
 #[cfg(feature = "axum")]
 mod extract;
-mod frames;
 mod layered;
 mod path;
 mod scope_info;

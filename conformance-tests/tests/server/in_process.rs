@@ -2,7 +2,7 @@
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -11,7 +11,7 @@ use std::thread;
 
 use callgate::BoxApp;
 use callgate_conformance::{Exit, Launch, NotLaunched, Probe, Running, Settings};
-use callgate_server::{Config, Listening};
+use callgate_server::{Config, LifespanMode, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -55,10 +55,10 @@ impl Launch for InProcess {
         if let Some(change) = self.config {
             change(&mut config);
         }
-        let has_no_startup = config.lifespan == callgate_server::Lifespan::Off;
+        let has_no_startup = config.lifespan == LifespanMode::Off;
         let started = Arc::new(AtomicBool::new(has_no_startup));
-        let listening = Listening::bind(config).map_err(io::Error::other)?;
-        let address = listening.local_addr();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+        let address = listener.local_addr()?;
         let proxy = match (self.wire, self.at_startup) {
             (Some(wire), _) => Some(Proxy::start(address, wire)?),
             (None, Some(answer)) => Some(Proxy::start_early(address, answer, started.clone())?),
@@ -107,7 +107,10 @@ impl Launch for InProcess {
                     std::future::pending::<()>().await;
                 }
             };
-            let serve = listening.serve(app, stop);
+            let serve = async {
+                let server = Server::new(app).config(config).listener(listener)?;
+                server.serve_until(stop).await
+            };
             let status = match runtime.block_on(serve) {
                 Ok(()) => 0,
                 Err(error) => {
@@ -133,14 +136,13 @@ impl Launch for InProcess {
 
 fn configure(settings: &Settings) -> Config {
     let mut config = Config::default();
-    config.port = 0;
     if let Some(root_path) = &settings.root_path {
         config.root_path = root_path.clone();
     }
     config.lifespan = match settings.lifespan {
-        callgate_conformance::Lifespan::Auto => callgate_server::Lifespan::Auto,
-        callgate_conformance::Lifespan::On => callgate_server::Lifespan::On,
-        callgate_conformance::Lifespan::Off => callgate_server::Lifespan::Off,
+        callgate_conformance::Lifespan::Auto => LifespanMode::Auto,
+        callgate_conformance::Lifespan::On => LifespanMode::On,
+        callgate_conformance::Lifespan::Off => LifespanMode::Off,
     };
     if let Some(bytes) = settings.ws_max_size {
         config.ws_max_size = bytes;

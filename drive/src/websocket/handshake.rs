@@ -14,23 +14,24 @@ use crate::ResponseBody;
 use crate::call::Call;
 use crate::report::RequestLine;
 
-/// An answer in the making: the application's call and its mailbox.
+/// A handshake that is not answered: the application's call and its mailbox.
 #[derive(Debug)]
 pub struct Handshake {
-    /// None once it has ended or has been handed on.
+    /// None once the call has ended or has been taken.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
     is_answered: bool,
 }
 
-/// What a handshake is answered with.
+/// The response to a handshake.
 #[derive(Debug)]
-pub enum Answer {
-    /// A WebSocket: [`accepted`] makes the head of it, and [`Handshake::open`] what carries it.
+pub enum HandshakeResponse {
+    /// The application has accepted. [`response_head`] makes the head of the response, and
+    /// [`Handshake::open`] the parts of the WebSocket.
     Accept(WebSocketAccept),
-    /// A response of the server's own.
+    /// A response of the server's own with this status.
     Refuse(StatusCode),
-    /// A denial response: its head, and its content, all of it or as it comes.
+    /// A denial response: its head and its content.
     Deny(HttpResponseStart, ResponseBody),
 }
 
@@ -48,48 +49,48 @@ impl Handshake {
         }
     }
 
-    /// Polls the application, and says what to answer once that is known. Not to be polled again
-    /// after that.
-    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+    /// Polls the application, and returns the response once it is known. The handshake is not polled
+    /// again after that.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
         if let Some(call) = &mut self.call
             && call.poll(cx, &*self.mailbox).is_ready()
         {
             self.call = None;
         }
-        let answer = ready!(self.mailbox.poll_answer(cx));
+        let response = ready!(self.mailbox.poll_response(cx));
         self.is_answered = true;
-        Poll::Ready(answer)
+        Poll::Ready(response)
     }
 
-    /// Refuses what the application has not answered, as the server shuts down (rule `WS-34`): the
-    /// next poll says so.
+    /// Refuses the handshake if the application has not answered it, as the server shuts down (rule
+    /// `WS-34`). The next poll returns the refusal.
     pub fn refuse_at_shutdown(&mut self) {
         self.mailbox.refuse_at_shutdown();
     }
 
-    /// What a WebSocket that the application has accepted is carried with: its mailbox, and its
-    /// call, if that has not ended.
+    /// Returns the parts of a WebSocket that the application has accepted: its call, if that has not
+    /// ended, and its mailbox.
     pub fn open(&mut self) -> (Option<Call>, Arc<Mailbox>) {
         (self.call.take(), self.mailbox.clone())
     }
 
-    /// Leaves the handshake: to be done once it has been answered, or when nobody waits for that
-    /// any more. In the latter case the application is told that its client is gone.
+    /// Takes the call, if it has not ended, for the server to run on to its end: [`Call::run`].
     ///
-    /// What is left of the call is for the caller to run to its end: [`Call::run`].
+    /// A server detaches the call once the handshake is answered, or when the client is gone. In the
+    /// latter case the application is told.
     pub fn detach(&mut self) -> Option<(Call, Arc<Mailbox>)> {
         let call = self.call.take()?;
         if !self.is_answered {
-            self.mailbox.over(WebSocketDisconnect::new(1006));
+            self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
         }
         Some((call, self.mailbox.clone()))
     }
 }
 
-/// The head of the answer that accepts a handshake (RFC 6455, 4.2.2; over HTTP/2 RFC 8441, 5), with
-/// the accept key that the server has made, over HTTP/1.1.
+/// Returns the head of the response that accepts a handshake (RFC 6455, 4.2.2; over HTTP/2 RFC 8441,
+/// 5). `accept_key` is the value of `sec-websocket-accept`, which only HTTP/1.1 has.
 #[must_use]
-pub fn accepted(
+pub fn response_head(
     accept: WebSocketAccept,
     version: Version,
     accept_key: Option<HeaderValue>,

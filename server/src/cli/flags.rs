@@ -1,3 +1,5 @@
+//! The flags of a server.
+
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -6,7 +8,12 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
 
-use crate::{Config, HttpVersions, Lifespan};
+use crate::config::check_root_path;
+use crate::{Config, HttpVersions, LifespanMode};
+
+/// A limit of time; `None` for no limit.
+// clap would take an `Option` for a flag that may be missing.
+pub type TimeLimit = Option<Duration>;
 
 /// The flags of a server, each with its environment variable: a [`Config`], and two that are for
 /// the command line only, `threads` and `log_level`.
@@ -72,7 +79,7 @@ pub struct Flags {
     #[arg(env = "CALLGATE_HEADER", hide_env = true)]
     pub headers: Vec<(HeaderName, HeaderValue)>,
 
-    /// Connections that the system may hold ready to be accepted
+    /// Connections that may wait in the system's queue to be accepted
     #[arg(long, value_parser = backlog, value_name = "NUMBER", allow_negative_numbers = true)]
     #[arg(default_value = "2048")]
     #[arg(env = "CALLGATE_BACKLOG", hide_env = true)]
@@ -88,7 +95,7 @@ pub struct Flags {
     #[arg(long, value_parser = lifespan(), value_name = "MODE", default_value = "auto")]
     #[arg(hide_possible_values = true)]
     #[arg(env = "CALLGATE_LIFESPAN", hide_env = true)]
-    pub lifespan: Lifespan,
+    pub lifespan: LifespanMode,
 
     /// Close a connection that is idle between requests for this long
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
@@ -108,10 +115,11 @@ pub struct Flags {
     #[arg(env = "CALLGATE_TIMEOUT_DISCONNECT", hide_env = true)]
     pub timeout_disconnect: Duration,
 
-    /// Cut off what still runs this long after being told to stop; wait for it if not given
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    /// Drop what still runs this long after being told to stop; `none` to wait for it
+    #[arg(long, value_parser = time_limit, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "30")]
     #[arg(env = "CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", hide_env = true)]
-    pub timeout_graceful_shutdown: Option<Duration>,
+    pub timeout_graceful_shutdown: TimeLimit,
 
     /// Largest head of a request; at least 8192
     #[arg(long, value_parser = head_size, value_name = "BYTES", allow_negative_numbers = true)]
@@ -139,7 +147,7 @@ pub struct Flags {
 }
 
 impl Flags {
-    /// What these flags say of the server itself.
+    /// Returns the configuration that these flags give.
     #[must_use]
     pub fn into_config(self) -> Config {
         Config {
@@ -169,14 +177,14 @@ fn none_if_zero(duration: Duration) -> Option<Duration> {
     (!duration.is_zero()).then_some(duration)
 }
 
-/// More threads than this are a slip of the finger.
+/// The most threads: more are a slip of the finger.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 fn cores() -> NonZeroUsize {
     std::thread::available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
 }
 
-// Each of these reads a value, or says what would be right.
+// The value parsers. Their errors say what would be right.
 
 fn host(text: &str) -> Result<IpAddr, &'static str> {
     // Brackets as they stand in a URL.
@@ -213,13 +221,7 @@ fn backlog(text: &str) -> Result<u32, &'static str> {
 
 fn root_path(text: &str) -> Result<String, &'static str> {
     let path = text.trim_end_matches('/');
-    let is_path = path.is_empty() || path.starts_with('/');
-    let is_plain = !path.contains(['?', '#']) && !path.contains(char::is_control);
-    if is_path && is_plain {
-        Ok(path.to_owned())
-    } else {
-        Err("give a path that starts with /, such as /api")
-    }
+    check_root_path(path).map(|()| path.to_owned())
 }
 
 fn log_level() -> impl TypedValueParser<Value = LevelFilter> {
@@ -278,11 +280,11 @@ fn http_versions() -> impl TypedValueParser<Value = HttpVersions> {
     })
 }
 
-fn lifespan() -> impl TypedValueParser<Value = Lifespan> {
+fn lifespan() -> impl TypedValueParser<Value = LifespanMode> {
     PossibleValuesParser::new(["auto", "on", "off"]).map(|mode| match mode.as_str() {
-        "on" => Lifespan::On,
-        "off" => Lifespan::Off,
-        _ => Lifespan::Auto,
+        "on" => LifespanMode::On,
+        "off" => LifespanMode::Off,
+        _ => LifespanMode::Auto,
     })
 }
 
@@ -291,6 +293,15 @@ fn seconds(text: &str) -> Result<Duration, &'static str> {
         .ok()
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .ok_or("give a number of seconds, such as 5 or 0.5")
+}
+
+fn time_limit(text: &str) -> Result<TimeLimit, &'static str> {
+    if text.eq_ignore_ascii_case("none") {
+        return Ok(None);
+    }
+    seconds(text)
+        .map(Some)
+        .map_err(|_| "give a number of seconds, such as 5 or 0.5, or none")
 }
 
 fn some_seconds(text: &str) -> Result<Duration, &'static str> {
@@ -376,7 +387,7 @@ mod tests {
             backlog: 7,
             http: HttpVersions::Http2,
             root_path: "/api".into(),
-            lifespan: Lifespan::On,
+            lifespan: LifespanMode::On,
             server_header: false,
             date_header: false,
             headers: vec![
@@ -424,6 +435,26 @@ mod tests {
         let config = config(&["--ws-ping-interval=0", "--ws-ping-timeout=0.0"]);
         assert_eq!(config.ws_ping_interval, None);
         assert_eq!(config.ws_ping_timeout, None);
+    }
+
+    #[test]
+    fn a_graceful_shutdown_without_a_limit_can_be_asked_for() {
+        for (given, limit) in [("none", None), ("0", Some(Duration::ZERO))] {
+            let config = config(&["--timeout-graceful-shutdown", given]);
+            assert_eq!(config.timeout_graceful_shutdown, limit);
+        }
+    }
+
+    #[test]
+    fn a_wrong_root_path_is_told_what_is_wrong() {
+        for (path, reason) in [
+            ("api", "begins with `/`"),
+            ("/a?b", "without `?` and `#`"),
+            ("/a\tb", "without control characters"),
+        ] {
+            let error = root_path(path).unwrap_err();
+            assert!(error.contains(reason), "{path:?}: {error}");
+        }
     }
 
     #[test]
@@ -475,6 +506,8 @@ mod tests {
             "--timeout-keep-alive=NaN",
             "--timeout-keep-alive=inf",
             "--timeout-request-head=0",
+            "--timeout-graceful-shutdown=never",
+            "--timeout-graceful-shutdown=-1",
             "--max-request-head=8191",
             "--ws-max-size=0",
             "--ws-ping-interval=soon",

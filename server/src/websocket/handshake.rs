@@ -6,17 +6,14 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
-use callgate_drive::websocket::{self as drive, Answer, accepted};
+use callgate_drive::websocket::{self as drive, HandshakeResponse, accept_key, response_head};
 use callgate_drive::{RequestLine, ResponseBody};
-use http::header::{self, HeaderValue};
+use http::header::HeaderValue;
 use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::Session;
+use super::session::{AcceptedWebSocket, CallDetacher, run_over_http2};
 use crate::exchange::Guard;
 use crate::link::Link;
 use crate::rejection;
@@ -24,23 +21,22 @@ use crate::report::AccessLog;
 use crate::response_body::{Guarded, respond};
 use crate::stage::Stage;
 
-/// The future that hyper polls for the answer to a handshake.
+/// The future that hyper polls for the response to a handshake.
 pub(crate) struct Handshake {
     inner: drive::Handshake,
     link: Arc<Link>,
     version: Version,
-    /// `sec-websocket-accept`, where the version of HTTP has it.
+    /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
     on_upgrade: Option<OnUpgrade>,
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
-    /// Ready when the server shuts down.
-    /// None once the server drains.
+    /// Ready once the server drains; None after that.
     draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Handshake {
-    // It is large: not for the stack of every request.
+    // Not inlined, as it would make the stack of every request larger.
     #[inline(never)]
     pub(crate) fn new(
         scope: Box<WebSocketScope>,
@@ -49,10 +45,7 @@ impl Handshake {
     ) -> Box<Self> {
         let server = &link.server;
         let version = scope.version;
-        let accept_key = scope
-            .headers
-            .get(header::SEC_WEBSOCKET_KEY)
-            .and_then(|key| HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok());
+        let accept_key = accept_key(&scope.headers);
         let access_log = server.config.access_log.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
@@ -75,19 +68,19 @@ impl Handshake {
     }
 
     pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
-        let mut answer = self.inner.poll(cx);
-        if answer.is_pending()
+        let mut response = self.inner.poll(cx);
+        if response.is_pending()
             && let Some(draining) = &mut self.draining
             && draining.as_mut().poll(cx).is_ready()
         {
             self.draining = None;
             self.inner.refuse_at_shutdown();
-            answer = self.inner.poll(cx);
+            response = self.inner.poll(cx);
         }
-        let (mut head, body) = match ready!(answer) {
-            Answer::Accept(accept) => (self.accept(accept), ResponseBody::empty()),
-            Answer::Refuse(status) => rejection::replacement(status, self.version),
-            Answer::Deny(head, body) => (head, body),
+        let (mut head, body) = match ready!(response) {
+            HandshakeResponse::Accept(accept) => (self.accept(accept), ResponseBody::empty()),
+            HandshakeResponse::Refuse(status) => rejection::replacement(status, self.version),
+            HandshakeResponse::Deny(head, body) => (head, body),
         };
         self.detach();
         self.link.server.add_default_headers(&mut head.headers);
@@ -101,27 +94,26 @@ impl Handshake {
         Poll::Ready(response)
     }
 
-    /// The answer that opens the WebSocket; the session takes over the application.
+    /// Hands the application over to a session. Returns the head of the response that opens it.
     fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
         let server = &self.link.server;
-        let (call, mailbox) = self.inner.open();
-        let session = Session::new(call, mailbox, server.clone());
-        let head = accepted(accept, self.version, self.accept_key.take());
+        let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()));
+        let head = response_head(accept, self.version, self.accept_key.take());
         if self.version != Version::HTTP_2 {
-            self.link.set_upgrade(session);
+            self.link.set_upgrade(websocket);
         } else if let Some(on_upgrade) = self.on_upgrade.take() {
-            // hyper lets go of the answer as soon as it is sent. The connection is in use for longer.
+            // hyper drops the response as soon as it is sent. The connection is in use for longer.
             let guard = self.guard.take();
-            let session = run_over_http2(session, on_upgrade, guard);
+            let session = run_over_http2(websocket, server.clone(), on_upgrade, guard);
             server.tasks.spawn(session);
         }
         head
     }
 
-    /// Lets what is left of the call go on by itself.
+    /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
-        if let Some((call, end)) = self.inner.detach() {
-            self.link.server.detach(call, end);
+        if let Some((call, mailbox)) = self.inner.detach() {
+            self.link.server.detach(call, mailbox);
         }
     }
 }
@@ -138,12 +130,5 @@ impl Drop for Handshake {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
         self.detach();
-    }
-}
-
-async fn run_over_http2(session: Session, on_upgrade: OnUpgrade, _guard: Option<Guard>) {
-    // When the client goes away before, the session is dropped, which tells the application.
-    if let Ok(stream) = on_upgrade.await {
-        session.run(TokioIo::new(stream), Bytes::new()).await;
     }
 }

@@ -2,7 +2,6 @@
 
 mod handshake;
 mod session;
-mod watched;
 
 pub(crate) use handshake::Handshake;
-pub(crate) use session::Session;
+pub(crate) use session::{AcceptedWebSocket, run_over_http1};

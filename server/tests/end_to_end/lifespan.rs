@@ -8,7 +8,7 @@ use callgate::{
     App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
     ReceiveEvent, Receiver, Scope, SendEvent, Sender,
 };
-use callgate_server::{Lifespan, ServeError};
+use callgate_server::{LifespanMode, ServeError};
 
 /// What a test's application does in its lifespan.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -194,7 +194,7 @@ async fn life_07_an_application_that_declines_lifespan_is_served_without() {
 #[tokio::test]
 async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
     let mut configured = config();
-    configured.lifespan = Lifespan::On;
+    configured.lifespan = LifespanMode::On;
     let (teller, _told) = tell();
     let mut server = Server::with(configured, app(Life::Declines, teller));
     assert_eq!(server.ended().await.unwrap_err().exit_status(), 3);
@@ -203,7 +203,7 @@ async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
 #[tokio::test]
 async fn life_01_lifespan_that_is_off_is_not_called() {
     let mut configured = config();
-    configured.lifespan = Lifespan::Off;
+    configured.lifespan = LifespanMode::Off;
     let (teller, mut told) = tell();
     let server = Server::with(configured, app(Life::FailsStartup, teller));
     assert_eq!(server.ask(get("/")).await.body, "served");

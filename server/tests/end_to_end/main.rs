@@ -10,8 +10,11 @@ mod http_response;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod listeners;
 mod one_write;
 mod pipelining;
+#[cfg(all(unix, feature = "cli"))]
+mod process;
 mod scope;
 mod sending;
 mod shutdown;
@@ -21,3 +24,4 @@ mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
 mod websocket_http2;
+mod websocket_stalled;

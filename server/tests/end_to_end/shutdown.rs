@@ -7,9 +7,10 @@ use crate::support::{
     Gate, OnDrop, Server, Teller, config, content, get, http, says, tell, websocket, whole,
 };
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
-    WebSocketAccept,
+    AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanStartupComplete,
+    ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
+use callgate_server::ServeError;
 
 /// Waits in the phase that the path names, and then ends the response.
 async fn wait_in_phase(
@@ -263,4 +264,89 @@ async fn connections_in_the_systems_queue_are_served_before_the_end() {
         .unwrap();
     std::io::Read::read_to_string(&mut &stream, &mut answer).unwrap();
     assert!(answer.ends_with("served"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_server_that_is_told_twice_to_stop_does_not_wait() {
+    let (teller, mut told) = tell();
+    let mut configured = config();
+    configured.timeout_graceful_shutdown = None;
+    let mut server = Server::with(
+        configured,
+        move |scope, mut receiver: Receiver, sender: Sender| {
+            let teller = teller.clone();
+            async move {
+                if let Scope::Lifespan(_) = scope {
+                    receiver.receive().await;
+                    sender.send(LifespanStartupComplete::new()).await?;
+                    assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
+                    teller.tell("shutdown");
+                } else {
+                    teller.tell("called");
+                }
+                std::future::pending::<Result<(), AppError>>().await
+            }
+        },
+    );
+    let mut client = server.connect().await;
+    client.send(get("/")).await;
+    assert_eq!(told.next().await, "called");
+    server.stop();
+    server.stop();
+    let error = server.ended().await.unwrap_err();
+    assert!(matches!(error, ServeError::Shutdown(_)), "{error}");
+    // The application was told all the same.
+    assert_eq!(told.next().await, "shutdown");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_application_that_blocks_its_thread_is_reported_and_not_waited_for() {
+    for (limit, stops) in [(None, 2), (Some(Duration::ZERO), 1)] {
+        let (teller, mut told) = tell();
+        let (unblock, blocked) = std::sync::mpsc::channel::<()>();
+        let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
+        let mut configured = config();
+        configured.timeout_graceful_shutdown = limit;
+        let mut server = Server::with(
+            configured,
+            http((teller, blocked), async |(teller, blocked), _, _, _| {
+                teller.tell("blocked");
+                let _ = blocked.lock().unwrap().recv();
+                Ok(())
+            }),
+        );
+        let mut client = server.connect().await;
+        client.send(get("/")).await;
+        assert_eq!(told.next().await, "blocked");
+        for _ in 0..stops {
+            server.stop();
+        }
+        let error = server.ended().await.unwrap_err();
+        assert!(matches!(error, ServeError::StillRunning(1)), "{error}");
+        assert_eq!(error.exit_status(), 1);
+        unblock.send(()).unwrap();
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_server_that_cannot_accept_hears_a_stop_at_once() {
+    // Accepting fails on a socket that does not listen.
+    let socket = socket2::Socket::new(
+        socket2::Domain::IPV4,
+        socket2::Type::STREAM,
+        Some(socket2::Protocol::TCP),
+    );
+    let listener = std::net::TcpListener::from(socket.unwrap());
+    let server = callgate_server::Server::new(says("x"));
+    let server = server.listener(listener).unwrap();
+    let handle = server.handle();
+    let serving = tokio::spawn(server.serve_until(std::future::pending()));
+    let start = tokio::time::Instant::now();
+    // The server runs until it waits for the end of the pause; the clock stands still meanwhile.
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+    handle.shutdown();
+    serving.await.unwrap().unwrap();
+    assert_eq!(start.elapsed(), Duration::ZERO);
 }

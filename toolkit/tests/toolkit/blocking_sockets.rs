@@ -5,13 +5,12 @@ use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
 use callgate::App;
-use callgate_server::{Config, Listening, ServeError};
+use callgate_server::{Config, ServeError, Server, ServerHandle};
 use callgate_toolkit::blocking::{Body, ThreadPool};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// More than all buffers between a client and a function hold.
@@ -19,7 +18,7 @@ const LARGE: usize = 32 * 1024 * 1024;
 
 struct Served {
     address: String,
-    stop: oneshot::Sender<()>,
+    handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -27,17 +26,13 @@ impl Served {
     fn start(app: impl App) -> Self {
         let mut config = Config::default();
         config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let address = listening.url();
-        let address = address.strip_prefix("http://").unwrap();
-        let address = address.trim_end_matches('/').to_owned();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(app, async {
-            let _ = stopped.await;
-        }));
+        let server = Server::new(app).config(config).bind().unwrap();
+        let address = server.local_addr().unwrap().to_string();
+        let handle = server.handle();
+        let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
-            stop,
+            handle,
             serving,
         }
     }
@@ -51,7 +46,7 @@ impl Served {
     }
 
     async fn stop(self) {
-        self.stop.send(()).unwrap();
+        self.handle.shutdown();
         self.serving.await.unwrap().unwrap();
     }
 }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use callgate::{App, AppError, BoxApp, State};
+use callgate_drive::websocket::SessionConfig;
 use callgate_drive::{Call, ResponseBody, ServerEnd, ShutdownSignal};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
@@ -44,7 +45,7 @@ use crate::BoxError;
 /// - **Trailer fields** are offered where they reach the client; path send and early hints are not.
 /// - **WebSockets**: a handshake that comes with the `OnUpgrade` of hyper is one to the application;
 ///   the bridge responds to it and speaks RFC 6455. hyper has to serve the connection with upgrades,
-///   as `axum::serve` does. Clients are not pinged.
+///   as `axum::serve` does. A client that is [silent](Self::ping_interval) is pinged.
 /// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), the scope is that
 ///   of the outer application. Elsewhere, with the feature `axum`, the client's address is that of
 ///   axum's `ConnectInfo`, and the part of the path that routers have removed is the root path. The
@@ -76,7 +77,7 @@ pub struct AppService {
     state: State,
     shutdown: Option<ShutdownSignal>,
     grace_period: Duration,
-    max_message: usize,
+    websocket: SessionConfig,
 }
 
 impl AppService {
@@ -87,7 +88,7 @@ impl AppService {
             state: State::new(),
             shutdown: None,
             grace_period: Duration::from_secs(30),
-            max_message: 16 * 1024 * 1024,
+            websocket: SessionConfig::default(),
         }
     }
 
@@ -116,11 +117,30 @@ impl AppService {
         self
     }
 
-    /// The largest message of a WebSocket's client, in bytes; a larger one is answered with 1009.
-    /// Default: 16 MiB.
+    /// Sets the largest message taken from the client of a WebSocket, in bytes. A larger message closes
+    /// the WebSocket with 1009. Default: 16 MiB.
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
-        self.max_message = bytes;
+        self.websocket.max_message_size = bytes;
+        self
+    }
+
+    /// Sets how long the client of a WebSocket may be silent before it is pinged; `None` for no pings.
+    /// Default: 20 seconds.
+    #[must_use]
+    pub fn ping_interval(mut self, interval: impl Into<Option<Duration>>) -> Self {
+        self.websocket.ping_interval = interval.into();
+        self
+    }
+
+    /// Sets how long the client of a WebSocket may take to answer a ping, before the WebSocket is
+    /// closed with 1011; `None` for no limit. Default: 20 seconds.
+    ///
+    /// The limit also ends a WebSocket whose application receives nothing, once so much has come that
+    /// the bridge does not read the answers to its pings.
+    #[must_use]
+    pub fn ping_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.websocket.ping_timeout = timeout.into();
         self
     }
 }
@@ -165,7 +185,7 @@ where
                     scope,
                     on_upgrade,
                     self.grace_period,
-                    self.max_message,
+                    self.websocket,
                 );
                 PendingResponse::WebSocket(Box::new(handshake))
             }

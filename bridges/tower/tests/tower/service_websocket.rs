@@ -25,7 +25,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::{self, Message as Frame};
 
-use crate::support::{Axum, Server, checked, connect, within};
+use crate::support::{Axum, Dropped, Server, checked, connect, within};
 
 type Client = WebSocketStream<TcpStream>;
 
@@ -70,6 +70,16 @@ where
     F: FnOnce(WebSocketScope, Receiver, Sender) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
+    serve_with(call, |service| service).await
+}
+
+/// An application for WebSockets only, in a server of axum, as a service with these settings. It is
+/// called once.
+async fn serve_with<F, Fut>(call: F, set: impl FnOnce(AppService) -> AppService) -> Axum
+where
+    F: FnOnce(WebSocketScope, Receiver, Sender) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
     let call = Arc::new(Mutex::new(Some(call)));
     let app = move |scope, receiver, sender| {
         let call = call.clone();
@@ -81,7 +91,7 @@ where
             call(*scope, receiver, sender).await
         }
     };
-    let service = AppService::new(checked(app)).max_message_size(1000);
+    let service = set(AppService::new(checked(app)).max_message_size(1000));
     Axum::start(Router::new().fallback_service(service)).await
 }
 
@@ -155,6 +165,87 @@ async fn a_client_that_pings_and_never_reads_is_held_back() {
             Err(_) => break,
         }
         assert!(sent <= BOUND, "{sent} bytes of pings were taken");
+    }
+}
+
+/// Pings each client at this interval, and gives it as long to answer.
+fn pinging(service: AppService) -> AppService {
+    const INTERVAL: Duration = Duration::from_millis(200);
+    service.ping_interval(INTERVAL).ping_timeout(INTERVAL)
+}
+
+#[tokio::test]
+async fn a_client_that_does_not_answer_a_ping_is_given_up() {
+    use tokio::io::AsyncReadExt as _;
+    let (tell, told) = oneshot::channel();
+    let application = async |_, mut receiver, sender: Sender| {
+        sender.send(accepted()).await?;
+        tell.send(echo(&mut receiver, &sender).await?).unwrap();
+        Ok(())
+    };
+    let server = serve_with(application, pinging).await;
+    let (mut client, _) = open(server.address).await;
+    // Octet by octet: the client would answer.
+    let mut ping = [0; 2];
+    within(client.get_mut().read_exact(&mut ping))
+        .await
+        .unwrap();
+    assert_eq!(ping, [0x89, 0]);
+    let mut close = [0; 4];
+    within(client.get_mut().read_exact(&mut close))
+        .await
+        .unwrap();
+    assert_eq!(close[0], 0x88);
+    assert_eq!(close[2..], 1011_u16.to_be_bytes());
+    assert_eq!(within(told).await.unwrap().code, 1011);
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug)]
+enum Leaving {
+    Closes,
+    HangsUp,
+    Resets,
+    /// It does not leave. Nothing of what it sends reaches the application.
+    Stays,
+}
+
+#[tokio::test]
+async fn a_client_that_leaves_is_noticed_although_the_application_never_receives() {
+    for (messages, leaving) in [
+        (70, Leaving::Closes),
+        (70, Leaving::HangsUp),
+        (70, Leaving::Resets),
+        (400, Leaving::HangsUp),
+        (400, Leaving::Resets),
+        (400, Leaving::Stays),
+    ] {
+        println!("{leaving:?} after {messages} messages");
+        let (dropped, is_dropped) = Dropped::new();
+        let application = async |_, _receiver, sender: Sender| {
+            let _dropped = dropped;
+            sender.send(accepted()).await?;
+            std::future::pending().await
+        };
+        let set = |service| pinging(service).grace_period(Duration::ZERO);
+        let server = serve_with(application, set).await;
+        let (mut client, _) = open(server.address).await;
+        for _ in 0..messages {
+            within(client.feed(Frame::binary(vec![0; 1000])))
+                .await
+                .unwrap();
+        }
+        within(client.flush()).await.unwrap();
+        match leaving {
+            Leaving::Closes => client.send(Frame::Close(None)).await.unwrap(),
+            Leaving::Stays => {}
+            Leaving::HangsUp => drop(client),
+            Leaving::Resets => {
+                client.get_ref().set_zero_linger().unwrap();
+                drop(client);
+            }
+        }
+        within(is_dropped).await.unwrap();
     }
 }
 

@@ -8,13 +8,12 @@ use axum::Router;
 use axum::body::Body;
 use callgate::App;
 use callgate_conformance::Lint;
-use callgate_server::{Config, Listening, ServeError};
+use callgate_server::{Config, ServeError, ServerHandle};
 use callgate_toolkit::test_client::TestClient;
 use callgate_tower::ServiceApp;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must happen.
@@ -48,7 +47,7 @@ pub(crate) fn client(router: Router) -> TestClient {
 /// A reference server that runs in this process, until the test ends or it is finished.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    stop: oneshot::Sender<()>,
+    handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -56,24 +55,21 @@ impl Server {
     pub(crate) fn start(app: impl App) -> Self {
         let mut config = Config::default();
         config.port = 0;
-        let listening = Listening::bind(config).unwrap();
-        let address = listening.local_addr();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(checked(app), async {
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }));
+        let server = callgate_server::Server::new(checked(app)).config(config);
+        let server = server.bind().unwrap();
+        let address = server.local_addr().unwrap();
+        let handle = server.handle();
+        let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
-            stop,
+            handle,
             serving,
         }
     }
 
     /// Stops the server, which must end in peace.
     pub(crate) async fn finish(self) {
-        self.stop.send(()).unwrap();
+        self.handle.shutdown();
         within(self.serving).await.unwrap().unwrap();
     }
 }

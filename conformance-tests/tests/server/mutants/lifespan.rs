@@ -10,7 +10,7 @@ use callgate::{
     Sender,
 };
 use callgate_conformance::Probe;
-use callgate_server::Lifespan;
+use callgate_server::LifespanMode;
 
 use super::{mutants, with_app, with_between};
 use crate::in_process::InProcess;
@@ -100,8 +100,8 @@ impl Channel for Silent {
 fn life_01_lifespan_is_run_where_it_is_off() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::Off {
-                config.lifespan = Lifespan::Auto;
+            if config.lifespan == LifespanMode::Off {
+                config.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()
@@ -186,8 +186,8 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
 fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::Auto {
-                config.lifespan = Lifespan::On;
+            if config.lifespan == LifespanMode::Auto {
+                config.lifespan = LifespanMode::On;
             }
         }),
         ..InProcess::default()
@@ -197,8 +197,8 @@ fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
 fn life_07_an_application_without_lifespan_is_served_where_it_is_required() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == Lifespan::On {
-                config.lifespan = Lifespan::Auto;
+            if config.lifespan == LifespanMode::On {
+                config.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()

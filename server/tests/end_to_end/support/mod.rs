@@ -14,11 +14,10 @@ use callgate::{
     App, AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, Scope, Sender, WebSocketScope,
 };
-use callgate_server::{Config, Listening, ServeError};
+use callgate_server::{Config, ServeError, ServerHandle};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must happen.
@@ -41,7 +40,7 @@ pub(crate) fn config() -> Config {
 /// A server that runs in this process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
-    stop: Option<oneshot::Sender<()>>,
+    handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
 
@@ -51,25 +50,22 @@ impl Server {
     }
 
     pub(crate) fn with(config: Config, app: impl App) -> Self {
-        let listening = Listening::bind(config).unwrap();
-        let address = listening.local_addr();
-        let (stop, stopped) = oneshot::channel();
-        let serving = tokio::spawn(listening.serve(app, async {
-            // A server that is dropped goes on until the test ends.
-            if stopped.await.is_err() {
-                std::future::pending::<()>().await;
-            }
-        }));
+        let server = callgate_server::Server::new(app).config(config);
+        let server = server.bind().unwrap();
+        let address = server.local_addr().unwrap();
+        let handle = server.handle();
+        // A server that is dropped goes on until the test ends.
+        let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
-            stop: Some(stop),
+            handle,
             serving,
         }
     }
 
     /// Tells the server to stop.
-    pub(crate) fn stop(&mut self) {
-        self.stop.take().expect("stopped once").send(()).ok();
+    pub(crate) fn stop(&self) {
+        self.handle.shutdown();
     }
 
     /// Whether `serve` has not returned.

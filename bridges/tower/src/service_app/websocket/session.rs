@@ -15,10 +15,7 @@ use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{self};
 
-use crate::frames;
-
-/// What has been read at once, in bytes.
-const READ_BUFFER: usize = 4096;
+use callgate_drive::websocket::frames;
 
 /// Carries messages between a server and a service. To the service it is the client.
 ///
@@ -60,7 +57,7 @@ impl Session {
         // The limits are the server's. Each message is written at once, so that one that the service
         // does not read holds up the next.
         let config = WebSocketConfig::default()
-            .read_buffer_size(READ_BUFFER)
+            .read_buffer_size(frames::READ_BUFFER)
             .write_buffer_size(0)
             .max_message_size(None)
             .max_frame_size(None);

@@ -1,4 +1,4 @@
-//! Timers that tasks set anew, again and again.
+//! Timers that a task sets again and again.
 
 use std::future::Future as _;
 use std::pin::{Pin, pin};
@@ -8,26 +8,24 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
-/// As good as for ever: no limit is longer, as the moments that follow one must be told as well.
-pub(crate) const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+/// The longest time-out, a year. A longer one could overflow an [`Instant`] that is computed from it.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// A timer that has not been set.
-pub(crate) fn unset_timer() -> Sleep {
+/// Returns a timer that has not been set.
+pub fn unset_timer() -> Sleep {
     tokio::time::sleep(LONGEST)
 }
 
-/// Sets the timer, which wakes the task at `deadline` even if that has used up all that a task may
-/// do at a time: it need not be polled again until then. Ready when it is past already.
-pub(crate) fn set_timer(
-    mut timer: Pin<&mut Sleep>,
-    deadline: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
+/// Sets the timer to `deadline`, and returns ready if that has passed.
+///
+/// The timer then wakes the task by itself, although it is not polled again: even when the task has
+/// used up its budget of the runtime.
+pub fn set_timer(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
     timer.as_mut().reset(deadline);
     pin!(unconstrained(timer)).poll(cx)
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(callgate_loom)))]
 mod tests {
     use std::future::poll_fn;
 

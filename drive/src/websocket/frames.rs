@@ -1,14 +1,22 @@
-//! Messages of the protocol and of tungstenite.
+//! Conversion between the messages of the protocol and those of tungstenite.
 
 use bytes::Bytes;
 use callgate::{ByteString, Message, WebSocketClose, WebSocketDisconnect};
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
-use tokio_tungstenite::tungstenite::{self};
 
-/// None for what is no message: pings and pongs, which are answered by the codec.
-pub(crate) fn to_message(frame: tungstenite::Message) -> Option<Message> {
-    match frame {
+/// The size of the read buffer of a WebSocket, in bytes: most of the memory that an idle one takes.
+pub const READ_BUFFER: usize = 4096;
+
+/// Converts a text or binary message. Returns `None` for pings, pongs and closes.
+///
+/// # Panics
+///
+/// Never: tungstenite has checked that a text is UTF-8.
+#[must_use]
+pub fn to_message(message: tungstenite::Message) -> Option<Message> {
+    match message {
         tungstenite::Message::Text(text) => {
             let text = ByteString::try_from(Bytes::from(text)).expect("checked when it was read");
             Some(Message::Text(text))
@@ -18,7 +26,13 @@ pub(crate) fn to_message(frame: tungstenite::Message) -> Option<Message> {
     }
 }
 
-pub(crate) fn from_message(message: Message) -> tungstenite::Message {
+/// Converts a message to be sent.
+///
+/// # Panics
+///
+/// Never: a [`ByteString`] is UTF-8.
+#[must_use]
+pub fn from_message(message: Message) -> tungstenite::Message {
     match message {
         Message::Text(text) => {
             let text = Utf8Bytes::try_from(text.into_bytes());
@@ -28,29 +42,36 @@ pub(crate) fn from_message(message: Message) -> tungstenite::Message {
     }
 }
 
-/// A close without a code is one with 1000.
-pub(crate) fn to_close(frame: Option<CloseFrame>) -> WebSocketClose {
+/// Converts a close frame to the close of an application: with 1000 where the frame has no code.
+#[must_use]
+pub fn to_close(frame: Option<CloseFrame>) -> WebSocketClose {
     frame.map_or_else(WebSocketClose::default, |frame| {
         WebSocketClose::new(frame.code.into()).reason(frame.reason.as_str())
     })
 }
 
-pub(crate) fn from_close(close: WebSocketClose) -> tungstenite::Message {
+/// Converts a close to be sent.
+#[must_use]
+pub fn from_close(close: WebSocketClose) -> tungstenite::Message {
     tungstenite::Message::Close(Some(CloseFrame {
         code: close.code.into(),
         reason: Utf8Bytes::from(String::from(close.reason)),
     }))
 }
 
-/// One with 1005 where there is no code.
-pub(crate) fn to_disconnect(frame: Option<CloseFrame>) -> WebSocketDisconnect {
+/// Converts a client's close frame to a disconnect: with 1005 where the frame has no code (rule
+/// `WS-20`).
+#[must_use]
+pub fn to_disconnect(frame: Option<CloseFrame>) -> WebSocketDisconnect {
     frame.map_or_else(WebSocketDisconnect::default, |frame| {
         WebSocketDisconnect::new(frame.code.into()).reason(frame.reason.as_str())
     })
 }
 
-/// One without a code where nobody gave one.
-pub(crate) fn from_disconnect(disconnect: &WebSocketDisconnect) -> tungstenite::Message {
+/// Converts a disconnect to a close frame: without a code where the disconnect has 1005, which is
+/// never sent.
+#[must_use]
+pub fn from_disconnect(disconnect: &WebSocketDisconnect) -> tungstenite::Message {
     tungstenite::Message::Close((disconnect.code != 1005).then(|| CloseFrame {
         code: disconnect.code.into(),
         reason: Utf8Bytes::from(&*disconnect.reason),

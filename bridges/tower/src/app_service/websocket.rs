@@ -1,0 +1,112 @@
+//! A WebSocket of an application: the handshake, which is an HTTP exchange, and the session that
+//! follows it.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
+use callgate_drive::websocket::{
+    self as drive, AcceptedWebSocket, Detach, HandshakeResponse, Mailbox, SessionConfig, Transport,
+    accept_key, response_head,
+};
+use callgate_drive::{Call, ResponseBody};
+use http::header::HeaderValue;
+use http::{Response, Version};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::runtime::Handle;
+
+use super::detach;
+use super::exchange::{replacement, respond};
+
+/// A handshake that is not answered.
+#[derive(Debug)]
+pub(super) struct Handshake {
+    inner: drive::Handshake,
+    version: Version,
+    /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
+    accept_key: Option<HeaderValue>,
+    on_upgrade: Option<OnUpgrade>,
+    grace_period: Duration,
+    config: SessionConfig,
+}
+
+impl Handshake {
+    pub(super) fn new(
+        app: &BoxApp,
+        scope: Box<WebSocketScope>,
+        on_upgrade: OnUpgrade,
+        grace_period: Duration,
+        config: SessionConfig,
+    ) -> Self {
+        Self {
+            version: scope.version,
+            accept_key: accept_key(&scope.headers),
+            inner: drive::Handshake::new(app, scope),
+            on_upgrade: Some(on_upgrade),
+            grace_period,
+            config,
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+        let response = match ready!(self.inner.poll(cx)) {
+            HandshakeResponse::Accept(accept) => self.accept(accept),
+            HandshakeResponse::Refuse(status) => replacement(status),
+            HandshakeResponse::Deny(head, body) => respond(head, body),
+        };
+        self.detach();
+        Poll::Ready(response)
+    }
+
+    /// Hands the application over to a session. Returns the response that opens it.
+    ///
+    /// Without a runtime, or when the connection ends before the response is sent, the WebSocket is
+    /// dropped, which tells the application.
+    fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
+        let websocket = AcceptedWebSocket::new(
+            self.inner.open(),
+            CallDetacher {
+                grace_period: self.grace_period,
+            },
+        );
+        if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
+            let config = self.config;
+            runtime.spawn(async move {
+                if let Ok(stream) = on_upgrade.await {
+                    let transport = Transport::new(TokioIo::new(stream));
+                    let mut session = websocket.into_session(transport, config);
+                    session.run(|_| Poll::Pending).await;
+                }
+            });
+        }
+        let head = response_head(accept, self.version, self.accept_key.take());
+        respond(head, ResponseBody::empty())
+    }
+
+    /// Moves a call that has not ended to a task of its own.
+    fn detach(&mut self) {
+        if let Some((call, mailbox)) = self.inner.detach() {
+            detach(call, mailbox, self.grace_period);
+        }
+    }
+}
+
+impl Drop for Handshake {
+    /// The client is gone, or a layer of the service has given up: the application is told.
+    fn drop(&mut self) {
+        self.detach();
+    }
+}
+
+/// Detaches calls to tasks of the runtime.
+struct CallDetacher {
+    grace_period: Duration,
+}
+
+impl Detach for CallDetacher {
+    fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
+        detach(call, mailbox, self.grace_period);
+    }
+}

@@ -1,0 +1,68 @@
+//! The end of a connection whose client may still be sending.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+/// How long a lingering connection is kept for a client that does nothing.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// How long a lingering connection is kept for a client that goes on sending.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Closes the sending side of a connection, and discards what the client still sends until the client
+/// has closed its side as well, has been silent for 2 s, or has gone on for 30 s.
+///
+/// To close both sides at once would destroy what the client has not read yet, when it is still
+/// sending (RFC 9112, 9.6).
+pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
+    let discarding = async {
+        stream.shutdown().await?;
+        let mut discarded = [0; 1024];
+        while timeout(IDLE_TIMEOUT, stream.read(&mut discarded)).await?? > 0 {}
+        io::Result::Ok(())
+    };
+    // A connection that fails has ended as well.
+    let _ = timeout(TIMEOUT, discarding).await;
+}
+
+#[cfg(all(test, not(callgate_loom)))]
+mod tests {
+    use tokio::time::Instant;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn lingering_ends_by_itself_when_the_client_stays() {
+        let (mut stream, _client_that_stays) = tokio::io::duplex(64);
+        let start = Instant::now();
+        linger(&mut stream).await;
+        // Timers go off at the next full millisecond.
+        assert!(start.elapsed() - IDLE_TIMEOUT <= Duration::from_millis(1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn lingering_goes_on_while_the_client_sends_but_not_for_ever() {
+        const PAUSE: Duration = Duration::from_secs(1);
+        for (sends, longest) in [(9, 9 * PAUSE + IDLE_TIMEOUT), (1000, TIMEOUT)] {
+            let (mut stream, mut client) = tokio::io::duplex(64);
+            let start = Instant::now();
+            let sending = async {
+                for _ in 0..sends {
+                    tokio::time::sleep(PAUSE).await;
+                    client.write_all(b"x").await?;
+                }
+                std::future::pending::<io::Result<()>>().await
+            };
+            tokio::select! {
+                () = linger(&mut stream) => {}
+                sent = sending => panic!("{sent:?}"),
+            }
+            let lasted = start.elapsed();
+            assert!(lasted >= longest, "{lasted:?}");
+            assert!(lasted - longest <= Duration::from_millis(1), "{lasted:?}");
+        }
+    }
+}

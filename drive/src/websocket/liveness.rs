@@ -1,0 +1,140 @@
+//! The signs by which a connection shows that its client is there.
+
+use std::fmt;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Whether the other end of a connection is there, as far as a transport knows without reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerState {
+    /// The transport would know if the peer had closed or lost the connection, and it has not.
+    Connected,
+    /// The peer has closed its sending side, or the connection is lost.
+    Disconnected,
+    /// Only reading tells.
+    Unknown,
+}
+
+/// How a client shows that it is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Activity {
+    /// The client has sent something.
+    Sent,
+    /// The client has made room for output that was blocked.
+    MadeRoom,
+}
+
+/// A stream that records what the client sends, and whether the client takes what it is sent.
+///
+/// A write that succeeds does not show that the client is there, as the system buffers output for a
+/// client that is gone. A write that succeeds after one that was blocked does.
+pub(super) struct Observed<S> {
+    stream: S,
+    peer_state: fn(&S) -> PeerState,
+    has_sent: bool,
+    has_made_room: bool,
+    is_blocked: bool,
+    /// Octets read since this was last reset.
+    octets_read: usize,
+}
+
+impl<S> Observed<S> {
+    pub(super) fn new(stream: S, peer_state: fn(&S) -> PeerState) -> Self {
+        Self {
+            stream,
+            peer_state,
+            has_sent: false,
+            has_made_room: false,
+            is_blocked: false,
+            octets_read: 0,
+        }
+    }
+
+    pub(super) fn peer_state(&self) -> PeerState {
+        (self.peer_state)(&self.stream)
+    }
+
+    /// Returns whether output waits for the client to make room.
+    pub(super) fn is_blocked(&self) -> bool {
+        self.is_blocked
+    }
+
+    pub(super) fn octets_read(&self) -> usize {
+        self.octets_read
+    }
+
+    pub(super) fn reset_octets_read(&mut self) {
+        self.octets_read = 0;
+    }
+
+    /// Notes that something that the client sent has been taken from the read buffer.
+    pub(super) fn record_sent(&mut self) {
+        self.has_sent = true;
+    }
+
+    /// Returns how the client has shown that it is there, if it has since the last call.
+    ///
+    /// What a client sends does not count while output is blocked: the application that waits for
+    /// that output would wait for ever.
+    pub(super) fn take_activity(&mut self) -> Option<Activity> {
+        let has_sent = std::mem::take(&mut self.has_sent);
+        if std::mem::take(&mut self.has_made_room) {
+            return Some(Activity::MadeRoom);
+        }
+        (has_sent && !self.is_blocked).then_some(Activity::Sent)
+    }
+
+    fn record_write(&mut self, written: &Poll<io::Result<usize>>) {
+        match written {
+            Poll::Pending => self.is_blocked = true,
+            Poll::Ready(Ok(_)) => self.has_made_room |= std::mem::take(&mut self.is_blocked),
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+}
+
+impl<S> fmt::Debug for Observed<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Observed")
+            .field("is_blocked", &self.is_blocked)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Observed<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let poll = Pin::new(&mut self.stream).poll_read(cx, buf);
+        let read = buf.filled().len() - before;
+        self.has_sent |= read > 0;
+        self.octets_read = self.octets_read.saturating_add(read);
+        poll
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.record_write(&written);
+        written
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,238 @@
+//! The life of an open WebSocket, from the response to its handshake to the end of its connection.
+
+use std::fmt;
+use std::future::{Future as _, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use callgate::{WebSocketClose, WebSocketDisconnect};
+use futures_util::FutureExt as _;
+use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
+use super::connection::Connection;
+use super::keep_alive::KeepAlive;
+use super::liveness::{Observed, PeerState};
+use super::{Mailbox, frames};
+use crate::Call;
+use crate::linger::linger;
+use crate::timer::unset_timer;
+
+/// The size of the write buffer, in bytes.
+const WRITE_BUFFER: usize = 16 * 1024;
+
+/// A server's way to run a call that outlives its WebSocket.
+pub trait Detach {
+    /// Runs the call to its end on a task of its own: [`Call::run`].
+    fn detach(&self, call: Call, mailbox: Arc<Mailbox>);
+}
+
+/// What a server that shuts down wants of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shutdown {
+    /// The WebSocket is closed with 1012 (rule `WS-26`), and the client has time to answer.
+    Close,
+    /// The connection is dropped at once.
+    Drop,
+}
+
+/// The limits and the pings of a session.
+#[derive(Clone, Copy, Debug)]
+pub struct SessionConfig {
+    /// The largest message taken from the client, in bytes (rule `WS-17`). Default: 16 MiB.
+    pub max_message_size: usize,
+    /// How long the client may be silent before it is pinged; `None` for no pings. Default: 20 s.
+    pub ping_interval: Option<Duration>,
+    /// How long the client may take to answer a ping (rule `WS-16`); `None` for no limit. Default:
+    /// 20 s.
+    pub ping_timeout: Option<Duration>,
+}
+
+impl Default for SessionConfig {
+    fn default() -> Self {
+        Self {
+            max_message_size: 16 * 1024 * 1024,
+            ping_interval: Some(Duration::from_secs(20)),
+            ping_timeout: Some(Duration::from_secs(20)),
+        }
+    }
+}
+
+/// The connection that a WebSocket is carried over.
+pub struct Transport<S> {
+    stream: S,
+    unread: Bytes,
+    peer_state: fn(&S) -> PeerState,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport<S> {
+    /// Creates a transport over any stream of octets.
+    pub fn new(stream: S) -> Self {
+        Self {
+            stream,
+            unread: Bytes::new(),
+            peer_state: |_| PeerState::Unknown,
+        }
+    }
+
+    /// Sets what has been read from the stream already, behind the handshake.
+    #[must_use]
+    pub fn unread(mut self, unread: Bytes) -> Self {
+        self.unread = unread;
+        self
+    }
+
+    /// Sets how to find out whether the client is there without reading. The session asks when it
+    /// cannot read, as the application does not receive what has come.
+    #[must_use]
+    pub fn peer_state(mut self, peer_state: fn(&S) -> PeerState) -> Self {
+        self.peer_state = peer_state;
+        self
+    }
+}
+
+impl<S> fmt::Debug for Transport<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Transport").finish_non_exhaustive()
+    }
+}
+
+/// A WebSocket that the application has accepted.
+///
+/// When it is dropped, the application learns that the client is gone, and its call is detached.
+#[derive(Debug)]
+pub struct AcceptedWebSocket<D: Detach> {
+    /// None once the call has ended or has been detached.
+    call: Option<Call>,
+    mailbox: Arc<Mailbox>,
+    detach: D,
+}
+
+impl<D: Detach> AcceptedWebSocket<D> {
+    /// Creates a WebSocket of what [`Handshake::open`](super::Handshake::open) returns.
+    pub fn new((call, mailbox): (Option<Call>, Arc<Mailbox>), detach: D) -> Self {
+        Self {
+            call,
+            mailbox,
+            detach,
+        }
+    }
+
+    /// Creates the session of this WebSocket over its connection.
+    ///
+    /// # Panics
+    ///
+    /// Never: nothing has to be waited for.
+    pub fn into_session<S>(self, transport: Transport<S>, config: SessionConfig) -> Session<S, D>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send,
+    {
+        let limits = WebSocketConfig::default()
+            .read_buffer_size(frames::READ_BUFFER)
+            .write_buffer_size(WRITE_BUFFER)
+            .max_message_size(Some(config.max_message_size))
+            .max_frame_size(Some(config.max_message_size));
+        let stream = Observed::new(transport.stream, transport.peer_state);
+        // A copy: the buffer of the handshake is not kept for as long as the WebSocket lives.
+        let unread = transport.unread.to_vec();
+        let role = Role::Server;
+        let socket = WebSocketStream::from_partially_read(stream, unread, role, Some(limits))
+            .now_or_never()
+            .expect("the stream is created without waiting");
+        let keep_alive = KeepAlive::new(config.ping_interval, config.ping_timeout);
+        Session {
+            connection: Connection::new(socket, self.mailbox.clone(), keep_alive),
+            websocket: self,
+        }
+    }
+
+    fn detach_call(&mut self) {
+        if let Some(call) = self.call.take() {
+            self.detach.detach(call, self.mailbox.clone());
+        }
+    }
+}
+
+impl<D: Detach> Drop for AcceptedWebSocket<D> {
+    fn drop(&mut self) {
+        if self.call.is_some() {
+            self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
+            self.detach_call();
+        }
+    }
+}
+
+/// An open WebSocket: its connection and its application.
+#[derive(Debug)]
+pub struct Session<S, D: Detach> {
+    connection: Connection<S>,
+    websocket: AcceptedWebSocket<D>,
+}
+
+/// How the frames of a session have come to their end.
+enum End {
+    Closed,
+    /// The server does not wait for more.
+    Dropped,
+}
+
+impl<S, D> Session<S, D>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    D: Detach,
+{
+    /// Carries the messages until the WebSocket is closed, then detaches the call if it has not
+    /// ended, and waits for the end of the connection. Not to be run again after that.
+    ///
+    /// The application is polled in place. `poll_shutdown` is polled like a stream, each time that the
+    /// session is polled: it returns each stage of a shutdown once, and is pending until the next.
+    pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {
+        let connection = &mut self.connection;
+        let end = {
+            let mut timer = pin!(unset_timer());
+            let call = &mut self.websocket.call;
+            poll_fn(|cx| {
+                while let Poll::Ready(shutdown) = poll_shutdown(cx) {
+                    match shutdown {
+                        Shutdown::Close => connection.close(cx, WebSocketClose::new(1012)),
+                        Shutdown::Drop => return Poll::Ready(End::Dropped),
+                    }
+                }
+                connection
+                    .poll(cx, call, timer.as_mut())
+                    .map(|()| End::Closed)
+            })
+            .await
+        };
+        if matches!(end, End::Dropped) {
+            return;
+        }
+        // The call does not wait for a client that takes its time to hang up.
+        self.websocket.detach_call();
+        // Boxed, so that an idle WebSocket does not hold the memory for its end.
+        let mut lingering = Box::pin(linger(connection.stream_mut()));
+        poll_fn(|cx| {
+            while let Poll::Ready(shutdown) = poll_shutdown(cx) {
+                if shutdown == Shutdown::Drop {
+                    return Poll::Ready(());
+                }
+            }
+            lingering.as_mut().poll(cx)
+        })
+        .await;
+    }
+}
+
+/// Returns the value of `sec-websocket-accept` for a handshake with these fields (RFC 6455, 4.2.2).
+/// `None` without a key, which a handshake over HTTP/2 does not have.
+#[must_use]
+pub fn accept_key(headers: &HeaderMap) -> Option<HeaderValue> {
+    let key = headers.get(SEC_WEBSOCKET_KEY)?;
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
+}

@@ -1,0 +1,346 @@
+//! Sessions of WebSockets over a connection in memory, with a clock that passes at once.
+
+use std::future::{Future, pending, poll_fn};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+
+use callgate::{
+    AppError, AppFuture, BoxApp, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+    WebSocketScope,
+};
+use callgate_drive::Call;
+use callgate_drive::websocket::{
+    AcceptedWebSocket, Detach, Handshake, HandshakeResponse, Mailbox, PeerState, SessionConfig,
+    Shutdown, Transport,
+};
+use futures_util::{SinkExt as _, StreamExt as _};
+use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, sleep, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message as Frame;
+use tokio_tungstenite::tungstenite::protocol::Role;
+
+/// What the connection in memory holds in each direction, in bytes.
+const BUFFER: usize = 1024;
+const SECOND: Duration = Duration::from_secs(1);
+/// Longer than any time-out.
+const LONG: Duration = Duration::from_secs(3600);
+/// Timers go off at the next full millisecond.
+const TICK: Duration = Duration::from_millis(2);
+
+type Client = WebSocketStream<DuplexStream>;
+
+/// Runs detached calls for as long as they take.
+struct Detacher;
+
+impl Detach for Detacher {
+    fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
+        tokio::spawn(call.run(mailbox, LONG));
+    }
+}
+
+/// A session over a connection in memory, and its client.
+struct Opened {
+    session: tokio::task::JoinHandle<()>,
+    client: Client,
+    /// Asks the session to close or to drop the WebSocket.
+    shutdown: mpsc::UnboundedSender<Shutdown>,
+}
+
+/// Opens a WebSocket of an application that accepts it and then does this.
+async fn open<F, Fut>(config: SessionConfig, peer: fn(&DuplexStream) -> PeerState, app: F) -> Opened
+where
+    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    let app = BoxApp::new(move |_: Scope, mut receiver: Receiver, sender: Sender| {
+        let app = app.clone();
+        async move {
+            receiver.receive().await;
+            sender.send(WebSocketAccept::new()).await?;
+            app(receiver, sender).await
+        }
+    });
+    let scope = WebSocketScope::new("/".parse().unwrap());
+    let mut handshake = Handshake::new(&app, Box::new(scope));
+    let response = poll_fn(|cx| handshake.poll(cx)).await;
+    assert!(matches!(response, HandshakeResponse::Accept(_)));
+    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher);
+    let (server_end, client_end) = duplex(BUFFER);
+    let transport = Transport::new(server_end).peer_state(peer);
+    let (shutdown, mut asked) = mpsc::unbounded_channel();
+    let mut session = websocket.into_session(transport, config);
+    let session = tokio::spawn(async move {
+        let poll_shutdown = |cx: &mut std::task::Context<'_>| match asked.poll_recv(cx) {
+            Poll::Ready(Some(stage)) => Poll::Ready(stage),
+            _ => Poll::Pending,
+        };
+        session.run(poll_shutdown).await;
+    });
+    Opened {
+        session,
+        client: WebSocketStream::from_raw_socket(client_end, Role::Client, None).await,
+        shutdown,
+    }
+}
+
+fn without_pings() -> SessionConfig {
+    let mut config = SessionConfig::default();
+    config.ping_interval = None;
+    config
+}
+
+fn unknown(_: &DuplexStream) -> PeerState {
+    PeerState::Unknown
+}
+
+/// A message of 1 KiB.
+fn kibibyte() -> Frame {
+    Frame::binary(vec![b'x'; 1024])
+}
+
+/// More messages of 1 KiB than a session takes while the application receives none.
+const TOO_MANY: usize = 400;
+/// As many as fill the queue, with some left that are read ahead of it.
+const READ_AHEAD: usize = 100;
+
+/// Sends these messages, and then keeps the connection open.
+async fn send_all(client: &mut Client, count: usize) {
+    for _ in 0..count {
+        client.send(kibibyte()).await.unwrap();
+    }
+}
+
+/// Receives to the end. Returns the number of messages, and the code of the disconnect.
+async fn receive_all(receiver: &mut Receiver) -> (usize, u16) {
+    let mut messages = 0;
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::WebSocketReceive(_) => messages += 1,
+            ReceiveEvent::WebSocketDisconnect(end) => return (messages, end.code),
+            _ => {}
+        }
+    }
+}
+
+/// An application that receives nothing for `delay`, and then reports all that it receives.
+fn receiving_after(
+    delay: Duration,
+) -> (
+    impl Fn(Receiver, Sender) -> AppFuture + Clone + Send + Sync + 'static,
+    mpsc::UnboundedReceiver<(usize, u16)>,
+) {
+    let (report, reported) = mpsc::unbounded_channel();
+    let app = move |mut receiver: Receiver, _: Sender| -> AppFuture {
+        let report = report.clone();
+        Box::pin(async move {
+            sleep(delay).await;
+            // The test may have failed.
+            let _ = report.send(receive_all(&mut receiver).await);
+            Ok(())
+        })
+    };
+    (app, reported)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_full_queue_is_read_into_again_although_output_is_blocked() {
+    let (receive, may_receive) = oneshot::channel::<()>();
+    let (report, mut reported) = mpsc::channel(1);
+    let taken = Arc::new(std::sync::Mutex::new(Some((may_receive, report))));
+    let mut opened = open(without_pings(), unknown, move |mut receiver, sender| {
+        let (may_receive, report) = taken.lock().unwrap().take().unwrap();
+        async move {
+            // Neither of the two tasks is the session's, so that nothing but a waker tells it.
+            tokio::spawn(async move {
+                while sender.send(Message::binary(vec![0; 1024])).await.is_ok() {}
+            });
+            tokio::spawn(async move {
+                may_receive.await.unwrap();
+                for _ in 0..TOO_MANY {
+                    receiver.receive().await;
+                }
+                report.send(()).await.unwrap();
+            });
+            pending().await
+        }
+    })
+    .await;
+    // The client sends and does not read.
+    let sending = async {
+        send_all(&mut opened.client, TOO_MANY).await;
+        pending::<()>().await;
+    };
+    let receiving = async {
+        // Time passes when nothing else happens any more.
+        sleep(SECOND).await;
+        receive.send(()).unwrap();
+        reported.recv().await.unwrap();
+    };
+    tokio::select! {
+        () = sending => unreachable!("it does not end"),
+        // Sooner than any timer of the session.
+        received = timeout(2 * SECOND, receiving) => received.expect("the session reads no more"),
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_cannot_be_heard_is_given_up_while_the_application_does_not_receive() {
+    for (peer, told) in [
+        (unknown as fn(&DuplexStream) -> PeerState, 1011),
+        (|_| PeerState::Disconnected, 1006),
+    ] {
+        let (app, mut reported) = receiving_after(LONG);
+        let opened = open(SessionConfig::default(), peer, app).await;
+        let (mut sink, mut stream) = opened.client.split();
+        let sending = async { while sink.send(kibibyte()).await.is_ok() {} };
+        let reading = async {
+            let start = Instant::now();
+            let ping = stream.next().await.unwrap().unwrap();
+            assert_eq!(ping, Frame::Ping("".into()));
+            let Frame::Close(Some(close)) = stream.next().await.unwrap().unwrap() else {
+                panic!("it is a close");
+            };
+            assert_eq!(u16::from(close.code), 1011);
+            // The interval and the time-out.
+            let waited = start.elapsed();
+            assert!(waited < Duration::from_secs(40) + TICK, "{waited:?}");
+            while let Some(Ok(_)) = stream.next().await {}
+        };
+        timeout(LONG, async { tokio::join!(sending, reading) })
+            .await
+            .unwrap();
+        opened.session.await.unwrap();
+        // What had been read is received all the same.
+        let (messages, code) = reported.recv().await.unwrap();
+        assert!(messages >= 64, "{messages}");
+        assert_eq!(code, told);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_that_is_connected_is_kept_for_a_slow_application() {
+    let (app, mut reported) = receiving_after(LONG);
+    let opened = open(SessionConfig::default(), |_| PeerState::Connected, app).await;
+    let (mut sink, mut stream) = opened.client.split();
+    let sending = async {
+        for _ in 0..TOO_MANY {
+            sink.send(kibibyte()).await.unwrap();
+        }
+        sink.send(Frame::Close(None)).await.unwrap();
+    };
+    let reading = async {
+        let mut pings = 0;
+        while let Some(Ok(Frame::Ping(_))) = stream.next().await {
+            pings += 1;
+        }
+        pings
+    };
+    let ((), pings) = tokio::join!(sending, reading);
+    // One each 40 s of the hour: the transport finds out by them that a client is gone.
+    assert!((80..=91).contains(&pings), "{pings}");
+    assert_eq!(reported.recv().await, Some((TOO_MANY, 1005)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_client_is_kept_while_the_application_receives_however_slowly() {
+    let (report, mut reported) = mpsc::unbounded_channel();
+    let mut opened = open(SessionConfig::default(), unknown, move |mut receiver, _| {
+        let report = report.clone();
+        async move {
+            let mut messages = 0;
+            while let ReceiveEvent::WebSocketReceive(_) = receiver.receive().await {
+                messages += 1;
+                // Slower than a ping times out, and it takes dozens of these until there is room.
+                sleep(Duration::from_secs(30)).await;
+            }
+            report.send(messages).unwrap();
+            Ok(())
+        }
+    })
+    .await;
+    send_all(&mut opened.client, TOO_MANY).await;
+    opened.client.send(Frame::Close(None)).await.unwrap();
+    assert_eq!(reported.recv().await, Some(TOO_MANY));
+}
+
+#[tokio::test(start_paused = true)]
+async fn pongs_and_a_close_are_seen_behind_messages_that_are_not_received() {
+    let (app, mut reported) = receiving_after(2 * LONG);
+    let mut opened = open(SessionConfig::default(), unknown, app).await;
+    send_all(&mut opened.client, READ_AHEAD).await;
+    // The client answers pings as it reads.
+    let answered = timeout(LONG, async {
+        while let Some(Ok(Frame::Ping(_))) = opened.client.next().await {}
+    });
+    assert!(answered.await.is_err(), "the session has ended");
+    opened.client.send(Frame::Close(None)).await.unwrap();
+    let answer = timeout(TICK, opened.client.next()).await.unwrap();
+    assert!(matches!(answer, Some(Ok(Frame::Close(_)))), "{answer:?}");
+    assert_eq!(reported.recv().await, Some((READ_AHEAD, 1005)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_connection_is_seen_behind_messages_that_are_not_received() {
+    let (app, mut reported) = receiving_after(LONG);
+    let mut opened = open(without_pings(), unknown, app).await;
+    send_all(&mut opened.client, READ_AHEAD).await;
+    drop(opened.client);
+    timeout(LONG / 2, opened.session).await.unwrap().unwrap();
+    assert_eq!(reported.recv().await, Some((READ_AHEAD, 1006)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hang_up_behind_unread_messages_is_noticed_without_pings() {
+    let (app, mut reported) = receiving_after(LONG);
+    let mut opened = open(without_pings(), |_| PeerState::Disconnected, app).await;
+    tokio::select! {
+        () = send_all(&mut opened.client, TOO_MANY) => panic!("all of it was taken"),
+        () = sleep(TICK) => {}
+    }
+    drop(opened.client);
+    timeout(LONG / 2, opened.session).await.unwrap().unwrap();
+    assert_eq!(reported.recv().await.unwrap().1, 1006);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_shutdown_closes_and_then_drops() {
+    let (app, mut reported) = receiving_after(Duration::ZERO);
+    let mut opened = open(SessionConfig::default(), unknown, app).await;
+    opened.shutdown.send(Shutdown::Close).unwrap();
+    let Some(Ok(Frame::Close(Some(close)))) = opened.client.next().await else {
+        panic!("it is a close");
+    };
+    assert_eq!(u16::from(close.code), 1012);
+    assert_eq!(reported.recv().await, Some((0, 1012)));
+    // The client has not sent its own close, and the session waits for it.
+    assert!(!opened.session.is_finished());
+    opened.shutdown.send(Shutdown::Drop).unwrap();
+    timeout(TICK, opened.session).await.unwrap().unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_is_dropped_tells_its_application() {
+    let (app, mut reported) = receiving_after(Duration::ZERO);
+    let opened = open(SessionConfig::default(), unknown, app).await;
+    opened.session.abort();
+    assert_eq!(reported.recv().await, Some((0, 1006)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_lingers_for_what_the_client_still_sends() {
+    let (app, _reported) = receiving_after(Duration::ZERO);
+    let mut opened = open(SessionConfig::default(), unknown, app).await;
+    opened.client.send(Frame::Close(None)).await.unwrap();
+    assert!(matches!(
+        opened.client.next().await,
+        Some(Ok(Frame::Close(_)))
+    ));
+    for _ in 0..5 {
+        sleep(SECOND).await;
+        opened.client.get_mut().write_all(b"more").await.unwrap();
+    }
+    timeout(LONG, opened.session).await.unwrap().unwrap();
+}

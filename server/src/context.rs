@@ -1,0 +1,158 @@
+//! What all connections and exchanges of a server share.
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytestring::ByteString;
+use callgate::{BoxApp, State};
+use callgate_drive::{Call, ServerEnd};
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::rt::Executor;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::TokioTimer;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use tokio_util::task::TaskTracker;
+
+use crate::config::Config;
+use crate::stage::{Stage, Stages};
+
+/// The application, how it is served, and the tasks that serve it.
+#[derive(Debug)]
+pub(crate) struct ServerContext {
+    pub(crate) app: BoxApp,
+    pub(crate) config: Config,
+    pub(crate) root_path: ByteString,
+    /// The root path, percent-encoded.
+    pub(crate) raw_root_path: String,
+    pub(crate) stages: Arc<Stages>,
+    pub(crate) http1: http1::Builder,
+    pub(crate) http2: http2::Builder<Tracked>,
+    /// The tasks of connections, and of applications that outlive their response.
+    pub(crate) tasks: TaskTracker,
+    default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
+    /// The state that lifespan start-up handed over.
+    state: OnceLock<State>,
+}
+
+impl ServerContext {
+    pub(crate) fn new(app: BoxApp, config: Config) -> Self {
+        let mut http1 = http1::Builder::new();
+        http1
+            .auto_date_header(config.date_header)
+            .max_header_size(config.max_request_head)
+            .max_buf_size(config.max_request_head.max(MIN_BUFFER))
+            .header_read_timeout(None);
+        let tasks = TaskTracker::new();
+        let mut http2 = http2::Builder::new(Tracked(tasks.clone()));
+        http2
+            .timer(TokioTimer::new())
+            .auto_date_header(config.date_header)
+            .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
+            .keep_alive_interval(Some(HTTP2_PING_INTERVAL))
+            .enable_connect_protocol();
+        Self {
+            root_path: ByteString::from(config.root_path.as_str()),
+            raw_root_path: utf8_percent_encode(&config.root_path, NOT_IN_PATH).to_string(),
+            app,
+            stages: Arc::default(),
+            http1,
+            http2,
+            tasks,
+            default_headers: default_headers(&config),
+            state: OnceLock::new(),
+            config,
+        }
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.state.get().cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn set_state(&self, state: State) {
+        self.state.set(state).expect("start-up completes once");
+    }
+
+    pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
+        for (name, values) in &self.default_headers {
+            // A response has few fields: one pass over them costs less than a look-up.
+            if !headers.keys().any(|set| set == name) {
+                for value in values {
+                    headers.append(name, value.clone());
+                }
+            }
+        }
+    }
+
+    /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has
+    /// the grace period.
+    // Not inlined: the task's future would be on the stack of every exchange.
+    #[inline(never)]
+    pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + 'static>) {
+        self.spawn(call.run(end, self.config.timeout_disconnect));
+    }
+
+    /// Runs `work` on a task of its own. A shutdown waits for the task, and drops it at the stage
+    /// [`Ending`](Stage::Ending).
+    fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let stages = self.stages.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                biased;
+                () = stages.reached(Stage::Ending) => {}
+                () = work => {}
+            }
+        });
+    }
+}
+
+/// Runs the exchanges of HTTP/2 connections as tracked tasks: a shutdown waits for an exchange whose
+/// connection has just ended, because its call may still be detached.
+#[derive(Clone, Debug)]
+pub(crate) struct Tracked(TaskTracker);
+
+impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
+    fn execute(&self, exchange: F) {
+        self.0.spawn(exchange);
+    }
+}
+
+/// Returns the fields that are added to responses without a field of that name.
+fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
+    let mut all: Vec<(HeaderName, Vec<HeaderValue>)> = Vec::new();
+    for (name, value) in &config.headers {
+        match all.iter_mut().find(|(added, _)| added == name) {
+            Some((_, values)) => values.push(value.clone()),
+            None => all.push((name.clone(), vec![value.clone()])),
+        }
+    }
+    if config.server_header && !all.iter().any(|(name, _)| name == header::SERVER) {
+        let server = HeaderValue::from_static("callgate");
+        all.push((header::SERVER, vec![server]));
+    }
+    all
+}
+
+/// The characters that are percent-encoded in a path (RFC 3986, 3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// The least size of hyper's read buffer, in bytes.
+const MIN_BUFFER: usize = 8192;
+
+/// The time after which a silent HTTP/2 connection that serves exchanges is sent a ping.
+const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);

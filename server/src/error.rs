@@ -1,0 +1,142 @@
+//! Why a server did not start, or did not shut down as it should.
+
+use std::fmt;
+use std::io;
+
+use callgate_drive::Escaped;
+
+use crate::listener::ListenAddr;
+
+/// Why a server did not start, or did not shut down as it should.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// A setting has a value that cannot be used.
+    Setting {
+        /// The field of [`Config`](crate::Config).
+        name: &'static str,
+        /// What its value must be.
+        remedy: &'static str,
+    },
+    /// An address cannot be listened on.
+    Listen {
+        /// The address.
+        address: ListenAddr,
+        /// The error of the operating system.
+        reason: io::Error,
+    },
+    /// A listener that was handed in cannot be used.
+    Listener(io::Error),
+    /// Signals cannot be listened for.
+    Signals(io::Error),
+    /// The application's start-up failed: its message, or the rule that it broke.
+    Startup(String),
+    /// The application does not serve lifespan, which [`LifespanMode::On`](crate::LifespanMode)
+    /// requires.
+    LifespanDeclined,
+    /// The application's shutdown, or its lifespan before that, failed.
+    Shutdown(String),
+    /// Connections or applications did not end when they were dropped at the end of a shutdown: an
+    /// application blocks its thread.
+    StillRunning(usize),
+}
+
+impl ServeError {
+    /// Returns the exit status for a process that ends with this error: 3 for a failed start, 1 for
+    /// a failed shutdown (rules `LIFE-05`, `LIFE-10`).
+    #[must_use]
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Setting { .. }
+            | Self::Listen { .. }
+            | Self::Listener(_)
+            | Self::Signals(_)
+            | Self::Startup(_)
+            | Self::LifespanDeclined => 3,
+            Self::Shutdown(_) | Self::StillRunning(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for ServeError {
+    /// Writes one line: the application's words are escaped.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Setting { name, remedy } => {
+                write!(f, "the setting `{name}` cannot be used: {remedy}")
+            }
+            Self::Listen { address, reason } => {
+                // The system's words, without its number for the error.
+                let reason = reason.to_string();
+                let reason = reason.split(" (os error").next().unwrap_or_default();
+                write!(f, "cannot listen on {address}: {}", reason.to_lowercase())
+            }
+            Self::Listener(reason) => write!(f, "cannot use a listener: {reason}"),
+            Self::Signals(reason) => write!(f, "cannot listen for signals: {reason}"),
+            Self::Startup(reason) => {
+                write!(f, "the application failed to start: {}", Escaped(reason))
+            }
+            Self::LifespanDeclined => f.write_str(
+                "the application failed to start: it does not serve lifespan, which is required",
+            ),
+            Self::Shutdown(reason) => {
+                let reason = Escaped(reason);
+                write!(f, "the application failed to shut down: {reason}")
+            }
+            Self::StillRunning(count) => write!(
+                f,
+                "still running after the time for shutdown: {count} connections or applications (an \
+                 application blocks its thread)"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ServeError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Listen { reason, .. } | Self::Listener(reason) | Self::Signals(reason) => {
+                Some(reason)
+            }
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_applications_words_cannot_forge_a_line() {
+        let words = || "no\r\nINFO all is\u{202e} well".to_owned();
+        for error in [ServeError::Startup(words()), ServeError::Shutdown(words())] {
+            let line = error.to_string();
+            assert!(line.ends_with(r"no\r\nINFO all is\u{202e} well"), "{line}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_library_do_not_speak_of_flags() {
+        let reason = || io::Error::from(io::ErrorKind::AddrInUse);
+        let address = ListenAddr::Tcp(([127, 0, 0, 1], 80).into());
+        for error in [
+            ServeError::Setting {
+                name: "root_path",
+                remedy: "give another",
+            },
+            ServeError::Listen {
+                address,
+                reason: reason(),
+            },
+            ServeError::Listener(reason()),
+            ServeError::Signals(reason()),
+            ServeError::Startup("x".into()),
+            ServeError::LifespanDeclined,
+            ServeError::Shutdown("x".into()),
+            ServeError::StillRunning(1),
+        ] {
+            assert!(!error.to_string().contains("--"), "{error}");
+        }
+    }
+}

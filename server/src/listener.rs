@@ -1,0 +1,230 @@
+//! Listeners: bound by the server, or handed in.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+#[cfg(unix)]
+use std::os::unix::net::UnixListener;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+
+use crate::stream::Stream;
+
+/// The idle time of a connection after which TCP keep-alive probes begin. A client that has lost its
+/// network in the middle of a request is noticed by them only.
+const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// An address that a server listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ListenAddr {
+    /// An IP address and a port.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket. `None` for a socket without a path.
+    #[cfg(unix)]
+    Unix(Option<PathBuf>),
+}
+
+impl fmt::Display for ListenAddr {
+    /// Writes `127.0.0.1:8000`, or `unix:/run/app.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => address.fmt(f),
+            #[cfg(unix)]
+            Self::Unix(Some(path)) => write!(f, "unix:{}", path.display()),
+            #[cfg(unix)]
+            Self::Unix(None) => f.write_str("unix:"),
+        }
+    }
+}
+
+/// A listener of the standard library or of Tokio, for TCP or, on Unix, for Unix sockets.
+///
+/// [`Server::listener`](crate::Server::listener) takes these.
+pub trait IntoListener: sealed::Sealed {
+    /// Returns the listener in the form that a server uses.
+    ///
+    /// # Errors
+    ///
+    /// When the operating system refuses to change the listener.
+    #[doc(hidden)]
+    fn into_listener(self) -> io::Result<Listener>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+
+    impl Sealed for std::net::TcpListener {}
+    impl Sealed for tokio::net::TcpListener {}
+    #[cfg(unix)]
+    impl Sealed for std::os::unix::net::UnixListener {}
+    #[cfg(unix)]
+    impl Sealed for tokio::net::UnixListener {}
+}
+
+impl IntoListener for TcpListener {
+    fn into_listener(self) -> io::Result<Listener> {
+        self.set_nonblocking(true)?;
+        // Connections inherit the option.
+        let keep_alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
+        SockRef::from(&self).set_tcp_keepalive(&keep_alive)?;
+        Ok(Listener::Tcp(self))
+    }
+}
+
+impl IntoListener for tokio::net::TcpListener {
+    fn into_listener(self) -> io::Result<Listener> {
+        self.into_std()?.into_listener()
+    }
+}
+
+#[cfg(unix)]
+impl IntoListener for UnixListener {
+    fn into_listener(self) -> io::Result<Listener> {
+        self.set_nonblocking(true)?;
+        Ok(Listener::Unix(self))
+    }
+}
+
+#[cfg(unix)]
+impl IntoListener for tokio::net::UnixListener {
+    fn into_listener(self) -> io::Result<Listener> {
+        self.into_std()?.into_listener()
+    }
+}
+
+/// A listener that does not block, and that belongs to no runtime yet.
+#[derive(Debug)]
+pub enum Listener {
+    #[doc(hidden)]
+    Tcp(TcpListener),
+    #[doc(hidden)]
+    #[cfg(unix)]
+    Unix(UnixListener),
+}
+
+/// A connection that has been accepted.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) stream: Stream,
+    /// The addresses of both ends: only TCP has them.
+    pub(crate) client: Option<SocketAddr>,
+    pub(crate) server: Option<SocketAddr>,
+}
+
+impl Listener {
+    /// Binds to a TCP address, with room for `backlog` connections that are to be accepted.
+    pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+        let socket = Socket::new(
+            Domain::for_address(address),
+            Type::STREAM,
+            Some(Protocol::TCP),
+        )?;
+        // On Windows, the option would let another process take the address.
+        if cfg!(not(windows)) {
+            socket.set_reuse_address(true)?;
+        }
+        socket.bind(&address.into())?;
+        socket.listen(i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        TcpListener::from(socket).into_listener()
+    }
+
+    pub(crate) fn local_addr(&self) -> io::Result<ListenAddr> {
+        Ok(match self {
+            Self::Tcp(listener) => ListenAddr::Tcp(listener.local_addr()?),
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let address = listener.local_addr()?;
+                ListenAddr::Unix(address.as_pathname().map(Into::into))
+            }
+        })
+    }
+
+    /// Accepts a connection that waits in the system's queue.
+    ///
+    /// # Errors
+    ///
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the queue is empty.
+    pub(crate) fn accept_queued(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                Connection::tcp(tokio::net::TcpStream::from_std(stream)?, client)
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nonblocking(true)?;
+                let stream = tokio::net::UnixStream::from_std(stream)?;
+                Ok(Connection::unix(stream))
+            }
+        }
+    }
+}
+
+/// A listener that belongs to the runtime it was made on.
+#[derive(Debug)]
+pub(crate) enum AsyncListener {
+    Tcp(tokio::net::TcpListener),
+    #[cfg(unix)]
+    Unix(tokio::net::UnixListener),
+}
+
+impl AsyncListener {
+    pub(crate) fn new(listener: Listener) -> io::Result<Self> {
+        Ok(match listener {
+            Listener::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
+            #[cfg(unix)]
+            Listener::Unix(listener) => Self::Unix(tokio::net::UnixListener::from_std(listener)?),
+        })
+    }
+
+    pub(crate) async fn accept(&self) -> io::Result<Connection> {
+        match self {
+            Self::Tcp(listener) => {
+                let (stream, client) = listener.accept().await?;
+                Connection::tcp(stream, client)
+            }
+            #[cfg(unix)]
+            Self::Unix(listener) => {
+                let (stream, _) = listener.accept().await?;
+                Ok(Connection::unix(stream))
+            }
+        }
+    }
+
+    pub(crate) fn into_listener(self) -> io::Result<Listener> {
+        Ok(match self {
+            Self::Tcp(listener) => Listener::Tcp(listener.into_std()?),
+            #[cfg(unix)]
+            Self::Unix(listener) => Listener::Unix(listener.into_std()?),
+        })
+    }
+}
+
+impl Connection {
+    fn tcp(stream: tokio::net::TcpStream, client: SocketAddr) -> io::Result<Self> {
+        // A connection without an address of its own has been closed by its client.
+        let server = stream
+            .local_addr()
+            .map_err(|_| io::ErrorKind::ConnectionAborted)?;
+        Ok(Self {
+            client: Some(client),
+            server: Some(server),
+            stream: Stream::Tcp(stream),
+        })
+    }
+
+    #[cfg(unix)]
+    fn unix(stream: tokio::net::UnixStream) -> Self {
+        Self {
+            stream: Stream::Unix(stream),
+            client: None,
+            server: None,
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! The end of a server: draining, then dropping what still runs, then the application's shutdown.
+
+use std::time::{Duration, Instant};
+
+use callgate_drive::lifespan::RunningLifespan;
+use tokio::sync::watch;
+
+use crate::alarm::elapsed;
+use crate::context::ServerContext;
+use crate::error::ServeError;
+use crate::stage::Stage;
+
+/// The time from the second request for a shutdown to the end of the server, at most. Dropping what
+/// still runs may take half of it.
+const FORCED: Duration = Duration::from_millis(800);
+
+/// How long a server waits, after the graceful time-out, for the end of what it has dropped. Only an
+/// application that blocks its thread takes longer than a moment.
+const DROP_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Asks a server to shut down. Clones ask the same server.
+///
+/// [`Server::handle`](crate::Server::handle) returns it.
+#[derive(Clone, Debug)]
+pub struct ServerHandle {
+    /// How often the server was asked.
+    requests: watch::Sender<u32>,
+}
+
+impl ServerHandle {
+    pub(crate) fn new() -> Self {
+        Self {
+            requests: watch::Sender::new(0),
+        }
+    }
+
+    /// Asks the server to shut down.
+    ///
+    /// At the first call the server stops accepting connections and waits for exchanges and background
+    /// work, as long as
+    /// [`timeout_graceful_shutdown`](crate::Config::timeout_graceful_shutdown) allows. At the second
+    /// call the server ends within a second. Further calls have no effect.
+    pub fn shutdown(&self) {
+        self.requests
+            .send_modify(|requests| *requests = requests.saturating_add(1));
+    }
+
+    pub(crate) fn requests(&self) -> ShutdownRequests {
+        ShutdownRequests {
+            requests: self.requests.subscribe(),
+            seen: 0,
+        }
+    }
+}
+
+/// The requests to shut down that a server gets.
+#[derive(Debug)]
+pub(crate) struct ShutdownRequests {
+    requests: watch::Receiver<u32>,
+    seen: u32,
+}
+
+impl ShutdownRequests {
+    /// Completes when the server is asked to shut down, once for each request.
+    pub(crate) async fn next(&mut self) {
+        let seen = self.seen;
+        let request = self.requests.wait_for(|requests| *requests > seen);
+        if request.await.is_err() {
+            // All handles are gone.
+            return std::future::pending().await;
+        }
+        self.seen += 1;
+    }
+}
+
+/// What the drain leaves for the rest of the shutdown.
+#[derive(Debug)]
+pub(crate) struct Drained {
+    /// Connections and applications that have not ended although they were dropped.
+    still_running: usize,
+    /// How long the lifespan may take, if it has a limit.
+    time_left: Option<Duration>,
+}
+
+/// Waits for the end of what runs, and drops it at the graceful time-out or at the next request.
+pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownRequests) -> Drained {
+    context.stages.advance(Stage::Draining);
+    context.tasks.close();
+    if !context.tasks.is_empty() {
+        tracing::info!("waiting for connections and background work (signal again to end them)");
+    }
+    let limit = context.config.timeout_graceful_shutdown;
+    let is_forced = tokio::select! {
+        biased;
+        () = context.tasks.wait() => {
+            return Drained { still_running: 0, time_left: limit };
+        }
+        () = requests.next() => true,
+        () = elapsed(limit) => false,
+    };
+    tracing::warn!(
+        "ending what still runs: {} connections or applications",
+        context.tasks.len()
+    );
+    context.stages.advance(Stage::Ending);
+    let start = Instant::now();
+    let drop_limit = if is_forced { FORCED / 2 } else { DROP_TIMEOUT };
+    let has_ended = tokio::select! {
+        biased;
+        () = context.tasks.wait() => true,
+        () = elapsed(Some(drop_limit)) => false,
+        () = requests.next(), if !is_forced => false,
+    };
+    let still_running = if has_ended { 0 } else { context.tasks.len() };
+    let most = if is_forced {
+        Some(FORCED.saturating_sub(start.elapsed()))
+    } else if has_ended {
+        None
+    } else {
+        // The lifespan may share the thread that is blocked.
+        Some(FORCED / 2)
+    };
+    Drained {
+        still_running,
+        time_left: limit.into_iter().chain(most).min(),
+    }
+}
+
+/// Shuts the application's lifespan down, and says how the shutdown of the server ended.
+pub(crate) async fn finish(
+    lifespan: Option<RunningLifespan>,
+    drained: Drained,
+    requests: &mut ShutdownRequests,
+) -> Result<(), ServeError> {
+    let result = match lifespan {
+        Some(lifespan) => shut_down(lifespan, drained.time_left, requests).await,
+        None => Ok(()),
+    };
+    if drained.still_running == 0 {
+        return result;
+    }
+    if let Err(error) = result {
+        tracing::error!("{error}");
+    }
+    Err(ServeError::StillRunning(drained.still_running))
+}
+
+async fn shut_down(
+    lifespan: RunningLifespan,
+    time_left: Option<Duration>,
+    requests: &mut ShutdownRequests,
+) -> Result<(), ServeError> {
+    tokio::select! {
+        biased;
+        result = lifespan.shutdown() => result.map_err(ServeError::Shutdown),
+        () = requests.next() => Err(ServeError::Shutdown("the server was told again to stop".into())),
+        () = elapsed(time_left) => Err(ServeError::Shutdown("it did not answer in time".into())),
+    }
+}

@@ -1,0 +1,124 @@
+//! The signals that stop a server: SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+
+use std::convert::Infallible;
+use std::io;
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use crate::shutdown::ServerHandle;
+
+/// A thread that asks a server to shut down at each signal, until this is dropped.
+///
+/// The thread has a runtime of its own: an application may block all threads of the server's runtime,
+/// and a second signal must be noticed then.
+#[derive(Debug)]
+pub(crate) struct SignalThread {
+    _stop: oneshot::Sender<Infallible>,
+}
+
+/// How a process ends that is still there some time after the second signal: something blocks the
+/// thread that shuts the server down.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ForcedExit {
+    pub(crate) after: Duration,
+    pub(crate) status: i32,
+}
+
+impl SignalThread {
+    /// Starts the thread, and returns once it listens for signals.
+    pub(crate) async fn start(
+        handle: ServerHandle,
+        forced_exit: Option<ForcedExit>,
+    ) -> io::Result<Self> {
+        let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = oneshot::channel();
+        let thread = thread::Builder::new().name("callgate-signals".into());
+        thread.spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let result = runtime.and_then(|runtime| {
+                let guard = runtime.enter();
+                let signals = Signals::new()?;
+                drop(guard);
+                Ok((runtime, signals))
+            });
+            let (answer, listening) = match result {
+                Ok(listening) => (Ok(()), Some(listening)),
+                Err(error) => (Err(error), None),
+            };
+            // The caller waits for the answer, or is gone.
+            let _ = ready.send(answer);
+            if let Some((runtime, mut signals)) = listening {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => {}
+                        never = forward(&mut signals, &handle, forced_exit) => match never {},
+                    }
+                });
+            }
+        })?;
+        is_ready.await.map_err(io::Error::other)??;
+        Ok(Self { _stop: stop })
+    }
+}
+
+async fn forward(
+    signals: &mut Signals,
+    handle: &ServerHandle,
+    forced_exit: Option<ForcedExit>,
+) -> Infallible {
+    signals.recv().await;
+    handle.shutdown();
+    loop {
+        signals.recv().await;
+        handle.shutdown();
+        if let Some(ForcedExit { after, status }) = forced_exit {
+            tokio::time::sleep(after).await;
+            std::process::exit(status);
+        }
+    }
+}
+
+#[cfg(unix)]
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn recv(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending().await
+        }
+    }
+}

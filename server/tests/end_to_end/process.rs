@@ -1,0 +1,232 @@
+//! The command line as a process: signals, although the application blocks threads.
+//!
+//! Each test starts itself again as the server, told apart by an environment variable.
+
+use std::process::{ExitCode, Stdio};
+use std::thread;
+
+use callgate::{App, AppError, LifespanStartupComplete, Receiver, Scope, Sender};
+use callgate_server::cli::{self, Flags};
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::{Child, ChildStderr, Command};
+
+use crate::support::{get, whole, within};
+
+/// Set in the process that is the server.
+const IS_SERVER: &str = "CALLGATE_TEST_IS_SERVER";
+
+#[derive(clap::Parser)]
+struct Server {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// Serves `app` with the flags of the environment, and exits.
+fn serve(app: impl App) -> ! {
+    // The thread of the test has a runtime already.
+    let main = thread::spawn(|| match cli::parse_from(["server".into()]) {
+        Ok(Server { flags }) => cli::run(app, flags),
+        Err(code) => code,
+    });
+    let code = main.join().unwrap();
+    let status = (0..=3).find(|status| ExitCode::from(*status) == code);
+    std::process::exit(status.map_or(-1, i32::from));
+}
+
+fn is_server() -> bool {
+    std::env::var_os(IS_SERVER).is_some()
+}
+
+fn block() -> ! {
+    eprintln!("blocked");
+    loop {
+        thread::park();
+    }
+}
+
+/// A server that is a process of its own.
+struct Process {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+}
+
+impl Process {
+    /// Starts the test of this name as a server.
+    fn start(test: &str, environment: &[(&str, &str)]) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", &format!("process::{test}"), "--nocapture"])
+            .env(IS_SERVER, "true")
+            .env("CALLGATE_PORT", "0")
+            .env("CALLGATE_THREADS", "1")
+            .envs(environment.iter().copied())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        Self { child, stderr }
+    }
+
+    /// Reads standard error up to a line that has this text.
+    async fn line_with(&mut self, text: &str) -> String {
+        loop {
+            let mut line = String::new();
+            let read = within(self.stderr.read_line(&mut line)).await.unwrap();
+            assert!(read > 0, "no line has {text:?}");
+            if line.contains(text) {
+                return line;
+            }
+        }
+    }
+
+    /// Sends a request once the server runs.
+    async fn request(&mut self) -> TcpStream {
+        let line = self.line_with("running on http://").await;
+        let (_, rest) = line.split_once("http://").unwrap();
+        let (address, _) = rest.split_once(' ').unwrap();
+        let mut client = within(TcpStream::connect(address)).await.unwrap();
+        client.write_all(get("/").as_bytes()).await.unwrap();
+        client
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    }
+
+    /// Waits for the end: the exit status, and the rest of standard error.
+    async fn ended(mut self) -> (Option<i32>, String) {
+        let mut rest = String::new();
+        within(self.stderr.read_to_string(&mut rest)).await.unwrap();
+        let status = within(self.child.wait()).await.unwrap();
+        (status.code(), rest)
+    }
+}
+
+async fn blocks_in_a_request(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(_) => block(),
+        _ => Err(AppError::Unsupported),
+    }
+}
+
+const STILL_RUNNING: &str = "error: still running after the time for shutdown: 1 connections or \
+                             applications (an application blocks its thread)\n";
+
+#[tokio::test]
+async fn a_second_signal_ends_a_process_whose_only_thread_is_blocked() {
+    if is_server() {
+        serve(blocks_in_a_request);
+    }
+    let mut process = Process::start(
+        "a_second_signal_ends_a_process_whose_only_thread_is_blocked",
+        &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "none")],
+    );
+    let _client = process.request().await;
+    process.line_with("blocked").await;
+    process.signal(Signal::TERM);
+    process.line_with("waiting for connections").await;
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(1), "{log}");
+    assert!(log.ends_with(STILL_RUNNING), "{log}");
+}
+
+#[tokio::test]
+async fn the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked() {
+    if is_server() {
+        serve(blocks_in_a_request);
+    }
+    let mut process = Process::start(
+        "the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked",
+        &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "1")],
+    );
+    let _client = process.request().await;
+    process.line_with("blocked").await;
+    process.signal(Signal::INT);
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(1), "{log}");
+    assert!(log.ends_with(STILL_RUNNING), "{log}");
+}
+
+async fn blocks_in_startup(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+    block()
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_process_whose_start_up_blocks_its_only_thread() {
+    if is_server() {
+        serve(blocks_in_startup);
+    }
+    let mut process = Process::start(
+        "a_signal_ends_a_process_whose_start_up_blocks_its_only_thread",
+        &[],
+    );
+    process.line_with("blocked").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await, (Some(0), String::new()));
+}
+
+/// An application that blocks the thread on which the server drops it.
+#[derive(Debug)]
+struct BlocksWhenDropped;
+
+impl Drop for BlocksWhenDropped {
+    fn drop(&mut self) {
+        block();
+    }
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_process_whose_last_thread_is_blocked() {
+    if is_server() {
+        let state = BlocksWhenDropped;
+        serve(move |_: Scope, _: Receiver, _: Sender| {
+            let _ = &state;
+            async { Err(AppError::Unsupported) }
+        });
+    }
+    let mut process = Process::start(
+        "a_second_signal_ends_a_process_whose_last_thread_is_blocked",
+        &[],
+    );
+    process.line_with("running on").await;
+    process.signal(Signal::TERM);
+    process.line_with("blocked").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await, (Some(1), String::new()));
+}
+
+async fn blocks_in_shutdown(
+    scope: Scope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    let Scope::Lifespan(_) = scope else {
+        return whole(&sender, "served").await;
+    };
+    receiver.receive().await;
+    sender.send(LifespanStartupComplete::new()).await?;
+    receiver.receive().await;
+    block()
+}
+
+#[tokio::test]
+async fn the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread() {
+    if is_server() {
+        serve(blocks_in_shutdown);
+    }
+    let mut process = Process::start(
+        "the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread",
+        &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "1")],
+    );
+    process.line_with("running on").await;
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(1), "{log}");
+    let expected = "error: the application failed to shut down: it did not answer in time\n";
+    assert!(log.ends_with(expected), "{log}");
+}
