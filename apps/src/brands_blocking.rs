@@ -6,7 +6,7 @@ use std::io::Read;
 use std::sync::Arc;
 
 use callgate::{AppError, BoxApp, HttpScope};
-use callgate_toolkit::blocking::Pool;
+use callgate_toolkit::blocking::ThreadPool;
 use callgate_toolkit::lifespan::with_resource;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
@@ -27,7 +27,7 @@ pub const ENTRY: Entry = Entry {
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
     app: |settings| {
-        let threads = Pool::new(CONNECTIONS.into()).max_wait(TIMEOUT);
+        let threads = ThreadPool::new(CONNECTIONS.into()).max_wait(TIMEOUT);
         app(settings.database_url.clone(), &threads)
     },
 };
@@ -39,7 +39,7 @@ const INDEX: Index = Index {
 
 /// Creates the application for this database, on these threads. `None` is a database in memory. There
 /// are as many connections as threads.
-pub fn app(database: Option<DatabaseUrl>, threads: &Pool) -> BoxApp {
+pub fn app(database: Option<DatabaseUrl>, threads: &ThreadPool) -> BoxApp {
     let size = threads.size();
     let open = move || {
         let database = database.clone();

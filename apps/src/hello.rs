@@ -20,14 +20,10 @@ pub const ENTRY: Entry = Entry {
 /// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
 /// fails.
 pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let _request = scope.into_http()?;
     let start = HttpResponseStart::ok().header("content-type", "text/plain; charset=utf-8");
     sender.send(start).await?;
     // The first part of the content is also the last, so the server sends it with its length.
-    sender
-        .send(HttpResponseBody::last("Hello, world!\n"))
-        .await?;
-    Ok(())
+    let body = HttpResponseBody::last("Hello, world!\n");
+    Ok(sender.send(body).await?)
 }

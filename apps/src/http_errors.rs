@@ -1,11 +1,9 @@
 //! Error responses of the applications that are written with scope, receiver and sender: each is
 //! JSON, and each leaves a line in the log.
 
-use std::error::Error;
-
 use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender, WebSocketScope};
 use callgate_toolkit::errors::{self, HttpError};
-use callgate_toolkit::middleware::{self, Events};
+use callgate_toolkit::middleware::{self, Next};
 use callgate_toolkit::websocket::Handshake;
 use http::StatusCode;
 
@@ -14,14 +12,28 @@ use crate::log_text::{one_line, with_causes};
 /// Wraps `app`: an [`HttpError`] that a call returns is answered with `{"error": "..."}` and logged.
 /// Any other error is answered with a 500 that gives no reason, and the server logs it.
 pub(crate) fn handle(app: impl App) -> impl App {
-    errors::answer(middleware::wrap(app, |scope: &mut Scope| {
-        let Scope::Http(scope) = scope else {
-            return None;
-        };
-        Some(ErrorLog {
-            request: request_line(scope),
-        })
-    }))
+    errors::handle(middleware::from_fn(app, log_client_errors))
+}
+
+/// Logs the errors with a status below 500. The server logs the others.
+async fn log_client_errors(
+    scope: Scope,
+    receiver: Receiver,
+    sender: Sender,
+    next: Next,
+) -> Result<(), AppError> {
+    let Scope::Http(http) = &scope else {
+        return next.call(scope, receiver, sender).await;
+    };
+    let request = request_line(http);
+    let result = next.call(scope, receiver, sender).await;
+    if let Err(AppError::Failed(error)) = &result
+        && let Some(error) = error.downcast_ref::<HttpError>()
+        && error.status().is_client_error()
+    {
+        log(&request, error);
+    }
+    result
 }
 
 /// Answers a request with `error` and logs it, for applications without [`handle`].
@@ -31,8 +43,7 @@ pub(crate) async fn respond(
     error: &HttpError,
 ) -> Result<(), AppError> {
     log(&request_line(scope), error);
-    error.response().send(sender).await?;
-    Ok(())
+    error.response().send(sender).await
 }
 
 /// Denies a WebSocket with `error` and logs it.
@@ -44,8 +55,7 @@ pub(crate) async fn deny(
 ) -> Result<(), AppError> {
     log(&format!("WebSocket {}", scope.raw_path()), error);
     let handshake = Handshake::new(scope, receiver, sender);
-    handshake.deny(error.response()).await?;
-    Ok(())
+    handshake.deny(error.response()).await
 }
 
 /// Answers every request and denies every WebSocket with 404.
@@ -82,26 +92,6 @@ pub(crate) fn method_not_allowed(allowed: &'static str) -> HttpError {
 /// Returns a 422: the request is well-formed, but its values cannot be used.
 pub(crate) fn unprocessable(message: impl Into<String>) -> HttpError {
     HttpError::new(StatusCode::UNPROCESSABLE_ENTITY, message)
-}
-
-/// Logs the error of one call.
-struct ErrorLog {
-    request: String,
-}
-
-impl Events for ErrorLog {
-    fn returned(&mut self, result: &Result<(), AppError>) {
-        let Err(AppError::Failed(error)) = result else {
-            return;
-        };
-        let error: &(dyn Error + 'static) = &**error;
-        // The server logs errors with a status of 500 and above.
-        if let Some(error) = error.downcast_ref::<HttpError>()
-            && error.status().is_client_error()
-        {
-            log(&self.request, error);
-        }
-    }
 }
 
 /// Returns the method and the path of a request, for the log.

@@ -19,3 +19,12 @@ pub(crate) fn parse(name: &str, text: &str, bounds: RangeInclusive<u64>) -> Resu
         ))
     })
 }
+
+/// Parses the number of a query, which may be left out: see [`parse`].
+pub(crate) fn parse_optional(
+    name: &str,
+    text: Option<String>,
+    bounds: RangeInclusive<u64>,
+) -> Result<Option<u64>, HttpError> {
+    text.map(|text| parse(name, &text, bounds)).transpose()
+}

@@ -38,6 +38,5 @@ pub(crate) async fn send(
     } else {
         mount::add_slash(&scope.uri)
     };
-    response.send(sender).await?;
-    Ok(())
+    response.send(sender).await
 }

@@ -35,10 +35,9 @@ pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(
         }
         Scope::Http(_) => {
             let response = respond::text(json)
-                .header("content-type", "application/json")
+                .set_header("content-type", "application/json")
                 .header("cache-control", "no-store");
-            response.send(&sender).await?;
-            Ok(())
+            response.send(&sender).await
         }
         Scope::WebSocket(scope) => {
             let handshake = Handshake::new(&scope, receiver, sender);

@@ -30,9 +30,7 @@ struct Now {
 /// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
 /// fails.
 pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     if !method::is_get_or_head(&scope.method) {
         return method::not_allowed(&scope, &sender).await;
     }
@@ -43,6 +41,5 @@ pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(
         time: format!("{:.6}", now.time()),
     };
     let response = respond::json(&now)?.header("cache-control", "no-store");
-    response.send(&sender).await?;
-    Ok(())
+    response.send(&sender).await
 }

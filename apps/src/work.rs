@@ -123,9 +123,7 @@ impl App for Work {
         mut receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
-        let Scope::Http(scope) = scope else {
-            return Err(AppError::Unsupported);
-        };
+        let scope = scope.into_http()?;
         match Route::parse(&scope)? {
             Route::Index => answer(&sender, "text/plain; charset=utf-8", INDEX).await,
             Route::Check => answer(&sender, "text/plain; charset=utf-8", "OK\n").await,

@@ -50,8 +50,7 @@ impl EventsApp {
             ["ws"] => return Err(websocket_only().into()),
             _ => return Err(not_found().into()),
         };
-        response.send(sender).await?;
-        Ok(())
+        response.send(sender).await
     }
 
     /// Receives an event. The response to an interactive event waits for its handler; a background event
@@ -63,7 +62,7 @@ impl EventsApp {
         sender: &Sender,
     ) -> Result<(), AppError> {
         static COUNT: AtomicU64 = AtomicU64::new(1);
-        let read = read::read_json(scope, receiver, MAX_EVENT).await;
+        let read = read::json(scope, receiver, MAX_EVENT).await;
         let JsonObject(EventRequest { task_id, event }) = read.map_err(read_error_response)?;
         let task_id =
             task_id.unwrap_or_else(|| format!("task-{}", COUNT.fetch_add(1, Ordering::Relaxed)));
@@ -77,8 +76,7 @@ impl EventsApp {
                 .ok_or_else(|| AppError::failed("the handler has no response"))?;
             let response = respond::json(&data.body)?;
             let status = StatusCode::from_u16(data.http_status).map_err(AppError::failed)?;
-            response.status(status).send(sender).await?;
-            return Ok(());
+            return response.status(status).send(sender).await;
         }
         // Without a client for Connect the handler could only fail.
         self.context.connect().map_err(HttpError::from)?;

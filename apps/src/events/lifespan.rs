@@ -5,7 +5,8 @@ use std::pin::pin;
 use std::time::Duration;
 
 use callgate::{
-    AppError, LifespanStartupComplete, ReceiveEvent, Receiver, SendEvent, Sender, State,
+    AppError, LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Sender,
+    State,
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -93,7 +94,6 @@ impl EventsApp {
             );
         }
         while running.join_next().await.is_some() {}
-        sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await?;
-        Ok(())
+        Ok(sender.send(LifespanShutdownComplete::new()).await?)
     }
 }

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use callgate::{
-    App, AppError, BoxApp, LifespanShutdownFailed, LifespanStartupComplete, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, State,
+    App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
 };
 use callgate_toolkit::errors::HttpError;
-use callgate_toolkit::lifespan::Started;
+use callgate_toolkit::lifespan;
 use http::StatusCode;
 
 use crate::http_errors;
@@ -59,30 +59,28 @@ impl OptionalApp {
 
     async fn run_lifespan(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         while receiver.receive().await != ReceiveEvent::LifespanStartup {}
-        let started = Started::start(self.app.clone()).await;
+        let started = lifespan::start(self.app.clone()).await;
         self.availability.set(started.is_ok());
-        let started = match started {
-            Ok(Some(started)) => Some(started),
+        let running = match started {
+            Ok(Some(running)) => Some(running),
             Ok(None) => return Err(AppError::Unsupported),
             Err(reason) => {
                 tracing::error!("{} is unavailable: {}", self.name, one_line(&reason));
                 None
             }
         };
-        let state = started.as_ref().map(|started| started.state().clone());
-        let complete = LifespanStartupComplete::with_state(state.unwrap_or_else(State::new));
+        let state = running.as_ref().map(|running| running.state().clone());
+        let complete = LifespanStartupComplete::with_state(state.unwrap_or_default());
         sender.send(complete).await?;
 
         while receiver.receive().await != ReceiveEvent::LifespanShutdown {}
-        let shutdown = match started {
-            Some(started) => started.shut_down().await,
-            None => Ok(()),
-        };
-        let answer = match shutdown {
-            Ok(()) => SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
-            Err(reason) => LifespanShutdownFailed::new(reason).into(),
-        };
-        sender.send(answer).await?;
+        if let Some(running) = running
+            && let Err(reason) = running.shutdown().await
+        {
+            sender.send(LifespanShutdownFailed::new(reason)).await?;
+        } else {
+            sender.send(LifespanShutdownComplete::new()).await?;
+        }
         Ok(())
     }
 }

@@ -1,8 +1,8 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use callgate::{
-    App as _, AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete,
-    Receiver, Scope, Sender, State,
+    App as _, AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver,
+    Scope, Sender, State,
 };
 use callgate_apps::gallery::Gallery;
 use callgate_apps::{Entry, Settings, all, find};

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
-    App as _, Channel, HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    App as _, Channel, HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent,
+    Sender,
 };
 use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
 use http::{Method, StatusCode};
