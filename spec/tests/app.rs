@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::error::Error;
 use std::fmt;
+use std::future::Future as _;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 
 use callgate::{
     App, AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, HttpScope, LifespanScope,
-    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation, rule,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress, Sender, Violation,
+    WebSocketAccept, WebSocketScope, rule,
 };
 use http::{Method, StatusCode};
 
@@ -25,13 +28,13 @@ impl Channel for Record {
         Poll::Ready(next.unwrap_or(ReceiveEvent::HttpDisconnect))
     }
 
-    fn poll_send(
-        &self,
-        _: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        self.sent.lock().unwrap().push(event.take().unwrap());
-        Poll::Ready(Ok(()))
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        self.sent.lock().unwrap().push(event);
+        Ok(SendProgress::Sent)
     }
 }
 
@@ -53,9 +56,7 @@ fn no_content() -> SendEvent {
 }
 
 async fn function(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    scope.into_http()?;
     sender.send(no_content()).await?;
     sender.send(HttpResponseBody::end()).await?;
     Ok(())
@@ -177,6 +178,125 @@ async fn a_receiver_yields_the_events_of_its_channel_in_order() {
     assert_eq!(receiver.receive().await, ReceiveEvent::WebSocketConnect);
     assert_eq!(receiver.receive().await, ReceiveEvent::HttpDisconnect);
     assert_eq!(receiver.receive().await, ReceiveEvent::HttpDisconnect);
+}
+
+#[test]
+fn a_scope_of_another_kind_is_unsupported() {
+    let websocket = || Scope::from(WebSocketScope::new("/".parse().unwrap()));
+    let lifespan = || Scope::from(LifespanScope::new());
+    let unknown = || Scope::Unknown("later".into());
+    for declined in [
+        http_scope().into_websocket().err(),
+        http_scope().into_lifespan().err(),
+        websocket().into_http().err(),
+        websocket().into_lifespan().err(),
+        lifespan().into_http().err(),
+        unknown().into_http().err(),
+        unknown().into_lifespan().err(),
+    ] {
+        assert!(
+            matches!(declined, Some(AppError::Unsupported)),
+            "{declined:?}"
+        );
+    }
+    assert_eq!(http_scope().into_http().unwrap().method, Method::GET);
+    assert_eq!(websocket().into_websocket().unwrap().path(), "/");
+    lifespan().into_lifespan().unwrap();
+}
+
+#[test]
+fn header_appends_and_set_header_replaces() {
+    let start = HttpResponseStart::ok()
+        .header("vary", "accept")
+        .header("vary", "cookie")
+        .header("x-limit", 10);
+    let values: Vec<_> = start.headers.get_all("vary").iter().collect();
+    assert_eq!(values, ["accept", "cookie"]);
+    assert_eq!(start.headers["x-limit"], "10");
+    let start = start.set_header("vary", "*");
+    let values: Vec<_> = start.headers.get_all("vary").iter().collect();
+    assert_eq!(values, ["*"]);
+    let accept = WebSocketAccept::new()
+        .header("x-a", "1")
+        .set_header("x-a", "2");
+    assert_eq!(accept.headers.len(), 1);
+    assert_eq!(accept.headers["x-a"], "2");
+}
+
+#[test]
+fn the_extensions_of_a_request_become_those_of_its_scope() {
+    let request = http::Request::get("/").extension(7_u8).body(()).unwrap();
+    let scope = HttpScope::from_parts(request.into_parts().0);
+    assert_eq!(scope.extensions.get::<u8>(), Some(&7));
+    let mut passed_on = Scope::from(scope.clone());
+    passed_on
+        .request_mut()
+        .unwrap()
+        .extensions
+        .insert("of one exchange");
+    assert!(scope.extensions.get::<&str>().is_none());
+    assert_eq!(passed_on, scope.into(), "extensions are not compared");
+}
+
+/// A channel that is not ready until it is told, and counts what it is asked.
+#[derive(Default)]
+struct Slow {
+    is_ready: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+    polls: AtomicUsize,
+    sent: Mutex<Vec<SendEvent>>,
+}
+
+impl Channel for Slow {
+    fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        Poll::Pending
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.polls.fetch_add(1, Ordering::SeqCst);
+        if self.is_ready.load(Ordering::SeqCst) {
+            return Poll::Ready(());
+        }
+        self.waiting.lock().unwrap().push(cx.waker().clone());
+        Poll::Pending
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        self.sent.lock().unwrap().push(event);
+        Ok(SendProgress::Sent)
+    }
+}
+
+#[tokio::test]
+async fn an_event_is_handed_over_once_however_often_readiness_is_polled() {
+    let channel = Arc::new(Slow::default());
+    let sender = Sender::new(channel.clone());
+    let mut sending = Box::pin(sender.send(no_content()));
+    for _ in 0..3 {
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(sending.as_mut().poll(&mut cx).is_pending());
+        assert!(channel.sent.lock().unwrap().is_empty());
+    }
+    channel.is_ready.store(true, Ordering::SeqCst);
+    sending.await.unwrap();
+    assert_eq!(channel.polls.load(Ordering::SeqCst), 4);
+    assert_eq!(*channel.sent.lock().unwrap(), [no_content()]);
+}
+
+#[tokio::test]
+async fn a_send_that_is_dropped_before_there_is_room_has_no_effect() {
+    let channel = Arc::new(Slow::default());
+    let sender = Sender::new(channel.clone());
+    let mut sending = Box::pin(sender.send(no_content()));
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(sending.as_mut().poll(&mut cx).is_pending());
+    drop(sending);
+    channel.is_ready.store(true, Ordering::SeqCst);
+    sender.send(HttpResponseBody::end()).await.unwrap();
+    assert_eq!(
+        *channel.sent.lock().unwrap(),
+        [HttpResponseBody::end().into()]
+    );
 }
 
 // Errors

@@ -3,8 +3,8 @@
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
     Feature, Features, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
-    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, HttpScope, Message, SendError,
-    SendEvent,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, HttpScope,
+    LifespanShutdownComplete, Message, SendError, SendEvent,
 };
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
@@ -258,7 +258,7 @@ fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
 fn core_06_an_event_of_another_scope_is_refused() {
     for event in [
         SendEvent::from(Message::text("hello")),
-        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+        LifespanShutdownComplete::new().into(),
         SendEvent::DenialResponseStart(start()),
     ] {
         Exchange::new().refuse("CORE-06", event);

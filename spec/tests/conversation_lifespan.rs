@@ -2,8 +2,8 @@
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
 use callgate::{
-    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, SendError,
-    SendEvent,
+    LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, Message, SendError, SendEvent,
 };
 
 fn startup_complete() -> SendEvent {
@@ -45,10 +45,7 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
     );
     assert!(matches!(conversation.phase(), LifespanPhase::Broken(_)));
     conversation.shutdown_received();
-    for later in [
-        startup_complete(),
-        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
-    ] {
+    for later in [startup_complete(), LifespanShutdownComplete::new().into()] {
         let error = conversation.send(&later).unwrap_err();
         assert_eq!(error.rule().unwrap().id, id);
     }
@@ -57,10 +54,7 @@ fn refuse(mut conversation: LifespanConversation, id: &str, event: &SendEvent) {
 
 #[test]
 fn a_whole_life_is_allowed() {
-    for answer in [
-        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
-        shutdown_failed(),
-    ] {
+    for answer in [LifespanShutdownComplete::new().into(), shutdown_failed()] {
         let mut conversation = shutting_down();
         conversation.send(&answer).unwrap();
         assert_eq!(*conversation.phase(), LifespanPhase::ShutDown);
@@ -93,9 +87,7 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
     let mut conversation = after(&[startup_complete()]);
     conversation.returned().unwrap();
     conversation.shutdown_received();
-    let result = conversation.send(&SendEvent::LifespanShutdownComplete(
-        LifespanShutdownComplete::new(),
-    ));
+    let result = conversation.send(&LifespanShutdownComplete::new().into());
     assert!(matches!(result, Err(SendError::Disconnected)));
 }
 
@@ -122,7 +114,7 @@ fn life_09_a_second_answer_to_shutdown_is_refused() {
     refuse(
         conversation,
         "LIFE-09",
-        &SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+        &LifespanShutdownComplete::new().into(),
     );
 }
 
@@ -138,7 +130,7 @@ fn life_12_an_answer_to_shutdown_before_shutdown_is_refused() {
         refuse(
             after(events),
             "LIFE-12",
-            &SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+            &LifespanShutdownComplete::new().into(),
         );
         refuse(after(events), "LIFE-12", &shutdown_failed());
     }

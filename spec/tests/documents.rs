@@ -13,12 +13,12 @@ fn documents() -> BTreeMap<String, String> {
 }
 
 /// The files of `folder` in this crate that end in `feature`, by name.
-fn files(folder: &str, feature: &str) -> BTreeMap<String, String> {
+fn files(folder: &str, extension: &str) -> BTreeMap<String, String> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     std::fs::read_dir(&folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.feature().is_some_and(|found| found == feature))
+        .filter(|path| path.extension().is_some_and(|found| found == extension))
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
             (name, std::fs::read_to_string(&path).unwrap())

@@ -8,9 +8,10 @@ use std::sync::Arc;
 use callgate::{
     ByteString, Feature, Features, HttpRequestBody, HttpResponseBody, HttpResponseDebug,
     HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers,
-    HttpScope, LifespanScope, LifespanShutdownFailed, LifespanStartupComplete,
-    LifespanStartupFailed, Message, ReceiveEvent, Scheme, Scope, SendEvent, State, TlsInfo,
-    WebSocketAccept, WebSocketClose, WebSocketDisconnect, WebSocketScope,
+    HttpScope, LifespanScope, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent, Scheme, Scope,
+    SendEvent, State, TlsInfo, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    WebSocketScope,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, Version};
 use proptest::collection::{btree_map, vec};
@@ -276,9 +277,7 @@ fn other_send_event() -> impl Strategy<Value = SendEvent> {
         response_body().prop_map(SendEvent::DenialResponseBody),
         Just(LifespanStartupComplete::new().into()),
         any::<String>().prop_map(|message| LifespanStartupFailed::new(message).into()),
-        Just(SendEvent::LifespanShutdownComplete(
-            LifespanShutdownComplete::new()
-        )),
+        Just(LifespanShutdownComplete::new().into()),
         any::<String>().prop_map(|message| LifespanShutdownFailed::new(message).into()),
     ]
 }
@@ -348,7 +347,7 @@ fn unknown_keys_and_extensions_are_passed_over() {
     assert_eq!(event, Ok(SendEvent::from(Message::text("x"))));
     let scope: Scope = read(json!({
         "type": "websocket", "http_version": "2", "scheme": "ws", "raw_path": "/",
-        "features": ["new", "tls"], "new": {},
+        "extensions": ["new", "tls"], "new": {},
     }))
     .unwrap();
     let Scope::WebSocket(scope) = scope else {
@@ -402,7 +401,7 @@ fn more_header_fields_than_a_map_can_hold_are_refused() {
 }
 
 #[test]
-fn state_is_not_written() {
+fn state_and_extensions_are_not_written() {
     let mut state = State::new();
     state.insert("a pool");
     let event = SendEvent::from(LifespanStartupComplete::with_state(state.clone()));
@@ -410,6 +409,8 @@ fn state_is_not_written() {
     assert_eq!(written, json!({"type": "lifespan.startup.complete"}));
     let mut scope = Scope::from(HttpScope::new(Method::GET, "/".parse().unwrap()));
     let without = serde_json::to_value(&scope).unwrap();
-    *scope.state_mut().unwrap() = state;
+    let request = scope.request_mut().unwrap();
+    request.state = state;
+    request.extensions.insert("of one exchange");
     assert_eq!(serde_json::to_value(&scope).unwrap(), without);
 }

@@ -7,6 +7,7 @@ mod http_bad_input;
 mod http_failure;
 mod http_request;
 mod http_response;
+mod http_shutdown;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;

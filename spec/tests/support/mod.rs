@@ -3,9 +3,9 @@
 use bytes::Bytes;
 use callgate::{
     HttpRequestBody, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
-    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownFailed,
-    LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent, SendEvent,
-    WebSocketAccept, WebSocketClose, WebSocketDisconnect,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownComplete,
+    LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed, Message, ReceiveEvent,
+    SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
 /// One event of each type that an application receives.
@@ -13,6 +13,7 @@ pub(crate) fn receive_events() -> Vec<ReceiveEvent> {
     vec![
         ReceiveEvent::HttpRequestBody(HttpRequestBody::last("content")),
         ReceiveEvent::HttpDisconnect,
+        ReceiveEvent::HttpShutdown,
         ReceiveEvent::WebSocketConnect,
         ReceiveEvent::WebSocketReceive(Message::text("hello")),
         ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(1001)),
@@ -37,7 +38,7 @@ pub(crate) fn send_events() -> Vec<SendEvent> {
         SendEvent::DenialResponseBody(HttpResponseBody::end()),
         LifespanStartupComplete::new().into(),
         LifespanStartupFailed::new("no database").into(),
-        SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new()),
+        LifespanShutdownComplete::new().into(),
         LifespanShutdownFailed::new("still busy").into(),
     ]
 }
