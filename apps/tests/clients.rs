@@ -1,4 +1,4 @@
-//! The `callgate` command from end to end, with clients that were written elsewhere.
+//! The `callgate` command from end to end, with independent clients: curl, hyper, httpx and websockets.
 
 use std::convert::Infallible;
 use std::fs::Permissions;
@@ -18,20 +18,20 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// How long a test waits for what must happen.
+/// How long a test waits for an event.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A `callgate` that serves.
+/// A `callgate` process that serves.
 struct Server {
     process: Child,
     url: String,
     log: Receiver<String>,
-    /// The lines of the log until it served.
+    /// The lines of the log before the server listened.
     startup: Vec<String>,
 }
 
 impl Server {
-    /// Every message is checked.
+    /// Starts the command with the lint.
     fn start(args: &[&str]) -> Self {
         Self::start_alone(&[args, &["--lint"]].concat())
     }
@@ -67,7 +67,7 @@ impl Server {
         }
     }
 
-    /// The next line of the log with this text.
+    /// Waits for the next line of the log with this text.
     fn logged(&self, text: &str) -> String {
         loop {
             let line = self.log.recv_timeout(TIMEOUT).expect(text);
@@ -77,7 +77,7 @@ impl Server {
         }
     }
 
-    /// The line with this text that was logged before it served.
+    /// Returns the line with this text that was logged before the server listened.
     fn startup_line(&self, text: &str) -> &str {
         let mut lines = self.startup.iter();
         let line = lines.find(|line| line.contains(text));
@@ -90,16 +90,16 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// How the process ended.
+    /// Waits for the end of the process and returns its status.
     fn ended(mut self) -> ExitStatus {
-        // Its standard error is closed when it ends.
+        // The standard error of the process is closed at its end.
         while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
             drop(line);
         }
         self.process.wait().unwrap()
     }
 
-    /// Stops it, which must end in peace. Nobody has broken a rule meanwhile.
+    /// Stops the server. Fails if it ends with an error, or if a rule was broken.
     fn stop(self) {
         self.interrupt();
         let line = self.logged("Rules were broken ");
@@ -107,7 +107,7 @@ impl Server {
         assert_eq!(self.ended().code(), Some(0));
     }
 
-    /// A connection on which nothing waits for ever.
+    /// Opens a connection, with a time-out for reads.
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
@@ -117,7 +117,7 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already unless the test failed.
+        // The process has ended already unless the test failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -144,7 +144,7 @@ fn curl_text(args: &[&str]) -> String {
     String::from_utf8(curl(args).stdout).unwrap()
 }
 
-/// A client of hyper, on a connection of its own.
+/// Opens a connection with hyper's client.
 async fn hyper_client(server: &Server, version: Version) -> SendRequest {
     let stream = server.url.strip_prefix("http://").unwrap();
     let stream = TokioIo::new(tokio::net::TcpStream::connect(stream).await.unwrap());
@@ -181,7 +181,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
     let server = Server::start(&["run", "echo"]);
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mut client = hyper_client(&server, version).await;
-        // More than once over the same connection.
+        // Several requests over the same connection.
         for _ in 0..3 {
             let (mut sender, content) = Content::new(1);
             let request = Request::post(&server.url)
@@ -195,7 +195,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
                 (response.status(), response.version()),
                 (StatusCode::OK, version)
             );
-            // The first part comes back before the second has been sent.
+            // The first part is echoed before the second is sent.
             let frame = response.body_mut().frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), "first, ");
             sender.send_data("second".into()).await.unwrap();
@@ -204,7 +204,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
             assert_eq!(rest.to_bytes(), "second");
         }
     }
-    // Meanwhile the client's side of the connection goes on.
+    // The client's connections need this thread while the server stops.
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
 }
 
@@ -269,10 +269,10 @@ fn curl_uploads_come_back_whole() {
 }
 
 #[test]
-fn what_is_recorded_while_serving_can_be_replayed() {
+fn a_recording_of_a_server_can_be_replayed_and_is_for_its_owner() {
     let path = std::env::temp_dir().join(format!("callgate-record-{}", std::process::id()));
     let file = path.to_str().unwrap();
-    // An older file, which everyone may read.
+    // An older file, which every user may read.
     std::fs::write(&path, "of yesterday").unwrap();
     std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
     let server = Server::start(&["run", "gallery", "--record", file]);
@@ -282,7 +282,7 @@ fn what_is_recorded_while_serving_can_be_replayed() {
     assert_eq!(curl_text(&["--data", "content", &echo]), "content");
     server.stop();
 
-    // The recording has what clients send, credentials among it.
+    // A recording has the credentials that clients send.
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let recording = std::fs::read(&path).unwrap();
@@ -413,7 +413,7 @@ fn a_signal_completes_what_runs_and_a_second_one_ends_it() {
         let mut stream = server.connect();
         let head = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\na";
         stream.write_all(head.as_bytes()).unwrap();
-        // The answer has begun, and ends when the other byte has come.
+        // The response has begun, and ends when the second byte arrives.
         let mut seen = Vec::new();
         while !seen.ends_with(b"\r\n\r\n1\r\na\r\n") {
             let mut byte = [0];

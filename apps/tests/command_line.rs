@@ -1,9 +1,9 @@
-//! The `callgate` command, as far as it goes without serving.
+//! The `callgate` command where it does not serve.
 
 use std::net::TcpListener;
 use std::process::Command;
 
-/// Standard output, standard error and the exit status of `callgate`.
+/// Runs `callgate`. Returns its standard output, its standard error and its exit status.
 fn callgate(args: &[&str], environment: &[(&str, &str)]) -> (String, String, Option<i32>) {
     let output = Command::new(env!("CARGO_BIN_EXE_callgate"))
         .args(args)
@@ -147,10 +147,10 @@ fn a_recording_is_kept_until_there_is_another() {
 }
 
 #[test]
-fn the_exit_status_does_not_depend_on_who_reads_the_errors() {
+fn the_exit_status_is_the_same_when_standard_error_is_closed() {
     for (args, status) in [
         (["--port", "many"], 2),
-        // No address of any machine: it is for examples (RFC 5737).
+        // An address for documentation, which no machine has (RFC 5737).
         (["--host", "203.0.113.1"], 3),
     ] {
         let (reader, writer) = std::io::pipe().unwrap();

@@ -143,7 +143,7 @@ async fn a_handler_that_takes_too_long_is_given_up() {
         std::future::pending::<Result<InteractiveResponse, _>>()
     });
     let client =
-        TestClient::new(http_errors::handle(app(registry))).patience(Duration::from_secs(200));
+        TestClient::new(http_errors::handle(app(registry))).timeout(Duration::from_secs(200));
     let begin = Instant::now();
     let event = json!({"event_type": "order", "data": {"status": "draft"}});
     let response = client.post("/events").json(&event).send().await.unwrap();

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use crate::connect::{Connect, RecordedRequest, json_answer, page, status};
 use crate::log::Log;
 
-/// Connect with an installation that has these settings, and with as many active subscriptions in
-/// marketplace `MP-n` as its number says.
+/// Starts a Connect with an installation that has these settings, and with `n` active subscriptions in
+/// marketplace `MP-n`.
 fn connect(settings: Value) -> Connect {
     Connect::start(move |line| {
         let counted = line
@@ -39,7 +39,7 @@ fn client_of(connect: &Connect) -> TestClient {
     TestClient::new(chart(&connect.settings()))
 }
 
-/// What a call from the caller's installation is answered with.
+/// Sends a request of an installation and returns the response.
 async fn call(request: RequestBuilder<'_>) -> (StatusCode, Value) {
     let request = request.header("x-connect-installation-id", "EIN-1");
     call_as(request).await
@@ -86,7 +86,7 @@ async fn the_chart_has_the_active_subscriptions_of_each_marketplace_of_the_insta
 }
 
 #[tokio::test]
-async fn the_questions_of_a_chart_are_asked_at_once_but_never_more_than_eight() {
+async fn the_requests_of_a_chart_are_concurrent_but_never_more_than_eight() {
     let connect = connect(json!({"marketplaces": marketplaces(0..20)}));
     let client = client_of(&connect);
     connect.hold_answers();
@@ -95,7 +95,7 @@ async fn the_questions_of_a_chart_are_asked_at_once_but_never_more_than_eight() 
         .get("/chart")
         .header("x-connect-installation-id", "EIN-1");
     let pending = pending.start();
-    // One for the installation, and eight that wait.
+    // One request for the installation, and eight in flight.
     connect.wait_for_requests(9).await;
     connect.release_answers(20);
     let response = pending.response().await.unwrap();
@@ -275,7 +275,7 @@ async fn the_key_of_the_call_comes_before_the_extension_s_own() {
         if let Some(key) = key {
             request = request.header("x-connect-installation-api-key", key);
         }
-        // Where keys are sent is for the operator to say.
+        // Only the operator decides where keys are sent.
         request = request.header("x-connect-api-gateway-url", "http://127.0.0.1:9/");
         assert_eq!(call(request).await.0, StatusCode::OK);
         assert_eq!(connect.asked().last().unwrap().key, sent);

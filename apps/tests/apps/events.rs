@@ -15,7 +15,7 @@ use crate::log::Log;
 
 const VARIABLES: &str = "/v1/devops/services/SRVC-1/environments/ENV-1/variables";
 
-/// Connect with the variable, product `PRD-1` with its template, and requests from `PR-1` on.
+/// Starts a Connect with the variable, product `PRD-1` and its template, and some requests.
 pub(crate) fn connect() -> Connect {
     Connect::start(answer)
 }
@@ -151,7 +151,7 @@ async fn a_purchase_is_approved_after_the_response_with_the_template_of_its_prod
 }
 
 #[tokio::test]
-async fn what_an_event_does_not_bring_along_is_fetched() {
+async fn the_object_that_an_event_does_not_have_is_fetched() {
     let connect = connect();
     let client = client_of(&connect);
     for (id, approved) in [("PR-1", true), ("PR-2", false), ("PR-3", false)] {
@@ -218,7 +218,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
     let sizeless = text
         .lines()
         .filter(|line| line.contains("/asset/params/0/value"));
-    // What the sender did wrong is no error of the application.
+    // An error of the sender is not an error of the application.
     assert!(
         sizeless.clone().count() > 0 && sizeless.clone().all(is_info),
         "{text}"
@@ -227,7 +227,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served() {
+async fn wrong_requests_are_refused_in_json_and_the_next_is_served() {
     let client = crate::client("events");
     let log = Log::start();
     let with_type = |content: Vec<u8>| {
@@ -267,7 +267,7 @@ async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served(
         let (answered, answer) = answer_to(request).await;
         assert_eq!(answered, expected, "{answer}");
         let error = answer["error"].as_str().unwrap();
-        // What a type is called here is no business of the client's.
+        // The names of types are not for clients.
         assert!(!error.contains("struct"), "{error}");
         let line = format!(" {}: {error}", expected.as_u16());
         assert!(
@@ -280,7 +280,7 @@ async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served(
 }
 
 #[tokio::test]
-async fn the_stock_is_updated_in_connect_and_here() {
+async fn the_stock_is_updated_in_connect_and_in_memory() {
     let connect = connect();
     let client = client_of(&connect);
     let run = || client.post("/schedules/update_stock/run");
@@ -310,7 +310,8 @@ async fn the_stock_is_updated_in_connect_and_here() {
 }
 
 #[tokio::test]
-async fn without_settings_the_stock_is_kept_here_and_what_needs_connect_says_which() {
+async fn without_settings_the_stock_is_in_memory_and_a_request_that_needs_connect_names_the_setting()
+ {
     let client = crate::client("events");
     let mut sizes = BTreeMap::new();
     while sizes.len() < 2 {
@@ -333,7 +334,7 @@ async fn without_settings_the_stock_is_kept_here_and_what_needs_connect_says_whi
 #[tokio::test]
 async fn variables_are_fetched_at_start_up() {
     let connect = connect();
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     assert_eq!(
         connect.lines(),
         [format!("GET {VARIABLES}/OUT_OF_STOCK_SIZE")]
@@ -348,7 +349,7 @@ async fn variables_that_connect_does_not_have_are_created_at_start_up() {
         true => status(StatusCode::CREATED),
         false => status(StatusCode::NOT_FOUND),
     });
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     let created = &connect.asked()[1];
     assert_eq!(created.line, format!("POST {VARIABLES}"));
     let variable = json!({"name": "OUT_OF_STOCK_SIZE", "initial_value": "m", "secure": false});
@@ -358,7 +359,7 @@ async fn variables_that_connect_does_not_have_are_created_at_start_up() {
 
 #[tokio::test(start_paused = true)]
 async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetched_later() {
-    // While a thread is busy, time stands still.
+    // The paused clock does not advance by itself while a thread for blocking work is busy.
     let (done, busy) = std::sync::mpsc::channel::<()>();
     let busy = tokio::task::spawn_blocking(move || busy.recv());
     let asked = std::sync::atomic::AtomicUsize::new(0);
@@ -370,13 +371,13 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
         }
     });
     let log = Log::start();
-    let client = client_of(&connect).started().await.unwrap();
+    let client = client_of(&connect).with_lifespan().await.unwrap();
     assert_eq!(out_of_stock(&client).await, "m");
     assert!(
         log.text()
             .contains("are fetched again in 5 s: Connect: it answered with status 502")
     );
-    // Connections that are kept end with the time, and that may take one more attempt.
+    // Idle connections end when the clock advances, so another attempt may be needed.
     let mut failures = 0;
     let begin = std::time::Instant::now();
     while out_of_stock(&client).await == "m" {
@@ -394,7 +395,7 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
 }
 
 #[tokio::test]
-async fn where_connect_fails_the_stock_stays_as_it_was() {
+async fn when_connect_fails_the_stock_is_unchanged() {
     let connect = Connect::start(|_: &str| status(StatusCode::FORBIDDEN));
     let client = client_of(&connect);
     assert_eq!(
@@ -419,7 +420,7 @@ async fn where_connect_fails_the_stock_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_registered_is_told() {
+async fn the_root_describes_what_is_registered() {
     let (answered, registered) = answer_to(crate::client("events").get("/")).await;
     assert_eq!(answered, StatusCode::OK);
     let subscriptions = json!({
@@ -457,7 +458,7 @@ fn assert_cause_is_logged(log: &Log, start: &str) {
 async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_is_not_told() {
     let log = Log::start();
     let client = TestClient::new(events(&unreachable_connect()));
-    let client = client.started().await.unwrap();
+    let client = client.with_lifespan().await.unwrap();
     let reason = "Connect: it cannot be reached";
     assert_cause_is_logged(
         &log,

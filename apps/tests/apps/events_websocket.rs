@@ -1,4 +1,4 @@
-//! The WebSocket of `events`: tasks in, results out.
+//! The WebSocket of `events`: it receives tasks and sends results.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::events::{
 };
 use crate::log::Log;
 
-/// A WebSocket that has been told what is registered.
+/// Opens a WebSocket and receives its setup request.
 async fn socket_of(client: &TestClient) -> WebSocket {
     let mut socket = client.websocket("/ws").connect().await.unwrap();
     let setup: Value = socket.json().await.unwrap();
@@ -40,7 +40,7 @@ async fn send_task(socket: &WebSocket, id: &str, category: &str, input: &Value) 
     send(socket, "task", &json!({"options": options, "input": input})).await;
 }
 
-/// The ID of the task that was done next, and its output.
+/// Receives the next result: the ID of the task and its output.
 async fn result(socket: &mut WebSocket) -> (String, Value) {
     let mut message: Value = socket.json().await.unwrap();
     assert_eq!(message["message_type"], "task", "{message}");
@@ -248,7 +248,7 @@ async fn messages_that_make_no_sense_are_answered_and_the_websocket_goes_on() {
 }
 
 #[tokio::test]
-async fn what_was_begun_for_a_websocket_is_finished_when_it_is_gone() {
+async fn tasks_of_a_websocket_are_finished_after_it_is_closed() {
     let connect = connect();
     let client = client_of(&connect);
     let socket = socket_of(&client).await;

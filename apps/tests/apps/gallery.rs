@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::client;
 use crate::log::Log;
 
-/// What `scope` is told below the gallery.
+/// Returns the scope of the application `scope` in the gallery.
 async fn scope_at(root_path: &'static str, target: &str) -> Value {
     let client = client("gallery").root_path(root_path);
     let response = client.get(target).send().await.unwrap();
@@ -62,7 +62,7 @@ async fn a_websocket_is_served_with_and_without_a_slash() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn an_unknown_path_is_not_found() {
     let client = client("gallery");
     for path in ["/nosuch", "/nosuch/", "/hell", "//", "//hello/"] {
         let log = Log::start();
@@ -79,7 +79,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_websocket_to_nowhere_is_denied_as_the_server_allows() {
+async fn a_websocket_to_an_unknown_path_is_denied_as_the_server_allows() {
     let client = client("gallery");
     let denied = client.websocket("/nosuch/").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), StatusCode::NOT_FOUND);
@@ -109,7 +109,7 @@ async fn the_page_names_every_application_and_links_below_itself() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_one_stays_out_of_the_page() {
+async fn an_invalid_host_is_not_in_the_page() {
     let client = client("gallery").server_address(None);
     let request = client.get("/").header("host", "a<b>$(c)");
     let response = request.send().await.unwrap();
@@ -119,7 +119,7 @@ async fn a_host_that_is_not_one_stays_out_of_the_page() {
 }
 
 #[tokio::test]
-async fn the_gallery_lives_when_every_application_declines() {
+async fn the_gallery_starts_when_every_application_declines_lifespan() {
     let gallery = Gallery::new([find("hello").unwrap()], &Settings::default());
     let client = TestClient::start(gallery).await.unwrap();
     assert!(client.lifespan().is_some());
@@ -135,7 +135,7 @@ fn entry(name: &'static str, app: fn(&Settings) -> BoxApp) -> Entry {
     entry
 }
 
-/// An application with a state: a text.
+/// An application whose start-up hands over a state, a text, and whose shutdown fails.
 fn stateful<const TEXT: char>(_: &Settings) -> BoxApp {
     BoxApp::new(
         async |scope: Scope, mut receiver: Receiver, sender: Sender| match scope {
@@ -232,7 +232,7 @@ async fn an_application_whose_start_up_fails_is_unavailable_and_the_others_are_s
         let refused = refused.connect().await.unwrap_err();
         assert_eq!(refused.response().unwrap().status(), StatusCode::FORBIDDEN);
     }
-    // Neither the answer nor the page shows the reason, which may name hosts and files.
+    // The page does not show the reason, which may name hosts and files.
     let response = client.get("/").send().await.unwrap();
     let page = response.text();
     assert!(!page.contains("no database"), "{page}");

@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::{app, client};
 
 #[tokio::test]
-async fn says_hello_as_plain_text() {
+async fn it_answers_with_hello_as_plain_text() {
     let response = client("hello").get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let content_type = &response.headers()["content-type"];

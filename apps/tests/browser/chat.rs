@@ -9,8 +9,8 @@ async fn say(browser: &Browser, text: &str) {
 }
 
 #[tokio::test]
-async fn what_is_typed_and_sent_is_answered_in_the_list() {
-    // Alone, and mounted.
+async fn a_message_and_its_answer_are_added_to_the_list() {
+    // `chat` alone, and in the gallery.
     for (name, path) in [("chat", "/"), ("gallery", "/chat/")] {
         let server = TestServer::start(name);
         let browser = Browser::start().await;
@@ -27,7 +27,7 @@ async fn what_is_typed_and_sent_is_answered_in_the_list() {
 }
 
 #[tokio::test]
-async fn everyone_in_the_room_sees_what_one_says() {
+async fn all_guests_of_a_room_see_each_message() {
     for (name, path) in [("chat", "/room/"), ("gallery", "/chat/room/")] {
         let server = TestServer::start(name);
         let browser = Browser::start().await;
@@ -109,7 +109,7 @@ async fn a_page_whose_message_is_too_long_tells_why_it_was_closed_and_connects_a
     let browser = Browser::start().await;
     browser.open(&server.url("/")).await;
     browser.until_shown("#send:enabled", &["Send"]).await;
-    // More than can be typed.
+    // The page does not let a user type this much.
     let script = "document.getElementById('message').value = 'é'.repeat(2049)";
     browser.execute(script).await;
     browser.click("#send").await;
@@ -128,7 +128,7 @@ async fn a_page_whose_message_is_too_long_tells_why_it_was_closed_and_connects_a
 async fn the_modes_link_to_each_other() {
     let server = TestServer::start("gallery");
     let browser = Browser::start().await;
-    // Without a slash behind it.
+    // The path without the slash at its end.
     browser.open(&server.url("/chat")).await;
     for (name, path) in [
         ("Room", "/chat/room/"),

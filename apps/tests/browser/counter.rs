@@ -24,7 +24,7 @@ async fn each_tab_shows_how_many_are_open() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_left_does_not_count_until_one_comes_back() {
+async fn a_page_that_was_left_does_not_count_until_the_browser_goes_back() {
     let server = TestServer::start("gallery");
     let browser = Browser::start().await;
     browser.open(&server.url("/counter/")).await;
@@ -48,7 +48,7 @@ async fn a_page_that_was_left_does_not_count_until_one_comes_back() {
 }
 
 #[tokio::test]
-async fn a_page_that_has_lost_its_server_says_so() {
+async fn a_page_shows_that_its_server_is_gone() {
     let server = TestServer::start("counter");
     let browser = Browser::start().await;
     browser.open(&server.url("/")).await;

@@ -41,7 +41,7 @@ async fn its_links_lead_to_the_applications() {
                 json!(link)
             ))
             .await;
-        // Some need a setting, and say so.
+        // An application that needs a setting answers 503.
         assert!(status == 200 || status == 503, "{link}: {status}");
     }
     drop(browser);
@@ -62,7 +62,7 @@ async fn its_page_shows_which_applications_are_unavailable() {
     browser
         .until_shown("article.unavailable p:last-child", &[reason, reason])
         .await;
-    // The live parts of the others work.
+    // The live parts of available applications work.
     browser.until_shown("#counter output", &["1"]).await;
     drop(browser);
     server.stop().await;

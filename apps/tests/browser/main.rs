@@ -1,4 +1,4 @@
-//! The pages of the applications in a browser, as people use them.
+//! The pages of the applications in a browser.
 
 mod browser;
 mod chat;

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::{Browser, TestServer};
 
-/// Answers with the newest line of the events, once there is one.
+/// Returns the newest line of the events, as soon as there is one.
 const NEWEST_EVENT: &str = "
     const shown = document.getElementById('events');
     return new Promise((resolve) => {
@@ -17,7 +17,7 @@ const NEWEST_EVENT: &str = "
     });
 ";
 
-/// Answers with how many bytes the form for downloads gets, when the least is chosen.
+/// Returns the number of bytes of the smallest download of the form.
 const DOWNLOADED: &str = "
     const form = document.querySelector('form[action=download]');
     form.bytes.selectedIndex = 0;

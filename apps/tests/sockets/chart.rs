@@ -4,7 +4,7 @@ use crate::connect::{Connect, json_answer, page};
 use crate::{TestServer, app};
 
 #[tokio::test]
-async fn its_chart_comes_from_connect_alone_and_in_the_gallery() {
+async fn its_chart_comes_from_connect_when_it_is_alone_and_in_the_gallery() {
     let connect = Connect::start(|line: &str| {
         if line == "GET /v1/devops/installations/EIN-1" {
             let marketplace = json!({"id": "MP-1", "name": "Germany", "description": ""});

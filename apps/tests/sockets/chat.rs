@@ -23,7 +23,7 @@ async fn each_message_is_answered() {
 }
 
 #[tokio::test]
-async fn a_room_is_shared_and_survives_those_who_leave_without_a_word() {
+async fn a_room_is_shared_and_guests_may_leave_without_a_close_frame() {
     let server = TestServer::start("chat");
     let mut first = websocket(&server, "/room/ws").await;
     let welcome = json!({ "type": "welcome", "guest": 1, "here": 1 });

@@ -4,7 +4,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::{TestServer, websocket};
 
 #[tokio::test]
-async fn who_leaves_is_not_counted() {
+async fn a_websocket_that_is_closed_is_not_counted() {
     let server = TestServer::start("counter");
     let mut first = websocket(&server, "/").await;
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("1"));

@@ -7,7 +7,7 @@ use crate::upstream::Upstream;
 use crate::{TestServer, app};
 
 #[tokio::test]
-async fn a_customer_is_made_alone_and_in_the_gallery() {
+async fn a_customer_is_created_alone_and_in_the_gallery() {
     let create = async |Json(customer): Json<Value>| Json(json!({"id": customer["id"]}));
     let upstream = Upstream::start(Router::new().route("/customers", post(create)));
     let mut settings = Settings::default();

@@ -8,7 +8,7 @@ use crate::upstream::Upstream;
 use crate::{TestServer, app};
 
 #[tokio::test]
-async fn its_figures_come_from_upstream_alone_and_in_the_gallery() {
+async fn its_figures_come_from_upstream_when_it_is_alone_and_in_the_gallery() {
     let list = async |Path(name): Path<String>| Json(json!([name]));
     let upstream = Upstream::start(Router::new().route("/{name}", get(list)));
     let mut settings = Settings::default();

@@ -1,7 +1,7 @@
 use crate::TestServer;
 
 #[tokio::test]
-async fn it_says_hello() {
+async fn it_answers_with_hello() {
     let server = TestServer::start("hello");
     let response = reqwest::get(server.url("/")).await.unwrap();
     assert_eq!(response.status(), 200);

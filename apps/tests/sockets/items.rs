@@ -9,7 +9,7 @@ use url::Url;
 
 use crate::TestServer;
 
-/// Where it listens, such as `127.0.0.1:8000`.
+/// Returns the address of a server, such as `127.0.0.1:8000`.
 fn address(server: &TestServer) -> String {
     let url: Url = server.url("/").parse().unwrap();
     let addresses = url.socket_addrs(|| None).unwrap();
@@ -45,7 +45,7 @@ async fn items_are_served_alone_and_in_the_gallery() {
 async fn a_server_that_shuts_down_waits_until_an_item_has_been_processed() {
     let database = Database::new(1);
     let server = TestServer::app(items(database.clone(), |_| Ok(())));
-    // As long as this connection is open, the work cannot be done.
+    // While this connection is open, the item cannot be processed.
     let connection = database.connect().await.unwrap();
     let client = reqwest::Client::new();
     let response = client.post(server.url("/items/42")).send().await.unwrap();
@@ -53,7 +53,7 @@ async fn a_server_that_shuts_down_waits_until_an_item_has_been_processed() {
     drop((response, client));
 
     let stopped = tokio::spawn(server.stop());
-    // Nothing but the work is left to wait for: all else gets as far as it can.
+    // All tasks but the background work get as far as they can.
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }

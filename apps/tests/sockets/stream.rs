@@ -1,6 +1,7 @@
 use std::time::Duration;
 
-use callgate_apps::stream::Stream;
+use futures_util::future::join_all;
+use http::Version;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -30,16 +31,32 @@ async fn content_of_any_length_is_sent_and_counted() {
 }
 
 #[tokio::test]
-async fn a_stream_of_events_does_not_hold_up_the_end_of_the_server_for_long() {
-    let server = TestServer::app(Stream::new(Duration::from_millis(100)));
-    let mut response = reqwest::get(server.url("/events")).await.unwrap();
-    assert_eq!(response.headers()["content-type"], "text/event-stream");
-
-    // The response is whole when it ends.
-    let reading = async { while response.chunk().await.unwrap().is_some() {} };
+async fn events_end_in_order_when_the_server_shuts_down() {
+    let server = TestServer::start("stream");
+    let mut responses = Vec::new();
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let client = match version {
+            Version::HTTP_2 => reqwest::Client::builder().http2_prior_knowledge(),
+            _ => reqwest::Client::builder(),
+        };
+        let client = client.build().unwrap();
+        let mut response = client.get(server.url("/events")).send().await.unwrap();
+        assert_eq!(response.version(), version);
+        let event = response.chunk().await.unwrap().unwrap();
+        assert!(event.starts_with(b"id: 1\n"), "{event:?}");
+        responses.push(response);
+    }
+    let reading = join_all(responses.into_iter().map(async |mut response| {
+        let mut rest = Vec::new();
+        // The response ends without an error.
+        while let Some(part) = response.chunk().await.unwrap() {
+            rest.extend_from_slice(&part);
+        }
+        assert!(rest.starts_with(b"retry: "), "{}", rest.escape_ascii());
+    }));
     let stopping = async { tokio::join!(server.stop(), reading) };
-    let stopped = tokio::time::timeout(Duration::from_secs(30), stopping).await;
-    stopped.expect("the events end");
+    let stopped = tokio::time::timeout(Duration::from_secs(20), stopping).await;
+    stopped.expect("the events end, and the server with them");
 }
 
 #[tokio::test]
@@ -61,7 +78,7 @@ async fn clients_that_go_away_leave_nothing_behind() {
         .unwrap();
     client.shutdown().await.unwrap();
     let _ = client.read_to_end(&mut Vec::new()).await;
-    // The server waits for every call that it has made.
+    // The server waits for the end of every call.
     let stopped = tokio::time::timeout(Duration::from_secs(20), server.stop()).await;
     stopped.expect("every call has ended");
 }

@@ -4,9 +4,9 @@ use tokio::runtime::Builder;
 
 use crate::TestServer;
 
-/// The server and its client have one thread, and what blocks has another, which is busy.
+/// The server and its client share one thread. The one thread for blocking work is busy.
 #[test]
-fn checks_are_answered_while_work_is_not_done() {
+fn checks_are_answered_while_computations_run() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(1).enable_all().build();
     let runtime = runtime.unwrap();
