@@ -58,16 +58,20 @@ impl CallResult {
 #[derive(Debug)]
 pub struct EndReport {
     /// Whether the application could still decline its scope.
-    pub(crate) is_declinable: bool,
+    pub is_declinable: bool,
     /// The rule that the application broke, if it is still to be reported.
-    pub(crate) violation: Option<Violation>,
+    pub violation: Option<Violation>,
 }
+
+/// A function that is called with the end of a call.
+type OnEnd = Box<dyn FnOnce(CallResult, EndReport) + Send>;
 
 /// A call of the application.
 pub struct Call {
     /// `None` once the call has ended.
     future: Option<AppFuture>,
     request: RequestLine,
+    on_end: Option<OnEnd>,
 }
 
 impl Call {
@@ -83,14 +87,22 @@ impl Call {
         Self {
             future: Some(app.call_boxed(scope, receiver, sender)),
             request,
+            on_end: None,
         }
+    }
+
+    /// Sets a function that is called with the end of the call, after the mailbox was told and a
+    /// failure was logged. It is not called when the call is dropped before its end.
+    pub(crate) fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
+        self.on_end = Some(Box::new(on_end));
     }
 
     /// Polls the application once. When the call ends, tells the mailbox and reports a failure.
     pub fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
         if self.future.is_some() {
             let result = ready!(self.poll_result(cx));
-            self.report(&result, &end.end(&result));
+            let report = end.end(&result);
+            self.finish(result, report);
         }
         Poll::Ready(())
     }
@@ -139,11 +151,19 @@ impl Call {
     pub fn fail(mut self, end: &impl ServerEnd, error: AppError) {
         self.future = None;
         let result = CallResult::Returned(Err(error));
-        self.report(&result, &end.end(&result));
+        let report = end.end(&result);
+        self.finish(result, report);
     }
 
-    /// Reports a call that ended with a failure.
-    pub(crate) fn report(&self, result: &CallResult, end: &EndReport) {
+    /// Logs a failure of a call that has ended, and hands its end on.
+    pub(crate) fn finish(&mut self, result: CallResult, end: EndReport) {
+        self.log(&result, &end);
+        if let Some(on_end) = self.on_end.take() {
+            on_end(result, end);
+        }
+    }
+
+    fn log(&self, result: &CallResult, end: &EndReport) {
         let violation = end.violation.as_ref();
         match result {
             CallResult::Returned(Ok(())) => {

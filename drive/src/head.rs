@@ -2,6 +2,7 @@
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// Whether a list field has this member, in whatever case.
 #[must_use]
@@ -33,6 +34,30 @@ pub fn is_percent_encoded(path: &str) -> bool {
         escape.len() >= 2 && escape[..2].iter().all(u8::is_ascii_hexdigit)
     })
 }
+
+/// Returns a decoded path as it stands in the target of a request: percent-encoded.
+#[must_use]
+pub fn encode_path(path: &str) -> String {
+    utf8_percent_encode(path, NOT_IN_PATH).to_string()
+}
+
+/// The characters of ASCII that are percent-encoded in a path (RFC 3986, 3.3).
+const NOT_IN_PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'[')
+    .add(b'\\')
+    .add(b']')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
 
 /// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
 ///
@@ -85,6 +110,16 @@ mod tests {
         for bad in ["/%", "/%4", "/%zz", "/%4/1", "/ok%20/%g0", "/%%41"] {
             assert!(!is_percent_encoded(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn an_encoded_path_consists_of_characters_of_a_path() {
+        assert_eq!(
+            encode_path("/caf\u{e9} a/b:c@d~-._!$&'()*+,;="),
+            "/caf%C3%A9%20a/b:c@d~-._!$&'()*+,;="
+        );
+        let encoded = encode_path("/\"#%<>?[\\]^`{|}\u{7f}\n");
+        assert_eq!(encoded, "/%22%23%25%3C%3E%3F%5B%5C%5D%5E%60%7B%7C%7D%7F%0A");
     }
 
     #[test]

@@ -45,8 +45,6 @@
 //! work is reported like any other, and a shutdown waits for it. Work on a spawned task is neither
 //! reported nor waited for.
 
-#[cfg(feature = "test-client")]
-mod call;
 mod interruption;
 mod response;
 mod stream;

@@ -10,7 +10,7 @@ use http_body::Body;
 
 use super::mailbox::Mailbox;
 use super::state::{Answer, MailboxState};
-use crate::call::{Call, ServerEnd};
+use crate::call::{Call, CallResult, EndReport, ServerEnd};
 use crate::report::RequestLine;
 use crate::sync::Deferring as _;
 use crate::{ResponseBody, ShutdownSignal};
@@ -69,6 +69,14 @@ impl<B: Content> Exchange<B> {
         }
     }
 
+    /// Sets a function that is called with the end of the call, for a server that records it. It is
+    /// not called when the call is dropped before its end.
+    pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
+        if let Some(call) = &mut self.call {
+            call.on_end(on_end);
+        }
+    }
+
     /// Polls the application, and returns the response once it is known. Must not be polled again
     /// after that.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
@@ -89,18 +97,20 @@ impl<B: Content> Exchange<B> {
         if let Some(call) = &mut self.call
             && let Poll::Ready(result) = call.poll_result(cx)
         {
-            let call = self.call.take().expect("it has just been polled");
+            let mut call = self.call.take().expect("it has just been polled");
             // The application has dropped its ends, so nearly always nobody else has the mailbox.
             if let Some(mailbox) = Arc::get_mut(&mut self.mailbox) {
                 let state = mailbox.get_mut();
-                call.report(&result, &state.end(&result));
+                let report = state.end(&result);
+                call.finish(result, report);
                 let answer = state.poll_answer(cx);
                 if let Some(work) = state.take_work() {
                     MailboxState::<B>::run(work);
                 }
                 return answer;
             }
-            call.report(&result, &self.mailbox.end(&result));
+            let report = self.mailbox.end(&result);
+            call.finish(result, report);
         }
         self.mailbox.poll_answer(cx)
     }

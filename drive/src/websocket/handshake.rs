@@ -11,7 +11,7 @@ use http::{StatusCode, Version};
 
 use super::Mailbox;
 use crate::ResponseBody;
-use crate::call::Call;
+use crate::call::{Call, CallResult, EndReport};
 use crate::report::RequestLine;
 
 /// A handshake that is not answered: the application's call and its mailbox.
@@ -47,6 +47,19 @@ impl Handshake {
             mailbox,
             is_answered: false,
         }
+    }
+
+    /// Sets a function that is called with the end of the call, for a server that records it. It is
+    /// not called when the call is dropped before its end.
+    pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
+        if let Some(call) = &mut self.call {
+            call.on_end(on_end);
+        }
+    }
+
+    /// Sets the number of messages at which the queue of each direction is full. Default: 64.
+    pub fn set_queue_capacity(&mut self, messages: usize) {
+        self.mailbox.set_queue_capacity(messages);
     }
 
     /// Polls the application, and returns the response once it is known. The handshake is not polled

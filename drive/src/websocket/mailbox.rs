@@ -110,6 +110,13 @@ impl Mailbox {
         }))
     }
 
+    /// Sets the number of messages at which the queue of each direction is full.
+    pub(super) fn set_queue_capacity(&self, messages: usize) {
+        let mut state = self.0.lock();
+        state.inbound.set_capacity(messages);
+        state.outbound.set_capacity(messages);
+    }
+
     /// Returns the response to the handshake, once the application has sent enough to know it.
     pub(super) fn poll_response(self: &Arc<Self>, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
         let mut state = self.0.lock();
@@ -141,12 +148,12 @@ impl Mailbox {
     }
 
     /// Ready while there is room for a message of the client. Otherwise the task is woken when the
-    /// application has made room.
+    /// application has made room, or the WebSocket has ended.
     ///
     /// A server stops reading from the client while there is none (rule `WS-25`).
     pub fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.0.lock();
-        if state.inbound.is_full() {
+        if state.inbound.is_full() && state.disconnect.is_none() {
             register(&mut state.connection, cx.waker());
             return Poll::Pending;
         }

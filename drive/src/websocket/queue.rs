@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use callgate::{Message, WebSocketClose};
 
-/// The number of messages at which a queue is full.
+/// The number of messages at which a queue is full, unless it is set.
 const MAX_MESSAGES: usize = 64;
 /// The size of all messages, in bytes, at which a queue is full. A single message may be larger.
 const MAX_BYTES: usize = 64 * 1024;
@@ -34,6 +34,8 @@ pub(super) struct Queue<T> {
     /// Each item with its size in bytes.
     items: VecDeque<(T, usize)>,
     bytes: usize,
+    /// The number of items at which the queue is full.
+    capacity: usize,
 }
 
 impl<T> Default for Queue<T> {
@@ -41,13 +43,18 @@ impl<T> Default for Queue<T> {
         Self {
             items: VecDeque::new(),
             bytes: 0,
+            capacity: MAX_MESSAGES,
         }
     }
 }
 
 impl<T> Queue<T> {
+    pub(super) fn set_capacity(&mut self, capacity: usize) {
+        self.capacity = capacity;
+    }
+
     pub(super) fn is_full(&self) -> bool {
-        self.items.len() >= MAX_MESSAGES || self.bytes >= MAX_BYTES
+        self.items.len() >= self.capacity || self.bytes >= MAX_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {

@@ -2,18 +2,21 @@
 
 use std::fmt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::HttpRequestBody;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _};
 use http::HeaderMap;
+use http_body::Frame;
 use tokio::sync::mpsc;
+
+use super::record::Record;
 
 /// The content of a request: nothing, bytes, or a stream.
 ///
-/// Bytes come to the application as one event. A stream is polled when the application receives and
-/// not before (rule `HTTP-04`); each of its items is an event, and an empty last one follows.
+/// Bytes reach the application as one event. A stream is polled when the application receives, and not
+/// before (rule `HTTP-04`). Each of its items is an event, and an empty last event follows.
 #[derive(Default)]
 pub struct Body {
     kind: Kind,
@@ -25,20 +28,20 @@ enum Kind {
     #[default]
     Empty,
     Whole(Bytes),
-    Stream(Content),
+    Stream(Parts),
 }
 
-/// None in place of an item: the client has gone away.
-type Content = Pin<Box<dyn Stream<Item = Option<Bytes>> + Send>>;
+/// The parts of streamed content. `None` in place of a part means that the client has disconnected.
+type Parts = Pin<Box<dyn Stream<Item = Option<Bytes>> + Send>>;
 
 impl Body {
-    /// No content.
+    /// Creates a body without content.
     #[must_use]
     pub fn empty() -> Self {
         Self::default()
     }
 
-    /// Content that comes bit by bit. At an error the client goes away in the middle of it.
+    /// Creates a body whose content comes from a stream. At an error the client disconnects.
     pub fn stream<S, B, E>(stream: S) -> Self
     where
         S: Stream<Item = Result<B, E>> + Send + 'static,
@@ -52,7 +55,7 @@ impl Body {
         }
     }
 
-    /// Content that the test sends by hand, part by part.
+    /// Creates a body whose parts the test sends one by one.
     ///
     /// ```
     /// # use callgate_toolkit::test_client::{Body, TestClient};
@@ -102,14 +105,14 @@ impl Body {
         (BodySender(sender), body)
     }
 
-    /// With trailer fields after the content (rule `HTTP-06`).
+    /// Adds trailer fields, which follow the content in an event of their own (rule `HTTP-06`).
     #[must_use]
     pub fn trailers(mut self, fields: HeaderMap) -> Self {
         self.trailers = Some(fields);
         self
     }
 
-    /// The same content again; none when it can be sent only once.
+    /// Returns the same content again; `None` when it can be sent only once.
     pub(super) fn try_clone(&self) -> Option<Self> {
         let kind = match &self.kind {
             Kind::Empty => Kind::Empty,
@@ -122,7 +125,7 @@ impl Body {
         })
     }
 
-    /// Bytes in all; none when that is not known before.
+    /// Returns the length of the content in bytes, if it is known.
     pub(super) fn length(&self) -> Option<usize> {
         match &self.kind {
             Kind::Empty => Some(0),
@@ -160,9 +163,9 @@ impl From<()> for Body {
     }
 }
 
-/// Sends the content of a request by hand: see [`Body::channel`].
+/// Sends the content of a request part by part. Created by [`Body::channel`].
 ///
-/// Dropped before it has [finished](Self::finish), the client has gone away in the middle of it.
+/// When the sender is dropped before it has [finished](Self::finish), the client disconnects.
 #[derive(Debug)]
 pub struct BodySender(mpsc::Sender<Part>);
 
@@ -173,8 +176,8 @@ enum Part {
 }
 
 impl BodySender {
-    /// Sends a part, once the one before it has been received. Parts that the application does not
-    /// want, as it has answered without them, are dropped.
+    /// Sends a part, once the part before it has been received. The part is dropped when the application
+    /// has responded and reads no more content.
     pub async fn send(&self, part: impl Into<Bytes>) {
         let _ = self.0.send(Part::Content(part.into())).await;
     }
@@ -185,43 +188,61 @@ impl BodySender {
     }
 }
 
-/// The content of a request as the application receives it.
-pub(super) struct RequestBody {
-    /// None when all has been received.
-    body: Option<Body>,
+/// The content of a request, as the server reads it.
+#[derive(Debug)]
+pub(super) struct Content {
+    body: Body,
+    record: Arc<Record>,
+    /// Whether the client withholds its content until the server asks for it.
+    is_withheld: bool,
 }
 
-impl RequestBody {
-    pub(super) fn new(body: Body) -> Self {
-        Self { body: Some(body) }
+impl Content {
+    /// Creates the content of the exchange that `record` is of.
+    pub(super) fn new(body: Body, record: Arc<Record>, is_withheld: bool) -> Self {
+        Self {
+            body,
+            record,
+            is_withheld,
+        }
     }
+}
 
-    /// What has not been received, which nobody wants any more.
-    pub(super) fn take(&mut self) -> Option<Body> {
-        self.body.take()
-    }
+/// The client has disconnected in the middle of its content.
+#[derive(Debug)]
+pub(super) struct Incomplete;
 
-    /// The next event; none when the client has gone away. Pending for ever after the last.
-    pub(super) fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
-        let Some(body) = &mut self.body else {
-            return Poll::Pending;
-        };
-        let mut last = match &mut body.kind {
-            Kind::Empty => HttpRequestBody::default(),
-            Kind::Whole(bytes) => HttpRequestBody::last(std::mem::take(bytes)),
+impl http_body::Body for Content {
+    type Data = Bytes;
+    type Error = Incomplete;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+        let this = self.get_mut();
+        if std::mem::take(&mut this.is_withheld) {
+            this.record.content_wanted();
+        }
+        let data = match &mut this.body.kind {
+            Kind::Empty => None,
+            Kind::Whole(bytes) => Some(std::mem::take(bytes)).filter(|bytes| !bytes.is_empty()),
             Kind::Stream(stream) => match ready!(stream.as_mut().poll_next(cx)) {
-                Some(Some(bytes)) => return Poll::Ready(Some(HttpRequestBody::part(bytes))),
+                Some(Some(part)) => return Poll::Ready(Some(Ok(Frame::data(part)))),
                 Some(None) => {
-                    self.body = None;
-                    return Poll::Ready(None);
+                    this.body = Body::empty();
+                    this.record.disconnect();
+                    return Poll::Ready(Some(Err(Incomplete)));
                 }
-                None => HttpRequestBody::default(),
+                None => None,
             },
         };
-        if let Some(trailers) = body.trailers.take() {
-            last = last.trailers(trailers);
-        }
-        self.body = None;
-        Poll::Ready(Some(last))
+        this.body.kind = Kind::Empty;
+        let trailers = || this.body.trailers.take().map(Frame::trailers);
+        Poll::Ready(data.map(Frame::data).or_else(trailers).map(Ok))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.length() == Some(0) && self.body.trailers.is_none()
     }
 }

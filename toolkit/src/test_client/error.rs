@@ -1,48 +1,46 @@
-//! What can go wrong in a test.
+//! Why a client did not get what it asked for.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use callgate::{AppError, Message, Violation, WebSocketClose};
+use callgate::{Message, WebSocketClose};
 use http::Response;
 
-use super::Exchange;
-use callgate::transcript::Transcript;
+use super::exchange::Exchange;
+use super::failure::TimedOut;
 
 /// Why a client did not get what it asked for.
 ///
-/// `{:?}` shows the same as `{}`, the transcript of the exchange included, so that `unwrap` in a
-/// test says what happened.
+/// `{:?}` shows the same as `{}`, with the transcript of the exchange, so that `unwrap` in a test says
+/// what happened.
 #[non_exhaustive]
 pub enum Error {
-    /// The response was cut: the application failed in the middle of it (rule `HTTP-33`). This is
-    /// what there was of it.
+    /// The response was cut, as the application failed in the middle of it (rule `HTTP-33`). The
+    /// response has the content that came before.
     Cut(Box<Response<Bytes>>),
-    /// The handshake of a WebSocket was answered with this response: 403 when the application
-    /// refused it, a denial response, 500 or 501.
+    /// The handshake of a WebSocket was refused with this response: 403 when the application closed
+    /// the WebSocket, a denial response, 500 or 501.
     Refused(Box<Response<Bytes>>),
-    /// A redirect that was to be followed cannot be, for this reason. This is the response with it.
+    /// A redirect cannot be followed, for this reason. The response is the redirect.
     Redirect(Box<Response<Bytes>>, String),
     /// The WebSocket is closed, with this code and reason.
     Closed(WebSocketClose),
-    /// Another message came than the one asked for.
+    /// This message came in place of the expected one.
     Unexpected(Message),
-    /// The client has gone away, as the test had it do.
-    Gone,
-    /// Nothing happened for as long as the client's patience lasts.
+    /// The client has disconnected, as the test told it to.
+    Disconnected,
+    /// Nothing happened for the client's [time-out](super::TestClient::timeout).
     TimedOut(Box<TimedOut>),
-    /// The application could not be started up, or not be shut down, for this reason.
+    /// The start-up or the shutdown of the application failed, for this reason.
     Lifespan(String),
-    /// A message is not what it was read as, for this reason.
+    /// Content or a message cannot be read as the expected type, for this reason.
     Content(String),
 }
 
 impl Error {
-    /// The response of a handshake that was refused, that with a redirect that cannot be followed,
-    /// or what there was of one that was cut.
+    /// Returns the response of a refused handshake, of a redirect that cannot be followed, or of an
+    /// exchange that was cut.
     #[must_use]
     pub fn response(self) -> Option<Response<Bytes>> {
         match self {
@@ -54,6 +52,12 @@ impl Error {
     }
 }
 
+impl From<TimedOut> for Error {
+    fn from(timed_out: TimedOut) -> Self {
+        Self::TimedOut(timed_out.into())
+    }
+}
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -62,7 +66,7 @@ impl fmt::Display for Error {
                 show_exchange(f, response)
             }
             Self::Refused(response) => {
-                write!(f, "the handshake was answered with {}", response.status())?;
+                write!(f, "the handshake was refused with {}", response.status())?;
                 show_exchange(f, response)
             }
             Self::Redirect(response, reason) => {
@@ -70,14 +74,11 @@ impl fmt::Display for Error {
                 show_exchange(f, response)
             }
             Self::Closed(close) => {
-                write!(
-                    f,
-                    "the WebSocket is closed with {} {:?}",
-                    close.code, close.reason
-                )
+                let (code, reason) = (close.code, &close.reason);
+                write!(f, "the WebSocket is closed with {code} {reason:?}")
             }
             Self::Unexpected(message) => write!(f, "another message came: {message:?}"),
-            Self::Gone => f.write_str("the client has gone away"),
+            Self::Disconnected => f.write_str("the client has disconnected"),
             Self::TimedOut(timed_out) => timed_out.fmt(f),
             Self::Lifespan(reason) => write!(f, "the application's lifespan failed: {reason}"),
             Self::Content(reason) => f.write_str(reason),
@@ -99,66 +100,3 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {}
-
-/// What was waited for in vain.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct TimedOut {
-    /// What was waited for.
-    pub waited_for: &'static str,
-    /// For how long.
-    pub patience: Duration,
-    /// What had happened by then.
-    pub transcript: Transcript,
-}
-
-impl fmt::Display for TimedOut {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "waited {:?} for {} in vain (see `TestClient::patience`)\n{}",
-            self.patience, self.waited_for, self.transcript
-        )
-    }
-}
-
-/// How a call of the application failed.
-///
-/// A call that returned that the client is gone has not failed (rule `CORE-10`).
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum Failure {
-    /// It does not serve this kind of scope: not a failure to a server, which answers with 501.
-    Declined,
-    /// It returned this error.
-    Error(Arc<AppError>),
-    /// It returned successfully, and broke this rule by that or before.
-    Violation(Violation),
-    /// It panicked with this message.
-    Panicked(String),
-    /// It went on after a disconnect until its grace period had passed, and was dropped.
-    OutOfGrace,
-    /// It has not ended.
-    TimedOut(Box<TimedOut>),
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Declined => f.write_str("the application declined"),
-            Self::Error(error) => write!(f, "the application failed: {error}"),
-            Self::Violation(violation) => write!(f, "the application broke a rule: {violation}"),
-            Self::Panicked(message) => write!(f, "the application panicked: {message}"),
-            Self::OutOfGrace => f.write_str("the application went on after its grace period"),
-            Self::TimedOut(timed_out) => timed_out.fmt(f),
-        }
-    }
-}
-
-impl fmt::Debug for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
-
-impl StdError for Failure {}

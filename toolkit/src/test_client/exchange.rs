@@ -1,33 +1,37 @@
-//! What a test can know of one exchange, and do to it.
+//! One exchange, as a test sees it.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
-use callgate::{Violation, WebSocketDisconnect};
-use http::Response;
-
-use super::error::{Error, Failure, TimedOut};
-use super::link::{Link, Protocol};
 use callgate::transcript::Transcript;
+use callgate::{SendEvent, Violation};
+use http::{HeaderValue, Response};
 
-/// One call of the application: its events, its end, and the client that can go away.
+use super::failure::{Failure, TimedOut};
+use super::record::Record;
+
+/// One call of the application: its events, its end, and its client, which can disconnect.
 ///
-/// Each response of a [`TestClient`](super::TestClient) holds its exchange:
-/// [`Exchange::of`] it. Clones are the same exchange.
+/// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`Exchange::of`] returns it.
+/// Clones are the same exchange.
 #[derive(Clone)]
 pub struct Exchange {
-    pub(super) link: Arc<Link>,
-    pub(super) patience: Duration,
+    pub(super) record: Arc<Record>,
+    timeout: Duration,
 }
 
 impl Exchange {
-    /// The exchange that this response of a test client comes from.
+    pub(super) fn new(record: Arc<Record>, timeout: Duration) -> Self {
+        Self { record, timeout }
+    }
+
+    /// Returns the exchange that a response of a test client comes from.
     ///
     /// # Panics
     ///
-    /// When it does not come from one.
+    /// When the response does not come from a test client.
     #[must_use]
     pub fn of<B>(response: &Response<B>) -> &Self {
         response
@@ -36,86 +40,82 @@ impl Exchange {
             .expect("a response of a test client")
     }
 
-    /// The events so far. A failed `assert` that shows it says what happened.
+    /// Returns the events so far. An `assert` that shows them when it fails says what happened.
     #[must_use]
     pub fn transcript(&self) -> Transcript {
-        self.link.look(|state| state.transcript.clone())
+        self.record.transcript()
     }
 
-    /// The rule that the application broke, if it did: in a send, or by returning.
+    /// Returns the values of `link` that the application sent as early hints.
+    #[must_use]
+    pub fn early_hints(&self) -> Vec<HeaderValue> {
+        let transcript = self.transcript();
+        let hints = transcript.sent().filter_map(|event| match event {
+            SendEvent::HttpResponseEarlyHint(hint) => Some(hint.links.iter().cloned()),
+            _ => None,
+        });
+        hints.flatten().collect()
+    }
+
+    /// Returns the rule that the application broke, in a send or by returning.
     #[must_use]
     pub fn violation(&self) -> Option<Violation> {
-        self.link.look(|state| state.violation.clone())
+        self.record.violation()
     }
 
-    /// Whether the client was told to send its content, which it waits for when it has sent
-    /// `expect: 100-continue` over HTTP/1.1. The application tells it by receiving (rule `HTTP-10`);
-    /// one that answers without spares the client the content (rule `HTTP-11`).
+    /// Returns whether the server has asked the client for its content with `100 Continue`, which a
+    /// client waits for that sends `expect: 100-continue` over HTTP/1.1. The server asks when the
+    /// application receives (rule `HTTP-10`), and does not when the application responds without
+    /// receiving (rule `HTTP-11`).
     #[must_use]
     pub fn is_continued(&self) -> bool {
-        self.link.look(|state| match &state.protocol {
-            Protocol::Http(http) => http.is_continued(),
-            Protocol::WebSocket(_) => false,
-        })
+        self.record.is_continued()
     }
 
-    /// Whether the call has ended. It may still run when the response is whole.
+    /// Returns whether the call has ended. A call may go on after its response is complete.
     #[must_use]
     pub fn is_ended(&self) -> bool {
-        self.link.look(|state| state.outcome.is_some())
+        self.record.is_ended()
     }
 
-    /// Waits until the call has ended, work after the last event included. A call whose client is
-    /// gone has succeeded when it returns that.
+    /// Waits until the call has ended, with its work after the last event. A call that returns because
+    /// its client is gone has succeeded.
     ///
     /// # Errors
     ///
-    /// How the call failed; [`Failure::Declined`] when it declined; [`Failure::TimedOut`] when it
-    /// goes on for longer than the client's patience.
+    /// How the call failed; [`Failure::Declined`] when the application declined;
+    /// [`Failure::TimedOut`] when the call goes on for longer than the client's
+    /// [time-out](super::TestClient::timeout).
     pub async fn ended(&self) -> Result<(), Failure> {
-        let ended = poll_fn(|cx| self.link.poll_take(cx, |state| state.outcome.clone()));
-        match tokio::time::timeout(self.patience, ended).await {
+        match self
+            .wait("the end of the call", self.record.outcome())
+            .await
+        {
             Ok(outcome) => outcome,
-            Err(_) => Err(Failure::TimedOut(
-                self.timed_out("the end of the call").into(),
-            )),
+            Err(timed_out) => Err(Failure::TimedOut(timed_out.into())),
         }
     }
 
-    /// The client goes away now, without a word: at any moment, before or after the response.
+    /// Drops the client's connection, before or after the response.
     ///
-    /// The application is told (`http.disconnect`, or `websocket.disconnect` with 1006), its sends
+    /// The application receives `http.disconnect`, or `websocket.disconnect` with 1006, its sends
     /// fail, and its grace period begins.
     pub fn disconnect(&self) {
-        self.link.change(|state| match &mut state.protocol {
-            Protocol::Http(http) => http.disconnect(),
-            Protocol::WebSocket(websocket) => {
-                websocket.disconnect(WebSocketDisconnect::new(1006));
-            }
-        });
+        self.record.disconnect();
     }
 
-    /// Waits, but no longer than the client's patience lasts.
+    /// Waits for the future, at most for the client's time-out.
     pub(super) async fn wait<T>(
         &self,
         waited_for: &'static str,
         future: impl Future<Output = T>,
-    ) -> Result<T, Error> {
-        tokio::time::timeout(self.patience, future)
-            .await
-            .map_err(|_| Error::TimedOut(self.timed_out(waited_for).into()))
-    }
-
-    fn timed_out(&self, waited_for: &'static str) -> TimedOut {
-        TimedOut {
-            waited_for,
-            patience: self.patience,
-            transcript: self.transcript(),
-        }
+    ) -> Result<T, TimedOut> {
+        let waited = tokio::time::timeout(self.timeout, future).await;
+        waited.map_err(|_| TimedOut::new(waited_for, self.timeout, self.transcript()))
     }
 }
 
-/// Its transcript.
+/// Shows the transcript.
 impl fmt::Debug for Exchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transcript().fmt(f)

@@ -154,7 +154,7 @@ async fn a_call_that_waits_for_too_long_is_answered_with_503() {
     let (open, opened) = mpsc::channel();
     let handler = gated(entered, opened);
     let pool = ThreadPool::new(1).max_wait(Duration::from_secs(3));
-    let client = TestClient::new(pool.app(handler)).patience(Duration::from_secs(1000));
+    let client = TestClient::new(pool.app(handler)).timeout(Duration::from_secs(1000));
     let first = client.get("/").start();
     entries.recv().await.unwrap();
     let begun = Instant::now();

@@ -103,8 +103,8 @@ async fn a_start_up_that_hangs_times_out() {
     async fn hangs(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         std::future::pending().await
     }
-    let client = TestClient::new(hangs).patience(Duration::from_secs(1));
-    let error = client.started().await.unwrap_err();
+    let client = TestClient::new(hangs).timeout(Duration::from_secs(1));
+    let error = client.with_lifespan().await.unwrap_err();
     assert!(
         error
             .to_string()

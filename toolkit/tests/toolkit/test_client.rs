@@ -306,9 +306,9 @@ async fn waits(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
 async fn a_client_can_go_away_at_any_moment() {
     let client = TestClient::new(waits);
 
-    let pending = client.get("/before").gone().start();
+    let pending = client.get("/before").disconnected().start();
     pending.exchange().ended().await.unwrap();
-    assert!(matches!(pending.response().await, Err(Error::Gone)));
+    assert!(matches!(pending.response().await, Err(Error::Disconnected)));
 
     let pending = client.get("/before").start();
     tokio::task::yield_now().await;

@@ -119,11 +119,11 @@ async fn an_application_that_hangs_fails_the_test_with_what_happened() {
         receiver.receive().await;
         std::future::pending().await
     }
-    let client = TestClient::new(hangs).patience(Duration::from_secs(5));
+    let client = TestClient::new(hangs).timeout(Duration::from_secs(5));
     let error = client.get("/").send().await.unwrap_err();
     assert_eq!(
         format!("{error:?}"),
-        "waited 5s for a response in vain (see `TestClient::patience`)\n\
+        "waited 5s for a response in vain (see `TestClient::timeout`)\n\
          called    http GET / HTTP/1.1 {host: localhost}\n\
          received  http.request \"\" last"
     );
@@ -137,7 +137,7 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
     async fn goes_on(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         std::future::pending().await
     }
-    let client = TestClient::new(goes_on).grace(Duration::from_secs(3));
+    let client = TestClient::new(goes_on).grace_period(Duration::from_secs(3));
     let pending = client.get("/").start();
     pending.exchange().disconnect();
     let begun = tokio::time::Instant::now();
@@ -153,7 +153,7 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
     }
-    let client = TestClient::new(endless).grace(Duration::ZERO);
+    let client = TestClient::new(endless).grace_period(Duration::ZERO);
     for (method, part) in [(Method::HEAD, "a"), (Method::GET, "")] {
         let request = client.method(method, format!("/?{part}"));
         let response = request.stream().await.unwrap();
@@ -173,7 +173,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
             tokio::time::sleep(Duration::from_secs(2)).await;
         }
     }
-    let short = TestClient::new(ticks).grace(Duration::from_millis(2_500));
+    let short = TestClient::new(ticks).grace_period(Duration::from_millis(2_500));
     // Before the test has lost its patience of 10 seconds.
     for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
         let response = client.head("/").send().await.unwrap();
@@ -196,7 +196,7 @@ async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period(
         tokio::time::sleep(Duration::from_secs(7)).await;
         Ok(())
     }
-    let client = TestClient::new(works).grace(Duration::from_secs(3));
+    let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.head("/").send().await.unwrap();
     let exchange = Exchange::of(&response);
     exchange.ended().await.unwrap();
@@ -217,7 +217,7 @@ async fn work_after_the_last_event_has_no_grace_period_even_when_a_rule_is_broke
         tokio::time::sleep(Duration::from_secs(5)).await;
         Ok(())
     }
-    let client = TestClient::new(works).grace(Duration::from_secs(3));
+    let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.get("/").send().await.unwrap();
     Exchange::of(&response).disconnect();
     let failure = Exchange::of(&response).ended().await.unwrap_err();

@@ -92,7 +92,7 @@ async fn messages_go_both_ways() {
     exchange.ended().await.unwrap();
     let transcript = exchange.transcript().to_string();
     assert!(transcript.contains("received  websocket.disconnect 4002 \"done\""));
-    assert!(matches!(socket.send_text("late").await, Err(Error::Gone)));
+    assert!(matches!(socket.send_text("late").await, Err(Error::Disconnected)));
 }
 
 #[tokio::test]
@@ -179,9 +179,9 @@ async fn the_end_of_an_open_websocket_is_a_close() {
 #[tokio::test]
 async fn a_client_can_go_away_before_and_after_it_is_answered() {
     let client = TestClient::new(app);
-    let connecting = client.websocket("/wait").gone().start();
+    let connecting = client.websocket("/wait").disconnected().start();
     let exchange = connecting.exchange().clone();
-    assert!(matches!(connecting.accepted().await, Err(Error::Gone)));
+    assert!(matches!(connecting.accepted().await, Err(Error::Disconnected)));
     // It returned without an answer, which was nobody's to hear any more.
     exchange.ended().await.unwrap();
     assert!(
@@ -206,7 +206,7 @@ async fn a_client_can_go_away_before_and_after_it_is_answered() {
 
 #[tokio::test]
 async fn both_directions_are_bounded() {
-    let client = TestClient::new(app).bound(2);
+    let client = TestClient::new(app).queue_capacity(2);
     let mut socket = client.websocket("/flood").connect().await.unwrap();
     for _ in 0..100 {
         tokio::task::yield_now().await;

@@ -84,7 +84,7 @@ async fn a_session_receives_until_the_websocket_is_over() {
 
 #[tokio::test]
 async fn a_session_is_a_stream_and_a_sink() {
-    let client = TestClient::new(app).bound(1);
+    let client = TestClient::new(app).queue_capacity(1);
     let mut socket = client.websocket("/stream").connect().await.unwrap();
     for text in ["one", "two", "three"] {
         socket.send_text(text).await.unwrap();
@@ -106,7 +106,7 @@ async fn both_halves_of_a_session_go_to_tasks_of_their_own() {
 
 #[tokio::test]
 async fn closing_the_sink_closes_the_websocket_after_what_it_holds() {
-    let client = TestClient::new(app).bound(1);
+    let client = TestClient::new(app).queue_capacity(1);
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "last");
     assert_eq!(socket.closed().await.unwrap(), WebSocketClose::default());

@@ -1,0 +1,191 @@
+//! The record of one exchange: its events, how its call ended, and whether its client is gone.
+
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use callgate::transcript::{Entry, Transcript};
+use callgate::{AppError, SendError, SendEvent, Violation, WebSocketClose};
+use callgate_drive::{CallResult, EndReport};
+use tokio::sync::{Notify, watch};
+
+use super::failure::Failure;
+
+/// The number of body events, and of bytes in them, that an application may send after the client has
+/// all of the response. Past either, the client counts as gone: an application that never waits fills
+/// the memory with its transcript otherwise.
+const MAX_DISCARDED_EVENTS: usize = 1_000;
+const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
+
+/// What the application's channel, the server's task and the test share of one exchange.
+#[derive(Debug, Default)]
+pub(super) struct Record {
+    state: Mutex<State>,
+    /// `None` until the call has ended.
+    outcome: watch::Sender<Option<Result<(), Failure>>>,
+    /// Wakes the server's task when the client disconnects.
+    disconnect: Notify,
+    /// Wakes the server's task when too much content has been discarded.
+    discarded_enough: Notify,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    transcript: Transcript,
+    violation: Option<Violation>,
+    /// Whether the application has sent content, so that the head of its response is on its way.
+    has_response: bool,
+    is_continued: bool,
+    is_disconnected: bool,
+    /// The close of a WebSocket by the server, at shutdown.
+    close: Option<WebSocketClose>,
+    /// What has been sent since the client had all of the response.
+    discarded: Option<Discarded>,
+}
+
+#[derive(Debug, Default)]
+struct Discarded {
+    events: usize,
+    bytes: usize,
+}
+
+impl Record {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    pub(super) fn push(&self, entry: Entry) {
+        self.state().transcript.push(entry);
+    }
+
+    pub(super) fn note(&self, note: impl Into<String>) {
+        self.push(Entry::Note(note.into()));
+    }
+
+    /// Records an event that the application has sent, or has tried to send.
+    pub(super) fn sent(&self, event: SendEvent, result: Result<(), SendError>) {
+        let mut state = self.state();
+        match (&result, &event) {
+            (Err(SendError::Violation(violation)), _) => {
+                state.violation.get_or_insert_with(|| violation.clone());
+            }
+            (Ok(()), SendEvent::HttpResponseBody(body)) => {
+                state.has_response = true;
+                if let Some(discarded) = &mut state.discarded {
+                    discarded.events += 1;
+                    discarded.bytes += body.body.len();
+                    if discarded.events >= MAX_DISCARDED_EVENTS
+                        || discarded.bytes >= MAX_DISCARDED_BYTES
+                    {
+                        self.discarded_enough.notify_one();
+                    }
+                }
+            }
+            (Ok(()), SendEvent::HttpResponsePathSend(_)) => state.has_response = true,
+            _ => {}
+        }
+        state.transcript.push(Entry::Sent(event, result));
+    }
+
+    /// Records that the application asks for content that the client withholds until it reads
+    /// `100 Continue`. The server sends that unless a response is on its way.
+    pub(super) fn content_wanted(&self) {
+        let mut state = self.state();
+        if !state.has_response {
+            state.is_continued = true;
+            let note = "the server sends 100 Continue";
+            state.transcript.push(Entry::Note(note.into()));
+        }
+    }
+
+    pub(super) fn is_continued(&self) -> bool {
+        self.state().is_continued
+    }
+
+    pub(super) fn transcript(&self) -> Transcript {
+        self.state().transcript.clone()
+    }
+
+    pub(super) fn violation(&self) -> Option<Violation> {
+        self.state().violation.clone()
+    }
+
+    /// Records that the client is gone, and wakes the server's task.
+    pub(super) fn disconnect(&self) {
+        self.state().is_disconnected = true;
+        self.disconnect.notify_one();
+    }
+
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.state().is_disconnected
+    }
+
+    /// Waits until the client is gone. Only the server's task waits.
+    pub(super) async fn disconnected(&self) {
+        while !self.is_disconnected() {
+            self.disconnect.notified().await;
+        }
+    }
+
+    /// Begins to count the content that is discarded, and waits until it is too much.
+    pub(super) async fn discarded_enough(&self) {
+        self.state().discarded = Some(Discarded::default());
+        self.discarded_enough.notified().await;
+    }
+
+    /// Records that the server has closed the WebSocket.
+    pub(super) fn close(&self, close: WebSocketClose) {
+        self.state().close = Some(close);
+    }
+
+    /// Returns the close by the server, if there was one.
+    pub(super) fn closed(&self) -> Option<WebSocketClose> {
+        self.state().close.clone()
+    }
+
+    /// Records how the call has ended.
+    pub(super) fn ended(&self, result: CallResult, end: EndReport) {
+        let outcome = match result {
+            CallResult::Returned(Ok(())) => match end.violation {
+                Some(violation) => {
+                    self.state()
+                        .violation
+                        .get_or_insert_with(|| violation.clone());
+                    Err(Failure::Violation(violation))
+                }
+                None => Ok(()),
+            },
+            CallResult::Returned(Err(AppError::Unsupported)) if end.is_declinable => {
+                Err(Failure::Declined)
+            }
+            CallResult::Returned(Err(error)) if error.is_disconnected() => Ok(()),
+            CallResult::Returned(Err(error)) => Err(Failure::Error(Arc::new(error))),
+            CallResult::Panicked(message) => Err(Failure::Panicked(message)),
+        };
+        self.outcome.send_replace(Some(outcome));
+    }
+
+    /// Records that the application was not called, as the server rejected the request.
+    pub(super) fn rejected(&self, note: String) {
+        self.note(note);
+        self.outcome.send_replace(Some(Ok(())));
+    }
+
+    /// Records that the call was dropped, unless it has ended.
+    pub(super) fn dropped(&self) {
+        if !self.is_ended() {
+            self.note("the grace period has passed: the call is dropped");
+            self.outcome.send_replace(Some(Err(Failure::OutOfGrace)));
+        }
+    }
+
+    pub(super) fn is_ended(&self) -> bool {
+        self.outcome.borrow().is_some()
+    }
+
+    /// Waits until the call has ended.
+    pub(super) async fn outcome(&self) -> Result<(), Failure> {
+        let mut outcome = self.outcome.subscribe();
+        let outcome = outcome.wait_for(Option::is_some).await;
+        let outcome = outcome.expect("the sender is borrowed from `self`");
+        outcome.clone().expect("waited for")
+    }
+}
