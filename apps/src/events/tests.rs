@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use callgate_toolkit::lifespan::Started;
+use callgate_toolkit::lifespan;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -30,14 +30,14 @@ fn app(registry: Registry) -> EventsApp {
 }
 
 /// A registry with a schedulable that takes this long, and the seconds at which it begins and ends.
-fn scheduled(takes: Duration) -> (Registry, UnboundedReceiver<(&'static str, u64)>) {
+fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u64)>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
     let registry = Registry::new().schedulable("it", "", "", move |_, _| {
         let note = note.clone();
         async move {
             let _ = note.send(("begins", begin.elapsed().as_secs()));
-            sleep(takes).await;
+            sleep(runtime).await;
             let _ = note.send(("ends", begin.elapsed().as_secs()));
             Ok(ScheduledExecutionResponse::done())
         }
@@ -70,22 +70,22 @@ async fn order(client: &TestClient) -> Exchange {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_scheduled_runs_after_each_period_until_shutdown() {
+async fn a_schedulable_runs_at_each_interval_until_shutdown() {
     let (registry, mut notes) = scheduled(Duration::ZERO);
-    let started = Started::start(app(registry)).await.unwrap().unwrap();
+    let lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     for at in [60, 120, 180] {
         assert_eq!(next(&mut notes).await, Some(("begins", at)));
         assert_eq!(next(&mut notes).await, Some(("ends", at)));
     }
-    started.shut_down().await.unwrap();
-    // Nobody is left who could run it.
+    lifespan.shutdown().await.unwrap();
+    // After the shutdown nothing runs the schedule.
     assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_scheduled_never_runs_twice_at_a_time() {
+async fn a_schedulable_never_runs_twice_at_a_time() {
     let (registry, mut notes) = scheduled(Duration::from_secs(150));
-    let _started = Started::start(app(registry)).await.unwrap().unwrap();
+    let _lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     for at in [60, 240, 420] {
         assert_eq!(next(&mut notes).await, Some(("begins", at)));
         assert_eq!(next(&mut notes).await, Some(("ends", at + 150)));
@@ -93,20 +93,20 @@ async fn what_is_scheduled_never_runs_twice_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_what_runs() {
+async fn shutdown_waits_for_a_schedulable_that_runs() {
     let (registry, mut notes) = scheduled(Duration::from_secs(150));
-    let started = Started::start(app(registry)).await.unwrap().unwrap();
+    let lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     assert_eq!(next(&mut notes).await, Some(("begins", 60)));
-    started.shut_down().await.unwrap();
+    lifespan.shutdown().await.unwrap();
     assert_eq!(next(&mut notes).await, Some(("ends", 210)));
     assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_most() {
+async fn a_job_is_tried_again_after_its_countdown_and_five_times_at_most() {
     let (registry, mut notes) = rescheduling();
     let client = TestClient::start(app(registry)).await.unwrap();
-    // The call does not wait for what comes later.
+    // The call does not wait for later attempts.
     order(&client).await.ended().await.unwrap();
     for at in [0, 30, 60, 90, 120] {
         assert_eq!(next(&mut notes).await, Some(at));
@@ -116,7 +116,7 @@ async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_does_not_wait_for_what_was_put_off() {
+async fn shutdown_does_not_wait_for_later_attempts() {
     let (registry, mut notes) = rescheduling();
     let begin = Instant::now();
     let client = TestClient::start(app(registry)).await.unwrap();
@@ -128,7 +128,7 @@ async fn shutdown_does_not_wait_for_what_was_put_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_lifespan_nothing_is_put_off() {
+async fn without_a_lifespan_a_job_has_one_attempt() {
     let (registry, mut notes) = rescheduling();
     let client = TestClient::new(app(registry));
     order(&client).await.ended().await.unwrap();
@@ -138,7 +138,7 @@ async fn without_a_lifespan_nothing_is_put_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_takes_too_long_is_given_up() {
+async fn a_handler_that_takes_too_long_is_a_504() {
     let registry = Registry::new().interactive("order", &["draft"], |_, _| {
         std::future::pending::<Result<InteractiveResponse, _>>()
     });

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use callgate::{BoxApp, Receiver, Scope, Sender, State};
 use callgate_apps::Settings;
-use callgate_toolkit::blocking::Pool;
+use callgate_toolkit::blocking::ThreadPool;
 use callgate_toolkit::test_client::{Error, Exchange, Pending, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -345,7 +345,7 @@ async fn a_query_that_the_database_refuses_is_a_500_and_the_connection_is_kept()
 #[tokio::test]
 async fn a_burst_grows_neither_threads_nor_connections() {
     let mut database = Database::create().await;
-    let threads = Pool::new(3);
+    let threads = ThreadPool::new(3);
     let url = database.url.as_str().parse().unwrap();
     let app = callgate_apps::brands_blocking::app(Some(url), &threads);
     let client = TestClient::start(app).await.unwrap();

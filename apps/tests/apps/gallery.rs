@@ -208,7 +208,7 @@ async fn an_application_whose_start_up_fails_is_unavailable_and_the_others_are_s
     let gallery = Gallery::new(&entries, &Settings::default());
     let client = TestClient::start(gallery).await.unwrap();
     log.has("ERROR b is unavailable: no database");
-    log.has("ERROR c is unavailable: it panicked: no settings");
+    log.has("ERROR c is unavailable: the application panicked: no settings");
     for name in ["a", "hello"] {
         let response = client.get(format!("/{name}/")).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{name}");

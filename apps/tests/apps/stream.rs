@@ -12,7 +12,7 @@ use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::{app, client};
 
@@ -153,7 +153,9 @@ async fn events_end_at_http_shutdown_with_the_time_after_which_the_client_connec
     let event = response.body_mut().chunk().await.unwrap().unwrap();
     assert!(event.starts_with(b"id: 1\n"), "{event:?}");
     let exchange = Exchange::of(&response).clone();
-    let (stopped, rest) = tokio::join!(client.shutdown(), response.body_mut().rest());
+    let ending = async { tokio::join!(client.shutdown(), response.body_mut().rest()) };
+    let ended = timeout(Duration::from_secs(60), ending).await;
+    let (stopped, rest) = ended.expect("the events end");
     stopped.unwrap();
     let rest = rest.unwrap();
     let delay = str::from_utf8(&rest).unwrap().strip_prefix("retry: ");

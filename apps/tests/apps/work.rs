@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use callgate_apps::work::Work;
-use callgate_toolkit::errors::answer;
+use callgate_toolkit::errors::handle;
 use callgate_toolkit::test_client::{Pending, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -64,7 +64,7 @@ fn a_burst_runs_and_waits_up_to_the_limits() {
     let (runtime, release) = held();
     runtime.block_on(async {
         let work = Arc::new(Work::new(2, 3));
-        let client = TestClient::new(answer(work.clone()));
+        let client = TestClient::new(handle(work.clone()));
         let mut places: Vec<Pending> = (0..5).map(|_| client.get("/work/1").start()).collect();
         until(|| work.requests() == 5).await;
         assert_eq!(work.running(), 2);
@@ -97,7 +97,7 @@ fn a_computation_keeps_its_permit_until_it_is_done_even_when_its_client_is_gone(
     let (runtime, release) = held();
     runtime.block_on(async {
         let work = Arc::new(Work::new(1, 1));
-        let client = TestClient::new(answer(work.clone()));
+        let client = TestClient::new(handle(work.clone()));
         let gone = client.get("/work/1").start();
         until(|| work.running() == 1).await;
         gone.exchange().disconnect();
