@@ -1,27 +1,21 @@
-//! The flags of `callgate run` that check every message or record it.
+//! Serves an application with a lint, or with a recorder.
 
-#[cfg(unix)]
-use std::fs::Permissions;
-use std::fs::{File, OpenOptions};
-use std::io::{self, BufWriter, Write};
-#[cfg(unix)]
-use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use callgate::BoxApp;
 use callgate::rule::Role;
 use callgate_cli::STARTUP;
-use callgate_conformance::{Lint, Recorder};
+use callgate_conformance::{Lint, RecordFile, Recorder};
 use callgate_server::cli::{self, Flags};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// The flags, as clap parses them.
+/// The flags for the lint and the recorder.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "CheckFlags")]
+#[command(next_help_heading = "Checks")]
 pub(crate) struct CheckFlags {
-    /// Check every message against the rules of the protocol, and log each violation; `strict` also
-    /// fails the exchange
+    /// Check every message against the rules of the protocol, and log what breaks one; `strict`
+    /// also fails the exchange
     #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -31,16 +25,21 @@ pub(crate) struct CheckFlags {
     #[arg(env = "CALLGATE_LINT", hide_env = true)]
     lint: Option<LintMode>,
 
-    /// Write the scope and the messages of every exchange to this file, as JSON Lines
+    /// Write the scope and the messages of every exchange to this file, as JSON Lines, with
+    /// credentials masked
     #[arg(long, value_name = "FILE")]
     #[arg(env = "CALLGATE_RECORD", hide_env = true)]
     record: Option<PathBuf>,
+
+    /// Do not mask authorization, cookie, proxy-authorization and set-cookie in the recording
+    #[arg(long, requires = "record")]
+    record_credentials: bool,
 }
 
-/// What happens to an exchange that breaks a rule.
+/// What the lint does with an exchange that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LintMode {
-    /// The exchange goes on.
+    /// The exchange continues.
     Log,
     /// The exchange fails.
     Strict,
@@ -54,55 +53,8 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
-/// The file of a recording.
-///
-/// An earlier recording is kept until the first line is written, so that a server which cannot listen
-/// does not erase it.
-struct RecordingFile {
-    file: BufWriter<File>,
-    is_begun: bool,
-}
-
-impl RecordingFile {
-    /// Opens the file for its owner only: a recording has what clients send, credentials among it.
-    fn open(path: &Path) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
-        #[cfg(unix)]
-        options.mode(0o600);
-        let file = options.open(path)?;
-        // The mode above is that of a new file only. A pipe and a terminal keep their mode.
-        #[cfg(unix)]
-        if file.metadata()?.is_file() {
-            file.set_permissions(Permissions::from_mode(0o600))?;
-        }
-        Ok(Self {
-            file: BufWriter::new(file),
-            is_begun: false,
-        })
-    }
-}
-
-impl Write for RecordingFile {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        if !self.is_begun {
-            let file = self.file.get_ref();
-            // A pipe or a terminal has no length.
-            if file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            self.is_begun = true;
-        }
-        self.file.write(text)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
 impl CheckFlags {
-    /// Serves `app`, wrapped in the lint and the recorder that the flags ask for.
+    /// Serves `app` inside the lint and the recorder that the flags select.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
         let mut count = None;
         if let Some(mode) = self.lint {
@@ -114,8 +66,8 @@ impl CheckFlags {
             };
         }
         if let Some(path) = self.record {
-            let recording = match RecordingFile::open(&path) {
-                Ok(recording) => recording,
+            let file = match RecordFile::open(&path) {
+                Ok(file) => file,
                 Err(error) => {
                     let path = path.display();
                     let remedy = "choose another file with --record";
@@ -123,7 +75,11 @@ impl CheckFlags {
                     return callgate_cli::fail(STARTUP, reason);
                 }
             };
-            app = BoxApp::new(Recorder::new(app, recording));
+            let recorder = Recorder::new(app, file);
+            app = match self.record_credentials {
+                true => BoxApp::new(recorder.with_credentials()),
+                false => BoxApp::new(recorder),
+            };
         }
         let status = cli::run(app, flags);
         if let Some(count) = count {

@@ -99,8 +99,3 @@ pub fn all() -> &'static [Entry] {
 pub fn find(name: &str) -> Option<&'static Entry> {
     all().iter().find(|entry| entry.name == name)
 }
-
-/// Compiles the code of the project's README, which uses every crate.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;

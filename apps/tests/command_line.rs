@@ -18,9 +18,14 @@ fn callgate(args: &[&str], environment: &[(&str, &str)]) -> (String, String, Opt
     )
 }
 
-fn assert_complains(args: &[&str], environment: &[(&str, &str)], line: &str) {
+/// Asserts that a command line is refused with status 2. clap's usage follows the `reason`.
+fn assert_usage_error(args: &[&str], environment: &[(&str, &str)], reason: &str) {
     let (stdout, stderr, status) = callgate(args, environment);
-    assert_eq!(stderr, format!("error: {line}\n"));
+    let expected = format!("error: {reason}\n\n");
+    assert!(
+        stderr.starts_with(&expected),
+        "{stderr} is not about {reason}"
+    );
     assert_eq!(stdout, "");
     assert_eq!(status, Some(2));
 }
@@ -49,16 +54,16 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn an_unknown_application_is_told_which_there_are() {
+fn an_unknown_application_is_refused_with_the_names_of_all() {
     let names: Vec<_> = callgate_apps::all()
         .iter()
         .map(|entry| entry.name)
         .collect();
-    assert_complains(
+    assert_usage_error(
         &["run", "nosuch"],
         &[],
         &format!(
-            "invalid value `nosuch` for APP (one of: {})",
+            "invalid value 'nosuch' for '[APP]'\n  [possible values: {}]",
             names.join(", ")
         ),
     );
@@ -66,54 +71,58 @@ fn an_unknown_application_is_told_which_there_are() {
 
 #[test]
 fn flags_without_a_command_are_those_of_run() {
-    assert_complains(
+    assert_usage_error(
         &["--port", "many"],
         &[],
-        "invalid value `many` for --port (give a number from 0 to 65535; 0 picks a free port)",
+        "invalid value 'many' for '--port <PORT>': give a number from 0 to 65535; 0 picks a free port",
     );
 }
 
 #[test]
 fn an_unknown_command_or_flag_gets_a_suggestion() {
-    assert_complains(&["ap"], &[], "unknown command `ap` (did you mean apps?)");
-    assert_complains(
+    assert_usage_error(
+        &["ap"],
+        &[],
+        "unrecognized subcommand 'ap'\n\n  tip: a similar subcommand exists: 'apps'",
+    );
+    assert_usage_error(
         &["run", "--theads", "1"],
         &[],
-        "unknown flag `--theads` (did you mean --threads?)",
+        "unexpected argument '--theads' found\n\n  tip: a similar argument exists: '--threads'",
     );
 }
 
 #[test]
 fn a_wrong_variable_is_named() {
-    assert_complains(
+    assert_usage_error(
         &[],
         &[("CALLGATE_HTTP", "3")],
-        "invalid value `3` in CALLGATE_HTTP (one of: auto, 1, 2)",
+        "invalid value '3' for 'CALLGATE_HTTP'\n  [possible values: auto, 1, 2]",
     );
-    assert_complains(
+    assert_usage_error(
         &["run", "hello"],
         &[("CALLGATE_ACCESS_LOG", "yes")],
-        "invalid value `yes` in CALLGATE_ACCESS_LOG (give true, false, 1 or 0)",
+        "invalid value 'yes' for 'CALLGATE_ACCESS_LOG': give true, false, 1 or 0",
     );
-    assert_complains(
+    assert_usage_error(
         &[],
         &[("CALLGATE_HEADER", "x-one:1\nx-two")],
-        "invalid value `x-two` in CALLGATE_HEADER (give NAME:VALUE, such as x-frame-options:DENY)",
+        "invalid value 'x-two' for 'CALLGATE_HEADER': give NAME:VALUE, such as x-frame-options:DENY",
     );
 }
 
 #[test]
-fn a_wrong_variable_does_not_matter_where_it_is_not_read() {
+fn a_wrong_variable_is_ignored_by_a_command_that_does_not_read_it() {
     let (_, stderr, status) = callgate(&["apps"], &[("CALLGATE_PORT", "many")]);
     assert_eq!((stderr.as_str(), status), ("", Some(0)));
 }
 
 #[test]
-fn a_lint_that_there_is_not_is_told_which_there_are() {
-    assert_complains(
+fn an_unknown_mode_of_the_lint_is_refused_with_the_modes() {
+    assert_usage_error(
         &["run", "hello", "--lint=foo"],
         &[],
-        "invalid value `foo` for --lint (one of: log, strict)",
+        "invalid value 'foo' for '--lint[=<MODE>]'\n  [possible values: log, strict]",
     );
 }
 
@@ -222,10 +231,33 @@ fn a_url_that_is_refused_is_shown_without_what_may_be_secret_in_it() {
             ("127.0.0.1:9000", "127.0.0.1:9000", NO_URL),
         ] {
             let arg = format!("{flag}={url}");
-            let line = format!("invalid value `{shown}` for {flag} ({remedy})");
-            assert_complains(&["run", "hello", &arg], &[], &line);
-            let line = format!("invalid value `{shown}` in {variable} ({remedy})");
-            assert_complains(&["run", "hello"], &[(variable, url)], &line);
+            let reason = format!("invalid value '{shown}' for '{flag} <URL>': {remedy}");
+            assert_usage_error(&["run", "hello", &arg], &[], &reason);
+            let reason = format!("invalid value '{shown}' for '{variable}': {remedy}");
+            assert_usage_error(&["run", "hello"], &[(variable, url)], &reason);
         }
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_recording_that_other_users_can_read_is_refused_before_the_server_starts() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let permissions = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(file.path(), permissions).unwrap();
+    let path = file.path().to_str().unwrap();
+    let (stdout, stderr, status) = callgate(&["run", "hello", "--record", path], &[]);
+    let expected = format!(
+        "error: cannot record to {path}: other users can access the file: its mode is 644, not 600 (choose another file with --record)\n"
+    );
+    assert_eq!((stdout.as_str(), stderr, status), ("", expected, Some(3)));
+}
+
+#[test]
+fn credentials_are_recorded_only_with_a_recording() {
+    let (_, stderr, status) = callgate(&["run", "hello", "--record-credentials"], &[]);
+    assert_eq!(status, Some(2), "{stderr}");
+    assert!(stderr.contains("--record <FILE>"), "{stderr}");
 }

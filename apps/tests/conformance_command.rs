@@ -14,7 +14,7 @@ use serde_json::Value;
 const PROGRAM: &str = env!("CARGO_BIN_EXE_callgate-conformance");
 const CRATE: &str = env!("CARGO_MANIFEST_DIR");
 
-/// What the command wrote and came to.
+/// The output and the exit status of the command.
 struct Done {
     stdout: String,
     stderr: String,
@@ -25,7 +25,7 @@ fn conformance(args: &[&str]) -> Done {
     conformance_with(args, &[])
 }
 
-/// With these environment variables.
+/// Runs the command with these environment variables.
 fn conformance_with(args: &[&str], variables: &[(&str, &str)]) -> Done {
     let output = Command::new(PROGRAM)
         .args(args)
@@ -56,7 +56,7 @@ fn spec(file: &str) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-/// A rule that the server suite checks, whichever it is.
+/// Returns any rule that the server suite checks.
 fn a_checked_rule() -> &'static Rule {
     server_checks().next().unwrap().rule
 }
@@ -89,7 +89,7 @@ fn the_list_and_the_documents_agree() {
     }
 }
 
-/// The rules that a document defines: `**ID** (role, level) sentence`.
+/// Returns the rules that a document defines: `**ID** (role, level) sentence`.
 fn ids(document: &str) -> Vec<String> {
     document
         .split("**")
@@ -133,29 +133,31 @@ fn help_and_version_go_to_standard_output() {
 }
 
 #[test]
-fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
-    for (args, line) in [
-        (&[][..], "a command is missing (see --help)"),
-        (&["sever"], "unknown command `sever` (did you mean server?)"),
+fn a_wrong_command_line_is_refused_with_status_2() {
+    for (args, reason) in [
+        (
+            &["sever"][..],
+            "unrecognized subcommand 'sever'\n\n  tip: a similar subcommand exists: 'server'",
+        ),
         (
             &["server", "--only", "HTTP-999"],
-            "invalid value `HTTP-999` for --only (give the ID of a rule, such as HTTP-12; --list shows them all)",
+            "invalid value 'HTTP-999' for '--only <RULE>': give the ID of a rule, such as HTTP-12; --list shows them all",
         ),
         (
             &["server", "--format", "xml"],
-            "invalid value `xml` for --format (one of: table, json, junit)",
+            "invalid value 'xml' for '--format <FORMAT>'\n  [possible values: table, json, junit]",
         ),
         (
             &["server", "--command", "my-server"],
-            "invalid value `my-server` for --command (say with {port} where the port goes, as in `my-server --port {port}`)",
+            "invalid value 'my-server' for '--command <COMMAND>': say with {port} where the port goes, as in `my-server --port {port}`",
         ),
         (
             &["server", "--url", "http://127.0.0.1:1"],
-            "--probe <ADDRESS> is missing (see --help)",
+            "the following required arguments were not provided:\n  --probe <ADDRESS>",
         ),
         (
             &["server", "--url", "127.0.0.1:1", "--probe", "127.0.0.1:2"],
-            "invalid value `127.0.0.1:1` for --url (give http://HOST:PORT, such as http://127.0.0.1:8000)",
+            "invalid value '127.0.0.1:1' for '--url <URL>': give http://HOST:PORT, such as http://127.0.0.1:8000",
         ),
         (
             &[
@@ -165,10 +167,17 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
                 "--flag",
                 "lifespam=--off",
             ],
-            "invalid value `lifespam=--off` for --flag (there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect)",
+            "invalid value 'lifespam=--off' for '--flag <SETTING=FLAG>': there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect",
         ),
+    ] {
+        let done = conformance(args);
+        let expected = format!("error: {reason}\n\n");
+        assert!(done.stderr.starts_with(&expected), "{}", done.stderr);
+        assert_eq!((done.stdout.as_str(), done.status), ("", Some(2)));
+    }
+    for (args, line) in [
         (
-            &["--list", "--format", "junit"],
+            &["--list", "--format", "junit"][..],
             "a list has no form in junit (use --format table or json)",
         ),
         (
@@ -178,6 +187,17 @@ fn what_is_wrong_with_a_command_line_is_one_line_and_status_2() {
     ] {
         assert_complains(args, 2, line);
     }
+}
+
+#[test]
+fn without_a_command_the_help_is_shown_with_status_2() {
+    let done = conformance(&[]);
+    assert!(
+        done.stderr.contains("Usage: callgate-conformance"),
+        "{}",
+        done.stderr
+    );
+    assert_eq!((done.stdout.as_str(), done.status), ("", Some(2)));
 }
 
 #[test]
@@ -194,8 +214,8 @@ fn every_example_application_passes() {
 }
 
 #[test]
-fn an_application_is_asked_for_what_the_flags_say() {
-    // What the path names is not there, so nothing can be received from it.
+fn requests_are_made_as_the_flags_say() {
+    // The path is that of an application in the gallery, which echoes the content.
     let row = |path: &str| {
         let args = ["app", "gallery", "--path", path, "--format", "json"];
         let report = json(&[&args, &["--only", "HTTP-48"][..]].concat());
@@ -218,7 +238,7 @@ fn an_application_is_asked_for_what_the_flags_say() {
 }
 
 #[test]
-fn several_contents_are_sent_at_once_where_one_says_nothing() {
+fn several_contents_are_sent_at_once_if_one_does_not_suffice() {
     let event = |size: &str| {
         format!(
             r#"{{"event_type": "asset_purchase_request_validation",
@@ -239,7 +259,7 @@ fn several_contents_are_sent_at_once_where_one_says_nothing() {
 
 #[test]
 fn an_application_whose_start_up_fails_is_one_line_and_status_3() {
-    // There is no such directory, so there is no socket in it.
+    // The directory does not exist, so it has no socket.
     let directory =
         std::env::temp_dir().join(format!("callgate-no-database-{}", std::process::id()));
     let url = format!("postgres:///x?host={}", directory.display());
@@ -249,13 +269,13 @@ fn an_application_whose_start_up_fails_is_one_line_and_status_3() {
     assert!(done.stderr.starts_with(line), "{}", done.stderr);
     assert_eq!(done.stderr.lines().count(), 1, "{}", done.stderr);
     assert_eq!((done.stdout.as_str(), done.status), ("", Some(3)));
-    // A rule that is checked all the same.
+    // The rules of lifespan are checked nevertheless.
     let done = conformance_with(&["app", "brands", "--only", "LIFE-04"], &variables);
     assert_eq!((done.stderr.as_str(), done.status), ("", Some(0)));
 }
 
 #[test]
-fn a_replay_shows_where_the_answers_differ() {
+fn a_replay_shows_where_the_responses_differ() {
     let file = std::env::temp_dir().join(format!("callgate-replay-{}", std::process::id()));
     let recording = r#"
 {"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/"}}
@@ -267,7 +287,7 @@ fn a_replay_shows_where_the_answers_differ() {
     let path = file.to_str().unwrap();
     let same = conformance(&["replay", path, "--app", "hello"]);
     assert_eq!((same.stderr.as_str(), same.status), ("", Some(0)));
-    assert_eq!(same.stdout, "1 exchanges, 0 answered otherwise\n");
+    assert_eq!(same.stdout, "1 exchanges, 0 answered differently\n");
     std::fs::write(&file, recording.replace("world", "World")).unwrap();
     let other = conformance(&["replay", path, "--app", "hello"]);
     assert_eq!((other.stderr.as_str(), other.status), ("", Some(1)));
@@ -279,23 +299,48 @@ fn a_replay_shows_where_the_answers_differ() {
         other.stdout
     );
     std::fs::remove_file(&file).unwrap();
-    let gone = conformance(&["replay", path, "--app", "hello"]);
+    let missing = conformance(&["replay", path, "--app", "hello"]);
     assert!(
-        gone.stderr
+        missing.stderr
             .starts_with(&format!("error: cannot read {path}: ")),
         "{}",
-        gone.stderr
+        missing.stderr
     );
-    assert_eq!(gone.status, Some(3));
+    assert_eq!(missing.status, Some(3));
 }
 
 #[test]
-fn a_rule_for_applications_is_none_of_a_server() {
+fn a_replay_sends_the_credentials_of_the_flags_and_mentions_masked_ones() {
+    let file = std::env::temp_dir().join(format!("callgate-masked-{}", std::process::id()));
+    let recording = r#"
+{"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/","headers":[["cookie","<masked>"]]}}
+{"exchange":1,"sent":{"type":"http.response.start","status":200,"headers":[["content-type","text/plain; charset=utf-8"]]}}
+{"exchange":1,"sent":{"type":"http.response.body","body":"Hello, world!\n"}}
+{"exchange":1,"ended":"returned"}
+"#;
+    std::fs::write(&file, recording).unwrap();
+    let args = ["replay", file.to_str().unwrap(), "--app", "hello"];
+    let masked = conformance(&args);
+    assert_eq!(
+        masked.stdout,
+        "1 requests were sent with `<masked>` credentials\n1 exchanges, 0 answered differently\n"
+    );
+    let given = conformance(&[&args[..], &["--credential", "cookie: session=7"]].concat());
+    assert_eq!(given.stdout, "1 exchanges, 0 answered differently\n");
+    let wrong = conformance(&[&args[..], &["--credential", "cookie"]].concat());
+    let reason = "error: invalid value 'cookie' for '--credential <FIELD:VALUE>': a credential is FIELD:VALUE, such as cookie:session=7\n";
+    assert!(wrong.stderr.starts_with(reason), "{}", wrong.stderr);
+    assert_eq!(wrong.status, Some(2));
+    std::fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn a_rule_of_applications_is_refused_for_a_server() {
     let rule = rule::all()
         .find(|rule| server_checks().all(|check| check.rule != *rule))
         .unwrap();
     let line = format!(
-        "`server` has no check of {}, a rule for the {} (--list tells what is checked)",
+        "`server` has no check of {}, a rule for the {} (--list shows what is checked)",
         rule.id, rule.role
     );
     assert_complains(&["server", "--only", rule.id], 2, &line);
@@ -315,7 +360,7 @@ fn a_server_that_does_not_serve_the_probe_is_one_line_and_status_3() {
     let callgate = env!("CARGO_BIN_EXE_callgate");
     let command = format!("'{callgate}' run hello --log-level off --port {{port}}");
     let line = format!("cannot check `{command}`: waited 1s in vain for a call of the application");
-    let args = ["server", "--patience", "1", "--command", &command];
+    let args = ["server", "--timeout", "1", "--command", &command];
     assert_complains(&args, 3, &line);
 }
 
@@ -365,7 +410,7 @@ fn one_rule_is_checked_when_one_is_asked_for() {
     }
 }
 
-/// A process that ends with its test.
+/// A process that is killed at the end of its test.
 struct Running(Child);
 
 impl Drop for Running {
@@ -376,12 +421,12 @@ impl Drop for Running {
 }
 
 #[test]
-fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
+fn a_running_server_is_checked_repeatedly() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap();
     let probe = free.local_addr().unwrap().to_string();
     drop(free);
     let mut server = Command::new(PROGRAM)
-        // The suite is not there yet to say what to do in lifespan.
+        // Lifespan is off because the suite, which commands the probe, has not started.
         .args(["probe", "--port", "0", "--lifespan", "off"])
         .env_clear()
         .env("CALLGATE_PROBE", &probe)
@@ -399,7 +444,7 @@ fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
         .split_whitespace()
         .find(|word| word.starts_with("http://"));
     let rule = a_checked_rule();
-    // At first one rule, and then all of them: what would set or stop the server does not apply.
+    // One rule first, then all of them. Checks that need settings, or a stop, do not apply.
     for only in [&["--only", rule.id][..], &[]] {
         let args = ["server", "--url", url.unwrap(), "--probe", &probe];
         let done = conformance(&[&args, only].concat());
@@ -414,7 +459,7 @@ fn a_server_that_runs_already_is_checked_as_often_as_one_likes() {
 }
 
 #[test]
-fn an_address_for_the_probe_that_is_taken_is_named() {
+fn an_address_of_the_probe_that_is_in_use_is_named() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let probe = taken.local_addr().unwrap().to_string();
     assert_complains(
@@ -427,7 +472,7 @@ fn an_address_for_the_probe_that_is_taken_is_named() {
     );
 }
 
-/// A command that has uvicorn serve an application in Python.
+/// Returns a command that serves an application in Python with uvicorn.
 fn uvicorn(app: &str) -> String {
     let python = std::env::var("CALLGATE_PYTHON")
         .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
@@ -436,7 +481,7 @@ fn uvicorn(app: &str) -> String {
     )
 }
 
-/// A rule that ASGI shares, and that uvicorn keeps.
+/// A rule that is also a rule of ASGI, and that uvicorn keeps.
 const SHARED: &Rule = rule::EMPTY_REQUEST_BODY;
 
 #[test]
@@ -445,7 +490,7 @@ fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
     let done = conformance(&[
         "server",
         "--asgi",
-        "--patience",
+        "--timeout",
         "5",
         "--command",
         &command,
@@ -462,7 +507,7 @@ fn a_server_of_asgi_is_checked_by_the_probe_in_python() {
     );
 }
 
-/// Checks the one rule that the broken server breaks.
+/// Checks the rule that the broken server breaks.
 fn check_the_broken_server(format: &str) -> Done {
     let command = uvicorn("broken_probe:app");
     let rule = rule::DISCONNECT_IS_TOLD;
@@ -470,7 +515,7 @@ fn check_the_broken_server(format: &str) -> Done {
     let args = [
         "server",
         "--asgi",
-        "--patience",
+        "--timeout",
         "10",
         "--command",
         &command,
@@ -498,7 +543,7 @@ fn a_broken_rule_is_shown_in_full_and_status_1() {
 }
 
 #[test]
-fn reports_for_programs_can_be_read_by_programs() {
+fn the_reports_in_json_and_junit_can_be_parsed() {
     let rule = rule::DISCONNECT_IS_TOLD;
     let json: Value = serde_json::from_str(&check_the_broken_server("json").stdout).unwrap();
     assert_eq!(json["failed"], true);

@@ -1,4 +1,4 @@
-//! One exchange without a socket: what the protocol itself costs.
+//! One exchange without a socket: the cost of the protocol itself.
 
 use std::hint::black_box;
 use std::pin::pin;
@@ -8,62 +8,61 @@ use std::task::{Context, Poll, Waker};
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
     BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
-    Receiver, SendError, SendEvent, Sender,
+    Receiver, SendError, SendEvent, SendProgress, Sender,
 };
 use callgate_benches::apps;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
-/// The plainest other end: checks each event, takes it at once, and counts the bytes of content.
-struct Memory(Mutex<Inner>);
+/// The server's end in memory: checks each event, takes it at once, and counts the bytes of content.
+struct MemoryChannel(Mutex<MemoryExchange>);
 
-struct Inner {
+struct MemoryExchange {
     conversation: HttpConversation,
     request: Option<HttpRequestBody>,
     content: usize,
 }
 
-impl Memory {
+impl MemoryChannel {
     fn new(scope: &HttpScope, request: HttpRequestBody) -> Self {
-        Self(Mutex::new(Inner {
+        Self(Mutex::new(MemoryExchange {
             conversation: HttpConversation::new(scope),
             request: Some(request),
             content: 0,
         }))
     }
 
-    /// The bytes of content of a response that is whole.
+    /// Returns the bytes of content of a complete response.
     fn content(&self) -> usize {
-        let inner = self.0.lock().unwrap();
-        assert_eq!(*inner.conversation.phase(), HttpPhase::Ended);
-        inner.content
+        let exchange = self.0.lock().unwrap();
+        assert_eq!(*exchange.conversation.phase(), HttpPhase::Ended);
+        exchange.content
     }
 }
 
-impl Channel for Memory {
+impl Channel for MemoryChannel {
     fn poll_receive(&self, _cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let request = self.0.lock().unwrap().request.take();
         Poll::Ready(request.map_or(ReceiveEvent::HttpDisconnect, ReceiveEvent::HttpRequestBody))
     }
 
-    fn poll_send(
-        &self,
-        _cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut inner = self.0.lock().unwrap();
-        let event = event.take().expect("an event to send");
-        let result = inner.conversation.send(&event);
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let exchange = &mut *self.0.lock().unwrap();
+        exchange.conversation.send(&event)?;
         if let SendEvent::HttpResponseBody(body) = event {
-            inner.content += body.body.len();
+            exchange.content += body.body.len();
         }
-        Poll::Ready(result)
+        Ok(SendProgress::Sent)
     }
 }
 
 /// Calls `app` for one exchange, which it completes without waiting.
 fn exchange(app: &BoxApp, scope: HttpScope, request: HttpRequestBody) -> usize {
-    let memory = Arc::new(Memory::new(&scope, request));
+    let memory = Arc::new(MemoryChannel::new(&scope, request));
     let call = app.call_boxed(
         scope.into(),
         Receiver::new(memory.clone()),

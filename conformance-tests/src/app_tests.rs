@@ -1,9 +1,9 @@
-//! The checks of an application as tests.
+//! The macro that makes a test of each rule.
 
-/// Tests an application against every rule that applications have to keep: a test for each rule,
-/// named by it, such as `http_14_start_first`.
+/// Tests an application against every rule of applications. The macro makes a test for each rule, with
+/// the ID of the rule in its name, such as `http_14_start_first`.
 ///
-/// One line in a file of tests will do:
+/// A file of tests needs one line:
 ///
 /// ```
 /// # use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -17,9 +17,9 @@
 /// # fn main() {}
 /// ```
 ///
-/// The first argument is an expression that makes the application, evaluated once for each time it
-/// is started up. A second one says how to check it, as [`AppOptions`](crate::AppOptions). Several
-/// applications in one file go into a module each:
+/// The first argument is an expression for the application. It is evaluated each time that the suite
+/// starts an application up. The optional second argument is an
+/// [`AppOptions`](crate::AppOptions). Several applications in one file need a module each:
 ///
 /// ```
 /// # use callgate::{AppError, Receiver, Scope, Sender};
@@ -34,11 +34,11 @@
 /// # fn main() {}
 /// ```
 ///
-/// The tests of one application share its exchanges: each is played once, when a test first needs
-/// it. A test of a rule that says nothing here, because the application does not do what the rule
-/// is about, passes; [`check_app`](crate::check_app) tells them apart. Where the start-up of the application fails, so
-/// does each test that needs it. A failure shows the rule, where it stands, and the messages up to
-/// the break.
+/// The tests of one application share its exchanges: each is run once, when a test first needs it. A
+/// test passes if its rule does not apply, because the application does not do what the rule is about;
+/// the report of [`check_app`](crate::check_app) distinguishes the two. If the start-up of the
+/// application fails, each test that needs it fails. A failure shows the rule, the document of the
+/// rule, and the messages up to the violation.
 #[macro_export]
 macro_rules! app_tests {
     ($app:expr $(,)?) => {
@@ -92,6 +92,7 @@ macro_rules! app_tests {
             ext_12_denial_before_accept => "EXT-12",
             ext_13_denial_is_a_response => "EXT-13",
             ext_16_trailers_without_length => "EXT-16",
+            ext_20_shutdown_ends_response => "EXT-20",
         }
     };
     (@each $($name:ident => $id:literal,)+) => {
@@ -102,7 +103,7 @@ macro_rules! app_tests {
             }
         )+
 
-        /// The rules that are tested here.
+        /// The name of each test, and the rule that it tests.
         #[allow(dead_code)]
         const TESTED: &[(&str, &str)] = &[$((stringify!($name), $id)),+];
     };

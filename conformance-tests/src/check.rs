@@ -1,19 +1,18 @@
-//! One check, and what it found.
+//! A check, and its verdict.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use callgate::rule::Rule;
-
 use callgate::transcript::Transcript;
 
-/// What one check is about. A rule has at least one.
+/// A check of one rule. A rule has at least one check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Check {
     /// The rule that is checked.
     pub rule: &'static Rule,
-    /// What distinguishes this check from the rule's others: lower case, words joined by `_`.
+    /// The name of the check, unique among the checks of its rule: lower case, words joined by `_`.
     pub name: &'static str,
     /// What the check does, in a sentence.
     pub does: &'static str,
@@ -22,7 +21,7 @@ pub struct Check {
 }
 
 impl Check {
-    /// A check of `rule`.
+    /// Creates a check of `rule`.
     #[must_use]
     pub const fn new(
         rule: &'static Rule,
@@ -39,7 +38,7 @@ impl Check {
     }
 }
 
-/// What a check found.
+/// The result of a check.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Verdict {
@@ -47,7 +46,7 @@ pub enum Verdict {
     Passed,
     /// The rule was broken.
     Failed(Box<Failure>),
-    /// The rule says nothing here: why.
+    /// The check says nothing about this subject, for this reason.
     NotApplicable(Cow<'static, str>),
 }
 
@@ -57,12 +56,12 @@ pub enum Verdict {
 pub struct Failure {
     /// What was seen in place of what must happen.
     pub seen: String,
-    /// The messages up to the break; empty when there were none.
+    /// The messages up to the violation. Empty if there were none.
     pub transcript: Transcript,
 }
 
 impl Failure {
-    /// This was seen.
+    /// Creates a failure without messages.
     pub fn new(seen: impl Into<String>) -> Self {
         Self {
             seen: seen.into(),
@@ -70,7 +69,7 @@ impl Failure {
         }
     }
 
-    /// After these messages.
+    /// Sets the messages up to the violation.
     #[must_use]
     pub fn after(mut self, transcript: Transcript) -> Self {
         self.transcript = transcript;
@@ -89,12 +88,12 @@ impl fmt::Display for Failure {
 }
 
 impl Verdict {
-    /// The rule was broken: this was seen.
+    /// Creates the verdict that the rule was broken, with what was seen.
     pub fn failed(seen: impl Into<String>) -> Self {
         Failure::new(seen).into()
     }
 
-    /// Whether the rule was broken.
+    /// Returns whether the rule was broken.
     #[must_use]
     pub fn is_failed(&self) -> bool {
         matches!(self, Self::Failed(_))

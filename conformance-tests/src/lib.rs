@@ -1,15 +1,17 @@
 //! Checks any application, and any server, against the documents of Callgate.
 //!
-//! Every rule of the documents (`callgate::rule`) has at least one [`Check`] here. What the checks
-//! of one application or one server found is a [`Report`].
+//! Every rule of the documents (`callgate::rule`) has at least one [`Check`] here. A [`Report`] has
+//! the verdict of each check of one application or one server.
 //!
-//! - [`app_tests!`] tests an application in a line; [`check_app`] does so in a call.
+//! - [`app_tests!`] tests an application with one line of code; [`check_app`] returns a report.
+//! - [`check_server`] checks a server while it serves the [`Probe`].
 //! - [`Lint`] checks every message while an application is served.
-//! - [`Recorder`] writes exchanges down, and [`replay`] plays them again.
+//! - [`Recorder`] records exchanges, and [`replay()`] replays them.
 //! - [`Model`] is the state machine behind all of them.
 
 mod app_suite;
 mod app_tests;
+mod call_end;
 mod check;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -18,25 +20,20 @@ mod lint;
 mod model;
 mod probe;
 mod record;
-mod recording;
 mod replay;
 mod report;
+mod scope_kind;
 mod server_suite;
 
 pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
 pub use check::{Check, Failure, Verdict};
-pub use lint::{Complaint, Lint, ViolationCount};
-pub use model::{Attempt, Model, scope_violations};
+pub use lint::{Lint, ViolationCount, ViolationReport};
+pub use model::{Model, SendAttempt, scope_violations};
 pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
-pub use record::Recorder;
+pub use record::{MASKED, RecordFile, Recorder};
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
     Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
     Settings, asgi, check_server, server_checks, try_check_server,
 };
-
-/// Compiles the code of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

@@ -1,6 +1,5 @@
-//! An application around an application, which checks both sides.
+//! A middleware that checks every message against the rules of the protocol.
 
-use std::any::Any;
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -11,17 +10,19 @@ use std::task::{Context, Poll, Waker, ready};
 
 use callgate::rule::Role;
 use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation,
+    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender, Violation,
 };
 use http::{Method, Uri};
 
-use crate::{Model, scope_violations};
+use crate::call_end::panic_message;
+use crate::model::{Model, SendAttempt, scope_violations};
 
-/// Checks every message that passes between a server and the application inside, in both
-/// directions, against the [`Model`] of the protocol.
+/// A middleware that checks every message between a server and an application, in both directions,
+/// against the [`Model`] of the protocol.
 ///
-/// What breaks a rule is logged with its sentence and counted; nothing else changes: no event is
-/// held back, altered or added. A [strict](Self::strict) lint fails the exchange as well.
+/// The lint logs and counts what breaks a rule. It does not hold back, alter or add events. A
+/// [strict](Self::strict) lint also fails the exchange.
 ///
 /// ```
 /// use callgate::{AppError, Receiver, Scope, Sender};
@@ -32,44 +33,44 @@ use crate::{Model, scope_violations};
 /// }
 /// let lint = Lint::new(app);
 /// let count = lint.count();
-/// // serve(lint), and in the end:
+/// // Serve `lint`; after that:
 /// assert_eq!(count.total(), 0);
 /// ```
 pub struct Lint<A> {
     app: A,
     is_strict: bool,
     count: ViolationCount,
-    sink: Arc<Sink>,
+    reporter: Arc<Reporter>,
 }
 
-type Sink = dyn Fn(&Complaint<'_>) + Send + Sync;
+type Reporter = dyn Fn(&ViolationReport<'_>) + Send + Sync;
 
-/// How many violations a [`Lint`] has seen. Cloning shares it.
+/// The number of violations that a [`Lint`] has seen. Clones share the count.
 #[derive(Clone, Debug, Default)]
 pub struct ViolationCount(Arc<[AtomicU64; 2]>);
 
 impl ViolationCount {
-    /// Those of this side.
+    /// Returns the number of violations by this side.
     #[must_use]
     pub fn of(&self, role: Role) -> u64 {
-        self.side(role).load(Ordering::Relaxed)
+        self.counter(role).load(Ordering::Relaxed)
     }
 
-    /// Those of both sides.
+    /// Returns the number of violations by both sides.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.of(Role::Application) + self.of(Role::Server)
     }
 
-    fn side(&self, role: Role) -> &AtomicU64 {
+    fn counter(&self, role: Role) -> &AtomicU64 {
         &self.0[usize::from(role == Role::Server)]
     }
 }
 
-/// What a [`Lint`] tells of a violation.
+/// A violation that a [`Lint`] has seen.
 #[derive(Debug)]
 #[non_exhaustive]
-pub struct Complaint<'a> {
+pub struct ViolationReport<'a> {
     /// The rule, and how it was broken.
     pub violation: &'a Violation,
     /// The exchange: `GET /path`, `WebSocket /path` or `lifespan`.
@@ -77,13 +78,13 @@ pub struct Complaint<'a> {
 }
 
 impl<A> Lint<A> {
-    /// Checks `app`, and whoever serves it.
+    /// Creates a lint that checks `app` and the server that calls it.
     pub fn new(app: A) -> Self {
         Self {
             app,
             is_strict: false,
             count: ViolationCount::default(),
-            sink: Arc::new(log),
+            reporter: Arc::new(log),
         }
     }
 
@@ -94,25 +95,28 @@ impl<A> Lint<A> {
         self
     }
 
-    /// Tells `sink` of each violation, in place of the log.
+    /// Calls `reporter` for each violation. By default the lint logs violations.
     #[must_use]
-    pub fn report_to(mut self, sink: impl Fn(&Complaint<'_>) + Send + Sync + 'static) -> Self {
-        self.sink = Arc::new(sink);
+    pub fn report_to(
+        mut self,
+        reporter: impl Fn(&ViolationReport<'_>) + Send + Sync + 'static,
+    ) -> Self {
+        self.reporter = Arc::new(reporter);
         self
     }
 
-    /// The number of violations, for when this has been given away.
+    /// Returns the number of violations, which goes on counting after the lint has been moved.
     #[must_use]
     pub fn count(&self) -> ViolationCount {
         self.count.clone()
     }
 }
 
-fn log(complaint: &Complaint<'_>) {
-    let Complaint {
+fn log(report: &ViolationReport<'_>) {
+    let ViolationReport {
         violation,
         exchange,
-    } = complaint;
+    } = report;
     tracing::warn!(
         rule = violation.rule.id,
         by = %violation.rule.role,
@@ -124,37 +128,38 @@ fn log(complaint: &Complaint<'_>) {
 
 impl<A: App> App for Lint<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let watch = Arc::new(Watch {
-            receiving: receiver.into_channel(),
-            sending: sender.into_channel(),
+        let exchange = Arc::new(LintedExchange {
+            name: ExchangeName::of(&scope),
             is_strict: self.is_strict,
             count: self.count.clone(),
-            sink: self.sink.clone(),
-            state: Mutex::new(State {
+            reporter: self.reporter.clone(),
+            state: Mutex::new(LintState {
                 model: Model::new(&scope),
-                exchange: Exchange::of(&scope),
                 failure: None,
-                call: None,
+                call_waker: None,
             }),
         });
-        watch.complain(&mut watch.lock(), scope_violations(&scope));
-        let call = self.app.call(
-            scope,
-            Receiver::new(watch.clone()),
-            Sender::new(watch.clone()),
-        );
+        exchange.report(&mut exchange.lock(), scope_violations(&scope));
+        let channel = Arc::new(LintChannel {
+            receive_channel: receiver.into_channel(),
+            send_channel: sender.into_channel(),
+            exchange: exchange.clone(),
+        });
+        let call = self
+            .app
+            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
         let mut call = pin!(call);
-        let mut guard = Guard(Some(&watch));
+        let mut drop_guard = DropGuard(Some(&exchange));
         poll_fn(|cx| {
             if self.is_strict {
-                let mut state = watch.lock();
+                let mut state = exchange.lock();
                 if let Some(violation) = state.failure.take() {
                     return Poll::Ready(Err(SendError::from(violation).into()));
                 }
-                state.call = Some(cx.waker().clone());
+                state.call_waker = Some(cx.waker().clone());
             }
             let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-            let mut state = watch.lock();
+            let mut state = exchange.lock();
             let result = match polled {
                 Ok(Poll::Pending) => {
                     return match state.failure.take() {
@@ -164,18 +169,18 @@ impl<A: App> App for Lint<A> {
                 }
                 Ok(Poll::Ready(result)) => result,
                 Err(panic) => {
-                    let broken = state.model.panicked(&panic_message(&*panic));
-                    watch.complain(&mut state, broken);
-                    guard.0 = None;
+                    let violations = state.model.panicked(&panic_message(&*panic));
+                    exchange.report(&mut state, violations);
+                    drop_guard.0 = None;
                     drop(state);
                     resume_unwind(panic);
                 }
             };
-            let broken = state.model.returned(&result);
-            watch.complain(&mut state, broken);
-            guard.0 = None;
+            let violations = state.model.returned(&result);
+            exchange.report(&mut state, violations);
+            drop_guard.0 = None;
             Poll::Ready(match state.failure.take() {
-                // What the application says itself is at least as good.
+                // An error of the application takes precedence over the violation.
                 Some(violation) if result.is_ok() => Err(SendError::from(violation).into()),
                 _ => result,
             })
@@ -193,56 +198,44 @@ impl<A> fmt::Debug for Lint<A> {
     }
 }
 
-/// The message of a panic.
-pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned())
-        .unwrap_or_else(|| "of an unknown kind".to_owned())
-}
+/// Tells the model that the call was dropped before it ended.
+struct DropGuard<'a>(Option<&'a LintedExchange>);
 
-/// Tells the model of a call that is dropped.
-struct Guard<'a>(Option<&'a Watch>);
-
-impl Drop for Guard<'_> {
+impl Drop for DropGuard<'_> {
     fn drop(&mut self) {
-        if let Some(watch) = self.0 {
-            let mut state = watch.lock();
-            let broken = state.model.dropped();
-            watch.complain(&mut state, broken);
+        if let Some(exchange) = self.0 {
+            let mut state = exchange.lock();
+            let violations = state.model.dropped();
+            exchange.report(&mut state, violations);
         }
     }
 }
 
-/// The channel that the application inside is given.
-struct Watch {
-    receiving: Arc<dyn Channel>,
-    sending: Arc<dyn Channel>,
+/// An exchange that is checked.
+struct LintedExchange {
+    name: ExchangeName,
     is_strict: bool,
     count: ViolationCount,
-    sink: Arc<Sink>,
-    /// Held while the channel outside is polled, so that the model sees what happens in the order
-    /// in which it happens.
-    state: Mutex<State>,
+    reporter: Arc<Reporter>,
+    /// Locked while an event passes, so that the model sees events in the order in which they pass.
+    state: Mutex<LintState>,
 }
 
-struct State {
+struct LintState {
     model: Model,
-    exchange: Exchange,
-    /// What a strict lint fails the exchange with.
+    /// The violation that a strict lint fails the exchange with.
     failure: Option<Violation>,
-    call: Option<Waker>,
+    call_waker: Option<Waker>,
 }
 
-/// What names an exchange, put into words only when there is something to say.
-enum Exchange {
+/// The name of an exchange, which is formatted only for a report.
+enum ExchangeName {
     Http(Method, Uri),
     WebSocket(Uri),
     Other(String),
 }
 
-impl Exchange {
+impl ExchangeName {
     fn of(scope: &Scope) -> Self {
         match scope {
             Scope::Http(scope) => Self::Http(scope.method.clone(), scope.uri.clone()),
@@ -252,7 +245,7 @@ impl Exchange {
     }
 }
 
-impl fmt::Display for Exchange {
+impl fmt::Display for ExchangeName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Http(method, uri) => write!(f, "{method} {uri}"),
@@ -262,56 +255,81 @@ impl fmt::Display for Exchange {
     }
 }
 
-impl Watch {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A panic of a sink leaves nothing half done.
+impl LintedExchange {
+    fn lock(&self) -> MutexGuard<'_, LintState> {
+        // A reporter that panics leaves the state valid.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn complain(&self, state: &mut State, broken: Vec<Violation>) {
-        if broken.is_empty() {
+    fn report(&self, state: &mut LintState, violations: Vec<Violation>) {
+        if violations.is_empty() {
             return;
         }
-        let exchange = state.exchange.to_string();
-        for violation in broken {
+        let name = self.name.to_string();
+        for violation in violations {
             self.count
-                .side(violation.rule.role)
+                .counter(violation.rule.role)
                 .fetch_add(1, Ordering::Relaxed);
-            (self.sink)(&Complaint {
+            (self.reporter)(&ViolationReport {
                 violation: &violation,
-                exchange: &exchange,
+                exchange: &name,
             });
             if self.is_strict && state.failure.is_none() {
                 state.failure = Some(violation);
-                if let Some(call) = state.call.take() {
-                    call.wake();
+                if let Some(waker) = state.call_waker.take() {
+                    waker.wake();
                 }
             }
         }
     }
+
+    fn settle(&self, state: &mut LintState, attempt: SendAttempt, result: &Result<(), SendError>) {
+        let violations = state.model.settle(attempt, result);
+        self.report(state, violations);
+    }
 }
 
-impl Channel for Watch {
+/// The channel of the application inside a lint.
+struct LintChannel {
+    receive_channel: Arc<dyn Channel>,
+    send_channel: Arc<dyn Channel>,
+    exchange: Arc<LintedExchange>,
+}
+
+impl Channel for LintChannel {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut state = self.lock();
-        let event = ready!(self.receiving.poll_receive(cx));
-        let broken = state.model.received(&event);
-        self.complain(&mut state, broken);
+        let mut state = self.exchange.lock();
+        let event = ready!(self.receive_channel.poll_receive(cx));
+        let violations = state.model.received(&event);
+        self.exchange.report(&mut state, violations);
         Poll::Ready(event)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut state = self.lock();
-        let attempt = state
-            .model
-            .attempt(event.as_ref().expect("an event to send"));
-        let result = ready!(self.sending.poll_send(cx, event));
-        let broken = state.model.settle(attempt, &result);
-        self.complain(&mut state, broken);
-        Poll::Ready(result)
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.send_channel.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let mut state = self.exchange.lock();
+        let attempt = state.model.attempt(&event);
+        match self.send_channel.start_send(event) {
+            Ok(SendProgress::Sent) => {
+                self.exchange.settle(&mut state, attempt, &Ok(()));
+                Ok(SendProgress::Sent)
+            }
+            Ok(SendProgress::Pending(rest)) => {
+                let exchange = self.exchange.clone();
+                Ok(SendProgress::Pending(Box::pin(async move {
+                    let result = rest.await;
+                    exchange.settle(&mut exchange.lock(), attempt, &result);
+                    result
+                })))
+            }
+            Err(error) => {
+                let result = Err(error);
+                self.exchange.settle(&mut state, attempt, &result);
+                result.map(|()| SendProgress::Sent)
+            }
+        }
     }
 }

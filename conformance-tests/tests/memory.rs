@@ -1,6 +1,7 @@
-//! Applications that take all the memory that there is: the suite goes on and ends.
+//! Applications that take memory without limit; the suite ends nevertheless.
 //!
-//! Memory is that of the process. So they have one for themselves, and take turns.
+//! The suite measures the memory of the process. So these applications have a process for themselves,
+//! and run one after the other.
 #![cfg(target_os = "linux")]
 
 use std::time::Duration;
@@ -8,28 +9,28 @@ use std::time::Duration;
 use callgate::{App, AppError, Receiver, Scope, Sender};
 use callgate_conformance::{AppOptions, Report, check_app};
 
-/// What is taken at a time, in bytes.
-const PIECE: usize = 1 << 20;
+/// The size of one allocation, in bytes.
+const ALLOCATION: usize = 1 << 20;
 
 fn report<A: App>(make: impl Fn() -> A + Send + Sync + 'static) -> Report {
-    check_app(make, AppOptions::new().patience(Duration::from_secs(60)))
+    check_app(make, AppOptions::new().timeout(Duration::from_secs(60)))
 }
 
-/// Takes memory until it is dropped.
-async fn hoard() -> Result<(), AppError> {
-    let mut pieces = Vec::new();
+/// Allocates memory until the call is dropped.
+async fn allocate() -> Result<(), AppError> {
+    let mut allocations = Vec::new();
     loop {
-        pieces.push(vec![1_u8; PIECE]);
+        allocations.push(vec![1_u8; ALLOCATION]);
         tokio::task::yield_now().await;
     }
 }
 
-/// Takes memory and never gives its thread back. This machine has to bear it: it stops in time.
-fn hoard_at_once() -> Result<(), AppError> {
-    let pieces: Vec<_> = (0..1500).map(|_| vec![1_u8; PIECE]).collect();
+/// Allocates 1.5 GB and then blocks the thread for ever.
+fn allocate_and_block() -> Result<(), AppError> {
+    let allocations: Vec<_> = (0..1500).map(|_| vec![1_u8; ALLOCATION]).collect();
     loop {
         std::thread::park();
-        assert!(!pieces.is_empty());
+        assert!(!allocations.is_empty());
     }
 }
 
@@ -38,7 +39,7 @@ fn an_application_that_takes_more_and_more_memory_is_reported_for_that_alone_and
     let in_requests = report(|| {
         |scope: Scope, _: Receiver, _: Sender| async move {
             match scope {
-                Scope::Http(_) => hoard().await,
+                Scope::Http(_) => allocate().await,
                 _ => Err(AppError::Unsupported),
             }
         }
@@ -46,7 +47,7 @@ fn an_application_that_takes_more_and_more_memory_is_reported_for_that_alone_and
     let in_websockets = report(|| {
         |scope: Scope, _: Receiver, _: Sender| async move {
             match scope {
-                Scope::WebSocket(_) => hoard().await,
+                Scope::WebSocket(_) => allocate().await,
                 _ => Err(AppError::Unsupported),
             }
         }
@@ -54,20 +55,20 @@ fn an_application_that_takes_more_and_more_memory_is_reported_for_that_alone_and
     let at_its_start = report(|| {
         |scope: Scope, _: Receiver, _: Sender| async move {
             match scope {
-                Scope::Lifespan(_) => hoard().await,
+                Scope::Lifespan(_) => allocate().await,
                 _ => Err(AppError::Unsupported),
             }
         }
     });
-    let without_a_pause = report(|| {
+    let while_blocking = report(|| {
         |scope: Scope, _: Receiver, _: Sender| async move {
             match scope {
-                Scope::Http(_) => hoard_at_once(),
+                Scope::Http(_) => allocate_and_block(),
                 _ => Err(AppError::Unsupported),
             }
         }
     });
-    for report in [in_requests, in_websockets, at_its_start, without_a_pause] {
+    for report in [in_requests, in_websockets, at_its_start, while_blocking] {
         let failed: Vec<_> = report
             .failed()
             .map(|finding| (finding.check.rule.id, finding.check.name))

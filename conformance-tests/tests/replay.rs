@@ -1,20 +1,21 @@
-//! Recording exchanges, and playing them again.
+//! Recording and replaying exchanges.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};
 
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, LifespanStartupComplete, Message, ReceiveEvent,
-    Receiver, Scope, SendEvent, Sender, State, WebSocketAccept,
+    AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
+    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender, State,
+    WebSocketAccept,
 };
 use callgate_conformance::{AppOptions, Recorder, ReplayError, ReplayOptions, check_app, replay};
 use tokio::task::yield_now;
 
 /// A file in memory.
 #[derive(Clone, Default)]
-struct Tape(Arc<Mutex<Vec<u8>>>);
+struct MemoryFile(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Tape {
+impl Write for MemoryFile {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(octets)
     }
@@ -26,7 +27,7 @@ impl Write for Tape {
 
 struct Greeting(&'static str);
 
-/// Echoes, and greets where it is asked for nothing.
+/// Sends the greeting and the content of the request, or the length of each message.
 async fn app(
     greeting: &'static str,
     scope: Scope,
@@ -101,20 +102,20 @@ async fn servus(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), 
     app("servus", scope, receiver, sender).await
 }
 
-/// Everything that the suite does to an application between its start-up and its shutdown, recorded.
+/// Records all exchanges of the application suite between one start-up and its shutdown.
 fn recording() -> Vec<u8> {
-    // One for each application that the suite makes: some live for a lifespan only.
-    let tapes: Arc<Mutex<Vec<Tape>>> = Arc::default();
-    let made = tapes.clone();
+    // Each application that the suite makes has a file; some applications have only a lifespan.
+    let files: Arc<Mutex<Vec<MemoryFile>>> = Arc::default();
+    let made = files.clone();
     let make = move || {
-        let tape = Tape::default();
-        made.lock().unwrap().push(tape.clone());
-        Recorder::new(hello, tape)
+        let file = MemoryFile::default();
+        made.lock().unwrap().push(file.clone());
+        Recorder::new(hello, file)
     };
     let report = check_app(make, AppOptions::new().memory(64 * 1024));
     assert!(report.broken_rules().is_empty(), "{report}");
-    let tapes = tapes.lock().unwrap();
-    let octets = tapes.iter().map(|tape| tape.0.lock().unwrap().clone());
+    let files = files.lock().unwrap();
+    let octets = files.iter().map(|file| file.0.lock().unwrap().clone());
     octets.max_by_key(Vec::len).unwrap()
 }
 
@@ -144,7 +145,7 @@ fn the_same_application_answers_a_recording_in_the_same_way() {
 }
 
 #[test]
-fn another_application_is_told_apart() {
+fn the_responses_of_another_application_differ() {
     let recording = recording();
     let replay = replay(&recording[..], || servus, ReplayOptions::new()).unwrap();
     let whats: Vec<_> = replay.differences.iter().map(|it| it.what).collect();
@@ -160,7 +161,7 @@ fn another_application_is_told_apart() {
 }
 
 #[test]
-fn a_line_that_is_none_is_named() {
+fn an_invalid_line_is_reported_with_its_number() {
     let recording = "{\"exchange\":1,\"called\":{\"type\":\"lifespan\"}}\n\nnonsense\n";
     let error = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
     assert!(matches!(error, ReplayError::Line(3, _)), "{error}");
@@ -171,7 +172,7 @@ fn a_line_that_is_none_is_named() {
 }
 
 #[test]
-fn a_line_that_says_nothing_of_an_exchange_is_none() {
+fn a_line_without_an_event_is_invalid() {
     for line in ["{}", r#"{"name":"package"}"#, r#"{"exchange":1}"#] {
         let error = replay(line.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
         assert!(matches!(error, ReplayError::Line(1, _)), "{line}: {error}");
@@ -179,7 +180,7 @@ fn a_line_that_says_nothing_of_an_exchange_is_none() {
 }
 
 #[test]
-fn how_content_is_divided_and_ignored_fields_make_no_difference() {
+fn the_division_of_content_and_ignored_fields_make_no_difference() {
     let recording = r#"
 {"exchange":1,"called":{"type":"http","http_version":"1.1","method":"POST","scheme":"http","raw_path":"/"}}
 {"exchange":1,"received":{"type":"http.request","body":"content"}}
@@ -194,9 +195,9 @@ fn how_content_is_divided_and_ignored_fields_make_no_difference() {
     assert_eq!(other.differences[0].what, "header fields", "{other}");
 }
 
-/// Sends now and then while it listens, until its client is gone.
+/// Sends from time to time while it receives, until the client disconnects.
 async fn ticking(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    /// No clock: everything else that can run has run long before this is over.
+    /// Waits without a clock: everything else that can run has run long before this ends.
     async fn a_while() {
         for _ in 0..1000 {
             yield_now().await;
@@ -226,7 +227,7 @@ async fn ticking(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result
 }
 
 #[test]
-fn a_client_that_left_a_stream_leaves_it_no_sooner() {
+fn a_client_disconnects_from_a_stream_no_sooner_than_in_the_recording() {
     let recording = r#"
 {"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/"}}
 {"exchange":1,"received":{"type":"http.request"}}
@@ -249,7 +250,7 @@ fn a_client_that_left_a_stream_leaves_it_no_sooner() {
 }
 
 #[test]
-fn a_recording_that_cannot_be_written_does_not_end_the_exchange() {
+fn an_exchange_continues_when_the_recording_cannot_be_written() {
     struct Full;
     impl Write for Full {
         fn write(&mut self, _: &[u8]) -> io::Result<usize> {

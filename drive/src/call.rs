@@ -1,4 +1,4 @@
-//! One call of the application: how it is polled, and what its end means.
+//! One call of the application: how the call is polled, and what its end means.
 
 use std::any::Any;
 use std::future::{pending, poll_fn};
@@ -15,18 +15,18 @@ use crate::report::{self, RequestLine};
 
 /// The server's end of a mailbox, as the call of the application sees it.
 pub trait ServerEnd: Send + Sync + 'static {
-    /// Notes that the call has ended, and ends what the application left unfinished.
+    /// Records that the call has ended, and ends what the application left unfinished.
     fn end(&self, result: &CallResult) -> EndReport;
 
-    /// Notes that the client is gone, and tells the application.
+    /// Records that the client is gone. The application receives a disconnect.
     fn disconnect(&self);
 
-    /// Ready once the client is gone, or a rule was broken, before the application ended its
-    /// exchange.
+    /// Returns ready once the client is gone or a rule is broken, if that happens before the
+    /// application has ended its exchange.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Ready once the server discards what the application goes on sending: the client takes no
-    /// content (HEAD), or has all that `content-length` announced.
+    /// Returns ready while the server discards further content of the application: the client takes
+    /// no content (HEAD), or has all that `content-length` announced.
     fn poll_discarding(&self, cx: &mut Context<'_>) -> Poll<()>;
 }
 
@@ -40,8 +40,9 @@ pub enum CallResult {
 }
 
 impl CallResult {
-    /// Returns the status to respond with when nothing has been sent; `None` after success. An
-    /// application declines with [`AppError::Unsupported`] only before it has sent anything
+    /// Returns the status to respond with when nothing has been sent; `None` after success.
+    ///
+    /// An application declines with [`AppError::Unsupported`] only before it has sent an event
     /// (`is_declinable`).
     pub(crate) fn failure(&self, is_declinable: bool) -> Option<StatusCode> {
         match self {
@@ -54,12 +55,12 @@ impl CallResult {
     }
 }
 
-/// What a mailbox says of the end of a call.
+/// What a mailbox reports about the end of a call.
 #[derive(Debug)]
 pub struct EndReport {
     /// Whether the application could still decline its scope.
     pub is_declinable: bool,
-    /// The rule that the application broke, if it is still to be reported.
+    /// The rule that the application broke, unless the violation was reported before.
     pub violation: Option<Violation>,
 }
 
@@ -91,13 +92,15 @@ impl Call {
         }
     }
 
-    /// Sets a function that is called with the end of the call, after the mailbox was told and a
-    /// failure was logged. It is not called when the call is dropped before its end.
+    /// Sets a function that is called with the end of the call, after the end was recorded in the
+    /// mailbox and a failure was logged. The function is not called when the call is dropped before
+    /// its end.
     pub(crate) fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         self.on_end = Some(Box::new(on_end));
     }
 
-    /// Polls the application once. When the call ends, tells the mailbox and reports a failure.
+    /// Polls the application once. When the call ends, records the end in the mailbox and logs a
+    /// failure.
     pub fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
         if self.future.is_some() {
             let result = ready!(self.poll_result(cx));
@@ -115,13 +118,13 @@ impl Call {
         Poll::Ready(result)
     }
 
-    /// Runs the call to its end, or to the end of the grace period that begins with a disconnect. An
-    /// application that sends content which the server discards learns after the same period that
-    /// its client is gone.
+    /// Runs the call to its end, or until the grace period has passed, which begins with a
+    /// disconnect. An application whose content the server discards receives a disconnect after the
+    /// same period.
     ///
     /// Must run within a Tokio runtime.
     pub async fn run(mut self, end: Arc<impl ServerEnd>, grace_period: Duration) {
-        // Goes off even if the call uses up the task's whole budget.
+        // Unconstrained: the timer completes even if the call uses up the budget of the task.
         let timer = || unconstrained(tokio::time::sleep(grace_period));
         let is_ended = {
             let call = poll_fn(|cx| self.poll(cx, &*end));
@@ -155,7 +158,7 @@ impl Call {
         self.finish(result, report);
     }
 
-    /// Logs a failure of a call that has ended, and hands its end on.
+    /// Logs a failure of a call that has ended, and passes the end to the `on_end` function.
     pub(crate) fn finish(&mut self, result: CallResult, end: EndReport) {
         self.log(&result, &end);
         if let Some(on_end) = self.on_end.take() {
@@ -187,7 +190,7 @@ impl std::fmt::Debug for Call {
     }
 }
 
-/// Polls the application once; a panic ends the call and nothing else (rule `CORE-15`).
+/// Polls the application once. A panic ends only the call (rule `CORE-15`).
 pub(crate) fn poll_caught(future: &mut AppFuture, cx: &mut Context<'_>) -> Poll<CallResult> {
     match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(cx))) {
         Ok(poll) => poll.map(CallResult::Returned),

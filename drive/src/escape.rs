@@ -2,15 +2,16 @@
 
 use std::fmt::{self, Write as _};
 
-/// Displays a value so that it stays on its line and looks like what it is.
+/// Displays a value in such a way that it can neither end its line nor disguise what the line says.
 ///
 /// Characters that end or rewrite a line (control characters, U+2028, U+2029), that change the
 /// order of what a reader sees (U+202A to U+202E, U+2066 to U+2069) or that are invisible
 /// (U+200B to U+200F, U+FEFF and the rest of Unicode's `Default_Ignorable_Code_Point`) are written as
 /// `\n` or `\u{202e}`. The variation selectors of emoji are left as they are.
 ///
-/// Errors, panics and events of an application, and all that a client sent, are displayed by this
-/// before they go to a log: otherwise a line break in them forges a line of the log.
+/// Text from outside is displayed by this type before it goes to a log: errors, panics and events
+/// of an application, and everything that a client sent. Otherwise a line break in the text forges
+/// a line of the log.
 ///
 /// ```
 /// use callgate_drive::Escaped;
@@ -31,7 +32,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
     }
 }
 
-/// [`Escaped`], which can stand between double quotes as well: quotes and backslashes are escaped.
+/// As [`Escaped`], for text between double quotes: quotes and backslashes are escaped as well.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EscapedInQuotes<T>(pub(crate) T);
 
@@ -45,7 +46,7 @@ impl<T: fmt::Display> fmt::Display for EscapedInQuotes<T> {
     }
 }
 
-/// Escapes what is written to it.
+/// A writer that escapes text and passes it on.
 struct Escaping<'a, 'b> {
     inner: &'a mut fmt::Formatter<'b>,
     is_deceptive: fn(char) -> bool,
@@ -65,7 +66,7 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// Whether a character can make a line of the log look like another.
+/// Returns whether a character can make a line of the log look like another.
 fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
@@ -93,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_ends_reorders_or_hides_text_is_escaped() {
+    fn characters_that_end_reorder_or_hide_text_are_escaped() {
         for (character, escape) in [
             ('\n', r"\n"),
             ('\r', r"\r"),

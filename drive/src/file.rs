@@ -14,19 +14,19 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The most that is read from a file at once, in bytes.
+/// The most bytes that are read from a file at once.
 const CHUNK: usize = 64 * 1024;
 
-/// A path send whose file is being opened, on a thread that may block.
+/// A path send whose file is being opened, on a thread for blocking work.
 #[derive(Debug)]
 pub(crate) struct Opening {
     path: PathBuf,
     task: JoinHandle<io::Result<(std::fs::File, u64)>>,
-    /// Where the send waits for its result.
+    /// Passes the result to the send, which waits for it.
     result: Option<oneshot::Sender<Result<(), SendError>>>,
 }
 
-/// What becomes of an [`Opening`].
+/// The result of an [`Opening`].
 #[derive(Debug)]
 pub(crate) enum Opened {
     File(FileBody),
@@ -36,7 +36,7 @@ pub(crate) enum Opened {
 }
 
 impl Opening {
-    /// Begins to open the file. The future is the rest of the send.
+    /// Begins to open the file. Returns the future of the send as well.
     pub(crate) fn new(path: PathBuf) -> (Self, PendingSend) {
         let task = tokio::task::spawn_blocking({
             let path = path.clone();
@@ -72,10 +72,10 @@ impl Opening {
         })
     }
 
-    /// Resolves the send. To be called without a lock, as this wakes the application.
+    /// Resolves the send. The caller holds no lock, as this wakes the application.
     pub(crate) fn finish(mut self, result: Result<(), SendError>) {
         if let Some(sender) = self.result.take() {
-            // An application that has dropped the send does not want to know.
+            // The application may have dropped the send.
             let _ = sender.send(result);
         }
     }
@@ -83,7 +83,7 @@ impl Opening {
 
 /// Opens a regular file, and returns its length in bytes.
 fn open(path: &Path) -> io::Result<(std::fs::File, u64)> {
-    // Asked first, as opening something else (a pipe, say) might never return.
+    // Checked before the file is opened: opening a pipe, for example, might never return.
     if !std::fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }

@@ -1,16 +1,16 @@
-//! What servers look for in the head of a request, on the way to a scope.
+//! What servers read from the head of a request, to make a scope.
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// Whether a list field has this member, in whatever case.
+/// Returns whether a list field has this member, in upper or lower case.
 #[must_use]
 pub fn has_token(headers: &HeaderMap, name: HeaderName, token: &str) -> bool {
     list(headers, name).any(|listed| listed.eq_ignore_ascii_case(token))
 }
 
-/// The members of a comma-separated list field (RFC 9110, 5.6.1).
+/// Returns the members of a comma-separated list field (RFC 9110, 5.6.1).
 pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str> {
     headers
         .get_all(name)
@@ -21,7 +21,7 @@ pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str>
         .filter(|member| !member.is_empty())
 }
 
-/// Whether every `%` is followed by two hexadecimal digits (rule `SCOPE-05`).
+/// Returns whether every `%` is followed by two hexadecimal digits (rule `SCOPE-05`).
 #[must_use]
 pub fn is_percent_encoded(path: &str) -> bool {
     if !path.contains('%') {
@@ -35,7 +35,7 @@ pub fn is_percent_encoded(path: &str) -> bool {
     })
 }
 
-/// Returns a decoded path as it stands in the target of a request: percent-encoded.
+/// Returns a decoded path, percent-encoded for the target of a request.
 #[must_use]
 pub fn encode_path(path: &str) -> String {
     utf8_percent_encode(path, NOT_IN_PATH).to_string()
@@ -59,11 +59,12 @@ const NOT_IN_PATH: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// One `cookie` field out of the several that HTTP/2 allows (RFC 9113, 8.2.3; rule `SCOPE-09`).
+/// Joins the `cookie` fields, of which HTTP/2 allows several, to one field (RFC 9113, 8.2.3; rule
+/// `SCOPE-09`).
 ///
 /// # Panics
 ///
-/// Never: values that are valid are so when they are joined.
+/// Never: valid values that are joined by `; ` are a valid value.
 pub fn join_cookies(headers: &mut HeaderMap) {
     let crumbs: Vec<_> = headers
         .get_all(header::COOKIE)
@@ -77,7 +78,7 @@ pub fn join_cookies(headers: &mut HeaderMap) {
     );
 }
 
-/// Whether there is one `sec-websocket-key`, and it is 16 bytes in base64.
+/// Returns whether there is exactly one `sec-websocket-key`, with 16 bytes in base64.
 #[must_use]
 pub fn has_websocket_key(headers: &HeaderMap) -> bool {
     let mut keys = headers.get_all(header::SEC_WEBSOCKET_KEY).iter();

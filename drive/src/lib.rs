@@ -1,14 +1,15 @@
 //! # Callgate: driving applications
 //!
-//! Everything of a server that has nothing to do with sockets: this crate stands between a transport
-//! and an application. The reference server (`callgate-server`), the bridge to tower
-//! (`callgate-tower`) and the toolkit's test client are built on it; other servers can be, too.
+//! This crate is the part of a server between the transport and the application. It has no sockets.
+//! The reference server (`callgate-server`), the bridge to tower (`callgate-tower`) and the
+//! toolkit's test client are built on it, and so can other servers be.
 //!
 //! The application is polled *in place*, by the task that waits for its response: the common case
-//! needs no channel, no task and no wake. The application's receiver and sender share a mailbox with
-//! the server: a [`Channel`](callgate::Channel) on the application's side, and on the server's side an
-//! [`http::Exchange`] or a [`websocket::Handshake`], which polls the call and then the mailbox. A call
-//! that outlives its response, or its client, goes on in a task: [`Call::run`].
+//! needs no channel, no task and no wake. The application and the server share a mailbox. The
+//! application's receiver and sender use the mailbox as a [`Channel`](callgate::Channel). The
+//! server uses it through an [`http::Exchange`] or a [`websocket::Handshake`], which polls the call
+//! and then the mailbox. A call that goes on after its response, or after its client is gone, runs
+//! on a task of its own: [`Call::run`].
 //!
 //! ```
 //! use std::future::poll_fn;
@@ -68,3 +69,8 @@ pub use output::Incomplete;
 pub use report::RequestLine;
 pub use response_body::ResponseBody;
 pub use shutdown::ShutdownSignal;
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

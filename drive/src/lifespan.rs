@@ -1,4 +1,4 @@
-//! The lifespan of an application: its start-up and its shutdown, which are one call.
+//! The lifespan of an application: one call for its start-up and its shutdown.
 //!
 //! ```
 //! use callgate::{AppError, BoxApp, LifespanShutdownComplete, LifespanStartupComplete};
@@ -42,7 +42,7 @@ use crate::sync::{Deferring, Mutex, WakeList, register};
 
 /// A lifespan whose start-up is complete and whose shutdown is to come.
 ///
-/// The application's call runs on a task of its own. Dropping this drops the call.
+/// The application's call runs on a task of its own, and is dropped with the `RunningLifespan`.
 #[derive(Debug)]
 pub struct RunningLifespan {
     mailbox: Arc<Mailbox>,
@@ -55,9 +55,9 @@ pub struct RunningLifespan {
 pub enum Startup {
     /// The application completed its start-up.
     Complete(RunningLifespan),
-    /// The application failed its start-up, for this reason.
+    /// The start-up failed, for this reason.
     Failed(String),
-    /// The application does not serve lifespan, which is no failure (rule `LIFE-07`).
+    /// The application does not serve lifespan, which is not a failure (rule `LIFE-07`).
     Declined,
 }
 
@@ -95,7 +95,8 @@ async fn run(app: BoxApp, mailbox: Arc<Mailbox>) {
 }
 
 impl RunningLifespan {
-    /// Returns the state that start-up handed over, for each later scope (rule `SCOPE-17`).
+    /// Returns the state that the application returned from start-up. Each later scope has it (rule
+    /// `SCOPE-17`).
     #[must_use]
     pub fn state(&self) -> &State {
         &self.state
@@ -105,14 +106,14 @@ impl RunningLifespan {
     ///
     /// # Errors
     ///
-    /// Why the shutdown failed, or how the call failed before.
+    /// The reason for which the shutdown failed, or for which the call ended before.
     pub async fn shutdown(self) -> Result<(), String> {
         self.mailbox.ask_to_shut_down();
         poll_fn(|cx| self.mailbox.poll_shutdown(cx)).await
     }
 }
 
-/// The application's answer to `lifespan.startup`.
+/// The application's response to `lifespan.startup`.
 #[derive(Debug)]
 enum StartupAnswer {
     Complete(State),
@@ -120,11 +121,11 @@ enum StartupAnswer {
     Declined,
 }
 
-/// What the application's call and the server share.
+/// The channel between the application's call and the server.
 #[derive(Debug)]
 struct Mailbox(Mutex<Progress>);
 
-/// How far a lifespan has come.
+/// The state of a lifespan.
 #[derive(Debug)]
 struct Progress {
     conversation: LifespanConversation,
@@ -178,7 +179,7 @@ impl Mailbox {
         progress.wakes.add(&mut progress.receiver);
     }
 
-    /// Notes that the call has ended, which answers what the application has not answered.
+    /// Records that the call has ended, which decides the start-up or shutdown that is pending.
     fn end(&self, result: CallResult) {
         let (phase, result) = self.0.lock().end(result);
         match (phase, result) {
@@ -229,7 +230,8 @@ impl Progress {
         result
     }
 
-    /// Notes that the call has ended. Returns how far the conversation was, and how it ended.
+    /// Records that the call has ended. Returns the phase that the conversation was in, and how the
+    /// call ended.
     fn end(&mut self, result: CallResult) -> (LifespanPhase, Result<(), String>) {
         let phase = self.conversation.phase().clone();
         let returned = self.conversation.returned();
@@ -249,7 +251,7 @@ impl Progress {
         (phase, result)
     }
 
-    /// Answers what the application has not answered.
+    /// Sets the result of a start-up or shutdown that the application has not completed.
     fn answer_with(&mut self, result: &Result<(), String>) {
         if let Err(reason) = result {
             self.startup
@@ -340,7 +342,7 @@ mod tests {
         );
     }
 
-    /// Polls the mailbox when it is woken, as an executor may that runs a task at once.
+    /// A waker that polls the mailbox, as an executor may that runs a task at once.
     struct PollsAtOnce(Arc<Mailbox>);
 
     impl Wake for PollsAtOnce {

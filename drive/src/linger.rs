@@ -6,17 +6,17 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::time::timeout;
 
-/// How long a lingering connection is kept for a client that does nothing.
+/// How long a connection lingers while the client sends nothing.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How long a lingering connection is kept for a client that goes on sending.
+/// How long a connection lingers while the client goes on sending.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Closes the sending side of a connection, and discards what the client still sends until the client
-/// has closed its side as well, has been silent for 2 s, or has gone on for 30 s.
+/// Closes the sending side of a connection, and discards what the client still sends. Returns when
+/// the client has closed its side, has sent nothing for 2 s, or has sent for 30 s.
 ///
-/// To close both sides at once would destroy what the client has not read yet, when it is still
-/// sending (RFC 9112, 9.6).
+/// A server that closes both sides while the client is sending destroys the output that the client
+/// has not read (RFC 9112, 9.6).
 pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
     let discarding = async {
         stream.shutdown().await?;
@@ -24,7 +24,7 @@ pub async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) {
         while timeout(IDLE_TIMEOUT, stream.read(&mut discarded)).await?? > 0 {}
         io::Result::Ok(())
     };
-    // A connection that fails has ended as well.
+    // A connection that fails has ended, too.
     let _ = timeout(TIMEOUT, discarding).await;
 }
 
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn lingering_ends_by_itself_when_the_client_stays() {
+    async fn lingering_ends_when_the_client_sends_nothing_and_does_not_close() {
         let (mut stream, _client_that_stays) = tokio::io::duplex(64);
         let start = Instant::now();
         linger(&mut stream).await;

@@ -1,4 +1,4 @@
-//! What a mailbox hands to its transport, piece by piece.
+//! The output of a mailbox, piece by piece.
 
 use std::error::Error;
 use std::fmt;
@@ -18,7 +18,7 @@ pub(crate) struct Output {
     pub(crate) is_last: bool,
 }
 
-/// What a piece of output consists of.
+/// The content of a piece of output.
 #[derive(Debug)]
 pub(crate) enum Piece {
     Data(Bytes),
@@ -26,18 +26,18 @@ pub(crate) enum Piece {
     Trailers(Box<HeaderMap>),
 }
 
-/// The mailbox that a streamed response comes from.
+/// The mailbox that yields the output of a streamed response.
 pub(crate) trait OutputSource: ServerEnd + fmt::Debug {
     /// Takes the next piece of output. An error means that the response will never be complete.
     fn poll_output(&self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>>;
 
-    /// Notes that the transport has taken as much content as `content-length` says, and so takes
-    /// nothing more.
+    /// Records that the transport has taken as much content as `content-length` announces, and
+    /// takes no more.
     fn content_complete(&self);
 }
 
-/// Why a response is cut: its end will never come. The application is the cause, and the reason was
-/// reported where it arose.
+/// The error of a response that is cut: its end will never come. The cause is the application. The
+/// reason has been logged when it arose.
 #[derive(Debug)]
 pub struct Incomplete;
 

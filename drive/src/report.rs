@@ -10,8 +10,8 @@ use crate::escape::{Escaped, EscapedInQuotes};
 
 /// A request, as the log names it: `GET /path?query HTTP/1.1`.
 ///
-/// Its [`Display`](fmt::Display) can stand between double quotes: characters of the target that would
-/// fool a reader of the log are escaped.
+/// The [`Display`](fmt::Display) form can stand between double quotes: characters of the target
+/// that could deceive a reader of the log are escaped.
 #[derive(Clone, Debug)]
 pub struct RequestLine {
     /// `None` for a WebSocket.
@@ -22,15 +22,16 @@ pub struct RequestLine {
 
 /// Path and query of a request.
 ///
-/// A short target is copied. The copy costs less than a reference to the read buffer that the target
-/// came in, and the buffer can be reused while the call runs.
+/// A short target is copied. The copy costs less than a reference to the read buffer, and the
+/// buffer can be reused while the call runs.
 #[derive(Clone, Debug)]
 enum Target {
     Short { length: u8, bytes: [u8; SHORT] },
     Long(PathAndQuery),
 }
 
-/// The longest target that is copied, in bytes: as large as a reference to the read buffer.
+/// The longest target that is copied, in bytes. The copy is as large as a reference to the read
+/// buffer.
 const SHORT: usize = 38;
 
 impl Target {
@@ -127,13 +128,15 @@ pub(crate) fn panic(request: &RequestLine, message: &str) {
     tracing::error!("{request}: the application panicked: {}", Escaped(message));
 }
 
-/// Logs that an application does not serve this kind of scope: an HTTP-only application that is
-/// asked for a WebSocket, for example. The developer of a client that is refused reads this.
+/// Logs that an application does not serve this kind of scope, such as an HTTP-only application
+/// that is called for a WebSocket. The level is that of a server's ordinary log, because the
+/// developer of the refused client needs the line.
 pub(crate) fn declined(request: &RequestLine) {
     tracing::info!("{request}: the application does not serve this kind of scope");
 }
 
-/// Logs that an application did not end in time after its client was gone.
+/// Logs that a call was dropped, as it had not ended within the grace period after its client was
+/// gone.
 pub(crate) fn out_of_grace(request: &RequestLine) {
     tracing::warn!("{request}: dropped, as it went on for too long after its client was gone");
 }
@@ -181,7 +184,7 @@ mod tests {
     }
 
     #[test]
-    fn an_application_that_declines_is_seen_at_the_level_of_a_server() {
+    fn an_application_that_declines_is_logged_at_info() {
         let (log, _guard) = crate::test_log::capture();
         let scope = WebSocketScope::new("/socket".parse().unwrap());
         declined(&RequestLine::of_websocket(&scope));

@@ -7,13 +7,13 @@ use bytes::Bytes;
 use callgate::HttpRequestBody;
 use http_body::Body;
 
-/// The content of a request and how much of it has been delivered.
+/// The content of a request, and whether it has been delivered.
 #[derive(Debug)]
 pub(crate) enum RequestBody<B> {
-    /// More is to be delivered. The application reads when it receives: so the server takes in no
-    /// content before the application wants it, and sends `100 Continue` at that moment.
+    /// More is to be delivered. The content is read when the application receives. So the server
+    /// takes in no content before, and sends `100 Continue` at that moment.
     Incoming(B),
-    /// The application is reading: it has taken the body, and returns it.
+    /// The body is taken out, as the application is reading it.
     Reading,
     /// All of the content has been delivered.
     Delivered,
@@ -21,7 +21,7 @@ pub(crate) enum RequestBody<B> {
     Finished,
 }
 
-/// What reading yields.
+/// The result of reading.
 #[derive(Debug)]
 pub(crate) enum RequestPart<E> {
     Event(HttpRequestBody),
@@ -29,7 +29,7 @@ pub(crate) enum RequestPart<E> {
     Failed(E),
 }
 
-/// Reads the next part. Runs foreign code, so it is not called while a mailbox is locked.
+/// Reads the next part. The caller holds no lock, as the body is foreign code.
 pub(crate) fn poll_part<B: Body<Data = Bytes> + Unpin>(
     body: &mut B,
     cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! The content of a response, as a transport takes it.
+//! The content of a response, for the transport.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -15,12 +15,12 @@ use crate::output::{Incomplete, Output, OutputSource, Piece};
 /// The content of a response.
 ///
 /// An error means that the response is incomplete: the application failed or broke a rule in the
-/// middle. The transport must then cut the connection, or reset the stream; hyper does. When the
-/// body is dropped before its end, the application learns that its client is gone.
+/// middle. The transport must then close the connection or reset the stream, as hyper does. When
+/// the body is dropped before its end, the application receives a disconnect.
 #[derive(Debug)]
 pub struct ResponseBody(Kind);
 
-/// Transports move bodies about, so the large and rare variants are boxed.
+/// Large and rare variants are boxed, because transports move bodies.
 #[derive(Debug)]
 enum Kind {
     /// The whole content; `None` once it has been taken.
@@ -50,11 +50,12 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
-    /// Limits each piece that is handed on to `piece` bytes, and hands on the last byte of any content
-    /// over 1 KiB by itself.
+    /// Limits each data frame of the body to `piece` bytes. The last byte of any content over 1 KiB
+    /// has a frame of its own.
     ///
-    /// For a transport that asks for the next piece while it still holds the one before, and drops
-    /// the body with the last: so the body lives until the client has room for nearly all of it.
+    /// This is for a transport that asks for the next frame while it still holds the one before,
+    /// and drops the body with the last. With it, the body is dropped only when the client has room
+    /// for nearly all of the content.
     pub fn set_piece(&mut self, piece: usize) {
         match &mut self.0 {
             Kind::Whole(Some(content)) if content.len() > SMALL => {
@@ -82,7 +83,7 @@ impl ResponseBody {
         }
     }
 
-    /// Creates the body of a response whose content `source` still yields.
+    /// Creates the body of a response whose content `source` yields.
     pub(crate) fn streamed(source: Arc<dyn OutputSource>, head: &HttpResponseStart) -> Self {
         Self(Kind::Streamed(Box::new(StreamedContent {
             source,
@@ -109,15 +110,15 @@ fn content_length(head: &HttpResponseStart) -> Option<u64> {
         .ok()
 }
 
-/// The largest content that is handed on in one piece whatever the limit, in bytes.
+/// The largest content that is one frame whatever the limit, in bytes.
 const SMALL: usize = 1024;
 
-/// Content that is handed on in pieces: first the bytes in memory, then those of the file.
+/// Content that is divided into pieces: first the bytes in memory, then those of the file.
 #[derive(Debug, Default)]
 struct Pieces {
     rest: Bytes,
     file: Option<Box<FileBody>>,
-    /// The limit of a piece in bytes, if there is one.
+    /// The limit of a piece in bytes; `None` for no limit.
     piece: Option<usize>,
 }
 
@@ -139,7 +140,7 @@ impl Pieces {
         Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
     }
 
-    /// Returns the number of bytes still to be handed on.
+    /// Returns the number of bytes that have not been taken.
     fn remaining(&self) -> u64 {
         let file = self.file.as_ref().map_or(0, |file| file.remaining());
         self.rest.len() as u64 + file
@@ -150,9 +151,9 @@ impl Pieces {
 #[derive(Debug)]
 struct StreamedContent {
     source: Arc<dyn OutputSource>,
-    /// The announced length, less the bytes handed on.
+    /// The announced length minus the bytes that have been taken.
     remaining: Option<u64>,
-    /// Output that was taken from the source and is still to be handed on.
+    /// Output of the source that has not been taken from this body.
     pieces: Pieces,
     is_done: bool,
 }

@@ -1,4 +1,4 @@
-//! The signal by which exchanges learn that their server is shutting down.
+//! The signal that a server is shutting down.
 
 use std::fmt;
 use std::future::Future as _;
@@ -10,11 +10,10 @@ use std::task::{Context, Poll, Waker};
 use tokio::sync::Notify;
 use tokio::sync::futures::OwnedNotified;
 
-/// A flag that is set once, when a server begins to shut down, and that any number of tasks wait
-/// for.
+/// A flag that is set once, when a server begins to shut down. Any number of tasks can wait for it.
 ///
-/// All clones share the flag. Each clone wakes one task: the task that polled the clone last. A clone
-/// costs one reference count, and allocates when it is polled for the first time.
+/// All clones share the flag. Each clone wakes one task: the task that polled it last. Creating a
+/// clone increments one reference count; the first poll of a clone allocates.
 ///
 /// ```
 /// use std::future::poll_fn;
@@ -67,7 +66,8 @@ impl ShutdownSignal {
         self.shared.is_set.load(Ordering::Acquire)
     }
 
-    /// Returns `Ready` once the signal is set; the current task is woken then.
+    /// Returns ready once the signal is set. Until then, the current task is registered to be
+    /// woken.
     ///
     /// The first poll takes a lock that all clones share. Later polls by the same task cost one atomic
     /// load.
@@ -76,7 +76,7 @@ impl ShutdownSignal {
             .registration
             .as_ref()
             .is_some_and(|registration| registration.waker.will_wake(cx.waker()));
-        // The signal may be set just before the task is registered: the flag is read after that.
+        // The flag is read after the registration: the signal may be set in between.
         if !is_registered && !self.is_set() {
             self.register(cx);
         }
@@ -99,7 +99,8 @@ impl ShutdownSignal {
                 waker,
             })),
         };
-        // Ready only if the signal has been set since `notified` was made.
+        // This is ready only if the signal was set after `notified` was created. The caller reads
+        // the flag.
         let _ = registration.notified.as_mut().poll(cx);
     }
 }

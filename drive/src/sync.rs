@@ -1,7 +1,7 @@
 //! The mutex of the mailboxes: the standard one, or loom's when their races are model-checked.
 //!
-//! Wakers and destructors are foreign code, which may come back to the mailbox. So they never run
-//! while its mutex is held: the state collects them, and they run once it is unlocked.
+//! Wakers and destructors are foreign code, which may lock the same mailbox. So they never run
+//! while the mutex is held: the state collects them, and they run after the unlock.
 
 #[cfg(callgate_loom)]
 use loom::sync as imp;
@@ -11,19 +11,19 @@ use std::sync as imp;
 use std::sync::PoisonError;
 use std::task::Waker;
 
-/// State behind a [`Mutex`] that leaves work to be done after it is unlocked.
+/// State behind a [`Mutex`] that collects work for after the unlock.
 pub(crate) trait Deferring {
-    /// The work: wakers to call, values to drop.
+    /// The work: wakers to call and values to drop.
     type Work;
 
-    /// Takes the work that has been left since the last call; `None` when there is none.
+    /// Takes the work collected since the last call; `None` when there is none.
     fn take_work(&mut self) -> Option<Self::Work>;
 
-    /// Does the work. Called without the lock.
+    /// Does the work. The caller holds no lock.
     fn run(work: Self::Work);
 }
 
-/// A mutex that outlives a panic of its holder: no state behind it is left half changed.
+/// A mutex that ignores poisoning: no operation leaves the state half changed.
 #[derive(Debug)]
 pub(crate) struct Mutex<T>(imp::Mutex<T>);
 
@@ -32,13 +32,14 @@ impl<T: Deferring> Mutex<T> {
         Self(imp::Mutex::new(value))
     }
 
-    /// Locks the state. The work that it leaves runs when the guard is dropped, after the unlocking.
+    /// Locks the state. The work that the state has collected runs when the guard is dropped, after
+    /// the unlock.
     #[inline]
     pub(crate) fn lock(&self) -> Guard<'_, T> {
         Guard(Some(self.0.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
-    /// Returns the state of a mutex that nobody else holds, with its work left to the caller.
+    /// Returns the state of a mutex that has no other user. The caller runs the collected work.
     pub(crate) fn get_mut(&mut self) -> &mut T {
         self.0.get_mut().unwrap_or_else(PoisonError::into_inner)
     }
@@ -83,7 +84,7 @@ pub(crate) fn register(slot: &mut Option<Waker>, waker: &Waker) {
     }
 }
 
-/// Wakers to call once the mutex is unlocked: nearly always one at most.
+/// Wakers to call after the unlock: nearly always at most one.
 #[derive(Debug, Default)]
 pub(crate) struct WakeList {
     first: Option<Waker>,
@@ -96,7 +97,7 @@ impl WakeList {
         self.first.is_none()
     }
 
-    /// Adds the waker that is registered, and removes it from where it is.
+    /// Moves the registered waker to this list.
     #[inline]
     pub(crate) fn add(&mut self, registered: &mut Option<Waker>) {
         if let Some(waker) = registered.take() {
@@ -104,7 +105,7 @@ impl WakeList {
         }
     }
 
-    /// Adds all wakers that are registered, and removes them from where they are.
+    /// Moves all registered wakers to this list.
     #[inline]
     pub(crate) fn add_all(&mut self, registered: &mut WakerSet) {
         if !registered.0.is_empty() {
@@ -115,7 +116,8 @@ impl WakeList {
     fn push(&mut self, waker: Waker) {
         match &self.first {
             None => self.first = Some(waker),
-            // An application that is polled in place has registered the waker of its connection.
+            // The application and the connection have the same waker when the application is polled
+            // in place.
             Some(first) if first.will_wake(&waker) => {}
             Some(_) => self.others.push(waker),
         }
@@ -130,7 +132,7 @@ impl WakeList {
     }
 }
 
-/// The wakers of tasks that wait for the same thing: nearly always one at most.
+/// The wakers of tasks that wait for the same thing: nearly always at most one.
 #[derive(Debug, Default)]
 pub(crate) struct WakerSet(Vec<Waker>);
 

@@ -1,4 +1,4 @@
-//! What a test's code logs.
+//! Captures the log of a test.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

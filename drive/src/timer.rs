@@ -16,10 +16,10 @@ pub fn unset_timer() -> Sleep {
     tokio::time::sleep(LONGEST)
 }
 
-/// Sets the timer to `deadline`, and returns ready if that has passed.
+/// Sets the timer to `deadline`. Returns ready if the deadline has passed.
 ///
-/// The timer then wakes the task by itself, although it is not polled again: even when the task has
-/// used up its budget of the runtime.
+/// The timer wakes the task without being polled again, even when the task has used up its budget
+/// in the runtime.
 pub fn set_timer(mut timer: Pin<&mut Sleep>, deadline: Instant, cx: &mut Context<'_>) -> Poll<()> {
     timer.as_mut().reset(deadline);
     pin!(unconstrained(timer)).poll(cx)
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn a_timer_goes_off_whatever_its_task_had_used_up() {
+    async fn a_timer_completes_although_its_task_has_used_up_its_budget() {
         const TIME: Duration = Duration::from_secs(10);
         let start = Instant::now();
         let mut timer = pin!(unset_timer());

@@ -1,15 +1,15 @@
-//! The trailer fields of a response: those of several events go out together.
+//! The trailer fields of a response. Those of several events are sent together.
 
 use callgate::SendError;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-/// How much all trailer fields of a response may take, in bytes.
+/// The limit of all trailer fields of a response, in bytes.
 const LIMIT: usize = 64 * 1024;
 
-/// What a field counts for beyond its name and its value, as in HTTP/2 (RFC 9113, 6.5.2).
+/// The size of a field besides its name and its value, as in HTTP/2 (RFC 9113, 6.5.2).
 const FIELD: usize = 32;
 
-/// The trailer fields sent so far, while others follow.
+/// The trailer fields that have been sent, while more are to follow.
 #[derive(Debug, Default)]
 pub(crate) struct Trailers {
     fields: HeaderMap,
@@ -17,7 +17,7 @@ pub(crate) struct Trailers {
 }
 
 impl Trailers {
-    /// Checks that there is room for `fields` as well.
+    /// Checks that there is room for `fields` in addition.
     ///
     /// # Errors
     ///
@@ -30,12 +30,12 @@ impl Trailers {
         }
     }
 
-    /// Adds `fields`, repeated ones separately.
+    /// Adds `fields`. Repeated fields stay separate.
     pub(crate) fn append(&mut self, fields: HeaderMap) {
         self.size += size(&fields);
         let mut name = None;
         for (next, value) in fields {
-            // Further values of a field come without its name.
+            // The iterator yields the name of a field with its first value only.
             name = next.or(name);
             if let Some(name) = &name {
                 self.fields.append(name, value);

@@ -1,4 +1,4 @@
-//! Sessions of WebSockets over a connection in memory, with a clock that passes at once.
+//! WebSocket sessions over a connection in memory, with a paused clock.
 
 use std::future::{Future, pending, poll_fn};
 use std::sync::Arc;
@@ -22,22 +22,22 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
 use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// What the connection in memory holds in each direction, in bytes.
+/// The buffer of the connection in each direction, in bytes.
 const BUFFER: usize = 1024;
 const SECOND: Duration = Duration::from_secs(1);
 /// Longer than any time-out.
 const LONG: Duration = Duration::from_secs(3600);
-/// Timers go off at the next full millisecond.
+/// Timers complete at the next full millisecond.
 const TICK: Duration = Duration::from_millis(2);
 
 type Client = WebSocketStream<DuplexStream>;
 
-/// Runs detached calls for as long as they take.
-struct Detacher;
+/// Runs detached calls with this grace period.
+struct Detacher(Duration);
 
 impl Detach for Detacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        tokio::spawn(call.run(mailbox, LONG));
+        tokio::spawn(call.run(mailbox, self.0));
     }
 }
 
@@ -49,8 +49,22 @@ struct Opened {
     shutdown: mpsc::UnboundedSender<Shutdown>,
 }
 
-/// Opens a WebSocket of an application that accepts it and then does this.
+/// Opens a WebSocket of an application that accepts it and then calls `app`. The grace period is
+/// [`LONG`].
 async fn open<F, Fut>(config: SessionConfig, peer: fn(&DuplexStream) -> PeerState, app: F) -> Opened
+where
+    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    open_with(LONG, config, peer, app).await
+}
+
+async fn open_with<F, Fut>(
+    grace_period: Duration,
+    config: SessionConfig,
+    peer: fn(&DuplexStream) -> PeerState,
+    app: F,
+) -> Opened
 where
     F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
@@ -67,7 +81,7 @@ where
     let mut handshake = Handshake::new(&app, Box::new(scope));
     let response = poll_fn(|cx| handshake.poll(cx)).await;
     assert!(matches!(response, HandshakeResponse::Accept(_)));
-    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher);
+    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher(grace_period));
     let (server_end, client_end) = duplex(BUFFER);
     let transport = Transport::new(server_end).peer_state(peer);
     let (shutdown, mut asked) = mpsc::unbounded_channel();
@@ -87,9 +101,10 @@ where
 }
 
 fn without_pings() -> SessionConfig {
-    let mut config = SessionConfig::default();
-    config.ping_interval = None;
-    config
+    SessionConfig {
+        ping_interval: None,
+        ..SessionConfig::default()
+    }
 }
 
 fn unknown(_: &DuplexStream) -> PeerState {
@@ -103,7 +118,7 @@ fn kibibyte() -> Frame {
 
 /// More messages of 1 KiB than a session takes while the application receives none.
 const TOO_MANY: usize = 400;
-/// As many as fill the queue, with some left that are read ahead of it.
+/// Enough messages to fill the queue and a part of the read-ahead.
 const READ_AHEAD: usize = 100;
 
 /// Sends these messages, and then keeps the connection open.
@@ -153,7 +168,7 @@ async fn a_full_queue_is_read_into_again_although_output_is_blocked() {
     let mut opened = open(without_pings(), unknown, move |mut receiver, sender| {
         let (may_receive, report) = taken.lock().unwrap().take().unwrap();
         async move {
-            // Neither of the two tasks is the session's, so that nothing but a waker tells it.
+            // Neither task is the session's, so only a waker can wake the session.
             tokio::spawn(async move {
                 while sender.send(Message::binary(vec![0; 1024])).await.is_ok() {}
             });
@@ -174,7 +189,7 @@ async fn a_full_queue_is_read_into_again_although_output_is_blocked() {
         pending::<()>().await;
     };
     let receiving = async {
-        // Time passes when nothing else happens any more.
+        // The clock advances when all tasks are idle.
         sleep(SECOND).await;
         receive.send(()).unwrap();
         reported.recv().await.unwrap();
@@ -187,7 +202,7 @@ async fn a_full_queue_is_read_into_again_although_output_is_blocked() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_client_that_cannot_be_heard_is_given_up_while_the_application_does_not_receive() {
+async fn a_client_that_sends_no_pong_is_closed_while_the_application_does_not_receive() {
     for (peer, told) in [
         (unknown as fn(&DuplexStream) -> PeerState, 1011),
         (|_| PeerState::Disconnected, 1006),
@@ -213,7 +228,7 @@ async fn a_client_that_cannot_be_heard_is_given_up_while_the_application_does_no
             .await
             .unwrap();
         opened.session.await.unwrap();
-        // What had been read is received all the same.
+        // The application receives the messages that had been read.
         let (messages, code) = reported.recv().await.unwrap();
         assert!(messages >= 64, "{messages}");
         assert_eq!(code, told);
@@ -239,7 +254,8 @@ async fn a_client_that_is_connected_is_kept_for_a_slow_application() {
         pings
     };
     let ((), pings) = tokio::join!(sending, reading);
-    // One each 40 s of the hour: the transport finds out by them that a client is gone.
+    // One ping every 40 s of the hour. By sending them, the transport detects a client that is
+    // gone.
     assert!((80..=91).contains(&pings), "{pings}");
     assert_eq!(reported.recv().await, Some((TOO_MANY, 1005)));
 }
@@ -253,7 +269,8 @@ async fn a_client_is_kept_while_the_application_receives_however_slowly() {
             let mut messages = 0;
             while let ReceiveEvent::WebSocketReceive(_) = receiver.receive().await {
                 messages += 1;
-                // Slower than a ping times out, and it takes dozens of these until there is room.
+                // Slower than the ping time-out, and dozens of messages are received before there
+                // is room.
                 sleep(Duration::from_secs(30)).await;
             }
             report.send(messages).unwrap();
@@ -271,7 +288,7 @@ async fn pongs_and_a_close_are_seen_behind_messages_that_are_not_received() {
     let (app, mut reported) = receiving_after(2 * LONG);
     let mut opened = open(SessionConfig::default(), unknown, app).await;
     send_all(&mut opened.client, READ_AHEAD).await;
-    // The client answers pings as it reads.
+    // The client answers pings while it reads.
     let answered = timeout(LONG, async {
         while let Some(Ok(Frame::Ping(_))) = opened.client.next().await {}
     });
@@ -322,7 +339,28 @@ async fn a_shutdown_closes_and_then_drops() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_is_dropped_tells_its_application() {
+async fn the_grace_period_does_not_wait_for_the_clients_close() {
+    let (dropped, is_dropped) = oneshot::channel::<()>();
+    let held = Arc::new(std::sync::Mutex::new(Some(dropped)));
+    let app = move |_, _| {
+        let dropped = held.lock().unwrap().take();
+        async move {
+            let _dropped = dropped;
+            pending().await
+        }
+    };
+    let opened = open_with(SECOND, SessionConfig::default(), unknown, app).await;
+    let start = Instant::now();
+    opened.shutdown.send(Shutdown::Close).unwrap();
+    assert!(is_dropped.await.is_err(), "nothing is sent");
+    let waited = start.elapsed();
+    assert!(waited <= SECOND + TICK, "{waited:?}");
+    // The session still waits for the close of the client.
+    assert!(!opened.session.is_finished());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_application_of_a_dropped_session_receives_a_disconnect() {
     let (app, mut reported) = receiving_after(Duration::ZERO);
     let opened = open(SessionConfig::default(), unknown, app).await;
     opened.session.abort();

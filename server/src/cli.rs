@@ -31,9 +31,10 @@
 //! - 2: a flag or an environment variable is wrong.
 //! - 3: the server could not start.
 //!
-//! Each but the first comes with one line on standard error.
+//! Each but the first comes with an error on standard error.
 
 mod flags;
+mod values;
 
 use std::ffi::OsString;
 use std::io::{self, stderr};
@@ -50,7 +51,8 @@ use crate::signals::{ForcedExit, SignalThread};
 use crate::{ServeError, Server};
 
 pub use callgate_cli::{parse, parse_from};
-pub use flags::{Flags, TimeLimit};
+pub use flags::Flags;
+pub use values::TimeLimit;
 
 /// How the process ends at the latest after a second signal, whatever blocks its threads.
 const FORCED_EXIT: ForcedExit = ForcedExit {

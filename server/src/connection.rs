@@ -139,7 +139,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
         End::Done => match link.take_upgrade() {
             Some(websocket) => {
                 // When the client is gone, dropping the WebSocket tells the application.
-                if let Ok(stream) = socket.into_stream().await {
+                if let Some(stream) = socket.into_stream().await {
                     // On a task of its own, as it needs nothing of what this one has been.
                     let session = run_over_http1(websocket, &link.server, stream, read);
                     link.server.tasks.spawn(session);

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
-use callgate_drive::{Call, ServerEnd};
+use callgate_drive::{Call, ServerEnd, head};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::rt::Executor;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
-use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -53,7 +52,7 @@ impl ServerContext {
             .enable_connect_protocol();
         Self {
             root_path: ByteString::from(config.root_path.as_str()),
-            raw_root_path: utf8_percent_encode(&config.root_path, NOT_IN_PATH).to_string(),
+            raw_root_path: head::encode_path(&config.root_path),
             app,
             stages: Arc::default(),
             http1,
@@ -132,24 +131,6 @@ fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
     }
     all
 }
-
-/// The characters that are percent-encoded in a path (RFC 3986, 3.3).
-const NOT_IN_PATH: &AsciiSet = &CONTROLS
-    .add(b' ')
-    .add(b'"')
-    .add(b'#')
-    .add(b'%')
-    .add(b'<')
-    .add(b'>')
-    .add(b'?')
-    .add(b'[')
-    .add(b'\\')
-    .add(b']')
-    .add(b'^')
-    .add(b'`')
-    .add(b'{')
-    .add(b'|')
-    .add(b'}');
 
 /// The least size of hyper's read buffer, in bytes.
 const MIN_BUFFER: usize = 8192;

@@ -56,3 +56,8 @@ pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};
 pub use server::{Server, serve};
 pub use shutdown::ServerHandle;
+
+/// The examples of the README are compiled and run as doctests.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -30,8 +30,8 @@ const GATHER: usize = 16 * 1024;
 /// pieces of a small response than it takes to copy them.
 const SMALL: usize = 1024;
 
-/// How long a connection that is over is kept for a client that does not take its last output.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long a client may take for the last output of hyper before its connection is closed.
+const LAST_OUTPUT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// What a client that speaks HTTP/2 by prior knowledge sends first (RFC 9113, 3.4).
 const HTTP2_PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -119,7 +119,7 @@ impl Socket {
     /// (RFC 9112, 9.6).
     pub(crate) async fn close(self, last: &[u8]) {
         let mut stream = self.stream.into_inner();
-        let written = timeout(PATIENCE, async {
+        let written = timeout(LAST_OUTPUT_TIMEOUT, async {
             stream.write_all(&self.output[self.written..]).await?;
             stream.write_all(last).await
         });
@@ -138,11 +138,16 @@ impl Socket {
             .set_linger(Some(Duration::ZERO));
     }
 
-    /// Writes what has been gathered, and gives the bare stream for a WebSocket.
-    pub(crate) async fn into_stream(self) -> io::Result<Stream> {
+    /// Writes the gathered output, and returns the stream for a WebSocket. Returns `None` when the
+    /// client is gone, or does not take the output in time, or when the server ends.
+    pub(crate) async fn into_stream(self) -> Option<Stream> {
         let mut stream = self.stream.into_inner();
-        stream.write_all(&self.output[self.written..]).await?;
-        Ok(stream)
+        let written = timeout(
+            LAST_OUTPUT_TIMEOUT,
+            stream.write_all(&self.output[self.written..]),
+        );
+        let written = until_ending(&self.stages, written).await;
+        matches!(written, Some(Ok(Ok(())))).then_some(stream)
     }
 
     fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -308,6 +313,49 @@ mod tests {
             stages.advance(Stage::Ending);
         });
         // The clock stands still unless everyone waits for it.
+        assert_eq!(start.elapsed(), Duration::ZERO);
+    }
+
+    /// A socket with output for a client that takes nothing.
+    #[cfg(unix)]
+    fn stalled(stages: &Arc<Stages>) -> (Socket, tokio::net::UnixStream) {
+        use callgate::{AppError, BoxApp};
+
+        let (stream, client) = tokio::net::UnixStream::pair().unwrap();
+        while stream.try_write(&[0; 4096]).is_ok() {}
+        let app = BoxApp::new(async |_, _, _| Err(AppError::Unsupported));
+        let server = Arc::new(crate::context::ServerContext::new(
+            app,
+            crate::Config::default(),
+        ));
+        let link = Arc::new(Link::new(server, None, None));
+        let mut socket = Socket::new(Stream::Unix(stream), link, stages.clone());
+        socket.output = b"HTTP/1.1 101 Switching Protocols\r\n\r\n".to_vec();
+        (socket, client)
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_does_not_wait_for_ever_for_a_client_that_reads_nothing() {
+        let (socket, _client) = stalled(&Arc::default());
+        let start = Instant::now();
+        let stream = timeout(10 * LAST_OUTPUT_TIMEOUT, socket.into_stream()).await;
+        assert!(stream.expect("the upgrade waits for ever").is_none());
+        assert!(start.elapsed() - LAST_OUTPUT_TIMEOUT <= Duration::from_millis(1));
+    }
+
+    #[cfg(unix)]
+    #[tokio::test(start_paused = true)]
+    async fn an_upgrade_ends_with_the_time_for_a_shutdown() {
+        let stages = Arc::<Stages>::default();
+        let (socket, _client) = stalled(&stages);
+        let start = Instant::now();
+        let upgrade = timeout(10 * LAST_OUTPUT_TIMEOUT, socket.into_stream());
+        let (stream, ()) = tokio::join!(upgrade, async {
+            tokio::task::yield_now().await;
+            stages.advance(Stage::Ending);
+        });
+        assert!(stream.expect("the upgrade waits for ever").is_none());
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 }

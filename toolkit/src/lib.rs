@@ -70,8 +70,3 @@ pub mod sse;
 #[cfg(feature = "test-client")]
 pub mod test_client;
 pub mod websocket;
-
-/// The examples of the README are compiled and run as doctests.
-#[cfg(all(doctest, feature = "blocking", feature = "test-client"))]
-#[doc = include_str!("../README.md")]
-mod readme {}

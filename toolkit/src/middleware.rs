@@ -265,7 +265,8 @@ struct Tap<E> {
     /// Shared with the rest of each send that is pending.
     events: Arc<Mutex<E>>,
     /// Held from the moment at which an event is seen until the inner channel has taken it, so that
-    /// events of several senders are delivered in the order in which they are seen.
+    /// events of several senders are delivered in the order in which they are seen. Nothing that the
+    /// inner channel wakes may send on this channel before the wake returns.
     order: Mutex<()>,
 }
 

@@ -96,7 +96,7 @@ pub async fn bytes(receiver: &mut Receiver, limit: usize) -> Result<Bytes, ReadE
 ///
 /// # Errors
 ///
-/// Those of [`bytes`]; [`ReadError::Syntax`] when the content is not UTF-8.
+/// Those of [`bytes()`]; [`ReadError::Syntax`] when the content is not UTF-8.
 pub async fn text(receiver: &mut Receiver, limit: usize) -> Result<String, ReadError> {
     let content = bytes(receiver, limit).await?;
     String::from_utf8(content.into()).map_err(|error| ReadError::Syntax(error.to_string()))
@@ -106,7 +106,7 @@ pub async fn text(receiver: &mut Receiver, limit: usize) -> Result<String, ReadE
 ///
 /// # Errors
 ///
-/// Those of [`bytes`], where `content-length` tells a content that is too large before it is read;
+/// Those of [`bytes()`], where `content-length` tells a content that is too large before it is read;
 /// [`ReadError::MediaType`] when `content-type` is neither `application/json` nor `*/*+json`;
 /// [`ReadError::Syntax`] when the content is not JSON, and [`ReadError::Data`] when it is not a `T`.
 #[cfg(feature = "json")]
@@ -128,7 +128,7 @@ pub async fn json<T: DeserializeOwned>(
 ///
 /// # Errors
 ///
-/// Those of [`bytes`], where `content-length` tells a content that is too large before it is read;
+/// Those of [`bytes()`], where `content-length` tells a content that is too large before it is read;
 /// [`ReadError::MediaType`] when `content-type` is not `application/x-www-form-urlencoded`;
 /// [`ReadError::Data`] when the content is not a `T`.
 #[cfg(feature = "form")]

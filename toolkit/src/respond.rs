@@ -19,8 +19,8 @@
 //! ```
 
 use bytes::Bytes;
-use callgate::Receiver;
-use futures_util::Stream;
+use callgate::{AppError, Receiver};
+use futures_util::{Stream, StreamExt as _};
 use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
 #[cfg(feature = "file")]
@@ -105,13 +105,20 @@ pub fn method_not_allowed(allowed: &str) -> Response {
 ///         .await
 /// }
 /// ```
-pub fn stream<S, B, E>(receiver: &mut Receiver, items: S) -> Response<StreamContent<'_, S>>
+pub fn stream<S, B, E>(
+    receiver: &mut Receiver,
+    items: S,
+) -> Response<StreamContent<'_, impl Stream<Item = Result<Bytes, AppError>>>>
 where
     S: Stream<Item = Result<B, E>>,
     B: Into<Bytes>,
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    Response::new(StreamContent::new(receiver, items))
+    let parts = items.map(|item| match item {
+        Ok(part) => Ok(part.into()),
+        Err(error) => Err(AppError::failed(error)),
+    });
+    Response::new(StreamContent::new(receiver, parts))
 }
 
 /// Returns a response of server-sent events, as [`sse`](crate::sse) describes them:

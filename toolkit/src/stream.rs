@@ -1,6 +1,5 @@
 //! Content that is sent as it comes: the items of a stream.
 
-use std::error::Error;
 use std::fmt;
 use std::pin::pin;
 
@@ -17,15 +16,15 @@ use crate::response::{Content, Response};
 /// [`respond::stream`](crate::respond::stream).
 pub struct StreamContent<'a, S> {
     receiver: &'a mut Receiver,
-    items: S,
+    parts: S,
     ends_at_shutdown: bool,
 }
 
 impl<'a, S> StreamContent<'a, S> {
-    pub(crate) fn new(receiver: &'a mut Receiver, items: S) -> Self {
+    pub(crate) fn new(receiver: &'a mut Receiver, parts: S) -> Self {
         Self {
             receiver,
-            items,
+            parts,
             ends_at_shutdown: true,
         }
     }
@@ -43,20 +42,14 @@ impl<S> Response<StreamContent<'_, S>> {
     }
 }
 
-impl<S, B, E> Content for StreamContent<'_, S>
+impl<S> Content for StreamContent<'_, S>
 where
-    S: Stream<Item = Result<B, E>> + Send,
-    B: Into<Bytes>,
-    E: Into<Box<dyn Error + Send + Sync>>,
+    S: Stream<Item = Result<Bytes, AppError>> + Send,
 {
     async fn send_after(self, start: HttpResponseStart, sender: &Sender) -> Result<(), AppError> {
         let is_whole = !self.ends_at_shutdown || start.headers.contains_key(CONTENT_LENGTH);
-        let parts = self.items.map(|item| match item {
-            Ok(part) => Ok(part.into()),
-            Err(error) => Err(AppError::failed(error)),
-        });
         let last_part = (!is_whole).then(Bytes::new);
-        send_parts(self.receiver, sender, start, parts, last_part).await
+        send_parts(self.receiver, sender, start, self.parts, last_part).await
     }
 }
 

@@ -1,33 +1,36 @@
-//! What a contributor runs: `cargo xtask`.
+//! The commands for contributors: `cargo xtask`.
 
 mod bench;
 mod peers;
 mod postgres;
 mod prepare;
+mod readme;
 mod step;
 mod test;
 
 use std::process::ExitCode;
 
 const HELP: &str = "\
-What a contributor to Callgate runs.
+The commands for contributors to Callgate.
 
 Usage: cargo xtask <COMMAND>
 
 Commands:
-  test   Run everything that must pass, in order, up to the first failure
-  bench  Compare the server with bare hyper, side by side, over loopback
-           --seconds N  how long each load runs (default 4)
-           --rounds N   how often (default 5)
-           --only NAME  one of plain, pipelined, h2, idle; may be repeated
-  peers  Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
-           NAME         check this one only and print the result, without writing it
+  test      Run everything that must pass, in order, up to the first failure
+  readme    Follow the code blocks of every README in a new project, and build, run and test it
+              PATH         check this one only, such as toolkit/README.md; may be repeated
+  bench     Compare the server with bare hyper, side by side, over loopback
+              --seconds N  how long each load runs (default 4)
+              --rounds N   how often (default 5)
+              --only NAME  one of plain, pipelined, h2, idle; may be repeated
+  peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
+              NAME         check this one only and print the result, without writing it
   postgres COMMAND...
-         Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
-         CALLGATE_POSTGRES_URL
-  help   Print this
+            Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
+            CALLGATE_POSTGRES_URL
+  help      Print this
 
-What they need beyond cargo is installed with apt-get when this runs as root, and named otherwise.
+Missing Debian packages are installed with apt-get when this runs as root, and named otherwise.
 ";
 
 fn main() -> ExitCode {
@@ -43,6 +46,7 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
+        "readme" => readme::run(&args[1..]),
         other => {
             eprintln!("{HELP}");
             Err(format!("there is no command `{other}`"))

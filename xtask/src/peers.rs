@@ -13,7 +13,7 @@ use findings::{ListedRule, Report, Subject};
 const RESULTS: &str = "conformance-tests/RESULTS.md";
 
 /// How long a case waits for one thing, in seconds.
-const PATIENCE: &str = "5";
+const TIMEOUT: &str = "5";
 
 /// A server of ASGI.
 #[derive(Debug)]
@@ -176,7 +176,7 @@ fn conformance(name: &str) -> Result<Step, String> {
 }
 
 fn report(step: Step) -> Result<Report, String> {
-    let step = step.arg("--format=json").arg("--patience").arg(PATIENCE);
+    let step = step.arg("--format=json").arg("--timeout").arg(TIMEOUT);
     // Its status is 1 when a rule is broken, which is a result as good as any.
     findings::read(&step.output_with_status(&[0, 1])?)
 }

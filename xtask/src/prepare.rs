@@ -1,62 +1,87 @@
-//! What the tasks need beyond cargo, and how it is had.
+//! What the tasks need beyond cargo: checks and installations.
 
 use std::path::PathBuf;
 
 use crate::step::{Step, shown, target};
 
-/// A program that a task needs, how to see that it is there, and the Debian packages it is in.
+/// A program that a task needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tool {
-    /// Succeeds in the shell when it is there.
+    /// A shell command that succeeds when the program is installed.
     check: &'static str,
+    /// The Debian packages of the program.
     packages: &'static [&'static str],
 }
 
-/// Talks HTTP/1.1 and HTTP/2 in tests.
+/// An HTTP/1.1 and HTTP/2 client for tests.
 pub(crate) const CURL: Tool = Tool {
     check: "curl --version",
     packages: &["curl"],
 };
 
-/// Runs clients of other makers in tests.
+/// An interpreter for clients and servers in Python, which tests run against.
 pub(crate) const PYTHON: Tool = Tool {
     check: "python3 -m ensurepip --version",
     packages: &["python3", "python3-venv"],
 };
 
-/// A browser, and what drives it in tests.
+/// A browser and its driver, for tests of pages.
 pub(crate) const CHROMIUM: Tool = Tool {
     check: "chromedriver --version",
     packages: &["chromium", "chromium-driver"],
 };
 
-/// Loads a server over HTTP/1.1.
+/// A load generator for HTTP/1.1.
 pub(crate) const WRK: Tool = Tool {
-    // Asked for its version, it fails.
+    // `wrk --version` fails.
     check: "which wrk",
     packages: &["wrk"],
 };
 
-/// Loads a server over HTTP/2.
+/// A load generator for HTTP/2.
 pub(crate) const H2LOAD: Tool = Tool {
     check: "h2load --version",
     packages: &["nghttp2-client"],
 };
 
-/// Holds a database in tests.
+/// A database server for tests.
 pub(crate) const POSTGRES: Tool = Tool {
-    // Without its server as well there is a `pg_config`.
+    // `pg_config` is also there where only the client is installed.
     check: "$(pg_config --bindir)/initdb --version",
     packages: &["postgresql"],
 };
 
-/// Sees to it that `tools` are there.
-///
-/// # Errors
-///
-/// The packages to install, when this does not run as root; an installation that failed.
-pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
-    let missing: Vec<_> = tools
+/// Prints what a task is about to install for `tools`, for Rust and for Python.
+pub(crate) fn announce(tools: &[Tool]) {
+    let python = PythonEnvironment::named("python").is_ok_and(|python| python.has_test_packages());
+    let announcement = announcement(
+        &missing_packages(tools),
+        &missing_components(),
+        if python { &[] } else { &TEST_PACKAGES },
+    );
+    println!("{announcement}");
+}
+
+fn announcement(debian: &[&str], rust: &[&str], python: &[&str]) -> String {
+    let lines: String = [
+        ("Debian packages, as root with apt-get", debian),
+        ("Rust components, with rustup", rust),
+        ("Python packages from PyPI, in target/python", python),
+    ]
+    .into_iter()
+    .filter(|(_, names)| !names.is_empty())
+    .map(|(kind, names)| format!("\n  {kind}: {}", names.join(" ")))
+    .collect();
+    if lines.is_empty() {
+        "Nothing has to be installed.".to_owned()
+    } else {
+        format!("What is missing is installed first:{lines}")
+    }
+}
+
+/// Returns the packages of those `tools` that are missing.
+fn missing_packages(tools: &[Tool]) -> Vec<&'static str> {
+    tools
         .iter()
         .filter(|tool| {
             !Step::program("check", "sh")
@@ -66,39 +91,72 @@ pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
         })
         .flat_map(|tool| tool.packages)
         .copied()
-        .collect();
+        .collect()
+}
+
+/// Installs the packages of those `tools` that are missing.
+///
+/// # Errors
+///
+/// Names the packages when this does not run as root; returns how to repeat an installation that
+/// failed.
+pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
+    refuse_without_root(tools)?;
+    let missing = missing_packages(tools).join(" ");
     if missing.is_empty() {
         return Ok(());
     }
-    let missing = missing.join(" ");
-    let install = format!("apt-get install --yes --no-install-recommends {missing}");
-    if !is_root() {
-        return Err(format!(
-            "missing: {missing} (install with `sudo {install}`, or with what your system has for it)"
-        ));
-    }
     Step::new("the list of Debian packages", "apt-get update").run()?;
-    Step::new(format!("Debian packages: {missing}"), &install)
+    Step::new(format!("Debian packages: {missing}"), &install(&missing))
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()
 }
 
-/// Sees to it that cargo can check the format and run clippy.
+/// Checks that missing packages can be installed.
 ///
 /// # Errors
 ///
-/// What to install, when rustup cannot.
+/// Names the missing packages when this does not run as root.
+pub(crate) fn refuse_without_root(tools: &[Tool]) -> Result<(), String> {
+    let missing = missing_packages(tools).join(" ");
+    if missing.is_empty() || is_root() {
+        return Ok(());
+    }
+    Err(format!(
+        "missing: {missing} (install with `sudo {}`, or with the packages of your system)",
+        install(&missing)
+    ))
+}
+
+fn install(packages: &str) -> String {
+    format!("apt-get install --yes --no-install-recommends {packages}")
+}
+
+/// What cargo needs to check the format and to run clippy, each with its check.
+const COMPONENTS: [(&str, &str); 2] = [
+    ("rustfmt", "cargo fmt --version"),
+    ("clippy", "cargo clippy --version"),
+];
+
+fn missing_components() -> Vec<&'static str> {
+    COMPONENTS
+        .into_iter()
+        .filter(|(_, check)| !Step::new("check", check).succeeds())
+        .map(|(component, _)| component)
+        .collect()
+}
+
+/// Installs the components that cargo needs to check the format and to run clippy.
+///
+/// # Errors
+///
+/// Names a missing component when there is no rustup; returns how to repeat an installation that
+/// failed.
 pub(crate) fn rust_components() -> Result<(), String> {
-    for (component, check) in [
-        ("rustfmt", "cargo fmt --version"),
-        ("clippy", "cargo clippy --version"),
-    ] {
-        if Step::new("check", check).succeeds() {
-            continue;
-        }
+    for component in missing_components() {
         if !Step::new("check", "rustup --version").succeeds() {
             return Err(format!(
-                "missing: {component} (install it from where your Rust comes)"
+                "missing: {component} (install it from where your Rust comes from)"
             ));
         }
         let install = format!("rustup component add {component}");
@@ -107,56 +165,59 @@ pub(crate) fn rust_components() -> Result<(), String> {
     Ok(())
 }
 
-/// What the tests need of Python, and what to import to see that it is there.
+/// The Python packages that tests need, and the imports that fail when a package is missing.
 const TEST_PACKAGES: [&str; 3] = ["httpx[http2]", "websockets", "uvicorn"];
 const TEST_IMPORTS: &str = "import httpx, h2, websockets, uvicorn";
 
-/// The interpreter of a virtual environment that has the clients of the tests, and a server to
-/// test the probe of ASGI with.
+/// Returns the interpreter of a virtual environment with the Python packages that tests need, which
+/// are installed if need be.
 ///
 /// # Errors
 ///
-/// An environment or a package that cannot be installed.
+/// Returns how to repeat an installation that failed.
 pub(crate) fn python() -> Result<PathBuf, String> {
     let environment = PythonEnvironment::named("python")?;
-    let has_packages = Step::program("check", shown(&environment.python()))
-        .arg("-c")
-        .arg(TEST_IMPORTS)
-        .succeeds();
-    if !has_packages {
+    if !environment.has_test_packages() {
         environment.create()?;
         environment.install(&TEST_PACKAGES)?;
     }
     Ok(environment.python())
 }
 
-/// A virtual environment for Python, where cargo builds.
+/// A virtual environment for Python, in the directory where cargo builds.
 #[derive(Debug)]
 pub(crate) struct PythonEnvironment {
     path: PathBuf,
 }
 
 impl PythonEnvironment {
-    /// The one of this name, which may be yet to be made.
+    /// Returns the environment of this name, whether or not it exists.
     ///
     /// # Errors
     ///
-    /// It is not known where cargo builds.
+    /// Returns why the directory where cargo builds is unknown.
     pub(crate) fn named(name: &str) -> Result<Self, String> {
         let path = target()?.join(name);
         Ok(Self { path })
     }
 
-    /// Its interpreter.
+    /// Returns the path of the interpreter.
     pub(crate) fn python(&self) -> PathBuf {
         self.path.join("bin").join("python")
     }
 
-    /// Makes it, in place of whatever an earlier attempt left behind.
+    fn has_test_packages(&self) -> bool {
+        Step::program("check", shown(&self.python()))
+            .arg("-c")
+            .arg(TEST_IMPORTS)
+            .succeeds()
+    }
+
+    /// Creates the environment, in place of what an earlier attempt left behind.
     ///
     /// # Errors
     ///
-    /// What failed, and how to repeat it.
+    /// Returns how to repeat the creation that failed.
     pub(crate) fn create(&self) -> Result<(), String> {
         Step::new("a Python environment", "python3 -m venv --clear")
             .arg(shown(&self.path))
@@ -167,7 +228,7 @@ impl PythonEnvironment {
     ///
     /// # Errors
     ///
-    /// What failed, and how to repeat it.
+    /// Returns how to repeat the installation that failed.
     pub(crate) fn install(&self, packages: &[&str]) -> Result<(), String> {
         let pip = ["-m", "pip", "install", "--upgrade"];
         pip.into_iter()
@@ -180,9 +241,38 @@ impl PythonEnvironment {
     }
 }
 
-/// Whether this may install, and must not run everything.
+/// Returns whether this process runs as root: it may install packages, and must not start PostgreSQL.
 pub(crate) fn is_root() -> bool {
     Step::new("who this is", "id -u")
         .silent_output()
         .is_some_and(|user| user.trim() == "0")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_installed_is_announced_by_its_kind() {
+        assert_eq!(
+            announcement(&["curl", "postgresql"], &[], &["uvicorn"]),
+            "What is missing is installed first:
+  Debian packages, as root with apt-get: curl postgresql
+  Python packages from PyPI, in target/python: uvicorn"
+        );
+        assert_eq!(announcement(&[], &[], &[]), "Nothing has to be installed.");
+    }
+
+    #[test]
+    fn a_program_that_is_missing_is_announced_by_its_packages() {
+        let missing = Tool {
+            check: "false",
+            packages: &["one", "other"],
+        };
+        let installed = Tool {
+            check: "true",
+            packages: &["third"],
+        };
+        assert_eq!(missing_packages(&[installed, missing]), ["one", "other"]);
+    }
 }

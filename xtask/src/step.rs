@@ -1,33 +1,36 @@
-//! One command of a task: announced, run, and told how to be repeated when it fails.
+//! One command of a task: its name is printed, and how to repeat it when it fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// A command that is run in the root of the repository.
+/// A command that is run in the root of the repository, or in a directory of its own.
 #[derive(Debug)]
 pub(crate) struct Step {
     name: String,
     program: String,
     args: Vec<String>,
     environment: Vec<(&'static str, String)>,
+    directory: Option<PathBuf>,
 }
 
 impl Step {
-    /// `command` is split at blanks; what may have blanks inside comes with [`arg`](Self::arg).
+    /// Creates a step from a command, which is split at blanks. An argument with blanks inside is added
+    /// with [`arg`](Self::arg).
     pub(crate) fn new(name: impl Into<String>, command: &str) -> Self {
         let mut words = command.split_whitespace();
         let program = words.next().expect("a command");
         words.fold(Self::program(name, program), Self::arg)
     }
 
-    /// A program without arguments so far; its path may have blanks inside.
+    /// Creates a step from a program without arguments, whose path may have blanks inside.
     pub(crate) fn program(name: impl Into<String>, program: impl Into<String>) -> Self {
         Self {
             name: name.into(),
             program: program.into(),
             args: Vec::new(),
             environment: Vec::new(),
+            directory: None,
         }
     }
 
@@ -41,11 +44,16 @@ impl Step {
         self
     }
 
-    /// Runs it, and says how long that took.
+    pub(crate) fn directory(mut self, directory: &Path) -> Self {
+        self.directory = Some(directory.to_owned());
+        self
+    }
+
+    /// Runs the command, and prints how long it took.
     ///
     /// # Errors
     ///
-    /// How to repeat the command, when it failed.
+    /// Returns how to repeat the command when it failed.
     pub(crate) fn run(&self) -> Result<(), String> {
         println!("\n=== {}\n    {self}", self.name);
         let begun = Instant::now();
@@ -60,7 +68,7 @@ impl Step {
         Ok(())
     }
 
-    /// Runs it and returns what it printed.
+    /// Runs the command, and returns its standard output.
     ///
     /// # Errors
     ///
@@ -69,7 +77,7 @@ impl Step {
         self.output_with_status(&[0])
     }
 
-    /// Runs it and returns what it printed; it succeeds with any of these statuses.
+    /// Runs the command, which succeeds with any of these statuses, and returns its standard output.
     ///
     /// # Errors
     ///
@@ -94,14 +102,14 @@ impl Step {
         }
     }
 
-    /// Runs it silently: what it printed, if it succeeded.
+    /// Runs the command without printing anything, and returns its standard output if it succeeded.
     pub(crate) fn silent_output(&self) -> Option<String> {
         let output = self.command().output().ok()?;
         let succeeded = output.status.success();
         succeeded.then(|| String::from_utf8_lossy(&output.stdout).into_owned())
     }
 
-    /// Runs it silently: whether it succeeded.
+    /// Runs the command without printing anything, and returns whether it succeeded.
     pub(crate) fn succeeds(&self) -> bool {
         self.silent_output().is_some()
     }
@@ -112,7 +120,7 @@ impl Step {
             .args(&self.args)
             .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
-            .current_dir(root());
+            .current_dir(self.directory.as_deref().unwrap_or(root()));
         command
     }
 
@@ -121,9 +129,12 @@ impl Step {
     }
 }
 
-/// As it would be typed in the root of the repository.
+/// Writes the command as a user would type it in the root of the repository.
 impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if let Some(directory) = &self.directory {
+            write!(f, "cd {} && ", quoted(&directory.to_string_lossy()))?;
+        }
         for (name, value) in &self.environment {
             write!(f, "{name}={} ", quoted(value))?;
         }
@@ -144,21 +155,21 @@ fn quoted(word: &str) -> String {
     }
 }
 
-/// The root of the repository.
+/// Returns the root of the repository.
 pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .expect("xtask lies in the workspace")
 }
 
-/// Where cargo builds, which is where this program is: in `debug` of it.
+/// Returns the directory where cargo builds: this program lies in its `debug`.
 pub(crate) fn target() -> Result<PathBuf, String> {
     let program = std::env::current_exe().map_err(|reason| reason.to_string())?;
     let target = program.ancestors().nth(2).expect("built by cargo");
     Ok(target.to_owned())
 }
 
-/// `path` as seen from the root of the repository.
+/// Returns `path` relative to the root of the repository.
 pub(crate) fn shown(path: &Path) -> String {
     let path = path.strip_prefix(root()).unwrap_or(path);
     path.display().to_string()

@@ -1,16 +1,21 @@
 //! `cargo xtask test`: everything that must pass.
 
-use crate::prepare::{self, CHROMIUM, CURL, PYTHON};
+use crate::prepare::{self, CHROMIUM, CURL, POSTGRES, PYTHON};
 use crate::step::{Step, shown, target};
+
+/// The programs that the checks need.
+const TOOLS: [prepare::Tool; 4] = [CURL, PYTHON, CHROMIUM, POSTGRES];
 
 /// Runs every check, up to the first that fails.
 ///
 /// # Errors
 ///
-/// What failed, and how to repeat it.
+/// Returns how to repeat the check that failed.
 pub(crate) fn run() -> Result<(), String> {
+    prepare::refuse_without_root(&TOOLS)?;
+    prepare::announce(&TOOLS);
     prepare::rust_components()?;
-    prepare::tools(&[CURL, PYTHON, CHROMIUM])?;
+    prepare::tools(&TOOLS)?;
     let python = prepare::python()?;
     let python = python.to_string_lossy();
 
@@ -47,6 +52,7 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     model_check()?;
+    Step::new("the code blocks of the READMEs", "cargo xtask readme").run()?;
     Step::new(
         "documentation",
         "cargo doc --workspace --no-deps --all-features",
@@ -62,9 +68,9 @@ pub(crate) fn run() -> Result<(), String> {
     Ok(())
 }
 
-/// Lets loom explore the races of the mailboxes.
+/// Runs the loom tests of the mailboxes, in every order of their steps.
 fn model_check() -> Result<(), String> {
-    // A directory of its own: the flags would have cargo build everything anew, here and after.
+    // With the same directory, the different flags would make cargo build everything anew, twice.
     let directory = shown(&target()?.join("loom"));
     let command = "cargo test -p callgate-drive --lib --release --target-dir";
     let step = |name| {

@@ -1,5 +1,5 @@
-//! The `callgate-conformance` command: checks the example applications, and servers: without being
-//! told of another, the reference server.
+//! The `callgate-conformance` command: checks the example applications, and servers, by default the
+//! reference server.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     cli::main(subjects)
 }
 
-/// The flags of the reference server, on their own.
+/// The flags of the reference server.
 #[derive(Debug, Parser)]
 struct Server {
     #[command(flatten)]

@@ -25,8 +25,8 @@ impl TestServer {
     pub(crate) fn app(app: impl App) -> Self {
         let violations = Arc::<Mutex<Vec<String>>>::default();
         let found = violations.clone();
-        let lint = Lint::new(app).report_to(move |complaint| {
-            let text = format!("{}: {}", complaint.exchange, complaint.violation);
+        let lint = Lint::new(app).report_to(move |report| {
+            let text = format!("{}: {}", report.exchange, report.violation);
             found.lock().unwrap().push(text);
         });
         let mut config = Config::default();

@@ -40,8 +40,3 @@ pub use callgate_drive::{Incomplete, ResponseBody, ShutdownSignal};
 
 /// Any error.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-
-/// The examples of the README are compiled and run as doctests.
-#[cfg(all(doctest, feature = "axum"))]
-#[doc = include_str!("../README.md")]
-mod readme {}

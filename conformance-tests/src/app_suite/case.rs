@@ -1,123 +1,172 @@
-//! A check, and how it is made.
+//! One case of the application suite.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
-use callgate::rule::Rule;
+use callgate::rule::{self, Rule};
 
-use super::play::Play;
-use super::stage::{Reason, Stage};
-use crate::driver::Played;
-use crate::{Check, Verdict};
+use super::scenario::Scenario;
+use super::scenario_runner::{Refusal, ScenarioRunner};
+use crate::check::{Check, Failure, Verdict};
+use crate::driver::Observation;
 
-/// One check of an application.
+/// One case: a check, and how it is made.
 pub(crate) struct Case {
     pub(crate) check: Check,
-    judge: Judge,
+    method: Method,
 }
 
-enum Judge {
-    /// None of these exchanges breaks the rule, as far as the application does what the rule is
-    /// about.
-    Keeps(&'static [Play], Option<Use>),
-    By(fn(&mut Stage) -> Result<Verdict, Reason>),
+enum Method {
+    /// The rule must not be broken in any of the selected scenarios, according to the model.
+    Model {
+        selects: fn(Scenario) -> bool,
+        feature: Option<FeatureUse>,
+    },
+    Steps(fn(&mut ScenarioRunner) -> CaseResult),
 }
 
-/// Something that an application may do or not.
-pub(crate) struct Use {
-    /// Whether it did.
-    pub(crate) is_made: fn(&Played) -> bool,
-    /// What to say when it did not.
+/// Something that an application may do or not do.
+pub(crate) struct FeatureUse {
+    /// Returns whether the application did it in this exchange.
+    pub(crate) is_used: fn(&Observation) -> bool,
+    /// Why the check does not apply to an application that never did it.
     pub(crate) otherwise: &'static str,
 }
 
-/// The model sees no violation of `rule` in these exchanges.
-pub(crate) const fn keeps(
-    rule: &'static Rule,
-    name: &'static str,
-    does: &'static str,
-    must: &'static str,
-    plays: &'static [Play],
-) -> Case {
-    Case {
-        check: Check::new(rule, name, does, must),
-        judge: Judge::Keeps(plays, None),
+/// The result of a case: `Ok` if it passed.
+pub(crate) type CaseResult<T = ()> = Result<T, NotPassed>;
+
+/// Why a case did not pass.
+#[derive(Clone, Debug)]
+pub(crate) enum NotPassed {
+    /// The rule was broken.
+    Failed(Box<Failure>),
+    /// The case says nothing about this application, for this reason.
+    NotApplicable(Cow<'static, str>),
+    /// The case could not run: the start-up of the application failed, for this reason.
+    StartupFailed(Arc<str>),
+}
+
+impl NotPassed {
+    pub(crate) fn not_applicable(reason: impl Into<Cow<'static, str>>) -> Self {
+        Self::NotApplicable(reason.into())
     }
 }
 
-/// This decides.
-pub(crate) const fn judged(
-    rule: &'static Rule,
-    name: &'static str,
-    does: &'static str,
-    must: &'static str,
-    by: fn(&mut Stage) -> Result<Verdict, Reason>,
-) -> Case {
-    Case {
-        check: Check::new(rule, name, does, must),
-        judge: Judge::By(by),
+impl From<Failure> for NotPassed {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(Box::new(failure))
+    }
+}
+
+impl From<Refusal> for NotPassed {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::StartupFailed(reason) => Self::StartupFailed(reason),
+            Refusal::Abandoned(reason) => Self::NotApplicable(reason.into()),
+        }
+    }
+}
+
+/// Returns the verdict of a case with this result.
+pub(crate) fn verdict(result: &CaseResult) -> Verdict {
+    match result {
+        Ok(()) => Verdict::Passed,
+        Err(NotPassed::Failed(failure)) => Verdict::Failed(failure.clone()),
+        Err(NotPassed::NotApplicable(reason)) => Verdict::NotApplicable(reason.clone()),
+        Err(NotPassed::StartupFailed(reason)) => Verdict::NotApplicable(reason.to_string().into()),
     }
 }
 
 impl Case {
-    /// The rule says nothing where the application does not do this.
-    pub(crate) const fn if_used(mut self, used: Use) -> Self {
-        if let Judge::Keeps(_, when) = &mut self.judge {
-            *when = Some(used);
+    /// Creates a case in which the model must not see a violation of `rule` in the scenarios that
+    /// `selects` selects.
+    pub(crate) const fn model(
+        rule: &'static Rule,
+        name: &'static str,
+        does: &'static str,
+        must: &'static str,
+        selects: fn(Scenario) -> bool,
+    ) -> Self {
+        Self {
+            check: Check::new(rule, name, does, must),
+            method: Method::Model {
+                selects,
+                feature: None,
+            },
+        }
+    }
+
+    /// Creates a case with steps of its own.
+    pub(crate) const fn steps(
+        rule: &'static Rule,
+        name: &'static str,
+        does: &'static str,
+        must: &'static str,
+        steps: fn(&mut ScenarioRunner) -> CaseResult,
+    ) -> Self {
+        Self {
+            check: Check::new(rule, name, does, must),
+            method: Method::Steps(steps),
+        }
+    }
+
+    /// Applies the case only to applications that do this in one of the scenarios.
+    pub(crate) const fn if_used(mut self, used: FeatureUse) -> Self {
+        if let Method::Model { feature, .. } = &mut self.method {
+            *feature = Some(used);
         }
         self
     }
 
-    /// Makes the check.
-    pub(crate) fn verdict(&self, stage: &mut Stage) -> Verdict {
-        let result = match &self.judge {
-            Judge::Keeps(plays, used) => keeps_rule(self.check.rule, plays, used.as_ref(), stage),
-            Judge::By(judge) => judge(stage),
-        };
-        result.unwrap_or_else(|reason| not_applicable(reason.to_string()))
-    }
-}
-
-fn keeps_rule(
-    rule: &'static Rule,
-    plays: &[Play],
-    used: Option<&Use>,
-    stage: &mut Stage,
-) -> Result<Verdict, Reason> {
-    let mut is_served = false;
-    let mut is_used = used.is_none();
-    let mut reason = None;
-    for play in plays {
-        let played = match stage.played(*play) {
-            Ok(played) => played,
-            Err(why) => {
-                reason.get_or_insert(why);
-                continue;
+    pub(crate) fn run(&self, runner: &mut ScenarioRunner) -> CaseResult {
+        match &self.method {
+            Method::Model { selects, feature } => {
+                self.run_model(*selects, feature.as_ref(), runner)
             }
-        };
-        for one in played.iter() {
-            if let Some(failure) = one.failure(rule) {
-                return Ok(failure.into());
-            }
-            is_served |= !one.is_declined();
-            is_used |= used.is_some_and(|used| (used.is_made)(one));
+            Method::Steps(steps) => steps(runner),
         }
     }
-    Ok(match (reason, used) {
-        (Some(reason), _) => return Err(reason),
-        // To decline well is to keep these.
-        _ if !is_served && !is_about_declining(rule) => {
-            not_applicable("the application declines this kind of scope")
+
+    fn run_model(
+        &self,
+        selects: fn(Scenario) -> bool,
+        feature: Option<&FeatureUse>,
+        runner: &mut ScenarioRunner,
+    ) -> CaseResult {
+        let mut is_served = false;
+        let mut is_used = feature.is_none();
+        let mut refusal = None;
+        for &scenario in Scenario::ALL.iter().filter(|scenario| selects(**scenario)) {
+            let observations = match runner.observations(scenario) {
+                Ok(observations) => observations,
+                Err(reason) => {
+                    refusal.get_or_insert(reason);
+                    continue;
+                }
+            };
+            for observation in observations.iter() {
+                if let Some(failure) = observation.failure(self.check.rule) {
+                    return Err(failure.into());
+                }
+                is_served |= !observation.is_declined();
+                is_used |= feature.is_some_and(|feature| (feature.is_used)(observation));
+            }
         }
-        (None, Some(used)) if !is_used => not_applicable(used.otherwise),
-        _ => Verdict::Passed,
-    })
-}
-
-fn is_about_declining(rule: &Rule) -> bool {
-    use callgate::rule;
-    [rule::DECLINE_UNSUPPORTED, rule::NO_PANIC].contains(&rule)
-}
-
-pub(crate) fn not_applicable(why: impl Into<Cow<'static, str>>) -> Verdict {
-    Verdict::NotApplicable(why.into())
+        if let Some(refusal) = refusal {
+            return Err(refusal.into());
+        }
+        // An application that declines a scope can keep or break these rules.
+        let is_about_declining =
+            [rule::DECLINE_UNSUPPORTED, rule::NO_PANIC].contains(&self.check.rule);
+        if !is_served && !is_about_declining {
+            return Err(NotPassed::not_applicable(
+                "the application declines this kind of scope",
+            ));
+        }
+        match feature {
+            Some(feature) if !is_used => Err(NotPassed::not_applicable(feature.otherwise)),
+            _ => Ok(()),
+        }
+    }
 }

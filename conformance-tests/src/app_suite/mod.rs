@@ -1,11 +1,12 @@
-//! Checks an application: exchanges of every sort, in process, and what must hold in them.
+//! Checks an application: runs exchanges in process, and checks what happened in them.
 
 mod case;
 mod chapters;
-mod compare;
 mod options;
-mod play;
-mod stage;
+mod output_comparison;
+mod scenario;
+mod scenario_runner;
+mod script_builder;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,26 +17,27 @@ use callgate::{App, BoxApp};
 pub use chapters::scope_probe;
 pub use options::AppOptions;
 
-use crate::{Check, Finding, Report, Verdict};
-use stage::Stage;
+use crate::check::Check;
+use crate::report::{Finding, Report};
+use case::{Case, CaseResult, NotPassed, verdict};
+use scenario_runner::ScenarioRunner;
 
-/// The checks of an application, each for one rule: at least one for each rule of the
-/// [role](Role) application.
+/// Returns the checks of an application: at least one for each rule of the [role](Role) application.
 pub fn app_checks() -> impl Iterator<Item = &'static Check> {
-    chapters::all().map(|case| &case.check)
+    chapters::all_cases().map(|case| &case.check)
 }
 
-/// Checks an application against every rule that applications have to keep.
+/// Checks an application against every rule of applications.
 ///
-/// `make` makes the application; it is called more than once, because one application starts up
-/// once. Blocks while it runs: call it from a thread of its own where there is a runtime
-/// (`tokio::task::spawn_blocking`). The application is called in a runtime of the suite's own, on
-/// one thread; one that blocks that thread is abandoned there.
+/// `make` returns the application. It is called more than once, because an application starts up
+/// once. The function blocks while it runs: inside a runtime it needs a thread of its own
+/// (`tokio::task::spawn_blocking`). The suite calls the application in its own runtime, on one
+/// thread; an application that blocks this thread is abandoned there.
 ///
 /// # Panics
 ///
-/// When the start-up of the application fails, and that is all that is wrong: most of the rules
-/// could not be checked. [`AppSuite::report`] tells what could.
+/// The start-up of the application fails and breaks no rule by that: most of the rules cannot be
+/// checked. [`AppSuite::report`] returns a report nevertheless.
 ///
 /// ```
 /// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -59,100 +61,119 @@ pub fn check_app<A: App>(
 ) -> Report {
     let suite = AppSuite::new(make, options);
     let report = suite.report();
-    match suite.not_started() {
-        Some(why) if report.broken_rules().is_empty() => {
-            panic!("cannot check `{}`: {why}", report.subject)
+    match suite.startup_failure() {
+        Some(reason) if report.broken_rules().is_empty() => {
+            panic!("cannot check `{}`: {reason}", report.subject)
         }
         _ => report,
     }
 }
 
-/// An application that is being checked. Each exchange is played when a check first needs it, and
-/// once.
+/// The checks of one application. Each exchange is run when a check first needs it, and once.
 ///
-/// [`app_tests!`](crate::app_tests) and [`check_app`] are made of this.
+/// [`app_tests!`](crate::app_tests) and [`check_app`] are built on this.
 pub struct AppSuite {
     name: String,
-    stage: Mutex<Stage>,
+    runner: Mutex<ScenarioRunner>,
 }
 
 impl AppSuite {
-    /// The checks of the application that `make` makes, as for [`check_app`].
+    /// Creates the checks of the application that `make` returns, as for [`check_app`].
     pub fn new<A: App>(make: impl Fn() -> A + Send + Sync + 'static, options: AppOptions) -> Self {
+        let name = options.name.clone();
+        let runner = ScenarioRunner::new(Box::new(move || BoxApp::new(make())), options);
         Self {
-            name: options.name.clone(),
-            stage: Mutex::new(Stage::new(Box::new(move || BoxApp::new(make())), options)),
+            name,
+            runner: Mutex::new(runner),
         }
     }
 
-    /// Makes every check. Where the start-up fails, most do not apply: see
-    /// [`not_started`](Self::not_started).
+    /// Makes every check. Most checks do not apply when the start-up fails: see
+    /// [`startup_failure`](Self::startup_failure).
     #[must_use]
     pub fn report(&self) -> Report {
         self.report_on(|_| true)
     }
 
-    /// Makes the checks of the rules for which `is_wanted`.
+    /// Makes the checks of the rules for which `is_wanted` returns true.
     pub fn report_on(&self, is_wanted: impl Fn(&Rule) -> bool) -> Report {
         self.report_with(is_wanted, |_| {})
     }
 
-    /// The same; `progress` is told of each finding as it is made.
+    /// Makes the checks of the rules for which `is_wanted` returns true, and calls `progress` with
+    /// each finding.
     pub fn report_with(
         &self,
         is_wanted: impl Fn(&Rule) -> bool,
         progress: impl FnMut(&Finding),
     ) -> Report {
-        let mut stage = self.stage();
-        let findings = chapters::all()
-            .filter(|case| is_wanted(case.check.rule))
-            .map(|case| Finding {
-                check: case.check,
-                verdict: case.verdict(&mut stage),
-            })
-            .inspect(progress)
-            .collect();
         Report {
             subject: self.name.clone(),
-            findings,
+            findings: self
+                .results(is_wanted)
+                .map(|(case, result)| finding(case, &result))
+                .inspect(progress)
+                .collect(),
         }
     }
 
-    /// Why the application could be asked for nothing but its lifespan, in words: its start-up
-    /// failed. None as long as no check has needed more.
+    /// Runs the cases of the rules for which `is_wanted` returns true.
+    fn results(
+        &self,
+        is_wanted: impl Fn(&Rule) -> bool,
+    ) -> impl Iterator<Item = (&'static Case, CaseResult)> {
+        let mut runner = self.runner();
+        chapters::all_cases()
+            .filter(move |case| is_wanted(case.check.rule))
+            .map(move |case| (case, case.run(&mut runner)))
+    }
+
+    /// Returns why the start-up of the application failed, if it did: nothing but the lifespan of
+    /// the application is checked then. `None` as long as no check has needed a start-up.
     #[must_use]
-    pub fn not_started(&self) -> Option<String> {
-        self.stage().not_started().map(|why| why.to_string())
+    pub fn startup_failure(&self) -> Option<String> {
+        let reason = self.runner().startup_failure();
+        reason.map(|reason| reason.to_string())
     }
 
     /// Makes the checks of one rule.
     ///
     /// # Panics
     ///
-    /// When the rule is broken, with all that is known of it; when the start-up of the application
-    /// fails, so that the rule cannot be checked; or when there is no rule with this ID.
+    /// The rule is broken, with a report in the message; or the start-up of the application fails,
+    /// so that the rule cannot be checked; or there is no rule with this ID.
     #[track_caller]
     pub fn assert(&self, id: &str) {
         let rule = rule::by_id(id).unwrap_or_else(|| panic!("there is no rule {id}"));
-        let mut report = self.report_on(|other| other == rule);
-        let not_started = self.not_started();
-        // Other tests may have needed the start-up, and this one not.
-        let unchecked = report.findings.iter().find_map(|it| match &it.verdict {
-            Verdict::NotApplicable(why) if not_started.as_deref() == Some(why) => Some(why.clone()),
-            _ => None,
-        });
-        report
-            .findings
-            .retain(|finding| finding.verdict.is_failed());
+        let mut findings = Vec::new();
+        let mut startup_failure = None;
+        for (case, result) in self.results(|other| other == rule) {
+            match &result {
+                Err(NotPassed::Failed(_)) => findings.push(finding(case, &result)),
+                Err(NotPassed::StartupFailed(reason)) => startup_failure = Some(reason.clone()),
+                Err(NotPassed::NotApplicable(_)) | Ok(()) => {}
+            }
+        }
+        let report = Report {
+            subject: self.name.clone(),
+            findings,
+        };
         assert!(report.findings.is_empty(), "\n{report}");
-        if let Some(why) = unchecked {
-            panic!("cannot check {id} of `{}`: {why}", self.name);
+        if let Some(reason) = startup_failure {
+            panic!("cannot check {id} of `{}`: {reason}", self.name);
         }
     }
 
-    fn stage(&self) -> MutexGuard<'_, Stage> {
-        // What was played before a panic still holds.
-        self.stage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn runner(&self) -> MutexGuard<'_, ScenarioRunner> {
+        // The observations before a panic are still valid.
+        self.runner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn finding(case: &Case, result: &CaseResult) -> Finding {
+    Finding {
+        check: case.check,
+        verdict: verdict(result),
     }
 }
 
@@ -164,7 +185,7 @@ impl fmt::Debug for AppSuite {
     }
 }
 
-/// The rules that applications have to keep, in the order of the documents.
+/// Returns the rules of applications, in the order of the documents.
 pub fn app_rules() -> impl Iterator<Item = &'static Rule> {
     rule::all().filter(|rule| rule.role == Role::Application)
 }

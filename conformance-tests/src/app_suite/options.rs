@@ -1,4 +1,4 @@
-//! What to know of an application before it is checked.
+//! How an application is checked.
 
 use std::time::Duration;
 
@@ -6,10 +6,11 @@ use bytes::Bytes;
 use callgate::{ByteString, Message};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-/// How an application is checked: what it is asked for, and how much patience there is with it.
+/// How an application is checked: the requests and WebSockets that the suite opens, and the limits
+/// of time and memory.
 ///
-/// An application of which nothing is known is asked for `/`. That finds out what it breaks there;
-/// one with routes is checked better at a path where there is something to see.
+/// By default the suite requests `/`. An application with routes is checked better at a path that
+/// exercises more of it.
 ///
 /// ```
 /// use callgate_conformance::AppOptions;
@@ -34,7 +35,7 @@ pub struct AppOptions {
     pub(crate) subprotocols: Vec<ByteString>,
     pub(crate) messages: Vec<Message>,
     pub(crate) mount: Option<String>,
-    pub(crate) patience: Duration,
+    pub(crate) timeout: Duration,
     pub(crate) memory: usize,
 }
 
@@ -56,39 +57,39 @@ impl Default for AppOptions {
                 Message::binary(vec![b'z'; 100_000]),
             ],
             mount: None,
-            patience: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
             memory: 16 * 1024 * 1024,
         }
     }
 }
 
 impl AppOptions {
-    /// The defaults.
+    /// Creates the default options.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What the report calls the application. Default `application`.
+    /// Sets the name of the application in the report. Default `application`.
     #[must_use]
     pub fn name(mut self, name: impl Into<String>) -> Self {
         self.name = name.into();
         self
     }
 
-    /// The path and query to ask for. Default `/`.
+    /// Sets the path and query of requests. Default `/`.
     ///
     /// # Panics
     ///
-    /// When this is not a path and query.
+    /// The argument is not a path and query.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = target(path.into());
         self
     }
 
-    /// The method of every request. By default requests without content are GET and those with
-    /// content POST. HEAD is tried in any case.
+    /// Sets the method of every request. By default requests without content are GET and those with
+    /// content POST. The suite also sends a HEAD request.
     #[must_use]
     pub fn method(mut self, method: Method) -> Self {
         self.method = Some(method);
@@ -99,7 +100,7 @@ impl AppOptions {
     ///
     /// # Panics
     ///
-    /// When the name or the value cannot be a header field.
+    /// The name or the value is not valid in a header field.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.append(
@@ -109,35 +110,35 @@ impl AppOptions {
         self
     }
 
-    /// The content of requests that have some. Default: a sentence. Give what the application takes
-    /// for valid, with the `content-type` as a [`header`](Self::header).
+    /// Sets the content of requests with content. Default: a sentence. The content should be valid for
+    /// the application; set its `content-type` with [`header`](Self::header).
     #[must_use]
     pub fn body(mut self, body: impl Into<Bytes>) -> Self {
         self.body = body.into();
         self
     }
 
-    /// More content that the application takes for valid, and best answers in other ways: requests
-    /// with this and with [`body`](Self::body) are made at the same time (`CORE-20`). Default: the
-    /// body with a digit after it, which most formats do not allow.
+    /// Sets more valid content, to which the application should respond differently: `CORE-20` makes
+    /// requests with these bodies and with [`body`](Self::body) at the same time. Default: the body
+    /// followed by a digit, which is invalid in most formats.
     #[must_use]
     pub fn other_bodies<T: Into<Bytes>>(mut self, bodies: impl IntoIterator<Item = T>) -> Self {
         self.other_bodies = bodies.into_iter().map(Into::into).collect();
         self
     }
 
-    /// The path and query of WebSockets. Default: that of requests.
+    /// Sets the path and query of WebSockets. Default: the path and query of requests.
     ///
     /// # Panics
     ///
-    /// When this is not a path and query.
+    /// The argument is not a path and query.
     #[must_use]
     pub fn websocket_path(mut self, path: impl Into<String>) -> Self {
         self.websocket_path = Some(target(path.into()));
         self
     }
 
-    /// The subprotocols that WebSocket clients offer. Default `callgate.one` and `callgate.two`.
+    /// Sets the subprotocols that WebSocket clients offer. Default `callgate.one` and `callgate.two`.
     #[must_use]
     pub fn subprotocols<T: Into<ByteString>>(
         mut self,
@@ -147,35 +148,36 @@ impl AppOptions {
         self
     }
 
-    /// What WebSocket clients send. Default: texts and octets of several lengths.
+    /// Sets the messages that WebSocket clients send. Default: texts and octets of several lengths.
     #[must_use]
     pub fn messages(mut self, messages: impl IntoIterator<Item = Message>) -> Self {
         self.messages = messages.into_iter().collect();
         self
     }
 
-    /// Where the application mounts [`scope_probe`](crate::scope_probe), or another application
-    /// that answers with its scope: a prefix, such as `/probe`. Without it `SCOPE-16` cannot be
-    /// checked, because what an application hands on to another cannot be seen from outside.
+    /// Sets the prefix, such as `/probe`, at which the application mounts
+    /// [`scope_probe`](crate::scope_probe) or another application that responds with its scope.
+    /// `SCOPE-16` is not checked without it: the suite sees the scope of a mounted application only
+    /// in such a response.
     #[must_use]
     pub fn mounts_probe_at(mut self, prefix: impl Into<String>) -> Self {
         self.mount = Some(target(prefix.into()));
         self
     }
 
-    /// How long to wait for an application that does nothing. Default 5 seconds; spent in whole only
-    /// once for the answer, once for the end of the call and once for work after the answer, by an
-    /// application that hangs, and a twentieth of it each time after that.
+    /// Sets how long to wait for an application that does nothing. Default 5 seconds. The whole time
+    /// is waited once for the response, once for the end of a call and once for the end of work after
+    /// the response; after that, a twentieth of it.
     #[must_use]
-    pub fn patience(mut self, patience: Duration) -> Self {
-        self.patience = patience;
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
         self
     }
 
-    /// What one exchange may hold of what its client has sent, in bytes (`CORE-22`). Default 16 MiB;
-    /// give more when the application has a larger limit of its own. The client sends four times
-    /// as much. An application is left when it takes a gigabyte in one call, or eight times this
-    /// where that is more.
+    /// Sets how much of its client's content one exchange may hold, in bytes (`CORE-22`). Default
+    /// 16 MiB; an application with a larger limit of its own needs a larger value. The client sends
+    /// four times as much. The suite abandons an application when the memory of the process grows in
+    /// one call by a gigabyte, or by eight times this value if that is more.
     #[must_use]
     pub fn memory(mut self, bytes: usize) -> Self {
         self.memory = bytes;

@@ -4,16 +4,19 @@ use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Uri};
 
+use super::command_error::CommandError;
+use super::output::print;
 use super::progress::Progress;
 use super::reporting::Reporting;
-use super::server::seconds;
-use super::{OwnApp, Stopped, a_name, print};
-use crate::{AppOptions, AppSuite, Report, app_checks};
+use super::seconds::seconds;
+use super::subjects::{NamedApp, find_app};
+use crate::app_suite::{AppOptions, AppSuite, app_checks};
+use crate::report::Report;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The application is called in this process, without sockets. It is asked for one path only: give
---path, --method, --header and --body where others say more about it.")]
+The application is called in this process, without sockets. Only one path is requested: give --path,
+--method, --header and --body for a request that exercises more of the application.")]
 pub(super) struct Args {
     /// The name of the application
     name: String,
@@ -30,31 +33,30 @@ pub(super) struct Args {
     #[arg(long, value_name = "METHOD")]
     method: Option<Method>,
 
-    /// Header field of every request; may be given repeatedly
+    /// Header field of every request; may be repeated
     #[arg(long = "header", value_name = "NAME:VALUE", value_parser = header)]
     headers: Vec<(String, String)>,
 
-    /// Content of the requests that have some; given repeatedly, the others are valid as well, for
-    /// CORE-20
+    /// Content of the requests with content; may be repeated with more valid content, for CORE-20
     #[arg(long = "body", value_name = "TEXT")]
     bodies: Vec<String>,
 
-    /// Where the application mounts another that answers with its scope, for SCOPE-16
+    /// Prefix at which the application mounts another that responds with its scope, for SCOPE-16
     #[arg(long, value_name = "PREFIX", value_parser = path)]
     mounts_probe_at: Option<String>,
 
-    /// Take for hanging what has done nothing for this long
+    /// How long to wait for an application that does nothing
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     #[arg(allow_negative_numbers = true)]
-    patience: Duration,
+    timeout: Duration,
 
     #[command(flatten)]
     pub(super) reporting: Reporting,
 }
 
-/// Checks the one of `apps` that `args` name.
-pub(super) fn check(args: &Args, apps: &[OwnApp]) -> Result<Report, Stopped> {
-    let app = a_name(&args.name, apps)?;
+/// Checks the application of `apps` that `args` name.
+pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandError> {
+    let app = find_app(&args.name, apps)?;
     let checks: Vec<_> = app_checks().collect();
     let only = args.reporting.only(&checks, "app")?;
     let is_wanted = |id: &str| only.is_empty() || only.iter().any(|only| only == id);
@@ -62,14 +64,17 @@ pub(super) fn check(args: &Args, apps: &[OwnApp]) -> Result<Report, Stopped> {
     let mut progress = Progress::new(number.count());
     let make = app.make.clone();
     let suite = AppSuite::new(move || make(), options(args));
-    let report = suite.report_with(|rule| is_wanted(rule.id), |finding| progress.found(finding));
-    match suite.not_started() {
-        Some(why) if !report.has_failed() => {
+    let report = suite.report_with(
+        |rule| is_wanted(rule.id),
+        |finding| progress.on_finding(finding),
+    );
+    match suite.startup_failure() {
+        Some(reason) if !report.has_failed() => {
             if report.failed().next().is_some() {
                 print(&args.reporting.text(&report));
             }
-            let reason = format!("cannot check `{}`: {why}", args.name);
-            Err(Stopped::startup(reason))
+            let message = format!("cannot check `{}`: {reason}", args.name);
+            Err(CommandError::startup(message))
         }
         _ => Ok(report),
     }
@@ -79,7 +84,7 @@ fn options(args: &Args) -> AppOptions {
     let mut options = AppOptions::new()
         .name(&args.name)
         .path(&args.path)
-        .patience(args.patience);
+        .timeout(args.timeout);
     if let Some(path) = &args.websocket_path {
         options = options.websocket_path(path);
     }
@@ -106,9 +111,9 @@ fn path(text: &str) -> Result<String, &'static str> {
 }
 
 fn header(text: &str) -> Result<(String, String), &'static str> {
-    let wrong = "a header field is NAME:VALUE, such as accept:text/html";
-    let (name, value) = text.split_once(':').ok_or(wrong)?;
+    let hint = "a header field is NAME:VALUE, such as accept:text/html";
+    let (name, value) = text.split_once(':').ok_or(hint)?;
     let (name, value) = (name.trim(), value.trim());
     let is_field = HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
-    is_field.then(|| (name.into(), value.into())).ok_or(wrong)
+    is_field.then(|| (name.into(), value.into())).ok_or(hint)
 }

@@ -1,16 +1,19 @@
-//! `--list`: every rule, and how many checks it has.
+//! `--list`: every rule and its checks.
 
 use std::fmt::Write as _;
 
 use callgate::rule::{self, Role, Rule};
 use serde::Serialize;
 
+use super::command_error::CommandError;
+use super::output::print;
 use super::reporting::Reporting;
-use super::{Stopped, print as put};
-use crate::server_suite::asgi_of;
-use crate::{Asgi, Check, Format, app_checks, server_checks};
+use crate::app_suite::app_checks;
+use crate::check::Check;
+use crate::report::Format;
+use crate::server_suite::{Asgi, asgi_of, server_checks};
 
-/// The checks of all suites.
+/// Returns the checks of all suites.
 fn checks() -> impl Iterator<Item = &'static Check> {
     app_checks().chain(server_checks())
 }
@@ -19,17 +22,17 @@ fn checks_of(rule: &Rule) -> impl Iterator<Item = &'static Check> {
     checks().filter(move |check| check.rule == rule)
 }
 
-/// Prints the rules that are asked for.
-pub(super) fn print(reporting: &Reporting) -> Result<(), Stopped> {
+/// Prints the rules that `reporting` selects.
+pub(super) fn print_rules(reporting: &Reporting) -> Result<(), CommandError> {
     let rules: Vec<_> = match reporting.only.as_slice() {
         [] => rule::all().collect(),
         only => only.to_vec(),
     };
-    put(&match reporting.format {
+    print(&match reporting.format {
         Format::Table => table(&rules),
         Format::Json => json(&rules),
         Format::Junit => {
-            return Err(Stopped::usage(
+            return Err(CommandError::usage(
                 "a list has no form in junit (use --format table or json)",
             ));
         }
@@ -68,7 +71,7 @@ struct CheckRow {
     name: &'static str,
     does: &'static str,
     must: &'static str,
-    /// Why a server of ASGI need not pass it; only of a server's rule, and absent where it must.
+    /// Why a server of ASGI need not pass the check. Absent if it must, and for rules of applications.
     #[serde(skip_serializing_if = "Option::is_none")]
     asgi_differs: Option<&'static str>,
 }

@@ -1,13 +1,14 @@
-//! How far a suite is, on a line of a terminal that is written again and again.
+//! The progress of a suite, on a line of the terminal that is overwritten.
 
 use std::io::{IsTerminal as _, Write as _, stderr};
 
-use crate::Finding;
+use crate::report::Finding;
 
-/// Back to the start of the line, and clear it.
+/// Moves the cursor to the start of the line and clears the line.
 const CLEAR: &str = "\r\x1b[2K";
 
-/// What fits into one line of any terminal, in characters: two could not be cleared.
+/// The most characters that are shown. They fit into one line of any terminal; two lines could not
+/// be cleared.
 const WIDTH: usize = 78;
 
 #[derive(Debug)]
@@ -19,7 +20,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// For this many checks.
+    /// Creates the progress of `all` checks.
     pub(super) fn new(all: usize) -> Self {
         Self {
             is_shown: stderr().is_terminal(),
@@ -29,12 +30,12 @@ impl Progress {
         }
     }
 
-    /// Says what is done before the first check.
-    pub(super) fn begins(&self, with: &str) {
-        self.show(with);
+    /// Shows what happens before the first check.
+    pub(super) fn show_status(&self, status: &str) {
+        self.show(status);
     }
 
-    pub(super) fn found(&mut self, finding: &Finding) {
+    pub(super) fn on_finding(&mut self, finding: &Finding) {
         self.done += 1;
         self.failed += usize::from(finding.verdict.is_failed());
         let (all, done, failed) = (self.all, self.done, self.failed);
@@ -47,7 +48,7 @@ impl Progress {
     fn show(&self, text: &str) {
         if self.is_shown {
             let text: String = text.chars().take(WIDTH).collect();
-            // Without a terminal there is nobody to show it to.
+            // A terminal that has been closed shows nothing.
             let _ = write!(stderr(), "{CLEAR}{text}");
         }
     }

@@ -1,20 +1,25 @@
-//! `replay`: plays a recording to an application that this program brings.
+//! `replay`: replays a recording to an application of this program.
 
 use std::fs::File;
 use std::io::BufReader;
 use std::path::PathBuf;
 
-use http::HeaderName;
+use http::{HeaderName, HeaderValue};
 
-use super::{OwnApp, Stopped, a_name};
-use crate::{Replay, ReplayOptions, replay};
+use super::command_error::CommandError;
+use super::subjects::{NamedApp, find_app};
+use crate::replay::{Replay, ReplayOptions, replay};
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-`callgate run NAME --record FILE` makes a recording. Heads, contents and messages are compared;
-`date` is not, and other fields that change each time are left out by --ignore.
+`callgate run NAME --record FILE` makes a recording. Heads, contents and messages are compared. `date`
+is not; --ignore leaves out other fields that change each time.
 
-Exit status: 0 when every exchange was answered as it was recorded, 1 when one was not.")]
+A recording has `<masked>` in place of credentials. The masked value is sent unless --credential has a
+value for that field, such as `--credential 'authorization:Bearer 5ecret'`. In responses a masked field
+is equal to any value.
+
+Exit status: 0 when every response is equal to the recorded one, 1 when one is not.")]
 pub(super) struct Args {
     /// The recording
     file: PathBuf,
@@ -23,22 +28,37 @@ pub(super) struct Args {
     #[arg(long = "app", value_name = "NAME")]
     name: String,
 
-    /// Do not compare this header field; may be given repeatedly
+    /// Do not compare this header field; may be repeated
     #[arg(long, value_name = "FIELD")]
     ignore: Vec<HeaderName>,
+
+    /// Send this value where the recording has a masked one; may be repeated
+    #[arg(long = "credential", value_name = "FIELD:VALUE", value_parser = credential)]
+    credentials: Vec<(HeaderName, HeaderValue)>,
 }
 
-/// Plays the recording that `args` name.
-pub(super) fn play(args: &Args, apps: &[OwnApp]) -> Result<Replay, Stopped> {
-    let app = a_name(&args.name, apps)?;
+/// Replays the recording that `args` name.
+pub(super) fn run(args: &Args, apps: &[NamedApp]) -> Result<Replay, CommandError> {
+    let app = find_app(&args.name, apps)?;
     let file = args.file.display();
     let recording = File::open(&args.file)
-        .map_err(|error| Stopped::startup(format!("cannot read {file}: {error}")))?;
-    let options = args
-        .ignore
-        .iter()
-        .cloned()
-        .fold(ReplayOptions::new(), ReplayOptions::ignore);
+        .map_err(|error| CommandError::startup(format!("cannot read {file}: {error}")))?;
+    let mut options = ReplayOptions::new();
+    for name in &args.ignore {
+        options = options.ignore(name.clone());
+    }
+    for (name, value) in &args.credentials {
+        options = options.credential(name.clone(), value.clone());
+    }
     replay(BufReader::new(recording), || (app.make)(), options)
-        .map_err(|error| Stopped::startup(format!("{file}: {error}")))
+        .map_err(|error| CommandError::startup(format!("{file}: {error}")))
+}
+
+fn credential(text: &str) -> Result<(HeaderName, HeaderValue), &'static str> {
+    let hint = "a credential is FIELD:VALUE, such as cookie:session=7";
+    let (name, value) = text.split_once(':').ok_or(hint)?;
+    match (name.trim().parse(), value.trim().parse()) {
+        (Ok(name), Ok(value)) => Ok((name, value)),
+        _ => Err(hint),
+    }
 }

@@ -1,41 +1,49 @@
-//! `server`: checks one that is started for it, or one that runs already.
+//! `server`: checks a server that the suite starts, or a server that is already running.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 use std::time::Duration;
 
 use http::Uri;
 
+use super::command_error::CommandError;
 use super::progress::Progress;
 use super::reporting::Reporting;
-use super::{OwnServer, PROBE_COMMAND, Stopped};
-use crate::{
-    Attach, CommandLine, Launch, PROBE_VARIABLE, Report, ServerOptions, Settings, server_checks,
-    try_check_server,
+use super::seconds::seconds;
+use super::subjects::NamedServer;
+use crate::probe::PROBE_VARIABLE;
+use crate::report::Report;
+use crate::server_suite::{
+    Attach, CommandLine, Launch, ServerOptions, Settings, server_checks, try_check_server,
 };
 
-/// How long a server that runs already may take to call the probe: it may be started only now.
-const ATTACH_PATIENCE: Duration = Duration::from_secs(60);
+/// The hidden subcommand that runs the server of this program.
+pub(super) const PROBE_COMMAND: &str = "probe";
+
+/// How long a server that the suite does not start may take to call the probe: a person may start
+/// the server only after the suite.
+const ATTACH_TIMEOUT: Duration = Duration::from_secs(60);
 
 const AFTER_HELP: &str = "\
-Without --command and --url, the server that this program brings is started and checked.
+Without --command and --url, the server of this program is started and checked.
 
-The server must serve the probe, an application that does what the suite tells it to: for a server of
-Callgate that is `callgate_conformance::Probe`, for one of ASGI `asgi_probe.py`.
+The server must serve the probe, an application that does what the suite commands: for a server of
+Callgate `callgate_conformance::Probe`, for a server of ASGI `asgi_probe.py`.
 
   callgate-conformance server --asgi \\
     --command 'uvicorn --app-dir conformance-tests asgi_probe:app --port {port} {flags}'
 
-{port} is the port of 127.0.0.1 to listen on. {flags} is what a case needs the server to be set to,
-with the names that uvicorn and `callgate run` have for it. For a server with other names, --flag
-tells them, and what it does not tell is not checked; {value} stands for the value, {integer} for one
-that must be a whole number:
+{port} is the port of 127.0.0.1 to listen on. {flags} are the settings that a case needs, with the
+flag names of uvicorn and `callgate run`. For a server with other names, --flag gives the flag of a
+setting. A case whose setting has no --flag is not run. {value} stands for the value, {integer} for a
+value that must be a whole number:
 
   --flag 'root-path=--prefix {value}' --flag 'lifespan:off=--no-lifespan'
 
 The settings are root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout,
 timeout-graceful-shutdown and timeout-disconnect.
 
-A server that runs already connects to the suite when it calls the probe, so the suite goes first:
+A server that the suite does not start connects to the suite when it calls the probe. Start the suite
+first:
 
   callgate-conformance server --url http://127.0.0.1:8000 --probe 127.0.0.1:9000
   CALLGATE_PROBE=127.0.0.1:9000 my-server --port 8000";
@@ -43,15 +51,15 @@ A server that runs already connects to the suite when it calls the probe, so the
 #[derive(Debug, clap::Args)]
 #[command(after_help = AFTER_HELP)]
 pub(super) struct Args {
-    /// Start this server; {port} and {flags} stand for what it must be told
+    /// Start this server; {port} and {flags} stand for its port and its settings
     #[arg(long, value_name = "COMMAND", value_parser = command, conflicts_with = "url")]
     command: Option<String>,
 
-    /// How that server names a setting; may be given repeatedly
+    /// The flag of that server for a setting; may be repeated
     #[arg(long = "flag", value_name = "SETTING=FLAG", value_parser = flag, requires = "command")]
     flags: Vec<(String, String)>,
 
-    /// Check the server that runs here
+    /// Check the server that is running at this address
     #[arg(long, value_name = "URL", value_parser = url, requires = "probe")]
     url: Option<SocketAddr>,
 
@@ -59,52 +67,55 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = probe, requires = "url")]
     probe: Option<SocketAddr>,
 
-    /// Leave out what ASGI settles differently, for servers of ASGI
+    /// Leave out the checks in which ASGI differs, for servers of ASGI
     #[arg(long)]
     asgi: bool,
 
-    /// Take for missing what has not come after this long
+    /// How long to wait for anything that the server should do
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     #[arg(allow_negative_numbers = true)]
-    patience: Duration,
+    timeout: Duration,
 
     #[command(flatten)]
     pub(super) reporting: Reporting,
 }
 
-/// Checks the server that `args` ask for, or else this program's `own`.
-pub(super) async fn check(args: &Args, own: Option<&OwnServer>) -> Result<Report, Stopped> {
+/// Checks the server that `args` select, or else the server of this program.
+pub(super) async fn check(
+    args: &Args,
+    own_server: Option<&NamedServer>,
+) -> Result<Report, CommandError> {
     let checks: Vec<_> = server_checks().collect();
     let options = ServerOptions {
-        patience: args.patience,
+        patience: args.timeout,
         only: args.reporting.only(&checks, "server")?,
         asgi: args.asgi,
     };
-    let launch = launch(args, own)?;
+    let launch = launch(args, own_server)?;
 
     let mut progress = Progress::new(options.checks().count());
     let name = launch.name();
-    let (patience, doing, remedy) = match args.probe {
-        None => (args.patience, format!("starting {name}"), String::new()),
+    let (timeout, status, remedy) = match args.probe {
+        None => (args.timeout, format!("starting {name}"), String::new()),
         Some(probe) => (
-            args.patience.max(ATTACH_PATIENCE),
+            args.timeout.max(ATTACH_TIMEOUT),
             format!("waiting for {name} with {PROBE_VARIABLE}={probe}"),
             format!(" (start it with {PROBE_VARIABLE}={probe} in its environment)"),
         ),
     };
-    progress.begins(&doing);
-    try_check_server(&*launch, &options, patience, |finding| {
-        progress.found(finding);
+    progress.show_status(&status);
+    try_check_server(&*launch, &options, timeout, |finding| {
+        progress.on_finding(finding);
     })
     .await
-    .map_err(|reason| Stopped::startup(format!("cannot check `{name}`: {reason}{remedy}")))
+    .map_err(|reason| CommandError::startup(format!("cannot check `{name}`: {reason}{remedy}")))
 }
 
-fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopped> {
+fn launch(args: &Args, own_server: Option<&NamedServer>) -> Result<Box<dyn Launch>, CommandError> {
     if let (Some(url), Some(probe)) = (args.url, args.probe) {
-        // Tried here, where there is something to say of it.
+        // A listener that fails here has a better message than one that fails in the suite.
         TcpListener::bind(probe).map_err(|error| {
-            Stopped::startup(format!(
+            CommandError::startup(format!(
                 "cannot listen on {probe} for the probe: {error} (choose another address with --probe)"
             ))
         })?;
@@ -112,26 +123,26 @@ fn launch(args: &Args, own: Option<&OwnServer>) -> Result<Box<dyn Launch>, Stopp
     }
     let server = match &args.command {
         Some(command) => CommandLine::new(command),
-        None => this_program(own)?,
+        None => this_program(own_server)?,
     };
     let flags = args.flags.iter().cloned();
     let server = flags.fold(server, |server, (setting, flag)| server.flag(setting, flag));
     Ok(Box::new(server))
 }
 
-/// The server that this program brings, in a process of its own.
-fn this_program(own: Option<&OwnServer>) -> Result<CommandLine, Stopped> {
-    let own = own.ok_or_else(|| {
-        Stopped::usage("there is no server to check (give --command, or --url and --probe)")
+/// Returns the command line that starts the server of this program, in a process of its own.
+fn this_program(own_server: Option<&NamedServer>) -> Result<CommandLine, CommandError> {
+    let own_server = own_server.ok_or_else(|| {
+        CommandError::usage("there is no server to check (give --command, or --url and --probe)")
     })?;
     let program = std::env::current_exe()
-        .map_err(|error| Stopped::startup(format!("cannot find this program: {error}")))?;
+        .map_err(|error| CommandError::startup(format!("cannot find this program: {error}")))?;
     let program = program.to_string_lossy().replace('\'', r"'\''");
     let command = format!("'{program}' {PROBE_COMMAND} --port {{port}} {{flags}}");
-    Ok(CommandLine::new(command).named(&own.name))
+    Ok(CommandLine::new(command).named(&own_server.name))
 }
 
-// Each of these reads a value, or says what would be right.
+// The parsers of the values: their errors describe a valid value.
 
 fn command(text: &str) -> Result<String, &'static str> {
     match text.contains("{port}") {
@@ -155,20 +166,20 @@ fn flag(text: &str) -> Result<(String, String), String> {
 }
 
 fn url(text: &str) -> Result<SocketAddr, String> {
-    let wrong = || "give http://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
-    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    let hint = || "give http://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
+    let uri: Uri = text.parse().map_err(|_| hint())?;
     let is_root = matches!(
         uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         None | Some("/")
     );
     if uri.scheme_str() != Some("http") || !is_root {
-        return Err(wrong());
+        return Err(hint());
     }
-    let host = uri.host().ok_or_else(wrong)?.trim_matches(['[', ']']);
+    let host = uri.host().ok_or_else(hint)?.trim_matches(['[', ']']);
     let mut addresses = (host, uri.port_u16().unwrap_or(80))
         .to_socket_addrs()
         .map_err(|error| format!("`{host}` has no address: {error}"))?;
-    addresses.next().ok_or_else(wrong)
+    addresses.next().ok_or_else(hint)
 }
 
 fn probe(text: &str) -> Result<SocketAddr, &'static str> {
@@ -176,14 +187,6 @@ fn probe(text: &str) -> Result<SocketAddr, &'static str> {
         .ok()
         .filter(|address: &SocketAddr| address.port() != 0)
         .ok_or("give an address and a port, such as 127.0.0.1:9000")
-}
-
-pub(super) fn seconds(text: &str) -> Result<Duration, &'static str> {
-    text.parse()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| !duration.is_zero())
-        .ok_or("give a number of seconds above 0, such as 5 or 0.5")
 }
 
 #[cfg(test)]

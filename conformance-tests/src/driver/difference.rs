@@ -1,66 +1,67 @@
-//! In what two answers differ, in words that a person can read.
+//! The difference between two outputs of an application, in words.
 
 use callgate::SendEvent;
 use callgate::transcript::Entry;
 use http::HeaderMap;
 
-use super::answer::Content;
+use super::content_prefix::ContentPrefix;
 
-/// What is shown of contents, in bytes.
-const SHOWN: usize = 200;
-/// How much of that stands before the first byte that differs.
-const BEFORE: usize = 40;
+/// The most of a content that is shown, in bytes.
+const MAX_SHOWN: usize = 200;
+/// How many bytes are shown before the first byte that differs.
+const SHOWN_BEFORE: usize = 40;
 
-/// In what two answers differ.
+/// The first difference between two outputs of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
+    /// What differs, such as `status`.
     pub(crate) what: &'static str,
-    pub(crate) one: String,
-    pub(crate) other: String,
+    pub(crate) first: String,
+    pub(crate) second: String,
 }
 
 impl Difference {
-    pub(super) fn of_statuses(one: String, other: String) -> Self {
+    pub(super) fn of_statuses(first: String, second: String) -> Self {
         Self {
             what: "status",
-            one,
-            other,
+            first,
+            second,
         }
     }
 
-    pub(super) fn of_fields(what: &'static str, one: &HeaderMap, other: &HeaderMap) -> Self {
+    pub(super) fn of_fields(what: &'static str, first: &HeaderMap, second: &HeaderMap) -> Self {
         Self {
             what,
-            one: fields(one),
-            other: fields(other),
+            first: show_fields(first),
+            second: show_fields(second),
         }
     }
 
-    /// Of these contents the surroundings of the first byte that differs are shown.
-    pub(super) fn of_contents(one: &Content, other: &Content) -> Self {
-        let pairs = one.beginning.iter().zip(&other.beginning);
-        let same = pairs.take_while(|(one, other)| one == other).count();
-        let from = match one.length.max(other.length) {
-            length if length <= SHOWN => 0,
-            _ => same.saturating_sub(BEFORE),
+    /// Shows the surroundings of the first byte that differs.
+    pub(super) fn of_contents(first: &ContentPrefix, second: &ContentPrefix) -> Self {
+        let pairs = first.kept().iter().zip(second.kept());
+        let equal = pairs.take_while(|(first, second)| first == second).count();
+        let from = match first.length().max(second.length()) {
+            length if length <= MAX_SHOWN => 0,
+            _ => equal.saturating_sub(SHOWN_BEFORE),
         };
         Self {
             what: "content",
-            one: content(one, from),
-            other: content(other, from),
+            first: show_content(first, from),
+            second: show_content(second, from),
         }
     }
 
-    pub(super) fn of_events(one: Option<&SendEvent>, other: Option<&SendEvent>) -> Self {
+    pub(super) fn of_events(first: Option<&SendEvent>, second: Option<&SendEvent>) -> Self {
         Self {
             what: "event",
-            one: event(one),
-            other: event(other),
+            first: show_event(first),
+            second: show_event(second),
         }
     }
 }
 
-fn fields(fields: &HeaderMap) -> String {
+fn show_fields(fields: &HeaderMap) -> String {
     let lines = fields
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()));
@@ -70,18 +71,18 @@ fn fields(fields: &HeaderMap) -> String {
     }
 }
 
-fn content(content: &Content, from: usize) -> String {
-    let rest = content.beginning.get(from..).unwrap_or_default();
-    let shown = &rest[..rest.len().min(SHOWN)];
+fn show_content(content: &ContentPrefix, from: usize) -> String {
+    let rest = content.kept().get(from..).unwrap_or_default();
+    let shown = &rest[..rest.len().min(MAX_SHOWN)];
     let text = shown.escape_ascii();
-    match content.length {
+    match content.length() {
         length if length == shown.len() => format!("\"{text}\" ({length} bytes)"),
         length => format!("\"{text}\" (from byte {from} of {length})"),
     }
 }
 
-/// As it stands in a transcript.
-fn event(event: Option<&SendEvent>) -> String {
+/// Shows an event as a transcript does.
+fn show_event(event: Option<&SendEvent>) -> String {
     event.map_or_else(
         || "nothing".to_owned(),
         |event| {

@@ -1,26 +1,27 @@
-//! The other end of an application, in process: exchanges without a socket.
+//! Calls an application in process, in place of a server and without a socket.
 //!
-//! A [`Plan`] says what a client does in one exchange. A [`House`] is a runtime in which an
-//! application lives as it does on a server, lifespan included, and plays plans to it. What
-//! happened is a [`Played`].
+//! A [`ClientScript`] says what a client does in one exchange. An [`AppSandbox`] is a runtime that
+//! holds an application, lifespan included, and runs scripts against it. An [`Observation`] is what
+//! happened in one exchange.
 
-mod answer;
+mod app_output;
+mod app_sandbox;
+mod call_driver;
+mod channel;
+mod client_script;
+mod content_prefix;
 mod difference;
-mod drive;
-mod growth;
-mod house;
-mod ledger;
-mod link;
-mod patience;
-mod plan;
-mod played;
+mod live_bytes;
+mod memory_budget;
+mod observation;
+mod process_memory;
+mod stall_detector;
+mod time_budget;
 
-pub(crate) use answer::{Answer, Extent};
+pub(crate) use app_output::{AppOutput, Comparison};
+pub(crate) use app_sandbox::{Abandoned, AppSandbox, Startup};
+pub(crate) use client_script::{ClientScript, ScriptedEvent, is_disconnect};
 pub(crate) use difference::Difference;
-pub(crate) use house::{Abandoned, House, StartUp};
-pub(crate) use ledger::Ledger;
-use ledger::resident_memory;
-pub(crate) use link::Link;
-pub(crate) use patience::{Patience, Waiting};
-pub(crate) use plan::{Cue, Memory, Plan};
-pub(crate) use played::{Broken, Outcome, Played};
+pub(crate) use memory_budget::MemoryBudget;
+pub(crate) use observation::Observation;
+pub(crate) use time_budget::TimeBudget;

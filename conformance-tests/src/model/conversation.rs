@@ -1,4 +1,4 @@
-//! The application's side, whatever the kind of scope.
+//! The application's side of an exchange, for every kind of scope.
 
 use callgate::conversation::{
     HttpConversation, HttpPhase, LifespanConversation, LifespanPhase, WebSocketConversation,
@@ -6,14 +6,14 @@ use callgate::conversation::{
 };
 use callgate::{Scope, SendError, SendEvent, Violation};
 
-use super::Standing;
+use super::exchange_phase::ExchangePhase;
 
 #[derive(Clone, Debug)]
 pub(super) enum Conversation {
     Http(HttpConversation),
     WebSocket(WebSocketConversation),
     Lifespan(LifespanConversation),
-    /// Of a kind that this version does not know.
+    /// A kind of scope that this version does not know.
     Unknown,
 }
 
@@ -74,7 +74,7 @@ impl Conversation {
         matches!(self, Self::WebSocket(socket) if matches!(socket.phase(), WebSocketPhase::Open))
     }
 
-    /// Whether the handshake, or the start-up, has been answered.
+    /// Returns whether the WebSocket handshake, or the start-up, has been answered.
     pub(super) fn is_answered(&self) -> bool {
         match self {
             Self::WebSocket(socket) => !matches!(
@@ -86,29 +86,29 @@ impl Conversation {
         }
     }
 
-    pub(super) fn standing(&self) -> Standing {
+    pub(super) fn phase(&self) -> ExchangePhase {
         match self {
             Self::Http(conversation) => match conversation.phase() {
-                HttpPhase::Ended => Standing::Ended,
-                HttpPhase::Broken(_) => Standing::Broken,
-                HttpPhase::Disconnected => Standing::Gone,
-                HttpPhase::Returned => Standing::Returned,
-                _ => Standing::Open,
+                HttpPhase::Ended => ExchangePhase::Ended,
+                HttpPhase::Broken(_) => ExchangePhase::Broken,
+                HttpPhase::Disconnected => ExchangePhase::Disconnected,
+                HttpPhase::Returned => ExchangePhase::Returned,
+                _ => ExchangePhase::Open,
             },
             Self::WebSocket(conversation) => match conversation.phase() {
-                WebSocketPhase::Closed => Standing::Ended,
-                WebSocketPhase::Broken(_) => Standing::Broken,
-                WebSocketPhase::Disconnected => Standing::Gone,
-                WebSocketPhase::Returned => Standing::Returned,
-                _ => Standing::Open,
+                WebSocketPhase::Closed => ExchangePhase::Ended,
+                WebSocketPhase::Broken(_) => ExchangePhase::Broken,
+                WebSocketPhase::Disconnected => ExchangePhase::Disconnected,
+                WebSocketPhase::Returned => ExchangePhase::Returned,
+                _ => ExchangePhase::Open,
             },
             Self::Lifespan(conversation) => match conversation.phase() {
-                LifespanPhase::StartupFailed | LifespanPhase::ShutDown => Standing::Ended,
-                LifespanPhase::Broken(_) => Standing::Broken,
-                LifespanPhase::Returned => Standing::Returned,
-                _ => Standing::Open,
+                LifespanPhase::StartupFailed | LifespanPhase::ShutDown => ExchangePhase::Ended,
+                LifespanPhase::Broken(_) => ExchangePhase::Broken,
+                LifespanPhase::Returned => ExchangePhase::Returned,
+                _ => ExchangePhase::Open,
             },
-            Self::Unknown => Standing::Open,
+            Self::Unknown => ExchangePhase::Open,
         }
     }
 }

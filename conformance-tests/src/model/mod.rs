@@ -1,34 +1,36 @@
-//! The one state machine of an exchange that sees both sides.
+//! The state machine of one exchange, which sees both sides.
 
 mod conversation;
-mod order;
-mod scope;
-mod standing;
+mod exchange_phase;
+mod receive_order;
+mod scope_rules;
+mod send_attempt;
 
 use std::time::{Duration, Instant};
 
-use callgate::{
-    AppError, Feature, ReceiveEvent, Scope, SendError, SendEvent, Violation, WebSocketClose, rule,
-};
+use callgate::{AppError, ReceiveEvent, Scope, SendError, SendEvent, Violation, rule};
 
 use conversation::Conversation;
-use order::Order;
-pub(crate) use standing::Standing;
+pub(crate) use exchange_phase::ExchangePhase;
+use receive_order::ReceiveOrder;
+pub use scope_rules::scope_violations;
+pub use send_attempt::SendAttempt;
+use send_attempt::{application_violation, server_violation};
 
-pub use scope::violations as scope_violations;
+/// A server may drop a call that still runs this long after a disconnect (`CORE-13`), or after
+/// `http.shutdown` (`EXT-20`).
+const RETURN_LIMIT: Duration = Duration::from_secs(1);
 
-/// How long an application may take to return after a disconnect before a server that drops it
-/// does so with good reason.
-const SOON: Duration = Duration::from_secs(1);
-
-/// One exchange as both sides have made it so far: shown everything that passes between a server
-/// and an application, it says which rules are broken, and the rule's
-/// [role](callgate::rule::Rule::role) says by whom.
+/// Checks one exchange, both sides of it, against the rules of the protocol.
 ///
-/// What an application may send is decided by the conversations of the protocol
-/// ([`callgate::conversation`]); what a server may yield and answer is decided here. A client can
-/// go away at any moment: a send may always fail with [`SendError::Disconnected`], after which
-/// nothing else may come.
+/// The model is shown everything that passes between a server and an application, in order. Each
+/// method returns the rules that are broken; the [role](callgate::rule::Rule::role) of a rule says
+/// which side broke it.
+///
+/// The conversations of the protocol ([`callgate::conversation`]) decide what an application may
+/// send; the model decides what a server may yield and which result a send may have. A client can
+/// disconnect at any moment, so a send may always fail with [`SendError::Disconnected`]. After that
+/// every send has to fail.
 ///
 /// ```
 /// use callgate::{HttpResponseBody, HttpScope, Scope, rule};
@@ -38,141 +40,142 @@ const SOON: Duration = Duration::from_secs(1);
 /// let scope = Scope::from(HttpScope::new(Method::GET, Uri::from_static("/")));
 /// let mut model = Model::new(&scope);
 /// let body = HttpResponseBody::last("Hello").into();
-/// let answer = model.answer(&body);
-/// let broken = model.sent(&body, &answer);
-/// assert_eq!(broken[0].rule, rule::START_FIRST);
+/// let result = model.expected_result(&body);
+/// let violations = model.sent(&body, &result);
+/// assert_eq!(violations[0].rule, rule::START_FIRST);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Model {
     conversation: Conversation,
-    order: Order,
-    /// Whether anything has been received or sent.
+    receive_order: ReceiveOrder,
+    /// Whether the application has received or sent anything.
     has_acted: bool,
-    /// When the application was told that nobody is there any more.
-    told: Option<Instant>,
-    /// Whether a send was answered wrongly, so that nobody knows any more what holds; or whether
-    /// there is nothing more to say of a kind of scope that nobody knows.
-    is_derailed: bool,
-    /// What an application's `content-length` says, where a file may become the content.
+    /// When the application learned that the client has disconnected.
+    disconnected_at: Option<Instant>,
+    /// Whether the model checks no further sends: a send had a wrong result, which leaves the state
+    /// of the exchange unknown, or the kind of scope is unknown.
+    is_inconclusive: bool,
+    /// The `content-length` of the response, which the file of a path send has to have.
     declared_length: u64,
-}
-
-/// What a send must come to, kept while the server is asked.
-#[derive(Debug)]
-pub struct Attempt {
-    next: Conversation,
-    expected: Result<(), SendError>,
-    before: Standing,
-    name: &'static str,
-    is_path_send: bool,
-    declared_length: Option<u64>,
-    close: Option<WebSocketClose>,
+    /// When the application received `http.shutdown`.
+    shutdown_at: Option<Instant>,
+    /// Grows with everything that is shown to the model.
+    revision: u64,
 }
 
 impl Model {
-    /// The model of an exchange with this scope. What the scope itself breaks is told by
-    /// [`scope_violations`].
+    /// Creates the model of an exchange with this scope. [`scope_violations`] checks the scope
+    /// itself.
     #[must_use]
     pub fn new(scope: &Scope) -> Self {
         Self {
             conversation: Conversation::new(scope),
-            order: Order::new(scope),
+            receive_order: ReceiveOrder::new(scope),
             has_acted: false,
-            told: None,
-            is_derailed: false,
+            disconnected_at: None,
+            is_inconclusive: false,
             declared_length: 0,
+            shutdown_at: None,
+            revision: 0,
         }
     }
 
-    /// What a server must answer if the application sends `event` now. Whether a file can be opened
-    /// is not known here.
+    /// Returns the result that the application has to get if it sends `event` now. The model does
+    /// not know whether the file of a path send can be opened.
     ///
     /// # Errors
     ///
-    /// The error that the send must fail with.
-    pub fn answer(&self, event: &SendEvent) -> Result<(), SendError> {
+    /// The error that the send has to fail with.
+    pub fn expected_result(&self, event: &SendEvent) -> Result<(), SendError> {
         self.conversation.clone().send(event)
     }
 
-    /// What a server must answer if the application sends a file of `length` bytes now, after
-    /// [`answer`](Self::answer) allowed it.
+    /// Returns the result that the application has to get if it sends a file of `length` bytes now,
+    /// after [`expected_result`](Self::expected_result) allowed the path send.
     ///
     /// # Errors
     ///
-    /// The error that the send must fail with.
-    pub fn answer_file(&self, length: u64) -> Result<(), SendError> {
+    /// The error that the send has to fail with.
+    pub fn expected_file_result(&self, length: u64) -> Result<(), SendError> {
         self.conversation.clone().file(length)
     }
 
-    /// Notes that the client is gone, as seen from the server: sends fail from now on, though the
-    /// application has not been told.
-    pub fn client_gone(&mut self) {
+    /// Notes that the server has lost its client: sends fail from now on, although the application
+    /// has not received the disconnect.
+    pub fn client_disconnected(&mut self) {
+        self.revision += 1;
         self.conversation.disconnect();
     }
 
-    /// The application has received `event`.
+    /// Notes that the application has received `event`. Returns the rules that this breaks.
     pub fn received(&mut self, event: &ReceiveEvent) -> Vec<Violation> {
+        self.revision += 1;
         self.has_acted = true;
-        let broken = self.order.received(event, &self.conversation);
+        let violation = self.receive_order.received(event, &self.conversation);
         match event {
             ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_) => {
-                self.told.get_or_insert_with(Instant::now);
+                self.disconnected_at.get_or_insert_with(Instant::now);
                 self.conversation.disconnect();
             }
+            ReceiveEvent::HttpShutdown => self.shutdown_at = Some(Instant::now()),
             ReceiveEvent::LifespanShutdown => self.conversation.shutdown_received(),
             _ => {}
         }
-        broken
+        violation.into_iter().collect()
     }
 
-    /// The application sends `event`: what that must come to. To be [settled](Self::settle) before
-    /// anything else is shown to the model, or dropped when the event was not taken.
+    /// Begins a send: returns what the result of sending `event` has to be.
+    /// [`settle`](Self::settle) takes the attempt when the result is known; an attempt whose event
+    /// was not sent is dropped.
     #[must_use]
-    pub fn attempt(&self, event: &SendEvent) -> Attempt {
-        let mut next = self.conversation.clone();
-        let expected = next.send(event);
-        Attempt {
-            next,
-            expected,
-            before: self.conversation.standing(),
-            name: event.type_name(),
-            is_path_send: matches!(event, SendEvent::HttpResponsePathSend(_)),
-            declared_length: match event {
-                SendEvent::HttpResponseStart(start) => start
-                    .headers
-                    .get(http::header::CONTENT_LENGTH)
-                    .and_then(|value| value.to_str().ok()?.parse().ok()),
-                _ => None,
-            },
-            close: match event {
-                SendEvent::WebSocketClose(close) => Some(close.clone()),
-                _ => None,
-            },
-        }
+    pub fn attempt(&self, event: &SendEvent) -> SendAttempt {
+        SendAttempt::new(event, &self.conversation, self.revision)
     }
 
-    /// This is what the send came to.
-    pub fn settle(&mut self, attempt: Attempt, result: &Result<(), SendError>) -> Vec<Violation> {
-        let mut broken = Vec::new();
+    /// Notes the result of an attempted send. Returns the rules that this breaks.
+    ///
+    /// Other events may pass between the attempt and the result of a path send, whose file is opened
+    /// meanwhile. The result is right if it is right at either time.
+    pub fn settle(
+        &mut self,
+        mut attempt: SendAttempt,
+        result: &Result<(), SendError>,
+    ) -> Vec<Violation> {
+        if attempt.revision != self.revision {
+            let renewed = attempt.clone().renewed(&self.conversation, self.revision);
+            let is_wrong_now = server_violation(&renewed, result).is_some();
+            if is_wrong_now && server_violation(&attempt, result).is_none() {
+                return Vec::new();
+            }
+            attempt = renewed;
+        }
+        self.revision += 1;
+        let mut violations = Vec::new();
         self.has_acted = true;
         if matches!(result, Err(SendError::Disconnected)) {
-            self.told.get_or_insert_with(Instant::now);
+            self.disconnected_at.get_or_insert_with(Instant::now);
         }
-        if self.is_derailed {
-            return broken;
+        if self.is_inconclusive {
+            return violations;
         }
         if let Conversation::Unknown = self.conversation {
-            self.is_derailed = true;
-            broken.push(Violation::new(
+            self.is_inconclusive = true;
+            violations.push(Violation::new(
                 rule::DECLINE_UNSUPPORTED,
                 format!("`{}` was sent in an unknown kind of scope", attempt.name),
             ));
-            return broken;
+            return violations;
         }
-        broken.extend(blame_application(&attempt, result));
-        if let Some(violation) = self.blame_server(&attempt, result) {
-            self.is_derailed = true;
-            broken.push(violation);
+        violations.extend(application_violation(&attempt, result));
+        let has_wrong_length = match (&attempt.expected, result) {
+            (Ok(()), Err(SendError::Violation(violation))) if attempt.path_send.is_some() => {
+                self.note_wrong_length(violation)
+            }
+            _ => false,
+        };
+        if !has_wrong_length && let Some(violation) = server_violation(&attempt, result) {
+            self.is_inconclusive = true;
+            violations.push(violation);
         }
         match (&attempt.expected, result) {
             (Ok(()), Ok(())) => {
@@ -180,67 +183,67 @@ impl Model {
                     self.declared_length = length;
                 }
                 if let Some(close) = attempt.close {
-                    self.order.closed(close);
+                    self.receive_order.closed(close);
                 }
                 self.conversation = attempt.next;
-                if attempt.is_path_send {
-                    self.file_sent();
+                if attempt.path_send.is_some() {
+                    self.note_file();
                 }
             }
-            // The client may have gone before the rule was broken.
+            // The client may have disconnected before the rule was broken.
             (_, Err(SendError::Disconnected)) => self.conversation.disconnect(),
             (Err(SendError::Violation(_)), _) => self.conversation = attempt.next,
             _ => {}
         }
-        broken
+        violations
     }
 
-    /// The application has sent `event`, and this is what the send came to:
-    /// [`attempt`](Self::attempt) and [`settle`](Self::settle) in one.
+    /// Notes that the application has sent `event` with this result:
+    /// [`attempt`](Self::attempt) and [`settle`](Self::settle) in one call.
     pub fn sent(&mut self, event: &SendEvent, result: &Result<(), SendError>) -> Vec<Violation> {
         let attempt = self.attempt(event);
         self.settle(attempt, result)
     }
 
-    /// The call has returned.
+    /// Notes that the call has returned. Returns the rules that this breaks.
     pub fn returned(&mut self, result: &Result<(), AppError>) -> Vec<Violation> {
-        let was_broken = self.conversation.standing() == Standing::Broken;
+        self.revision += 1;
+        let was_broken = self.phase() == ExchangePhase::Broken;
         let is_serving = self.conversation.is_serving();
-        let ended = self.conversation.returned();
-        let mut broken = Vec::new();
+        let returned = self.conversation.returned();
+        let is_unknown = matches!(self.conversation, Conversation::Unknown);
+        let mut violations = Vec::new();
         match result {
-            Err(AppError::Unsupported) => {
-                if self.has_acted && !self.is_derailed {
-                    broken.push(Violation::new(
-                        rule::DECLINE_UNSUPPORTED,
-                        "the application declined after it had received or sent",
-                    ));
-                }
+            Err(AppError::Unsupported) if self.has_acted && !self.is_inconclusive => {
+                violations.push(Violation::new(
+                    rule::DECLINE_UNSUPPORTED,
+                    "the application declined after it had received or sent",
+                ));
             }
-            _ if matches!(self.conversation, Conversation::Unknown) => {
-                if !self.is_derailed {
-                    broken.push(Violation::new(
-                        rule::DECLINE_UNSUPPORTED,
-                        "an unknown kind of scope was not declined",
-                    ));
-                }
+            Err(AppError::Unsupported) => {}
+            _ if is_unknown && !self.is_inconclusive => violations.push(Violation::new(
+                rule::DECLINE_UNSUPPORTED,
+                "an unknown kind of scope was not declined",
+            )),
+            // The send that broke a rule has reported that rule.
+            Ok(()) if !is_unknown && !was_broken && !self.is_inconclusive => {
+                violations.extend(returned.err());
             }
-            // A rule that a send broke has been told then.
-            Ok(()) => broken.extend(ended.err().filter(|_| !was_broken && !self.is_derailed)),
-            Err(_) => {}
+            _ => {}
         }
         if is_serving {
-            broken.push(Violation::new(
+            violations.push(Violation::new(
                 rule::STAY_UNTIL_SHUTDOWN,
                 "the lifespan call returned before shutdown",
             ));
         }
-        broken
+        violations
     }
 
-    /// The call has panicked, with this message.
+    /// Notes that the call has panicked with this message. Returns the rules that this breaks.
     pub fn panicked(&mut self, message: &str) -> Vec<Violation> {
-        // What it owes is not the point any more.
+        self.revision += 1;
+        // The panic is reported in place of what the call has left undone.
         let _ = self.conversation.returned();
         vec![Violation::new(
             rule::NO_PANIC,
@@ -248,49 +251,53 @@ impl Model {
         )]
     }
 
-    /// The server has dropped the call before it ended.
+    /// Notes that the server has dropped the call before it ended. Returns the rules that this
+    /// breaks.
     pub fn dropped(&mut self) -> Vec<Violation> {
-        let is_over = self.conversation.standing() == Standing::Ended;
+        self.revision += 1;
+        let phase = self.phase();
         let _ = self.conversation.returned();
-        let late = self.told.map(|told| told.elapsed());
-        late.filter(|late| *late > SOON && !is_over)
-            .map(|late| {
-                Violation::new(
-                    rule::END_AFTER_DISCONNECT,
-                    format!("the call was still running {late:.1?} after the disconnect"),
-                )
-            })
-            .into_iter()
-            .collect()
+        let (since, rule, event) = match (self.disconnected_at, self.shutdown_at) {
+            _ if phase == ExchangePhase::Ended => return Vec::new(),
+            (Some(since), _) => (since, rule::END_AFTER_DISCONNECT, "the disconnect"),
+            (None, Some(since)) => (since, rule::SHUTDOWN_ENDS_RESPONSE, "`http.shutdown`"),
+            (None, None) => return Vec::new(),
+        };
+        let elapsed = since.elapsed();
+        if elapsed <= RETURN_LIMIT {
+            return Vec::new();
+        }
+        let detail = format!("the call was still running {elapsed:.1?} after {event}");
+        vec![Violation::new(rule, detail)]
     }
 
-    pub(crate) fn standing(&self) -> Standing {
-        self.conversation.standing()
+    pub(crate) fn phase(&self) -> ExchangePhase {
+        self.conversation.phase()
     }
 
-    /// Whether a lifespan has been started up and not been shut down.
+    /// Returns whether a lifespan has started up and not shut down.
     pub(crate) fn is_serving(&self) -> bool {
         self.conversation.is_serving()
     }
 
-    /// Whether the handshake, or the start-up, has been answered.
+    /// Returns whether the WebSocket handshake, or the start-up, has been answered.
     pub(crate) fn is_answered(&self) -> bool {
         self.conversation.is_answered()
     }
 
-    /// Whether the last of the request's content has been received.
-    pub(crate) fn is_request_whole(&self) -> bool {
-        self.order.is_request_whole()
+    /// Returns whether the last of the request's content has been received.
+    pub(crate) fn is_request_complete(&self) -> bool {
+        self.receive_order.is_request_complete()
     }
 
-    /// Whether a WebSocket is open.
+    /// Returns whether a WebSocket is open.
     pub(crate) fn is_open(&self) -> bool {
         self.conversation.is_open()
     }
 
-    /// Notes that a file has become the content. How long it was is known to the server alone,
-    /// which has compared it with what the head says.
-    fn file_sent(&mut self) {
+    /// Notes that the server has sent a file as the content. Only the server knows the length of the
+    /// file, and it has compared the length with the head of the response.
+    fn note_file(&mut self) {
         for length in [self.declared_length, 0] {
             let mut ended = self.conversation.clone();
             if ended.file(length).is_ok() {
@@ -298,87 +305,16 @@ impl Model {
                 return;
             }
         }
-        self.is_derailed = true;
+        self.is_inconclusive = true;
     }
 
-    fn blame_server(
-        &mut self,
-        attempt: &Attempt,
-        result: &Result<(), SendError>,
-    ) -> Option<Violation> {
-        let name = attempt.name;
-        let came_to = Outcome(result);
-        match (&attempt.expected, result) {
-            (Ok(()), Ok(()) | Err(SendError::Disconnected)) => None,
-            (Ok(()), Err(SendError::Violation(violation))) => {
-                if attempt.is_path_send && self.is_wrong_length(violation) {
-                    return None;
-                }
-                let detail = format!(
-                    "`{name}` breaks no rule and failed with {}",
-                    violation.rule.id
-                );
-                Some(Violation::new(rule::SEND_VIOLATION, detail))
-            }
-            (Ok(()), Err(SendError::NotOffered(feature))) => Some(Violation::new(
-                rule::FEATURES_OFFERED,
-                format!("the scope lists `{}`, which is not offered", feature.name()),
-            )),
-            (Ok(()), Err(_)) if attempt.is_path_send => None,
-            (Ok(()), Err(_)) => Some(Violation::new(
-                rule::SEND_VIOLATION,
-                format!("`{name}` {came_to}"),
-            )),
-            (Err(SendError::Disconnected), Err(SendError::Disconnected)) => None,
-            (Err(SendError::Disconnected), _) if attempt.before == Standing::Returned => {
-                Some(Violation::new(
-                    rule::RETURN_ENDS_SENDING,
-                    format!("`{name}` {came_to} after the call had returned"),
-                ))
-            }
-            (Err(SendError::Disconnected), _) => Some(Violation::new(
-                rule::SEND_AFTER_DISCONNECT,
-                format!("`{name}` {came_to} after the client had gone"),
-            )),
-            (Err(SendError::Violation(must)), Err(SendError::Violation(is)))
-                if must.rule == is.rule =>
-            {
-                None
-            }
-            (Err(SendError::Violation(must)), _) => {
-                let rule = match attempt.before {
-                    Standing::Broken => rule::VIOLATION_IS_FINAL,
-                    // It may have gone before the rule was broken.
-                    Standing::Open if matches!(result, Err(SendError::Disconnected)) => {
-                        return None;
-                    }
-                    _ => rule::SEND_VIOLATION,
-                };
-                let detail = format!("`{name}` {came_to}, not with {}", must.rule.id);
-                Some(Violation::new(rule, detail))
-            }
-            (
-                Err(SendError::NotOffered(_)),
-                Err(SendError::NotOffered(_) | SendError::Disconnected),
-            ) => None,
-            (Err(SendError::NotOffered(feature)), Err(SendError::File { .. })) => {
-                let name = feature.name();
-                let detail = format!("`{name}` is offered, and the scope does not list it");
-                Some(Violation::new(rule::FEATURES_OFFERED, detail))
-            }
-            (Err(must), _) => Some(Violation::new(
-                rule::NOT_OFFERED_FAILS,
-                format!("`{name}` {came_to}, not with: {must}"),
-            )),
-        }
-    }
-
-    /// Whether `violation` is about the length of a file, which the server alone knows; notes it.
-    fn is_wrong_length(&mut self, violation: &Violation) -> bool {
+    /// Returns whether `violation` is about the length of a file, which only the server knows, and
+    /// notes it if so.
+    fn note_wrong_length(&mut self, violation: &Violation) -> bool {
         for length in [u64::MAX, 0] {
             let mut next = self.conversation.clone();
-            let broken = next.file(length).err();
-            if broken.and_then(|error| error.rule()) == Some(violation.rule) {
+            let error = next.file(length).err();
+            if error.and_then(|error| error.rule()) == Some(violation.rule) {
                 self.conversation = next;
                 return true;
             }
@@ -387,42 +323,30 @@ impl Model {
     }
 }
 
-/// What the application has broken with this send, if it could know better.
-fn blame_application(attempt: &Attempt, result: &Result<(), SendError>) -> Option<Violation> {
-    let is_gone = matches!(result, Err(SendError::Disconnected));
-    match &attempt.expected {
-        // A path send that is at odds with the head.
-        Ok(()) if attempt.is_path_send => match result {
-            Err(SendError::Violation(violation)) => Some(violation.clone()),
-            _ => None,
-        },
-        Err(SendError::Violation(violation)) => match attempt.before {
-            // What comes after it is not broken once more.
-            Standing::Broken => None,
-            Standing::Open if is_gone => None,
-            _ => Some(violation.clone()),
-        },
-        Err(SendError::NotOffered(feature)) if !is_gone => Some(not_offered(*feature)),
-        _ => None,
-    }
-}
+#[cfg(test)]
+mod tests {
+    use callgate::{Feature, Features, HttpRequestBody, HttpScope};
+    use http::Method;
 
-fn not_offered(feature: Feature) -> Violation {
-    Violation::new(
-        rule::NOT_OFFERED,
-        format!("`{}` was used and is not offered", feature.name()),
-    )
-}
+    use super::*;
 
-/// What a send came to, in words.
-struct Outcome<'a>(&'a Result<(), SendError>);
-
-impl std::fmt::Display for Outcome<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.0 {
-            Ok(()) => f.write_str("was delivered"),
-            Err(SendError::Violation(violation)) => write!(f, "failed with {}", violation.rule.id),
-            Err(error) => write!(f, "failed ({error})"),
+    #[test]
+    fn a_call_that_is_dropped_long_after_the_disconnect_or_the_shutdown_breaks_a_rule() {
+        let mut scope = HttpScope::new(Method::GET, "/".parse().unwrap());
+        scope.features = Features::NONE.with(Feature::Shutdown);
+        for (event, rule) in [
+            (ReceiveEvent::HttpDisconnect, rule::END_AFTER_DISCONNECT),
+            (ReceiveEvent::HttpShutdown, rule::SHUTDOWN_ENDS_RESPONSE),
+        ] {
+            let mut model = Model::new(&scope.clone().into());
+            let request = ReceiveEvent::HttpRequestBody(HttpRequestBody::default());
+            assert!(model.received(&request).is_empty());
+            assert!(model.received(&event).is_empty());
+            assert!(model.clone().dropped().is_empty());
+            std::thread::sleep(RETURN_LIMIT + Duration::from_millis(1));
+            let violations = model.dropped();
+            assert_eq!(violations.len(), 1);
+            assert_eq!(violations[0].rule, rule);
         }
     }
 }

@@ -2,9 +2,12 @@
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use callgate::{AppError, ReceiveEvent, Receiver, SendError, SendEvent, Sender, State};
+use callgate::{
+    AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
+    State,
+};
 use tokio::sync::mpsc::UnboundedReceiver;
 
 use super::link::Link;
@@ -32,6 +35,25 @@ struct Receive {
 struct Sending {
     step: Option<u64>,
     event: Option<SendEvent>,
+    /// The rest of the send once the channel has taken the event.
+    rest: Option<PendingSend>,
+}
+
+impl Sending {
+    fn poll(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        if self.event.is_some() {
+            ready!(sender.poll_ready(cx));
+        }
+        if let Some(event) = self.event.take() {
+            match sender.start_send(event) {
+                Ok(SendProgress::Sent) => return Poll::Ready(Ok(())),
+                Ok(SendProgress::Pending(rest)) => self.rest = Some(rest),
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        let rest = self.rest.as_mut().expect("a send that has begun");
+        rest.as_mut().poll(cx)
+    }
 }
 
 /// What the scopes of the probe share, and what one puts into its own.
@@ -105,7 +127,11 @@ impl Call {
             }
             Step::Send(_) | Step::SendLast(_) => {
                 let event = Some(self.with_texts(what.event()?));
-                self.sending.push(Sending { step, event });
+                self.sending.push(Sending {
+                    step,
+                    event,
+                    rest: None,
+                });
                 return None;
             }
             Step::SendAtOnce(events) => {
@@ -201,7 +227,7 @@ impl Call {
         let (call, link, sender) = (self.call, &self.link, &self.sender);
         let last_error = &mut self.last_error;
         self.sending.retain_mut(|sending| {
-            let Poll::Ready(result) = sender.poll_send(cx, &mut sending.event) else {
+            let Poll::Ready(result) = sending.poll(sender, cx) else {
                 return true;
             };
             if let Err(error) = &result {

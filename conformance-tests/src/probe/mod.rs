@@ -97,7 +97,10 @@ impl App for Probe {
     ) -> Result<(), AppError> {
         let link = self.link().await?;
         let steps = first_steps(&scope)?;
-        let state = scope.state_mut().map(std::mem::take).unwrap_or_default();
+        let state = scope
+            .request_mut()
+            .map(|request| std::mem::take(&mut request.state));
+        let state = state.unwrap_or_default();
         let (call, commands) = link.begin(&scope);
         let call = Call::new(call, link, receiver, sender, state);
         call.run(steps, commands).await

@@ -1,9 +1,9 @@
-//! A report for programs.
+//! A report as JSON.
 
 use serde::Serialize;
 
 use super::Report;
-use crate::Verdict;
+use crate::check::Verdict;
 
 #[derive(Serialize)]
 struct Document<'a> {

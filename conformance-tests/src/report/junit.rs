@@ -3,7 +3,7 @@
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
 use super::Report;
-use crate::Verdict;
+use crate::check::Verdict;
 
 pub(super) fn write(report: &Report) -> String {
     let mut suite = TestSuite::new(report.subject.as_str());

@@ -1,4 +1,4 @@
-//! What the checks of one subject found, for people and for programs.
+//! The findings of all checks of one subject, as text for people and for programs.
 
 mod json;
 mod junit;
@@ -8,54 +8,54 @@ use std::fmt;
 
 use callgate::rule::{Level, Rule};
 
-use crate::{Check, Verdict};
+use crate::check::{Check, Verdict};
 
-/// What the checks of one application or one server found.
+/// The findings of the checks of one application or one server.
 #[derive(Clone, Debug)]
 pub struct Report {
-    /// What was checked, as its user names it.
+    /// The name of the application or the server.
     pub subject: String,
-    /// What each check found, in the order of the rules.
+    /// The findings, in the order of the rules.
     pub findings: Vec<Finding>,
 }
 
-/// What one check found.
+/// A check and its verdict.
 #[derive(Clone, Debug)]
 pub struct Finding {
     /// The check.
     pub check: Check,
-    /// What it found.
+    /// The verdict.
     pub verdict: Verdict,
 }
 
-/// How a report is written.
+/// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// A line a check, and the failures in full: for people.
+    /// One line for each check, then the failures in full: for people.
     #[default]
     Table,
-    /// One object: for programs.
+    /// One JSON object: for programs.
     Json,
-    /// JUnit's XML: for what shows the results of tests.
+    /// JUnit's XML: for programs that show the results of tests.
     Junit,
 }
 
 impl Report {
-    /// Whether a rule of level MUST was broken.
+    /// Returns whether a rule of level MUST was broken.
     #[must_use]
     pub fn has_failed(&self) -> bool {
         self.failed()
             .any(|finding| finding.check.rule.level == Level::Must)
     }
 
-    /// The findings that say that a rule was broken.
+    /// Returns the findings of broken rules.
     pub fn failed(&self) -> impl Iterator<Item = &Finding> {
         self.findings
             .iter()
             .filter(|finding| finding.verdict.is_failed())
     }
 
-    /// The rules that were broken, each once, in order.
+    /// Returns the broken rules, each once, in order.
     #[must_use]
     pub fn broken_rules(&self) -> Vec<&'static Rule> {
         let mut rules: Vec<_> = self.failed().map(|finding| finding.check.rule).collect();
@@ -63,7 +63,7 @@ impl Report {
         rules
     }
 
-    /// The report as a table in colours, for a terminal.
+    /// Returns the report as a table in colours, for a terminal.
     #[must_use]
     pub fn in_colour(&self) -> String {
         let mut text = String::new();
@@ -71,7 +71,7 @@ impl Report {
         text
     }
 
-    /// The report in this format. It ends with a line feed.
+    /// Returns the report in this format. The text ends with a line feed.
     #[must_use]
     pub fn in_format(&self, format: Format) -> String {
         match format {

@@ -1,4 +1,4 @@
-//! A report for people.
+//! A report as a table.
 
 use std::fmt::{self, Write as _};
 
@@ -6,9 +6,9 @@ use anstyle::{AnsiColor, Style};
 use callgate::rule::{Level, Rule};
 
 use super::{Finding, Report};
-use crate::{Check, Failure, Verdict};
+use crate::check::{Check, Failure, Verdict};
 
-/// How the parts of a report look.
+/// The styles of the parts of a report.
 struct Styles {
     heading: Style,
     passed: Style,
@@ -64,7 +64,7 @@ pub(super) fn write(report: &Report, is_coloured: bool, f: &mut impl fmt::Write)
     for Finding { check, verdict } in report.failed() {
         if let Verdict::Failed(failure) = verdict {
             writeln!(f)?;
-            in_full(check, failure, &styles, f)?;
+            write_failure(check, failure, &styles, f)?;
         }
     }
     if !report.findings.is_empty() {
@@ -73,7 +73,7 @@ pub(super) fn write(report: &Report, is_coloured: bool, f: &mut impl fmt::Write)
     summary(report, &styles, f)
 }
 
-/// The widths of the columns that vary.
+/// The widths of the columns whose width varies.
 struct Columns {
     rule: usize,
     level: usize,
@@ -106,7 +106,7 @@ impl Columns {
             "  {:rule$}  {:level$}  {style}{mark:6}{style:#}  {}",
             check.rule.id,
             check.rule.level,
-            in_words(check)
+            display_name(check)
         )?;
         match why.and_then(|why| why.lines().next()) {
             Some(why) => writeln!(f, "{}: {why}{:#}", styles.faint, styles.faint),
@@ -115,8 +115,8 @@ impl Columns {
     }
 }
 
-/// What was to happen, what was seen in its place, and what led there.
-fn in_full(
+/// Writes a failure in full: the rule, the check, what was seen, and the messages up to the violation.
+fn write_failure(
     check: &Check,
     failure: &Failure,
     styles: &Styles,
@@ -129,7 +129,7 @@ fn in_full(
         rule.id,
         rule.role,
         rule.level,
-        in_words(check)
+        display_name(check)
     )?;
     writeln!(f, "  rule      {}", rule.sentence)?;
     writeln!(f, "  document  spec/docs/{}", rule.document())?;
@@ -171,6 +171,6 @@ fn summary(report: &Report, styles: &Styles, f: &mut impl fmt::Write) -> fmt::Re
     }
 }
 
-fn in_words(check: &Check) -> String {
+fn display_name(check: &Check) -> String {
     check.name.replace('_', " ")
 }

@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callgate::{
-    HttpResponseBody, HttpResponseStart, LifespanStartupComplete, ReceiveEvent, SendEvent,
+    HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
+    ReceiveEvent, SendEvent,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;

@@ -1,22 +1,25 @@
-//! Applications that keep every rule, each in a way of its own.
+//! Applications that keep every rule, in different ways.
 
 use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use callgate::{
     AppError, Feature, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint,
-    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanStartupComplete,
-    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State, WebSocketClose,
+    HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, LifespanShutdownComplete,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State,
+    WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::support::{
-    answer, content, echo_messages, http, ids, live, offers, options, report, wait_for, websocket,
+    answer, content, echo_messages, http, ids, offers, options, report, run_lifespan, wait_for,
+    websocket,
 };
 
 #[track_caller]
@@ -51,15 +54,16 @@ async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<()
             }
         }
         Scope::WebSocket(_) => echo_messages(receiver, sender).await,
-        Scope::Lifespan(_) => live(receiver, sender).await,
+        Scope::Lifespan(_) => run_lifespan(receiver, sender).await,
         _ => Err(AppError::Unsupported),
     }
 }
 
 /// Uses every feature that is offered.
-async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+async fn extended(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(scope) => {
+            receive_available(&mut receiver);
             if offers(&scope, Feature::EarlyHints) {
                 let link = HeaderValue::from_static("</style.css>; rel=preload");
                 sender.send(HttpResponseEarlyHint::new([link])).await?;
@@ -96,6 +100,16 @@ async fn extended(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppEr
     }
 }
 
+/// Receives the events that have come, up to a disconnect.
+fn receive_available(receiver: &mut Receiver) {
+    let mut cx = Context::from_waker(Waker::noop());
+    while let Poll::Ready(event) = receiver.poll_receive(&mut cx) {
+        if event == ReceiveEvent::HttpDisconnect {
+            return;
+        }
+    }
+}
+
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
 
 #[test]
@@ -112,7 +126,7 @@ fn nothing_is_reported_of_hello() {
 fn nothing_is_reported_of_an_echo_with_websocket_and_lifespan() {
     let report = report(|| echo);
     assert!(report.broken_rules().is_empty(), "{report}");
-    // All that it does is checked.
+    // Every check of what the application does applies.
     let skipped: Vec<_> = report
         .findings
         .iter()
@@ -124,7 +138,7 @@ fn nothing_is_reported_of_an_echo_with_websocket_and_lifespan() {
 }
 
 #[test]
-fn nothing_is_reported_of_one_that_uses_every_extension() {
+fn nothing_is_reported_of_an_application_that_uses_every_feature() {
     let report = report(|| extended);
     assert!(report.broken_rules().is_empty(), "{report}");
     let mut skipped = report.findings.iter().filter(|finding| {
@@ -135,7 +149,7 @@ fn nothing_is_reported_of_one_that_uses_every_extension() {
 }
 
 #[test]
-fn nothing_is_reported_of_one_that_finds_nothing_and_refuses_websockets() {
+fn nothing_is_reported_of_an_application_that_responds_404_and_refuses_websockets() {
     assert_good(|| {
         |scope: Scope, _: Receiver, sender: Sender| async move {
             match scope {
@@ -151,16 +165,54 @@ fn nothing_is_reported_of_one_that_finds_nothing_and_refuses_websockets() {
     });
 }
 
-/// A long poll ends with its client, who gets nothing here.
+/// The long poll ends when the client disconnects, without a response, or when the server shuts down.
 #[test]
 fn nothing_is_reported_of_a_long_poll() {
     assert_good(|| {
-        |scope: Scope, mut receiver: Receiver, _: Sender| async move {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
             http(scope)?;
-            wait_for(&mut receiver, ReceiveEvent::HttpDisconnect).await;
-            Err(SendError::Disconnected.into())
+            loop {
+                match receiver.receive().await {
+                    ReceiveEvent::HttpDisconnect => return Err(SendError::Disconnected.into()),
+                    ReceiveEvent::HttpShutdown => return Ok(answer(&sender, "again").await?),
+                    _ => {}
+                }
+            }
         }
     });
+}
+
+/// The stream of events ends when the server shuts down, with a last event.
+#[test]
+fn nothing_is_reported_of_a_stream_that_ends_at_the_shutdown() {
+    let stream = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            tokio::select! {
+                event = receiver.receive() => match event {
+                    ReceiveEvent::HttpDisconnect => return Ok(()),
+                    ReceiveEvent::HttpShutdown => {
+                        return Ok(sender.send(HttpResponseBody::last("data: end\n\n")).await?);
+                    }
+                    _ => {}
+                },
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    sender.send(HttpResponseBody::part("data: tick\n\n")).await?;
+                }
+            }
+        }
+    };
+    let report = report(move || stream);
+    assert!(report.broken_rules().is_empty(), "{report}");
+    let finding = report
+        .findings
+        .iter()
+        .find(|it| it.check.rule.id == "EXT-20");
+    assert!(
+        matches!(finding.unwrap().verdict, Verdict::Passed),
+        "{report}"
+    );
 }
 
 #[test]
@@ -204,7 +256,7 @@ fn nothing_is_reported_of_work_after_the_response() {
 }
 
 #[test]
-fn nothing_is_reported_of_answers_that_are_never_the_same() {
+fn nothing_is_reported_of_responses_that_always_differ() {
     let calls = Arc::new(AtomicUsize::new(0));
     assert_good(move || {
         let calls = calls.clone();
@@ -223,7 +275,7 @@ fn nothing_is_reported_of_answers_that_are_never_the_same() {
     });
 }
 
-/// One that counts requests and refuses those that are too many answers the same most of the time.
+/// An application that refuses requests above a limit responds in the same way most of the time.
 #[test]
 fn nothing_is_reported_of_a_limit_of_requests() {
     for limit in [3, 40, 41, 42, 43, 44, 45, 100] {
@@ -247,7 +299,7 @@ fn nothing_is_reported_of_a_limit_of_requests() {
     }
 }
 
-/// Content up to a limit is held, and more is refused.
+/// The application holds content up to a limit and refuses more.
 #[test]
 fn nothing_is_reported_of_a_limit_of_content() {
     assert_good(|| {
@@ -275,7 +327,7 @@ fn nothing_is_reported_of_a_limit_of_content() {
     });
 }
 
-/// What start-up has put into the state is there in every exchange.
+/// Every exchange has the state that start-up has returned.
 #[test]
 fn state_reaches_the_exchanges() {
     struct Greeting(&'static str);
@@ -309,9 +361,9 @@ fn state_reaches_the_exchanges() {
     });
 }
 
-/// Blocking in the way of the runtime, tasks and timers are an application's own matter.
+/// An application may use `block_in_place`, tasks and timers.
 #[test]
-fn nothing_is_reported_of_one_that_uses_the_runtime() {
+fn nothing_is_reported_of_an_application_that_uses_the_runtime() {
     assert_good(|| {
         |scope: Scope, _: Receiver, sender: Sender| async move {
             http(scope)?;
@@ -349,7 +401,7 @@ fn a_mount_that_keeps_the_target_passes() {
 }
 
 #[test]
-fn options_say_what_is_asked_for() {
+fn requests_are_made_as_the_options_say() {
     let picky = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
         let scope = http(scope)?;
         let is_asked = scope.path() == "/orders"
@@ -367,14 +419,14 @@ fn options_say_what_is_asked_for() {
         .header("authorization", "Bearer test")
         .body("{}");
     let report = check_app(move || picky, options);
-    // The flood is not what it asks for.
+    // The application panics at the content of the flood.
     assert_eq!(ids(&report), ["CORE-19"], "{report}");
     assert!(report.to_string().contains("PUT"));
 }
 
-/// As the server and the test client of the toolkit have it.
+/// The server and the test client of the toolkit do the same.
 #[test]
-fn what_is_no_file_fails_its_send_and_the_exchange_goes_on() {
+fn a_path_send_of_no_regular_file_fails_and_the_exchange_continues() {
     let sends = |path: &'static str| {
         move |scope: Scope, _: Receiver, sender: Sender| async move {
             let scope = http(scope)?;
@@ -396,21 +448,21 @@ fn what_is_no_file_fails_its_send_and_the_exchange_goes_on() {
 
 async fn without_a_database(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     let Scope::Lifespan(_) = scope else {
-        panic!("called though its start-up failed");
+        panic!("the application is called although its start-up failed");
     };
     let failed = callgate::LifespanStartupFailed::new("no database");
     Ok(sender.send(failed).await?)
 }
 
 #[test]
-fn an_application_whose_start_up_fails_is_not_asked_for_more() {
+fn an_application_whose_start_up_fails_gets_no_requests() {
     let suite = AppSuite::new(|| without_a_database, options());
-    assert_eq!(suite.not_started(), None);
+    assert_eq!(suite.startup_failure(), None);
     let report = suite.report();
     assert!(report.broken_rules().is_empty(), "{report}");
     let reason = "its start-up failed: no database";
     assert!(report.to_string().contains(reason), "{report}");
-    assert_eq!(suite.not_started().as_deref(), Some(reason));
+    assert_eq!(suite.startup_failure().as_deref(), Some(reason));
 }
 
 #[test]
@@ -423,13 +475,13 @@ fn tests_that_need_a_start_up_fail_with_the_reason_when_there_is_none() {
             format!("cannot check {id} of `application`: its start-up failed: no database");
         assert_eq!(*text, expected);
     }
-    // The lifespan is as it should be.
+    // The rules of lifespan are checked nevertheless.
     suite.assert("LIFE-04");
 }
 
 #[test]
 #[should_panic(expected = "cannot check `application`: its start-up failed: no database")]
-fn a_report_in_which_next_to_nothing_is_checked_is_none() {
+fn check_app_panics_if_the_start_up_fails() {
     let _ = report(|| without_a_database);
 }
 
@@ -450,7 +502,7 @@ fn twenty_runs_give_twenty_equal_reports() {
 }
 
 #[test]
-fn websockets_that_go_on_by_themselves_are_fine() {
+fn nothing_is_reported_of_a_websocket_that_sends_from_a_task() {
     assert_good(|| {
         |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
             websocket(scope)?;
@@ -470,11 +522,11 @@ fn websockets_that_go_on_by_themselves_are_fine() {
     });
 }
 
-/// Much work for each event keeps the thread busy, and gives it back each time.
+/// The application keeps its thread busy with each event, and returns to the runtime each time.
 #[test]
-fn nothing_is_reported_of_one_that_works_hard() {
+fn nothing_is_reported_of_an_application_that_works_hard() {
     let options = options()
-        .patience(Duration::from_secs(2))
+        .timeout(Duration::from_secs(2))
         .memory(1024 * 1024);
     let busy = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
         http(scope)?;

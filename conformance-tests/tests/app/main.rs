@@ -1,4 +1,4 @@
-//! The application suite, tried on applications that keep every rule and on some that break one.
+//! The application suite, run on applications that keep every rule and on applications that break one.
 
 mod good;
 mod misbehaving;

@@ -1,4 +1,4 @@
-//! Applications that hang, panic, hold everything or do not listen: the suite goes on and ends.
+//! Applications that hang, panic, hold all content or ignore disconnects; the suite ends nevertheless.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use callgate::{
 use callgate_conformance::{AppOptions, AppSuite, Verdict};
 use http::StatusCode;
 
-use crate::support::{answer, content, http, ids, live, options, report, websocket};
+use crate::support::{answer, content, http, ids, options, report, run_lifespan, websocket};
 
 #[test]
 fn an_application_that_hangs_is_reported() {
@@ -41,7 +41,7 @@ fn an_application_that_blocks_its_thread_is_reported() {
         }
     });
     assert_eq!(ids(&report), ["CORE-13"], "{report}");
-    assert!(report.to_string().contains("does not give its thread back"));
+    assert!(report.to_string().contains("blocks its thread"));
     assert!(since.elapsed() < Duration::from_secs(20));
 }
 
@@ -61,11 +61,11 @@ fn a_lifespan_that_blocks_its_thread_does_not_block_the_suite() {
         report.to_string().contains("its start-up failed"),
         "{report}"
     );
-    assert!(suite.not_started().is_some());
+    assert!(suite.startup_failure().is_some());
 }
 
 #[test]
-fn a_loop_that_does_not_listen_is_reported() {
+fn a_loop_that_ignores_the_disconnect_and_the_shutdown_is_reported() {
     let report = report(|| {
         |scope: Scope, mut receiver: Receiver, _: Sender| async move {
             http(scope)?;
@@ -74,7 +74,7 @@ fn a_loop_that_does_not_listen_is_reported() {
             }
         }
     });
-    assert_eq!(ids(&report), ["CORE-13"], "{report}");
+    assert_eq!(ids(&report), ["CORE-13", "EXT-20"], "{report}");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn sends_that_pile_up_are_reported() {
                 tokio::spawn(async move { sender.send(HttpResponseBody::part("more")).await })
             });
             for part in parts.collect::<Vec<_>>() {
-                if part.await.expect("it does not panic").is_err() {
+                if part.await.expect("the task does not panic").is_err() {
                     return Ok(());
                 }
             }
@@ -226,8 +226,9 @@ fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
 }
 
 #[test]
-fn answers_that_are_mixed_up_are_seen_where_there_is_more_than_one_that_is_valid() {
-    /// Takes `{"article": NUMBER}`, and answers with the number that it got last, whoever sent it.
+fn mixed_up_responses_are_reported_if_more_than_one_content_is_valid() {
+    /// Takes `{"article": NUMBER}`, and responds with the number of the latest request, which may be
+    /// another one.
     fn mixing() -> impl App {
         let last = Arc::new(Mutex::new(String::new()));
         move |scope: Scope, mut receiver: Receiver, sender: Sender| {
@@ -249,7 +250,7 @@ fn answers_that_are_mixed_up_are_seen_where_there_is_more_than_one_that_is_valid
                 };
                 *last.lock().unwrap() = number.to_owned();
                 sender.send(HttpResponseStart::ok()).await?;
-                // All that run beside it get here before it goes on.
+                // The concurrent calls reach this place before this call continues.
                 for _ in 0..10 {
                     sender.send(HttpResponseBody::part("")).await?;
                 }
@@ -263,24 +264,23 @@ fn answers_that_are_mixed_up_are_seen_where_there_is_more_than_one_that_is_valid
         let report = AppSuite::new(mixing, options).report_on(|rule| rule.id == "CORE-20");
         report.findings[0].verdict.clone()
     };
-    // That all are refused is no sign of anything.
-    let Verdict::NotApplicable(why) = interleaved(one.clone()) else {
-        panic!("it cannot be seen");
+    // The other contents are invalid, so every response is the same refusal.
+    let Verdict::NotApplicable(reason) = interleaved(one.clone()) else {
+        panic!("the suite has compared refusals");
     };
-    assert!(why.contains("other_bodies"), "{why}");
+    assert!(reason.contains("other_bodies"), "{reason}");
     let more = one.other_bodies([r#"{"article": 8}"#, r#"{"article": 9}"#]);
     let verdict = interleaved(more);
     assert!(verdict.is_failed(), "{verdict:?}");
 }
 
 #[test]
-fn good_company_is_no_excuse() {
-    // Everything else of it is as it should be.
+fn one_broken_rule_is_reported_although_the_lifespan_is_correct() {
     let report = report(|| {
         |scope: Scope, receiver: Receiver, sender: Sender| async move {
             match scope {
                 Scope::Http(_) => Ok(()),
-                Scope::Lifespan(_) => live(receiver, sender).await,
+                Scope::Lifespan(_) => run_lifespan(receiver, sender).await,
                 _ => Err(AppError::Unsupported),
             }
         }

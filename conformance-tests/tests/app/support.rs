@@ -1,42 +1,36 @@
-//! Parts of applications.
+//! Parts of the applications under test.
 
 use callgate::{
     App, AppError, Feature, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope,
-    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    WebSocketAccept, WebSocketScope,
+    LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, WebSocketAccept, WebSocketScope,
 };
 use callgate_conformance::{AppOptions, Report, check_app};
 use std::time::Duration;
 
-/// Enough for a machine that is busy, and not too long for applications that hang.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+/// Long enough for a machine under load, and short enough for applications that hang.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(1);
 
 pub(crate) fn report<A: App>(make: impl Fn() -> A + Send + Sync + 'static) -> Report {
     check_app(make, options())
 }
 
 pub(crate) fn options() -> AppOptions {
-    AppOptions::new().patience(PATIENCE)
+    AppOptions::new().timeout(TIMEOUT)
 }
 
 pub(crate) fn ids(report: &Report) -> Vec<&'static str> {
     report.broken_rules().iter().map(|rule| rule.id).collect()
 }
 
-/// The scope of a request; others are declined.
+/// Returns the scope of a request, or declines.
 pub(crate) fn http(scope: Scope) -> Result<Box<HttpScope>, AppError> {
-    match scope {
-        Scope::Http(scope) => Ok(scope),
-        _ => Err(AppError::Unsupported),
-    }
+    scope.into_http()
 }
 
-/// The scope of a WebSocket; others are declined.
+/// Returns the scope of a WebSocket, or declines.
 pub(crate) fn websocket(scope: Scope) -> Result<Box<WebSocketScope>, AppError> {
-    match scope {
-        Scope::WebSocket(scope) => Ok(scope),
-        _ => Err(AppError::Unsupported),
-    }
+    scope.into_websocket()
 }
 
 pub(crate) async fn answer(
@@ -47,11 +41,11 @@ pub(crate) async fn answer(
     sender.send(HttpResponseBody::last(content)).await
 }
 
-/// As much content as one request may have, in bytes.
-const ROOM: usize = 1024 * 1024;
+/// The most content that is read, in bytes.
+const MAX_CONTENT: usize = 1024 * 1024;
 
-/// The content of the request, as far as there is room for it, or none when the client goes away.
-/// Says how many events there were.
+/// Returns the content of the request, up to the limit, and the number of its events; or `None` if
+/// the client disconnects.
 pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, usize)> {
     let mut content = Vec::new();
     let mut events = 0;
@@ -62,7 +56,7 @@ pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, usize)>
             }) => {
                 events += 1;
                 content.extend_from_slice(&body);
-                if !more_body || content.len() > ROOM {
+                if !more_body || content.len() > MAX_CONTENT {
                     return Some((content, events));
                 }
             }
@@ -72,7 +66,7 @@ pub(crate) async fn content(receiver: &mut Receiver) -> Option<(Vec<u8>, usize)>
     }
 }
 
-/// Accepts, and sends every message back until the WebSocket is over.
+/// Accepts a WebSocket and sends every message back until the disconnect.
 pub(crate) async fn echo_messages(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     sender.send(WebSocketAccept::new()).await?;
     loop {
@@ -89,8 +83,8 @@ pub(crate) async fn wait_for(receiver: &mut Receiver, event: ReceiveEvent) {
     while receiver.receive().await != event {}
 }
 
-/// A lifespan as it should be.
-pub(crate) async fn live(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+/// Answers start-up and shutdown.
+pub(crate) async fn run_lifespan(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
     sender.send(LifespanStartupComplete::new()).await?;
     wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;

@@ -1,16 +1,19 @@
-//! Servers whose events come in the wrong order.
+//! Servers that yield events in the wrong order.
 
 use std::sync::Mutex;
 
-use callgate::{HttpRequestBody, LifespanScope, ReceiveEvent, Scope, SendEvent, rule};
-
-use crate::support::{
-    Do, Server, accept, body, broken, close, complaints, complete, events, get, last, over, part,
-    post, script, start, text, websocket,
+use callgate::{
+    Feature, HttpRequestBody, LifespanScope, LifespanShutdownComplete, ReceiveEvent, Scope,
+    SendEvent, rule,
 };
 
-/// Servers that each break a rule in what they yield: the rule, scope, events, and what the
-/// application does.
+use crate::support::{
+    Do, Server, accept, body, broken, close, complete, events, get, get_with, last, over, part,
+    post, reported_rules, script, start, text, websocket,
+};
+
+/// Returns servers that yield events in the wrong order: the broken rule, the scope, the events and
+/// the steps of the application.
 fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
     let receive = |times| vec![Do::Receive; times];
     let connect = ReceiveEvent::WebSocketConnect;
@@ -81,6 +84,44 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
             receive(2),
         ),
         (
+            "EXT-18",
+            get().into(),
+            vec![last(""), ReceiveEvent::HttpShutdown],
+            then(receive(2), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![part(""), ReceiveEvent::HttpShutdown, last("")],
+            then(receive(3), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![
+                last(""),
+                ReceiveEvent::HttpShutdown,
+                ReceiveEvent::HttpShutdown,
+            ],
+            then(receive(3), answer()),
+        ),
+        (
+            "EXT-18",
+            get_with([Feature::Shutdown]).into(),
+            vec![
+                last(""),
+                ReceiveEvent::HttpDisconnect,
+                ReceiveEvent::HttpShutdown,
+            ],
+            receive(3),
+        ),
+        (
+            "HTTP-08",
+            get_with([Feature::Shutdown]).into(),
+            vec![last(""), ReceiveEvent::HttpShutdown],
+            then(receive(1), then(answer(), receive(1))),
+        ),
+        (
             "CORE-12",
             websocket().into(),
             vec![connect.clone(), over(1001), over(1006)],
@@ -146,7 +187,7 @@ fn disorderly() -> Vec<(&'static str, Scope, Vec<ReceiveEvent>, Vec<Do>)> {
 #[tokio::test]
 async fn a_server_whose_events_are_out_of_order_is_reported_for_the_rule_and_no_other() {
     for (id, scope, received, steps) in disorderly() {
-        let (found, _) = complaints(script(steps), scope, events(received)).await;
+        let (found, _) = reported_rules(script(steps), scope, events(received)).await;
         assert_eq!(found, [id]);
     }
 }
@@ -159,6 +200,20 @@ async fn a_server_that_goes_on_after_a_violation_is_reported() {
         results: Mutex::new([broken(rule::START_FIRST)].into()),
         ..Server::default()
     };
-    let (found, _) = complaints(script(steps), get(), server).await;
+    let (found, _) = reported_rules(script(steps), get(), server).await;
     assert_eq!(found, ["HTTP-14", "CORE-21"]);
+}
+
+#[tokio::test]
+async fn a_shutdown_after_the_content_and_before_the_disconnect_breaks_no_rule() {
+    let received = vec![
+        last(""),
+        ReceiveEvent::HttpShutdown,
+        ReceiveEvent::HttpDisconnect,
+        ReceiveEvent::HttpDisconnect,
+    ];
+    let steps = vec![Do::Receive, start(), Do::Receive, Do::Receive, Do::Receive];
+    let scope = get_with([Feature::Shutdown]);
+    let (found, _) = reported_rules(script(steps), scope, events(received)).await;
+    assert_eq!(found, [""; 0]);
 }

@@ -1,20 +1,22 @@
-//! What becomes of an exchange that is checked.
+//! Exchanges through a lint.
 
 use std::future::pending;
 use std::sync::{Arc, Mutex};
 
 use callgate::rule::Role;
 use callgate::{
-    App as _, AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender, rule,
+    App as _, AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, rule,
 };
 use callgate_conformance::Lint;
 use http::Version;
 
-use crate::support::{Server, broken, events, get, last, part, results, script};
+use crate::support::{
+    Server, broken, events, get, get_with, last, part, reported_rules, results, script,
+};
 
 #[tokio::test]
-async fn what_keeps_the_rules_is_passed_through_as_it_is() {
+async fn events_pass_unchanged() {
     let echo = |_: Scope, mut receiver: Receiver, sender: Sender| async move {
         sender
             .send(HttpResponseStart::ok().header("x-a", "1"))
@@ -60,7 +62,7 @@ async fn what_keeps_the_rules_is_passed_through_as_it_is() {
 }
 
 #[tokio::test]
-async fn violations_are_counted_by_who_is_to_blame() {
+async fn violations_are_counted_by_side() {
     let lint = Lint::new(script(vec![])).report_to(|_| {});
     let count = lint.count();
     let channel = Arc::new(Server::default());
@@ -122,7 +124,6 @@ async fn a_strict_lint_fails_a_call_that_returns_too_early() {
     assert!(error.starts_with("HTTP-30"), "{error}");
 }
 
-/// What another task breaks ends a call that waits for something else.
 #[tokio::test]
 async fn a_strict_lint_wakes_a_call_whose_task_breaks_a_rule() {
     let app = |_: Scope, _: Receiver, sender: Sender| async move {
@@ -143,12 +144,12 @@ async fn a_strict_lint_wakes_a_call_whose_task_breaks_a_rule() {
 
 #[tokio::test]
 async fn panics_are_passed_on_and_reported() {
-    let complaints: Arc<Mutex<Vec<String>>> = Arc::default();
-    let told = complaints.clone();
+    let reports: Arc<Mutex<Vec<String>>> = Arc::default();
+    let sink = reports.clone();
     let app = |_: Scope, _: Receiver, _: Sender| async { panic!("on purpose") };
     let lint = Lint::new(app).report_to(move |it| {
         let line = format!("{}: {}", it.exchange, it.violation.rule.id);
-        told.lock().unwrap().push(line);
+        sink.lock().unwrap().push(line);
     });
     let channel = Arc::new(Server::default());
     let call = tokio::spawn(async move {
@@ -156,11 +157,11 @@ async fn panics_are_passed_on_and_reported() {
         lint.call(get().into(), ends.0, ends.1).await
     });
     assert!(call.await.unwrap_err().is_panic());
-    assert_eq!(*complaints.lock().unwrap(), ["GET /: CORE-19"]);
+    assert_eq!(*reports.lock().unwrap(), ["GET /: CORE-19"]);
 }
 
 #[tokio::test]
-async fn a_call_that_is_dropped_at_once_is_nobody_s_fault() {
+async fn a_call_may_be_dropped_right_after_the_disconnect() {
     let lint = Lint::new(|_: Scope, mut receiver: Receiver, _: Sender| async move {
         receiver.receive().await;
         pending().await
@@ -175,8 +176,56 @@ async fn a_call_that_is_dropped_at_once_is_nobody_s_fault() {
     );
     tokio::select! {
         biased;
-        _ = call => panic!("it does not end"),
+        _ = call => panic!("the call ended"),
         () = std::future::ready(()) => {}
     }
     assert_eq!(count.total(), 0);
+}
+
+/// Sends a file, and receives the disconnect while the server opens the file.
+async fn send_file_and_disconnect(
+    scope: Scope,
+    mut receiver: Receiver,
+    sender: Sender,
+) -> Result<(), AppError> {
+    scope.into_http()?;
+    sender.send(HttpResponseStart::ok()).await?;
+    let path_send = sender.send(HttpResponsePathSend::new("/srv/file"));
+    let (sent, event) = tokio::join!(path_send, receiver.receive());
+    assert_eq!(event, ReceiveEvent::HttpDisconnect);
+    let _ = sender.send(HttpResponseBody::end()).await;
+    Ok(sent?)
+}
+
+#[tokio::test]
+async fn a_path_send_may_succeed_or_fail_if_the_client_disconnects_meanwhile() {
+    for result in [Ok(()), Err(SendError::Disconnected)] {
+        let server = Server {
+            events: Mutex::new([ReceiveEvent::HttpDisconnect].into()),
+            results: Mutex::new([Ok(()), result, Err(SendError::Disconnected)].into()),
+            opens_files_slowly: true,
+            ..Server::default()
+        };
+        let scope = get_with([Feature::PathSend]);
+        let (found, _) = reported_rules(send_file_and_disconnect, scope, server).await;
+        assert_eq!(found, [""; 0]);
+    }
+}
+
+#[tokio::test]
+async fn the_result_of_a_path_send_is_checked_when_the_file_has_been_opened() {
+    let app = |_: Scope, _: Receiver, sender: Sender| async move {
+        sender.send(HttpResponseStart::ok()).await?;
+        sender.send(HttpResponsePathSend::new("/srv/file")).await?;
+        // The path send has ended the response.
+        let _ = sender.send(HttpResponseBody::end()).await;
+        Ok(())
+    };
+    let server = Server {
+        results: Mutex::new([Ok(()), Ok(()), broken(rule::NOTHING_AFTER_END)].into()),
+        opens_files_slowly: true,
+        ..Server::default()
+    };
+    let (found, _) = reported_rules(app, get_with([Feature::PathSend]), server).await;
+    assert_eq!(found, ["HTTP-16"]);
 }

@@ -1,4 +1,4 @@
-//! `Lint`, between applications and servers of which one misbehaves.
+//! `Lint` between an application and a server, one of which breaks a rule.
 
 mod events;
 mod exchanges;

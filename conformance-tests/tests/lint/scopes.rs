@@ -5,9 +5,9 @@ use std::sync::Arc;
 use callgate::{AppError, Feature, Features, HttpScope, Receiver, Scheme, Scope, Sender, TlsInfo};
 use http::{HeaderValue, Method, Version};
 
-use crate::support::{Server, complaints, get, websocket};
+use crate::support::{Server, get, reported_rules, websocket};
 
-/// Scopes that each break a rule.
+/// Returns scopes that break one rule each.
 fn scopes() -> Vec<(&'static str, Scope)> {
     let with = |change: &dyn Fn(&mut HttpScope)| {
         let mut scope = get();
@@ -104,7 +104,7 @@ fn scopes() -> Vec<(&'static str, Scope)> {
 async fn a_scope_that_breaks_a_rule_is_reported_for_it_and_no_other() {
     for (id, scope) in scopes() {
         let decline = |_: Scope, _: Receiver, _: Sender| async { Err(AppError::Unsupported) };
-        let (found, _) = complaints(decline, scope.clone(), Server::default()).await;
+        let (found, _) = reported_rules(decline, scope.clone(), Server::default()).await;
         assert_eq!(found, [id], "{scope:?}");
     }
 }

@@ -1,4 +1,4 @@
-//! What sends come to.
+//! The results of sends.
 
 use std::sync::{Arc, Mutex};
 
@@ -8,11 +8,11 @@ use callgate::{
 };
 use callgate_conformance::{Lint, Model};
 
-use crate::support::{Do, Server, body, broken, complaints, get, results, script, start};
+use crate::support::{Do, Server, body, broken, get, reported_rules, results, script, start};
 
 #[tokio::test]
-async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
-    let gone = || Err(SendError::Disconnected);
+async fn a_server_with_a_wrong_result_of_a_send_is_reported_for_the_rule() {
+    let disconnected = || Err(SendError::Disconnected);
     let mut offering = get();
     offering.features = Features::NONE.with(Feature::Debug);
     let debug = || Do::Send(callgate::HttpResponseDebug::default().into());
@@ -20,7 +20,7 @@ async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
         (
             &["CORE-03"],
             get(),
-            vec![gone()],
+            vec![disconnected()],
             vec![start(), start(), body()],
         ),
         (
@@ -38,13 +38,13 @@ async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
         (
             &["HTTP-16", "CORE-04"],
             get(),
-            vec![Ok(()), Ok(()), gone()],
+            vec![Ok(()), Ok(()), disconnected()],
             vec![start(), body(), body()],
         ),
         (
             &["HTTP-15", "CORE-05"],
             get(),
-            vec![Ok(()), broken(rule::START_ONCE), gone()],
+            vec![Ok(()), broken(rule::START_ONCE), disconnected()],
             vec![start(), start(), body()],
         ),
         (
@@ -74,7 +74,7 @@ async fn a_server_that_answers_sends_wrongly_is_reported_for_the_rule() {
         ),
     ];
     for (expected, scope, answers, steps) in cases {
-        let (found, _) = complaints(script(steps), scope, results(answers)).await;
+        let (found, _) = reported_rules(script(steps), scope, results(answers)).await;
         assert_eq!(found, expected);
     }
 }
@@ -92,9 +92,9 @@ async fn a_server_that_takes_events_after_the_return_is_reported() {
             Ok(())
         }
     };
-    let complaints: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-    let told = complaints.clone();
-    let lint = Lint::new(app).report_to(move |it| told.lock().unwrap().push(it.violation.rule.id));
+    let reports: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let sink = reports.clone();
+    let lint = Lint::new(app).report_to(move |it| sink.lock().unwrap().push(it.violation.rule.id));
     let channel = Arc::new(Server::default());
     lint.call(
         get().into(),
@@ -105,18 +105,18 @@ async fn a_server_that_takes_events_after_the_return_is_reported() {
     .unwrap();
     let sender: Sender = joined.await.unwrap();
     sender.send(HttpResponseBody::end()).await.unwrap();
-    assert_eq!(*complaints.lock().unwrap(), ["CORE-11"]);
+    assert_eq!(*reports.lock().unwrap(), ["CORE-11"]);
 }
 
-/// A client may go away between any two messages, and the application learns it when it sends.
+/// A client may disconnect between any two messages, and the application learns it from a send.
 #[tokio::test]
-async fn a_send_may_always_fail_because_the_client_is_gone() {
+async fn a_send_may_always_fail_because_the_client_is_disconnected() {
     let steps = vec![start(), body(), body()];
-    let gone = || Err(SendError::Disconnected);
+    let disconnected = || Err(SendError::Disconnected);
     for sent in 0..2 {
         let mut answers = vec![Ok(()); sent];
-        answers.extend([gone(), gone(), gone()]);
-        let (found, _) = complaints(script(steps.clone()), get(), results(answers)).await;
+        answers.extend([disconnected(), disconnected(), disconnected()]);
+        let (found, _) = reported_rules(script(steps.clone()), get(), results(answers)).await;
         assert_eq!(found, [""; 0]);
     }
 }
@@ -153,6 +153,6 @@ fn a_path_send_ends_the_response() {
     let file = callgate::HttpResponsePathSend::new("/srv/file").into();
     assert!(model.sent(&file, &Ok(())).is_empty());
     let body: SendEvent = HttpResponseBody::end().into();
-    let found = model.sent(&body, &model.answer(&body));
+    let found = model.sent(&body, &model.expected_result(&body));
     assert_eq!(found[0].rule, rule::NOTHING_AFTER_END);
 }

@@ -1,28 +1,30 @@
-//! Servers and applications by a script.
+//! Scripted servers and applications.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart,
+    App, AppError, BoxApp, Channel, Feature, HttpRequestBody, HttpResponseBody, HttpResponseStart,
     HttpScope, LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendError,
-    SendEvent, Sender, Violation, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
-    WebSocketScope, rule,
+    SendEvent, SendProgress, Sender, Violation, WebSocketAccept, WebSocketClose,
+    WebSocketDisconnect, WebSocketScope, rule,
 };
 use callgate_conformance::Lint;
 use http::{HeaderValue, Method};
 
-/// A server that yields these events, and then nothing, and answers sends with these results, and
-/// then with success.
+/// A server that yields these events and then none, and whose sends have these results and then
+/// succeed.
 #[derive(Default)]
 pub(crate) struct Server {
     pub(crate) events: Mutex<VecDeque<ReceiveEvent>>,
     pub(crate) results: Mutex<VecDeque<Result<(), SendError>>>,
     pub(crate) sent: Mutex<Vec<SendEvent>>,
-    /// Leaves each send pending once, to be polled again.
+    /// Whether each send is pending at its first poll.
     pub(crate) is_slow: bool,
-    pub(crate) polled: Mutex<bool>,
+    pub(crate) was_polled: Mutex<bool>,
+    /// Whether a path send is pending at first.
+    pub(crate) opens_files_slowly: bool,
 }
 
 impl Channel for Server {
@@ -33,26 +35,32 @@ impl Channel for Server {
         }
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let mut polled = self.polled.lock().unwrap();
-        *polled ^= self.is_slow;
-        if *polled {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut was_polled = self.was_polled.lock().unwrap();
+        *was_polled ^= self.is_slow;
+        if *was_polled {
             cx.waker().wake_by_ref();
             return Poll::Pending;
         }
+        Poll::Ready(())
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
         let result = self.results.lock().unwrap().pop_front().unwrap_or(Ok(()));
         if result.is_ok() {
-            self.sent.lock().unwrap().extend(event.take());
+            self.sent.lock().unwrap().push(event.clone());
         }
-        Poll::Ready(result)
+        if let (SendEvent::HttpResponsePathSend(_), true) = (&event, self.opens_files_slowly) {
+            return Ok(SendProgress::Pending(Box::pin(async {
+                tokio::task::yield_now().await;
+                result
+            })));
+        }
+        result.map(|()| SendProgress::Sent)
     }
 }
 
-/// What an application does, step by step, in every exchange.
+/// A step of an application.
 #[derive(Clone)]
 pub(crate) enum Do {
     Receive,
@@ -74,15 +82,15 @@ pub(crate) fn script(steps: Vec<Do>) -> BoxApp {
     })
 }
 
-/// The rules that `lint` complains of when this server calls it with this scope.
-pub(crate) async fn complaints(
+/// Returns the rules that a lint reports when this server calls it with this scope.
+pub(crate) async fn reported_rules(
     app: impl App,
     scope: impl Into<Scope>,
     server: Server,
 ) -> (Vec<&'static str>, Result<(), AppError>) {
-    let complaints: Arc<Mutex<Vec<&'static str>>> = Arc::default();
-    let told = complaints.clone();
-    let lint = Lint::new(app).report_to(move |it| told.lock().unwrap().push(it.violation.rule.id));
+    let reports: Arc<Mutex<Vec<&'static str>>> = Arc::default();
+    let sink = reports.clone();
+    let lint = Lint::new(app).report_to(move |it| sink.lock().unwrap().push(it.violation.rule.id));
     let count = lint.count();
     let channel = Arc::new(server);
     let result = lint
@@ -92,9 +100,9 @@ pub(crate) async fn complaints(
             Sender::new(channel),
         )
         .await;
-    let complaints = complaints.lock().unwrap().clone();
-    assert_eq!(count.total(), complaints.len() as u64);
-    (complaints, result)
+    let reports = reports.lock().unwrap().clone();
+    assert_eq!(count.total(), reports.len() as u64);
+    (reports, result)
 }
 
 pub(crate) fn get() -> HttpScope {
@@ -102,6 +110,13 @@ pub(crate) fn get() -> HttpScope {
     scope
         .headers
         .insert("host", HeaderValue::from_static("localhost"));
+    scope
+}
+
+/// Returns the scope of a request on which these features are offered.
+pub(crate) fn get_with(features: impl IntoIterator<Item = Feature>) -> HttpScope {
+    let mut scope = get();
+    scope.features = features.into_iter().collect();
     scope
 }
 
@@ -172,5 +187,5 @@ pub(crate) fn results(results: Vec<Result<(), SendError>>) -> Server {
 }
 
 pub(crate) fn broken(rule: &'static rule::Rule) -> Result<(), SendError> {
-    Err(Violation::new(rule, "it says").into())
+    Err(Violation::new(rule, "reported by the server").into())
 }

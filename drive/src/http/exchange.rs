@@ -1,13 +1,12 @@
-//! The server's view of an exchange until its response has started.
+//! An HTTP exchange until its response has started.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
 use callgate::{BoxApp, HttpResponseStart, HttpScope};
 use http::StatusCode;
-use http_body::Body;
 
+use super::content::{Content, ErrorStatus};
 use super::mailbox::Mailbox;
 use super::state::{Answer, MailboxState};
 use crate::call::{Call, CallResult, EndReport, ServerEnd};
@@ -15,18 +14,9 @@ use crate::report::RequestLine;
 use crate::sync::Deferring as _;
 use crate::{ResponseBody, ShutdownSignal};
 
-/// The content of a request: any [`Body`] of [`Bytes`].
-pub trait Content: Body<Data = Bytes> + Send + Unpin + 'static {}
-
-impl<B: Body<Data = Bytes> + Send + Unpin + 'static> Content for B {}
-
-/// Returns the status to respond with when content could not be read because of this error; `None`
-/// when the client is gone.
-pub type ErrorStatus<E> = fn(&E) -> Option<StatusCode>;
-
 /// An exchange whose response has not started: the application's call and its mailbox.
 ///
-/// The common case is one call of [`poll`](Self::poll): the application runs to its end, and its
+/// In the common case [`poll`](Self::poll) is called once: the application runs to its end, and its
 /// response is complete.
 #[derive(Debug)]
 pub struct Exchange<B: Content> {
@@ -36,22 +26,23 @@ pub struct Exchange<B: Content> {
     has_response: bool,
 }
 
-/// What the server responds with once the application has sent enough.
+/// The response of the server.
 #[derive(Debug)]
 pub enum Response {
-    /// The application's response: its head, and its content, whole or as it comes. The body is
-    /// empty where the client takes no content (HEAD) or the status allows none.
+    /// The application's response: its head and its content. The content is empty where the client
+    /// takes none (HEAD) or the status allows none.
     Started(HttpResponseStart, ResponseBody),
-    /// A response of the server's own, with this status.
+    /// A response that the server creates, with this status.
     Replacement(StatusCode),
-    /// No response, as the client is gone.
+    /// No response, because the client is gone.
     Disconnected,
 }
 
 impl<B: Content> Exchange<B> {
-    /// Calls the application with the content of the request. `status_for` decides what is responded
-    /// to content that cannot be read. Where the scope offers
-    /// [`Feature::Shutdown`](callgate::Feature::Shutdown), the application learns of `shutdown`.
+    /// Calls the application with the content of the request. `status_for` decides the status of
+    /// the response when the content cannot be read. Where the scope offers
+    /// [`Feature::Shutdown`](callgate::Feature::Shutdown), the application receives `http.shutdown`
+    /// when `shutdown` is set.
     pub fn new(
         app: &BoxApp,
         scope: Box<HttpScope>,
@@ -69,16 +60,16 @@ impl<B: Content> Exchange<B> {
         }
     }
 
-    /// Sets a function that is called with the end of the call, for a server that records it. It is
-    /// not called when the call is dropped before its end.
+    /// Sets a function that is called with the end of the call. The function is not called when the
+    /// call is dropped before its end.
     pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         if let Some(call) = &mut self.call {
             call.on_end(on_end);
         }
     }
 
-    /// Polls the application, and returns the response once it is known. Must not be polled again
-    /// after that.
+    /// Polls the application, and returns the response once it is known. The exchange must not be
+    /// polled again after that.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let answer = ready!(self.poll_answer(cx));
         self.has_response = true;
@@ -98,7 +89,8 @@ impl<B: Content> Exchange<B> {
             && let Poll::Ready(result) = call.poll_result(cx)
         {
             let mut call = self.call.take().expect("it has just been polled");
-            // The application has dropped its ends, so nearly always nobody else has the mailbox.
+            // The application has dropped its receiver and its sender, so the mailbox nearly always
+            // has no other owner.
             if let Some(mailbox) = Arc::get_mut(&mut self.mailbox) {
                 let state = mailbox.get_mut();
                 let report = state.end(&result);
@@ -115,10 +107,10 @@ impl<B: Content> Exchange<B> {
         self.mailbox.poll_answer(cx)
     }
 
-    /// Detaches the call from the exchange: once there is a response, or when nobody waits for it
-    /// any more. In the latter case the application learns that its client is gone.
+    /// Detaches the call from the exchange, after the response is known or when the client is gone.
+    /// In the latter case the application receives a disconnect.
     ///
-    /// Returns the rest of the call, if it has not ended, for the caller to run: [`Call::run`].
+    /// Returns the call if it has not ended. The caller runs it on: [`Call::run`].
     pub fn detach(&mut self) -> Option<(Call, Arc<impl ServerEnd + use<B>>)> {
         let call = self.call.take()?;
         if !self.has_response {

@@ -54,7 +54,8 @@ fn is_streamed(answer: &Answer) -> bool {
     matches!(answer, Answer::Streamed(_))
 }
 
-/// Takes the next piece of content, and whether it is the last; `None` when the response is cut.
+/// Takes the next piece of content, and whether the piece is the last; `None` when the response is
+/// cut.
 fn output(mailbox: &Mailbox<Withheld>) -> Option<(Vec<u8>, bool)> {
     match block_on(poll_fn(|cx| mailbox.poll_output(cx))) {
         Ok(Output {
@@ -140,7 +141,7 @@ fn loom_the_end_of_a_call_cuts_a_response_that_is_not_whole() {
 
 #[test]
 fn loom_the_events_of_two_tasks_both_arrive() {
-    // With three threads, more preemptions give more orders than can be explored.
+    // With three threads, more preemptions give more orders than loom can explore.
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(2);
     model.check(|| {

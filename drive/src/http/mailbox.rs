@@ -1,4 +1,4 @@
-//! What the application and the server share of one HTTP exchange.
+//! The mailbox of one HTTP exchange, which the application and the server share.
 
 use std::fmt;
 use std::task::{Context, Poll, ready};
@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use callgate::{Channel, HttpScope, ReceiveEvent, SendError, SendEvent, SendProgress};
 use tokio::task::coop;
 
-use super::exchange::{Content, ErrorStatus};
+use super::content::{Content, ErrorStatus};
 use super::state::{Answer, MailboxState};
 use crate::ShutdownSignal;
 use crate::call::{CallResult, EndReport, ServerEnd};
@@ -50,7 +50,7 @@ impl<B: Content> Mailbox<B> {
             _ => None,
         };
         let mut state = self.state.lock();
-        // The exchange may have ended on another thread meanwhile.
+        // The exchange may have ended on another thread while the body was read.
         if matches!(state.request, RequestBody::Finished) {
             drop(state);
             drop(body);
@@ -112,7 +112,8 @@ impl<B: Content> Channel for Mailbox<B> {
             return Poll::Pending;
         }
         if state.is_discarding() {
-            // Discarding is always ready: the budget lets the other tasks of the thread run.
+            // A mailbox that discards is always ready. The budget lets the other tasks of the
+            // thread run.
             ready!(coop::poll_proceed(cx)).made_progress();
         }
         Poll::Ready(())

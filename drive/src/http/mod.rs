@@ -1,9 +1,10 @@
-//! HTTP exchanges: an [`Exchange`] polls the application and says what to respond with.
+//! HTTP exchanges: an [`Exchange`] polls the application and returns the response.
 //!
-//! Between an application and its server is a mailbox, which both share. The application's end is the
-//! [`Channel`](callgate::Channel). The server's end is the exchange until the response starts, and
-//! the [`ResponseBody`](crate::ResponseBody) while it is streamed.
+//! An application and its server share a mailbox. The application uses it as a
+//! [`Channel`](callgate::Channel). The server uses it through the exchange until the response
+//! starts, and through the [`ResponseBody`](crate::ResponseBody) while the response is streamed.
 
+mod content;
 mod exchange;
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
@@ -12,4 +13,5 @@ mod state;
 #[cfg(all(test, not(callgate_loom)))]
 mod tests;
 
-pub use exchange::{Content, ErrorStatus, Exchange, Response};
+pub use content::{Content, ErrorStatus};
+pub use exchange::{Exchange, Response};

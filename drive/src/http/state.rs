@@ -1,4 +1,4 @@
-//! The state of a mailbox: what has been sent and not been taken, and who waits for what.
+//! The state of a mailbox: output that the server has not taken, and the tasks that wait.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
@@ -12,7 +12,7 @@ use callgate::{
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 
-use super::exchange::Content;
+use super::content::Content;
 use crate::call::{CallResult, EndReport};
 use crate::file::{Opened, Opening};
 use crate::head::has_no_content;
@@ -27,24 +27,25 @@ pub(super) struct MailboxState<B: Content> {
     pub(super) conversation: HttpConversation,
     is_head_request: bool,
     pub(super) request: RequestBody<B>,
-    /// The signal that the application is still to be told of, where that is offered.
+    /// The signal for `http.shutdown`; `None` where the feature is not offered, and after the
+    /// event.
     shutdown: Option<ShutdownSignal>,
     /// The head, which is held back until the first output shows how to frame the response.
     head: Option<HttpResponseStart>,
     slot: Slot,
-    /// Output of tasks that saw the same room as the one whose output is in the slot.
+    /// Output of tasks that saw the same readiness as the task whose output is in the slot.
     backlog: VecDeque<Output>,
-    /// Trailer fields that others follow: all of them go out together.
+    /// Trailer fields that more are to follow. All of them are sent together.
     trailers: Option<Box<Trailers>>,
     /// A path send whose file is being opened.
     opening: Option<Box<Opening>>,
-    /// The application, waiting to receive.
+    /// The task that waits to receive.
     pub(super) receiver: Option<Waker>,
-    /// The application and its other tasks, waiting to send.
+    /// The tasks of the application that wait to send.
     pub(super) senders: WakerSet,
-    /// The connection, waiting for output.
+    /// The task of the connection, which waits for output.
     connection: Option<Waker>,
-    /// The task that runs the application, waiting for a disconnect.
+    /// The task of a detached call, which waits for a disconnect.
     pub(super) task: Option<Waker>,
     work: Work<B>,
 }
@@ -54,16 +55,16 @@ pub(super) struct MailboxState<B: Content> {
 enum Slot {
     Empty,
     Output(Output),
-    /// A response of the server's own replaces that of the application.
+    /// The server responds with this status in place of the application.
     Replacement(StatusCode),
     /// The client was gone before the response started.
     Disconnected,
     /// All further output is discarded: the client takes no content (HEAD, 204, 304), or has all
-    /// that was announced.
+    /// that `content-length` announced.
     Discard,
 }
 
-/// What the server responds with; the body of a streamed response is still to be created.
+/// The response, before the body of a streamed response is created.
 #[derive(Debug)]
 pub(super) enum Answer {
     Whole(HttpResponseStart, ResponseBody),
@@ -72,12 +73,12 @@ pub(super) enum Answer {
     Disconnected,
 }
 
-/// What is left to be done without the lock.
+/// The work that is done after the unlock.
 pub(super) struct Work<B> {
     wakes: WakeList,
-    /// Content of the request that is not read any more.
+    /// Content of the request that will not be read.
     unread: Option<B>,
-    /// A path send that is decided.
+    /// A path send and its result.
     opened: Option<Box<(Opening, Result<(), SendError>)>>,
 }
 
@@ -156,7 +157,7 @@ impl<B: Content> MailboxState<B> {
         })
     }
 
-    /// Starts the response, now that its head and the first of its content are known.
+    /// Starts the response, whose head and first content are known.
     #[inline]
     fn start(&mut self, mut head: HttpResponseStart, first: Output) -> Answer {
         if first.is_last {
@@ -223,7 +224,7 @@ impl<B: Content> MailboxState<B> {
         matches!(self.slot, Slot::Discard)
     }
 
-    /// Takes an event of the application.
+    /// Takes an event from the application.
     pub(super) fn send(&mut self, event: SendEvent) -> Result<SendProgress, SendError> {
         if let SendEvent::HttpResponseTrailers(trailers) = &event
             && matches!(self.conversation.phase(), HttpPhase::Trailers(_))
@@ -249,7 +250,7 @@ impl<B: Content> MailboxState<B> {
                 } else {
                     let fields = all.into_fields();
                     self.output(if fields.is_empty() {
-                        // Without any field the response ends as one without trailers.
+                        // A response without trailer fields ends with empty content.
                         Piece::Data(Bytes::new())
                     } else {
                         Piece::Trailers(Box::new(fields))
@@ -262,10 +263,11 @@ impl<B: Content> MailboxState<B> {
         Ok(SendProgress::Sent)
     }
 
-    /// Begins to open the file of a path send. The server polls for the file, as it will send it.
+    /// Begins to open the file of a path send. The server polls for the file, because the server
+    /// will send it.
     fn open(&mut self, path: std::path::PathBuf) -> Result<SendProgress, SendError> {
         if self.opening.is_some() {
-            // Another thread saw the same readiness.
+            // Another thread has seen the same readiness.
             let detail = "another path send came while a file was opened";
             self.broken(true);
             return Err(Violation::new(rule::PATH_SEND_ALONE, detail).into());
@@ -315,7 +317,8 @@ impl<B: Content> MailboxState<B> {
         self.work.wakes.add(&mut self.connection);
     }
 
-    /// Notes that a send broke a rule: 500 if nothing has been sent, else the response is cut.
+    /// Records that a send broke a rule. The response is 500 if nothing has been sent, and is cut
+    /// otherwise.
     fn broken(&mut self, was_replaceable: bool) {
         if was_replaceable {
             self.slot = Slot::Replacement(StatusCode::INTERNAL_SERVER_ERROR);
@@ -340,8 +343,8 @@ impl<B: Content> MailboxState<B> {
         self.work.wakes.add(&mut self.connection);
     }
 
-    /// Lets go of the rest of the request, so that the connection does not wait for it, and wakes an
-    /// application that still receives.
+    /// Drops the rest of the request, so that the connection does not wait for the content, and
+    /// wakes an application that receives.
     pub(super) fn finish_request(&mut self) {
         if let RequestBody::Incoming(body) =
             std::mem::replace(&mut self.request, RequestBody::Finished)
@@ -351,7 +354,7 @@ impl<B: Content> MailboxState<B> {
         self.work.wakes.add(&mut self.receiver);
     }
 
-    /// Notes that the application has received the last of the content.
+    /// Records that the application has received the last of the content.
     pub(super) fn content_delivered(&mut self) {
         if let RequestBody::Incoming(body) =
             std::mem::replace(&mut self.request, RequestBody::Delivered)
@@ -360,8 +363,8 @@ impl<B: Content> MailboxState<B> {
         }
     }
 
-    /// Notes that the content cannot be read. `status` is responded unless the response has started;
-    /// without it the client is gone.
+    /// Records that the content cannot be read. The response is `status` unless it has started.
+    /// Without a status, the client is gone.
     pub(super) fn content_failed(&mut self, status: Option<StatusCode>) {
         let is_replaceable = self.conversation.is_replaceable();
         self.disconnect();
@@ -372,7 +375,7 @@ impl<B: Content> MailboxState<B> {
         }
     }
 
-    /// Yields `http.shutdown` once, when the server shuts down (rules `EXT-17`, `EXT-18`).
+    /// Yields `http.shutdown` once when the server shuts down (rules `EXT-17`, `EXT-18`).
     pub(super) fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         if let Some(shutdown) = &mut self.shutdown
             && !self.conversation.is_over()
@@ -384,7 +387,7 @@ impl<B: Content> MailboxState<B> {
         Poll::Pending
     }
 
-    /// Notes that the call has ended, and ends a response that the application left unfinished.
+    /// Records that the call has ended, and ends a response that the application left unfinished.
     pub(super) fn end(&mut self, result: &CallResult) -> EndReport {
         let is_replaceable = self.conversation.is_replaceable();
         let is_broken = matches!(self.conversation.phase(), HttpPhase::Broken(_));
@@ -409,14 +412,15 @@ impl<B: Content> MailboxState<B> {
     }
 }
 
-/// Adds the length of content that is not sent to the head of a complete response.
+/// Adds the length of content that is not sent (HEAD) to the head of a complete response.
 fn add_length(head: &mut HttpResponseStart, content: &Piece) {
     let length = match content {
         Piece::Data(data) => data.len() as u64,
         Piece::File(file) => file.remaining(),
         Piece::Trailers(_) => return,
     };
-    // A length of zero would state that GET has no content either, which is unknown (RFC 9110, 8.6).
+    // A length of zero would state that the response to GET is empty, which is unknown (RFC 9110,
+    // 8.6).
     if length > 0 && !head.headers.contains_key(CONTENT_LENGTH) {
         head.headers.insert(CONTENT_LENGTH, length.into());
     }

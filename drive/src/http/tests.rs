@@ -1,4 +1,5 @@
-//! What loom cannot explore: files, foreign code that comes back to the mailbox, shutdown.
+//! Tests of what loom cannot explore: files, foreign code that locks the mailbox again, and
+//! shutdown.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -34,7 +35,7 @@ fn mailbox(shutdown: &ShutdownSignal) -> Arc<Mailbox<Content>> {
     Arc::new(Mailbox::new(&scope, Empty::new(), |_| None, shutdown))
 }
 
-/// A waker that comes back to the mailbox, as an executor does that polls at once.
+/// A waker that uses the mailbox, as an executor may that polls a task at once.
 struct ReEntrant {
     mailbox: Weak<Mailbox<Content>>,
     wakes: AtomicUsize,
@@ -50,8 +51,8 @@ impl Wake for ReEntrant {
     }
 }
 
-/// Runs `test` on a thread of its own, and fails when it does not end: a mutex of the standard
-/// library that is locked twice never returns.
+/// Runs `test` on a thread of its own. Fails when the thread does not end: a mutex that is locked
+/// twice on one thread blocks for ever.
 fn within_ten_seconds(test: impl FnOnce() + Send + 'static) {
     let (done, is_done) = std::sync::mpsc::channel();
     let thread = std::thread::spawn(move || {
@@ -67,7 +68,7 @@ fn within_ten_seconds(test: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn wakers_may_come_back_to_the_mailbox() {
+fn wakers_may_use_the_mailbox() {
     within_ten_seconds(|| {
         let mailbox = mailbox(&ShutdownSignal::new());
         let re_entrant = Arc::new(ReEntrant {
@@ -89,7 +90,7 @@ fn wakers_may_come_back_to_the_mailbox() {
     });
 }
 
-/// Content that looks at the mailbox of its own exchange while it is read and dropped.
+/// Content that uses the mailbox of its own exchange while it is read and dropped.
 #[derive(Clone, Default)]
 struct ReEntrantContent(Arc<OnceLock<Weak<Mailbox<ReEntrantContent>>>>);
 
@@ -121,7 +122,7 @@ impl Drop for ReEntrantContent {
 }
 
 #[test]
-fn content_may_come_back_to_the_mailbox() {
+fn content_may_use_the_mailbox() {
     within_ten_seconds(|| {
         let content = ReEntrantContent::default();
         let place = content.0.clone();
@@ -143,7 +144,7 @@ fn content_may_come_back_to_the_mailbox() {
     });
 }
 
-/// Calls an application that sends these files at the same time after the head.
+/// Calls an application that sends both files at the same time after the head.
 async fn respond_with_files(paths: [std::path::PathBuf; 2]) -> (Response, Vec<Sent>) {
     let results = Arc::new(Mutex::new(Vec::new()));
     let app = BoxApp::new({
@@ -225,7 +226,7 @@ async fn a_path_send_that_is_dropped_makes_room_for_another_event() {
 }
 
 #[test]
-fn an_event_that_came_with_the_same_readiness_is_not_lost() {
+fn events_that_were_sent_after_one_readiness_are_all_delivered() {
     use crate::output::{OutputSource as _, Piece};
 
     let mailbox = mailbox(&ShutdownSignal::new());

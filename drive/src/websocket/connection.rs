@@ -1,4 +1,4 @@
-//! An open WebSocket on the wire: frames on the one side, and the mailbox on the other.
+//! An open WebSocket: its frames on the connection, and its messages in the mailbox.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,41 +20,41 @@ use super::{Mailbox, Outbound, frames};
 use crate::Call;
 use crate::timer::set_timer;
 
-/// How long the client may take to answer a close, counted from when it last took output.
+/// How long the client may take to answer a close frame, counted from when it last took output.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Pongs that wait to be sent, at most: tungstenite would hold any number of them for a client that
+/// The most pongs that wait to be sent. tungstenite would hold any number of them for a client that
 /// does not read.
 const MAX_PONGS: usize = 16;
-/// Rounds after which the other tasks of the thread run.
+/// The rounds of one poll. Then the other tasks of the thread run.
 const MAX_ROUNDS: usize = 16;
-/// How much is read while the queue of the mailbox is full, so that a pong, a close frame or the end
-/// of the connection is seen behind a bounded backlog: in bytes, and in messages.
+/// How much is read while the queue of the mailbox is full, in bytes and in messages. A pong, a
+/// close frame or the end of the connection behind this many messages is seen.
 const MAX_READ_AHEAD: usize = 64 * 1024;
 const MAX_MESSAGES_AHEAD: usize = 1024;
 
-/// The wire's end of an open WebSocket.
+/// The connection of an open WebSocket.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
     socket: WebSocketStream<Observed<S>>,
     mailbox: Arc<Mailbox>,
     phase: Phase,
-    /// Pings that have come since all output was last flushed.
+    /// Pings received since all output was last flushed.
     pongs: usize,
-    /// Messages that have been read while the queue of the mailbox was full.
+    /// Messages read while the queue of the mailbox was full.
     messages_ahead: usize,
-    /// Set while nothing is read, as the application does not receive: the number of messages that
-    /// it had not received at the last look.
+    /// Set while the session does not read because the application does not receive: the number of
+    /// messages in the queue at the last check.
     stalled: Option<usize>,
     keep_alive: KeepAlive,
 }
 
-/// How far the closing handshake has come (RFC 6455, 7).
+/// The phase of the closing handshake (RFC 6455, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The session has sent a close frame, and waits until then for the client's.
+    /// The session has sent a close frame, and waits for the client's until this deadline.
     Closing(Instant),
-    /// Nothing more is read. What is left is still sent, until then.
+    /// Nothing more is read. Output is still sent, until this deadline.
     Flushing(Instant),
     Closed,
 }
@@ -83,10 +83,16 @@ where
         self.socket.get_mut()
     }
 
+    /// Returns whether messages are carried in both directions.
+    pub(super) fn is_open(&self) -> bool {
+        self.phase == Phase::Open
+    }
+
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
     ///
-    /// Each round reads all that has come from the client, polls the application once, and writes all
-    /// that it has sent. When there is nothing left to do, the output is flushed once.
+    /// Each round reads the frames that have arrived, polls the application once, and writes the
+    /// messages that it has sent. When there is nothing left to read or write, the output is
+    /// flushed once.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -122,7 +128,7 @@ where
         Poll::Pending
     }
 
-    /// Reads what has come from the client. Returns whether there was something for the application.
+    /// Reads the frames that have arrived. Returns whether there was one for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         while self.may_read(cx) {
@@ -144,7 +150,7 @@ where
         has_read
     }
 
-    /// Returns whether a further frame may be read. When not, the task is woken once it may.
+    /// Returns whether a further frame may be read. If not, the task is woken once it may.
     fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
         let is_open = match self.phase {
             Phase::Open => true,
@@ -167,7 +173,7 @@ where
         self.pongs < MAX_PONGS
     }
 
-    /// Processes a message of the client. Returns whether the application is told of it.
+    /// Processes a message of the client. Returns whether the application receives an event for it.
     fn receive(&mut self, message: tungstenite::Message) -> bool {
         self.socket.get_mut().record_sent();
         match message {
@@ -176,7 +182,7 @@ where
                 self.finish();
                 return true;
             }
-            // tungstenite answers it.
+            // tungstenite sends the pong.
             tungstenite::Message::Ping(_) => {
                 self.pongs += 1;
                 return false;
@@ -193,8 +199,8 @@ where
         true
     }
 
-    /// Ends the WebSocket after a failed read: with a close frame, if the connection still is of use
-    /// (RFC 6455, 7.1.7).
+    /// Ends the WebSocket after a failed read, with a close frame if the connection can still carry
+    /// one (RFC 6455, 7.1.7).
     fn fail(&mut self, cx: &mut Context<'_>, error: &Error) {
         let code = match error {
             Error::Capacity(CapacityError::MessageTooLong { .. }) => 1009,
@@ -214,19 +220,18 @@ where
         }
     }
 
-    /// Stops reading, and sends what is left: the answer to a close, and what the client has not
-    /// taken yet.
+    /// Stops reading. The output that is left is still sent, such as the answer to a close frame.
     fn finish(&mut self) {
         self.phase = Phase::Flushing(Instant::now() + CLOSE_TIMEOUT);
     }
 
-    /// Ends the WebSocket, as nothing can be read or written any more.
+    /// Ends the WebSocket without a close frame: the connection is lost.
     fn lose(&mut self) {
         self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
         self.phase = Phase::Closed;
     }
 
-    /// Writes what the application has sent. Returns whether there was something.
+    /// Writes the messages that the application has sent. Returns whether there were any.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_written = false;
         while self.phase == Phase::Open {
@@ -286,8 +291,8 @@ where
         }
     }
 
-    /// Pings a silent client, and gives up a client that is gone. Otherwise sets the timer for when
-    /// the next of this is due.
+    /// Pings a silent client, and closes the WebSocket of a client that is gone. Otherwise sets the
+    /// timer to the next deadline.
     fn poll_time(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
         if let Some(activity) = self.socket.get_mut().take_activity() {
             self.keep_alive.seen();
@@ -324,10 +329,11 @@ where
         cx.waker().wake_by_ref();
     }
 
-    /// Closes the WebSocket unless the client is there although it has not been heard.
+    /// Closes the WebSocket unless the client is connected although nothing has been received.
     ///
-    /// A stalled session does not read, so that it cannot see a pong. It takes the client for
-    /// connected as long as the application receives what has been read, or the transport says so.
+    /// A stalled session does not read, so it cannot see a pong. The session regards the client as
+    /// connected while the application receives messages from the queue, or while the transport
+    /// reports so.
     fn check_client(&mut self, cx: &mut Context<'_>, due: Due) {
         let peer_state = match self.stalled {
             None => PeerState::Unknown,

@@ -1,5 +1,5 @@
-//! The answer to a handshake between the application and the server: a single response, or a denial
-//! response whose content follows event by event.
+//! The response to a handshake, on its way from the application to the server: a single response,
+//! or a denial response whose content follows event by event.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use crate::ResponseBody;
 use crate::head::has_no_content;
 use crate::output::{Output, OutputSource, Piece};
 
-/// The part of the answer that the server has not taken.
+/// The part of the response that the server has not taken.
 #[derive(Debug, Default)]
 pub(super) enum ResponseSlot {
     #[default]
     Empty,
     /// The head of a denial response. The first body event shows whether more content follows.
     DenialHead(HttpResponseStart),
-    /// A response that is complete.
+    /// A complete response.
     Response(HandshakeResponse),
-    /// The head of a denial response and the first of its content; more content follows.
+    /// The head and the first content of a denial response. More content follows.
     DenialStart(HttpResponseStart, VecDeque<Output>),
-    /// Further content of a denial response: one piece, or more where several tasks of the application
-    /// saw the same room.
+    /// Further content of a denial response: one piece, or more where several tasks of the
+    /// application saw the same readiness.
     DenialContent(VecDeque<Output>),
-    /// The client has all of the denial response that it will get: further content is dropped.
+    /// The client gets no more of the denial response: further content is dropped.
     Discarding,
 }
 
@@ -63,7 +63,7 @@ impl ResponseSlot {
         }
     }
 
-    /// Takes the response, if it can be begun. `source` has the content that follows.
+    /// Takes the response, if it can be started. `source` yields the content that follows.
     pub(super) fn take_response(
         &mut self,
         source: &Arc<impl OutputSource>,

@@ -6,7 +6,8 @@ use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::protocol::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Utf8Bytes;
 
-/// The size of the read buffer of a WebSocket, in bytes: most of the memory that an idle one takes.
+/// The size of the read buffer of a WebSocket, in bytes. The buffer is most of the memory of an
+/// idle WebSocket.
 pub const READ_BUFFER: usize = 4096;
 
 /// Converts a text or binary message. Returns `None` for pings, pongs and closes.
@@ -42,7 +43,7 @@ pub fn from_message(message: Message) -> tungstenite::Message {
     }
 }
 
-/// Converts a close frame to the close of an application: with 1000 where the frame has no code.
+/// Converts a close frame to a close of the application. The code is 1000 where the frame has none.
 #[must_use]
 pub fn to_close(frame: Option<CloseFrame>) -> WebSocketClose {
     frame.map_or_else(WebSocketClose::default, |frame| {
@@ -59,7 +60,7 @@ pub fn from_close(close: WebSocketClose) -> tungstenite::Message {
     }))
 }
 
-/// Converts a client's close frame to a disconnect: with 1005 where the frame has no code (rule
+/// Converts a client's close frame to a disconnect. The code is 1005 where the frame has none (rule
 /// `WS-20`).
 #[must_use]
 pub fn to_disconnect(frame: Option<CloseFrame>) -> WebSocketDisconnect {
@@ -68,8 +69,8 @@ pub fn to_disconnect(frame: Option<CloseFrame>) -> WebSocketDisconnect {
     })
 }
 
-/// Converts a disconnect to a close frame: without a code where the disconnect has 1005, which is
-/// never sent.
+/// Converts a disconnect to a close frame. The frame has no code where the disconnect has 1005,
+/// which is never sent.
 #[must_use]
 pub fn from_disconnect(disconnect: &WebSocketDisconnect) -> tungstenite::Message {
     tungstenite::Message::Close((disconnect.code != 1005).then(|| CloseFrame {

@@ -14,10 +14,10 @@ use crate::ResponseBody;
 use crate::call::{Call, CallResult, EndReport};
 use crate::report::RequestLine;
 
-/// A handshake that is not answered: the application's call and its mailbox.
+/// A handshake without a response: the application's call and its mailbox.
 #[derive(Debug)]
 pub struct Handshake {
-    /// None once the call has ended or has been taken.
+    /// `None` once the call has ended or has been taken.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
     is_answered: bool,
@@ -26,10 +26,10 @@ pub struct Handshake {
 /// The response to a handshake.
 #[derive(Debug)]
 pub enum HandshakeResponse {
-    /// The application has accepted. [`response_head`] makes the head of the response, and
-    /// [`Handshake::open`] the parts of the WebSocket.
+    /// The application has accepted. [`response_head`] creates the head of the response, and
+    /// [`Handshake::open`] returns the parts of the WebSocket.
     Accept(WebSocketAccept),
-    /// A response of the server's own with this status.
+    /// A response that the server creates, with this status.
     Refuse(StatusCode),
     /// A denial response: its head and its content.
     Deny(HttpResponseStart, ResponseBody),
@@ -49,8 +49,8 @@ impl Handshake {
         }
     }
 
-    /// Sets a function that is called with the end of the call, for a server that records it. It is
-    /// not called when the call is dropped before its end.
+    /// Sets a function that is called with the end of the call. The function is not called when the
+    /// call is dropped before its end.
     pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         if let Some(call) = &mut self.call {
             call.on_end(on_end);
@@ -62,8 +62,8 @@ impl Handshake {
         self.mailbox.set_queue_capacity(messages);
     }
 
-    /// Polls the application, and returns the response once it is known. The handshake is not polled
-    /// again after that.
+    /// Polls the application, and returns the response once it is known. The handshake must not be
+    /// polled again after that.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<HandshakeResponse> {
         if let Some(call) = &mut self.call
             && call.poll(cx, &*self.mailbox).is_ready()
@@ -75,22 +75,22 @@ impl Handshake {
         Poll::Ready(response)
     }
 
-    /// Refuses the handshake if the application has not answered it, as the server shuts down (rule
-    /// `WS-34`). The next poll returns the refusal.
+    /// Refuses the handshake at the shutdown of the server, if the application has not responded
+    /// (rule `WS-34`). The next poll returns the refusal.
     pub fn refuse_at_shutdown(&mut self) {
         self.mailbox.refuse_at_shutdown();
     }
 
-    /// Returns the parts of a WebSocket that the application has accepted: its call, if that has not
-    /// ended, and its mailbox.
+    /// Returns the parts of an accepted WebSocket: its call, if that has not ended, and its
+    /// mailbox.
     pub fn open(&mut self) -> (Option<Call>, Arc<Mailbox>) {
         (self.call.take(), self.mailbox.clone())
     }
 
-    /// Takes the call, if it has not ended, for the server to run on to its end: [`Call::run`].
+    /// Takes the call if it has not ended. The server runs it on: [`Call::run`].
     ///
-    /// A server detaches the call once the handshake is answered, or when the client is gone. In the
-    /// latter case the application is told.
+    /// A server detaches the call after the response to the handshake, or when the client is gone.
+    /// In the latter case the application receives a disconnect.
     pub fn detach(&mut self) -> Option<(Call, Arc<Mailbox>)> {
         let call = self.call.take()?;
         if !self.is_answered {

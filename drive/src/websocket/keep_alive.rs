@@ -1,37 +1,38 @@
-//! When a session pings its client, and when it takes the client for gone.
+//! When a session pings its client, and when the ping has timed out.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a stalled session without pings looks whether the client has hung up.
+/// How often a stalled session without pings checks whether the client is connected.
 const CHECK_INTERVAL: Duration = Duration::from_secs(20);
 
-/// The clock of the pings.
+/// The schedule of the pings.
 #[derive(Debug)]
 pub(super) struct KeepAlive {
     interval: Option<Duration>,
     timeout: Option<Duration>,
-    /// When the ping was sent that is not answered.
+    /// When the last ping was sent, if the client has not answered it.
     pinged: Option<Instant>,
-    /// When the client last showed that it is there.
+    /// When the client last showed that it is connected.
     seen: Instant,
 }
 
-/// What is to be done at the deadline.
+/// The action at a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Due {
-    /// The client has been silent: it is to be pinged.
+    /// The client has been silent, and is pinged.
     Ping,
     /// The client has not answered a ping.
     TimedOut,
-    /// The session is stalled and has no pings: the transport is to be asked for the client.
+    /// The session is stalled and has no pings: the transport is asked whether the client is
+    /// connected.
     Check,
 }
 
 impl KeepAlive {
-    /// Starts the clock. Without an interval there are no pings; without a time-out they need no
-    /// answer.
+    /// Starts the schedule. Without an interval there are no pings. Without a time-out a ping needs
+    /// no answer.
     pub(super) fn new(interval: Option<Duration>, timeout: Option<Duration>) -> Self {
         Self {
             interval,
@@ -41,18 +42,18 @@ impl KeepAlive {
         }
     }
 
-    /// Notes that the client is there.
+    /// Records that the client is connected.
     pub(super) fn seen(&mut self) {
         self.pinged = None;
         self.seen = Instant::now();
     }
 
-    /// Notes that a ping has been sent.
+    /// Records that a ping has been sent.
     pub(super) fn pinged(&mut self) {
         self.pinged = Some(Instant::now());
     }
 
-    /// Returns when something is due, and what. A stalled session reads nothing from the client.
+    /// Returns the next deadline and its action. A stalled session reads nothing from the client.
     pub(super) fn next(&self, is_stalled: bool) -> Option<(Instant, Due)> {
         let next = match self.pinged {
             Some(pinged) => {

@@ -1,4 +1,4 @@
-//! The signs by which a connection shows that its client is there.
+//! Detects whether the client of a connection is there.
 
 use std::fmt;
 use std::io;
@@ -7,18 +7,18 @@ use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Whether the other end of a connection is there, as far as a transport knows without reading.
+/// Whether the peer is connected, as far as a transport knows without reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerState {
-    /// The transport would know if the peer had closed or lost the connection, and it has not.
+    /// The peer is connected: the transport would have noticed the end of the connection.
     Connected,
     /// The peer has closed its sending side, or the connection is lost.
     Disconnected,
-    /// Only reading tells.
+    /// The transport cannot know without reading.
     Unknown,
 }
 
-/// How a client shows that it is there.
+/// An activity of the client, which shows that it is connected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Activity {
     /// The client has sent something.
@@ -27,17 +27,17 @@ pub(super) enum Activity {
     MadeRoom,
 }
 
-/// A stream that records what the client sends, and whether the client takes what it is sent.
+/// A stream that records the activity of the client.
 ///
-/// A write that succeeds does not show that the client is there, as the system buffers output for a
-/// client that is gone. A write that succeeds after one that was blocked does.
+/// A successful write does not show that the client is connected, because the system buffers output
+/// for a client that is gone. A successful write after a blocked one does.
 pub(super) struct Observed<S> {
     stream: S,
     peer_state: fn(&S) -> PeerState,
     has_sent: bool,
     has_made_room: bool,
     is_blocked: bool,
-    /// Octets read since this was last reset.
+    /// Octets read since the last reset of this counter.
     octets_read: usize,
 }
 
@@ -70,15 +70,15 @@ impl<S> Observed<S> {
         self.octets_read = 0;
     }
 
-    /// Notes that something that the client sent has been taken from the read buffer.
+    /// Records that input of the client has been taken from the read buffer.
     pub(super) fn record_sent(&mut self) {
         self.has_sent = true;
     }
 
-    /// Returns how the client has shown that it is there, if it has since the last call.
+    /// Returns the activity of the client since the last call, if there was any.
     ///
-    /// What a client sends does not count while output is blocked: the application that waits for
-    /// that output would wait for ever.
+    /// Input does not count while output is blocked: the application, which waits for that output,
+    /// would otherwise wait for ever.
     pub(super) fn take_activity(&mut self) -> Option<Activity> {
         let has_sent = std::mem::take(&mut self.has_sent);
         if std::mem::take(&mut self.has_made_room) {

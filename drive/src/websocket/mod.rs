@@ -18,6 +18,7 @@ mod mailbox;
 mod queue;
 #[cfg(feature = "websocket")]
 mod session;
+mod state;
 
 pub use handshake::{Handshake, HandshakeResponse, response_head};
 pub use mailbox::Mailbox;

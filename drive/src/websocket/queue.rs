@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use callgate::{Message, WebSocketClose};
 
-/// The number of messages at which a queue is full, unless it is set.
+/// The default number of messages at which a queue is full.
 const MAX_MESSAGES: usize = 64;
 /// The size of all messages, in bytes, at which a queue is full. A single message may be larger.
 const MAX_BYTES: usize = 64 * 1024;
 
-/// An event of the application that leaves as a frame.
+/// An event of the application that becomes a frame.
 #[derive(Debug)]
 pub enum Outbound {
     /// A message.
@@ -28,7 +28,7 @@ impl Outbound {
     }
 }
 
-/// A queue that says when it is full, and takes further items all the same.
+/// A queue that reports when it is full, and takes further items nevertheless.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
     /// Each item with its size in bytes.
@@ -75,7 +75,7 @@ impl<T> Queue<T> {
         let (item, bytes) = self.items.pop_front()?;
         self.bytes -= bytes;
         if self.items.is_empty() {
-            // An idle WebSocket keeps no memory for its queues.
+            // The memory is freed: an idle WebSocket keeps none for its queues.
             self.items = VecDeque::new();
         }
         Some(item)

@@ -1,4 +1,4 @@
-//! The life of an open WebSocket, from the response to its handshake to the end of its connection.
+//! An open WebSocket, from the response to its handshake to the end of its connection.
 
 use std::fmt;
 use std::future::{Future as _, poll_fn};
@@ -27,13 +27,13 @@ use crate::timer::unset_timer;
 /// The size of the write buffer, in bytes.
 const WRITE_BUFFER: usize = 16 * 1024;
 
-/// A server's way to run a call that outlives its WebSocket.
+/// Runs a call that goes on after its WebSocket has ended. Servers implement it.
 pub trait Detach {
     /// Runs the call to its end on a task of its own: [`Call::run`].
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>);
 }
 
-/// What a server that shuts down wants of a session.
+/// The stages of a server's shutdown, as a session sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// The WebSocket is closed with 1012 (rule `WS-26`), and the client has time to answer.
@@ -47,7 +47,8 @@ pub enum Shutdown {
 pub struct SessionConfig {
     /// The largest message taken from the client, in bytes (rule `WS-17`). Default: 16 MiB.
     pub max_message_size: usize,
-    /// How long the client may be silent before it is pinged; `None` for no pings. Default: 20 s.
+    /// How long the client may be silent before the session pings it; `None` for no pings. Default:
+    /// 20 s.
     pub ping_interval: Option<Duration>,
     /// How long the client may take to answer a ping (rule `WS-16`); `None` for no limit. Default:
     /// 20 s.
@@ -81,15 +82,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin + Send> Transport<S> {
         }
     }
 
-    /// Sets what has been read from the stream already, behind the handshake.
+    /// Sets the input that has been read from the stream after the handshake.
     #[must_use]
     pub fn unread(mut self, unread: Bytes) -> Self {
         self.unread = unread;
         self
     }
 
-    /// Sets how to find out whether the client is there without reading. The session asks when it
-    /// cannot read, as the application does not receive what has come.
+    /// Sets the function that returns whether the client is connected without reading. The session
+    /// calls it when the session cannot read, because the application does not receive.
     #[must_use]
     pub fn peer_state(mut self, peer_state: fn(&S) -> PeerState) -> Self {
         self.peer_state = peer_state;
@@ -105,17 +106,17 @@ impl<S> fmt::Debug for Transport<S> {
 
 /// A WebSocket that the application has accepted.
 ///
-/// When it is dropped, the application learns that the client is gone, and its call is detached.
+/// When the WebSocket is dropped, the application receives a disconnect, and its call is detached.
 #[derive(Debug)]
 pub struct AcceptedWebSocket<D: Detach> {
-    /// None once the call has ended or has been detached.
+    /// `None` once the call has ended or has been detached.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
     detach: D,
 }
 
 impl<D: Detach> AcceptedWebSocket<D> {
-    /// Creates a WebSocket of what [`Handshake::open`](super::Handshake::open) returns.
+    /// Creates a WebSocket from the parts that [`Handshake::open`](super::Handshake::open) returns.
     pub fn new((call, mailbox): (Option<Call>, Arc<Mailbox>), detach: D) -> Self {
         Self {
             call,
@@ -128,7 +129,7 @@ impl<D: Detach> AcceptedWebSocket<D> {
     ///
     /// # Panics
     ///
-    /// Never: nothing has to be waited for.
+    /// Never: the stream is created without waiting.
     pub fn into_session<S>(self, transport: Transport<S>, config: SessionConfig) -> Session<S, D>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -139,7 +140,7 @@ impl<D: Detach> AcceptedWebSocket<D> {
             .max_message_size(Some(config.max_message_size))
             .max_frame_size(Some(config.max_message_size));
         let stream = Observed::new(transport.stream, transport.peer_state);
-        // A copy: the buffer of the handshake is not kept for as long as the WebSocket lives.
+        // Copied, so that the read buffer of the handshake is freed.
         let unread = transport.unread.to_vec();
         let role = Role::Server;
         let socket = WebSocketStream::from_partially_read(stream, unread, role, Some(limits))
@@ -175,10 +176,10 @@ pub struct Session<S, D: Detach> {
     websocket: AcceptedWebSocket<D>,
 }
 
-/// How the frames of a session have come to their end.
+/// How the frames of a session have ended.
 enum End {
     Closed,
-    /// The server does not wait for more.
+    /// The server drops the connection.
     Dropped,
 }
 
@@ -187,16 +188,19 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
     D: Detach,
 {
-    /// Carries the messages until the WebSocket is closed, then detaches the call if it has not
-    /// ended, and waits for the end of the connection. Not to be run again after that.
+    /// Carries messages until the WebSocket is closed, and waits for the end of the connection. A
+    /// call that goes on after the disconnect is detached. The session must not be run again after
+    /// that.
     ///
-    /// The application is polled in place. `poll_shutdown` is polled like a stream, each time that the
-    /// session is polled: it returns each stage of a shutdown once, and is pending until the next.
+    /// The application is polled in place. `poll_shutdown` is called at each poll of the session,
+    /// and returns each stage of a shutdown once, as a stream does.
     pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {
-        let connection = &mut self.connection;
+        let Self {
+            connection,
+            websocket,
+        } = self;
         let end = {
             let mut timer = pin!(unset_timer());
-            let call = &mut self.websocket.call;
             poll_fn(|cx| {
                 while let Poll::Ready(shutdown) = poll_shutdown(cx) {
                     match shutdown {
@@ -204,18 +208,19 @@ where
                         Shutdown::Drop => return Poll::Ready(End::Dropped),
                     }
                 }
-                connection
-                    .poll(cx, call, timer.as_mut())
-                    .map(|()| End::Closed)
+                let closed = connection.poll(cx, &mut websocket.call, timer.as_mut());
+                if !connection.is_open() {
+                    // Detached before the connection lingers: the grace period begins now.
+                    websocket.detach_call();
+                }
+                closed.map(|()| End::Closed)
             })
             .await
         };
         if matches!(end, End::Dropped) {
             return;
         }
-        // The call does not wait for a client that takes its time to hang up.
-        self.websocket.detach_call();
-        // Boxed, so that an idle WebSocket does not hold the memory for its end.
+        // Boxed, so that an idle WebSocket does not hold the memory of this future.
         let mut lingering = Box::pin(linger(connection.stream_mut()));
         poll_fn(|cx| {
             while let Poll::Ready(shutdown) = poll_shutdown(cx) {

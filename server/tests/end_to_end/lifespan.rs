@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::support::http2;
 use crate::support::{Gate, OnDrop, Server, Teller, Told, config, get, tell, whole};
 use callgate::{
-    App, AppError, LifespanShutdownFailed, LifespanStartupComplete, LifespanStartupFailed,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    App, AppError, LifespanShutdownComplete, LifespanShutdownFailed, LifespanStartupComplete,
+    LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender,
 };
 use callgate_server::{LifespanMode, ServeError};
 
@@ -70,11 +70,7 @@ async fn live(
         Life::ReturnsAtStartup => return Ok(()),
         Life::PanicsAtStartup => panic!("no luck"),
         Life::BreaksARuleAtStartup => {
-            sender
-                .send(SendEvent::LifespanShutdownComplete(
-                    LifespanShutdownComplete::new(),
-                ))
-                .await?;
+            sender.send(LifespanShutdownComplete::new()).await?;
         }
         Life::StaysInStartup => std::future::pending().await,
         _ => sender.send(LifespanStartupComplete::new()).await?,
@@ -95,13 +91,7 @@ async fn live(
         Life::ErrsAtShutdown => return Err(AppError::failed("cannot stop")),
         Life::ReturnsAtShutdown => return Ok(()),
         Life::PanicsAtShutdown => panic!("cannot go"),
-        _ => {
-            sender
-                .send(SendEvent::LifespanShutdownComplete(
-                    LifespanShutdownComplete::new(),
-                ))
-                .await?
-        }
+        _ => sender.send(LifespanShutdownComplete::new()).await?,
     }
     if life == Life::StaysAfterShutdown {
         std::future::pending::<()>().await;
@@ -141,11 +131,7 @@ async fn life_03_no_connection_is_accepted_before_startup_is_complete() {
                     teller.tell("started");
                     sender.send(LifespanStartupComplete::new()).await?;
                     receiver.receive().await;
-                    sender
-                        .send(SendEvent::LifespanShutdownComplete(
-                            LifespanShutdownComplete::new(),
-                        ))
-                        .await?;
+                    sender.send(LifespanShutdownComplete::new()).await?;
                     return Ok(());
                 }
                 teller.tell("http");
@@ -229,11 +215,7 @@ where
             sender.send(LifespanStartupComplete::new()).await?;
             assert_eq!(receiver.receive().await, ReceiveEvent::LifespanShutdown);
             teller.tell("shutdown");
-            sender
-                .send(SendEvent::LifespanShutdownComplete(
-                    LifespanShutdownComplete::new(),
-                ))
-                .await?;
+            sender.send(LifespanShutdownComplete::new()).await?;
             Ok(())
         }
     }

@@ -2,8 +2,8 @@
 
 use crate::support::{Response, Server, config, get, http, tell, whole};
 use callgate::{
-    AppError, Feature, Features, HttpScope, LifespanStartupComplete, Receiver, Scheme, Scope,
-    Sender, State,
+    AppError, Feature, Features, HttpScope, LifespanShutdownComplete, LifespanStartupComplete,
+    Receiver, Scheme, Scope, Sender, State,
 };
 use http::Version;
 
@@ -164,11 +164,7 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
                 let complete = LifespanStartupComplete::with_state(state);
                 sender.send(complete).await?;
                 receiver.receive().await;
-                sender
-                    .send(callgate::SendEvent::LifespanShutdownComplete(
-                        LifespanShutdownComplete::new(),
-                    ))
-                    .await?;
+                sender.send(LifespanShutdownComplete::new()).await?;
                 Ok(())
             }
             Scope::Http(mut scope) => {
@@ -199,7 +195,9 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
 
 #[tokio::test]
 async fn scope_19_and_ext_15_trailers_are_offered_to_those_who_take_them() {
-    let without = Features::NONE.with(Feature::PathSend);
+    let without = Features::NONE
+        .with(Feature::PathSend)
+        .with(Feature::Shutdown);
     let with = without.with(Feature::ResponseTrailers);
     for (request, offered) in [
         (get("/"), without),
@@ -213,7 +211,7 @@ async fn scope_19_and_ext_15_trailers_are_offered_to_those_who_take_them() {
         ),
         ("GET / HTTP/1.0\r\nte: trailers\r\n\r\n".into(), without),
     ] {
-        assert_eq!(scope_of(&request).await.extensions, offered, "{request}");
+        assert_eq!(scope_of(&request).await.features, offered, "{request}");
     }
 }
 

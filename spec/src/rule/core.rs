@@ -14,7 +14,7 @@ super::chapter! { CORE:
     FOREIGN_EVENT = "CORE-06" Application Must
         "An application MUST NOT send an event of another kind of scope than its own.";
     CONCURRENT_SENDS = "CORE-07" Server Must
-        "A server MUST deliver the events of concurrent sends one after the other, each whole, and those of one task in the order in which it sent them.";
+        "A server MUST deliver the events of concurrent sends one after the other, each whole, and those of one task in the order in which the task sent them.";
     BACKPRESSURE = "CORE-08" Server Must
         "A server MUST leave a send pending while it already holds as much undelivered output of the exchange as its bound allows.";
     NO_CANCELLATION = "CORE-09" Server Must
@@ -24,15 +24,15 @@ super::chapter! { CORE:
     RETURN_ENDS_SENDING = "CORE-11" Server Must
         "A server MUST fail every send made after the call of the application has returned with `SendError::Disconnected`.";
     DISCONNECT_REPEATS = "CORE-12" Server Must
-        "A server MUST yield the disconnect event again, at once, each time an application receives after it was yielded.";
+        "A server MUST yield the disconnect event again, at once, each time an application receives after the disconnect event was yielded.";
     END_AFTER_DISCONNECT = "CORE-13" Application Should
-        "An application SHOULD return soon after it has been told of a disconnect.";
+        "An application SHOULD return soon after it has been notified of a disconnect.";
     GRACE_PERIOD_ENDS = "CORE-14" Server Must
         "A server MUST drop the future of an application that is still running when the grace period after a disconnect has passed, unless the application had sent its last event.";
     PANIC_IS_CONTAINED = "CORE-15" Server Must
         "A server MUST catch a panic of the application at its exchange and go on serving all others.";
     FAILURE_IS_REPORTED = "CORE-16" Server Should
-        "A server SHOULD report each failed call once, with the request and, where one was broken, the rule.";
+        "A server SHOULD report each failed call once, with the request and, if the call broke a rule, with that rule.";
     DECLINED_IS_501 = "CORE-17" Server Must
         "A server MUST answer an HTTP request or a WebSocket handshake that the application declines with 501.";
     UNKNOWN_EVENT = "CORE-18" Application Must
@@ -44,5 +44,5 @@ super::chapter! { CORE:
     VIOLATION_IS_A_DISCONNECT = "CORE-21" Server Must
         "A server MUST yield the disconnect event, and begin the grace period, when the application breaks a rule before its last event.";
     BOUNDED_MEMORY = "CORE-22" Application Should
-        "An application SHOULD bound the memory that one exchange takes, however much the client sends and however little it reads.";
+        "An application SHOULD bound the memory that one exchange takes, however much the client sends and however little the client reads.";
 }

@@ -4,7 +4,7 @@ super::chapter! { FEATURE:
     NOT_OFFERED = "EXT-01" Application Must
         "An application MUST NOT use a feature that the scope does not offer.";
     NOT_OFFERED_FAILS = "EXT-02" Server Must
-        "A server MUST fail the send of an event that needs a feature which it does not offer with `SendError::NotOffered`, and go on with the exchange as if it had not been sent.";
+        "A server MUST fail the send of an event that needs a feature which it does not offer with `SendError::NotOffered`, and go on with the exchange as if the event had not been sent.";
     TRAILERS_ANNOUNCED = "EXT-03" Application Must
         "An application MUST send `http.response.trailers` after its last body event if it has set `trailers` in `http.response.start`, and only then.";
     TRAILERS_SENT = "EXT-04" Server Must
@@ -16,9 +16,9 @@ super::chapter! { FEATURE:
     PATH_SEND_ABSOLUTE = "EXT-07" Application Must
         "An application MUST give the file of a path send as an absolute path.";
     PATH_SEND_FAILS = "EXT-08" Server Must
-        "A server MUST fail a path send whose file cannot be opened with `SendError::File`, and go on with the exchange as if it had not been sent.";
+        "A server MUST fail a path send whose file cannot be opened with `SendError::File`, and go on with the exchange as if the event had not been sent.";
     PATH_SEND_IS_WHOLE = "EXT-09" Server Must
-        "A server MUST send the whole file as the content of the response, and with it end the response.";
+        "A server MUST send the complete file as the content of the response, and end the response with the end of the file.";
     PATH_SEND_ALONE = "EXT-10" Application Must
         "An application MUST NOT send body events and a path send in one response.";
     EARLY_HINTS_BEFORE_START = "EXT-11" Application Must
@@ -34,11 +34,11 @@ super::chapter! { FEATURE:
     TRAILERS_WITHOUT_LENGTH = "EXT-16" Application Must
         "An application MUST NOT set `content-length` in an HTTP/1.1 response that trailer fields follow.";
     SHUTDOWN_IS_TOLD = "EXT-17" Server Must
-        "A server that offers `http.shutdown` MUST yield it, when it begins to shut down, to an application that receives after the last `http.request` event while its response is incomplete.";
+        "A server that offers `http.shutdown` MUST yield the event, when the server begins to shut down, to an application that receives after the last `http.request` event while its response is incomplete.";
     SHUTDOWN_ONCE = "EXT-18" Server Must
-        "A server MUST yield `http.shutdown` at most once on an exchange, after the last `http.request` event and before any `http.disconnect`, and only where it offers it.";
+        "A server MUST yield `http.shutdown` at most once on an exchange, after the last `http.request` event and before any `http.disconnect`, and only on an exchange on which it offers the feature.";
     SHUTDOWN_IS_NO_DISCONNECT = "EXT-19" Server Must
-        "A server MUST take the events that an application sends after `http.shutdown` as it takes those before it, as long as its time for that allows.";
+        "A server MUST treat the events that an application sends after `http.shutdown` like those sent before, until the time-out of the shutdown has passed.";
     SHUTDOWN_ENDS_RESPONSE = "EXT-20" Application Should
         "An application SHOULD end its response once it has received `http.shutdown`, without waiting for another event.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must

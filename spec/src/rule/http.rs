@@ -54,7 +54,7 @@ super::chapter! { HTTP:
     WHOLE_RESPONSE_IS_SIZED = "HTTP-26" Server Must
         "A server MUST send a response whose first body event is its last with a `content-length` and without a transfer coding, unless the request was HEAD, the status is 204 or 304, or trailer fields follow.";
     STREAMED_FRAMING = "HTTP-27" Server Must
-        "A server MUST frame a streamed response without a `content-length` so that its end can be told: chunked in HTTP/1.1, by DATA frames in HTTP/2, by closing the connection in HTTP/1.0.";
+        "A server MUST frame a streamed response without a `content-length` so that the client can recognise its end: chunked in HTTP/1.1, by DATA frames in HTTP/2, by closing the connection in HTTP/1.0.";
     EMPTY_BODY_FLUSHES_HEAD = "HTTP-28" Server Must
         "A server MUST send the head of a response at once when its first body event is empty and has `more_body` set.";
     EVENTS_ARE_NOT_HELD = "HTTP-29" Server Must
@@ -66,13 +66,13 @@ super::chapter! { HTTP:
     FAILURE_BEFORE_SENDING_IS_500 = "HTTP-32" Server Must
         "A server MUST answer with 500 when the call ends without a complete response, except by declining, or breaks a rule, before anything of the response has been sent.";
     FAILURE_AFTER_SENDING_RESETS = "HTTP-33" Server Must
-        "A server MUST cut the HTTP/1 connection without completing the message, or reset the HTTP/2 stream, when the call ends, or breaks a rule, after part of the response has been sent and before all of it has.";
+        "A server MUST cut the HTTP/1 connection without completing the message, or reset the HTTP/2 stream, when the call ends, or breaks a rule, after part of the response has been sent and before the complete response has been sent.";
     FAILURE_IS_NOT_REVEALED = "HTTP-34" Server Must
         "A server MUST NOT reveal to the client why the application failed.";
     BACKGROUND_WORK = "HTTP-35" Server Must
         "A server MUST complete the response, and go on with the connection, without waiting for an application that still works after its last event.";
     BACKGROUND_WORK_IS_AWAITED = "HTTP-36" Server Must
-        "A server that shuts down MUST wait for applications that still work after their last event, as long as its time for that allows.";
+        "A server that shuts down MUST wait for applications that still work after their last event, until the time-out of the shutdown has passed.";
     RESPONSE_HEADERS_KEPT = "HTTP-37" Server Must
         "A server MUST send the application's header fields as they are, repeated ones separately and in order.";
     DEFAULT_HEADERS = "HTTP-38" Server Should
@@ -92,7 +92,7 @@ super::chapter! { HTTP:
     BAD_TRANSFER_ENCODING = "HTTP-45" Server Must
         "A server MUST answer a request whose `transfer-encoding` does not end in `chunked`, or that has one in HTTP/1.0, with 400 and close the connection, without calling the application.";
     SHUTDOWN_FINISHES_EXCHANGES = "HTTP-46" Server Must
-        "A server that shuts down MUST complete every exchange that it has accepted, as long as its time for that allows, and MUST tell clients not to send more: `connection: close` in HTTP/1, GOAWAY in HTTP/2.";
+        "A server that shuts down MUST complete every exchange that it has accepted, until the time-out of the shutdown has passed, and MUST tell clients not to send more: `connection: close` in HTTP/1, GOAWAY in HTTP/2.";
     ABSENT_BODY_IS_DRAINED = "HTTP-47" Server Must
         "A server MUST deliver a complete response to a client that is still sending content which the application did not receive.";
     RECEIVE_IN_ORDER = "HTTP-48" Application Must

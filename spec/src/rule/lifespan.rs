@@ -26,7 +26,7 @@ super::chapter! { LIFESPAN:
     ANSWER_IN_TURN = "LIFE-12" Application Must
         "An application MUST NOT send `lifespan.shutdown.complete` or `lifespan.shutdown.failed` before it has received `lifespan.shutdown`.";
     SIGNAL_DURING_STARTUP = "LIFE-13" Server Must
-        "A server that is told to stop during start-up MUST stop without accepting a connection.";
+        "A server that is asked to stop during start-up MUST stop without accepting a connection.";
     STAY_UNTIL_SHUTDOWN = "LIFE-14" Application Should
         "An application that serves lifespan SHOULD NOT return before it has answered `lifespan.shutdown`.";
     STATE_REACHES_SCOPES = "LIFE-15" Server Must

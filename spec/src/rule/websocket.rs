@@ -48,7 +48,7 @@ super::chapter! { WEBSOCKET:
     FAILURE_CLOSES_1011 = "WS-23" Server Must
         "A server MUST close with 1011 when the call fails, or breaks a rule, after accepting.";
     CLOSE_CODE_KEPT = "WS-24" Server Must
-        "A server MUST close with the code and reason that the application gave, and yield `websocket.disconnect` with the same when it next receives.";
+        "A server MUST close with the code and reason that the application gave, and yield `websocket.disconnect` with the same code and reason when the application next receives.";
     BOUNDED_QUEUES = "WS-25" Server Must
         "A server MUST stop reading from the client while the messages that the application has not received reach its bound.";
     SHUTDOWN_CLOSES_1012 = "WS-26" Server Must

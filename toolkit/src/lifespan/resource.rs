@@ -7,6 +7,8 @@ use callgate::{
     LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
 
+use super::start::start;
+
 /// Puts `app` into an application that opens a resource at start-up, such as a pool of connections, and
 /// closes it at shutdown. Each exchange gets a clone of the resource in its [`State`].
 ///
@@ -77,7 +79,7 @@ where
                 return Ok(());
             }
         };
-        let inner = match super::start(self.app.clone()).await {
+        let inner = match start(self.app.clone()).await {
             Ok(inner) => inner,
             Err(message) => {
                 // The failed start-up is reported; a failure of `close` follows from it.

@@ -1,6 +1,5 @@
 //! The application's end of an exchange, whose events are recorded.
 
-use std::future::Future;
 use std::panic::{AssertUnwindSafe, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
@@ -28,12 +27,7 @@ impl RecordedApp {
 }
 
 impl App for RecordedApp {
-    fn call(
-        &self,
-        scope: Scope,
-        receiver: Receiver,
-        sender: Sender,
-    ) -> impl Future<Output = Result<(), AppError>> + Send {
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         self.record.push(Entry::Called(scope.clone()));
         let channel = Arc::new(ExchangeChannel {
             receiving: receiver.into_channel(),
@@ -42,19 +36,16 @@ impl App for RecordedApp {
             order: Mutex::new(()),
         });
         let (receiver, sender) = (Receiver::new(channel.clone()), Sender::new(channel));
-        async move {
-            let call = async { self.app.call_boxed(scope, receiver, sender).await };
-            match AssertUnwindSafe(call).catch_unwind().await {
-                Ok(result) => {
-                    let outcome = result.as_ref().copied().map_err(ToString::to_string);
-                    self.record.push(Entry::Returned(outcome));
-                    result
-                }
-                Err(panic) => {
-                    let message = panic_message(&*panic);
-                    self.record.push(Entry::Panicked(message));
-                    resume_unwind(panic)
-                }
+        let call = AssertUnwindSafe(self.app.call(scope, receiver, sender));
+        match call.catch_unwind().await {
+            Ok(result) => {
+                let outcome = result.as_ref().copied().map_err(ToString::to_string);
+                self.record.push(Entry::Returned(outcome));
+                result
+            }
+            Err(panic) => {
+                self.record.push(Entry::Panicked(panic_message(&*panic)));
+                resume_unwind(panic)
             }
         }
     }

@@ -276,7 +276,7 @@ async fn run_websocket(
             record.close(WebSocketClose::new(1012));
             mailbox.disconnect_with(WebSocketDisconnect::new(1012));
         }
-        pending().await
+        pending::<()>().await;
     };
     tokio::select! {
         biased;
@@ -305,7 +305,7 @@ async fn run(call: Call, end: Arc<impl ServerEnd>, record: &Record, limits: Limi
     };
     let client = async {
         tokio::join!(disconnect, disconnect_discarded);
-        pending().await
+        pending::<()>().await;
     };
     tokio::select! {
         biased;

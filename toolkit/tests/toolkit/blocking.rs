@@ -6,7 +6,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate::{
-    App, AppError, Channel, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, Sender,
+    App, AppError, Channel, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress,
+    Sender,
 };
 use callgate_toolkit::blocking::{Body, ThreadPool};
 use callgate_toolkit::test_client::{self, Error, Exchange, Failure, ResponseExt, TestClient};
@@ -355,12 +356,12 @@ impl Channel for Silence {
         Poll::Pending
     }
 
-    fn poll_send(
-        &self,
-        _: &mut Context<'_>,
-        _: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+
+    fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+        Err(SendError::Disconnected)
     }
 }
 

@@ -4,58 +4,15 @@ use std::io::{self, Read};
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 
-use callgate::App;
-use callgate_server::{Config, ServeError, Server, ServerHandle};
 use callgate_toolkit::blocking::{Body, ThreadPool};
 use http::{Request, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
-use tokio::task::JoinHandle;
+
+use crate::served::{Served, rest};
 
 /// More than all buffers between a client and a function hold.
 const LARGE: usize = 32 * 1024 * 1024;
-
-struct Served {
-    address: String,
-    handle: ServerHandle,
-    serving: JoinHandle<Result<(), ServeError>>,
-}
-
-impl Served {
-    fn start(app: impl App) -> Self {
-        let mut config = Config::default();
-        config.port = 0;
-        let server = Server::new(app).config(config).bind().unwrap();
-        let address = server.local_addr().unwrap().to_string();
-        let handle = server.handle();
-        let serving = tokio::spawn(server.serve_until(std::future::pending()));
-        Self {
-            address,
-            handle,
-            serving,
-        }
-    }
-
-    /// Sends a request, without its content.
-    async fn request(&self, head: &str) -> TcpStream {
-        let mut stream = TcpStream::connect(&self.address).await.unwrap();
-        let head = format!("{head} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n");
-        stream.write_all(head.as_bytes()).await.unwrap();
-        stream
-    }
-
-    async fn stop(self) {
-        self.handle.shutdown();
-        self.serving.await.unwrap().unwrap();
-    }
-}
-
-async fn rest(mut stream: TcpStream) -> String {
-    let mut text = String::new();
-    stream.read_to_string(&mut text).await.unwrap();
-    text
-}
 
 #[tokio::test]
 async fn an_upload_larger_than_all_buffers_waits_until_it_is_read() {

@@ -186,7 +186,7 @@ async fn a_start_up_that_fails_names_the_prefix_and_stops_the_others() {
 }
 
 #[test]
-#[should_panic(expected = "something is mounted at `/a` already")]
+#[should_panic(expected = "an application is mounted at `/a` already")]
 fn nothing_is_mounted_twice() {
     let _ = Mounts::new().mount("/a", declines).mount("/a/", declines);
 }

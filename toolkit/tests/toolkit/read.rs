@@ -24,6 +24,8 @@ async fn reads(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
         "/form" => read::form::<Order>(&scope, &mut receiver, 40)
             .await
             .map(|order| format!("{order:?}")),
+        "/query" => read::query::<Order>(&scope).map(|order| format!("{order:?}")),
+        "/text" => read::text(&mut receiver, 40).await,
         _ => {
             let body = read::bytes(&mut receiver, 40).await;
             body.map(|body| body.len().to_string())
@@ -160,4 +162,31 @@ async fn a_form_may_have_a_field_several_times() {
     assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let other = client.post("/form").json(&7).send().await.unwrap();
     assert_eq!(other.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE);
+}
+
+#[tokio::test]
+async fn a_query_is_read_as_the_fields_of_a_form() {
+    let client = TestClient::new(reads);
+    let read = client.get("/query?number=7&tags=a+b&tags=%C3%A9");
+    let read = read.send().await.unwrap();
+    assert_eq!(read.text(), r#"Order { number: 7, tags: ["a b", "é"] }"#);
+    for target in ["/query", "/query?number=x"] {
+        let wrong = client.get(target).send().await.unwrap();
+        assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
+        assert!(wrong.text().starts_with("the query is not as expected: "));
+    }
+}
+
+#[tokio::test]
+async fn a_text_is_read_as_utf_8_and_nothing_else() {
+    let client = TestClient::new(reads);
+    let read = client.post("/text").body("é").send().await.unwrap();
+    assert_eq!((read.status(), read.text()), (StatusCode::OK, "é"));
+    let wrong = client
+        .post("/text")
+        .body(&b"\xff"[..])
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(wrong.status(), StatusCode::BAD_REQUEST);
 }

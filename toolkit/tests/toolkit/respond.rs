@@ -80,8 +80,8 @@ async fn a_stream_is_asked_for_no_more_than_the_client_takes() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    // One is held for the client, and one waits to be sent.
-    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    // The empty part that has the head sent is held for the client, and one part waits to be sent.
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert_eq!(response.body_mut().rest().await.unwrap(), "0123456789");
     Exchange::of(&response).ended().await.unwrap();
 }
@@ -150,4 +150,31 @@ fn a_redirect_cannot_smuggle_a_field_in() {
 fn an_error_of_the_client_being_gone_is_known_as_such() {
     let error: AppError = callgate_toolkit::read::ReadError::Disconnected.into();
     assert!(error.is_disconnected());
+}
+
+#[tokio::test]
+async fn header_appends_and_set_header_replaces() {
+    let response = respond::text("t")
+        .header("x-a", "1")
+        .header("x-a", 2)
+        .set_header("x-b", "1")
+        .set_header("x-b", "2");
+    let answer = answer(response).await;
+    let values = |name| answer.headers().get_all(name).iter().collect::<Vec<_>>();
+    assert_eq!(values("x-a"), ["1", "2"]);
+    assert_eq!(values("x-b"), ["2"]);
+}
+
+#[tokio::test]
+async fn a_stream_without_an_item_notices_that_the_client_has_gone_away() {
+    let client = TestClient::new(
+        |_: Scope, mut receiver: Receiver, sender: Sender| async move {
+            let items = stream::pending::<Result<&str, std::io::Error>>();
+            respond::stream(&mut receiver, items).send(&sender).await
+        },
+    );
+    let response = client.get("/").stream().await.unwrap();
+    let exchange = Exchange::of(&response).clone();
+    exchange.disconnect();
+    exchange.ended().await.unwrap();
 }

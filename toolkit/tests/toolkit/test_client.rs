@@ -15,7 +15,7 @@ use tokio::sync::Notify;
 
 use crate::http;
 
-/// Tells what it was asked.
+/// Responds with the request, as the scope and the content describe it.
 async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let body = read::bytes(&mut receiver, 1024).await?;
@@ -45,6 +45,16 @@ async fn a_request_reaches_the_application_as_a_server_passes_it() {
     assert_eq!(
         response.text(),
         "POST /caf%20%C3%A9/ HTTP/2.0 http \"/caf é\" hi"
+    );
+}
+
+#[tokio::test]
+async fn the_root_path_is_encoded_as_by_the_server() {
+    let client = TestClient::new(tell).root_path("/100%[a\\b]^c|d");
+    let response = client.get("/x").send().await.unwrap();
+    assert_eq!(
+        response.text(),
+        "GET /100%25%5Ba%5Cb%5D%5Ec%7Cd/x HTTP/1.1 http \"/100%[a\\\\b]^c|d\" "
     );
 }
 
@@ -157,7 +167,7 @@ async fn content_reaches_the_application_only_as_it_receives() {
     let mut response = pending.stream().await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one");
 
-    // One is in the response, one in the call, one on its way: there is no room for a fourth.
+    // The response, the call and the channel hold one part each: there is no room for a fourth.
     for part in ["two", "three", "four"] {
         content.send(part).await;
     }
@@ -212,7 +222,7 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
         ("/", "100-continue", "some", Version::HTTP_11, true),
         ("/", "100-Continue", "some", Version::HTTP_11, true),
         ("/refused", "100-continue", "some", Version::HTTP_11, false),
-        // What has been answered needs no word any more.
+        // A response is on its way.
         ("/late", "100-continue", "some", Version::HTTP_11, false),
         ("/", "100-continue", "", Version::HTTP_11, false),
         ("/", "something", "some", Version::HTTP_11, false),
@@ -232,9 +242,6 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
 async fn trailer_fields_go_both_ways_where_they_are_offered() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = http(scope)?;
-        let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
-            return Err(AppError::failed("no content"));
-        };
         if !scope.features.contains(Feature::ResponseTrailers) {
             respond::text("not offered").send(&sender).await?;
             return Ok(());
@@ -243,8 +250,15 @@ async fn trailer_fields_go_both_ways_where_they_are_offered() {
             .with_trailers()
             .header("trailer", "sum");
         sender.send(start).await?;
-        sender.send(HttpResponseBody::last(request.body)).await?;
-        let fields = *request.trailers.unwrap_or_default();
+        let mut fields = HeaderMap::new();
+        while let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await {
+            let part = HttpResponseBody::new(request.body, request.more_body);
+            sender.send(part).await?;
+            if !request.more_body {
+                fields = *request.trailers.unwrap_or_default();
+                break;
+            }
+        }
         sender.send(HttpResponseTrailers::last(fields)).await?;
         Ok(())
     }

@@ -8,8 +8,8 @@ use callgate_toolkit::read;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::{HeaderMap, StatusCode, Version};
 
-/// Sets the cookies that the lines of the content are, and tells the field `cookie`. To a WebSocket,
-/// it tells that in a message; `/deny` denies it. Both set a cookie with the answer.
+/// Sets a cookie for each line of the content, and responds with the field `cookie`. A WebSocket gets
+/// the field in a message, or is denied at `/deny`; both set a cookie with the response.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     fn cookie(headers: &HeaderMap) -> String {
         let fields: Vec<_> = headers.get_all("cookie").iter().collect();
@@ -43,12 +43,12 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
     Ok(())
 }
 
-/// Has the application set these cookies, a line each.
+/// Makes the application set these cookies, one in each line.
 async fn set(client: &TestClient, target: &str, cookies: &'static str) {
     client.post(target).body(cookies).send().await.unwrap();
 }
 
-/// What the application says that it was sent.
+/// Returns the field `cookie` that the application was sent.
 async fn sent(client: &TestClient, target: &str) -> String {
     let response = client.get(target).send().await.unwrap();
     response.text().to_owned()
@@ -110,7 +110,7 @@ async fn a_cookie_is_sent_to_its_host_and_to_those_below_its_domain() {
     for other in ["/", "http://bank.test/", "http://workshop.test/"] {
         assert_eq!(sent(&client, other).await, "[]", "{other}");
     }
-    // The host is what the field says where the target does not.
+    // The field `host` is the host of a target that has none.
     let request = client.get("/").header("host", "shop.test");
     assert_eq!(request.send().await.unwrap().text(), r#"["b=2"]"#);
     set(&client, "http://[::1]/", "d=4").await;
@@ -188,7 +188,7 @@ async fn what_is_no_cookie_is_ignored() {
     let client = TestClient::new(app);
     set(&client, "/", "no cookie\n=1\na=1; Domain=.\nb=2").await;
     assert_eq!(sent(&client, "/").await, r#"["a=1; b=2"]"#);
-    // No host that a URL can have.
+    // A URL cannot have this host.
     let request = client.post("/").header("host", "a b").body("c=3");
     assert_eq!(request.send().await.unwrap().text(), "[]");
     assert_eq!(client.cookies().get("c"), None);

@@ -148,7 +148,7 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
 
 #[tokio::test]
 async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
-    async fn endless(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    async fn endless(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let part = http(scope)?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
@@ -164,6 +164,23 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
     client.shutdown().await.unwrap();
 }
 
+#[tokio::test]
+async fn content_without_end_is_discarded_up_to_a_limit() {
+    async fn endless(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            sender.send(HttpResponseBody::part("a")).await?;
+        }
+    }
+    let client = TestClient::new(endless);
+    let response = client.head("/").send().await.unwrap();
+    let exchange = Exchange::of(&response);
+    exchange.ended().await.unwrap();
+    let events = exchange.transcript().sent().count();
+    // The application sends until its task yields.
+    assert!((1_000..2_000).contains(&events), "{events}");
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gone() {
     async fn ticks(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
@@ -174,7 +191,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
         }
     }
     let short = TestClient::new(ticks).grace_period(Duration::from_millis(2_500));
-    // Before the test has lost its patience of 10 seconds.
+    // Before the time-out of the test, 10 seconds, has passed.
     for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
         let response = client.head("/").send().await.unwrap();
         let exchange = Exchange::of(&response);

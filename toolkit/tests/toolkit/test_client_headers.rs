@@ -1,11 +1,11 @@
-//! The header fields that a client sends with everything.
+//! The header fields that a client adds to each request.
 
 use callgate::{AppError, Message, Receiver, Scope, Sender, WebSocketAccept};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{ResponseExt, TestClient};
 use http::HeaderMap;
 
-/// Tells those of its header fields that the tests are about.
+/// Responds with the header fields that the tests are about.
 async fn tell(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     fn show(headers: &HeaderMap) -> String {
         let fields = ["host", "x-api-key", "accept"].map(|name| {

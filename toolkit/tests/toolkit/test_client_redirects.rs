@@ -1,6 +1,8 @@
 //! Redirects that a client follows (RFC 9110, 15.4).
 
-use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use callgate::{
+    AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
+};
 use callgate_toolkit::read;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{
@@ -12,7 +14,7 @@ use percent_encoding::percent_decode_str;
 
 use crate::http;
 
-/// Redirects from `/STATUS?LOCATION` to there, the location decoded, and tells elsewhere what it was asked.
+/// Redirects `/STATUS?LOCATION` to the decoded location, and responds to other targets with the request.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let body = read::bytes(&mut receiver, 1024).await?;
@@ -57,7 +59,7 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
     Ok(())
 }
 
-/// What the application says at the end, or the status of another answer.
+/// Returns the content of the last response, or its status when that is not 200.
 async fn told(request: RequestBuilder<'_>) -> String {
     let response = request.send().await.unwrap();
     match response.status() {
@@ -123,10 +125,15 @@ async fn the_method_and_the_content_after_a_redirect_are_those_of_the_fetch_stan
 #[tokio::test]
 async fn trailer_fields_are_sent_again_with_the_content() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let event = receiver.receive().await;
+        let mut events = vec![receiver.receive().await];
+        while let Some(ReceiveEvent::HttpRequestBody(part)) = events.last()
+            && part.more_body
+        {
+            events.push(receiver.receive().await);
+        }
         let response = match http(scope)?.raw_path() {
             "/" => respond::redirect("/there").status(StatusCode::TEMPORARY_REDIRECT),
-            _ => respond::text(format!("{event:?}")),
+            _ => respond::text(format!("{events:?}")),
         };
         response.send(&sender).await?;
         Ok(())

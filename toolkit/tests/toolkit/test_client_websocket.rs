@@ -3,9 +3,12 @@ use callgate::{
     SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
 };
 use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
-use futures_util::poll;
+use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt as _, poll};
 use http::StatusCode;
 use std::pin::pin;
+use std::sync::Arc;
+use tokio::sync::Notify;
 
 /// Does as its path says.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
@@ -92,7 +95,10 @@ async fn messages_go_both_ways() {
     exchange.ended().await.unwrap();
     let transcript = exchange.transcript().to_string();
     assert!(transcript.contains("received  websocket.disconnect 4002 \"done\""));
-    assert!(matches!(socket.send_text("late").await, Err(Error::Disconnected)));
+    assert!(matches!(
+        socket.send_text("late").await,
+        Err(Error::Disconnected)
+    ));
 }
 
 #[tokio::test]
@@ -181,8 +187,11 @@ async fn a_client_can_go_away_before_and_after_it_is_answered() {
     let client = TestClient::new(app);
     let connecting = client.websocket("/wait").disconnected().start();
     let exchange = connecting.exchange().clone();
-    assert!(matches!(connecting.accepted().await, Err(Error::Disconnected)));
-    // It returned without an answer, which was nobody's to hear any more.
+    assert!(matches!(
+        connecting.accepted().await,
+        Err(Error::Disconnected)
+    ));
+    // The application returned without an answer, which breaks no rule once the client is gone.
     exchange.ended().await.unwrap();
     assert!(
         exchange
@@ -195,7 +204,7 @@ async fn a_client_can_go_away_before_and_after_it_is_answered() {
     let exchange = socket.exchange().clone();
     socket.send_text("before").await.unwrap();
     drop(socket);
-    // The message that came before the disconnect is received before it.
+    // The application receives the message before the disconnect.
     assert!(exchange.ended().await.is_ok());
     let transcript = exchange.transcript().to_string();
     assert!(
@@ -211,12 +220,12 @@ async fn both_directions_are_bounded() {
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
-    // The accept, and two messages.
+    // The accept and two messages.
     assert_eq!(socket.exchange().transcript().sent().count(), 3);
     assert_eq!(socket.text().await.unwrap(), "0");
 
     let socket = client.websocket("/echo").connect().await.unwrap();
-    // Two wait for the client, one to be sent, two to be received.
+    // Two messages wait for the client, one waits to be sent, two wait to be received.
     for _ in 0..5 {
         socket.send_text("x").await.unwrap();
         tokio::task::yield_now().await;
@@ -239,4 +248,59 @@ async fn a_shutdown_closes_with_1012_and_refuses_with_503() {
         transcript.contains("websocket.disconnect 1012"),
         "{transcript}"
     );
+}
+
+#[tokio::test]
+async fn a_client_that_waits_for_room_is_woken_when_the_websocket_ends() {
+    let gate = Arc::new(Notify::new());
+    let ends = gate.clone();
+    let client = TestClient::new(move |_: Scope, mut receiver: Receiver, sender: Sender| {
+        let gate = gate.clone();
+        async move {
+            receiver.receive().await;
+            sender.send(WebSocketAccept::new()).await?;
+            gate.notified().await;
+            Ok(())
+        }
+    });
+    let client = client.queue_capacity(1);
+    for end in ["return", "disconnect", "shutdown"] {
+        let socket = client.websocket("/").connect().await.unwrap();
+        socket.send_text("a").await.unwrap();
+        let ending = async {
+            tokio::task::yield_now().await;
+            match end {
+                "return" => ends.notify_one(),
+                "disconnect" => socket.exchange().disconnect(),
+                _ => client.begin_shutdown(),
+            }
+        };
+        let (sent, ()) = tokio::join!(socket.send_text("b"), ending);
+        match end {
+            // The client has not read the close.
+            "return" => sent.unwrap(),
+            "disconnect" => assert!(matches!(sent, Err(Error::Disconnected)), "{sent:?}"),
+            _ => assert!(matches!(sent, Err(Error::Closed(_))), "{sent:?}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_task_that_waits_to_send_is_woken() {
+    async fn app(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        receiver.receive().await;
+        sender.send(WebSocketAccept::new()).await?;
+        for _ in 0..8 {
+            tokio::task::yield_now().await;
+            receiver.receive().await;
+        }
+        Ok(())
+    }
+    let client = TestClient::new(app).queue_capacity(1);
+    let socket = client.websocket("/").connect().await.unwrap();
+    // Each future of the set has a waker of its own.
+    let mut sends: FuturesUnordered<_> = (0..8).map(|_| socket.send_text("x")).collect();
+    while let Some(sent) = sends.next().await {
+        sent.unwrap();
+    }
 }

@@ -52,7 +52,7 @@ use crate::BoxError;
 ///   extensions of the request become those of the scope.
 /// - **Shutdown**: the application is told of it by `http.shutdown` where that is known
 ///   ([`with_shutdown`](Self::with_shutdown)).
-/// - **Lifespan** is the caller's to run: `callgate_toolkit::lifespan::Started` starts the
+/// - **Lifespan** is the caller's to run: `callgate_toolkit::lifespan::start` starts the
 ///   application and stops it, and [`with_state`](Self::with_state) hands its state to the calls.
 ///
 /// ```

@@ -12,7 +12,7 @@ use callgate::{
     App, AppError, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     ReceiveEvent, Receiver, Scope, SendError, Sender, State,
 };
-use callgate_toolkit::lifespan::{Started, with_resource};
+use callgate_toolkit::lifespan::{self, with_resource};
 use callgate_toolkit::{read, respond};
 use callgate_tower::AppService;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -74,7 +74,7 @@ async fn text<B: http_body::Body<Data = Bytes, Error: std::fmt::Debug>>(
 #[tokio::test]
 async fn an_application_is_called_in_place_and_its_response_is_whole() {
     let service = http(async |_, mut receiver, sender: Sender| {
-        let content = read::read_body(&mut receiver, 100).await?;
+        let content = read::bytes(&mut receiver, 100).await?;
         assert!(tokio::task::try_id().is_none(), "it runs on a task");
         respond::text(format!("{} bytes", content.len()))
             .send(&sender)
@@ -410,7 +410,7 @@ async fn work_after_the_response_goes_on() {
 #[tokio::test]
 async fn content_beyond_a_layer_s_limit_is_answered_with_413_and_other_errors_with_400() {
     let service = http(async |_, mut receiver, sender| {
-        let content = read::read_body(&mut receiver, 1000).await?;
+        let content = read::bytes(&mut receiver, 1000).await?;
         respond::bytes(content).send(&sender).await?;
         Ok(())
     });
@@ -476,14 +476,14 @@ async fn the_state_of_the_lifespan_is_handed_to_the_calls() {
         with_resource(checked(app), open, close)
     }
     let app = callgate::BoxApp::new(app());
-    let started = Started::start(app.clone()).await.unwrap().unwrap();
+    let started = lifespan::start(app.clone()).await.unwrap().unwrap();
     let service = AppService::new(app).with_state(started.state().clone());
     let mut request = to("/");
     let mut own = State::new();
     own.insert(7_u8);
     request.extensions_mut().insert(own);
     assert_eq!(text(ask(service, request).await).await, "the pool 7");
-    started.shut_down().await.unwrap();
+    started.shutdown().await.unwrap();
 }
 
 #[tokio::test]
@@ -508,7 +508,7 @@ async fn a_router_and_an_application_share_a_server() {
 #[tokio::test]
 async fn hyper_serves_an_application() {
     let service = http(async |_, mut receiver, sender| {
-        let content = read::read_body(&mut receiver, 100).await?;
+        let content = read::bytes(&mut receiver, 100).await?;
         respond::bytes(content).send(&sender).await?;
         Ok(())
     });

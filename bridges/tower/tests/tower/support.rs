@@ -14,6 +14,7 @@ use callgate_tower::ServiceApp;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// How long a test waits for what must happen.

@@ -186,7 +186,7 @@ async fn a_denial_that_is_not_offered_is_a_refusal() {
         "/",
         any(async || (StatusCode::UNAUTHORIZED, "Who are you?")),
     );
-    let client = client(router).extensions(Features::NONE);
+    let client = client(router).features(Features::NONE);
     let Err(Error::Refused(response)) = client.websocket("/").connect().await else {
         panic!("it is refused");
     };
@@ -227,7 +227,7 @@ async fn a_handler_that_does_not_read_makes_the_client_wait() {
             assert_eq!(message.into_data().len(), MESSAGE);
         }
     });
-    let client = client(router).bound(1);
+    let client = client(router).queue_capacity(1);
     let mut socket = client.websocket("/").connect().await.unwrap();
     let sent = AtomicUsize::new(0);
     let sending = async {
@@ -257,7 +257,7 @@ async fn a_client_that_does_not_read_makes_the_handler_wait() {
             count.fetch_add(1, Ordering::Relaxed);
         }
     });
-    let client = client(router).bound(1);
+    let client = client(router).queue_capacity(1);
     let mut socket = client.websocket("/").connect().await.unwrap();
     for received in 0..MESSAGES {
         settled().await;

@@ -1,386 +1,326 @@
-//! What holds for every kind of scope: the rules of `overview.md`.
+//! The rules of `overview.md`, for every kind of scope.
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use callgate::rule;
 
-use crate::Verdict;
-use crate::app_suite::case::{Case, judged, keeps, not_applicable};
-use crate::app_suite::compare::{answers_agree, difference, ends_agree};
-use crate::app_suite::play::Play;
-use crate::app_suite::stage::{Reason, Stage};
-use crate::driver::{Plan, Played};
-
-/// Every kind of exchange once.
-const EACH: &[Play] = &[Play::Get, Play::Whole, Play::Socket, Play::Life];
-const LIFE: &[Play] = &[Play::Life];
+use crate::app_suite::case::{Case, CaseResult, NotPassed};
+use crate::app_suite::options::AppOptions;
+use crate::app_suite::output_comparison::{ends_match, output_difference, outputs_match};
+use crate::app_suite::scenario::Scenario;
+use crate::app_suite::scenario_runner::{Refusal, ScenarioRunner};
+use crate::driver::{ClientScript, Observation};
 
 pub(super) const CASES: &[Case] = &[
-    keeps(
+    Case::model(
         rule::DECLINE_UNSUPPORTED,
         "unknown_scope",
-        "Calls the application with a kind of scope that nobody knows.",
-        "It returns `AppError::Unsupported` at once.",
-        &[Play::UnknownScope],
+        "Calls the application with a scope of an unknown kind.",
+        "The call returns `AppError::Unsupported` at once.",
+        |it| it == Scenario::UnknownScope,
     ),
-    keeps(
+    Case::model(
         rule::DECLINE_UNSUPPORTED,
         "before_anything_else",
         "Calls the application with scopes of each known kind.",
-        "If it declines, it has received and sent nothing.",
-        EACH,
+        "A call that declines has received and sent nothing.",
+        Scenario::is_ordinary,
     ),
-    keeps(
+    Case::model(
         rule::FOREIGN_EVENT,
         "http",
-        "Makes requests of many sorts.",
-        "No event of a WebSocket or of lifespan is sent.",
-        Play::HTTP,
+        "Makes requests of every kind.",
+        "The application sends no event of a WebSocket or of lifespan.",
+        |it| it.is_http() && it.is_ordinary(),
     ),
-    keeps(
+    Case::model(
         rule::FOREIGN_EVENT,
         "websocket",
-        "Opens WebSockets of many sorts.",
-        "No event of an HTTP response or of lifespan is sent.",
-        Play::WEBSOCKET,
+        "Opens WebSockets of every kind.",
+        "The application sends no event of an HTTP response or of lifespan.",
+        |it| it.is_websocket() && it.is_ordinary(),
     ),
-    keeps(
+    Case::model(
         rule::FOREIGN_EVENT,
         "lifespan",
         "Starts the application up and shuts it down.",
-        "No event of an HTTP response or of a WebSocket is sent.",
-        LIFE,
+        "The application sends no event of an HTTP response or of a WebSocket.",
+        |it| it.is_lifespan() && it.is_ordinary(),
     ),
-    keeps(
+    Case::model(
         rule::END_AFTER_DISCONNECT,
         "http",
-        "Goes away before, between and after all events of a request, or stops reading and then goes away.",
-        "The call ends while there is patience.",
-        HTTP_AND_FLOODS,
+        "Disconnects before, between and after all events of a request, or stops reading and then disconnects.",
+        "The call ends before the timeout.",
+        |it| it.is_http() && !it.has_unknown(),
     ),
-    keeps(
+    Case::model(
         rule::END_AFTER_DISCONNECT,
         "websocket",
-        "Goes away before, between and after all events of a WebSocket, or stops reading and then goes away.",
-        "The call ends while there is patience.",
-        WEBSOCKET_AND_FLOOD,
+        "Disconnects before, between and after all events of a WebSocket, or stops reading and then disconnects.",
+        "The call ends before the timeout.",
+        |it| it.is_websocket() && !it.has_unknown(),
     ),
-    judged(
+    Case::steps(
         rule::UNKNOWN_EVENT,
         "http",
-        "Sends a request again and again, with an event that nobody knows in each place between the others.",
-        "The answer is the same as without it.",
-        |stage| unknown_event(stage, Play::Split, Play::SplitUnknown),
+        "Repeats a request with an event of an unknown kind at each position.",
+        "The response is the same as without the unknown event.",
+        |runner| {
+            unknown_event_is_ignored(runner, Scenario::PostSplit, Scenario::PostWithUnknownEvent)
+        },
     ),
-    judged(
+    Case::steps(
         rule::UNKNOWN_EVENT,
         "websocket",
-        "Opens WebSockets, with an event that nobody knows in each place between the others.",
-        "What is sent is the same as without it.",
-        |stage| unknown_event(stage, Play::Socket, Play::SocketUnknown),
+        "Opens WebSockets with an event of an unknown kind at each position.",
+        "The application sends the same as without the unknown event.",
+        |runner| {
+            let with_unknown = Scenario::WebSocketWithUnknownEvent;
+            unknown_event_is_ignored(runner, Scenario::WebSocket, with_unknown)
+        },
     ),
-    judged(
+    Case::steps(
         rule::UNKNOWN_EVENT,
         "lifespan",
-        "Starts applications up and shuts them down, with an event that nobody knows before, between or after.",
-        "Both are answered as without it.",
-        |stage| unknown_event(stage, Play::Life, Play::LifeUnknown),
+        "Starts applications up and shuts them down with an event of an unknown kind at each position.",
+        "The application answers both as without the unknown event.",
+        |runner| {
+            let with_unknown = Scenario::LifespanWithUnknownEvent;
+            unknown_event_is_ignored(runner, Scenario::Lifespan, with_unknown)
+        },
     ),
-    keeps(
+    Case::model(
         rule::NO_PANIC,
         "http",
-        "Makes requests of many sorts, some with events that nobody knows.",
+        "Makes requests of every kind, some with events of an unknown kind.",
         "Nothing panics.",
-        HTTP_AND_UNKNOWN,
+        Scenario::is_http,
     ),
-    keeps(
+    Case::model(
         rule::NO_PANIC,
         "websocket",
-        "Opens WebSockets of many sorts, some with events that nobody knows.",
+        "Opens WebSockets of every kind, some with events of an unknown kind.",
         "Nothing panics.",
-        WEBSOCKET_AND_UNKNOWN,
+        Scenario::is_websocket,
     ),
-    keeps(
+    Case::model(
         rule::NO_PANIC,
         "lifespan",
-        "Starts applications up and shuts them down, with and without events that nobody knows.",
+        "Starts applications up and shuts them down, with and without events of an unknown kind.",
         "Nothing panics.",
-        &[Play::Life, Play::LifeUnknown],
+        Scenario::is_lifespan,
     ),
-    keeps(
+    Case::model(
         rule::NO_PANIC,
         "unknown_scope",
-        "Calls the application with a kind of scope that nobody knows.",
+        "Calls the application with a scope of an unknown kind.",
         "Nothing panics.",
-        &[Play::UnknownScope],
+        |it| it == Scenario::UnknownScope,
     ),
-    judged(
+    Case::steps(
         rule::CONCURRENT_CALLS,
         "interleaved",
-        "Makes requests with different content one after the other, all at once, event by event, and one after the other again.",
-        "Each answer is the same each time, if the first and the last are the same.",
-        interleaved,
+        "Makes requests with different content one after the other, all at once with their events interleaved, and one after the other again.",
+        "Each concurrent response is equal to the response of the request alone, if that response is the same both times.",
+        |runner| {
+            let contents = distinct_contents(&runner.options);
+            let accepts_own_content = !is_refused(&runner.observations(Scenario::PostSplit)?[0]);
+            let mut failure = None;
+            // A difference counts when it occurs twice: one may be random.
+            for _ in 0..2 {
+                let before = run_one_by_one(runner, &contents)?;
+                let mut scripts = scripts(runner, &contents)?;
+                for script in &mut scripts {
+                    script.interleaves = true;
+                }
+                let concurrent = runner.run_concurrently(scripts)?;
+                let after = run_one_by_one(runner, &contents)?;
+                if before[0].is_declined() {
+                    return Err(NotPassed::not_applicable("the application declines HTTP"));
+                }
+                if !before.iter().chain(&after).all(Observation::is_successful) {
+                    return Err(NotPassed::not_applicable(
+                        "the application does not complete its responses to content",
+                    ));
+                }
+                // Equal refusals do not show whether responses are mixed up.
+                if accepts_own_content && before.iter().all(is_refused) {
+                    return Err(NotPassed::not_applicable(
+                        "the application refuses the different content: give more valid content (`AppOptions::other_bodies`, or `--body` again)",
+                    ));
+                }
+                let mut pairs = before.iter().zip(&after);
+                if !pairs.all(|(before, after)| outputs_match(before, after)) {
+                    return Err(NotPassed::not_applicable(
+                        "the responses to equal requests differ",
+                    ));
+                }
+                let mut pairs = before.iter().zip(&concurrent);
+                let different = pairs.find_map(|(alone, concurrent)| {
+                    let seen = match output_difference(alone, concurrent) {
+                        Some(difference) => format!(
+                            "{} alone: {}; beside others: {}",
+                            difference.what, difference.first, difference.second
+                        ),
+                        None if !concurrent.is_complete => {
+                            "the response was not completed".to_owned()
+                        }
+                        None => return None,
+                    };
+                    Some(concurrent.fail_beside(alone, seen))
+                });
+                match different {
+                    Some(different) => failure = Some(different),
+                    None => return Ok(()),
+                }
+            }
+            failure.map_or(Ok(()), |failure| Err(failure.into()))
+        },
     ),
-    judged(
+    Case::steps(
         rule::CONCURRENT_CALLS,
         "beside_one_that_stands_still",
-        "Lets a request stand still after each of its events, and makes another.",
-        "The other is answered.",
-        beside_one_that_stands_still,
+        "Pauses a request after each of its events, and makes another request.",
+        "The application responds to the other request.",
+        |runner| {
+            let alone = runner.observations(Scenario::PostWhole)?[0].clone();
+            if alone.is_declined() {
+                return Err(NotPassed::not_applicable("the application declines HTTP"));
+            }
+            if !alone.is_successful() {
+                return Err(NotPassed::not_applicable(
+                    "the application does not complete its responses to content",
+                ));
+            }
+            let event_count = runner.observations(Scenario::PostSplit)?[0].event_count;
+            for position in 0..=event_count.min(20) {
+                let mut paused = runner.build(|builder| builder.script(Scenario::PostSplit))?;
+                paused.pauses_after = Some(position);
+                let script = runner.build(|builder| builder.script(Scenario::PostWhole))?;
+                let beside = runner.run_beside(paused, script)?;
+                if !beside.is_complete && runner.run_again(Scenario::PostWhole)?.is_complete {
+                    let seen = format!(
+                        "a request got no response while another was paused after {position} events"
+                    );
+                    return Err(beside.fail(seen).into());
+                }
+            }
+            Ok(())
+        },
     ),
-    keeps(
+    Case::model(
         rule::BOUNDED_MEMORY,
         "content_without_end",
         "Sends a request with four times as much content as one exchange may hold.",
         "The application never holds more than it may.",
-        &[Play::Flood],
+        |it| it == Scenario::PostFlood,
     ),
-    keeps(
+    Case::model(
         rule::BOUNDED_MEMORY,
         "client_that_does_not_read",
-        "Sends the same and reads nothing but the head of the response.",
-        "The application never holds more than it may, nor more than 1024 pending sends.",
-        &[Play::FloodStalled],
+        "Sends the same content and reads nothing but the head of the response.",
+        "The application never holds more than it may, nor has more than 1024 pending sends.",
+        |it| it == Scenario::PostFloodUnread,
     ),
-    keeps(
+    Case::model(
         rule::BOUNDED_MEMORY,
         "messages_without_end",
         "Sends as much over a WebSocket and reads nothing but the answer to the handshake.",
-        "The application never holds more than it may, nor more than 1024 pending sends.",
-        &[Play::SocketFlood],
+        "The application never holds more than it may, nor has more than 1024 pending sends.",
+        |it| it == Scenario::WebSocketFlood,
     ),
-    keeps(
+    Case::model(
         rule::BOUNDED_MEMORY,
         "any_call",
-        "Makes requests and opens WebSockets of many sorts, starts the application up and shuts it down.",
-        "In no call does the memory of the process grow by a gigabyte, or eight times what one exchange may hold where that is more.",
-        EVERYTHING,
+        "Makes requests and opens WebSockets of every kind, starts the application up and shuts it down.",
+        "In no call does the memory of the process grow by a gigabyte, or by eight times what one exchange may hold if that is more.",
+        Scenario::is_ordinary,
     ),
 ];
 
-const HTTP_AND_FLOODS: &[Play] = &[
-    Play::Get,
-    Play::Whole,
-    Play::Split,
-    Play::Unfinished,
-    Play::GetGone,
-    Play::SplitGone,
-    Play::GetStalled,
-    Play::SplitStalled,
-    Play::Flood,
-    Play::FloodStalled,
-];
-
-const WEBSOCKET_AND_FLOOD: &[Play] = &[
-    Play::Socket,
-    Play::SocketPlain,
-    Play::SocketGone,
-    Play::SocketStalled,
-    Play::SocketFlood,
-];
-
-const HTTP_AND_UNKNOWN: &[Play] = &[
-    Play::Get,
-    Play::Head,
-    Play::Http10,
-    Play::Offered,
-    Play::OfferedPost,
-    Play::Http2,
-    Play::Whole,
-    Play::Split,
-    Play::Empty,
-    Play::Unfinished,
-    Play::GetGone,
-    Play::SplitGone,
-    Play::GetStalled,
-    Play::SplitStalled,
-    Play::SplitUnknown,
-    Play::Flood,
-    Play::FloodStalled,
-];
-
-const WEBSOCKET_AND_UNKNOWN: &[Play] = &[
-    Play::Socket,
-    Play::SocketPlain,
-    Play::SocketOffered,
-    Play::SocketGone,
-    Play::SocketStalled,
-    Play::SocketUnknown,
-    Play::SocketFlood,
-];
-
-const EVERYTHING: &[Play] = &[
-    Play::Get,
-    Play::Head,
-    Play::Http10,
-    Play::Offered,
-    Play::OfferedPost,
-    Play::Http2,
-    Play::Whole,
-    Play::Split,
-    Play::Empty,
-    Play::Unfinished,
-    Play::GetGone,
-    Play::SplitGone,
-    Play::GetStalled,
-    Play::SplitStalled,
-    Play::Socket,
-    Play::SocketPlain,
-    Play::SocketOffered,
-    Play::SocketGone,
-    Play::SocketStalled,
-    Play::Life,
-];
-
-/// Compares `base` with the same exchange in which there is an unknown event somewhere.
-fn unknown_event(stage: &mut Stage, base: Play, with_unknown: Play) -> Result<Verdict, Reason> {
-    let usual = stage.played(base)?[0].clone();
+/// Compares the scenario `base` with the same exchange with an unknown event at each position.
+fn unknown_event_is_ignored(
+    runner: &mut ScenarioRunner,
+    base: Scenario,
+    with_unknown: Scenario,
+) -> CaseResult {
+    let usual = runner.observations(base)?[0].clone();
     if usual.is_declined() {
-        return Ok(not_applicable(
+        return Err(NotPassed::not_applicable(
             "the application declines this kind of scope",
         ));
     }
-    if !usual.broken.is_empty() {
-        return Ok(not_applicable("it breaks a rule without that as well"));
-    }
-    let again = stage.play_once_more(base)?;
-    if !ends_agree(&usual, &again) {
-        return Ok(not_applicable(
-            "its calls end differently from one time to the next",
+    if !usual.violations.is_empty() {
+        return Err(NotPassed::not_applicable(
+            "the application breaks a rule without an unknown event as well",
         ));
     }
-    let is_steady = answers_agree(&usual, &again);
-    let odd = |played: &Played| {
-        if !ends_agree(&usual, played) {
+    let again = runner.run_again(base)?;
+    if !ends_match(&usual, &again) {
+        return Err(NotPassed::not_applicable(
+            "calls for equal requests end differently",
+        ));
+    }
+    let is_deterministic = outputs_match(&usual, &again);
+    let difference = |observation: &Observation| {
+        if !ends_match(&usual, observation) {
+            let (end, usual_end) = (observation.end_description(), usual.end_description());
             return Some(format!(
-                "the call {} in place of {}",
-                played.ending(),
-                usual.ending()
+                "the call {end}; without the unknown event it {usual_end}"
             ));
         }
-        let difference = difference(&usual, played)?;
-        is_steady.then(|| {
+        let difference = output_difference(&usual, observation)?;
+        is_deterministic.then(|| {
             format!(
-                "{} without it: {}; with it: {}",
-                difference.what, difference.one, difference.other
+                "{} without the unknown event: {}; with it: {}",
+                difference.what, difference.first, difference.second
             )
         })
     };
-    let played = stage.played(with_unknown)?;
-    for one in played.iter() {
-        if let Some(seen) = odd(one) {
-            // What differs by chance does so without unknown events as well.
-            let usual_now = stage.play_once_more(base)?;
-            if odd(&usual_now).is_none() {
-                return Ok(one.fail(seen).into());
+    for observation in runner.observations(with_unknown)?.iter() {
+        if let Some(seen) = difference(observation) {
+            // A random difference also occurs without an unknown event.
+            let usual_again = runner.run_again(base)?;
+            if difference(&usual_again).is_none() {
+                return Err(observation.fail(seen).into());
             }
         }
     }
-    Ok(Verdict::Passed)
+    Ok(())
 }
 
-/// Contents that differ from each other. Whether they are valid is known of those only that are given.
-fn contents(stage: &Stage) -> Vec<Bytes> {
-    let given = &stage.options;
-    if !given.other_bodies.is_empty() {
-        let first = std::iter::once(&given.body);
-        return first.chain(&given.other_bodies).cloned().collect();
+/// Returns contents that differ from each other: the valid ones of the options, or else the body with
+/// different digits after it, which may be invalid.
+fn distinct_contents(options: &AppOptions) -> Vec<Bytes> {
+    if !options.other_bodies.is_empty() {
+        let first = std::iter::once(&options.body);
+        return first.chain(&options.other_bodies).cloned().collect();
     }
     let content = |number| {
-        let mut content = BytesMut::from(&*given.body);
+        let mut content = BytesMut::from(&*options.body);
         content.put_u8(b'0' + number);
         content.freeze()
     };
     (1..=3).map(content).collect()
 }
 
-fn is_refused(played: &Played) -> bool {
-    let head = played.answer.head.as_ref();
+fn scripts(runner: &mut ScenarioRunner, contents: &[Bytes]) -> Result<Vec<ClientScript>, Refusal> {
+    let script = |content| runner.build(|builder| builder.post_split(content));
+    contents.iter().map(script).collect()
+}
+
+fn run_one_by_one(
+    runner: &mut ScenarioRunner,
+    contents: &[Bytes],
+) -> Result<Vec<Observation>, Refusal> {
+    let scripts = scripts(runner, contents)?;
+    scripts
+        .into_iter()
+        .map(|script| runner.run(script))
+        .collect()
+}
+
+fn is_refused(observation: &Observation) -> bool {
+    let head = observation.output.head.as_ref();
     head.is_some_and(|head| head.status.is_client_error() || head.status.is_server_error())
-}
-
-fn interleaved(stage: &mut Stage) -> Result<Verdict, Reason> {
-    let contents = contents(stage);
-    let takes_its_own = !is_refused(&stage.played(Play::Split)?[0]);
-    let plans = |stage: &mut Stage| -> Result<Vec<Plan>, Reason> {
-        let plan = |content| stage.plan(|make| make.split(content));
-        contents.iter().map(plan).collect()
-    };
-    let alone = |stage: &mut Stage| -> Result<Vec<Played>, Reason> {
-        let plans = plans(stage)?;
-        plans.into_iter().map(|plan| stage.play(plan)).collect()
-    };
-    let mut failure = None;
-    // Once could be chance.
-    for _ in 0..2 {
-        let before = alone(stage)?;
-        let mut together = plans(stage)?;
-        for plan in &mut together {
-            plan.is_hesitant = true;
-        }
-        let together = stage.play_together(together)?;
-        let after = alone(stage)?;
-        if before[0].is_declined() {
-            return Ok(not_applicable("the application declines HTTP"));
-        }
-        if !before.iter().chain(&after).all(Played::is_well) {
-            return Ok(not_applicable(
-                "it does not complete its answers to content",
-            ));
-        }
-        // To be told three times that something is wrong says nothing of what is right.
-        if takes_its_own && before.iter().all(is_refused) {
-            return Ok(not_applicable(
-                "it refuses content that differs: give more that is valid (`AppOptions::other_bodies`, or `--body` again)",
-            ));
-        }
-        let mut pairs = before.iter().zip(&after);
-        if !pairs.all(|(before, after)| answers_agree(before, after)) {
-            return Ok(not_applicable(
-                "its answers differ from one time to the next",
-            ));
-        }
-        let mut pairs = before.iter().zip(&together);
-        let odd = pairs.find_map(|(alone, together)| {
-            let seen = match difference(alone, together) {
-                Some(difference) => format!(
-                    "{} alone: {}; beside others: {}",
-                    difference.what, difference.one, difference.other
-                ),
-                None if !together.is_complete => "the answer was not completed".to_owned(),
-                None => return None,
-            };
-            Some(together.fail_beside(alone, seen))
-        });
-        match odd {
-            Some(odd) => failure = Some(odd),
-            None => return Ok(Verdict::Passed),
-        }
-    }
-    Ok(failure.map_or(Verdict::Passed, Verdict::from))
-}
-
-fn beside_one_that_stands_still(stage: &mut Stage) -> Result<Verdict, Reason> {
-    let alone = stage.played(Play::Whole)?[0].clone();
-    if alone.is_declined() {
-        return Ok(not_applicable("the application declines HTTP"));
-    }
-    if !alone.is_well() {
-        return Ok(not_applicable(
-            "it does not complete its answers to content",
-        ));
-    }
-    let events = stage.played(Play::Split)?[0].interactions.min(20);
-    for after in 0..=events {
-        let mut frozen = stage.plan(|make| make.plan(Play::Split))?;
-        frozen.freezes_after = Some(after);
-        let plan = stage.plan(|make| make.plan(Play::Whole))?;
-        let played = stage.play_beside(frozen, plan)?;
-        if !played.is_complete && stage.play_once_more(Play::Whole)?.is_complete {
-            let seen = format!(
-                "a request was not answered while another stood still after {after} events"
-            );
-            return Ok(played.fail(seen).into());
-        }
-    }
-    Ok(Verdict::Passed)
 }

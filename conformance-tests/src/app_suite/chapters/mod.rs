@@ -1,4 +1,4 @@
-//! The checks of an application, a file for each chapter of the documents.
+//! The cases of the application suite: a file for each chapter of the documents.
 
 mod core;
 mod feature;
@@ -11,8 +11,8 @@ use super::case::Case;
 
 pub use scope::scope_probe;
 
-/// Every check, in the order of the documents.
-pub(crate) fn all() -> impl Iterator<Item = &'static Case> {
+/// Returns every case, in the order of the documents.
+pub(crate) fn all_cases() -> impl Iterator<Item = &'static Case> {
     [
         core::CASES,
         scope::CASES,

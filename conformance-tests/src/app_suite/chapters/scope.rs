@@ -1,4 +1,4 @@
-//! What a scope says: the rules of `overview.md` under Scopes.
+//! The rules of `overview.md` under Scopes.
 
 use callgate::{
     AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
@@ -6,25 +6,65 @@ use callgate::{
 };
 use http::{Method, Version};
 
-use crate::Verdict;
-use crate::app_suite::case::{Case, judged, not_applicable};
-use crate::app_suite::stage::{Reason, Stage};
-use crate::driver::Plan;
+use crate::app_suite::case::{Case, NotPassed};
+use crate::driver::ClientScript;
 
-pub(super) const CASES: &[Case] = &[judged(
+/// The target below the prefix. A mount must not decode its escape.
+const TARGET: &str = "/a%2Fb?c=d";
+
+pub(super) const CASES: &[Case] = &[Case::steps(
     rule::MOUNT,
     "mounted_probe",
-    "Asks for what is below the prefix at which the application mounts a probe, with and without a root path of its own.",
-    "The probe is called with the prefix behind the root path, and with the target as it was.",
-    mount,
+    "Requests a target below the prefix at which the application mounts a probe, with and without a root path.",
+    "The root path of the probe's scope ends with the prefix, and its target is the target of the request.",
+    |runner| {
+        let Some(prefix) = runner.options.mount.clone() else {
+            return Err(NotPassed::not_applicable(
+                "the suite cannot see what an application mounts (see `mounts_probe_at`)",
+            ));
+        };
+        let prefix = prefix.trim_end_matches('/');
+        for root_path in ["", "/outside"] {
+            let target = format!("{root_path}{prefix}{TARGET}");
+            let script = runner.build(|builder| {
+                let mut scope = builder.scope(Method::GET, &target, Version::HTTP_11);
+                scope.root_path = root_path.into();
+                ClientScript::new(
+                    scope,
+                    [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
+                )
+            })?;
+            let observation = runner.run(script)?;
+            let content = observation.output.content.kept();
+            let Ok(Scope::Http(mounted)) = serde_json::from_slice(content) else {
+                return Err(NotPassed::not_applicable(format!(
+                    "the application that is mounted at `{prefix}` does not respond with its scope"
+                )));
+            };
+            let expected = format!("{root_path}{prefix}");
+            if *mounted.root_path != *expected {
+                let seen = format!(
+                    "the root path was `{}`, not `{expected}`",
+                    mounted.root_path
+                );
+                return Err(observation.fail(seen).into());
+            }
+            if mounted.uri != *target {
+                let seen = format!("the target was `{}`, not `{target}`", mounted.uri);
+                return Err(observation.fail(seen).into());
+            }
+        }
+        Ok(())
+    },
 )];
 
-/// An application that answers every request with its scope, in its serialised form as JSON: to be mounted in an application whose mounting is checked
+/// An application that responds to every request with its scope, in the serialised form as JSON.
+/// Mounted in another application, it shows to the suite how that application mounts others
 /// ([`AppOptions::mounts_probe_at`](crate::AppOptions::mounts_probe_at)).
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+/// Returns [`AppError::Unsupported`] for every kind of scope but HTTP, or the error of a send.
 pub async fn scope_probe(
     scope: Scope,
     _receiver: Receiver,
@@ -38,43 +78,4 @@ pub async fn scope_probe(
     sender.send(start).await?;
     sender.send(HttpResponseBody::last(json)).await?;
     Ok(())
-}
-
-/// What is asked for below the prefix: with an escape, which a mount must not touch.
-const BELOW: &str = "/a%2Fb?c=d";
-
-fn mount(stage: &mut Stage) -> Result<Verdict, Reason> {
-    let Some(prefix) = stage.options.mount.clone() else {
-        return Ok(not_applicable(
-            "what an application mounts cannot be seen from outside (see `mounts_probe_at`)",
-        ));
-    };
-    let prefix = prefix.trim_end_matches('/');
-    for root_path in ["", "/outside"] {
-        let target = format!("{root_path}{prefix}{BELOW}");
-        let plan = stage.plan(|make| {
-            let mut scope = make.scope(Method::GET, &target, Version::HTTP_11);
-            scope.root_path = root_path.into();
-            Plan::new(
-                scope,
-                [ReceiveEvent::HttpRequestBody(HttpRequestBody::default())],
-            )
-        })?;
-        let played = stage.play(plan)?;
-        let Ok(Scope::Http(inside)) = serde_json::from_slice(&played.answer.content.beginning)
-        else {
-            let why = format!("what is mounted at `{prefix}` does not answer with its scope");
-            return Ok(not_applicable(why));
-        };
-        let expected = format!("{root_path}{prefix}");
-        if *inside.root_path != *expected {
-            let seen = format!("the root path was `{}`, not `{expected}`", inside.root_path);
-            return Ok(played.fail(seen).into());
-        }
-        if inside.uri != *target {
-            let seen = format!("the target was `{}`, not `{target}`", inside.uri);
-            return Ok(played.fail(seen).into());
-        }
-    }
-    Ok(Verdict::Passed)
 }

@@ -1,67 +1,71 @@
-//! WebSockets: the rules of `websocket.md`.
+//! The rules of `websocket.md`.
 
 use callgate::rule;
 
-use crate::app_suite::case::{Case, keeps};
-use crate::app_suite::play::Play;
+use crate::app_suite::case::Case;
+use crate::app_suite::scenario::Scenario;
 
-const DOES: &str = "Opens WebSockets over HTTP/1.1 and 2, with and without subprotocols, sends messages, and closes, goes away or stops reading before, between and after all events.";
+const DOES: &str = "Opens WebSockets over HTTP/1.1 and 2, with and without subprotocols, sends messages, and closes, disconnects or stops reading before, between and after all events.";
+
+fn is_selected(scenario: Scenario) -> bool {
+    scenario.is_websocket() && scenario.is_ordinary()
+}
 
 pub(super) const CASES: &[Case] = &[
-    keeps(
+    Case::model(
         rule::ACCEPT_FIRST,
         "accept_first",
         DOES,
-        "No message comes before `websocket.accept`.",
-        Play::WEBSOCKET,
+        "The application sends no message before `websocket.accept`.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::ACCEPT_ONCE,
         "accept_once",
         DOES,
-        "`websocket.accept` comes once.",
-        Play::WEBSOCKET,
+        "The application sends `websocket.accept` once.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::OFFERED_SUBPROTOCOL,
         "offered_subprotocol",
         DOES,
-        "The subprotocol is one that the client offered, or none.",
-        Play::WEBSOCKET,
+        "The client offered the subprotocol, if there is one.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::NO_HANDSHAKE_HEADERS,
         "no_handshake_headers",
         DOES,
-        "No field of the answer belongs to the handshake or to the connection.",
-        Play::WEBSOCKET,
+        "The accept event has no header field of the handshake or of the connection.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::ANSWER_BEFORE_RETURN,
         "answer_before_return",
         DOES,
-        "The call does not return successfully before the handshake is answered.",
-        Play::WEBSOCKET,
+        "The call does not return `Ok` before the handshake is answered.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::NOTHING_AFTER_CLOSE,
         "nothing_after_close",
         DOES,
-        "Nothing comes after `websocket.close`, or after a denial response.",
-        Play::WEBSOCKET,
+        "The application sends nothing after `websocket.close` or after a denial response.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::VALID_CLOSE_CODE,
         "valid_close_code",
         DOES,
-        "The close code is one that may be sent.",
-        Play::WEBSOCKET,
+        "The close code may be sent.",
+        is_selected,
     ),
-    keeps(
+    Case::model(
         rule::CLOSE_REASON_LENGTH,
         "close_reason_length",
         DOES,
         "The close reason has at most 123 bytes.",
-        Play::WEBSOCKET,
+        is_selected,
     ),
 ];

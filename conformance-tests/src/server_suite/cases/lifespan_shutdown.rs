@@ -1,8 +1,8 @@
 //! `lifespan.md`: serving and shutdown.
 
 use callgate::{
-    HttpResponseBody, HttpResponseStart, LifespanShutdownFailed, LifespanStartupComplete,
-    ReceiveEvent, SendEvent,
+    HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanShutdownFailed,
+    LifespanStartupComplete, ReceiveEvent, SendEvent,
 };
 
 use super::lifespan::{FENCES, ends_after, starting};

@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use callgate::{
-    AppError, BoxApp, HttpResponseStart, LifespanStartupComplete, Message, ReceiveEvent, Receiver,
-    Scope, SendEvent, Sender, WebSocketAccept,
+    AppError, BoxApp, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
+    Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept,
 };
 use callgate_conformance::scope_probe;
 
 use super::{app, mutants};
-use crate::support::{answer, content, echo_messages, http, live, wait_for, websocket};
+use crate::support::{answer, content, echo_messages, http, run_lifespan, wait_for, websocket};
 
 mutants! {
     "CORE-02" takes_any_kind_of_scope: app!(|scope, receiver, sender| match scope {
@@ -65,7 +65,7 @@ mutants! {
             match receiver.receive().await {
                 ReceiveEvent::WebSocketConnect | ReceiveEvent::WebSocketReceive(_) => {}
                 ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
-                _ => return Err(AppError::failed("what is that?")),
+                _ => return Err(AppError::failed("unknown event")),
             }
         }
     });
@@ -86,18 +86,18 @@ mutants! {
     "CORE-19" panics_when_the_websocket_is_over: app!(|scope, receiver, sender| {
         websocket(scope)?;
         let _ = echo_messages(receiver, sender).await;
-        panic!("nobody is there");
+        panic!("the WebSocket is closed");
     });
     "CORE-19" panics_when_the_lifespan_is_over: app!(|scope, receiver, sender| match scope {
         Scope::Lifespan(_) => {
-            live(receiver, sender).await?;
-            panic!("it is over");
+            run_lifespan(receiver, sender).await?;
+            panic!("the lifespan is over");
         }
         _ => return Err(AppError::Unsupported),
     });
     "CORE-19" panics_at_a_kind_of_scope_that_it_does_not_know: app!(|scope, receiver, sender| {
         match scope {
-            Scope::Unknown(_) => panic!("what is that?"),
+            Scope::Unknown(_) => panic!("unknown scope"),
             _ => return Err(AppError::Unsupported),
         }
     });
@@ -115,7 +115,6 @@ mutants! {
             }
         }
     };
-    // What is held across exchanges is held in each.
     "CORE-20" shares_a_buffer: {
         let shared = Arc::new(Mutex::new(Bytes::new()));
         move |scope: Scope, mut receiver: Receiver, sender: Sender| {

@@ -1,4 +1,4 @@
-//! For each rule an application that breaks it, and no other.
+//! For each rule an application that breaks this rule and no other.
 
 mod core;
 mod others;
@@ -27,7 +27,7 @@ macro_rules! mutants {
 
 use mutants;
 
-/// An application that is an `async` block of what is named here.
+/// Makes an application from the body of an `async` block.
 macro_rules! app {
     (|$scope:ident, $receiver:ident, $sender:ident| $body:expr) => {
         |$scope: Scope, #[allow(unused_mut)] mut $receiver: Receiver, $sender: Sender| async move {
@@ -57,7 +57,7 @@ fn all() -> Vec<Mutant> {
 #[test]
 fn each_check_is_failed_by_a_mutant_that_is_reported_for_its_rule_and_no_other() {
     let mut wrong = Vec::new();
-    // Its mutants are in `tests/memory.rs`: nothing may run beside them.
+    // The mutants of this check are in `tests/memory.rs`, because nothing may run beside them.
     let mut failed = HashSet::from([("CORE-22", "any_call")]);
     for (id, name, make) in all() {
         let report = check_app(

@@ -1,19 +1,21 @@
 //! Applications that break a rule of the other documents.
 
 use std::future::pending;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{
     AppError, BoxApp, Feature, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
-    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanStartupComplete, Message,
-    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketClose,
+    HttpResponseStart, HttpResponseTrailers, HttpScope, LifespanShutdownComplete,
+    LifespanStartupComplete, Message, ReceiveEvent, Receiver, Scope, SendEvent, Sender,
+    WebSocketAccept, WebSocketClose,
 };
 use http::{HeaderMap, HeaderValue, StatusCode, Version};
 
 use super::{app, mutants, start_twice};
 use crate::support::{answer, http, offers, wait_for, websocket};
 
-/// A response that begins with this and ends with that.
+/// Sends a response with this start and this body.
 async fn respond(
     sender: &Sender,
     start: HttpResponseStart,
@@ -32,7 +34,7 @@ fn ok(name: &'static str, value: &'static str) -> HttpResponseStart {
     HttpResponseStart::ok().header(name, value)
 }
 
-/// A response with trailer fields, where those are offered.
+/// Sends a response with trailer fields, if they are offered.
 async fn with_trailers(
     scope: &HttpScope,
     sender: &Sender,
@@ -192,7 +194,7 @@ mutants! {
         Scope::Lifespan(_) => {
             sender.send(LifespanStartupComplete::new()).await?;
             let _ = sender.send(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())).await;
-            // It has broken a rule, and yet it stays.
+            // The call does not end after the violation.
             pending::<()>().await;
         }
         _ => return Err(AppError::Unsupported),
@@ -280,5 +282,22 @@ mutants! {
             start = start.header("content-length", "7");
         }
         with_trailers(&scope, &sender, start, "x-checksum").await?;
+    });
+    "EXT-20" waits_for_the_disconnect_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        wait_for(&mut receiver, ReceiveEvent::HttpDisconnect).await;
+    });
+    "EXT-20" streams_on_after_the_shutdown: app!(|scope, receiver, sender| {
+        http(scope)?;
+        sender.send(HttpResponseStart::ok()).await?;
+        loop {
+            tokio::select! {
+                () = wait_for(&mut receiver, ReceiveEvent::HttpDisconnect) => return Ok(()),
+                () = tokio::time::sleep(Duration::from_millis(10)) => {
+                    sender.send(HttpResponseBody::part("tick")).await?;
+                }
+            }
+        }
     });
 }

@@ -1,4 +1,5 @@
-//! An open WebSocket: events on the one side, and frames for the service on the other.
+//! An open WebSocket: the bridge turns the events of the server into frames for the service, and the
+//! frames of the service into events.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -8,19 +9,17 @@ use callgate::{
     AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
     WebSocketDisconnect,
 };
+use callgate_drive::websocket::frames;
 use futures_util::{Sink as _, Stream as _};
 use tokio::io::{AsyncWrite as _, DuplexStream};
 use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{self};
-
-use callgate_drive::websocket::frames;
-
-/// Carries messages between a server and a service. To the service it is the client.
+/// The client's end of the connection in memory that the service serves.
 ///
-/// Each direction holds one message at most, apart from the bytes in between, and neither waits for
-/// the other.
+/// The session holds one message at most in each direction, beside what the connection buffers.
+/// Neither direction waits for the other.
 pub(super) struct Session {
     socket: WebSocketStream<DuplexStream>,
     receiver: Receiver,
@@ -32,30 +31,31 @@ pub(super) struct Session {
     pending: Option<PendingSend>,
 }
 
-/// Who is still there.
+/// Which of the two sides is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The service has closed it, or has gone away; what it said last is still to be sent.
-    Ending,
-    /// The client has gone away; how is still to be received.
-    Gone,
-    /// The service has been told of that, by a close. It may take its time.
-    Leaving,
-    /// The same, without a close.
-    Lost,
+    /// The service has closed the WebSocket. Its close is still to be sent.
+    ServiceClosed,
+    /// A send has failed, as the client is gone. The disconnect is still to be received.
+    Disconnected,
+    /// The client is gone, and the service has been sent a close frame. The service may go on.
+    CloseForwarded,
+    /// The client is gone without a close frame. The service sees the end of the connection, and may
+    /// go on.
+    ConnectionLost,
 }
 
 impl Session {
-    /// Over `stream`, from which `read` has been read already.
+    /// Creates a session over `stream`, from which `read` has been read already.
     pub(super) async fn new(
         stream: DuplexStream,
         read: Vec<u8>,
         receiver: Receiver,
         sender: Sender,
     ) -> Self {
-        // The limits are the server's. Each message is written at once, so that one that the service
-        // does not read holds up the next.
+        // The server limits the size of messages. Nothing is buffered for writing: a message that the
+        // service does not read makes the next one wait.
         let config = WebSocketConfig::default()
             .read_buffer_size(frames::READ_BUFFER)
             .write_buffer_size(0)
@@ -73,7 +73,7 @@ impl Session {
         }
     }
 
-    /// Runs until the service has left the WebSocket.
+    /// Carries messages until the service has ended its side of the WebSocket.
     pub(super) async fn run(mut self) -> Result<(), AppError> {
         poll_fn(|cx| self.poll(cx)).await
     }
@@ -83,23 +83,23 @@ impl Session {
             self.poll_toward_service(cx);
             let phase = self.phase;
             let ended = self.poll_toward_client(cx)?;
-            if self.phase == Phase::Gone && phase != Phase::Gone {
+            if self.phase == Phase::Disconnected && phase != Phase::Disconnected {
                 continue;
             }
-            // A close of the service has its answer now.
+            // Sends the answer to a close frame of the service, if tungstenite has just read one.
             let _ = Pin::new(&mut self.socket).poll_flush(cx);
             return ended.map(Ok);
         }
     }
 
-    /// Passes on what the client says, as far as the service takes it.
+    /// Writes the messages of the client, as far as the service reads them.
     fn poll_toward_service(&mut self, cx: &mut Context<'_>) {
-        while matches!(self.phase, Phase::Open | Phase::Gone) {
+        while matches!(self.phase, Phase::Open | Phase::Disconnected) {
             let has_room = match Pin::new(&mut self.socket).poll_ready(cx) {
                 Poll::Pending if self.phase == Phase::Open => return,
                 Poll::Pending => false,
                 Poll::Ready(Ok(())) => true,
-                // The service does not listen any more. Reading says so, too.
+                // The service has closed its end, which reading shows as well.
                 Poll::Ready(Err(_)) => break,
             };
             let Poll::Ready(event) = self.receiver.poll_receive(cx) else {
@@ -109,68 +109,70 @@ impl Session {
                 ReceiveEvent::WebSocketReceive(message) if has_room => {
                     self.start_send(frames::from_message(message));
                 }
-                ReceiveEvent::WebSocketDisconnect(disconnect) => self.leave(&disconnect),
+                ReceiveEvent::WebSocketDisconnect(disconnect) => self.forward(&disconnect),
                 _ => {}
             }
         }
         let is_flushed = Pin::new(&mut self.socket).poll_flush(cx).is_ready();
-        if self.phase == Phase::Lost && is_flushed {
+        if self.phase == Phase::ConnectionLost && is_flushed {
             let _ = Pin::new(self.socket.get_mut()).poll_shutdown(cx);
         }
     }
 
     fn start_send(&mut self, frame: tungstenite::Message) {
-        // An error means that the service is gone, which reading tells as well.
+        // An error means that the service has closed its end, which reading shows as well.
         let _ = Pin::new(&mut self.socket).start_send(frame);
     }
 
-    /// Tells the service that the client is gone. Nothing it says can be delivered any more.
-    fn leave(&mut self, disconnect: &WebSocketDisconnect) {
+    /// Tells the service that the client is gone. Further messages of the service are dropped.
+    fn forward(&mut self, disconnect: &WebSocketDisconnect) {
         self.event = None;
         if disconnect.code == 1006 {
-            self.phase = Phase::Lost;
+            self.phase = Phase::ConnectionLost;
         } else {
-            self.phase = Phase::Leaving;
+            self.phase = Phase::CloseForwarded;
             self.start_send(frames::from_disconnect(disconnect));
         }
     }
 
-    /// Passes on what the service says, as far as the server takes it. Ready when it is through.
+    /// Sends the messages of the service, as far as the server takes them. Ready when the service has
+    /// ended its side.
     fn poll_toward_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         loop {
             match ready!(self.poll_send(cx)) {
                 Ok(()) => {}
                 Err(SendError::Disconnected) => {
-                    self.phase = Phase::Gone;
+                    self.phase = Phase::Disconnected;
                     return Poll::Pending;
                 }
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
             match self.phase {
-                Phase::Ending => return Poll::Ready(Ok(())),
-                Phase::Gone => return Poll::Pending,
+                Phase::ServiceClosed => return Poll::Ready(Ok(())),
+                Phase::Disconnected => return Poll::Pending,
                 _ => {}
             }
             let is_open = self.phase == Phase::Open;
             match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
                 Some(Ok(tungstenite::Message::Close(frame))) if is_open => {
                     self.event = Some(frames::to_close(frame).into());
-                    self.phase = Phase::Ending;
+                    self.phase = Phase::ServiceClosed;
                 }
                 Some(Ok(frame)) if is_open => {
                     self.event = frames::to_message(frame).map(SendEvent::WebSocketSend);
                 }
-                // It has not read yet that nobody listens. As with a connection that is closed, it
-                // reads what it was told, and cannot write.
+                // The service still sends, although the client is gone. Its write fails, as on any
+                // closed connection.
                 Some(Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_))) => {
-                    return Poll::Ready(self.left());
+                    return Poll::Ready(self.result());
                 }
                 Some(Ok(_)) => {}
-                // It has dropped the WebSocket without a close. The server says one.
+                // The service has dropped the WebSocket without a close frame. The server sends one
+                // when the call returns.
                 None
                 | Some(Err(
                     Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
-                )) => return Poll::Ready(self.left()),
+                )) => return Poll::Ready(self.result()),
                 Some(Err(error)) => return Poll::Ready(Err(error.into())),
             }
         }
@@ -194,10 +196,13 @@ impl Session {
         Poll::Ready(Ok(()))
     }
 
-    fn left(&self) -> Result<(), AppError> {
+    /// Returns the result of the call when the service has ended its side.
+    fn result(&self) -> Result<(), AppError> {
         match self.phase {
-            Phase::Open | Phase::Ending => Ok(()),
-            Phase::Gone | Phase::Leaving | Phase::Lost => Err(SendError::Disconnected.into()),
+            Phase::Open | Phase::ServiceClosed => Ok(()),
+            Phase::Disconnected | Phase::CloseForwarded | Phase::ConnectionLost => {
+                Err(SendError::Disconnected.into())
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
-//! An upgrade without a client.
+//! An upgraded connection in memory.
 //!
-//! A service takes over a connection by [`OnUpgrade`], which nobody but hyper can make. So hyper
-//! serves a connection in memory, for one request which says nothing but that, and gives its
-//! `OnUpgrade` away. The service sees the real request.
+//! A service takes over a connection by [`OnUpgrade`], which only hyper can create. So the bridge has
+//! hyper serve one request to upgrade over a connection in memory, and puts the `OnUpgrade` of that
+//! request into the request that the service sees.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -23,22 +23,24 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
 use tokio::sync::oneshot;
 
-/// What each end may have written that the other has not read, in bytes.
+/// The size of the buffer of the connection in each direction, in bytes.
 const BUFFER: usize = 16 * 1024;
 
 const REQUEST: &[u8] =
     b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n";
 
-/// A connection that is about to be upgraded. Dropped, it never will be.
+/// A connection whose upgrade has begun. When it is dropped, the `OnUpgrade` of the service fails.
 pub(super) struct Upgrade {
-    /// The other end of what the service gets.
+    /// The bridge's end of the connection.
     stream: DuplexStream,
+    /// hyper's end of the connection.
     connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
+    /// Lets hyper respond.
     agree: oneshot::Sender<()>,
 }
 
 impl Upgrade {
-    /// A connection, and the upgrade of it that the service waits for.
+    /// Creates a connection. Returns its `OnUpgrade`, for the service to wait for, beside it.
     pub(super) async fn begin() -> Result<(OnUpgrade, Self), AppError> {
         let (mut stream, server_end) = duplex(BUFFER);
         stream.write_all(REQUEST).await?;
@@ -49,7 +51,7 @@ impl Upgrade {
             let once = once.lock().expect("nothing in here panics").take();
             async move {
                 if let Some((give, agreed)) = once {
-                    // Whoever has gone away meanwhile has dropped the connection as well.
+                    // Both receivers are gone only when the connection is dropped.
                     let _ = give.send(hyper::upgrade::on(request));
                     let _ = agreed.await;
                 }
@@ -78,8 +80,8 @@ impl Upgrade {
         Ok((on_upgrade, upgrade))
     }
 
-    /// Completes the upgrade: the service gets its end. Returns the other, and what has been read
-    /// from it.
+    /// Completes the upgrade, which gives the service its end of the connection. Returns the bridge's
+    /// end, and what has been read from it behind the response.
     pub(super) async fn complete(self) -> Result<(DuplexStream, Vec<u8>), AppError> {
         let Self {
             mut stream,
@@ -104,8 +106,8 @@ fn unexpected_end() -> AppError {
     AppError::failed("the connection in memory ended before its upgrade")
 }
 
-fn switching_protocols() -> Response<Nothing> {
-    let mut response = Response::new(Nothing);
+fn switching_protocols() -> Response<NoContent> {
+    let mut response = Response::new(NoContent);
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     let headers = response.headers_mut();
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
@@ -113,11 +115,11 @@ fn switching_protocols() -> Response<Nothing> {
     response
 }
 
-/// No content.
+/// A body without content.
 #[derive(Debug)]
-struct Nothing;
+struct NoContent;
 
-impl Body for Nothing {
+impl Body for NoContent {
     type Data = Bytes;
     type Error = Infallible;
 

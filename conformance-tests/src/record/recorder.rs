@@ -1,0 +1,259 @@
+//! A middleware that records exchanges.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use callgate::{
+    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
+};
+
+use super::credentials::{mask_received, mask_scope, mask_sent};
+use super::record_line::{RecordLine, failure_reason};
+use crate::call_end::{CallEnd, panic_message};
+
+/// A middleware that writes the scope and the events of every exchange, in both directions, as JSON
+/// Lines. [`replay`](crate::replay()) reads them. The README of this crate describes the format.
+///
+/// The values of `authorization`, `cookie`, `proxy-authorization` and `set-cookie`, and every value
+/// that is [marked as sensitive](http::HeaderValue::is_sensitive), are written as
+/// [`<masked>`](crate::MASKED), in header and in trailer fields, unless
+/// [`with_credentials`](Self::with_credentials) is set. Targets, content and messages are written as
+/// they are: write them to a [`RecordFile`](crate::RecordFile), which other users cannot read.
+///
+/// The recorder writes a line at a time, in the task of the application, and flushes the writer at
+/// the end of each exchange; the writer should have a buffer. When a write fails, the recorder logs
+/// the error and records nothing more. The exchanges continue.
+///
+/// ```
+/// use callgate::{AppError, Receiver, Scope, Sender};
+/// use callgate_conformance::Recorder;
+///
+/// async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+///     Err(AppError::Unsupported)
+/// }
+/// let app = Recorder::new(app, std::io::stdout());
+/// ```
+pub struct Recorder<A> {
+    app: A,
+    has_credentials: bool,
+    output: RecordOutput,
+}
+
+/// The writer of all exchanges. Clones share it.
+#[derive(Clone)]
+struct RecordOutput(Arc<Mutex<OutputState>>);
+
+struct OutputState {
+    /// `None` after a write has failed.
+    writer: Option<Box<dyn Write + Send>>,
+    /// The number of exchanges so far.
+    exchanges: u64,
+}
+
+impl<A> Recorder<A> {
+    /// Creates a recorder of `app` that writes to `writer`.
+    pub fn new(app: A, writer: impl Write + Send + 'static) -> Self {
+        Self {
+            app,
+            has_credentials: false,
+            output: RecordOutput(Arc::new(Mutex::new(OutputState {
+                writer: Some(Box::new(writer)),
+                exchanges: 0,
+            }))),
+        }
+    }
+
+    /// Writes credentials as they are.
+    #[must_use]
+    pub fn with_credentials(mut self) -> Self {
+        self.has_credentials = true;
+        self
+    }
+}
+
+impl RecordOutput {
+    fn next_exchange(&self) -> u64 {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.exchanges += 1;
+        state.exchanges
+    }
+
+    fn write(&self, line: &RecordLine) {
+        let mut text = match serde_json::to_vec(line) {
+            Ok(text) => text,
+            // Scopes and events of a later version have no serialised form.
+            Err(error) => {
+                tracing::debug!("not recorded: {error}");
+                return;
+            }
+        };
+        text.push(b'\n');
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(writer) = &mut state.writer else {
+            return;
+        };
+        let written = writer.write_all(&text).and_then(|()| match line.ended {
+            Some(_) => writer.flush(),
+            None => Ok(()),
+        });
+        if let Err(error) = written {
+            tracing::error!("the recording has ended: {error}");
+            state.writer = None;
+        }
+    }
+}
+
+impl<A: App> App for Recorder<A> {
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let exchange = Arc::new(ExchangeRecorder {
+            number: self.output.next_exchange(),
+            has_credentials: self.has_credentials,
+            output: self.output.clone(),
+        });
+        exchange.write(RecordLine {
+            called: Some(scope.clone()),
+            ..RecordLine::default()
+        });
+        let channel = Arc::new(RecorderChannel {
+            receive_channel: receiver.into_channel(),
+            send_channel: sender.into_channel(),
+            exchange: exchange.clone(),
+            line_order: Mutex::new(()),
+        });
+        let mut drop_guard = DropGuard(Some(&exchange));
+        let call = self
+            .app
+            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
+        let mut call = pin!(call);
+        poll_fn(|cx| {
+            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
+            let (end, error) = match &polled {
+                Ok(Poll::Pending) => return Poll::Pending,
+                Ok(Poll::Ready(result)) => (
+                    CallEnd::from(result),
+                    result.as_ref().err().map(ToString::to_string),
+                ),
+                Err(panic) => (CallEnd::Panicked, Some(panic_message(&**panic))),
+            };
+            drop_guard.0 = None;
+            exchange.write_end(end, error);
+            polled.unwrap_or_else(|panic| resume_unwind(panic))
+        })
+        .await
+    }
+}
+
+impl<A> fmt::Debug for Recorder<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+/// Records that the call was dropped before it ended.
+struct DropGuard<'a>(Option<&'a ExchangeRecorder>);
+
+impl Drop for DropGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(exchange) = self.0 {
+            exchange.write_end(CallEnd::Dropped, None);
+        }
+    }
+}
+
+/// Writes the lines of one exchange.
+struct ExchangeRecorder {
+    number: u64,
+    has_credentials: bool,
+    output: RecordOutput,
+}
+
+impl ExchangeRecorder {
+    fn write(&self, mut line: RecordLine) {
+        line.exchange = self.number;
+        if !self.has_credentials {
+            line.called.as_mut().map(mask_scope);
+            line.received.as_mut().map(mask_received);
+            line.sent.as_mut().map(mask_sent);
+        }
+        self.output.write(&line);
+    }
+
+    fn write_sent(&self, event: SendEvent, result: &Result<(), SendError>) {
+        self.write(RecordLine {
+            sent: Some(event),
+            failed: result.as_ref().err().map(failure_reason),
+            ..RecordLine::default()
+        });
+    }
+
+    fn write_end(&self, end: CallEnd, error: Option<String>) {
+        self.write(RecordLine {
+            ended: Some(end),
+            error,
+            ..RecordLine::default()
+        });
+    }
+}
+
+/// The channel of the application inside a recorder.
+struct RecorderChannel {
+    receive_channel: Arc<dyn Channel>,
+    send_channel: Arc<dyn Channel>,
+    exchange: Arc<ExchangeRecorder>,
+    /// Locked while an event passes, so that lines have the order of the events.
+    line_order: Mutex<()>,
+}
+
+impl RecorderChannel {
+    fn lock(&self) -> MutexGuard<'_, ()> {
+        self.line_order
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Channel for RecorderChannel {
+    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        let _order = self.lock();
+        let event = ready!(self.receive_channel.poll_receive(cx));
+        self.exchange.write(RecordLine {
+            received: Some(event.clone()),
+            ..RecordLine::default()
+        });
+        Poll::Ready(event)
+    }
+
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.send_channel.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let _order = self.lock();
+        let recorded = event.clone();
+        match self.send_channel.start_send(event) {
+            Ok(SendProgress::Sent) => {
+                self.exchange.write_sent(recorded, &Ok(()));
+                Ok(SendProgress::Sent)
+            }
+            Ok(SendProgress::Pending(rest)) => {
+                let exchange = self.exchange.clone();
+                Ok(SendProgress::Pending(Box::pin(async move {
+                    let result = rest.await;
+                    exchange.write_sent(recorded, &result);
+                    result
+                })))
+            }
+            Err(error) => {
+                let result = Err(error);
+                self.exchange.write_sent(recorded, &result);
+                result.map(|()| SendProgress::Sent)
+            }
+        }
+    }
+}

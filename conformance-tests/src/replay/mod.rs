@@ -1,0 +1,219 @@
+//! Replays a recording to an application.
+
+mod recorded_exchange;
+
+use std::fmt;
+use std::io::BufRead;
+use std::time::Duration;
+
+use callgate::transcript::Transcript;
+use callgate::{App, BoxApp, State};
+use http::header::{DATE, HeaderName};
+use http::{HeaderMap, HeaderValue};
+
+use crate::driver::{AppSandbox, Startup, TimeBudget};
+use crate::record::MASKED;
+pub use recorded_exchange::ReplayError;
+use recorded_exchange::read;
+
+/// How a recording is replayed.
+#[derive(Clone, Debug)]
+pub struct ReplayOptions {
+    ignored: Vec<HeaderName>,
+    credentials: HeaderMap,
+    timeout: Duration,
+}
+
+impl Default for ReplayOptions {
+    fn default() -> Self {
+        Self {
+            ignored: vec![DATE],
+            credentials: HeaderMap::new(),
+            timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+impl ReplayOptions {
+    /// Creates the default options.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Does not compare this field in heads and in trailers. `date` is never compared.
+    #[must_use]
+    pub fn ignore(mut self, name: HeaderName) -> Self {
+        self.ignored.push(name);
+        self
+    }
+
+    /// Sends this value in the requests that have a [masked](crate::MASKED) value in this header
+    /// field, such as `authorization`. Each call adds a value.
+    #[must_use]
+    pub fn credential(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.credentials.append(name, value);
+        self
+    }
+
+    /// Sets how long to wait for an application that does nothing. Default 5 seconds, as for
+    /// [`AppOptions::timeout`](crate::AppOptions::timeout).
+    #[must_use]
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+}
+
+/// The result of a replay.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Replay {
+    /// The number of exchanges that were replayed.
+    pub exchanges: usize,
+    /// The number of exchanges whose request was sent with masked credentials.
+    pub masked_requests: usize,
+    /// Where the responses of the application differ: at most one difference an exchange.
+    pub differences: Vec<ReplayDifference>,
+}
+
+/// The first difference between a recorded exchange and its replay.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ReplayDifference {
+    /// The number of the exchange in the recording.
+    pub exchange: u64,
+    /// What differs: `status`, `header fields`, `content`, `trailer fields`, `event` or `end`.
+    pub what: &'static str,
+    /// What was recorded.
+    pub recorded: String,
+    /// What was replayed.
+    pub replayed: String,
+    /// The messages of the replay.
+    pub transcript: Transcript,
+}
+
+impl fmt::Display for ReplayDifference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "exchange {}: different {}", self.exchange, self.what)?;
+        writeln!(f, "  recorded: {}", self.recorded)?;
+        writeln!(f, "  replayed: {}", self.replayed)?;
+        for line in self.transcript.to_string().lines() {
+            writeln!(f, "    {line}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Replay {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for difference in &self.differences {
+            writeln!(f, "{difference}")?;
+        }
+        if self.masked_requests > 0 {
+            let masked = self.masked_requests;
+            writeln!(f, "{masked} requests were sent with `{MASKED}` credentials")?;
+        }
+        writeln!(
+            f,
+            "{} exchanges, {} answered differently",
+            self.exchanges,
+            self.differences.len()
+        )
+    }
+}
+
+/// Replays what clients did in a recording of a [`Recorder`](crate::Recorder) to the application that
+/// `make` returns, and compares the responses with those in the recording.
+///
+/// The exchanges are replayed one after the other, in the order in which they began. An event is
+/// delivered when the application has sent as many events as it had sent in the recording, or does
+/// nothing but wait for it. The client disconnects where it did in the recording, or when the
+/// application does nothing until the [timeout](ReplayOptions::timeout). The application is started
+/// up first, and its exchanges get the state of that start-up; a lifespan in the recording is
+/// replayed to another instance.
+///
+/// Heads, contents and events are compared. The division of content into events and the `date` field
+/// are not.
+///
+/// A recorder masks credentials. A masked request field is sent as `<masked>`, unless
+/// [`ReplayOptions::credential`] has a value for that field; [`Replay::masked_requests`] counts the
+/// requests that an application may refuse for that reason. Of a masked response field only the
+/// number of its values is compared.
+///
+/// The function blocks while it runs, as [`check_app`](crate::check_app) does.
+///
+/// # Errors
+///
+/// The recording cannot be read, or the application cannot be started up.
+///
+/// ```
+/// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+/// use callgate_conformance::{ReplayOptions, replay};
+///
+/// async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+///     let Scope::Http(_) = scope else {
+///         return Err(AppError::Unsupported);
+///     };
+///     sender.send(HttpResponseStart::ok()).await?;
+///     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
+///     Ok(())
+/// }
+///
+/// let recording = r#"
+/// {"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/"}}
+/// {"exchange":1,"sent":{"type":"http.response.start","status":200}}
+/// {"exchange":1,"sent":{"type":"http.response.body","body":"Hello, world?\n"}}
+/// {"exchange":1,"ended":"returned"}
+/// "#;
+/// let replay = replay(recording.as_bytes(), move || hello, ReplayOptions::new())?;
+/// assert_eq!(replay.differences[0].what, "content");
+/// # Ok::<(), callgate_conformance::ReplayError>(())
+/// ```
+#[allow(clippy::needless_pass_by_value)]
+pub fn replay<A: App>(
+    recording: impl BufRead,
+    make: impl Fn() -> A,
+    options: ReplayOptions,
+) -> Result<Replay, ReplayError> {
+    let exchanges = read(recording)?;
+    let time_budget = TimeBudget::new(options.timeout);
+    let make: &dyn Fn() -> BoxApp = &|| BoxApp::new(make());
+    let mut started: Option<(AppSandbox, State)> = None;
+    let mut replay = Replay {
+        exchanges: exchanges.len(),
+        masked_requests: 0,
+        differences: Vec::new(),
+    };
+    for (number, mut exchange) in exchanges {
+        let is_masked = exchange.unmask(&options.credentials);
+        replay.masked_requests += usize::from(is_masked);
+        let observation = if exchange.is_lifespan() {
+            AppSandbox::new(make, time_budget.clone()).run(exchange.script(&State::new()))
+        } else {
+            if started.is_none() {
+                let mut sandbox = AppSandbox::new(make, time_budget.clone());
+                match sandbox.start_up() {
+                    Startup::Complete(state) => started = Some((sandbox, state)),
+                    Startup::Failed(reason) => return Err(ReplayError::Startup(reason)),
+                }
+            }
+            let (sandbox, state) = started.as_mut().expect("an application has been started");
+            let observation = sandbox.run(exchange.script(state));
+            if sandbox.abandoned().is_some() {
+                started = None;
+            }
+            observation
+        };
+        if let Some(difference) = exchange.first_difference(&observation, &options.ignored) {
+            replay.differences.push(ReplayDifference {
+                exchange: number,
+                what: difference.what,
+                recorded: difference.first,
+                replayed: difference.second,
+                transcript: observation.transcript,
+            });
+        }
+    }
+    Ok(replay)
+}
