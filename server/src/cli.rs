@@ -65,7 +65,7 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
 /// serves one application.
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    match callgate_cli::read(command_for(&args), &args) {
+    match callgate_cli::read(&command_for(&args), &args) {
         Ok(flags) => run(app, flags),
         Err(status) => status,
     }
