@@ -14,8 +14,8 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checks")]
 pub(crate) struct CheckFlags {
-    /// Check every message against the rules of the protocol, and log what breaks one; `strict`
-    /// also fails the exchange
+    /// Check every message against the rules of the protocol, and log each violation; `strict` also
+    /// fails the exchange
     #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
     #[arg(
         require_equals = true,

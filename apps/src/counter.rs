@@ -49,8 +49,8 @@ impl Counter {
     async fn count(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(WebSocketAccept::new()).await?;
         let _guard = ConnectionGuard::new(&self.count);
-        // A clone of the sender may move to another task. The task that sends the counts is one for
-        // each WebSocket, so that a slow client delays no other. It ends when a send fails: after the
+        // A clone of the sender may move to another task. Each WebSocket has a task that sends the
+        // counts, so that a slow client delays no other. The task ends when a send fails: after the
         // WebSocket is closed, or after this call has returned.
         tokio::spawn(send_counts(self.count.subscribe(), sender.clone()));
         loop {

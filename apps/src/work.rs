@@ -36,7 +36,7 @@ const MAX_EXPONENT: u64 = 7;
 /// The largest index of a Fibonacci number: 331 million calls, less than a second.
 const MAX_FIBONACCI: u64 = 40;
 
-/// Runs computations, at most so many at a time.
+/// Runs a limited number of computations at a time.
 ///
 /// Further requests wait, without a thread. When too many wait, the next request is answered with 503.
 #[derive(Debug)]
@@ -85,8 +85,9 @@ impl Work {
 
     /// Runs a computation and returns its result.
     ///
-    /// When the client disconnects, a computation that waits is not begun. One that runs cannot be
-    /// stopped, as no thread can: it keeps its permit until it is done, and its result is dropped.
+    /// When the client disconnects, a computation that waits is not begun. A computation that runs cannot
+    /// be stopped, because no thread can be: it keeps its permit until it is done, and its result is
+    /// dropped.
     async fn run(
         &self,
         computation: Computation,

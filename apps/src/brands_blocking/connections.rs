@@ -14,7 +14,7 @@ use crate::database::{
 };
 use crate::log_text::with_causes;
 
-/// Open connections. Each call takes one, so there are never more than threads.
+/// Open connections. Each call takes a connection, so there are never more connections than threads.
 pub(super) struct Connections {
     database: Option<DatabaseUrl>,
     /// The connections that no call uses; `None` after they were closed.

@@ -12,7 +12,7 @@ use crate::upstream;
 /// The number of resources of a page.
 const PAGE: u64 = 100;
 
-/// SearchResults of a collection.
+/// A search for resources of a collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
     location: ConnectPath,

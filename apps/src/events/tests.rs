@@ -18,7 +18,7 @@ use crate::settings::{Settings, Token};
 
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// An registry of this registry, with settings for an API that is never called.
+/// Returns the application of this registry, with settings for an API that is never called.
 fn app(registry: Registry) -> EventsApp {
     let settings = Settings {
         connect_url: Some("http://127.0.0.1:9/".parse().unwrap()),
