@@ -1,12 +1,13 @@
 """The probe for servers of ASGI: what `callgate_conformance::Probe` is for servers of Callgate.
 
-An application that does what the server suite tells it to, and tells the suite what it saw. The two
-talk JSON, an object a line, over a connection that the probe makes to the address in the environment
-variable CALLGATE_PROBE; a request can bring its first steps along in its `probe` header field. What
-is said is defined in `src/probe/protocol.rs`. Scopes and events are told in Callgate's serialised
-form (`spec/docs/serialised.md`), so this file also translates between that and ASGI's.
+The probe is an application that takes the steps which the server suite commands, and sends the suite a
+message about each. Commands and messages are JSON, one object a line, over a connection from the probe
+to the address in the environment variable CALLGATE_PROBE. A request can carry the first steps in its
+`probe` header field. `src/probe/protocol.rs` defines commands and messages. They contain scopes and
+events in Callgate's serialised form (`spec/docs/serialised.md`), which this file translates from and to
+ASGI's.
 
-It needs Python 3.9 or later and nothing else:
+The probe needs Python 3.9 or later and nothing else:
 
     callgate-conformance server --asgi \\
       --command 'uvicorn --app-dir conformance-tests asgi_probe:app --port {port} {flags}'
@@ -23,13 +24,13 @@ import urllib.parse
 VARIABLE = "CALLGATE_PROBE"
 FIELD = b"probe"
 
-# How often the event loop goes round before a fence is told: what is ready by then gets its turn.
+# The rounds of the event loop before a fence is answered, so that tasks that are ready run first.
 FENCE_ROUNDS = 20
 
 
 async def app(scope, receive, send):
-    link = await connected()
-    call = Call(link, scope, receive, send)
+    connection = await connected()
+    call = Call(connection, scope, receive, send)
     await call.run(first_steps(scope))
 
 
@@ -44,21 +45,21 @@ def first_steps(scope):
 # The connection to the suite.
 
 
-class Link:
-    """A connection to the suite, and the calls that it commands."""
+class SuiteConnection:
+    """A connection to the suite, and the calls that the suite commands."""
 
     def __init__(self, reader, writer):
         self.writer = writer
         self.is_open = True
         self.running = {}
         self.senders = {}
-        self.tell(told="hello", process=os.getpid(), protocol="asgi")
+        self.tell(message="hello", process=os.getpid(), protocol="asgi")
         self.reading = asyncio.create_task(self.read(reader))
         self.tasks = set()
 
-    def tell(self, **told):
+    def tell(self, **message):
         if self.is_open:
-            self.writer.write(json.dumps(told).encode() + b"\n")
+            self.writer.write(json.dumps(message).encode() + b"\n")
 
     async def read(self, reader):
         try:
@@ -67,7 +68,7 @@ class Link:
         except OSError:
             pass
         finally:
-            # The suite is gone: nobody waits for a command that still comes.
+            # The suite is gone: the calls end, as no command comes any more.
             self.is_open = False
             for commands in self.running.values():
                 commands.put_nowait(None)
@@ -82,7 +83,7 @@ class Link:
 
     async def send_late(self, call, number, event):
         outcome, _ = await outcome_of(self.senders[call], event)
-        self.tell(told="sent", call=call, step=number, outcome=outcome)
+        self.tell(message="sent", call=call, step=number, outcome=outcome)
 
     def spawn(self, work):
         # The loop itself holds tasks only weakly.
@@ -120,17 +121,17 @@ async def connect():
     if address is None:
         raise RuntimeError(f"{VARIABLE} is not set: the suite sets it to its address")
     host, _, port = address.rpartition(":")
-    return Link(*await asyncio.open_connection(host.strip("[]"), int(port), limit=2**26))
+    return SuiteConnection(*await asyncio.open_connection(host.strip("[]"), int(port), limit=2**26))
 
 
 # One call.
 
 
 class Call:
-    """One call of the probe: it does the steps and tells what came of them."""
+    """One call of the probe, which takes the steps and sends the messages about them."""
 
-    def __init__(self, link, scope, receive, send):
-        self.link = link
+    def __init__(self, connection, scope, receive, send):
+        self.connection = connection
         self.scope = scope
         self.receive = receive
         self.send = send
@@ -144,13 +145,16 @@ class Call:
         self.state = scope.get("state", {})
 
     async def run(self, steps):
-        self.link.running[self.number] = self.commands
+        self.connection.running[self.number] = self.commands
         scope = scope_to_callgate(self.scope)
         target = scope.get("raw_path")
         if isinstance(target, str) and scope["query_string"]:
             target = f"{target}?{scope['query_string']}"
-        self.link.tell(told="called", call=self.number, scope=scope, target=target)
-        receiving = self.link.spawn(self.receive_in_turn())
+        spec_version = self.scope.get("asgi", {}).get("spec_version", "2.0")
+        self.connection.tell(
+            message="called", call=self.number, scope=scope, target=target, spec_version=spec_version
+        )
+        receiving = self.connection.spawn(self.receive_in_turn())
         try:
             for step in steps:
                 under_way = self.begin(None, step)
@@ -173,25 +177,25 @@ class Call:
                 self.end("dropped")
 
     def begin(self, number, step):
-        """Begins a step; what to await for its end, if it does not end at once."""
+        """Begins a step. Returns what to await for its end, if it does not end at once."""
         name, value = (step, None) if isinstance(step, str) else next(iter(step.items()))
         if name in ("receive", "receive_body"):
             done = asyncio.get_running_loop().create_future()
             self.receives.put_nowait((number, name == "receive_body", done))
             return done
         if name == "send":
-            return self.link.spawn(self.send_one(number, to_asgi(value)))
+            return self.connection.spawn(self.send_one(number, to_asgi(value)))
         if name == "send_at_once":
             for event in value:
-                self.link.spawn(self.send_one(number, to_asgi(event)))
+                self.connection.spawn(self.send_one(number, to_asgi(event)))
             return None
         if name == "send_last":
             last = {"type": "http.response.body", "body": b"x" * value}
-            return self.link.spawn(self.send_one(number, last))
+            return self.connection.spawn(self.send_one(number, last))
         if name == "fence":
-            return self.link.spawn(self.fence(number))
+            return self.connection.spawn(self.fence(number))
         if name == "keep_sender":
-            self.link.senders[self.number] = self.send
+            self.connection.senders[self.number] = self.send
             return self.done(number)
         if name == "put_state":
             # A new list, as the one that is there may be another scope's too.
@@ -200,18 +204,18 @@ class Call:
         if name == "tell_state":
             return self.done(number, self.state.get("callgate", ()))
         if name in ENDS:
-            self.end("as_told")
+            self.end("as_commanded")
             raise ENDS[name](self, value)
         print(f"the suite wants `{name}`, which this probe cannot do", file=sys.stderr)
         return None
 
     def done(self, number, texts=()):
-        self.link.tell(told="done", call=self.number, step=number, texts=list(texts))
+        self.connection.tell(message="done", call=self.number, step=number, texts=list(texts))
 
     def end(self, how):
         self.has_ended = True
-        self.link.running.pop(self.number, None)
-        self.link.tell(told="ended", call=self.number, how=how)
+        self.connection.running.pop(self.number, None)
+        self.connection.tell(message="ended", call=self.number, how=how)
 
     async def fence(self, number):
         for _ in range(FENCE_ROUNDS):
@@ -222,21 +226,21 @@ class Call:
         outcome, error = await outcome_of(self.send, event)
         if error is not None:
             self.last_error = error
-        self.link.tell(told="sent", call=self.number, step=number, outcome=outcome)
+        self.connection.tell(message="sent", call=self.number, step=number, outcome=outcome)
 
     async def receive_in_turn(self):
-        """Receives what is asked for, in the order in which it is asked for."""
+        """Receives as commanded, in the order of the commands."""
         while True:
             number, is_to_the_end, done = await self.receives.get()
             while True:
                 try:
                     event = await self.receive()
                 except Exception as error:
-                    # For the server's log: the suite waits for an event, and says that none came.
+                    # The server logs the error. The suite waits for an event, and reports that none came.
                     done.set_exception(error)
                     break
-                told = event_to_callgate(event)
-                self.link.tell(told="received", call=self.number, step=number, event=told)
+                serialised = event_to_callgate(event)
+                self.connection.tell(message="received", call=self.number, step=number, event=serialised)
                 if not (is_to_the_end and event.get("more_body", False)):
                     done.set_result(None)
                     break
@@ -246,7 +250,7 @@ class Returned(Exception):
     """The call is to return."""
 
 
-# How a call is ended: it returns, or it raises. For ASGI, no exception says more than another.
+# How a step ends the call: it returns or it raises. ASGI does not tell exceptions apart.
 ENDS = {
     "return": lambda call, _: Returned(),
     "decline": lambda call, _: NotImplementedError(f"{call.scope['type']} is not served"),
@@ -258,12 +262,12 @@ ENDS = {
 
 
 async def outcome_of(send, event):
-    """What a send comes to, and its exception if it fails."""
+    """The outcome of a send, and its exception if it fails."""
     try:
         await send(event)
         return "delivered", None
     except OSError as error:
-        # What ASGI demands once the client is gone.
+        # The exception that ASGI recommends for a disconnected client.
         return "disconnected", error
     except Exception as error:
         return {"failed": f"{type(error).__name__}: {error}"}, error
@@ -285,7 +289,7 @@ def fields_to_callgate(fields):
 
 
 def address_to_callgate(address):
-    """Nothing for what is not an IP address and a port, such as the path of a socket."""
+    """The address; none for what is not an IP address and a port, such as the path of a socket."""
     if not address or address[1] is None:
         return None
     try:
@@ -301,16 +305,16 @@ def scope_to_callgate(scope):
     extensions = scope.get("extensions") or {}
     raw_path = scope.get("raw_path")
     if raw_path is None:
-        # ASGI leaves it out where it likes; then this is as near as one gets.
+        # Optional in ASGI. The quoted path is the nearest to it.
         raw_path = urllib.parse.quote(scope["path"]).encode()
-    told = {
+    serialised = {
         "type": kind,
         # May be left out for a WebSocket.
         "http_version": scope.get("http_version", "1.1"),
         "scheme": scope.get("scheme", "http" if kind == "http" else "ws"),
         "path": scope["path"],
         "raw_path": octets_to_callgate(raw_path),
-        # ASGI does not tell no query from an empty one.
+        # ASGI has the same value for no query and for an empty one.
         "query_string": octets_to_callgate(scope.get("query_string") or b"") or None,
         "root_path": scope.get("root_path", ""),
         "headers": fields_to_callgate(scope.get("headers", ())),
@@ -319,30 +323,30 @@ def scope_to_callgate(scope):
         "extensions": sorted(extensions),
     }
     if kind == "http":
-        told["method"] = scope["method"]
+        serialised["method"] = scope["method"]
     else:
-        told["subprotocols"] = list(scope.get("subprotocols") or ())
+        serialised["subprotocols"] = list(scope.get("subprotocols") or ())
     if extensions.get("tls"):
-        told["tls"] = extensions["tls"]
-    return told
+        serialised["tls"] = extensions["tls"]
+    return serialised
 
 
 def event_to_callgate(event):
     kind = event["type"]
-    told = {"type": kind}
+    serialised = {"type": kind}
     if kind == "http.request":
-        told["body"] = octets_to_callgate(event.get("body", b""))
-        told["more_body"] = event.get("more_body", False)
+        serialised["body"] = octets_to_callgate(event.get("body", b""))
+        serialised["more_body"] = event.get("more_body", False)
     elif kind == "websocket.receive":
         if event.get("text") is not None:
-            told["text"] = event["text"]
+            serialised["text"] = event["text"]
         if event.get("bytes") is not None:
-            told["bytes"] = octets_to_callgate(event["bytes"])
+            serialised["bytes"] = octets_to_callgate(event["bytes"])
     elif kind == "websocket.disconnect":
         code = event.get("code")
-        told["code"] = 1005 if code is None else code
-        told["reason"] = event.get("reason") or ""
-    return told
+        serialised["code"] = 1005 if code is None else code
+        serialised["reason"] = event.get("reason") or ""
+    return serialised
 
 
 # And from Callgate's serialised form to ASGI.

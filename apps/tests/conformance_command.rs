@@ -351,7 +351,7 @@ fn a_rule_of_applications_is_refused_for_a_server() {
 fn a_server_that_does_not_start_is_one_line_and_status_3() {
     let command = "sh -c 'echo no more; exit 7' # {port}";
     let line = format!(
-        "cannot check `{command}`: it did not start: it ended with status 7; its last words: no more"
+        "cannot check `{command}`: the server did not start: the server ended with status 7; the last line of its log: no more"
     );
     assert_complains(&["server", "--command", command], 3, &line);
 }
@@ -360,7 +360,9 @@ fn a_server_that_does_not_start_is_one_line_and_status_3() {
 fn a_server_that_does_not_serve_the_probe_is_one_line_and_status_3() {
     let callgate = env!("CARGO_BIN_EXE_callgate");
     let command = format!("'{callgate}' run hello --log-level off --port {{port}}");
-    let line = format!("cannot check `{command}`: waited 1s in vain for a call of the application");
+    let line = format!(
+        "cannot check `{command}`: waited 1s for a call of the application, which did not come"
+    );
     let args = ["server", "--timeout", "1", "--command", &command];
     assert_complains(&args, 3, &line);
 }

@@ -29,11 +29,14 @@ pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scop
 pub use check::{Check, Failure, Verdict};
 pub use lint::{Lint, ViolationCount, ViolationReport};
 pub use model::{Model, SendAttempt, scope_violations};
-pub use probe::{Command, End, PROBE_FIELD, PROBE_VARIABLE, Probe, SentOutcome, Step, Told};
+pub use probe::{
+    PROBE_FIELD, PROBE_VARIABLE, Probe, ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step,
+};
 pub use record::{MASKED, RecordFile, Recorder};
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
-    Asgi, Attach, CommandLine, Exit, Launch, Lifespan, NotLaunched, Running, ServerOptions,
-    Settings, asgi, check_server, server_checks, try_check_server,
+    AttachedServer, Basis, Citation, CommandLine, Document, LaunchError, LifespanMode,
+    RunningServer, ServerExit, ServerLauncher, ServerOptions, ServerSettings, basis_of,
+    check_server, server_checks, try_check_server,
 };

@@ -1,4 +1,4 @@
-//! `cargo xtask peers`: runs the server suite against other servers, and writes down what came of it.
+//! `cargo xtask peers`: runs the server suite against servers of ASGI, and writes RESULTS.md.
 
 mod findings;
 mod results;
@@ -12,19 +12,22 @@ use findings::{ListedRule, Report, Subject};
 /// Where the results are written.
 const RESULTS: &str = "conformance-tests/RESULTS.md";
 
+/// The command of the suite, as a reader runs it.
+const SUITE: &str = "cargo run -p callgate-apps --bin callgate-conformance --";
+
 /// How long a case waits for one thing, in seconds.
-const TIMEOUT: &str = "5";
+const TIMEOUT: &str = "10";
 
 /// A server of ASGI.
 #[derive(Debug)]
 struct Peer {
-    /// Its name and that of its module.
+    /// The name of the server, of its Python package and of its module.
     name: &'static str,
-    /// What to install.
+    /// What pip installs.
     package: &'static str,
-    /// Its arguments, after `python -m NAME`.
+    /// The arguments after `python -m NAME`.
     args: &'static str,
-    /// Its flags for the settings of the suite. What it has none for is not checked.
+    /// The flags for the settings of the suite. A setting without a flag is not checked.
     flags: &'static [&'static str],
 }
 
@@ -76,12 +79,20 @@ const PEERS: [Peer; 4] = [
     },
 ];
 
-/// Checks the peers with these names; all, and the reference server, if there are none.
+/// Checks the peers with these names; all, and the reference server, if there are none. After `--case`,
+/// each argument is the name of a check, and only these checks are run.
 ///
 /// # Errors
 ///
-/// What failed, and how to repeat it; a name that no peer has.
-pub(crate) fn run(names: &[String]) -> Result<(), String> {
+/// The step that failed, and how to repeat it; a name that no peer has; `--case` without a peer.
+pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    let (names, cases) = match arguments.iter().position(|argument| argument == "--case") {
+        Some(at) => (&arguments[..at], &arguments[at + 1..]),
+        None => (arguments, &[][..]),
+    };
+    if names.is_empty() && names.len() < arguments.len() {
+        return Err("--case needs the name of a peer before it".into());
+    }
     if let Some(unknown) = names
         .iter()
         .find(|name| PEERS.iter().all(|peer| peer.name != **name))
@@ -116,12 +127,21 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
     if is_all {
         let step = conformance("the reference server")?.arg("server");
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        subjects.push(Subject::new("callgate-server", version, &report(step)?));
+        let command = format!("{SUITE} server");
+        let report = report(step, &[])?;
+        subjects.push(Subject::new(
+            "callgate-server",
+            version,
+            true,
+            command,
+            &report,
+        ));
     }
     for peer in peers {
         let version = peer.version(&environment)?;
-        let report = report(peer.step(&environment)?)?;
-        subjects.push(Subject::new(peer.name, version, &report));
+        let report = report(peer.step(&environment)?, cases)?;
+        let command = peer.command();
+        subjects.push(Subject::new(peer.name, version, false, command, &report));
     }
 
     let results = results::write(&rules, &subjects);
@@ -137,7 +157,7 @@ pub(crate) fn run(names: &[String]) -> Result<(), String> {
 }
 
 impl Peer {
-    /// The version that is installed.
+    /// Returns the version that is installed.
     fn version(&self, environment: &PythonEnvironment) -> Result<String, String> {
         let code = format!(
             "import importlib.metadata as m; print(m.version('{}'))",
@@ -151,7 +171,18 @@ impl Peer {
         Ok(version.trim().to_owned())
     }
 
-    /// Its check.
+    /// Returns the command that checks the peer, for a reader who has it installed.
+    fn command(&self) -> String {
+        let flags = self.flags.iter().map(|flag| format!(" --flag '{flag}'"));
+        format!(
+            "PYTHONPATH=conformance-tests {SUITE} server --asgi --command 'python -m {} {}'{}",
+            self.name,
+            self.args,
+            flags.collect::<String>()
+        )
+    }
+
+    /// Returns the step that checks the peer.
     fn step(&self, environment: &PythonEnvironment) -> Result<Step, String> {
         let python = quoted(&environment.python());
         let probe = quoted(&root().join("conformance-tests"));
@@ -169,19 +200,22 @@ impl Peer {
     }
 }
 
-/// The command of the suite.
+/// Returns a step that runs the suite.
 fn conformance(name: &str) -> Result<Step, String> {
     let program = target()?.join("debug").join("callgate-conformance");
     Ok(Step::program(name, shown(&program)))
 }
 
-fn report(step: Step) -> Result<Report, String> {
+fn report(step: Step, cases: &[String]) -> Result<Report, String> {
     let step = step.arg("--format=json").arg("--timeout").arg(TIMEOUT);
-    // Its status is 1 when a rule is broken, which is a result as good as any.
+    let step = cases
+        .iter()
+        .fold(step, |step, case| step.arg("--case").arg(case));
+    // The status is 1 when a rule is broken.
     findings::read(&step.output_with_status(&[0, 1])?)
 }
 
-/// A path, for the shell.
+/// Quotes a path for the shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.to_string_lossy().replace('\'', r"'\''"))
 }

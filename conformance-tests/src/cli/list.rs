@@ -11,7 +11,7 @@ use super::reporting::Reporting;
 use crate::app_suite::app_checks;
 use crate::check::Check;
 use crate::report::Format;
-use crate::server_suite::{Asgi, asgi_of, server_checks};
+use crate::server_suite::{Basis, basis_of, server_checks};
 
 /// Returns the checks of all suites.
 fn checks() -> impl Iterator<Item = &'static Check> {
@@ -71,9 +71,15 @@ struct CheckRow {
     name: &'static str,
     does: &'static str,
     must: &'static str,
-    /// Why a server of ASGI need not pass the check. Absent if it must, and for rules of applications.
+    /// Why a server of ASGI need not pass the check: only of a server's rule that only Callgate has.
     #[serde(skip_serializing_if = "Option::is_none")]
-    asgi_differs: Option<&'static str>,
+    callgate_only: Option<&'static str>,
+    /// The sentences of standards that demand the same of a server of ASGI.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standards: Vec<String>,
+    /// How binding these sentences are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    standards_level: Option<String>,
 }
 
 fn json(rules: &[&'static Rule]) -> String {
@@ -94,13 +100,21 @@ fn json(rules: &[&'static Rule]) -> String {
 }
 
 fn check_row(check: &'static Check) -> CheckRow {
+    let basis = basis_of(check).filter(|_| check.rule.role == Role::Server);
     CheckRow {
         name: check.name,
         does: check.does,
         must: check.must,
-        asgi_differs: match asgi_of(check) {
-            Some(Asgi::Differs(why)) if check.rule.role == Role::Server => Some(why),
+        callgate_only: match basis {
+            Some(Basis::CallgateOnly(why)) => Some(why),
             _ => None,
         },
+        standards: match basis {
+            Some(Basis::Standard(cited)) => cited.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        },
+        standards_level: basis
+            .and_then(|basis| basis.level())
+            .map(|level| level.to_string()),
     }
 }

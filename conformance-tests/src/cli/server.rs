@@ -13,7 +13,8 @@ use super::subjects::NamedServer;
 use crate::probe::PROBE_VARIABLE;
 use crate::report::Report;
 use crate::server_suite::{
-    Attach, CommandLine, Launch, ServerOptions, Settings, server_checks, try_check_server,
+    AttachedServer, CommandLine, ServerLauncher, ServerOptions, ServerSettings, server_checks,
+    try_check_server,
 };
 
 /// The hidden subcommand that runs the server of this program.
@@ -67,9 +68,13 @@ pub(super) struct Args {
     #[arg(long, value_name = "ADDRESS", value_parser = probe, requires = "url")]
     probe: Option<SocketAddr>,
 
-    /// Leave out the checks in which ASGI differs, for servers of ASGI
+    /// Leave out what only Callgate demands, for servers of ASGI
     #[arg(long)]
     asgi: bool,
+
+    /// Run the check of this name only, such as a_date_by_default; may be repeated
+    #[arg(long = "case", value_name = "NAME", value_parser = case)]
+    cases: Vec<String>,
 
     /// How long to wait for anything that the server should do
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
@@ -87,8 +92,9 @@ pub(super) async fn check(
 ) -> Result<Report, CommandError> {
     let checks: Vec<_> = server_checks().collect();
     let options = ServerOptions {
-        patience: args.timeout,
+        timeout: args.timeout,
         only: args.reporting.only(&checks, "server")?,
+        cases: args.cases.clone(),
         asgi: args.asgi,
     };
     let launch = launch(args, own_server)?;
@@ -111,7 +117,10 @@ pub(super) async fn check(
     .map_err(|reason| CommandError::startup(format!("cannot check `{name}`: {reason}{remedy}")))
 }
 
-fn launch(args: &Args, own_server: Option<&NamedServer>) -> Result<Box<dyn Launch>, CommandError> {
+fn launch(
+    args: &Args,
+    own_server: Option<&NamedServer>,
+) -> Result<Box<dyn ServerLauncher>, CommandError> {
     if let (Some(url), Some(probe)) = (args.url, args.probe) {
         // A listener that fails here has a better message than one that fails in the suite.
         TcpListener::bind(probe).map_err(|error| {
@@ -119,7 +128,7 @@ fn launch(args: &Args, own_server: Option<&NamedServer>) -> Result<Box<dyn Launc
                 "cannot listen on {probe} for the probe: {error} (choose another address with --probe)"
             ))
         })?;
-        return Ok(Box::new(Attach::new(url, probe)));
+        return Ok(Box::new(AttachedServer::new(url, probe)));
     }
     let server = match &args.command {
         Some(command) => CommandLine::new(command),
@@ -144,6 +153,13 @@ fn this_program(own_server: Option<&NamedServer>) -> Result<CommandLine, Command
 
 // The parsers of the values: their errors describe a valid value.
 
+fn case(name: &str) -> Result<String, &'static str> {
+    match server_checks().any(|check| check.name == name) {
+        true => Ok(name.to_owned()),
+        false => Err("give the name of a check, as --list --format json has it"),
+    }
+}
+
 fn command(text: &str) -> Result<String, &'static str> {
     match text.contains("{port}") {
         true => Ok(text.to_owned()),
@@ -157,7 +173,7 @@ fn flag(text: &str) -> Result<(String, String), String> {
         .ok_or("give SETTING=FLAG, such as `root-path=--prefix {value}`")?;
     let setting = setting.trim_start_matches('-');
     let name = setting.split(':').next().unwrap_or_default();
-    let names: Vec<_> = Settings::names().collect();
+    let names: Vec<_> = ServerSettings::names().collect();
     if !names.iter().any(|known| known == name) {
         let names = names.join(", ");
         return Err(format!("there is no setting `{name}`; one of: {names}"));
@@ -195,7 +211,7 @@ mod tests {
 
     #[test]
     fn the_help_has_every_setting() {
-        for name in Settings::names() {
+        for name in ServerSettings::names() {
             assert!(AFTER_HELP.contains(&name), "{name}");
         }
     }
@@ -208,5 +224,12 @@ mod tests {
         for unknown in ["rootpath=--prefix {value}", "=--prefix", "root-path"] {
             assert!(flag(unknown).is_err(), "{unknown}");
         }
+    }
+
+    #[test]
+    fn a_case_is_the_name_of_a_check() {
+        assert!(case("a_date_by_default").is_ok());
+        assert!(case("a_start_alone_over_http2").is_ok());
+        assert!(case("a date by default").is_err());
     }
 }

@@ -1,17 +1,17 @@
-//! The probe: an application that does what the suite tells it to, and tells the suite what it saw.
+//! The probe: an application that takes the steps which the suite commands, and sends the suite a
+//! message about each.
 //!
-//! The server suite has a server serve it. A request brings its first steps along, in its `probe`
-//! field, so that they run without waiting for anyone; further steps, and all that the probe has to
-//! tell, go over a connection of its own to the suite, a JSON object a line ([`Command`],
-//! [`Told`]). So a case can say step by step what the application does, and wait on what happened
-//! rather than for a while.
+//! The server under test serves the probe. A request carries the first steps in its `probe` field, so
+//! that they run without waiting for the suite. Further commands, and all messages, go over a
+//! connection from the probe to the suite, one JSON object a line ([`ProbeCommand`],
+//! [`ProbeMessage`]). So a case decides step by step what the application does, and waits for messages
+//! rather than for time to pass.
 //!
-//! Any server that can serve a Callgate application can be checked with [`Probe`]; `asgi_probe.py`
-//! is the same for servers of ASGI.
+//! Any server of Callgate can serve [`Probe`]; `asgi_probe.py` is the probe for servers of ASGI.
 
-mod act;
-mod link;
+mod commanded_call;
 mod protocol;
+mod suite_connection;
 
 use std::net::SocketAddr;
 use std::sync::Mutex;
@@ -19,32 +19,35 @@ use std::sync::Mutex;
 use callgate::{App, AppError, Receiver, Scope, Sender, State};
 use http::HeaderValue;
 
-use act::{Call, Texts};
-use link::Link;
-pub use protocol::{Command, End, PROBE_FIELD, PROBE_VARIABLE, SentOutcome, Step, Told};
+use commanded_call::{CommandedCall, Texts};
+pub use protocol::{
+    PROBE_FIELD, PROBE_VARIABLE, ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step,
+};
+use suite_connection::SuiteConnection;
 
 /// The application that the server suite has a server serve.
 #[derive(Debug)]
 pub struct Probe {
     suite: SocketAddr,
-    link: Mutex<Option<Link>>,
+    connection: Mutex<Option<SuiteConnection>>,
 }
 
 impl Probe {
-    /// A probe for the suite that listens at this address. It connects when it is first called.
+    /// Creates a probe for the suite that listens at this address. The probe connects when a server
+    /// first calls it.
     #[must_use]
     pub fn new(suite: SocketAddr) -> Self {
         Self {
             suite,
-            link: Mutex::new(None),
+            connection: Mutex::new(None),
         }
     }
 
-    /// A probe for the suite whose address stands in the environment, in [`PROBE_VARIABLE`].
+    /// Creates a probe for the suite whose address is in the environment variable [`PROBE_VARIABLE`].
     ///
     /// # Errors
     ///
-    /// What is wrong with it, and what would be right.
+    /// The variable is not set or is no address: one line that says so, and what to set.
     pub fn from_env() -> Result<Self, String> {
         let value = std::env::var(PROBE_VARIABLE).map_err(|_| {
             format!("{PROBE_VARIABLE} is not set: the suite sets it to its address")
@@ -55,8 +58,8 @@ impl Probe {
         Ok(Self::new(suite))
     }
 
-    /// A state with these texts, as if the application had put them in: for a server that is to
-    /// break the rules of state.
+    /// Creates a state with these texts, as if the probe had put them in: for a server that breaks the
+    /// rules of state on purpose.
     #[must_use]
     pub fn state_of(texts: &[&str]) -> State {
         let mut state = State::new();
@@ -65,26 +68,28 @@ impl Probe {
         state
     }
 
-    /// The connection to the suite; a new one if there is none or the suite has closed it.
-    async fn link(&self) -> Result<Link, AppError> {
+    /// Returns the connection to the suite: a new one if there is none or the suite has closed it.
+    async fn suite(&self) -> Result<SuiteConnection, AppError> {
         let open = || {
-            let link = self.link.lock().expect("never held across a panic");
-            link.clone().filter(Link::is_open)
+            let connection = self.connection.lock().expect("never held across a panic");
+            connection.clone().filter(SuiteConnection::is_open)
         };
-        if let Some(link) = open() {
-            return Ok(link);
+        if let Some(connection) = open() {
+            return Ok(connection);
         }
-        let link = Link::connect(self.suite).await.map_err(|error| {
-            AppError::failed(format!(
-                "the suite cannot be reached at {}: {error}",
-                self.suite
-            ))
-        })?;
+        let connection = SuiteConnection::connect(self.suite)
+            .await
+            .map_err(|error| {
+                AppError::failed(format!(
+                    "the suite cannot be reached at {}: {error}",
+                    self.suite
+                ))
+            })?;
         if let Some(earlier) = open() {
             return Ok(earlier);
         }
-        *self.link.lock().expect("never held across a panic") = Some(link.clone());
-        Ok(link)
+        *self.connection.lock().expect("never held across a panic") = Some(connection.clone());
+        Ok(connection)
     }
 }
 
@@ -95,19 +100,22 @@ impl App for Probe {
         receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
-        let link = self.link().await?;
+        let connection = self.suite().await?;
         let steps = first_steps(&scope)?;
-        let state = scope
-            .request_mut()
-            .map(|request| std::mem::take(&mut request.state));
-        let state = state.unwrap_or_default();
-        let (call, commands) = link.begin(&scope);
-        let call = Call::new(call, link, receiver, sender, state);
+        let (state, extensions) = match scope.request_mut() {
+            Some(request) => (
+                std::mem::take(&mut request.state),
+                std::mem::take(&mut request.extensions),
+            ),
+            None => Default::default(),
+        };
+        let (call, commands) = connection.begin(&scope);
+        let call = CommandedCall::new(call, connection, receiver, sender, state, extensions);
         call.run(steps, commands).await
     }
 }
 
-/// The steps that a request brings along.
+/// Returns the steps that a request brings along.
 fn first_steps(scope: &Scope) -> Result<Vec<Step>, AppError> {
     let field = scope
         .headers()

@@ -1,4 +1,4 @@
-//! What the suite and the probe say to each other.
+//! The commands of the suite to the probe, and the messages of the probe to the suite.
 
 use callgate::{Feature, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
 use serde::{Deserialize, Serialize};
@@ -10,58 +10,61 @@ pub const PROBE_VARIABLE: &str = "CALLGATE_PROBE";
 /// The request header field with the first steps: a list of [`Step`]s in JSON.
 pub const PROBE_FIELD: &str = "probe";
 
-/// What the suite tells the probe.
+/// A command of the suite to the probe.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Command {
-    /// The call that is meant.
+pub struct ProbeCommand {
+    /// The number of the call.
     pub call: u64,
-    /// The number under which the probe tells what came of it.
+    /// The number of the step, which the probe's messages about it repeat.
     pub step: u64,
-    /// What to do. Steps of different commands may run at the same time.
+    /// The step. Steps of different commands may run at the same time.
     #[serde(rename = "do")]
     pub what: Step,
 }
 
-/// One thing that the application does.
+/// A step that the application takes.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Step {
     /// Receives the next event.
     Receive,
-    /// Receives all events up to the last of the request's content, and tells each.
+    /// Receives all events up to the last of the request's content, with a message for each.
     ReceiveBody,
     /// Sends an event.
     Send(SendEvent),
-    /// Sends each of these events from a task of its own, all at once. Tells of each; a step that
-    /// the request brought along does not wait for them.
+    /// Sends each of these events from a task of its own, all at once, with a message for each. A step
+    /// that the request brought along does not wait for them.
     SendAtOnce(Vec<SendEvent>),
-    /// Sends the last part of a response's content: `x`, so many times. Large content need not come
-    /// from the suite.
+    /// Sends the last part of a response's content: this many bytes, each `x`.
     SendLast(usize),
-    /// Does nothing, but says so: whatever happened before has been told then.
+    /// Does nothing but send a message. The messages of all that happened before have gone out by then.
     Fence,
     /// Keeps the sender, so that `send` works after the call has ended.
     KeepSender,
-    /// Puts a text into the state of this scope, where another exchange must not see it.
+    /// Puts a text into the state that the completed start-up hands over. Only lifespan has this step.
     PutState(String),
-    /// Tells the texts in the state of the scope: that of lifespan and that of `put_state`.
+    /// Sends the texts in the state of the scope.
     TellState,
-    /// Ends the call: successfully.
+    /// Puts a text into the extensions of the scope.
+    PutExtension(String),
+    /// Sends the texts in the extensions of the scope.
+    TellExtensions,
+    /// Ends the call with success.
     Return,
-    /// Ends the call: this kind of scope is not served.
+    /// Ends the call by declining the scope.
     Decline,
-    /// Ends the call: with a failure of this text.
+    /// Ends the call with a failure of this text.
     Fail(String),
-    /// Ends the call: with the error of the last failed send.
+    /// Ends the call with the error of the last failed send.
     FailAsSent,
-    /// Ends the call: with the error of a send to a client that is gone, whether or not it is.
+    /// Ends the call with the error of a send to a disconnected client, whether or not the client has disconnected.
     FailDisconnected,
-    /// Ends the call: with a panic of this text.
+    /// Ends the call with a panic of this text.
     Panic(String),
 }
 
 impl Step {
-    /// The event that it sends, if it sends one.
+    /// Returns the event that the step sends, if it sends one.
     #[must_use]
     pub fn event(&self) -> Option<SendEvent> {
         match self {
@@ -72,18 +75,18 @@ impl Step {
     }
 }
 
-/// What the probe tells the suite.
+/// A message of the probe to the suite.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(tag = "told", rename_all = "snake_case")]
-pub enum Told {
-    /// It has connected.
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum ProbeMessage {
+    /// The probe has connected.
     Hello {
-        /// The number of its process.
+        /// The number of the server's process.
         process: u32,
-        /// What it speaks: `callgate` or `asgi`.
+        /// The protocol of the server: `callgate` or `asgi`.
         protocol: String,
     },
-    /// It has been called.
+    /// The server has called the probe.
     Called {
         /// The number of the call in this process, from 0 on.
         call: u64,
@@ -92,72 +95,75 @@ pub enum Told {
         /// The target as it stands in the scope, where the serialised form has only parts of it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         target: Option<String>,
+        /// The version of ASGI's HTTP & WebSocket format that a server of ASGI says it speaks.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        spec_version: Option<String>,
     },
-    /// It received an event.
+    /// The application received an event.
     Received {
-        /// The call.
+        /// The number of the call.
         call: u64,
-        /// The command; none for a step that the request brought along.
+        /// The number of the step; none for a step that the request brought along.
         step: Option<u64>,
         /// The event.
         event: ReceiveEvent,
     },
-    /// A send has come to an end.
+    /// A send has ended.
     Sent {
-        /// The call.
+        /// The number of the call.
         call: u64,
-        /// The command; none for a step that the request brought along.
+        /// The number of the step; none for a step that the request brought along.
         step: Option<u64>,
-        /// What it came to.
-        outcome: SentOutcome,
+        /// The outcome.
+        outcome: SendOutcome,
     },
     /// Another step is done.
     Done {
-        /// The call.
+        /// The number of the call.
         call: u64,
-        /// The command; none for a step that the request brought along.
+        /// The number of the step; none for a step that the request brought along.
         step: Option<u64>,
-        /// What it has to tell.
+        /// The texts that `tell_state` or `tell_extensions` asked for.
         texts: Vec<String>,
     },
     /// The call has ended.
     Ended {
-        /// The call.
+        /// The number of the call.
         call: u64,
-        /// How.
-        how: End,
+        /// The way in which it ended.
+        how: ProbeCallEnd,
     },
 }
 
-/// What a send came to.
+/// The outcome of a send.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum SentOutcome {
+pub enum SendOutcome {
     /// The server took the event.
     Delivered,
     /// The client is gone, or the call has returned.
     Disconnected,
     /// The event, or one before it, breaks the rule of this ID.
     Violation(String),
-    /// The event needs this feature.
+    /// The event needs a feature of this name that the scope does not offer.
     NotOffered(String),
     /// The file cannot be opened.
     File,
-    /// It failed in another way.
+    /// The send failed in another way.
     Failed(String),
 }
 
-/// How a call ended.
+/// The way in which a call of the probe ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum End {
-    /// As the last step said.
-    AsTold,
-    /// Its future was dropped.
+pub enum ProbeCallEnd {
+    /// The last step ended the call.
+    AsCommanded,
+    /// The server dropped the future of the call.
     Dropped,
 }
 
-impl From<Result<(), SendError>> for SentOutcome {
+impl From<Result<(), SendError>> for SendOutcome {
     fn from(result: Result<(), SendError>) -> Self {
         match result {
             Ok(()) => Self::Delivered,

@@ -3,58 +3,60 @@
 use std::future::Future;
 use std::pin::Pin;
 
-use super::bench::Bench;
-use crate::{Check, Failure, Verdict};
+use callgate::rule::Rule;
 
-/// A check, and the steps that it takes.
+use super::basis::Basis;
+use super::client_exchange::Transport;
+use super::fixture::Fixture;
+use super::result::CaseResult;
+
+/// One case: the rule that it checks, over which transports, and its steps.
 pub(super) struct Case {
-    pub(super) check: Check,
-    pub(super) asgi: Asgi,
-    pub(super) run: for<'a> fn(&'a mut Bench<'_>) -> Pin<Box<dyn Future<Output = Outcome> + 'a>>,
+    pub(super) rule: &'static Rule,
+    /// Lower case, words joined by `_`. Over HTTP/2 the check has `_over_http2` after it.
+    pub(super) name: &'static str,
+    pub(super) transports: &'static [Transport],
+    /// What the case does, in a sentence.
+    pub(super) does: &'static str,
+    /// What must happen then, in a sentence.
+    pub(super) must: &'static str,
+    /// Why the case counts against servers of ASGI, or why not.
+    pub(super) basis: Basis,
+    pub(super) steps: Steps,
 }
+
+/// The steps of a case, which [`steps!`] makes.
+pub(super) type Steps =
+    for<'a> fn(&'a mut Fixture<'_>, Transport) -> Pin<Box<dyn Future<Output = CaseResult> + 'a>>;
 
 impl Case {
     pub(super) fn is_of_lifespan(&self) -> bool {
-        self.check.rule.document() == "lifespan.md"
+        self.rule.document() == "lifespan.md"
+    }
+
+    /// Returns the name of the check over one transport.
+    pub(super) fn check_name(&self, transport: Transport) -> String {
+        match transport {
+            Transport::Http1 => self.name.to_owned(),
+            Transport::Http2 => format!("{}_over_http2", self.name),
+        }
     }
 }
 
-/// Whether a rule holds for servers of ASGI too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asgi {
-    /// ASGI, or the RFC that both stand on, says the same.
-    Shared,
-    /// ASGI says something else or leaves it open: why.
-    Differs(&'static str),
-}
+/// The transports of a case that runs over HTTP/1.1 only, over HTTP/2 only, or over each of them. A
+/// case of WebSockets opens its WebSocket over the transport (RFC 6455, RFC 8441).
+pub(super) const HTTP1: &[Transport] = &[Transport::Http1];
+pub(super) const HTTP2: &[Transport] = &[Transport::Http2];
+pub(super) const HTTP1_AND_HTTP2: &[Transport] = &[Transport::Http1, Transport::Http2];
 
-/// What a step of a case comes to. What ends the case early is a verdict other than passed.
-pub(super) type Outcome<T = ()> = Result<T, Verdict>;
-
-impl From<Failure> for Result<(), Verdict> {
-    fn from(failure: Failure) -> Self {
-        Err(failure.into())
-    }
-}
-
-/// A case, by the function of its steps.
-macro_rules! case {
-    ($run:ident: $rule:ident, $asgi:expr, $does:literal, $must:literal $(,)?) => {
-        $crate::server_suite::case::Case {
-            check: $crate::Check::new(::callgate::rule::$rule, stringify!($run), $does, $must),
-            asgi: $asgi,
-            run: |bench| Box::pin($run(bench)),
-        }
+/// Makes the [`Steps`] of a case from an async closure over the fixture and, where the case runs over
+/// several, the transport.
+macro_rules! steps {
+    (async |$fixture:ident| $body:block $(,)?) => {
+        |$fixture, _| Box::pin(async move $body)
+    };
+    (async |$fixture:ident, $transport:ident| $body:block $(,)?) => {
+        |$fixture, $transport| Box::pin(async move $body)
     };
 }
-pub(super) use case;
-
-/// Ends a case with a failure that says what was seen, unless the condition holds.
-macro_rules! must {
-    ($condition:expr, $($seen:tt)+) => {
-        if !$condition {
-            return Err($crate::Verdict::failed(format!($($seen)+)));
-        }
-    };
-}
-pub(super) use must;
+pub(super) use steps;

@@ -13,26 +13,28 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 
-use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
+use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
+use super::settings::ServerSettings;
 use crate::probe::PROBE_VARIABLE;
 
-/// How long the log of a server that has ended may stay open, as it does while a process that the
-/// server has started lives on.
-const LOG_PATIENCE: Duration = Duration::from_secs(1);
+/// How long the suite reads on the log of a server that has ended. The log stays open while a child
+/// process of the server lives.
+const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A server started by a command line.
+/// Starts a server by a command line.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
     command: String,
     name: Option<String>,
-    /// The server's own flags, by the name of the setting; none if it has those of [`Settings`].
+    /// The server's flags, by the name of the setting; empty if it has those of [`ServerSettings`].
     flags: Vec<(String, String)>,
 }
 
 impl CommandLine {
-    /// The command that starts a server on the loopback interface. In it `{port}` stands for the
-    /// port to listen on, and `{flags}` for the flags of [`Settings`]; without `{flags}`, what needs
-    /// them is not checked. The shell runs it, with [`PROBE_VARIABLE`] in its environment.
+    /// Creates a launcher from the command that starts a server on the loopback interface. `{port}` is
+    /// replaced by the port to listen on, and `{flags}` by the flags of [`ServerSettings`]; without
+    /// `{flags}`, cases that need a setting are not run. A shell runs the command, with
+    /// [`PROBE_VARIABLE`] in its environment.
     #[must_use]
     pub fn new(command: impl Into<String>) -> Self {
         Self {
@@ -42,31 +44,31 @@ impl CommandLine {
         }
     }
 
-    /// Is called this in the report, rather than by its command.
+    /// Names the server in the report.
     #[must_use]
     pub fn named(mut self, name: impl Into<String>) -> Self {
         self.name = Some(name.into());
         self
     }
 
-    /// Has a flag of its own for a setting. `setting` is the setting's flag without `--`, such as
-    /// `root-path`, or with one value, such as `lifespan:off`; in `flag`, `{value}` stands for the
-    /// value, and `{integer}` for one that must be a whole number. Settings without a flag are not
-    /// checked then.
+    /// Adds the server's flag for a setting. `setting` is the name of the setting, such as `root-path`,
+    /// or a name with one value, such as `lifespan:off`. In `flag`, `{value}` is replaced by the value,
+    /// and `{integer}` by a value that must be a whole number. Once a flag was added, cases that need a
+    /// setting without a flag are not run.
     #[must_use]
     pub fn flag(mut self, setting: impl Into<String>, flag: impl Into<String>) -> Self {
         self.flags.push((setting.into(), flag.into()));
         self
     }
 
-    /// The flags that set this server to `settings`.
-    fn flags(&self, settings: &Settings) -> Result<String, NotLaunched> {
+    /// Returns the flags that set this server to `settings`.
+    fn flags(&self, settings: &ServerSettings) -> Result<String, LaunchError> {
         let wanted = settings.flags();
         if wanted.is_empty() {
             return Ok(String::new());
         }
         if !self.command.contains("{flags}") {
-            return Err(NotLaunched::NotSupported(format!(
+            return Err(LaunchError::NotSupported(format!(
                 "it needs the flags `{}`, and the command has no `{{flags}}`",
                 wanted.join(" ")
             )));
@@ -82,10 +84,10 @@ impl CommandLine {
         Ok(flags.join(" "))
     }
 
-    fn own_flag(&self, setting: &str, value: &str) -> Result<String, NotLaunched> {
+    fn own_flag(&self, setting: &str, value: &str) -> Result<String, LaunchError> {
         let with_value = format!("{setting}:{value}");
         let not_supported = || {
-            NotLaunched::NotSupported(format!("the server has no flag for `--{setting} {value}`"))
+            LaunchError::NotSupported(format!("the server has no flag for `--{setting} {value}`"))
         };
         let (_, flag) = self
             .flags
@@ -99,16 +101,16 @@ impl CommandLine {
     }
 }
 
-impl Launch for CommandLine {
+impl ServerLauncher for CommandLine {
     fn name(&self) -> String {
         self.name.clone().unwrap_or_else(|| self.command.clone())
     }
 
     fn launch(
         &self,
-        settings: &Settings,
+        settings: &ServerSettings,
         suite: SocketAddr,
-    ) -> Result<Box<dyn Running>, NotLaunched> {
+    ) -> Result<Box<dyn RunningServer>, LaunchError> {
         let flags = self.flags(settings)?;
         let address = free_address()?;
         let command = self
@@ -117,13 +119,13 @@ impl Launch for CommandLine {
             .replace("{flags}", &flags);
         let mut child = Command::new("sh")
             .arg("-c")
-            // In place of the shell, so that it is the server that gets the signals.
+            // The server replaces the shell, so that it receives the signals.
             .arg(format!("exec {command}"))
             .env(PROBE_VARIABLE, suite.to_string())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
-            // With the workers that it may have.
+            // A process group for the server and its workers.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()?;
@@ -143,7 +145,7 @@ impl Launch for CommandLine {
     }
 }
 
-/// A port that nobody listens on.
+/// Returns an address with a free port.
 fn free_address() -> io::Result<SocketAddr> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
@@ -158,7 +160,7 @@ fn keep_lines(
         let mut line = Vec::new();
         while let Ok(1..) = output.read_until(b'\n', &mut line).await {
             let mut log = log.lock().expect("never held across a panic");
-            // What clients send is octets, and a server may log it as it came.
+            // A server may log octets of clients that are not UTF-8.
             log.push_str(&String::from_utf8_lossy(&line));
             line.clear();
         }
@@ -173,7 +175,7 @@ struct Process {
     reading: [JoinHandle<()>; 2],
 }
 
-impl Running for Process {
+impl RunningServer for Process {
     fn address(&self) -> SocketAddr {
         self.address
     }
@@ -181,7 +183,7 @@ impl Running for Process {
     fn stop(&mut self) {
         let process = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(process) = process.and_then(Pid::from_raw) {
-            // It may have ended by itself.
+            // An error means that the server has ended.
             let _ = kill_process(process, Signal::TERM);
         }
     }
@@ -190,11 +192,11 @@ impl Running for Process {
         self.log.lock().expect("never held across a panic").clone()
     }
 
-    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ServerExit> + '_>> {
         Box::pin(async {
             let status = self.child.wait().await.ok();
-            // The log is whole when the ends of its pipes are closed.
-            let _ = tokio::time::timeout(LOG_PATIENCE, async {
+            // The log is complete when its pipes are closed.
+            let _ = tokio::time::timeout(LOG_TIMEOUT, async {
                 for reading in &mut self.reading {
                     if !reading.is_finished() {
                         let _ = reading.await;
@@ -202,7 +204,7 @@ impl Running for Process {
                 }
             })
             .await;
-            Exit::with_status(status.and_then(|status| status.code()))
+            ServerExit::with_status(status.and_then(|status| status.code()))
         })
     }
 }
@@ -210,7 +212,7 @@ impl Running for Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if let Some(group) = self.group {
-            // Nobody may be left of it.
+            // Workers may outlive the server.
             let _ = kill_process_group(group, Signal::KILL);
         }
     }
@@ -220,19 +222,19 @@ impl Drop for Process {
 mod tests {
     use super::*;
 
-    fn flags(server: &CommandLine, settings: &Settings) -> Result<String, String> {
+    fn flags(server: &CommandLine, settings: &ServerSettings) -> Result<String, String> {
         server.flags(settings).map_err(|error| match error {
-            NotLaunched::NotSupported(what) => what,
-            NotLaunched::Failed(error) => error.to_string(),
+            LaunchError::NotSupported(what) => what,
+            LaunchError::Failed(error) => error.to_string(),
         })
     }
 
-    fn settings() -> Settings {
-        Settings {
+    fn settings() -> ServerSettings {
+        ServerSettings {
             root_path: Some("/api".into()),
             ws_max_size: Some(10),
             ws_ping_interval: Some(Duration::from_millis(500)),
-            ..Settings::default()
+            ..ServerSettings::default()
         }
     }
 
@@ -261,24 +263,30 @@ mod tests {
     fn what_a_server_has_no_flag_for_is_not_supported() {
         let without = CommandLine::new("serve");
         assert!(flags(&without, &settings()).is_err());
-        assert_eq!(flags(&without, &Settings::default()), Ok(String::new()));
+        assert_eq!(
+            flags(&without, &ServerSettings::default()),
+            Ok(String::new())
+        );
 
         let with_one = CommandLine::new("serve {flags}").flag("lifespan:off", "--none");
-        let off = |lifespan| Settings {
+        let off = |lifespan| ServerSettings {
             lifespan,
-            ..Settings::default()
+            ..ServerSettings::default()
         };
-        use crate::server_suite::Lifespan;
-        assert_eq!(flags(&with_one, &off(Lifespan::Off)), Ok("--none".into()));
+        use crate::server_suite::LifespanMode;
         assert_eq!(
-            flags(&with_one, &off(Lifespan::On)),
+            flags(&with_one, &off(LifespanMode::Off)),
+            Ok("--none".into())
+        );
+        assert_eq!(
+            flags(&with_one, &off(LifespanMode::On)),
             Err("the server has no flag for `--lifespan on`".into())
         );
 
         let whole = CommandLine::new("serve {flags}").flag("ws-ping-interval", "--ping {integer}");
-        let half = Settings {
+        let half = ServerSettings {
             ws_ping_interval: Some(Duration::from_millis(500)),
-            ..Settings::default()
+            ..ServerSettings::default()
         };
         assert!(flags(&whole, &half).is_err());
     }

@@ -1,4 +1,4 @@
-//! A client of HTTP/1 that writes whatever octets it is told to, and reads strictly.
+//! A client of HTTP/1 that writes any octets, and reads strictly.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,54 +9,53 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use super::bench::Log;
-use super::case::Outcome;
-use super::remote::within;
+use super::case_log::CaseLog;
 use super::request::{Request, Response};
+use super::result::{CaseResult, within};
 use crate::Verdict;
 use callgate::transcript::{Direction, Entry};
 
 /// The largest head that is read, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 const MAX_FIELDS: usize = 128;
-/// How much is read at a time at least, if it has come, in bytes.
-const READ: usize = 16 * 1024;
+/// The room in the read buffer for each read, in bytes.
+const READ_ROOM: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Http1 {
     stream: TcpStream,
-    /// What has been read and not been taken.
+    /// The read buffer.
     unread: BytesMut,
-    log: Log,
-    patience: Duration,
+    log: CaseLog,
+    timeout: Duration,
 }
 
 impl Http1 {
-    pub(super) fn new(stream: TcpStream, log: Log, patience: Duration) -> Self {
+    pub(super) fn new(stream: TcpStream, log: CaseLog, timeout: Duration) -> Self {
         Self {
             stream,
             unread: BytesMut::new(),
             log,
-            patience,
+            timeout,
         }
     }
 
-    /// The client's own address.
-    pub(super) fn address(&self) -> Outcome<SocketAddr> {
+    /// Returns the client's address.
+    pub(super) fn address(&self) -> CaseResult<SocketAddr> {
         self.stream
             .local_addr()
             .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))
     }
 
     /// Writes these octets.
-    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> Outcome {
+    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> CaseResult {
         let octets = octets.as_ref();
         self.log.push(Entry::Wire(
             Direction::ToServer,
             Bytes::copy_from_slice(octets),
         ));
         let written = within(
-            self.patience,
+            self.timeout,
             "the server to take what is sent",
             self.stream.write_all(octets),
         );
@@ -65,8 +64,9 @@ impl Http1 {
             .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
     }
 
-    /// Writes as many of these octets as are taken together within this time; how many.
-    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> Outcome<usize> {
+    /// Writes as many of these octets as the server takes at once within this time. Returns their
+    /// number.
+    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> CaseResult<usize> {
         match tokio::time::timeout(time, self.stream.write(octets)).await {
             Err(_) => Ok(0),
             Ok(written) => written
@@ -74,8 +74,8 @@ impl Http1 {
         }
     }
 
-    /// Writes as many of these octets as are taken at once; how many.
-    pub(super) fn try_send(&mut self, octets: &[u8]) -> Outcome<usize> {
+    /// Writes as many of these octets as fit into the send buffer. Returns their number.
+    pub(super) fn try_send(&mut self, octets: &[u8]) -> CaseResult<usize> {
         match self.stream.try_write(octets) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             written => written
@@ -84,32 +84,32 @@ impl Http1 {
     }
 
     /// Writes these octets, or as many of them as the server takes before it ends the connection.
-    pub(super) async fn send_some(&mut self, octets: &[u8]) -> Outcome {
+    pub(super) async fn send_some(&mut self, octets: &[u8]) -> CaseResult {
         self.log
             .note(format!("the client sends {} bytes", octets.len()));
         let written = within(
-            self.patience,
+            self.timeout,
             "the server to take what is sent",
             self.stream.write_all(octets),
         );
-        // Why the rest was not taken shows in what is read.
+        // An error shows in what is read afterwards.
         let _ = written.await?;
         Ok(())
     }
 
     /// Sends a request and reads the whole response to it.
-    pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
+    pub(super) async fn exchange(&mut self, request: &Request) -> CaseResult<Response> {
         self.send(request.http1()).await?;
         self.response_to(&request.method).await
     }
 
-    /// Reads a whole response: to a GET, say.
-    pub(super) async fn response(&mut self) -> Outcome<Response> {
+    /// Reads a whole response to a request with a method such as GET.
+    pub(super) async fn response(&mut self) -> CaseResult<Response> {
         self.response_to("GET").await
     }
 
     /// Reads a whole response to a request with this method.
-    pub(super) async fn response_to(&mut self, method: &str) -> Outcome<Response> {
+    pub(super) async fn response_to(&mut self, method: &str) -> CaseResult<Response> {
         let mut response = self.head().await?;
         let has_content = method != "HEAD" && !matches!(response.status, 100..=199 | 204 | 304);
         if !has_content {
@@ -124,16 +124,18 @@ impl Http1 {
             let length = length
                 .parse()
                 .map_err(|_| Verdict::failed(format!("`content-length` is `{length}`")))?;
-            response.body = self.exactly(length).await?.to_vec();
+            response.body = self.read_exactly(length).await?.to_vec();
         } else {
-            response.body = self.rest().await?;
+            response.body = self.read_to_end().await?;
         }
         Ok(response)
     }
 
     /// Reads the head of a response.
-    pub(super) async fn head(&mut self) -> Outcome<Response> {
-        let head = self.through(b"\r\n\r\n", "the head of a response").await?;
+    pub(super) async fn head(&mut self) -> CaseResult<Response> {
+        let head = self
+            .read_through(b"\r\n\r\n", "the head of a response")
+            .await?;
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut parsed = httparse::Response::new(&mut fields);
         let malformed = |why: String| {
@@ -150,9 +152,10 @@ impl Http1 {
         })
     }
 
-    /// Reads the next chunk of a chunked content; none at its end, before the trailer fields.
-    pub(super) async fn chunk(&mut self) -> Outcome<Option<Bytes>> {
-        let line = self.through(b"\r\n", "the size of a chunk").await?;
+    /// Reads the next chunk of chunked content. Returns none at the last chunk, before the trailer
+    /// fields.
+    pub(super) async fn chunk(&mut self) -> CaseResult<Option<Bytes>> {
+        let line = self.read_through(b"\r\n", "the size of a chunk").await?;
         let size = std::str::from_utf8(&line[..line.len() - 2])
             .ok()
             .and_then(|line| line.split(';').next())
@@ -163,8 +166,8 @@ impl Http1 {
         if size == 0 {
             return Ok(None);
         }
-        let chunk = self.exactly(size).await?;
-        let end = self.exactly(2).await?;
+        let chunk = self.read_exactly(size).await?;
+        let end = self.read_exactly(2).await?;
         if end != b"\r\n"[..] {
             let end = end.escape_ascii();
             return Err(Verdict::failed(format!("a chunk ends with `{end}`")));
@@ -173,10 +176,10 @@ impl Http1 {
     }
 
     /// Reads fields up to an empty line: the trailer of a chunked content.
-    async fn fields(&mut self) -> Outcome<HeaderMap> {
+    async fn fields(&mut self) -> CaseResult<HeaderMap> {
         let mut text = Vec::new();
         loop {
-            let line = self.through(b"\r\n", "the end of a trailer").await?;
+            let line = self.read_through(b"\r\n", "the end of a trailer").await?;
             text.extend_from_slice(&line);
             if line == b"\r\n"[..] {
                 break;
@@ -192,7 +195,7 @@ impl Http1 {
     }
 
     /// Reads this many octets.
-    pub(super) async fn exactly(&mut self, length: usize) -> Outcome<Bytes> {
+    pub(super) async fn read_exactly(&mut self, length: usize) -> CaseResult<Bytes> {
         while self.unread.len() < length {
             if self.fill("content").await? == 0 {
                 return Err(Verdict::failed(format!(
@@ -204,8 +207,8 @@ impl Http1 {
         Ok(self.unread.split_to(length).freeze())
     }
 
-    /// Reads up to this many octets; none at the end of the connection, however it ends.
-    pub(super) async fn some(&mut self, limit: usize) -> Outcome<Option<Bytes>> {
+    /// Reads up to this many octets. Returns none at the end of the connection, orderly or not.
+    pub(super) async fn read_up_to(&mut self, limit: usize) -> CaseResult<Option<Bytes>> {
         if self.is_at_end().await? {
             return Ok(None);
         }
@@ -213,8 +216,8 @@ impl Http1 {
         Ok(Some(self.unread.split_to(length).freeze()))
     }
 
-    /// Waits for octets or for the end of the connection, however it ends; whether it was the end.
-    pub(super) async fn is_at_end(&mut self) -> Outcome<bool> {
+    /// Waits for octets or for the end of the connection, orderly or not. Returns whether the end came.
+    pub(super) async fn is_at_end(&mut self) -> CaseResult<bool> {
         if !self.unread.is_empty() {
             return Ok(false);
         }
@@ -223,13 +226,13 @@ impl Http1 {
     }
 
     /// Reads to the end of the connection, which must be an orderly one.
-    pub(super) async fn rest(&mut self) -> Outcome<Vec<u8>> {
+    pub(super) async fn read_to_end(&mut self) -> CaseResult<Vec<u8>> {
         while self.fill("the end of the connection").await? > 0 {}
         Ok(std::mem::take(&mut self.unread).to_vec())
     }
 
-    /// Reads to the end of the connection, however it ends; whether that was orderly.
-    pub(super) async fn any_rest(&mut self) -> Outcome<(Vec<u8>, bool)> {
+    /// Reads to the end of the connection. Returns what came, and whether the end was orderly.
+    pub(super) async fn read_to_any_end(&mut self) -> CaseResult<(Vec<u8>, bool)> {
         let what = "the end of the connection";
         let is_orderly = loop {
             match self.try_fill(what).await? {
@@ -241,9 +244,9 @@ impl Http1 {
         Ok((std::mem::take(&mut self.unread).to_vec(), is_orderly))
     }
 
-    /// That the server closes the connection, and sends nothing more.
-    pub(super) async fn is_closed(&mut self) -> Outcome {
-        match self.rest().await? {
+    /// Checks that the server closes the connection, and sends nothing more.
+    pub(super) async fn expect_closed(&mut self) -> CaseResult {
+        match self.read_to_end().await? {
             rest if rest.is_empty() => Ok(()),
             rest => Err(Verdict::failed(format!(
                 "the server sent `{}` before it closed the connection",
@@ -252,7 +255,7 @@ impl Http1 {
         }
     }
 
-    /// What the server has sent up to now and nobody has read; does not wait for any.
+    /// Returns what has come and was not read, without waiting.
     pub(super) fn unread_now(&mut self) -> &[u8] {
         loop {
             match self.stream.try_read_buf(&mut self.unread) {
@@ -262,8 +265,8 @@ impl Http1 {
         }
     }
 
-    /// Ends the sending side only.
-    pub(super) async fn half_close(&mut self) -> Outcome {
+    /// Half-closes the connection: ends the sending side only.
+    pub(super) async fn half_close(&mut self) -> CaseResult {
         self.log.note("the client ends its sending side");
         self.stream
             .shutdown()
@@ -271,15 +274,15 @@ impl Http1 {
             .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))
     }
 
-    /// Goes away without a farewell: with a reset.
+    /// Resets the connection.
     pub(super) fn reset(self) {
         self.log.note("the client resets the connection");
-        // Without a connection there is nothing to reset.
+        // An error means that the connection is gone already.
         let _ = self.stream.set_zero_linger();
     }
 
-    /// Reads up to and with `end`.
-    pub(super) async fn through(&mut self, end: &[u8], what: &str) -> Outcome<Bytes> {
+    /// Reads up to and including `end`.
+    pub(super) async fn read_through(&mut self, end: &[u8], what: &str) -> CaseResult<Bytes> {
         loop {
             let found = self
                 .unread
@@ -300,7 +303,7 @@ impl Http1 {
         }
     }
 
-    async fn fill(&mut self, what: &str) -> Outcome<usize> {
+    async fn fill(&mut self, what: &str) -> CaseResult<usize> {
         let read = self.try_fill(what).await?;
         read.map_err(|error| {
             Verdict::failed(format!(
@@ -309,11 +312,11 @@ impl Http1 {
         })
     }
 
-    async fn try_fill(&mut self, what: &str) -> Outcome<io::Result<usize>> {
+    async fn try_fill(&mut self, what: &str) -> CaseResult<io::Result<usize>> {
         let before = self.unread.len();
-        self.unread.reserve(READ);
+        self.unread.reserve(READ_ROOM);
         let read = self.stream.read_buf(&mut self.unread);
-        let read = within(self.patience, what, read).await?;
+        let read = within(self.timeout, what, read).await?;
         if self.unread.len() > before {
             self.log.push(Entry::Wire(
                 Direction::ToClient,

@@ -15,33 +15,32 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use super::bench::Log;
-use super::case::Outcome;
-use super::remote::within;
+use super::case_log::CaseLog;
 use super::request::{Request, Response};
+use super::result::{CaseResult, within};
 use crate::Verdict;
 
 /// One connection.
 pub(super) struct Http2 {
     requests: SendRequest<Bytes>,
     pings: Option<PingPong>,
-    /// Reads and writes, until the connection ends; then says how.
-    driving: JoinHandle<Result<(), h2::Error>>,
+    /// Drives the connection until it ends, and then has its error.
+    driver: JoinHandle<Result<(), h2::Error>>,
     /// The client's own address.
     pub(super) address: SocketAddr,
-    log: Log,
-    patience: Duration,
+    log: CaseLog,
+    timeout: Duration,
 }
 
-/// One exchange on it: a stream, in the words of HTTP/2.
-pub(super) struct Http2Exchange {
+/// A stream whose response has not begun.
+pub(super) struct Http2Stream {
     response: ResponseFuture,
-    /// What [`Http2Exchange::has_answer`] has seen.
+    /// The head that [`Http2Stream::has_answer`] has seen.
     answered: Option<Answered>,
     /// For the request's content.
     pub(super) content: SendStream<Bytes>,
-    log: Log,
-    patience: Duration,
+    log: CaseLog,
+    timeout: Duration,
 }
 
 type Answered = Result<http::Response<RecvStream>, h2::Error>;
@@ -51,15 +50,15 @@ pub(super) struct Http2Response {
     /// Status and fields.
     pub(super) head: Response,
     content: RecvStream,
-    /// What can still be sent: a reset.
+    /// The sending side, for a reset.
     request: Option<SendStream<Bytes>>,
-    log: Log,
-    patience: Duration,
+    log: CaseLog,
+    timeout: Duration,
 }
 
-/// How the content of a response goes on.
+/// The next part of the content of a response.
 #[derive(Debug)]
-pub(super) enum Part {
+pub(super) enum StreamPart {
     Data(Bytes),
     /// The end, orderly.
     End,
@@ -67,63 +66,67 @@ pub(super) enum Part {
     Reset(h2::Error),
 }
 
-/// What a client says first: the preface and a SETTINGS frame without settings.
-const GREETING: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
-/// The bytes of a frame's head, and among them the one with its type.
+/// The beginning of a connection: the preface and an empty SETTINGS frame.
+const CLIENT_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+/// The length of a frame's head, and the place of the type in it.
 const FRAME_HEAD: usize = 9;
 const FRAME_TYPE: usize = 3;
 /// The type of a SETTINGS frame.
 const SETTINGS: u8 = 4;
 
-/// Whether a server answers as one of HTTP/2 must: with SETTINGS.
-pub(super) async fn is_spoken(mut stream: TcpStream, patience: Duration) -> bool {
+/// Returns whether a server answers the preface with SETTINGS, as HTTP/2 demands.
+pub(super) async fn is_spoken(mut stream: TcpStream, timeout: Duration) -> bool {
     let answer = async {
-        stream.write_all(GREETING).await?;
+        stream.write_all(CLIENT_PREFACE).await?;
         let mut head = [0; FRAME_HEAD];
         stream.read_exact(&mut head).await?;
         std::io::Result::Ok(head[FRAME_TYPE] == SETTINGS)
     };
-    let answer = tokio::time::timeout(patience, answer).await;
+    let answer = tokio::time::timeout(timeout, answer).await;
     answer.is_ok_and(|answer| answer.unwrap_or(false))
 }
 
 impl Http2 {
-    /// Greets the server.
-    pub(super) async fn new(stream: TcpStream, log: Log, patience: Duration) -> Outcome<Self> {
+    /// Begins a connection.
+    pub(super) async fn new(
+        stream: TcpStream,
+        log: CaseLog,
+        timeout: Duration,
+    ) -> CaseResult<Self> {
         let address = stream
             .local_addr()
             .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))?;
-        let greeting = within(
-            patience,
+        let handshake = within(
+            timeout,
             "an HTTP/2 connection",
             h2::client::handshake(stream),
         );
-        let (requests, mut connection) = greeting
+        let (requests, mut connection) = handshake
             .await?
             .map_err(|error| Verdict::failed(format!("it does not speak HTTP/2: {error}")))?;
         Ok(Self {
             requests,
             pings: connection.ping_pong(),
-            driving: tokio::spawn(connection),
+            driver: tokio::spawn(connection),
             address,
             log,
-            patience,
+            timeout,
         })
     }
 
-    /// Sends the head of a request, and its content if there is any; with `more`, content is to
-    /// follow through [`Http2Exchange::content`].
-    pub(super) async fn begin(&mut self, request: &Request, more: bool) -> Outcome<Http2Exchange> {
+    /// Sends the head of a request, and its content if there is any. With `more`, further content
+    /// follows through [`Http2Stream::content`].
+    pub(super) async fn begin(&mut self, request: &Request, more: bool) -> CaseResult<Http2Stream> {
         self.begin_with(head(request)?, &request.body, more).await
     }
 
-    /// Sends the head of an extended CONNECT (RFC 8441) for this protocol, whose octets are to
-    /// follow through [`Http2Exchange::content`].
+    /// Sends the head of an extended CONNECT (RFC 8441) for this protocol, whose octets
+    /// follow through [`Http2Stream::content`].
     pub(super) async fn begin_extended_connect(
         &mut self,
         request: &Request,
         protocol: &'static str,
-    ) -> Outcome<Http2Exchange> {
+    ) -> CaseResult<Http2Stream> {
         let mut head = head(request)?;
         head.extensions_mut()
             .insert(Protocol::from_static(protocol));
@@ -135,10 +138,10 @@ impl Http2 {
         head: http::Request<()>,
         body: &[u8],
         more: bool,
-    ) -> Outcome<Http2Exchange> {
+    ) -> CaseResult<Http2Stream> {
         self.log.note(format!("the client sends {head:?}"));
         let ready = within(
-            self.patience,
+            self.timeout,
             "the server to take a request",
             self.requests.clone().ready(),
         );
@@ -150,51 +153,47 @@ impl Http2 {
                 .send_data(Bytes::copy_from_slice(body), !more)
                 .map_err(broken)?;
         }
-        Ok(Http2Exchange {
+        Ok(Http2Stream {
             response,
             answered: None,
             content,
             log: self.log.clone(),
-            patience: self.patience,
+            timeout: self.timeout,
         })
     }
 
     /// Sends a request and reads the whole response to it.
-    pub(super) async fn exchange(&mut self, request: &Request) -> Outcome<Response> {
+    pub(super) async fn exchange(&mut self, request: &Request) -> CaseResult<Response> {
         self.begin(request, false)
             .await?
             .head()
             .await?
-            .whole()
+            .read_all()
             .await
     }
 
     /// Waits until the server's settings have come: its answer to a ping comes after them.
-    pub(super) async fn settled(&mut self) -> Outcome {
+    pub(super) async fn wait_for_settings(&mut self) -> CaseResult {
         if let Some(pings) = &mut self.pings {
             let answer = pings.ping(Ping::opaque());
-            let answer = within(self.patience, "the settings of HTTP/2", answer);
+            let answer = within(self.timeout, "the settings of HTTP/2", answer);
             answer.await?.map_err(broken)?;
         }
         Ok(())
     }
 
-    /// Whether its settings, once they have come, say that it takes an extended CONNECT.
-    pub(super) fn takes_extended_connect(&self) -> bool {
+    /// Returns whether the server's settings offer extended CONNECT (RFC 8441), once they have come.
+    pub(super) fn supports_extended_connect(&self) -> bool {
         self.requests.is_extended_connect_protocol_enabled()
     }
 
-    /// Waits until the server has ended the connection; what a further request comes to then. That
-    /// is a GOAWAY, if the server has sent one.
-    pub(super) async fn farewell(self) -> Outcome<h2::Error> {
-        let ended = within(self.patience, "the end of the connection", self.driving);
-        // How it ended is what the request comes to.
+    /// Waits until the server has ended the connection. Returns the error of a further request: that is
+    /// GOAWAY if the server has sent one.
+    pub(super) async fn wait_for_close(self) -> CaseResult<h2::Error> {
+        let ended = within(self.timeout, "the end of the connection", self.driver);
+        // The further request has the error.
         let _ = ended.await?;
-        let ready = within(
-            self.patience,
-            "the fate of a request",
-            self.requests.ready(),
-        );
+        let ready = within(self.timeout, "the fate of a request", self.requests.ready());
         match ready.await? {
             Err(error) => Ok(error),
             Ok(_) => Err(Verdict::failed(
@@ -204,38 +203,38 @@ impl Http2 {
     }
 }
 
-impl Http2Exchange {
+impl Http2Stream {
     /// Reads the head of the response.
-    pub(super) async fn head(self) -> Outcome<Http2Response> {
+    pub(super) async fn head(self) -> CaseResult<Http2Response> {
         self.answer().await?.map_err(broken)
     }
 
-    /// Reads the head of the response; the request's content stays open.
-    pub(super) async fn head_and_content(self) -> Outcome<(Http2Response, SendStream<Bytes>)> {
+    /// Reads the head of the response, and leaves the request's content open.
+    pub(super) async fn head_and_content(self) -> CaseResult<(Http2Response, SendStream<Bytes>)> {
         let Self {
             response,
             answered,
             content,
             log,
-            patience,
+            timeout,
         } = self;
-        let head = answer(response, answered, None, log, patience).await?;
+        let head = answer(response, answered, None, log, timeout).await?;
         Ok((head.map_err(broken)?, content))
     }
 
-    /// Reads the head of the response, or how the stream ended without one.
-    pub(super) async fn answer(self) -> Outcome<Result<Http2Response, h2::Error>> {
+    /// Reads the head of the response, or the error of a stream that ended without one.
+    pub(super) async fn answer(self) -> CaseResult<Result<Http2Response, h2::Error>> {
         answer(
             self.response,
             self.answered,
             Some(self.content),
             self.log,
-            self.patience,
+            self.timeout,
         )
         .await
     }
 
-    /// Whether the head of the response, or the end of the stream, has come. Does not wait for any.
+    /// Returns whether the head of the response or the end of the stream has come, without waiting.
     pub(super) fn has_answer(&mut self) -> bool {
         if self.answered.is_none() {
             let mut cx = Context::from_waker(Waker::noop());
@@ -246,7 +245,7 @@ impl Http2Exchange {
         self.answered.is_some()
     }
 
-    /// Resets the stream, as a client does that is no longer interested.
+    /// Resets the stream with CANCEL.
     pub(super) fn reset(mut self) {
         self.log.note("the client resets the stream");
         self.content.send_reset(h2::Reason::CANCEL);
@@ -254,37 +253,37 @@ impl Http2Exchange {
 }
 
 impl Http2Response {
-    /// Reads the next of the content, and makes room for as much.
-    pub(super) async fn part(&mut self) -> Outcome<Part> {
+    /// Reads the next part of the content, and gives its flow-control window back.
+    pub(super) async fn part(&mut self) -> CaseResult<StreamPart> {
         let data = within(
-            self.patience,
+            self.timeout,
             "the content of a response",
             self.content.data(),
         );
         Ok(match data.await? {
-            None => Part::End,
+            None => StreamPart::End,
             Some(Ok(data)) => {
                 self.log
                     .note(format!("the server sends `{}`", data.escape_ascii()));
-                // Room that a stream has no use for is no loss.
+                // An error means that the stream has ended.
                 let _ = self.content.flow_control().release_capacity(data.len());
-                Part::Data(data)
+                StreamPart::Data(data)
             }
             Some(Err(error)) => {
                 self.log.note(format!("the stream is reset: {error}"));
-                Part::Reset(error)
+                StreamPart::Reset(error)
             }
         })
     }
 
-    /// That this comes next of the content, in as many parts as the server likes.
-    pub(super) async fn arrives(&mut self, content: &[u8]) -> Outcome {
+    /// Checks that the content goes on with `content`, in any number of parts.
+    pub(super) async fn expect_content(&mut self, content: &[u8]) -> CaseResult {
         let mut read = Vec::new();
         while read.len() < content.len() {
             match self.part().await? {
-                Part::Data(data) => read.extend_from_slice(&data),
-                Part::End => break,
-                Part::Reset(error) => return Err(broken(error)),
+                StreamPart::Data(data) => read.extend_from_slice(&data),
+                StreamPart::End => break,
+                StreamPart::Reset(error) => return Err(broken(error)),
             }
         }
         match read == content {
@@ -297,7 +296,7 @@ impl Http2Response {
         }
     }
 
-    /// Resets the stream, as a client does that has had enough.
+    /// Resets the stream with CANCEL.
     pub(super) fn reset(mut self) {
         self.log.note("the client resets the stream");
         if let Some(request) = &mut self.request {
@@ -306,15 +305,15 @@ impl Http2Response {
     }
 
     /// Reads the whole content, which must end in an orderly way, and the trailer fields.
-    pub(super) async fn whole(mut self) -> Outcome<Response> {
+    pub(super) async fn read_all(mut self) -> CaseResult<Response> {
         loop {
             match self.part().await? {
-                Part::Data(data) => self.head.body.extend_from_slice(&data),
-                Part::End => break,
-                Part::Reset(error) => return Err(broken(error)),
+                StreamPart::Data(data) => self.head.body.extend_from_slice(&data),
+                StreamPart::End => break,
+                StreamPart::Reset(error) => return Err(broken(error)),
             }
         }
-        let trailers = within(self.patience, "trailer fields", self.content.trailers());
+        let trailers = within(self.timeout, "trailer fields", self.content.trailers());
         if let Some(trailers) = trailers.await?.map_err(broken)? {
             self.log.note(format!("the server sends {trailers:?}"));
             self.head.trailers = trailers;
@@ -323,14 +322,14 @@ impl Http2Response {
     }
 }
 
-/// Sends as much of `octets` as the server makes room for within this time; how much that is.
+/// Sends as much of `octets` as flow control allows within this time. Returns how much that is.
 pub(super) async fn send_within(
     time: Duration,
     content: &mut SendStream<Bytes>,
     octets: &[u8],
-) -> Outcome<usize> {
+) -> CaseResult<usize> {
     content.reserve_capacity(octets.len());
-    let made_room = async {
+    let window = async {
         while content.capacity() == 0 {
             match poll_fn(|cx| content.poll_capacity(cx)).await {
                 Some(room) => room.map_err(broken)?,
@@ -339,9 +338,9 @@ pub(super) async fn send_within(
         }
         Ok(())
     };
-    match tokio::time::timeout(time, made_room).await {
+    match tokio::time::timeout(time, window).await {
         Err(_) => return Ok(0),
-        Ok(made_room) => made_room?,
+        Ok(window) => window?,
     }
     let room = content.capacity().min(octets.len());
     let octets = Bytes::copy_from_slice(&octets[..room]);
@@ -353,12 +352,12 @@ async fn answer(
     response: ResponseFuture,
     answered: Option<Answered>,
     request: Option<SendStream<Bytes>>,
-    log: Log,
-    patience: Duration,
-) -> Outcome<Result<Http2Response, h2::Error>> {
+    log: CaseLog,
+    timeout: Duration,
+) -> CaseResult<Result<Http2Response, h2::Error>> {
     let answered = match answered {
         Some(answered) => answered,
-        None => within(patience, "the head of a response", response).await?,
+        None => within(timeout, "the head of a response", response).await?,
     };
     Ok(answered.map(|response| {
         let (parts, content) = response.into_parts();
@@ -373,7 +372,7 @@ async fn answer(
             content,
             request,
             log,
-            patience,
+            timeout,
         }
     }))
 }
@@ -383,8 +382,8 @@ fn broken(error: h2::Error) -> Verdict {
     Verdict::failed(format!("the stream or the connection was reset: {error}"))
 }
 
-/// The head as HTTP/2 has it: what `host` says is the authority.
-fn head(request: &Request) -> Outcome<http::Request<()>> {
+/// Returns the head as HTTP/2 has it: the `host` field is the authority.
+fn head(request: &Request) -> CaseResult<http::Request<()>> {
     let (hosts, others): (Vec<_>, Vec<_>) = request
         .fields
         .iter()

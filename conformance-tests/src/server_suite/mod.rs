@@ -1,149 +1,186 @@
-//! Checks a server over real sockets, while it serves the [`Probe`](crate::Probe).
+//! Checks a server over real sockets, while the server serves the [`Probe`](crate::Probe).
 //!
-//! One request through the suite: a case has a client of [`http1`] write it to the server; the
-//! server calls the probe, which tells [`remote`] of the call; the case then says step by step what
-//! the application does, and looks at what the client gets.
+//! A case has one of the clients ([`http1`], [`http2`], [`websocket`]) send a request. The server calls
+//! the probe, whose messages arrive at the [`probe_listener`]. The case then commands the
+//! [`probe_call`] step by step, and looks at what the client receives.
 
-mod bench;
+mod attached;
+mod basis;
 mod case;
+mod case_log;
 mod cases;
+mod client_exchange;
 mod command_line;
-mod exchange;
+mod fixture;
 mod http1;
 mod http2;
 mod launch;
-mod remote;
+mod model_observer;
+mod probe_call;
+mod probe_listener;
 mod request;
+mod result;
+mod run;
 mod server;
+mod settings;
 mod websocket;
-mod witness;
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use callgate::rule::{self, Rule};
 
-pub use case::Asgi;
+pub use attached::AttachedServer;
+pub use basis::{Basis, Citation, Document};
 pub use command_line::CommandLine;
-pub use launch::{Attach, Exit, Launch, Lifespan, NotLaunched, Running, Settings};
+pub use launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
+pub use settings::{LifespanMode, ServerSettings};
 
 use crate::{Check, Finding, Report, Verdict};
-use bench::Bench;
+use case::Case;
+use client_exchange::Transport;
+use fixture::Fixture;
+use run::{CaseOutcome, run};
 
 /// What to check, and how long to wait.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// How long a case waits for one thing before it takes it for missing. Default 5 seconds.
-    pub patience: Duration,
+    /// How long a case waits for one thing before it fails. Default 5 seconds.
+    pub timeout: Duration,
     /// The IDs of the rules to check; all if there are none. Default none.
     pub only: Vec<String>,
-    /// Leave out what ASGI settles differently: for servers of ASGI. Default unset.
+    /// The names of the checks to run; all if there are none. Default none.
+    pub cases: Vec<String>,
+    /// Leave out what only Callgate demands: for servers of ASGI. Default unset.
     pub asgi: bool,
 }
 
 impl Default for ServerOptions {
     fn default() -> Self {
         Self {
-            patience: Duration::from_secs(5),
+            timeout: Duration::from_secs(5),
             only: Vec::new(),
+            cases: Vec::new(),
             asgi: false,
         }
     }
 }
 
-/// Every check of the server suite, in the order of the rules.
+/// A case over one of its transports.
+struct ServerCheck {
+    check: Check,
+    case: &'static Case,
+    transport: Transport,
+}
+
+/// Every case over each of its transports, in the order of the rules.
+static CHECKS: LazyLock<Vec<ServerCheck>> = LazyLock::new(|| {
+    let over_each = |case: &'static Case| {
+        case.transports.iter().map(move |transport| ServerCheck {
+            check: Check::new(
+                case.rule,
+                // Made once, and used to the end of the process.
+                case.check_name(*transport).leak(),
+                case.does,
+                case.must,
+            ),
+            case,
+            transport: *transport,
+        })
+    };
+    rule::all()
+        .flat_map(|rule| cases::all().filter(move |case| case.rule == rule))
+        .flat_map(over_each)
+        .collect()
+});
+
+/// Returns every check of the server suite, in the order of the rules.
 pub fn server_checks() -> impl Iterator<Item = &'static Check> {
-    cases::all().map(|case| &case.check)
+    CHECKS.iter().map(|one| &one.check)
 }
 
-/// Whether a server of ASGI is expected to keep this rule as well, and if not, why: by the first of
-/// the rule's checks that says so.
+/// Returns what a check of this suite stands on for servers of ASGI; none for a check of another suite.
 #[must_use]
-pub fn asgi(rule: &Rule) -> Option<Asgi> {
-    let mut cases = cases::all().filter(|case| case.check.rule == rule);
-    let first = cases.next()?.asgi;
-    Some(cases.fold(first, |asgi, case| match asgi {
-        Asgi::Shared => case.asgi,
-        differs => differs,
-    }))
-}
-
-/// Whether a check holds for servers of ASGI too; none for one that is not of this suite.
-#[cfg(feature = "cli")]
-pub(crate) fn asgi_of(check: &Check) -> Option<Asgi> {
-    let case = cases::all().find(|case| case.check == *check)?;
-    Some(case.asgi)
+pub fn basis_of(check: &Check) -> Option<Basis> {
+    let one = CHECKS.iter().find(|one| one.check == *check)?;
+    Some(one.case.basis)
 }
 
 impl ServerOptions {
-    /// The checks that are wanted, in the order of the rules.
+    /// Returns the checks to run, in the order of the rules.
     pub fn checks(&self) -> impl Iterator<Item = &'static Check> {
-        self.cases().map(|case| &case.check)
+        self.selected().map(|one| &one.check)
     }
 
-    fn cases(&self) -> impl Iterator<Item = &'static case::Case> {
-        cases::all().filter(|case| self.wants(case.check.rule))
+    fn selected(&self) -> impl Iterator<Item = &'static ServerCheck> {
+        CHECKS.iter().filter(|one| {
+            let has_name = |name: &String| *name == one.check.name;
+            self.selects(one.check.rule)
+                && (self.cases.is_empty() || self.cases.iter().any(has_name))
+        })
     }
 
-    fn wants(&self, rule: &Rule) -> bool {
+    fn selects(&self, rule: &Rule) -> bool {
         let id = rule.id;
         self.only.is_empty() || self.only.iter().any(|only| only.eq_ignore_ascii_case(id))
     }
 }
 
-/// Checks the server that `launch` starts. `progress` is told of each finding as it is made.
+/// Checks the server that `launcher` starts. `progress` is called with each finding as it is made.
 pub async fn check_server(
-    launch: &dyn Launch,
+    launcher: &dyn ServerLauncher,
     options: &ServerOptions,
     progress: impl FnMut(&Finding),
 ) -> Report {
-    let bench = Bench::new(launch, options.patience);
-    check(bench, launch, options, progress).await
+    let fixture = Fixture::new(launcher, options.timeout);
+    run_checks(fixture, launcher.name(), options, progress).await
 }
 
-/// As [`check_server`], if there is something to check: a server that starts, listens and calls the
-/// probe, which may take it as long as `patience`.
+/// Checks a server as [`check_server`] does, once the server has started and called the probe, within
+/// `timeout`.
 ///
 /// # Errors
 ///
-/// Why there is not, in one line.
+/// One line that says why the server does not serve the probe.
 pub async fn try_check_server(
-    launch: &dyn Launch,
+    launcher: &dyn ServerLauncher,
     options: &ServerOptions,
-    patience: Duration,
+    timeout: Duration,
     progress: impl FnMut(&Finding),
 ) -> Result<Report, String> {
-    let mut bench = Bench::new(launch, options.patience);
-    bench.try_server(patience).await?;
-    Ok(check(bench, launch, options, progress).await)
+    let mut fixture = Fixture::new(launcher, options.timeout);
+    fixture.start_shared_server(timeout).await?;
+    Ok(run_checks(fixture, launcher.name(), options, progress).await)
 }
 
-async fn check(
-    mut bench: Bench<'_>,
-    launch: &dyn Launch,
+async fn run_checks(
+    mut fixture: Fixture<'_>,
+    subject: String,
     options: &ServerOptions,
     mut progress: impl FnMut(&Finding),
 ) -> Report {
     let mut findings = Vec::new();
-    for case in options.cases() {
-        let (verdict, broken) = match case.asgi {
-            Asgi::Differs(why) if options.asgi => (Verdict::NotApplicable(why.into()), Vec::new()),
-            Asgi::Shared if options.asgi && !bench.has_lifespan && case.is_of_lifespan() => {
-                let why = "the server runs no lifespan, which ASGI lets it do";
-                (Verdict::NotApplicable(why.into()), Vec::new())
-            }
-            _ => bench.run(case).await,
+    for ServerCheck {
+        check,
+        case,
+        transport,
+    } in options.selected()
+    {
+        let outcome = match reason_to_skip(case, options, &fixture) {
+            Some(why) => CaseOutcome::not_applicable(why),
+            None => run(case, *transport, &mut fixture).await,
         };
         let finding = Finding {
-            check: case.check,
-            verdict,
+            check: *check,
+            verdict: verdict_for(case, options, &outcome),
         };
         progress(&finding);
         findings.push(finding);
-        // The model is that of Callgate, and does not know what of it ASGI shares.
-        for (rule, failure) in broken {
-            let is_told = |it: &Finding| it.check.rule == rule && it.verdict.is_failed();
-            if options.asgi || !options.wants(rule) || findings.iter().any(is_told) {
+        // The model is that of Callgate: a server of ASGI may break its rules.
+        for (rule, failure) in outcome.violations {
+            let is_found = |it: &Finding| it.check.rule == rule && it.verdict.is_failed();
+            if options.asgi || !options.selects(rule) || findings.iter().any(is_found) {
                 continue;
             }
             let must = "What the application sees fits the model of the protocol.";
@@ -151,16 +188,39 @@ async fn check(
                 check: Check {
                     rule,
                     must,
-                    ..case.check
+                    ..*check
                 },
                 verdict: failure.into(),
             });
         }
     }
-    bench.finish().await;
+    fixture.shut_down().await;
     findings.sort_by_key(|finding| rule::all().position(|rule| rule == finding.check.rule));
-    Report {
-        subject: launch.name(),
-        findings,
+    Report { subject, findings }
+}
+
+/// Returns why a case is not run against a server of ASGI, if it is not.
+fn reason_to_skip(
+    case: &Case,
+    options: &ServerOptions,
+    fixture: &Fixture<'_>,
+) -> Option<&'static str> {
+    match case.basis {
+        _ if !options.asgi => None,
+        Basis::CallgateOnly(why) => Some(why),
+        Basis::Standard(_) if case.is_of_lifespan() && !fixture.has_lifespan => {
+            Some("the server runs no lifespan, which ASGI permits")
+        }
+        Basis::Standard(_) => None,
     }
+}
+
+/// Returns the verdict of a case. A malformed scope fails every case that needs the scope; against a
+/// server of ASGI only the cases about scopes count it.
+fn verdict_for(case: &Case, options: &ServerOptions, outcome: &CaseOutcome) -> Verdict {
+    let is_about_scopes = case.rule.id.starts_with("SCOPE-");
+    if options.asgi && outcome.has_malformed_scope && !is_about_scopes {
+        return Verdict::NotApplicable("the scope is malformed: see SCOPE-12".into());
+    }
+    outcome.verdict.clone()
 }

@@ -1,16 +1,16 @@
-//! Requests, before they are written in a version of HTTP.
+//! Requests and responses without the framing of a version of HTTP.
 
 use callgate::{HttpResponseBody, HttpResponseStart, SendEvent};
 use http::{HeaderMap, StatusCode};
 
 use crate::probe::{PROBE_FIELD, Step};
 
-/// A request with the first steps of the application.
+/// A request, with the first steps of the application.
 #[derive(Clone, Debug)]
 pub(super) struct Request {
     pub(super) method: String,
     pub(super) target: String,
-    /// As they are to be written; `host` comes first.
+    /// The fields in the order in which they are written; `host` comes first.
     pub(super) fields: Vec<(String, String)>,
     pub(super) body: Vec<u8>,
     steps: Vec<Step>,
@@ -31,8 +31,8 @@ impl Request {
         Self::new("GET", target)
     }
 
-    /// A request that shows that the server has come to it: the answer has no content, for which
-    /// there may be no room on an HTTP/2 connection.
+    /// Returns a request whose answer shows that the server has read up to it. The answer has no content,
+    /// for which the flow-control window of an HTTP/2 connection may have no room.
     pub(super) fn fence() -> Self {
         Self::get("/callgate-fence")
             .sends(HttpResponseStart::new(StatusCode::NO_CONTENT))
@@ -45,37 +45,37 @@ impl Request {
         self
     }
 
-    /// With this content, and its length.
+    /// Adds content, and its length.
     pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         let length = self.body.len().to_string();
         self.field("content-length", &length)
     }
 
-    /// The application does this at once, after the steps before.
+    /// Adds a step that the application takes at once, after the earlier steps.
     pub(super) fn step(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
-    /// The application sends this at once, after the steps before.
+    /// Adds an event that the application sends at once, after the earlier steps.
     pub(super) fn sends(self, event: impl Into<SendEvent>) -> Self {
         self.step(Step::Send(event.into()))
     }
 
-    /// The field with the steps, if there are any.
+    /// Returns the field with the steps, if there are any.
     pub(super) fn probe_field(&self) -> Option<(String, String)> {
         let steps = (!self.steps.is_empty())
             .then(|| serde_json::to_string(&self.steps).expect("steps have a serialised form"))?;
         Some((PROBE_FIELD.into(), steps))
     }
 
-    /// As HTTP/1.1 writes it.
+    /// Returns the octets of the request over HTTP/1.1.
     pub(super) fn http1(&self) -> Vec<u8> {
         self.written("HTTP/1.1")
     }
 
-    /// As HTTP/1.0 writes it.
+    /// Returns the octets of the request over HTTP/1.0.
     pub(super) fn http10(&self) -> Vec<u8> {
         self.written("HTTP/1.0")
     }
@@ -92,7 +92,7 @@ impl Request {
     }
 }
 
-/// A response, as it came over the wire and without its framing.
+/// A response without its framing.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Response {
     pub(super) status: u16,
@@ -102,12 +102,12 @@ pub(super) struct Response {
 }
 
 impl Response {
-    /// The value of a field; of several, the first.
+    /// Returns the value of a field, of the first one where there are several.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name)?.to_str().ok()
     }
 
-    /// Whether a field lists this token.
+    /// Returns whether a field lists this token.
     pub(super) fn lists(&self, name: &str, token: &str) -> bool {
         self.fields
             .get_all(name)
@@ -117,7 +117,7 @@ impl Response {
             .any(|listed| listed.trim().eq_ignore_ascii_case(token))
     }
 
-    /// The content as a text, for comparing and showing.
+    /// Returns the content as a text, for comparing and showing.
     pub(super) fn text(&self) -> String {
         self.body.escape_ascii().to_string()
     }

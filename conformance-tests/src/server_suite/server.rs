@@ -1,161 +1,170 @@
 //! A server under test, while it runs.
 
 use std::cell::OnceCell;
+use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use callgate::transcript::Entry;
 use callgate::{
     HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
-    ReceiveEvent, SendEvent,
+    ReceiveEvent,
 };
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
-use super::bench::Log;
-use super::case::Outcome;
+use super::case_log::CaseLog;
 use super::http1::Http1;
 use super::http2::{self, Http2};
-use super::launch::{Exit, Launch, NotLaunched, Running, Settings};
-use super::remote::{Control, Remote, within};
+use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
+use super::probe_call::ProbeCall;
+use super::probe_listener::ProbeListener;
 use super::request::Request;
+use super::result::{CaseResult, within};
+use super::settings::ServerSettings;
 use crate::Verdict;
 use crate::probe::Step;
-use callgate::transcript::Entry;
 
-/// How often a port is tried until the server listens there.
+/// The interval at which the suite tries to connect to a server that starts, and looks at its log.
 const RETRY: Duration = Duration::from_millis(5);
-/// Exchanges after which a server has seen what came before them.
-const SETTLING: usize = 5;
-/// Asked of the system for a client that is to have little room, in bytes.
-const NARROW: u32 = 16 * 1024;
+/// The number of further exchanges after which a server has noticed what clients did before.
+const SETTLING_EXCHANGES: usize = 5;
+/// The receive buffer of a client that is to read nothing, in bytes.
+const SMALL_BUFFER: u32 = 16 * 1024;
 
 pub(super) struct Server {
-    running: Box<dyn Running>,
-    control: Control,
-    /// Lives through the application's lifespan, once [`Server::live`] was called.
-    living: Option<JoinHandle<()>>,
-    /// Whether it was called for that.
+    running: Box<dyn RunningServer>,
+    listener: ProbeListener,
+    /// Plays the application's lifespan, once [`Server::run_lifespan`] was called.
+    lifespan_task: Option<JoinHandle<()>>,
+    /// Whether the server called the application for lifespan.
     has_lifespan: Arc<AtomicBool>,
-    log: Log,
-    patience: Duration,
+    log: CaseLog,
+    timeout: Duration,
     speaks_http2: OnceCell<bool>,
 }
 
 impl Server {
     pub(super) async fn launch(
-        launch: &dyn Launch,
-        settings: &Settings,
-        log: Log,
-        patience: Duration,
-    ) -> Result<Self, NotLaunched> {
-        let control = Control::listen(launch.probe_address(), log.clone(), patience).await?;
-        let running = launch.launch(settings, control.address)?;
+        launcher: &dyn ServerLauncher,
+        settings: &ServerSettings,
+        log: CaseLog,
+        timeout: Duration,
+    ) -> Result<Self, LaunchError> {
+        let listener = ProbeListener::bind(launcher.probe_address(), log.clone(), timeout).await?;
+        let running = launcher.launch(settings, listener.address)?;
         Ok(Self {
             running,
-            control,
-            living: None,
+            listener,
+            lifespan_task: None,
             has_lifespan: Arc::default(),
             log,
-            patience,
+            timeout,
             speaks_http2: OnceCell::new(),
         })
     }
 
-    /// From here on waits this long for one thing.
-    pub(super) fn be_patient_for(&mut self, patience: Duration) {
-        self.patience = patience;
+    /// Waits this long for one thing from here on.
+    pub(super) fn set_timeout(&mut self, timeout: Duration) {
+        self.timeout = timeout;
     }
 
     pub(super) fn address(&self) -> SocketAddr {
         self.running.address()
     }
 
-    /// The transcript of the case that runs.
-    pub(super) fn log(&self) -> &Log {
+    /// Returns the log of the case that runs.
+    pub(super) fn log(&self) -> &CaseLog {
         &self.log
     }
 
-    /// How long a client waits for one thing.
-    pub(super) fn patience(&self) -> Duration {
-        self.patience
+    /// Returns how long a client waits for one thing.
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
     /// Has the application go through lifespan as it should, and waits until the server listens.
-    /// A case that is about lifespan uses [`Server::lifespan`] instead.
-    pub(super) async fn live(&mut self) -> Outcome {
-        self.live_with_state(None).await
+    /// A case about lifespan uses [`Server::lifespan`] instead.
+    pub(super) async fn run_lifespan(&mut self) -> CaseResult {
+        self.run_lifespan_with_state(None).await
     }
 
-    /// The same; the application hands over a state with this text.
-    pub(super) async fn live_with_state(&mut self, text: Option<&'static str>) -> Outcome {
+    /// Does what [`Server::run_lifespan`] does; the application puts this text into its state.
+    pub(super) async fn run_lifespan_with_state(
+        &mut self,
+        text: Option<&'static str>,
+    ) -> CaseResult {
         let (_, none) = tokio::sync::mpsc::unbounded_channel();
-        let mut lifespans = std::mem::replace(&mut self.control.lifespans, none);
+        let mut lifespans = std::mem::replace(&mut self.listener.lifespans, none);
         let has_lifespan = self.has_lifespan.clone();
-        self.living = Some(tokio::spawn(async move {
+        self.lifespan_task = Some(tokio::spawn(async move {
             while let Some(lifespan) = lifespans.recv().await {
                 has_lifespan.store(true, Ordering::Relaxed);
-                // What goes wrong here shows in the case.
+                // A failure here shows in the case: the server does not start or does not end.
                 if let Ok(lifespan) = lifespan {
-                    let _ = live(lifespan, text).await;
+                    let _ = play_lifespan(lifespan, text).await;
                 }
             }
         }));
-        self.listens().await
+        self.wait_until_listening().await
     }
 
-    /// Whether a server that [`live`](Self::live)s has called the application for its lifespan.
+    /// Returns whether the server called the application for its lifespan, after
+    /// [`Server::run_lifespan`].
     pub(super) fn has_lifespan(&self) -> bool {
         self.has_lifespan.load(Ordering::Relaxed)
     }
 
-    /// Waits until the server listens.
-    pub(super) async fn listens(&mut self) -> Outcome {
+    /// Waits until the server accepts connections.
+    pub(super) async fn wait_until_listening(&mut self) -> CaseResult {
         let address = self.address();
-        let listens = async {
+        let listening = async {
             while TcpStream::connect(address).await.is_err() {
                 tokio::time::sleep(RETRY).await;
             }
         };
         tokio::select! {
-            listens = within(self.patience, "the server to listen", listens) => listens,
-            exit = self.running.ended() => Err(Verdict::failed(format!("it did not start: {exit}"))),
+            listening = within(self.timeout, "the server to listen", listening) => listening,
+            exit = self.running.ended() => {
+                Err(Verdict::failed(format!("the server did not start: {exit}")))
+            }
         }
     }
 
-    /// The call for the application's lifespan.
-    pub(super) async fn lifespan(&mut self) -> Outcome<Remote> {
+    /// Waits for the call for the application's lifespan.
+    pub(super) async fn lifespan(&mut self) -> CaseResult<ProbeCall> {
         let lifespan = within(
-            self.patience,
+            self.timeout,
             "a call for lifespan",
-            self.control.lifespans.recv(),
+            self.listener.lifespans.recv(),
         );
-        lifespan.await?.ok_or_else(gone)?
+        lifespan.await?.ok_or_else(listener_is_closed)?
     }
 
-    /// The next call of the application that is not for lifespan.
-    pub(super) async fn call(&mut self) -> Outcome<Remote> {
+    /// Waits for the next call of the application that is not for lifespan.
+    pub(super) async fn call(&mut self) -> CaseResult<ProbeCall> {
         let call = within(
-            self.patience,
+            self.timeout,
             "a call of the application",
-            self.control.calls.recv(),
+            self.listener.calls.recv(),
         );
-        let mut call = call.await?.ok_or_else(gone)??;
-        call.be_patient_for(self.patience);
-        self.log.push(Entry::Called(call.scope.clone()));
+        let mut call = call.await?.ok_or_else(listener_is_closed)??;
+        call.set_timeout(self.timeout);
+        self.log.push(Entry::Called(call.scope().clone()));
         Ok(call)
     }
 
-    /// That the application has not been called since the last call that a case took. To be asked
-    /// once the server has answered; another exchange makes sure that nothing is on its way.
-    pub(super) async fn was_not_called(&mut self) -> Outcome {
+    /// Checks that the server has not called the application since the last call that the case took.
+    /// To be used once the server has answered: a further exchange shows that no call is on its way.
+    pub(super) async fn expect_no_call(&mut self) -> CaseResult {
         self.fence().await
     }
 
-    /// Has the application called once more, on a connection of its own: what the server had to do
-    /// before has been done by then. The next call must be that one.
-    pub(super) async fn fence(&mut self) -> Outcome {
+    /// Has the application called once more, over a connection of its own. The server has done by
+    /// then what it had to do before. The next call must be that one.
+    pub(super) async fn fence(&mut self) -> CaseResult {
         let mut client = self.connect().await?;
         let fence = Request::get("/callgate-fence")
             .sends(HttpResponseStart::ok())
@@ -164,132 +173,128 @@ impl Server {
         client.send(fence.http1()).await?;
         let mut call = self.call().await?;
         if call.http()?.raw_path() != "/callgate-fence" {
-            return Err(called());
+            return Err(unexpected_call());
         }
         call.ended().await.map(|_| ())
     }
 
-    /// That no call has been told of that no case took, other than for lifespan.
-    pub(super) fn has_no_call(&mut self) -> Outcome {
-        match self.control.calls.try_recv() {
+    /// Checks that no call has come that the case did not take, other than for lifespan.
+    pub(super) fn expect_no_unclaimed_call(&mut self) -> CaseResult {
+        match self.listener.calls.try_recv() {
             Err(_) => Ok(()),
             Ok(call) => Err(Verdict::failed(format!(
                 "the application was called with {:?}",
-                call?.scope
+                call?.scope()
             ))),
         }
     }
 
-    /// That no further call for lifespan has been told of.
-    pub(super) fn has_no_lifespan(&mut self) -> Outcome {
-        match self.control.lifespans.try_recv() {
+    /// Checks that no further call for lifespan has come.
+    pub(super) fn expect_no_lifespan_call(&mut self) -> CaseResult {
+        match self.listener.lifespans.try_recv() {
             Err(_) => Ok(()),
             Ok(_) => Err(Verdict::failed("the application was called for lifespan")),
         }
     }
 
-    /// That it serves: that the application is called for a request.
-    pub(super) async fn serves(&mut self) -> Outcome {
+    /// Checks that the application is called for a request.
+    pub(super) async fn expect_served(&mut self) -> CaseResult {
         let mut client = self.connect().await?;
         client.send(Request::get("/").http1()).await?;
         self.call().await?.finish(Step::Decline).await
     }
 
-    /// Gives the server the time to see what clients have done: it goes through whole exchanges
-    /// with others meanwhile. Takes the calls for them.
-    pub(super) async fn settle(&mut self) -> Outcome {
-        for _ in 0..SETTLING {
-            self.was_not_called().await?;
+    /// Gives the server time to notice what clients have done: it goes through several whole
+    /// exchanges with others meanwhile.
+    pub(super) async fn settle(&mut self) -> CaseResult {
+        for _ in 0..SETTLING_EXCHANGES {
+            self.expect_no_call().await?;
         }
         Ok(())
     }
 
-    /// Sends a request that the application must not see; the status of the answer.
-    pub(super) async fn refuses(&mut self, request: impl AsRef<[u8]>) -> Outcome<u16> {
+    /// Waits for the answer to a request that the application must not see.
+    pub(super) async fn refused<T>(
+        &mut self,
+        answer: impl Future<Output = CaseResult<T>>,
+    ) -> CaseResult<T> {
+        tokio::select! {
+            answer = answer => answer,
+            Some(_) = self.listener.calls.recv() => Err(unexpected_call()),
+        }
+    }
+
+    /// Sends octets that the application must not see a request of. Returns the status of the answer.
+    pub(super) async fn refused_status(&mut self, octets: impl AsRef<[u8]>) -> CaseResult<u16> {
         let mut client = self.connect().await?;
-        client.send(request).await?;
-        let status = tokio::select! {
-            answer = client.head() => answer?.status,
-            Some(_) = self.control.calls.recv() => return Err(called()),
-        };
-        self.was_not_called().await?;
-        Ok(status)
+        client.send(octets).await?;
+        let head = self.refused(client.head()).await?;
+        self.expect_no_call().await?;
+        Ok(head.status)
     }
 
-    /// The same over HTTP/2.
-    pub(super) async fn refuses_over_http2(&mut self, request: &Request) -> Outcome<u16> {
-        let mut client = self.connect_http2().await?;
-        let exchange = client.begin(request, false).await?;
-        let status = tokio::select! {
-            answer = exchange.head() => answer?.head.status,
-            Some(_) = self.control.calls.recv() => return Err(called()),
-        };
-        self.was_not_called().await?;
-        Ok(status)
-    }
-
-    /// A new connection for HTTP/1 whose client has little room for what it has not read.
-    pub(super) async fn connect_narrow(&self) -> Outcome<Http1> {
+    /// Opens a connection for HTTP/1 whose client has a small receive buffer.
+    pub(super) async fn connect_with_small_buffer(&self) -> CaseResult<Http1> {
         let connect = async {
             let socket = TcpSocket::new_v4()?;
-            socket.set_recv_buffer_size(NARROW)?;
+            socket.set_recv_buffer_size(SMALL_BUFFER)?;
             socket.connect(self.address()).await
         };
-        let stream = within(self.patience, "a connection", connect).await?;
-        let stream =
-            stream.map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))?;
-        Ok(Http1::new(stream, self.log.clone(), self.patience))
+        let stream = within(self.timeout, "a connection", connect).await?;
+        let stream = stream.map_err(connection_refused)?;
+        Ok(Http1::new(stream, self.log.clone(), self.timeout))
     }
 
-    /// A new connection, for HTTP/1.
-    pub(super) async fn connect(&self) -> Outcome<Http1> {
-        let stream = self.connect_bare().await?;
-        Ok(Http1::new(stream, self.log.clone(), self.patience))
+    /// Opens a connection for HTTP/1.
+    pub(super) async fn connect(&self) -> CaseResult<Http1> {
+        let stream = self.connect_tcp().await?;
+        Ok(Http1::new(stream, self.log.clone(), self.timeout))
     }
 
-    /// A new connection, for HTTP/2; not applicable where the server does not speak that.
-    pub(super) async fn connect_http2(&self) -> Outcome<Http2> {
+    /// Opens a connection for HTTP/2.
+    ///
+    /// # Errors
+    ///
+    /// The case is not applicable where the server does not speak HTTP/2.
+    pub(super) async fn connect_http2(&self) -> CaseResult<Http2> {
         if !self.speaks_http2().await? {
             return Err(Verdict::NotApplicable(
                 "the server does not speak HTTP/2 by prior knowledge".into(),
             ));
         }
-        let stream = self.connect_bare().await?;
-        Http2::new(stream, self.log.clone(), self.patience).await
+        let stream = self.connect_tcp().await?;
+        Http2::new(stream, self.log.clone(), self.timeout).await
     }
 
-    /// Asked once.
-    async fn speaks_http2(&self) -> Outcome<bool> {
+    async fn speaks_http2(&self) -> CaseResult<bool> {
         if let Some(speaks_http2) = self.speaks_http2.get() {
             return Ok(*speaks_http2);
         }
-        let stream = self.connect_bare().await?;
-        let speaks_http2 = http2::is_spoken(stream, self.patience).await;
+        let stream = self.connect_tcp().await?;
+        let speaks_http2 = http2::is_spoken(stream, self.timeout).await;
         Ok(*self.speaks_http2.get_or_init(|| speaks_http2))
     }
 
-    async fn connect_bare(&self) -> Outcome<TcpStream> {
+    async fn connect_tcp(&self) -> CaseResult<TcpStream> {
         let connected = within(
-            self.patience,
+            self.timeout,
             "a connection",
             TcpStream::connect(self.address()),
         );
-        let stream = connected
-            .await?
-            .map_err(|error| Verdict::failed(format!("it takes no connection: {error}")))?;
-        // What a case writes in two goes is to be read in two goes, and soon.
+        let stream = connected.await?.map_err(connection_refused)?;
+        // The server must read in two goes what a case writes in two goes, and soon.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }
 
-    /// Whether it runs already, and is not to be stopped.
-    pub(super) fn is_foreign(&self) -> bool {
-        self.running.is_foreign()
+    /// Returns whether the server ran before the suite came, and must not be stopped.
+    pub(super) fn is_attached(&self) -> bool {
+        self.running.is_attached()
     }
 
-    /// Tells it to shut down, as SIGTERM does. What runs goes on.
-    pub(super) fn stop(&mut self) -> Outcome {
-        if self.running.is_foreign() {
+    /// Tells the server to shut down, as SIGTERM does. Exchanges go on.
+    pub(super) fn stop(&mut self) -> CaseResult {
+        if self.running.is_attached() {
             return Err(Verdict::NotApplicable(
                 "a server that runs already is not stopped".into(),
             ));
@@ -298,53 +303,53 @@ impl Server {
         Ok(())
     }
 
-    /// Waits until it has ended.
-    pub(super) async fn exit(&mut self) -> Outcome<Exit> {
-        within(self.patience, "the server to end", self.running.ended()).await
+    /// Waits until the server has ended.
+    pub(super) async fn wait_for_exit(&mut self) -> CaseResult<ServerExit> {
+        within(self.timeout, "the server to end", self.running.ended()).await
     }
 
-    /// What it has written to its log so far.
+    /// Returns the server's log so far.
     pub(super) fn server_log(&self) -> String {
         self.running.log()
     }
 
-    /// Waits until this stands in its log.
-    pub(super) async fn reports(&self, what: &str) -> Outcome {
-        let reported = async {
-            // Of a process, the log is read on the side.
-            while !self.server_log().contains(what) {
+    /// Waits until the server's log contains `text`.
+    pub(super) async fn wait_for_log(&self, text: &str) -> CaseResult {
+        let logged = async {
+            // The log of a process is read by tasks of its own.
+            while !self.server_log().contains(text) {
                 tokio::time::sleep(RETRY).await;
             }
         };
-        let awaited = format!("`{what}` in its log");
-        within(self.patience, &awaited, reported).await
+        let awaited = format!("`{text}` in its log");
+        within(self.timeout, &awaited, logged).await
     }
 
-    /// Lets go of calls that no case has asked for.
-    pub(super) fn forget_calls(&mut self) {
-        while self.control.calls.try_recv().is_ok() {}
+    /// Discards calls that no case took.
+    pub(super) fn discard_calls(&mut self) {
+        while self.listener.calls.try_recv().is_ok() {}
     }
 
-    /// Ends it, whether or not it wants to.
-    pub(super) async fn end(mut self) {
-        if !self.running.is_foreign() {
+    /// Shuts the server down, and ends it if it does not end by itself.
+    pub(super) async fn shut_down(mut self) {
+        if !self.running.is_attached() {
             self.running.stop();
-            let _ = tokio::time::timeout(self.patience, self.running.ended()).await;
+            let _ = tokio::time::timeout(self.timeout, self.running.ended()).await;
         }
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        if let Some(living) = &self.living {
-            living.abort();
+        if let Some(task) = &self.lifespan_task {
+            task.abort();
         }
     }
 }
 
 /// Goes through lifespan as an application should.
-async fn live(mut lifespan: Remote, text: Option<&str>) -> Outcome {
-    lifespan.be_patient();
+async fn play_lifespan(mut lifespan: ProbeCall, text: Option<&str>) -> CaseResult {
+    lifespan.wait_without_limit();
     loop {
         match lifespan.receive().await? {
             ReceiveEvent::LifespanStartup => {
@@ -354,11 +359,7 @@ async fn live(mut lifespan: Remote, text: Option<&str>) -> Outcome {
                 lifespan.send(LifespanStartupComplete::new()).await?;
             }
             ReceiveEvent::LifespanShutdown => {
-                lifespan
-                    .send(SendEvent::LifespanShutdownComplete(
-                        LifespanShutdownComplete::new(),
-                    ))
-                    .await?;
+                lifespan.send(LifespanShutdownComplete::new()).await?;
                 return lifespan.finish(Step::Return).await;
             }
             _ => {}
@@ -366,10 +367,15 @@ async fn live(mut lifespan: Remote, text: Option<&str>) -> Outcome {
     }
 }
 
-fn called() -> Verdict {
+fn unexpected_call() -> Verdict {
     Verdict::failed("the application was called")
 }
 
-fn gone() -> Verdict {
-    Verdict::failed("the server is gone")
+fn listener_is_closed() -> Verdict {
+    Verdict::failed("the suite no longer listens for the probe of this server")
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "for `map_err`")]
+fn connection_refused(error: std::io::Error) -> Verdict {
+    Verdict::failed(format!("the server takes no connection: {error}"))
 }

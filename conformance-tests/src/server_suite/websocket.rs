@@ -1,4 +1,4 @@
-//! A client of WebSockets that writes frames byte by byte (RFC 6455, 5.2), over an upgraded HTTP/1.1
+//! A client of WebSockets that writes frames octet by octet (RFC 6455, 5.2), over an upgraded HTTP/1.1
 //! connection or over an HTTP/2 stream (RFC 8441).
 
 use std::time::Duration;
@@ -7,13 +7,13 @@ use bytes::{Bytes, BytesMut};
 use callgate::{ReceiveEvent, WebSocketAccept, WebSocketDisconnect};
 use h2::SendStream;
 
-use super::bench::Log;
-use super::case::{Outcome, must};
-use super::exchange::{Exchange, Over};
+use super::case_log::CaseLog;
+use super::client_exchange::{ClientExchange, Transport};
 use super::http1::Http1;
-use super::http2::{Http2, Http2Response, Part, send_within};
-use super::remote::{Remote, within};
+use super::http2::{Http2, Http2Response, StreamPart, send_within};
+use super::probe_call::ProbeCall;
 use super::request::{Request, Response};
+use super::result::{CaseResult, must, within};
 use super::server::Server;
 use crate::Verdict;
 
@@ -29,39 +29,15 @@ pub(super) const FIN: u8 = 0x80;
 /// The largest frame that is read, in bytes.
 const MAX_FRAME: u64 = 1 << 20;
 
-/// Cases whose steps are the same over both: each takes the bench and an [`Over`].
-macro_rules! websocket_cases {
-    ($($steps:ident: $rule:ident, $asgi:expr, $does:literal, $must:literal $(,)?;)+) => {
-        &[$(
-            $crate::server_suite::case::Case {
-                check: $crate::Check::new(::callgate::rule::$rule, stringify!($steps), $does, $must),
-                asgi: $asgi,
-                run: |bench| Box::pin($steps(bench, $crate::server_suite::exchange::Over::Http1)),
-            },
-            $crate::server_suite::case::Case {
-                check: $crate::Check::new(
-                    ::callgate::rule::$rule,
-                    concat!(stringify!($steps), "_over_http2"),
-                    concat!("Over HTTP/2. ", $does),
-                    $must,
-                ),
-                asgi: $asgi,
-                run: |bench| Box::pin($steps(bench, $crate::server_suite::exchange::Over::Http2)),
-            },
-        )+]
-    };
-}
-pub(super) use websocket_cases;
-
 /// The example of RFC 6455, 1.3.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// A handshake, as HTTP/1.1 writes it. Over HTTP/2 it goes without what only HTTP/1.1 has.
+/// A handshake, as HTTP/1.1 writes it. Transport HTTP/2 it goes without what only HTTP/1.1 has.
 pub(super) fn handshake() -> Request {
     handshake_to("/")
 }
 
-/// The same, to this target.
+/// Returns a handshake to this target.
 pub(super) fn handshake_to(target: &str) -> Request {
     Request::get(target)
         .field("connection", "upgrade")
@@ -70,36 +46,40 @@ pub(super) fn handshake_to(target: &str) -> Request {
         .field("sec-websocket-key", KEY)
 }
 
-/// A WebSocket that the client has asked for.
-pub(super) struct Asked(Exchange);
+/// A handshake that the client has sent, and that the server has not answered.
+pub(super) struct PendingHandshake(ClientExchange);
 
-/// Sends a handshake on a connection of its own.
-pub(super) async fn ask(server: &Server, over: Over, handshake: &Request) -> Outcome<Asked> {
-    Ok(Asked(match over {
-        Over::Http1 => Exchange::begin_http1(server, handshake).await?,
-        Over::Http2 => {
+/// Opens a connection, and sends a handshake.
+pub(super) async fn begin_handshake(
+    server: &Server,
+    transport: Transport,
+    handshake: &Request,
+) -> CaseResult<PendingHandshake> {
+    Ok(PendingHandshake(match transport {
+        Transport::Http1 => ClientExchange::begin_http1(server, handshake).await?,
+        Transport::Http2 => {
             let mut client = connect_http2(server).await?;
-            if !client.takes_extended_connect() {
+            if !client.supports_extended_connect() {
                 return Err(Verdict::NotApplicable(
-                    "it does not take WebSockets over HTTP/2".into(),
+                    "the server does not offer WebSockets over HTTP/2".into(),
                 ));
             }
             let exchange = client
                 .begin_extended_connect(&extended_connect(handshake), "websocket")
                 .await?;
-            Exchange::of_http2(client, exchange)
+            ClientExchange::of_http2(client, exchange)
         }
     }))
 }
 
-/// A connection whose settings are known.
-pub(super) async fn connect_http2(server: &Server) -> Outcome<Http2> {
+/// Opens an HTTP/2 connection, and waits for the server's settings.
+pub(super) async fn connect_http2(server: &Server) -> CaseResult<Http2> {
     let mut client = server.connect_http2().await?;
-    client.settled().await?;
+    client.wait_for_settings().await?;
     Ok(client)
 }
 
-/// The same handshake as HTTP/2 has it (RFC 8441, 5).
+/// Returns the handshake as HTTP/2 has it (RFC 8441, 5).
 fn extended_connect(handshake: &Request) -> Request {
     let mut request = handshake.clone();
     request.method = "CONNECT".into();
@@ -113,20 +93,23 @@ fn extended_connect(handshake: &Request) -> Request {
 }
 
 /// Opens a WebSocket that the application accepts at once.
-pub(super) async fn open(server: &mut Server, over: Over) -> Outcome<(Remote, WebSocket)> {
-    let asked = ask(server, over, &handshake()).await?;
+pub(super) async fn open(
+    server: &mut Server,
+    transport: Transport,
+) -> CaseResult<(ProbeCall, WebSocket)> {
+    let pending = begin_handshake(server, transport, &handshake()).await?;
     let mut app = server.call().await?;
     app.send(WebSocketAccept::new()).await?;
-    Ok((app, asked.opened(server).await?))
+    Ok((app, pending.opened(server).await?))
 }
 
-impl Asked {
+impl PendingHandshake {
     /// Reads the head of the answer, which must open the WebSocket.
-    pub(super) async fn opened(self, server: &Server) -> Outcome<WebSocket> {
+    pub(super) async fn opened(self, server: &Server) -> CaseResult<WebSocket> {
         let (response, websocket) = self.answered(server).await?;
-        let opens = match websocket.wire {
-            Wire::Http1(_) => response.status == 101,
-            Wire::Http2(_) => response.status == 200,
+        let opens = match websocket.connection {
+            WebSocketConnection::Http1(_) => response.status == 101,
+            WebSocketConnection::Http2(_) => response.status == 200,
         };
         must!(
             opens,
@@ -136,66 +119,74 @@ impl Asked {
         Ok(websocket)
     }
 
-    /// Reads the head of the answer, and takes what follows for frames.
-    pub(super) async fn answered(self, server: &Server) -> Outcome<(Response, WebSocket)> {
-        let (head, wire) = match self.0 {
-            Exchange::Http1(mut side) => (side.client.head().await?, Wire::Http1(side.client)),
-            Exchange::Http2(side) => {
+    /// Reads the head of the answer. The octets after it are read as frames.
+    pub(super) async fn answered(self, server: &Server) -> CaseResult<(Response, WebSocket)> {
+        let (head, connection) = match self.0 {
+            ClientExchange::Http1(mut side) => (
+                side.client.head().await?,
+                WebSocketConnection::Http1(side.client),
+            ),
+            ClientExchange::Http2(side) => {
                 let (client, exchange) = side.unanswered()?;
                 let (response, content) = exchange.head_and_content().await?;
                 let head = response.head.clone();
-                let stream = Stream {
+                let stream = WebSocketStream {
                     content,
                     response,
                     unread: BytesMut::new(),
                     _client: client,
                 };
-                (head, Wire::Http2(Box::new(stream)))
+                (head, WebSocketConnection::Http2(Box::new(stream)))
             }
         };
         let websocket = WebSocket {
-            wire,
+            connection,
             log: server.log().clone(),
-            patience: server.patience(),
+            timeout: server.timeout(),
         };
         Ok((head, websocket))
     }
 
-    /// Reads the whole answer, which is an HTTP response.
-    pub(super) async fn response(mut self) -> Outcome<Response> {
+    /// Reads the whole answer as an HTTP response.
+    pub(super) async fn response(mut self) -> CaseResult<Response> {
         self.0.response().await
     }
 
-    /// Whether a part of the answer has come. Does not wait for any.
-    pub(super) async fn has_answer(&mut self) -> Outcome<bool> {
+    /// Reads the status of the answer, unless the server calls the application first.
+    pub(super) async fn refused_status(mut self, server: &mut Server) -> CaseResult<u16> {
+        server.refused(self.0.head()).await.map(|head| head.status)
+    }
+
+    /// Returns whether a part of the answer has come, without waiting.
+    pub(super) async fn has_answer(&mut self) -> CaseResult<bool> {
         self.0.has_answer().await
     }
 
-    /// Goes away without a farewell.
+    /// Resets the connection or the stream.
     pub(super) fn reset(self) {
         self.0.reset();
     }
 }
 
-/// A WebSocket that is open.
+/// An open WebSocket.
 pub(super) struct WebSocket {
-    wire: Wire,
-    log: Log,
-    patience: Duration,
+    connection: WebSocketConnection,
+    log: CaseLog,
+    timeout: Duration,
 }
 
-enum Wire {
+enum WebSocketConnection {
     Http1(Http1),
-    Http2(Box<Stream>),
+    Http2(Box<WebSocketStream>),
 }
 
-/// Both directions of a stream of HTTP/2.
-struct Stream {
+/// Both directions of an HTTP/2 stream.
+struct WebSocketStream {
     content: SendStream<Bytes>,
     response: Http2Response,
-    /// What has been read and not been taken.
+    /// The read buffer.
     unread: BytesMut,
-    /// Without it the connection ends.
+    /// The connection, which ends when this is dropped.
     _client: Http2,
 }
 
@@ -243,11 +234,11 @@ pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
 
 impl WebSocket {
     /// Writes these octets.
-    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> Outcome {
+    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> CaseResult {
         let octets = octets.as_ref();
-        match &mut self.wire {
-            Wire::Http1(client) => client.send(octets).await,
-            Wire::Http2(stream) => {
+        match &mut self.connection {
+            WebSocketConnection::Http1(client) => client.send(octets).await,
+            WebSocketConnection::Http2(stream) => {
                 let note = format!("the client sends `{}`", octets.escape_ascii());
                 self.log.note(note);
                 stream
@@ -258,25 +249,28 @@ impl WebSocket {
         }
     }
 
-    /// Writes as many of these octets as are taken together within this time; how many.
-    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> Outcome<usize> {
-        match &mut self.wire {
-            Wire::Http1(client) => client.send_within(time, octets).await,
-            Wire::Http2(stream) => send_within(time, &mut stream.content, octets).await,
+    /// Writes as many of these octets as the server takes at once within this time. Returns their
+    /// number.
+    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> CaseResult<usize> {
+        match &mut self.connection {
+            WebSocketConnection::Http1(client) => client.send_within(time, octets).await,
+            WebSocketConnection::Http2(stream) => {
+                send_within(time, &mut stream.content, octets).await
+            }
         }
     }
 
     /// Reads a frame of the server.
-    pub(super) async fn frame(&mut self) -> Outcome<Frame> {
-        let head = self.exactly(2).await?;
+    pub(super) async fn frame(&mut self) -> CaseResult<Frame> {
+        let head = self.read_exactly(2).await?;
         must!(head[1] & 0x80 == 0, "the server masks its frames");
         let length = match head[1] {
             126 => {
-                let length = self.exactly(2).await?;
+                let length = self.read_exactly(2).await?;
                 u16::from_be_bytes([length[0], length[1]]).into()
             }
             127 => {
-                let length = self.exactly(8).await?;
+                let length = self.read_exactly(8).await?;
                 length
                     .iter()
                     .fold(0, |sum, byte| sum << 8 | u64::from(*byte))
@@ -288,7 +282,7 @@ impl WebSocket {
             "the server sends a frame of {length} bytes"
         );
         let payload = self
-            .exactly(usize::try_from(length).unwrap_or_default())
+            .read_exactly(usize::try_from(length).unwrap_or_default())
             .await?;
         Ok(Frame {
             first: head[0],
@@ -297,7 +291,7 @@ impl WebSocket {
     }
 
     /// Reads the next message: its frames together, without pings and pongs between them.
-    pub(super) async fn message(&mut self) -> Outcome<Frame> {
+    pub(super) async fn message(&mut self) -> CaseResult<Frame> {
         let mut kind = None;
         let mut whole = BytesMut::new();
         loop {
@@ -318,8 +312,8 @@ impl WebSocket {
         }
     }
 
-    /// Reads on to the server's close frame; its code and reason.
-    pub(super) async fn closed(&mut self) -> Outcome<(u16, String)> {
+    /// Reads on to the server's close frame. Returns its code and reason.
+    pub(super) async fn closed(&mut self) -> CaseResult<(u16, String)> {
         loop {
             let frame = self.frame().await?;
             if frame.first & 0x0f == CLOSE {
@@ -334,34 +328,34 @@ impl WebSocket {
     }
 
     /// Reads on to the server's close frame, which must have this code.
-    pub(super) async fn is_closed_with(&mut self, code: u16) -> Outcome {
+    pub(super) async fn expect_close_code(&mut self, code: u16) -> CaseResult {
         let (seen, reason) = self.closed().await?;
         must!(seen == code, "the server closes with {seen} `{reason}`");
         Ok(())
     }
 
-    /// Goes away without a farewell: with a reset of the connection or the stream.
+    /// Resets the connection or the stream, without a close frame.
     pub(super) fn reset(self) {
-        match self.wire {
-            Wire::Http1(client) => client.reset(),
-            Wire::Http2(mut stream) => {
+        match self.connection {
+            WebSocketConnection::Http1(client) => client.reset(),
+            WebSocketConnection::Http2(mut stream) => {
                 self.log.note("the client resets the stream");
                 stream.content.send_reset(h2::Reason::CANCEL);
             }
         }
     }
 
-    async fn exactly(&mut self, length: usize) -> Outcome<Bytes> {
-        match &mut self.wire {
-            Wire::Http1(client) => client.exactly(length).await,
-            Wire::Http2(stream) => {
-                let Stream {
+    async fn read_exactly(&mut self, length: usize) -> CaseResult<Bytes> {
+        match &mut self.connection {
+            WebSocketConnection::Http1(client) => client.read_exactly(length).await,
+            WebSocketConnection::Http2(stream) => {
+                let WebSocketStream {
                     response, unread, ..
                 } = &mut **stream;
                 while unread.len() < length {
-                    let part = within(self.patience, "a frame", response.part());
+                    let part = within(self.timeout, "a frame", response.part());
                     match part.await?? {
-                        Part::Data(data) => unread.extend_from_slice(&data),
+                        StreamPart::Data(data) => unread.extend_from_slice(&data),
                         end => {
                             return Err(Verdict::failed(format!(
                                 "the stream ended ({end:?}) after {} of {length} bytes",
@@ -377,7 +371,7 @@ impl WebSocket {
 }
 
 /// Receives the next event after `websocket.connect`.
-pub(super) async fn after_connect(app: &mut Remote) -> Outcome<ReceiveEvent> {
+pub(super) async fn after_connect(app: &mut ProbeCall) -> CaseResult<ReceiveEvent> {
     loop {
         match app.receive().await? {
             ReceiveEvent::WebSocketConnect => {}
@@ -387,7 +381,7 @@ pub(super) async fn after_connect(app: &mut Remote) -> Outcome<ReceiveEvent> {
 }
 
 /// Receives up to the end of the WebSocket.
-pub(super) async fn disconnected(app: &mut Remote) -> Outcome<WebSocketDisconnect> {
+pub(super) async fn disconnected(app: &mut ProbeCall) -> CaseResult<WebSocketDisconnect> {
     loop {
         match app.receive().await? {
             ReceiveEvent::WebSocketDisconnect(disconnect) => return Ok(disconnect),
@@ -395,4 +389,14 @@ pub(super) async fn disconnected(app: &mut Remote) -> Outcome<WebSocketDisconnec
             other => return Err(Verdict::failed(format!("received {other:?}"))),
         }
     }
+}
+
+/// Receives up to the end of the WebSocket, which must have this code.
+pub(super) async fn expect_disconnect_code(app: &mut ProbeCall, code: u16) -> CaseResult {
+    let disconnect = disconnected(app).await?;
+    must!(
+        disconnect.code == code,
+        "the application received {disconnect:?}"
+    );
+    Ok(())
 }

@@ -1,4 +1,4 @@
-//! The reference server in this process, and what can be tampered with to break a rule.
+//! The reference server in this process, with what changes it so that it breaks a rule.
 
 use std::future::{Future, poll_fn};
 use std::io::{self, Write};
@@ -10,47 +10,51 @@ use std::task::Poll;
 use std::thread;
 
 use callgate::BoxApp;
-use callgate_conformance::{Exit, Launch, NotLaunched, Probe, Running, Settings};
+use callgate_conformance::{
+    LaunchError, Probe, RunningServer, ServerExit, ServerLauncher, ServerSettings,
+};
 use callgate_server::{Config, LifespanMode, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
 
-use crate::hearsay::{Hearsay, Relay};
-use crate::tamper::{Proxy, Wire, noting_startup};
+use crate::connection_filter::ConnectionFilter;
+use crate::interceptor::observe_startup;
+use crate::message_filter::{MessageFilter, Relay};
+use crate::proxy::Proxy;
 
-/// Launches the reference server, with what has been tampered with.
+/// Launches the reference server with changes.
 #[derive(Default)]
 pub(crate) struct InProcess {
-    /// Puts something between the server and the probe.
+    /// Wraps the probe.
     pub(crate) app: Option<Box<dyn Fn(Probe) -> BoxApp>>,
-    /// Changes what the server is set to.
+    /// Changes the configuration.
     pub(crate) config: Option<fn(&mut Config)>,
-    /// Changes what goes over each connection.
-    pub(crate) wire: Option<fn() -> Box<dyn Wire>>,
-    /// What it answers, before start-up is complete, to a request without `host`.
-    pub(crate) at_startup: Option<&'static str>,
-    /// Whether it does not hear that it is to stop before start-up is complete.
-    pub(crate) is_deaf_at_startup: bool,
-    /// Changes what the suite hears of the application.
-    pub(crate) hearsay: Option<fn() -> Box<dyn Hearsay>>,
-    /// Does something when it is told to stop.
+    /// Changes the octets of each connection.
+    pub(crate) connection_filter: Option<fn() -> Box<dyn ConnectionFilter>>,
+    /// The answer to a request without `host` before start-up is complete.
+    pub(crate) early_answer: Option<&'static str>,
+    /// Whether the server ignores a stop before start-up is complete.
+    pub(crate) ignores_early_stop: bool,
+    /// Changes the messages of the probe.
+    pub(crate) message_filter: Option<fn() -> Box<dyn MessageFilter>>,
+    /// Runs when the server is told to stop.
     pub(crate) on_stop: Option<fn()>,
-    /// Changes how it ends.
+    /// Changes the exit status.
     pub(crate) exit: Option<fn(i32) -> i32>,
-    /// Changes what it says in its log.
+    /// Changes the log.
     pub(crate) log: Option<fn(String) -> String>,
 }
 
-impl Launch for InProcess {
+impl ServerLauncher for InProcess {
     fn name(&self) -> String {
         "the reference server".into()
     }
 
     fn launch(
         &self,
-        settings: &Settings,
+        settings: &ServerSettings,
         suite: SocketAddr,
-    ) -> Result<Box<dyn Running>, NotLaunched> {
+    ) -> Result<Box<dyn RunningServer>, LaunchError> {
         let mut config = configure(settings);
         if let Some(change) = self.config {
             change(&mut config);
@@ -59,16 +63,16 @@ impl Launch for InProcess {
         let started = Arc::new(AtomicBool::new(has_no_startup));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
-        let proxy = match (self.wire, self.at_startup) {
-            (Some(wire), _) => Some(Proxy::start(address, wire)?),
+        let proxy = match (self.connection_filter, self.early_answer) {
+            (Some(filter), _) => Some(Proxy::start(address, filter)?),
             (None, Some(answer)) => Some(Proxy::start_early(address, answer, started.clone())?),
             (None, None) => None,
         };
-        let hearsay = match self.hearsay {
-            Some(hearsay) => Some(Relay::start(suite, hearsay)?),
+        let message_filter = match self.message_filter {
+            Some(message_filter) => Some(Relay::start(suite, message_filter)?),
             None => None,
         };
-        let probe = Probe::new(hearsay.as_ref().map_or(suite, Relay::address));
+        let probe = Probe::new(message_filter.as_ref().map_or(suite, Relay::address));
         let mut app = match &self.app {
             Some(wrap) => wrap(probe),
             None => BoxApp::new(probe),
@@ -76,16 +80,16 @@ impl Launch for InProcess {
         if let Some(proxy) = &proxy {
             app = proxy.hide_from(app);
         }
-        let app = noting_startup(app, started.clone(), started.clone());
+        let app = observe_startup(app, started.clone(), started.clone());
         let (stop, stopped) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
-        let log = Log::default();
+        let log = ServerLog::default();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)
             .with_writer(log.clone())
             .finish();
         let mut error_log = log.clone();
-        let hears = match self.is_deaf_at_startup {
+        let accepts_stop = match self.ignores_early_stop {
             true => started.clone(),
             false => Arc::new(AtomicBool::new(true)),
         };
@@ -96,14 +100,14 @@ impl Launch for InProcess {
                 .build()
                 .unwrap();
             let stop = async {
-                // The server asks again when it has started.
-                poll_fn(|_| match hears.load(Ordering::SeqCst) {
+                // The server polls again when it has started.
+                poll_fn(|_| match accepts_stop.load(Ordering::SeqCst) {
                     true => Poll::Ready(()),
                     false => Poll::Pending,
                 })
                 .await;
                 if stopped.await.is_err() {
-                    // The case has ended, and with it the interest in this server.
+                    // The case has ended, and dropped this server.
                     std::future::pending::<()>().await;
                 }
             };
@@ -123,7 +127,7 @@ impl Launch for InProcess {
         Ok(Box::new(Instance {
             address: proxy.as_ref().map_or(address, Proxy::address),
             _proxy: proxy,
-            _hearsay: hearsay,
+            _hearsay: message_filter,
             stop: Some(stop),
             on_stop: self.on_stop,
             exited,
@@ -134,15 +138,15 @@ impl Launch for InProcess {
     }
 }
 
-fn configure(settings: &Settings) -> Config {
+fn configure(settings: &ServerSettings) -> Config {
     let mut config = Config::default();
     if let Some(root_path) = &settings.root_path {
         config.root_path = root_path.clone();
     }
     config.lifespan = match settings.lifespan {
-        callgate_conformance::Lifespan::Auto => LifespanMode::Auto,
-        callgate_conformance::Lifespan::On => LifespanMode::On,
-        callgate_conformance::Lifespan::Off => LifespanMode::Off,
+        callgate_conformance::LifespanMode::Auto => LifespanMode::Auto,
+        callgate_conformance::LifespanMode::On => LifespanMode::On,
+        callgate_conformance::LifespanMode::Off => LifespanMode::Off,
     };
     if let Some(bytes) = settings.ws_max_size {
         config.ws_max_size = bytes;
@@ -169,12 +173,12 @@ struct Instance {
     stop: Option<oneshot::Sender<()>>,
     on_stop: Option<fn()>,
     exited: oneshot::Receiver<i32>,
-    log: Log,
+    log: ServerLog,
     change_exit: Option<fn(i32) -> i32>,
     change_log: Option<fn(String) -> String>,
 }
 
-impl Running for Instance {
+impl RunningServer for Instance {
     fn address(&self) -> SocketAddr {
         self.address
     }
@@ -196,19 +200,19 @@ impl Running for Instance {
         }
     }
 
-    fn ended(&mut self) -> Pin<Box<dyn Future<Output = Exit> + '_>> {
+    fn ended(&mut self) -> Pin<Box<dyn Future<Output = ServerExit> + '_>> {
         Box::pin(async {
             let status = (&mut self.exited).await.ok();
             let change = self.change_exit.unwrap_or(|status| status);
-            Exit::with_status(status.map(change))
+            ServerExit::with_status(status.map(change))
         })
     }
 }
 
 #[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
+struct ServerLog(Arc<Mutex<Vec<u8>>>);
 
-impl Write for Log {
+impl Write for ServerLog {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().write(octets)
     }
@@ -218,7 +222,7 @@ impl Write for Log {
     }
 }
 
-impl MakeWriter<'_> for Log {
+impl MakeWriter<'_> for ServerLog {
     type Writer = Self;
 
     fn make_writer(&self) -> Self {

@@ -1,21 +1,26 @@
 //! The server suite: the reference server passes it, and each mutant fails what it breaks and
 //! nothing else.
 
-mod hearsay;
+mod connection_filter;
 mod in_process;
+mod interceptor;
+mod message_filter;
 mod mutants;
-mod tamper;
+mod proxy;
 
 use std::time::Duration;
 
 use callgate::{Scope, rule};
-use callgate_conformance::{ServerOptions, Verdict, check_server};
+use callgate_conformance::{
+    Basis, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
+};
 use http::Version;
 use serde_json::Value;
 
-use hearsay::Hearsay;
+use connection_filter::{ConnectionFilter, find, replace};
 use in_process::InProcess;
-use tamper::{Between, Wire, between, find, replace};
+use interceptor::{Interceptor, intercepted};
+use message_filter::MessageFilter;
 
 #[tokio::test]
 async fn the_reference_server_keeps_every_rule() {
@@ -28,7 +33,7 @@ async fn the_reference_server_keeps_every_rule() {
 async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model() {
     /// Takes requests with a query for those of another version.
     struct Newer;
-    impl Between for Newer {
+    impl Interceptor for Newer {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::Http(scope) = scope
                 && scope.uri.query().is_some()
@@ -38,7 +43,7 @@ async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model()
         }
     }
     let server = InProcess {
-        app: Some(Box::new(|probe| between(probe, || Newer))),
+        app: Some(Box::new(|probe| intercepted(probe, || Newer))),
         ..InProcess::default()
     };
     let mut options = ServerOptions::default();
@@ -63,7 +68,7 @@ async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
     struct Lenient {
         is_too_large: bool,
     }
-    impl Wire for Lenient {
+    impl ConnectionFilter for Lenient {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_too_large |= find(&octets, "content-length: 99999999999999999999").is_some();
             replace(&octets, " x: a\r\nhost: ", "host: ")
@@ -77,13 +82,13 @@ async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
         }
     }
     let server = InProcess {
-        wire: Some(|| Box::new(Lenient::default())),
+        connection_filter: Some(|| Box::new(Lenient::default())),
         ..InProcess::default()
     };
     let mut options = ServerOptions::default();
     options.only = vec![rule::MALFORMED_REQUEST.id.into()];
-    // A call that is not expected is waited out.
-    options.patience = Duration::from_secs(2);
+    // Cases wait this long for an unexpected call.
+    options.timeout = Duration::from_secs(2);
     options.asgi = true;
     let report = check_server(&server, &options, |_| {}).await;
     assert_eq!(report.failed().count(), 0, "{report}");
@@ -98,15 +103,15 @@ async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
 #[tokio::test]
 async fn a_scope_that_is_malformed_fails_as_that() {
     struct NoSuchVersion;
-    impl Hearsay for NoSuchVersion {
-        fn told(&mut self, told: &mut Value) {
-            if let Some(version) = told.pointer_mut("/scope/http_version") {
+    impl MessageFilter for NoSuchVersion {
+        fn message(&mut self, message: &mut Value) {
+            if let Some(version) = message.pointer_mut("/scope/http_version") {
                 *version = "1".into();
             }
         }
     }
     let server = InProcess {
-        hearsay: Some(|| Box::new(NoSuchVersion)),
+        message_filter: Some(|| Box::new(NoSuchVersion)),
         ..InProcess::default()
     };
     let mut options = ServerOptions::default();
@@ -123,4 +128,103 @@ async fn a_scope_that_is_malformed_fails_as_that() {
             _ => panic!("{report}"),
         }
     }
+}
+
+#[test]
+fn every_check_has_a_name_of_its_own() {
+    let mut names: Vec<_> = server_checks().map(|check| check.name).collect();
+    names.sort_unstable();
+    let repeated: Vec<_> = names.windows(2).filter(|pair| pair[0] == pair[1]).collect();
+    assert!(repeated.is_empty(), "{repeated:?}");
+}
+
+#[test]
+fn every_check_cites_a_standard_or_says_why_there_is_none() {
+    for check in server_checks() {
+        let is_explained = match basis_of(check) {
+            Some(Basis::Standard(cited)) => !cited.is_empty(),
+            Some(Basis::CallgateOnly(why)) => !why.is_empty(),
+            None => false,
+        };
+        assert!(is_explained, "{}", check.name);
+    }
+}
+
+/// The report of the reference server, as one of ASGI, on these rules.
+async fn asgi_report(rules: &[&rule::Rule], server: InProcess) -> Report {
+    let mut options = ServerOptions::default();
+    options.only = rules.iter().map(|rule| rule.id.into()).collect();
+    options.asgi = true;
+    check_server(&server, &options, |_| {}).await
+}
+
+#[tokio::test]
+async fn a_server_of_asgi_may_send_the_start_before_the_first_body_event() {
+    let report = asgi_report(&[rule::START_IS_HELD], InProcess::default()).await;
+    assert!(!report.findings.is_empty());
+    for finding in &report.findings {
+        assert!(
+            matches!(finding.verdict, Verdict::NotApplicable(_)),
+            "{report}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_malformed_scope_counts_once_against_a_server_of_asgi() {
+    struct NoSuchVersion;
+    impl MessageFilter for NoSuchVersion {
+        fn message(&mut self, message: &mut Value) {
+            if let Some(version) = message.pointer_mut("/scope/http_version") {
+                *version = "1".into();
+            }
+        }
+    }
+    let server = InProcess {
+        message_filter: Some(|| Box::new(NoSuchVersion)),
+        ..InProcess::default()
+    };
+    let report = asgi_report(&[rule::ONE_CALL, rule::VERSION], server).await;
+    let broken: Vec<_> = report.broken_rules();
+    assert_eq!(broken, [rule::VERSION], "{report}");
+}
+
+#[tokio::test]
+async fn fields_of_an_accept_are_not_checked_of_a_server_of_an_earlier_version() {
+    struct Version20;
+    impl MessageFilter for Version20 {
+        fn message(&mut self, message: &mut Value) {
+            if message["message"] == "called" {
+                message["spec_version"] = "2.0".into();
+            }
+        }
+    }
+    let server = InProcess {
+        message_filter: Some(|| Box::new(Version20)),
+        ..InProcess::default()
+    };
+    let report = asgi_report(&[rule::ACCEPT_HEADERS_KEPT], server).await;
+    for finding in &report.findings {
+        assert!(
+            matches!(finding.verdict, Verdict::NotApplicable(_)),
+            "{report}"
+        );
+    }
+    let report = asgi_report(&[rule::ACCEPT_HEADERS_KEPT], InProcess::default()).await;
+    for finding in &report.findings {
+        assert!(matches!(finding.verdict, Verdict::Passed), "{report}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_named_cases_are_run() {
+    let mut options = ServerOptions::default();
+    options.cases = vec!["a_date_by_default".into()];
+    let report = check_server(&InProcess::default(), &options, |_| {}).await;
+    let names: Vec<_> = report
+        .findings
+        .iter()
+        .map(|finding| finding.check.name)
+        .collect();
+    assert_eq!(names, ["a_date_by_default"]);
 }

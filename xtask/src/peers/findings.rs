@@ -1,4 +1,4 @@
-//! What the suite says, as far as the results need it.
+//! The lists and reports of the suite, as far as the results need them.
 
 use std::collections::BTreeMap;
 
@@ -19,8 +19,13 @@ pub(crate) struct ListedRule {
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListedCheck {
     pub(crate) name: String,
-    /// Why a server of ASGI need not pass it.
-    pub(crate) asgi_differs: Option<String>,
+    /// Why a server of ASGI need not pass the check.
+    pub(crate) callgate_only: Option<String>,
+    /// The sentences of standards that demand the same of a server of ASGI.
+    #[serde(default)]
+    pub(crate) standards: Vec<String>,
+    /// How binding these sentences are: `MUST` or `SHOULD`.
+    pub(crate) standards_level: Option<String>,
 }
 
 /// A report, as `callgate-conformance server` writes it.
@@ -41,10 +46,10 @@ struct Finding {
 ///
 /// # Errors
 ///
-/// It is not what this program knows.
+/// The text is not of the form that this program reads.
 pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
     serde_json::from_str(json)
-        .map_err(|error| format!("the suite said what xtask does not understand: {error}"))
+        .map_err(|error| format!("xtask does not understand the output of the suite: {error}"))
 }
 
 /// A server that was checked.
@@ -52,32 +57,42 @@ pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) version: String,
-    /// By rule and check.
+    /// Whether the server speaks Callgate, so that every check counts.
+    pub(crate) is_of_callgate: bool,
+    /// The command that checks the server.
+    pub(crate) command: String,
+    /// The verdicts, by rule and check.
     verdicts: BTreeMap<(String, String), Verdict>,
 }
 
-/// What a check came to.
+/// The verdict of a check.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passed,
-    /// This was seen.
+    /// The check failed: what was seen.
     Failed(String),
-    /// It was not checked: why.
+    /// The check was not run: why.
     NotChecked(String),
 }
 
-/// What came of all checks of a rule.
+/// The result of all checks of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
+pub(crate) enum RuleResult {
     Passed,
     Failed,
-    /// ASGI and Callgate differ by design: it is not counted.
+    /// Only Callgate demands what the checks of the rule check: nothing is counted.
     Differs,
     NotChecked,
 }
 
 impl Subject {
-    pub(crate) fn new(name: &'static str, version: String, report: &Report) -> Self {
+    pub(crate) fn new(
+        name: &'static str,
+        version: String,
+        is_of_callgate: bool,
+        command: String,
+        report: &Report,
+    ) -> Self {
         let verdicts = report.findings.iter().map(|finding| {
             let seen = clean(finding.seen.as_deref().unwrap_or_default());
             let verdict = match finding.verdict.as_str() {
@@ -90,17 +105,37 @@ impl Subject {
         Self {
             name,
             version,
+            is_of_callgate,
+            command,
             verdicts: verdicts.collect(),
         }
     }
 
-    /// What a check came to; none if it was not run.
+    /// Returns the verdict of a check; none if the report does not have it.
     pub(crate) fn verdict(&self, rule: &ListedRule, check: &ListedCheck) -> Option<&Verdict> {
         self.verdicts.get(&(rule.rule.clone(), check.name.clone()))
     }
 
-    /// What came of all checks of a rule: failed if one has, passed if none has and one passed.
-    pub(crate) fn outcome(&self, rule: &ListedRule) -> Outcome {
+    /// Returns how binding the sentences are that the server broke by failing a check. A server of
+    /// Callgate has broken the rule itself.
+    pub(crate) fn broken_level(&self, rule: &ListedRule, check: &ListedCheck) -> String {
+        match (&check.standards_level, self.is_of_callgate) {
+            (Some(level), false) => level.clone(),
+            _ => rule.level.clone(),
+        }
+    }
+
+    /// Returns whether the server failed a check of a rule that breaks a sentence of this level.
+    pub(crate) fn has_failed(&self, rule: &ListedRule, level: &str) -> bool {
+        rule.checks.iter().any(|check| {
+            matches!(self.verdict(rule, check), Some(Verdict::Failed(_)))
+                && self.broken_level(rule, check) == level
+        })
+    }
+
+    /// Returns the result of all checks of a rule: failed if one failed, passed if none failed and one
+    /// passed.
+    pub(crate) fn result(&self, rule: &ListedRule) -> RuleResult {
         let verdicts = || {
             let checks = rule.checks.iter();
             checks.filter_map(|check| Some((check, self.verdict(rule, check)?)))
@@ -109,29 +144,29 @@ impl Subject {
             verdicts().any(|(check, verdict)| of(check, verdict))
         };
         if any(|_, verdict| matches!(verdict, Verdict::Failed(_))) {
-            Outcome::Failed
+            RuleResult::Failed
         } else if any(|_, verdict| *verdict == Verdict::Passed) {
-            Outcome::Passed
-        } else if any(ListedCheck::explains) {
-            Outcome::Differs
+            RuleResult::Passed
+        } else if any(ListedCheck::is_left_out) {
+            RuleResult::Differs
         } else {
-            Outcome::NotChecked
+            RuleResult::NotChecked
         }
     }
 }
 
 impl ListedCheck {
-    /// Whether the check was left out because ASGI differs.
-    pub(crate) fn explains(&self, verdict: &Verdict) -> bool {
-        match (verdict, &self.asgi_differs) {
+    /// Returns whether the check was not run because only Callgate demands what it checks.
+    pub(crate) fn is_left_out(&self, verdict: &Verdict) -> bool {
+        match (verdict, &self.callgate_only) {
             (Verdict::NotChecked(why), Some(differs)) => *why == clean(differs),
             _ => false,
         }
     }
 }
 
-/// The first line of what was seen, without what differs from one run to the next: ports, the
-/// places of objects in memory, the time.
+/// Returns the first line of what was seen, without what differs from one run to the next: ports,
+/// addresses in memory, the time.
 fn clean(seen: &str) -> String {
     let mut text = seen.lines().next().unwrap_or_default().to_owned();
     let is_digit = |c: char| c.is_ascii_digit();
@@ -142,7 +177,7 @@ fn clean(seen: &str) -> String {
     replace_after(&text, "date: ", |c| c != '\\' && c != '"', "...")
 }
 
-/// Puts `with` in place of the characters that `are_such` after each `mark`.
+/// Replaces the characters after each `mark` that `are_such` by `with`.
 fn replace_after(text: &str, mark: &str, are_such: fn(char) -> bool, with: &str) -> String {
     let mut parts = text.split(mark);
     let mut replaced = parts.next().unwrap_or_default().to_owned();

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::findings::{ListedCheck, ListedRule, Outcome, Subject, Verdict};
+use super::findings::{ListedCheck, ListedRule, RuleResult, Subject, Verdict};
 
 const HEAD: &str = "\
 # Results
@@ -10,13 +10,13 @@ const HEAD: &str = "\
 Which servers keep which rules. `cargo xtask peers` installs the newest servers of ASGI, checks them beside the
 reference server, and writes this file; it is not edited.
 
-A server of ASGI serves [`asgi_probe.py`](asgi_probe.py), and is held to what ASGI, or the RFC that both stand on, demands
-as well. Where ASGI and Callgate differ by design a server may well do something else: that is not counted, and
-[stands below](#where-asgi-and-callgate-differ) with the reason. What a server has no flag for, or does not offer, is not
-checked.
+A server of ASGI serves [`asgi_probe.py`](asgi_probe.py). A check counts against it only where a sentence of ASGI or of an
+RFC demands what the check checks: [What failed](#what-failed) cites each sentence, and says whether it demands (MUST) or
+recommends (SHOULD). What only Callgate demands is not counted, and [stands below](#what-only-callgate-demands) with the
+reason. What a server has no flag for, or does not offer, is not checked.
 ";
 
-/// Writes the results of `subjects`. `rules` are all there are, in their order.
+/// Returns the document about `subjects`. `rules` are all rules, in their order.
 pub(crate) fn write(rules: &[ListedRule], subjects: &[Subject]) -> String {
     let rules: Vec<_> = rules
         .iter()
@@ -33,27 +33,31 @@ pub(crate) fn write(rules: &[ListedRule], subjects: &[Subject]) -> String {
 
 fn summary(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## Summary\n\nRules, each counted once however many checks it has.\n\n");
-    let columns = "server, version, checked, passed, failed MUST, failed SHOULD, differs by design, not checked";
+    let columns = "server, version, checked, passed, broke a MUST, broke a SHOULD, only Callgate's, not checked";
     head(columns, text);
     for subject in subjects {
-        let count = |outcome, level: &str| {
-            let rules = rules.iter().filter(|rule| rule.level.contains(level));
-            rules
-                .filter(|rule| subject.outcome(rule) == outcome)
-                .count()
+        let count = |of: &dyn Fn(&ListedRule) -> bool| {
+            let rules = rules.iter().filter(|rule| of(rule));
+            rules.count().to_string()
         };
-        let passed = count(Outcome::Passed, "");
-        let failed = count(Outcome::Failed, "");
+        let has = |result: RuleResult| count(&|rule| subject.result(rule) == result);
         row(
             &[
                 subject.name.into(),
                 subject.version.clone(),
-                (passed + failed).to_string(),
-                passed.to_string(),
-                count(Outcome::Failed, "MUST").to_string(),
-                count(Outcome::Failed, "SHOULD").to_string(),
-                count(Outcome::Differs, "").to_string(),
-                count(Outcome::NotChecked, "").to_string(),
+                count(&|rule| {
+                    matches!(
+                        subject.result(rule),
+                        RuleResult::Passed | RuleResult::Failed
+                    )
+                }),
+                has(RuleResult::Passed),
+                count(&|rule| subject.has_failed(rule, "MUST")),
+                count(&|rule| {
+                    subject.has_failed(rule, "SHOULD") && !subject.has_failed(rule, "MUST")
+                }),
+                has(RuleResult::Differs),
+                has(RuleResult::NotChecked),
             ],
             text,
         );
@@ -65,10 +69,14 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     for subject in subjects {
         let rows: Vec<_> = checks(rules)
             .filter_map(|(rule, check)| match subject.verdict(rule, check)? {
-                Verdict::Failed(seen) => {
-                    let level = rule.level.clone();
-                    Some([link(rule), level, in_words(check), shortened(seen)])
-                }
+                Verdict::Failed(seen) => Some([
+                    link(rule),
+                    in_words(check),
+                    demanded_by(subject, rule, check),
+                    subject.broken_level(rule, check),
+                    shortened(seen),
+                    repeated_by(subject, check),
+                ]),
                 _ => None,
             })
             .collect();
@@ -78,10 +86,38 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
             text.push_str("Nothing.\n");
             continue;
         }
-        head("rule, level, check, what was seen", text);
+        if !subject.is_of_callgate {
+            write!(
+                text,
+                "The check of {name}, in the root of the repository; add `--case NAME` for one check:\n\n\
+                 ```console\n$ {}\n```\n\n",
+                subject.command
+            )
+            .expect("a text can be written to");
+        }
+        head(
+            "rule, check, demanded by, level, what was seen, repeat with",
+            text,
+        );
         for columns in rows {
             row(&columns, text);
         }
+    }
+}
+
+/// Returns the sentences that a failed check is about.
+fn demanded_by(subject: &Subject, rule: &ListedRule, check: &ListedCheck) -> String {
+    match subject.is_of_callgate {
+        true => rule.rule.clone(),
+        false => check.standards.join("; "),
+    }
+}
+
+/// Returns the command that repeats one check.
+fn repeated_by(subject: &Subject, check: &ListedCheck) -> String {
+    match subject.is_of_callgate {
+        true => format!("`{} --case {}`", subject.command, check.name),
+        false => format!("`cargo xtask peers {} --case {}`", subject.name, check.name),
     }
 }
 
@@ -95,11 +131,11 @@ fn by_rule(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     for rule in rules {
         let mut columns = vec![link(rule), rule.level.clone()];
         columns.extend(subjects.iter().map(|subject| {
-            match subject.outcome(rule) {
-                Outcome::Passed => "passed",
-                Outcome::Failed => "**failed**",
-                Outcome::Differs => "differs",
-                Outcome::NotChecked => "-",
+            match subject.result(rule) {
+                RuleResult::Passed => "passed",
+                RuleResult::Failed => "**failed**",
+                RuleResult::Differs => "differs",
+                RuleResult::NotChecked => "-",
             }
             .to_owned()
         }));
@@ -109,14 +145,14 @@ fn by_rule(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 }
 
 fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
-    text.push_str("\n## Where ASGI and Callgate differ\n\n");
+    text.push_str("\n## What only Callgate demands\n\n");
     let rows: Vec<_> = checks(rules)
         .filter_map(|(rule, check)| {
             let is_left_out = subjects.iter().any(|subject| {
                 let verdict = subject.verdict(rule, check);
-                verdict.is_some_and(|verdict| check.explains(verdict))
+                verdict.is_some_and(|verdict| check.is_left_out(verdict))
             });
-            let why = check.asgi_differs.clone().filter(|_| is_left_out)?;
+            let why = check.callgate_only.clone().filter(|_| is_left_out)?;
             Some([link(rule), in_words(check), why])
         })
         .collect();
@@ -124,7 +160,7 @@ fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
         text.push_str("Nowhere.\n");
         return;
     }
-    head("rule, check, what ASGI says", text);
+    head("rule, check, why it is not counted", text);
     for columns in rows {
         row(&columns, text);
     }
@@ -136,7 +172,7 @@ fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     for subject in subjects {
         for (rule, check) in checks(rules) {
             let why = match subject.verdict(rule, check) {
-                Some(verdict @ Verdict::NotChecked(why)) if !check.explains(verdict) => why,
+                Some(verdict @ Verdict::NotChecked(why)) if !check.is_left_out(verdict) => why,
                 _ => continue,
             };
             let text = format!("{}: {}", link(rule), in_words(check));
@@ -159,7 +195,7 @@ fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     }
 }
 
-/// Every check, with its rule.
+/// Returns every check, with its rule.
 fn checks<'a>(rules: &[&'a ListedRule]) -> impl Iterator<Item = (&'a ListedRule, &'a ListedCheck)> {
     rules
         .iter()
@@ -170,7 +206,7 @@ fn in_words(check: &ListedCheck) -> String {
     check.name.replace('_', " ")
 }
 
-/// The head of a table: its columns, separated by commas.
+/// Writes the head of a table, whose columns are separated by commas.
 fn head(columns: &str, text: &mut String) {
     let columns: Vec<_> = columns.split(", ").map(str::to_owned).collect();
     row(&columns, text);
@@ -189,10 +225,10 @@ fn link(rule: &ListedRule) -> String {
     format!("[{}](../spec/docs/{})", rule.rule, rule.document)
 }
 
-/// What is shown of what was seen, in characters.
+/// The most characters that are shown of what was seen.
 const SHOWN: usize = 200;
 
-/// A text as it was, short enough for a table.
+/// Returns a text that is short enough for a table.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(SHOWN) {
         None => text.to_owned(),

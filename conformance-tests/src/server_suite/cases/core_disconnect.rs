@@ -2,281 +2,234 @@
 
 use std::time::Duration;
 
-use callgate::{HttpResponseBody, HttpResponseStart, Message, SendEvent};
+use callgate::{HttpResponseBody, HttpResponseStart, Message, SendEvent, rule};
 
 use super::steps::{
-    call_over_http1, is_disconnect, open_websocket, receive_disconnect, stream_over_http1,
-    stream_over_http2,
+    call_over, call_over_http1, is_disconnect, open_websocket, receive_disconnect,
+    stream_over_http1, stream_over_http2,
 };
 use crate::Verdict;
-use crate::probe::{End, SentOutcome, Step};
-use crate::server_suite::bench::Bench;
-use crate::server_suite::case::{Asgi, Case, Outcome, case, must};
-use crate::server_suite::launch::Settings;
-use crate::server_suite::remote::Remote;
+use crate::probe::{ProbeCallEnd, SendOutcome, Step};
+use crate::server_suite::basis::Basis;
+use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
+use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
+use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
+use crate::server_suite::settings::ServerSettings;
 use crate::server_suite::websocket::handshake;
 
-const SENDS: Asgi = Asgi::Differs("In ASGI a send to a client that is gone may do nothing.");
-const REPEATS: Asgi =
-    Asgi::Differs("ASGI does not say what a receive after the disconnect yields.");
-const CANCELS: Asgi =
-    Asgi::Differs("ASGI does not say whether a disconnect cancels the application.");
-const GRACE: Asgi = Asgi::Differs("ASGI knows no grace period.");
-const VIOLATIONS: Asgi = Asgi::Differs("ASGI does not say how an exchange ends that broke a rule.");
-
-pub(super) const CASES: &[Case] = &[
-    case!(
-        a_send_after_the_client: SEND_AFTER_DISCONNECT, SENDS,
-        "Resets the connection before the response, and then has the application send.",
-        "The sends fail with `SendError::Disconnected`."
-    ),
-    case!(
-        a_send_after_the_client_of_a_stream: SEND_AFTER_DISCONNECT, SENDS,
-        "Resets the connection while the response is streamed, and has the application go on.",
-        "The sends fail with `SendError::Disconnected`."
-    ),
-    case!(
-        a_send_after_the_client_over_http2: SEND_AFTER_DISCONNECT, SENDS,
-        "Resets the stream before the response, and then has the application send.",
-        "The sends fail with `SendError::Disconnected`."
-    ),
-    case!(
-        a_send_after_the_client_of_a_websocket: SEND_AFTER_DISCONNECT, SENDS,
-        "Resets the connection of an open WebSocket, and has the application send messages.",
-        "The sends fail with `SendError::Disconnected`."
-    ),
-    case!(
-        an_application_outlives_its_client: NO_CANCELLATION, CANCELS,
-        "Resets the connection of a GET, a HEAD and a POST while the application is at work.",
-        "Its future is not dropped."
-    ),
-    case!(
-        an_application_outlives_its_client_in_a_stream: NO_CANCELLATION, CANCELS,
-        "Resets the connection while the response is streamed.",
-        "The application's future is not dropped."
-    ),
-    case!(
-        an_application_outlives_its_client_over_http2: NO_CANCELLATION, CANCELS,
-        "Resets the stream while the application is at work.",
-        "Its future is not dropped."
-    ),
-    case!(
-        an_application_outlives_its_client_of_a_websocket: NO_CANCELLATION, CANCELS,
-        "Resets the connection during the handshake, and that of an open WebSocket.",
-        "The application's future is not dropped."
-    ),
-    case!(
-        a_receive_after_the_disconnect: DISCONNECT_REPEATS, REPEATS,
-        "Resets the connection, and receives three times more after `http.disconnect`.",
-        "Each receive yields `http.disconnect` at once."
-    ),
-    case!(
-        a_receive_after_the_response: DISCONNECT_REPEATS, REPEATS,
-        "Sends a whole response, and receives three times more after `http.disconnect`.",
-        "Each receive yields `http.disconnect` at once."
-    ),
-    case!(
-        a_receive_after_the_disconnect_over_http2: DISCONNECT_REPEATS, REPEATS,
-        "Resets the stream, and receives three times more after `http.disconnect`.",
-        "Each receive yields `http.disconnect` at once."
-    ),
-    case!(
-        a_receive_after_the_disconnect_of_a_websocket: DISCONNECT_REPEATS, REPEATS,
-        "Resets the connection, and receives three times more after `websocket.disconnect`.",
-        "Each receive yields `websocket.disconnect` at once."
-    ),
-    case!(
-        the_grace_period_passes: GRACE_PERIOD_ENDS, GRACE,
-        "Resets the connection of a GET and a HEAD, with an application that does not end.",
-        "Its future is dropped."
-    ),
-    case!(
-        the_grace_period_passes_over_http2: GRACE_PERIOD_ENDS, GRACE,
-        "Resets the stream, with an application that does not end.",
-        "Its future is dropped."
-    ),
-    case!(
-        the_grace_period_passes_in_a_websocket: GRACE_PERIOD_ENDS, GRACE,
-        "Resets the connection of an open WebSocket, with an application that does not end.",
-        "Its future is dropped."
-    ),
-    case!(
-        no_grace_period_after_the_response: GRACE_PERIOD_ENDS, GRACE,
-        "Resets a connection after the whole response, and then that of an exchange without one; \
-         neither application ends.",
-        "When the future of the second has been dropped, that of the first has not."
-    ),
-    case!(
-        a_broken_rule_is_a_disconnect: VIOLATION_IS_A_DISCONNECT, VIOLATIONS,
-        "Breaks a rule before the response.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        a_broken_rule_is_a_disconnect_over_http2: VIOLATION_IS_A_DISCONNECT, VIOLATIONS,
-        "Breaks a rule while the response is streamed.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        a_broken_rule_is_a_disconnect_of_a_websocket: VIOLATION_IS_A_DISCONNECT, VIOLATIONS,
-        "Breaks a rule before the WebSocket is accepted.",
-        "The application receives `websocket.disconnect`."
-    ),
-    case!(
-        a_broken_rule_begins_the_grace_period: VIOLATION_IS_A_DISCONNECT, VIOLATIONS,
-        "Breaks a rule before the response, in an application that does not end.",
-        "Its future is dropped when the grace period has passed."
-    ),
+pub(super) const CASES: &[&[Case]] = &[
+    SEND_AFTER_DISCONNECT,
+    NO_CANCELLATION,
+    DISCONNECT_REPEATS,
+    GRACE_PERIOD_ENDS,
+    VIOLATION_IS_A_DISCONNECT,
 ];
 
-/// How often a send is tried until the server has seen that the client is gone.
+const SEND_AFTER_DISCONNECT_BASIS: Basis = Basis::CallgateOnly(
+    "ASGI recommends and does not guarantee that a send to a disconnected client fails",
+);
+
+const SEND_AFTER_DISCONNECT: &[Case] = &[
+    Case {
+        rule: rule::SEND_AFTER_DISCONNECT,
+        name: "a_send_after_the_client",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, before the response, and then has the application send.",
+        must: "The sends fail with `SendError::Disconnected`.",
+        basis: SEND_AFTER_DISCONNECT_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let server = fixture.server().await?;
+            let (exchange, app) = call_over(transport, server, &Request::get("/")).await?;
+            let _connection = exchange.reset();
+            let part = HttpResponseBody::part("part");
+            expect_sends_to_fail(server, app, HttpResponseStart::ok(), part).await
+        }),
+    },
+    Case {
+        rule: rule::SEND_AFTER_DISCONNECT,
+        name: "a_send_after_the_client_of_a_stream",
+        transports: HTTP1,
+        does: "Resets the connection while the response is streamed, and has the application go on.",
+        must: "The sends fail with `SendError::Disconnected`.",
+        basis: SEND_AFTER_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (client, app) = stream_over_http1(server).await?;
+            client.reset();
+            let part = HttpResponseBody::part("part");
+            expect_sends_to_fail(server, app, part.clone(), part).await
+        }),
+    },
+    Case {
+        rule: rule::SEND_AFTER_DISCONNECT,
+        name: "a_send_after_the_client_of_a_websocket",
+        transports: HTTP1,
+        does: "Resets the connection of an open WebSocket, and has the application send messages.",
+        must: "The sends fail with `SendError::Disconnected`.",
+        basis: SEND_AFTER_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (client, app) = open_websocket(server).await?;
+            client.reset();
+            let message = Message::text("message");
+            expect_sends_to_fail(server, app, message.clone(), message).await
+        }),
+    },
+];
+
+/// How often a send is tried until the server has noticed the disconnect.
 const TRIES: usize = 10;
 
-/// That sends come to `Disconnected` once the server has seen that the client is gone: first that
-/// of `first`, then those of `next`.
-async fn sends_in_vain(
+/// Checks that sends fail with `Disconnected` once the server has noticed the disconnect: first the
+/// send of `first`, then those of `next`.
+async fn expect_sends_to_fail(
     server: &mut Server,
-    mut app: Remote,
+    mut app: ProbeCall,
     first: impl Into<SendEvent>,
     next: impl Into<SendEvent>,
-) -> Outcome {
+) -> CaseResult {
     let (mut event, next) = (first.into(), next.into());
     for _ in 0..TRIES {
         server.settle().await?;
         let outcome = app.try_send(event).await?;
-        if outcome != SentOutcome::Delivered {
+        if outcome != SendOutcome::Delivered {
             must!(
-                outcome == SentOutcome::Disconnected,
-                "a send came to {outcome:?}"
+                outcome == SendOutcome::Disconnected,
+                "a send resulted in {outcome:?}"
             );
             let outcome = app.try_send(next).await?;
             must!(
-                outcome == SentOutcome::Disconnected,
-                "a further send came to {outcome:?}"
+                outcome == SendOutcome::Disconnected,
+                "a further send resulted in {outcome:?}"
             );
             return app.finish(Step::Return).await;
         }
         event = next.clone();
     }
-    Err(Verdict::failed("sends go on without a client"))
+    Err(Verdict::failed(
+        "sends to a disconnected client do not fail",
+    ))
 }
 
-async fn a_send_after_the_client(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = call_over_http1(server, &Request::get("/")).await?;
-    client.reset();
-    let part = HttpResponseBody::part("part");
-    sends_in_vain(server, app, HttpResponseStart::ok(), part).await
-}
+const NO_CANCELLATION_BASIS: Basis =
+    Basis::CallgateOnly("ASGI does not say whether a disconnect cancels the application");
 
-async fn a_send_after_the_client_of_a_stream(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = stream_over_http1(server).await?;
-    client.reset();
-    let part = HttpResponseBody::part("part");
-    sends_in_vain(server, app, part.clone(), part).await
-}
+const NO_CANCELLATION: &[Case] = &[
+    Case {
+        rule: rule::NO_CANCELLATION,
+        name: "an_application_outlives_its_client",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, of a GET, a HEAD and a POST while the application is at work.",
+        must: "The application's future is not dropped.",
+        basis: NO_CANCELLATION_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let server = fixture.server().await?;
+            for method in ["GET", "HEAD", "POST"] {
+                let request = Request::new(method, "/").body("content");
+                let (exchange, mut app) = call_over(transport, server, &request).await?;
+                app.receive().await?;
+                let _connection = exchange.reset();
+                expect_to_go_on(server, app).await?;
+            }
+            Ok(())
+        }),
+    },
+    Case {
+        rule: rule::NO_CANCELLATION,
+        name: "an_application_outlives_its_client_in_a_stream",
+        transports: HTTP1,
+        does: "Resets the connection while the response is streamed.",
+        must: "The application's future is not dropped.",
+        basis: NO_CANCELLATION_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (client, app) = stream_over_http1(server).await?;
+            client.reset();
+            expect_to_go_on(server, app).await
+        }),
+    },
+    Case {
+        rule: rule::NO_CANCELLATION,
+        name: "an_application_outlives_its_client_of_a_websocket",
+        transports: HTTP1,
+        does: "Resets the connection during the handshake, and that of an open WebSocket.",
+        must: "The application's future is not dropped.",
+        basis: NO_CANCELLATION_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (client, app) = call_over_http1(server, &handshake()).await?;
+            client.reset();
+            expect_to_go_on(server, app).await?;
+            let (client, app) = open_websocket(server).await?;
+            client.reset();
+            expect_to_go_on(server, app).await
+        }),
+    },
+];
 
-async fn a_send_after_the_client_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect_http2().await?;
-    let exchange = client.begin(&Request::get("/"), false).await?;
-    let app = server.call().await?;
-    exchange.reset();
-    let part = HttpResponseBody::part("part");
-    sends_in_vain(server, app, HttpResponseStart::ok(), part).await
-}
-
-async fn a_send_after_the_client_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = open_websocket(server).await?;
-    client.reset();
-    let message = Message::text("message");
-    sends_in_vain(server, app, message.clone(), message).await
-}
-
-async fn an_application_outlives_its_client(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    for method in ["GET", "HEAD", "POST"] {
-        let request = Request::new(method, "/").body("content");
-        let (client, mut app) = call_over_http1(server, &request).await?;
-        app.receive().await?;
-        client.reset();
-        goes_on(server, app).await?;
-    }
-    Ok(())
-}
-
-async fn an_application_outlives_its_client_in_a_stream(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = stream_over_http1(server).await?;
-    client.reset();
-    goes_on(server, app).await
-}
-
-async fn an_application_outlives_its_client_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect_http2().await?;
-    let exchange = client.begin(&Request::get("/"), false).await?;
-    let app = server.call().await?;
-    exchange.reset();
-    goes_on(server, app).await
-}
-
-async fn an_application_outlives_its_client_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = call_over_http1(server, &handshake()).await?;
-    client.reset();
-    goes_on(server, app).await?;
-    let (client, app) = open_websocket(server).await?;
-    client.reset();
-    goes_on(server, app).await
-}
-
-/// That an application runs to its own end.
-async fn goes_on(server: &mut Server, mut app: Remote) -> Outcome {
+/// Checks that the application runs to its own end.
+async fn expect_to_go_on(server: &mut Server, mut app: ProbeCall) -> CaseResult {
     server.settle().await?;
     must!(app.is_running().await?, "the future was dropped");
     let end = app.end(Step::Return).await?;
-    must!(end == End::AsTold, "the future was dropped");
+    must!(end == ProbeCallEnd::AsCommanded, "the future was dropped");
     Ok(())
 }
 
-async fn a_receive_after_the_disconnect(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (client, app) = call_over_http1(server, &Request::get("/")).await?;
-    client.reset();
-    disconnect_repeats(app).await
-}
+const DISCONNECT_REPEATS_BASIS: Basis =
+    Basis::CallgateOnly("ASGI does not say whether the disconnect comes more than once");
 
-async fn a_receive_after_the_response(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
-    app.send(HttpResponseStart::ok()).await?;
-    app.send(HttpResponseBody::end()).await?;
-    disconnect_repeats(app).await
-}
+const DISCONNECT_REPEATS: &[Case] = &[
+    Case {
+        rule: rule::DISCONNECT_REPEATS,
+        name: "a_receive_after_the_disconnect",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, and receives three times more after `http.disconnect`.",
+        must: "Each receive yields `http.disconnect` at once.",
+        basis: DISCONNECT_REPEATS_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let server = fixture.server().await?;
+            let (exchange, app) = call_over(transport, server, &Request::get("/")).await?;
+            let _connection = exchange.reset();
+            expect_repeated_disconnect(app).await
+        }),
+    },
+    Case {
+        rule: rule::DISCONNECT_REPEATS,
+        name: "a_receive_after_the_response",
+        transports: HTTP1,
+        does: "Sends a whole response, and receives three times more after `http.disconnect`.",
+        must: "Each receive yields `http.disconnect` at once.",
+        basis: DISCONNECT_REPEATS_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
+            app.send(HttpResponseStart::ok()).await?;
+            app.send(HttpResponseBody::end()).await?;
+            expect_repeated_disconnect(app).await
+        }),
+    },
+    Case {
+        rule: rule::DISCONNECT_REPEATS,
+        name: "a_receive_after_the_disconnect_of_a_websocket",
+        transports: HTTP1,
+        does: "Resets the connection, and receives three times more after `websocket.disconnect`.",
+        must: "Each receive yields `websocket.disconnect` at once.",
+        basis: DISCONNECT_REPEATS_BASIS,
+        steps: steps!(async |fixture| {
+            let (client, app) = open_websocket(fixture.server().await?).await?;
+            client.reset();
+            expect_repeated_disconnect(app).await
+        }),
+    },
+];
 
-async fn a_receive_after_the_disconnect_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect_http2().await?;
-    let exchange = client.begin(&Request::get("/"), false).await?;
-    let app = server.call().await?;
-    exchange.reset();
-    disconnect_repeats(app).await
-}
-
-async fn a_receive_after_the_disconnect_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let (client, app) = open_websocket(bench.server().await?).await?;
-    client.reset();
-    disconnect_repeats(app).await
-}
-
-/// That each receive after a disconnect yields it again.
-async fn disconnect_repeats(mut app: Remote) -> Outcome {
+/// Checks that each receive after a disconnect yields the disconnect again.
+async fn expect_repeated_disconnect(mut app: ProbeCall) -> CaseResult {
     if receive_disconnect(&mut app).await.is_err() {
-        // Another rule's matter.
+        // Another rule is about that.
         return Err(Verdict::NotApplicable(
             "there was no disconnect that could be repeated".into(),
         ));
@@ -290,96 +243,148 @@ async fn disconnect_repeats(mut app: Remote) -> Outcome {
     app.finish(Step::Return).await
 }
 
-/// As short as it can be: no more than this is waited for it to pass.
-fn short_grace() -> Settings {
-    Settings {
+const GRACE_PERIOD_ENDS_BASIS: Basis = Basis::CallgateOnly("ASGI has no grace period");
+
+const GRACE_PERIOD_ENDS: &[Case] = &[
+    Case {
+        rule: rule::GRACE_PERIOD_ENDS,
+        name: "the_grace_period_passes",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, of a GET and a HEAD, with an application that does not end.",
+        must: "The application's future is dropped.",
+        basis: GRACE_PERIOD_ENDS_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let server = fixture.server_with(short_grace_period()).await?;
+            for method in ["GET", "HEAD"] {
+                let request = Request::new(method, "/");
+                let (exchange, app) = call_over(transport, server, &request).await?;
+                let _connection = exchange.reset();
+                expect_dropped(app).await?;
+            }
+            Ok(())
+        }),
+    },
+    Case {
+        rule: rule::GRACE_PERIOD_ENDS,
+        name: "the_grace_period_passes_in_a_websocket",
+        transports: HTTP1,
+        does: "Resets the connection of an open WebSocket, with an application that does not end.",
+        must: "Its future is dropped.",
+        basis: GRACE_PERIOD_ENDS_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server_with(short_grace_period()).await?;
+            let (client, app) = open_websocket(server).await?;
+            client.reset();
+            expect_dropped(app).await
+        }),
+    },
+    Case {
+        rule: rule::GRACE_PERIOD_ENDS,
+        name: "no_grace_period_after_the_response",
+        transports: HTTP1,
+        does: "Resets a connection after the whole response, and then that of an exchange without one; neither application ends.",
+        must: "When the future of the second has been dropped, that of the first has not.",
+        basis: GRACE_PERIOD_ENDS_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server_with(short_grace_period()).await?;
+            let (mut client, mut working) = call_over_http1(server, &Request::get("/")).await?;
+            working.send(HttpResponseStart::ok()).await?;
+            working.send(HttpResponseBody::end()).await?;
+            if client.response().await.is_err() || !working.is_running().await? {
+                // Another rule is about that.
+                return Err(Verdict::NotApplicable(
+                    "no application is at work after its last event".into(),
+                ));
+            }
+            client.reset();
+            server.settle().await?;
+            let (client, app) = call_over_http1(server, &Request::get("/")).await?;
+            client.reset();
+            expect_dropped(app).await?;
+            must!(
+                working.is_running().await?,
+                "the future was dropped after the last event"
+            );
+            working.finish(Step::Return).await
+        }),
+    },
+];
+
+/// Returns settings with a grace period as short as possible, since the cases wait for its end.
+fn short_grace_period() -> ServerSettings {
+    ServerSettings {
         timeout_disconnect: Some(Duration::from_millis(50)),
-        ..Settings::default()
+        ..ServerSettings::default()
     }
 }
 
-async fn the_grace_period_passes(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server_with(short_grace()).await?;
-    for method in ["GET", "HEAD"] {
-        let request = Request::new(method, "/");
-        let (client, app) = call_over_http1(server, &request).await?;
-        client.reset();
-        is_dropped(app).await?;
-    }
-    Ok(())
-}
-
-async fn the_grace_period_passes_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server_with(short_grace()).await?;
-    let mut client = server.connect_http2().await?;
-    let exchange = client.begin(&Request::get("/"), false).await?;
-    let app = server.call().await?;
-    exchange.reset();
-    is_dropped(app).await
-}
-
-async fn the_grace_period_passes_in_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server_with(short_grace()).await?;
-    let (client, app) = open_websocket(server).await?;
-    client.reset();
-    is_dropped(app).await
-}
-
-async fn is_dropped(mut app: Remote) -> Outcome {
+async fn expect_dropped(mut app: ProbeCall) -> CaseResult {
     let end = app.ended().await?;
-    must!(end == End::Dropped, "the call ended: {end:?}");
+    must!(end == ProbeCallEnd::Dropped, "the call ended: {end:?}");
     Ok(())
 }
 
-async fn no_grace_period_after_the_response(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server_with(short_grace()).await?;
-    let (mut client, mut working) = call_over_http1(server, &Request::get("/")).await?;
-    working.send(HttpResponseStart::ok()).await?;
-    working.send(HttpResponseBody::end()).await?;
-    if client.response().await.is_err() || !working.is_running().await? {
-        // Another rule's matter.
-        return Err(Verdict::NotApplicable(
-            "no application is at work after its last event".into(),
-        ));
-    }
-    client.reset();
-    server.settle().await?;
-    let (client, app) = call_over_http1(server, &Request::get("/")).await?;
-    client.reset();
-    is_dropped(app).await?;
-    must!(
-        working.is_running().await?,
-        "the future was dropped after the last event"
-    );
-    working.finish(Step::Return).await
-}
+const VIOLATION_IS_A_DISCONNECT_BASIS: Basis = Basis::CallgateOnly(
+    "ASGI does not say how an exchange ends whose application sent out of order",
+);
 
-async fn a_broken_rule_is_a_disconnect(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
-    app.try_send(HttpResponseBody::end()).await?;
-    receive_disconnect(&mut app).await?;
-    app.finish(Step::Return).await
-}
-
-async fn a_broken_rule_is_a_disconnect_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let (_client, _exchange, mut app) = stream_over_http2(bench.server().await?).await?;
-    app.try_send(HttpResponseStart::ok()).await?;
-    receive_disconnect(&mut app).await?;
-    app.finish(Step::Return).await
-}
-
-async fn a_broken_rule_is_a_disconnect_of_a_websocket(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let (_client, mut app) = call_over_http1(server, &handshake()).await?;
-    app.try_send(Message::text("early")).await?;
-    receive_disconnect(&mut app).await?;
-    app.finish(Step::Return).await
-}
-
-async fn a_broken_rule_begins_the_grace_period(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server_with(short_grace()).await?;
-    let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
-    app.try_send(HttpResponseBody::end()).await?;
-    is_dropped(app).await
-}
+const VIOLATION_IS_A_DISCONNECT: &[Case] = &[
+    Case {
+        rule: rule::VIOLATION_IS_A_DISCONNECT,
+        name: "a_broken_rule_is_a_disconnect",
+        transports: HTTP1,
+        does: "Breaks a rule before the response.",
+        must: "The application receives `http.disconnect`.",
+        basis: VIOLATION_IS_A_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
+            app.try_send(HttpResponseBody::end()).await?;
+            receive_disconnect(&mut app).await?;
+            app.finish(Step::Return).await
+        }),
+    },
+    Case {
+        rule: rule::VIOLATION_IS_A_DISCONNECT,
+        name: "a_broken_rule_is_a_disconnect",
+        transports: HTTP2,
+        does: "Breaks a rule while the response is streamed.",
+        must: "The application receives `http.disconnect`.",
+        basis: VIOLATION_IS_A_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let (_client, _exchange, mut app) = stream_over_http2(fixture.server().await?).await?;
+            app.try_send(HttpResponseStart::ok()).await?;
+            receive_disconnect(&mut app).await?;
+            app.finish(Step::Return).await
+        }),
+    },
+    Case {
+        rule: rule::VIOLATION_IS_A_DISCONNECT,
+        name: "a_broken_rule_is_a_disconnect_of_a_websocket",
+        transports: HTTP1,
+        does: "Breaks a rule before the WebSocket is accepted.",
+        must: "The application receives `websocket.disconnect`.",
+        basis: VIOLATION_IS_A_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let (_client, mut app) = call_over_http1(server, &handshake()).await?;
+            app.try_send(Message::text("early")).await?;
+            receive_disconnect(&mut app).await?;
+            app.finish(Step::Return).await
+        }),
+    },
+    Case {
+        rule: rule::VIOLATION_IS_A_DISCONNECT,
+        name: "a_broken_rule_begins_the_grace_period",
+        transports: HTTP1,
+        does: "Breaks a rule before the response, in an application that does not end.",
+        must: "Its future is dropped when the grace period has passed.",
+        basis: VIOLATION_IS_A_DISCONNECT_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server_with(short_grace_period()).await?;
+            let (_client, mut app) = call_over_http1(server, &Request::get("/")).await?;
+            app.try_send(HttpResponseBody::end()).await?;
+            expect_dropped(app).await
+        }),
+    },
+];

@@ -1,138 +1,95 @@
 //! `http.md`: content that does not come whole, and clients that go away.
 
-use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent};
+use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent, rule};
 
 use super::steps::{content, events, receive_disconnect, respond};
 use crate::probe::Step;
-use crate::server_suite::bench::Bench;
-use crate::server_suite::case::{
-    Asgi::{Differs, Shared},
-    Case, Outcome, case, must,
-};
-use crate::server_suite::exchange::{Exchange, Next, Over};
-use crate::server_suite::remote::Remote;
+use crate::server_suite::basis::{Basis, Document::AsgiHttp, demands};
+use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
+use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transport};
+use crate::server_suite::fixture::Fixture;
+use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
+use crate::server_suite::result::{CaseResult, must};
 
-const CALLED: &str = "ASGI lets a server call the application only when the content is whole";
-const MALFORMED: &str = "ASGI does not say what becomes of malformed content";
-
-pub(super) const CASES: &[Case] = &[
-    case!(
-        a_length_that_is_not_reached: NO_SHORT_BODY, Differs(CALLED),
-        "Ends the connection in order, before all that `content-length` says has been sent.",
-        "The application receives `http.disconnect`, and before it no event with `more_body` unset."
-    ),
-    case!(
-        chunks_without_the_last: NO_SHORT_BODY, Differs(CALLED),
-        "Ends the connection in order, after a chunk and before the last chunk.",
-        "The application receives `http.disconnect`, and before it no event with `more_body` unset."
-    ),
-    case!(
-        a_chunk_that_breaks_off: NO_SHORT_BODY, Differs(CALLED),
-        "Resets the connection in the middle of a chunk.",
-        "The application receives `http.disconnect`, and before it no event with `more_body` unset."
-    ),
-    case!(
-        a_stream_that_is_reset_over_http2: NO_SHORT_BODY, Differs(CALLED),
-        "Resets the stream before its end.",
-        "The application receives `http.disconnect`, and before it no event with `more_body` unset."
-    ),
-    case!(
-        a_receive_after_the_content: RECEIVE_AFTER_BODY, Shared,
-        "Has the application receive once more, and then complete its response.",
-        "The receive is pending before and yields `http.disconnect` after."
-    ),
-    case!(
-        a_receive_after_the_content_over_http2: RECEIVE_AFTER_BODY, Shared,
-        "Has the application receive once more, and then complete its response.",
-        "The receive is pending before and yields `http.disconnect` after."
-    ),
-    case!(
-        gone_while_waiting: DISCONNECT_IS_TOLD, Shared,
-        "Resets the connection before the response is started.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        gone_while_started: DISCONNECT_IS_TOLD, Shared,
-        "Resets the connection between the start and the first body event.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        gone_while_streaming: DISCONNECT_IS_TOLD, Shared,
-        "Resets the connection in the middle of the response.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        gone_while_waiting_over_http2: DISCONNECT_IS_TOLD, Shared,
-        "Resets the stream before the response is started.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        gone_while_started_over_http2: DISCONNECT_IS_TOLD, Shared,
-        "Resets the stream between the start and the first body event.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        gone_while_streaming_over_http2: DISCONNECT_IS_TOLD, Shared,
-        "Resets the stream in the middle of the response.",
-        "The application receives `http.disconnect`."
-    ),
-    case!(
-        half_closed_while_waiting: HALF_CLOSE,
-        Differs("ASGI does not say whether a client that has ended its sending side is gone"),
-        "Ends the sending side of the connection before the response.",
-        "The application receives `http.disconnect`, and the client no response."
-    ),
-    case!(
-        a_chunk_size_that_is_no_number: MALFORMED_CONTENT, Differs(MALFORMED),
-        "Sends a chunk of size `zz`.",
-        "The answer is 400, and the connection is closed."
-    ),
-    case!(
-        a_negative_chunk_size: MALFORMED_CONTENT, Differs(MALFORMED),
-        "Sends a chunk of size `-1`.",
-        "The answer is 400, and the connection is closed."
-    ),
-    case!(
-        a_chunk_size_beyond_64_bits: MALFORMED_CONTENT, Differs(MALFORMED),
-        "Sends a chunk of a size that has 17 hexadecimal digits.",
-        "The answer is 400, and the connection is closed."
-    ),
-    case!(
-        a_chunk_longer_than_its_size: MALFORMED_CONTENT, Differs(MALFORMED),
-        "Sends six bytes in a chunk of size 3.",
-        "The answer is 400, and the connection is closed."
-    ),
-    case!(
-        a_line_feed_in_a_chunk_extension: MALFORMED_CONTENT, Differs(MALFORMED),
-        "Ends the line with a chunk's size and extension with a bare line feed.",
-        "The answer is 400, and the connection is closed."
-    ),
+pub(super) const CASES: &[&[Case]] = &[
+    NO_SHORT_BODY,
+    RECEIVE_AFTER_BODY,
+    DISCONNECT_IS_TOLD,
+    HALF_CLOSE,
+    MALFORMED_CONTENT,
 ];
 
-async fn a_length_that_is_not_reached(bench: &mut Bench<'_>) -> Outcome {
-    let request = Request::new("POST", "/").field("content-length", "10");
-    content_breaks_off(bench, request, "first", true).await
-}
+const NO_SHORT_BODY_BASIS: Basis = Basis::CallgateOnly(
+    "ASGI lets a server call the application only when the content is complete",
+);
 
-async fn chunks_without_the_last(bench: &mut Bench<'_>) -> Outcome {
-    let request = Request::new("POST", "/").field("transfer-encoding", "chunked");
-    content_breaks_off(bench, request, "5\r\nfirst\r\n", true).await
-}
-
-async fn a_chunk_that_breaks_off(bench: &mut Bench<'_>) -> Outcome {
-    let request = Request::new("POST", "/").field("transfer-encoding", "chunked");
-    content_breaks_off(bench, request, "5\r\nfir", false).await
-}
+const NO_SHORT_BODY: &[Case] = &[
+    Case {
+        rule: rule::NO_SHORT_BODY,
+        name: "a_length_that_is_not_reached",
+        transports: HTTP1,
+        does: "Ends the connection in order, before all that `content-length` says has been sent.",
+        must: "The application receives `http.disconnect`, and before it no event with `more_body` unset.",
+        basis: NO_SHORT_BODY_BASIS,
+        steps: steps!(async |fixture| {
+            let request = Request::new("POST", "/").field("content-length", "10");
+            content_breaks_off(fixture, request, "first", true).await
+        }),
+    },
+    Case {
+        rule: rule::NO_SHORT_BODY,
+        name: "chunks_without_the_last",
+        transports: HTTP1,
+        does: "Ends the connection in order, after a chunk and before the last chunk.",
+        must: "The application receives `http.disconnect`, and before it no event with `more_body` unset.",
+        basis: NO_SHORT_BODY_BASIS,
+        steps: steps!(async |fixture| {
+            let request = Request::new("POST", "/").field("transfer-encoding", "chunked");
+            content_breaks_off(fixture, request, "5\r\nfirst\r\n", true).await
+        }),
+    },
+    Case {
+        rule: rule::NO_SHORT_BODY,
+        name: "a_chunk_that_breaks_off",
+        transports: HTTP1,
+        does: "Resets the connection in the middle of a chunk.",
+        must: "The application receives `http.disconnect`, and before it no event with `more_body` unset.",
+        basis: NO_SHORT_BODY_BASIS,
+        steps: steps!(async |fixture| {
+            let request = Request::new("POST", "/").field("transfer-encoding", "chunked");
+            content_breaks_off(fixture, request, "5\r\nfir", false).await
+        }),
+    },
+    Case {
+        rule: rule::NO_SHORT_BODY,
+        name: "a_stream_that_is_reset",
+        transports: HTTP2,
+        does: "Resets the stream before its end.",
+        must: "The application receives `http.disconnect`, and before it no event with `more_body` unset.",
+        basis: NO_SHORT_BODY_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let request = Request::new("POST", "/");
+            let mut exchange =
+                ClientExchange::begin_content(server, Transport::Http2, request, 10).await?;
+            exchange.send("first", false).await?;
+            let mut app = server.call().await?;
+            let receiving = app.begin(Step::ReceiveBody);
+            let _connection = exchange.reset();
+            is_disconnect(app, receiving).await
+        }),
+    },
+];
 
 /// Sends a request and these octets of its content, and then goes away: in order or not.
 async fn content_breaks_off(
-    bench: &mut Bench<'_>,
+    fixture: &mut Fixture<'_>,
     request: Request,
     octets: &str,
     in_order: bool,
-) -> Outcome {
-    let server = bench.server().await?;
+) -> CaseResult {
+    let server = fixture.server().await?;
     let mut client = server.connect().await?;
     client.send(request.http1()).await?;
     client.send(octets).await?;
@@ -147,19 +104,8 @@ async fn content_breaks_off(
     }
 }
 
-async fn a_stream_that_is_reset_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let request = Request::new("POST", "/");
-    let mut exchange = Exchange::begin_content(server, Over::Http2, request, 10).await?;
-    exchange.send("first", false).await?;
-    let mut app = server.call().await?;
-    let receiving = app.begin(Step::ReceiveBody);
-    let _connection = exchange.reset();
-    is_disconnect(app, receiving).await
-}
-
-/// That what the application receives ends with a disconnect.
-async fn is_disconnect(mut app: Remote, receiving: u64) -> Outcome {
+/// Checks that the events of the application end with a disconnect.
+async fn is_disconnect(mut app: ProbeCall, receiving: u64) -> CaseResult {
     let events = events(&mut app, receiving).await?;
     must!(
         events.last() == Some(&ReceiveEvent::HttpDisconnect),
@@ -169,34 +115,75 @@ async fn is_disconnect(mut app: Remote, receiving: u64) -> Outcome {
     app.finish(Step::Decline).await
 }
 
-async fn a_receive_after_the_content(bench: &mut Bench<'_>) -> Outcome {
-    receive_after_content(bench, Over::Http1).await
-}
+const RECEIVE_AFTER_BODY: &[Case] = &[Case {
+    rule: rule::RECEIVE_AFTER_BODY,
+    name: "a_receive_after_the_content",
+    transports: HTTP1_AND_HTTP2,
+    does: "Has the application receive once more, and then complete its response.",
+    must: "The receive is pending before and yields `http.disconnect` after.",
+    basis: Basis::CallgateOnly(
+        "ASGI speaks of a receive that is called after the response, not of one that is pending before",
+    ),
+    steps: steps!(async |fixture, transport| {
+        let server = fixture.server().await?;
+        let request = Request::new("POST", "/").body("content");
+        let mut exchange = ClientExchange::begin(server, transport, &request).await?;
+        let mut app = server.call().await?;
+        content(&mut app).await?;
+        let receiving = app.begin(Step::Receive);
+        exchange.fence(server).await?;
+        must!(
+            app.is_pending(receiving).await?,
+            "a receive after the content is not pending"
+        );
+        respond(&mut app, "answer").await?;
+        exchange.response().await?;
+        let event = app.received(Some(receiving)).await?;
+        must!(event == ReceiveEvent::HttpDisconnect, "received {event:?}");
+        app.finish(Step::Return).await
+    }),
+}];
 
-async fn a_receive_after_the_content_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    receive_after_content(bench, Over::Http2).await
-}
+const DISCONNECT_IS_TOLD_BASIS: Basis =
+    Basis::Standard(&[demands(AsgiHttp, "HTTP: Disconnect - receive event")]);
 
-async fn receive_after_content(bench: &mut Bench<'_>, over: Over) -> Outcome {
-    let server = bench.server().await?;
-    let request = Request::new("POST", "/").body("content");
-    let mut exchange = Exchange::begin(server, over, &request).await?;
-    let mut app = server.call().await?;
-    content(&mut app).await?;
-    let receiving = app.begin(Step::Receive);
-    exchange.fence(server).await?;
-    must!(
-        app.is_pending(receiving).await?,
-        "a receive after the content is not pending"
-    );
-    respond(&mut app, "answer").await?;
-    exchange.response().await?;
-    let event = app.received(Some(receiving)).await?;
-    must!(event == ReceiveEvent::HttpDisconnect, "received {event:?}");
-    app.finish(Step::Return).await
-}
+const DISCONNECT_IS_TOLD: &[Case] = &[
+    Case {
+        rule: rule::DISCONNECT_IS_TOLD,
+        name: "gone_while_waiting",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, before the response is started.",
+        must: "The application receives `http.disconnect`.",
+        basis: DISCONNECT_IS_TOLD_BASIS,
+        steps: steps!(async |fixture, transport| {
+            gone(fixture, transport, Phase::Waiting).await
+        }),
+    },
+    Case {
+        rule: rule::DISCONNECT_IS_TOLD,
+        name: "gone_while_started",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, between the start and the first body event.",
+        must: "The application receives `http.disconnect`.",
+        basis: DISCONNECT_IS_TOLD_BASIS,
+        steps: steps!(async |fixture, transport| {
+            gone(fixture, transport, Phase::Started).await
+        }),
+    },
+    Case {
+        rule: rule::DISCONNECT_IS_TOLD,
+        name: "gone_while_streaming",
+        transports: HTTP1_AND_HTTP2,
+        does: "Resets the connection, or over HTTP/2 the stream, in the middle of the response.",
+        must: "The application receives `http.disconnect`.",
+        basis: DISCONNECT_IS_TOLD_BASIS,
+        steps: steps!(async |fixture, transport| {
+            gone(fixture, transport, Phase::Streaming).await
+        }),
+    },
+];
 
-/// How far the application has come with its response.
+/// The part of the response that the application has sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Phase {
     Waiting,
@@ -204,33 +191,9 @@ enum Phase {
     Streaming,
 }
 
-async fn gone_while_waiting(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http1, Phase::Waiting).await
-}
-
-async fn gone_while_started(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http1, Phase::Started).await
-}
-
-async fn gone_while_streaming(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http1, Phase::Streaming).await
-}
-
-async fn gone_while_waiting_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http2, Phase::Waiting).await
-}
-
-async fn gone_while_started_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http2, Phase::Started).await
-}
-
-async fn gone_while_streaming_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    gone(bench, Over::Http2, Phase::Streaming).await
-}
-
-async fn gone(bench: &mut Bench<'_>, over: Over, phase: Phase) -> Outcome {
-    let server = bench.server().await?;
-    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
+async fn gone(fixture: &mut Fixture<'_>, transport: Transport, phase: Phase) -> CaseResult {
+    let server = fixture.server().await?;
+    let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
     let mut app = server.call().await?;
     app.receive().await?;
     if phase != Phase::Waiting {
@@ -240,54 +203,99 @@ async fn gone(bench: &mut Bench<'_>, over: Over, phase: Phase) -> Outcome {
         app.send(HttpResponseBody::part("begun")).await?;
         exchange.head().await?;
         let begun = exchange.next().await?;
-        must!(matches!(begun, Next::Content(_)), "the client saw {begun}");
+        must!(
+            matches!(begun, ResponsePart::Content(_)),
+            "the client saw {begun}"
+        );
     }
     let _connection = exchange.reset();
     receive_disconnect(&mut app).await?;
     app.finish(Step::Decline).await
 }
 
-async fn half_closed_while_waiting(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect().await?;
-    client.send(Request::get("/").http1()).await?;
-    let mut app = server.call().await?;
-    app.receive().await?;
-    client.half_close().await?;
-    receive_disconnect(&mut app).await?;
-    app.finish(Step::Decline).await?;
-    let (rest, _) = client.any_rest().await?;
-    must!(
-        rest.is_empty(),
-        "the client was sent `{}`",
-        rest.escape_ascii()
-    );
-    Ok(())
-}
+const HALF_CLOSE: &[Case] = &[Case {
+    rule: rule::HALF_CLOSE,
+    name: "half_closed_while_waiting",
+    transports: HTTP1,
+    does: "Ends the sending side of the connection before the response.",
+    must: "The application receives `http.disconnect`, and the client no response.",
+    basis: Basis::CallgateOnly(
+        "ASGI does not say whether a half-closed connection is a disconnect",
+    ),
+    steps: steps!(async |fixture| {
+        let server = fixture.server().await?;
+        let mut client = server.connect().await?;
+        client.send(Request::get("/").http1()).await?;
+        let mut app = server.call().await?;
+        app.receive().await?;
+        client.half_close().await?;
+        receive_disconnect(&mut app).await?;
+        app.finish(Step::Decline).await?;
+        let (rest, _) = client.read_to_any_end().await?;
+        must!(
+            rest.is_empty(),
+            "the client was sent `{}`",
+            rest.escape_ascii()
+        );
+        Ok(())
+    }),
+}];
 
-async fn a_chunk_size_that_is_no_number(bench: &mut Bench<'_>) -> Outcome {
-    malformed(bench, "zz\r\n").await
-}
+const MALFORMED_CONTENT_BASIS: Basis = Basis::CallgateOnly(
+    "ASGI lets a server call the application before it has read the content, and does not say what follows",
+);
 
-async fn a_negative_chunk_size(bench: &mut Bench<'_>) -> Outcome {
-    malformed(bench, "-1\r\n").await
-}
-
-async fn a_chunk_size_beyond_64_bits(bench: &mut Bench<'_>) -> Outcome {
-    malformed(bench, "fffffffffffffffff\r\n").await
-}
-
-async fn a_chunk_longer_than_its_size(bench: &mut Bench<'_>) -> Outcome {
-    malformed(bench, "3\r\nabcdef\r\n").await
-}
-
-async fn a_line_feed_in_a_chunk_extension(bench: &mut Bench<'_>) -> Outcome {
-    malformed(bench, "3;name\nabc\r\n0\r\n\r\n").await
-}
+const MALFORMED_CONTENT: &[Case] = &[
+    Case {
+        rule: rule::MALFORMED_CONTENT,
+        name: "a_chunk_size_that_is_no_number",
+        transports: HTTP1,
+        does: "Sends a chunk of size `zz`.",
+        must: "The answer is 400, and the connection is closed.",
+        basis: MALFORMED_CONTENT_BASIS,
+        steps: steps!(async |fixture| { malformed(fixture, "zz\r\n").await }),
+    },
+    Case {
+        rule: rule::MALFORMED_CONTENT,
+        name: "a_negative_chunk_size",
+        transports: HTTP1,
+        does: "Sends a chunk of size `-1`.",
+        must: "The answer is 400, and the connection is closed.",
+        basis: MALFORMED_CONTENT_BASIS,
+        steps: steps!(async |fixture| { malformed(fixture, "-1\r\n").await }),
+    },
+    Case {
+        rule: rule::MALFORMED_CONTENT,
+        name: "a_chunk_size_beyond_64_bits",
+        transports: HTTP1,
+        does: "Sends a chunk of a size that has 17 hexadecimal digits.",
+        must: "The answer is 400, and the connection is closed.",
+        basis: MALFORMED_CONTENT_BASIS,
+        steps: steps!(async |fixture| { malformed(fixture, "fffffffffffffffff\r\n").await }),
+    },
+    Case {
+        rule: rule::MALFORMED_CONTENT,
+        name: "a_chunk_longer_than_its_size",
+        transports: HTTP1,
+        does: "Sends six bytes in a chunk of size 3.",
+        must: "The answer is 400, and the connection is closed.",
+        basis: MALFORMED_CONTENT_BASIS,
+        steps: steps!(async |fixture| { malformed(fixture, "3\r\nabcdef\r\n").await }),
+    },
+    Case {
+        rule: rule::MALFORMED_CONTENT,
+        name: "a_line_feed_in_a_chunk_extension",
+        transports: HTTP1,
+        does: "Ends the line with a chunk's size and extension with a bare line feed.",
+        must: "The answer is 400, and the connection is closed.",
+        basis: MALFORMED_CONTENT_BASIS,
+        steps: steps!(async |fixture| { malformed(fixture, "3;name\nabc\r\n0\r\n\r\n").await }),
+    },
+];
 
 /// Sends these octets as chunked content, while the application receives.
-async fn malformed(bench: &mut Bench<'_>, chunks: &str) -> Outcome {
-    let server = bench.server().await?;
+async fn malformed(fixture: &mut Fixture<'_>, chunks: &str) -> CaseResult {
+    let server = fixture.server().await?;
     let mut client = server.connect().await?;
     let request = Request::new("POST", "/").field("transfer-encoding", "chunked");
     client.send(request.http1()).await?;
@@ -296,6 +304,6 @@ async fn malformed(bench: &mut Bench<'_>, chunks: &str) -> Outcome {
     app.begin(Step::ReceiveBody);
     let answer = client.response().await?;
     must!(answer.status == 400, "the answer is {}", answer.status);
-    client.is_closed().await?;
+    client.expect_closed().await?;
     app.finish(Step::Decline).await
 }

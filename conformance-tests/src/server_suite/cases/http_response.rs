@@ -1,128 +1,75 @@
 //! `http.md`: the response and its framing.
 
-use callgate::{HttpResponseBody, HttpResponseStart};
+use callgate::{HttpResponseBody, HttpResponseStart, rule};
 
 use super::steps::answered;
 use crate::probe::Step;
-use crate::server_suite::bench::Bench;
-use crate::server_suite::case::{
-    Asgi::{Differs, Shared},
-    Case, Outcome, case, must,
+use crate::server_suite::basis::{
+    Basis,
+    Document::{AsgiHttp, Rfc},
+    demands,
 };
-use crate::server_suite::exchange::{Exchange, Next, Over};
+use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
+use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transport};
+use crate::server_suite::fixture::Fixture;
 use crate::server_suite::request::{Request, Response};
+use crate::server_suite::result::{CaseResult, must};
 
-const SIZED: &str = "ASGI leaves it to the application to set `content-length`";
-const FLUSHED: &str = "ASGI does not say what an empty part of a response is for";
-
-pub(super) const CASES: &[Case] = &[
-    case!(
-        head_of_a_whole_response: HEAD_HAS_NO_BODY, Shared,
-        "Has the application answer HEAD with a length and content in one piece.",
-        "The client is sent the fields and no content."
-    ),
-    case!(
-        head_of_a_streamed_response: HEAD_HAS_NO_BODY, Shared,
-        "Has the application answer HEAD with content in several parts.",
-        "The client is sent the fields and no content."
-    ),
-    case!(
-        head_of_a_whole_response_over_http2: HEAD_HAS_NO_BODY, Shared,
-        "Has the application answer HEAD with a length and content in one piece.",
-        "The client is sent the fields and no content."
-    ),
-    case!(
-        head_of_a_streamed_response_over_http2: HEAD_HAS_NO_BODY, Shared,
-        "Has the application answer HEAD with content in several parts.",
-        "The client is sent the fields and no content."
-    ),
-    case!(
-        a_start_alone: START_IS_HELD, Shared,
-        "Has the application send `http.response.start` and nothing more for a while.",
-        "Nothing is sent to the client before the first body event."
-    ),
-    case!(
-        a_start_alone_over_http2: START_IS_HELD, Shared,
-        "Has the application send `http.response.start` and nothing more for a while.",
-        "Nothing is sent to the client before the first body event."
-    ),
-    case!(
-        a_whole_response: WHOLE_RESPONSE_IS_SIZED, Differs(SIZED),
-        "Has the application answer in one piece.",
-        "The response has its `content-length` and no transfer coding."
-    ),
-    case!(
-        a_whole_response_to_http10: WHOLE_RESPONSE_IS_SIZED, Differs(SIZED),
-        "Has the application answer an HTTP/1.0 client in one piece.",
-        "The response has its `content-length` and no transfer coding."
-    ),
-    case!(
-        a_whole_response_over_http2: WHOLE_RESPONSE_IS_SIZED, Differs(SIZED),
-        "Has the application answer in one piece.",
-        "The response has its `content-length`."
-    ),
-    case!(
-        an_empty_response: WHOLE_RESPONSE_IS_SIZED, Differs(SIZED),
-        "Has the application answer with one empty body event.",
-        "The response has `content-length: 0` and no transfer coding."
-    ),
-    case!(
-        a_streamed_response: STREAMED_FRAMING, Shared,
-        "Has the application answer in two parts.",
-        "The response is chunked, and its chunks are the content."
-    ),
-    case!(
-        a_streamed_response_to_http10: STREAMED_FRAMING, Shared,
-        "Has the application answer an HTTP/1.0 client in two parts.",
-        "The response has no transfer coding, and ends with the connection."
-    ),
-    case!(
-        a_streamed_response_over_http2: STREAMED_FRAMING, Shared,
-        "Has the application answer in two parts.",
-        "The content comes in DATA frames, and the stream ends."
-    ),
-    case!(
-        an_empty_first_part: EMPTY_BODY_FLUSHES_HEAD, Differs(FLUSHED),
-        "Has the application send an empty part first, and nothing more for a while.",
-        "The client is sent the head."
-    ),
-    case!(
-        an_empty_first_part_over_http2: EMPTY_BODY_FLUSHES_HEAD, Differs(FLUSHED),
-        "Has the application send an empty part first, and nothing more for a while.",
-        "The client is sent the head."
-    ),
-    case!(
-        one_part_after_the_other: EVENTS_ARE_NOT_HELD, Shared,
-        "Has the application send each part when the client has read the one before.",
-        "The client can read each."
-    ),
-    case!(
-        one_part_after_the_other_up_to_a_length: EVENTS_ARE_NOT_HELD, Shared,
-        "Has the application set `content-length`, send that much in three parts, and then an empty end.",
-        "The client can read each part, and the end is taken."
-    ),
-    case!(
-        one_part_after_the_other_over_http2: EVENTS_ARE_NOT_HELD, Shared,
-        "Has the application send each part when the client has read the one before.",
-        "The client can read each."
-    ),
+pub(super) const CASES: &[&[Case]] = &[
+    HEAD_HAS_NO_BODY,
+    START_IS_HELD,
+    WHOLE_RESPONSE_IS_SIZED,
+    STREAMED_FRAMING,
+    EMPTY_BODY_FLUSHES_HEAD,
+    EVENTS_ARE_NOT_HELD,
 ];
 
-async fn head_of_a_whole_response(bench: &mut Bench<'_>) -> Outcome {
-    head(bench, Over::Http1, whole_to_head(), Some("7")).await
-}
+const HEAD_HAS_NO_BODY_BASIS: Basis = Basis::Standard(&[demands(Rfc(9110), "9.3.2")]);
 
-async fn head_of_a_streamed_response(bench: &mut Bench<'_>) -> Outcome {
-    head(bench, Over::Http1, streamed_to_head(), None).await
-}
-
-async fn head_of_a_whole_response_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    head(bench, Over::Http2, whole_to_head(), Some("7")).await
-}
-
-async fn head_of_a_streamed_response_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    head(bench, Over::Http2, streamed_to_head(), None).await
-}
+const HEAD_HAS_NO_BODY: &[Case] = &[
+    Case {
+        rule: rule::HEAD_HAS_NO_BODY,
+        name: "head_of_a_whole_response",
+        transports: HTTP1_AND_HTTP2,
+        does: "Has the application answer HEAD with a length and content in one body event.",
+        must: "The client receives no content.",
+        basis: HEAD_HAS_NO_BODY_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let (_, content) = answer_to_head(fixture, transport, whole_to_head()).await?;
+            expect_no_content(&content)
+        }),
+    },
+    Case {
+        rule: rule::HEAD_HAS_NO_BODY,
+        name: "head_of_a_streamed_response",
+        transports: HTTP1_AND_HTTP2,
+        does: "Has the application answer HEAD with content in several body events.",
+        must: "The client receives no content.",
+        basis: HEAD_HAS_NO_BODY_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let (_, content) = answer_to_head(fixture, transport, streamed_to_head()).await?;
+            expect_no_content(&content)
+        }),
+    },
+    Case {
+        rule: rule::HEAD_HAS_NO_BODY,
+        name: "fields_of_an_answer_to_head",
+        transports: HTTP1_AND_HTTP2,
+        does: "Has the application answer HEAD with a length and another field.",
+        must: "The client receives both fields.",
+        basis: Basis::CallgateOnly(
+            "RFC 9110, 9.3.2 recommends the fields, and permits to leave some out",
+        ),
+        steps: steps!(async |fixture, transport| {
+            let (head, _) = answer_to_head(fixture, transport, whole_to_head()).await?;
+            for (name, value) in [("x-kept", "1"), ("content-length", "7")] {
+                let seen = head.field(name);
+                must!(seen == Some(value), "`{name}` is {seen:?}");
+            }
+            Ok(())
+        }),
+    },
+];
 
 fn whole_to_head() -> Request {
     let start = HttpResponseStart::ok()
@@ -143,85 +90,122 @@ fn streamed_to_head() -> Request {
         .step(Step::Return)
 }
 
-/// That the response has the application's fields, `content-length` among them if it sets that.
-async fn head(
-    bench: &mut Bench<'_>,
-    over: Over,
+/// Returns the head of the answer to a HEAD request, and the octets after it.
+async fn answer_to_head(
+    fixture: &mut Fixture<'_>,
+    transport: Transport,
     request: Request,
-    length: Option<&str>,
-) -> Outcome {
-    let server = bench.server().await?;
-    let (response, content) = match over {
-        Over::Http1 => {
+) -> CaseResult<(Response, Vec<u8>)> {
+    let server = fixture.server().await?;
+    let answer = match transport {
+        Transport::Http1 => {
             let mut client = server.connect().await?;
-            // So that all that comes before the connection is closed is the response.
+            // The server closes the connection, so all octets up to then belong to the answer.
             let request = request.field("connection", "close");
             client.send(request.http1()).await?;
-            (client.head().await?, client.any_rest().await?.0)
+            (client.head().await?, client.read_to_any_end().await?.0)
         }
-        Over::Http2 => {
-            let response = server.connect_http2().await?.exchange(&request).await?;
-            let content = response.body.clone();
-            (response, content)
+        Transport::Http2 => {
+            let head = server.connect_http2().await?.exchange(&request).await?;
+            let content = head.body.clone();
+            (head, content)
         }
     };
-    let kept = response.field("x-kept");
-    must!(kept == Some("1"), "`x-kept` is {kept:?}");
-    if length.is_some() {
-        let seen = response.field("content-length");
-        must!(seen == length, "`content-length` is {seen:?}");
-    }
+    server.call().await?.ended().await?;
+    Ok(answer)
+}
+
+fn expect_no_content(content: &[u8]) -> CaseResult {
     must!(
         content.is_empty(),
         "the head is followed by `{}`",
         content.escape_ascii()
     );
-    server.call().await?.ended().await.map(|_| ())
+    Ok(())
 }
 
-async fn a_start_alone(bench: &mut Bench<'_>) -> Outcome {
-    start_alone(bench, Over::Http1).await
-}
+const START_IS_HELD: &[Case] = &[Case {
+    rule: rule::START_IS_HELD,
+    name: "a_start_alone",
+    transports: HTTP1_AND_HTTP2,
+    does: "Has the application send `http.response.start` and nothing more for a while.",
+    must: "Nothing is sent to the client before the first body event.",
+    basis: Basis::CallgateOnly(
+        "ASGI HTTP & WebSocket 2.5, \"Response Start\": a server need not wait for the first body event, but may",
+    ),
+    steps: steps!(async |fixture, transport| {
+        let server = fixture.server().await?;
+        let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
+        let mut app = server.call().await?;
+        let start = HttpResponseStart::ok().header("content-length", "5");
+        app.send(start).await?;
+        exchange.fence(server).await?;
+        must!(
+            !exchange.has_answer().await?,
+            "the client has been sent the start"
+        );
+        app.send(HttpResponseBody::last("hello")).await?;
+        app.finish(Step::Return).await
+    }),
+}];
 
-async fn a_start_alone_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    start_alone(bench, Over::Http2).await
-}
+const WHOLE_RESPONSE_IS_SIZED_BASIS: Basis =
+    Basis::CallgateOnly("ASGI leaves it to the application to set `content-length`");
 
-async fn start_alone(bench: &mut Bench<'_>, over: Over) -> Outcome {
-    let server = bench.server().await?;
-    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
-    let mut app = server.call().await?;
-    let start = HttpResponseStart::ok().header("content-length", "5");
-    app.send(start).await?;
-    exchange.fence(server).await?;
-    must!(
-        !exchange.has_answer().await?,
-        "the client has been sent the start"
-    );
-    app.send(HttpResponseBody::last("hello")).await?;
-    app.finish(Step::Return).await
-}
-
-async fn a_whole_response(bench: &mut Bench<'_>) -> Outcome {
-    let response = whole(bench, Over::Http1, "hello").await?;
-    is_sized(&response, "5")
-}
-
-async fn a_whole_response_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let response = whole(bench, Over::Http2, "hello").await?;
-    is_sized(&response, "5")
-}
-
-async fn an_empty_response(bench: &mut Bench<'_>) -> Outcome {
-    let response = whole(bench, Over::Http1, "").await?;
-    is_sized(&response, "0")
-}
+const WHOLE_RESPONSE_IS_SIZED: &[Case] = &[
+    Case {
+        rule: rule::WHOLE_RESPONSE_IS_SIZED,
+        name: "a_whole_response",
+        transports: HTTP1_AND_HTTP2,
+        does: "Has the application answer in one piece.",
+        must: "The response has its `content-length` and no transfer coding.",
+        basis: WHOLE_RESPONSE_IS_SIZED_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let response = whole_response(fixture, transport, "hello").await?;
+            expect_length(&response, "5")
+        }),
+    },
+    Case {
+        rule: rule::WHOLE_RESPONSE_IS_SIZED,
+        name: "a_whole_response_to_http10",
+        transports: HTTP1,
+        does: "Has the application answer an HTTP/1.0 client in one piece.",
+        must: "The response has its `content-length` and no transfer coding.",
+        basis: WHOLE_RESPONSE_IS_SIZED_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let mut client = server.connect().await?;
+            client
+                .send(answered(Request::get("/"), "hello").http10())
+                .await?;
+            let response = client.response().await?;
+            server.call().await?.ended().await?;
+            expect_length(&response, "5")
+        }),
+    },
+    Case {
+        rule: rule::WHOLE_RESPONSE_IS_SIZED,
+        name: "an_empty_response",
+        transports: HTTP1,
+        does: "Has the application answer with one empty body event.",
+        must: "The response has `content-length: 0` and no transfer coding.",
+        basis: WHOLE_RESPONSE_IS_SIZED_BASIS,
+        steps: steps!(async |fixture| {
+            let response = whole_response(fixture, Transport::Http1, "").await?;
+            expect_length(&response, "0")
+        }),
+    },
+];
 
 /// The response that the application sends in one piece.
-async fn whole(bench: &mut Bench<'_>, over: Over, text: &'static str) -> Outcome<Response> {
-    let server = bench.server().await?;
+async fn whole_response(
+    fixture: &mut Fixture<'_>,
+    transport: Transport,
+    text: &'static str,
+) -> CaseResult<Response> {
+    let server = fixture.server().await?;
     let request = answered(Request::get("/"), text);
-    let response = Exchange::begin(server, over, &request)
+    let response = ClientExchange::begin(server, transport, &request)
         .await?
         .response()
         .await?;
@@ -229,24 +213,77 @@ async fn whole(bench: &mut Bench<'_>, over: Over, text: &'static str) -> Outcome
     Ok(response)
 }
 
-async fn a_whole_response_to_http10(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect().await?;
-    client
-        .send(answered(Request::get("/"), "hello").http10())
-        .await?;
-    let response = client.response().await?;
-    server.call().await?.ended().await?;
-    is_sized(&response, "5")
-}
-
-fn is_sized(response: &Response, expected: &str) -> Outcome {
+fn expect_length(response: &Response, expected: &str) -> CaseResult {
     let length = response.field("content-length");
     must!(length == Some(expected), "`content-length` is {length:?}");
     let coding = response.field("transfer-encoding");
     must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
     Ok(())
 }
+
+const STREAMED_FRAMING: &[Case] = &[
+    Case {
+        rule: rule::STREAMED_FRAMING,
+        name: "a_streamed_response",
+        transports: HTTP1,
+        does: "Has the application answer in two parts.",
+        must: "The response is chunked, and its chunks are the content.",
+        basis: Basis::CallgateOnly(
+            "ASGI lets a server choose the framing of a response without `content-length`",
+        ),
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let response = server.connect().await?.exchange(&streamed()).await?;
+            let coding = response.field("transfer-encoding");
+            must!(
+                coding == Some("chunked"),
+                "`transfer-encoding` is {coding:?}"
+            );
+            let length = response.field("content-length");
+            must!(length.is_none(), "`content-length` is {length:?}");
+            expect_one_two(&response)?;
+            server.call().await?.ended().await.map(|_| ())
+        }),
+    },
+    Case {
+        rule: rule::STREAMED_FRAMING,
+        name: "a_streamed_response_to_http10",
+        transports: HTTP1,
+        does: "Has the application answer an HTTP/1.0 client in two parts.",
+        must: "The response has no transfer coding, and ends with the connection.",
+        basis: Basis::Standard(&[demands(Rfc(9112), "6.1")]),
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let mut client = server.connect().await?;
+            client.send(streamed().http10()).await?;
+            let mut response = client.head().await?;
+            let coding = response.field("transfer-encoding");
+            must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
+            response.body = client.read_to_end().await?;
+            expect_one_two(&response)?;
+            server.call().await?.ended().await.map(|_| ())
+        }),
+    },
+    Case {
+        rule: rule::STREAMED_FRAMING,
+        name: "a_streamed_response",
+        transports: HTTP2,
+        does: "Has the application answer in two parts.",
+        must: "The content comes in DATA frames, and the stream ends.",
+        basis: Basis::Standard(&[
+            demands(Rfc(9113), "8.2.2"),
+            demands(AsgiHttp, "HTTP: Response Body - send event"),
+        ]),
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let response = server.connect_http2().await?.exchange(&streamed()).await?;
+            let coding = response.field("transfer-encoding");
+            must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
+            expect_one_two(&response)?;
+            server.call().await?.ended().await.map(|_| ())
+        }),
+    },
+];
 
 fn streamed() -> Request {
     Request::get("/")
@@ -256,82 +293,67 @@ fn streamed() -> Request {
         .step(Step::Return)
 }
 
-async fn a_streamed_response(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let response = server.connect().await?.exchange(&streamed()).await?;
-    let coding = response.field("transfer-encoding");
-    must!(
-        coding == Some("chunked"),
-        "`transfer-encoding` is {coding:?}"
-    );
-    let length = response.field("content-length");
-    must!(length.is_none(), "`content-length` is {length:?}");
-    is_one_two(&response)?;
-    server.call().await?.ended().await.map(|_| ())
-}
-
-async fn a_streamed_response_to_http10(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let mut client = server.connect().await?;
-    client.send(streamed().http10()).await?;
-    let mut response = client.head().await?;
-    let coding = response.field("transfer-encoding");
-    must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
-    response.body = client.rest().await?;
-    is_one_two(&response)?;
-    server.call().await?.ended().await.map(|_| ())
-}
-
-async fn a_streamed_response_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    let server = bench.server().await?;
-    let response = server.connect_http2().await?.exchange(&streamed()).await?;
-    let coding = response.field("transfer-encoding");
-    must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
-    is_one_two(&response)?;
-    server.call().await?.ended().await.map(|_| ())
-}
-
-fn is_one_two(response: &Response) -> Outcome {
+fn expect_one_two(response: &Response) -> CaseResult {
     let text = response.text();
     must!(text == "one, two", "the content is `{text}`");
     Ok(())
 }
 
-async fn an_empty_first_part(bench: &mut Bench<'_>) -> Outcome {
-    empty_first_part(bench, Over::Http1).await
-}
+const EMPTY_BODY_FLUSHES_HEAD: &[Case] = &[Case {
+    rule: rule::EMPTY_BODY_FLUSHES_HEAD,
+    name: "an_empty_first_part",
+    transports: HTTP1_AND_HTTP2,
+    does: "Has the application send an empty part first, and nothing more for a while.",
+    must: "The client is sent the head.",
+    basis: Basis::CallgateOnly("ASGI does not say what an empty part of a response does"),
+    steps: steps!(async |fixture, transport| {
+        let server = fixture.server().await?;
+        let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
+        let mut app = server.call().await?;
+        app.send(HttpResponseStart::ok()).await?;
+        app.send(HttpResponseBody::part("")).await?;
+        exchange.head().await?;
+        app.send(HttpResponseBody::end()).await?;
+        app.finish(Step::Return).await
+    }),
+}];
 
-async fn an_empty_first_part_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    empty_first_part(bench, Over::Http2).await
-}
+const EVENTS_ARE_NOT_HELD_BASIS: Basis =
+    Basis::Standard(&[demands(AsgiHttp, "HTTP: Response Body - send event")]);
 
-async fn empty_first_part(bench: &mut Bench<'_>, over: Over) -> Outcome {
-    let server = bench.server().await?;
-    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
-    let mut app = server.call().await?;
-    app.send(HttpResponseStart::ok()).await?;
-    app.send(HttpResponseBody::part("")).await?;
-    exchange.head().await?;
-    app.send(HttpResponseBody::end()).await?;
-    app.finish(Step::Return).await
-}
+const EVENTS_ARE_NOT_HELD: &[Case] = &[
+    Case {
+        rule: rule::EVENTS_ARE_NOT_HELD,
+        name: "one_part_after_the_other",
+        transports: HTTP1_AND_HTTP2,
+        does: "Has the application send each part when the client has read the one before.",
+        must: "The client can read each.",
+        basis: EVENTS_ARE_NOT_HELD_BASIS,
+        steps: steps!(async |fixture, transport| {
+            parts_one_by_one(fixture, transport, HttpResponseStart::ok()).await
+        }),
+    },
+    Case {
+        rule: rule::EVENTS_ARE_NOT_HELD,
+        name: "one_part_after_the_other_up_to_a_length",
+        transports: HTTP1,
+        does: "Has the application set `content-length`, send that much in three parts, and then an empty end.",
+        must: "The client can read each part, and the end is taken.",
+        basis: EVENTS_ARE_NOT_HELD_BASIS,
+        steps: steps!(async |fixture| {
+            let start = HttpResponseStart::ok().header("content-length", "11");
+            parts_one_by_one(fixture, Transport::Http1, start).await
+        }),
+    },
+];
 
-async fn one_part_after_the_other(bench: &mut Bench<'_>) -> Outcome {
-    parts_one_by_one(bench, Over::Http1, HttpResponseStart::ok()).await
-}
-
-async fn one_part_after_the_other_over_http2(bench: &mut Bench<'_>) -> Outcome {
-    parts_one_by_one(bench, Over::Http2, HttpResponseStart::ok()).await
-}
-
-async fn one_part_after_the_other_up_to_a_length(bench: &mut Bench<'_>) -> Outcome {
-    let start = HttpResponseStart::ok().header("content-length", "11");
-    parts_one_by_one(bench, Over::Http1, start).await
-}
-
-async fn parts_one_by_one(bench: &mut Bench<'_>, over: Over, start: HttpResponseStart) -> Outcome {
-    let server = bench.server().await?;
-    let mut exchange = Exchange::begin(server, over, &Request::get("/")).await?;
+async fn parts_one_by_one(
+    fixture: &mut Fixture<'_>,
+    transport: Transport,
+    start: HttpResponseStart,
+) -> CaseResult {
+    let server = fixture.server().await?;
+    let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
     let mut app = server.call().await?;
     app.send(start).await?;
     for part in ["one", "two", "three"] {
@@ -342,7 +364,7 @@ async fn parts_one_by_one(bench: &mut Bench<'_>, over: Over, start: HttpResponse
         let mut read = 0;
         while read < part.len() {
             match exchange.next().await? {
-                Next::Content(content) => read += content.len(),
+                ResponsePart::Content(content) => read += content.len(),
                 end => must!(false, "in place of `{part}` the client saw {end}"),
             }
         }

@@ -1,4 +1,4 @@
-//! The cases: one file a section of the documents, in their order.
+//! The cases: one file for each section of the documents, in their order.
 
 mod core;
 mod core_disconnect;
@@ -23,15 +23,15 @@ mod steps;
 mod tls;
 mod websocket;
 mod websocket_end;
+mod websocket_errors;
 mod websocket_handshake;
-
-use callgate::rule;
+mod websocket_upgrade;
 
 use super::case::Case;
 
-/// Every case, in the order of the rules.
+/// Returns every case, file by file.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    let chapters = [
+    [
         core::CASES,
         core_sending::CASES,
         core_disconnect::CASES,
@@ -49,19 +49,17 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         http_smuggling::CASES,
         http_shutdown::CASES,
         websocket_handshake::CASES,
-        websocket_handshake::SINGLE_CASES,
+        websocket_upgrade::CASES,
         websocket::CASES,
+        websocket_errors::CASES,
         websocket_end::CASES,
         lifespan::CASES,
         lifespan_shutdown::CASES,
         feature::CASES,
-        feature::SINGLE_CASES,
         tls::CASES,
-    ];
-    rule::all().flat_map(move |rule| {
-        chapters
-            .into_iter()
-            .flatten()
-            .filter(move |case| case.check.rule == rule)
-    })
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .flatten()
 }

@@ -6,56 +6,70 @@ use callgate::{HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Web
 
 use crate::Verdict;
 use crate::probe::Step;
-use crate::server_suite::bench::Bench;
-use crate::server_suite::case::{Outcome, must};
-use crate::server_suite::exchange::{Exchange, Over};
+use crate::server_suite::client_exchange::{ClientExchange, Transport};
+use crate::server_suite::fixture::Fixture;
 use crate::server_suite::http1::Http1;
-use crate::server_suite::http2::{Http2, Http2Exchange};
-use crate::server_suite::remote::Remote;
+use crate::server_suite::http2::{Http2, Http2Stream};
+use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
+use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
 use crate::server_suite::websocket::handshake;
 
-/// A request, as the application was called for it.
+/// Sends a request over HTTP/1.1, and waits for the call of the application.
 pub(super) async fn call_over_http1(
     server: &mut Server,
     request: &Request,
-) -> Outcome<(Http1, Remote)> {
+) -> CaseResult<(Http1, ProbeCall)> {
     let mut client = server.connect().await?;
     client.send(request.http1()).await?;
     Ok((client, server.call().await?))
 }
 
-/// A request over either version, as the application was called for it.
+/// Sends a request, and waits for the call of the application.
 pub(super) async fn call_over(
-    over: Over,
+    transport: Transport,
     server: &mut Server,
     request: &Request,
-) -> Outcome<(Exchange, Remote)> {
-    let exchange = Exchange::begin(server, over, request).await?;
+) -> CaseResult<(ClientExchange, ProbeCall)> {
+    let exchange = ClientExchange::begin(server, transport, request).await?;
     Ok((exchange, server.call().await?))
 }
 
-/// What the scope of a request is.
+/// Returns the scope that the application is called with for a request.
 pub(super) async fn scope_over(
-    over: Over,
+    transport: Transport,
     server: &mut Server,
     request: &Request,
-) -> Outcome<HttpScope> {
-    let (_client, app) = call_over(over, server, request).await?;
+) -> CaseResult<HttpScope> {
+    let (_client, app) = call_over(transport, server, request).await?;
     let scope = app.http()?.clone();
     app.finish(Step::Decline).await?;
     Ok(scope)
 }
 
-/// A response over HTTP/1.1 that the application has begun to stream. Its head is still to be read.
-pub(super) async fn stream_over_http1(server: &mut Server) -> Outcome<(Http1, Remote)> {
+/// Has the application begin to stream a response. The client has not read its head.
+pub(super) async fn stream_over(
+    transport: Transport,
+    server: &mut Server,
+) -> CaseResult<(ClientExchange, ProbeCall)> {
+    let (exchange, mut app) = call_over(transport, server, &Request::get("/")).await?;
+    app.send(HttpResponseStart::ok()).await?;
+    app.send(HttpResponseBody::part("")).await?;
+    Ok((exchange, app))
+}
+
+/// Does what [`stream_over`] does, over HTTP/1.1.
+pub(super) async fn stream_over_http1(server: &mut Server) -> CaseResult<(Http1, ProbeCall)> {
     let client = server.connect().await?;
     stream_to(client, server).await
 }
 
-/// The same, to this client.
-pub(super) async fn stream_to(mut client: Http1, server: &mut Server) -> Outcome<(Http1, Remote)> {
+/// Does what [`stream_over`] does, for this client of HTTP/1.1.
+pub(super) async fn stream_to(
+    mut client: Http1,
+    server: &mut Server,
+) -> CaseResult<(Http1, ProbeCall)> {
     client.send(Request::get("/").http1()).await?;
     let mut app = server.call().await?;
     app.send(HttpResponseStart::ok()).await?;
@@ -63,10 +77,10 @@ pub(super) async fn stream_to(mut client: Http1, server: &mut Server) -> Outcome
     Ok((client, app))
 }
 
-/// A response over HTTP/2 that the application has begun to stream. Its head is still to be read.
+/// Does what [`stream_over`] does, over HTTP/2.
 pub(super) async fn stream_over_http2(
     server: &mut Server,
-) -> Outcome<(Http2, Http2Exchange, Remote)> {
+) -> CaseResult<(Http2, Http2Stream, ProbeCall)> {
     let mut client = server.connect_http2().await?;
     let exchange = client.begin(&Request::get("/"), false).await?;
     let mut app = server.call().await?;
@@ -75,24 +89,24 @@ pub(super) async fn stream_over_http2(
     Ok((client, exchange, app))
 }
 
-/// A WebSocket that the application has accepted. The answer is still to be read.
-pub(super) async fn open_websocket(server: &mut Server) -> Outcome<(Http1, Remote)> {
+/// Has the application accept a WebSocket over HTTP/1.1. The client has not read the answer.
+pub(super) async fn open_websocket(server: &mut Server) -> CaseResult<(Http1, ProbeCall)> {
     let client = server.connect().await?;
     open_websocket_to(client, server).await
 }
 
-/// The same, for this client.
+/// Does what [`open_websocket`] does, for this client.
 pub(super) async fn open_websocket_to(
     mut client: Http1,
     server: &mut Server,
-) -> Outcome<(Http1, Remote)> {
+) -> CaseResult<(Http1, ProbeCall)> {
     client.send(handshake().http1()).await?;
     let mut app = server.call().await?;
     app.send(WebSocketAccept::new()).await?;
     Ok((client, app))
 }
 
-/// A request to which the application answers this text at once.
+/// Returns the request with steps that answer it with this text at once.
 pub(super) fn answered(request: Request, text: &'static str) -> Request {
     request
         .sends(HttpResponseStart::ok())
@@ -100,15 +114,15 @@ pub(super) fn answered(request: Request, text: &'static str) -> Request {
         .step(Step::Return)
 }
 
-/// Has the application answer this text in one piece.
-pub(super) async fn respond(app: &mut Remote, text: &'static str) -> Outcome {
+/// Has the application answer with this text in one body event.
+pub(super) async fn respond(app: &mut ProbeCall, text: &'static str) -> CaseResult {
     app.send(HttpResponseStart::ok()).await?;
     app.send(HttpResponseBody::last(text)).await
 }
 
-/// Waits for the events of a [`Step::ReceiveBody`], of which the last has `more_body` unset or is
-/// no `http.request`.
-pub(super) async fn events(app: &mut Remote, step: u64) -> Outcome<Vec<ReceiveEvent>> {
+/// Waits for the events of a [`Step::ReceiveBody`]. The last one has `more_body` unset or is no
+/// `http.request`.
+pub(super) async fn events(app: &mut ProbeCall, step: u64) -> CaseResult<Vec<ReceiveEvent>> {
     let mut events = Vec::new();
     loop {
         let event = app.received(Some(step)).await?;
@@ -121,8 +135,8 @@ pub(super) async fn events(app: &mut Remote, step: u64) -> Outcome<Vec<ReceiveEv
     }
 }
 
-/// Has the application receive the whole content.
-pub(super) async fn content(app: &mut Remote) -> Outcome<Vec<u8>> {
+/// Has the application receive the whole content of the request.
+pub(super) async fn content(app: &mut ProbeCall) -> CaseResult<Vec<u8>> {
     let step = app.begin(Step::ReceiveBody);
     let mut content = Vec::new();
     for event in events(app, step).await? {
@@ -134,10 +148,14 @@ pub(super) async fn content(app: &mut Remote) -> Outcome<Vec<u8>> {
     Ok(content)
 }
 
-/// Sends octets on a connection of their own, which the server must answer with `status` and then
+/// Sends octets over a connection of their own, which the server must answer with `status` and then
 /// close, without calling the application.
-pub(super) async fn refused(bench: &mut Bench<'_>, octets: &str, status: u16) -> Outcome {
-    let server = bench.server().await?;
+pub(super) async fn expect_refused(
+    fixture: &mut Fixture<'_>,
+    octets: &str,
+    status: u16,
+) -> CaseResult {
+    let server = fixture.server().await?;
     let mut client = server.connect().await?;
     client.send(octets).await?;
     let answer = client.response().await?;
@@ -146,27 +164,27 @@ pub(super) async fn refused(bench: &mut Bench<'_>, octets: &str, status: u16) ->
         "the answer is {} in place of {status}",
         answer.status
     );
-    client.is_closed().await?;
-    server.was_not_called().await
+    client.expect_closed().await?;
+    server.expect_no_call().await
 }
 
-/// A server takes no more of what it is sent when it has taken nothing in so many waits, after each
-/// of which it did something else: it could have gone on. Together they are longer than the 200 ms
-/// after which Linux sends again what was lost, or asks whether there is room again.
+/// A server has stopped reading when it has taken nothing in so many waits, with an exchange of
+/// another client after each. Together the waits are longer than the 200 ms after which Linux
+/// retransmits, or probes a closed window.
 pub(super) const WAITS: u32 = 5;
 pub(super) const WAIT: Duration = Duration::from_millis(60);
 
-/// The most events that may come before a disconnect: a request, say, and its end.
-const EVENTS: usize = 4;
+/// The most events that may come before a disconnect.
+const EVENTS_BEFORE_DISCONNECT: usize = 4;
 
 /// Receives up to a disconnect.
-pub(super) async fn receive_disconnect(app: &mut Remote) -> Outcome {
-    for _ in 0..EVENTS {
+pub(super) async fn receive_disconnect(app: &mut ProbeCall) -> CaseResult {
+    for _ in 0..EVENTS_BEFORE_DISCONNECT {
         if is_disconnect(&app.receive().await?) {
             return Ok(());
         }
     }
-    Err(Verdict::failed("there came no disconnect"))
+    Err(Verdict::failed("no disconnect came"))
 }
 
 pub(super) fn is_disconnect(event: &ReceiveEvent) -> bool {

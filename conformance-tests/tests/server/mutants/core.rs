@@ -9,14 +9,14 @@ use std::task::{Context, Poll};
 
 use callgate::{
     App as _, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
-    Sender, rule,
+    SendProgress, Sender, rule,
 };
 use http::Version;
 use tokio::sync::Notify;
 
 use super::{mutants, with_app};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
     core_01_an_http_1_0_request_is_two_calls: ONE_CALL ["a_request_is_one_call"],
@@ -71,19 +71,19 @@ fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
 
 /// A server that calls the application once more for the scopes that are meant.
 pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
-    /// An exchange that nobody is at the other end of.
+    /// The channel of an exchange whose client has disconnected.
     struct Nobody;
     impl Channel for Nobody {
         fn poll_receive(&self, _: &mut Context<'_>) -> Poll<ReceiveEvent> {
             Poll::Ready(ReceiveEvent::HttpDisconnect)
         }
 
-        fn poll_send(
-            &self,
-            _: &mut Context<'_>,
-            _: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            Poll::Ready(Err(SendError::Disconnected))
+        fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+            Err(SendError::Disconnected)
         }
     }
 
@@ -117,7 +117,7 @@ pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
 fn core_10_a_returned_disconnect_is_reported() -> InProcess {
     #[derive(Default)]
     struct Reported;
-    impl Between for Reported {
+    impl Interceptor for Reported {
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
             result.map_err(|error| match error.is_disconnected() {
                 true => AppError::failed("the client is gone"),
@@ -125,7 +125,7 @@ fn core_10_a_returned_disconnect_is_reported() -> InProcess {
             })
         }
     }
-    with_app(|probe| between(probe, Reported::default))
+    with_app(|probe| intercepted(probe, Reported::default))
 }
 
 /// What a call panicked with, or what it came to.
@@ -207,7 +207,7 @@ fn core_17_declining_is_a_failure() -> InProcess {
     /// Whether the call is for lifespan.
     #[derive(Default)]
     struct NoDeclining(AtomicBool);
-    impl Between for NoDeclining {
+    impl Interceptor for NoDeclining {
         fn scope(&self, scope: &mut Scope) {
             let is_lifespan = matches!(scope, Scope::Lifespan(_));
             self.0.store(is_lifespan, Ordering::Relaxed);
@@ -222,5 +222,5 @@ fn core_17_declining_is_a_failure() -> InProcess {
             }
         }
     }
-    with_app(|probe| between(probe, NoDeclining::default))
+    with_app(|probe| intercepted(probe, NoDeclining::default))
 }

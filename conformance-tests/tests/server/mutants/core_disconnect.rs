@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use callgate::{
-    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
-    rule,
+    App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender, rule,
 };
 use callgate_conformance::Probe;
 use http::{Method, Version};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 
 use super::{mutants, with_app};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
     core_03_sends_to_a_reset_stream_are_taken: SEND_AFTER_DISCONNECT [
@@ -57,21 +57,22 @@ fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
     /// Whether the call is one over HTTP/2 and has not returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
-    impl Between for Taken {
+    impl Interceptor for Taken {
         fn scope(&self, scope: &mut Scope) {
             self.0.store(is_over_http2(scope), Ordering::Relaxed);
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|result| match result {
-                Err(SendError::Disconnected) if self.0.load(Ordering::Relaxed) => Ok(()),
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            match server.start_send(event) {
+                Err(SendError::Disconnected) if self.0.load(Ordering::Relaxed) => {
+                    Ok(SendProgress::Sent)
+                }
                 result => result,
-            })
+            }
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
@@ -79,7 +80,7 @@ fn core_03_sends_to_a_reset_stream_are_taken() -> InProcess {
             result
         }
     }
-    with_app(|probe| between(probe, Taken::default))
+    with_app(|probe| intercepted(probe, Taken::default))
 }
 
 fn core_09_a_head_request_ends_with_its_client() -> InProcess {
@@ -106,12 +107,12 @@ fn core_09_a_head_request_ends_with_its_client() -> InProcess {
             Poll::Ready(event)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            self.server.poll_send(cx, event)
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.server.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            self.server.start_send(event)
         }
     }
 
@@ -155,7 +156,7 @@ impl Once {
     }
 }
 
-impl Between for Once {
+impl Interceptor for Once {
     fn scope(&self, scope: &mut Scope) {
         self.applies
             .store((self.is_meant)(scope), Ordering::Relaxed);
@@ -176,11 +177,11 @@ impl Between for Once {
 }
 
 fn core_12_the_disconnect_of_a_stream_is_yielded_once() -> InProcess {
-    with_app(|probe| between(probe, || Once::when(is_over_http2)))
+    with_app(|probe| intercepted(probe, || Once::when(is_over_http2)))
 }
 
 fn core_12_the_disconnect_of_a_websocket_is_yielded_once() -> InProcess {
-    with_app(|probe| between(probe, || Once::when(is_websocket)))
+    with_app(|probe| intercepted(probe, || Once::when(is_websocket)))
 }
 
 /// A call on a task of its own, which goes on when it is dropped unless it is told not to.
@@ -245,16 +246,16 @@ fn core_21_a_broken_rule_begins_no_grace_period() -> InProcess {
             self.server.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let result = ready!(self.server.poll_send(cx, event));
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.server.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            let result = self.server.start_send(event);
             if let Err(SendError::Violation(_)) = &result {
                 self.is_broken.store(true, Ordering::Relaxed);
             }
-            Poll::Ready(result)
+            result
         }
     }
 
@@ -275,7 +276,7 @@ fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
     /// Whether a rule was broken before the WebSocket was accepted.
     #[derive(Default)]
     struct Silent(AtomicBool);
-    impl Between for Silent {
+    impl Interceptor for Silent {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             match ready!(server.poll_receive(cx)) {
                 ReceiveEvent::WebSocketDisconnect(_) if self.0.load(Ordering::Relaxed) => {
@@ -285,20 +286,19 @@ fn core_21_a_broken_rule_is_no_disconnect_of_a_websocket() -> InProcess {
             }
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let result = ready!(server.poll_send(cx, event));
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let result = server.start_send(event);
             if let Err(error) = &result
                 && error.rule() == Some(rule::ACCEPT_FIRST)
             {
                 self.0.store(true, Ordering::Relaxed);
             }
-            Poll::Ready(result)
+            result
         }
     }
-    with_app(|probe| between(probe, Silent::default))
+    with_app(|probe| intercepted(probe, Silent::default))
 }

@@ -2,13 +2,16 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker};
 
-use callgate::{AppError, Channel, HttpResponseBody, SendError, SendEvent, Violation, rule};
+use callgate::{
+    AppError, Channel, HttpResponseBody, SendError, SendEvent, SendProgress, Violation, rule,
+};
 
-use super::{mutants, with_between, with_changed_outcomes, with_wire};
+use super::{mutants, with_changed_results, with_connection_filter, with_interceptor};
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire};
+use crate::interceptor::Interceptor;
 
 mutants! {
     core_04_events_after_the_last_are_ignored: SEND_VIOLATION ["a_broken_rule_fails_the_send"],
@@ -42,26 +45,25 @@ mutants! {
 }
 
 fn core_04_events_after_the_last_are_ignored() -> InProcess {
-    with_changed_outcomes(|outcome| match outcome {
-        Err(error) if error.rule() == Some(rule::NOTHING_AFTER_END) => Ok(()),
+    with_changed_results(|outcome| match outcome {
+        Err(error) if error.rule() == Some(rule::NOTHING_AFTER_END) => Ok(SendProgress::Sent),
         outcome => outcome,
     })
 }
 
 fn core_04_a_second_start_names_another_rule() -> InProcess {
     struct AnotherRule;
-    impl Between for AnotherRule {
-        fn send(
+    impl Interceptor for AnotherRule {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let is_start = matches!(
                 event,
-                Some(SendEvent::HttpResponseStart(_) | SendEvent::WebSocketAccept(_))
+                SendEvent::HttpResponseStart(_) | SendEvent::WebSocketAccept(_)
             );
-            server.poll_send(cx, event).map(|result| match result {
+            match server.start_send(event) {
                 Err(error)
                     if is_start
                         && [rule::START_ONCE, rule::ACCEPT_ONCE]
@@ -71,123 +73,122 @@ fn core_04_a_second_start_names_another_rule() -> InProcess {
                     Err(Violation::new(rule::START_FIRST, "it is wrong").into())
                 }
                 result => result,
-            })
+            }
         }
     }
-    with_between(|| AnotherRule)
+    with_interceptor(|| AnotherRule)
 }
 
 fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
     /// What `content-length` leaves of a response that is streamed.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
-    impl Between for Trimmed {
-        fn send(
+    impl Interceptor for Trimmed {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let mut left = self.0.lock().unwrap();
-            let length = match event {
-                Some(SendEvent::HttpResponseBody(body)) => body.body.len(),
+            let length = match &event {
+                SendEvent::HttpResponseBody(body) => body.body.len(),
                 _ => 0,
             };
-            if let (Some(fits), Some(SendEvent::HttpResponseBody(body))) = (*left, &event)
+            if let (Some(fits), SendEvent::HttpResponseBody(body)) = (*left, &event)
                 && (2..length).contains(&fits)
             {
                 // Not all that fits, so that the response is still a cut one.
                 let part = HttpResponseBody::part(body.body.slice(..fits - 1));
-                let _ = ready!(server.poll_send(cx, &mut Some(part.into())));
+                let _ = server.start_send(part.into());
                 *left = None;
             }
-            let start = match event {
-                Some(SendEvent::HttpResponseStart(start)) => start.headers.get("content-length"),
+            let start = match &event {
+                SendEvent::HttpResponseStart(start) => start.headers.get("content-length"),
                 _ => None,
             };
             let announced = start.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-            let result = ready!(server.poll_send(cx, event));
+            let result = server.start_send(event);
             *left = announced.or(left.map(|left| left.saturating_sub(length)));
-            Poll::Ready(result)
+            result
         }
     }
-    with_between(Trimmed::default)
+    with_interceptor(Trimmed::default)
 }
 
 fn core_05_a_broken_rule_is_named_once() -> InProcess {
     /// Whether it has been named.
     #[derive(Default)]
     struct Once(AtomicBool);
-    impl Between for Once {
-        fn send(
+    impl Interceptor for Once {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(|result| match result {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            match server.start_send(event) {
                 Err(SendError::Violation(_)) if self.0.swap(true, Ordering::Relaxed) => {
                     Err(SendError::Disconnected)
                 }
                 result => result,
-            })
+            }
         }
     }
-    with_between(Once::default)
+    with_interceptor(Once::default)
 }
 
 fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
-    /// The event that waits to be sent. What is sent over a WebSocket is not lost: how many messages
-    /// wait there depends on how fast the client takes them.
+    /// The wakers of the tasks that wait for room. How many messages of a WebSocket wait depends on how
+    /// fast the client reads, so only parts of responses are lost.
     #[derive(Default)]
-    struct OneWaits(Mutex<Option<SendEvent>>);
-    impl Between for OneWaits {
-        fn send(
-            &self,
-            server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+    struct LosesOne(Mutex<Vec<Waker>>);
+    impl Interceptor for LosesOne {
+        fn poll_ready(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<()> {
+            let poll = server.poll_ready(cx);
             let mut waiting = self.0.lock().unwrap();
-            let is_content = matches!(event, Some(SendEvent::HttpResponseBody(_)));
-            if waiting.is_some() && *waiting != *event && is_content {
-                return Poll::Ready(Ok(()));
-            }
-            *waiting = event.clone();
-            let poll = server.poll_send(cx, event);
-            if poll.is_ready() {
-                *waiting = None;
+            if poll.is_pending() && !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+                waiting.push(cx.waker().clone());
             }
             poll
         }
+
+        fn start_send(
+            &self,
+            server: &dyn Channel,
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let waiting = std::mem::take(&mut *self.0.lock().unwrap());
+            match event {
+                SendEvent::HttpResponseBody(_) if waiting.len() > 1 => Ok(SendProgress::Sent),
+                event => server.start_send(event),
+            }
+        }
     }
-    with_between(OneWaits::default)
+    with_interceptor(LosesOne::default)
 }
 
 fn core_08_output_is_held_without_bound() -> InProcess {
     struct Unbounded;
-    impl Wire for Unbounded {
+    impl ConnectionFilter for Unbounded {
         fn bound(&self) -> usize {
             usize::MAX
         }
     }
-    with_wire(|| Box::new(Unbounded))
+    with_connection_filter(|| Box::new(Unbounded))
 }
 
 fn core_11_sends_after_the_call_are_taken() -> InProcess {
     /// Whether the call has returned.
     #[derive(Default)]
     struct Taken(AtomicBool);
-    impl Between for Taken {
-        fn send(
+    impl Interceptor for Taken {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match self.0.load(Ordering::Relaxed) {
-                true => Poll::Ready(Ok(())),
-                false => server.poll_send(cx, event),
+                true => Ok(SendProgress::Sent),
+                false => server.start_send(event),
             }
         }
 
@@ -196,5 +197,5 @@ fn core_11_sends_after_the_call_are_taken() -> InProcess {
             result
         }
     }
-    with_between(Taken::default)
+    with_interceptor(Taken::default)
 }

@@ -1,18 +1,16 @@
 //! Servers that break the rules checked in `cases/feature.rs`.
 
-use std::task::{Context, Poll};
-
-use callgate::{Channel, Feature, HttpResponseBody, Scope, SendError, SendEvent};
+use callgate::{Channel, Feature, HttpResponseBody, Scope, SendError, SendEvent, SendProgress};
 use http::{HeaderMap, StatusCode, Version};
 
-use super::{mutants, with_between, with_changed_events, with_changed_outcomes};
+use super::{mutants, with_changed_events, with_changed_results, with_interceptor};
 use crate::in_process::InProcess;
-use crate::tamper::Between;
+use crate::interceptor::Interceptor;
 
 mutants! {
     ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS [
-        "an_http_extension_that_is_not_offered",
-        "an_http_extension_that_is_not_offered_over_http2",
+        "an_http_feature_that_is_not_offered",
+        "an_http_feature_that_is_not_offered_over_http2",
     ],
     ext_04_only_the_last_trailer_fields_are_sent: TRAILERS_SENT ["trailers", "trailers_over_http2"],
     ext_08_a_file_that_is_not_there_is_told_as_a_disconnect: PATH_SEND_FAILS [
@@ -32,8 +30,8 @@ mutants! {
 }
 
 fn ext_02_what_is_not_offered_is_taken_and_forgotten() -> InProcess {
-    with_changed_outcomes(|sent| match sent {
-        Err(SendError::NotOffered(_)) => Ok(()),
+    with_changed_results(|sent| match sent {
+        Err(SendError::NotOffered(_)) => Ok(SendProgress::Sent),
         sent => sent,
     })
 }
@@ -50,20 +48,19 @@ fn ext_04_only_the_last_trailer_fields_are_sent() -> InProcess {
 
 fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
     struct Vague;
-    impl Between for Vague {
-        fn send(
+    impl Interceptor for Vague {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map_err(|error| match error {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            server.start_send(event).map_err(|error| match error {
                 SendError::File { .. } => SendError::Disconnected,
                 error => error,
             })
         }
     }
-    with_between(|| Vague)
+    with_interceptor(|| Vague)
 }
 
 fn ext_09_of_a_file_only_the_beginning_is_sent() -> InProcess {
@@ -88,7 +85,7 @@ fn ext_14_a_denial_response_is_a_403() -> InProcess {
 
 fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
     struct Always;
-    impl Between for Always {
+    impl Interceptor for Always {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_11
@@ -97,5 +94,5 @@ fn ext_15_trailers_are_offered_on_every_exchange_of_http11() -> InProcess {
             }
         }
     }
-    with_between(|| Always)
+    with_interceptor(|| Always)
 }

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 
 use callgate::{
-    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
 };
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use super::{mutants, with_app, with_wire};
+use super::{mutants, with_app, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find};
 
 mutants! {
     http_04_content_is_taken_in_whether_or_not_it_is_received: REQUEST_BACKPRESSURE [
@@ -61,13 +62,13 @@ impl Channel for Ahead {
         event.map(|event| event.unwrap_or(ReceiveEvent::HttpDisconnect))
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let sent = self.sending.poll_send(cx, event);
-        if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let sent = self.sending.start_send(event);
+        if let Err(SendError::Violation(_)) = sent {
             self.is_over.store(true, Ordering::Relaxed);
         }
         sent
@@ -103,7 +104,7 @@ fn http_47_a_response_is_cut_while_content_is_coming() -> InProcess {
         missing: usize,
         is_cut: bool,
     }
-    impl Wire for Cuts {
+    impl ConnectionFilter for Cuts {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             const LENGTH: &str = "content-length: ";
             let end = find(&octets, "\r\n\r\n");
@@ -133,5 +134,5 @@ fn http_47_a_response_is_cut_while_content_is_coming() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(Cuts::default()))
+    with_connection_filter(|| Box::new(Cuts::default()))
 }

@@ -1,8 +1,8 @@
 //! Servers that break the rules checked in `cases/http_connection.rs`.
 
-use super::{mutants, with_wire};
+use super::{mutants, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, Replacement, find, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{InPlaceOf, Wire, find, replace};
 
 mutants! {
     http_39_the_last_of_several_requests_is_answered_first: PIPELINING [
@@ -23,7 +23,7 @@ mutants! {
 
 fn http_39_the_last_of_several_requests_is_answered_first() -> InProcess {
     struct Reverses;
-    impl Wire for Reverses {
+    impl ConnectionFilter for Reverses {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             let next = match &octets[..] {
                 [b'G', b'E', b'T', b' ', ..] => "\r\n\r\nGET ",
@@ -42,22 +42,22 @@ fn http_39_the_last_of_several_requests_is_answered_first() -> InProcess {
             requests.concat()
         }
     }
-    with_wire(|| Box::new(Reverses))
+    with_connection_filter(|| Box::new(Reverses))
 }
 
 fn http_40_a_space_before_the_colon_is_overlooked() -> InProcess {
     struct Overlooks;
-    impl Wire for Overlooks {
+    impl ConnectionFilter for Overlooks {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             replace(&octets, " : ", ": ")
         }
     }
-    with_wire(|| Box::new(Overlooks))
+    with_connection_filter(|| Box::new(Overlooks))
 }
 
 fn http_41_a_large_head_is_answered_400() -> InProcess {
-    with_wire(|| {
-        Box::new(InPlaceOf(
+    with_connection_filter(|| {
+        Box::new(Replacement(
             "HTTP/1.1 431 Request Header Fields Too Large",
             "HTTP/1.1 400 Bad Request",
         ))
@@ -65,8 +65,8 @@ fn http_41_a_large_head_is_answered_400() -> InProcess {
 }
 
 fn http_42_another_version_is_answered_400() -> InProcess {
-    with_wire(|| {
-        Box::new(InPlaceOf(
+    with_connection_filter(|| {
+        Box::new(Replacement(
             "HTTP/1.1 505 HTTP Version Not Supported",
             "HTTP/1.1 400 Bad Request",
         ))

@@ -4,12 +4,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope, SendError, SendEvent};
+use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope, SendError, SendEvent, SendProgress};
 use http::Version;
 
-use super::{mutants, with_between, with_wire};
+use super::{mutants, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, find, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, find, replace};
+use crate::interceptor::Interceptor;
 
 mutants! {
     http_07_content_that_breaks_off_looks_complete: NO_SHORT_BODY [
@@ -82,7 +83,7 @@ impl Tracked {
 fn http_07_content_that_breaks_off_looks_complete() -> InProcess {
     #[derive(Default)]
     struct Completes(Tracked);
-    impl Between for Completes {
+    impl Interceptor for Completes {
         fn scope(&self, scope: &mut Scope) {
             self.0.begin(scope);
         }
@@ -98,13 +99,13 @@ fn http_07_content_that_breaks_off_looks_complete() -> InProcess {
             })
         }
     }
-    with_between(Completes::default)
+    with_interceptor(Completes::default)
 }
 
 fn http_08_an_empty_event_follows_the_last() -> InProcess {
     #[derive(Default)]
     struct Repeats(Tracked);
-    impl Between for Repeats {
+    impl Interceptor for Repeats {
         fn scope(&self, scope: &mut Scope) {
             self.0.begin(scope);
         }
@@ -120,7 +121,7 @@ fn http_08_an_empty_event_follows_the_last() -> InProcess {
             event
         }
     }
-    with_between(Repeats::default)
+    with_interceptor(Repeats::default)
 }
 
 fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
@@ -129,7 +130,7 @@ fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
         is_http2: AtomicBool,
         is_streaming: AtomicBool,
     }
-    impl Between for DoesNotTell {
+    impl Interceptor for DoesNotTell {
         fn scope(&self, scope: &mut Scope) {
             let is_http2 = matches!(scope, Scope::Http(http) if http.version == Version::HTTP_2);
             self.is_http2.store(is_http2, Ordering::Relaxed);
@@ -146,24 +147,23 @@ fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
             }
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseBody(body)) = event {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            if let SendEvent::HttpResponseBody(body) = &event {
                 self.is_streaming.store(body.more_body, Ordering::Relaxed);
             }
-            let sent = server.poll_send(cx, event);
-            if let Poll::Ready(Err(SendError::Violation(_))) = sent {
+            let sent = server.start_send(event);
+            if let Err(SendError::Violation(_)) = sent {
                 // The disconnect that follows is not the client's.
                 self.is_streaming.store(false, Ordering::Relaxed);
             }
             sent
         }
     }
-    with_between(DoesNotTell::default)
+    with_interceptor(DoesNotTell::default)
 }
 
 fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess {
@@ -172,7 +172,7 @@ fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess
     struct KeepsEnd {
         is_get: bool,
     }
-    impl Wire for KeepsEnd {
+    impl ConnectionFilter for KeepsEnd {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_get = octets.starts_with(b"GET ") && find(&octets, "upgrade").is_none();
             octets
@@ -182,7 +182,7 @@ fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess
             !self.is_get
         }
     }
-    with_wire(|| Box::new(KeepsEnd::default()))
+    with_connection_filter(|| Box::new(KeepsEnd::default()))
 }
 
 fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {
@@ -191,7 +191,7 @@ fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {
     struct Unprocessable {
         is_chunked: bool,
     }
-    impl Wire for Unprocessable {
+    impl ConnectionFilter for Unprocessable {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             if let Some(coding) = find(&octets, "transfer-encoding: ") {
                 let rest = &octets[coding + 1..];
@@ -209,5 +209,5 @@ fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(Unprocessable::default()))
+    with_connection_filter(|| Box::new(Unprocessable::default()))
 }

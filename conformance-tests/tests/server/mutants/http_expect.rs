@@ -1,8 +1,8 @@
 //! Servers that break the rules checked in `cases/http_expect.rs`.
 
-use super::{mutants, with_wire};
+use super::{mutants, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, Replacement, find};
 use crate::in_process::InProcess;
-use crate::tamper::{InPlaceOf, Wire, find};
 
 mutants! {
     http_10_a_client_is_never_told_to_continue: CONTINUE_ON_RECEIVE ["continue_when_receiving"],
@@ -15,7 +15,7 @@ mutants! {
 const CONTINUE: &str = "HTTP/1.1 100 Continue\r\n\r\n";
 
 fn http_10_a_client_is_never_told_to_continue() -> InProcess {
-    with_wire(|| Box::new(InPlaceOf(CONTINUE, "")))
+    with_connection_filter(|| Box::new(Replacement(CONTINUE, "")))
 }
 
 fn http_11_a_client_is_told_to_continue_in_any_case() -> InProcess {
@@ -23,7 +23,7 @@ fn http_11_a_client_is_told_to_continue_in_any_case() -> InProcess {
     struct Continues {
         is_expected: bool,
     }
-    impl Wire for Continues {
+    impl ConnectionFilter for Continues {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_expected |= find(&octets, "expect: 100-continue").is_some();
             octets
@@ -38,5 +38,5 @@ fn http_11_a_client_is_told_to_continue_in_any_case() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(Continues::default()))
+    with_connection_filter(|| Box::new(Continues::default()))
 }

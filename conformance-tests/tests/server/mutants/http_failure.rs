@@ -9,9 +9,9 @@ use callgate::{
 };
 use http::{StatusCode, Version};
 
-use super::{mutants, with_app, with_wire};
+use super::{mutants, with_app, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find, is_handshake, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find, is_handshake, replace};
 
 mutants! {
     http_32_a_failure_is_answered_503: FAILURE_BEFORE_SENDING_IS_500 [
@@ -42,7 +42,7 @@ fn http_32_a_failure_is_answered_503() -> InProcess {
     struct Answers503 {
         is_handshake: bool,
     }
-    impl Wire for Answers503 {
+    impl ConnectionFilter for Answers503 {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_handshake |= is_handshake(&octets);
             octets
@@ -59,7 +59,7 @@ fn http_32_a_failure_is_answered_503() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(Answers503::default()))
+    with_connection_filter(|| Box::new(Answers503::default()))
 }
 
 fn http_33_a_response_that_is_cut_is_completed() -> InProcess {
@@ -68,7 +68,7 @@ fn http_33_a_response_that_is_cut_is_completed() -> InProcess {
     struct Completes {
         is_unfinished: bool,
     }
-    impl Wire for Completes {
+    impl ConnectionFilter for Completes {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_unfinished |= find(&octets, "transfer-encoding: chunked\r\n").is_some();
             self.is_unfinished &= !octets.ends_with(LAST_CHUNK);
@@ -82,7 +82,7 @@ fn http_33_a_response_that_is_cut_is_completed() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(Completes::default()))
+    with_connection_filter(|| Box::new(Completes::default()))
 }
 
 fn http_34_a_failure_is_shown_to_the_client() -> InProcess {

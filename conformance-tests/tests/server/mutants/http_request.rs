@@ -6,9 +6,9 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope};
 
-use super::{mutants, with_between};
+use super::{mutants, with_interceptor};
 use crate::in_process::InProcess;
-use crate::tamper::Between;
+use crate::interceptor::Interceptor;
 
 mutants! {
     http_01_content_beyond_a_limit_is_blank: REQUEST_BODY [
@@ -38,7 +38,7 @@ fn http_01_content_beyond_a_limit_is_blank() -> InProcess {
     struct Blanks {
         received: AtomicUsize,
     }
-    impl Between for Blanks {
+    impl Interceptor for Blanks {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpRequestBody(mut part) => {
@@ -52,7 +52,7 @@ fn http_01_content_beyond_a_limit_is_blank() -> InProcess {
             })
         }
     }
-    with_between(Blanks::default)
+    with_interceptor(Blanks::default)
 }
 
 fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
@@ -60,7 +60,7 @@ fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
     struct Unfinished {
         has_begun: AtomicBool,
     }
-    impl Between for Unfinished {
+    impl Interceptor for Unfinished {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             let event = ready!(server.poll_receive(cx));
             let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
@@ -72,7 +72,7 @@ fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
             })
         }
     }
-    with_between(Unfinished::default)
+    with_interceptor(Unfinished::default)
 }
 
 fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
@@ -80,7 +80,7 @@ fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
     struct Gathers {
         content: Mutex<Vec<u8>>,
     }
-    impl Between for Gathers {
+    impl Interceptor for Gathers {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             loop {
                 match ready!(server.poll_receive(cx)) {
@@ -97,7 +97,7 @@ fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
             }
         }
     }
-    with_between(Gathers::default)
+    with_interceptor(Gathers::default)
 }
 
 fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
@@ -105,7 +105,7 @@ fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
     struct Chunks {
         is_chunked: AtomicBool,
     }
-    impl Between for Chunks {
+    impl Interceptor for Chunks {
         fn scope(&self, scope: &mut Scope) {
             let is_chunked = scope.headers().is_some_and(|headers| {
                 headers.contains_key("transfer-encoding") && !headers.contains_key("content-length")
@@ -126,12 +126,12 @@ fn http_05_chunks_are_delivered_with_their_sizes() -> InProcess {
             })
         }
     }
-    with_between(Chunks::default)
+    with_interceptor(Chunks::default)
 }
 
 fn http_06_trailer_fields_are_dropped() -> InProcess {
     struct Drops;
-    impl Between for Drops {
+    impl Interceptor for Drops {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpRequestBody(mut part) => {
@@ -142,5 +142,5 @@ fn http_06_trailer_fields_are_dropped() -> InProcess {
             })
         }
     }
-    with_between(|| Drops)
+    with_interceptor(|| Drops)
 }

@@ -1,16 +1,15 @@
 //! Servers that break the rules checked in `cases/http_response.rs`.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
 
-use callgate::{Channel, HttpResponseBody, Scope, SendError, SendEvent};
+use callgate::{Channel, HttpResponseBody, Scope, SendError, SendEvent, SendProgress};
 use http::Method;
 
-use super::{mutants, with_between, with_wire};
+use super::{mutants, send_all, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, find};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, find};
+use crate::interceptor::Interceptor;
 
 mutants! {
     http_24_content_is_sent_in_answer_to_head: HEAD_HAS_NO_BODY [
@@ -18,10 +17,8 @@ mutants! {
         "head_of_a_streamed_response",
     ],
     http_24_fields_are_dropped_in_answer_to_head: HEAD_HAS_NO_BODY [
-        "head_of_a_whole_response",
-        "head_of_a_streamed_response",
-        "head_of_a_whole_response_over_http2",
-        "head_of_a_streamed_response_over_http2",
+        "fields_of_an_answer_to_head",
+        "fields_of_an_answer_to_head_over_http2",
     ],
     http_25_a_head_with_a_length_is_sent_at_once: START_IS_HELD [
         "a_start_alone",
@@ -51,7 +48,7 @@ fn http_24_content_is_sent_in_answer_to_head() -> InProcess {
     struct SendsContent {
         is_head_request: bool,
     }
-    impl Wire for SendsContent {
+    impl ConnectionFilter for SendsContent {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_head_request = octets.starts_with(b"HEAD ");
             octets
@@ -64,7 +61,7 @@ fn http_24_content_is_sent_in_answer_to_head() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(SendsContent::default()))
+    with_connection_filter(|| Box::new(SendsContent::default()))
 }
 
 fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
@@ -72,54 +69,50 @@ fn http_24_fields_are_dropped_in_answer_to_head() -> InProcess {
     struct DropsFields {
         is_head_request: AtomicBool,
     }
-    impl Between for DropsFields {
+    impl Interceptor for DropsFields {
         fn scope(&self, scope: &mut Scope) {
             let is_head_request = matches!(scope, Scope::Http(http) if http.method == Method::HEAD);
             self.is_head_request
                 .store(is_head_request, Ordering::Relaxed);
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseStart(start)) = event
+            mut event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            if let SendEvent::HttpResponseStart(start) = &mut event
                 && self.is_head_request.load(Ordering::Relaxed)
             {
                 start.headers.clear();
             }
-            server.poll_send(cx, event)
+            server.start_send(event)
         }
     }
-    with_between(DropsFields::default)
+    with_interceptor(DropsFields::default)
 }
 
 fn http_25_a_head_with_a_length_is_sent_at_once() -> InProcess {
     struct SendsHead;
-    impl Between for SendsHead {
-        fn send(
+    impl Interceptor for SendsHead {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let has_length = matches!(
-                event,
-                Some(SendEvent::HttpResponseStart(start))
+                &event,
+                SendEvent::HttpResponseStart(start)
                     if start.headers.contains_key("content-length")
             );
-            let sent = ready!(server.poll_send(cx, event));
+            let sent = server.start_send(event);
             if has_length && sent.is_ok() {
-                // After the start alone there is always room.
-                let mut flush = Some(HttpResponseBody::part("").into());
-                return server.poll_send(cx, &mut flush);
+                return server.start_send(HttpResponseBody::part("").into());
             }
-            Poll::Ready(sent)
+            sent
         }
     }
-    with_between(|| SendsHead)
+    with_interceptor(|| SendsHead)
 }
 
 fn http_26_a_whole_response_is_streamed() -> InProcess {
@@ -127,33 +120,26 @@ fn http_26_a_whole_response_is_streamed() -> InProcess {
     #[derive(Default)]
     struct Streams {
         is_streaming: AtomicBool,
-        is_to_end: AtomicBool,
     }
-    impl Between for Streams {
-        fn send(
+    impl Interceptor for Streams {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseBody(body)) = event {
-                let is_whole = !self.is_streaming.swap(true, Ordering::Relaxed) && !body.more_body;
-                if is_whole {
-                    body.more_body = true;
-                    self.is_to_end.store(true, Ordering::Relaxed);
-                }
+            mut event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let mut is_whole = false;
+            if let SendEvent::HttpResponseBody(body) = &mut event {
+                is_whole = !self.is_streaming.swap(true, Ordering::Relaxed) && !body.more_body;
+                body.more_body |= is_whole;
             }
-            if event.is_some() {
-                ready!(server.poll_send(cx, event))?;
+            let sent = server.start_send(event)?;
+            match is_whole {
+                true => server.start_send(HttpResponseBody::end().into()),
+                false => Ok(sent),
             }
-            if self.is_to_end.load(Ordering::Relaxed) {
-                ready!(server.poll_send(cx, &mut Some(HttpResponseBody::end().into())))?;
-                self.is_to_end.store(false, Ordering::Relaxed);
-            }
-            Poll::Ready(Ok(()))
         }
     }
-    with_between(Streams::default)
+    with_interceptor(Streams::default)
 }
 
 fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
@@ -161,7 +147,7 @@ fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
     struct Promises {
         is_http10: bool,
     }
-    impl Wire for Promises {
+    impl ConnectionFilter for Promises {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_http10 = find(&octets, " HTTP/1.0\r\n").is_some();
             octets
@@ -176,30 +162,26 @@ fn http_27_a_client_of_http10_is_promised_chunks() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(Promises::default()))
+    with_connection_filter(|| Box::new(Promises::default()))
 }
 
 fn http_28_an_empty_part_sends_nothing() -> InProcess {
     struct Skips;
-    impl Between for Skips {
-        fn send(
+    impl Interceptor for Skips {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::HttpResponseBody(body))
-                    if body.more_body && body.body.is_empty() =>
-                {
-                    *event = None;
-                    Poll::Ready(Ok(()))
+                SendEvent::HttpResponseBody(body) if body.more_body && body.body.is_empty() => {
+                    Ok(SendProgress::Sent)
                 }
-                _ => server.poll_send(cx, event),
+                _ => server.start_send(event),
             }
         }
     }
-    with_between(|| Skips)
+    with_interceptor(|| Skips)
 }
 
 fn http_29_small_parts_wait_for_the_next() -> InProcess {
@@ -213,59 +195,38 @@ fn http_29_small_parts_wait_for_the_next() -> InProcess {
         is_exempt: bool,
         is_streaming: bool,
         part: Option<SendEvent>,
-        /// What is being sent.
-        sending: VecDeque<SendEvent>,
     }
-    impl Between for Holds {
-        fn send(
+    impl Interceptor for Holds {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let mut held = self.0.lock().unwrap();
-            if !held.sending.is_empty() && event.is_some() {
-                // Another send is under way.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            if let Some(event) = event.take() {
-                let earlier = held.part.take();
-                held.sending.extend(earlier);
-                let is_held = match &event {
-                    SendEvent::HttpResponseStart(start) => {
-                        held.is_exempt |= start.headers.contains_key("content-length");
-                        false
-                    }
-                    SendEvent::HttpResponseBody(body) if body.more_body => {
-                        std::mem::replace(&mut held.is_streaming, true)
-                            && !held.is_exempt
-                            && body.body.len() < SMALL
-                    }
-                    _ => false,
-                };
-                match is_held {
-                    true => held.part = Some(event),
-                    false => held.sending.push_back(event),
+            let earlier = held.part.take();
+            let is_held = match &event {
+                SendEvent::HttpResponseStart(start) => {
+                    held.is_exempt |= start.headers.contains_key("content-length");
+                    false
                 }
-            }
-            while let Some(event) = held.sending.pop_front() {
-                let mut event = Some(event);
-                match server.poll_send(cx, &mut event) {
-                    Poll::Ready(Ok(())) => {}
-                    Poll::Ready(Err(error)) => {
-                        held.is_exempt = true;
-                        return Poll::Ready(Err(error));
-                    }
-                    Poll::Pending => {
-                        held.sending.extend(event);
-                        held.sending.rotate_right(1);
-                        return Poll::Pending;
-                    }
+                SendEvent::HttpResponseBody(body) if body.more_body => {
+                    std::mem::replace(&mut held.is_streaming, true)
+                        && !held.is_exempt
+                        && body.body.len() < SMALL
                 }
-            }
-            Poll::Ready(Ok(()))
+                _ => false,
+            };
+            let event = match is_held {
+                true => {
+                    held.part = Some(event);
+                    None
+                }
+                false => Some(event),
+            };
+            let sent = send_all(server, earlier.into_iter().chain(event));
+            held.is_exempt |= sent.is_err();
+            sent
         }
     }
-    with_between(Holds::default)
+    with_interceptor(Holds::default)
 }

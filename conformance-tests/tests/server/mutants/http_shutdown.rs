@@ -7,12 +7,13 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
 use callgate::{
-    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
+    Sender,
 };
 
-use super::{mutants, with_app, with_wire};
+use super::{mutants, with_app, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find, replace};
 
 mutants! {
     http_36_background_work_ends_with_the_shutdown: BACKGROUND_WORK_IS_AWAITED [
@@ -62,14 +63,14 @@ impl Channel for Watched {
         self.receiving.poll_receive(cx)
     }
 
-    fn poll_send(
-        &self,
-        cx: &mut Context<'_>,
-        event: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
-        let is_last = matches!(event, Some(SendEvent::HttpResponseBody(body)) if !body.more_body);
-        let sent = self.sending.poll_send(cx, event);
-        if is_last && matches!(sent, Poll::Ready(Ok(()))) {
+    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.sending.poll_ready(cx)
+    }
+
+    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+        let is_last = matches!(&event, SendEvent::HttpResponseBody(body) if !body.more_body);
+        let sent = self.sending.start_send(event);
+        if is_last && matches!(sent, Ok(SendProgress::Sent)) {
             self.has_ended.store(true, Ordering::SeqCst);
         }
         sent
@@ -123,7 +124,7 @@ fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
     struct DoesNotTell {
         is_clients_wish: bool,
     }
-    impl Wire for DoesNotTell {
+    impl ConnectionFilter for DoesNotTell {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_clients_wish = find(&octets, "connection: close\r\n").is_some();
             octets
@@ -136,5 +137,5 @@ fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(DoesNotTell::default()))
+    with_connection_filter(|| Box::new(DoesNotTell::default()))
 }

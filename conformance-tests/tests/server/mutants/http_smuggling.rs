@@ -1,8 +1,8 @@
 //! Servers that break the rules checked in `cases/http_smuggling.rs`.
 
-use super::{mutants, with_wire};
+use super::{mutants, with_connection_filter};
+use crate::connection_filter::{ConnectionFilter, find};
 use crate::in_process::InProcess;
-use crate::tamper::{Wire, find};
 
 mutants! {
     http_43_the_first_of_two_lengths_counts: CONFLICTING_LENGTHS ["two_lengths"],
@@ -28,7 +28,7 @@ struct Head<'a> {
     before: &'a str,
 }
 
-impl Wire for Keeps {
+impl ConnectionFilter for Keeps {
     fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
         let Some(end) = find(&octets, "\r\n\r\n") else {
             return octets;
@@ -49,7 +49,7 @@ impl Wire for Keeps {
 }
 
 fn http_43_the_first_of_two_lengths_counts() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(Keeps(|head, line| {
             !(line.starts_with("content-length: ") && head.before.contains("content-length: "))
         }))
@@ -57,7 +57,7 @@ fn http_43_the_first_of_two_lengths_counts() -> InProcess {
 }
 
 fn http_44_a_length_beside_chunks_is_overlooked() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(Keeps(|head, line| {
             !(line.starts_with("content-length: ")
                 && head.all.contains("transfer-encoding: chunked\r\n"))
@@ -66,7 +66,7 @@ fn http_44_a_length_beside_chunks_is_overlooked() -> InProcess {
 }
 
 fn http_45_a_coding_other_than_chunked_is_overlooked() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(Keeps(|_, line| {
             !line.starts_with("transfer-encoding: ") || line == "transfer-encoding: chunked\r\n"
         }))

@@ -7,14 +7,14 @@ use std::task::{Context, Poll};
 
 use callgate::{
     AppError, BoxApp, Channel, LifespanScope, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
-    Sender,
+    SendProgress, Sender,
 };
 use callgate_conformance::Probe;
 use callgate_server::LifespanMode;
 
-use super::{mutants, with_app, with_between};
+use super::{mutants, with_app, with_interceptor};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, noting_startup};
+use crate::interceptor::{Interceptor, observe_startup};
 
 mutants! {
     life_01_lifespan_is_run_where_it_is_off: LIFESPAN_ONCE ["lifespan_is_off"],
@@ -68,7 +68,7 @@ impl Twice {
     }
 }
 
-impl Between for Twice {
+impl Interceptor for Twice {
     fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         if self.is_due.swap(false, Ordering::Relaxed) {
             return Poll::Ready(self.event.clone());
@@ -88,12 +88,12 @@ impl Channel for Silent {
         Poll::Pending
     }
 
-    fn poll_send(
-        &self,
-        _: &mut Context<'_>,
-        _: &mut Option<SendEvent>,
-    ) -> Poll<Result<(), SendError>> {
+    fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
+    }
+
+    fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+        Err(SendError::Disconnected)
     }
 }
 
@@ -129,12 +129,12 @@ fn life_01_the_application_is_called_for_lifespan_with_the_first_request_again()
 }
 
 fn life_02_startup_comes_twice() -> InProcess {
-    with_between(|| Twice::new(ReceiveEvent::LifespanStartup))
+    with_interceptor(|| Twice::new(ReceiveEvent::LifespanStartup))
 }
 
 fn life_03_a_bad_request_is_answered_during_startup() -> InProcess {
     InProcess {
-        at_startup: Some("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
+        early_answer: Some("HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n"),
         ..InProcess::default()
     }
 }
@@ -155,20 +155,19 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
         is_lifespan: AtomicBool,
         has_answered: AtomicBool,
     }
-    impl Between for Forgiving {
+    impl Interceptor for Forgiving {
         fn scope(&self, scope: &mut Scope) {
             let is_lifespan = matches!(scope, Scope::Lifespan(_));
             self.is_lifespan.store(is_lifespan, Ordering::Relaxed);
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             self.has_answered.store(true, Ordering::Relaxed);
-            server.poll_send(cx, event)
+            server.start_send(event)
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
@@ -180,7 +179,7 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
             }
         }
     }
-    with_between(Forgiving::default)
+    with_interceptor(Forgiving::default)
 }
 
 fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
@@ -206,7 +205,7 @@ fn life_07_an_application_without_lifespan_is_served_where_it_is_required() -> I
 }
 
 fn life_08_shutdown_comes_twice() -> InProcess {
-    with_between(|| Twice::new(ReceiveEvent::LifespanShutdown))
+    with_interceptor(|| Twice::new(ReceiveEvent::LifespanShutdown))
 }
 
 fn life_10_a_failed_shutdown_leaves_exit_status_0() -> InProcess {
@@ -239,7 +238,7 @@ fn life_11_nobody_is_served_once_the_lifespan_call_has_ended() -> InProcess {
 
 fn life_13_a_stop_during_startup_is_not_heard() -> InProcess {
     InProcess {
-        is_deaf_at_startup: true,
+        ignores_early_stop: true,
         ..InProcess::default()
     }
 }
@@ -248,13 +247,13 @@ fn life_15_there_is_state_without_lifespan() -> InProcess {
     fn with_state(probe: Probe) -> BoxApp {
         let probe = BoxApp::new(probe);
         let has_lifespan = Arc::new(AtomicBool::new(false));
-        let noting = noting_startup(probe, has_lifespan.clone(), Arc::default());
+        let noting = observe_startup(probe, has_lifespan.clone(), Arc::default());
         BoxApp::new(
             move |mut scope: Scope, receiver: Receiver, sender: Sender| {
-                if let Some(state) = scope.state_mut()
+                if let Some(request) = scope.request_mut()
                     && !has_lifespan.load(Ordering::SeqCst)
                 {
-                    *state = Probe::state_of(&["the server's own"]);
+                    request.state = Probe::state_of(&["the server's own"]);
                 }
                 noting.call_boxed(scope, receiver, sender)
             },
@@ -274,17 +273,17 @@ fn life_16_the_answer_counts_when_the_call_has_returned() -> InProcess {
             self.sending.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::LifespanShutdownComplete(LifespanShutdownComplete::new())) => {
-                    *self.answer.lock().unwrap() = event.take();
-                    Poll::Ready(Ok(()))
+                SendEvent::LifespanShutdownComplete(_) => {
+                    *self.answer.lock().unwrap() = Some(event);
+                    Ok(SendProgress::Sent)
                 }
-                _ => self.sending.poll_send(cx, event),
+                _ => self.sending.start_send(event),
             }
         }
     }

@@ -17,21 +17,21 @@ mod http_smuggling;
 mod lifespan;
 mod scope;
 mod scope_connection;
+mod several_rules;
 mod tls;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
-mod wide;
 
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate::rule::{self, Role, Rule};
-use callgate::{BoxApp, Channel, SendError, SendEvent};
+use callgate::{BoxApp, Channel, SendError, SendEvent, SendProgress};
 use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
 
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 /// A rule, and cases of it that a mutant fails.
 type Failing = (&'static Rule, &'static [&'static str]);
@@ -99,8 +99,8 @@ async fn assert_fails(failing: &[Failing], mutant: InProcess) {
 
 fn options() -> ServerOptions {
     let mut options = ServerOptions::default();
-    // What a mutant breaks may be waited for in vain.
-    options.patience = Duration::from_secs(2);
+    // A mutant may never send what a case waits for.
+    options.timeout = Duration::from_secs(2);
     options
 }
 
@@ -115,7 +115,7 @@ fn assert_failed(failing: &[Failing], report: &Report) {
     }
 }
 
-/// A server with something between it and the probe.
+/// A server whose probe is wrapped.
 fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     InProcess {
         app: Some(Box::new(app)),
@@ -123,48 +123,62 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     }
 }
 
-/// A server with this between it and each call of the probe.
-fn with_between<B: Between>(make: impl Fn() -> B + Clone + Send + Sync + 'static) -> InProcess {
-    with_app(move |probe| between(probe, make.clone()))
+/// A server with this interceptor between it and each call of the probe.
+fn with_interceptor<B: Interceptor>(
+    make: impl Fn() -> B + Clone + Send + Sync + 'static,
+) -> InProcess {
+    with_app(move |probe| intercepted(probe, make.clone()))
 }
 
-/// A server that gets what this makes of each event that the probe sends.
+/// Sends events one after the other. Returns the progress of the last one.
+fn send_all(
+    server: &dyn Channel,
+    events: impl IntoIterator<Item = SendEvent>,
+) -> Result<SendProgress, SendError> {
+    let mut progress = SendProgress::Sent;
+    for event in events {
+        progress = server.start_send(event)?;
+    }
+    Ok(progress)
+}
+
+/// A server that gets what `change` makes of each event of the probe.
 fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
     struct Changed(fn(&mut SendEvent));
-    impl Between for Changed {
-        fn send(
+    impl Interceptor for Changed {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            event.as_mut().map(self.0);
-            server.poll_send(cx, event)
+            mut event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            (self.0)(&mut event);
+            server.start_send(event)
         }
     }
-    with_between(move || Changed(change))
+    with_interceptor(move || Changed(change))
 }
 
-/// A server whose probe is told this of what each send has come to.
-fn with_changed_outcomes(change: fn(Result<(), SendError>) -> Result<(), SendError>) -> InProcess {
-    struct Changed(fn(Result<(), SendError>) -> Result<(), SendError>);
-    impl Between for Changed {
-        fn send(
+/// A server whose sends result in what `change` makes of their results.
+fn with_changed_results(
+    change: fn(Result<SendProgress, SendError>) -> Result<SendProgress, SendError>,
+) -> InProcess {
+    struct Changed(fn(Result<SendProgress, SendError>) -> Result<SendProgress, SendError>);
+    impl Interceptor for Changed {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            server.poll_send(cx, event).map(self.0)
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            (self.0)(server.start_send(event))
         }
     }
-    with_between(move || Changed(change))
+    with_interceptor(move || Changed(change))
 }
 
-/// A server that is tampered with on the wire.
-fn with_wire(wire: fn() -> Box<dyn Wire>) -> InProcess {
+/// A server with this filter between it and each client.
+fn with_connection_filter(filter: fn() -> Box<dyn ConnectionFilter>) -> InProcess {
     InProcess {
-        wire: Some(wire),
+        connection_filter: Some(filter),
         ..InProcess::default()
     }
 }
@@ -193,7 +207,7 @@ fn every_rule_of_a_server_has_a_mutant() {
 
 #[test]
 fn every_case_of_a_server_is_failed_by_a_mutant() {
-    let failing = [MUTANTS.concat(), wide::FAILING.concat()].concat();
+    let failing = [MUTANTS.concat(), several_rules::FAILING.concat()].concat();
     let is_failed = |check: &Check| {
         let mut of_rule = failing.iter().filter(|(rule, _)| *rule == check.rule);
         of_rule.any(|(_, cases)| cases.contains(&check.name))

@@ -4,15 +4,16 @@ use callgate::HttpScope;
 use http::{HeaderValue, Method, Uri, Version};
 use serde_json::{Value, json};
 
-use super::{mutants, with_between, with_wire};
-use crate::hearsay::Hearsay;
+use super::{mutants, with_connection_filter, with_interceptor};
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::tamper::Wire;
+use crate::message_filter::MessageFilter;
 
 mutants! {
     scope_01_methods_become_upper_case: METHOD_AS_RECEIVED ["methods", "methods_over_http2"],
     scope_02_targets_are_in_absolute_form: ORIGIN_FORM [
         "the_target_is_in_origin_form",
+        "a_target_in_absolute_form",
         "the_target_is_in_origin_form_over_http2",
         "the_target_of_a_websocket_is_in_origin_form",
     ],
@@ -32,6 +33,7 @@ mutants! {
         "the_fields_over_http2",
         "the_fields_of_a_websocket",
     ],
+    scope_08_names_are_in_upper_case: HEADERS_AS_RECEIVED ["names_in_lower_case"],
     scope_09_cookie_crumbs_stay_apart: COOKIE_CRUMBS ["cookies_over_http2"],
     scope_10_the_authority_is_lost: AUTHORITY_IS_HOST ["the_authority_over_http2"],
     scope_11_pseudo_fields_are_passed: NO_PSEUDO_HEADERS ["pseudo_fields_over_http2"],
@@ -45,7 +47,7 @@ mutants! {
     scope_21_connect_is_served: CONNECT_REFUSED ["connect"],
 }
 
-/// Defines a [`Between`](crate::tamper::Between) that changes the scopes of HTTP requests; `both`, those of WebSockets too.
+/// Defines a [`Interceptor`](crate::interceptor::Interceptor) that changes the scopes of HTTP requests; `both`, those of WebSockets too.
 macro_rules! scope_mutant {
     ($name:ident, $change:expr) => {
         scope_mutant!($name, http: $change, websocket: |_| {});
@@ -56,7 +58,7 @@ macro_rules! scope_mutant {
     ($name:ident, http: $http:expr, websocket: $websocket:expr) => {
         #[derive(Default)]
         struct $name;
-        impl crate::tamper::Between for $name {
+        impl crate::interceptor::Interceptor for $name {
             fn scope(&self, scope: &mut callgate::Scope) {
                 let http: fn(&mut callgate::HttpScope) = $http;
                 let websocket: fn(&mut callgate::WebSocketScope) = $websocket;
@@ -81,7 +83,7 @@ fn scope_01_methods_become_upper_case() -> InProcess {
         let upper = scope.method.as_str().to_ascii_uppercase();
         scope.method = Method::from_bytes(upper.as_bytes()).unwrap();
     });
-    with_between(UpperCase::default)
+    with_interceptor(UpperCase::default)
 }
 
 fn scope_02_targets_are_in_absolute_form() -> InProcess {
@@ -93,12 +95,12 @@ fn scope_02_targets_are_in_absolute_form() -> InProcess {
             scope.uri = Uri::from_parts(parts).unwrap();
         }
     });
-    with_between(Absolute::default)
+    with_interceptor(Absolute::default)
 }
 
 fn scope_03_the_host_of_an_absolute_target_is_ignored() -> InProcess {
     struct OriginForm;
-    impl Wire for OriginForm {
+    impl ConnectionFilter for OriginForm {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             change_head(octets, |head| {
                 let target = head.split(' ').nth(1)?;
@@ -108,7 +110,7 @@ fn scope_03_the_host_of_an_absolute_target_is_ignored() -> InProcess {
             })
         }
     }
-    with_wire(|| Box::new(OriginForm))
+    with_connection_filter(|| Box::new(OriginForm))
 }
 
 /// What a request of HTTP/1 in one piece becomes, if `change` wants it changed.
@@ -126,12 +128,12 @@ fn scope_04_the_asterisk_becomes_a_slash() -> InProcess {
             retarget(scope, "/");
         }
     });
-    with_between(Slash::default)
+    with_interceptor(Slash::default)
 }
 
 fn scope_05_broken_escapes_are_mended() -> InProcess {
     struct Mend;
-    impl Wire for Mend {
+    impl ConnectionFilter for Mend {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             change_head(octets, |head| {
                 let target = head.split(' ').nth(1)?;
@@ -152,7 +154,7 @@ fn scope_05_broken_escapes_are_mended() -> InProcess {
         }
         mended
     }
-    with_wire(|| Box::new(Mend))
+    with_connection_filter(|| Box::new(Mend))
 }
 
 fn scope_06_escaped_slashes_are_decoded() -> InProcess {
@@ -162,20 +164,20 @@ fn scope_06_escaped_slashes_are_decoded() -> InProcess {
         let target = scope.uri.to_string().replacen(path, &decoded, 1);
         retarget(scope, &target);
     });
-    with_between(Slashes::default)
+    with_interceptor(Slashes::default)
 }
 
 fn scope_06_null_is_not_decoded() -> InProcess {
     struct NullEscaped;
-    impl Hearsay for NullEscaped {
-        fn told(&mut self, told: &mut Value) {
-            if let Some(Value::String(path)) = told.pointer_mut("/scope/path") {
+    impl MessageFilter for NullEscaped {
+        fn message(&mut self, message: &mut Value) {
+            if let Some(Value::String(path)) = message.pointer_mut("/scope/path") {
                 *path = path.replace("\0", "%00");
             }
         }
     }
     InProcess {
-        hearsay: Some(|| Box::new(NullEscaped)),
+        message_filter: Some(|| Box::new(NullEscaped)),
         ..InProcess::default()
     }
 }
@@ -188,7 +190,7 @@ fn scope_07_queries_are_decoded() -> InProcess {
             retarget(scope, &target);
         }
     });
-    with_between(Decoded::default)
+    with_interceptor(Decoded::default)
 }
 
 fn scope_08_repeated_fields_are_joined() -> InProcess {
@@ -201,7 +203,26 @@ fn scope_08_repeated_fields_are_joined() -> InProcess {
             scope.headers.insert(name, joined);
         }
     });
-    with_between(Joined::default)
+    with_interceptor(Joined::default)
+}
+
+fn scope_08_names_are_in_upper_case() -> InProcess {
+    struct UpperCaseNames;
+    impl MessageFilter for UpperCaseNames {
+        fn message(&mut self, message: &mut Value) {
+            if let Some(Value::Array(fields)) = message.pointer_mut("/scope/headers") {
+                for field in fields {
+                    if let Value::String(name) = &mut field[0] {
+                        *name = name.to_ascii_uppercase();
+                    }
+                }
+            }
+        }
+    }
+    InProcess {
+        message_filter: Some(|| Box::new(UpperCaseNames)),
+        ..InProcess::default()
+    }
 }
 
 fn scope_09_cookie_crumbs_stay_apart() -> InProcess {
@@ -214,7 +235,7 @@ fn scope_09_cookie_crumbs_stay_apart() -> InProcess {
             }
         }
     });
-    with_between(Crumbs::default)
+    with_interceptor(Crumbs::default)
 }
 
 fn scope_10_the_authority_is_lost() -> InProcess {
@@ -223,22 +244,22 @@ fn scope_10_the_authority_is_lost() -> InProcess {
             scope.headers.remove("host");
         }
     });
-    with_between(NoHost::default)
+    with_interceptor(NoHost::default)
 }
 
 fn scope_11_pseudo_fields_are_passed() -> InProcess {
     struct Pseudo;
-    impl Hearsay for Pseudo {
-        fn told(&mut self, told: &mut Value) {
-            if told.pointer("/scope/http_version") == Some(&json!("2"))
-                && let Some(Value::Array(fields)) = told.pointer_mut("/scope/headers")
+    impl MessageFilter for Pseudo {
+        fn message(&mut self, message: &mut Value) {
+            if message.pointer("/scope/http_version") == Some(&json!("2"))
+                && let Some(Value::Array(fields)) = message.pointer_mut("/scope/headers")
             {
                 fields.push(json!([":path", "/"]));
             }
         }
     }
     InProcess {
-        hearsay: Some(|| Box::new(Pseudo)),
+        message_filter: Some(|| Box::new(Pseudo)),
         ..InProcess::default()
     }
 }
@@ -250,7 +271,7 @@ fn scope_11_a_pseudo_field_loses_its_colon() -> InProcess {
             scope.headers.insert("scheme", scheme);
         }
     });
-    with_between(Bare::default)
+    with_interceptor(Bare::default)
 }
 
 fn scope_15_the_root_path_is_not_in_the_path() -> InProcess {
@@ -262,12 +283,12 @@ fn scope_15_the_root_path_is_not_in_the_path() -> InProcess {
             scope.uri = below.parse().unwrap();
         }
     });
-    with_between(Below::default)
+    with_interceptor(Below::default)
 }
 
 fn scope_20_a_request_may_have_no_host() -> InProcess {
     struct AnyHost;
-    impl Wire for AnyHost {
+    impl ConnectionFilter for AnyHost {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             change_head(octets, |head| {
                 let has_host = head.to_ascii_lowercase().contains("\r\nhost:");
@@ -275,12 +296,12 @@ fn scope_20_a_request_may_have_no_host() -> InProcess {
             })
         }
     }
-    with_wire(|| Box::new(AnyHost))
+    with_connection_filter(|| Box::new(AnyHost))
 }
 
 fn scope_21_connect_is_served() -> InProcess {
     struct Served;
-    impl Wire for Served {
+    impl ConnectionFilter for Served {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             change_head(octets, |head| {
                 head.starts_with("CONNECT ")
@@ -288,5 +309,5 @@ fn scope_21_connect_is_served() -> InProcess {
             })
         }
     }
-    with_wire(|| Box::new(Served))
+    with_connection_filter(|| Box::new(Served))
 }

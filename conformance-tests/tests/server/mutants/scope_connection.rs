@@ -6,9 +6,9 @@ use http::{HeaderValue, Version};
 use serde_json::{Value, json};
 
 use super::scope::scope_mutant;
-use super::{mutants, with_between};
-use crate::hearsay::Hearsay;
+use super::{mutants, with_interceptor};
 use crate::in_process::InProcess;
+use crate::message_filter::MessageFilter;
 
 mutants! {
     scope_12_http_1_0_is_taken_for_1_1: VERSION ["the_version"],
@@ -25,17 +25,17 @@ mutants! {
     ],
     scope_14_the_addresses_are_exchanged: ADDRESSES ["the_addresses", "the_addresses_over_http2"],
     scope_17_a_websocket_has_no_state: STATE_IS_SHARED ["the_state_of_a_websocket"],
-    scope_18_what_one_puts_in_all_see: EXTENSIONS_ARE_ISOLATED [
+    scope_18_extensions_are_shared: EXTENSIONS_ARE_ISOLATED [
         "a_value_of_ones_own",
         "a_value_of_ones_own_over_http2",
     ],
-    scope_19_an_extension_is_listed_and_not_offered: FEATURES_OFFERED [
+    scope_19_a_feature_is_listed_and_not_offered: FEATURES_OFFERED [
         "features",
-        "extensions_over_http2",
+        "features_over_http2",
     ],
-    scope_19_an_extension_is_offered_and_not_listed: FEATURES_OFFERED [
+    scope_19_a_feature_is_offered_and_not_listed: FEATURES_OFFERED [
         "features",
-        "extensions_over_http2",
+        "features_over_http2",
     ],
     scope_22_subprotocols_are_sorted: SUBPROTOCOLS_OFFERED ["subprotocols"],
 }
@@ -49,7 +49,7 @@ fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
             host.or_insert(HeaderValue::from_static("test"));
         }
     });
-    with_between(Newer::default)
+    with_interceptor(Newer::default)
 }
 
 fn scope_12_http_2_is_taken_for_3() -> InProcess {
@@ -58,84 +58,80 @@ fn scope_12_http_2_is_taken_for_3() -> InProcess {
             scope.version = Version::HTTP_3;
         }
     });
-    with_between(Ahead::default)
+    with_interceptor(Ahead::default)
 }
 
 fn scope_13_every_connection_is_secured() -> InProcess {
     scope_mutant!(Secured, both: |scope| scope.scheme = Scheme::Https);
-    with_between(Secured::default)
+    with_interceptor(Secured::default)
 }
 
 fn scope_14_the_client_has_no_address() -> InProcess {
     scope_mutant!(Nobody, both: |scope| scope.client = None);
-    with_between(Nobody::default)
+    with_interceptor(Nobody::default)
 }
 
 fn scope_14_the_addresses_are_exchanged() -> InProcess {
     scope_mutant!(Exchanged, |scope| {
-        std::mem::swap(&mut scope.client, &mut scope.server);
+        (scope.client, scope.server) = (scope.server, scope.client);
     });
-    with_between(Exchanged::default)
+    with_interceptor(Exchanged::default)
 }
 
 fn scope_17_a_websocket_has_no_state() -> InProcess {
     scope_mutant!(NoState, http: |_| {}, websocket: |scope| scope.state = State::new());
-    with_between(NoState::default)
+    with_interceptor(NoState::default)
 }
 
-fn scope_18_what_one_puts_in_all_see() -> InProcess {
+fn scope_18_extensions_are_shared() -> InProcess {
     #[derive(Default)]
-    struct OneState {
-        /// The calls for lifespan, whose state is every scope's anyhow.
-        lifespans: Vec<Value>,
-        /// What has been put into the state of any other scope.
+    struct SharedExtensions {
+        /// The texts that were put into the extensions of any scope.
         put: Vec<Value>,
-        /// The steps that ask for a state.
-        asked: Vec<Value>,
+        /// The steps that ask for extensions.
+        asking: Vec<Value>,
     }
-    impl Hearsay for OneState {
-        fn commanded(&mut self, command: &Value) {
+    impl MessageFilter for SharedExtensions {
+        fn command(&mut self, command: &Value) {
             match &command["do"] {
-                _ if self.lifespans.contains(&command["call"]) => {}
-                Value::Object(step) => self.put.extend(step.get("put_state").cloned()),
-                step if *step == json!("tell_state") => self.asked.push(command["step"].clone()),
+                Value::Object(step) => self.put.extend(step.get("put_extension").cloned()),
+                step if *step == json!("tell_extensions") => {
+                    self.asking.push(command["step"].clone());
+                }
                 _ => {}
             }
         }
 
-        fn told(&mut self, told: &mut Value) {
-            if told["told"] == "called" && told["scope"]["type"] == "lifespan" {
-                self.lifespans.push(told["call"].clone());
-            }
-            if told["told"] == "done"
-                && self.asked.contains(&told["step"])
-                && let Value::Array(texts) = &mut told["texts"]
+        fn message(&mut self, message: &mut Value) {
+            if message["message"] == "done"
+                && self.asking.contains(&message["step"])
+                && let Value::Array(texts) = &mut message["texts"]
             {
                 texts.extend(self.put.iter().cloned());
             }
         }
     }
     InProcess {
-        hearsay: Some(|| Box::<OneState>::default()),
+        message_filter: Some(|| Box::<SharedExtensions>::default()),
         ..InProcess::default()
     }
 }
 
-fn scope_19_an_extension_is_listed_and_not_offered() -> InProcess {
+fn scope_19_a_feature_is_listed_and_not_offered() -> InProcess {
     scope_mutant!(Listed, |scope| {
         scope.features = scope.features.with(Feature::Debug);
     });
-    with_between(Listed::default)
+    with_interceptor(Listed::default)
 }
 
-fn scope_19_an_extension_is_offered_and_not_listed() -> InProcess {
+fn scope_19_a_feature_is_offered_and_not_listed() -> InProcess {
     scope_mutant!(Unlisted, |scope| {
         let listed = scope.features.iter();
         scope.features = listed
             .filter(|feature| *feature != Feature::PathSend)
             .collect();
     });
-    with_between(Unlisted::default)
+    with_interceptor(Unlisted::default)
 }
 
 fn scope_22_subprotocols_are_sorted() -> InProcess {
@@ -144,5 +140,5 @@ fn scope_22_subprotocols_are_sorted() -> InProcess {
             scope.subprotocols.sort();
         }
     });
-    with_between(Sorted::default)
+    with_interceptor(Sorted::default)
 }

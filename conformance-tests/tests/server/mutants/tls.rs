@@ -8,9 +8,9 @@ use std::sync::Arc;
 use callgate::{Feature, Scheme, Scope, TlsInfo};
 use callgate_conformance::{ServerOptions, check_server};
 
-use super::{mutants, with_app, with_between};
+use super::{mutants, with_app, with_interceptor};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
     tls_01_tls_is_offered_on_every_connection: TLS_ONLY_WHEN_SECURED [
@@ -50,7 +50,7 @@ const EXPIRED: &str = include_str!("../certificates/expired.pem");
 /// Tells of requests that have come over TLS what it is to tell.
 struct BehindProxy(fn(&mut TlsInfo));
 
-impl Between for BehindProxy {
+impl Interceptor for BehindProxy {
     fn scope(&self, scope: &mut Scope) {
         let is_secured = scope
             .headers()
@@ -68,48 +68,45 @@ impl Between for BehindProxy {
 }
 
 fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
-    let (scheme, features, tls) = match scope {
-        Scope::Http(scope) => (&mut scope.scheme, &mut scope.features, &mut scope.tls),
-        Scope::WebSocket(scope) => (&mut scope.scheme, &mut scope.features, &mut scope.tls),
-        _ => return,
-    };
-    *scheme = secured;
-    *features = features.with(Feature::Tls);
-    *tls = Some(Arc::new(info));
+    if let Some(request) = scope.request_mut() {
+        request.scheme = secured;
+        request.features = request.features.with(Feature::Tls);
+        request.tls = Some(Arc::new(info));
+    }
 }
 
 #[tokio::test]
 async fn tls_information_that_is_right_breaks_no_rule() {
-    let server = with_between(|| BehindProxy(|_| {}));
+    let server = with_interceptor(|| BehindProxy(|_| {}));
     let report = check_server(&server, &ServerOptions::default(), |_| {}).await;
     assert!(report.broken_rules().is_empty(), "{report}");
 }
 
 fn tls_01_tls_is_offered_on_every_connection() -> InProcess {
     struct Always;
-    impl Between for Always {
+    impl Interceptor for Always {
         fn scope(&self, scope: &mut Scope) {
             offer(scope, Scheme::Http, TlsInfo::default());
         }
     }
-    with_between(|| Always)
+    with_interceptor(|| Always)
 }
 
 fn tls_02_the_version_is_that_of_its_name() -> InProcess {
-    with_between(|| BehindProxy(|tls| tls.tls_version = Some(13)))
+    with_interceptor(|| BehindProxy(|tls| tls.tls_version = Some(13)))
 }
 
 fn tls_02_the_cipher_suite_is_of_another_version() -> InProcess {
-    with_between(|| BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))
+    with_interceptor(|| BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))
 }
 
 fn tls_03_the_authority_comes_before_the_client() -> InProcess {
-    with_between(|| BehindProxy(|tls| tls.client_cert_chain.reverse()))
+    with_interceptor(|| BehindProxy(|tls| tls.client_cert_chain.reverse()))
 }
 
 fn tls_03_the_certificates_are_in_one_line() -> InProcess {
     with_app(|probe| {
-        between(probe, || {
+        intercepted(probe, || {
             BehindProxy(|tls| {
                 for certificate in &mut tls.client_cert_chain {
                     *certificate = certificate.replace('\n', "");
@@ -121,7 +118,7 @@ fn tls_03_the_certificates_are_in_one_line() -> InProcess {
 
 fn tls_04_there_is_no_error_for_a_certificate_that_has_expired() -> InProcess {
     with_app(|probe| {
-        between(probe, || {
+        intercepted(probe, || {
             BehindProxy(|tls| tls.client_cert_chain[0] = EXPIRED.into())
         })
     })

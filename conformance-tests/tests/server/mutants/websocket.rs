@@ -7,13 +7,15 @@ use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf as _, BytesMut};
 use callgate::{
-    AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender,
+    AppError, BoxApp, Channel, Message, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
+    SendProgress, Sender,
 };
 
 use super::websocket_end::OtherCode;
-use super::{mutants, with_app, with_between, with_wire};
+use super::{mutants, with_app, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, find, is_handshake, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, find, is_handshake, replace};
+use crate::interceptor::Interceptor;
 
 mutants! {
     ws_13_a_binary_message_that_could_be_text_is_delivered_as_text: MESSAGES_IN_ORDER [
@@ -23,7 +25,12 @@ mutants! {
     ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself: FRAGMENTS_ARE_JOINED [
         "a_fragmented_binary",
     ],
-    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED ["pings", "pings_over_http2"],
+    ws_15_pongs_have_another_payload: PINGS_ARE_ANSWERED [
+        "pings",
+        "pings_over_http2",
+        "pings_while_the_application_does_not_receive",
+        "pings_while_the_application_does_not_receive_over_http2",
+    ],
     ws_16_a_client_may_leave_pings_unanswered: PING_TIMEOUT [
         "an_unanswered_ping",
         "an_unanswered_ping_over_http2",
@@ -54,7 +61,7 @@ mutants! {
 
 fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess {
     struct AsText;
-    impl Between for AsText {
+    impl Interceptor for AsText {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::WebSocketReceive(Message::Binary(bytes)) => {
@@ -68,7 +75,7 @@ fn ws_13_a_binary_message_that_could_be_text_is_delivered_as_text() -> InProcess
             })
         }
     }
-    with_between(|| AsText)
+    with_interceptor(|| AsText)
 }
 
 fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess {
@@ -99,7 +106,7 @@ fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess
             (self.unread.len() >= whole).then_some(whole)
         }
     }
-    impl Wire for Fragments {
+    impl ConnectionFilter for Fragments {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             let mut passed = Vec::new();
             let mut octets = &octets[..];
@@ -130,17 +137,17 @@ fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess
             passed
         }
     }
-    with_wire(|| Box::new(Fragments::default()))
+    with_connection_filter(|| Box::new(Fragments::default()))
 }
 
 fn ws_15_pongs_have_another_payload() -> InProcess {
     struct OtherPayload;
-    impl Wire for OtherPayload {
+    impl ConnectionFilter for OtherPayload {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             replace(&octets, b"\x8a\x07payload", b"\x8a\x07PAYLOAD")
         }
     }
-    with_wire(|| Box::new(OtherPayload))
+    with_connection_filter(|| Box::new(OtherPayload))
 }
 
 fn ws_16_a_client_may_leave_pings_unanswered() -> InProcess {
@@ -158,7 +165,7 @@ fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
 }
 
 fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xef],
             with: &[0x88, 2, 0x03, 0xeb],
@@ -167,7 +174,7 @@ fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
 }
 
 fn ws_19_broken_framing_closes_with_1003() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xea],
             with: &[0x88, 2, 0x03, 0xeb],
@@ -199,12 +206,12 @@ fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() -> InProcess {
             }
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            self.sending.poll_send(cx, event)
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            self.sending.start_send(event)
         }
     }
     async fn fill(hoard: Arc<Mutex<Hoard>>, mut receiver: Receiver) {
@@ -249,30 +256,25 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
         held: Mutex<Option<SendEvent>>,
         is_open: AtomicBool,
     }
-    impl Between for HoldsBack {
-        fn send(
+    impl Interceptor for HoldsBack {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             let mut held = self.held.lock().unwrap();
-            if held.is_some()
-                && let failed @ (Poll::Pending | Poll::Ready(Err(_))) =
-                    server.poll_send(cx, &mut held)
-            {
-                return failed;
+            if let Some(earlier) = held.take() {
+                server.start_send(earlier)?;
             }
-            *held = None;
             match event {
-                Some(SendEvent::WebSocketAccept(_)) => self.is_open.store(true, Ordering::Relaxed),
-                Some(SendEvent::WebSocketSend(_)) if self.is_open.load(Ordering::Relaxed) => {
-                    *held = event.take();
-                    return Poll::Ready(Ok(()));
+                SendEvent::WebSocketAccept(_) => self.is_open.store(true, Ordering::Relaxed),
+                SendEvent::WebSocketSend(_) if self.is_open.load(Ordering::Relaxed) => {
+                    *held = Some(event);
+                    return Ok(SendProgress::Sent);
                 }
                 _ => {}
             }
-            server.poll_send(cx, event)
+            server.start_send(event)
         }
 
         fn result(&self, result: Result<(), AppError>) -> Result<(), AppError> {
@@ -280,5 +282,5 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
             result
         }
     }
-    with_between(HoldsBack::default)
+    with_interceptor(HoldsBack::default)
 }

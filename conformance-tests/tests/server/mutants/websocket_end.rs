@@ -6,14 +6,19 @@ use std::task::{Context, Poll};
 
 use callgate::{Channel, Message, ReceiveEvent, SendEvent, WebSocketDisconnect};
 
-use super::{mutants, with_between, with_changed_events, with_wire};
+use super::{mutants, with_changed_events, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, replace};
+use crate::interceptor::Interceptor;
 
 mutants! {
     ws_20_a_close_without_a_code_is_told_as_1000: DISCONNECT_CODE [
         "the_client_closes_without_a_code",
         "the_client_closes_without_a_code_over_http2",
+    ],
+    ws_20_the_reason_of_the_client_is_left_out: DISCONNECT_CODE [
+        "the_client_closes_with_a_reason",
+        "the_client_closes_with_a_reason_over_http2",
     ],
     ws_21_messages_are_forgotten_at_a_disconnect: QUEUED_BEFORE_DISCONNECT [
         "messages_before_a_close",
@@ -31,9 +36,13 @@ mutants! {
         "broken_rule_after_accept",
         "broken_rule_after_accept_over_http2",
     ],
-    ws_24_the_reason_of_a_close_is_left_out: CLOSE_CODE_KEPT [
+    ws_24_a_close_has_another_code: CLOSE_CODE_KEPT [
         "the_application_closes",
         "the_application_closes_over_http2",
+    ],
+    ws_24_the_reason_of_a_close_is_left_out: CLOSE_CODE_KEPT [
+        "the_application_closes_with_a_reason",
+        "the_application_closes_with_a_reason_over_http2",
         "the_application_closes_and_receives",
         "the_application_closes_and_receives_over_http2",
     ],
@@ -50,7 +59,7 @@ pub(super) struct OtherCode {
     pub(super) with: &'static [u8],
 }
 
-impl Wire for OtherCode {
+impl ConnectionFilter for OtherCode {
     fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
         replace(&octets, self.wanted, self.with)
     }
@@ -58,7 +67,7 @@ impl Wire for OtherCode {
 
 fn ws_20_a_close_without_a_code_is_told_as_1000() -> InProcess {
     struct Normal;
-    impl Between for Normal {
+    impl Interceptor for Normal {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::WebSocketDisconnect(end) if end.code == 1005 => {
@@ -68,13 +77,28 @@ fn ws_20_a_close_without_a_code_is_told_as_1000() -> InProcess {
             })
         }
     }
-    with_between(|| Normal)
+    with_interceptor(|| Normal)
+}
+
+fn ws_20_the_reason_of_the_client_is_left_out() -> InProcess {
+    struct WithoutReason;
+    impl Interceptor for WithoutReason {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            server.poll_receive(cx).map(|event| match event {
+                ReceiveEvent::WebSocketDisconnect(end) if end.reason == "since" => {
+                    ReceiveEvent::WebSocketDisconnect(WebSocketDisconnect::new(end.code))
+                }
+                event => event,
+            })
+        }
+    }
+    with_interceptor(|| WithoutReason)
 }
 
 fn ws_21_messages_are_forgotten_at_a_disconnect() -> InProcess {
     #[derive(Default)]
     struct Forgetful(Mutex<VecDeque<Message>>);
-    impl Between for Forgetful {
+    impl Interceptor for Forgetful {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             let mut messages = self.0.lock().unwrap();
             loop {
@@ -95,11 +119,11 @@ fn ws_21_messages_are_forgotten_at_a_disconnect() -> InProcess {
             }
         }
     }
-    with_between(Forgetful::default)
+    with_interceptor(Forgetful::default)
 }
 
 fn ws_22_a_return_closes_with_1001() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xe8],
             with: &[0x88, 2, 0x03, 0xe9],
@@ -108,11 +132,21 @@ fn ws_22_a_return_closes_with_1001() -> InProcess {
 }
 
 fn ws_23_a_failure_closes_with_1000() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xf3],
             with: &[0x88, 2, 0x03, 0xe8],
         })
+    })
+}
+
+fn ws_24_a_close_has_another_code() -> InProcess {
+    with_changed_events(|event| {
+        if let SendEvent::WebSocketClose(close) = event
+            && close.code == 4000
+        {
+            close.code = 4001;
+        }
     })
 }
 
@@ -125,7 +159,7 @@ fn ws_24_the_reason_of_a_close_is_left_out() -> InProcess {
 }
 
 fn ws_26_a_shutdown_closes_with_1001() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xf4],
             with: &[0x88, 2, 0x03, 0xe9],

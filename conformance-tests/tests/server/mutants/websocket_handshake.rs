@@ -1,17 +1,19 @@
-//! Servers that break the rules checked in `cases/websocket_handshake.rs`.
+//! Servers that break the rules checked in `cases/websocket_handshake.rs` and
+//! `cases/websocket_upgrade.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 
 use callgate::{
     AppError, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender, WebSocketDisconnect,
+    SendError, SendEvent, SendProgress, Sender, WebSocketDisconnect,
 };
 use http::{HeaderMap, StatusCode};
 
-use super::{mutants, with_app, with_between, with_changed_events, with_wire};
+use super::{mutants, with_app, with_changed_events, with_connection_filter, with_interceptor};
+use crate::connection_filter::{ConnectionFilter, is_handshake, replace};
 use crate::in_process::InProcess;
-use crate::tamper::{Between, Wire, is_handshake, replace};
+use crate::interceptor::Interceptor;
 
 mutants! {
     ws_01_connect_comes_twice: CONNECT_FIRST [
@@ -30,7 +32,10 @@ mutants! {
         "panic_before_accept",
         "broken_rule_before_accept",
     ],
-    ws_27_a_handshake_without_a_key_is_answered_with_403: BAD_HANDSHAKE [
+    ws_27_a_malformed_handshake_is_answered_with_403: BAD_HANDSHAKE [
+        "the_status_of_a_malformed_handshake",
+    ],
+    ws_27_a_malformed_handshake_is_answered_with_500: BAD_HANDSHAKE [
         "no_key",
         "short_key",
         "two_keys",
@@ -68,7 +73,7 @@ struct OtherStatus {
     is_handshake: bool,
 }
 
-impl Wire for OtherStatus {
+impl ConnectionFilter for OtherStatus {
     fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
         self.is_handshake |= is_handshake(&octets);
         octets
@@ -85,7 +90,7 @@ impl Wire for OtherStatus {
 fn ws_01_connect_comes_twice() -> InProcess {
     #[derive(Default)]
     struct Twice(AtomicBool);
-    impl Between for Twice {
+    impl Interceptor for Twice {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             if self.0.swap(false, Ordering::Relaxed) {
                 return Poll::Ready(ReceiveEvent::WebSocketConnect);
@@ -97,7 +102,7 @@ fn ws_01_connect_comes_twice() -> InProcess {
             event
         }
     }
-    with_between(Twice::default)
+    with_interceptor(Twice::default)
 }
 
 fn ws_02_the_answer_begins_before_the_application_has_accepted() -> InProcess {
@@ -105,7 +110,7 @@ fn ws_02_the_answer_begins_before_the_application_has_accepted() -> InProcess {
     /// Whether the beginning is to be sent, and to be left out of what the server sends.
     #[derive(Default)]
     struct Early(bool, bool);
-    impl Wire for Early {
+    impl ConnectionFilter for Early {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.0 = is_handshake(&octets);
             octets
@@ -128,11 +133,11 @@ fn ws_02_the_answer_begins_before_the_application_has_accepted() -> InProcess {
             octets
         }
     }
-    with_wire(|| Box::new(Early::default()))
+    with_connection_filter(|| Box::new(Early::default()))
 }
 
 fn ws_05_a_refused_handshake_is_answered_with_401() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 403",
             with: b"HTTP/1.1 401",
@@ -142,7 +147,7 @@ fn ws_05_a_refused_handshake_is_answered_with_401() -> InProcess {
 }
 
 fn ws_09_a_failed_handshake_is_answered_with_502() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 500",
             with: b"HTTP/1.1 502",
@@ -151,8 +156,8 @@ fn ws_09_a_failed_handshake_is_answered_with_502() -> InProcess {
     })
 }
 
-fn ws_27_a_handshake_without_a_key_is_answered_with_403() -> InProcess {
-    with_wire(|| {
+fn ws_27_a_malformed_handshake_is_answered_with_403() -> InProcess {
+    with_connection_filter(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 400",
             with: b"HTTP/1.1 403",
@@ -161,8 +166,18 @@ fn ws_27_a_handshake_without_a_key_is_answered_with_403() -> InProcess {
     })
 }
 
+fn ws_27_a_malformed_handshake_is_answered_with_500() -> InProcess {
+    with_connection_filter(|| {
+        Box::new(OtherStatus {
+            wanted: b"HTTP/1.1 400",
+            with: b"HTTP/1.1 500",
+            ..OtherStatus::default()
+        })
+    })
+}
+
 fn ws_28_another_version_is_answered_without_the_right_one() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherStatus {
             wanted: b"sec-websocket-version: 13",
             with: b"x-sec-websocketversion: 0",
@@ -173,20 +188,20 @@ fn ws_28_another_version_is_answered_without_the_right_one() -> InProcess {
 
 fn ws_29_the_settings_do_not_offer_extended_connect() -> InProcess {
     struct NotOffered;
-    impl Wire for NotOffered {
+    impl ConnectionFilter for NotOffered {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             // SETTINGS_ENABLE_CONNECT_PROTOCOL (RFC 8441, 3).
             replace(&octets, [0, 8, 0, 0, 0, 1], [0, 8, 0, 0, 0, 0])
         }
     }
-    with_wire(|| Box::new(NotOffered))
+    with_connection_filter(|| Box::new(NotOffered))
 }
 
 fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() -> InProcess {
     /// Whether the application has sent anything.
     #[derive(Default)]
     struct OtherCode(AtomicBool);
-    impl Between for OtherCode {
+    impl Interceptor for OtherCode {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::WebSocketDisconnect(end)
@@ -198,20 +213,19 @@ fn ws_30_a_client_that_goes_away_before_accept_leaves_1005() -> InProcess {
             })
         }
 
-        fn send(
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let sent = server.poll_send(cx, event);
-            if matches!(sent, Poll::Ready(Ok(()))) {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let sent = server.start_send(event);
+            if matches!(sent, Ok(SendProgress::Sent)) {
                 self.0.store(true, Ordering::Relaxed);
             }
             sent
         }
     }
-    with_between(OtherCode::default)
+    with_interceptor(OtherCode::default)
 }
 
 fn ws_31_a_request_for_another_upgrade_is_refused() -> InProcess {
@@ -249,7 +263,7 @@ fn ws_33_of_repeated_fields_only_one_is_sent() -> InProcess {
 }
 
 fn ws_34_a_handshake_is_answered_with_500_at_shutdown() -> InProcess {
-    with_wire(|| {
+    with_connection_filter(|| {
         Box::new(OtherStatus {
             wanted: b"HTTP/1.1 503",
             with: b"HTTP/1.1 500",

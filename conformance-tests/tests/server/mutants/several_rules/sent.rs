@@ -1,22 +1,21 @@
 //! Servers that are wrong about what the application sends.
 
-use std::collections::VecDeque;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, ready};
 
 use callgate::{
     BoxApp, Channel, HttpResponseBody, HttpResponseStart, Message, Receiver, Scope, SendError,
-    SendEvent, Sender, WebSocketAccept,
+    SendEvent, SendProgress, Sender, WebSocketAccept,
 };
 use http::HeaderValue;
 
-use super::wide;
+use super::several_rules;
 use crate::in_process::InProcess;
-use crate::mutants::{with_app, with_between, with_changed_events, with_changed_outcomes};
-use crate::tamper::{Between, between};
+use crate::interceptor::{Interceptor, intercepted};
+use crate::mutants::{
+    send_all, with_app, with_changed_events, with_changed_results, with_interceptor,
+};
 
-wide! {
+several_rules! {
     sends_to_nobody_are_taken: {
         SEND_AFTER_DISCONNECT: [
             "a_send_after_the_client",
@@ -59,8 +58,8 @@ wide! {
 }
 
 fn sends_to_nobody_are_taken() -> InProcess {
-    with_changed_outcomes(|sent| match sent {
-        Err(SendError::Disconnected) => Ok(()),
+    with_changed_results(|sent| match sent {
+        Err(SendError::Disconnected) => Ok(SendProgress::Sent),
         sent => sent,
     })
 }
@@ -69,94 +68,71 @@ fn large_parts_are_taken_and_kept() -> InProcess {
     /// Parts of a response from this size on, in bytes.
     const LARGE: usize = 64 << 10;
     struct Keeps;
-    impl Between for Keeps {
-        fn send(
+    impl Interceptor for Keeps {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::HttpResponseBody(body)) if body.body.len() >= LARGE => {
-                    *event = None;
-                    Poll::Ready(Ok(()))
+                SendEvent::HttpResponseBody(body) if body.body.len() >= LARGE => {
+                    Ok(SendProgress::Sent)
                 }
-                _ => server.poll_send(cx, event),
+                _ => server.start_send(event),
             }
         }
     }
-    with_between(|| Keeps)
+    with_interceptor(|| Keeps)
 }
 
 fn each_part_waits_for_the_next_and_comes_after_it() -> InProcess {
     #[derive(Default)]
-    struct Exchanges(Mutex<Parts>);
-    #[derive(Default)]
-    struct Parts {
-        held: Option<SendEvent>,
-        /// What is being sent.
-        sending: VecDeque<SendEvent>,
+    struct Exchanges {
+        held: Mutex<Option<SendEvent>>,
     }
-    impl Between for Exchanges {
-        fn send(
+    impl Interceptor for Exchanges {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            let mut parts = self.0.lock().unwrap();
-            if let Some(event) = event.take() {
-                let is_part = matches!(&event, SendEvent::HttpResponseBody(body) if body.more_body);
-                match (is_part, parts.held.take()) {
-                    (true, None) => parts.held = Some(event),
-                    (true, Some(held)) => parts.sending.extend([event, held]),
-                    (false, held) => parts.sending.extend(held.into_iter().chain([event])),
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let mut held = self.held.lock().unwrap();
+            let is_part = matches!(&event, SendEvent::HttpResponseBody(body) if body.more_body);
+            match (is_part, held.take()) {
+                (true, None) => {
+                    *held = Some(event);
+                    Ok(SendProgress::Sent)
                 }
+                (true, Some(earlier)) => send_all(server, [event, earlier]),
+                (false, earlier) => send_all(server, earlier.into_iter().chain([event])),
             }
-            while let Some(event) = parts.sending.pop_front() {
-                let mut event = Some(event);
-                let sent = server.poll_send(cx, &mut event);
-                if let Some(unsent) = event {
-                    parts.sending.push_front(unsent);
-                }
-                ready!(sent)?;
-            }
-            Poll::Ready(Ok(()))
         }
     }
-    with_between(Exchanges::default)
+    with_interceptor(Exchanges::default)
 }
 
 fn every_response_is_cut_at_its_end() -> InProcess {
-    /// Whether the end has been sent, as a part.
-    #[derive(Default)]
-    struct Cuts(AtomicBool);
-    impl Between for Cuts {
-        fn send(
+    struct Cuts;
+    impl Interceptor for Cuts {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if let Some(SendEvent::HttpResponseBody(body)) = event
-                && !body.more_body
-            {
+            mut event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let mut is_last = false;
+            if let SendEvent::HttpResponseBody(body) = &mut event {
+                is_last = !body.more_body;
                 body.more_body = true;
-                self.0.store(true, Ordering::Relaxed);
             }
-            if event.is_some() {
-                ready!(server.poll_send(cx, event))?;
-            }
-            if self.0.load(Ordering::Relaxed) {
+            let sent = server.start_send(event)?;
+            if is_last {
                 // A broken rule ends the exchange.
-                let again = HttpResponseStart::ok();
-                let _ = ready!(server.poll_send(cx, &mut Some(again.into())));
-                self.0.store(false, Ordering::Relaxed);
+                let _ = server.start_send(HttpResponseStart::ok().into());
             }
-            Poll::Ready(Ok(()))
+            Ok(sent)
         }
     }
-    with_between(Cuts::default)
+    with_interceptor(|| Cuts)
 }
 
 fn values_become_ascii() -> InProcess {
@@ -195,24 +171,20 @@ fn a_file_is_sent_with_a_line_feed() -> InProcess {
 fn the_server_accepts_before_the_application() -> InProcess {
     /// Whose accept comes too late.
     struct TooLate;
-    impl Between for TooLate {
-        fn send(
+    impl Interceptor for TooLate {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::WebSocketAccept(_)) => {
-                    *event = None;
-                    Poll::Ready(Ok(()))
-                }
-                _ => server.poll_send(cx, event),
+                SendEvent::WebSocketAccept(_) => Ok(SendProgress::Sent),
+                _ => server.start_send(event),
             }
         }
     }
     with_app(|probe| {
-        let probe = between(probe, || TooLate);
+        let probe = intercepted(probe, || TooLate);
         BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
             let probe = probe.clone();
             async move {

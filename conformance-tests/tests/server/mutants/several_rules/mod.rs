@@ -20,7 +20,7 @@ pub(super) const FAILING: &[&[Failing]] = &[
 
 /// For each function that makes a mutant, the rules and the cases of each that it fails at least.
 /// Makes a test of each; one that is not listed is unused code.
-macro_rules! wide {
+macro_rules! several_rules {
     ($($mutant:ident: {$($rule:ident: [$($case:literal),+ $(,)?],)+},)+) => {
         pub(super) const FAILING: &[crate::mutants::Failing] = &[
             $($((callgate::rule::$rule, &[$($case),+]),)+)+
@@ -37,4 +37,4 @@ macro_rules! wide {
         }
     };
 }
-use wide;
+use several_rules;

@@ -1,11 +1,11 @@
 //! Servers that are wrong on the wire of HTTP/1.
 
-use super::wide;
+use super::several_rules;
+use crate::connection_filter::{ConnectionFilter, Replacement, find};
 use crate::in_process::InProcess;
-use crate::mutants::with_wire;
-use crate::tamper::{InPlaceOf, Wire, find};
+use crate::mutants::with_connection_filter;
 
-wide! {
+several_rules! {
     what_is_malformed_is_answered_422: {
         MALFORMED_REQUEST: [
             "octets_that_are_no_text",
@@ -43,8 +43,8 @@ wide! {
 }
 
 fn what_is_malformed_is_answered_422() -> InProcess {
-    with_wire(|| {
-        Box::new(InPlaceOf(
+    with_connection_filter(|| {
+        Box::new(Replacement(
             "HTTP/1.1 400 Bad Request",
             "HTTP/1.1 422 Unprocessable Content",
         ))
@@ -52,7 +52,7 @@ fn what_is_malformed_is_answered_422() -> InProcess {
 }
 
 fn a_date_has_another_name() -> InProcess {
-    with_wire(|| Box::new(InPlaceOf("\r\ndate: ", "\r\nx-date: ")))
+    with_connection_filter(|| Box::new(Replacement("\r\ndate: ", "\r\nx-date: ")))
 }
 
 fn a_response_that_is_cut_looks_whole() -> InProcess {
@@ -61,7 +61,7 @@ fn a_response_that_is_cut_looks_whole() -> InProcess {
     struct Completes {
         missing: usize,
     }
-    impl Wire for Completes {
+    impl ConnectionFilter for Completes {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             const LENGTH: &str = "content-length: 8\r\n";
             let content = match find(&octets, "\r\n\r\n") {
@@ -83,7 +83,7 @@ fn a_response_that_is_cut_looks_whole() -> InProcess {
             vec![b'.'; self.missing]
         }
     }
-    with_wire(|| Box::new(Completes::default()))
+    with_connection_filter(|| Box::new(Completes::default()))
 }
 
 fn something_follows_the_last_response() -> InProcess {
@@ -91,7 +91,7 @@ fn something_follows_the_last_response() -> InProcess {
     struct GoesOn {
         is_streamed: bool,
     }
-    impl Wire for GoesOn {
+    impl ConnectionFilter for GoesOn {
         fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_streamed |= find(&octets, "transfer-encoding: chunked\r\n").is_some();
             octets
@@ -104,5 +104,5 @@ fn something_follows_the_last_response() -> InProcess {
             }
         }
     }
-    with_wire(|| Box::new(GoesOn::default()))
+    with_connection_filter(|| Box::new(GoesOn::default()))
 }

@@ -10,19 +10,19 @@ use std::task::{Context, Poll};
 
 use callgate::{
     App as _, BoxApp, Channel, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
-    SendError, SendEvent, Sender,
+    SendError, SendEvent, SendProgress, Sender,
 };
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use super::wide;
-use crate::hearsay::Hearsay;
+use super::several_rules;
 use crate::in_process::InProcess;
+use crate::message_filter::MessageFilter;
 use crate::mutants::core::{called_twice, poll_caught};
 use crate::mutants::with_app;
 
-wide! {
+several_rules! {
     every_exchange_is_two_calls: {
         ONE_CALL: [
             "a_request_is_one_call",
@@ -69,16 +69,20 @@ fn every_exchange_is_two_calls() -> InProcess {
 
 fn a_call_that_returned_is_told_as_dropped_and_the_other_way_round() -> InProcess {
     struct Exchanged;
-    impl Hearsay for Exchanged {
-        fn told(&mut self, told: &mut Value) {
-            if told["told"] == "ended" {
-                let is_dropped = told["how"] == "dropped";
-                told["how"] = json!(if is_dropped { "as_told" } else { "dropped" });
+    impl MessageFilter for Exchanged {
+        fn message(&mut self, message: &mut Value) {
+            if message["message"] == "ended" {
+                let is_dropped = message["how"] == "dropped";
+                message["how"] = json!(if is_dropped {
+                    "as_commanded"
+                } else {
+                    "dropped"
+                });
             }
         }
     }
     InProcess {
-        hearsay: Some(|| Box::new(Exchanged)),
+        message_filter: Some(|| Box::new(Exchanged)),
         ..InProcess::default()
     }
 }
@@ -95,15 +99,15 @@ fn work_after_the_response_ends_with_the_next_call() -> InProcess {
             self.receiving.poll_receive(cx)
         }
 
-        fn poll_send(
-            &self,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
-            if matches!(event, Some(SendEvent::HttpResponseBody(body)) if !body.more_body) {
+        fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
+            self.sending.poll_ready(cx)
+        }
+
+        fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
+            if matches!(&event, SendEvent::HttpResponseBody(body) if !body.more_body) {
                 self.has_ended.store(true, Ordering::Relaxed);
             }
-            self.sending.poll_send(cx, event)
+            self.sending.start_send(event)
         }
     }
     with_app(|probe| {
@@ -170,9 +174,9 @@ fn a_failed_startup_leaves_exit_status_1() -> InProcess {
 
 fn state_has_what_was_put_in_after_startup() -> InProcess {
     struct More;
-    impl Hearsay for More {
-        fn told(&mut self, told: &mut Value) {
-            if let Value::Array(texts) = &mut told["texts"]
+    impl MessageFilter for More {
+        fn message(&mut self, message: &mut Value) {
+            if let Value::Array(texts) = &mut message["texts"]
                 && !texts.is_empty()
             {
                 texts.push("after".into());
@@ -180,7 +184,7 @@ fn state_has_what_was_put_in_after_startup() -> InProcess {
         }
     }
     InProcess {
-        hearsay: Some(|| Box::new(More)),
+        message_filter: Some(|| Box::new(More)),
         ..InProcess::default()
     }
 }

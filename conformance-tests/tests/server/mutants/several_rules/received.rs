@@ -3,18 +3,18 @@
 use std::task::{Context, Poll};
 
 use callgate::{
-    Channel, Feature, HttpRequestBody, Message, ReceiveEvent, Scope, SendError, SendEvent, State,
-    WebSocketDisconnect,
+    Channel, Feature, HttpRequestBody, Message, ReceiveEvent, Scope, SendError, SendEvent,
+    SendProgress, State, WebSocketDisconnect,
 };
 use http::Version;
 
-use super::wide;
+use super::several_rules;
 use crate::in_process::InProcess;
+use crate::interceptor::Interceptor;
 use crate::mutants::core_disconnect::Once;
-use crate::mutants::with_between;
-use crate::tamper::Between;
+use crate::mutants::with_interceptor;
 
-wide! {
+several_rules! {
     another_event_comes_in_place_of_a_disconnect: {
         DISCONNECT_IS_TOLD: [
             "gone_while_waiting",
@@ -67,19 +67,19 @@ wide! {
         TRAILERS_OFFERED: ["trailers_and_http10"],
     },
     a_denial_is_listed_and_not_offered: {
-        FEATURES_OFFERED: ["extensions_of_a_websocket"],
+        FEATURES_OFFERED: ["features_of_a_websocket"],
     },
     a_denial_that_is_not_listed_is_taken: {
         NOT_OFFERED_FAILS: [
-            "a_websocket_extension_that_is_not_offered",
-            "a_websocket_extension_that_is_not_offered_over_http2",
+            "a_websocket_feature_that_is_not_offered",
+            "a_websocket_feature_that_is_not_offered_over_http2",
         ],
     },
 }
 
 fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
     struct Another;
-    impl Between for Another {
+    impl Interceptor for Another {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpDisconnect => {
@@ -92,16 +92,16 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
             })
         }
     }
-    with_between(|| Another)
+    with_interceptor(|| Another)
 }
 
 fn every_disconnect_is_yielded_once() -> InProcess {
-    with_between(|| Once::when(|_| true))
+    with_interceptor(|| Once::when(|_| true))
 }
 
 fn what_is_received_lacks_its_beginning() -> InProcess {
     struct WithoutFirst;
-    impl Between for WithoutFirst {
+    impl Interceptor for WithoutFirst {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
             server.poll_receive(cx).map(|event| match event {
                 ReceiveEvent::HttpRequestBody(mut part) => {
@@ -120,7 +120,7 @@ fn what_is_received_lacks_its_beginning() -> InProcess {
             })
         }
     }
-    with_between(|| WithoutFirst)
+    with_interceptor(|| WithoutFirst)
 }
 
 fn a_message_at_the_limit_is_too_big() -> InProcess {
@@ -132,19 +132,19 @@ fn a_message_at_the_limit_is_too_big() -> InProcess {
 
 fn no_scope_has_the_state() -> InProcess {
     struct WithoutState;
-    impl Between for WithoutState {
+    impl Interceptor for WithoutState {
         fn scope(&self, scope: &mut Scope) {
-            if let Some(state) = scope.state_mut() {
-                *state = State::new();
+            if let Some(request) = scope.request_mut() {
+                request.state = State::new();
             }
         }
     }
-    with_between(|| WithoutState)
+    with_interceptor(|| WithoutState)
 }
 
 fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
     struct OnOld;
-    impl Between for OnOld {
+    impl Interceptor for OnOld {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::Http(http) = scope
                 && http.version == Version::HTTP_10
@@ -153,32 +153,31 @@ fn trailers_are_offered_on_exchanges_of_http10() -> InProcess {
             }
         }
     }
-    with_between(|| OnOld)
+    with_interceptor(|| OnOld)
 }
 
 fn a_denial_is_listed_and_not_offered() -> InProcess {
     struct NotOffered;
-    impl Between for NotOffered {
-        fn send(
+    impl Interceptor for NotOffered {
+        fn start_send(
             &self,
             server: &dyn Channel,
-            cx: &mut Context<'_>,
-            event: &mut Option<SendEvent>,
-        ) -> Poll<Result<(), SendError>> {
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
             match event {
-                Some(SendEvent::DenialResponseStart(_)) => {
-                    Poll::Ready(Err(SendError::NotOffered(Feature::DenialResponse)))
+                SendEvent::DenialResponseStart(_) => {
+                    Err(SendError::NotOffered(Feature::DenialResponse))
                 }
-                _ => server.poll_send(cx, event),
+                _ => server.start_send(event),
             }
         }
     }
-    with_between(|| NotOffered)
+    with_interceptor(|| NotOffered)
 }
 
 fn a_denial_that_is_not_listed_is_taken() -> InProcess {
     struct NotListed;
-    impl Between for NotListed {
+    impl Interceptor for NotListed {
         fn scope(&self, scope: &mut Scope) {
             if let Scope::WebSocket(scope) = scope {
                 let listed = scope.features.iter();
@@ -188,5 +187,5 @@ fn a_denial_that_is_not_listed_is_taken() -> InProcess {
             }
         }
     }
-    with_between(|| NotListed)
+    with_interceptor(|| NotListed)
 }

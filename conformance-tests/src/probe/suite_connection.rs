@@ -12,85 +12,86 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::protocol::{Command, End, SentOutcome, Step, Told};
+use super::protocol::{ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step};
 
-/// Clones share the connection.
+/// A connection to the suite. Clones share it.
 #[derive(Clone, Debug)]
-pub(super) struct Link {
-    told: UnboundedSender<Told>,
-    calls: Arc<Mutex<Calls>>,
+pub(super) struct SuiteConnection {
+    messages: UnboundedSender<ProbeMessage>,
+    calls: Arc<Mutex<OpenCalls>>,
 }
 
 #[derive(Debug, Default)]
-struct Calls {
+struct OpenCalls {
     next: u64,
-    running: HashMap<u64, UnboundedSender<Command>>,
-    /// Those of calls that were told to keep theirs.
+    running: HashMap<u64, UnboundedSender<ProbeCommand>>,
+    /// The senders that calls kept, by call.
     senders: HashMap<u64, Sender>,
 }
 
-impl Link {
+impl SuiteConnection {
     pub(super) async fn connect(suite: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(suite).await?;
         stream.set_nodelay(true)?;
         let (read, write) = stream.into_split();
-        let (told, to_tell) = unbounded_channel();
-        let link = Self {
-            told,
+        let (messages, to_write) = unbounded_channel();
+        let connection = Self {
+            messages,
             calls: Arc::default(),
         };
-        link.tell(Told::Hello {
+        connection.tell(ProbeMessage::Hello {
             process: std::process::id(),
             protocol: "callgate".into(),
         });
-        let reading = link.clone().read_all(read);
+        let reading = connection.clone().read_all(read);
         tokio::spawn(async move {
-            // When one direction ends, so does the other: a call that comes then connects anew.
+            // The end of one direction ends the other, so that the next call connects anew.
             tokio::select! {
-                () = write_all(write, to_tell) => {}
+                () = write_all(write, to_write) => {}
                 () = reading => {}
             }
         });
-        Ok(link)
+        Ok(connection)
     }
 
     pub(super) fn is_open(&self) -> bool {
-        !self.told.is_closed()
+        !self.messages.is_closed()
     }
 
-    /// Tells the suite. When it is gone, nobody wants to know.
-    pub(super) fn tell(&self, told: Told) {
-        let _ = self.told.send(told);
+    /// Sends the suite a message. A message to a suite that is gone is dropped.
+    pub(super) fn tell(&self, message: ProbeMessage) {
+        let _ = self.messages.send(message);
     }
 
-    /// Tells of a call, and gives its number and the commands that come for it.
-    pub(super) fn begin(&self, scope: &Scope) -> (u64, UnboundedReceiver<Command>) {
+    /// Tells the suite of a call. Returns the call's number and the commands that come for it.
+    pub(super) fn begin(&self, scope: &Scope) -> (u64, UnboundedReceiver<ProbeCommand>) {
         let (commands, for_call) = unbounded_channel();
         let mut calls = self.calls();
         let call = calls.next;
         calls.next += 1;
         calls.running.insert(call, commands);
-        // A scope that has no serialised form is told as what it is called.
-        let told = serde_json::to_value(scope)
+        // In place of a scope without serialised form goes the name of its type.
+        let serialised = serde_json::to_value(scope)
             .unwrap_or_else(|_| Value::String(scope.type_name().to_owned()));
-        self.tell(Told::Called {
+        self.tell(ProbeMessage::Called {
             call,
-            scope: told,
+            scope: serialised,
             target: scope.uri().map(ToString::to_string),
+            spec_version: None,
         });
         (call, for_call)
     }
 
-    pub(super) fn end(&self, call: u64, how: End) {
+    pub(super) fn end(&self, call: u64, how: ProbeCallEnd) {
         self.calls().running.remove(&call);
-        self.tell(Told::Ended { call, how });
+        self.tell(ProbeMessage::Ended { call, how });
     }
 
     pub(super) fn keep(&self, call: u64, sender: Sender) {
         self.calls().senders.insert(call, sender);
     }
 
-    fn calls(&self) -> std::sync::MutexGuard<'_, Calls> {
+    fn calls(&self) -> std::sync::MutexGuard<'_, OpenCalls> {
         self.calls.lock().expect("never held across a panic")
     }
 
@@ -102,11 +103,11 @@ impl Link {
                 Err(error) => tracing::error!("the suite sent `{line}`: {error}"),
             }
         }
-        // The suite is gone: whoever waits for it waits in vain.
+        // The suite is gone: the calls end, as no command comes any more.
         self.calls().running.clear();
     }
 
-    fn dispatch(&self, command: Command) {
+    fn dispatch(&self, command: ProbeCommand) {
         let calls = self.calls();
         let command = match calls.running.get(&command.call) {
             None => command,
@@ -118,21 +119,21 @@ impl Link {
         // The call has ended.
         if let (Some(sender), Step::Send(event)) = (calls.senders.get(&command.call), command.what)
         {
-            let (sender, link) = (sender.clone(), self.clone());
+            let (sender, connection) = (sender.clone(), self.clone());
             tokio::spawn(async move {
-                link.tell(Told::Sent {
+                connection.tell(ProbeMessage::Sent {
                     call: command.call,
                     step: Some(command.step),
-                    outcome: SentOutcome::from(sender.send(event).await),
+                    outcome: SendOutcome::from(sender.send(event).await),
                 });
             });
         }
     }
 }
 
-async fn write_all(mut write: OwnedWriteHalf, mut told: UnboundedReceiver<Told>) {
-    while let Some(told) = told.recv().await {
-        let mut line = serde_json::to_vec(&told).expect("what is told has a serialised form");
+async fn write_all(mut write: OwnedWriteHalf, mut messages: UnboundedReceiver<ProbeMessage>) {
+    while let Some(message) = messages.recv().await {
+        let mut line = serde_json::to_vec(&message).expect("a message has a serialised form");
         line.push(b'\n');
         if write.write_all(&line).await.is_err() {
             return;

@@ -1,5 +1,6 @@
-//! A way to break a rule that the types of the protocol do not let anyone break in Rust: what the
-//! probe tells the suite is changed to what it would tell of a server without such types.
+//! A filter between the probe and the suite. It breaks rules that the types of the protocol keep a
+//! server in Rust from breaking: it changes the probe's messages to those that the probe would send of a
+//! server without such types.
 
 use std::io;
 use std::net::SocketAddr;
@@ -9,25 +10,28 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
-use crate::tamper::listen;
+use crate::proxy::listen;
 
-/// Stands between the probe and the suite, and changes what it likes of what the one tells the other.
-pub(crate) trait Hearsay: Send {
-    /// What the suite commands.
-    fn commanded(&mut self, _command: &Value) {}
+/// Stands between the probe and the suite, and changes the probe's messages.
+pub(crate) trait MessageFilter: Send {
+    /// Takes notice of a command.
+    fn command(&mut self, _command: &Value) {}
 
-    /// What the suite is told.
-    fn told(&mut self, _told: &mut Value) {}
+    /// Changes a message.
+    fn message(&mut self, _message: &mut Value) {}
 }
 
-/// Listens in the place of the suite.
+/// Listens in place of the suite.
 pub(crate) struct Relay {
     address: SocketAddr,
     listening: JoinHandle<()>,
 }
 
 impl Relay {
-    pub(crate) fn start(suite: SocketAddr, make: fn() -> Box<dyn Hearsay>) -> io::Result<Self> {
+    pub(crate) fn start(
+        suite: SocketAddr,
+        make: fn() -> Box<dyn MessageFilter>,
+    ) -> io::Result<Self> {
         let listener = listen()?;
         let address = listener.local_addr()?;
         let listening = tokio::spawn(async move {
@@ -52,7 +56,7 @@ impl Drop for Relay {
 }
 
 /// Relays line by line until one of the two is gone.
-async fn relay(probe: TcpStream, suite: TcpStream, mut hearsay: Box<dyn Hearsay>) {
+async fn relay(probe: TcpStream, suite: TcpStream, mut filter: Box<dyn MessageFilter>) {
     let _ = probe.set_nodelay(true);
     let _ = suite.set_nodelay(true);
     let (from_probe, mut to_probe) = probe.into_split();
@@ -63,13 +67,13 @@ async fn relay(probe: TcpStream, suite: TcpStream, mut hearsay: Box<dyn Hearsay>
         let sent = tokio::select! {
             line = from_probe.next_line() => {
                 let Ok(Some(line)) = line else { return };
-                let mut told = serde_json::from_str(&line).unwrap();
-                hearsay.told(&mut told);
-                to_suite.write_all(format!("{told}\n").as_bytes()).await
+                let mut message = serde_json::from_str(&line).unwrap();
+                filter.message(&mut message);
+                to_suite.write_all(format!("{message}\n").as_bytes()).await
             }
             line = from_suite.next_line() => {
                 let Ok(Some(line)) = line else { return };
-                hearsay.commanded(&serde_json::from_str(&line).unwrap());
+                filter.command(&serde_json::from_str(&line).unwrap());
                 to_probe.write_all(format!("{line}\n").as_bytes()).await
             }
         };

@@ -1,11 +1,11 @@
 //! Servers that are wrong on the wire of HTTP/2.
 
-use super::wide;
+use super::several_rules;
+use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
-use crate::mutants::with_wire;
-use crate::tamper::Wire;
+use crate::mutants::with_connection_filter;
 
-wide! {
+several_rules! {
     every_response_over_http2_has_the_status_299: {
         BAD_PERCENT_ENCODING: ["broken_escapes_over_http2"],
         CONNECT_REFUSED: ["connect_over_http2"],
@@ -31,6 +31,12 @@ wide! {
             "breaking_a_rule_while_streaming_over_http2",
         ],
     },
+    content_follows_the_head_of_every_response: {
+        HEAD_HAS_NO_BODY: [
+            "head_of_a_whole_response_over_http2",
+            "head_of_a_streamed_response_over_http2",
+        ],
+    },
     a_connection_ends_without_goaway: {
         SHUTDOWN_FINISHES_EXCHANGES: [
             "shutdown_while_waiting_over_http2",
@@ -44,7 +50,7 @@ const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const RST_STREAM: u8 = 3;
 const GOAWAY: u8 = 7;
-/// The flag of the last DATA frame of a stream.
+/// The flag of the last frame of a stream.
 const END_STREAM: u8 = 1;
 /// The bytes of a frame's head: its length, its type, its flags and its stream.
 const HEAD: usize = 9;
@@ -58,12 +64,12 @@ struct Frame {
 
 /// Has the client read what a function makes of the server's frames.
 struct Frames {
-    change: fn(Frame) -> Option<Frame>,
+    change: fn(Frame) -> Vec<Frame>,
     is_http2: bool,
     unread: Vec<u8>,
 }
 
-impl Wire for Frames {
+impl ConnectionFilter for Frames {
     fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
         self.is_http2 |= octets.starts_with(b"PRI * HTTP/2.0\r\n");
         octets
@@ -76,7 +82,7 @@ impl Wire for Frames {
         self.unread.extend(octets);
         let mut passed = Vec::new();
         while let Some(frame) = self.next() {
-            if let Some(frame) = (self.change)(frame) {
+            for frame in (self.change)(frame) {
                 let length = u32::try_from(frame.payload.len()).unwrap().to_be_bytes();
                 passed.extend_from_slice(&length[1..]);
                 passed.extend([frame.kind, frame.flags]);
@@ -107,7 +113,7 @@ impl Frames {
 
 macro_rules! with_frames {
     ($change:expr) => {
-        with_wire(|| {
+        with_connection_filter(|| {
             Box::new(Frames {
                 change: $change,
                 is_http2: false,
@@ -125,16 +131,16 @@ fn every_response_over_http2_has_the_status_299() -> InProcess {
             let (head, length) = match frame.payload[..] {
                 [first, ..] if first & 0x80 != 0 => (0x08, 1),
                 [0x48, length, ..] => (0x48, 2 + usize::from(length & 0x7f)),
-                _ => return Some(frame),
+                _ => return vec![frame],
             };
             frame.payload.splice(..length, [head, 3, b'2', b'9', b'9']);
         }
-        Some(frame)
+        vec![frame]
     })
 }
 
 fn a_stream_ends_in_place_of_being_reset() -> InProcess {
-    with_frames!(|frame| Some(match frame.kind {
+    with_frames!(|frame| vec![match frame.kind {
         RST_STREAM => Frame {
             kind: DATA,
             flags: END_STREAM,
@@ -142,9 +148,35 @@ fn a_stream_ends_in_place_of_being_reset() -> InProcess {
             ..frame
         },
         _ => frame,
-    }))
+    }])
+}
+
+fn content_follows_the_head_of_every_response() -> InProcess {
+    with_frames!(|mut frame| {
+        let is_last = frame.flags & END_STREAM != 0;
+        match frame.kind {
+            HEADERS if is_last => {
+                frame.flags &= !END_STREAM;
+                let content = Frame {
+                    kind: DATA,
+                    flags: END_STREAM,
+                    payload: b"content".to_vec(),
+                    ..frame
+                };
+                vec![frame, content]
+            }
+            DATA if is_last && frame.payload.is_empty() => {
+                frame.payload = b"content".to_vec();
+                vec![frame]
+            }
+            _ => vec![frame],
+        }
+    })
 }
 
 fn a_connection_ends_without_goaway() -> InProcess {
-    with_frames!(|frame| (frame.kind != GOAWAY).then_some(frame))
+    with_frames!(|frame| match frame.kind {
+        GOAWAY => Vec::new(),
+        _ => vec![frame],
+    })
 }

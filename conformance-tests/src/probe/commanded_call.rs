@@ -1,4 +1,4 @@
-//! One call of the probe: it does the steps and tells what came of them.
+//! One call of the probe, which takes the steps and sends the messages about them.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -8,72 +8,85 @@ use callgate::{
     AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
     State,
 };
+use http::Extensions;
 use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::link::Link;
-use super::protocol::{Command, End, Step, Told};
+use super::protocol::{ProbeCallEnd, ProbeCommand, ProbeMessage, Step};
+use super::suite_connection::SuiteConnection;
 
-pub(super) struct Call {
+pub(super) struct CommandedCall {
     call: u64,
-    link: Link,
+    connection: SuiteConnection,
     receiver: Receiver,
     sender: Sender,
     state: State,
-    /// Receives that were asked for, in order: the first one is under way.
-    receiving: VecDeque<Receive>,
-    /// Sends that are under way.
-    sending: Vec<Sending>,
+    extensions: Extensions,
+    /// Receives that were commanded, in order. The first is in progress.
+    receiving: VecDeque<OutstandingReceive>,
+    /// Sends that are in progress.
+    sending: Vec<OutstandingSend>,
     last_error: Option<SendError>,
     has_ended: bool,
 }
 
-struct Receive {
+struct OutstandingReceive {
     step: Option<u64>,
     to_the_end: bool,
 }
 
-struct Sending {
+struct OutstandingSend {
     step: Option<u64>,
-    event: Option<SendEvent>,
-    /// The rest of the send once the channel has taken the event.
-    rest: Option<PendingSend>,
+    progress: OutstandingProgress,
 }
 
-impl Sending {
+/// How far an outstanding send has come.
+enum OutstandingProgress {
+    /// The channel has no room for the event, or was not asked.
+    Waiting(Option<SendEvent>),
+    /// The channel has taken the event, and prepares it.
+    Pending(PendingSend),
+}
+
+impl OutstandingSend {
     fn poll(&mut self, sender: &Sender, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        if self.event.is_some() {
+        if let OutstandingProgress::Waiting(event) = &mut self.progress {
             ready!(sender.poll_ready(cx));
-        }
-        if let Some(event) = self.event.take() {
+            let event = event.take().expect("present until it is sent");
             match sender.start_send(event) {
                 Ok(SendProgress::Sent) => return Poll::Ready(Ok(())),
-                Ok(SendProgress::Pending(rest)) => self.rest = Some(rest),
+                Ok(SendProgress::Pending(pending)) => {
+                    self.progress = OutstandingProgress::Pending(pending);
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-        let rest = self.rest.as_mut().expect("a send that has begun");
-        rest.as_mut().poll(cx)
+        match &mut self.progress {
+            OutstandingProgress::Pending(pending) => pending.as_mut().poll(cx),
+            OutstandingProgress::Waiting(_) => Poll::Pending,
+        }
     }
 }
 
-/// What the scopes of the probe share, and what one puts into its own.
-#[derive(Debug)]
+/// The texts that steps put into the state or the extensions.
+#[derive(Clone, Debug)]
 pub(super) struct Texts(pub(super) Vec<String>);
 
-impl Call {
+impl CommandedCall {
     pub(super) fn new(
         call: u64,
-        link: Link,
+        connection: SuiteConnection,
         receiver: Receiver,
         sender: Sender,
         state: State,
+        extensions: Extensions,
     ) -> Self {
         Self {
             call,
-            link,
+            connection,
             receiver,
             sender,
             state,
+            extensions,
             receiving: VecDeque::new(),
             sending: Vec::new(),
             last_error: None,
@@ -81,11 +94,11 @@ impl Call {
         }
     }
 
-    /// Does `steps` one after the other, and then what is commanded until one of it ends the call.
+    /// Takes `steps` one after the other, and then the commanded steps until one ends the call.
     pub(super) async fn run(
         mut self,
         steps: Vec<Step>,
-        mut commands: UnboundedReceiver<Command>,
+        mut commands: UnboundedReceiver<ProbeCommand>,
     ) -> Result<(), AppError> {
         for step in steps {
             if let Some(result) = self.begin(None, step) {
@@ -106,7 +119,7 @@ impl Call {
                 commands.poll_recv(cx)
             })
             .await;
-            let Some(Command { step, what, .. }) = command else {
+            let Some(ProbeCommand { step, what, .. }) = command else {
                 return Err(AppError::failed("the suite is gone"));
             };
             if let Some(result) = self.begin(Some(step), what) {
@@ -115,31 +128,29 @@ impl Call {
         }
     }
 
-    /// Begins a step; the result of the call if that ends it.
+    /// Begins a step. Returns the result of the call if the step ends the call.
     fn begin(&mut self, step: Option<u64>, what: Step) -> Option<Result<(), AppError>> {
         let result = match what {
             Step::Receive | Step::ReceiveBody => {
-                self.receiving.push_back(Receive {
+                self.receiving.push_back(OutstandingReceive {
                     step,
                     to_the_end: matches!(what, Step::ReceiveBody),
                 });
                 return None;
             }
             Step::Send(_) | Step::SendLast(_) => {
-                let event = Some(self.with_texts(what.event()?));
-                self.sending.push(Sending {
-                    step,
-                    event,
-                    rest: None,
-                });
+                let event = Some(self.with_state(what.event()?));
+                let progress = OutstandingProgress::Waiting(event);
+                self.sending.push(OutstandingSend { step, progress });
                 return None;
             }
             Step::SendAtOnce(events) => {
                 for event in events {
-                    let (call, link, sender) = (self.call, self.link.clone(), self.sender.clone());
+                    let (call, connection, sender) =
+                        (self.call, self.connection.clone(), self.sender.clone());
                     tokio::spawn(async move {
                         let outcome = sender.send(event).await.into();
-                        link.tell(Told::Sent {
+                        connection.tell(ProbeMessage::Sent {
                             call,
                             step,
                             outcome,
@@ -150,19 +161,23 @@ impl Call {
             }
             Step::Fence => return self.done(step, Vec::new()),
             Step::KeepSender => {
-                self.link.keep(self.call, self.sender.clone());
+                self.connection.keep(self.call, self.sender.clone());
                 return self.done(step, Vec::new());
             }
             Step::PutState(text) => {
-                let mut texts = self.texts();
+                let mut texts = texts(self.state.get());
                 texts.push(text);
                 self.state.insert(Texts(texts));
                 return self.done(step, Vec::new());
             }
-            Step::TellState => {
-                let texts = self.texts();
-                return self.done(step, texts);
+            Step::TellState => return self.done(step, texts(self.state.get())),
+            Step::PutExtension(text) => {
+                let mut texts = texts(self.extensions.get());
+                texts.push(text);
+                self.extensions.insert(Texts(texts));
+                return self.done(step, Vec::new());
             }
+            Step::TellExtensions => return self.done(step, texts(self.extensions.get())),
             Step::Return => Ok(()),
             Step::Decline => Err(AppError::Unsupported),
             Step::Fail(message) => Err(AppError::failed(message)),
@@ -173,7 +188,7 @@ impl Call {
             Step::FailDisconnected => Err(SendError::Disconnected.into()),
             Step::Panic(message) => {
                 self.end();
-                // Past the hook, which may take its time to print a backtrace.
+                // Without the panic hook, which may take long to print a backtrace.
                 std::panic::resume_unwind(Box::new(message));
             }
         };
@@ -183,22 +198,18 @@ impl Call {
 
     fn done<T>(&self, step: Option<u64>, texts: Vec<String>) -> Option<T> {
         let call = self.call;
-        self.link.tell(Told::Done { call, step, texts });
+        self.connection
+            .tell(ProbeMessage::Done { call, step, texts });
         None
     }
 
     fn end(&mut self) {
         self.has_ended = true;
-        self.link.end(self.call, End::AsTold);
+        self.connection.end(self.call, ProbeCallEnd::AsCommanded);
     }
 
-    fn texts(&self) -> Vec<String> {
-        let texts = self.state.get::<Texts>();
-        texts.map(|texts| texts.0.clone()).unwrap_or_default()
-    }
-
-    /// State has no serialised form: what was put into it goes along with the completed start-up.
-    fn with_texts(&self, event: SendEvent) -> SendEvent {
+    /// Adds the state to the completed start-up: the event that came as JSON has none.
+    fn with_state(&self, event: SendEvent) -> SendEvent {
         match event {
             SendEvent::LifespanStartupComplete(mut complete) => {
                 complete.state = self.state.clone();
@@ -208,23 +219,23 @@ impl Call {
         }
     }
 
-    /// Goes on with what is under way, and tells what is through.
+    /// Polls the receives and sends that are in progress, and tells the suite of those that have ended.
     fn poll_work(&mut self, cx: &mut Context<'_>) {
         while let Some(receive) = self.receiving.front() {
             let Poll::Ready(event) = self.receiver.poll_receive(cx) else {
                 break;
             };
-            let is_through = !receive.to_the_end || is_last(&event);
-            self.link.tell(Told::Received {
+            let has_ended_step = !receive.to_the_end || is_last(&event);
+            self.connection.tell(ProbeMessage::Received {
                 call: self.call,
                 step: receive.step,
                 event,
             });
-            if is_through {
+            if has_ended_step {
                 self.receiving.pop_front();
             }
         }
-        let (call, link, sender) = (self.call, &self.link, &self.sender);
+        let (call, connection, sender) = (self.call, &self.connection, &self.sender);
         let last_error = &mut self.last_error;
         self.sending.retain_mut(|sending| {
             let Poll::Ready(result) = sending.poll(sender, cx) else {
@@ -233,7 +244,7 @@ impl Call {
             if let Err(error) = &result {
                 *last_error = Some(error.clone());
             }
-            link.tell(Told::Sent {
+            connection.tell(ProbeMessage::Sent {
                 call,
                 step: sending.step,
                 outcome: result.into(),
@@ -243,15 +254,20 @@ impl Call {
     }
 }
 
-/// Whether no more content follows.
+/// Returns the texts that earlier steps put in.
+fn texts(found: Option<&Texts>) -> Vec<String> {
+    found.map(|texts| texts.0.clone()).unwrap_or_default()
+}
+
+/// Returns whether no content follows the event.
 fn is_last(event: &ReceiveEvent) -> bool {
     !matches!(event, ReceiveEvent::HttpRequestBody(request) if request.more_body)
 }
 
-impl Drop for Call {
+impl Drop for CommandedCall {
     fn drop(&mut self) {
         if !self.has_ended {
-            self.link.end(self.call, End::Dropped);
+            self.connection.end(self.call, ProbeCallEnd::Dropped);
         }
     }
 }

@@ -1,0 +1,97 @@
+//! Why a case counts against servers of ASGI, or why it does not.
+
+use std::fmt;
+
+use callgate::rule::Level;
+
+/// What a case stands on, for servers that speak ASGI rather than Callgate. Every case counts for a
+/// server of Callgate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// ASGI or an RFC demands what the case checks: all sentences that it needs.
+    Standard(&'static [Citation]),
+    /// Only Callgate demands what the case checks: why ASGI and the RFCs do not.
+    CallgateOnly(&'static str),
+}
+
+impl Basis {
+    /// Returns how binding the standards are, by the weakest sentence: a server that fails the case
+    /// may have broken no other. None for a case that only Callgate demands.
+    #[must_use]
+    pub fn level(&self) -> Option<Level> {
+        let Self::Standard(citations) = self else {
+            return None;
+        };
+        let is_must = citations.iter().all(|cited| cited.level == Level::Must);
+        Some(if is_must { Level::Must } else { Level::Should })
+    }
+}
+
+/// A sentence of a standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Citation {
+    /// The document, with its version.
+    pub document: Document,
+    /// The number of the section or, where sections have none, its heading.
+    pub section: &'static str,
+    /// Whether the sentence demands or recommends.
+    pub level: Level,
+}
+
+/// A standard that servers of ASGI keep to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Document {
+    /// ASGI Specification, version 3.0.
+    AsgiCore,
+    /// ASGI's HTTP & WebSocket Message Format, version 2.5.
+    AsgiHttp,
+    /// ASGI's Lifespan Protocol, version 2.0.
+    AsgiLifespan,
+    /// ASGI's TLS Extension, version 0.2.
+    AsgiTls,
+    /// ASGI's page of extensions as of asgiref 3.12; the page has no version.
+    AsgiExtensions,
+    /// An RFC.
+    Rfc(u16),
+}
+
+impl fmt::Display for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::AsgiCore => f.write_str("ASGI Specification 3.0"),
+            Self::AsgiHttp => f.write_str("ASGI HTTP & WebSocket 2.5"),
+            Self::AsgiLifespan => f.write_str("ASGI Lifespan 2.0"),
+            Self::AsgiTls => f.write_str("ASGI TLS Extension 0.2"),
+            Self::AsgiExtensions => f.write_str("ASGI Extensions (asgiref 3.12)"),
+            Self::Rfc(number) => write!(f, "RFC {number}"),
+        }
+    }
+}
+
+impl fmt::Display for Citation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.document {
+            Document::Rfc(_) => write!(f, "{}, {}", self.document, self.section),
+            _ => write!(f, "{}, \"{}\"", self.document, self.section),
+        }
+    }
+}
+
+/// Cites a sentence that demands something.
+pub(super) const fn demands(document: Document, section: &'static str) -> Citation {
+    Citation {
+        document,
+        section,
+        level: Level::Must,
+    }
+}
+
+/// Cites a sentence that recommends something.
+pub(super) const fn recommends(document: Document, section: &'static str) -> Citation {
+    Citation {
+        document,
+        section,
+        level: Level::Should,
+    }
+}

@@ -1,0 +1,36 @@
+//! What a step of a case results in.
+
+use std::future::Future;
+use std::time::Duration;
+
+use crate::{Failure, Verdict};
+
+/// The result of a step. An error ends the case early, with a verdict other than passed.
+pub(super) type CaseResult<T = ()> = Result<T, Verdict>;
+
+impl From<Failure> for Result<(), Verdict> {
+    fn from(failure: Failure) -> Self {
+        Err(failure.into())
+    }
+}
+
+/// Ends a case with a failure that says what was seen, unless the condition holds.
+macro_rules! must {
+    ($condition:expr, $($seen:tt)+) => {
+        if !$condition {
+            return Err($crate::Verdict::failed(format!($($seen)+)));
+        }
+    };
+}
+pub(super) use must;
+
+/// Returns the output of `future`, or a failure if `future` takes longer than `timeout`.
+pub(super) async fn within<T>(
+    timeout: Duration,
+    what: &str,
+    future: impl Future<Output = T>,
+) -> CaseResult<T> {
+    tokio::time::timeout(timeout, future)
+        .await
+        .map_err(|_| Verdict::failed(format!("waited {timeout:?} for {what}, which did not come")))
+}
