@@ -80,7 +80,7 @@ fn core_04_a_second_start_names_another_rule() -> InProcess {
 }
 
 fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
-    /// What `content-length` leaves of a response that is streamed.
+    /// The bytes that `content-length` leaves of a streamed response.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
     impl Interceptor for Trimmed {
