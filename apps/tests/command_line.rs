@@ -233,7 +233,7 @@ fn a_url_that_is_refused_is_shown_without_what_may_be_secret_in_it() {
             let arg = format!("{flag}={url}");
             let reason = format!("invalid value '{shown}' for '{flag} <URL>': {remedy}");
             assert_usage_error(&["run", "hello", &arg], &[], &reason);
-            let reason = format!("invalid value '{shown}' for '{variable}': {remedy}");
+            let reason = format!("invalid value '***' for '{variable}': {remedy}");
             assert_usage_error(&["run", "hello"], &[(variable, url)], &reason);
         }
     }

@@ -45,9 +45,9 @@ pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result
 ///
 /// As [`parse`].
 pub fn read<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T, ExitCode> {
-    let mut command = without_values(command);
-    command
-        .try_get_matches_from_mut(args)
+    // Errors mask the value of a variable only where `command` itself declares it secret.
+    without_values(command.clone())
+        .try_get_matches_from(args)
         .and_then(|matches| T::from_arg_matches(&matches))
         .map_err(|error| {
             let error = usage_error::clarified(error, &command, args);
