@@ -32,8 +32,8 @@ pub enum Step {
     ReceiveBody,
     /// Sends an event.
     Send(SendEvent),
-    /// Sends each of these events from a task of its own, all at once, with a message for each. A step
-    /// that the request brought along does not wait for them.
+    /// Sends these events at once, each from another task, with a message for each. A step that the
+    /// request brought along does not wait for them.
     SendAtOnce(Vec<SendEvent>),
     /// Sends the last part of a response's content: this many bytes, each `x`.
     SendLast(usize),
@@ -141,7 +141,7 @@ pub enum ProbeMessage {
 pub enum SendOutcome {
     /// The server took the event.
     Delivered,
-    /// The client is gone, or the call has returned.
+    /// The client has disconnected, or the call has returned.
     Disconnected,
     /// The event, or one before it, breaks the rule of this ID.
     Violation(String),

@@ -21,7 +21,7 @@ pub(super) enum Transport {
     Http2,
 }
 
-/// The client's side of one exchange, on a connection of its own.
+/// The client's side of one exchange, which has its own connection.
 pub(super) enum ClientExchange {
     Http1(Http1Client),
     Http2(Box<Http2Client>),

@@ -9,8 +9,8 @@ use super::server::Server;
 use super::settings::ServerSettings;
 use crate::Verdict;
 
-/// The time that a server which cases share has to start, at least. That it starts is the matter of
-/// other cases, and a slow machine must not fail the case that happens to start the server.
+/// The least time that a shared server has to start. A slow machine must not fail the case that happens
+/// to start the server.
 const START_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Starts servers for cases, and keeps those that several cases share.

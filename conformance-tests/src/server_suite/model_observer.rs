@@ -98,7 +98,7 @@ impl ModelObserver {
         self.record(violations);
     }
 
-    /// Records what the server broke. What the application breaks is the case's intention.
+    /// Records the violations of the server. A case intends the violations of the application.
     fn record(&self, violations: Vec<Violation>) {
         for violation in violations {
             if violation.rule.role == Role::Server {

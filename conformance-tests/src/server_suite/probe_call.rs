@@ -1,4 +1,4 @@
-//! One call of the probe, as the suite commands it and hears of it.
+//! One call of the probe: its commands and its messages.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use super::result::{CaseResult, within};
 use crate::Verdict;
 use crate::probe::{ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step};
 
-/// What the server called the probe with.
+/// The call of the probe by the server.
 #[derive(Debug)]
 pub(super) struct Called {
     /// The number of the call in the server's process, from 0 on.
@@ -153,7 +153,7 @@ impl ProbeCall {
         let step = self.next_step;
         self.next_step += 1;
         self.observer.command(step, &what);
-        // Where the probe is gone, the wait for the step's messages times out.
+        // Without a probe, the wait for the step's messages times out.
         let _ = self.commands.send(ProbeCommand {
             call: self.called.call,
             step,

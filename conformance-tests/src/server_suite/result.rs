@@ -1,4 +1,4 @@
-//! What a step of a case results in.
+//! The result of a step of a case.
 
 use std::future::Future;
 use std::time::Duration;

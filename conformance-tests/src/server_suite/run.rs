@@ -11,7 +11,7 @@ use crate::{Failure, Verdict};
 /// server always sends one thing more.
 const CASE_TIMEOUTS: u32 = 10;
 
-/// What one case came to.
+/// The outcome of one case.
 pub(super) struct CaseOutcome {
     pub(super) verdict: Verdict,
     /// Other rules that the server broke in the meantime, by the model of the protocol.

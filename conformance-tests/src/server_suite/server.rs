@@ -162,8 +162,8 @@ impl Server {
         self.fence().await
     }
 
-    /// Has the application called once more, over a connection of its own. The server has done by
-    /// then what it had to do before. The next call must be that one.
+    /// Has the application called once more, over another connection. The server has done by then
+    /// what it had to do before. The next call must be that one.
     pub(super) async fn fence(&mut self) -> CaseResult {
         let mut client = self.connect().await?;
         let fence = Request::get("/callgate-fence")
@@ -316,7 +316,7 @@ impl Server {
     /// Waits until the server's log contains `text`.
     pub(super) async fn wait_for_log(&self, text: &str) -> CaseResult {
         let logged = async {
-            // The log of a process is read by tasks of its own.
+            // Other tasks read the log of a process.
             while !self.server_log().contains(text) {
                 tokio::time::sleep(RETRY).await;
             }

@@ -37,7 +37,7 @@ pub(crate) struct InProcess {
     pub(crate) ignores_early_stop: bool,
     /// Changes the messages of the probe.
     pub(crate) message_filter: Option<fn() -> Box<dyn MessageFilter>>,
-    /// Runs when the server is told to stop.
+    /// Runs when the suite stops the server.
     pub(crate) on_stop: Option<fn()>,
     /// Changes the exit status.
     pub(crate) exit: Option<fn(i32) -> i32>,

@@ -54,7 +54,7 @@ async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model()
         .map(|finding| (finding.check.rule, finding.check.name))
         .collect();
     assert_eq!(failed, [(rule::VERSION, "the_query")], "{report}");
-    // What ASGI and Callgate share is up to the cases.
+    // The model is not asked about a server of ASGI.
     options.asgi = true;
     let report = check_server(&server, &options, |_| {}).await;
     assert_eq!(report.failed().count(), 0, "{report}");
@@ -120,7 +120,7 @@ async fn a_scope_that_is_malformed_fails_as_that() {
     assert!(!report.findings.is_empty());
     for finding in &report.findings {
         match &finding.verdict {
-            // What is wrong comes first: the scope is long.
+            // The error comes before the scope, which is long.
             Verdict::Failed(failure) => {
                 let wrong = "the scope is malformed: unknown HTTP version `1`";
                 assert!(failure.seen.starts_with(wrong), "{report}");

@@ -55,7 +55,7 @@ impl Drop for Relay {
     }
 }
 
-/// Relays line by line until one of the two is gone.
+/// Relays line by line until one of the connections ends.
 async fn relay(probe: TcpStream, suite: TcpStream, mut filter: Box<dyn MessageFilter>) {
     let _ = probe.set_nodelay(true);
     let _ = suite.set_nodelay(true);

@@ -44,7 +44,7 @@ const BACKGROUND_WORK_IS_AWAITED: &[Case] = &[Case {
 }];
 
 /// Starts a server. Returns it with an idle connection, which the server closes when it begins to stop.
-async fn launch(fixture: &mut Fixture<'_>) -> CaseResult<(Server, Http1)> {
+pub(super) async fn launch(fixture: &mut Fixture<'_>) -> CaseResult<(Server, Http1)> {
     let mut server = fixture.launch(&ServerSettings::default()).await?;
     server.run_lifespan().await?;
     let mut idle = server.connect().await?;
@@ -56,7 +56,7 @@ async fn launch(fixture: &mut Fixture<'_>) -> CaseResult<(Server, Http1)> {
 }
 
 /// Stops the server, and waits until it has begun to.
-async fn stop(server: &mut Server, mut idle: Http1) -> CaseResult {
+pub(super) async fn stop(server: &mut Server, mut idle: Http1) -> CaseResult {
     server.stop()?;
     idle.read_to_any_end().await.map(|_| ())
 }

@@ -4,15 +4,13 @@ use callgate::{
     HttpResponseStart, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, rule,
 };
 
-use super::lifespan_shutdown::shutdown;
+use super::steps::{FENCES, ends_after, receive_shutdown, starting};
 use crate::Verdict;
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::AsgiLifespan, demands, recommends};
 use crate::server_suite::case::{Case, HTTP1, steps};
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::http1::Http1;
-use crate::server_suite::launch::ServerExit;
-use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
@@ -53,7 +51,7 @@ const LIFESPAN_ONCE: &[Case] = &[
             server.expect_served().await?;
             server.expect_no_lifespan_call()?;
             server.stop()?;
-            shutdown(&mut lifespan).await?;
+            receive_shutdown(&mut lifespan).await?;
             server.expect_no_lifespan_call()
         }),
     },
@@ -76,16 +74,6 @@ const LIFESPAN_ONCE: &[Case] = &[
         }),
     },
 ];
-
-/// Starts a server, and waits until it calls the application for lifespan.
-pub(super) async fn starting(
-    fixture: &mut Fixture<'_>,
-    settings: &ServerSettings,
-) -> CaseResult<(Server, ProbeCall)> {
-    let mut server = fixture.launch(settings).await?;
-    let lifespan = server.lifespan().await?;
-    Ok((server, lifespan))
-}
 
 const STARTUP_FIRST: &[Case] = &[Case {
     rule: rule::STARTUP_FIRST,
@@ -160,9 +148,6 @@ async fn waiting(server: &Server) -> CaseResult<Option<Http1>> {
     Ok(Some(client))
 }
 
-/// How often the application answers a fence, for each of which the server's event loop runs once.
-pub(super) const FENCES: usize = 50;
-
 const STARTUP_FAILED_STOPS: &[Case] = &[Case {
     rule: rule::STARTUP_FAILED_STOPS,
     name: "startup_fails",
@@ -183,17 +168,6 @@ const STARTUP_FAILED_STOPS: &[Case] = &[Case {
         server.expect_no_unclaimed_call()
     }),
 }];
-
-/// Has the application take its last step, after which the process may end before the message of the
-/// step is sent. Returns how the server ended.
-pub(super) async fn ends_after(
-    server: &mut Server,
-    lifespan: &mut ProbeCall,
-    last: Step,
-) -> CaseResult<ServerExit> {
-    lifespan.begin(last);
-    server.wait_for_exit().await
-}
 
 const STARTUP_ERROR_STOPS_BASIS: Basis =
     Basis::CallgateOnly("In ASGI an error means that the application has no lifespan");

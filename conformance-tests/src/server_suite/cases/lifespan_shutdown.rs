@@ -5,7 +5,7 @@ use callgate::{
     LifespanStartupComplete, ReceiveEvent, rule,
 };
 
-use super::lifespan::{FENCES, ends_after, starting};
+use super::steps::{FENCES, ends_after, receive_shutdown, starting};
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::AsgiLifespan, demands};
 use crate::server_suite::case::{Case, HTTP1, steps};
@@ -81,12 +81,6 @@ async fn started(fixture: &mut Fixture<'_>) -> CaseResult<(Server, ProbeCall)> {
     Ok((server, lifespan))
 }
 
-/// Receives up to `lifespan.shutdown`.
-pub(super) async fn shutdown(lifespan: &mut ProbeCall) -> CaseResult {
-    while lifespan.receive().await? != ReceiveEvent::LifespanShutdown {}
-    Ok(())
-}
-
 /// Stops a server that still serves; the receive that must not yield `lifespan.shutdown` yet.
 async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u64> {
     let mut idle = server.connect().await?;
@@ -110,7 +104,7 @@ async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u
 /// Checks that a receive yields `lifespan.shutdown`, and that the next receive stays pending.
 async fn is_shut_down_once(lifespan: &mut ProbeCall, receiving: u64) -> CaseResult {
     if lifespan.received(Some(receiving)).await? != ReceiveEvent::LifespanShutdown {
-        shutdown(lifespan).await?;
+        receive_shutdown(lifespan).await?;
     }
     let again = lifespan.begin(Step::Receive);
     must!(
@@ -132,7 +126,7 @@ const SHUTDOWN_FAILED_IS_REPORTED: &[Case] = &[
         steps: steps!(async |fixture| {
             let (mut server, mut lifespan) = started(fixture).await?;
             server.stop()?;
-            shutdown(&mut lifespan).await?;
+            receive_shutdown(&mut lifespan).await?;
             let message = "the suite cannot save";
             let failed = Step::Send(LifespanShutdownFailed::new(message).into());
             let exit = ends_after(&mut server, &mut lifespan, failed).await?;
@@ -189,7 +183,7 @@ const STOP_ON_ANSWER: &[Case] = &[Case {
     steps: steps!(async |fixture| {
         let (mut server, mut lifespan) = started(fixture).await?;
         server.stop()?;
-        shutdown(&mut lifespan).await?;
+        receive_shutdown(&mut lifespan).await?;
         let complete = Step::Send(LifespanShutdownComplete::new().into());
         ends_after(&mut server, &mut lifespan, complete)
             .await

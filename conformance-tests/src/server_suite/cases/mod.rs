@@ -4,6 +4,7 @@ mod core;
 mod core_disconnect;
 mod core_sending;
 mod feature;
+mod feature_shutdown;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -56,6 +57,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         lifespan::CASES,
         lifespan_shutdown::CASES,
         feature::CASES,
+        feature_shutdown::CASES,
         tls::CASES,
     ]
     .into_iter()

@@ -10,10 +10,12 @@ use crate::server_suite::client_exchange::{ClientExchange, Transport};
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::http1::Http1;
 use crate::server_suite::http2::{Http2, Http2Stream};
+use crate::server_suite::launch::ServerExit;
 use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
+use crate::server_suite::settings::ServerSettings;
 use crate::server_suite::websocket::handshake;
 
 /// Sends a request over HTTP/1.1, and waits for the call of the application.
@@ -192,4 +194,34 @@ pub(super) fn is_disconnect(event: &ReceiveEvent) -> bool {
         event,
         ReceiveEvent::HttpDisconnect | ReceiveEvent::WebSocketDisconnect(_)
     )
+}
+
+/// Starts a server, and waits until it calls the application for lifespan.
+pub(super) async fn starting(
+    fixture: &mut Fixture<'_>,
+    settings: &ServerSettings,
+) -> CaseResult<(Server, ProbeCall)> {
+    let mut server = fixture.launch(settings).await?;
+    let lifespan = server.lifespan().await?;
+    Ok((server, lifespan))
+}
+
+/// Has the application take its last step, after which the process may end before the message of the
+/// step is sent. Returns how the server ended.
+pub(super) async fn ends_after(
+    server: &mut Server,
+    lifespan: &mut ProbeCall,
+    last: Step,
+) -> CaseResult<ServerExit> {
+    lifespan.begin(last);
+    server.wait_for_exit().await
+}
+
+/// How often the application answers a fence, for each of which the server's event loop runs once.
+pub(super) const FENCES: usize = 50;
+
+/// Receives up to `lifespan.shutdown`.
+pub(super) async fn receive_shutdown(lifespan: &mut ProbeCall) -> CaseResult {
+    while lifespan.receive().await? != ReceiveEvent::LifespanShutdown {}
+    Ok(())
 }

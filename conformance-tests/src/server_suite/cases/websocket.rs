@@ -70,7 +70,7 @@ const MESSAGES_IN_ORDER: &[Case] = &[
             let sending: Vec<_> = messages()
                 .map(|message| app.begin(Step::Send(message.into())))
                 .collect();
-            // What was sent has gone out by then, even from a server that waits for more.
+            // A server that waits for more to send sends everything by then.
             app.begin(Step::Send(WebSocketClose::new(1001).into()));
             for (message, _) in messages().zip(sending) {
                 let (kind, payload) = match &message {
@@ -162,7 +162,7 @@ const FRAGMENTS_ARE_JOINED: &[Case] = &[
         steps: steps!(async |fixture, transport| {
             let server = fixture.server().await?;
             let (mut app, mut client) = open(server, transport).await?;
-            // What is no text cannot be taken for one.
+            // The octets are not UTF-8, so the message cannot be a text.
             client.send(frame(BINARY, [0xff, 1])).await?;
             client.send(frame(CONTINUATION, [0xff, 2])).await?;
             client.send(frame(FIN | CONTINUATION, [0xff, 3])).await?;

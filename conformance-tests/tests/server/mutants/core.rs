@@ -128,7 +128,7 @@ fn core_10_a_returned_disconnect_is_reported() -> InProcess {
     with_app(|probe| intercepted(probe, Reported::default))
 }
 
-/// What a call panicked with, or what it came to.
+/// Polls a call. Returns its panic as an error.
 pub(super) fn poll_caught<T>(
     call: Pin<&mut impl Future<Output = T>>,
     cx: &mut Context<'_>,

@@ -184,7 +184,7 @@ fn core_12_the_disconnect_of_a_websocket_is_yielded_once() -> InProcess {
     with_app(|probe| intercepted(probe, || Once::when(is_websocket)))
 }
 
-/// A call on a task of its own, which goes on when it is dropped unless it is told not to.
+/// A call in another task, which goes on when this is dropped and `outlives` is set.
 struct Detached {
     task: JoinHandle<Result<(), AppError>>,
     outlives: Arc<AtomicBool>,

@@ -80,7 +80,7 @@ fn core_04_a_second_start_names_another_rule() -> InProcess {
 }
 
 fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
-    /// What `content-length` leaves of a response that is streamed.
+    /// The bytes that `content-length` leaves of a streamed response.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
     impl Interceptor for Trimmed {
@@ -90,26 +90,28 @@ fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
             event: SendEvent,
         ) -> Result<SendProgress, SendError> {
             let mut left = self.0.lock().unwrap();
-            let length = match &event {
-                SendEvent::HttpResponseBody(body) => body.body.len(),
-                _ => 0,
-            };
-            if let (Some(fits), SendEvent::HttpResponseBody(body)) = (*left, &event)
-                && (2..length).contains(&fits)
-            {
-                // Not all that fits, so that the response is still a cut one.
-                let part = HttpResponseBody::part(body.body.slice(..fits - 1));
-                let _ = server.start_send(part.into());
-                *left = None;
+            match &event {
+                SendEvent::HttpResponseStart(start) => {
+                    let length = start.headers.get("content-length");
+                    *left = length.and_then(|length| length.to_str().ok()?.parse().ok());
+                }
+                SendEvent::HttpResponseBody(body) => {
+                    let length = body.body.len();
+                    if let Some(fits) = *left
+                        && (2..length).contains(&fits)
+                    {
+                        // One byte less than fits, so that the response is cut off.
+                        let part = HttpResponseBody::part(body.body.slice(..fits - 1));
+                        let _ = server.start_send(part.into());
+                        *left = Some(0);
+                        let rule = rule::NOT_MORE_THAN_LENGTH;
+                        return Err(Violation::new(rule, "the rest is too long").into());
+                    }
+                    *left = left.map(|left| left.saturating_sub(length));
+                }
+                _ => {}
             }
-            let start = match &event {
-                SendEvent::HttpResponseStart(start) => start.headers.get("content-length"),
-                _ => None,
-            };
-            let announced = start.and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-            let result = server.start_send(event);
-            *left = announced.or(left.map(|left| left.saturating_sub(length)));
-            result
+            server.start_send(event)
         }
     }
     with_interceptor(Trimmed::default)

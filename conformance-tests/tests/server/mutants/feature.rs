@@ -54,10 +54,17 @@ fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
             server: &dyn Channel,
             event: SendEvent,
         ) -> Result<SendProgress, SendError> {
-            server.start_send(event).map_err(|error| match error {
+            let vague = |error| match error {
                 SendError::File { .. } => SendError::Disconnected,
                 error => error,
-            })
+            };
+            match server.start_send(event).map_err(vague)? {
+                SendProgress::Pending(pending) => {
+                    let vague_later = async move { pending.await.map_err(vague) };
+                    Ok(SendProgress::Pending(Box::pin(vague_later)))
+                }
+                SendProgress::Sent => Ok(SendProgress::Sent),
+            }
         }
     }
     with_interceptor(|| Vague)

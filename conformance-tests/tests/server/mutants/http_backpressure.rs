@@ -24,7 +24,7 @@ mutants! {
     ],
 }
 
-/// What has been taken in ahead of the application.
+/// The events that were received before the application asked for them.
 struct Ahead {
     events: Mutex<UnboundedReceiver<ReceiveEvent>>,
     sending: Arc<dyn Channel>,

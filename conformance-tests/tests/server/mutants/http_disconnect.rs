@@ -38,7 +38,7 @@ mutants! {
     ],
 }
 
-/// What of the content has been delivered.
+/// The state of the delivery of content.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 enum Content {
     #[default]

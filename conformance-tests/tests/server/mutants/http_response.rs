@@ -116,7 +116,7 @@ fn http_25_a_head_with_a_length_is_sent_at_once() -> InProcess {
 }
 
 fn http_26_a_whole_response_is_streamed() -> InProcess {
-    /// Makes two events of one that is the first and the last.
+    /// Splits a body event that is the first and the last into two.
     #[derive(Default)]
     struct Streams {
         is_streaming: AtomicBool,

@@ -51,7 +51,7 @@ impl Stop {
     }
 }
 
-/// Passes all on, and knows whether the response has ended.
+/// Passes all events on, and records whether the response has ended.
 struct Watched {
     receiving: Arc<dyn Channel>,
     sending: Arc<dyn Channel>,
@@ -78,7 +78,7 @@ impl Channel for Watched {
 }
 
 fn http_36_background_work_ends_with_the_shutdown() -> InProcess {
-    /// That of the server that was launched last.
+    /// The stop of the server that was launched last.
     static STOP: Mutex<Option<Arc<Stop>>> = Mutex::new(None);
     let mutant = with_app(|probe| {
         let probe = BoxApp::new(probe);

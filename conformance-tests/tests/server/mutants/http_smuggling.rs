@@ -22,7 +22,7 @@ mutants! {
 /// Has the server read only those lines of a head that a function of the head and the line keeps.
 struct Keeps(fn(&Head<'_>, &str) -> bool);
 
-/// What a head says before a line.
+/// The lines of a head before a line.
 struct Head<'a> {
     all: &'a str,
     before: &'a str,

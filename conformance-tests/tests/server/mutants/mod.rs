@@ -1,9 +1,10 @@
-//! For each rule of a server, one that breaks it and no other.
+//! Mutants of the reference server. For each rule of servers there is one that breaks this rule only.
 
 mod core;
 mod core_disconnect;
 mod core_sending;
 mod feature;
+mod feature_shutdown;
 mod http_backpressure;
 mod http_connection;
 mod http_disconnect;
@@ -42,6 +43,7 @@ const MUTANTS: &[&[Failing]] = &[
     core_disconnect::MUTANTS,
     core_sending::MUTANTS,
     feature::MUTANTS,
+    feature_shutdown::MUTANTS,
     http_backpressure::MUTANTS,
     http_connection::MUTANTS,
     http_disconnect::MUTANTS,
@@ -61,8 +63,8 @@ const MUTANTS: &[&[Failing]] = &[
     websocket_handshake::MUTANTS,
 ];
 
-/// For each function that makes a mutant, the rule that it breaks, and the cases of that rule that it
-/// fails at least. Makes a test of each; one that is not listed is unused code.
+/// Lists each function that makes a mutant, with the rule that the mutant breaks and the cases of that
+/// rule that it fails at least. Makes a test of each. A function that is not listed is unused code.
 macro_rules! mutants {
     ($($mutant:ident: $rule:ident [$($case:literal),+ $(,)?],)+) => {
         pub(super) const MUTANTS: &[crate::mutants::Failing] =

@@ -113,7 +113,7 @@ fn scope_03_the_host_of_an_absolute_target_is_ignored() -> InProcess {
     with_connection_filter(|| Box::new(OriginForm))
 }
 
-/// What a request of HTTP/1 in one piece becomes, if `change` wants it changed.
+/// Returns an HTTP/1.1 request with the head that `change` makes of its head.
 fn change_head(octets: Vec<u8>, change: impl FnOnce(&str) -> Option<String>) -> Vec<u8> {
     let changed = std::str::from_utf8(&octets)
         .ok()

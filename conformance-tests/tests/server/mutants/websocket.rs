@@ -263,8 +263,11 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
             event: SendEvent,
         ) -> Result<SendProgress, SendError> {
             let mut held = self.held.lock().unwrap();
-            if let Some(earlier) = held.take() {
-                server.start_send(earlier)?;
+            if let Some(earlier) = held.take()
+                && let Err(error) = server.start_send(earlier)
+            {
+                self.is_open.store(false, Ordering::Relaxed);
+                return Err(error);
             }
             match event {
                 SendEvent::WebSocketAccept(_) => self.is_open.store(true, Ordering::Relaxed),

@@ -1,5 +1,5 @@
-//! Servers that are wrong in one way, which shows in cases of more than one rule: those cases that
-//! no mutant of a single rule fails. Only the rules of these cases are checked.
+//! Mutants that break several rules. Their cases are those that no mutant of a single rule fails, and
+//! only the rules of these cases are checked.
 
 mod calls;
 mod http1;
@@ -19,7 +19,7 @@ pub(super) const FAILING: &[&[Failing]] = &[
 ];
 
 /// For each function that makes a mutant, the rules and the cases of each that it fails at least.
-/// Makes a test of each; one that is not listed is unused code.
+/// Makes a test of each. A function that is not listed is unused code.
 macro_rules! several_rules {
     ($($mutant:ident: {$($rule:ident: [$($case:literal),+ $(,)?],)+},)+) => {
         pub(super) const FAILING: &[crate::mutants::Failing] = &[

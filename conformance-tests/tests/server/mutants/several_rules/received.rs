@@ -1,5 +1,6 @@
-//! Servers that are wrong about what the application is told and receives.
+//! Servers that pass wrong scopes and events to the application.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
 use callgate::{
@@ -38,6 +39,12 @@ several_rules! {
             "the_client_closes_with_a_code_over_http2",
             "the_client_is_lost",
             "the_client_is_lost_over_http2",
+        ],
+    },
+    a_shutdown_comes_after_the_first_event: {
+        SHUTDOWN_ONCE: [
+            "shutdown_comes_after_the_content",
+            "shutdown_comes_after_the_content_over_http2",
         ],
     },
     every_disconnect_is_yielded_once: {
@@ -93,6 +100,25 @@ fn another_event_comes_in_place_of_a_disconnect() -> InProcess {
         }
     }
     with_interceptor(|| Another)
+}
+
+fn a_shutdown_comes_after_the_first_event() -> InProcess {
+    /// The number of events that the application has received.
+    #[derive(Default)]
+    struct Early(AtomicUsize);
+    impl Interceptor for Early {
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            if self.0.fetch_add(1, Ordering::Relaxed) == 1 {
+                return Poll::Ready(ReceiveEvent::HttpShutdown);
+            }
+            let event = server.poll_receive(cx);
+            if event.is_pending() {
+                self.0.fetch_sub(1, Ordering::Relaxed);
+            }
+            event
+        }
+    }
+    with_interceptor(Early::default)
 }
 
 fn every_disconnect_is_yielded_once() -> InProcess {

@@ -169,7 +169,7 @@ fn a_file_is_sent_with_a_line_feed() -> InProcess {
 }
 
 fn the_server_accepts_before_the_application() -> InProcess {
-    /// Whose accept comes too late.
+    /// Drops the accept of the application.
     struct TooLate;
     impl Interceptor for TooLate {
         fn start_send(
