@@ -4,7 +4,7 @@ use std::ops::{Deref, DerefMut};
 use bytestring::ByteString;
 use http::{HeaderMap, Method, Uri, request};
 
-use crate::{AppError, RequestScope};
+use crate::{AppError, Features, RequestScope, Scheme, State};
 
 /// The description of an exchange, which the application receives with the call.
 #[derive(Clone, Debug, PartialEq)]
@@ -188,7 +188,13 @@ impl HttpScope {
                 version: head.version,
                 headers: head.headers,
                 extensions: head.extensions,
-                ..RequestScope::default()
+                scheme: Scheme::Http,
+                root_path: ByteString::new(),
+                client: None,
+                server: None,
+                state: State::new(),
+                features: Features::NONE,
+                tls: None,
             },
         }
     }

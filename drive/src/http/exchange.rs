@@ -3,15 +3,13 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use callgate::{BoxApp, HttpResponseStart, HttpScope};
-use http::StatusCode;
+use callgate::{BoxApp, HttpScope};
 
 use super::content::{Content, ErrorStatus};
 use super::mailbox::Mailbox;
-use super::state::{Answer, MailboxState};
+use super::response::Response;
 use crate::call::{Call, CallResult, EndReport, ServerEnd};
 use crate::report::RequestLine;
-use crate::sync::Deferring as _;
 use crate::{ResponseBody, ShutdownSignal};
 
 /// An exchange whose response has not started: the application's call and its mailbox.
@@ -24,18 +22,6 @@ pub struct Exchange<B: Content> {
     call: Option<Call>,
     mailbox: Arc<Mailbox<B>>,
     has_response: bool,
-}
-
-/// The response of the server.
-#[derive(Debug)]
-pub enum Response {
-    /// The application's response: its head and its content. The content is empty where the client
-    /// takes none (HEAD) or the status allows none.
-    Started(HttpResponseStart, ResponseBody),
-    /// A response that the server creates, with this status.
-    Replacement(StatusCode),
-    /// No response, because the client is gone.
-    Disconnected,
 }
 
 impl<B: Content> Exchange<B> {
@@ -71,20 +57,24 @@ impl<B: Content> Exchange<B> {
     /// Polls the application, and returns the response once it is known. The exchange must not be
     /// polled again after that.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
-        let answer = ready!(self.poll_answer(cx));
+        let mut response = ready!(self.poll_response(cx));
         self.has_response = true;
-        Poll::Ready(match answer {
-            Answer::Whole(head, content) => Response::Started(head, content),
-            Answer::Streamed(head) => {
-                let content = ResponseBody::streamed(self.mailbox.clone(), &head);
-                Response::Started(head, content)
-            }
-            Answer::Replacement(status) => Response::Replacement(status),
-            Answer::Disconnected => Response::Disconnected,
-        })
+        if let Response::Started(head, content) = &mut response
+            && self.is_streaming()
+        {
+            *content = ResponseBody::streamed(self.mailbox.clone(), head);
+        }
+        Poll::Ready(response)
     }
 
-    fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+    fn is_streaming(&mut self) -> bool {
+        match Arc::get_mut(&mut self.mailbox) {
+            Some(mailbox) => mailbox.get_mut().is_streaming(),
+            None => self.mailbox.is_streaming(),
+        }
+    }
+
+    fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         if let Some(call) = &mut self.call
             && let Poll::Ready(result) = call.poll_result(cx)
         {
@@ -95,16 +85,14 @@ impl<B: Content> Exchange<B> {
                 let state = mailbox.get_mut();
                 let report = state.end(&result);
                 call.finish(result, report);
-                let answer = state.poll_answer(cx);
-                if let Some(work) = state.take_work() {
-                    MailboxState::<B>::run(work);
-                }
-                return answer;
+                let response = state.poll_response(cx);
+                state.run_work();
+                return response;
             }
             let report = self.mailbox.end(&result);
             call.finish(result, report);
         }
-        self.mailbox.poll_answer(cx)
+        self.mailbox.poll_response(cx)
     }
 
     /// Detaches the call from the exchange, after the response is known or when the client is gone.

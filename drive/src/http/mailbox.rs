@@ -7,7 +7,8 @@ use callgate::{Channel, HttpScope, ReceiveEvent, SendError, SendEvent, SendProgr
 use tokio::task::coop;
 
 use super::content::{Content, ErrorStatus};
-use super::state::{Answer, MailboxState};
+use super::response::Response;
+use super::state::MailboxState;
 use crate::ShutdownSignal;
 use crate::call::{CallResult, EndReport, ServerEnd};
 use crate::output::{Incomplete, Output, OutputSource};
@@ -39,8 +40,13 @@ impl<B: Content> Mailbox<B> {
     }
 
     /// Returns what to respond with, once the application has sent enough.
-    pub(super) fn poll_answer(&self, cx: &mut Context<'_>) -> Poll<Answer> {
-        self.state.lock().poll_answer(cx)
+    pub(super) fn poll_response(&self, cx: &mut Context<'_>) -> Poll<Response> {
+        self.state.with(|state| state.poll_response(cx))
+    }
+
+    /// Returns whether the response has started and more of its content is to be polled for.
+    pub(super) fn is_streaming(&self) -> bool {
+        self.state.with(|state| state.is_streaming())
     }
 
     /// Puts back the body after reading, and returns the event that reading yielded.
@@ -106,12 +112,17 @@ impl<B: Content> Channel for Mailbox<B> {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.state.lock();
-        if state.is_full() {
-            state.senders.register(cx.waker());
+        let is_discarding = self.state.with(|state| {
+            if state.is_full() {
+                state.senders.register(cx.waker());
+                return None;
+            }
+            Some(state.is_discarding())
+        });
+        let Some(is_discarding) = is_discarding else {
             return Poll::Pending;
-        }
-        if state.is_discarding() {
+        };
+        if is_discarding {
             // A mailbox that discards is always ready. The budget lets the other tasks of the
             // thread run.
             ready!(coop::poll_proceed(cx)).made_progress();
@@ -120,7 +131,7 @@ impl<B: Content> Channel for Mailbox<B> {
     }
 
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
-        self.state.lock().send(event)
+        self.state.with(|state| state.send(event))
     }
 }
 

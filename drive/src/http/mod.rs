@@ -9,9 +9,11 @@ mod exchange;
 #[cfg(all(test, callgate_loom))]
 mod loom_tests;
 mod mailbox;
+mod response;
 mod state;
 #[cfg(all(test, not(callgate_loom)))]
 mod tests;
 
 pub use content::{Content, ErrorStatus};
-pub use exchange::{Exchange, Response};
+pub use exchange::Exchange;
+pub use response::Response;

@@ -1,6 +1,5 @@
 //! The state of a mailbox: output that the server has not taken, and the tasks that wait.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,6 +12,7 @@ use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
 
 use super::content::Content;
+use super::response::Response;
 use crate::call::{CallResult, EndReport};
 use crate::file::{Opened, Opening};
 use crate::head::has_no_content;
@@ -34,7 +34,7 @@ pub(super) struct MailboxState<B: Content> {
     head: Option<HttpResponseStart>,
     slot: Slot,
     /// Output of tasks that saw the same readiness as the task whose output is in the slot.
-    backlog: VecDeque<Output>,
+    backlog: Vec<Output>,
     /// Trailer fields that more are to follow. All of them are sent together.
     trailers: Option<Box<Trailers>>,
     /// A path send whose file is being opened.
@@ -62,15 +62,6 @@ enum Slot {
     /// All further output is discarded: the client takes no content (HEAD, 204, 304), or has all
     /// that `content-length` announced.
     Discard,
-}
-
-/// The response, before the body of a streamed response is created.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Whole(HttpResponseStart, ResponseBody),
-    Streamed(HttpResponseStart),
-    Replacement(StatusCode),
-    Disconnected,
 }
 
 /// The work that is done after the unlock.
@@ -113,6 +104,15 @@ impl<B: Content> Deferring for MailboxState<B> {
 }
 
 impl<B: Content> MailboxState<B> {
+    /// Runs the collected work where it is. For a mailbox without another user.
+    #[inline]
+    pub(super) fn run_work(&mut self) {
+        self.work.unread = None;
+        if self.work.opened.is_some() || !self.work.wakes.is_empty() {
+            Self::run(std::mem::take(&mut self.work));
+        }
+    }
+
     pub(super) fn new(scope: &HttpScope, request: B, shutdown: &ShutdownSignal) -> Self {
         let is_told = scope.features.contains(Feature::Shutdown);
         Self {
@@ -122,7 +122,7 @@ impl<B: Content> MailboxState<B> {
             shutdown: is_told.then(|| shutdown.clone()),
             head: None,
             slot: Slot::Empty,
-            backlog: VecDeque::new(),
+            backlog: Vec::new(),
             trailers: None,
             opening: None,
             receiver: None,
@@ -135,7 +135,7 @@ impl<B: Content> MailboxState<B> {
 
     /// Returns what to respond with, once the application has sent enough.
     #[inline]
-    pub(super) fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Answer> {
+    pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         if self.opening.is_some() {
             self.poll_opening(cx);
         }
@@ -151,15 +151,15 @@ impl<B: Content> MailboxState<B> {
             }
             (_, Slot::Replacement(status)) => {
                 self.finish_request();
-                Answer::Replacement(status)
+                Response::Replacement(status)
             }
-            _ => Answer::Disconnected,
+            _ => Response::Disconnected,
         })
     }
 
     /// Starts the response, whose head and first content are known.
     #[inline]
-    fn start(&mut self, mut head: HttpResponseStart, first: Output) -> Answer {
+    fn start(&mut self, mut head: HttpResponseStart, first: Output) -> Response {
         if first.is_last {
             self.finish_request();
         }
@@ -169,18 +169,18 @@ impl<B: Content> MailboxState<B> {
             if first.is_last {
                 add_length(&mut head, &first.content);
             }
-            return Answer::Whole(head, ResponseBody::empty());
+            return Response::Started(head, ResponseBody::empty());
         }
         if !first.is_last {
             self.slot = Slot::Output(first);
-            return Answer::Streamed(head);
+            return Response::Started(head, ResponseBody::empty());
         }
         if matches!(&first.content, Piece::Data(data) if data.is_empty()) {
             // hyper adds the length of empty content over HTTP/1 only.
             let zero = HeaderValue::from_static("0");
             head.headers.entry(CONTENT_LENGTH).or_insert(zero);
         }
-        Answer::Whole(head, ResponseBody::of(first.content))
+        Response::Started(head, ResponseBody::of(first.content))
     }
 
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Result<Output, Incomplete>> {
@@ -191,7 +191,11 @@ impl<B: Content> MailboxState<B> {
             register(&mut self.connection, cx.waker());
             return Poll::Pending;
         }
-        let next = self.backlog.pop_front().map_or(Slot::Empty, Slot::Output);
+        let next = if self.backlog.is_empty() {
+            Slot::Empty
+        } else {
+            Slot::Output(self.backlog.remove(0))
+        };
         if matches!(next, Slot::Empty) {
             self.work.wakes.add_all(&mut self.senders);
         }
@@ -214,7 +218,15 @@ impl<B: Content> MailboxState<B> {
         }
     }
 
+    /// Returns whether the response has started and more of its content is to be polled for. Its
+    /// first content is still in the slot then.
+    #[inline]
+    pub(super) fn is_streaming(&self) -> bool {
+        matches!(self.slot, Slot::Output(_))
+    }
+
     /// Returns whether an event must wait until the server has taken the output before it.
+    #[inline]
     pub(super) fn is_full(&self) -> bool {
         let is_occupied = matches!(self.slot, Slot::Output(_)) || self.opening.is_some();
         is_occupied && !self.conversation.is_over()
@@ -225,6 +237,7 @@ impl<B: Content> MailboxState<B> {
     }
 
     /// Takes an event from the application.
+    #[inline]
     pub(super) fn send(&mut self, event: SendEvent) -> Result<SendProgress, SendError> {
         if let SendEvent::HttpResponseTrailers(trailers) = &event
             && matches!(self.conversation.phase(), HttpPhase::Trailers(_))
@@ -311,7 +324,7 @@ impl<B: Content> MailboxState<B> {
         match &mut self.slot {
             Slot::Discard if is_last => self.finish_request(),
             Slot::Discard => {}
-            Slot::Output(_) => self.backlog.push_back(Output { content, is_last }),
+            Slot::Output(_) => self.backlog.push(Output { content, is_last }),
             slot => *slot = Slot::Output(Output { content, is_last }),
         }
         self.work.wakes.add(&mut self.connection);
@@ -332,7 +345,9 @@ impl<B: Content> MailboxState<B> {
             self.slot = Slot::Disconnected;
         }
         self.conversation.disconnect();
-        self.opening_finished(Err(SendError::Disconnected));
+        if self.opening.is_some() {
+            self.opening_finished(Err(SendError::Disconnected));
+        }
         self.finish_request();
         self.wake_all();
     }
@@ -402,7 +417,9 @@ impl<B: Content> MailboxState<B> {
         {
             self.slot = Slot::Replacement(status);
         }
-        self.opening_finished(Err(SendError::Disconnected));
+        if self.opening.is_some() {
+            self.opening_finished(Err(SendError::Disconnected));
+        }
         self.work.wakes.add(&mut self.connection);
         self.work.wakes.add_all(&mut self.senders);
         EndReport {

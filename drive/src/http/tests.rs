@@ -17,7 +17,6 @@ use http_body::{Body, Frame};
 use http_body_util::{BodyExt as _, Empty};
 
 use super::mailbox::Mailbox;
-use super::state::Answer;
 use super::{Exchange, Response};
 use crate::ShutdownSignal;
 use crate::call::ServerEnd as _;
@@ -77,7 +76,7 @@ fn wakers_may_use_the_mailbox() {
         });
         let waker = Waker::from(re_entrant.clone());
         let mut cx = Context::from_waker(&waker);
-        assert!(mailbox.poll_answer(&mut cx).is_pending());
+        assert!(mailbox.poll_response(&mut cx).is_pending());
         let start = HttpResponseStart::ok().into();
         assert!(matches!(mailbox.start_send(start), Ok(SendProgress::Sent)));
         let part = HttpResponseBody::part("a").into();
@@ -220,9 +219,9 @@ async fn a_path_send_that_is_dropped_makes_room_for_another_event() {
                 .start_send(HttpResponseBody::last("instead").into())
                 .unwrap();
         }
-        mailbox.poll_answer(cx)
+        mailbox.poll_response(cx)
     });
-    assert!(matches!(answer.await, Answer::Whole(..)));
+    assert!(matches!(answer.await, Response::Started(..)));
 }
 
 #[test]
@@ -239,8 +238,8 @@ fn events_that_were_sent_after_one_readiness_are_all_delivered() {
         mailbox.start_send(event).unwrap();
     }
     let mut cx = Context::from_waker(Waker::noop());
-    let answer = mailbox.poll_answer(&mut cx);
-    assert!(matches!(answer, Poll::Ready(Answer::Streamed(_))));
+    let answer = mailbox.poll_response(&mut cx);
+    assert!(matches!(answer, Poll::Ready(Response::Started(..))) && mailbox.is_streaming());
     for (expected, is_last) in [("a", false), ("b", false), ("c", true)] {
         let Poll::Ready(Ok(output)) = mailbox.poll_output(&mut cx) else {
             panic!("`{expected}` is lost");
