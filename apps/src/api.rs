@@ -1,4 +1,4 @@
-//! What the applications written with axum share: every failure is a JSON answer and a line of the
+//! What the applications written with axum share: each error is a JSON response and a line in the
 //! log.
 
 use std::error::Error;
@@ -19,57 +19,59 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-/// `routes` as an application. Its root tells what there is, where there is no route or not this
-/// method the answer is JSON as well, and each failure leaves a line in the log.
+use crate::log_text::{one_line, with_causes};
+
+/// Creates an application of `routes`. Its root describes it, unknown paths and methods are answered
+/// with JSON as well, and each error leaves a line in the log.
 pub(crate) fn app(routes: Router, index: Index) -> ServiceApp<Router> {
     let routes = routes
         .route("/", get(async move || Json(index)))
-        .fallback(async || Failure::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
+        .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             let status = StatusCode::METHOD_NOT_ALLOWED;
-            Failure::new(status, "this path does not take this method")
+            ApiError::new(status, "this path does not take this method")
         })
-        .layer(middleware::from_fn(log_failures));
+        .layer(middleware::from_fn(log_errors));
     ServiceApp::new(routes)
 }
 
-/// What the root of an application tells of it.
+/// The description of an application, which its root answers with.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Index {
-    /// What it does.
+    /// What the application does.
     pub(crate) summary: &'static str,
-    /// Its routes, such as `GET /items/{item_id}`.
+    /// The routes, such as `GET /items/{item_id}`.
     pub(crate) routes: &'static [&'static str],
 }
 
-/// Why a request was not served as it asked: answered with `{"error": "..."}`, as
-/// [`callgate_toolkit::errors`] does it.
+/// An [`HttpError`] as an axum response: `{"error": "..."}`, as [`callgate_toolkit::errors`] writes
+/// it.
 #[derive(Debug)]
-pub(crate) struct Failure(HttpError);
+pub(crate) struct ApiError(HttpError);
 
-impl Failure {
-    /// One with this status, of which the client is told this.
+impl ApiError {
+    /// Creates an error with this status and this message for the client.
     pub(crate) fn new(status: StatusCode, message: impl Into<String>) -> Self {
         HttpError::new(status, message).into()
     }
 
-    /// One for want of a setting, which is named as `--flag or VARIABLE`.
+    /// Creates the 503 for a setting that is missing, named as `--flag or VARIABLE`.
     pub(crate) fn not_set(setting: &str) -> Self {
         let message = format!("this is not set up: it needs {setting}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)
     }
 }
 
-impl From<HttpError> for Failure {
+impl From<HttpError> for ApiError {
     fn from(error: HttpError) -> Self {
         Self(error)
     }
 }
 
-impl From<JsonRejection> for Failure {
+impl From<JsonRejection> for ApiError {
     fn from(rejection: JsonRejection) -> Self {
         let message = match &rejection {
-            // What is behind it names the field and the place.
+            // The innermost cause names the field and the position.
             JsonRejection::JsonDataError(error) => innermost(error).to_string(),
             JsonRejection::JsonSyntaxError(error) => {
                 format!("the content is not JSON: {}", innermost(error))
@@ -86,7 +88,7 @@ impl From<JsonRejection> for Failure {
     }
 }
 
-impl From<PathRejection> for Failure {
+impl From<PathRejection> for ApiError {
     fn from(rejection: PathRejection) -> Self {
         let PathRejection::FailedToDeserializePathParams(error) = rejection else {
             return Self::new(rejection.status(), rejection.body_text());
@@ -103,7 +105,7 @@ impl From<PathRejection> for Failure {
     }
 }
 
-/// What is behind all the others.
+/// Returns the last cause of an error.
 fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     let mut error = error;
     while let Some(source) = error.source() {
@@ -112,7 +114,7 @@ fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) 
     error
 }
 
-impl IntoResponse for Failure {
+impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         #[derive(Serialize)]
         struct Body<'a> {
@@ -123,28 +125,27 @@ impl IntoResponse for Failure {
             error: error.message(),
         });
         let mut response = (error.status(), error.headers().clone(), body).into_response();
-        let reason = Reason(error.to_string());
+        let reason = LogReason(with_causes(&error));
         response.extensions_mut().insert(reason);
         response
     }
 }
 
-/// What the log says of a failure, the client need not know all of it.
+/// The text of an error for the log. The client gets a part of it.
 #[derive(Clone)]
-struct Reason(String);
+struct LogReason(String);
 
-async fn log_failures(request: Request, next: Next) -> Response {
+async fn log_errors(request: Request, next: Next) -> Response {
     let method = request.method().clone();
-    // Where it is mounted is part of what was asked for.
+    // The log has the whole path, with the prefix at which the application is mounted.
     let info = request.extensions().get::<ScopeInfo>();
     let root_path = info.map_or("", |info| &info.root_path);
     let path = format!("{root_path}{}", request.uri().path());
     let response = next.run(request).await;
-    if let Some(Reason(reason)) = response.extensions().get() {
+    if let Some(LogReason(reason)) = response.extensions().get() {
         let status = response.status().as_u16();
         let line = format!("{method} {path} {status}: {reason}");
-        // Some of it comes from outside and must not look like a line of its own.
-        let line = line.replace(char::is_control, " ");
+        let line = one_line(&line);
         if response.status().is_server_error() {
             tracing::error!("{line}");
         } else {
@@ -154,36 +155,38 @@ async fn log_failures(request: Request, next: Next) -> Response {
     response
 }
 
-/// The content of a request as an object of JSON: [`axum::Json`] with its rejection as a [`Failure`].
+/// Extracts the content of a request, an object of JSON: [`axum::Json`] with its rejection as an
+/// [`ApiError`].
 #[derive(Debug)]
 pub(crate) struct JsonBody<T>(pub(crate) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for JsonBody<T> {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Failure> {
-        let Json(Object(content)) = Json::from_request(request, state).await?;
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let Json(JsonObject(content)) = Json::from_request(request, state).await?;
         Ok(Self(content))
     }
 }
 
-/// What is written as an object. A struct alone would be taken from a list of its values as well.
+/// Deserialises from a JSON object only. Without this, serde reads a struct from a list of its values
+/// as well.
 #[derive(Debug)]
-pub(crate) struct Object<T>(pub(crate) T);
+pub(crate) struct JsonObject<T>(pub(crate) T);
 
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for JsonObject<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Fields<T>(PhantomData<T>);
 
         impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-            type Value = Object<T>;
+            type Value = JsonObject<T>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("an object")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(fields)).map(Object)
+            fn visit_map<A: MapAccess<'de>>(self, fields: A) -> Result<JsonObject<T>, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(fields)).map(JsonObject)
             }
         }
 
@@ -191,7 +194,7 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     }
 }
 
-/// Parameters of the path: [`axum::extract::Path`] with its rejection as a [`Failure`].
+/// Extracts the parameters of the path: [`axum::extract::Path`] with its rejection as an [`ApiError`].
 #[derive(Debug, FromRequestParts)]
-#[from_request(via(axum::extract::Path), rejection(Failure))]
+#[from_request(via(axum::extract::Path), rejection(ApiError))]
 pub(crate) struct Path<T>(pub(crate) T);

@@ -1,6 +1,6 @@
-//! `GET /brands`: the rows of a table, by way of a pool of connections that is opened at start-up
-//! and closed at shutdown. With axum, and a driver that does not block: [`brands_blocking`] is the
-//! same with one that does.
+//! `GET /brands`: the rows of a table, read through a pool of connections that is opened at start-up and
+//! closed at shutdown. It uses axum and an asynchronous driver; [`brands_blocking`] does the same with
+//! a blocking driver.
 //!
 //! [`brands_blocking`]: crate::brands_blocking
 
@@ -11,15 +11,15 @@ use callgate_toolkit::lifespan::with_resource;
 use callgate_tower::Resource;
 use http::StatusCode;
 
-use crate::api::{self, Failure, Index};
+use crate::api::{self, ApiError, Index};
 use crate::database::{Brand, DatabaseUrl};
 use crate::{Entry, Group};
 
 mod pool;
 
-use pool::Pool;
+use pool::ConnectionPool;
 
-/// What the gallery and the command line know of it.
+/// The entry of `brands` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "brands",
     group: Group::Data,
@@ -33,20 +33,24 @@ const INDEX: Index = Index {
     routes: &["GET /brands"],
 };
 
-/// Serves the brands of this database; of one in memory, if there is none.
+/// Creates the application for this database. `None` is a database in memory.
 pub fn app(database: Option<DatabaseUrl>) -> BoxApp {
     let routes = Router::new().route("/brands", get(brands));
     let open = move || {
         let database = database.clone();
-        async move { Pool::open(database.as_ref()).await }
+        async move { ConnectionPool::open(database.as_ref()).await }
     };
-    BoxApp::new(with_resource(api::app(routes, INDEX), open, Pool::close))
+    BoxApp::new(with_resource(
+        api::app(routes, INDEX),
+        open,
+        ConnectionPool::close,
+    ))
 }
 
 async fn brands(
-    pool: Result<Resource<Pool>, (StatusCode, String)>,
-) -> Result<Json<Vec<Brand>>, Failure> {
+    pool: Result<Resource<ConnectionPool>, (StatusCode, String)>,
+) -> Result<Json<Vec<Brand>>, ApiError> {
     let Resource(pool) =
-        pool.map_err(|(status, reason)| Failure::new(status, reason.trim_end()))?;
+        pool.map_err(|(status, reason)| ApiError::new(status, reason.trim_end()))?;
     Ok(Json(pool.brands().await?))
 }

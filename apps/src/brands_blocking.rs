@@ -1,45 +1,45 @@
-//! [`brands`](crate::brands) with drivers that block: each call has a thread of a bounded pool, as
-//! it would have under WSGI. The threads are plain ones: the driver of PostgreSQL cannot be used on
-//! a thread of the runtime.
+//! [`brands`](crate::brands) with blocking drivers: each call has a thread of a bounded pool, as it would
+//! have under WSGI. The threads are not those of the runtime, on which the driver of PostgreSQL cannot
+//! be used.
 
 use std::io::Read;
 use std::sync::Arc;
 
 use callgate::{AppError, BoxApp, HttpScope};
-use callgate_toolkit::blocking::Pool;
+use callgate_toolkit::blocking::ThreadPool;
 use callgate_toolkit::lifespan::with_resource;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Request, Response};
 use serde::Serialize;
 
 use crate::api::Index;
-use crate::database::{CONNECTIONS, DatabaseUrl, OpenError, PATIENCE};
-use crate::{Entry, Group, failures, method};
+use crate::database::{CONNECTIONS, DatabaseUrl, OpenError, TIMEOUT};
+use crate::{Entry, Group, http_errors, method};
 
 mod connections;
 
 use connections::Connections;
 
-/// What the gallery and the command line know of it.
+/// The entry of `brands-blocking` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "brands-blocking",
     group: Group::Data,
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
     app: |settings| {
-        let threads = Pool::new(CONNECTIONS.into()).max_wait(PATIENCE);
+        let threads = ThreadPool::new(CONNECTIONS.into()).max_wait(TIMEOUT);
         app(settings.database_url.clone(), &threads)
     },
 };
 
 const INDEX: Index = Index {
-    summary: "Does what brands does on a bounded pool of threads, with drivers that block.",
+    summary: "Does what brands does on a bounded pool of threads, with blocking drivers.",
     routes: &["GET /brands"],
 };
 
-/// Serves the brands of this database, of one in memory if there is none, on these threads. There
+/// Creates the application for this database, on these threads. `None` is a database in memory. There
 /// are as many connections as threads.
-pub fn app(database: Option<DatabaseUrl>, threads: &Pool) -> BoxApp {
+pub fn app(database: Option<DatabaseUrl>, threads: &ThreadPool) -> BoxApp {
     let size = threads.size();
     let open = move || {
         let database = database.clone();
@@ -47,10 +47,10 @@ pub fn app(database: Option<DatabaseUrl>, threads: &Pool) -> BoxApp {
     };
     let close = |connections: Arc<Connections>| blocking(move || connections.close());
     let app = threads.app(|request: Request<()>, _: &mut dyn Read| serve(&request));
-    BoxApp::new(with_resource(failures::answered(app), open, close))
+    BoxApp::new(with_resource(http_errors::handle(app), open, close))
 }
 
-/// Runs what blocks, at start-up or at shutdown, on a thread that may.
+/// Runs blocking code of start-up or shutdown on a thread for it.
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, OpenError> + Send + 'static,
 ) -> Result<T, AppError> {
@@ -60,13 +60,13 @@ async fn blocking<T: Send + 'static>(
 
 fn serve(request: &Request<()>) -> Result<Response<Vec<u8>>, AppError> {
     let scope = request.extensions().get::<HttpScope>();
-    let scope = scope.expect("the pool of threads puts it there");
+    let scope = scope.expect("the pool of threads inserts the scope");
     let path = scope.route_path();
     if !matches!(&*path, "/" | "/brands") {
-        return Err(failures::not_found().into());
+        return Err(http_errors::not_found().into());
     }
-    if !method::is_read(&scope.method) {
-        return Err(failures::method_not_allowed("GET, HEAD").into());
+    if !method::is_get_or_head(&scope.method) {
+        return Err(http_errors::method_not_allowed("GET, HEAD").into());
     }
     if path == "/" {
         return json(&INDEX);

@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::call::{CallContext, Installation, InstallationClient};
-use crate::api::{self, Failure, Index, JsonBody, Object};
-use crate::connect::{Api, Filter};
+use crate::api::{self, ApiError, Index, JsonBody, JsonObject};
+use crate::connect::{ConnectApi, Filter};
 use crate::{Entry, Group, Settings};
 
-/// What the gallery and the command line know of it.
+/// The entry of `chart` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "chart",
     group: Group::Services,
@@ -39,29 +39,28 @@ const INDEX: Index = Index {
     ],
 };
 
-/// How many marketplaces a chart can have.
+/// The largest number of marketplaces of a chart.
 const MAX_MARKETPLACES: usize = 100;
 
-/// How many questions of one chart are asked at the same time.
-const AT_ONCE: usize = 8;
+/// How many requests for one chart are in flight at a time.
+const MAX_IN_FLIGHT: usize = 8;
 
-/// The extension for the API at [`Settings::connect_url`].
+/// Creates the extension for the API at [`Settings::connect_url`].
 ///
-/// Connect's proxy stands before it and says in header fields who calls: see `chart/call.rs`. What
-/// was chosen for the chart is in the settings of the caller's installation, which are Connect's.
-/// Where Connect fails, the answer is 502, and 504 where it is too slow. Without the setting it is
-/// 503.
+/// Connect's proxy names the caller in header fields: see `chart/call.rs`. The marketplaces of the
+/// chart are in the settings of the caller's installation, which Connect holds. When Connect fails, the
+/// response is a 502; when Connect is too slow, a 504; without the setting, a 503.
 #[must_use]
 pub fn chart(settings: &Settings) -> impl App + use<> {
     let routes = Router::new()
         .route("/settings", get(retrieve_settings).post(save_settings))
         .route("/marketplaces", get(list_marketplaces))
         .route("/chart", get(chart_data))
-        .with_state(Api::new(settings));
+        .with_state(ConnectApi::new(settings));
     api::app(routes, INDEX)
 }
 
-/// What an installation has chosen.
+/// The settings of an installation.
 #[derive(Debug, Default, Deserialize, Serialize)]
 struct ChartSettings {
     #[serde(default)]
@@ -79,21 +78,22 @@ struct Marketplace {
 }
 
 impl ChartSettings {
-    /// Those of an installation that has never been asked are empty.
-    fn of(installation: Installation) -> Result<Self, Failure> {
+    /// Returns the settings of an installation, which are empty before they are first saved.
+    fn of(installation: Installation) -> Result<Self, ApiError> {
         let Some(settings) = installation.settings else {
             return Ok(Self::default());
         };
         match serde_json::from_value(settings) {
-            Ok(Object(settings)) => Ok(settings),
+            Ok(JsonObject(settings)) => Ok(settings),
             Err(error) => {
                 let message = format!("the settings of the installation cannot be read: {error}");
-                Err(Failure::new(StatusCode::BAD_GATEWAY, message))
+                Err(ApiError::new(StatusCode::BAD_GATEWAY, message))
             }
         }
     }
 
-    fn check(&self) -> Result<(), Failure> {
+    /// Checks the settings that a client wants to save.
+    fn check(&self) -> Result<(), ApiError> {
         let marketplaces = &self.marketplaces;
         let is_id = |id: &str| {
             let is_of_id = |octet: u8| octet.is_ascii_alphanumeric() || octet == b'-';
@@ -109,18 +109,18 @@ impl ChartSettings {
         } else {
             return Ok(());
         };
-        Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message))
+        Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, message))
     }
 }
 
-async fn retrieve_settings(installation: Installation) -> Result<Json<ChartSettings>, Failure> {
+async fn retrieve_settings(installation: Installation) -> Result<Json<ChartSettings>, ApiError> {
     ChartSettings::of(installation).map(Json)
 }
 
 async fn list_marketplaces(
     InstallationClient(client): InstallationClient,
-) -> Result<Json<Vec<Marketplace>>, Failure> {
-    let mut resources = client.collection("marketplaces").all().resources();
+) -> Result<Json<Vec<Marketplace>>, ApiError> {
+    let mut resources = client.collection("marketplaces").all().results();
     let mut marketplaces = Vec::new();
     while let Some(marketplace) = resources.next().await? {
         marketplaces.push(marketplace);
@@ -132,11 +132,11 @@ async fn save_settings(
     context: CallContext,
     InstallationClient(client): InstallationClient,
     JsonBody(settings): JsonBody<ChartSettings>,
-) -> Result<Json<ChartSettings>, Failure> {
+) -> Result<Json<ChartSettings>, ApiError> {
     settings.check()?;
     let installation = context.installation(&client)?;
     let answer = installation.update(&json!({ "settings": settings })).await;
-    answer.map_err(|error| context.no_installation(error))?;
+    answer.map_err(|error| context.installation_error(error))?;
     tracing::info!("The settings of {context} were saved");
     Ok(Json(settings))
 }
@@ -144,7 +144,7 @@ async fn save_settings(
 async fn chart_data(
     InstallationClient(client): InstallationClient,
     installation: Installation,
-) -> Result<Json<Value>, Failure> {
+) -> Result<Json<Value>, ApiError> {
     let settings = ChartSettings::of(installation)?;
     let assets = client.ns("subscriptions").collection("assets");
     let count = |marketplace: &Marketplace| {
@@ -153,7 +153,10 @@ async fn chart_data(
         async move { active.count().await }
     };
     let counts: Vec<_> = settings.marketplaces.iter().map(count).collect();
-    let counts: Vec<u64> = stream::iter(counts).buffered(AT_ONCE).try_collect().await?;
+    let counts: Vec<u64> = stream::iter(counts)
+        .buffered(MAX_IN_FLIGHT)
+        .try_collect()
+        .await?;
     let labels: Vec<_> = settings.marketplaces.iter().map(|it| &it.id).collect();
     Ok(Json(json!({
         "type": "bar",

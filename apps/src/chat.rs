@@ -1,5 +1,5 @@
-//! A page with a form and a socket. At `/ws` each message is answered; at `/room/ws` everyone who is
-//! there sees it.
+//! A page with a form and a WebSocket. At `/ws` the server answers each message; at `/room/ws` all
+//! guests of a room see it.
 
 use callgate::{
     App, AppError, BoxApp, ByteString, Message, ReceiveEvent, Receiver, Scope, Sender,
@@ -7,34 +7,34 @@ use callgate::{
 };
 use room::Room;
 
-use crate::{Entry, Group, failures, page};
+use crate::{Entry, Group, http_errors, page};
 
 mod room;
 
-/// What the gallery and the command line know of it.
+/// The entry of `chat` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "chat",
     group: Group::Live,
-    summary: "A page to chat on: with the server, which answers each message, or in a room where everyone sees it.",
+    summary: "A page to chat: with the server, which answers each message, or in a room, where all guests see it.",
     try_it: &[
         "{http}",
         "{http}room/",
         "python -m websockets {ws}ws",
         "python -m websockets {ws}room/ws",
     ],
-    app: |_| BoxApp::new(failures::answered(Chat::default())),
+    app: |_| BoxApp::new(http_errors::handle(Chat::default())),
 };
 
 const PAGE: &str = include_str!("chat/page.html");
 
-/// How many bytes a message may have.
+/// The largest message, in bytes.
 const MAX_MESSAGE: usize = 4096;
 
-/// Answers each message, or shows it to everyone in the room.
+/// Answers each message, or sends it to all guests of the room.
 ///
-/// A message is a text of at most 4096 bytes: one that is larger closes its socket with 1009, one that
-/// is binary with 1003. In the room, who reads too slowly misses the oldest lines, is told how many,
-/// and stays; nobody else waits for that.
+/// A message is a text of at most 4096 bytes. A larger message closes the WebSocket with 1009, a binary
+/// message with 1003. A guest of the room who reads too slowly misses the oldest events, gets the number
+/// of missed events, and stays; no other guest waits.
 #[derive(Debug, Default)]
 pub struct Chat {
     room: Room,
@@ -44,15 +44,18 @@ impl App for Chat {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
             Scope::Http(scope) => match &*scope.route_path() {
-                "/" => page::show(&scope, &sender, || compose("answers")).await,
-                "/room" | "/room/" => page::show(&scope, &sender, || compose("room")).await,
-                "/ws" | "/room/ws" => Err(failures::websocket_only().into()),
-                _ => Err(failures::not_found().into()),
+                "/" => page::send(&scope, &sender, || compose("answers")).await,
+                "/room" | "/room/" => page::send(&scope, &sender, || compose("room")).await,
+                "/ws" | "/room/ws" => Err(http_errors::websocket_only().into()),
+                _ => Err(http_errors::not_found().into()),
             },
             Scope::WebSocket(scope) => match &*scope.route_path() {
                 "/ws" => answer(receiver, sender).await,
-                "/room/ws" => self.room.admit(receiver, sender).await,
-                _ => failures::deny_not_found(&scope, receiver, sender).await,
+                "/room/ws" => self.room.serve_guest(receiver, sender).await,
+                _ => {
+                    let error = http_errors::not_found();
+                    http_errors::deny(&scope, receiver, sender, &error).await
+                }
             },
             _ => Err(AppError::Unsupported),
         }
@@ -63,7 +66,7 @@ fn compose(mode: &str) -> String {
     page::compose(PAGE).replace("{{mode}}", mode)
 }
 
-/// Answers each message of one client.
+/// Answers each message of a client.
 async fn answer(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     sender.send(WebSocketAccept::new()).await?;
     loop {
@@ -84,7 +87,7 @@ async fn answer(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> 
     }
 }
 
-/// The text of a message, or how to close on one that is not taken.
+/// Returns the text of a message, or the close frame for a message that is not accepted.
 fn read(message: Message) -> Result<ByteString, WebSocketClose> {
     match message {
         Message::Text(text) if text.len() <= MAX_MESSAGE => Ok(text),

@@ -1,6 +1,7 @@
 //! A client for the API of CloudBlue Connect, asynchronous throughout.
 //!
-//! The API is made of namespaces, collections, resources and actions, and so is the client:
+//! The API consists of namespaces, collections, resources and actions, and the client has a type for
+//! each:
 //!
 //! ```text
 //! let templates = connect.collection("products").resource("PRD-1").collection("templates");
@@ -21,25 +22,26 @@ use serde::de::DeserializeOwned;
 
 pub(crate) use self::filter::Filter;
 pub(crate) use self::search::Search;
-use crate::api::Failure;
+use crate::api::ApiError;
 use crate::settings::{Settings, Token};
 use crate::upstream::{self, Upstream};
 
-/// The setting without which there is no API to ask.
+/// The setting that has the URL of the API.
 const URL: &str = "--connect-url or CONNECT_URL";
 
-/// The setting without which there is nothing to show to the API.
+/// The setting that has the key.
 const TOKEN: &str = "CONNECT_TOKEN in the environment";
 
-/// Where the API of Connect is, and the key that is used when there is no other. Cheap to clone.
+/// The API of Connect at a URL, with a default key. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Api {
+pub(crate) struct ConnectApi {
     upstream: Option<Upstream>,
     key: Option<Token>,
 }
 
-impl Api {
-    /// The API at [`Settings::connect_url`], with the key [`Settings::connect_token`].
+impl ConnectApi {
+    /// Creates a client for the API at [`Settings::connect_url`]. Its default key is
+    /// [`Settings::connect_token`].
     pub(crate) fn new(settings: &Settings) -> Self {
         let upstream = settings.connect_url.clone().map(Upstream::new);
         Self {
@@ -51,41 +53,42 @@ impl Api {
         }
     }
 
-    /// The API asked with this key.
+    /// Returns a client that sends this key, or the default key.
     ///
     /// # Errors
     ///
-    /// [`Error::NotSet`] for want of a setting; [`Error::Key`].
-    pub(crate) fn client(&self, key: Option<&Token>) -> Result<Connect, Error> {
+    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`].
+    pub(crate) fn client(&self, key: Option<&Token>) -> Result<ConnectClient, Error> {
         let upstream = self.upstream.clone().ok_or(Error::NotSet(URL))?;
         let key = key.or(self.key.as_ref()).ok_or(Error::NotSet(TOKEN))?;
-        Ok(Connect {
+        Ok(ConnectClient {
             upstream,
             authorization: authorization(key)?,
         })
     }
 }
 
-/// The API of Connect, asked with one key. Cheap to clone.
+/// A client for the API that sends one key. Cheap to clone.
 #[derive(Clone, Debug)]
-pub(crate) struct Connect {
+pub(crate) struct ConnectClient {
     upstream: Upstream,
     authorization: HeaderValue,
 }
 
-impl Connect {
-    /// A namespace: a group of collections.
-    pub(crate) fn ns(&self, name: &str) -> Namespace {
-        Namespace(Location::of(self).join(name))
+impl ConnectClient {
+    /// Returns a namespace: a group of collections.
+    pub(crate) fn ns(&self, name: &str) -> ConnectNamespace {
+        ConnectNamespace(ConnectPath::of(self).join(name))
     }
 
-    /// A collection that is in no namespace.
-    pub(crate) fn collection(&self, name: &str) -> Collection {
-        Collection(Location::of(self).join(name))
+    /// Returns a collection that is in no namespace.
+    pub(crate) fn collection(&self, name: &str) -> ConnectCollection {
+        ConnectCollection(ConnectPath::of(self).join(name))
     }
 }
 
-/// A key as the API wants it. What Connect shows to its users begins with the scheme already.
+/// Returns the `authorization` field for a key. A key that is copied from Connect's pages begins with
+/// the scheme already.
 fn authorization(key: &Token) -> Result<HeaderValue, Error> {
     let key = key.expose();
     let text = match key.strip_prefix("ApiKey ") {
@@ -99,13 +102,13 @@ fn authorization(key: &Token) -> Result<HeaderValue, Error> {
 
 /// A path below the API.
 #[derive(Clone, Debug)]
-struct Location {
-    connect: Connect,
+struct ConnectPath {
+    connect: ConnectClient,
     segments: Vec<String>,
 }
 
-impl Location {
-    fn of(connect: &Connect) -> Self {
+impl ConnectPath {
+    fn of(connect: &ConnectClient) -> Self {
         Self {
             connect: connect.clone(),
             segments: Vec::new(),
@@ -124,7 +127,7 @@ impl Location {
         Ok(request.header(AUTHORIZATION, self.connect.authorization.clone()))
     }
 
-    /// Sends this as JSON.
+    /// Sends a request with this as JSON.
     async fn send(
         &self,
         method: Method,
@@ -137,112 +140,112 @@ impl Location {
 
 /// A group of collections, such as `devops`.
 #[derive(Clone, Debug)]
-pub(crate) struct Namespace(Location);
+pub(crate) struct ConnectNamespace(ConnectPath);
 
-impl Namespace {
-    /// One of its collections.
-    pub(crate) fn collection(&self, name: &str) -> Collection {
-        Collection(self.0.join(name))
+impl ConnectNamespace {
+    /// Returns a collection of the namespace.
+    pub(crate) fn collection(&self, name: &str) -> ConnectCollection {
+        ConnectCollection(self.0.join(name))
     }
 }
 
-/// What is a list, such as `requests`.
+/// A list of resources, such as `requests`.
 #[derive(Clone, Debug)]
-pub(crate) struct Collection(Location);
+pub(crate) struct ConnectCollection(ConnectPath);
 
-impl Collection {
-    /// The one of its resources that has this ID.
-    pub(crate) fn resource(&self, id: &str) -> Resource {
-        Resource(self.0.join(id))
+impl ConnectCollection {
+    /// Returns the resource with this ID.
+    pub(crate) fn resource(&self, id: &str) -> ConnectResource {
+        ConnectResource(self.0.join(id))
     }
 
-    /// All of its resources.
+    /// Returns a search for all resources of the collection.
     pub(crate) fn all(&self) -> Search {
         Search::new(self.0.clone(), None)
     }
 
-    /// Those of its resources that this filter lets through.
+    /// Returns a search for the resources that match this filter.
     pub(crate) fn filter(&self, filter: Filter) -> Search {
         Search::new(self.0.clone(), Some(filter))
     }
 
-    /// Adds a resource.
+    /// Creates a resource.
     pub(crate) async fn create(&self, payload: &(impl Serialize + Sync)) -> Result<(), Error> {
         self.0.send(Method::POST, payload).await.map(drop)
     }
 }
 
-/// What has an ID.
+/// A resource: it has an ID.
 #[derive(Clone, Debug)]
-pub(crate) struct Resource(Location);
+pub(crate) struct ConnectResource(ConnectPath);
 
-impl Resource {
-    /// What it is.
+impl ConnectResource {
+    /// Fetches the resource.
     pub(crate) async fn get<T: DeserializeOwned>(&self) -> Result<T, Error> {
         Ok(upstream::fetch(self.0.request(Method::GET)?).await?)
     }
 
-    /// Changes those of its fields that the payload has.
+    /// Changes the fields of the resource that the payload has.
     pub(crate) async fn update(&self, payload: &(impl Serialize + Sync)) -> Result<(), Error> {
         self.0.send(Method::PUT, payload).await.map(drop)
     }
 
-    /// A collection below it.
-    pub(crate) fn collection(&self, name: &str) -> Collection {
-        Collection(self.0.join(name))
+    /// Returns a collection below the resource.
+    pub(crate) fn collection(&self, name: &str) -> ConnectCollection {
+        ConnectCollection(self.0.join(name))
     }
 
-    /// Something that can be done with it.
-    pub(crate) fn action(&self, name: &str) -> Action {
-        Action(self.0.join(name))
+    /// Returns an action of the resource.
+    pub(crate) fn action(&self, name: &str) -> ConnectAction {
+        ConnectAction(self.0.join(name))
     }
 }
 
-/// What can be done with a resource, such as `approve`.
+/// An action of a resource, such as `approve`.
 #[derive(Clone, Debug)]
-pub(crate) struct Action(Location);
+pub(crate) struct ConnectAction(ConnectPath);
 
-impl Action {
-    /// Does it.
+impl ConnectAction {
+    /// Performs the action.
     pub(crate) async fn post(&self, payload: &(impl Serialize + Sync)) -> Result<(), Error> {
         self.0.send(Method::POST, payload).await.map(drop)
     }
 }
 
-/// Why Connect gave no answer that could be used.
+/// Why a call of Connect has no result.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// It cannot be asked without this setting.
+    /// This setting is missing.
     NotSet(&'static str),
     /// The key is not ASCII text.
     Key,
-    /// A list that does not say how long it is.
+    /// A list whose response does not give its length.
     NoCount,
-    /// All that can happen to a request.
+    /// The request failed.
     Upstream(Box<upstream::Error>),
 }
 
 impl Error {
-    /// Whether there is nothing of this name.
+    /// Returns whether Connect has no such resource.
     pub(crate) fn is_not_found(&self) -> bool {
         let Self::Upstream(error) = self else {
             return false;
         };
         match &**error {
-            upstream::Error::NoSuchPath => true,
-            upstream::Error::Refused { status, .. } => *status == StatusCode::NOT_FOUND,
+            upstream::Error::InvalidPath => true,
+            upstream::Error::UnexpectedStatus { status, .. } => *status == StatusCode::NOT_FOUND,
             _ => false,
         }
     }
 
-    /// Whether the same request may succeed later.
-    pub(crate) fn is_passing(&self) -> bool {
+    /// Returns whether the same request may succeed later.
+    pub(crate) fn is_transient(&self) -> bool {
         let Self::Upstream(error) = self else {
             return false;
         };
         match &**error {
             upstream::Error::Unreachable(_) | upstream::Error::TimedOut(_) => true,
-            upstream::Error::Refused { status, .. } => {
+            upstream::Error::UnexpectedStatus { status, .. } => {
                 status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
             }
             _ => false,
@@ -256,11 +259,11 @@ impl From<upstream::Error> for Error {
     }
 }
 
-/// The answer to a request that needed Connect.
+/// The error response of a request that needed Connect.
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let status = match error {
-            Error::Upstream(error) => return error.http("Connect"),
+            Error::Upstream(error) => return error.into_http_error("Connect"),
             Error::NotSet(_) | Error::Key => StatusCode::SERVICE_UNAVAILABLE,
             Error::NoCount => StatusCode::BAD_GATEWAY,
         };
@@ -268,7 +271,7 @@ impl From<Error> for HttpError {
     }
 }
 
-impl From<Error> for Failure {
+impl From<Error> for ApiError {
     fn from(error: Error) -> Self {
         HttpError::from(error).into()
     }

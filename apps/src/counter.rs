@@ -1,4 +1,5 @@
-//! Tells every connected WebSocket how many there are, whenever that changes; and a page that shows it.
+//! Counts the open WebSockets and sends each of them the count when it changes; has a page that shows
+//! the count.
 
 use callgate::{
     App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, SendError, Sender,
@@ -6,20 +7,20 @@ use callgate::{
 };
 use tokio::sync::watch;
 
-use crate::{Entry, Group, failures, page};
+use crate::{Entry, Group, http_errors, page};
 
-/// What the gallery and the command line know of it.
+/// The entry of `counter` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "counter",
     group: Group::Live,
-    summary: "Tells every connected WebSocket how many there are, whenever that changes.",
+    summary: "Counts the open WebSockets, and sends each of them the count when it changes.",
     try_it: &["{http}", "python -m websockets {ws}"],
-    app: |_| BoxApp::new(failures::answered(Counter::default())),
+    app: |_| BoxApp::new(http_errors::handle(Counter::default())),
 };
 
 const PAGE: &str = include_str!("counter/page.html");
 
-/// Counts the WebSockets that are connected.
+/// Counts the WebSockets that are open.
 #[derive(Debug, Default)]
 pub struct Counter {
     count: watch::Sender<usize>,
@@ -30,25 +31,28 @@ impl App for Counter {
         let is_root = scope.route_path().is_some_and(|path| path == "/");
         match scope {
             Scope::Http(scope) if is_root => {
-                page::show(&scope, &sender, || page::compose(PAGE)).await
+                page::send(&scope, &sender, || page::compose(PAGE)).await
             }
-            Scope::Http(_) => Err(failures::not_found().into()),
+            Scope::Http(_) => Err(http_errors::not_found().into()),
             Scope::WebSocket(_) if is_root => self.count(receiver, sender).await,
-            Scope::WebSocket(scope) => failures::deny_not_found(&scope, receiver, sender).await,
+            Scope::WebSocket(scope) => {
+                let error = http_errors::not_found();
+                http_errors::deny(&scope, receiver, sender, &error).await
+            }
             _ => Err(AppError::Unsupported),
         }
     }
 }
 
 impl Counter {
-    /// Counts one WebSocket for as long as it is there, and tells it the count.
+    /// Counts a WebSocket for as long as it is open, and sends it the count.
     async fn count(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(WebSocketAccept::new()).await?;
-        let _connected = Connected::new(&self.count);
-        // A clone of the sender may go to another task. Here each socket has such a task, so that a
-        // slow one holds up nobody else. It ends when a send fails, which it does once the socket
-        // is gone or this call has returned.
-        tokio::spawn(tell(self.count.subscribe(), sender.clone()));
+        let _guard = ConnectionGuard::new(&self.count);
+        // A clone of the sender may move to another task. Each WebSocket has a task that sends the
+        // counts, so that a slow client delays no other. The task ends when a send fails: after the
+        // WebSocket is closed, or after this call has returned.
+        tokio::spawn(send_counts(self.count.subscribe(), sender.clone()));
         loop {
             if let ReceiveEvent::WebSocketDisconnect(_) = receiver.receive().await {
                 return Ok(());
@@ -57,9 +61,9 @@ impl Counter {
     }
 }
 
-/// Sends the count now and whenever it has changed. Who is too slow for every count gets the
-/// newest, not a queue of old ones.
-async fn tell(mut count: watch::Receiver<usize>, sender: Sender) -> Result<(), SendError> {
+/// Sends the count, and again each time that it has changed. A client that reads too slowly misses
+/// counts: the next that it gets is the newest.
+async fn send_counts(mut count: watch::Receiver<usize>, sender: Sender) -> Result<(), SendError> {
     loop {
         let connected = *count.borrow_and_update();
         sender.send(Message::text(connected.to_string())).await?;
@@ -69,17 +73,17 @@ async fn tell(mut count: watch::Receiver<usize>, sender: Sender) -> Result<(), S
     }
 }
 
-/// One that counts for as long as it lives, however the call ends.
-struct Connected<'a>(&'a watch::Sender<usize>);
+/// Adds one to the count, and takes it back when dropped, however the call ends.
+struct ConnectionGuard<'a>(&'a watch::Sender<usize>);
 
-impl<'a> Connected<'a> {
+impl<'a> ConnectionGuard<'a> {
     fn new(count: &'a watch::Sender<usize>) -> Self {
         count.send_modify(|count| *count += 1);
         Self(count)
     }
 }
 
-impl Drop for Connected<'_> {
+impl Drop for ConnectionGuard<'_> {
     fn drop(&mut self) {
         self.0.send_modify(|count| *count -= 1);
     }

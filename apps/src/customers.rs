@@ -1,5 +1,5 @@
-//! Customers made known to Autumn, a billing service: a validated body, a call with a bearer token,
-//! and its errors passed on as clear answers.
+//! Customers of Autumn, a billing service: validated content, a call with a bearer token, and error
+//! responses for the errors of the service.
 
 use std::sync::Arc;
 
@@ -15,16 +15,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use url::Url;
 
-use crate::api::{self, Failure, Index, JsonBody};
+use crate::api::{self, ApiError, Index, JsonBody};
 use crate::settings::Token;
 use crate::upstream::{Error, Upstream, fetch};
 use crate::{Entry, Group, Settings};
 
-/// What the gallery and the command line know of it.
+/// The entry of `customers` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "customers",
     group: Group::Services,
-    summary: "Makes customers known to Autumn, a billing service. Needs AUTUMN_TOKEN.",
+    summary: "Creates customers in Autumn, a billing service. Needs AUTUMN_TOKEN.",
     try_it: &[
         r#"curl -i {http}api/autumn/customers --json '{"id": "1", "name": "Ada", "email": "ada@example.com"}'"#,
     ],
@@ -36,22 +36,23 @@ const INDEX: Index = Index {
     routes: &["POST /api/autumn/customers"],
 };
 
-/// Where Autumn is, unless it is said otherwise.
+/// The default URL of Autumn.
 const AUTUMN: &str = "https://api.useautumn.com/v1";
 
-/// How many bytes a request may have.
+/// The largest content of a request, in bytes.
 const MAX_CONTENT: usize = 64 * 1024;
 
-/// How many characters an id or a name may have.
+/// The longest ID or name, in characters.
 const MAX_LENGTH: usize = 255;
 
-/// How many characters of a message of Autumn's are passed on.
+/// The longest part of a message of Autumn that is passed on, in characters.
 const MAX_MESSAGE: usize = 500;
 
-/// `POST /api/autumn/customers` with `{"id": ..., "name": ..., "email": ...}`: asks Autumn for that
-/// customer, which makes it where it is new, and answers with what Autumn says of it.
+/// Creates the application: `POST /api/autumn/customers` with
+/// `{"id": ..., "name": ..., "email": ...}` creates that customer in Autumn, unless it exists, and
+/// answers with the customer as Autumn has it.
 ///
-/// Without [`Settings::autumn_token`] the answer is 503.
+/// Without [`Settings::autumn_token`] the response is a 503.
 #[must_use]
 pub fn customers(settings: &Settings) -> impl App + use<> {
     let url = settings.autumn_url.clone();
@@ -69,7 +70,7 @@ pub fn customers(settings: &Settings) -> impl App + use<> {
     api::app(routes, INDEX)
 }
 
-/// A customer, as one asks for it and as Autumn is asked for it.
+/// A customer, in our request and in that to Autumn.
 #[derive(Debug, Deserialize, Serialize)]
 struct Customer {
     id: String,
@@ -78,8 +79,8 @@ struct Customer {
 }
 
 impl Customer {
-    /// All that is wrong with it, by field.
-    fn validate(&self) -> Result<(), Failure> {
+    /// Checks every field. The error names each field that is wrong.
+    fn validate(&self) -> Result<(), ApiError> {
         let is_email = EmailAddress::parse_with_options(
             &self.email,
             Options::default()
@@ -89,8 +90,8 @@ impl Customer {
         )
         .is_ok();
         let problems = [
-            ("id", wrong_with(&self.id)),
-            ("name", wrong_with(&self.name)),
+            ("id", problem_with(&self.id)),
+            ("name", problem_with(&self.name)),
             ("email", (!is_email).then_some("is not an email address")),
         ];
         let problems: Vec<_> = problems
@@ -101,11 +102,11 @@ impl Customer {
             return Ok(());
         }
         let status = StatusCode::UNPROCESSABLE_ENTITY;
-        Err(Failure::new(status, problems.join("; ")))
+        Err(ApiError::new(status, problems.join("; ")))
     }
 }
 
-fn wrong_with(text: &str) -> Option<&'static str> {
+fn problem_with(text: &str) -> Option<&'static str> {
     if text.trim().is_empty() {
         Some("is empty")
     } else if text.chars().count() > MAX_LENGTH {
@@ -120,9 +121,9 @@ fn wrong_with(text: &str) -> Option<&'static str> {
 async fn create(
     State(autumn): State<Option<Arc<Autumn>>>,
     JsonBody(customer): JsonBody<Customer>,
-) -> Result<Json<Box<RawValue>>, Failure> {
+) -> Result<Json<Box<RawValue>>, ApiError> {
     customer.validate()?;
-    let autumn = autumn.ok_or_else(|| Failure::not_set("AUTUMN_TOKEN in the environment"))?;
+    let autumn = autumn.ok_or_else(|| ApiError::not_set("AUTUMN_TOKEN in the environment"))?;
     Ok(Json(autumn.create(&customer).await?))
 }
 
@@ -133,24 +134,24 @@ struct Autumn {
 }
 
 impl Autumn {
-    async fn create(&self, customer: &Customer) -> Result<Box<RawValue>, Failure> {
-        let answer = match self.upstream.request(Method::POST, &["customers"]) {
+    async fn create(&self, customer: &Customer) -> Result<Box<RawValue>, ApiError> {
+        let response = match self.upstream.request(Method::POST, &["customers"]) {
             Ok(request) => fetch(request.json(customer)).await,
             Err(error) => Err(error),
         };
-        answer.map_err(|error| self.failure(error))
+        response.map_err(|error| self.error_response(error))
     }
 
-    /// What the client is told. A refusal is passed on where it is the client who can do something
-    /// about it; that the token is wrong is not its business.
-    fn failure(&self, error: Error) -> Failure {
-        let Error::Refused {
+    /// Returns the error response. An error that the client can correct is passed on; a wrong token is
+    /// not the client's error.
+    fn error_response(&self, error: Error) -> ApiError {
+        let Error::UnexpectedStatus {
             status,
             headers,
             content,
         } = &error
         else {
-            return error.of("Autumn");
+            return error.into_api_error("Autumn");
         };
         match *status {
             StatusCode::BAD_REQUEST
@@ -158,35 +159,35 @@ impl Autumn {
             | StatusCode::CONFLICT
             | StatusCode::UNPROCESSABLE_ENTITY => {
                 let message = format!("Autumn: {}", self.message(content));
-                Failure::new(*status, message)
+                ApiError::new(*status, message)
             }
-            // It is this service that asks too often, all its clients together.
+            // The limit is for all clients of this application together.
             StatusCode::TOO_MANY_REQUESTS => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                let failure = HttpError::new(status, "Autumn: it takes no more requests for now");
+                let error = HttpError::new(status, "Autumn: it takes no more requests for now");
                 match headers.get(RETRY_AFTER) {
-                    Some(time) => failure.header(RETRY_AFTER, time.clone()).into(),
-                    None => failure.into(),
+                    Some(time) => error.header(RETRY_AFTER, time.clone()).into(),
+                    None => error.into(),
                 }
             }
-            _ => error.of("Autumn"),
+            _ => error.into_api_error("Autumn"),
         }
     }
 
-    /// What Autumn says of a refusal, `{"message": "...", "code": "..."}`; without the token,
-    /// should it be so kind as to repeat it.
+    /// Returns the text of an error of Autumn, `{"message": "...", "code": "..."}`. If the text repeats
+    /// the token, the token is replaced.
     fn message(&self, content: &[u8]) -> String {
         #[derive(Deserialize)]
-        struct Refusal {
+        struct AutumnError {
             message: String,
             code: Option<String>,
         }
         let text = match serde_json::from_slice(content) {
-            Ok(Refusal {
+            Ok(AutumnError {
                 message,
                 code: Some(code),
             }) => format!("{message} ({code})"),
-            Ok(Refusal { message, .. }) => message,
+            Ok(AutumnError { message, .. }) => message,
             Err(_) => "it does not accept this customer".to_owned(),
         };
         let text = text.replace(self.token.expose(), "[token]");

@@ -1,5 +1,5 @@
-//! Figures of an upstream service: one of its items passed on, and three of its lists asked for at
-//! once and answered as one.
+//! Figures of an upstream service: a route that passes on one item, and a route that fetches three lists
+//! concurrently and combines them.
 
 use axum::extract::State;
 use axum::routing::get;
@@ -9,15 +9,15 @@ use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use crate::api::{self, Failure, Index, Path};
+use crate::api::{self, ApiError, Index, Path};
 use crate::upstream::{Error, Upstream};
 use crate::{Entry, Group, Settings};
 
-/// What the gallery and the command line know of it.
+/// The entry of `dashboard` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "dashboard",
     group: Group::Services,
-    summary: "Asks an upstream service for one thing, or for three at once. Needs UPSTREAM_URL.",
+    summary: "Fetches an item of an upstream service, or three lists concurrently. Needs UPSTREAM_URL.",
     try_it: &["curl -i {http}dashboard", "curl -i {http}proxy/42"],
     app: |settings| BoxApp::new(dashboard(settings)),
 };
@@ -27,10 +27,10 @@ const INDEX: Index = Index {
     routes: &["GET /proxy/{item_id}", "GET /dashboard"],
 };
 
-/// The service at [`Settings::upstream_url`] behind two routes.
+/// Creates the application, with two routes for the service at [`Settings::upstream_url`].
 ///
-/// Where that service fails, the answer is 502, and 504 where it is too slow. Without the setting it
-/// is 503.
+/// When that service fails, the response is a 502; when it is too slow, a 504; without the setting, a
+/// 503.
 #[must_use]
 pub fn dashboard(settings: &Settings) -> impl App + use<> {
     let upstream = settings.upstream_url.clone().map(|url| {
@@ -44,58 +44,57 @@ pub fn dashboard(settings: &Settings) -> impl App + use<> {
         .route("/proxy/{item_id}", get(proxy))
         .route("/dashboard", get(overview))
         .route("/dashboard/", get(overview))
-        .with_state(Service(upstream));
+        .with_state(AppState(upstream));
     api::app(routes, INDEX)
 }
 
-/// JSON as it came, so that it leaves as it came: no number loses a digit.
-type AsItCame = Box<RawValue>;
+/// JSON that is passed on byte for byte, so that no number loses a digit.
+type RawJson = Box<RawValue>;
 
 #[derive(Clone)]
-struct Service(Option<Upstream>);
+struct AppState(Option<Upstream>);
 
-impl Service {
-    fn upstream(&self) -> Result<&Upstream, Failure> {
+impl AppState {
+    fn upstream(&self) -> Result<&Upstream, ApiError> {
         let setting = "--upstream-url or UPSTREAM_URL";
-        self.0.as_ref().ok_or_else(|| Failure::not_set(setting))
+        self.0.as_ref().ok_or_else(|| ApiError::not_set(setting))
     }
 
-    /// One of its lists.
-    async fn list(&self, name: &'static str) -> Result<AsItCame, Failure> {
-        let answer = self.upstream()?.get(&[name]).await;
-        answer.map_err(|error| error.of(&format!("the upstream service's {name}")))
+    /// Fetches a list of the upstream service.
+    async fn list(&self, name: &'static str) -> Result<RawJson, ApiError> {
+        let response = self.upstream()?.get(&[name]).await;
+        response.map_err(|error| error.into_api_error(&format!("the upstream service's {name}")))
     }
 }
 
 async fn proxy(
-    State(service): State<Service>,
+    State(service): State<AppState>,
     Path(item_id): Path<String>,
-) -> Result<Json<AsItCame>, Failure> {
-    let answer = service.upstream()?.get(&["items", &item_id]).await;
-    let is_missing = match &answer {
-        Err(Error::Refused { status, .. }) => *status == StatusCode::NOT_FOUND,
-        Err(Error::NoSuchPath) => true,
+) -> Result<Json<RawJson>, ApiError> {
+    let response = service.upstream()?.get(&["items", &item_id]).await;
+    let is_missing = match &response {
+        Err(Error::UnexpectedStatus { status, .. }) => *status == StatusCode::NOT_FOUND,
+        Err(Error::InvalidPath) => true,
         _ => false,
     };
     if is_missing {
         let message = format!("there is no item `{item_id}`");
-        return Err(Failure::new(StatusCode::NOT_FOUND, message));
+        return Err(ApiError::new(StatusCode::NOT_FOUND, message));
     }
-    answer
+    response
         .map(Json)
-        .map_err(|error| error.of("the upstream service"))
+        .map_err(|error| error.into_api_error("the upstream service"))
 }
 
 #[derive(Serialize)]
 struct Overview {
-    users: AsItCame,
-    products: AsItCame,
-    sales: AsItCame,
+    users: RawJson,
+    products: RawJson,
+    sales: RawJson,
 }
 
-/// Takes as long as the slowest of the three. Once one has failed there is nothing to wait for: the
-/// others are given up.
-async fn overview(State(service): State<Service>) -> Result<Json<Overview>, Failure> {
+/// Fetches the three lists concurrently. When one fails, the requests for the others are dropped.
+async fn overview(State(service): State<AppState>) -> Result<Json<Overview>, ApiError> {
     let (users, products, sales) = tokio::try_join!(
         service.list("users"),
         service.list("products"),

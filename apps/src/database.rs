@@ -1,5 +1,5 @@
-//! The database of `brands` and `brands-blocking`: where it is, what it is asked, and what a client
-//! is told when it does not answer.
+//! The database of `brands` and `brands-blocking`: its location, its query, and the error responses when
+//! it does not answer.
 
 use std::fmt;
 use std::path::PathBuf;
@@ -10,20 +10,22 @@ use callgate_toolkit::errors::HttpError;
 use http::StatusCode;
 use serde::Serialize;
 
-/// How many connections are kept.
+use crate::log_text::with_causes;
+
+/// The number of open connections.
 pub(crate) const CONNECTIONS: u8 = 6;
 
-/// How long a connection is waited for, and then the database's answer.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a request waits for a connection, and then for the result of the query.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
-/// A number of any size that the database has for it, read as one of 64 bits.
+/// The query. The ID is cast, because its type may be any integer type.
 pub(crate) const QUERY: &str =
     "SELECT CAST(brand_id AS BIGINT) AS brand_id, brand_name FROM brand ORDER BY brand_id";
 
-/// Has PostgreSQL end by itself what takes too long: [`PATIENCE`], in milliseconds.
-pub(crate) const BOUND: &str = "SET statement_timeout = 3000";
+/// Makes PostgreSQL cancel a query after [`TIMEOUT`], in milliseconds.
+pub(crate) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 3000";
 
-/// Makes the table and its rows.
+/// Creates the table and its rows.
 pub(crate) const SEED: &str = include_str!("database/seed.sql");
 
 /// A row of the table.
@@ -33,15 +35,15 @@ pub(crate) struct Brand {
     pub(crate) brand_name: String,
 }
 
-/// The URL of a database. It may have a password in it, and so it is shown to nobody.
+/// The URL of a database. It may hold a password, so its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabaseUrl(String);
 
 impl FromStr for DatabaseUrl {
     type Err = std::convert::Infallible;
 
-    /// Takes any text: whether it is right matters where a database is opened, and to no other
-    /// application.
+    /// Accepts any text. The URL is parsed when the database is opened, so that a wrong URL concerns no
+    /// other application.
     fn from_str(url: &str) -> Result<Self, Self::Err> {
         Ok(Self(url.to_owned()))
     }
@@ -53,20 +55,20 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Where a database is.
+/// The location of a database.
 #[derive(Debug)]
-pub(crate) enum Place<'a> {
-    /// In memory, with the rows of the [`SEED`].
+pub(crate) enum DatabaseLocation<'a> {
+    /// A database in memory, with the rows of the [`SEED`].
     Memory,
-    /// In this file, of SQLite.
+    /// A file of SQLite.
     File(PathBuf),
-    /// At this URL, of PostgreSQL.
+    /// The URL of a PostgreSQL.
     Postgres(&'a str),
 }
 
-impl<'a> Place<'a> {
-    /// Where this URL says; in memory, if there is none.
-    pub(crate) fn of(url: Option<&'a DatabaseUrl>) -> Result<Self, OpenError> {
+impl<'a> DatabaseLocation<'a> {
+    /// Parses a URL. `None` is a database in memory.
+    pub(crate) fn parse(url: Option<&'a DatabaseUrl>) -> Result<Self, OpenError> {
         let url = url.map_or("", |url| &url.0);
         if url.is_empty() {
             return Ok(Self::Memory);
@@ -87,13 +89,19 @@ impl<'a> Place<'a> {
     }
 }
 
-/// Why a database could not be opened.
+/// Why a database cannot be opened.
 #[derive(Debug)]
 pub(crate) struct OpenError(String);
 
 impl OpenError {
-    pub(crate) fn new(reason: impl fmt::Display) -> Self {
-        Self(reason.to_string())
+    /// Creates an error with this reason.
+    pub(crate) fn new(reason: impl Into<String>) -> Self {
+        Self(reason.into())
+    }
+
+    /// Creates an error with this one, and the causes of this one, as the reason.
+    pub(crate) fn caused_by(error: impl std::error::Error + 'static) -> Self {
+        Self(with_causes(&error))
     }
 }
 
@@ -110,20 +118,20 @@ impl fmt::Display for OpenError {
 
 impl std::error::Error for OpenError {}
 
-/// 503: there is no connection, or it does not answer.
-pub(crate) fn unavailable(reason: impl fmt::Display) -> HttpError {
+/// Returns a 503: there is no connection, or the database does not answer.
+pub(crate) fn unavailable(reason: impl Into<String>) -> HttpError {
     let message = "the database cannot be reached";
-    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).source(reason.to_string())
+    HttpError::new(StatusCode::SERVICE_UNAVAILABLE, message).source(reason.into())
 }
 
-/// 500: the database has answered that something is wrong.
-pub(crate) fn failed(reason: impl fmt::Display) -> HttpError {
+/// Returns a 500: the database refuses the query.
+pub(crate) fn failed(reason: impl Into<String>) -> HttpError {
     let message = "the database could not be read";
-    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message).source(reason.to_string())
+    HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message).source(reason.into())
 }
 
-/// Whether PostgreSQL says with this SQLSTATE that it does not serve now: an exception of the
-/// connection, a lack of resources, or an operator's intervention, which time-outs are.
+/// Returns whether PostgreSQL does not serve at present, by this SQLSTATE: a connection exception, a lack
+/// of resources, or an operator intervention, which includes time-outs.
 pub(crate) fn is_outage(sqlstate: &str) -> bool {
     ["08", "53", "57"]
         .iter()

@@ -1,4 +1,4 @@
-//! Sends back what it gets: a request's content as it arrives, a WebSocket's messages one by one.
+//! Sends back the content of a request while it arrives, and each message of a WebSocket.
 
 use callgate::{
     AppError, BoxApp, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver,
@@ -8,11 +8,11 @@ use http::header::CONTENT_TYPE;
 
 use crate::{Entry, Group};
 
-/// What the gallery and the command line know of it.
+/// The entry of `echo` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "echo",
     group: Group::Protocol,
-    summary: "Sends back what it gets, while it is still arriving; over a WebSocket, each message.",
+    summary: "Sends back the content of a request while it arrives; over a WebSocket, each message.",
     try_it: &[
         "curl -sNT . {http}",
         "curl -d 'Hello, echo!' {http}",
@@ -21,11 +21,11 @@ pub const ENTRY: Entry = Entry {
     app: |_| BoxApp::new(echo),
 };
 
-/// Sends back what it gets.
+/// Sends back the content of a request, or the messages of a WebSocket.
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for lifespan; a failed send.
+/// Returns [`AppError::Unsupported`] for lifespan, and the error of a send that fails.
 pub async fn echo(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(scope) => echo_content(&scope, receiver, sender).await,
@@ -48,8 +48,8 @@ async fn echo_content(
         match receiver.receive().await {
             ReceiveEvent::HttpRequestBody(request) => {
                 let more_body = request.more_body;
-                // Resolves when there is room for more, so that a client which does not read its
-                // answer is not read from either.
+                // The send waits for room in the buffer. Until then the next part is not received, so
+                // a client that does not read the response is not read from (back-pressure).
                 sender
                     .send(HttpResponseBody::new(request.body, more_body))
                     .await?;
@@ -72,7 +72,7 @@ async fn echo_messages(
         match receiver.receive().await {
             ReceiveEvent::WebSocketConnect => {
                 let mut accept = WebSocketAccept::new();
-                // An echo speaks every subprotocol: it takes the one that the client likes best.
+                // An echo works with every subprotocol: the first is the one that the client prefers.
                 accept.subprotocol = scope.subprotocols.first().cloned();
                 sender.send(accept).await?;
             }

@@ -1,14 +1,15 @@
-//! Orders of t-shirts, approved or found to be out of stock: an events application for CloudBlue
-//! Connect. This file has what it does; the folder of the same name (`src/events/`) has how events, schedules
-//! and variables come to it.
+//! Orders of t-shirts, which are approved or out of stock: an events application for CloudBlue Connect.
+//!
+//! This file has the handlers. The folder `src/events/` has how events, schedules and variables reach
+//! them.
 
-mod application;
+mod app;
 mod context;
 mod http;
+mod lifespan;
 mod message;
+mod registry;
 mod response;
-mod schedule;
-mod service;
 #[cfg(test)]
 mod tests;
 mod variables;
@@ -18,20 +19,20 @@ use callgate::{App, BoxApp};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use self::application::Application;
+use self::app::EventsApp;
 use self::context::Context;
+use self::registry::Registry;
 use self::response::{
     BackgroundResponse, HandlerError, InteractiveResponse, ScheduledExecutionResponse,
 };
-use self::service::Service;
 use crate::connect::Filter;
-use crate::{Entry, Group, Settings, failures};
+use crate::{Entry, Group, Settings, http_errors};
 
-/// What the gallery and the command line know of it.
+/// The entry of `events` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "events",
     group: Group::Services,
-    summary: "Handles events of CloudBlue Connect, over HTTP and a WebSocket, and works on a schedule.",
+    summary: "Handles events of CloudBlue Connect over HTTP and a WebSocket, and runs a task on a schedule.",
     try_it: &[
         "curl {http}",
         "curl --json '{\"event_type\": \"asset_purchase_request_validation\", \"data\": {\"status\": \"draft\", \"asset\": {\"params\": [{\"value\": \"m\"}]}}}' {http}events",
@@ -46,21 +47,21 @@ const SIZES: [&str; 5] = ["xs", "s", "m", "l", "xl"];
 
 const OUT_OF_STOCK_SIZE: &str = "OUT_OF_STOCK_SIZE";
 
-/// The application for the API at [`Settings::connect_url`].
+/// Creates the application for the API at [`Settings::connect_url`].
 ///
-/// - `POST /events` takes an event. An interactive one is answered with what its handler says; a
-///   background one with 202, and worked on after that.
-/// - `/ws` is a WebSocket that takes tasks, in the messages of Connect, and answers with results.
-/// - `POST /schedules/NAME/run` runs something now that else runs every
+/// - `POST /events` receives an event. The response to an interactive event is that of its handler. A
+///   background event is answered with 202, and handled after that.
+/// - `/ws` is a WebSocket that receives tasks, in the messages of Connect, and sends their results.
+/// - `POST /schedules/NAME/run` runs a schedulable now, which otherwise runs at the interval of
 ///   [`Settings::events_schedule`].
-/// - `GET /variables` has the variables, and `GET /` all that is registered.
+/// - `GET /variables` returns the variables, and `GET /` all that is registered.
 #[must_use]
 pub fn events(settings: &Settings) -> impl App + use<> {
-    failures::answered(Service::new(t_shirts(), settings))
+    http_errors::handle(EventsApp::new(t_shirts(), settings))
 }
 
-fn t_shirts() -> Application {
-    Application::new()
+fn t_shirts() -> Registry {
+    Registry::new()
         .variable(OUT_OF_STOCK_SIZE, "m")
         .schedulable(
             "update_stock",
@@ -95,7 +96,7 @@ async fn validate_tshirt_size(
 ) -> Result<InteractiveResponse, HandlerError> {
     let out_of_stock = context.variables.get(OUT_OF_STOCK_SIZE);
     let is_out_of_stock = text(&request, "/asset/params/0/value")? == out_of_stock;
-    // A pointer takes an object with a field `0` for a list.
+    // A JSON pointer also matches an object with a field `0`.
     let params = request.pointer_mut("/asset/params");
     let Some(params) = params.and_then(Value::as_array_mut) else {
         let reason = "there is no list at /asset/params".to_owned();
@@ -136,7 +137,7 @@ async fn approve_purchase_request(
     Ok(BackgroundResponse::done())
 }
 
-/// The text at this place, a JSON pointer, of what an event is about.
+/// Returns the text at a JSON pointer of the object that an event is about.
 fn text<'a>(object: &'a Value, pointer: &str) -> Result<&'a str, HandlerError> {
     let text = object.pointer(pointer).and_then(Value::as_str);
     text.ok_or_else(|| HandlerError::Invalid(format!("there is no text at {pointer}")))

@@ -1,13 +1,16 @@
-//! All the other applications under one roof, each mounted at `/NAME/`, and a page to find them.
+//! All the other applications on one server, each mounted at `/NAME/`, and a page that lists them.
 
-use callgate::{App, AppError, BoxApp, HttpScope, Receiver, Scope, Sender};
+use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
 use callgate_toolkit::mount::Mounts;
 
-use crate::{Entry, Group, Settings, failures, method};
+use crate::{Entry, Group, Settings, http_errors, method};
 
+mod optional;
 mod page;
 
-/// What the command line knows of it.
+use optional::{Availability, OptionalApp};
+
+/// The entry of `gallery` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "gallery",
     group: Group::Protocol,
@@ -16,43 +19,60 @@ pub const ENTRY: Entry = Entry {
     app: |settings| BoxApp::new(Gallery::new(all(), settings)),
 };
 
-/// Serves a page that presents some applications, and each of them under its name.
+/// Serves several applications, each under its name, and a page that presents them.
+///
+/// An application whose start-up fails is unavailable: the reason is logged, the page says so, its
+/// requests are answered with 503, and the others are served.
 #[derive(Debug)]
 pub struct Gallery {
-    entries: Vec<Entry>,
+    exhibits: Vec<Exhibit>,
     mounts: Mounts,
 }
 
-/// All applications but the gallery itself.
+/// An application of the gallery.
+#[derive(Clone, Debug)]
+struct Exhibit {
+    entry: Entry,
+    availability: Availability,
+}
+
+/// Returns all applications but the gallery itself.
 fn all() -> impl Iterator<Item = &'static Entry> {
     crate::all().iter().filter(|entry| entry.name != ENTRY.name)
 }
 
 impl Gallery {
-    /// The gallery of these applications, made with these settings.
+    /// Creates a gallery of these applications, each with these settings.
     pub fn new<'a>(entries: impl IntoIterator<Item = &'a Entry>, settings: &Settings) -> Self {
-        let entries: Vec<Entry> = entries.into_iter().copied().collect();
-        // The links of a page at `/NAME` would lead astray.
+        // The relative links of a page at `/NAME`, without the slash, would lead beside it.
         let mounts = Mounts::new().redirect_to_slash();
-        let mounts = mounts.mount("", failures::nowhere);
-        let mounts = entries.iter().fold(mounts, |mounts, entry| {
-            mounts.mount(&format!("/{}", entry.name), (entry.app)(settings))
-        });
-        Self { entries, mounts }
-    }
-
-    async fn present(&self, scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
-        if !method::is_read(&scope.method) {
-            return method::not_allowed(scope, sender).await;
+        let mut gallery = Self {
+            exhibits: Vec::new(),
+            mounts: mounts.mount("", http_errors::not_found_app),
+        };
+        for &entry in entries {
+            let app = OptionalApp::new(entry.name, (entry.app)(settings));
+            gallery.exhibits.push(Exhibit {
+                entry,
+                availability: app.availability(),
+            });
+            let prefix = format!("/{}", entry.name);
+            gallery.mounts = gallery.mounts.mount(&prefix, app);
         }
-        crate::page::show(scope, sender, || page::render(scope, &self.entries)).await
+        gallery
     }
 }
 
 impl App for Gallery {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
-            Scope::Http(scope) if scope.route_path() == "/" => self.present(&scope, &sender).await,
+            Scope::Http(scope) if scope.route_path() == "/" => {
+                if !method::is_get_or_head(&scope.method) {
+                    return method::not_allowed(&scope, &sender).await;
+                }
+                let render = || page::render(&scope, &self.exhibits);
+                crate::page::send(&scope, &sender, render).await
+            }
             scope => self.mounts.call(scope, receiver, sender).await,
         }
     }

@@ -1,11 +1,10 @@
-//! The smallest application: one text for every request.
+//! The smallest application: it answers every HTTP request with the same text.
 
 use callgate::{AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
-use http::header::{CONTENT_TYPE, HeaderValue};
 
-use crate::{Entry, Group, method};
+use crate::{Entry, Group};
 
-/// What the gallery and the command line know of it.
+/// The entry of `hello` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "hello",
     group: Group::Protocol,
@@ -14,25 +13,17 @@ pub const ENTRY: Entry = Entry {
     app: |_| BoxApp::new(hello),
 };
 
-/// Says hello.
+/// Answers an HTTP request with `Hello, world!`.
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+/// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
+/// fails.
 pub async fn hello(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
-    if !method::is_read(&scope.method) {
-        return method::not_allowed(&scope, &sender).await;
-    }
-    let start = HttpResponseStart::ok().header(CONTENT_TYPE, TEXT);
+    let _request = scope.into_http()?;
+    let start = HttpResponseStart::ok().header("content-type", "text/plain; charset=utf-8");
     sender.send(start).await?;
-    // The first part is also the last: the server sends it whole, with its length.
-    sender
-        .send(HttpResponseBody::last("Hello, world!\n"))
-        .await?;
-    Ok(())
+    // The first part of the content is also the last, so the server sends it with its length.
+    let body = HttpResponseBody::last("Hello, world!\n");
+    Ok(sender.send(body).await?)
 }
-
-const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");

@@ -1,5 +1,5 @@
-//! A REST interface: handlers that wait and one that blocks, parameters of the path, work after the
-//! response, and a dependency that is opened before a handler and closed after it, come what may.
+//! A REST interface: asynchronous handlers and a blocking one, parameters of the path, work after the
+//! response, and a connection that is opened before a handler and closed after it, however it ends.
 
 mod access_log;
 mod database;
@@ -22,14 +22,14 @@ use tokio::sync::Semaphore;
 
 use self::access_log::AccessLog;
 pub use self::database::{Connection, Database, DatabaseError, Item, User};
-use crate::api::{self, Failure, Index, Path};
+use crate::api::{self, ApiError, Index, Path};
 use crate::{Entry, Group, Settings};
 
-/// What the gallery and the command line know of it.
+/// The entry of `items` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "items",
     group: Group::Data,
-    summary: "Serves items over REST, with a handler that blocks and work after the response.",
+    summary: "Serves items over REST, with a blocking handler and work after the response.",
     try_it: &[
         "curl -i {http}items/42",
         "curl -i -X POST {http}items/42",
@@ -50,10 +50,10 @@ const INDEX: Index = Index {
     ],
 };
 
-/// How many connections the database takes.
+/// The number of connections that the database accepts.
 const MAX_CONNECTIONS: usize = 100;
 
-/// How many blocking handlers run at once, each on a thread of its own. Others wait without one.
+/// How many blocking handlers run at a time, each on a thread of its own. Others wait without a thread.
 const MAX_BLOCKING: usize = 8;
 
 fn from_settings(settings: &Settings) -> impl App + use<> {
@@ -62,14 +62,14 @@ fn from_settings(settings: &Settings) -> impl App + use<> {
     items(Database::new(MAX_CONNECTIONS), log)
 }
 
-/// The items and users of this database. `log` may block; it is called with the number of each item
-/// that is asked for below `/sync`.
+/// Creates the application, with the items and users of this database. `log` may block; the blocking
+/// handler calls it with the ID of each item.
 #[must_use]
 pub fn items(
     database: Database,
     log: impl Fn(i64) -> io::Result<()> + Send + Sync + 'static,
 ) -> impl App {
-    let service = Service {
+    let state = AppState {
         database,
         log: Arc::new(log),
         blocking: Arc::new(Semaphore::new(MAX_BLOCKING)),
@@ -80,13 +80,13 @@ pub fn items(
         .route("/items/{item_id}", get(read).post(receive))
         .route("/sync/items/{item_id}", get(read_blocking))
         .route("/users/{user_id}", get(user))
-        .with_state(service);
+        .with_state(state);
     api::app(routes, INDEX)
 }
 
-/// What the handlers share.
+/// The state that the handlers share.
 #[derive(Clone, FromRef)]
-struct Service {
+struct AppState {
     database: Database,
     #[from_ref(skip)]
     log: Arc<dyn Fn(i64) -> io::Result<()> + Send + Sync>,
@@ -108,16 +108,16 @@ async fn read(Path(ItemPath { item_id }): Path<ItemPath>) -> Json<Item> {
     Json(Item { item_id })
 }
 
-/// What blocks runs on a thread where it may.
+/// Runs blocking code on a thread for it.
 async fn read_blocking(
-    State(service): State<Service>,
+    State(state): State<AppState>,
     Path(ItemPath { item_id }): Path<ItemPath>,
-) -> Result<Json<Item>, Failure> {
-    let turn = service.blocking.acquire_owned().await;
-    let log = service.log;
+) -> Result<Json<Item>, ApiError> {
+    let permit = state.blocking.acquire_owned().await;
+    let log = state.log;
     let handler = move || {
-        // Given back when the thread is free, even if the client is gone before.
-        let _turn = turn;
+        // The permit is released when the thread is free, even if the client disconnects before.
+        let _permit = permit;
         log(item_id)?;
         Ok(Json(Item { item_id }))
     };
@@ -126,8 +126,8 @@ async fn read_blocking(
         .unwrap_or_else(|panic| Err(io::Error::other(panic)))
         .map_err(|error| {
             let message = "the access could not be logged";
-            let failure = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message);
-            failure.source(error).into()
+            let response = HttpError::new(StatusCode::INTERNAL_SERVER_ERROR, message);
+            response.source(error).into()
         })
 }
 
@@ -147,7 +147,7 @@ async fn receive(
     })
 }
 
-/// Goes on after the response. A server that shuts down waits for it.
+/// Runs after the response. A server that shuts down waits for it.
 async fn process(database: Database, item_id: i64) -> Result<(), AppError> {
     let connection = database.connect().await?;
     let inserted = connection.insert(Item { item_id }).await;
@@ -157,24 +157,24 @@ async fn process(database: Database, item_id: i64) -> Result<(), AppError> {
     Ok(())
 }
 
-async fn list(connection: Connected) -> Result<Json<Vec<Item>>, Failure> {
+async fn list(connection: DbConnection) -> Result<Json<Vec<Item>>, ApiError> {
     Ok(Json(connection.items().await?))
 }
 
 async fn user(
     Path(UserPath { user_id }): Path<UserPath>,
-    connection: Connected,
-) -> Result<Json<User>, Failure> {
+    connection: DbConnection,
+) -> Result<Json<User>, ApiError> {
     match connection.user(user_id).await? {
         Some(user) => Ok(Json(user)),
         None => {
             let message = format!("there is no user {user_id}");
-            Err(Failure::new(StatusCode::NOT_FOUND, message))
+            Err(ApiError::new(StatusCode::NOT_FOUND, message))
         }
     }
 }
 
-impl From<DatabaseError> for Failure {
+impl From<DatabaseError> for ApiError {
     fn from(error: DatabaseError) -> Self {
         let status = match error {
             DatabaseError::Closed => StatusCode::INTERNAL_SERVER_ERROR,
@@ -186,13 +186,12 @@ impl From<DatabaseError> for Failure {
     }
 }
 
-/// A connection that is opened before the handler which asks for it, and closed after the exchange:
-/// when the response has been sent, and also when the handler fails or panics, and when the client
-/// goes away.
+/// Extracts a connection that is opened before the handler and closed after the exchange: after the
+/// response has been sent, and also when the handler fails or panics, or the client disconnects.
 #[derive(Debug)]
-pub struct Connected(Arc<Connection>);
+pub struct DbConnection(Arc<Connection>);
 
-impl Deref for Connected {
+impl Deref for DbConnection {
     type Target = Connection;
 
     fn deref(&self) -> &Connection {
@@ -200,7 +199,7 @@ impl Deref for Connected {
     }
 }
 
-impl<S> FromRequestParts<S> for Connected
+impl<S> FromRequestParts<S> for DbConnection
 where
     Database: FromRef<S>,
     S: Sync,
@@ -211,10 +210,10 @@ where
         let background = Background::from_request_parts(parts, state).await;
         let background = background.map_err(IntoResponse::into_response)?;
         let connection = Database::from_ref(state).connect().await;
-        let connection = connection.map_err(|error| Failure::from(error).into_response())?;
+        let connection = connection.map_err(|error| ApiError::from(error).into_response())?;
         let connection = Arc::new(connection);
-        // From here on nothing keeps it from being closed. That is more than dropping it could do:
-        // closing takes an `await`.
+        // The background work closes the connection however the handler ends. Dropping the connection
+        // could not, because closing it is asynchronous.
         let closing = connection.clone();
         background.add(async move {
             closing.close().await;

@@ -1,12 +1,12 @@
 //! # Callgate: example applications
 //!
-//! One file each. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`] are written with
-//! scope, receiver and sender; [`time`], [`scope`] and [`events`] with the toolkit; [`items`],
-//! [`dashboard`], [`customers`], [`brands`] and [`chart`] with axum, through the bridge;
-//! [`brands_blocking`] with a function that blocks; and [`gallery`] serves them all. The `callgate`
-//! command runs any of them: `callgate run echo`.
+//! Each application is one file. [`hello`], [`echo`], [`counter`], [`chat`], [`stream`] and [`work`]
+//! are written with scope, receiver and sender; [`time`], [`scope`] and [`events`] with the toolkit;
+//! [`items`], [`dashboard`], [`customers`], [`brands`] and [`chart`] with axum, through the bridge;
+//! [`brands_blocking`] with a function that blocks. [`gallery`] serves them all. The `callgate` command
+//! runs any of them: `callgate run echo`.
 //!
-//! To add one: write its file, with an `ENTRY`, and put that into the list of [`all`].
+//! To add an application: write its file with an `ENTRY`, and add the entry to the list of [`all`].
 
 mod api;
 pub mod brands;
@@ -20,10 +20,11 @@ pub mod dashboard;
 mod database;
 pub mod echo;
 pub mod events;
-mod failures;
 pub mod gallery;
 pub mod hello;
+mod http_errors;
 pub mod items;
+mod log_text;
 mod method;
 mod number;
 mod page;
@@ -38,21 +39,21 @@ use callgate::BoxApp;
 pub use database::DatabaseUrl;
 pub use settings::{Settings, Token};
 
-/// What there is to know of an example application.
+/// An example application, as the command line and the gallery know it.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Entry {
-    /// Its name on the command line and its path in the gallery.
+    /// The name on the command line, and the path in the gallery.
     pub name: &'static str,
-    /// Where the gallery shows it.
+    /// The section of the gallery's page.
     pub group: Group,
-    /// What it does, in one sentence.
+    /// What the application does, in one sentence.
     pub summary: &'static str,
-    /// Commands to try it with; `{http}` and `{ws}` stand for where it is mounted, such as
-    /// `http://localhost:8000/echo/`. One that is nothing but an address, such as `{http}room/`, is
-    /// a page for a browser.
+    /// Commands that show what the application does. `{http}` and `{ws}` stand for its address, such
+    /// as `http://localhost:8000/echo/`. A command that is only an address, such as `{http}room/`, is a
+    /// page for a browser.
     pub try_it: &'static [&'static str],
-    /// Makes it with these settings.
+    /// Creates the application with these settings.
     pub app: fn(&Settings) -> BoxApp,
 }
 
@@ -62,15 +63,15 @@ pub struct Entry {
 pub enum Group {
     /// The protocol itself.
     Protocol,
-    /// What happens while one looks on: WebSockets and streams.
+    /// WebSockets and streams.
     Live,
-    /// Databases, validated requests, work that takes a while.
+    /// Databases, validated requests and long computations.
     Data,
-    /// Other services that are asked, or that ask.
+    /// Other services, as clients and as servers.
     Services,
 }
 
-/// Every application, in the order in which one meets them.
+/// Returns every application, in the order of the documentation.
 #[must_use]
 pub fn all() -> &'static [Entry] {
     &[
@@ -93,7 +94,7 @@ pub fn all() -> &'static [Entry] {
     ]
 }
 
-/// The application of this name.
+/// Returns the application of this name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Entry> {
     all().iter().find(|entry| entry.name == name)

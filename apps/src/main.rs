@@ -1,6 +1,6 @@
 //! The `callgate` command: serves the example applications.
 
-mod checked;
+mod checks;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use callgate_apps::{Entry, Settings};
 use callgate_server::cli::{self, Flags};
-use checked::Checks;
+use checks::CheckFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 
@@ -18,8 +18,7 @@ use clap::{Parser, Subcommand};
     name = "callgate",
     version,
     after_help = "\
-`callgate` alone, or with flags only, is `callgate run gallery`; `callgate run --help` tells the
-flags."
+`callgate` without a command is `callgate run gallery`; `callgate run --help` lists the flags."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -31,7 +30,7 @@ enum Command {
     /// Serve an application
     #[command(next_line_help = true)]
     Run {
-        /// One of those that `callgate apps` lists
+        /// The name of an application: see `callgate apps`
         #[arg(value_parser = application(), default_value = "gallery", hide_possible_values = true)]
         app: &'static Entry,
         #[command(flatten)]
@@ -39,7 +38,7 @@ enum Command {
         #[command(flatten)]
         settings: Box<Settings>,
         #[command(flatten)]
-        checks: Checks,
+        checks: CheckFlags,
     },
     /// List the applications
     Apps,
@@ -63,7 +62,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Puts `run` in front of flags that have no command.
+/// Inserts the command `run` where the arguments begin with a flag.
 fn with_command(args: impl Iterator<Item = OsString>) -> Vec<OsString> {
     let mut args: Vec<_> = args.collect();
     let has_command = args.get(1).is_some_and(|first| {
@@ -92,7 +91,7 @@ fn list() -> ExitCode {
     let mut stdout = std::io::stdout().lock();
     for Entry { name, summary, .. } in entries {
         if writeln!(stdout, "{name:width$}  {summary}").is_err() {
-            // Whoever reads has read enough.
+            // The reader has closed its end of the pipe.
             break;
         }
     }

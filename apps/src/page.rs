@@ -1,36 +1,42 @@
-//! What the applications with a page have in common.
+//! HTML pages: what the applications that have one share.
 
 use callgate::{AppError, HttpScope, Sender};
 use callgate_toolkit::{mount, respond};
 
-use crate::{failures, method};
+use crate::{http_errors, method};
 
-/// What each page begins with: the encoding, the icon, the colours in light and dark.
+/// The beginning of each page's head: encoding, icon, and the colours for light and dark.
 const HEAD: &str = include_str!("page/head.html");
 
-/// Keeps a WebSocket open, for the scripts of pages.
+/// The script that keeps a page's WebSocket open.
 const SOCKET: &str = include_str!("page/socket.js");
 
-/// The page with what pages share in it: `{{head}}` and `{{socket}}` stand for that.
+/// Fills the shared parts into a page, where it has `{{head}}` and `{{socket}}`.
 pub(crate) fn compose(page: &str) -> String {
     page.replace("{{head}}", HEAD).replace("{{socket}}", SOCKET)
 }
 
-/// Sends a page to those who read; other methods are an [`HttpError`](failures::method_not_allowed).
-/// The addresses on it are relative, so who came without a slash behind the path is sent there first.
-pub(crate) async fn show(
+/// Sends a page in response to GET and HEAD.
+///
+/// The links of a page are relative, so a request whose path has no slash at its end is redirected
+/// to the path with the slash.
+///
+/// # Errors
+///
+/// Returns a 405 as an [`HttpError`](callgate_toolkit::errors::HttpError) for other methods, and the
+/// error of a send that fails.
+pub(crate) async fn send(
     scope: &HttpScope,
     sender: &Sender,
     page: impl FnOnce() -> String,
 ) -> Result<(), AppError> {
-    if !method::is_read(&scope.method) {
-        return Err(failures::method_not_allowed("GET, HEAD").into());
+    if !method::is_get_or_head(&scope.method) {
+        return Err(http_errors::method_not_allowed("GET, HEAD").into());
     }
     let response = if scope.raw_path().ends_with('/') {
         respond::html(page())
     } else {
         mount::add_slash(&scope.uri)
     };
-    response.send(sender).await?;
-    Ok(())
+    response.send(sender).await
 }

@@ -1,4 +1,4 @@
-//! Answers with its own scope: all that an application is told when it is called.
+//! Answers with its own scope: what the server passes to an application when it calls it.
 
 use callgate::{
     AppError, BoxApp, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
@@ -8,37 +8,36 @@ use callgate_toolkit::websocket::Handshake;
 
 use crate::{Entry, Group, method};
 
-/// What the gallery and the command line know of it.
+/// The entry of `scope` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "scope",
     group: Group::Protocol,
-    summary: "Answers with its own scope, all that an application is told, as JSON; over a WebSocket too.",
+    summary: "Answers with its own scope, as JSON, to a request and over a WebSocket.",
     try_it: &["curl '{http}caf%C3%A9?a=1'", "python -m websockets {ws}"],
     app: |_| BoxApp::new(scope),
 };
 
-/// Answers with its scope.
+/// Answers a request with its scope, and sends a WebSocket its scope and closes it.
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for lifespan; a failed send.
+/// Returns [`AppError::Unsupported`] for lifespan, and the error of a send that fails.
 pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     if let Scope::Lifespan(_) | Scope::Unknown(_) = scope {
         return Err(AppError::Unsupported);
     }
-    // Scopes and events have a serialised form, which is the same everywhere.
+    // The serialised form of scopes and events is a part of the protocol.
     let mut json = serde_json::to_string_pretty(&scope)?;
     json.push('\n');
     match scope {
-        Scope::Http(scope) if !method::is_read(&scope.method) => {
+        Scope::Http(scope) if !method::is_get_or_head(&scope.method) => {
             method::not_allowed(&scope, &sender).await
         }
         Scope::Http(_) => {
             let response = respond::text(json)
-                .header("content-type", "application/json")
+                .set_header("content-type", "application/json")
                 .header("cache-control", "no-store");
-            response.send(&sender).await?;
-            Ok(())
+            response.send(&sender).await
         }
         Scope::WebSocket(scope) => {
             let handshake = Handshake::new(&scope, receiver, sender);

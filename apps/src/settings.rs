@@ -1,19 +1,22 @@
-//! What the applications can be told.
+//! Settings of the applications.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::builder::TypedValueParser;
+use clap::{Arg, Command, Parser};
 use url::Url;
 
 use crate::DatabaseUrl;
 
 /// Settings of the applications: where their database and their upstream services are.
 ///
-/// Each is a flag of `callgate run` and an environment variable. Secrets come from the environment
-/// only, since everyone on a machine can read command lines.
+/// Each setting is a flag of `callgate run` and an environment variable. Tokens come from the environment
+/// only, because every user of a machine can read command lines. `--help` does not print the values of
+/// URLs, which may hold a password.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Applications")]
 #[non_exhaustive]
@@ -23,20 +26,22 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<DatabaseUrl>,
 
-    /// Where the service is that `dashboard` asks
-    #[arg(long, env = "UPSTREAM_URL", value_name = "URL", value_parser = base_url)]
+    /// The URL of the service that `dashboard` calls
+    #[arg(long, env = "UPSTREAM_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = BaseUrl)]
     pub upstream_url: Option<Url>,
 
-    /// How long an answer of that service may take [default: 10]
+    /// How long a response of that service may take [default: 10]
     #[arg(long, env = "UPSTREAM_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub upstream_timeout: Option<Duration>,
 
-    /// Where the API of Autumn is, which `customers` asks with the token in AUTUMN_TOKEN [default: that
-    /// of useautumn.com]
-    #[arg(long, env = "AUTUMN_URL", value_name = "URL", value_parser = base_url)]
+    /// The URL of the API of Autumn, which `customers` calls with the token in AUTUMN_TOKEN [default:
+    /// that of useautumn.com]
+    #[arg(long, env = "AUTUMN_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = BaseUrl)]
     pub autumn_url: Option<Url>,
 
-    /// Where `items` logs who asks its blocking handler; nowhere by default
+    /// The file to which the blocking handler of `items` writes a line for each request [default: none]
     #[arg(long, env = "ITEMS_LOG", value_name = "FILE")]
     pub items_log: Option<PathBuf>,
 
@@ -44,20 +49,21 @@ pub struct Settings {
     #[arg(skip = Token::from_env("AUTUMN_TOKEN"))]
     pub autumn_token: Option<Token>,
 
-    /// Where the API of CloudBlue Connect is, its version included, which `chart` and `events` ask
-    /// with the key in CONNECT_TOKEN
-    #[arg(long, env = "CONNECT_URL", value_name = "URL", value_parser = base_url)]
+    /// The URL of the API of CloudBlue Connect, with its version, which `chart` and `events` call with
+    /// the key in CONNECT_TOKEN
+    #[arg(long, env = "CONNECT_URL", hide_env_values = true, value_name = "URL")]
+    #[arg(value_parser = BaseUrl)]
     pub connect_url: Option<Url>,
 
-    /// How long an answer of Connect may take [default: 10]
+    /// How long a response of Connect may take [default: 10]
     #[arg(long, env = "CONNECT_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub connect_timeout: Option<Duration>,
 
-    /// The service of Connect that has the variables of `events`: the ID of the extension
+    /// The ID of the service of Connect that holds the variables of `events`: that of the extension
     #[arg(long, env = "CONNECT_SERVICE", value_name = "ID")]
     pub connect_service: Option<String>,
 
-    /// The environment of that service, by its ID
+    /// The ID of the environment of that service
     #[arg(long, env = "CONNECT_ENVIRONMENT", value_name = "ID")]
     pub connect_environment: Option<String>,
 
@@ -71,11 +77,12 @@ pub struct Settings {
 }
 
 impl Settings {
-    /// Those that the environment says.
+    /// Returns the settings of the environment variables.
     ///
     /// # Errors
     ///
-    /// The exit status, after a line on standard error, if one is wrong.
+    /// Returns the exit status if a variable has a wrong value, which is a line on standard error
+    /// then.
     pub fn from_env() -> Result<Self, ExitCode> {
         #[derive(Parser)]
         struct FromEnv {
@@ -87,25 +94,25 @@ impl Settings {
     }
 }
 
-/// A secret that is shown to nobody.
+/// A secret. Its `Debug` output does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// This secret, without the white space around it.
+    /// Creates a token from this text, without the white space around it.
     #[must_use]
     pub fn new(token: &str) -> Self {
         Self(token.trim().to_owned())
     }
 
-    /// The one in this environment variable. An empty one is none.
+    /// Returns the token in this environment variable; `None` if it is unset or empty.
     fn from_env(name: &str) -> Option<Self> {
         let token = std::env::var_os(name)?;
         let token = Self::new(&token.to_string_lossy());
         (!token.0.is_empty()).then_some(token)
     }
 
-    /// The secret itself, for whom it is meant.
+    /// Returns the secret itself, to be sent to the service that it is for.
     pub(crate) fn expose(&self) -> &str {
         &self.0
     }
@@ -117,7 +124,33 @@ impl fmt::Debug for Token {
     }
 }
 
-// Each of these reads a value, or says what would be right.
+/// Parses the URL of a service, to which paths are added.
+///
+/// A wrong URL may hold a password as well as a right one, so the error shows no more of it than what
+/// follows the credentials.
+#[derive(Clone, Debug)]
+struct BaseUrl;
+
+impl TypedValueParser for BaseUrl {
+    type Value = Url;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<Url, clap::Error> {
+        let text = value.to_string_lossy();
+        match base_url(&text) {
+            Ok(url) => Ok(url),
+            // clap makes the error from the text that it is given: here one without credentials.
+            Err(reason) => {
+                let fail = move |_: &str| Err::<Url, _>(reason);
+                fail.parse_ref(command, arg, OsStr::new(&without_secrets(&text)))
+            }
+        }
+    }
+}
 
 fn base_url(text: &str) -> Result<Url, &'static str> {
     let url = Url::parse(text).ok().filter(|url| {
@@ -129,7 +162,20 @@ fn base_url(text: &str) -> Result<Url, &'static str> {
     if url.username().is_empty() && url.password().is_none() {
         Ok(url)
     } else {
-        Err("give a URL without a name and a password, which would be shown")
+        Err("give a URL without a user name and a password")
+    }
+}
+
+/// Replaces the parts of a URL, or of what should be one, that may hold a secret: all that stands
+/// before the host, and the query.
+fn without_secrets(text: &str) -> String {
+    let shown = match text.rsplit_once('@') {
+        Some((_, shown)) => format!("...@{shown}"),
+        None => text.to_owned(),
+    };
+    match shown.split_once(['?', '#']) {
+        Some((shown, _)) => format!("{shown}?..."),
+        None => shown,
     }
 }
 

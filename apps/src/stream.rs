@@ -5,22 +5,21 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use callgate::{
-    App, AppError, BoxApp, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver,
+    AppError, BoxApp, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver,
     Scope, SendError, Sender,
 };
-use callgate_toolkit::errors::HttpError;
-use callgate_toolkit::respond;
-use callgate_toolkit::sse::{Event, EventResponse};
-use futures_util::{StreamExt as _, stream};
+use callgate_toolkit::sse::Event;
+use callgate_toolkit::{read, respond};
+use futures_util::stream;
 use http::Method;
 use http::header::{CONTENT_DISPOSITION, CONTENT_LENGTH, CONTENT_TYPE};
+use serde::Deserialize;
 use serde_json::json;
-use tokio::time::{MissedTickBehavior, interval, sleep};
-use url::form_urlencoded;
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Entry, Group, failures, method, number, page};
+use crate::{Entry, Group, http_errors, method, number, page};
 
-/// What the gallery and the command line know of it.
+/// The entry of `stream` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "stream",
     group: Group::Live,
@@ -31,113 +30,108 @@ pub const ENTRY: Entry = Entry {
         "curl -N {http}events",
         "curl -T FILE {http}upload",
     ],
-    app: |_| BoxApp::new(failures::answered(Stream::default())),
+    app: |_| BoxApp::new(http_errors::handle(stream)),
 };
 
 const PAGE: &str = include_str!("stream/page.html");
 
-/// How much of a download is made at once, in bytes.
-const PART: u64 = 64 * 1024;
+/// The size of a part of a download, in bytes.
+const CHUNK: u64 = 64 * 1024;
 /// The largest download, in bytes: one tebibyte.
-const MOST_BYTES: u64 = 1 << 40;
+const MAX_BYTES: u64 = 1 << 40;
 /// The longest time between two events, in seconds.
-const MOST_SECONDS: u64 = 20;
+const MAX_SECONDS: u64 = 20;
 
 /// Streams in both directions.
-#[derive(Clone, Debug)]
-pub struct Stream {
-    events_last: Duration,
-}
-
-impl Default for Stream {
-    /// Events are sent for 30 seconds.
-    fn default() -> Self {
-        Self::new(Duration::from_secs(30))
+///
+/// # Errors
+///
+/// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, an
+/// [`HttpError`](callgate_toolkit::errors::HttpError) for a request
+/// that cannot be served, and the error of a send that fails.
+pub async fn stream(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let scope = scope.into_http()?;
+    let path = scope.route_path();
+    let (is_allowed, allowed) = match &*path {
+        "/" | "/download" | "/events" => (method::is_get_or_head(&scope.method), "GET, HEAD"),
+        "/upload" => (
+            matches!(scope.method, Method::POST | Method::PUT),
+            "POST, PUT",
+        ),
+        _ => return Err(http_errors::not_found().into()),
+    };
+    if !is_allowed {
+        return Err(http_errors::method_not_allowed(allowed).into());
+    }
+    match &*path {
+        "/download" => download(&scope, &sender).await,
+        "/events" => events(&scope, &mut receiver, &sender).await,
+        "/upload" => upload(&mut receiver, &sender).await,
+        _ => page::send(&scope, &sender, || page::compose(PAGE)).await,
     }
 }
 
-impl Stream {
-    /// Each response of events ends after this time, and its client comes back for more.
-    ///
-    /// An HTTP exchange is not told of a shutdown, which waits for it. So this is also how long one
-    /// can hold up the end of the server.
-    #[must_use]
-    pub fn new(events_last: Duration) -> Self {
-        Self { events_last }
-    }
-
-    /// Sends an event each second, or every so many, until the time is over or the client is gone.
-    /// Who comes back with the ID of the last one gets the next.
-    async fn events(
-        &self,
-        scope: &HttpScope,
-        receiver: &mut Receiver,
-        sender: &Sender,
-    ) -> Result<(), AppError> {
-        let seconds = parameter(scope, "every", 1..=MOST_SECONDS)?.unwrap_or(1);
-        let first = match scope.headers.get("last-event-id") {
-            Some(last) => {
-                let last = String::from_utf8_lossy(last.as_bytes());
-                number::parse("last-event-id", &last, 0..=u32::MAX.into())? + 1
-            }
-            None => 1,
-        };
-        let mut every = interval(Duration::from_secs(seconds));
-        every.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let events = stream::unfold((every, first), async |(mut every, number)| {
-            every.tick().await;
-            let event = Event::new(format!("This is event {number}."))
-                .id(number.to_string())
-                .retry(Duration::from_secs(1));
-            Some((event, (every, number + 1)))
-        });
-        let lasts = if scope.method == Method::HEAD {
-            Duration::ZERO
-        } else {
-            self.events_last
-        };
-        // Comments in longer silences, and the end when the client is gone, come from here.
-        let response = EventResponse::new(events.take_until(sleep(lasts)));
-        response.send(receiver, sender).await?;
-        Ok(())
-    }
+#[derive(Deserialize)]
+struct EventsQuery {
+    /// The seconds between two events.
+    every: Option<String>,
+    /// The number of events, after which the response ends.
+    count: Option<String>,
 }
 
-impl App for Stream {
-    async fn call(
-        &self,
-        scope: Scope,
-        mut receiver: Receiver,
-        sender: Sender,
-    ) -> Result<(), AppError> {
-        let Scope::Http(scope) = scope else {
-            return Err(AppError::Unsupported);
-        };
-        let path = scope.route_path();
-        let (is_allowed, allowed) = match &*path {
-            "/" | "/download" | "/events" => (method::is_read(&scope.method), "GET, HEAD"),
-            "/upload" => (
-                matches!(scope.method, Method::POST | Method::PUT),
-                "POST, PUT",
-            ),
-            _ => return Err(failures::not_found().into()),
-        };
-        if !is_allowed {
-            return Err(failures::method_not_allowed(allowed).into());
+/// Sends events until the client disconnects or the server shuts down (`http.shutdown`): an
+/// application that did not receive that event would delay the end of the server.
+///
+/// A client that connects again with the ID of its last event gets the next event.
+async fn events(
+    scope: &HttpScope,
+    receiver: &mut Receiver,
+    sender: &Sender,
+) -> Result<(), AppError> {
+    let query: EventsQuery = read::query(scope)?;
+    let every = number::parse_optional("every", query.every, 1..=MAX_SECONDS)?;
+    let count = number::parse_optional("count", query.count, 1..=u32::MAX.into())?;
+    let first = match scope.headers.get("last-event-id") {
+        Some(last) => {
+            let last = String::from_utf8_lossy(last.as_bytes());
+            number::parse("last-event-id", &last, 0..=u32::MAX.into())? + 1
         }
-        match &*path {
-            "/download" => download(&scope, &sender).await,
-            "/events" => self.events(&scope, &mut receiver, &sender).await,
-            "/upload" => upload(&mut receiver, &sender).await,
-            _ => page::show(&scope, &sender, || page::compose(PAGE)).await,
-        }
-    }
+        None => 1,
+    };
+    // The response to HEAD has no content.
+    let end = match scope.method {
+        Method::HEAD => first,
+        _ => count.map_or(u64::MAX, |count| first + count),
+    };
+    let mut clock = interval(Duration::from_secs(every.unwrap_or(1)));
+    clock.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let events = stream::unfold((clock, first..end), async |(mut clock, mut numbers)| {
+        let number = numbers.next()?;
+        clock.tick().await;
+        let event = Event::new(format!("This is event {number}."))
+            .id(number.to_string())
+            .retry(Duration::from_secs(1));
+        Some((event, (clock, numbers)))
+    });
+    // The response also sends comments while there is no event. Its last event at a shutdown spreads
+    // the clients over a second, so that they do not connect again all at once.
+    let delay = Duration::from_millis(rand::random_range(1000..2000));
+    respond::events(receiver, events)
+        .on_shutdown(Event::reconnect_after(delay))
+        .send(sender)
+        .await
 }
 
-/// Sends as many bytes as are asked for. There is never more of them than one part, as the next is
-/// made when the transport has taken the last.
+#[derive(Deserialize)]
+struct DownloadQuery {
+    bytes: Option<String>,
+}
+
+/// Sends as many bytes as the query asks for. No more than one part is in memory: the next is made
+/// when the transport has taken the last.
 async fn download(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
-    let length = parameter(scope, "bytes", 0..=MOST_BYTES)?.unwrap_or(1 << 20);
+    let query: DownloadQuery = read::query(scope)?;
+    let length = number::parse_optional("bytes", query.bytes, 0..=MAX_BYTES)?.unwrap_or(1 << 20);
     let start = HttpResponseStart::ok()
         .header(CONTENT_TYPE, "text/plain; charset=utf-8")
         .header(CONTENT_LENGTH, length)
@@ -145,29 +139,28 @@ async fn download(scope: &HttpScope, sender: &Sender) -> Result<(), AppError> {
     sender.send(start).await?;
     let mut sent = 0;
     while sent < length && scope.method != Method::HEAD {
-        let part = (length - sent).min(PART);
+        let part = (length - sent).min(CHUNK);
         sender
             .send(HttpResponseBody::part(lines(sent, part)))
             .await?;
         sent += part;
     }
-    sender.send(HttpResponseBody::end()).await?;
-    Ok(())
+    Ok(sender.send(HttpResponseBody::end()).await?)
 }
 
-/// This much content, in lines of 16 bytes that say where each begins.
+/// Returns this much content, in lines of 16 bytes: the offset of each line.
 fn lines(from: u64, length: u64) -> Bytes {
-    let length = usize::try_from(length).expect("no more than a part");
+    let length = usize::try_from(length).expect("at most a part");
     let mut content = BytesMut::with_capacity(length + 15);
     for line in (from..).step_by(16).take(length.div_ceil(16)) {
-        writeln!(content, "{line:015x}").expect("a buffer takes what it is given");
+        writeln!(content, "{line:015x}").expect("a buffer grows");
     }
     content.truncate(length);
     content.freeze()
 }
 
-/// Counts what it receives. Each part is dropped before the next is asked for, and the server reads
-/// no more from the client than that.
+/// Counts the bytes of the content. Each part is dropped before the next is received, and the server
+/// does not read ahead.
 async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError> {
     let mut bytes = 0;
     loop {
@@ -179,7 +172,7 @@ async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError
                 }
             }
             ReceiveEvent::HttpDisconnect => {
-                tracing::info!("an upload was broken off after {bytes} bytes");
+                tracing::info!("an upload ended early, after {bytes} bytes");
                 return Err(SendError::Disconnected.into());
             }
             _ => {}
@@ -187,18 +180,5 @@ async fn upload(receiver: &mut Receiver, sender: &Sender) -> Result<(), AppError
     }
     respond::json(&json!({ "bytes": bytes }))?
         .send(sender)
-        .await?;
-    Ok(())
-}
-
-/// A number of the query, if it is there.
-fn parameter(
-    scope: &HttpScope,
-    name: &str,
-    bounds: std::ops::RangeInclusive<u64>,
-) -> Result<Option<u64>, HttpError> {
-    form_urlencoded::parse(scope.query().as_bytes())
-        .find(|(found, _)| found == name)
-        .map(|(_, text)| number::parse(name, &text, bounds))
-        .transpose()
+        .await
 }

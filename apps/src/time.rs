@@ -1,4 +1,4 @@
-//! The local date and time as JSON.
+//! The date and the time where the server is, as JSON.
 
 use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
 use callgate_toolkit::respond;
@@ -7,11 +7,11 @@ use serde::Serialize;
 
 use crate::{Entry, Group, method};
 
-/// What the gallery and the command line know of it.
+/// The entry of `time` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "time",
     group: Group::Protocol,
-    summary: "Tells the month, the day and the time of where the server is, as JSON.",
+    summary: "Answers with the month, the day and the time where the server is, as JSON.",
     try_it: &["curl {http}"],
     app: |_| BoxApp::new(time),
 };
@@ -23,16 +23,15 @@ struct Now {
     time: String,
 }
 
-/// Tells the time.
+/// Answers a request with the date and the time.
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+/// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
+/// fails.
 pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
-    if !method::is_read(&scope.method) {
+    let scope = scope.into_http()?;
+    if !method::is_get_or_head(&scope.method) {
         return method::not_allowed(&scope, &sender).await;
     }
     let now = Zoned::now();
@@ -42,6 +41,5 @@ pub async fn time(scope: Scope, _receiver: Receiver, sender: Sender) -> Result<(
         time: format!("{:.6}", now.time()),
     };
     let response = respond::json(&now)?.header("cache-control", "no-store");
-    response.send(&sender).await?;
-    Ok(())
+    response.send(&sender).await
 }

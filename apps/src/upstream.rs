@@ -1,9 +1,7 @@
-//! Services that the applications ask in their turn: HTTP with JSON, a time-out, and errors that say
-//! what went wrong.
+//! A client for the services that applications call: HTTP with JSON, a time-out, and errors that name
+//! what failed.
 
-use std::error::Error as _;
 use std::fmt;
-use std::iter::successors;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,19 +11,20 @@ use reqwest::{Client, RequestBuilder, redirect};
 use serde::de::DeserializeOwned;
 use url::Url;
 
-use crate::api::Failure;
+use crate::api::ApiError;
+use crate::log_text::causes;
 use crate::settings::Token;
 
-/// How long an answer may take, unless it is said otherwise.
+/// How long a response may take by default.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How many bytes the content of an answer may have.
+/// The largest content of a response, in bytes.
 const MAX_CONTENT: usize = 4 * 1024 * 1024;
 
-/// A service that is asked over HTTP.
+/// A service at a URL.
 #[derive(Clone, Debug)]
 pub(crate) struct Upstream {
-    /// There is none where the system has no certificates, for example.
+    /// The HTTP client, or why there is none: the system has no certificates, for example.
     client: Result<Client, Arc<reqwest::Error>>,
     base: Url,
     token: Option<Token>,
@@ -33,11 +32,11 @@ pub(crate) struct Upstream {
 }
 
 impl Upstream {
-    /// The service at `base`, to which paths are added.
+    /// Creates a client for the service at `base`, to which paths are added.
     pub(crate) fn new(base: Url) -> Self {
         let client = Client::builder()
             .user_agent(concat!("callgate-apps/", env!("CARGO_PKG_VERSION")))
-            // The token, and what is sent along with it, are for this service only.
+            // Tokens and content are meant for this service only.
             .redirect(redirect::Policy::none())
             .build();
         Self {
@@ -48,30 +47,31 @@ impl Upstream {
         }
     }
 
-    /// Sends this with each request as a bearer token (RFC 6750).
+    /// Sends this as a bearer token (RFC 6750) with each request.
     pub(crate) fn token(mut self, token: Token) -> Self {
         self.token = Some(token);
         self
     }
 
-    /// How long an answer may take as a whole; 10 seconds if it is not said.
+    /// Sets how long a response may take as a whole. The default is 10 seconds.
     pub(crate) fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// A request for the path of these segments below the base; each is percent-encoded.
+    /// Creates a request for the path of these segments below the base; each is percent-encoded.
     ///
     /// # Errors
     ///
-    /// [`Error::NoSuchPath`] for a segment that would lead somewhere else; [`Error::NoClient`].
+    /// Returns [`Error::InvalidPath`] for a segment that would lead out of the path, and
+    /// [`Error::NoHttpClient`].
     pub(crate) fn request(
         &self,
         method: Method,
         segments: &[&str],
     ) -> Result<RequestBuilder, Error> {
-        if segments.iter().any(|segment| is_a_way_out(segment)) {
-            return Err(Error::NoSuchPath);
+        if segments.iter().any(|segment| is_unsafe_segment(segment)) {
+            return Err(Error::InvalidPath);
         }
         let mut url = self.base.clone();
         if let Ok(mut path) = url.path_segments_mut() {
@@ -80,7 +80,7 @@ impl Upstream {
         let client = self
             .client
             .as_ref()
-            .map_err(|error| Error::NoClient(error.clone()))?;
+            .map_err(|error| Error::NoHttpClient(error.clone()))?;
         let request = client.request(method, url).timeout(self.timeout);
         Ok(match &self.token {
             Some(token) => request.bearer_auth(token.expose()),
@@ -88,29 +88,29 @@ impl Upstream {
         })
     }
 
-    /// What is at this path, as JSON.
+    /// Fetches the JSON at this path.
     pub(crate) async fn get<T: DeserializeOwned>(&self, segments: &[&str]) -> Result<T, Error> {
         fetch(self.request(Method::GET, segments)?).await
     }
 }
 
-/// Whether this names the directory itself or the one above, which no encoding changes, or nothing;
-/// or something else than it says, as URLs drop tabs and ends of lines.
-fn is_a_way_out(segment: &str) -> bool {
+/// Returns whether a segment would not be part of the path as it stands: it is empty, it is a dot
+/// segment, which percent-encoding does not change, or it has tabs or line breaks, which URLs drop.
+fn is_unsafe_segment(segment: &str) -> bool {
     matches!(segment, "" | "." | "..") || segment.contains(['\t', '\n', '\r'])
 }
 
-/// Sends the request and reads the answer as JSON.
+/// Sends the request and parses the response as JSON.
 pub(crate) async fn fetch<T: DeserializeOwned>(request: RequestBuilder) -> Result<T, Error> {
     read(&send(request).await?)
 }
 
-/// The content of an answer as JSON.
-pub(crate) fn read<T: DeserializeOwned>(answer: &Response<Vec<u8>>) -> Result<T, Error> {
-    serde_json::from_slice(answer.body()).map_err(Error::Unreadable)
+/// Parses the content of a response as JSON.
+pub(crate) fn read<T: DeserializeOwned>(response: &Response<Vec<u8>>) -> Result<T, Error> {
+    serde_json::from_slice(response.body()).map_err(Error::Unreadable)
 }
 
-/// Sends the request and reads the answer, whatever it is.
+/// Sends the request and reads the response, whatever its content is.
 pub(crate) async fn send(request: RequestBuilder) -> Result<Response<Vec<u8>>, Error> {
     let mut response = request.send().await?;
     let (status, headers) = (response.status(), response.headers().clone());
@@ -122,73 +122,70 @@ pub(crate) async fn send(request: RequestBuilder) -> Result<Response<Vec<u8>>, E
         content.extend_from_slice(&chunk);
     }
     if !status.is_success() {
-        return Err(Error::Refused {
+        return Err(Error::UnexpectedStatus {
             status,
             headers,
             content,
         });
     }
-    let mut answer = Response::new(content);
-    *answer.status_mut() = status;
-    *answer.headers_mut() = headers;
-    Ok(answer)
+    let mut whole = Response::new(content);
+    *whole.status_mut() = status;
+    *whole.headers_mut() = headers;
+    Ok(whole)
 }
 
-/// Why an upstream service gave no answer that could be used.
+/// Why a call of a service has no result.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// This program cannot ask anybody.
-    NoClient(Arc<reqwest::Error>),
-    /// The request cannot be made: of a token that no header can hold, for example.
-    NoRequest(reqwest::Error),
-    /// A path that cannot be asked for.
-    NoSuchPath,
-    /// It could not be reached, or the connection broke.
+    /// There is no HTTP client.
+    NoHttpClient(Arc<reqwest::Error>),
+    /// The request cannot be built: a header field cannot hold the token, for example.
+    InvalidRequest(reqwest::Error),
+    /// The path has a segment that cannot be sent.
+    InvalidPath,
+    /// The service cannot be reached, or the connection broke.
     Unreachable(reqwest::Error),
-    /// It did not answer in time.
+    /// The service did not answer in time.
     TimedOut(reqwest::Error),
-    /// It answered with another status than success.
-    Refused {
+    /// The status of the response is not one of success.
+    UnexpectedStatus {
         status: StatusCode,
         headers: HeaderMap,
         content: Vec<u8>,
     },
-    /// The answer is too large.
+    /// The content of the response is too large.
     TooLarge,
-    /// The answer is not the JSON that was expected.
+    /// The content of the response is not the JSON that was expected.
     Unreadable(serde_json::Error),
 }
 
 impl Error {
-    /// The status that says so: 504 for a time-out, 500 and 404 for what was never sent, and 502 for
-    /// all else.
+    /// Returns the status of the response to our client: 504 for a time-out, 500 or 404 for a request
+    /// that was never sent, and 502 otherwise.
     pub(crate) fn status(&self) -> StatusCode {
         match self {
-            Self::NoClient(_) | Self::NoRequest(_) => StatusCode::INTERNAL_SERVER_ERROR,
-            Self::NoSuchPath => StatusCode::NOT_FOUND,
+            Self::NoHttpClient(_) | Self::InvalidRequest(_) => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::InvalidPath => StatusCode::NOT_FOUND,
             Self::TimedOut(_) => StatusCode::GATEWAY_TIMEOUT,
-            Self::Unreachable(_) | Self::Refused { .. } | Self::TooLarge | Self::Unreadable(_) => {
-                StatusCode::BAD_GATEWAY
-            }
+            Self::Unreachable(_)
+            | Self::UnexpectedStatus { .. }
+            | Self::TooLarge
+            | Self::Unreadable(_) => StatusCode::BAD_GATEWAY,
         }
     }
 
-    /// The failure of a request that needed what `service` did not give. The client is told the
-    /// kind of failure, the log all of it.
-    pub(crate) fn of(self, service: &str) -> Failure {
-        self.http(service).into()
+    /// Returns the error response of a request that needed `service`. The client gets the kind of the
+    /// error, and the log its causes as well.
+    pub(crate) fn into_api_error(self, service: &str) -> ApiError {
+        self.into_http_error(service).into()
     }
 
-    /// As [`of`](Self::of), where there is no axum.
-    pub(crate) fn http(self, service: &str) -> HttpError {
-        let failure = HttpError::new(self.status(), format!("{service}: {self}"));
-        let causes: Vec<_> = successors(self.source(), |&error| error.source())
-            .map(ToString::to_string)
-            .collect();
-        if causes.is_empty() {
-            failure
-        } else {
-            failure.source(causes.join(": "))
+    /// Like [`into_api_error`](Self::into_api_error), for applications without axum.
+    pub(crate) fn into_http_error(self, service: &str) -> HttpError {
+        let error = HttpError::new(self.status(), format!("{service}: {self}"));
+        match causes(&self) {
+            Some(causes) => error.source(causes),
+            None => error,
         }
     }
 }
@@ -198,7 +195,7 @@ impl From<reqwest::Error> for Error {
         if error.is_timeout() {
             Self::TimedOut(error)
         } else if error.is_builder() {
-            Self::NoRequest(error)
+            Self::InvalidRequest(error)
         } else {
             Self::Unreachable(error)
         }
@@ -208,11 +205,11 @@ impl From<reqwest::Error> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoClient(_) | Self::NoRequest(_) => f.write_str("it cannot be asked"),
-            Self::NoSuchPath => f.write_str("there is nothing of this name"),
+            Self::NoHttpClient(_) | Self::InvalidRequest(_) => f.write_str("it cannot be asked"),
+            Self::InvalidPath => f.write_str("there is nothing of this name"),
             Self::Unreachable(_) => f.write_str("it cannot be reached"),
             Self::TimedOut(_) => f.write_str("it did not answer in time"),
-            Self::Refused { status, .. } => {
+            Self::UnexpectedStatus { status, .. } => {
                 write!(f, "it answered with status {}", status.as_u16())
             }
             Self::TooLarge => write!(f, "it answered with more than {MAX_CONTENT} bytes"),
@@ -224,12 +221,12 @@ impl fmt::Display for Error {
 impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoClient(error) => Some(&**error),
-            Self::NoRequest(error) | Self::Unreachable(error) | Self::TimedOut(error) => {
+            Self::NoHttpClient(error) => Some(&**error),
+            Self::InvalidRequest(error) | Self::Unreachable(error) | Self::TimedOut(error) => {
                 Some(error)
             }
             Self::Unreadable(error) => Some(error),
-            Self::NoSuchPath | Self::Refused { .. } | Self::TooLarge => None,
+            Self::InvalidPath | Self::UnexpectedStatus { .. } | Self::TooLarge => None,
         }
     }
 }

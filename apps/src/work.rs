@@ -1,4 +1,5 @@
-//! Work that keeps a processor busy, on threads where that may be, while other requests are served.
+//! Computations that keep a processor busy, on threads for blocking work, while other requests are
+//! served.
 
 use std::sync::Arc;
 
@@ -14,43 +15,42 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use crate::{Entry, Group, failures, method, number};
+use crate::{Entry, Group, http_errors, method, number};
 
-/// What the gallery and the command line know of it.
+/// The entry of `work` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "work",
     group: Group::Data,
-    summary: "Sorts 10^n random numbers and computes Fibonacci numbers on threads of their own; a check stays quick meanwhile.",
+    summary: "Sorts 10^n random numbers and computes Fibonacci numbers on threads of their own; a check is answered at once meanwhile.",
     try_it: &[
         "curl {http}",
         "curl {http}work/7",
         "curl {http}fib/40",
         "curl {http}check",
     ],
-    app: |_| BoxApp::new(failures::answered(Work::default())),
+    app: |_| BoxApp::new(http_errors::handle(Work::default())),
 };
 
-/// 10^7 numbers are 40 MB.
-const MOST_DIGITS: u64 = 7;
-/// 331 million calls: less than a second.
-const MOST_FIBONACCI: u64 = 40;
+/// The largest exponent of a sort: 10^7 numbers are 40 MB.
+const MAX_EXPONENT: u64 = 7;
+/// The largest index of a Fibonacci number: 331 million calls, less than a second.
+const MAX_FIBONACCI: u64 = 40;
 
-/// Does the work that requests ask for: so much of it at once, and no more.
+/// Runs a limited number of computations at a time.
 ///
-/// A request whose turn has not come waits without a thread. When too many do, the next is answered
-/// with 503.
+/// Further requests wait, without a thread. When too many wait, the next request is answered with 503.
 #[derive(Debug)]
 pub struct Work {
-    /// One for each piece of work that may run.
-    turns: Arc<Semaphore>,
-    /// One for each request that may run or wait.
-    places: Semaphore,
-    most_running: usize,
-    most_waiting: usize,
+    /// A permit for each computation that may run.
+    running_permits: Arc<Semaphore>,
+    /// A permit for each request that may run or wait.
+    admission_permits: Semaphore,
+    max_running: usize,
+    max_waiting: usize,
 }
 
 impl Default for Work {
-    /// As much at once as there are processors, save one for everything else; 256 wait.
+    /// Runs as many computations as there are processors, save one for all else; 256 requests wait.
     fn default() -> Self {
         let processors = std::thread::available_parallelism().map_or(1, Into::into);
         Self::new(processors - 1, 256)
@@ -58,52 +58,58 @@ impl Default for Work {
 }
 
 impl Work {
-    /// So many run at once, at least one, and so many wait.
+    /// Creates the application. At most `max_running` computations run, at least one, and at most
+    /// `max_waiting` requests wait.
     #[must_use]
-    pub fn new(most_running: usize, most_waiting: usize) -> Self {
-        let most_running = most_running.max(1);
+    pub fn new(max_running: usize, max_waiting: usize) -> Self {
+        let max_running = max_running.max(1);
         Self {
-            turns: Arc::new(Semaphore::new(most_running)),
-            places: Semaphore::new(most_running + most_waiting),
-            most_running,
-            most_waiting,
+            running_permits: Arc::new(Semaphore::new(max_running)),
+            admission_permits: Semaphore::new(max_running + max_waiting),
+            max_running,
+            max_waiting,
         }
     }
 
-    /// How many pieces of work have their turn.
+    /// Returns how many computations run.
     #[must_use]
     pub fn running(&self) -> usize {
-        self.most_running - self.turns.available_permits()
+        self.max_running - self.running_permits.available_permits()
     }
 
-    /// How many requests have a place: those whose work runs, and those that wait.
+    /// Returns how many requests run or wait.
     #[must_use]
     pub fn requests(&self) -> usize {
-        self.most_running + self.most_waiting - self.places.available_permits()
+        self.max_running + self.max_waiting - self.admission_permits.available_permits()
     }
 
-    /// Has `job` done, and returns what came out of it.
+    /// Runs a computation and returns its result.
     ///
-    /// When the client goes away, work that waits is never begun. Work that runs cannot be stopped,
-    /// as no thread can: it has its turn until it is done, and what comes out of it is dropped.
-    async fn run(&self, job: Job, receiver: &mut Receiver) -> Result<Value, AppError> {
-        let _place = self.places.try_acquire().map_err(|_| {
-            let reason = "too much work waits to be done; come back later";
+    /// When the client disconnects, a computation that waits is not begun. A computation that runs cannot
+    /// be stopped, because no thread can be: it keeps its permit until it is done, and its result is
+    /// dropped.
+    async fn run(
+        &self,
+        computation: Computation,
+        receiver: &mut Receiver,
+    ) -> Result<Value, AppError> {
+        let _admission = self.admission_permits.try_acquire().map_err(|_| {
+            let reason = "too many computations wait; try again later";
             HttpError::new(StatusCode::SERVICE_UNAVAILABLE, reason).header("retry-after", "1")
         })?;
-        let turn = tokio::select! {
-            turn = self.turns.clone().acquire_owned() => turn?,
+        let permit = tokio::select! {
+            permit = self.running_permits.clone().acquire_owned() => permit?,
             () = disconnected(receiver) => return Err(SendError::Disconnected.into()),
         };
-        // The thread has the turn, not this call: it may go on for longer.
+        // The thread holds the permit, because it may go on for longer than this call.
         let mut running = spawn_blocking(move || {
-            let _turn = turn;
-            job.run()
+            let _permit = permit;
+            computation.run()
         });
         tokio::select! {
             done = &mut running => Ok(done?),
             () = disconnected(receiver) => {
-                // Does nothing when it has begun.
+                // This has no effect on a computation that has begun.
                 running.abort();
                 Err(SendError::Disconnected.into())
             }
@@ -118,14 +124,12 @@ impl App for Work {
         mut receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
-        let Scope::Http(scope) = scope else {
-            return Err(AppError::Unsupported);
-        };
-        match Route::of(&scope)? {
+        let scope = scope.into_http()?;
+        match Route::parse(&scope)? {
             Route::Index => answer(&sender, "text/plain; charset=utf-8", INDEX).await,
             Route::Check => answer(&sender, "text/plain; charset=utf-8", "OK\n").await,
-            Route::Job(job) => {
-                let done = self.run(job, &mut receiver).await?;
+            Route::Compute(computation) => {
+                let done = self.run(computation, &mut receiver).await?;
                 answer(&sender, "application/json", format!("{done}\n")).await
             }
         }
@@ -148,53 +152,53 @@ async fn answer(
 const INDEX: &str = "\
 work/{n}  sorts 10^n random numbers, n from 0 to 7
 fib/{n}   computes a Fibonacci number, n from 0 to 40
-check     says OK, however much work there is
+check     answers OK, however many computations wait
 ";
 
-/// What a request asks for.
+/// The path of a request, parsed.
 enum Route {
     Index,
     Check,
-    Job(Job),
+    Compute(Computation),
 }
 
 impl Route {
-    fn of(scope: &HttpScope) -> Result<Self, HttpError> {
+    fn parse(scope: &HttpScope) -> Result<Self, HttpError> {
         let path = scope.route_path();
         let segments: Vec<_> = path.split('/').skip(1).collect();
-        let work = match segments[..] {
+        let route = match segments[..] {
             [""] => Ok(Self::Index),
             ["check"] => Ok(Self::Check),
             ["work", n] if !n.is_empty() => {
-                number::parse("n", n, 0..=MOST_DIGITS).map(|n| Self::Job(Job::Sort(n)))
+                number::parse("n", n, 0..=MAX_EXPONENT).map(|n| Self::Compute(Computation::Sort(n)))
             }
-            ["fib", n] if !n.is_empty() => {
-                number::parse("n", n, 0..=MOST_FIBONACCI).map(|n| Self::Job(Job::Fibonacci(n)))
-            }
-            _ => return Err(failures::not_found()),
+            ["fib", n] if !n.is_empty() => number::parse("n", n, 0..=MAX_FIBONACCI)
+                .map(|n| Self::Compute(Computation::Fibonacci(n))),
+            _ => return Err(http_errors::not_found()),
         };
-        if method::is_read(&scope.method) {
-            work
+        if method::is_get_or_head(&scope.method) {
+            route
         } else {
-            Err(failures::method_not_allowed("GET, HEAD"))
+            Err(http_errors::method_not_allowed("GET, HEAD"))
         }
     }
 }
 
-/// A piece of work.
+/// A computation.
 #[derive(Clone, Copy, Debug)]
-enum Job {
-    /// So many digits has the number of numbers.
+enum Computation {
+    /// Sorts 10^n random numbers.
     Sort(u64),
+    /// Computes the nth Fibonacci number.
     Fibonacci(u64),
 }
 
-impl Job {
-    /// Does it, which takes as long as it takes.
+impl Computation {
+    /// Runs the computation, on a thread that may block.
     fn run(self) -> Value {
         match self {
-            Self::Sort(digits) => {
-                let count = 10_usize.pow(digits.try_into().expect("a small number"));
+            Self::Sort(exponent) => {
+                let count = 10_usize.pow(exponent.try_into().expect("at most 7"));
                 let mut numbers: Vec<u32> = rand::random_iter().take(count).collect();
                 numbers.sort_unstable();
                 json!({ "numbers": numbers.len(), "sorted": numbers.is_sorted() })
@@ -204,7 +208,7 @@ impl Job {
     }
 }
 
-/// The slow way, which is the point.
+/// Computes the nth Fibonacci number by recursion, which keeps the processor busy.
 fn fibonacci(n: u64) -> u64 {
     match n {
         0 | 1 => n,

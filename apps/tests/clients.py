@@ -1,4 +1,4 @@
-"""httpx and websockets against the gallery at the URL that is given."""
+"""Tests the gallery at the URL of the first argument with httpx and websockets."""
 
 import asyncio
 import sys
@@ -6,12 +6,12 @@ import sys
 import httpx
 import websockets
 
-PATIENCE = 60
+TIMEOUT = 60
 
 
 def requests(url: str, http2: bool) -> None:
     with httpx.Client(
-        base_url=url, http1=not http2, http2=http2, timeout=PATIENCE, trust_env=False
+        base_url=url, http1=not http2, http2=http2, timeout=TIMEOUT, trust_env=False
     ) as client:
         response = client.get("/hello/")
         assert response.status_code == 200, response
@@ -39,7 +39,7 @@ def requests(url: str, http2: bool) -> None:
 
 async def many(url: str) -> None:
     async with httpx.AsyncClient(
-        base_url=url, http1=False, http2=True, timeout=PATIENCE, trust_env=False
+        base_url=url, http1=False, http2=True, timeout=TIMEOUT, trust_env=False
     ) as client:
         async def echo(n: int) -> None:
             content = str(n).encode() * 5000
@@ -52,16 +52,16 @@ async def messages(url: str) -> None:
     async with websockets.connect(
         url.replace("http", "ws", 1) + "/echo/",
         subprotocols=["one", "two"],
-        open_timeout=PATIENCE,
+        open_timeout=TIMEOUT,
         proxy=None,
     ) as websocket:
         assert websocket.subprotocol == "one", websocket.subprotocol
         for message in ["", "text", "é" * 100_000, b"", bytes(range(256)) * 1000]:
             await websocket.send(message)
-            assert await asyncio.wait_for(websocket.recv(), PATIENCE) == message
+            assert await asyncio.wait_for(websocket.recv(), TIMEOUT) == message
         await websocket.send(["frag", "ments"])
-        assert await asyncio.wait_for(websocket.recv(), PATIENCE) == "fragments"
-        await asyncio.wait_for(await websocket.ping(b"payload"), PATIENCE)
+        assert await asyncio.wait_for(websocket.recv(), TIMEOUT) == "fragments"
+        await asyncio.wait_for(await websocket.ping(b"payload"), TIMEOUT)
         await websocket.close(4000, "enough")
         assert websocket.close_code == 4000, websocket.close_code
 

@@ -1,8 +1,9 @@
-//! The `callgate` command from end to end, with clients that were written elsewhere.
+//! The `callgate` command from end to end, with independent clients: curl, hyper, httpx and websockets.
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -16,18 +17,20 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for an event.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A `callgate` that serves.
+/// A `callgate` process that serves.
 struct Server {
     process: Child,
     url: String,
     log: Receiver<String>,
+    /// The lines of the log before the server listened.
+    startup: Vec<String>,
 }
 
 impl Server {
-    /// Every message is checked.
+    /// Starts the command with the lint.
     fn start(args: &[&str]) -> Self {
         Self::start_alone(&[args, &["--lint"]].concat())
     }
@@ -51,21 +54,33 @@ impl Server {
             process,
             url: String::new(),
             log,
+            startup: Vec::new(),
         };
-        let line = server.logged("Callgate running on ");
-        let (_, url) = line.split_once("Callgate running on ").unwrap();
-        server.url = url.split(' ').next().unwrap().to_owned();
-        server
+        loop {
+            let line = server.log.recv_timeout(TIMEOUT).expect("it serves");
+            if let Some((_, url)) = line.split_once("Callgate running on ") {
+                server.url = url.split(' ').next().unwrap().to_owned();
+                return server;
+            }
+            server.startup.push(line);
+        }
     }
 
-    /// The next line of the log with this text.
+    /// Waits for the next line of the log with this text.
     fn logged(&self, text: &str) -> String {
         loop {
-            let line = self.log.recv_timeout(PATIENCE).expect(text);
+            let line = self.log.recv_timeout(TIMEOUT).expect(text);
             if line.contains(text) {
                 return line;
             }
         }
+    }
+
+    /// Returns the line with this text that was logged before the server listened.
+    fn startup_line(&self, text: &str) -> &str {
+        let mut lines = self.startup.iter();
+        let line = lines.find(|line| line.contains(text));
+        line.unwrap_or_else(|| panic!("{text:?} is not in {:?}", self.startup))
     }
 
     fn interrupt(&self) {
@@ -74,16 +89,16 @@ impl Server {
         assert!(status.unwrap().success());
     }
 
-    /// How the process ended.
+    /// Waits for the end of the process and returns its status.
     fn ended(mut self) -> ExitStatus {
-        // Its standard error is closed when it ends.
-        while let Ok(line) = self.log.recv_timeout(PATIENCE) {
+        // The standard error of the process is closed at its end.
+        while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
             drop(line);
         }
         self.process.wait().unwrap()
     }
 
-    /// Stops it, which must end in peace. Nobody has broken a rule meanwhile.
+    /// Stops the server. Fails if it ends with an error, or if a rule was broken.
     fn stop(self) {
         self.interrupt();
         let line = self.logged("Rules were broken ");
@@ -91,17 +106,17 @@ impl Server {
         assert_eq!(self.ended().code(), Some(0));
     }
 
-    /// A connection on which nothing waits for ever.
+    /// Opens a connection, with a time-out for reads.
     fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // It has ended already unless the test failed.
+        // The process has ended already unless the test failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
@@ -128,7 +143,7 @@ fn curl_text(args: &[&str]) -> String {
     String::from_utf8(curl(args).stdout).unwrap()
 }
 
-/// A client of hyper, on a connection of its own.
+/// Opens a connection with hyper's client.
 async fn hyper_client(server: &Server, version: Version) -> SendRequest {
     let stream = server.url.strip_prefix("http://").unwrap();
     let stream = TokioIo::new(tokio::net::TcpStream::connect(stream).await.unwrap());
@@ -165,7 +180,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
     let server = Server::start(&["run", "echo"]);
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let mut client = hyper_client(&server, version).await;
-        // More than once over the same connection.
+        // Several requests over the same connection.
         for _ in 0..3 {
             let (mut sender, content) = Content::new(1);
             let request = Request::post(&server.url)
@@ -179,7 +194,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
                 (response.status(), response.version()),
                 (StatusCode::OK, version)
             );
-            // The first part comes back before the second has been sent.
+            // The first part is echoed before the second is sent.
             let frame = response.body_mut().frame().await.unwrap().unwrap();
             assert_eq!(frame.into_data().unwrap(), "first, ");
             sender.send_data("second".into()).await.unwrap();
@@ -188,7 +203,7 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
             assert_eq!(rest.to_bytes(), "second");
         }
     }
-    // Meanwhile the client's side of the connection goes on.
+    // The client's connections need this thread while the server stops.
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
 }
 
@@ -253,7 +268,7 @@ fn curl_uploads_come_back_whole() {
 }
 
 #[test]
-fn what_is_recorded_while_serving_can_be_replayed() {
+fn a_recording_of_a_server_can_be_replayed_and_is_for_its_owner() {
     let path = std::env::temp_dir().join(format!("callgate-record-{}", std::process::id()));
     let file = path.to_str().unwrap();
     let server = Server::start(&["run", "gallery", "--record", file]);
@@ -263,6 +278,9 @@ fn what_is_recorded_while_serving_can_be_replayed() {
     assert_eq!(curl_text(&["--data", "content", &echo]), "content");
     server.stop();
 
+    // A recording has the credentials that clients send.
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
     let recording = std::fs::read(&path).unwrap();
     let play = |name: &'static str| {
         let make = move || (callgate_apps::find(name).unwrap().app)(&Settings::default());
@@ -271,7 +289,7 @@ fn what_is_recorded_while_serving_can_be_replayed() {
     let replay = play("gallery");
     assert!(replay.differences.is_empty(), "{replay}");
     assert_eq!(replay.exchanges, 3);
-    // It has no lifespan, and says the same to everything.
+    // `hello` has no lifespan, and one response to all requests.
     assert_eq!(play("hello").differences.len(), 2);
     std::fs::remove_file(path).unwrap();
 }
@@ -307,6 +325,28 @@ fn clients_in_python_are_served() {
         .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{stderr}");
+    server.stop();
+}
+
+#[test]
+fn the_gallery_serves_the_others_when_the_database_is_down_and_names_those_that_are_unavailable() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = closed.local_addr().unwrap();
+    drop(closed);
+    let url = format!("postgres://me:5ecret@{address}/products");
+    let server = Server::start(&["run", "gallery", "--database-url", &url]);
+    for name in ["brands", "brands-blocking"] {
+        let line = server.startup_line(&format!("{name} is unavailable: "));
+        assert!(line.contains("cannot open the database: "), "{line}");
+        assert!(line.contains("refused"), "{line}");
+        assert!(!line.contains("5ecret"), "{line}");
+        let address = format!("{}/{name}/brands", server.url);
+        let seen = curl_text(&["-w", "|%{http_code}", &address]);
+        let reason = "this application is unavailable: it could not start";
+        assert_eq!(seen, format!("{{\"error\":\"{reason}\"}}|503"));
+    }
+    let hello = format!("{}/hello/", server.url);
+    assert_eq!(curl_text(&[&hello]), "Hello, world!\n");
     server.stop();
 }
 
@@ -368,7 +408,7 @@ fn a_signal_completes_what_runs_and_a_second_one_ends_it() {
         let mut stream = server.connect();
         let head = "POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 2\r\n\r\na";
         stream.write_all(head.as_bytes()).unwrap();
-        // The answer has begun, and ends when the other byte has come.
+        // The response has begun, and ends when the second byte arrives.
         let mut seen = Vec::new();
         while !seen.ends_with(b"\r\n\r\n1\r\na\r\n") {
             let mut byte = [0];

@@ -16,12 +16,12 @@ use crate::upstream::Upstream;
 
 mod upstream;
 
-/// An application from the registry.
+/// Returns the application of this name.
 fn app(name: &str) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
-/// The name of the application of this module.
+/// Returns the name of the application of this module.
 fn name(module: &str) -> String {
     module.replace('_', "-")
 }
@@ -35,13 +35,13 @@ fn customers() -> AppOptions {
         .other_bodies([r#"{"id": "u2", "name": "Eva", "email": "eva@example.com"}"#])
 }
 
-/// What `events` takes.
+/// An interactive event.
 const EVENT: &str = r#"{
     "event_type": "asset_purchase_request_validation",
     "data": {"status": "draft", "asset": {"params": [{"value": "m"}]}}
 }"#;
 
-/// What it works on in the background.
+/// A background event.
 const PROCESSING: &str = r#"{
     "event_type": "asset_purchase_request_processing",
     "data": {"id": "PR-1", "status": "pending", "asset": {"product": {"id": "PRD-1"}}}
@@ -84,18 +84,18 @@ conforms! {
     events: AppOptions::new().path("/events").websocket_path("/ws").method(Method::POST)
         .header("content-type", "application/json").body(EVENT)
         .other_bodies(["l", "s"].map(|size| EVENT.replace("\"m\"", &format!("\"{size}\""))));
-    // The application `scope` answers with its scope, and so shows how it is mounted.
+    // The suite mounts its probe at `scope`, which answers with its scope.
     gallery: AppOptions::new().mounts_probe_at("/scope");
 }
 
-/// The gallery with one of its applications behind it.
+/// An application of the gallery.
 mod gallery_echo {
     use super::{AppOptions, app};
 
     callgate_conformance::app_tests!(app("gallery"), AppOptions::new().path("/echo/"));
 }
 
-/// Work after the response.
+/// A request whose item is processed after the response.
 mod items_received {
     use super::*;
 
@@ -105,7 +105,7 @@ mod items_received {
     );
 }
 
-/// A service that gives whatever it is asked for, for those that ask one: CloudBlue Connect as well.
+/// Starts a service that has everything that the applications fetch, also from CloudBlue Connect.
 fn upstream() -> Url {
     static URL: LazyLock<Url> = LazyLock::new(|| {
         let (sender, receiver) = mpsc::channel();
@@ -168,7 +168,7 @@ mod chart_with_upstream {
     );
 }
 
-/// Work after the response, once more.
+/// A background event, which is handled after the response.
 mod events_with_upstream {
     use super::*;
 
@@ -183,7 +183,7 @@ mod events_with_upstream {
     );
 }
 
-/// The other ways of streaming.
+/// The other routes of `stream`.
 mod stream_upload {
     use super::{AppOptions, app};
     use http::Method;
@@ -195,14 +195,9 @@ mod stream_upload {
 }
 
 mod stream_events {
-    use super::AppOptions;
-    use callgate_apps::stream::Stream;
-    use std::time::Duration;
+    use super::{AppOptions, app};
 
-    callgate_conformance::app_tests!(
-        Stream::new(Duration::from_millis(20)),
-        AppOptions::new().path("/events")
-    );
+    callgate_conformance::app_tests!(app("stream"), AppOptions::new().path("/events?count=1"));
 }
 
 /// The room of the chat.

@@ -301,7 +301,8 @@ fn a_replay_shows_where_the_responses_differ() {
     std::fs::remove_file(&file).unwrap();
     let missing = conformance(&["replay", path, "--app", "hello"]);
     assert!(
-        missing.stderr
+        missing
+            .stderr
             .starts_with(&format!("error: cannot read {path}: ")),
         "{}",
         missing.stderr
@@ -514,14 +515,7 @@ fn check_the_broken_server(format: &str) -> Done {
     let command = uvicorn("broken_probe:app");
     let rule = rule::DISCONNECT_IS_TOLD;
     assert_eq!(rule.level, Level::Must);
-    let args = [
-        "server",
-        "--asgi",
-        "--timeout",
-        "10",
-        "--command",
-        &command,
-    ];
+    let args = ["server", "--asgi", "--timeout", "10", "--command", &command];
     let done = conformance(&[&args, &["--only", rule.id, "--format", format][..]].concat());
     assert_eq!((done.stderr.as_str(), done.status), ("", Some(1)));
     done

@@ -1,4 +1,4 @@
-//! What is served while it is measured.
+//! The applications of the measurements.
 
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope, Sender,
@@ -7,15 +7,14 @@ use http::header::{CONTENT_TYPE, HeaderValue};
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// Says hello, as [`bare_hyper`](crate::bare_hyper) does.
+/// Answers with the response of [`bare_hyper`](crate::bare_hyper).
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+/// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
+/// fails.
 pub async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    scope.into_http()?;
     let start = HttpResponseStart::ok().header(CONTENT_TYPE, TEXT);
     sender.send(start).await?;
     sender
@@ -24,15 +23,14 @@ pub async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppE
     Ok(())
 }
 
-/// Sends the content of the request back, each part as it comes.
+/// Sends back each part of the content as it arrives.
 ///
 /// # Errors
 ///
-/// [`AppError::Unsupported`] for anything but HTTP; a failed send.
+/// Returns [`AppError::Unsupported`] for a WebSocket and for lifespan, and the error of a send that
+/// fails.
 pub async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    scope.into_http()?;
     sender.send(HttpResponseStart::ok()).await?;
     while let ReceiveEvent::HttpRequestBody(part) = receiver.receive().await {
         let more_body = part.more_body;

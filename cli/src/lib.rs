@@ -35,7 +35,7 @@ pub fn parse<T: Parser>() -> Result<T, ExitCode> {
 /// As [`parse`].
 pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result<T, ExitCode> {
     let args: Vec<_> = args.into_iter().collect();
-    read(T::command(), &args)
+    read(&T::command(), &args)
 }
 
 /// Reads a command line with `command`, as [`parse`] does. The first of `args` is the name of the
@@ -44,13 +44,13 @@ pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result
 /// # Errors
 ///
 /// As [`parse`].
-pub fn read<T: FromArgMatches>(command: Command, args: &[OsString]) -> Result<T, ExitCode> {
-    let mut command = without_values(command);
-    command
-        .try_get_matches_from_mut(args)
+pub fn read<T: FromArgMatches>(command: &Command, args: &[OsString]) -> Result<T, ExitCode> {
+    // Errors mask the value of a variable only where `command` itself declares it secret.
+    without_values(command.clone())
+        .try_get_matches_from(args)
         .and_then(|matches| T::from_arg_matches(&matches))
         .map_err(|error| {
-            let error = usage_error::clarified(error, &command, args);
+            let error = usage_error::clarified(error, command, args);
             // Nothing is left to do when the output is closed; the status says the same.
             let _ = error.print();
             if error.use_stderr() {

@@ -1,5 +1,5 @@
-//! Accepting connections: while the server runs, and those that wait in the system's queue when it
-//! begins to drain.
+//! Accepts connections: while the server runs, and from the system's queue when the server begins
+//! to drain.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -14,8 +14,8 @@ use crate::context::ServerContext;
 use crate::link::Link;
 use crate::listener::{AsyncListener, Connection, Listener};
 
-/// How long a listener waits after the system has run out of something: trying again at once would
-/// only burn time.
+/// How long a listener waits after a failed accept: the system has run out of a resource, which
+/// another attempt at once does not change.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Accepts and serves connections until the future is dropped.
@@ -48,9 +48,9 @@ where
     }
 }
 
-/// Accepts and serves the connections that the system holds in the queue of `listener`, up to
-/// `backlog` connections, which the queue can hold: clients that go on connecting do not keep the
-/// server from its shutdown.
+/// Accepts and serves the connections that the system holds in the queue of `listener`. At most
+/// `backlog` connections are accepted, which is the size of the queue, so that clients that go on
+/// connecting do not delay the shutdown.
 pub(crate) fn accept_queued(context: &Arc<ServerContext>, listener: &Listener) {
     let begin = |connection| begin(context, connection);
     accept_up_to(context.config.backlog, || listener.accept_queued(), begin);
@@ -87,8 +87,8 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         .spawn(connection::serve(context.clone(), stream, link));
 }
 
-/// Whether a client ended its connection before it was accepted. The next one can be accepted at
-/// once.
+/// Returns whether the error is that a client ended its connection before it was accepted. The next
+/// connection can then be accepted at once.
 fn is_of_client(error: &io::Error) -> bool {
     matches!(
         error.kind(),

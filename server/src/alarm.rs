@@ -1,4 +1,4 @@
-//! A timer that goes off although all threads of the runtime are blocked.
+//! A timer that completes although all threads of the runtime are blocked.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -6,11 +6,10 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-/// Completes after `time`; never, if there is none.
+/// Completes after `time`; never if `time` is `None`.
 ///
 /// The runtime's own timers need one of its threads, and an application may block all of them. This
-/// one has a thread of its own, which ends when the future is dropped. A shutdown uses a few of
-/// them; nothing else does.
+/// timer has a thread of its own, which ends when the future is dropped. Only a shutdown uses it.
 pub(crate) async fn elapsed(time: Option<Duration>) {
     let Some(time) = time else {
         return std::future::pending().await;
@@ -19,13 +18,13 @@ pub(crate) async fn elapsed(time: Option<Duration>) {
     let (cancel, cancelled) = mpsc::channel::<()>();
     let wait = move || {
         if cancelled.recv_timeout(time) == Err(RecvTimeoutError::Timeout) {
-            // Nobody waits any more if this fails.
+            // This fails when the future has been dropped.
             let _ = ring.send(());
         }
     };
     let thread = thread::Builder::new().name("callgate-alarm".into());
     if thread.spawn(wait).is_err() || rings.await.is_err() {
-        // The system has no thread left.
+        // The system cannot start another thread.
         tokio::time::sleep(time).await;
     }
     drop(cancel);
@@ -38,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_alarm_goes_off_while_the_only_worker_is_blocked() {
+    fn a_timer_completes_while_the_only_worker_is_blocked() {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()

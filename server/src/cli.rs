@@ -19,19 +19,20 @@
 //!
 //! # Shutdown
 //!
-//! At the first SIGINT or SIGTERM the server stops accepting connections and waits for exchanges and
-//! background work, up to `--timeout-graceful-shutdown`; then it drops what still runs. At a second
-//! signal the process ends within a second. Both hold for an application that blocks its threads.
+//! At the first SIGINT or SIGTERM the server stops accepting connections and waits for exchanges
+//! and background work, for at most `--timeout-graceful-shutdown`. Then it drops what still runs.
+//! At a second signal the process ends within a second. Both are true for an application that
+//! blocks its threads.
 //!
 //! # Exit status
 //!
-//! - 0: the server was told to stop, during start-up or later, and did; or help or the version was
-//!   asked for.
+//! - 0: the server stopped at a signal, during start-up or later; or the command printed its help or
+//!   its version.
 //! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
 //! - 2: a flag or an environment variable is wrong.
 //! - 3: the server could not start.
 //!
-//! Each but the first comes with an error on standard error.
+//! Every status but 0 comes with an error on standard error.
 
 mod flags;
 mod values;
@@ -54,23 +55,24 @@ pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
 pub use values::TimeLimit;
 
-/// How the process ends at the latest after a second signal, whatever blocks its threads.
+/// How the process ends after a second signal when a blocked thread keeps it alive.
 const FORCED_EXIT: ForcedExit = ForcedExit {
     after: Duration::from_secs(1),
     status: 1,
 };
 
-/// Serves `app` as the command line says: the whole `main` of a program that serves one application.
+/// Serves `app` with the settings of the command line. This is the whole `main` of a program that
+/// serves one application.
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    match callgate_cli::read(command_for(&args), &args) {
+    match callgate_cli::read(&command_for(&args), &args) {
         Ok(flags) => run(app, flags),
         Err(status) => status,
     }
 }
 
-/// Serves `app` until SIGINT or SIGTERM: sets up logging and the runtime, and reports what went wrong
-/// in one line on standard error.
+/// Serves `app` until SIGINT or SIGTERM. Sets up logging and the runtime, and writes an error as
+/// one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
     start_logging(flags.log_level);
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -97,7 +99,7 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
         signals = Some(thread.map_err(ServeError::Signals)?);
         server.run().await
     });
-    // A thread that an application blocks must not hold the process back.
+    // A thread that an application blocks must not keep the process alive.
     runtime.shutdown_background();
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -108,7 +110,8 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
     }
 }
 
-/// Returns which flag helps, where one does.
+/// Returns the flag that avoids the error, as an addition to the error's line; empty if there is
+/// none.
 fn remedy(error: &ServeError) -> &'static str {
     match error {
         ServeError::Listen { reason, .. } => match reason.kind() {
@@ -122,13 +125,13 @@ fn remedy(error: &ServeError) -> &'static str {
     }
 }
 
-/// Returns the command of a program that serves one application. Its name is the program's.
+/// Returns the command of a program that serves one application, with the name of the program.
 fn command_for(args: &[OsString]) -> Command {
     let name = args
         .first()
         .and_then(|program| Path::new(program).file_stem())
         .map_or_else(|| "app".into(), |name| name.to_string_lossy().into_owned());
-    // clap keeps names for the life of the process. This name is leaked once.
+    // clap keeps a name for the life of the process, so this name is leaked, once.
     let name: &'static str = name.leak();
     Flags::augment_args(Command::new(name))
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
@@ -137,13 +140,13 @@ fn command_for(args: &[OsString]) -> Command {
 
 /// Logs to standard error, one line an event, coloured on a terminal.
 fn start_logging(level: LevelFilter) {
-    // A program that has set up its own logging keeps it.
+    // This fails in a program that has set up its own logging, which is kept.
     let _ = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(stderr)
         .with_ansi(callgate_cli::is_coloured(&stderr()))
         .with_target(false)
-        // A log that cannot be written, as its reader is gone, is no reason to panic.
+        // Otherwise a log whose reader has closed the pipe causes a panic.
         .log_internal_errors(false)
         .compact()
         .try_init();

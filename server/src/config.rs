@@ -25,9 +25,9 @@ pub struct Config {
     pub backlog: u32,
     /// Which versions of HTTP are served. Default both.
     pub http: HttpVersions,
-    /// The path under which a proxy has mounted the application. It is put in front of every path and
-    /// passed as `root_path`. It begins with `/`, does not end with `/`, and has no `?`, `#` or control
-    /// character. Default empty.
+    /// The path at which a proxy has mounted the application. The server puts it in front of every
+    /// path and passes it as `root_path`. The value begins with `/`, does not end with `/`, and has
+    /// no `?`, `#` or control character. Default empty.
     pub root_path: String,
     /// Whether the application's lifespan is run. Default [`LifespanMode::Auto`].
     pub lifespan: LifespanMode,
@@ -46,11 +46,11 @@ pub struct Config {
     /// How long a client may take to send the head of a request. The connection is closed after this
     /// time, at most an eighth of it (or 0.1 s) later. Default 30 s.
     pub timeout_request_head: Duration,
-    /// How long an application may go on after its client is gone, or has the whole response (HEAD;
-    /// all that `content-length` says). Default 30 s.
+    /// How long an application may go on after its client is gone or has the whole response (HEAD;
+    /// all that `content-length` announced). Default 30 s.
     pub timeout_disconnect: Duration,
-    /// How long a shutdown waits for exchanges and background work, and after that for the lifespan:
-    /// each has this time. `None` for no limit. Default 30 s.
+    /// How long a shutdown waits for exchanges and background work. The lifespan has the same time
+    /// after that. `None` for no limit. Default 30 s.
     pub timeout_graceful_shutdown: Option<Duration>,
     /// The largest head of a request, in bytes; 8192 at least. Default 64 KiB.
     pub max_request_head: usize,
@@ -59,8 +59,8 @@ pub struct Config {
     /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
     /// Default 20 s.
     pub ws_ping_interval: Option<Duration>,
-    /// How long a client may neither send nor take anything after a ping; then the WebSocket is closed
-    /// (`WS-16`). `None` for no limit. Default 20 s.
+    /// How long a client may neither send nor take data after a ping. Then the server closes the
+    /// WebSocket (`WS-16`). `None` for no limit. Default 20 s.
     pub ws_ping_timeout: Option<Duration>,
 }
 
@@ -90,7 +90,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Checks what a wrong value would break at every request.
+    /// Checks the values that would otherwise fail every request.
     pub(crate) fn check(&self) -> Result<(), ServeError> {
         let ends_with_slash = self.root_path.ends_with('/');
         let root_path = match check_root_path(&self.root_path) {
@@ -104,7 +104,7 @@ impl Config {
     }
 }
 
-/// Checks a root path, whether or not it ends with `/`. The error is the remedy.
+/// Checks a root path, which may end with `/`. The error says what to give instead.
 pub(crate) fn check_root_path(path: &str) -> Result<(), &'static str> {
     if !path.is_empty() && !path.starts_with('/') {
         Err("give a path that begins with `/`, such as /api")
@@ -120,7 +120,7 @@ pub(crate) fn check_root_path(path: &str) -> Result<(), &'static str> {
 /// The versions of HTTP that a server speaks on its listeners.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HttpVersions {
-    /// HTTP/1 and HTTP/2, told apart by the first octets of each connection.
+    /// HTTP/1 and HTTP/2, detected by the first bytes of each connection.
     #[default]
     Auto,
     /// HTTP/1.0 and HTTP/1.1 only.

@@ -1,4 +1,4 @@
-//! One connection, from its first byte to its last.
+//! A connection, from its first byte to its last.
 
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
@@ -21,7 +21,7 @@ use crate::websocket::run_over_http1;
 
 /// Serves a connection until it is over.
 pub(crate) async fn serve(server: Arc<ServerContext>, stream: Stream, link: Arc<Link>) {
-    // Responses leave in one piece as it is; waiting for more would only delay them.
+    // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
     let mut socket = Socket::new(stream, link.clone(), server.stages.clone());
     let versions = server.config.http;
@@ -29,8 +29,8 @@ pub(crate) async fn serve(server: Arc<ServerContext>, stream: Stream, link: Arc<
         HttpVersions::Http1 => Detected::Http1,
         _ => detect(&server, &mut socket, &link).await,
     };
-    // Thousands of these wait at a time, nearly all of them for another request over HTTP/1: what
-    // only some of them need is boxed.
+    // Thousands of these futures are idle at a time, nearly all of them in `http1`. The other
+    // futures are boxed, so that they take no memory there.
     match detected {
         Detected::Http2 => Box::pin(http2(server, socket, link)).await,
         Detected::Http1 if versions == HttpVersions::Http2 => {
@@ -48,13 +48,13 @@ pub(crate) async fn serve(server: Arc<ServerContext>, stream: Stream, link: Arc<
 enum Detected {
     Http1,
     Http2,
-    /// The client did not say in time.
+    /// The client did not send its first bytes in time.
     TooSlow,
-    /// The client is gone, or has said nothing.
+    /// The client is gone, or has sent nothing.
     Gone,
 }
 
-/// Reads the first bytes, which tell the version.
+/// Detects the version by the first bytes.
 async fn detect(server: &ServerContext, socket: &mut Socket, link: &Link) -> Detected {
     let mut watchdog = pin!(Watchdog::new(server, link));
     let mut speaks_http2 = pin!(socket.speaks_http2());
@@ -68,7 +68,7 @@ async fn detect(server: &ServerContext, socket: &mut Socket, link: &Link) -> Det
         }
         watchdog.as_mut().poll(cx).map(|order| match order {
             Order::TooSlow => Detected::TooSlow,
-            // hyper goes on, and sees whether there is anything after all.
+            // hyper goes on, and reads a request that has arrived.
             Order::Finish => Detected::Http1,
             Order::End => Detected::Gone,
         })
@@ -80,16 +80,16 @@ async fn detect(server: &ServerContext, socket: &mut Socket, link: &Link) -> Det
 enum End {
     /// All requests have been answered, or the connection becomes a WebSocket.
     Done,
-    /// The client sent what is no request, or went away.
+    /// The client sent a malformed request, or went away.
     Failed(hyper::Error),
     /// The client did not send the head of a request in time.
     TooSlow,
-    /// The server does not wait for it.
+    /// The server drops the connection.
     Ended,
 }
 
-/// Has hyper serve HTTP/1 for as long as it can. What is left is the socket, and what has been read
-/// of it but not used.
+/// Has hyper serve HTTP/1 for as long as it can. Returns the socket, and the input that hyper has
+/// read and not used.
 async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Socket, Bytes, End) {
     let service = ConnectionService::new(link.clone());
     let mut connection = server.http1.serve_connection(socket, service);
@@ -97,8 +97,9 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
         let mut watchdog = pin!(Watchdog::new(server, link));
         poll_fn(|cx| {
             let mut has_flushed = false;
-            // A response that is about to be made says that it is the last. Where none is, hyper
-            // looks for a request first: one that has come is still answered.
+            // A response that has not started says that it is the last on the connection. Without
+            // an exchange in flight, hyper first looks for a request: one that has arrived is still
+            // served.
             if link.is_exchanging() && server.stages.now() != Stage::Serving {
                 Pin::new(&mut connection).graceful_shutdown();
             }
@@ -106,16 +107,16 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
                 link.turn_begins();
                 let mut result = connection.poll_without_shutdown(cx);
                 if let Poll::Ready(Ok(())) = result {
-                    // Done, but for what the client has not taken yet: when it is still sending,
-                    // hyper is done before it has written all.
+                    // Only output is left that the client has not taken: while the client is
+                    // sending, hyper is done before it has written everything.
                     result = Pin::new(&mut connection).poll(cx);
                 }
                 if let Poll::Ready(result) = result {
                     return Poll::Ready(result.map_or_else(End::Failed, |()| End::Done));
                 }
                 if link.has_gathered() && !has_flushed {
-                    // There was no further request to answer along with it: flush for good, as far
-                    // as the client takes it.
+                    // No further request was there whose response could join the gathered output,
+                    // so it is written now, as far as the client takes it.
                     has_flushed = true;
                     continue;
                 }
@@ -133,14 +134,15 @@ async fn http1(server: &ServerContext, socket: Socket, link: &Arc<Link>) -> (Soc
     (parts.io, parts.read_buf, end)
 }
 
-/// What comes after hyper's part of an HTTP/1 connection.
+/// Ends an HTTP/1 connection after hyper's part of it.
 async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
     match end {
         End::Done => match link.take_upgrade() {
             Some(websocket) => {
-                // When the client is gone, dropping the WebSocket tells the application.
+                // When the client is gone, the WebSocket is dropped, and the application receives a
+                // disconnect.
                 if let Some(stream) = socket.into_stream().await {
-                    // On a task of its own, as it needs nothing of what this one has been.
+                    // On a task of its own, so that the memory of this task is freed.
                     let session = run_over_http1(websocket, &link.server, stream, read);
                     link.server.tasks.spawn(session);
                 }
@@ -158,7 +160,7 @@ async fn conclude(mut socket: Socket, read: Bytes, end: End, link: &Link) {
                 if link.is_close_delimited() {
                     socket.reset();
                 } else if socket.has_output() {
-                    // What has been answered before is still to be written.
+                    // Earlier responses are still to be written.
                     socket.close(b"").await;
                 }
             }
@@ -174,8 +176,9 @@ async fn http2(server: Arc<ServerContext>, socket: Socket, link: Arc<Link>) {
     let mut watchdog = pin!(Watchdog::new(&server, &link));
     let mut has_waited = false;
     poll_fn(|cx| {
-        // Each exchange wakes this task, and the runtime would run it right after the first of them.
-        // It goes to the end of the queue, so that what others answer meanwhile leaves in one write.
+        // Each exchange wakes this task, and the runtime would run it right after the first of
+        // them. The task goes to the end of the queue instead, so that the responses of the others
+        // leave in the same write.
         if link.is_exchanging() && !has_waited {
             has_waited = true;
             cx.waker().wake_by_ref();

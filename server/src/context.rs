@@ -1,4 +1,4 @@
-//! What all connections and exchanges of a server share.
+//! The context that all connections and exchanges of a server share.
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::config::Config;
 use crate::stage::{Stage, Stages};
 
-/// The application, how it is served, and the tasks that serve it.
+/// The application, its configuration, and the tasks that serve it.
 #[derive(Debug)]
 pub(crate) struct ServerContext {
     pub(crate) app: BoxApp,
@@ -27,10 +27,10 @@ pub(crate) struct ServerContext {
     pub(crate) stages: Arc<Stages>,
     pub(crate) http1: http1::Builder,
     pub(crate) http2: http2::Builder<Tracked>,
-    /// The tasks of connections, and of applications that outlive their response.
+    /// The tasks of connections, and of calls that outlive their exchange.
     pub(crate) tasks: TaskTracker,
     default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
-    /// The state that lifespan start-up handed over.
+    /// The state that the application returned from start-up.
     state: OnceLock<State>,
 }
 
@@ -85,7 +85,7 @@ impl ServerContext {
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has
     /// the grace period.
-    // Not inlined: the task's future would be on the stack of every exchange.
+    // Not inlined, because the task's future would be on the stack of every exchange.
     #[inline(never)]
     pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + 'static>) {
         self.spawn(call.run(end, self.config.timeout_disconnect));
@@ -135,5 +135,5 @@ fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
 /// The least size of hyper's read buffer, in bytes.
 const MIN_BUFFER: usize = 8192;
 
-/// The time after which a silent HTTP/2 connection that serves exchanges is sent a ping.
+/// The time of silence after which an HTTP/2 connection that serves exchanges is pinged.
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -59,14 +59,14 @@ impl ServeError {
 }
 
 impl fmt::Display for ServeError {
-    /// Writes one line: the application's words are escaped.
+    /// Writes one line. The texts of the application are escaped.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Setting { name, remedy } => {
                 write!(f, "the setting `{name}` cannot be used: {remedy}")
             }
             Self::Listen { address, reason } => {
-                // The system's words, without its number for the error.
+                // The text of the system's error, without its number.
                 let reason = reason.to_string();
                 let reason = reason.split(" (os error").next().unwrap_or_default();
                 write!(f, "cannot listen on {address}: {}", reason.to_lowercase())

@@ -1,8 +1,8 @@
 //! One HTTP exchange: the application is polled in place, by the connection that waits for it.
 //!
-//! The common case is one call of [`Exchange::poll`]: the application runs to its end, its response
-//! is whole, and it is handed to hyper. Only what outlives that moves to a task of its own: an
-//! application that streams, that works on after its last event, or whose client is gone.
+//! In the common case [`Exchange::poll`] is called once: the application runs to its end, and its
+//! response is complete. A call moves to a task of its own only if it goes on: it streams, works
+//! after its last event, or has lost its client.
 
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,10 +19,10 @@ use crate::report::AccessLog;
 use crate::request_body::{self, RequestContent};
 use crate::response_body::{Guarded, respond};
 
-/// How much content is given to hyper at a time over HTTP/2, in bytes.
+/// The limit of one data frame for hyper over HTTP/2, in bytes.
 const HTTP2_PIECE: usize = 64 * 1024;
 
-/// A response in the making.
+/// An exchange without a response.
 #[derive(Debug)]
 pub(crate) struct Exchange {
     inner: drive::Exchange<RequestContent>,
@@ -30,11 +30,11 @@ pub(crate) struct Exchange {
     access_log: Option<Box<AccessLog>>,
 }
 
-/// An exchange whose application has not responded at once: the future that hyper polls.
+/// An exchange whose application has not responded on the first poll: the future that hyper polls.
 #[derive(Debug)]
 pub(crate) struct PendingExchange {
     exchange: Exchange,
-    /// None once the response has been given.
+    /// `None` once the response has been returned.
     guard: Option<Guard>,
 }
 
@@ -43,12 +43,12 @@ pub(crate) struct PendingExchange {
 pub(crate) struct Guard(Arc<Link>);
 
 impl Guard {
-    /// For an exchange that has begun on this connection.
+    /// Creates the guard of an exchange that has begun on this connection.
     pub(crate) fn new(link: &Arc<Link>) -> Self {
         Self(link.clone())
     }
 
-    /// The connection of the exchange.
+    /// Returns the link of the exchange's connection.
     pub(crate) fn link(&self) -> &Link {
         &self.0
     }
@@ -85,7 +85,7 @@ impl Exchange {
         }
     }
 
-    /// The response, still without a guard. An error means that nobody is left to respond to.
+    /// Returns the response, without a guard. An error means that the client is gone.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -99,7 +99,8 @@ impl Exchange {
             drive::Response::Disconnected => return Poll::Ready(Err(Incomplete)),
         };
         if self.version == Version::HTTP_2 {
-            // hyper lets go of the body with its last piece, which keeps the exchange running.
+            // hyper drops the body with its last data frame. Until then the exchange counts as
+            // running.
             body.set_piece(HTTP2_PIECE);
         }
         server.add_default_headers(&mut head.headers);
@@ -109,7 +110,7 @@ impl Exchange {
         Poll::Ready(Ok(respond(head, Guarded::new(body))))
     }
 
-    /// For hyper to poll until there is a response.
+    /// Returns the future that hyper polls until there is a response.
     pub(crate) fn pending(self, guard: Guard) -> PendingExchange {
         PendingExchange {
             exchange: self,
@@ -117,7 +118,7 @@ impl Exchange {
         }
     }
 
-    /// Lets what is left of the call go on by itself.
+    /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self, server: &Arc<ServerContext>) {
         if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);

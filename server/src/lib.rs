@@ -21,8 +21,9 @@
 //! }
 //! ```
 //!
-//! A program that has a Tokio runtime calls [`serve`], or builds a [`Server`] to choose its listeners
-//! and when it stops. `ARCHITECTURE.md` of the repository tells how an exchange goes through the server.
+//! A program that has a Tokio runtime calls [`serve`], or builds a [`Server`] to choose its
+//! listeners and to decide when it stops. `ARCHITECTURE.md` of the repository describes how an
+//! exchange passes through the server.
 
 mod accept;
 mod alarm;

@@ -1,4 +1,4 @@
-//! What the parts of one connection know of each other.
+//! The state that the parts of one connection share.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -7,12 +7,12 @@ use std::sync::{Arc, Mutex};
 use crate::context::ServerContext;
 use crate::websocket::AcceptedWebSocket;
 
-/// Shared by a connection's socket, its service and the task that drives both.
+/// The state is shared by a connection's socket, its service and the task that drives both.
 ///
-/// All of them run in turns on one task, except for the exchanges of an HTTP/2 connection, and for
-/// applications on a task of their own, which may leave content at any time; the atomics are for
-/// those and order nothing else. They are stored to, which costs nothing, wherever only one task
-/// writes.
+/// All of them run on one task, except for the exchanges of an HTTP/2 connection and for detached
+/// calls, which may leave content unread at any time. The fields are atomic because of these; no
+/// other memory is ordered by them. Where only one task writes a field, it is stored to, which is
+/// cheaper than a read-modify-write.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) server: Arc<ServerContext>,
@@ -24,11 +24,11 @@ pub(crate) struct Link {
     running: AtomicU32,
     /// Whether exchanges run on tasks of their own (HTTP/2).
     is_multiplexed: AtomicBool,
-    /// Exchanges that have begun, complete or not; wraps.
+    /// The number of exchanges that have begun, complete or not. The number wraps.
     begun: AtomicU32,
     /// Whether output waits to be written.
     writing: AtomicBool,
-    /// Whether output has been gathered that hyper takes for flushed.
+    /// Whether there is gathered output, which hyper regards as flushed.
     gathered: AtomicBool,
     /// Whether input has come since the last exchange began.
     has_input: AtomicBool,
@@ -37,7 +37,8 @@ pub(crate) struct Link {
     is_close_delimited: AtomicBool,
     /// The turn in which content was last left unread; 0 for none.
     left_unread: AtomicUsize,
-    /// Turns of hyper: how often it has been polled, and once more (HTTP/1); wraps.
+    /// Turns of hyper over HTTP/1: the number of times that it has been polled, plus one. The
+    /// number wraps.
     turn: AtomicUsize,
     /// The WebSocket that this HTTP/1.1 connection is about to become.
     upgrade: Mutex<Option<AcceptedWebSocket>>,
@@ -50,7 +51,7 @@ pub(crate) enum Activity {
     Busy,
     /// A part of a request's head has come.
     ReadingHead,
-    /// Nothing.
+    /// The connection is idle.
     Idle,
 }
 
@@ -92,17 +93,17 @@ impl Link {
         self.running.load(Ordering::Relaxed) > 0
     }
 
-    /// How many exchanges have begun: changes whenever there was one since the last look.
+    /// Returns the number of exchanges that have begun. The number changes with each exchange.
     pub(crate) fn begun(&self) -> u32 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Notes that this is an HTTP/2 connection, before its first exchange.
+    /// Records that this is an HTTP/2 connection, before its first exchange.
     pub(crate) fn set_multiplexed(&self) {
         self.is_multiplexed.store(true, Ordering::Relaxed);
     }
 
-    /// Adds `change`, which wraps: less one is more by the greatest number.
+    /// Adds `change`, which wraps: one is subtracted by adding the greatest number.
     fn change_running(&self, change: u32) {
         if self.is_multiplexed.load(Ordering::Relaxed) {
             self.running.fetch_add(change, Ordering::Relaxed);
@@ -122,17 +123,17 @@ impl Link {
     }
 
     pub(crate) fn exchange_ends(&self) {
-        // Input that came meanwhile was content, as far as anyone knows.
+        // Input that has arrived until now is taken for content of the request.
         self.has_input.store(false, Ordering::Relaxed);
         self.change_running(1_u32.wrapping_neg());
     }
 
-    /// Notes that the running exchange has its whole response, which hyper writes next.
+    /// Records that the response of the running exchange is complete. hyper writes it next.
     pub(crate) fn set_answered(&self) {
         self.answered.store(true, Ordering::Relaxed);
     }
 
-    /// Notes that hyper writes.
+    /// Records that hyper writes.
     pub(crate) fn output_begins(&self) {
         if self.answered.load(Ordering::Relaxed) {
             self.answered.store(false, Ordering::Relaxed);
@@ -157,8 +158,7 @@ impl Link {
         self.has_input.store(has_input, Ordering::Relaxed);
     }
 
-    /// Notes whether the end of the response may have to be told by that of the connection
-    /// (HTTP/1.0).
+    /// Records whether the end of the connection may delimit the response (HTTP/1.0).
     pub(crate) fn set_close_delimited(&self, is_close_delimited: bool) {
         self.is_close_delimited
             .store(is_close_delimited, Ordering::Relaxed);
@@ -168,24 +168,25 @@ impl Link {
         self.is_close_delimited.load(Ordering::Relaxed)
     }
 
-    /// Notes that hyper is about to be polled.
+    /// Records that hyper is about to be polled.
     pub(crate) fn turn_begins(&self) {
         let turn = self.turn.load(Ordering::Relaxed).wrapping_add(1);
         self.turn.store(turn, Ordering::Relaxed);
     }
 
-    /// Notes that nobody will read the rest of the content.
+    /// Records that the rest of the content will not be read.
     pub(crate) fn content_is_left(&self) {
         let turn = self.turn.load(Ordering::Relaxed);
         self.left_unread.store(turn, Ordering::Relaxed);
     }
 
-    /// Whether hyper has yet to see that content is left unread. With its next turn it reads to the
-    /// end of it, if that is all there, or it reads nothing more from this connection.
+    /// Returns whether hyper has not been polled since content was left unread. When hyper is
+    /// polled, it reads the rest of the content if that has arrived, or reads nothing more from
+    /// this connection.
     ///
-    /// It must not have the whole response before that. When it comes to the end of the content
-    /// later, it goes on to the next request although it still writes, and puts `100 Continue` or an
-    /// error for that one into the response.
+    /// hyper must not have the whole response before that. Otherwise it reaches the end of the
+    /// content later, reads the next request while it still writes this response, and puts `100
+    /// Continue` or an error for that request into this response.
     pub(crate) fn has_content_to_skip(&self) -> bool {
         self.left_unread.load(Ordering::Relaxed) == self.turn.load(Ordering::Relaxed)
     }

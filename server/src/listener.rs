@@ -1,4 +1,4 @@
-//! Listeners: bound by the server, or handed in.
+//! Listeners, which the server binds or the program passes to it.
 
 use std::fmt;
 use std::io;
@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
 use crate::stream::Stream;
 
-/// The idle time of a connection after which TCP keep-alive probes begin. A client that has lost its
-/// network in the middle of a request is noticed by them only.
+/// The idle time of a connection after which TCP keep-alive probes begin. Only they detect a client
+/// that has lost its network in the middle of a request.
 const TCP_KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// An address that a server listens on.
@@ -29,7 +29,7 @@ pub enum ListenAddr {
 }
 
 impl fmt::Display for ListenAddr {
-    /// Writes `127.0.0.1:8000`, or `unix:/run/app.sock`.
+    /// Writes `127.0.0.1:8000` or `unix:/run/app.sock`, for example.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(address) => address.fmt(f),
@@ -68,7 +68,7 @@ mod sealed {
 impl IntoListener for TcpListener {
     fn into_listener(self) -> io::Result<Listener> {
         self.set_nonblocking(true)?;
-        // Connections inherit the option.
+        // Accepted connections inherit the option.
         let keep_alive = TcpKeepalive::new().with_time(TCP_KEEP_ALIVE);
         SockRef::from(&self).set_tcp_keepalive(&keep_alive)?;
         Ok(Listener::Tcp(self))
@@ -96,7 +96,7 @@ impl IntoListener for tokio::net::UnixListener {
     }
 }
 
-/// A listener that does not block, and that belongs to no runtime yet.
+/// A non-blocking listener that is not registered with a runtime.
 #[derive(Debug)]
 pub enum Listener {
     #[doc(hidden)]
@@ -106,24 +106,24 @@ pub enum Listener {
     Unix(UnixListener),
 }
 
-/// A connection that has been accepted.
+/// An accepted connection.
 #[derive(Debug)]
 pub(crate) struct Connection {
     pub(crate) stream: Stream,
-    /// The addresses of both ends: only TCP has them.
+    /// The address of the client; `None` for a Unix socket, as for `server`.
     pub(crate) client: Option<SocketAddr>,
     pub(crate) server: Option<SocketAddr>,
 }
 
 impl Listener {
-    /// Binds to a TCP address, with room for `backlog` connections that are to be accepted.
+    /// Binds to a TCP address. At most `backlog` connections wait to be accepted.
     pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
             Some(Protocol::TCP),
         )?;
-        // On Windows, the option would let another process take the address.
+        // On Windows, the option would allow another process to take the address.
         if cfg!(not(windows)) {
             socket.set_reuse_address(true)?;
         }
@@ -166,7 +166,7 @@ impl Listener {
     }
 }
 
-/// A listener that belongs to the runtime it was made on.
+/// A listener that is registered with the current runtime.
 #[derive(Debug)]
 pub(crate) enum AsyncListener {
     Tcp(tokio::net::TcpListener),
@@ -208,7 +208,7 @@ impl AsyncListener {
 
 impl Connection {
     fn tcp(stream: tokio::net::TcpStream, client: SocketAddr) -> io::Result<Self> {
-        // A connection without an address of its own has been closed by its client.
+        // A connection without a local address has been closed by its client.
         let server = stream
             .local_addr()
             .map_err(|_| io::ErrorKind::ConnectionAborted)?;

@@ -1,4 +1,4 @@
-//! Answers to requests that the application never sees.
+//! Responses to requests for which the application is not called.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use callgate_drive::ResponseBody;
 
 use crate::context::ServerContext;
 
-/// A short answer in plain text, after which an HTTP/1 connection is closed.
+/// A short response in plain text, after which an HTTP/1 connection is closed.
 #[derive(Debug)]
 pub(crate) struct Rejection {
     status: StatusCode,
@@ -37,13 +37,13 @@ impl Rejection {
         self
     }
 
-    /// The answer to a head that hyper could not read, which begins `input`; none when there is
-    /// nobody to answer.
+    /// Returns the response to a head that hyper cannot parse; `None` for other errors, after which
+    /// no client waits for a response. `input` is the beginning of the head.
     pub(crate) fn of(error: &hyper::Error, input: &[u8]) -> Option<Self> {
         if !error.is_parse() {
             return None;
         }
-        // hyper tells these apart in words only.
+        // hyper distinguishes these errors only in their texts.
         let words = error.to_string();
         Some(if error.is_parse_too_large() && words.contains("URI") {
             Self::new(StatusCode::URI_TOO_LONG, "the target is too long")
@@ -100,7 +100,7 @@ impl Rejection {
         )
     }
 
-    /// The answer for hyper to send to a client of this version.
+    /// Returns the response for hyper to send over this version.
     pub(crate) fn into_response(self, version: Version) -> Response<ResponseBody> {
         let mut response = Response::new(ResponseBody::from(Bytes::from(self.text())));
         *response.status_mut() = self.status;
@@ -113,7 +113,7 @@ impl Rejection {
         response
     }
 
-    /// The answer as it goes over the wire, when hyper has given up on the connection.
+    /// Returns the bytes of the response, for a connection that hyper has given up.
     pub(crate) fn into_bytes(self, server: &ServerContext) -> Vec<u8> {
         let content = self.text();
         let mut response = self.into_response(Version::HTTP_11);
@@ -138,7 +138,7 @@ impl Rejection {
     }
 }
 
-/// Whether the request line is one, with a version of HTTP at its end.
+/// Returns whether the input begins with a request line that ends with a version of HTTP.
 fn names_version(input: &[u8]) -> bool {
     let line = input.split(|octet| matches!(octet, b'\r' | b'\n')).next();
     let mut words = line.unwrap_or_default().split(|octet| *octet == b' ');
@@ -151,8 +151,8 @@ fn names_version(input: &[u8]) -> bool {
 const CLOSE: HeaderValue = HeaderValue::from_static("close");
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 
-/// A response of the server's own in place of the application's: nothing but its status, so that
-/// nothing is revealed (rule `HTTP-34`).
+/// Returns the response that replaces the application's. It has the status only, so that nothing is
+/// revealed (rule `HTTP-34`).
 #[cold]
 pub(crate) fn replacement(
     status: StatusCode,

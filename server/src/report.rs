@@ -1,4 +1,5 @@
-//! The server's log, beside the failures of calls: the access log and rejected requests.
+//! The server's log: the access log, rejected requests and failed connections. `callgate-drive`
+//! logs the failures of calls.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -9,7 +10,7 @@ use http::StatusCode;
 
 use crate::rejection::Rejection;
 
-/// An exchange, for its line in the access log.
+/// The line of an exchange in the access log.
 #[derive(Debug)]
 pub(crate) struct AccessLog {
     request: RequestLine,
@@ -26,7 +27,7 @@ impl AccessLog {
         }
     }
 
-    /// Writes the line, when the response begins.
+    /// Writes the line. Called when the response begins.
     pub(crate) fn write(&self, status: StatusCode) {
         tracing::info!(
             target: "callgate::access",

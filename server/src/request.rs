@@ -1,4 +1,4 @@
-//! Turns the head of a request of hyper's into a scope, or into a rejection.
+//! Turns the head of hyper's request into a scope, or into a rejection.
 
 use bytestring::ByteString;
 use callgate::{Feature, Features, HttpScope, WebSocketScope};
@@ -19,7 +19,7 @@ pub(crate) enum ParsedRequest {
     WebSocket(Box<WebSocketScope>),
 }
 
-/// Reads the head of a request, or says how to reject it.
+/// Turns the head of a request into a scope, or returns the rejection of the request.
 pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
@@ -60,7 +60,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
     }
 }
 
-/// Which of the fields that the server looks at are there: one pass over all of them costs less than
+/// Which of the fields that the server reads are present. One pass over all fields costs less than
 /// a look-up for each.
 #[derive(Debug, Default)]
 struct Fields {
@@ -88,8 +88,8 @@ impl Fields {
     }
 }
 
-/// Makes `host` say what the target says, where the target has an authority (rules `SCOPE-03`,
-/// `SCOPE-10`), and checks that there is one (`SCOPE-20`).
+/// Sets `host` to the authority of the target, if it has one (rules `SCOPE-03`, `SCOPE-10`), and
+/// checks that there is one `host` (`SCOPE-20`).
 fn normalise_authority(parts: &mut Parts, fields: &Fields) -> Result<(), Rejection> {
     if parts.version == Version::HTTP_11 {
         match fields.hosts {
@@ -115,7 +115,7 @@ fn normalise_authority(parts: &mut Parts, fields: &Fields) -> Result<(), Rejecti
     Ok(())
 }
 
-/// Leaves the path and query of the target, with the root path in front.
+/// Reduces the target to its path and query, with the root path in front.
 fn make_origin_form(parts: &mut Parts, root_path: &str) -> Result<(), Rejection> {
     let Some(target) = parts.uri.path_and_query() else {
         return Err(Rejection::bad_request("the target has no path"));
@@ -146,8 +146,8 @@ fn make_origin_form(parts: &mut Parts, root_path: &str) -> Result<(), Rejection>
     Ok(())
 }
 
-/// Lets go of the buffer that the head was read into: a WebSocket that lives for long must not keep
-/// all of it for the few bytes of its fields.
+/// Copies the values of all fields, so that a long-lived WebSocket does not keep the whole read
+/// buffer in memory.
 fn copy_values(headers: &mut HeaderMap) {
     for value in headers.values_mut() {
         let mut copy = HeaderValue::from_bytes(value.as_bytes()).expect("it is one already");
@@ -156,12 +156,13 @@ fn copy_values(headers: &mut HeaderMap) {
     }
 }
 
-/// The same for the target.
+/// Returns a copy of the target, for the same reason.
 fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
     Uri::try_from(target.to_string()).map_err(|_| Rejection::bad_request("the target is malformed"))
 }
 
-/// Whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC 8441).
+/// Returns whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC
+/// 8441).
 fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
     let is_extended_connect = parts
         .extensions

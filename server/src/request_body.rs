@@ -13,12 +13,12 @@ use hyper::body::Incoming;
 
 use crate::link::Link;
 
-/// The content of a request, as hyper gives it. Over HTTP/1, the connection is told when some of it
-/// is left unread.
+/// The content of a request, which hyper reads. Over HTTP/1, the content records in the link of its
+/// connection that a part of it is left unread.
 #[derive(Debug)]
 pub(crate) struct RequestContent {
     incoming: Incoming,
-    /// None over HTTP/2, and when there is no more content.
+    /// `None` over HTTP/2, and at the end of the content.
     link: Option<Arc<Link>>,
 }
 
@@ -66,7 +66,7 @@ impl Body for RequestContent {
     }
 }
 
-/// The answer to content that could be read but not understood, as opposed to cut short.
+/// Returns the status of the response to malformed content; `None` for content that was cut short.
 pub(crate) fn status_for(error: &hyper::Error) -> Option<StatusCode> {
     let error = error.source()?.downcast_ref::<io::Error>()?;
     matches!(

@@ -1,4 +1,4 @@
-//! The content of a response, as hyper takes it.
+//! The content of a response, for hyper.
 
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -12,24 +12,24 @@ use http_body::{Body, Frame, SizeHint};
 use crate::exchange::Guard;
 use crate::link::Link;
 
-/// A response of this head.
+/// Creates a response with this head.
 pub(crate) fn respond<B>(head: HttpResponseStart, body: B) -> Response<B> {
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
-    // The map that is replaced is empty. Dropping it would cost more than making the response.
+    // The map that is replaced is empty. Dropping it would cost more than creating the response.
     std::mem::forget(std::mem::replace(response.headers_mut(), head.headers));
     response
 }
 
-/// What a body gives at a time.
+/// The result of polling a body.
 type Given = Option<Result<Frame<Bytes>, Incomplete>>;
 
-/// A body that counts its exchange as running for as long as it is there, if it has a guard.
+/// A body with the guard that counts its exchange as running, if it needs one.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     body: ResponseBody,
     guard: Option<Guard>,
-    /// What has been given but is not to be taken yet.
+    /// A result that hyper may not have yet.
     held: Option<Box<Given>>,
 }
 
@@ -46,12 +46,12 @@ impl Guarded {
         self.guard = Some(guard);
     }
 
-    /// Whether hyper takes all of the content at once, before it does anything else.
+    /// Returns whether hyper takes all of the content at once.
     pub(crate) fn is_in_memory(&self) -> bool {
         self.body.is_in_memory()
     }
 
-    /// Whether hyper is to have no more of the response in this turn: see
+    /// Returns whether hyper may have no more of the response in this turn: see
     /// [`Link::has_content_to_skip`].
     pub(crate) fn waits(&self) -> bool {
         let link = self.guard.as_ref().map(Guard::link);

@@ -113,12 +113,12 @@ impl Server {
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
     /// `UnixListener` of either.
     ///
-    /// The server makes the listener non-blocking and turns TCP keep-alive on. A connection of a Unix
-    /// socket has no addresses: `client` and `server` are `None` in its scopes.
+    /// The server makes the listener non-blocking and enables TCP keep-alive. A connection of a
+    /// Unix socket has no addresses: `client` and `server` are `None` in its scopes.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Listener`] when the operating system refuses that.
+    /// [`ServeError::Listener`] when the operating system refuses one of these.
     pub fn listener(mut self, listener: impl IntoListener) -> Result<Self, ServeError> {
         let listener = listener.into_listener().map_err(ServeError::Listener)?;
         let address = listener.local_addr().map_err(ServeError::Listener)?;
@@ -143,19 +143,19 @@ impl Server {
         })
     }
 
-    /// Returns a handle that asks the server to shut down.
+    /// Returns a handle that shuts the server down.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
         self.handle.clone()
     }
 
-    /// Serves until SIGINT or SIGTERM (Ctrl-C where there are no signals), or until a handle asks for
-    /// the shutdown.
+    /// Serves until SIGINT or SIGTERM (Ctrl-C on platforms without them), or until a handle asks
+    /// for the shutdown.
     ///
     /// The server binds to the address of its configuration if it has no listener. It runs on the
-    /// Tokio runtime that this is called on, and returns when everything that it has accepted has
-    /// ended and the application's lifespan is shut down. A second signal ends the server within a
-    /// second: what still runs is dropped, and the lifespan has what is left of that second.
+    /// current Tokio runtime, and returns when everything that it has accepted has ended and the
+    /// application's lifespan is shut down. A second signal ends the server within a second: what
+    /// still runs is dropped, and the lifespan has the rest of that second.
     ///
     /// # Errors
     ///
@@ -173,8 +173,8 @@ impl Server {
         server.run().await
     }
 
-    /// Serves until `stop` completes, or until a handle asks for the shutdown. Signals are left to the
-    /// caller.
+    /// Serves until `stop` completes, or until a handle asks for the shutdown. The server does not
+    /// listen for signals.
     ///
     /// # Errors
     ///

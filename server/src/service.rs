@@ -1,4 +1,4 @@
-//! What hyper calls for each request of a connection.
+//! The service that hyper calls for each request of a connection.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -34,7 +34,7 @@ impl ConnectionService {
 
 impl Service<Request<Incoming>> for ConnectionService {
     type Response = Response<Guarded>;
-    /// The client is gone: the connection is to be closed, or the HTTP/2 stream reset.
+    /// The client is gone: hyper closes the connection, or resets the HTTP/2 stream.
     type Error = Incomplete;
     type Future = Answer;
 
@@ -61,16 +61,16 @@ impl Service<Request<Incoming>> for ConnectionService {
 impl ConnectionService {
     /// Polls the application for the first time.
     ///
-    /// hyper polls an answer right after this, but over HTTP/1 looks for more input in between. An
-    /// application that answers at once has let go of its request by then, and with it of the
-    /// buffer that hyper goes on to read into: it needs no other. One that waits is polled again by
-    /// hyper, so it need not be woken before.
+    /// Over HTTP/1, hyper looks for more input between this call and its first poll of the
+    /// response. An application that completes on its first poll has dropped its request by then,
+    /// so hyper's read buffer is reused. hyper polls the application again otherwise, so the first
+    /// poll needs no waker.
     fn begin(&self, mut exchange: Exchange, version: http::Version) -> Answer {
         if version != http::Version::HTTP_2 {
             let mut cx = Context::from_waker(Waker::noop());
             if let Poll::Ready(mut answer) = exchange.poll(&mut cx, &self.link.server) {
                 match &mut answer {
-                    // It needs no guard: the exchange ends when the socket gets it.
+                    // No guard is needed: the exchange ends when the socket is given the response.
                     Ok(response) if response.body().is_in_memory() => self.link.set_answered(),
                     Ok(response) => response.body_mut().set_guard(Guard::new(&self.link)),
                     Err(Incomplete) => self.link.exchange_ends(),
@@ -91,12 +91,12 @@ impl ConnectionService {
     }
 }
 
-/// The answer to one request, in the making.
+/// The future of the response to one request.
 #[derive(Debug)]
 pub(crate) enum Answer {
     Http(PendingExchange),
     WebSocket(Box<Handshake>),
-    /// None once it has been given.
+    /// `None` once the response has been returned.
     Made(Option<Result<Response<Guarded>, Incomplete>>),
 }
 

@@ -1,4 +1,5 @@
-//! The end of a server: draining, then dropping what still runs, then the application's shutdown.
+//! The end of a server: the server drains, drops what still runs, and shuts the application's
+//! lifespan down.
 
 use std::time::{Duration, Instant};
 
@@ -10,20 +11,20 @@ use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::stage::Stage;
 
-/// The time from the second request for a shutdown to the end of the server, at most. Dropping what
-/// still runs may take half of it.
+/// The most time from the second request for a shutdown to the end of the server. Half of it is for
+/// dropping what still runs.
 const FORCED: Duration = Duration::from_millis(800);
 
-/// How long a server waits, after the graceful time-out, for the end of what it has dropped. Only an
-/// application that blocks its thread takes longer than a moment.
+/// How long a server waits, after the graceful time-out, for the end of what it has dropped. Only
+/// an application that blocks its thread takes longer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks a server to shut down. Clones ask the same server.
+/// Asks a server to shut down. All clones ask the same server.
 ///
 /// [`Server::handle`](crate::Server::handle) returns it.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
-    /// How often the server was asked.
+    /// The number of requests to shut down.
     requests: watch::Sender<u32>,
 }
 
@@ -53,7 +54,7 @@ impl ServerHandle {
     }
 }
 
-/// The requests to shut down that a server gets.
+/// The requests to shut down, for the server.
 #[derive(Debug)]
 pub(crate) struct ShutdownRequests {
     requests: watch::Receiver<u32>,
@@ -73,16 +74,17 @@ impl ShutdownRequests {
     }
 }
 
-/// What the drain leaves for the rest of the shutdown.
+/// The result of the drain.
 #[derive(Debug)]
 pub(crate) struct Drained {
     /// Connections and applications that have not ended although they were dropped.
     still_running: usize,
-    /// How long the lifespan may take, if it has a limit.
+    /// How long the lifespan may take; `None` for no limit.
     time_left: Option<Duration>,
 }
 
-/// Waits for the end of what runs, and drops it at the graceful time-out or at the next request.
+/// Waits for the end of connections and calls, and drops them at the graceful time-out or at the
+/// next request.
 pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownRequests) -> Drained {
     context.stages.advance(Stage::Draining);
     context.tasks.close();
@@ -117,7 +119,7 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
     } else if has_ended {
         None
     } else {
-        // The lifespan may share the thread that is blocked.
+        // The lifespan may run on the thread that is blocked.
         Some(FORCED / 2)
     };
     Drained {
@@ -126,7 +128,7 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
     }
 }
 
-/// Shuts the application's lifespan down, and says how the shutdown of the server ended.
+/// Shuts the application's lifespan down, and returns the result of the whole shutdown.
 pub(crate) async fn finish(
     lifespan: Option<RunningLifespan>,
     drained: Drained,

@@ -1,4 +1,4 @@
-//! The signals that stop a server: SIGINT and SIGTERM, or Ctrl-C where there are no signals.
+//! The signals that stop a server: SIGINT and SIGTERM, or Ctrl-C on platforms without them.
 
 use std::convert::Infallible;
 use std::io;
@@ -11,15 +11,15 @@ use crate::shutdown::ServerHandle;
 
 /// A thread that asks a server to shut down at each signal, until this is dropped.
 ///
-/// The thread has a runtime of its own: an application may block all threads of the server's runtime,
-/// and a second signal must be noticed then.
+/// The thread has a runtime of its own, because an application may block all threads of the
+/// server's runtime.
 #[derive(Debug)]
 pub(crate) struct SignalThread {
     _stop: oneshot::Sender<Infallible>,
 }
 
-/// How a process ends that is still there some time after the second signal: something blocks the
-/// thread that shuts the server down.
+/// How the process is ended when it still runs some time after the second signal, because the
+/// thread that shuts the server down is blocked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ForcedExit {
     pub(crate) after: Duration,
@@ -49,7 +49,7 @@ impl SignalThread {
                 Ok(listening) => (Ok(()), Some(listening)),
                 Err(error) => (Err(error), None),
             };
-            // The caller waits for the answer, or is gone.
+            // This fails when the caller has dropped its future.
             let _ = ready.send(answer);
             if let Some((runtime, mut signals)) = listening {
                 runtime.block_on(async {

@@ -1,10 +1,10 @@
 //! The socket of a connection, as hyper reads and writes it.
 //!
-//! It does what hyper cannot do from its side. Reading, it tells the version by the first bytes, and
-//! at a shutdown misses no request that has come. Writing, it puts what is small into one piece,
-//! gathers the responses to pipelined requests, and keeps hyper's own answer to a bad request back,
-//! for [`Socket::take_rejection`] to replace. It tells the [`Link`] what the connection is doing, and
-//! closes so that the client gets all that was written.
+//! The socket does what hyper cannot do. When reading, it detects the version by the first bytes,
+//! and misses no request that has arrived before a shutdown. When writing, it joins small pieces,
+//! gathers the responses to pipelined requests, and holds back hyper's own response to a bad
+//! request, so that [`Socket::take_rejection`] can replace it. It records in the [`Link`] what the
+//! connection is doing, and closes the connection so that the client gets all output.
 
 use std::future::Future;
 use std::io::{self, IoSlice, Read as _};
@@ -41,18 +41,18 @@ pub(crate) struct Socket {
     stream: TokioIo<Stream>,
     link: Arc<Link>,
     stages: Arc<Stages>,
-    /// The first bytes of the connection, read to tell the version: those from `start` to `end` are
-    /// still to be read by hyper.
+    /// The first bytes of the connection, read to detect the version. hyper has still to read the
+    /// bytes from `start` to `end`.
     preface: [u8; HTTP2_PREFACE.len()],
     start: u8,
     end: u8,
-    /// Output that has been gathered: all of it from `written` on is still to be written.
+    /// Gathered output. The part from `written` on is still to be written.
     output: Vec<u8>,
     written: usize,
-    /// Where in it hyper's last write begins.
+    /// The position in `output` at which hyper's last write begins.
     last_write: usize,
     gathers: bool,
-    /// Whether hyper has asked for more than there is: it has no further request to answer then.
+    /// Whether hyper has read all input: hyper then has no further request to respond to.
     has_read_all: bool,
 }
 
@@ -73,8 +73,8 @@ impl Socket {
         }
     }
 
-    /// Reads as much as it takes to tell whether the client speaks HTTP/2 by prior knowledge. None
-    /// when it goes away before.
+    /// Reads until it is known whether the client speaks HTTP/2 by prior knowledge. Returns `None`
+    /// when the client goes away before that.
     pub(crate) async fn speaks_http2(&mut self) -> Option<bool> {
         loop {
             let end = usize::from(self.end);
@@ -96,13 +96,13 @@ impl Socket {
         }
     }
 
-    /// Whether something that hyper has written is still to be written.
+    /// Returns whether output of hyper is still to be written.
     pub(crate) fn has_output(&self) -> bool {
         !self.output.is_empty()
     }
 
-    /// Takes back hyper's own answer to a bad request, if that is the last thing that it wrote. False
-    /// when it is too late: the client has some of it.
+    /// Removes hyper's own response to a bad request from the output, if that was hyper's last
+    /// write. Returns false when the client has received a part of it.
     pub(crate) fn take_rejection(&mut self) -> bool {
         if !self.output[self.last_write..].starts_with(b"HTTP/1.1 4") {
             return true;
@@ -114,9 +114,9 @@ impl Socket {
         is_in_time
     }
 
-    /// Writes what has been gathered and then `last`, and closes the connection so that the client
-    /// gets all of it: while it is still sending, closing at once would destroy what it has not read
-    /// (RFC 9112, 9.6).
+    /// Writes the gathered output and then `last`, and closes the connection so that the client
+    /// gets all of it. Closing both sides while the client is sending would destroy output that it
+    /// has not read (RFC 9112, 9.6).
     pub(crate) async fn close(self, last: &[u8]) {
         let mut stream = self.stream.into_inner();
         let written = timeout(LAST_OUTPUT_TIMEOUT, async {
@@ -128,7 +128,8 @@ impl Socket {
         }
     }
 
-    /// Closes the connection so that the client cannot take what it got for a whole response.
+    /// Resets the connection, so that the client cannot take the part of a response that it got for
+    /// a whole one.
     pub(crate) fn reset(self) {
         // Without a connection there is nothing to reset.
         let _ = self
@@ -166,15 +167,15 @@ impl Socket {
         Poll::Ready(Ok(()))
     }
 
-    /// Whether output can wait for more: between exchanges there may be the next response at once.
-    /// When that takes longer, the connection's task has hyper flush again before it yields.
+    /// Returns whether output can wait for more: between exchanges the next response may follow at
+    /// once. If it does not, the connection's task has hyper flush again before the task yields.
     fn may_gather(&self) -> bool {
         self.gathers && !self.link.is_exchanging()
     }
 
-    /// Reads past the runtime, which learns of new input only when it next asks the system: during
-    /// a shutdown, a request that has reached this machine must not be taken for none.
-    // Its buffer is not for the stack of every read.
+    /// Reads from the system directly. The runtime would report input only after it has asked the
+    /// system again, and during a shutdown a request that has arrived must not be missed.
+    // Not inlined, so that its buffer is not on the stack of every read.
     #[inline(never)]
     fn read_directly(&self, buf: &mut ReadBufCursor<'_>) -> io::Result<usize> {
         let mut bytes = [0; 4096];
@@ -186,12 +187,12 @@ impl Socket {
     }
 }
 
-/// Lets a connection linger ([`linger::linger`]), until the time for a shutdown is over at the latest.
+/// Has a connection linger ([`linger::linger`]), at most until the stage [`Ending`](Stage::Ending).
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S, stages: &Stages) {
     until_ending(stages, linger::linger(stream)).await;
 }
 
-/// What `work` comes to, unless the time for a shutdown is over before.
+/// Returns the output of `work`, unless the time for a shutdown is over before that.
 async fn until_ending<T>(stages: &Stages, work: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         biased;
@@ -207,8 +208,8 @@ impl Read for Socket {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // While an exchange runs, hyper only looks whether the client is still there; what has been
-        // gathered may then go out together with the next response.
+        // While an exchange runs, hyper reads only to notice a disconnect. The gathered output may
+        // then be written together with the next response.
         if !this.output.is_empty() && this.may_gather() {
             ready!(this.poll_write_output(cx))?;
         }
@@ -254,7 +255,7 @@ impl Write for Socket {
         let this = self.get_mut();
         let length: usize = bufs.iter().map(|buf| buf.len()).sum();
         this.link.output_begins();
-        // A response that nothing goes out with is not copied, unless it is small.
+        // A response that is written alone is not copied, unless it is small.
         let is_alone = this.output.is_empty() && this.has_read_all;
         if length <= SMALL || this.may_gather() && !is_alone && length <= GATHER {
             if this.output.len() + length > GATHER {
@@ -290,8 +291,8 @@ impl Write for Socket {
         this.poll_write_output(cx)
     }
 
-    /// Writes what has been gathered, as hyper does with what it holds itself. How the connection is
-    /// closed is for [`close`](Self::close).
+    /// Writes the gathered output, as hyper does with its own buffer. [`close`](Self::close) closes
+    /// the connection.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().poll_write_output(cx)
     }
@@ -312,7 +313,7 @@ mod tests {
             tokio::task::yield_now().await;
             stages.advance(Stage::Ending);
         });
-        // The clock stands still unless everyone waits for it.
+        // The clock is paused: it advances only when all tasks are idle.
         assert_eq!(start.elapsed(), Duration::ZERO);
     }
 

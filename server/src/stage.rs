@@ -16,9 +16,9 @@ use tokio::sync::futures::Notified;
 pub(crate) enum Stage {
     /// Connections are accepted and served.
     Serving,
-    /// What runs is finished; nothing new is taken.
+    /// Exchanges in flight are completed; no new ones begin.
     Draining,
-    /// What still runs is dropped.
+    /// Connections and calls that still run are dropped.
     Ending,
 }
 
@@ -27,7 +27,7 @@ pub(crate) enum Stage {
 pub(crate) struct Stages {
     now: AtomicU8,
     changed: Notify,
-    /// Set when the server begins to drain: exchanges tell their applications.
+    /// The signal for exchanges, which is set when the server begins to drain.
     pub(crate) shutdown: ShutdownSignal,
 }
 
@@ -40,7 +40,7 @@ impl Stages {
         }
     }
 
-    /// Goes on to `stage`; never back.
+    /// Advances to `stage`. The stage never goes back.
     pub(crate) fn advance(&self, stage: Stage) {
         if self.now.fetch_max(stage as u8, Ordering::AcqRel) < stage as u8 {
             self.shutdown.set();
@@ -48,7 +48,7 @@ impl Stages {
         }
     }
 
-    /// Returns a watch for a task that does other things as well.
+    /// Returns a watch, for a task that polls other things as well.
     pub(crate) fn watch(&self) -> StageWatch<'_> {
         StageWatch {
             stages: self,
@@ -58,7 +58,7 @@ impl Stages {
         }
     }
 
-    /// Waits until `stage` has been reached. Polling this again costs an atomic load.
+    /// Waits until the server has reached `stage`. Every poll but the first costs an atomic load.
     pub(crate) async fn reached(&self, stage: Stage) {
         let mut watch = pin!(self.watch());
         poll_fn(|cx| {
@@ -90,8 +90,8 @@ impl StageWatch<'_> {
         self.seen
     }
 
-    /// Returns the stage if it has not been seen yet. Otherwise the task is woken at the next stage; it
-    /// has to be the same task at each poll.
+    /// Returns the stage if this watch has not returned it yet. Otherwise the task is woken at the
+    /// next stage. Each poll must come from the same task.
     pub(crate) fn poll_new(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Stage> {
         let mut this = self.project();
         if !*this.is_registered {
@@ -139,7 +139,7 @@ mod tests {
         stages.advance(Stage::Draining);
         assert!(has_woken());
         while ending.as_mut().poll(&mut cx).is_pending() && has_woken() {}
-        // A stage that has been reached is no news.
+        // A stage that has been reached wakes no task again.
         stages.advance(Stage::Draining);
         assert!(!has_woken());
         stages.advance(Stage::Ending);

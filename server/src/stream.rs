@@ -20,11 +20,11 @@ pub(crate) enum Stream {
 }
 
 impl Stream {
-    /// Has each write leave at once, where the transport would wait for more.
+    /// Disables Nagle's algorithm, so that each write is sent at once.
     pub(crate) fn set_nodelay(&self) {
         match self {
             Self::Tcp(stream) => {
-                // Without the option, small responses leave later.
+                // Without the option, small responses are sent later.
                 let _ = stream.set_nodelay(true);
             }
             #[cfg(unix)]
@@ -33,7 +33,7 @@ impl Stream {
     }
 
     /// Returns whether the peer has closed or lost its connection, as far as the system knows. The
-    /// system tells although there is unread input.
+    /// system knows it even if there is unread input.
     pub(crate) fn is_read_closed(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         let ready = match self {
@@ -101,7 +101,7 @@ impl AsyncWrite for Stream {
         true
     }
 
-    /// The system takes what is written at once: there is nothing to flush.
+    /// Nothing is buffered here, so there is nothing to flush.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }

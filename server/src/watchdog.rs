@@ -1,4 +1,4 @@
-//! When a connection must end although nothing happens on it.
+//! Closes connections that are idle or too slow, and those of a server that shuts down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,43 +12,44 @@ use crate::context::ServerContext;
 use crate::link::{Activity, Link};
 use crate::stage::{Stage, StageWatch};
 
-/// What a connection is to do.
+/// An order of the watchdog to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Finish what runs and take nothing new: it has been idle for too long, or the server shuts
-    /// down. Given once.
+    /// Complete the exchanges in flight and begin no new ones: the connection has been idle for too
+    /// long, or the server shuts down. This order is given once.
     Finish,
-    /// Give up on a head that does not come.
+    /// Reject a request whose head does not arrive in time.
     TooSlow,
-    /// End at once.
+    /// Drop the connection.
     End,
 }
 
-/// How often a connection is looked at within the shorter of its limits. What it did since the last
-/// look counts as done just now: it may last longer than its limit by the time between two looks.
+/// The number of checks of a connection within the shorter of its limits. An activity since the
+/// last check counts as if it had ended just now, so a limit may be exceeded by the time between
+/// two checks.
 const LOOKS: u32 = 8;
 
-/// The time between two looks is no shorter, as each costs something.
+/// The least time between two checks, because each check has a cost.
 const SHORTEST: Duration = Duration::from_millis(100);
 
-/// Watches over one connection.
+/// Watches one connection.
 ///
-/// It costs nearly nothing while requests come and go: neither the timer nor the clock is touched
-/// for each of them, but only when the connection is looked at.
+/// The watchdog uses the timer and the clock only when it checks the connection, and not for each
+/// request.
 #[pin_project]
 pub(crate) struct Watchdog<'a> {
     link: &'a Link,
     keep_alive: Duration,
     request_head: Duration,
-    /// The time between two looks.
+    /// The time between two checks.
     interval: Duration,
-    /// What the connection was doing when it was last looked at, and since when.
+    /// What the connection was doing at the last check, and since when.
     activity: Activity,
     begun: u32,
     since: Instant,
     #[pin]
     timer: Sleep,
-    /// Whether the timer has been set, and the connection not been looked at since.
+    /// Whether the timer has been set since the last check.
     is_waiting: bool,
     #[pin]
     stage: StageWatch<'a>,
@@ -76,7 +77,7 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// What the connection is to do now. To be polled after everything else that the task does.
+    /// Returns the next order. Must be polled after everything else that the task does.
     pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         match self.as_mut().poll_stage(cx) {
             Poll::Pending => self.poll_time(cx),
@@ -84,7 +85,7 @@ impl<'a> Watchdog<'a> {
         }
     }
 
-    /// What it is to do as the server shuts down.
+    /// Returns the order that follows from the stage of the server.
     fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let this = self.project();
         let mut stage = this.stage;
@@ -92,7 +93,7 @@ impl<'a> Watchdog<'a> {
             return Poll::Ready(Order::End);
         }
         let is_draining = stage.seen() == Stage::Draining;
-        // A request of which something has come is still answered.
+        // A request whose head has begun to arrive is still served.
         if is_draining && !*this.is_finishing && this.link.activity() != Activity::ReadingHead {
             *this.is_finishing = true;
             return Poll::Ready(Order::Finish);
@@ -113,8 +114,8 @@ impl<'a> Watchdog<'a> {
                 return Poll::Pending;
             }
             Activity::Idle if begun > 0 && !*this.is_finishing => *this.keep_alive,
-            // A new connection may take as long to begin its first request as to finish it, and so
-            // may an HTTP/2 client to hang up when it is told to.
+            // A new connection may take as long to begin its first request as to send its head. An
+            // HTTP/2 client may take as long to close the connection after GOAWAY.
             Activity::Idle | Activity::ReadingHead => *this.request_head,
         };
         let now = Instant::now();
@@ -126,7 +127,7 @@ impl<'a> Watchdog<'a> {
         if now >= deadline {
             return Poll::Ready(match activity {
                 Activity::ReadingHead => Order::TooSlow,
-                // What never began has nothing to finish either.
+                // A connection without an exchange has nothing to complete.
                 _ if *this.is_finishing || begun == 0 => Order::End,
                 _ => {
                     *this.is_finishing = true;
@@ -158,7 +159,8 @@ mod tests {
 
     const KEEP_ALIVE: Duration = Duration::from_secs(80);
     const HEAD: Duration = Duration::from_secs(160);
-    /// By how much a limit is exceeded at most: timers go off at the next full millisecond.
+    /// Returns the most time by which a limit is exceeded. Timers complete at the next full
+    /// millisecond.
     fn latest() -> Duration {
         KEEP_ALIVE / LOOKS + Duration::from_millis(2)
     }
@@ -180,11 +182,11 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_ends_when_nothing_came_for_long_enough_and_not_before() {
+    async fn a_connection_is_closed_after_its_idle_time_and_not_before() {
         let server = server();
         let link = link(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &link));
-        // It is not closed while it is used.
+        // The connection is not closed while it is used.
         for _ in 0..20 {
             link.exchange_begins();
             link.exchange_ends();
@@ -202,13 +204,13 @@ mod tests {
             (KEEP_ALIVE..KEEP_ALIVE + latest()).contains(&idle),
             "{idle:?}"
         );
-        // The client does not hang up either.
+        // The client does not close the connection.
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!((order, last.elapsed() - idle), (Order::End, HEAD));
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_connection_on_which_nothing_comes_ends() {
+    async fn a_connection_without_input_is_closed() {
         let server = server();
         let link = link(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &link));
@@ -218,7 +220,7 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_head_that_does_not_come_is_given_up() {
+    async fn a_request_whose_head_does_not_arrive_is_rejected() {
         let server = server();
         let link = link(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &link));

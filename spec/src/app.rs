@@ -6,14 +6,16 @@ use std::sync::Arc;
 
 use crate::{AppError, Receiver, Scope, Sender};
 
-/// An application: one asynchronous call for each exchange.
+/// An application, which serves each exchange with one asynchronous call.
 ///
-/// The server calls it once for each HTTP request, once for each WebSocket handshake and once for
-/// its own lifespan, and tells them apart by the [`Scope`]. An application that does not serve a
-/// kind of scope returns [`AppError::Unsupported`] (rule `CORE-02`).
+/// The server calls the application once for each HTTP request, once for each WebSocket handshake
+/// and once for the lifespan of the server. The [`Scope`] states the kind of the exchange. An
+/// application that does not serve a kind of scope returns [`AppError::Unsupported`] (rule
+/// `CORE-02`).
 ///
-/// Implemented for every `Fn(Scope, Receiver, Sender) -> impl Future`, so a plain `async fn` will
-/// do; for [`Arc`] of an application; and for [`BoxApp`].
+/// This trait is implemented for every `Fn(Scope, Receiver, Sender) -> impl Future`, which includes
+/// every matching `async fn`. The trait is also implemented for [`Arc`] of an application and for
+/// [`BoxApp`].
 ///
 /// ```
 /// use callgate::{App, AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -38,8 +40,9 @@ pub trait App: Send + Sync + 'static {
     ///
     /// # Errors
     ///
-    /// [`AppError::Unsupported`] declines this kind of scope. Any other error is a failure that the
-    /// server reports, except that of a client gone ([`AppError::is_disconnected`]).
+    /// [`AppError::Unsupported`] declines this kind of scope. An error for which
+    /// [`AppError::is_disconnected`] returns true is not a failure. Any other error is a failure,
+    /// which the server reports.
     fn call(
         &self,
         scope: Scope,
@@ -74,10 +77,11 @@ impl<A: App> App for Arc<A> {
     }
 }
 
-/// The future of one call of a [`BoxApp`]: it owns all it needs, so it can move to another task.
+/// The future of one call of a [`BoxApp`]. The future owns its data, so it can move to another
+/// task.
 pub type AppFuture = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
 
-/// An application whose type is forgotten. Cloning shares it.
+/// A type-erased application. Clones share one application.
 ///
 /// ```
 /// use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
@@ -91,7 +95,8 @@ pub type AppFuture = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
 pub struct BoxApp(Arc<dyn ErasedApp>);
 
 impl BoxApp {
-    /// Forgets the type of `app`. One that is a `BoxApp` already stays as it is.
+    /// Creates a type-erased application from `app`. A `BoxApp` is returned unchanged, without a
+    /// second layer.
     pub fn new(app: impl App) -> Self {
         let mut app = Some(app);
         let boxed = (&mut app as &mut dyn Any).downcast_mut::<Option<Self>>();
@@ -101,7 +106,7 @@ impl BoxApp {
         Self(Arc::new(app.expect("taken only if it is a `BoxApp`")))
     }
 
-    /// Calls the application: one allocation, which holds the whole future.
+    /// Calls the application. The complete future takes one allocation.
     #[must_use]
     pub fn call_boxed(&self, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture {
         Arc::clone(&self.0).call_erased(scope, receiver, sender)
@@ -125,14 +130,15 @@ impl fmt::Debug for BoxApp {
     }
 }
 
-/// [`App`] in a form that can be a trait object.
+/// The object-safe form of [`App`].
 trait ErasedApp: Send + Sync {
     fn call_erased(self: Arc<Self>, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture;
 }
 
 impl<A: App> ErasedApp for A {
     fn call_erased(self: Arc<Self>, scope: Scope, receiver: Receiver, sender: Sender) -> AppFuture {
-        // Made in its place: it is large, and only a small part of it is there from the beginning.
+        // The future is large, but only a small part of it is initialised at the beginning. The
+        // future is written directly into its allocation, which avoids a copy.
         let place = Box::new_uninit();
         let future = Box::write(
             place,

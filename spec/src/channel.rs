@@ -6,15 +6,16 @@ use std::task::{Context, Poll, ready};
 
 use crate::{ReceiveEvent, SendError, SendEvent};
 
-/// The server's end of one exchange: servers, test clients and middleware implement it.
+/// The server's end of one exchange. Servers, test clients and middleware implement this trait.
 ///
-/// One shared allocation serves both directions, which is why every method takes `&self`. Sending has
-/// two steps, as in `futures::Sink`: [`poll_ready`](Self::poll_ready) waits for room, and
-/// [`start_send`](Self::start_send) takes the event. So every layer of middleware sees each event
-/// exactly once, however long it waits for room.
+/// One shared allocation serves both directions, so every method takes `&self`. Sending has two
+/// steps, as in `futures::Sink`: [`poll_ready`](Self::poll_ready) waits for room, and
+/// [`start_send`](Self::start_send) takes the event. Every layer of middleware therefore processes
+/// each event exactly once, regardless of back-pressure.
 ///
-/// A middleware that looks at events implements this over the channel that it is given
-/// ([`Receiver::into_channel`], [`Sender::into_channel`]) and hands its own pair on:
+/// A middleware that uses events implements this trait over the channel of its own receiver and
+/// sender ([`Receiver::into_channel`], [`Sender::into_channel`]), and passes a new receiver and
+/// sender on:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -58,38 +59,40 @@ use crate::{ReceiveEvent, SendError, SendEvent};
 /// }
 /// ```
 pub trait Channel: Send + Sync + 'static {
-    /// Takes the next event for the application, or registers the waker for when there is one.
+    /// Polls for the next event for the application. Registers the waker if there is no event yet.
     ///
-    /// Never fails: the end of an exchange is an event too, and is yielded again each time it is
-    /// asked for (rule `CORE-12`).
+    /// Receiving never fails, because the end of an exchange is an event too. After the disconnect
+    /// event, every poll yields the disconnect event again (rule `CORE-12`).
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent>;
 
-    /// Ready when there is room for an event, or when a send would fail at once; otherwise the waker
-    /// is registered. Several tasks may wait at the same time, and each of them is woken.
+    /// Returns ready if there is room for an event, or if the next send fails at once. Otherwise
+    /// registers the waker. Several tasks may wait at the same time, and the channel wakes each of
+    /// them.
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Takes `event` from the application. The caller has just seen
-    /// [`poll_ready`](Self::poll_ready) ready, in the same poll.
+    /// Takes `event` from the application. The caller must call this method right after
+    /// [`poll_ready`](Self::poll_ready) has returned ready, in the same poll.
     ///
-    /// Two threads may see the same readiness. A channel takes the events of both then, so its
-    /// buffer grows by one event for each further thread at most.
+    /// Two threads may observe the same readiness. The channel then takes the events of both, so
+    /// its buffer exceeds its bound by at most one event for each further thread.
     ///
     /// # Errors
     ///
-    /// As [`Sender::send`]. The event is dropped then.
+    /// Fails as [`Sender::send`] does. The event is then dropped.
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError>;
 }
 
-/// How far a send has come when the channel has taken its event.
+/// The progress of a send after the channel has taken the event.
 pub enum SendProgress {
-    /// The event is sent.
+    /// The channel has the event in its buffer, and the send has succeeded.
     Sent,
-    /// The channel still prepares the event: a path send whose file is being opened. The future says
-    /// what becomes of the send. When it is dropped before it is ready, the event is not sent.
+    /// The channel still prepares the event: the file of a path send is being opened. The future
+    /// resolves to the result of the send. If the future is dropped before it resolves, the event
+    /// is not sent.
     Pending(PendingSend),
 }
 
-/// The rest of a send that the channel still prepares.
+/// The remainder of a send that the channel still prepares.
 pub type PendingSend = Pin<Box<dyn Future<Output = Result<(), SendError>> + Send>>;
 
 impl fmt::Debug for SendProgress {
@@ -101,7 +104,7 @@ impl fmt::Debug for SendProgress {
     }
 }
 
-/// The source of the events for an application. Each exchange has one.
+/// The source of the events for an application. Each exchange has one receiver.
 pub struct Receiver(Arc<dyn Channel>);
 
 impl Receiver {
@@ -113,17 +116,19 @@ impl Receiver {
 
     /// Waits for the next event.
     ///
-    /// After the last body event of a request this waits until the client is gone, the response
-    /// is complete or a rule is broken, and then yields [`ReceiveEvent::HttpDisconnect`] (rule
-    /// `HTTP-08`). Every further call yields the disconnect again, at once (rule `CORE-12`). Before
-    /// that, [`ReceiveEvent::HttpShutdown`] is yielded when the server shuts down.
+    /// After the last body event of a request, `receive` waits until the client is gone, the
+    /// response is complete, or the application has broken a rule. `receive` then returns
+    /// [`ReceiveEvent::HttpDisconnect`] (rule `HTTP-08`). Every further call returns the disconnect
+    /// event again, at once (rule `CORE-12`). If the server shuts down while `receive` waits,
+    /// `receive` first returns [`ReceiveEvent::HttpShutdown`], where the server offers this
+    /// feature.
     ///
-    /// Cancel safe: an event that was not returned stays in the channel.
+    /// This method is cancel safe: an event that was not returned stays in the channel.
     pub async fn receive(&mut self) -> ReceiveEvent {
         poll_fn(|cx| self.0.poll_receive(cx)).await
     }
 
-    /// Polls for the next event, as [`receive`](Self::receive).
+    /// Polls for the next event, like [`receive`](Self::receive).
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         self.0.poll_receive(cx)
     }
@@ -141,22 +146,26 @@ impl fmt::Debug for Receiver {
     }
 }
 
-/// The destination of the events of an application. Clones share the exchange, so that another task
-/// can send on it; each event goes out whole (rule `CORE-07`).
+/// The destination of the events of an application. Clones send on the same exchange, so several
+/// tasks can send. The server never interleaves two events (rule `CORE-07`).
 #[derive(Clone)]
 pub struct Sender(Arc<dyn Channel>);
 
 impl Sender {
-    /// Creates a sender that gives its events to `channel`.
+    /// Creates a sender that sends its events to `channel`.
     #[must_use]
     pub fn new(channel: Arc<dyn Channel>) -> Self {
         Self(channel)
     }
 
-    /// Sends one event. Resolves when the server has taken the event into its buffer, which it does
-    /// when there is room: that is how a slow client slows the application down (rule `CORE-08`).
+    /// Sends one event.
     ///
-    /// Cancel safe: when the future is dropped before it has resolved, the event is not sent.
+    /// The future resolves when the server has taken the event into its buffer, which the server
+    /// does when there is room. A slow client therefore delays the application (rule `CORE-08`). A
+    /// path send resolves when the server has opened the file.
+    ///
+    /// The future is cancel safe: if the future is dropped before it resolves, the event is not
+    /// sent.
     ///
     /// # Errors
     ///
@@ -164,10 +173,11 @@ impl Sender {
     ///   returned (rules `CORE-03`, `CORE-11`).
     /// - [`SendError::Violation`]: the event breaks a rule, which the error names (`CORE-04`).
     /// - [`SendError::NotOffered`]: the event needs a feature that the scope does not offer
-    ///   (`EXT-01`); the exchange goes on as if it had not been sent.
-    /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`); likewise.
-    /// - [`SendError::TrailersTooLarge`]: the trailer fields take more than the server holds;
-    ///   likewise.
+    ///   (`EXT-01`). The exchange goes on as if the event had not been sent.
+    /// - [`SendError::File`]: the file of a path send cannot be opened (`EXT-08`). The exchange goes on
+    ///   as if the event had not been sent.
+    /// - [`SendError::TrailersTooLarge`]: the trailer fields exceed the server's limit. The exchange
+    ///   goes on as if the event had not been sent.
     pub fn send(&self, event: impl Into<SendEvent>) -> Sending<'_> {
         Sending {
             sender: self,
@@ -175,17 +185,17 @@ impl Sender {
         }
     }
 
-    /// Ready when there is room for an event, as [`Channel::poll_ready`].
+    /// Returns ready if there is room for an event, like [`Channel::poll_ready`].
     pub fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_ready(cx)
     }
 
-    /// Sends an event without waiting, right after [`poll_ready`](Self::poll_ready) was ready, as
-    /// [`Channel::start_send`].
+    /// Sends an event without waiting, like [`Channel::start_send`]. The caller must call this
+    /// method right after [`poll_ready`](Self::poll_ready) has returned ready, in the same poll.
     ///
     /// # Errors
     ///
-    /// As [`send`](Self::send).
+    /// Fails as [`send`](Self::send) does.
     pub fn start_send(&self, event: impl Into<SendEvent>) -> Result<SendProgress, SendError> {
         self.0.start_send(event.into())
     }
@@ -211,11 +221,11 @@ pub struct Sending<'a> {
     step: Step,
 }
 
-/// What a send waits for.
+/// The step of a send.
 enum Step {
-    /// Room for the event, which is present until the channel has taken it.
+    /// The send waits for room. The event is present until the channel has taken it.
     Waiting(Option<SendEvent>),
-    /// The channel, which prepares the event.
+    /// The channel prepares the event.
     Pending(PendingSend),
 }
 

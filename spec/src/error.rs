@@ -8,23 +8,23 @@ use std::sync::Arc;
 use crate::Feature;
 use crate::rule::Rule;
 
-/// Why a call of an application ended without success.
+/// The reason for which a call of an application ended without success.
 ///
-/// Any error converts into it with `?`; that of a failed send keeps its kind.
+/// The `?` operator converts every error into an `AppError`. A [`SendError`] keeps its variant.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum AppError {
-    /// The application does not serve this kind of scope (rule `CORE-02`). Not a failure.
+    /// The application does not serve this kind of scope (rule `CORE-02`). This is not a failure.
     Unsupported,
-    /// A send failed, and the application passed that on.
+    /// A send failed, and the application returned the error.
     Send(SendError),
-    /// Anything else that went wrong in the application.
+    /// The application failed for another reason.
     Failed(Box<dyn Error + Send + Sync>),
 }
 
 impl AppError {
-    /// A failure described by a text or by another error, boxed or not. A [`SendError`] keeps its
-    /// kind.
+    /// Creates an error from a text or from another error, boxed or not. A [`SendError`] keeps its
+    /// variant.
     ///
     /// ```
     /// use callgate::AppError;
@@ -40,8 +40,9 @@ impl AppError {
         }
     }
 
-    /// Whether this only says that the client is gone, which is nobody's failure (rule `CORE-10`).
-    /// An error whose [source](Error::source) says so counts as well.
+    /// Returns whether the error states that the client is gone, which is not a failure (rule
+    /// `CORE-10`). Also returns true if a [source](Error::source) of the error is
+    /// [`SendError::Disconnected`].
     #[must_use]
     pub fn is_disconnected(&self) -> bool {
         let mut source: Option<&(dyn Error + 'static)> = match self {
@@ -53,7 +54,8 @@ impl AppError {
             if let Some(error) = error.downcast_ref() {
                 return matches!(error, SendError::Disconnected);
             }
-            // An `io::Error` gives the source of the error inside it, and passes over that itself.
+            // `io::Error::source` skips the error inside the `io::Error` and returns the source of
+            // that error.
             let inside = error.downcast_ref().and_then(io::Error::get_ref);
             source = match inside {
                 Some(inside) => Some(inside),
@@ -74,40 +76,42 @@ impl fmt::Display for AppError {
     }
 }
 
-// `AppError` is not itself an `Error`, which leaves room for this conversion from all of them.
+// `AppError` does not implement `Error`: otherwise this conversion would conflict with the one from
+// `T` to `T`.
 impl<E: Error + Send + Sync + 'static> From<E> for AppError {
     fn from(error: E) -> Self {
         Self::failed(error)
     }
 }
 
-/// Why an event was not delivered.
+/// The reason for which an event was not delivered.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum SendError {
-    /// Nobody is there any more: the client is gone, or the call of the application has returned.
+    /// The client is gone, or the call of the application has returned.
     Disconnected,
-    /// The event breaks a rule. The exchange is over: every later send fails with the same rule.
+    /// The event breaks a rule. The exchange is over, and every later send fails with the same
+    /// rule.
     Violation(Violation),
     /// The event needs a feature that this scope does not offer. The exchange goes on.
     NotOffered(Feature),
     /// The file of a path send cannot be opened. The exchange goes on.
     File {
-        /// The file asked for.
+        /// The path in the path send.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the operating system.
         reason: Arc<io::Error>,
     },
-    /// The trailer fields of the response take more than the server holds. The exchange goes on.
+    /// The trailer fields of the response exceed the server's limit. The exchange goes on.
     TrailersTooLarge {
-        /// What all of them together may take, in bytes; a field counts for its name, its value and
-        /// 32 bytes.
+        /// The limit for all trailer fields together, in bytes. The size of a field is the length
+        /// of its name and its value, plus 32 bytes.
         limit: usize,
     },
 }
 
 impl SendError {
-    /// The rule that the event broke, if that is the reason.
+    /// Returns the rule that was broken; `None` if the send failed for another reason.
     #[must_use]
     pub fn rule(&self) -> Option<&'static Rule> {
         match self {
@@ -138,17 +142,17 @@ impl fmt::Display for SendError {
 
 impl Error for SendError {}
 
-/// A rule, and how it was broken.
+/// A broken rule, with a description of the violation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
     /// The rule that was broken.
     pub rule: &'static Rule,
-    /// What was seen, in words.
+    /// A description of the violation, for people.
     pub detail: Cow<'static, str>,
 }
 
 impl Violation {
-    /// A violation of `rule`, seen as `detail` says.
+    /// Creates a violation of `rule` with the description `detail`.
     pub fn new(rule: &'static Rule, detail: impl Into<Cow<'static, str>>) -> Self {
         Self {
             rule,

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// An optional feature of the protocol, which a server may offer on an exchange. ASGI calls these
+/// An optional feature of the protocol, which a server may offer on an exchange. ASGI calls
 /// features extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -8,17 +8,17 @@ use std::fmt;
 pub enum Feature {
     /// `http.response.trailers`: header fields after the content of a response.
     ResponseTrailers,
-    /// `http.response.pathsend`: the server reads the body from a file.
+    /// `http.response.pathsend`: the server reads the content of a response from a file.
     PathSend,
     /// `http.response.early_hint`: a `103 Early Hints` before the response.
     EarlyHints,
-    /// `http.response.debug`: facts for a test client, never sent to a real one.
+    /// `http.response.debug`: information for a test client, which never reaches a real client.
     Debug,
     /// `websocket.http.response`: an HTTP response in place of a WebSocket.
     DenialResponse,
-    /// `tls`: the scope says how the connection is secured.
+    /// `tls`: the scope describes how the connection is secured.
     Tls,
-    /// `http.shutdown`: the application is told when the server shuts down.
+    /// `http.shutdown`: the application is notified when the server shuts down.
     Shutdown,
 }
 
@@ -34,7 +34,8 @@ impl Feature {
         Self::Shutdown,
     ];
 
-    /// Returns the name in the documents and in the serialised form, which is ASGI's.
+    /// Returns the name of the feature in the documents and in the serialised form. Features that
+    /// ASGI defines have ASGI's name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -87,7 +88,7 @@ impl Features {
         self.0 & feature.bit() != 0
     }
 
-    /// Returns the features that are offered.
+    /// Returns an iterator over the features that are offered.
     pub fn iter(self) -> impl Iterator<Item = Feature> {
         Feature::ALL
             .into_iter()

@@ -2,15 +2,16 @@ use std::fmt::Debug;
 
 use http::{HeaderName, HeaderValue};
 
-/// A value that names a header field: text, or a [`HeaderName`].
+/// A conversion into a header name, for example from text.
 ///
-/// Implemented for every type that converts into a [`HeaderName`].
+/// This trait is implemented for every type that converts into a [`HeaderName`].
 pub trait IntoHeaderName {
-    /// Returns the name.
+    /// Converts this value into a [`HeaderName`].
     ///
     /// # Panics
     ///
-    /// When the text is no token (RFC 9110, 5.6.2), so this is for names that the program knows.
+    /// Panics if the text is not a token (RFC 9110, 5.6.2). This method is for names that the
+    /// program defines itself.
     fn into_header_name(self) -> HeaderName;
 }
 
@@ -20,16 +21,16 @@ impl<T: TryInto<HeaderName, Error: Debug>> IntoHeaderName for T {
     }
 }
 
-/// A value of a header field: text, a number, or a [`HeaderValue`].
+/// A conversion into a header value, for example from text or from a number.
 ///
-/// Implemented for every type that converts into a [`HeaderValue`].
+/// This trait is implemented for every type that converts into a [`HeaderValue`].
 pub trait IntoHeaderValue {
-    /// Returns the value.
+    /// Converts this value into a [`HeaderValue`].
     ///
     /// # Panics
     ///
-    /// When the text has a line break or another control character (RFC 9110, 5.5). Text that comes
-    /// from elsewhere is converted with [`HeaderValue::try_from`] instead.
+    /// Panics if the text contains a line break or another control character (RFC 9110, 5.5). For
+    /// text from outside the program, use [`HeaderValue::try_from`] instead.
     fn into_header_value(self) -> HeaderValue;
 }
 
@@ -39,14 +40,14 @@ impl<T: TryInto<HeaderValue, Error: Debug>> IntoHeaderValue for T {
     }
 }
 
-/// Defines the two methods that add header fields to an event with `headers`.
+/// Defines the two methods that add header fields to an event with the field `headers`.
 macro_rules! header_methods {
     () => {
-        /// Appends a header field; fields of the same name stay.
+        /// Appends a header field. Existing fields of the same name remain.
         ///
         /// # Panics
         ///
-        /// When the name or the value cannot be a header field.
+        /// Panics if the name or the value is not valid in a header field.
         #[must_use]
         pub fn header(
             mut self,
@@ -58,11 +59,11 @@ macro_rules! header_methods {
             self
         }
 
-        /// Sets a header field, in place of all of the same name.
+        /// Sets a header field and replaces all existing fields of the same name.
         ///
         /// # Panics
         ///
-        /// When the name or the value cannot be a header field.
+        /// Panics if the name or the value is not valid in a header field.
         #[must_use]
         pub fn set_header(
             mut self,

@@ -1,8 +1,8 @@
 //! # Callgate: the protocol
 //!
-//! A web server and an application share nothing but this protocol: the server calls the application
-//! with a [`Scope`] (what the exchange is), a [`Receiver`] (events from the client) and a [`Sender`]
-//! (events to the client). All of them are plain, owned data.
+//! A web server calls an application with a [`Scope`], which describes the exchange, a [`Receiver`]
+//! of events from the client, and a [`Sender`] of events to the client. Scopes and events are
+//! plain, owned data.
 //!
 //! ```
 //! use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
@@ -16,12 +16,13 @@
 //! # assert_app(hello);
 //! ```
 //!
-//! Any such `async fn` is an [`App`]; so is any type that implements the trait. The documents
-//! (`spec/docs` in the repository) say what each event means and what each side owes the other, as
-//! numbered [rules](rule); the same rules are listed in code, and errors name them.
+//! Every such `async fn` is an [`App`], and so is every type that implements the trait. The
+//! documents (`spec/docs` in the repository) describe each event, and state the duties of each side
+//! as numbered [rules](rule). The module [`rule`] lists the same rules in code, and errors name the
+//! rule that was broken.
 //!
-//! With the feature `serde` every scope and event has a stable serialised form: it can be logged,
-//! recorded, replayed or sent to another process.
+//! With the feature `serde`, every scope and event has a stable serialised form. Programs can log,
+//! record and replay exchanges, or pass exchanges to another process.
 
 mod app;
 mod channel;
@@ -60,11 +61,11 @@ pub use tls::TlsInfo;
 
 /// The version of the protocol that this crate describes: `major.minor`.
 ///
-/// A new minor version only adds (scopes, events, features, fields); applications written for an
-/// earlier one keep working.
+/// A new minor version only adds scopes, events, features or fields. Applications for an earlier
+/// minor version continue to work.
 pub const VERSION: &str = "1.0";
 
-/// The examples of the documents are compiled and run as doctests.
+/// Compiles and runs the examples of the documents as doctests.
 #[cfg(doctest)]
 mod documents {
     #[doc = include_str!("../docs/overview.md")]

@@ -1,10 +1,10 @@
-//! The path of a request target, decoded.
+//! Decoding of the path of a request target.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// Decodes `%XX` and then UTF-8; what is not UTF-8 becomes U+FFFD (rule `SCOPE-06`).
+/// Decodes `%XX` escapes, and then UTF-8. Invalid UTF-8 becomes U+FFFD (rule `SCOPE-06`).
 pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
     if raw.contains('%') {
         percent_decode_str(raw).decode_utf8_lossy()
@@ -13,8 +13,8 @@ pub(crate) fn decode(raw: &str) -> Cow<'_, str> {
     }
 }
 
-/// What is left of `path` below `root_path`, which must end at a segment's end; the whole path when
-/// it is not below it.
+/// Returns the rest of `path` below `root_path`, which must end at the end of a segment. Returns
+/// `path` unchanged if it is not below `root_path`.
 pub(crate) fn below<'a>(path: Cow<'a, str>, root_path: &str) -> Cow<'a, str> {
     let root = root_path.trim_end_matches('/');
     let is_below = |path: &str| {

@@ -9,9 +9,9 @@ use http::{HeaderMap, Uri, Version};
 use crate::path;
 use crate::{Features, State, TlsInfo};
 
-/// What the scopes of HTTP requests and of WebSockets have in common.
+/// The common part of the scopes of HTTP requests and WebSockets.
 ///
-/// Two of them are equal when all fields but [`extensions`](Self::extensions) are: values in
+/// Two values are equal if all fields except [`extensions`](Self::extensions) are equal: values in
 /// `http::Extensions` cannot be compared.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
@@ -20,29 +20,31 @@ pub struct RequestScope {
     pub uri: Uri,
     /// HTTP/1.0, HTTP/1.1 or HTTP/2. A WebSocket over HTTP/2 is an extended CONNECT (RFC 8441).
     pub version: Version,
-    /// The header fields; repeated ones in the order received.
+    /// The header fields. Repeated fields are in the order received.
     pub headers: HeaderMap,
     /// Whether the connection is secured.
     pub scheme: Scheme,
-    /// The path at which the application is mounted, decoded: `""` at the root, else `/prefix`.
+    /// The decoded path at which the application is mounted: `""` at the root, otherwise `/prefix`.
     pub root_path: ByteString,
-    /// The address of the client, when the transport has one.
+    /// The address of the client, if the transport has addresses.
     pub client: Option<SocketAddr>,
-    /// The address that the client connected to, when the transport has one.
+    /// The address that the client connected to, if the transport has addresses.
     pub server: Option<SocketAddr>,
-    /// The state that lifespan start-up handed over: shared by all exchanges and read-only.
+    /// The state from lifespan start-up, which all exchanges share and no exchange changes.
     pub state: State,
     /// The optional features that the server offers on this exchange.
     pub features: Features,
-    /// Values that travel with this exchange: set by the transport or by a middleware, and seen by
-    /// the applications that the scope is passed to (rule `SCOPE-18`). They have no serialised form.
+    /// Values that belong to this exchange. The transport or a middleware inserts values, and the
+    /// applications that receive the scope read them (rule `SCOPE-18`). Extensions have no
+    /// serialised form.
     pub extensions: http::Extensions,
-    /// How the connection is secured; present when [`Feature::Tls`](crate::Feature::Tls) is offered.
+    /// The security of the connection. Present if [`Feature::Tls`](crate::Feature::Tls) is offered.
     pub tls: Option<Arc<TlsInfo>>,
 }
 
 impl RequestScope {
-    /// Creates a scope with this target, and all else empty: HTTP/1.1, no headers, no addresses.
+    /// Creates a scope with this target. The version is HTTP/1.1, the scheme is [`Scheme::Http`],
+    /// and all other fields are empty.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
         Self {
@@ -51,27 +53,27 @@ impl RequestScope {
         }
     }
 
-    /// Returns the whole path, decoded (rule `SCOPE-06`). The path is decoded at each call.
+    /// Returns the complete path, decoded (rule `SCOPE-06`). Each call decodes the path.
     #[must_use]
     pub fn path(&self) -> Cow<'_, str> {
         path::decode(self.raw_path())
     }
 
-    /// Returns the path below [`root_path`](Self::root_path), decoded: what an application routes
-    /// by. Returns `/` at the mount point itself, and the whole path when it does not begin with the
-    /// root path.
+    /// Returns the decoded path below [`root_path`](Self::root_path), by which an application
+    /// routes. Returns `/` at the mount point itself. Returns the complete path if the path is not
+    /// below the root path.
     #[must_use]
     pub fn route_path(&self) -> Cow<'_, str> {
         path::below(self.path(), &self.root_path)
     }
 
-    /// Returns the path as received, percent-encoded.
+    /// Returns the percent-encoded path, as in [`uri`](Self::uri).
     #[must_use]
     pub fn raw_path(&self) -> &str {
         self.uri.path()
     }
 
-    /// Returns the query as received, without the `?`; empty when there is none.
+    /// Returns the query as received, without the `?`. Returns an empty text if there is no query.
     #[must_use]
     pub fn query(&self) -> &str {
         self.uri.query().unwrap_or_default()
@@ -80,7 +82,8 @@ impl RequestScope {
 
 impl PartialEq for RequestScope {
     fn eq(&self, other: &Self) -> bool {
-        // Every field is named, so that a new one is not forgotten here.
+        // The pattern lists every field, so that the compiler rejects a new field that is missing
+        // here.
         let Self {
             uri,
             version,
@@ -107,15 +110,15 @@ impl PartialEq for RequestScope {
     }
 }
 
-/// How the client reached the server.
+/// The scheme of a connection: secured or not.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
 pub enum Scheme {
-    /// In the clear: `http`, or `ws` for a WebSocket.
+    /// Not secured: `http`, or `ws` for a WebSocket.
     #[default]
     Http,
-    /// Over TLS: `https`, or `wss` for a WebSocket.
+    /// Secured by TLS: `https`, or `wss` for a WebSocket.
     Https,
 }
 

@@ -6,7 +6,7 @@ use http::{HeaderMap, Method, Uri, request};
 
 use crate::{AppError, RequestScope};
 
-/// What an exchange is: all that is known when the application is called.
+/// The description of an exchange, which the application receives with the call.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "type", rename_all = "lowercase"))]
@@ -14,13 +14,13 @@ use crate::{AppError, RequestScope};
 pub enum Scope {
     /// One HTTP request and its response.
     Http(Box<HttpScope>),
-    /// One WebSocket, from its handshake to its end.
+    /// One WebSocket, from the handshake to its end.
     WebSocket(Box<WebSocketScope>),
-    /// The life of the server: start-up and shutdown.
+    /// The lifespan of the server: its start-up and its shutdown.
     Lifespan(LifespanScope),
-    /// A kind of scope that this version of the protocol does not know, by its name. Servers of a
-    /// later version create such scopes, and so do checks that an application declines them (rule
-    /// `CORE-02`). Unknown scopes have no serialised form.
+    /// A kind of scope that this version of the protocol does not define, with its name. Servers of
+    /// a later version create such scopes. Tests also create such scopes, to check that an
+    /// application declines them (rule `CORE-02`). Unknown scopes have no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     Unknown(ByteString),
 }
@@ -51,8 +51,8 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`AppError::Unsupported`] for any other kind of scope: an application that returns this
-    /// error declines the exchange (rule `CORE-02`).
+    /// Returns [`AppError::Unsupported`] for any other kind of scope. An application that returns
+    /// this error declines the exchange (rule `CORE-02`).
     pub fn into_http(self) -> Result<Box<HttpScope>, AppError> {
         match self {
             Self::Http(scope) => Ok(scope),
@@ -64,7 +64,8 @@ impl Scope {
     ///
     /// # Errors
     ///
-    /// [`AppError::Unsupported`] for any other kind of scope, as [`into_http`](Self::into_http).
+    /// Returns [`AppError::Unsupported`] for any other kind of scope, like
+    /// [`into_http`](Self::into_http).
     pub fn into_websocket(self) -> Result<Box<WebSocketScope>, AppError> {
         match self {
             Self::WebSocket(scope) => Ok(scope),
@@ -72,11 +73,12 @@ impl Scope {
         }
     }
 
-    /// Returns the scope of the server's life.
+    /// Returns the scope of the server's lifespan.
     ///
     /// # Errors
     ///
-    /// [`AppError::Unsupported`] for any other kind of scope, as [`into_http`](Self::into_http).
+    /// Returns [`AppError::Unsupported`] for any other kind of scope, like
+    /// [`into_http`](Self::into_http).
     pub fn into_lifespan(self) -> Result<LifespanScope, AppError> {
         match self {
             Self::Lifespan(scope) => Ok(scope),
@@ -84,7 +86,8 @@ impl Scope {
         }
     }
 
-    /// Returns the part that HTTP requests and WebSockets have in common; `None` for lifespan.
+    /// Returns the common part of HTTP requests and WebSockets; `None` for lifespan and for unknown
+    /// scopes.
     #[must_use]
     pub fn request(&self) -> Option<&RequestScope> {
         match self {
@@ -94,8 +97,8 @@ impl Scope {
         }
     }
 
-    /// Returns the part that HTTP requests and WebSockets have in common, for a middleware to
-    /// change; `None` for lifespan.
+    /// Returns the common part of HTTP requests and WebSockets as a mutable reference, for a
+    /// middleware that changes the scope; `None` for lifespan and for unknown scopes.
     pub fn request_mut(&mut self) -> Option<&mut RequestScope> {
         match self {
             Self::Http(scope) => Some(&mut scope.request),
@@ -128,8 +131,9 @@ impl Scope {
         self.request().map(RequestScope::route_path)
     }
 
-    /// Sets the path at which the application called next is mounted: decoded and whole, the old
-    /// root path and the prefix (rule `SCOPE-16`). Lifespan has no root path and does not change.
+    /// Sets the root path for the application that is called next. `root_path` is the complete
+    /// decoded path: the previous root path followed by the prefix (rule `SCOPE-16`). A lifespan
+    /// scope has no root path and does not change.
     pub fn set_root_path(&mut self, root_path: impl Into<ByteString>) {
         if let Some(request) = self.request_mut() {
             request.root_path = root_path.into();
@@ -139,21 +143,21 @@ impl Scope {
 
 /// The scope of one HTTP request.
 ///
-/// Servers and test clients create it with [`HttpScope::new`] or [`HttpScope::from_parts`]; every
-/// field can be set afterwards. What HTTP requests and WebSockets have in common is the field
-/// [`request`](Self::request), whose fields and methods are reached directly: `scope.headers`.
+/// Servers and test clients create a scope with [`HttpScope::new`] or [`HttpScope::from_parts`],
+/// and set any field afterwards. The field [`request`](Self::request) holds the common part of HTTP
+/// requests and WebSockets. The scope dereferences to this part: `scope.headers`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct HttpScope {
     /// The method, exactly as received.
     pub method: Method,
-    /// The target, the header fields and all else that a WebSocket's handshake has as well.
+    /// The target, the header fields and the other fields that HTTP requests and WebSockets share.
     pub request: RequestScope,
 }
 
 impl HttpScope {
-    /// Creates a scope with this method and target, and all else empty: HTTP/1.1, no headers, no
-    /// addresses.
+    /// Creates a scope with this method and target. The version is HTTP/1.1, and all other fields
+    /// are empty.
     #[must_use]
     pub fn new(method: Method, uri: Uri) -> Self {
         Self {
@@ -162,10 +166,10 @@ impl HttpScope {
         }
     }
 
-    /// Creates the scope of a request with this head, and all else empty. The header fields and the
-    /// `http::Extensions` move.
+    /// Creates the scope of a request from the head of the request. The method, the target, the
+    /// version, the header fields and the `http::Extensions` are moved. All other fields are empty.
     ///
-    /// The target must be in origin form: it is not checked.
+    /// The target must be in origin form, which this function does not check.
     ///
     /// ```
     /// use callgate::HttpScope;
@@ -206,20 +210,20 @@ impl DerefMut for HttpScope {
 
 /// The scope of one WebSocket.
 ///
-/// Servers and test clients create it with [`WebSocketScope::new`]; every field can be set
-/// afterwards. What HTTP requests and WebSockets have in common is the field
-/// [`request`](Self::request), whose fields and methods are reached directly: `scope.headers`.
+/// Servers and test clients create a scope with [`WebSocketScope::new`], and set any field
+/// afterwards. The field [`request`](Self::request) holds the common part of HTTP requests and
+/// WebSockets. The scope dereferences to this part: `scope.headers`.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct WebSocketScope {
-    /// The subprotocols that the client offers, in its order of preference.
+    /// The subprotocols that the client offers, in the client's order of preference.
     pub subprotocols: Vec<ByteString>,
-    /// The target, the header fields and all else that an HTTP request has as well.
+    /// The target, the header fields and the other fields that HTTP requests and WebSockets share.
     pub request: RequestScope,
 }
 
 impl WebSocketScope {
-    /// Creates a scope with this target, and all else empty: HTTP/1.1, no headers, no subprotocols.
+    /// Creates a scope with this target. The version is HTTP/1.1, and all other fields are empty.
     #[must_use]
     pub fn new(uri: Uri) -> Self {
         Self {
@@ -243,15 +247,15 @@ impl DerefMut for WebSocketScope {
     }
 }
 
-/// The scope of the server's life. It has no fields; the application hands over what start-up creates
-/// with [`LifespanStartupComplete`](crate::LifespanStartupComplete).
+/// The scope of the server's lifespan, which has no fields. The application returns the state of
+/// its start-up with [`LifespanStartupComplete`](crate::LifespanStartupComplete).
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct LifespanScope {}
 
 impl LifespanScope {
-    /// Creates the scope of a server's life.
+    /// Creates the scope of a server's lifespan.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,4 +1,4 @@
-//! The stable serialised form: the parts that serde cannot derive. Described in `serialised.md`.
+//! The parts of the serialised form that serde cannot derive. `serialised.md` describes this form.
 
 use std::borrow::Cow;
 use std::net::{IpAddr, SocketAddr};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::{Feature, HttpScope, Message, RequestScope, Scheme, State, TlsInfo, WebSocketScope};
 
-/// Bytes: a string when they are UTF-8, else `{"base64": "..."}`.
+/// Bytes, as a string if they are UTF-8, otherwise as `{"base64": "..."}`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged)]
 enum Octets<'a> {
@@ -66,7 +66,7 @@ pub(crate) mod bytes {
     }
 }
 
-/// Header values: a list.
+/// Header values, as a list.
 pub(crate) mod values {
     use super::*;
 
@@ -87,7 +87,7 @@ pub(crate) mod values {
     }
 }
 
-/// Header fields: a list of pairs of name and value.
+/// Header fields, as a list of pairs of name and value.
 pub(crate) mod headers {
     use super::*;
 
@@ -109,7 +109,7 @@ pub(crate) mod headers {
         let mut headers = HeaderMap::new();
         for (name, value) in fields {
             let name = HeaderName::try_from(name.as_ref()).map_err(D::Error::custom)?;
-            // A map has a limit, and `append` alone would panic there.
+            // A `HeaderMap` has a maximum size, and `append` panics beyond that size.
             headers
                 .try_append(name, value.into_header_value()?)
                 .map_err(D::Error::custom)?;
@@ -142,7 +142,7 @@ pub(crate) mod trailers {
     }
 }
 
-/// A status: its number.
+/// A status, as its number.
 pub(crate) mod status {
     use super::*;
     use http::StatusCode;
@@ -161,7 +161,7 @@ pub(crate) mod status {
     }
 }
 
-/// A message: under `text` or under `bytes`; the other key is absent or null, as in ASGI.
+/// A message, under the key `text` or `bytes`. The other key is absent or null, as in ASGI.
 #[derive(Serialize, Deserialize)]
 struct MessageForm<'a> {
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -204,14 +204,15 @@ impl<'de> Deserialize<'de> for Message {
     }
 }
 
-/// What the scopes of HTTP and WebSocket have in common, under ASGI's keys.
+/// The serialised form of HTTP and WebSocket scopes, with ASGI's keys.
 #[derive(Serialize, Deserialize)]
 struct ScopeForm<'a> {
     http_version: Cow<'a, str>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     method: Option<Cow<'a, str>>,
     scheme: Cow<'a, str>,
-    /// Decoded, for readers; ignored when read back, as `raw_path` says it all.
+    /// The decoded path, for people. Deserialising ignores this key, because `raw_path` contains
+    /// the same information.
     #[serde(default, skip_deserializing)]
     path: Cow<'a, str>,
     raw_path: Cow<'a, str>,
@@ -227,7 +228,7 @@ struct ScopeForm<'a> {
     client: Option<(IpAddr, u16)>,
     #[serde(default)]
     server: Option<(IpAddr, u16)>,
-    /// The features that are offered, under ASGI's name for them.
+    /// The offered features, under ASGI's name for features.
     #[serde(default)]
     extensions: Vec<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -243,7 +244,7 @@ impl ScopeForm<'_> {
         .map_err(E::custom)
     }
 
-    /// The scheme, which is named after what the connection carries.
+    /// Returns the scheme. `name` returns the name of a scheme for this kind of scope.
     fn scheme<E: serde::de::Error>(&self, name: fn(Scheme) -> &'static str) -> Result<Scheme, E> {
         [Scheme::Http, Scheme::Https]
             .into_iter()
@@ -264,7 +265,8 @@ impl ScopeForm<'_> {
         .ok_or_else(|| E::custom(format_args!("unknown HTTP version `{}`", self.http_version)))
     }
 
-    /// The part that both kinds of scope have. Features of later versions are ignored.
+    /// Converts the form into the common part of both kinds of scope. Features of later versions
+    /// are ignored.
     fn request<E: serde::de::Error>(
         self,
         scheme_name: fn(Scheme) -> &'static str,
@@ -301,7 +303,8 @@ fn to_pair(address: SocketAddr) -> (IpAddr, u16) {
 }
 
 impl RequestScope {
-    /// The serialised form, with the scheme under this name and without what is not common.
+    /// Returns the serialised form of the common part, with this name of the scheme. The keys of
+    /// one kind of scope are absent.
     fn form(&self, scheme: &'static str) -> ScopeForm<'_> {
         ScopeForm {
             http_version: version_name(self.version).into(),

@@ -3,12 +3,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
-/// Values that an application creates at start-up and uses in every exchange: one of each type.
+/// Values that an application creates at start-up and uses in every exchange. The state holds at
+/// most one value of each type.
 ///
-/// The application fills the state during lifespan start-up and hands it over with
-/// [`LifespanStartupComplete`](crate::LifespanStartupComplete); every later scope shares it by one
-/// reference count (rule `SCOPE-17`), and no exchange changes it. A middleware that has a value for
-/// one exchange puts it into [`extensions`](crate::RequestScope::extensions).
+/// The application fills the state during lifespan start-up and sends the state with
+/// [`LifespanStartupComplete`](crate::LifespanStartupComplete). Every later scope shares the state
+/// by one reference count (rule `SCOPE-17`), and no exchange changes the state. A middleware
+/// inserts a value for a single exchange into [`extensions`](crate::RequestScope::extensions)
+/// instead.
 ///
 /// ```
 /// use callgate::State;
@@ -39,7 +41,7 @@ impl State {
         Self(None)
     }
 
-    /// Inserts `value`, in place of a value of the same type. Other clones do not see it.
+    /// Inserts `value` and replaces a value of the same type. Clones of this state do not change.
     pub fn insert<T: Send + Sync + 'static>(&mut self, value: T) {
         let entries = Arc::make_mut(self.0.get_or_insert_default());
         entries.insert(
@@ -58,7 +60,7 @@ impl State {
         entry.value.downcast_ref()
     }
 
-    /// Inserts every value of `other`, in place of values of the same types.
+    /// Inserts every value of `other` and replaces values of the same types.
     pub fn extend(&mut self, other: &Self) {
         let Some(others) = &other.0 else { return };
         let entries = Arc::make_mut(self.0.get_or_insert_default());
@@ -72,7 +74,8 @@ impl State {
     }
 }
 
-/// Equal when both hold the very same values (not merely equal ones: the types are not known).
+/// Two states are equal if they share the same values. The types of the values are unknown, so the
+/// values themselves are not compared.
 impl PartialEq for State {
     fn eq(&self, other: &Self) -> bool {
         match (&self.0, &other.0) {

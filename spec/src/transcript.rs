@@ -1,4 +1,4 @@
-//! What was said in an exchange, in order, for a person to read.
+//! A readable record of the events of an exchange.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::{Message, ReceiveEvent, Scope, SendError, SendEvent};
 
 /// The events of one exchange, in order.
 ///
-/// Shown with `{}` it is a line an entry:
+/// The `Display` format has one line for each entry:
 ///
 /// ```text
 /// called    http GET /greet?name=Ada HTTP/1.1 {host: localhost}
@@ -23,7 +23,7 @@ pub struct Transcript {
     entries: Vec<Entry>,
 }
 
-/// One event, or one thing that happened.
+/// One entry of a transcript.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Entry {
@@ -31,19 +31,19 @@ pub enum Entry {
     Called(Scope),
     /// The application received an event.
     Received(ReceiveEvent),
-    /// The application sent an event, and this is what the send came to.
+    /// The application sent an event, and the send had this result.
     Sent(SendEvent, Result<(), SendError>),
-    /// The call ended: with success, or with this error.
+    /// The call returned, successfully or with this error.
     Returned(Result<(), String>),
-    /// The call ended with a panic, which had this message.
+    /// The call panicked with this message.
     Panicked(String),
-    /// Octets went over the wire.
+    /// Octets were sent over the connection.
     Wire(Direction, Bytes),
-    /// Something else that a reader wants to know.
+    /// A remark for the reader.
     Note(String),
 }
 
-/// Which way octets went.
+/// The direction of octets on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Direction {
     /// From the client to the server.
@@ -53,18 +53,18 @@ pub enum Direction {
 }
 
 impl Transcript {
-    /// Adds what happened next.
+    /// Appends an entry.
     pub fn push(&mut self, entry: Entry) {
         self.entries.push(entry);
     }
 
-    /// What happened, in order.
+    /// Returns all entries, in order.
     #[must_use]
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The events that were sent and delivered, in order.
+    /// Returns the events that were sent successfully, in order.
     pub fn sent(&self) -> impl Iterator<Item = &SendEvent> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Sent(event, Ok(())) => Some(event),
@@ -72,7 +72,7 @@ impl Transcript {
         })
     }
 
-    /// The events that were received, in order.
+    /// Returns the events that were received, in order.
     pub fn received(&self) -> impl Iterator<Item = &ReceiveEvent> {
         self.entries.iter().filter_map(|entry| match entry {
             Entry::Received(event) => Some(event),
@@ -80,7 +80,7 @@ impl Transcript {
         })
     }
 
-    /// Whether nothing happened.
+    /// Returns whether the transcript has no entries.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
@@ -95,7 +95,7 @@ impl FromIterator<Entry> for Transcript {
     }
 }
 
-/// A line an entry.
+/// Formats the transcript with one line for each entry.
 impl fmt::Display for Transcript {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, entry) in self.entries.iter().enumerate() {
@@ -108,7 +108,7 @@ impl fmt::Display for Transcript {
     }
 }
 
-/// One line.
+/// Formats the entry as one line.
 impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -247,10 +247,10 @@ fn show_code(f: &mut fmt::Formatter<'_>, code: u16, reason: &str) -> fmt::Result
     write!(f, " {reason:?}")
 }
 
-/// What is shown of long values: characters of a text, bytes of anything else.
+/// The number of characters of a text, or of bytes of binary data, that a line shows.
 const SHOWN: usize = 200;
 
-/// In quotes: as text when it is text, else with escapes.
+/// Writes octets in quotes: as text if they are UTF-8, otherwise with escapes.
 fn show_octets(f: &mut fmt::Formatter<'_>, octets: &[u8]) -> fmt::Result {
     if let Ok(text) = std::str::from_utf8(octets) {
         return show_text(f, text);

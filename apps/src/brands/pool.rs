@@ -1,4 +1,4 @@
-//! A pool of connections to either kind of database.
+//! A pool of connections to SQLite or PostgreSQL.
 
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -12,59 +12,64 @@ use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::database::{
-    BOUND, Brand, CONNECTIONS, DatabaseUrl, OpenError, PATIENCE, Place, QUERY, SEED, failed,
-    is_outage, unavailable,
+    Brand, CONNECTIONS, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED,
+    SET_STATEMENT_TIMEOUT, TIMEOUT, failed, is_outage, unavailable,
 };
+use crate::log_text::with_causes;
 
-/// Open connections, shared by all clones. An enum and not the driver for any database of sqlx: so
-/// each kind has its own options.
+/// Open connections, shared by all clones. This is an enum, and not sqlx's driver for any database, so
+/// that each kind of database has its own options.
 #[derive(Clone)]
-pub(super) enum Pool {
+pub(super) enum ConnectionPool {
     Sqlite(SqlitePool),
     Postgres(PgPool),
 }
 
-impl Pool {
-    /// Opens all connections, and sees that the table can be read.
+impl ConnectionPool {
+    /// Opens all connections, and checks that the table can be read.
     pub(super) async fn open(database: Option<&DatabaseUrl>) -> Result<Self, OpenError> {
-        let pool = Self::connect(Place::of(database)?).await?;
+        let pool = Self::connect(DatabaseLocation::parse(database)?).await?;
         let brands = pool.brands().await;
-        brands.map(|_| pool).map_err(OpenError::new)
+        brands.map(|_| pool).map_err(OpenError::caused_by)
     }
 
-    async fn connect(place: Place<'_>) -> Result<Self, OpenError> {
+    async fn connect(place: DatabaseLocation<'_>) -> Result<Self, OpenError> {
         match place {
-            Place::Memory => {
-                // Each connection has the rows for itself: nobody writes, and one may break.
+            DatabaseLocation::Memory => {
+                // Each connection has its own copy of the rows, because nobody writes them.
                 let options = SqliteConnectOptions::new().filename(":memory:");
                 let pool = pool::<Sqlite>().after_connect(|connection, _| {
                     Box::pin(async move { connection.execute(SEED).await.map(drop) })
                 });
-                let pool = pool.connect_with(options).await.map_err(OpenError::new)?;
+                let pool = pool
+                    .connect_with(options)
+                    .await
+                    .map_err(OpenError::caused_by)?;
                 Ok(Self::Sqlite(pool))
             }
-            Place::File(path) => {
+            DatabaseLocation::File(path) => {
                 let options = SqliteConnectOptions::new()
                     .filename(&path)
-                    .busy_timeout(PATIENCE);
-                let tried = try_out(&options).await;
-                tried.map_err(|reason| {
-                    OpenError::new(format_args!("{}: {reason}", path.display()))
-                })?;
+                    .busy_timeout(TIMEOUT);
+                let checked = check_connection(&options).await;
+                checked
+                    .map_err(|reason| OpenError::new(format!("{}: {reason}", path.display())))?;
                 let pool = pool().connect_with(options).await;
-                Ok(Self::Sqlite(pool.map_err(OpenError::new)?))
+                Ok(Self::Sqlite(pool.map_err(OpenError::caused_by)?))
             }
-            Place::Postgres(url) => {
-                let mut options = PgConnectOptions::from_str(url).map_err(OpenError::new)?;
+            DatabaseLocation::Postgres(url) => {
+                let mut options = PgConnectOptions::from_str(url).map_err(OpenError::caused_by)?;
                 if options.get_application_name().is_none() {
                     options = options.application_name("callgate-brands");
                 }
-                try_out(&options).await.map_err(OpenError::new)?;
+                check_connection(&options).await.map_err(OpenError::new)?;
                 let pool = pool::<Postgres>().after_connect(|connection, _| {
-                    Box::pin(async move { connection.execute(BOUND).await.map(drop) })
+                    Box::pin(
+                        async move { connection.execute(SET_STATEMENT_TIMEOUT).await.map(drop) },
+                    )
                 });
                 let pool = pool.connect_with(options).await;
-                Ok(Self::Postgres(pool.map_err(OpenError::new)?))
+                Ok(Self::Postgres(pool.map_err(OpenError::caused_by)?))
             }
         }
     }
@@ -73,19 +78,25 @@ impl Pool {
     pub(super) async fn brands(&self) -> Result<Vec<Brand>, HttpError> {
         match self {
             Self::Sqlite(pool) => {
-                let mut connection = pool.acquire().await.map_err(unavailable)?;
+                let mut connection = pool
+                    .acquire()
+                    .await
+                    .map_err(|error| unavailable(with_causes(&error)))?;
                 let query = sqlx::query_as(QUERY).fetch_all(&mut *connection);
-                finish(timeout(2 * PATIENCE, query).await, connection, is_busy)
+                finish(timeout(2 * TIMEOUT, query).await, connection, is_busy)
             }
             Self::Postgres(pool) => {
-                let mut connection = pool.acquire().await.map_err(unavailable)?;
+                let mut connection = pool
+                    .acquire()
+                    .await
+                    .map_err(|error| unavailable(with_causes(&error)))?;
                 let query = sqlx::query_as(QUERY).fetch_all(&mut *connection);
-                finish(timeout(2 * PATIENCE, query).await, connection, is_outage)
+                finish(timeout(2 * TIMEOUT, query).await, connection, is_outage)
             }
         }
     }
 
-    /// Closes all connections, once those that are in use have been given back.
+    /// Closes all connections, after those that are in use have been returned.
     pub(super) async fn close(self) -> Result<(), Infallible> {
         match self {
             Self::Sqlite(pool) => pool.close().await,
@@ -99,18 +110,19 @@ fn pool<DB: Database>() -> PoolOptions<DB> {
     PoolOptions::new()
         .min_connections(CONNECTIONS.into())
         .max_connections(CONNECTIONS.into())
-        .acquire_timeout(PATIENCE)
+        .acquire_timeout(TIMEOUT)
 }
 
-/// Sees with one connection that the database is there. A pool would wait for it, and not say why.
-async fn try_out<O: ConnectOptions>(options: &O) -> Result<(), String>
+/// Opens a connection and closes it. If the database cannot be reached, this returns the reason, where a
+/// pool would only time out.
+async fn check_connection<O: ConnectOptions>(options: &O) -> Result<(), String>
 where
     O::Connection: Sized,
 {
-    let trying = async { options.connect().await?.close().await };
-    match timeout(PATIENCE, trying).await {
-        Ok(tried) => tried.map_err(|error| error.to_string()),
-        Err(_) => Err(format!("no answer within {PATIENCE:?}")),
+    let check = async { options.connect().await?.close().await };
+    match timeout(TIMEOUT, check).await {
+        Ok(checked) => checked.map_err(|error| with_causes(&error)),
+        Err(_) => Err(format!("no answer within {TIMEOUT:?}")),
     }
 }
 
@@ -120,16 +132,16 @@ fn finish<DB: Database>(
     is_outage: fn(&str) -> bool,
 ) -> Result<Vec<Brand>, HttpError> {
     let Ok(rows) = rows else {
-        // Its answer may still come, and is not that of the next query.
+        // The result may still arrive, and must not be read as that of the next query.
         connection.close_on_drop();
         return Err(unavailable("it did not answer in time"));
     };
     let rows = rows.map_err(|error| match &error {
         sqlx::Error::Database(answer) if answer.code().is_some_and(|code| !is_outage(&code)) => {
-            failed(error)
+            failed(with_causes(&error))
         }
-        sqlx::Error::ColumnDecode { .. } => failed(error),
-        _ => unavailable(error),
+        sqlx::Error::ColumnDecode { .. } => failed(with_causes(&error)),
+        _ => unavailable(with_causes(&error)),
     })?;
     let brands = rows.into_iter().map(|(brand_id, brand_name)| Brand {
         brand_id,
@@ -138,8 +150,8 @@ fn finish<DB: Database>(
     Ok(brands.collect())
 }
 
-/// Whether SQLite says with this code that somebody else has locked the database: `SQLITE_BUSY`, or
-/// what extends it.
+/// Returns whether this code of SQLite is `SQLITE_BUSY` or extends it: another connection has locked the
+/// database.
 fn is_busy(code: &str) -> bool {
     code.parse::<i32>().is_ok_and(|code| code & 0xff == 5)
 }

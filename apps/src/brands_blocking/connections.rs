@@ -1,4 +1,4 @@
-//! A bounded set of connections to either kind of database.
+//! A bounded set of connections to SQLite or PostgreSQL.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
@@ -9,25 +9,25 @@ use postgres::NoTls;
 use rusqlite::OpenFlags;
 
 use crate::database::{
-    BOUND, Brand, DatabaseUrl, OpenError, PATIENCE, Place, QUERY, SEED, failed, is_outage,
-    unavailable,
+    Brand, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED, SET_STATEMENT_TIMEOUT, TIMEOUT,
+    failed, is_outage, unavailable,
 };
+use crate::log_text::with_causes;
 
-/// Connections that are open, but for those in use. Each call takes one, so that there are as many
-/// as threads and no more.
+/// Open connections. Each call takes a connection, so there are never more connections than threads.
 pub(super) struct Connections {
     database: Option<DatabaseUrl>,
-    /// None once they have been closed.
+    /// The connections that no call uses; `None` after they were closed.
     idle: Mutex<Option<Vec<Connection>>>,
 }
 
 impl Connections {
-    /// Opens so many.
+    /// Opens `size` connections.
     pub(super) fn open(database: Option<DatabaseUrl>, size: usize) -> Result<Arc<Self>, OpenError> {
-        let place = Place::of(database.as_ref())?;
+        let location = DatabaseLocation::parse(database.as_ref())?;
         let connections = (0..size).map(|_| {
-            let mut connection = Connection::open(&place)?;
-            // Whether the table can be read is better known now than later.
+            let mut connection = Connection::open(&location)?;
+            // A table that cannot be read fails the start-up, and not the first request.
             connection.brands().map_err(QueryError::reason)?;
             Ok(connection)
         });
@@ -38,7 +38,7 @@ impl Connections {
         }))
     }
 
-    /// Closes them. One that is in use is closed when it is given back.
+    /// Closes the connections. A connection in use is closed when its call returns it.
     pub(super) fn close(&self) -> Result<(), OpenError> {
         let connections = self.idle.lock().unwrap().take();
         drop(connections);
@@ -48,27 +48,30 @@ impl Connections {
     /// Reads the table.
     pub(super) fn brands(&self) -> Result<Vec<Brand>, HttpError> {
         let begun = Instant::now();
-        // One that broke while it lay idle is no failure of this call: there is the next, or a new
-        // one.
-        while begun.elapsed() < PATIENCE
+        // A connection that broke while it was idle does not fail this call: the next one, or a new
+        // one, is used.
+        while begun.elapsed() < TIMEOUT
             && let Some(connection) = self.take()
         {
-            match self.ask(connection) {
+            match self.query(connection) {
                 Err(QueryError::Broken(_)) => {}
                 result => return Ok(result?),
             }
         }
-        let place = Place::of(self.database.as_ref()).map_err(unavailable)?;
-        let connection = Connection::open(&place).map_err(unavailable)?;
-        Ok(self.ask(connection)?)
+        let location = DatabaseLocation::parse(self.database.as_ref())
+            .map_err(|error| unavailable(error.to_string()))?;
+        let connection =
+            Connection::open(&location).map_err(|error| unavailable(error.to_string()))?;
+        Ok(self.query(connection)?)
     }
 
+    /// Takes an idle connection, if there is one.
     fn take(&self) -> Option<Connection> {
         self.idle.lock().unwrap().as_mut()?.pop()
     }
 
-    /// Reads the table through this one, and keeps it if it can be used again.
-    fn ask(&self, mut connection: Connection) -> Result<Vec<Brand>, QueryError> {
+    /// Reads the table through this connection, and returns the connection unless it is broken.
+    fn query(&self, mut connection: Connection) -> Result<Vec<Brand>, QueryError> {
         let result = connection.brands();
         if !matches!(result, Err(QueryError::Broken(_)))
             && let Some(idle) = &mut *self.idle.lock().unwrap()
@@ -80,8 +83,8 @@ impl Connections {
 }
 
 impl Drop for Connections {
-    /// Those that nobody has closed are closed on a thread of their own: a client of PostgreSQL
-    /// blocks as it is dropped, and the last to hold the state may be a thread of the runtime.
+    /// Closes connections that are still open on a thread of its own: the client of PostgreSQL blocks
+    /// when it is dropped, and a thread of the runtime may drop the last reference.
     fn drop(&mut self) {
         if let Ok(Some(connections)) = self.idle.get_mut().map(Option::take) {
             std::thread::spawn(move || drop(connections));
@@ -95,17 +98,16 @@ enum Connection {
 }
 
 impl Connection {
-    fn open(place: &Place<'_>) -> Result<Self, OpenError> {
-        match place {
-            Place::Memory => Self::in_memory().map_err(OpenError::new),
-            Place::File(path) => Self::file(path).map_err(OpenError::new),
-            Place::Postgres(url) => {
-                Self::postgres(url).map_err(|error| OpenError::new(text(&error)))
-            }
+    fn open(location: &DatabaseLocation<'_>) -> Result<Self, OpenError> {
+        match location {
+            DatabaseLocation::Memory => Self::in_memory().map_err(OpenError::caused_by),
+            DatabaseLocation::File(path) => Self::file(path).map_err(OpenError::caused_by),
+            DatabaseLocation::Postgres(url) => Self::postgres(url).map_err(OpenError::caused_by),
         }
     }
 
-    /// One that has the rows for itself: nobody writes.
+    /// Opens a database in memory. Each connection has its own copy of the rows, because nobody writes
+    /// them.
     fn in_memory() -> rusqlite::Result<Self> {
         let connection = rusqlite::Connection::open_in_memory()?;
         connection.execute_batch(SEED)?;
@@ -113,10 +115,10 @@ impl Connection {
     }
 
     fn file(path: &Path) -> rusqlite::Result<Self> {
-        // Not the flag that makes a file which is not there.
+        // Without the flag that creates a missing file.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = rusqlite::Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(PATIENCE)?;
+        connection.busy_timeout(TIMEOUT)?;
         Ok(Self::Sqlite(connection))
     }
 
@@ -125,9 +127,9 @@ impl Connection {
         if config.get_application_name().is_none() {
             config.application_name("callgate-brands-blocking");
         }
-        config.connect_timeout(PATIENCE).tcp_user_timeout(PATIENCE);
+        config.connect_timeout(TIMEOUT).tcp_user_timeout(TIMEOUT);
         let mut client = config.connect(NoTls)?;
-        client.batch_execute(BOUND)?;
+        client.batch_execute(SET_STATEMENT_TIMEOUT)?;
         Ok(Self::Postgres(client))
     }
 
@@ -157,13 +159,13 @@ impl Connection {
     }
 }
 
-/// Why a query has no rows.
+/// Why a query failed.
 enum QueryError {
-    /// The connection is of no more use.
+    /// The connection is broken.
     Broken(String),
-    /// The database does not serve now.
+    /// The database does not serve at present.
     Unavailable(String),
-    /// The query is wrong for this database.
+    /// The database refuses the query.
     Failed(String),
 }
 
@@ -177,8 +179,8 @@ impl QueryError {
 impl From<rusqlite::Error> for QueryError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
-            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Unavailable(error.to_string()),
-            _ => Self::Failed(error.to_string()),
+            Some(rusqlite::ErrorCode::DatabaseBusy) => Self::Unavailable(with_causes(&error)),
+            _ => Self::Failed(with_causes(&error)),
         }
     }
 }
@@ -186,12 +188,12 @@ impl From<rusqlite::Error> for QueryError {
 impl From<postgres::Error> for QueryError {
     fn from(error: postgres::Error) -> Self {
         match error.code().map(postgres::error::SqlState::code) {
-            None if error.is_closed() || is_io(&error) => Self::Broken(text(&error)),
+            None if error.is_closed() || is_io(&error) => Self::Broken(with_causes(&error)),
             Some(code) if code.starts_with("57P") || code.starts_with("08") => {
-                Self::Broken(text(&error))
+                Self::Broken(with_causes(&error))
             }
-            Some(code) if is_outage(code) => Self::Unavailable(text(&error)),
-            _ => Self::Failed(text(&error)),
+            Some(code) if is_outage(code) => Self::Unavailable(with_causes(&error)),
+            _ => Self::Failed(with_causes(&error)),
         }
     }
 }
@@ -207,12 +209,4 @@ impl From<QueryError> for HttpError {
 
 fn is_io(error: &postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
-}
-
-/// The error with what is behind it: alone it says no more than `db error`.
-fn text(error: &postgres::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
 }

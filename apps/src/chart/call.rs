@@ -1,9 +1,9 @@
-//! What is injected into the handlers of a call: who calls, the API as the caller may use it, and
-//! the caller's installation.
+//! Extractors for the handlers of `chart`: the caller, the API with the caller's key, and the caller's
+//! installation.
 //!
-//! Connect's proxy says who calls, in header fields, after it has checked it. So the extension is
-//! to be reached through the proxy only, as any extension is. The field that says where the API is
-//! (`X-Connect-API-Gateway-Url`) is not read: nobody but the operator decides where keys are sent.
+//! Connect's proxy authenticates the caller and adds header fields that name the caller. So clients
+//! must reach the extension through the proxy only, as they do any extension. The field with the URL of
+//! the API (`X-Connect-API-Gateway-Url`) is ignored: only the operator decides where keys are sent.
 
 use std::fmt;
 
@@ -13,15 +13,15 @@ use http::request::Parts;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::api::Failure;
-use crate::connect::{self, Api, Connect, Resource};
+use crate::api::ApiError;
+use crate::connect::{self, ConnectApi, ConnectClient, ConnectResource};
 use crate::settings::Token;
 
-/// Who calls, and from where: what the proxy says of it.
+/// The caller, as the header fields of the proxy name it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct CallContext(Vec<(&'static str, String)>);
 
-/// The header fields of a context, and what each is called.
+/// The header fields of a context, and the name of each in the log.
 const FIELDS: [(&str, &str); 10] = [
     ("x-connect-installation-id", INSTALLATION),
     ("x-connect-user-id", "user"),
@@ -37,11 +37,11 @@ const FIELDS: [(&str, &str); 10] = [
 
 const INSTALLATION: &str = "installation";
 
-/// The key of the caller's installation. A call without it is made with the extension's own.
+/// The field with the key of the caller's installation. Without it, the key of the extension is used.
 const KEY: &str = "x-connect-installation-api-key";
 
 impl CallContext {
-    fn read(parts: &Parts) -> Result<Self, Failure> {
+    fn read(parts: &Parts) -> Result<Self, ApiError> {
         let mut context = Self::default();
         for (field, name) in FIELDS {
             if let Some(value) = text(parts, field)? {
@@ -51,36 +51,36 @@ impl CallContext {
         Ok(context)
     }
 
-    fn installation_id(&self) -> Result<&str, Failure> {
+    fn installation_id(&self) -> Result<&str, ApiError> {
         let installation = self.0.iter().find(|(name, _)| *name == INSTALLATION);
         match installation {
             Some((_, id)) => Ok(id),
             None => {
                 let message = "the header field x-connect-installation-id is missing";
-                Err(Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message))
+                Err(ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, message))
             }
         }
     }
 
-    /// Where the caller's installation is.
-    pub(super) fn installation(&self, client: &Connect) -> Result<Resource, Failure> {
+    /// Returns the caller's installation.
+    pub(super) fn installation(&self, client: &ConnectClient) -> Result<ConnectResource, ApiError> {
         let installations = client.ns("devops").collection("installations");
         Ok(installations.resource(self.installation_id()?))
     }
 
-    /// Why the caller's installation is not to be had.
-    pub(super) fn no_installation(&self, error: connect::Error) -> Failure {
+    /// Returns the error response for an installation that cannot be fetched or changed.
+    pub(super) fn installation_error(&self, error: connect::Error) -> ApiError {
         match self.installation_id() {
             Ok(id) if error.is_not_found() => {
                 let message = format!("there is no installation `{id}`");
-                Failure::new(StatusCode::NOT_FOUND, message)
+                ApiError::new(StatusCode::NOT_FOUND, message)
             }
             _ => error.into(),
         }
     }
 }
 
-/// For the log.
+/// Writes the context for the log.
 impl fmt::Display for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, (name, value)) in self.0.iter().enumerate() {
@@ -92,62 +92,62 @@ impl fmt::Display for CallContext {
 }
 
 impl<S: Sync> FromRequestParts<S> for CallContext {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         Self::read(parts)
     }
 }
 
-/// The API, asked with the key of the caller's installation.
+/// A client for the API that sends the key of the caller's installation.
 #[derive(Debug)]
-pub(super) struct InstallationClient(pub(super) Connect);
+pub(super) struct InstallationClient(pub(super) ConnectClient);
 
 impl<S> FromRequestParts<S> for InstallationClient
 where
-    Api: FromRef<S>,
+    ConnectApi: FromRef<S>,
     S: Sync,
 {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let key = text(parts, KEY)?.map(|key| Token::new(&key));
-        let client = Api::from_ref(state).client(key.as_ref())?;
+        let client = ConnectApi::from_ref(state).client(key.as_ref())?;
         Ok(Self(client))
     }
 }
 
-/// The installation of the caller, fetched for this call.
+/// The caller's installation, fetched for each call.
 #[derive(Debug, Deserialize)]
 pub(super) struct Installation {
-    /// What the extension keeps there.
+    /// The settings of the extension, which the installation holds.
     pub(super) settings: Option<Value>,
 }
 
 impl<S> FromRequestParts<S> for Installation
 where
-    Api: FromRef<S>,
+    ConnectApi: FromRef<S>,
     S: Sync,
 {
-    type Rejection = Failure;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Failure> {
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let InstallationClient(client) =
             InstallationClient::from_request_parts(parts, state).await?;
         let context = CallContext::read(parts)?;
         let installation = context.installation(&client)?.get().await;
-        installation.map_err(|error| context.no_installation(error))
+        installation.map_err(|error| context.installation_error(error))
     }
 }
 
-/// The value of a header field, if it is there and not empty.
-fn text(parts: &Parts, field: &str) -> Result<Option<String>, Failure> {
+/// Returns the value of a header field; `None` if it is missing or empty.
+fn text(parts: &Parts, field: &str) -> Result<Option<String>, ApiError> {
     let Some(value) = parts.headers.get(field) else {
         return Ok(None);
     };
     let value = value.to_str().map_err(|_| {
         let message = format!("the header field {field} is not ASCII text");
-        Failure::new(StatusCode::UNPROCESSABLE_ENTITY, message)
+        ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, message)
     })?;
     Ok(Some(value.trim().to_owned()).filter(|value| !value.is_empty()))
 }

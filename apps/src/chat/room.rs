@@ -1,6 +1,7 @@
-//! The room: what one says everyone sees.
+//! The room: all guests see each message.
 //!
-//! Clients send texts and receive lines of JSON, such as `{"type":"message","guest":1,"text":"Hello"}`.
+//! Clients send texts and receive events as JSON, such as
+//! `{"type":"message","guest":1,"text":"Hello"}`.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -10,39 +11,39 @@ use callgate::{
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// How many lines the room keeps for those who have not read them. Each is held once, however many
-/// have still to read it.
-const KEPT_LINES: usize = 256;
+/// How many events the room keeps for guests who have not received them. Each event is held once,
+/// however many guests have still to receive it.
+const EVENT_BUFFER: usize = 256;
 
-/// A room in which nobody holds up another: who reads too slowly misses the oldest lines, is told how
-/// many, and stays.
+/// A room in which no guest delays another: a guest who reads too slowly misses the oldest events, gets
+/// the number of missed events, and stays.
 #[derive(Debug)]
 pub(super) struct Room {
     guests: Mutex<Guests>,
-    lines: broadcast::Sender<ByteString>,
+    events: broadcast::Sender<ByteString>,
 }
 
 #[derive(Debug, Default)]
 struct Guests {
-    /// How many are here.
-    here: usize,
-    /// The number of the one who came last. Numbers are not given twice.
-    last: u64,
+    /// How many guests are in the room.
+    present: usize,
+    /// The number of the newest guest. No number is given twice.
+    last_number: u64,
 }
 
-/// What those in the room are told.
+/// An event as guests receive it. `here` is how many guests are in the room.
 #[derive(Serialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-enum Line<'a> {
-    /// Who one is: the first line for each.
+enum RoomEvent<'a> {
+    /// The first event of each guest: the guest's own number.
     Welcome { guest: u64, here: usize },
-    /// Someone has come.
+    /// Another guest has come.
     Joined { guest: u64, here: usize },
-    /// Someone has gone.
+    /// Another guest has left.
     Left { guest: u64, here: usize },
-    /// Someone has said something: one sees one's own messages too.
+    /// A guest has sent a message. The sender receives this event as well.
     Message { guest: u64, text: &'a str },
-    /// One was too slow for this many lines.
+    /// The receiver was too slow, and has missed this many events.
     Missed { lines: u64, here: usize },
 }
 
@@ -50,24 +51,24 @@ impl Default for Room {
     fn default() -> Self {
         Self {
             guests: Mutex::default(),
-            lines: broadcast::Sender::new(KEPT_LINES),
+            events: broadcast::Sender::new(EVENT_BUFFER),
         }
     }
 }
 
 impl Room {
-    /// Serves one who comes, until they go.
-    pub(super) async fn admit(
+    /// Serves a guest from the handshake to the end of the WebSocket.
+    pub(super) async fn serve_guest(
         &self,
         mut receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
         sender.send(WebSocketAccept::new()).await?;
-        let (guest, welcome, mut lines) = self.enter();
-        tell(&sender, welcome).await?;
+        let (guest, welcome, mut events) = self.join();
+        send_event(&sender, welcome).await?;
         loop {
-            // While a line is on its way to this guest nothing more is heard of them: who does not
-            // read cannot flood the room.
+            // While an event is being sent to this guest, no message of the guest is received: a
+            // guest who does not read cannot flood the room.
             tokio::select! {
                 event = receiver.receive() => match event {
                     ReceiveEvent::WebSocketReceive(message) => match super::read(message) {
@@ -80,52 +81,54 @@ impl Room {
                     ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
                     _ => {}
                 },
-                line = lines.recv() => match line {
-                    Ok(line) => tell(&sender, line).await?,
+                event = events.recv() => match event {
+                    Ok(event) => send_event(&sender, event).await?,
                     Err(RecvError::Lagged(lines)) => {
-                        let here = self.guests().here;
-                        tell(&sender, Line::Missed { lines, here }.json()).await?;
+                        let here = self.guests().present;
+                        send_event(&sender, RoomEvent::Missed { lines, here }.json()).await?;
                     }
-                    // The room outlives its guests.
+                    // The room, which holds the other end, outlives its guests.
                     Err(RecvError::Closed) => return Ok(()),
                 },
             }
         }
     }
 
-    /// A new guest, their welcome, and what is said from now on.
-    fn enter(&self) -> (Guest<'_>, ByteString, broadcast::Receiver<ByteString>) {
+    /// Adds a guest. Returns the guest, the first event for the guest, and a receiver of the later
+    /// events.
+    fn join(&self) -> (Guest<'_>, ByteString, broadcast::Receiver<ByteString>) {
         let mut guests = self.guests();
-        guests.here += 1;
-        guests.last += 1;
-        let (number, here) = (guests.last, guests.here);
-        self.show(&Line::Joined {
+        guests.present += 1;
+        guests.last_number += 1;
+        let (number, here) = (guests.last_number, guests.present);
+        self.broadcast(&RoomEvent::Joined {
             guest: number,
             here,
         });
-        let welcome = Line::Welcome {
+        let welcome = RoomEvent::Welcome {
             guest: number,
             here,
         };
         (
             Guest { room: self, number },
             welcome.json(),
-            self.lines.subscribe(),
+            self.events.subscribe(),
         )
     }
 
-    /// Held while a line goes out that says how many are here, so that such lines are in order.
+    /// Locks the guests. The lock is held while an event with their number is sent, so that such
+    /// events are in order.
     fn guests(&self) -> MutexGuard<'_, Guests> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn show(&self, line: &Line<'_>) {
-        // It fails when nobody is here to see it.
-        let _ = self.lines.send(line.json());
+    fn broadcast(&self, event: &RoomEvent<'_>) {
+        // The send fails when there is no guest.
+        let _ = self.events.send(event.json());
     }
 }
 
-/// One who is in the room for as long as this lives, however the call ends.
+/// A guest of the room, until this is dropped, however the call ends.
 struct Guest<'a> {
     room: &'a Room,
     number: u64,
@@ -134,26 +137,26 @@ struct Guest<'a> {
 impl Guest<'_> {
     fn say(&self, text: &str) {
         let guest = self.number;
-        self.room.show(&Line::Message { guest, text });
+        self.room.broadcast(&RoomEvent::Message { guest, text });
     }
 }
 
 impl Drop for Guest<'_> {
     fn drop(&mut self) {
         let mut guests = self.room.guests();
-        guests.here -= 1;
-        let (guest, here) = (self.number, guests.here);
-        self.room.show(&Line::Left { guest, here });
+        guests.present -= 1;
+        let (guest, here) = (self.number, guests.present);
+        self.room.broadcast(&RoomEvent::Left { guest, here });
     }
 }
 
-impl Line<'_> {
+impl RoomEvent<'_> {
     fn json(&self) -> ByteString {
         let json = serde_json::to_string(self);
-        json.expect("texts and numbers can be JSON").into()
+        json.expect("texts and numbers serialise").into()
     }
 }
 
-async fn tell(sender: &Sender, line: ByteString) -> Result<(), SendError> {
-    sender.send(Message::text(line)).await
+async fn send_event(sender: &Sender, event: ByteString) -> Result<(), SendError> {
+    sender.send(Message::text(event)).await
 }

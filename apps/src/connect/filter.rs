@@ -1,23 +1,23 @@
-//! RQL, the resource query language: the part of it that filters.
+//! Filters of RQL, the resource query language.
 
 use std::fmt;
 use std::ops::BitAnd;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What stays as it is in a value; all else could be taken for a part of the language.
+/// The characters of a value that are escaped: all that could be a part of the language.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
     .remove(b'.')
     .remove(b'~');
 
-/// Says which resources of a collection are wanted. Two are combined with `&`.
+/// A condition that resources of a collection match. Two filters are combined with `&`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Filter(Vec<String>);
 
 impl Filter {
-    /// Those whose field, such as `marketplace.id`, has this value.
+    /// Matches resources whose field, such as `marketplace.id`, has this value.
     pub(crate) fn eq(field: &str, value: &str) -> Self {
         let value = utf8_percent_encode(value, ESCAPED);
         Self(vec![format!("eq({field},{value})")])
@@ -33,7 +33,7 @@ impl BitAnd for Filter {
     }
 }
 
-/// As it stands in a query, percent-encoded.
+/// Writes the filter as it stands in a query, percent-encoded.
 impl fmt::Display for Filter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0[..] {

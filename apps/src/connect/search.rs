@@ -1,4 +1,4 @@
-//! Lists, a page at a time.
+//! Lists of resources, fetched page by page.
 
 use std::collections::VecDeque;
 
@@ -6,40 +6,40 @@ use http::header::CONTENT_RANGE;
 use http::{Method, Response};
 use serde::de::DeserializeOwned;
 
-use super::{Error, Filter, Location};
+use super::{ConnectPath, Error, Filter};
 use crate::upstream;
 
-/// How many resources a page has.
+/// The number of resources of a page.
 const PAGE: u64 = 100;
 
-/// Resources of a collection.
+/// A search for resources of a collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
-    location: Location,
+    location: ConnectPath,
     filter: Option<Filter>,
 }
 
 impl Search {
-    pub(super) fn new(location: Location, filter: Option<Filter>) -> Self {
+    pub(super) fn new(location: ConnectPath, filter: Option<Filter>) -> Self {
         Self { location, filter }
     }
 
-    /// How many there are. Nothing but that is sent.
+    /// Returns the number of resources that match. No resource is fetched.
     pub(crate) async fn count(&self) -> Result<u64, Error> {
         let page = self.page(0, 0).await?;
         total(&page).ok_or(Error::NoCount)
     }
 
-    /// The first, if there is one.
+    /// Fetches the first resource that matches, if there is one.
     pub(crate) async fn first<T: DeserializeOwned>(&self) -> Result<Option<T>, Error> {
         let page = self.page(1, 0).await?;
         let resources: Vec<T> = upstream::read(&page)?;
         Ok(resources.into_iter().next())
     }
 
-    /// All, one after the other; each page is asked for when it is needed.
-    pub(crate) fn resources<T>(self) -> Resources<T> {
-        Resources {
+    /// Returns all resources that match. Each page is fetched when it is needed.
+    pub(crate) fn results<T>(self) -> SearchResults<T> {
+        SearchResults {
             search: self,
             page: VecDeque::new(),
             offset: 0,
@@ -61,25 +61,25 @@ impl Search {
     }
 }
 
-/// The number behind the slash of `Content-Range: items 0-9/42`.
+/// Returns the number behind the slash of `Content-Range: items 0-9/42`.
 fn total(page: &Response<Vec<u8>>) -> Option<u64> {
     let range = page.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     let (_, total) = range.strip_prefix("items ")?.split_once('/')?;
     total.parse().ok()
 }
 
-/// The resources of a [`Search`], one after the other.
+/// The resources that match a [`Search`], one after the other.
 #[derive(Debug)]
-pub(crate) struct Resources<T> {
+pub(crate) struct SearchResults<T> {
     search: Search,
     page: VecDeque<T>,
-    /// How many have been sent.
+    /// How many resources have been fetched.
     offset: u64,
     is_last: bool,
 }
 
-impl<T: DeserializeOwned> Resources<T> {
-    /// The next; `None` when there are no more.
+impl<T: DeserializeOwned> SearchResults<T> {
+    /// Returns the next resource; `None` after the last.
     pub(crate) async fn next(&mut self) -> Result<Option<T>, Error> {
         if self.page.is_empty() && !self.is_last {
             let page = self.search.page(PAGE, self.offset).await?;
@@ -87,7 +87,7 @@ impl<T: DeserializeOwned> Resources<T> {
             let length = self.page.len() as u64;
             self.offset += length;
             let total = total(&page).ok_or(Error::NoCount)?;
-            // One that is empty before the end would be asked for again and again.
+            // An empty page before the end of the list would be fetched again and again.
             self.is_last = length == 0 || self.offset >= total;
         }
         Ok(self.page.pop_front())

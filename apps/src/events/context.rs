@@ -1,24 +1,24 @@
-//! What handlers work with.
+//! The context of handlers.
 
 use std::sync::Arc;
 
 use super::variables::Variables;
-use crate::connect::{Api, Connect, Error};
+use crate::connect::{ConnectApi, ConnectClient, Error};
 
-/// What a handler has besides the event. Cheap to clone.
+/// What a handler is called with besides the event. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
-    pub(super) api: Api,
+    pub(super) api: ConnectApi,
     pub(super) variables: Arc<Variables>,
 }
 
 impl Context {
-    /// A client for the API, asked with the key of the extension.
+    /// Returns a client for the API that sends the key of the extension.
     ///
     /// # Errors
     ///
-    /// [`Error::NotSet`] for want of a setting; [`Error::Key`].
-    pub(super) fn connect(&self) -> Result<Connect, Error> {
+    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`].
+    pub(super) fn connect(&self) -> Result<ConnectClient, Error> {
         self.api.client(None)
     }
 }

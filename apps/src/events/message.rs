@@ -1,22 +1,22 @@
-//! The messages of Connect, in version 2: JSON texts over a WebSocket.
+//! Version 2 of Connect's messages: JSON texts over a WebSocket.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::application::{Category, Event};
+use super::registry::{Category, Event};
 use super::response::Output;
-use crate::api::Object;
+use crate::api::JsonObject;
 
-/// What comes.
+/// A message from Connect.
 #[derive(Debug)]
-pub(super) enum Incoming {
-    /// Something to work on.
+pub(super) enum ConnectMessage {
+    /// A task to run.
     Task(Box<Task>),
-    /// What variables are.
+    /// The values of variables.
     Setup(Setup),
 }
 
-/// A task: what to work on, and, on the way back, the outcome.
+/// A task, and in the reply its output as well.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 pub(super) struct Task {
     pub(super) options: Options,
@@ -25,7 +25,7 @@ pub(super) struct Task {
     output: Option<Output>,
 }
 
-/// What identifies a task. What else comes with it, keys among it, is not sent back.
+/// The fields that identify a task. Other fields, such as keys, are not sent back.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(expecting = "an object")]
 pub(super) struct Options {
@@ -43,17 +43,17 @@ pub(super) struct Input {
     pub(super) data: Option<Value>,
 }
 
-/// The answer to what is registered.
+/// The reply to the setup request of this application.
 #[derive(Debug, Deserialize)]
 pub(super) struct Setup {
     #[serde(default)]
-    pub(super) variables: Vec<Assigned>,
+    pub(super) variables: Vec<VariableAssignment>,
 }
 
 /// A variable and its value.
 #[derive(Debug, Deserialize)]
 #[serde(expecting = "an object")]
-pub(super) struct Assigned {
+pub(super) struct VariableAssignment {
     pub(super) name: String,
     pub(super) value: String,
 }
@@ -67,8 +67,8 @@ impl Task {
         }
     }
 
-    /// The message that tells the outcome.
-    pub(super) fn done(mut self, output: Output) -> String {
+    /// Returns the reply with the output of the task.
+    pub(super) fn reply(mut self, output: Output) -> String {
         self.output = Some(output);
         let mut data = json!(self);
         data["model_type"] = "task".into();
@@ -76,34 +76,37 @@ impl Task {
     }
 }
 
-/// Reads a message.
+/// Parses a message.
 ///
 /// # Errors
 ///
-/// What is wrong with it.
-pub(super) fn read(text: &str) -> Result<Incoming, String> {
+/// Returns what is wrong with the message.
+pub(super) fn parse(text: &str) -> Result<ConnectMessage, String> {
     #[derive(Deserialize)]
     struct Envelope {
         message_type: String,
         #[serde(default)]
         data: Value,
     }
-    let Object(Envelope { message_type, data }) =
+    let JsonObject(Envelope { message_type, data }) =
         serde_json::from_str(text).map_err(|error| format!("not a message: {error}"))?;
-    let incoming = match &*message_type {
-        "task" => serde_json::from_value(data).map(|Object(task)| Incoming::Task(Box::new(task))),
-        "setup_response" => serde_json::from_value(data).map(|Object(it)| Incoming::Setup(it)),
+    let parsed = match &*message_type {
+        "task" => serde_json::from_value(data)
+            .map(|JsonObject(task)| ConnectMessage::Task(Box::new(task))),
+        "setup_response" => {
+            serde_json::from_value(data).map(|JsonObject(setup)| ConnectMessage::Setup(setup))
+        }
         other => return Err(format!("messages of type `{other}` are not supported")),
     };
-    incoming.map_err(|error| format!("not a {message_type}: {error}"))
+    parsed.map_err(|error| format!("not a {message_type}: {error}"))
 }
 
-/// The message that tells what is registered.
+/// Returns the message that describes what is registered.
 pub(super) fn setup_request(data: &Value) -> String {
     message("setup_request", data)
 }
 
-/// The message that tells what was wrong with one that came.
+/// Returns the message for a message that was refused.
 pub(super) fn error(reason: &str) -> String {
     message("error", &json!({ "message": reason }))
 }

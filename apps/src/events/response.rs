@@ -1,4 +1,4 @@
-//! What handlers answer, and what becomes of it.
+//! The responses and errors of handlers, and the output that they make.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,19 +9,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::connect;
+use crate::log_text::{causes, one_line};
 
-/// How long until a task comes again, unless it is said otherwise; the least that Connect knows.
+/// The time before the next attempt of a task: the shortest that Connect accepts.
 const COUNTDOWN: Duration = Duration::from_secs(30);
 
-/// How much of a reason is passed on, in characters.
+/// The longest message of an output, in characters.
 const MAX_MESSAGE: usize = 4000;
 
-/// The answer to an interactive event, whose sender waits for it.
+/// The response to an interactive event.
 #[derive(Debug)]
 pub(super) struct InteractiveResponse(Output);
 
 impl InteractiveResponse {
-    /// It was done, and this is the answer.
+    /// The event was handled, with this content for the sender.
     pub(super) fn done(body: Value) -> Self {
         Self(Output {
             data: Some(Data {
@@ -32,7 +33,7 @@ impl InteractiveResponse {
         })
     }
 
-    /// It failed, for this reason.
+    /// The handler failed, for this reason.
     pub(super) fn fail(http_status: StatusCode, reason: &str) -> Self {
         Self(Output {
             data: Some(Data {
@@ -44,64 +45,67 @@ impl InteractiveResponse {
     }
 }
 
-/// The outcome of work in the background.
+/// The result of a background event.
 #[derive(Debug)]
 pub(super) struct BackgroundResponse(Output);
 
 impl BackgroundResponse {
-    /// It was done.
+    /// The handler succeeded.
     pub(super) fn done() -> Self {
         Self(Output::new(ResultType::Success))
     }
 
-    /// It failed for good, for this reason.
+    /// The handler failed, for this reason, and is not called again.
     pub(super) fn fail(reason: impl AsRef<str>) -> Self {
         Self(Output::with_message(ResultType::Fail, reason.as_ref()))
     }
 
-    /// There was nothing to be done, for this reason.
+    /// There was nothing to do, for this reason.
     pub(super) fn skip(reason: &str) -> Self {
         Self(Output::with_message(ResultType::Skip, reason))
     }
 
-    /// It has to be tried again, after 30 seconds at the earliest.
+    /// The handler has to be called again, in 30 seconds or later.
     pub(super) fn reschedule(reason: &str) -> Self {
         Self(Output::reschedule(reason))
     }
 }
 
-/// The outcome of what runs on a schedule.
+/// The result of a function that runs on a schedule.
 #[derive(Debug)]
 pub(super) struct ScheduledExecutionResponse(Output);
 
 impl ScheduledExecutionResponse {
-    /// It was done.
+    /// The handler succeeded.
     pub(super) fn done() -> Self {
         Self(Output::new(ResultType::Success))
     }
 
-    /// It failed, for this reason.
+    /// The handler failed, for this reason.
     pub(super) fn fail(reason: &str) -> Self {
         Self(Output::with_message(ResultType::Fail, reason))
     }
 
-    /// It has to be tried again, after 30 seconds at the earliest.
+    /// The handler has to be called again, in 30 seconds or later.
     pub(super) fn reschedule(reason: &str) -> Self {
         Self(Output::reschedule(reason))
     }
 }
 
-/// A result as Connect is told of it.
+/// A result in the format of Connect.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Output {
     pub(super) result: ResultType,
-    /// What the sender of an interactive event gets.
+    /// The response for the sender of an interactive event.
     pub(super) data: Option<Data>,
-    /// After how many seconds the task should come again, if it should.
+    /// The seconds before the next attempt, if there is one.
     pub(super) countdown: u64,
-    /// How long it took, in seconds.
-    pub(super) runtime: f64,
+    /// How long the handler took, in seconds.
+    runtime: f64,
     pub(super) message: Option<String>,
+    /// The causes of the error, for the log only.
+    #[serde(skip)]
+    causes: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -113,7 +117,7 @@ pub(super) enum ResultType {
     Reschedule,
 }
 
-/// The answer to an interactive event.
+/// The response for the sender of an interactive event.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(super) struct Data {
     pub(super) http_status: u16,
@@ -128,6 +132,7 @@ impl Output {
             countdown: 0,
             runtime: 0.0,
             message: None,
+            causes: None,
         }
     }
 
@@ -138,10 +143,22 @@ impl Output {
         }
     }
 
-    /// Whether it failed for a reason that is the sender's.
-    pub(super) fn is_refusal(&self) -> bool {
+    /// Returns whether the event failed because of its sender.
+    pub(super) fn is_client_error(&self) -> bool {
         let data = self.data.as_ref();
         data.is_some_and(|data| (400..500).contains(&data.http_status))
+    }
+
+    /// Sets how long the handler took.
+    pub(super) fn with_runtime(self, runtime: Duration) -> Self {
+        Self {
+            runtime: runtime.as_secs_f64(),
+            ..self
+        }
+    }
+
+    fn with_causes(self, causes: Option<String>) -> Self {
+        Self { causes, ..self }
     }
 
     fn reschedule(reason: &str) -> Self {
@@ -170,7 +187,7 @@ impl From<ScheduledExecutionResponse> for Output {
     }
 }
 
-/// For the log.
+/// Writes the output for the log, on one line.
 impl fmt::Display for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let result = match self.result {
@@ -180,56 +197,66 @@ impl fmt::Display for Output {
             ResultType::Reschedule => "reschedule",
         };
         write!(f, "{result} after {:.3} s", self.runtime)?;
-        match &self.message {
-            // Some of it comes from outside and must not look like a line of its own.
-            Some(message) => write!(f, ": {}", message.replace(char::is_control, " ")),
-            None => Ok(()),
+        for reason in self.message.iter().chain(&self.causes) {
+            write!(f, ": {}", one_line(reason))?;
         }
+        Ok(())
     }
 }
 
-/// Why a handler has no response.
+/// Why there is no response of a handler.
 #[derive(Debug)]
 pub(super) enum HandlerError {
-    /// There is no handler for this.
+    /// No handler is registered for the event.
     NotSupported(String),
-    /// What came is not what is expected.
+    /// The event does not have what the handler needs.
     Invalid(String),
-    /// It is already doing this.
+    /// The function is already running.
     Busy(String),
-    /// Connect failed.
+    /// A call of Connect failed.
     Connect(connect::Error),
-    /// It took too long.
+    /// The handler took too long.
     TimedOut(Duration),
-    /// It is broken.
+    /// The handler panicked.
     Panicked,
 }
 
 impl HandlerError {
-    /// The answer to an interactive event.
-    pub(super) fn interactive(self) -> InteractiveResponse {
+    /// Returns the output of an interactive event.
+    pub(super) fn interactive(self) -> Output {
+        let causes = self.causes();
         let error = HttpError::from(self);
-        InteractiveResponse::fail(error.status(), error.message())
+        let response = InteractiveResponse::fail(error.status(), error.message());
+        Output::from(response).with_causes(causes)
     }
 
-    /// The outcome of work in the background.
-    pub(super) fn background(&self) -> BackgroundResponse {
+    /// Returns the output of a background event.
+    pub(super) fn background(&self) -> Output {
         let reason = self.to_string();
-        match self {
+        let response = match self {
             Self::NotSupported(_) => BackgroundResponse::skip(&reason),
-            Self::Connect(error) if error.is_passing() => BackgroundResponse::reschedule(&reason),
+            Self::Connect(error) if error.is_transient() => BackgroundResponse::reschedule(&reason),
             _ => BackgroundResponse::fail(reason),
-        }
+        };
+        Output::from(response).with_causes(self.causes())
     }
 
-    /// The outcome of what ran on a schedule.
-    pub(super) fn scheduled(&self) -> ScheduledExecutionResponse {
+    /// Returns the output of a function that ran on a schedule.
+    pub(super) fn scheduled(&self) -> Output {
         let reason = self.to_string();
-        match self {
-            Self::Connect(error) if error.is_passing() => {
+        let response = match self {
+            Self::Connect(error) if error.is_transient() => {
                 ScheduledExecutionResponse::reschedule(&reason)
             }
             _ => ScheduledExecutionResponse::fail(&reason),
+        };
+        Output::from(response).with_causes(self.causes())
+    }
+
+    fn causes(&self) -> Option<String> {
+        match self {
+            Self::Connect(error) => causes(error),
+            _ => None,
         }
     }
 }

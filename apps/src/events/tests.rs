@@ -1,62 +1,62 @@
-//! Other applications than that of the t-shirts, on time that passes when nothing else happens.
+//! Other registries than that of the t-shirts, with the clock of Tokio paused: time passes when nothing
+//! else is left to do.
 
 use std::time::Duration;
 
-use callgate_toolkit::lifespan::Started;
+use callgate_toolkit::lifespan;
 use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::application::Application;
+use super::app::EventsApp;
+use super::registry::Registry;
 use super::response::{BackgroundResponse, InteractiveResponse, ScheduledExecutionResponse};
-use super::service::Service;
-use crate::failures::answered;
+use crate::http_errors;
 use crate::settings::{Settings, Token};
 
 const PERIOD: Duration = Duration::from_secs(60);
 
-/// Served with settings for a service that is never asked.
-fn service(application: Application) -> Service {
+/// Returns the application of this registry, with settings for an API that is never called.
+fn app(registry: Registry) -> EventsApp {
     let settings = Settings {
         connect_url: Some("http://127.0.0.1:9/".parse().unwrap()),
         connect_token: Some(Token::new("a key")),
         events_schedule: Some(PERIOD),
         ..Settings::default()
     };
-    Service::new(application, &settings)
+    EventsApp::new(registry, &settings)
 }
 
-/// An application with something on its schedule that takes so long; and the seconds at which it
-/// began and ended.
-fn scheduled(takes: Duration) -> (Application, UnboundedReceiver<(&'static str, u64)>) {
+/// A registry with a schedulable that takes this long, and the seconds at which it begins and ends.
+fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u64)>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
-    let application = Application::new().schedulable("it", "", "", move |_, _| {
+    let registry = Registry::new().schedulable("it", "", "", move |_, _| {
         let note = note.clone();
         async move {
             let _ = note.send(("begins", begin.elapsed().as_secs()));
-            sleep(takes).await;
+            sleep(runtime).await;
             let _ = note.send(("ends", begin.elapsed().as_secs()));
             Ok(ScheduledExecutionResponse::done())
         }
     });
-    (application, notes)
+    (registry, notes)
 }
 
-/// An application that always asks for an event to come again; and the seconds at which it came.
-fn rescheduling() -> (Application, UnboundedReceiver<u64>) {
+/// A registry with a handler that always asks for another attempt, and the seconds at which it is called.
+fn rescheduling() -> (Registry, UnboundedReceiver<u64>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
-    let application = Application::new().background("order", &["pending"], move |_, _| {
+    let registry = Registry::new().background("order", &["pending"], move |_, _| {
         let _ = note.send(begin.elapsed().as_secs());
         async { Ok(BackgroundResponse::reschedule("not yet")) }
     });
-    (application, notes)
+    (registry, notes)
 }
 
-/// The next note; none where nothing happens for a day.
+/// Receives the next note; `None` if nothing happens for a day.
 async fn next<T>(notes: &mut UnboundedReceiver<T>) -> Option<T> {
     let day = Duration::from_secs(24 * 60 * 60);
     timeout(day, notes.recv()).await.ok().flatten()
@@ -70,22 +70,22 @@ async fn order(client: &TestClient) -> Exchange {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_scheduled_runs_after_each_period_until_shutdown() {
-    let (application, mut notes) = scheduled(Duration::ZERO);
-    let started = Started::start(service(application)).await.unwrap().unwrap();
+async fn a_schedulable_runs_at_each_interval_until_shutdown() {
+    let (registry, mut notes) = scheduled(Duration::ZERO);
+    let lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     for at in [60, 120, 180] {
         assert_eq!(next(&mut notes).await, Some(("begins", at)));
         assert_eq!(next(&mut notes).await, Some(("ends", at)));
     }
-    started.shut_down().await.unwrap();
-    // Nobody is left who could run it.
+    lifespan.shutdown().await.unwrap();
+    // After the shutdown nothing runs the schedule.
     assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_scheduled_never_runs_twice_at_a_time() {
-    let (application, mut notes) = scheduled(Duration::from_secs(150));
-    let _started = Started::start(service(application)).await.unwrap().unwrap();
+async fn a_schedulable_never_runs_twice_at_a_time() {
+    let (registry, mut notes) = scheduled(Duration::from_secs(150));
+    let _lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     for at in [60, 240, 420] {
         assert_eq!(next(&mut notes).await, Some(("begins", at)));
         assert_eq!(next(&mut notes).await, Some(("ends", at + 150)));
@@ -93,20 +93,20 @@ async fn what_is_scheduled_never_runs_twice_at_a_time() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_waits_for_what_runs() {
-    let (application, mut notes) = scheduled(Duration::from_secs(150));
-    let started = Started::start(service(application)).await.unwrap().unwrap();
+async fn shutdown_waits_for_a_schedulable_that_runs() {
+    let (registry, mut notes) = scheduled(Duration::from_secs(150));
+    let lifespan = lifespan::start(app(registry)).await.unwrap().unwrap();
     assert_eq!(next(&mut notes).await, Some(("begins", 60)));
-    started.shut_down().await.unwrap();
+    lifespan.shutdown().await.unwrap();
     assert_eq!(next(&mut notes).await, Some(("ends", 210)));
     assert_eq!(next(&mut notes).await, None);
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_most() {
-    let (application, mut notes) = rescheduling();
-    let client = TestClient::start(service(application)).await.unwrap();
-    // The call does not wait for what comes later.
+async fn a_job_is_tried_again_after_its_countdown_and_five_times_at_most() {
+    let (registry, mut notes) = rescheduling();
+    let client = TestClient::start(app(registry)).await.unwrap();
+    // The call does not wait for later attempts.
     order(&client).await.ended().await.unwrap();
     for at in [0, 30, 60, 90, 120] {
         assert_eq!(next(&mut notes).await, Some(at));
@@ -116,10 +116,10 @@ async fn what_is_rescheduled_comes_again_after_its_countdown_and_five_times_at_m
 }
 
 #[tokio::test(start_paused = true)]
-async fn shutdown_does_not_wait_for_what_was_put_off() {
-    let (application, mut notes) = rescheduling();
+async fn shutdown_does_not_wait_for_later_attempts() {
+    let (registry, mut notes) = rescheduling();
     let begin = Instant::now();
-    let client = TestClient::start(service(application)).await.unwrap();
+    let client = TestClient::start(app(registry)).await.unwrap();
     order(&client).await.ended().await.unwrap();
     client.shutdown().await.unwrap();
     assert_eq!(begin.elapsed().as_secs(), 0);
@@ -128,9 +128,9 @@ async fn shutdown_does_not_wait_for_what_was_put_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn without_a_lifespan_nothing_is_put_off() {
-    let (application, mut notes) = rescheduling();
-    let client = TestClient::new(service(application));
+async fn without_a_lifespan_a_job_has_one_attempt() {
+    let (registry, mut notes) = rescheduling();
+    let client = TestClient::new(app(registry));
     order(&client).await.ended().await.unwrap();
     sleep(Duration::from_secs(10_000)).await;
     assert_eq!(next(&mut notes).await, Some(0));
@@ -138,11 +138,12 @@ async fn without_a_lifespan_nothing_is_put_off() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_handler_that_takes_too_long_is_given_up() {
-    let application = Application::new().interactive("order", &["draft"], |_, _| {
+async fn a_handler_that_takes_too_long_is_a_504() {
+    let registry = Registry::new().interactive("order", &["draft"], |_, _| {
         std::future::pending::<Result<InteractiveResponse, _>>()
     });
-    let client = TestClient::new(answered(service(application))).timeout(Duration::from_secs(200));
+    let client =
+        TestClient::new(http_errors::handle(app(registry))).timeout(Duration::from_secs(200));
     let begin = Instant::now();
     let event = json!({"event_type": "order", "data": {"status": "draft"}});
     let response = client.post("/events").json(&event).send().await.unwrap();
@@ -154,12 +155,11 @@ async fn a_handler_that_takes_too_long_is_given_up() {
 
 #[tokio::test]
 async fn a_handler_that_panics_fails_its_task_and_no_other() {
-    let application =
-        Application::new().interactive("order", &["draft"], async |_, order: Value| {
-            assert!(order["size"].is_string(), "an order without a size");
-            Ok(InteractiveResponse::done(order))
-        });
-    let client = TestClient::new(answered(service(application)));
+    let registry = Registry::new().interactive("order", &["draft"], async |_, order: Value| {
+        assert!(order["size"].is_string(), "an order without a size");
+        Ok(InteractiveResponse::done(order))
+    });
+    let client = TestClient::new(http_errors::handle(app(registry)));
     let mut socket = client.websocket("/ws").connect().await.unwrap();
     let _setup = socket.text().await.unwrap();
     for (size, result) in [(json!(5), "fail"), (json!("m"), "success")] {

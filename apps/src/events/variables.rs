@@ -1,4 +1,4 @@
-//! Variables: what an application remembers, here and in Connect.
+//! Variables of an events application: values that it keeps in memory and in Connect.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,36 +6,37 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::connect::{Api, Collection, Error, Resource};
+use crate::connect::{ConnectApi, ConnectCollection, ConnectResource, Error};
+use crate::log_text::{one_line, with_causes};
 use crate::settings::Settings;
 
-/// The settings without which it is not known whose variables they are.
+/// The settings that name the environment of Connect which holds the variables.
 const SERVICE: &str = "--connect-service or CONNECT_SERVICE";
 const ENVIRONMENT: &str = "--connect-environment or CONNECT_ENVIRONMENT";
 
-/// How long after a failure Connect is asked again, at first and at most.
-const PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
+/// The first and the longest pause before the variables are fetched again.
+const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// A variable, and what it is before it is set.
+/// A variable and its initial value.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Variable {
     pub(super) name: &'static str,
     pub(super) initial_value: &'static str,
 }
 
-/// The values of variables. Those of a service and environment of Connect, where both are set; else
-/// they are kept here only.
+/// The values of the variables. If the settings name a service and an environment of Connect, that
+/// environment holds them as well.
 #[derive(Debug)]
 pub(super) struct Variables {
     registered: Vec<Variable>,
     values: Mutex<BTreeMap<String, String>>,
-    api: Api,
+    api: ConnectApi,
     service: Option<String>,
     environment: Option<String>,
 }
 
 impl Variables {
-    pub(super) fn new(registered: &[Variable], api: Api, settings: &Settings) -> Self {
+    pub(super) fn new(registered: &[Variable], api: ConnectApi, settings: &Settings) -> Self {
         let initial = registered
             .iter()
             .map(|variable| (variable.name.to_owned(), variable.initial_value.to_owned()));
@@ -48,68 +49,68 @@ impl Variables {
         }
     }
 
-    /// The value of a variable that is registered; of any other it is empty.
+    /// Returns the value of a variable; an empty text if the variable is not registered.
     pub(super) fn get(&self, name: &str) -> String {
-        self.with(|values| values.get(name).cloned().unwrap_or_default())
+        self.locked(|values| values.get(name).cloned().unwrap_or_default())
     }
 
-    /// All of them.
+    /// Returns all variables.
     pub(super) fn all(&self) -> BTreeMap<String, String> {
-        self.with(|values| values.clone())
+        self.locked(|values| values.clone())
     }
 
-    /// Sets a variable, in Connect first.
+    /// Sets a variable, first in Connect, then in memory.
     ///
     /// # Errors
     ///
-    /// Those of Connect; then the value is as it was.
+    /// Returns the errors of Connect. The value in memory is then unchanged.
     pub(super) async fn set(&self, name: &str, value: &str) -> Result<(), Error> {
         #[derive(Serialize)]
         struct Payload<'a> {
             value: &'a str,
         }
-        if let Some(variables) = self.upstream()? {
+        if let Some(variables) = self.remote()? {
             variables.resource(name).update(&Payload { value }).await?;
         }
-        self.note(name, value);
+        self.store(name, value);
         Ok(())
     }
 
-    /// Takes note that a variable has this value now. One that is not registered is left out.
-    pub(super) fn note(&self, name: &str, value: &str) {
-        self.with(|values| {
+    /// Stores the value of a variable in memory. A variable that is not registered is ignored.
+    pub(super) fn store(&self, name: &str, value: &str) {
+        self.locked(|values| {
             if let Some(old) = values.get_mut(name) {
                 value.clone_into(old);
             }
         });
     }
 
-    /// Fetches the values from Connect, and creates there what it does not have.
+    /// Fetches the values from Connect, and creates the variables that Connect does not have.
     pub(super) async fn synchronise(&self) -> Result<(), Error> {
         #[derive(Deserialize)]
-        struct Found {
+        struct VariableValue {
             value: String,
         }
         #[derive(Serialize)]
-        struct New {
+        struct NewVariable {
             #[serde(flatten)]
             variable: Variable,
             secure: bool,
         }
-        let Some(upstream) = self.upstream()? else {
+        let Some(remote) = self.remote()? else {
             if let Err(reason) = self.environment() {
                 tracing::info!(
-                    "The variables of `events` are kept here and not in Connect: {reason}"
+                    "The variables of `events` are in memory only, not in Connect: {reason}"
                 );
             }
             return Ok(());
         };
         for &variable in &self.registered {
-            match upstream.resource(variable.name).get::<Found>().await {
-                Ok(found) => self.note(variable.name, &found.value),
+            match remote.resource(variable.name).get::<VariableValue>().await {
+                Ok(VariableValue { value }) => self.store(variable.name, &value),
                 Err(error) if error.is_not_found() => {
                     let secure = false;
-                    upstream.create(&New { variable, secure }).await?;
+                    remote.create(&NewVariable { variable, secure }).await?;
                 }
                 Err(error) => return Err(error),
             }
@@ -117,13 +118,14 @@ impl Variables {
         Ok(())
     }
 
-    /// Synchronises after a first failure, until that succeeds.
+    /// Synchronises again after a failure, until it succeeds.
     pub(super) async fn keep_synchronising(&self, mut failure: Option<Error>) {
-        let (mut pause, longest) = PAUSES;
+        let (mut pause, longest) = RETRY_PAUSES;
         while let Some(error) = failure {
             tracing::warn!(
-                "Variables have the values that they had, and are fetched again in {} s: {error}",
-                pause.as_secs()
+                "The variables of `events` are fetched again in {} s: {}",
+                pause.as_secs(),
+                one_line(&with_causes(&error))
             );
             tokio::time::sleep(pause).await;
             failure = self.synchronise().await.err();
@@ -131,8 +133,8 @@ impl Variables {
         }
     }
 
-    /// Where Connect has them, if it has.
-    fn upstream(&self) -> Result<Option<Collection>, Error> {
+    /// Returns the collection of the variables in Connect; `None` if a setting is missing.
+    fn remote(&self) -> Result<Option<ConnectCollection>, Error> {
         match self.environment() {
             Ok(environment) => Ok(Some(environment.collection("variables"))),
             Err(Error::NotSet(_)) => Ok(None),
@@ -140,12 +142,12 @@ impl Variables {
         }
     }
 
-    /// The environment that they are of.
+    /// Returns the environment of Connect that holds the variables.
     ///
     /// # Errors
     ///
-    /// [`Error::NotSet`] for want of a setting; [`Error::Key`].
-    pub(super) fn environment(&self) -> Result<Resource, Error> {
+    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`].
+    pub(super) fn environment(&self) -> Result<ConnectResource, Error> {
         let connect = self.api.client(None)?;
         let service = self.service.as_ref().ok_or(Error::NotSet(SERVICE))?;
         let environment = self.environment.as_ref();
@@ -155,7 +157,7 @@ impl Variables {
         Ok(environments.resource(environment))
     }
 
-    fn with<T>(&self, work: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> T {
+    fn locked<T>(&self, work: impl FnOnce(&mut BTreeMap<String, String>) -> T) -> T {
         work(&mut self.values.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }

@@ -1,35 +1,37 @@
-//! Events over a WebSocket: tasks come, results go, in whatever order they are ready.
+//! Events over a WebSocket: it receives tasks, and sends each result as soon as it is ready.
 
 use callgate::{AppError, Message, Receiver, Sender, WebSocketAccept, WebSocketScope};
 use callgate_toolkit::websocket::{Handshake, Session};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
-use super::application::Category;
-use super::message::{self, Incoming, Setup, Task};
+use super::app::{EventsApp, log_output};
+use super::message::{self, ConnectMessage, Setup, Task};
+use super::registry::Category;
 use super::response::{HandlerError, Output};
-use super::service::{Service, report};
-use crate::failures;
+use crate::http_errors;
+use crate::log_text::one_line;
 
-/// How many tasks of one WebSocket are worked on at a time. No more are received until one is done.
-const AT_ONCE: usize = 32;
+/// How many tasks of a WebSocket run at a time. No further message is received until a task is done.
+const MAX_RUNNING: usize = 32;
 
-impl Service {
+impl EventsApp {
     /// Serves a WebSocket.
-    pub(super) async fn converse(
+    pub(super) async fn serve_websocket(
         &self,
         scope: &WebSocketScope,
         receiver: Receiver,
         sender: Sender,
     ) -> Result<(), AppError> {
         if scope.route_path() != "/ws" {
-            return failures::deny_not_found(scope, receiver, sender).await;
+            let error = http_errors::not_found();
+            return http_errors::deny(scope, receiver, sender, &error).await;
         }
         let handshake = Handshake::new(scope, receiver, sender);
         let mut session = handshake.accept(WebSocketAccept::new()).await?;
         let mut tasks = JoinSet::new();
         let result = self.take_tasks(&mut session, &mut tasks).await;
-        // What was begun is brought to its end, though nobody is told.
+        // Tasks that run are finished, although their results cannot be sent.
         while let Some(done) = tasks.join_next().await {
             if done.is_ok() {
                 tracing::warn!("A result is lost: its WebSocket was closed");
@@ -43,26 +45,25 @@ impl Service {
         session: &mut Session,
         tasks: &mut JoinSet<String>,
     ) -> Result<(), AppError> {
-        let setup = message::setup_request(&self.application.setup_request());
+        let setup = message::setup_request(&self.registry.setup_request());
         session.send(Message::text(setup)).await?;
         loop {
             let reply = tokio::select! {
                 Some(done) = tasks.join_next() => done.map_err(AppError::failed)?,
-                message = session.receive(), if tasks.len() < AT_ONCE => match message {
+                message = session.receive(), if tasks.len() < MAX_RUNNING => match message {
                     None => return Ok(()),
-                    Some(message) => match read(&message) {
-                        Ok(Incoming::Task(task)) => {
-                            let service = self.clone();
-                            tasks.spawn(async move { service.finish(*task).await });
+                    Some(message) => match parse(&message) {
+                        Ok(ConnectMessage::Task(task)) => {
+                            let app = self.clone();
+                            tasks.spawn(async move { app.run_task(*task).await });
                             continue;
                         }
-                        Ok(Incoming::Setup(setup)) => {
+                        Ok(ConnectMessage::Setup(setup)) => {
                             self.configure(setup);
                             continue;
                         }
                         Err(reason) => {
-                            let line = reason.replace(char::is_control, " ");
-                            tracing::info!("A message was refused: {line}");
+                            tracing::info!("A message was refused: {}", one_line(&reason));
                             message::error(&reason)
                         }
                     },
@@ -72,20 +73,21 @@ impl Service {
         }
     }
 
-    /// Works on a task. Makes the message that tells the outcome.
-    async fn finish(&self, task: Task) -> String {
+    /// Runs a task and returns its reply.
+    async fn run_task(&self, task: Task) -> String {
         let output = match task.options.task_category {
             Category::Scheduled => {
                 let run = self.run_scheduled(&task).await;
-                run.unwrap_or_else(|error| error.scheduled().into())
+                run.unwrap_or_else(|error| error.scheduled())
             }
-            _ => self.application.handle(&self.context, &task.event()).await,
+            _ => self.registry.handle(&self.context, &task.event()).await,
         };
-        report(&format!("Task {}", task.options.task_id), &output);
-        task.done(output)
+        log_output(&format!("Task {}", task.options.task_id), &output);
+        task.reply(output)
     }
 
-    /// Runs what a schedule of Connect is for. What the schedule is comes along, or is fetched.
+    /// Runs the schedulable of a schedule of Connect. If the task does not have the schedule, it is
+    /// fetched.
     async fn run_scheduled(&self, task: &Task) -> Result<Output, HandlerError> {
         let schedule = match (&task.input.data, &task.input.object_id) {
             (Some(schedule), _) => schedule.clone(),
@@ -107,20 +109,22 @@ impl Service {
             let reason = "the schedule does not say its method".to_owned();
             return Err(HandlerError::Invalid(reason));
         };
-        self.application.run(&self.context, &method, schedule).await
+        self.registry.run(&self.context, &method, schedule).await
     }
 
-    /// Takes over what variables are.
+    /// Stores the values of variables that Connect sends.
     fn configure(&self, setup: Setup) {
         for variable in setup.variables {
-            self.context.variables.note(&variable.name, &variable.value);
+            self.context
+                .variables
+                .store(&variable.name, &variable.value);
         }
     }
 }
 
-fn read(message: &Message) -> Result<Incoming, String> {
+fn parse(message: &Message) -> Result<ConnectMessage, String> {
     match message {
-        Message::Text(text) => message::read(text),
+        Message::Text(text) => message::parse(text),
         Message::Binary(_) => Err("not a message: messages are texts".to_owned()),
     }
 }

@@ -3,11 +3,12 @@
 use callgate::HttpScope;
 use http::header::HOST;
 
+use super::Exhibit;
 use crate::{Entry, Group, page};
 
 const PAGE: &str = include_str!("page.html");
 
-/// The groups in the order in which one meets them, each with its title and what is in it.
+/// The groups in the order of the page, each with its title and what is in it.
 const GROUPS: [(Group, &str, &str); 4] = [
     (
         Group::Protocol,
@@ -17,7 +18,7 @@ const GROUPS: [(Group, &str, &str); 4] = [
     (
         Group::Live,
         "Live",
-        "WebSockets and streams: what happens while you look on.",
+        "WebSockets and streams: pages that change while you watch.",
     ),
     (
         Group::Data,
@@ -27,32 +28,40 @@ const GROUPS: [(Group, &str, &str); 4] = [
     (
         Group::Services,
         "Services",
-        "Other services that are asked, or that ask.",
+        "Applications that call other services, or are called by them.",
     ),
 ];
 
 /// Renders the page for this request.
 ///
-/// Its links are relative. The addresses in its commands cannot be: they are those that the client
-/// has used, as far as the server knows; the script on the page knows better behind a proxy.
-pub(super) fn render(scope: &HttpScope, entries: &[Entry]) -> String {
+/// Its links are relative. The addresses in its commands are absolute: they are built from the
+/// authority that the client has sent, and the script on the page corrects them behind a proxy.
+pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
     let (mut index, mut sections) = (String::new(), String::new());
     for (group, title, summary) in GROUPS {
-        let of_group: Vec<_> = entries
+        let exhibits = exhibits
             .iter()
-            .filter(|entry| entry.group == group)
-            .collect();
-        if of_group.is_empty() {
-            continue;
+            .filter(|exhibit| exhibit.entry.group == group);
+        let mut cards = String::new();
+        for Exhibit {
+            entry,
+            availability,
+        } in exhibits
+        {
+            let name = entry.name;
+            if availability.is_available() {
+                index += &format!("<a href=\"#{name}\">{name}</a>\n");
+                cards += &card(entry, scope);
+            } else {
+                index += &format!("<a href=\"#{name}\" class=\"unavailable\">{name}</a>\n");
+                cards += &unavailable_card(entry);
+            }
         }
-        let links = of_group
-            .iter()
-            .map(|Entry { name, .. }| format!("<a href=\"#{name}\">{name}</a>\n"));
-        index.extend(links);
-        let cards: String = of_group.iter().map(|entry| card(entry, scope)).collect();
-        sections += &format!(
-            "<section><h2>{title}</h2><p>{summary}</p>\n<div class=\"cards\">{cards}</div></section>\n"
-        );
+        if !cards.is_empty() {
+            sections += &format!(
+                "<section><h2>{title}</h2><p>{summary}</p>\n<div class=\"cards\">{cards}</div></section>\n"
+            );
+        }
     }
     page::compose(PAGE)
         .replace("{{version}}", env!("CARGO_PKG_VERSION"))
@@ -60,6 +69,7 @@ pub(super) fn render(scope: &HttpScope, entries: &[Entry]) -> String {
         .replace("{{sections}}", &sections)
 }
 
+/// Returns the part of the page about an application that is served.
 fn card(entry: &Entry, scope: &HttpScope) -> String {
     let name = entry.name;
     let commands: String = entry
@@ -67,13 +77,17 @@ fn card(entry: &Entry, scope: &HttpScope) -> String {
         .iter()
         .map(|command| {
             let shown = with_addresses(command, name, scope);
-            match page_below(command) {
+            match page_path(command) {
                 Some(path) => format!("<li><a href=\"{name}/{path}\">{shown}</a></li>\n"),
                 None => format!("<li><code>{shown}</code></li>\n"),
             }
         })
         .collect();
-    let title = match entry.try_it.iter().find_map(|command| seen_at(command)) {
+    let title = match entry
+        .try_it
+        .iter()
+        .find_map(|command| browser_path(command))
+    {
         Some(path) => format!(r#"<a href="{name}/{}">{name}</a>"#, escape(path)),
         None => name.to_owned(),
     };
@@ -83,7 +97,17 @@ fn card(entry: &Entry, scope: &HttpScope) -> String {
     )
 }
 
-/// The command as HTML, with the addresses in it filled in.
+/// Returns the part of the page about an application that could not start: without links and
+/// commands, which would show no more than that.
+fn unavailable_card(Entry { name, summary, .. }: &Entry) -> String {
+    let summary = escape(summary);
+    format!(
+        "<article id=\"{name}\" data-app=\"{name}\" class=\"unavailable\"><h3>{name} <span>Unavailable</span></h3>\
+         <p>{summary}</p>\n<p>It could not start. The log of the server has the reason.</p></article>\n"
+    )
+}
+
+/// Returns the command as HTML, with the addresses of the application filled in.
 fn with_addresses(command: &str, name: &str, scope: &HttpScope) -> String {
     let place = escape(&format!("{}{}{name}/", host(scope), scope.raw_path()));
     let address = |scheme: &str, kind: &str| {
@@ -94,23 +118,24 @@ fn with_addresses(command: &str, name: &str, scope: &HttpScope) -> String {
         .replace("{ws}", &address(scope.scheme.as_websocket_str(), "ws"))
 }
 
-/// The path of a page for a browser, if the command is nothing but the address of one.
-fn page_below(command: &str) -> Option<&str> {
+/// Returns the path below the application if the command is only the address of a page.
+fn page_path(command: &str) -> Option<&str> {
     let path = command.strip_prefix("{http}")?;
     (!path.contains(' ')).then_some(path)
 }
 
-/// The path at which a browser sees what the command shows: a page, or what `curl` gets with no
-/// more than an address.
-fn seen_at(command: &str) -> Option<&str> {
+/// Returns the path at which a browser shows what the command shows: a page, or the response to a
+/// `curl` command that has no other argument than an address.
+fn browser_path(command: &str) -> Option<&str> {
     let address = match command.strip_prefix("curl ") {
         Some(rest) => rest.trim_start_matches("-i ").trim_matches('\''),
         None => command,
     };
-    page_below(address)
+    page_path(address)
 }
 
-/// The authority that the client has used, if it says one that is fit for a command line.
+/// Returns the authority that the client has sent, if it can stand in a command line; else that of
+/// the server.
 fn host(scope: &HttpScope) -> String {
     let is_plain = |host: &&str| {
         !host.is_empty()

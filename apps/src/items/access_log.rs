@@ -1,4 +1,4 @@
-//! A file to which the blocking handler writes.
+//! The file to which the blocking handler writes.
 
 use std::ffi::OsString;
 use std::fs::{self, OpenOptions};
@@ -6,7 +6,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::sync::Mutex;
 
-/// How many bytes the file may have before a new one is begun. The one before is kept.
+/// The size, in bytes, at which the file is renamed and a new file is begun. One older file is kept.
 const MAX_LENGTH: u64 = 1024 * 1024;
 
 /// Appends a line for each access to a file.
@@ -18,7 +18,7 @@ impl AccessLog {
         Self(Mutex::new(path))
     }
 
-    /// Blocks until the line has been written.
+    /// Appends a line, and blocks until it is written.
     pub(super) fn write(&self, item_id: i64) -> io::Result<()> {
         let path = self.0.lock().expect("nothing panics while it is held");
         if fs::metadata(&*path).is_ok_and(|file| file.len() >= MAX_LENGTH) {

@@ -1,4 +1,4 @@
-//! What stands in for a database, where `items` is about how one is used and not about SQL.
+//! A stand-in for a database: `items` shows how a connection is used, not SQL.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -9,14 +9,14 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
-/// How many items are kept: the newest.
+/// The number of items that are kept.
 const MAX_ITEMS: usize = 1000;
 
-/// How long one waits for a connection to become free.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a caller waits for a free connection.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A database in memory, with connections as a real one has: they are opened and closed, there are
-/// only so many, and one that nobody closes stays open.
+/// A database in memory, with connections like those of a real one: they are opened and closed, their
+/// number is limited, and a connection that is not closed stays open.
 #[derive(Clone, Debug)]
 pub struct Database(Arc<Inner>);
 
@@ -34,24 +34,24 @@ struct Tables {
     users: Vec<User>,
 }
 
-/// One of the items.
+/// An item.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Item {
-    /// Its number.
+    /// The ID of the item.
     pub item_id: i64,
 }
 
-/// One of the users.
+/// A user.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct User {
-    /// Their number.
+    /// The ID of the user.
     pub user_id: i64,
-    /// Their name.
+    /// The name of the user.
     pub name: &'static str,
 }
 
 impl Database {
-    /// One that takes so many connections at once, with a few items and users.
+    /// Creates a database with a few items and users that accepts `max_connections` at a time.
     #[must_use]
     pub fn new(max_connections: usize) -> Self {
         let items = (1..=3).map(|item_id| Item { item_id }).collect();
@@ -65,17 +65,18 @@ impl Database {
         }))
     }
 
-    /// Opens a connection, once there is a free one. It has to be [closed](Connection::close).
+    /// Opens a connection, which the caller has to [close](Connection::close), and waits for a free one
+    /// before that.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::TooManyConnections`] after 5 seconds without a free one;
+    /// Returns [`DatabaseError::TooManyConnections`] if none is free within 5 seconds, and
     /// [`DatabaseError::Down`].
     pub async fn connect(&self) -> Result<Connection, DatabaseError> {
-        let free = tokio::time::timeout(PATIENCE, self.0.free.acquire()).await;
+        let free = tokio::time::timeout(TIMEOUT, self.0.free.acquire()).await;
         let free = free.map_err(|_| DatabaseError::TooManyConnections)?;
         let free = free.expect("never closed");
-        self.answer()?;
+        self.check_up()?;
         free.forget();
         self.0.open.send_modify(|open| *open += 1);
         Ok(Connection {
@@ -84,18 +85,18 @@ impl Database {
         })
     }
 
-    /// How many connections are open, now and from now on.
+    /// Returns a receiver of the number of open connections.
     #[must_use]
     pub fn connections(&self) -> watch::Receiver<usize> {
         self.0.open.subscribe()
     }
 
-    /// Whether it is to be down: nothing is answered then, until it is up again.
+    /// Sets whether the database is down. While it is down, each query fails.
     pub fn set_down(&self, is_down: bool) {
         self.0.is_down.store(is_down, Ordering::Relaxed);
     }
 
-    fn answer(&self) -> Result<(), DatabaseError> {
+    fn check_up(&self) -> Result<(), DatabaseError> {
         match self.0.is_down.load(Ordering::Relaxed) {
             true => Err(DatabaseError::Down),
             false => Ok(()),
@@ -111,20 +112,20 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// All items, in the order in which they came.
+    /// Returns all items, the oldest first.
     ///
     /// # Errors
     ///
-    /// [`DatabaseError::Down`], [`DatabaseError::Closed`]: so do the other queries.
+    /// Like the other queries, returns [`DatabaseError::Down`] and [`DatabaseError::Closed`].
     pub async fn items(&self) -> Result<Vec<Item>, DatabaseError> {
         self.query(|tables| tables.items.iter().cloned().collect())
     }
 
-    /// Adds an item, in the place of the oldest when there are 1000.
+    /// Adds an item. If there are 1000, the oldest is removed.
     ///
     /// # Errors
     ///
-    /// See [`items`](Self::items).
+    /// Returns the errors of [`items`](Self::items).
     pub async fn insert(&self, item: Item) -> Result<(), DatabaseError> {
         self.query(|tables| {
             if tables.items.len() == MAX_ITEMS {
@@ -134,11 +135,11 @@ impl Connection {
         })
     }
 
-    /// The user of this number.
+    /// Returns the user with this ID.
     ///
     /// # Errors
     ///
-    /// See [`items`](Self::items).
+    /// Returns the errors of [`items`](Self::items).
     pub async fn user(&self, user_id: i64) -> Result<Option<User>, DatabaseError> {
         self.query(|tables| {
             let mut users = tables.users.iter();
@@ -146,7 +147,7 @@ impl Connection {
         })
     }
 
-    /// Closes it. Once is enough.
+    /// Closes the connection. Closing it again has no effect.
     pub async fn close(&self) {
         if !self.is_closed.swap(true, Ordering::Relaxed) {
             self.database.0.free.add_permits(1);
@@ -158,21 +159,21 @@ impl Connection {
         if self.is_closed.load(Ordering::Relaxed) {
             return Err(DatabaseError::Closed);
         }
-        self.database.answer()?;
+        self.database.check_up()?;
         let mut tables = self.database.0.tables.lock().expect("no query panics");
         Ok(query(&mut tables))
     }
 }
 
-/// Why a database did not answer.
+/// Why a query failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatabaseError {
-    /// No connection has become free in time.
+    /// No connection became free in time.
     TooManyConnections,
-    /// The connection was closed before.
+    /// The connection is closed.
     Closed,
-    /// It is not there.
+    /// The database is down.
     Down,
 }
 

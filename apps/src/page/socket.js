@@ -1,7 +1,7 @@
-// Keeps a WebSocket open to the address beside this page, while the page is in front of someone. A lost
-// one is opened again: after half a second, then after twice as long each time, up to 15 seconds.
-// `on.state` is told "connecting", "open" and "lost", with the reason if the server gave one;
-// `on.message` each message.
+// Keeps a WebSocket to an address relative to this page open while the page is shown. A lost WebSocket
+// is opened again after half a second, then after twice as long each time, up to 15 seconds.
+// `on.state` is called with "connecting", "open" or "lost", and the reason of the close frame;
+// `on.message` is called with each message.
 function keepOpen(address, on) {
   const url = new URL(address, document.baseURI);
   url.protocol = url.protocol.replace("http", "ws");
@@ -24,7 +24,7 @@ function keepOpen(address, on) {
       pause = Math.min(2 * pause, most);
     };
   };
-  // A page that one has left may be kept for the way back, and its sockets with it.
+  // The browser may keep a page that was left, and its WebSockets, for the back button.
   addEventListener("pagehide", () => {
     const left = socket;
     socket = null;

@@ -1,11 +1,11 @@
-//! `brands` and `brands-blocking`: each test is done with both.
+//! `brands` and `brands-blocking`. Each test runs with both.
 
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use callgate::{BoxApp, Receiver, Scope, Sender, State};
 use callgate_apps::Settings;
-use callgate_toolkit::blocking::Pool;
+use callgate_toolkit::blocking::ThreadPool;
 use callgate_toolkit::test_client::{Error, Exchange, Pending, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -14,11 +14,11 @@ use sqlx::{ConnectOptions as _, Connection as _, Executor as _};
 
 use crate::log::Log;
 use crate::postgres::Database;
-use crate::road::{PASSWORD, Road};
+use crate::tcp_proxy::{PASSWORD, TcpProxy};
 
 const NAMES: [&str; 2] = ["brands", "brands-blocking"];
 
-/// The application of this name with this database.
+/// Returns the application of this name with this database.
 fn app(name: &str, database: &str) -> BoxApp {
     let mut settings = Settings::default();
     settings.database_url = Some(database.parse().unwrap());
@@ -29,7 +29,7 @@ async fn start(name: &str, database: &str) -> TestClient {
     TestClient::start(app(name, database)).await.unwrap()
 }
 
-/// Why it does not start.
+/// Returns why the application does not start.
 async fn refusal(name: &str, database: &str) -> String {
     match TestClient::start(app(name, database)).await {
         Err(Error::Lifespan(reason)) => reason,
@@ -43,7 +43,7 @@ async fn brands(client: &TestClient) -> (StatusCode, Value) {
     (response.status(), response.json().unwrap())
 }
 
-/// The answer with the rows of a [`Database`].
+/// Returns the response with the rows of a [`Database`].
 fn rows() -> (StatusCode, Value) {
     let rows = json!([
         {"brand_id": 1, "brand_name": "Höhe"},
@@ -57,7 +57,7 @@ fn unavailable() -> (StatusCode, Value) {
     (StatusCode::SERVICE_UNAVAILABLE, error)
 }
 
-/// A database of SQLite in this directory.
+/// Creates a database of SQLite in this directory, and returns its path.
 async fn sqlite(directory: &Path, sql: &'static str) -> String {
     let path = directory.join("products.db");
     let options = SqliteConnectOptions::new().filename(&path);
@@ -134,7 +134,7 @@ async fn a_file_that_somebody_else_has_locked_is_a_503_until_it_is_free() {
 }
 
 #[tokio::test]
-async fn what_is_not_served_is_answered_with_json() {
+async fn unknown_paths_and_methods_are_refused_in_json() {
     for name in NAMES {
         let client = start(name, "").await;
         for method in [Method::POST, Method::DELETE] {
@@ -174,7 +174,7 @@ async fn a_database_that_cannot_be_used_is_refused_at_start_up() {
     let absent = directory.path().join("absent.db");
     let absent = absent.to_str().unwrap();
     let other = sqlite(directory.path(), "CREATE TABLE other (id INTEGER)").await;
-    // Nobody listens there once it is closed.
+    // No server listens at this address after the listener is closed.
     let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let refused = free.local_addr().unwrap();
     drop(free);
@@ -208,7 +208,7 @@ async fn a_database_that_cannot_be_used_is_refused_at_start_up() {
 }
 
 #[test]
-fn the_url_of_a_database_is_shown_to_nobody() {
+fn the_url_of_a_database_is_not_in_the_debug_output() {
     let mut settings = Settings::default();
     settings.database_url = Some(PASSWORD.parse().unwrap());
     assert!(!format!("{settings:?}").contains(PASSWORD));
@@ -218,7 +218,7 @@ fn the_url_of_a_database_is_shown_to_nobody() {
 async fn six_connections_are_opened_at_start_up_and_closed_at_shutdown() {
     for name in NAMES {
         let mut database = Database::create().await;
-        // Whoever holds the state of an exchange for longer does not hold the connections.
+        // A state that outlives its exchange does not keep the connections open.
         let kept = Arc::<Mutex<State>>::default();
         let (app, keeping) = (app(name, database.url.as_str()), kept.clone());
         let app = move |scope: Scope, receiver: Receiver, sender: Sender| {
@@ -256,7 +256,7 @@ async fn connections_that_were_ended_while_idle_fail_no_request() {
         let mut database = Database::create().await;
         let client = start(name, database.url.as_str()).await;
         database.has_connections(6).await;
-        // As an operator would, and waits until they have ended.
+        // An operator ends the connections. The function waits until they are closed.
         let terminate = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
         database.connection.execute(terminate).await.unwrap();
@@ -272,21 +272,21 @@ async fn a_database_that_goes_down_is_a_503_until_it_is_back() {
     for name in NAMES {
         let log = Log::start();
         let mut database = Database::create().await;
-        let mut road = Road::to(&database).await;
-        let client = start(name, road.url.as_str()).await;
+        let mut proxy = TcpProxy::to(&database).await;
+        let client = start(name, proxy.url.as_str()).await;
         assert_eq!(brands(&client).await, rows());
-        road.close().await;
+        proxy.close().await;
         assert_eq!(brands(&client).await, unavailable());
         let response = client.get("/brands").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
         let ended = Exchange::of(&response).ended().await;
-        road.reopen().await;
+        proxy.reopen().await;
         assert_eq!(brands(&client).await, rows());
         client.shutdown().await.unwrap();
         database.has_connections(0).await;
         database.remove().await;
         assert!(!log.text().contains(PASSWORD));
-        // With axum the application logs it, else whoever serves it, here the client.
+        // With axum the application logs the error; otherwise the server does, here the test client.
         let reason = match ended {
             Ok(()) => log.text(),
             Err(failure) => failure.to_string(),
@@ -307,7 +307,7 @@ async fn a_database_that_does_not_answer_is_a_503_in_time_and_no_more_connection
         let client = start(name, database.url.as_str()).await;
         let lock = "BEGIN; LOCK TABLE brand IN ACCESS EXCLUSIVE MODE";
         database.connection.execute(lock).await.unwrap();
-        // More than there are connections.
+        // More requests than there are connections.
         let pending: Vec<Pending> = (0..8).map(|_| client.get("/brands").start()).collect();
         for pending in pending {
             let response = pending.response().await.unwrap();
@@ -345,7 +345,7 @@ async fn a_query_that_the_database_refuses_is_a_500_and_the_connection_is_kept()
 #[tokio::test]
 async fn a_burst_grows_neither_threads_nor_connections() {
     let mut database = Database::create().await;
-    let threads = Pool::new(3);
+    let threads = ThreadPool::new(3);
     let url = database.url.as_str().parse().unwrap();
     let app = callgate_apps::brands_blocking::app(Some(url), &threads);
     let client = TestClient::start(app).await.unwrap();

@@ -6,11 +6,11 @@ use callgate_toolkit::test_client::{RequestBuilder, ResponseExt, TestClient};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::connect::{Asked, Connect, json as found, page, status};
+use crate::connect::{Connect, RecordedRequest, json_answer, page, status};
 use crate::log::Log;
 
-/// Connect with an installation that has these settings, and with as many active subscriptions in
-/// marketplace `MP-n` as its number says.
+/// Starts a Connect with an installation that has these settings, and with `n` active subscriptions in
+/// marketplace `MP-n`.
 fn connect(settings: Value) -> Connect {
     Connect::start(move |line| {
         let counted = line
@@ -19,7 +19,7 @@ fn connect(settings: Value) -> Connect {
         match (line, counted) {
             (_, Some(count)) => page(json!([]), count.parse().unwrap()),
             ("GET /v1/devops/installations/EIN-1", None) => {
-                found(json!({"id": "EIN-1", "settings": settings, "status": "installed"}))
+                json_answer(json!({"id": "EIN-1", "settings": settings, "status": "installed"}))
             }
             ("PUT /v1/devops/installations/EIN-1", None) => status(StatusCode::OK),
             _ => status(StatusCode::NOT_FOUND),
@@ -39,7 +39,7 @@ fn client_of(connect: &Connect) -> TestClient {
     TestClient::new(chart(&connect.settings()))
 }
 
-/// What a call from the caller's installation is answered with.
+/// Sends a request of an installation and returns the response.
 async fn call(request: RequestBuilder<'_>) -> (StatusCode, Value) {
     let request = request.header("x-connect-installation-id", "EIN-1");
     call_as(request).await
@@ -86,18 +86,18 @@ async fn the_chart_has_the_active_subscriptions_of_each_marketplace_of_the_insta
 }
 
 #[tokio::test]
-async fn the_questions_of_a_chart_are_asked_at_once_but_never_more_than_eight() {
+async fn the_requests_of_a_chart_are_concurrent_but_never_more_than_eight() {
     let connect = connect(json!({"marketplaces": marketplaces(0..20)}));
     let client = client_of(&connect);
-    connect.close();
-    connect.open(1);
+    connect.hold_answers();
+    connect.release_answers(1);
     let pending = client
         .get("/chart")
         .header("x-connect-installation-id", "EIN-1");
     let pending = pending.start();
-    // One for the installation, and eight that wait.
-    connect.has_been_asked(9).await;
-    connect.open(20);
+    // One request for the installation, and eight in flight.
+    connect.wait_for_requests(9).await;
+    connect.release_answers(20);
     let response = pending.response().await.unwrap();
     let chart: Value = response.json().unwrap();
     let counts: Value = (0..20).collect();
@@ -141,7 +141,7 @@ async fn settings_are_validated_saved_upstream_and_answered() {
     let request = client.post("/settings").json(&sent);
     let answer = call(request.header("x-connect-user-id", "UR-1")).await;
     assert_eq!(answer, (StatusCode::OK, settings.clone()));
-    let saved = Asked {
+    let saved = RecordedRequest {
         line: "PUT /v1/devops/installations/EIN-1".to_owned(),
         key: "ApiKey its own".to_owned(),
         content: json!({"settings": settings}),
@@ -275,7 +275,7 @@ async fn the_key_of_the_call_comes_before_the_extension_s_own() {
         if let Some(key) = key {
             request = request.header("x-connect-installation-api-key", key);
         }
-        // Where keys are sent is for the operator to say.
+        // Only the operator decides where keys are sent.
         request = request.header("x-connect-api-gateway-url", "http://127.0.0.1:9/");
         assert_eq!(call(request).await.0, StatusCode::OK);
         assert_eq!(connect.asked().last().unwrap().key, sent);
@@ -323,13 +323,15 @@ async fn a_call_without_an_installation_or_with_one_that_is_not_there_is_refused
 async fn where_connect_fails_the_answer_is_a_bad_gateway_and_the_next_call_is_served() {
     let connect = Connect::start(|line: &str| match line {
         "GET /v1/devops/installations/EIN-1" => {
-            found(json!({"settings": {"marketplaces": marketplaces([1])}}))
+            json_answer(json!({"settings": {"marketplaces": marketplaces([1])}}))
         }
-        "GET /v1/devops/installations/EIN-2" => found(json!({"settings": {"marketplaces": 5}})),
-        "GET /v1/devops/installations/EIN-3" => found(json!([])),
-        "GET /v1/marketplaces?limit=100&offset=0" => found(marketplaces([1])),
+        "GET /v1/devops/installations/EIN-2" => {
+            json_answer(json!({"settings": {"marketplaces": 5}}))
+        }
+        "GET /v1/devops/installations/EIN-3" => json_answer(json!([])),
+        "GET /v1/marketplaces?limit=100&offset=0" => json_answer(marketplaces([1])),
         "PUT /v1/devops/installations/EIN-1" => status(StatusCode::FORBIDDEN),
-        line if line.starts_with("GET /v1/subscriptions/assets?") => found(json!([])),
+        line if line.starts_with("GET /v1/subscriptions/assets?") => json_answer(json!([])),
         _ => status(StatusCode::INTERNAL_SERVER_ERROR),
     });
     let client = client_of(&connect);
@@ -383,7 +385,7 @@ async fn where_connect_fails_the_answer_is_a_bad_gateway_and_the_next_call_is_se
 #[tokio::test]
 async fn connect_that_is_too_slow_is_a_gateway_time_out_and_one_that_is_not_there_a_bad_gateway() {
     let connect = connect(Value::Null);
-    connect.close();
+    connect.hold_answers();
     let mut settings = connect.settings();
     settings.connect_timeout = Some(Duration::from_millis(50));
     let client = TestClient::new(chart(&settings));

@@ -30,7 +30,7 @@ async fn each_message_is_answered() {
 }
 
 #[tokio::test]
-async fn a_message_that_is_not_taken_closes_the_socket_with_the_reason() {
+async fn a_message_that_is_not_accepted_closes_the_websocket_with_the_reason() {
     let client = client("chat");
     let too_long = Message::text("x".repeat(4097));
     for path in ["/ws", "/room/ws"] {
@@ -42,7 +42,7 @@ async fn a_message_that_is_not_taken_closes_the_socket_with_the_reason() {
             socket.send(message).await.unwrap();
             let close = loop {
                 match socket.receive().await {
-                    // What the room says first.
+                    // The first events of the room.
                     Ok(_) => {}
                     Err(Error::Closed(close)) => break close,
                     Err(other) => panic!("{other}"),
@@ -55,7 +55,7 @@ async fn a_message_that_is_not_taken_closes_the_socket_with_the_reason() {
 }
 
 #[tokio::test]
-async fn everyone_in_the_room_sees_who_comes_what_they_say_and_who_goes() {
+async fn all_guests_of_a_room_see_who_joins_each_message_and_who_leaves() {
     let client = client("chat");
     let mut first = enter(&client).await;
     let welcome = json!({ "type": "welcome", "guest": 1, "here": 1 });
@@ -77,14 +77,14 @@ async fn everyone_in_the_room_sees_who_comes_what_they_say_and_who_goes() {
     assert_eq!(line(&mut first).await, left);
     second.exchange().ended().await.unwrap();
 
-    // Nobody gets the number of one who has left.
+    // The number of a guest who has left is not given again.
     let mut third = enter(&client).await;
     let welcome = json!({ "type": "welcome", "guest": 3, "here": 2 });
     assert_eq!(line(&mut third).await, welcome);
 }
 
 #[tokio::test]
-async fn what_is_said_in_the_room_stays_there() {
+async fn a_message_to_a_room_is_seen_in_that_room_only() {
     let (here, there) = (client("chat"), client("chat"));
     let mut answers = here.websocket("/ws").connect().await.unwrap();
     let (mut first, mut other) = (enter(&here).await, enter(&there).await);
@@ -93,7 +93,7 @@ async fn what_is_said_in_the_room_stays_there() {
     }
     first.send_text("Hello").await.unwrap();
     assert_eq!(line(&mut first).await["text"], "Hello");
-    // Had they been told, they would be told before this.
+    // An event of the room would have arrived before this answer.
     answers.send_text("answers").await.unwrap();
     assert_eq!(answers.text().await.unwrap(), "Message received: answers");
     other.send_text("another room").await.unwrap();
@@ -101,9 +101,9 @@ async fn what_is_said_in_the_room_stays_there() {
 }
 
 #[tokio::test]
-async fn who_reads_too_slowly_misses_lines_is_told_how_many_and_holds_up_nobody() {
+async fn a_guest_who_reads_too_slowly_misses_events_gets_their_number_and_delays_no_other() {
     const SAID: u64 = 1000;
-    // What is held for one who does not read is one line.
+    // For a guest who does not read, one event is queued.
     let client = client("chat").queue_capacity(1);
     let mut slow = enter(&client).await;
     let mut quick = enter(&client).await;
@@ -115,7 +115,7 @@ async fn who_reads_too_slowly_misses_lines_is_told_how_many_and_holds_up_nobody(
 
     assert_eq!(line(&mut slow).await["type"], "welcome");
     let (mut seen, mut missed) = (0, 0);
-    // That the other joined is a line as well.
+    // That the other guest joined is an event as well.
     while seen + missed < SAID + 1 {
         let line = line(&mut slow).await;
         if line["type"] == "missed" {
@@ -127,7 +127,7 @@ async fn who_reads_too_slowly_misses_lines_is_told_how_many_and_holds_up_nobody(
     }
     assert!(missed > SAID / 2, "{missed}");
 
-    // It is still there: it is heard, and it hears.
+    // The guest is still in the room, and sends and receives.
     slow.send_text("I am back").await.unwrap();
     for socket in [&mut quick, &mut slow] {
         assert_eq!(line(socket).await["text"], "I am back");
@@ -155,7 +155,7 @@ async fn each_mode_has_its_page() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_refused_with_a_reason_in_json() {
+async fn unknown_paths_and_methods_are_refused_with_a_reason_in_json() {
     let client = client("chat");
     for (method, path, status, reason) in [
         (

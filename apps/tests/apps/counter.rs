@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::client;
 
 #[tokio::test]
-async fn every_socket_is_told_the_number_whenever_it_changes() {
+async fn every_websocket_gets_the_count_whenever_it_changes() {
     let client = client("counter");
     let mut first = client.websocket("/").connect().await.unwrap();
     assert_eq!(first.text().await.unwrap(), "1");
@@ -19,8 +19,8 @@ async fn every_socket_is_told_the_number_whenever_it_changes() {
 }
 
 #[tokio::test]
-async fn a_slow_socket_holds_up_nobody_and_counts_until_it_is_gone() {
-    // What is held for a socket that does not read is the first count.
+async fn a_websocket_that_does_not_read_delays_no_other_and_counts_until_it_is_closed() {
+    // For a client that does not read, only the first count is queued.
     let client = client("counter").queue_capacity(1);
     let slow = client.websocket("/").connect().await.unwrap();
 
@@ -37,7 +37,7 @@ async fn a_slow_socket_holds_up_nobody_and_counts_until_it_is_gone() {
 }
 
 #[tokio::test]
-async fn counters_do_not_know_each_other() {
+async fn two_counters_are_independent() {
     let (one, other) = (client("counter"), client("counter"));
     let mut here = one.websocket("/").connect().await.unwrap();
     let mut there = other.websocket("/").connect().await.unwrap();
@@ -46,7 +46,7 @@ async fn counters_do_not_know_each_other() {
 }
 
 #[tokio::test]
-async fn its_page_is_where_its_socket_is_and_nothing_else_is_there() {
+async fn the_page_and_the_websocket_have_the_same_path_and_other_paths_are_not_found() {
     let client = client("counter");
     let page = client.get("/").send().await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
@@ -57,7 +57,7 @@ async fn its_page_is_where_its_socket_is_and_nothing_else_is_there() {
     assert_eq!(error, json!({ "error": "there is nothing at this path" }));
     let refused = client.websocket("/nowhere").connect().await.unwrap_err();
     assert_eq!(refused.response().unwrap().status(), StatusCode::NOT_FOUND);
-    // Who was refused does not count.
+    // A WebSocket that was denied does not count.
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "1");
 }

@@ -17,12 +17,14 @@ use crate::upstream::Upstream;
 const PATH: &str = "/api/autumn/customers";
 const TOKEN: &str = "am_sk_test_5ecret";
 
-/// What Autumn was asked.
-type Asked = Arc<Mutex<Vec<(Method, Uri, HeaderMap, Value)>>>;
+/// The requests to Autumn.
+type RecordedRequest = Arc<Mutex<Vec<(Method, Uri, HeaderMap, Value)>>>;
 
-/// An Autumn that answers everything with this.
-fn autumn(answer: impl IntoResponse + Clone + Send + Sync + 'static) -> (Upstream, Asked) {
-    let asked = Asked::default();
+/// Starts an Autumn that sends this response to every request.
+fn autumn(
+    answer: impl IntoResponse + Clone + Send + Sync + 'static,
+) -> (Upstream, RecordedRequest) {
+    let asked = RecordedRequest::default();
     let noted = asked.clone();
     let routes = Router::new().fallback(async move |request: Request| -> Response {
         let (head, content) = request.into_parts();
@@ -164,7 +166,7 @@ async fn a_bad_body_is_refused_by_field_and_autumn_is_not_asked() {
 }
 
 #[tokio::test]
-async fn what_is_no_json_is_refused_as_such() {
+async fn content_that_is_not_json_is_refused() {
     let (autumn, asked) = autumn(StatusCode::OK);
     let client = TestClient::new(customers(&settings(autumn.url())));
     let ada = ada().to_string();
@@ -215,7 +217,7 @@ async fn what_is_no_json_is_refused_as_such() {
 }
 
 #[tokio::test]
-async fn a_refusal_of_autumn_s_is_passed_on_as_a_clear_answer() {
+async fn an_error_of_autumn_is_an_error_response() {
     let refusal = |code: &str| Json(json!({"message": "Customer u1 is there", "code": code}));
     for (status, content, expected, message) in [
         (
@@ -298,7 +300,7 @@ async fn a_refusal_of_autumn_s_is_passed_on_as_a_clear_answer() {
 }
 
 #[tokio::test]
-async fn a_redirect_is_not_followed_to_whoever_is_there() {
+async fn a_redirect_of_autumn_is_not_followed() {
     let (elsewhere, found) = autumn(Json(json!({})));
     let location = elsewhere.url().to_string();
     let status = StatusCode::TEMPORARY_REDIRECT;
@@ -310,7 +312,7 @@ async fn a_redirect_is_not_followed_to_whoever_is_there() {
 }
 
 #[tokio::test]
-async fn the_token_is_shown_to_nobody_even_if_autumn_repeats_it() {
+async fn the_token_is_in_no_response_and_no_line_of_the_log_even_if_autumn_repeats_it() {
     let log = Log::start();
     for status in [400, 401, 500] {
         let status = StatusCode::from_u16(status).unwrap();
@@ -331,7 +333,7 @@ async fn the_token_is_shown_to_nobody_even_if_autumn_repeats_it() {
 }
 
 #[tokio::test]
-async fn a_token_that_cannot_be_sent_is_a_fault_of_this_side() {
+async fn a_token_that_cannot_be_sent_is_a_500() {
     let (autumn, asked) = autumn(StatusCode::OK);
     let mut settings = settings(autumn.url());
     settings.autumn_token = Some(Token::new("one\ntwo"));
@@ -346,7 +348,7 @@ async fn a_token_that_cannot_be_sent_is_a_fault_of_this_side() {
 }
 
 #[tokio::test]
-async fn without_a_token_it_says_what_is_missing() {
+async fn without_a_token_the_response_names_the_setting() {
     let client = crate::client("customers");
     let log = Log::start();
     let response = client.post(PATH).json(&ada()).send().await.unwrap();
@@ -354,7 +356,7 @@ async fn without_a_token_it_says_what_is_missing() {
     let message = "this is not set up: it needs AUTUMN_TOKEN in the environment";
     assert_eq!(response.json::<Value>().unwrap(), json!({"error": message}));
     log.has(&format!("ERROR POST {PATH} 503: {message}"));
-    // A body that is wrong is wrong all the same.
+    // Wrong content is refused without the setting as well.
     let response = client.post(PATH).json(&json!({})).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let response = client.get(PATH).send().await.unwrap();

@@ -31,7 +31,7 @@ async fn get_from(client: &TestClient, path: &str) -> (StatusCode, Value) {
     (response.status(), response.json().unwrap())
 }
 
-/// What `path` is answered with when the service below answers each request with these bytes, and
+/// Returns the response for `path` when the upstream service sends these bytes for each request and
 /// closes the connection.
 async fn behind_raw(answer: impl Into<Vec<u8>>, path: &str) -> (StatusCode, Value) {
     let answer = answer.into();
@@ -45,7 +45,7 @@ async fn behind_raw(answer: impl Into<Vec<u8>>, path: &str) -> (StatusCode, Valu
             while !head.ends_with(b"\r\n\r\n") {
                 head.push(stream.read_u8().await.unwrap());
             }
-            // Who has read enough is gone.
+            // The write fails if the client has closed the connection.
             let _ = stream.write_all(&answer).await;
         }
     });
@@ -53,7 +53,7 @@ async fn behind_raw(answer: impl Into<Vec<u8>>, path: &str) -> (StatusCode, Valu
 }
 
 #[tokio::test]
-async fn an_item_is_passed_on_as_it_came() {
+async fn an_item_is_passed_on_byte_for_byte() {
     const ITEM: &str = r#"{"id": 12345678901234567890.10, "z": 1, "a": "é"}"#;
     async fn item(request: Request) -> ([(&'static str, &'static str); 1], &'static str) {
         assert_eq!(request.uri(), "/v1/items/a%20b%2Fc");
@@ -70,8 +70,8 @@ async fn an_item_is_passed_on_as_it_came() {
 }
 
 #[tokio::test]
-async fn the_three_lists_are_asked_for_at_once() {
-    // Each is answered only when all three have been asked for.
+async fn the_three_lists_are_fetched_concurrently() {
+    // Each response waits until all three requests have arrived.
     let all = Arc::new(Barrier::new(3));
     let list = async move |Path(name): Path<String>| {
         all.wait().await;
@@ -91,9 +91,9 @@ async fn the_three_lists_are_asked_for_at_once() {
 }
 
 #[tokio::test]
-async fn the_first_list_that_fails_is_the_answer_and_the_others_are_given_up() {
-    struct Asked(mpsc::UnboundedSender<()>);
-    impl Drop for Asked {
+async fn the_first_list_that_fails_is_the_response_and_the_other_requests_are_dropped() {
+    struct RecordedRequest(mpsc::UnboundedSender<()>);
+    impl Drop for RecordedRequest {
         fn drop(&mut self) {
             self.0.send(()).unwrap();
         }
@@ -101,7 +101,7 @@ async fn the_first_list_that_fails_is_the_answer_and_the_others_are_given_up() {
     let (given_up, mut gone) = mpsc::unbounded_channel();
     let all = Arc::new(Barrier::new(3));
     let list = async move |Path(name): Path<String>| {
-        let asked = Asked(given_up.clone());
+        let asked = RecordedRequest(given_up.clone());
         all.wait().await;
         if name == "products" {
             std::mem::forget(asked);
@@ -127,7 +127,7 @@ async fn the_first_list_that_fails_is_the_answer_and_the_others_are_given_up() {
 }
 
 #[tokio::test]
-async fn what_upstream_does_not_have_is_not_found() {
+async fn an_item_that_upstream_does_not_have_is_not_found() {
     let upstream = Upstream::start(Router::new());
     let client = client_of(upstream.url());
     let log = Log::start();
@@ -139,7 +139,7 @@ async fn what_upstream_does_not_have_is_not_found() {
         )
     );
     log.has("INFO GET /proxy/7 404: there is no item `7`");
-    // That there is no such list is a fault of the service below.
+    // A missing list is an error of the upstream service.
     let (status, _) = get_from(&client, "/dashboard").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
 }
@@ -163,7 +163,7 @@ async fn an_item_cannot_lead_out_of_the_items() {
 }
 
 #[tokio::test]
-async fn an_upstream_that_fails_or_makes_no_sense_is_a_bad_gateway() {
+async fn an_upstream_that_fails_or_cannot_be_understood_is_a_bad_gateway() {
     let deep = "[".repeat(10_000);
     let large = format!("\"{}\"", "x".repeat(5 * 1024 * 1024));
     let with_length = |content: &str| {
@@ -221,6 +221,24 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway_and_the_log_says_why() {
 }
 
 #[tokio::test]
+async fn the_credentials_of_a_url_are_in_no_response_and_no_line_of_the_log() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://me:5ecret@{}/", listener.local_addr().unwrap());
+    drop(listener);
+    let client = client_of(url.parse().unwrap());
+    let log = Log::start();
+    for path in ["/proxy/7", "/dashboard"] {
+        let (_, content) = get_from(&client, path).await;
+        assert!(!content.to_string().contains("5ecret"), "{content}");
+    }
+    let text = log.text();
+    assert!(
+        text.contains("refused") && !text.contains("5ecret"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
 async fn an_upstream_that_does_not_answer_is_a_gateway_time_out() {
     let routes = Router::new()
         .route("/{name}", get(std::future::pending::<()>))
@@ -239,7 +257,7 @@ async fn an_upstream_that_does_not_answer_is_a_gateway_time_out() {
 }
 
 #[tokio::test]
-async fn without_the_setting_it_says_which_and_the_rest_is_served() {
+async fn without_the_setting_the_response_names_it_and_the_rest_is_served() {
     let client = crate::client("dashboard");
     for path in ["/proxy/7", "/dashboard"] {
         assert_eq!(
@@ -281,7 +299,7 @@ async fn unknown_routes_and_methods_are_answered_in_json_with_a_line_in_the_log(
 }
 
 #[tokio::test]
-async fn what_comes_from_outside_makes_no_lines_of_its_own_in_the_log() {
+async fn text_from_outside_makes_no_lines_of_its_own_in_the_log() {
     let upstream = Upstream::start(Router::new());
     let client = client_of(upstream.url());
     let log = Log::start();

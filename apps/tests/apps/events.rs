@@ -4,18 +4,18 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::response::Response;
-use callgate_apps::Settings;
 use callgate_apps::events::events;
+use callgate_apps::{Settings, Token};
 use callgate_toolkit::test_client::{Exchange, RequestBuilder, ResponseExt, TestClient};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::connect::{Asked, Connect, json as found, page, status};
+use crate::connect::{Connect, RecordedRequest, json_answer, page, status};
 use crate::log::Log;
 
 const VARIABLES: &str = "/v1/devops/services/SRVC-1/environments/ENV-1/variables";
 
-/// Connect with the variable, product `PRD-1` with its template, and requests from `PR-1` on.
+/// Starts a Connect with the variable, product `PRD-1` and its template, and some requests.
 pub(crate) fn connect() -> Connect {
     Connect::start(answer)
 }
@@ -23,7 +23,7 @@ pub(crate) fn connect() -> Connect {
 fn answer(line: &str) -> Response {
     let (method, target) = line.split_once(' ').unwrap();
     if target == format!("{VARIABLES}/OUT_OF_STOCK_SIZE") {
-        return found(json!({"name": "OUT_OF_STOCK_SIZE", "value": "xl"}));
+        return json_answer(json!({"name": "OUT_OF_STOCK_SIZE", "value": "xl"}));
     }
     let templates = "templates?and(eq(scope,asset),eq(type,fulfillment))&limit=1&offset=0";
     match (method, target) {
@@ -31,11 +31,11 @@ fn answer(line: &str) -> Response {
             page(json!([{"id": "TL-1"}]), 2)
         }
         ("GET", _) if target == format!("/v1/products/PRD-2/{templates}") => page(json!([]), 0),
-        ("GET", "/v1/requests/PR-1") => found(purchase("PR-1", "pending")),
-        ("GET", "/v1/requests/PR-2") => found(purchase("PR-2", "approved")),
-        ("POST", _) if target.ends_with("/approve") => found(json!({"status": "approved"})),
+        ("GET", "/v1/requests/PR-1") => json_answer(purchase("PR-1", "pending")),
+        ("GET", "/v1/requests/PR-2") => json_answer(purchase("PR-2", "approved")),
+        ("POST", _) if target.ends_with("/approve") => json_answer(json!({"status": "approved"})),
         ("GET", "/v1/devops/services/SRVC-1/environments/ENV-1/schedules/EFS-1") => {
-            found(json!({"id": "EFS-1", "method": "update_stock"}))
+            json_answer(json!({"id": "EFS-1", "method": "update_stock"}))
         }
         _ if target.starts_with("/v1/products/PRD-500/") => {
             status(StatusCode::INTERNAL_SERVER_ERROR)
@@ -114,18 +114,18 @@ async fn a_purchase_is_approved_after_the_response_with_the_template_of_its_prod
     let connect = connect();
     let client = client_of(&connect);
     let log = Log::start();
-    connect.close();
+    connect.hold_answers();
     let mut event = processing(&purchase("PR-7", "pending"));
     event["task_id"] = "T-1".into();
     let response = client.post("/events").json(&event).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert_eq!(response.json::<Value>().unwrap(), json!({"task_id": "T-1"}));
     let exchange = Exchange::of(&response);
-    connect.has_been_asked(1).await;
+    connect.wait_for_requests(1).await;
     assert!(!exchange.is_ended());
-    connect.open(2);
+    connect.release_answers(2);
     exchange.ended().await.unwrap();
-    let asked = |line: &str, content| Asked {
+    let asked = |line: &str, content| RecordedRequest {
         line: line.to_owned(),
         key: "ApiKey its own".to_owned(),
         content,
@@ -151,7 +151,7 @@ async fn a_purchase_is_approved_after_the_response_with_the_template_of_its_prod
 }
 
 #[tokio::test]
-async fn what_an_event_does_not_bring_along_is_fetched() {
+async fn the_object_that_an_event_does_not_have_is_fetched() {
     let connect = connect();
     let client = client_of(&connect);
     for (id, approved) in [("PR-1", true), ("PR-2", false), ("PR-3", false)] {
@@ -218,7 +218,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
     let sizeless = text
         .lines()
         .filter(|line| line.contains("/asset/params/0/value"));
-    // What the sender did wrong is no error of the application.
+    // An error of the sender is not an error of the application.
     assert!(
         sizeless.clone().count() > 0 && sizeless.clone().all(is_info),
         "{text}"
@@ -227,7 +227,7 @@ async fn events_that_are_not_handled_are_refused_with_the_reason() {
 }
 
 #[tokio::test]
-async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served() {
+async fn wrong_requests_are_refused_in_json_and_the_next_is_served() {
     let client = crate::client("events");
     let log = Log::start();
     let with_type = |content: Vec<u8>| {
@@ -267,7 +267,7 @@ async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served(
         let (answered, answer) = answer_to(request).await;
         assert_eq!(answered, expected, "{answer}");
         let error = answer["error"].as_str().unwrap();
-        // What a type is called here is no business of the client's.
+        // The names of types are not for clients.
         assert!(!error.contains("struct"), "{error}");
         let line = format!(" {}: {error}", expected.as_u16());
         assert!(
@@ -280,7 +280,7 @@ async fn requests_that_make_no_sense_are_refused_in_json_and_the_next_is_served(
 }
 
 #[tokio::test]
-async fn the_stock_is_updated_in_connect_and_here() {
+async fn the_stock_is_updated_in_connect_and_in_memory() {
     let connect = connect();
     let client = client_of(&connect);
     let run = || client.post("/schedules/update_stock/run");
@@ -295,9 +295,9 @@ async fn the_stock_is_updated_in_connect_and_here() {
     assert_eq!(update.line, format!("PUT {VARIABLES}/OUT_OF_STOCK_SIZE"));
     assert_eq!(update.content, json!({"value": size}));
 
-    connect.close();
+    connect.hold_answers();
     let pending = run().start();
-    connect.has_been_asked(2).await;
+    connect.wait_for_requests(2).await;
     assert_eq!(
         answer_to(run()).await,
         (
@@ -305,12 +305,13 @@ async fn the_stock_is_updated_in_connect_and_here() {
             json!({"error": "update_stock is running"})
         )
     );
-    connect.open(1);
+    connect.release_answers(1);
     assert_eq!(pending.response().await.unwrap().status(), StatusCode::OK);
 }
 
 #[tokio::test]
-async fn without_settings_the_stock_is_kept_here_and_what_needs_connect_says_which() {
+async fn without_settings_the_stock_is_in_memory_and_a_request_that_needs_connect_names_the_setting()
+ {
     let client = crate::client("events");
     let mut sizes = BTreeMap::new();
     while sizes.len() < 2 {
@@ -358,7 +359,7 @@ async fn variables_that_connect_does_not_have_are_created_at_start_up() {
 
 #[tokio::test(start_paused = true)]
 async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetched_later() {
-    // While a thread is busy, time stands still.
+    // The paused clock does not advance by itself while a thread for blocking work is busy.
     let (done, busy) = std::sync::mpsc::channel::<()>();
     let busy = tokio::task::spawn_blocking(move || busy.recv());
     let asked = std::sync::atomic::AtomicUsize::new(0);
@@ -376,7 +377,7 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
         log.text()
             .contains("are fetched again in 5 s: Connect: it answered with status 502")
     );
-    // Connections that are kept end with the time, and that may take one more attempt.
+    // Idle connections end when the clock advances, so another attempt may be needed.
     let mut failures = 0;
     let begin = std::time::Instant::now();
     while out_of_stock(&client).await == "m" {
@@ -394,7 +395,7 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
 }
 
 #[tokio::test]
-async fn where_connect_fails_the_stock_stays_as_it_was() {
+async fn when_connect_fails_the_stock_is_unchanged() {
     let connect = Connect::start(|_: &str| status(StatusCode::FORBIDDEN));
     let client = client_of(&connect);
     assert_eq!(
@@ -406,7 +407,7 @@ async fn where_connect_fails_the_stock_stays_as_it_was() {
     );
     assert_eq!(out_of_stock(&client).await, "m");
 
-    connect.close();
+    connect.hold_answers();
     let mut settings = settings_of(&connect);
     settings.connect_timeout = Some(Duration::from_millis(50));
     let client = TestClient::new(events(&settings));
@@ -419,7 +420,7 @@ async fn where_connect_fails_the_stock_stays_as_it_was() {
 }
 
 #[tokio::test]
-async fn what_is_registered_is_told() {
+async fn the_root_describes_what_is_registered() {
     let (answered, registered) = answer_to(crate::client("events").get("/")).await;
     assert_eq!(answered, StatusCode::OK);
     let subscriptions = json!({
@@ -431,4 +432,63 @@ async fn what_is_registered_is_told() {
     assert_eq!(registered["variables"], variables);
     assert_eq!(registered["schedulables"][0]["method"], "update_stock");
     assert_eq!(registered["schedulables"][0]["name"], "Update stock");
+}
+
+/// Settings for a Connect at a port where nobody listens.
+fn unreachable_connect() -> Settings {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/v1", listener.local_addr().unwrap());
+    let mut settings = Settings::default();
+    settings.connect_url = Some(url.parse().unwrap());
+    settings.connect_token = Some(Token::new("a key"));
+    settings.connect_service = Some("SRVC-1".to_owned());
+    settings.connect_environment = Some("ENV-1".to_owned());
+    settings
+}
+
+/// Fails unless a line of the log begins with `start` and names the cause: a refused connection.
+#[track_caller]
+fn assert_cause_is_logged(log: &Log, start: &str) {
+    let text = log.text();
+    let is_cause = |line: &str| line.trim().starts_with(start) && line.contains("refused");
+    assert!(text.lines().any(is_cause), "{start:?} in:\n{text}");
+}
+
+#[tokio::test]
+async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_is_not_told() {
+    let log = Log::start();
+    let client = TestClient::new(events(&unreachable_connect()));
+    let client = client.with_lifespan().await.unwrap();
+    let reason = "Connect: it cannot be reached";
+    assert_cause_is_logged(
+        &log,
+        &format!("WARN The variables of `events` are fetched again in 5 s: {reason}: "),
+    );
+
+    let mut event = processing(&purchase("PR-7", "pending"));
+    event["task_id"] = "T-1".into();
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    Exchange::of(&response).ended().await.unwrap();
+    assert_cause_is_logged(&log, "WARN Task T-1: reschedule after 0.");
+
+    let mut socket = client.websocket("/ws").connect().await.unwrap();
+    let _setup: Value = socket.json().await.unwrap();
+    let task = json!({"version": 2, "message_type": "task", "data": {
+        "options": {"task_id": "T-2", "task_category": "background"},
+        "input": processing(&purchase("PR-7", "pending")),
+    }});
+    socket.send_text(task.to_string()).await.unwrap();
+    let answer: Value = socket.json().await.unwrap();
+    assert_eq!(answer["data"]["output"]["message"], reason);
+    assert_cause_is_logged(&log, "WARN Task T-2: reschedule after 0.");
+
+    let response = client.post("/schedules/update_stock/run").send();
+    let response = response.await.unwrap();
+    assert_eq!(response.json::<Value>().unwrap(), json!({"error": reason}));
+    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = failure.to_string();
+    assert!(
+        failure.contains(reason) && failure.contains("refused"),
+        "{failure}"
+    );
 }

@@ -1,4 +1,4 @@
-//! The WebSocket of `events`: tasks in, results out.
+//! The WebSocket of `events`: it receives tasks and sends results.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use crate::events::{
 };
 use crate::log::Log;
 
-/// A WebSocket that has been told what is registered.
+/// Opens a WebSocket and receives its setup request.
 async fn socket_of(client: &TestClient) -> WebSocket {
     let mut socket = client.websocket("/ws").connect().await.unwrap();
     let setup: Value = socket.json().await.unwrap();
@@ -40,7 +40,7 @@ async fn send_task(socket: &WebSocket, id: &str, category: &str, input: &Value) 
     send(socket, "task", &json!({"options": options, "input": input})).await;
 }
 
-/// The ID of the task that was done next, and its output.
+/// Receives the next result: the ID of the task and its output.
 async fn result(socket: &mut WebSocket) -> (String, Value) {
     let mut message: Value = socket.json().await.unwrap();
     assert_eq!(message["message_type"], "task", "{message}");
@@ -56,10 +56,10 @@ async fn tasks_of_a_websocket_are_answered_as_they_are_ready() {
     let connect = connect();
     let client = client_of(&connect);
     let mut socket = socket_of(&client).await;
-    connect.close();
+    connect.hold_answers();
     let processing = processing(&purchase("PR-7", "pending"));
     send_task(&socket, "slow", "background", &processing).await;
-    connect.has_been_asked(1).await;
+    connect.wait_for_requests(1).await;
     let draft = purchase("PR-8", "draft");
     send_task(&socket, "quick", "interactive", &validation(&draft)).await;
 
@@ -71,7 +71,7 @@ async fn tasks_of_a_websocket_are_answered_as_they_are_ready() {
         output["data"],
         json!({"http_status": 200, "body": expected})
     );
-    connect.open(2);
+    connect.release_answers(2);
     let (id, output) = result(&mut socket).await;
     assert_eq!((&*id, &output["result"]), ("slow", &json!("success")));
     assert!(output["runtime"].as_f64().unwrap() > 0.0);
@@ -83,7 +83,7 @@ async fn a_websocket_has_at_most_32_tasks_worked_on_at_a_time() {
     let connect = connect();
     let client = client_of(&connect);
     let mut socket = socket_of(&client).await;
-    connect.close();
+    connect.hold_answers();
     for number in 0..40 {
         let request = purchase(&format!("PR-{number}"), "pending");
         send_task(
@@ -94,8 +94,8 @@ async fn a_websocket_has_at_most_32_tasks_worked_on_at_a_time() {
         )
         .await;
     }
-    connect.has_been_asked(32).await;
-    connect.open(80);
+    connect.wait_for_requests(32).await;
+    connect.release_answers(80);
     let mut done = BTreeMap::new();
     for _ in 0..40 {
         let (id, output) = result(&mut socket).await;
@@ -248,16 +248,16 @@ async fn messages_that_make_no_sense_are_answered_and_the_websocket_goes_on() {
 }
 
 #[tokio::test]
-async fn what_was_begun_for_a_websocket_is_finished_when_it_is_gone() {
+async fn tasks_of_a_websocket_are_finished_after_it_is_closed() {
     let connect = connect();
     let client = client_of(&connect);
     let socket = socket_of(&client).await;
-    connect.close();
+    connect.hold_answers();
     let input = processing(&purchase("PR-7", "pending"));
     send_task(&socket, "T-1", "background", &input).await;
-    connect.has_been_asked(1).await;
+    connect.wait_for_requests(1).await;
     socket.disconnect();
-    connect.open(2);
+    connect.release_answers(2);
     socket.exchange().ended().await.unwrap();
     assert_eq!(connect.lines()[1], "POST /v1/requests/PR-7/approve");
 }

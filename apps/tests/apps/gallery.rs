@@ -1,18 +1,20 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use callgate::{
-    AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver, Scope,
-    Sender, State,
+    App as _, AppError, BoxApp, Feature, LifespanShutdownFailed, LifespanStartupComplete, Receiver,
+    Scope, Sender, State,
 };
 use callgate_apps::gallery::Gallery;
 use callgate_apps::{Entry, Settings, all, find};
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
-use http::StatusCode;
+use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client;
 use crate::log::Log;
 
-/// What `scope` is told below the gallery.
+/// Returns the scope of the application `scope` in the gallery.
 async fn scope_at(root_path: &'static str, target: &str) -> Value {
     let client = client("gallery").root_path(root_path);
     let response = client.get(target).send().await.unwrap();
@@ -60,7 +62,7 @@ async fn a_websocket_is_served_with_and_without_a_slash() {
 }
 
 #[tokio::test]
-async fn what_is_not_there_is_not_found() {
+async fn an_unknown_path_is_not_found() {
     let client = client("gallery");
     for path in ["/nosuch", "/nosuch/", "/hell", "//", "//hello/"] {
         let log = Log::start();
@@ -77,7 +79,7 @@ async fn what_is_not_there_is_not_found() {
 }
 
 #[tokio::test]
-async fn a_websocket_to_nowhere_is_denied_as_the_server_allows() {
+async fn a_websocket_to_an_unknown_path_is_denied_as_the_server_allows() {
     let client = client("gallery");
     let denied = client.websocket("/nosuch/").connect().await.unwrap_err();
     assert_eq!(denied.response().unwrap().status(), StatusCode::NOT_FOUND);
@@ -107,7 +109,7 @@ async fn the_page_names_every_application_and_links_below_itself() {
 }
 
 #[tokio::test]
-async fn a_host_that_is_not_one_stays_out_of_the_page() {
+async fn an_invalid_host_is_not_in_the_page() {
     let client = client("gallery").server_address(None);
     let request = client.get("/").header("host", "a<b>$(c)");
     let response = request.send().await.unwrap();
@@ -117,7 +119,7 @@ async fn a_host_that_is_not_one_stays_out_of_the_page() {
 }
 
 #[tokio::test]
-async fn the_gallery_lives_when_every_application_declines() {
+async fn the_gallery_starts_when_every_application_declines_lifespan() {
     let gallery = Gallery::new([find("hello").unwrap()], &Settings::default());
     let client = TestClient::start(gallery).await.unwrap();
     assert!(client.lifespan().is_some());
@@ -133,8 +135,8 @@ fn entry(name: &'static str, app: fn(&Settings) -> BoxApp) -> Entry {
     entry
 }
 
-/// An application with a state: a text.
-fn keeper<const TEXT: char>(_: &Settings) -> BoxApp {
+/// An application whose start-up hands over a state, a text, and whose shutdown fails.
+fn stateful<const TEXT: char>(_: &Settings) -> BoxApp {
     BoxApp::new(
         async |scope: Scope, mut receiver: Receiver, sender: Sender| match scope {
             Scope::Lifespan(_) => {
@@ -166,11 +168,19 @@ fn broken(_: &Settings) -> BoxApp {
     BoxApp::new(async |_: Scope, _: Receiver, _: Sender| Err(AppError::failed("no database")))
 }
 
+/// An application whose start-up panics.
+fn panicking(_: &Settings) -> BoxApp {
+    BoxApp::new(async |scope: Scope, _: Receiver, _: Sender| {
+        assert!(!matches!(scope, Scope::Lifespan(_)), "no settings");
+        Ok(())
+    })
+}
+
 #[tokio::test]
 async fn each_application_gets_the_state_that_it_made_and_is_shut_down() {
     let entries = [
-        entry("a", keeper::<'A'>),
-        entry("b", keeper::<'B'>),
+        entry("a", stateful::<'A'>),
+        entry("b", stateful::<'B'>),
         *find("hello").unwrap(),
     ];
     let client = TestClient::start(Gallery::new(&entries, &Settings::default()))
@@ -187,12 +197,83 @@ async fn each_application_gets_the_state_that_it_made_and_is_shut_down() {
 }
 
 #[tokio::test]
-async fn a_failed_start_up_names_the_application() {
-    let entries = [entry("a", keeper::<'A'>), entry("b", broken)];
-    let Err(Error::Lifespan(reason)) =
-        TestClient::start(Gallery::new(&entries, &Settings::default())).await
-    else {
-        panic!("it was started");
+async fn an_application_whose_start_up_fails_is_unavailable_and_the_others_are_served() {
+    let entries = [
+        entry("a", stateful::<'A'>),
+        entry("b", broken),
+        entry("c", panicking),
+        *find("hello").unwrap(),
+    ];
+    let log = Log::start();
+    let gallery = Gallery::new(&entries, &Settings::default());
+    let client = TestClient::start(gallery).await.unwrap();
+    log.has("ERROR b is unavailable: no database");
+    log.has("ERROR c is unavailable: the application panicked: no settings");
+    for name in ["a", "hello"] {
+        let response = client.get(format!("/{name}/")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{name}");
+    }
+    let error = json!({"error": "this application is unavailable: it could not start"});
+    for name in ["b", "c"] {
+        for method in [Method::GET, Method::POST] {
+            let target = format!("/{name}/some/path");
+            let response = client.method(method, target).send().await.unwrap();
+            assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
+            assert_eq!(response.json::<Value>().unwrap(), error, "{name}");
+        }
+        let target = format!("/{name}/ws");
+        let denied = client.websocket(&*target).connect().await.unwrap_err();
+        let response = denied.response().unwrap();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE, "{name}");
+        assert_eq!(response.json::<Value>().unwrap(), error, "{name}");
+        let refused = client.websocket(&*target).with_scope(|scope| {
+            scope.features = scope.features.without(Feature::DenialResponse);
+        });
+        let refused = refused.connect().await.unwrap_err();
+        assert_eq!(refused.response().unwrap().status(), StatusCode::FORBIDDEN);
+    }
+    // The page does not show the reason, which may name hosts and files.
+    let response = client.get("/").send().await.unwrap();
+    let page = response.text();
+    assert!(!page.contains("no database"), "{page}");
+    for (name, is_unavailable) in [("a", false), ("b", true), ("c", true), ("hello", false)] {
+        let card = format!(r#"<article id="{name}" data-app="{name}" class="unavailable">"#);
+        assert_eq!(page.contains(&card), is_unavailable, "{name}: {page}");
+        let link = format!(r#"href="{name}/"#);
+        assert_eq!(page.contains(&link), !is_unavailable, "{name}: {page}");
+    }
+    // Only an application that started is shut down.
+    let Err(Error::Lifespan(reason)) = client.shutdown().await else {
+        panic!("`a` was shut down");
     };
-    assert_eq!(reason, "/b: no database");
+    assert_eq!(reason, "/a: A would not stop");
+}
+
+#[tokio::test]
+async fn an_application_is_available_again_when_a_later_start_up_succeeds() {
+    static IS_DOWN: AtomicBool = AtomicBool::new(true);
+    fn sometimes(settings: &Settings) -> BoxApp {
+        let available = stateful::<'A'>(settings);
+        BoxApp::new(move |scope: Scope, receiver: Receiver, sender: Sender| {
+            let available = available.clone();
+            async move {
+                if matches!(scope, Scope::Lifespan(_)) && IS_DOWN.load(Ordering::Relaxed) {
+                    return Err(AppError::failed("no database"));
+                }
+                available.call(scope, receiver, sender).await
+            }
+        })
+    }
+    let gallery = BoxApp::new(Gallery::new(&[entry("a", sometimes)], &Settings::default()));
+    let client = TestClient::start(gallery.clone()).await.unwrap();
+    let response = client.get("/a/").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+    client.shutdown().await.unwrap();
+
+    IS_DOWN.store(false, Ordering::Relaxed);
+    let client = TestClient::start(gallery).await.unwrap();
+    assert_eq!(client.get("/a/").send().await.unwrap().text(), "A");
+    let response = client.get("/").send().await.unwrap();
+    let page = response.text();
+    assert!(!page.contains("unavailable\">"), "{page}");
 }

@@ -6,7 +6,7 @@ use crate::log::Log;
 use crate::{app, client};
 
 #[tokio::test]
-async fn says_hello_as_plain_text() {
+async fn it_answers_with_hello_as_plain_text() {
     let response = client("hello").get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
     let content_type = &response.headers()["content-type"];
@@ -16,7 +16,7 @@ async fn says_hello_as_plain_text() {
 
 #[tokio::test]
 async fn methods_other_than_get_and_head_are_refused_in_json_and_logged() {
-    for name in ["hello", "time", "scope", "counter", "chat", "gallery"] {
+    for name in ["time", "scope", "counter", "chat", "gallery"] {
         let client = client(name);
         let log = Log::start();
         let response = client.post("/").send().await.unwrap();

@@ -7,7 +7,7 @@ use axum::Router;
 use axum::extract::FromRef;
 use axum::routing::get;
 use callgate_apps::Settings;
-use callgate_apps::items::{Connected, Database, Item, items};
+use callgate_apps::items::{Database, DbConnection, Item, items};
 use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
 use callgate_tower::ServiceApp;
 use http::StatusCode;
@@ -26,7 +26,7 @@ async fn get_from(client: &TestClient, path: &str) -> (StatusCode, Value) {
 }
 
 #[tokio::test]
-async fn an_item_is_read_by_a_handler_that_waits_and_by_one_that_blocks() {
+async fn an_item_is_read_by_an_asynchronous_handler_and_by_a_blocking_one() {
     let client = crate::client("items");
     for path in ["/items/42", "/sync/items/42"] {
         let answer = (StatusCode::OK, json!({"item_id": 42}));
@@ -77,7 +77,7 @@ async fn an_item_is_received_first_and_processed_after_the_response() {
     let database = Database::new(1);
     let client = client_of(&database);
     let log = Log::start();
-    // As long as this connection is open, the work cannot be done.
+    // While this connection is open, the item cannot be processed.
     let connection = database.connect().await.unwrap();
     let response = client.post("/items/42").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
@@ -129,7 +129,7 @@ async fn the_newest_thousand_items_are_kept() {
     assert_eq!(items[999], json!({"item_id": 1100}));
 }
 
-/// Handlers with a connection, that end in every way.
+/// Handlers that have a connection and end in each possible way.
 fn every_way(database: &Database) -> TestClient {
     #[derive(Clone)]
     struct Shared(Database);
@@ -144,14 +144,16 @@ fn every_way(database: &Database) -> TestClient {
     let routes = Router::new()
         .route(
             "/fine",
-            get(async |connection: Connected| connection.items().await.unwrap().len().to_string()),
+            get(async |connection: DbConnection| {
+                connection.items().await.unwrap().len().to_string()
+            }),
         )
         .route(
             "/fails",
-            get(async |_: Connected| StatusCode::INTERNAL_SERVER_ERROR),
+            get(async |_: DbConnection| StatusCode::INTERNAL_SERVER_ERROR),
         )
-        .route("/panics", get(async |_: Connected| broken()))
-        .route("/hangs", get(async |_: Connected| pending::<()>().await))
+        .route("/panics", get(async |_: DbConnection| broken()))
+        .route("/hangs", get(async |_: DbConnection| pending::<()>().await))
         .with_state(Shared(database.clone()));
     TestClient::new(ServiceApp::new(routes))
 }
@@ -169,7 +171,7 @@ async fn the_connection_of_a_request_is_closed_after_it_however_that_ends() {
         assert!(connections.has_changed().unwrap(), "{path}: it was opened");
         assert_eq!(*connections.borrow_and_update(), 0, "{path}");
     }
-    // The client of this one goes away.
+    // The client of this request disconnects.
     let pending = client.get("/hangs").start();
     connections.wait_for(|open| *open == 1).await.unwrap();
     pending.exchange().disconnect();
@@ -181,7 +183,7 @@ async fn the_connection_of_a_request_is_closed_after_it_however_that_ends() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn who_waits_too_long_for_a_connection_is_told_so() {
+async fn a_request_that_waits_too_long_for_a_connection_is_a_503() {
     let database = Database::new(1);
     let client = client_of(&database);
     let connection = database.connect().await.unwrap();
@@ -197,7 +199,7 @@ async fn who_waits_too_long_for_a_connection_is_told_so() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_down_is_said_so_and_served_from_when_it_is_back() {
+async fn a_database_that_is_down_is_a_503_until_it_is_back() {
     let database = Database::new(1);
     let client = client_of(&database);
     database.set_down(true);
@@ -213,12 +215,11 @@ async fn a_database_that_is_down_is_said_so_and_served_from_when_it_is_back() {
     assert_eq!(*database.connections().borrow(), 0);
 }
 
-/// How long a log that blocks waits for the test to let it go on.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the blocking log waits for the test.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
-async fn a_handler_that_blocks_holds_up_no_other_and_no_more_run_at_once_than_there_are_threads_for()
- {
+async fn a_blocking_handler_delays_no_other_and_no_more_run_at_a_time_than_there_are_threads() {
     let (go, may_go) = mpsc::channel::<()>();
     let may_go = Mutex::new(may_go);
     let (entered, mut are_in) = tokio::sync::mpsc::unbounded_channel();
@@ -228,7 +229,7 @@ async fn a_handler_that_blocks_holds_up_no_other_and_no_more_run_at_once_than_th
         let now = running.fetch_add(1, Ordering::SeqCst) + 1;
         seen.fetch_max(now, Ordering::SeqCst);
         entered.send(item_id).unwrap();
-        let told = may_go.lock().unwrap().recv_timeout(PATIENCE);
+        let told = may_go.lock().unwrap().recv_timeout(TIMEOUT);
         running.fetch_sub(1, Ordering::SeqCst);
         told.map_err(std::io::Error::other)
     }));
@@ -272,7 +273,7 @@ async fn an_access_that_cannot_be_logged_is_a_failure_that_the_log_explains() {
 }
 
 #[tokio::test]
-async fn each_access_is_a_line_in_the_file_of_the_setting_which_does_not_grow_for_ever() {
+async fn each_access_is_a_line_in_the_file_of_the_setting_whose_size_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("access.txt");
     let mut settings = Settings::default();

@@ -1,4 +1,4 @@
-//! What is logged during a test.
+//! The log during a test.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use tracing::Dispatch;
 use tracing::subscriber::DefaultGuard;
 
-/// The lines that are logged on this thread for as long as this lives.
+/// Records the lines that are logged on this thread until it is dropped.
 pub(crate) struct Log {
     text: Lines,
     _guard: DefaultGuard,
@@ -14,8 +14,8 @@ pub(crate) struct Log {
 
 impl Log {
     pub(crate) fn start() -> Self {
-        // While a process has one subscriber only, tracing asks nobody but the thread that first
-        // comes to a line of code whether that line is of interest, and remembers the answer.
+        // With a single subscriber in the process, tracing caches for each call site whether the
+        // thread that reaches it first is interested. A second subscriber turns that off.
         static SECOND: OnceLock<Dispatch> = OnceLock::new();
         SECOND.get_or_init(|| Dispatch::new(tracing_subscriber::registry()));
         let text = Lines::default();
@@ -37,7 +37,7 @@ impl Log {
         String::from_utf8(self.text.0.lock().unwrap().clone()).unwrap()
     }
 
-    /// Fails when there is no such line, which begins with its level.
+    /// Fails unless this line, which begins with its level, was logged.
     #[track_caller]
     pub(crate) fn has(&self, line: &str) {
         let text = self.text();

@@ -21,20 +21,20 @@ mod items;
 mod log;
 #[path = "../postgres/mod.rs"]
 mod postgres;
-mod road;
 mod scope;
 mod stream;
+mod tcp_proxy;
 mod time;
 #[path = "../upstream/mod.rs"]
 mod upstream;
 mod work;
 
-/// An application from the registry.
+/// Returns the application of this name.
 fn app(name: &str) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(&Settings::default())
 }
 
-/// A client of it.
+/// Returns a client of the application of this name.
 fn client(name: &str) -> TestClient {
     TestClient::new(app(name))
 }

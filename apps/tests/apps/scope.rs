@@ -4,7 +4,7 @@ use callgate_toolkit::test_client::{Exchange, ResponseExt};
 
 use crate::client;
 
-/// The scope that an application was called with.
+/// Returns the scope with which the application was called.
 fn called(transcript: &Transcript) -> &Scope {
     match &transcript.entries()[0] {
         Entry::Called(scope) => scope,

@@ -7,7 +7,7 @@ use crate::client;
 
 #[tokio::test]
 async fn tells_month_day_and_local_time_as_json() {
-    // Once more if it was midnight just then.
+    // Again if midnight passed meanwhile.
     let (before, response, after) = loop {
         let before = Zoned::now();
         let response = client("time").get("/").send().await.unwrap();

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
 
 use callgate_apps::work::Work;
-use callgate_toolkit::errors::answer;
+use callgate_toolkit::errors::handle;
 use callgate_toolkit::test_client::{Pending, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -12,8 +12,8 @@ use tokio::task::yield_now;
 use crate::client;
 use crate::log::Log;
 
-/// A runtime of one thread, with one for work that blocks. That one is kept busy until the sender
-/// is dropped.
+/// Returns a runtime with one thread, and one more for blocking work, which is busy until the sender is
+/// dropped.
 fn held() -> (Runtime, Sender<()>) {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(1).enable_all().build();
@@ -23,7 +23,7 @@ fn held() -> (Runtime, Sender<()>) {
     (runtime, release)
 }
 
-/// Lets others run until this holds, which it does after a few turns of theirs or never.
+/// Yields until the condition holds, which takes a few polls of the other tasks.
 async fn until(holds: impl Fn() -> bool) {
     for _ in 0..10_000 {
         if holds() {
@@ -31,11 +31,11 @@ async fn until(holds: impl Fn() -> bool) {
         }
         yield_now().await;
     }
-    panic!("it has not come to that");
+    panic!("the condition does not hold");
 }
 
 #[test]
-fn checks_are_answered_while_work_is_not_done() {
+fn checks_are_answered_while_computations_run() {
     let (runtime, release) = held();
     runtime.block_on(async {
         let client = client("work");
@@ -60,11 +60,11 @@ fn checks_are_answered_while_work_is_not_done() {
 }
 
 #[test]
-fn a_burst_has_so_much_running_so_much_waiting_and_no_more() {
+fn a_burst_runs_and_waits_up_to_the_limits() {
     let (runtime, release) = held();
     runtime.block_on(async {
         let work = Arc::new(Work::new(2, 3));
-        let client = TestClient::new(answer(work.clone()));
+        let client = TestClient::new(handle(work.clone()));
         let mut places: Vec<Pending> = (0..5).map(|_| client.get("/work/1").start()).collect();
         until(|| work.requests() == 5).await;
         assert_eq!(work.running(), 2);
@@ -75,7 +75,7 @@ fn a_burst_has_so_much_running_so_much_waiting_and_no_more() {
         let check = client.get("/check").send().await.unwrap();
         assert_eq!(check.text(), "OK\n");
 
-        // One that waits leaves its place to another.
+        // A request that waits frees its place when its client disconnects.
         let gone = places.pop().unwrap();
         gone.exchange().disconnect();
         gone.exchange().ended().await.unwrap();
@@ -93,16 +93,16 @@ fn a_burst_has_so_much_running_so_much_waiting_and_no_more() {
 }
 
 #[test]
-fn work_has_its_turn_until_it_is_done_even_when_its_client_is_gone() {
+fn a_computation_keeps_its_permit_until_it_is_done_even_when_its_client_is_gone() {
     let (runtime, release) = held();
     runtime.block_on(async {
         let work = Arc::new(Work::new(1, 1));
-        let client = TestClient::new(answer(work.clone()));
+        let client = TestClient::new(handle(work.clone()));
         let gone = client.get("/work/1").start();
         until(|| work.running() == 1).await;
         gone.exchange().disconnect();
         gone.exchange().ended().await.unwrap();
-        // The thread may not have looked at it yet, and nobody else gets its turn before.
+        // The permit is released by the thread, which has not taken the computation yet.
         assert_eq!((work.requests(), work.running()), (0, 1));
         let next = client.get("/work/1").start();
         until(|| work.requests() == 1).await;
@@ -133,7 +133,7 @@ async fn numbers_are_sorted_and_fibonacci_numbers_are_exact() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_computed_is_refused_with_a_reason() {
+async fn wrong_numbers_and_paths_are_refused_with_a_reason() {
     let log = Log::start();
     let client = client("work");
     for path in [

@@ -1,4 +1,4 @@
-//! A headless Chromium, as a person would use it.
+//! A headless Chromium, driven through WebDriver.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, TcpStream};
@@ -13,14 +13,14 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// How long a test waits for an event.
+const TIMEOUT: Duration = Duration::from_secs(60);
 
 const REMEDY: &str = "tests in a browser need Chromium and its driver (install them with \
     `apt-get install chromium chromium-driver`, or with what your system has for it)";
 
-/// Waits in the page, by its events, until what the elements of a selector show is as expected;
-/// answers with what they show then, or when the patience is over.
+/// Waits, with a mutation observer, until the elements of a selector show the expected texts. Returns
+/// what they show then, or at the time-out.
 const UNTIL_SHOWN: &str = "
     const [selector, expected, patience, done] = arguments;
     const shown = () => [...document.querySelectorAll(selector)].map((element) => element.innerText);
@@ -36,7 +36,7 @@ const UNTIL_SHOWN: &str = "
     observer.observe(document, { subtree: true, childList: true, characterData: true, attributes: true });
 ";
 
-/// A browser with one tab at first. It and its driver end with this, as does what it has written.
+/// A browser, with one tab at first. When it is dropped, its processes end and its files are removed.
 pub(crate) struct Browser {
     client: Client,
     _driver: Driver,
@@ -48,18 +48,18 @@ impl Browser {
         let mut args = vec![
             "--headless=new".to_owned(),
             "--disable-gpu".to_owned(),
-            // In a container there is little of it.
+            // A container has little shared memory.
             "--disable-dev-shm-usage".to_owned(),
             format!("--user-data-dir={}", driver.directory.path().display()),
         ];
         if rustix::process::geteuid().is_root() {
-            // Chromium does not start otherwise.
+            // As root, Chromium starts only with this.
             args.push("--no-sandbox".to_owned());
         }
         let capabilities = json!({
             "goog:chromeOptions": { "args": args },
-            // Longer than the page itself waits.
-            "timeouts": { "script": 2 * PATIENCE.as_millis() as u64 },
+            // Longer than the script in the page waits.
+            "timeouts": { "script": 2 * TIMEOUT.as_millis() as u64 },
         });
         let capabilities: Capabilities = serde_json::from_value(capabilities).unwrap();
         let client = ClientBuilder::new(HttpConnector::new())
@@ -73,12 +73,12 @@ impl Browser {
         }
     }
 
-    /// Opens this page in the tab that is in front.
+    /// Opens this page in the current tab.
     pub(crate) async fn open(&self, url: &str) {
         self.client.goto(url).await.unwrap();
     }
 
-    /// Opens this page in a new tab, which is in front then.
+    /// Opens this page in a new tab, which becomes the current one.
     pub(crate) async fn open_tab(&self, url: &str) -> WindowHandle {
         let tab = self.client.new_window(true).await.unwrap().handle;
         self.switch_to(&tab).await;
@@ -86,22 +86,22 @@ impl Browser {
         tab
     }
 
-    /// Goes back to the page before, in the tab that is in front.
+    /// Goes back to the previous page of the current tab.
     pub(crate) async fn back(&self) {
         self.client.back().await.unwrap();
     }
 
-    /// The tab that is in front.
+    /// Returns the current tab.
     pub(crate) async fn tab(&self) -> WindowHandle {
         self.client.window().await.unwrap()
     }
 
-    /// Brings a tab to the front.
+    /// Switches to a tab.
     pub(crate) async fn switch_to(&self, tab: &WindowHandle) {
         self.client.switch_to_window(tab.clone()).await.unwrap();
     }
 
-    /// Closes the tab that is in front.
+    /// Closes the current tab.
     pub(crate) async fn close_tab(&self) {
         self.client.close_window().await.unwrap();
     }
@@ -121,13 +121,13 @@ impl Browser {
         let args = vec![
             json!(selector),
             json!(texts),
-            json!(PATIENCE.as_millis() as u64),
+            json!(TIMEOUT.as_millis() as u64),
         ];
         let shown = self.client.execute_async(UNTIL_SHOWN, args).await.unwrap();
         assert_eq!(shown, json!(texts), "what `{selector}` shows");
     }
 
-    /// What a script returns in the page.
+    /// Runs a script in the page and returns its result.
     pub(crate) async fn execute(&self, script: &str) -> Value {
         self.client.execute(script, Vec::new()).await.unwrap()
     }
@@ -137,15 +137,15 @@ impl Browser {
 struct Driver {
     process: Child,
     port: u16,
-    /// Its standard output, which ends when it and its browser have.
+    /// The standard output, which ends when the driver and its browser have ended.
     lines: Receiver<String>,
-    /// Where the two write.
+    /// The directory of the driver's and the browser's files.
     directory: TempDir,
 }
 
 impl Driver {
     fn start() -> Self {
-        // It lets the system pick a port for IPv6, and ends if that one is taken for IPv4.
+        // chromedriver picks a free port for IPv6, and ends if that port is in use for IPv4.
         let mut attempts = 0;
         loop {
             attempts += 1;
@@ -177,7 +177,7 @@ impl Driver {
         let (sender, lines) = channel();
         thread::spawn(move || {
             for line in stdout.lines().map_while(Result::ok) {
-                // It is read to its end even when nobody listens: the driver writes on.
+                // The output is read to its end, so that the driver never blocks on a full pipe.
                 let _ = sender.send(line);
             }
         });
@@ -189,11 +189,11 @@ impl Driver {
         }
     }
 
-    /// The port in the line with which it says that it is ready, or what it said before it ended.
+    /// Returns the port of the line that announces it, or the output of a driver that ended.
     fn announced_port(&self) -> Result<u16, String> {
         let mut said = Vec::new();
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(TIMEOUT) {
                 Ok(line) => {
                     if let Some((_, port)) = line.split_once("started successfully on port ") {
                         return Ok(port.trim_end_matches('.').parse().unwrap());
@@ -206,10 +206,10 @@ impl Driver {
         }
     }
 
-    /// Asks it to end, and its browser with it.
+    /// Asks the driver to end, and its browser with it.
     fn shut_down(&self) -> std::io::Result<()> {
         let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
+        stream.set_read_timeout(Some(TIMEOUT))?;
         stream
             .write_all(b"GET /shutdown HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
         stream.read_to_end(&mut Vec::new())?;
@@ -220,11 +220,11 @@ impl Driver {
 impl Drop for Driver {
     fn drop(&mut self) {
         if self.shut_down().is_ok() {
-            while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
+            while let Ok(line) = self.lines.recv_timeout(TIMEOUT) {
                 drop(line);
             }
         }
-        // It has ended already unless something is wrong.
+        // The process has ended already unless the shutdown failed.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use crate::{Browser, Served};
+use crate::{Browser, TestServer};
 
 async fn say(browser: &Browser, text: &str) {
     browser.type_into("#message", text).await;
@@ -9,12 +9,12 @@ async fn say(browser: &Browser, text: &str) {
 }
 
 #[tokio::test]
-async fn what_is_typed_and_sent_is_answered_in_the_list() {
-    // Alone, and mounted.
+async fn a_message_and_its_answer_are_added_to_the_list() {
+    // `chat` alone, and in the gallery.
     for (name, path) in [("chat", "/"), ("gallery", "/chat/")] {
-        let served = Served::start(name);
+        let server = TestServer::start(name);
         let browser = Browser::start().await;
-        browser.open(&served.url(path)).await;
+        browser.open(&server.url(path)).await;
         say(&browser, "Hello").await;
         let first = ["Hello", "Message received: Hello"];
         browser.until_shown("#messages li", &first).await;
@@ -22,16 +22,16 @@ async fn what_is_typed_and_sent_is_answered_in_the_list() {
         let both = [&first[..], &["again", "Message received: again"]].concat();
         browser.until_shown("#messages li", &both).await;
         drop(browser);
-        served.stop().await;
+        server.stop().await;
     }
 }
 
 #[tokio::test]
-async fn everyone_in_the_room_sees_what_one_says() {
+async fn all_guests_of_a_room_see_each_message() {
     for (name, path) in [("chat", "/room/"), ("gallery", "/chat/room/")] {
-        let served = Served::start(name);
+        let server = TestServer::start(name);
         let browser = Browser::start().await;
-        browser.open(&served.url(path)).await;
+        browser.open(&server.url(path)).await;
         let welcome = "You are guest 1.";
         browser.until_shown("#messages li", &[welcome]).await;
         browser
@@ -39,7 +39,7 @@ async fn everyone_in_the_room_sees_what_one_says() {
             .await;
         let first = browser.tab().await;
 
-        let second = browser.open_tab(&served.url(path)).await;
+        let second = browser.open_tab(&server.url(path)).await;
         say(&browser, "Hello from two").await;
         let seen = ["You are guest 2.", "Hello from two"];
         browser.until_shown("#messages li", &seen).await;
@@ -66,26 +66,26 @@ async fn everyone_in_the_room_sees_what_one_says() {
             .until_shown("#status", &["Nobody else is here."])
             .await;
         drop(browser);
-        served.stop().await;
+        server.stop().await;
     }
 }
 
 #[tokio::test]
 async fn a_message_is_shown_as_text_and_never_as_html() {
     let text = "<i>x</i> <img src=x onerror=\"document.title='run'\"> &lt;";
-    let served = Served::start("chat");
+    let server = TestServer::start("chat");
     let browser = Browser::start().await;
-    browser.open(&served.url("/")).await;
+    browser.open(&server.url("/")).await;
     say(&browser, text).await;
     let answer = format!("Message received: {text}");
     browser.until_shown("#messages li", &[text, &answer]).await;
 
-    browser.open(&served.url("/room/")).await;
+    browser.open(&server.url("/room/")).await;
     browser
         .until_shown("#messages li", &["You are guest 1."])
         .await;
     let listener = browser.tab().await;
-    browser.open_tab(&served.url("/room/")).await;
+    browser.open_tab(&server.url("/room/")).await;
     say(&browser, text).await;
     browser.switch_to(&listener).await;
     let seen = format!("Guest 2\n{text}");
@@ -100,16 +100,16 @@ async fn a_message_is_shown_as_text_and_never_as_html() {
         json!("Callgate: chat")
     );
     drop(browser);
-    served.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn a_page_whose_message_is_too_long_tells_why_it_was_closed_and_connects_again() {
-    let served = Served::start("chat");
+    let server = TestServer::start("chat");
     let browser = Browser::start().await;
-    browser.open(&served.url("/")).await;
+    browser.open(&server.url("/")).await;
     browser.until_shown("#send:enabled", &["Send"]).await;
-    // More than can be typed.
+    // The page does not let a user type this much.
     let script = "document.getElementById('message').value = 'é'.repeat(2049)";
     browser.execute(script).await;
     browser.click("#send").await;
@@ -121,15 +121,15 @@ async fn a_page_whose_message_is_too_long_tells_why_it_was_closed_and_connects_a
         .until_shown(answer, &["Message received: Hello"])
         .await;
     drop(browser);
-    served.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_modes_link_to_each_other() {
-    let served = Served::start("gallery");
+    let server = TestServer::start("gallery");
     let browser = Browser::start().await;
-    // Without a slash behind it.
-    browser.open(&served.url("/chat")).await;
+    // The path without the slash at its end.
+    browser.open(&server.url("/chat")).await;
     for (name, path) in [
         ("Room", "/chat/room/"),
         ("Answers", "/chat/"),
@@ -144,5 +144,5 @@ async fn the_modes_link_to_each_other() {
         assert_eq!(here, json!(path));
     }
     drop(browser);
-    served.stop().await;
+    server.stop().await;
 }

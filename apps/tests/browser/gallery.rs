@@ -1,12 +1,13 @@
+use callgate_apps::Settings;
 use serde_json::json;
 
-use crate::{Browser, Served};
+use crate::{Browser, TestServer, test_server};
 
 #[tokio::test]
 async fn its_live_parts_count_and_echo() {
-    let served = Served::start("gallery");
+    let server = TestServer::start("gallery");
     let browser = Browser::start().await;
-    browser.open(&served.url("/")).await;
+    browser.open(&server.url("/")).await;
     let count = "#counter output";
     browser.until_shown(count, &["1"]).await;
     browser.click("#counter [data-do=open]").await;
@@ -20,19 +21,19 @@ async fn its_live_parts_count_and_echo() {
         .until_shown("#echo output", &["Hello, <i>echo</i>"])
         .await;
     drop(browser);
-    served.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn its_links_lead_to_the_applications() {
-    let served = Served::start("gallery");
+    let server = TestServer::start("gallery");
     let browser = Browser::start().await;
-    browser.open(&served.url("/")).await;
+    browser.open(&server.url("/")).await;
     let links = browser
         .execute("return [...document.querySelectorAll('article a')].map((link) => link.href)")
         .await;
     let links: Vec<String> = serde_json::from_value(links).unwrap();
-    assert!(links.contains(&served.url("/chat/room/")), "{links:?}");
+    assert!(links.contains(&server.url("/chat/room/")), "{links:?}");
     for link in links {
         let status = browser
             .execute(&format!(
@@ -40,9 +41,29 @@ async fn its_links_lead_to_the_applications() {
                 json!(link)
             ))
             .await;
-        // Some need a setting, and say so.
+        // An application that needs a setting answers 503.
         assert!(status == 200 || status == 503, "{link}: {status}");
     }
     drop(browser);
-    served.stop().await;
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn its_page_shows_which_applications_are_unavailable() {
+    let mut settings = Settings::default();
+    settings.database_url = Some("sqlite:/no/such/file".parse().unwrap());
+    let server = TestServer::app(test_server::app("gallery", &settings));
+    let browser = Browser::start().await;
+    browser.open(&server.url("/")).await;
+    let names = "article.unavailable h3";
+    let shown = ["brands\nUnavailable", "brands-blocking\nUnavailable"];
+    browser.until_shown(names, &shown).await;
+    let reason = "It could not start. The log of the server has the reason.";
+    browser
+        .until_shown("article.unavailable p:last-child", &[reason, reason])
+        .await;
+    // The live parts of available applications work.
+    browser.until_shown("#counter output", &["1"]).await;
+    drop(browser);
+    server.stop().await;
 }

@@ -1,12 +1,12 @@
-//! The pages of the applications in a browser, as people use them.
+//! The pages of the applications in a browser.
 
 mod browser;
 mod chat;
 mod counter;
 mod gallery;
-#[path = "../sockets/served.rs"]
-mod served;
 mod stream;
+#[path = "../sockets/test_server.rs"]
+mod test_server;
 
 use browser::Browser;
-use served::Served;
+use test_server::TestServer;

@@ -2,9 +2,9 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::{Browser, Served};
+use crate::{Browser, TestServer};
 
-/// Answers with the newest line of the events, once there is one.
+/// Returns the newest line of the events, as soon as there is one.
 const NEWEST_EVENT: &str = "
     const shown = document.getElementById('events');
     return new Promise((resolve) => {
@@ -17,7 +17,7 @@ const NEWEST_EVENT: &str = "
     });
 ";
 
-/// Answers with how many bytes the form for downloads gets, when the least is chosen.
+/// Returns the number of bytes of the smallest download of the form.
 const DOWNLOADED: &str = "
     const form = document.querySelector('form[action=download]');
     form.bytes.selectedIndex = 0;
@@ -29,9 +29,9 @@ const DOWNLOADED: &str = "
 
 #[tokio::test]
 async fn its_page_uploads_downloads_and_shows_events() {
-    let served = Served::start("stream");
+    let server = TestServer::start("stream");
     let browser = Browser::start().await;
-    browser.open(&served.url("/")).await;
+    browser.open(&server.url("/")).await;
 
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("five");
@@ -49,5 +49,5 @@ async fn its_page_uploads_downloads_and_shows_events() {
     let newest = browser.execute(NEWEST_EVENT).await;
     assert!(newest.is_string(), "{newest}");
     drop(browser);
-    served.stop().await;
+    server.stop().await;
 }

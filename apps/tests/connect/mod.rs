@@ -1,4 +1,4 @@
-//! The API of Connect, for tests to play.
+//! The API of Connect, played by tests.
 
 use std::sync::{Arc, Mutex};
 
@@ -13,25 +13,25 @@ use tokio::sync::{Semaphore, watch};
 
 use crate::upstream::Upstream;
 
-/// A request that was made, without what is the same in all of them.
+/// A request to Connect.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Asked {
-    /// Such as `GET /v1/marketplaces?limit=100&offset=0`.
+pub(crate) struct RecordedRequest {
+    /// The method and the target, such as `GET /v1/marketplaces?limit=100&offset=0`.
     pub(crate) line: String,
     pub(crate) key: String,
     pub(crate) content: Value,
 }
 
-/// A stand-in for Connect that notes what it is asked. Its answers wait for as long as it is closed.
+/// A stand-in for Connect that records requests. Its responses can be held back.
 pub(crate) struct Connect {
     upstream: Upstream,
-    asked: watch::Receiver<Vec<Asked>>,
+    asked: watch::Receiver<Vec<RecordedRequest>>,
     gate: Arc<Semaphore>,
     most_at_once: Arc<Mutex<(usize, usize)>>,
 }
 
 impl Connect {
-    /// One that answers a line of a request with this.
+    /// Starts a stand-in whose responses depend on the method and the target.
     pub(crate) fn start<R: IntoResponse>(
         answer: impl Fn(&str) -> R + Clone + Send + Sync + 'static,
     ) -> Self {
@@ -61,7 +61,7 @@ impl Connect {
         }
     }
 
-    /// Settings with it and a key.
+    /// Returns settings with the URL of the stand-in and a key.
     pub(crate) fn settings(&self) -> Settings {
         let mut settings = Settings::default();
         settings.connect_url = Some(self.upstream.url().join("v1").unwrap());
@@ -69,39 +69,39 @@ impl Connect {
         settings
     }
 
-    /// All that it was asked.
-    pub(crate) fn asked(&self) -> Vec<Asked> {
+    /// Returns all requests so far.
+    pub(crate) fn asked(&self) -> Vec<RecordedRequest> {
         self.asked.borrow().clone()
     }
 
-    /// The lines of all that it was asked.
+    /// Returns the methods and targets of all requests so far.
     pub(crate) fn lines(&self) -> Vec<String> {
         self.asked().into_iter().map(|asked| asked.line).collect()
     }
 
-    /// Waits until it has been asked so many times.
-    pub(crate) async fn has_been_asked(&self, times: usize) {
+    /// Waits for this number of requests.
+    pub(crate) async fn wait_for_requests(&self, times: usize) {
         let mut asked = self.asked.clone();
         asked.wait_for(|asked| asked.len() >= times).await.unwrap();
     }
 
-    /// No answer is given until it is opened.
-    pub(crate) fn close(&self) {
+    /// Holds back all responses.
+    pub(crate) fn hold_answers(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Gives so many answers.
-    pub(crate) fn open(&self, answers: usize) {
+    /// Releases this number of responses.
+    pub(crate) fn release_answers(&self, answers: usize) {
         self.gate.add_permits(answers);
     }
 
-    /// How many requests have waited for answers at the same time, at most.
+    /// Returns the largest number of requests that were in flight at a time.
     pub(crate) fn most_at_once(&self) -> usize {
         self.most_at_once.lock().unwrap().1
     }
 }
 
-fn note(line: String, headers: &HeaderMap, content: &Bytes) -> Asked {
+fn note(line: String, headers: &HeaderMap, content: &Bytes) -> RecordedRequest {
     let key = headers["authorization"].to_str().unwrap().to_owned();
     let content = match &content[..] {
         [] => Value::Null,
@@ -110,22 +110,22 @@ fn note(line: String, headers: &HeaderMap, content: &Bytes) -> Asked {
             serde_json::from_slice(content).unwrap()
         }
     };
-    Asked { line, key, content }
+    RecordedRequest { line, key, content }
 }
 
-/// A page of a list that has so many.
+/// Returns a page of a list with `total` resources.
 pub(crate) fn page(resources: Value, total: usize) -> Response {
     let last = resources.as_array().map_or(0, Vec::len).saturating_sub(1);
     let range = format!("items 0-{last}/{total}");
     ([("content-range", range)], Json(resources)).into_response()
 }
 
-/// An answer in JSON.
-pub(crate) fn json(value: Value) -> Response {
+/// Returns a response with JSON.
+pub(crate) fn json_answer(value: Value) -> Response {
     Json(value).into_response()
 }
 
-/// An answer without content.
+/// Returns a response without content.
 pub(crate) fn status(status: StatusCode) -> Response {
     status.into_response()
 }

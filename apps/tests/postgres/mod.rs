@@ -1,4 +1,4 @@
-//! Databases in a real PostgreSQL.
+//! Databases of a PostgreSQL server.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use sqlx::postgres::{PgConnectOptions, PgConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, Executor as _};
 use url::Url;
 
-/// A database of its own, with the table and two rows.
+/// A new database, with the table and two rows.
 pub(crate) struct Database {
     pub(crate) url: Url,
     name: String,
@@ -41,7 +41,7 @@ impl Database {
         }
     }
 
-    /// How many connections there are to it but the test's own.
+    /// Returns the number of connections to the database, without that of the test.
     pub(crate) async fn connections(&mut self) -> i64 {
         let query = "SELECT count(*) FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid()";
@@ -51,7 +51,7 @@ impl Database {
             .unwrap()
     }
 
-    /// Waits until there are so many.
+    /// Waits until there are this many connections.
     pub(crate) async fn has_connections(&mut self, expected: i64) {
         let waiting = async {
             while self.connections().await != expected {

@@ -2,7 +2,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Served, Socket, websocket};
+use crate::{Socket, TestServer, websocket};
 
 async fn line(socket: &mut Socket) -> Value {
     let line = socket.next().await.unwrap().unwrap();
@@ -11,24 +11,24 @@ async fn line(socket: &mut Socket) -> Value {
 
 #[tokio::test]
 async fn each_message_is_answered() {
-    let served = Served::start("chat");
-    let mut socket = websocket(&served, "/ws").await;
+    let server = TestServer::start("chat");
+    let mut socket = websocket(&server, "/ws").await;
     for text in ["Hello", "", "höre"] {
         socket.send(Message::text(text)).await.unwrap();
         let answer = socket.next().await.unwrap().unwrap();
         assert_eq!(answer, Message::text(format!("Message received: {text}")));
     }
     drop(socket);
-    served.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
-async fn a_room_is_shared_and_survives_those_who_leave_without_a_word() {
-    let served = Served::start("chat");
-    let mut first = websocket(&served, "/room/ws").await;
+async fn a_room_is_shared_and_guests_may_leave_without_a_close_frame() {
+    let server = TestServer::start("chat");
+    let mut first = websocket(&server, "/room/ws").await;
     let welcome = json!({ "type": "welcome", "guest": 1, "here": 1 });
     assert_eq!(line(&mut first).await, welcome);
-    let mut second = websocket(&served, "/room/ws").await;
+    let mut second = websocket(&server, "/room/ws").await;
     let joined = json!({ "type": "joined", "guest": 2, "here": 2 });
     assert_eq!(line(&mut first).await, joined);
     second.send(Message::text("Hello")).await.unwrap();
@@ -38,18 +38,18 @@ async fn a_room_is_shared_and_survives_those_who_leave_without_a_word() {
     let left = json!({ "type": "left", "guest": 2, "here": 1 });
     assert_eq!(line(&mut first).await, left);
     drop(first);
-    served.stop().await;
+    server.stop().await;
 }
 
 #[tokio::test]
 async fn the_page_is_served_and_what_is_not_there_is_an_error_in_json() {
-    let served = Served::start("chat");
-    let page = reqwest::get(served.url("/room")).await.unwrap();
+    let server = TestServer::start("chat");
+    let page = reqwest::get(server.url("/room")).await.unwrap();
     assert_eq!(page.url().path(), "/room/");
     assert!(page.text().await.unwrap().contains("data-mode=\"room\""));
-    let missing = reqwest::get(served.url("/nowhere")).await.unwrap();
+    let missing = reqwest::get(server.url("/nowhere")).await.unwrap();
     assert_eq!(missing.status(), 404);
     let error: Value = missing.json().await.unwrap();
     assert_eq!(error, json!({ "error": "there is nothing at this path" }));
-    served.stop().await;
+    server.stop().await;
 }

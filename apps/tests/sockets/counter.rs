@@ -1,19 +1,19 @@
 use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Served, websocket};
+use crate::{TestServer, websocket};
 
 #[tokio::test]
-async fn who_leaves_is_not_counted() {
-    let served = Served::start("counter");
-    let mut first = websocket(&served, "/").await;
+async fn a_websocket_that_is_closed_is_not_counted() {
+    let server = TestServer::start("counter");
+    let mut first = websocket(&server, "/").await;
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("1"));
-    let second = websocket(&served, "/").await;
+    let second = websocket(&server, "/").await;
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("2"));
     drop(second);
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("1"));
-    let page = reqwest::get(served.url("/")).await.unwrap();
+    let page = reqwest::get(server.url("/")).await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     drop(first);
-    served.stop().await;
+    server.stop().await;
 }

@@ -4,10 +4,10 @@ use callgate_apps::{Settings, Token};
 use serde_json::{Value, json};
 
 use crate::upstream::Upstream;
-use crate::{Served, app};
+use crate::{TestServer, app};
 
 #[tokio::test]
-async fn a_customer_is_made_alone_and_in_the_gallery() {
+async fn a_customer_is_created_alone_and_in_the_gallery() {
     let create = async |Json(customer): Json<Value>| Json(json!({"id": customer["id"]}));
     let upstream = Upstream::start(Router::new().route("/customers", post(create)));
     let mut settings = Settings::default();
@@ -17,7 +17,7 @@ async fn a_customer_is_made_alone_and_in_the_gallery() {
         ("customers", "/api/autumn/customers"),
         ("gallery", "/customers/api/autumn/customers"),
     ] {
-        let served = Served::app(app(name, &settings));
+        let server = TestServer::app(app(name, &settings));
         let client = reqwest::Client::new();
         for (content, status) in [
             (json!({"id": "u1"}), 422),
@@ -26,9 +26,9 @@ async fn a_customer_is_made_alone_and_in_the_gallery() {
                 200,
             ),
         ] {
-            let request = client.post(served.url(path)).json(&content);
+            let request = client.post(server.url(path)).json(&content);
             assert_eq!(request.send().await.unwrap().status(), status);
         }
-        served.stop().await;
+        server.stop().await;
     }
 }

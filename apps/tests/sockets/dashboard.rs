@@ -5,10 +5,10 @@ use callgate_apps::Settings;
 use serde_json::{Value, json};
 
 use crate::upstream::Upstream;
-use crate::{Served, app};
+use crate::{TestServer, app};
 
 #[tokio::test]
-async fn its_figures_come_from_upstream_alone_and_in_the_gallery() {
+async fn its_figures_come_from_upstream_when_it_is_alone_and_in_the_gallery() {
     let list = async |Path(name): Path<String>| Json(json!([name]));
     let upstream = Upstream::start(Router::new().route("/{name}", get(list)));
     let mut settings = Settings::default();
@@ -17,14 +17,14 @@ async fn its_figures_come_from_upstream_alone_and_in_the_gallery() {
         ("dashboard", "/dashboard"),
         ("gallery", "/dashboard/dashboard"),
     ] {
-        let served = Served::app(app(name, &settings));
-        let response = reqwest::get(served.url(path)).await.unwrap();
+        let server = TestServer::app(app(name, &settings));
+        let response = reqwest::get(server.url(path)).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(
             response.json::<Value>().await.unwrap(),
             json!({"users": ["users"], "products": ["products"], "sales": ["sales"]})
         );
-        served.stop().await;
+        server.stop().await;
     }
 }
 
@@ -33,7 +33,7 @@ async fn after_failures_the_next_request_is_served() {
     let upstream = Upstream::start(Router::new().route("/items/1", get(async || Json(1))));
     let mut settings = Settings::default();
     settings.upstream_url = Some(upstream.url());
-    let served = Served::app(app("dashboard", &settings));
+    let server = TestServer::app(app("dashboard", &settings));
     let client = reqwest::Client::new();
     for (path, status) in [
         ("/dashboard", 502),
@@ -41,8 +41,8 @@ async fn after_failures_the_next_request_is_served() {
         ("/nosuch", 404),
         ("/proxy/1", 200),
     ] {
-        let response = client.get(served.url(path)).send().await.unwrap();
+        let response = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(response.status(), status, "{path}");
     }
-    served.stop().await;
+    server.stop().await;
 }

@@ -3,15 +3,15 @@ use http::StatusCode;
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::connect::{Connect, json as found, page, status};
-use crate::{Served, app, websocket};
+use crate::connect::{Connect, json_answer, page, status};
+use crate::{TestServer, app, websocket};
 
 fn connect() -> Connect {
     Connect::start(|line: &str| {
         if line.contains("/templates?") {
             page(json!([{"id": "TL-1"}]), 1)
         } else if line.ends_with("/approve") {
-            found(json!({}))
+            json_answer(json!({}))
         } else {
             status(StatusCode::NOT_FOUND)
         }
@@ -30,11 +30,11 @@ fn purchase(status: &str) -> Value {
 async fn events_are_handled_over_http_alone_and_in_the_gallery_and_shutdown_waits_for_them() {
     for (name, path) in [("events", "/events"), ("gallery", "/events/events")] {
         let connect = connect();
-        let served = Served::app(app(name, &connect.settings()));
+        let server = TestServer::app(app(name, &connect.settings()));
         let client = reqwest::Client::new();
         let post = async |event: Value| {
             let response = client
-                .post(served.url(path))
+                .post(server.url(path))
                 .json(&event)
                 .send()
                 .await
@@ -53,14 +53,14 @@ async fn events_are_handled_over_http_alone_and_in_the_gallery_and_shutdown_wait
         let error = &answer["asset"]["params"][0]["value_error"];
         assert_eq!(error, "Sorry, the size m is out of stock");
 
-        connect.close();
+        connect.hold_answers();
         let event_type = "asset_purchase_request_processing";
         let (status, _) =
             post(json!({"event_type": event_type, "data": purchase("pending")})).await;
         assert_eq!(status, 202);
-        connect.has_been_asked(1).await;
-        connect.open(2);
-        served.stop().await;
+        connect.wait_for_requests(1).await;
+        connect.release_answers(2);
+        server.stop().await;
         assert_eq!(connect.lines()[1], "POST /v1/requests/PR-1/approve");
     }
 }
@@ -69,8 +69,8 @@ async fn events_are_handled_over_http_alone_and_in_the_gallery_and_shutdown_wait
 async fn events_are_handled_over_a_websocket_alone_and_in_the_gallery() {
     for (name, path) in [("events", "/ws"), ("gallery", "/events/ws")] {
         let connect = connect();
-        let served = Served::app(app(name, &connect.settings()));
-        let mut socket = websocket(&served, path).await;
+        let server = TestServer::app(app(name, &connect.settings()));
+        let mut socket = websocket(&server, path).await;
         let mut next = async |sent: Option<Value>| {
             if let Some(message) = sent {
                 socket
@@ -95,6 +95,6 @@ async fn events_are_handled_over_a_websocket_alone_and_in_the_gallery() {
         assert_eq!(answer["data"]["output"]["result"], "success");
         assert_eq!(connect.lines()[1], "POST /v1/requests/PR-1/approve");
         socket.close(None).await.unwrap();
-        served.stop().await;
+        server.stop().await;
     }
 }

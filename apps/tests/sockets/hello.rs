@@ -1,10 +1,10 @@
-use crate::Served;
+use crate::TestServer;
 
 #[tokio::test]
-async fn it_says_hello() {
-    let served = Served::start("hello");
-    let response = reqwest::get(served.url("/")).await.unwrap();
+async fn it_answers_with_hello() {
+    let server = TestServer::start("hello");
+    let response = reqwest::get(server.url("/")).await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.text().await.unwrap(), "Hello, world!\n");
-    served.stop().await;
+    server.stop().await;
 }

@@ -13,14 +13,14 @@ mod hello;
 mod items;
 #[path = "../postgres/mod.rs"]
 mod postgres;
-mod served;
 mod stream;
+mod test_server;
 mod time;
 #[path = "../upstream/mod.rs"]
 mod upstream;
 mod work;
 
-use served::{Served, app};
+use test_server::{TestServer, app};
 use tokio::net::TcpStream;
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 
@@ -28,8 +28,8 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream};
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
 
 /// Opens a WebSocket to a path.
-async fn websocket(served: &Served, path: &str) -> Socket {
-    let url = served.url(path).replacen("http", "ws", 1);
+async fn websocket(server: &TestServer, path: &str) -> Socket {
+    let url = server.url(path).replacen("http", "ws", 1);
     let (socket, _) = tokio_tungstenite::connect_async(url).await.unwrap();
     socket
 }

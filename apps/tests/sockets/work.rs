@@ -2,21 +2,21 @@ use std::sync::mpsc::channel;
 
 use tokio::runtime::Builder;
 
-use crate::Served;
+use crate::TestServer;
 
-/// The server and its client have one thread, and what blocks has another, which is busy.
+/// The server and its client share one thread. The one thread for blocking work is busy.
 #[test]
-fn checks_are_answered_while_work_is_not_done() {
+fn checks_are_answered_while_computations_run() {
     let mut builder = Builder::new_current_thread();
     let runtime = builder.max_blocking_threads(1).enable_all().build();
     let runtime = runtime.unwrap();
     let (release, released) = channel::<()>();
     runtime.spawn_blocking(move || released.recv());
     runtime.block_on(async {
-        let served = Served::start("work");
-        let mut work = tokio::spawn(reqwest::get(served.url("/work/4")));
+        let server = TestServer::start("work");
+        let mut work = tokio::spawn(reqwest::get(server.url("/work/4")));
         for _ in 0..20 {
-            let check = reqwest::get(served.url("/check")).await.unwrap();
+            let check = reqwest::get(server.url("/check")).await.unwrap();
             assert_eq!(check.text().await.unwrap(), "OK\n");
             assert!(!work.is_finished());
         }
@@ -25,8 +25,8 @@ fn checks_are_answered_while_work_is_not_done() {
         let sorted = sorted.text().await.unwrap();
         assert_eq!(sorted, "{\"numbers\":10000,\"sorted\":true}\n");
 
-        let refused = reqwest::get(served.url("/work/8")).await.unwrap();
+        let refused = reqwest::get(server.url("/work/8")).await.unwrap();
         assert_eq!(refused.status(), 422);
-        served.stop().await;
+        server.stop().await;
     });
 }

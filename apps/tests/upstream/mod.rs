@@ -1,4 +1,4 @@
-//! A service that an application asks in its turn, for tests to play.
+//! A service for the applications that call one, played by tests.
 
 use axum::Router;
 use callgate_server::{Config, Server};
@@ -6,7 +6,7 @@ use callgate_tower::ServiceApp;
 use tokio::task::JoinSet;
 use url::Url;
 
-/// These routes on a port of their own, until this is dropped.
+/// A server of these routes, on a free port, until it is dropped.
 pub(crate) struct Upstream {
     url: Url,
     _serving: JoinSet<()>,

@@ -12,17 +12,19 @@ use callgate::AppError;
 use callgate_drive::Escaped;
 use futures_util::FutureExt as _;
 
-/// Work to do once the response has been sent: writing a log, sending a mail, closing a connection.
+/// Work that is done after the response has been sent: writing a log, sending a mail, closing a
+/// connection.
 ///
-/// Each request that [`ServiceApp`](crate::ServiceApp) makes has one among its extensions; with the
-/// feature `axum` it is an extractor itself. Its work is done in the call of the application, one
-/// piece after the other, so that the client does not wait for it and a server that shuts down does
-/// (rules `HTTP-35`, `HTTP-36`). A server does not wait for a task that the service spawns.
+/// Each request that [`ServiceApp`](crate::ServiceApp) creates has a `Background` in its
+/// extensions. With the feature `axum`, `Background` is an extractor. The work is done in the call
+/// of the application, one piece after the other: the client does not wait for it, and a server
+/// that shuts down does (rules `HTTP-35`, `HTTP-36`). A server does not wait for a task that the
+/// service spawns.
 ///
-/// The work is done however the exchange ends: also when the client goes away, in the grace period
-/// of the server, and when the service fails or panics. The service's future and the body of its
-/// response have been dropped by then. Work that fails or panics makes the call fail, and does not
-/// keep other work from being done; the call reports the first failure, and all others are logged.
+/// The work is done however the exchange ends: also when the service fails or panics, and when the
+/// client goes away, in the grace period of the server. The service's future and the body of its
+/// response have been dropped by then. When a piece of work fails or panics, the other work is done
+/// nevertheless. The call then fails with the first failure, and the others are logged.
 ///
 /// ```
 /// use axum::routing::post;
@@ -47,11 +49,11 @@ pub struct Background(Arc<Mutex<VecDeque<BoxedWork>>>);
 
 type BoxedWork = Pin<Box<dyn Future<Output = Result<(), AppError>> + Send>>;
 
-/// The result of a piece of work: the outer error is a panic.
+/// The result of a piece of work. The outer error is a panic.
 type WorkResult = thread::Result<Result<(), AppError>>;
 
 impl Background {
-    /// Adds work, which is done after all work that was added before. The work may add more.
+    /// Adds work, which is done after all work that was added before. The work may add more work.
     pub fn add(&self, work: impl Future<Output = Result<(), AppError>> + Send + 'static) {
         self.queue().push_back(Box::pin(work));
     }
@@ -92,7 +94,7 @@ where
     ended.unwrap_or_else(|panic| resume_unwind(panic))
 }
 
-/// Returns whether the call reports this result. A client that is gone is no failure.
+/// Returns whether this result is a failure of the call. A client that is gone is not a failure.
 fn is_failure(ended: &WorkResult) -> bool {
     match ended {
         Ok(Ok(())) => false,
@@ -101,7 +103,7 @@ fn is_failure(ended: &WorkResult) -> bool {
     }
 }
 
-/// Logs a failure that the call does not report, as it reports another.
+/// Logs a failure that the call does not return, because it returns an earlier one.
 fn report(ended: &WorkResult) {
     match ended {
         Ok(Err(error)) if !error.is_disconnected() => {

@@ -7,9 +7,10 @@ use http::request::Parts;
 
 use crate::{Background, Shutdown};
 
-/// An axum extractor for a value that start-up put into the [`State`]: a clone of it.
+/// An axum extractor for a value that start-up put into the [`State`]. The handler gets a clone of
+/// the value.
 ///
-/// The response is 500, with a text that names the type, when the state has no such value.
+/// The response is 500 with the name of the type when the state has no such value.
 ///
 /// ```
 /// use axum::Router;
@@ -70,7 +71,7 @@ impl<S: Sync> FromRequestParts<S> for Background {
     }
 }
 
-/// Where the server does not tell of its shutdown, the shutdown never begins.
+/// On a server that does not offer `http.shutdown`, the shutdown never begins.
 impl<S: Sync> FromRequestParts<S> for Shutdown {
     type Rejection = std::convert::Infallible;
 

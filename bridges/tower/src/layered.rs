@@ -8,11 +8,11 @@ use tower_service::Service;
 
 use crate::{AppService, BoxError, RequestBody, ServiceApp};
 
-/// `app` with `layer` around it, as an application: a layer of tower-http, say, or several as a
-/// `tower::ServiceBuilder`.
+/// Creates an application of `app` with a tower layer around it. `layer` is a layer of tower-http,
+/// for example, or a `tower::ServiceBuilder` of several.
 ///
-/// Requests and WebSockets go through the layer, by [`ServiceApp`] and [`AppService`]; lifespan, which
-/// is no request, goes to `app` itself.
+/// Requests and WebSockets pass through the layer, by [`ServiceApp`] and [`AppService`]. Lifespan
+/// is not a request, and is passed to `app` itself.
 ///
 /// ```
 /// use std::time::Duration;
@@ -66,7 +66,7 @@ where
             Scope::Http(_) | Scope::WebSocket(_) => {
                 self.service.call(scope, receiver, sender).await
             }
-            // What is not known cannot be a request either.
+            // A layer sees requests only. Lifespan and unknown scopes pass it by.
             scope => self.app.call(scope, receiver, sender).await,
         }
     }

@@ -1,6 +1,6 @@
 //! # Callgate: the bridge to tower
 //!
-//! Any tower service as an application, by [`ServiceApp`]: an axum `Router`, a service of tonic,
+//! [`ServiceApp`] serves any tower service as an application: an axum `Router`, a service of tonic,
 //! layers of tower-http around any of them.
 //!
 //! ```
@@ -14,9 +14,12 @@
 //! # check(app);
 //! ```
 //!
-//! And any application as a tower service, by [`AppService`]: inside a router of axum, or served by
-//! hyper. [`layer`] puts layers around an application; the `examples` folder has tower-http's
+//! [`AppService`] is any application as a tower service, inside a router of axum or served by
+//! hyper. [`layer`] puts layers around an application. The `examples` folder has tower-http's
 //! compression, CORS, tracing, timeouts and static files.
+//!
+//! A service learns of the server's shutdown by the extension [`Shutdown`]. An application inside a
+//! service learns of it by [`AppService::with_shutdown`].
 
 mod app_service;
 mod background;

@@ -3,7 +3,8 @@
 use http::Uri;
 use http::uri::PathAndQuery;
 
-/// The target below `root_path`, which is decoded; `None` when that is the target as it is.
+/// Returns the target below `root_path`, which is decoded; `None` when no part of the target is
+/// removed.
 pub(crate) fn below(uri: &Uri, root_path: &str) -> Option<Uri> {
     let root_path = root_path.trim_end_matches('/');
     if root_path.is_empty() {
@@ -22,7 +23,7 @@ pub(crate) fn below(uri: &Uri, root_path: &str) -> Option<Uri> {
     target.ok().map(Uri::from)
 }
 
-/// What is left of the percent-encoded `path` behind `prefix`, which is decoded.
+/// Returns the percent-encoded `path` without `prefix`, which is decoded.
 fn strip_decoded<'a>(path: &'a str, prefix: &[u8]) -> Option<&'a str> {
     let mut rest = path;
     for &wanted in prefix {
@@ -49,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_root_path_is_taken_off_the_target_as_it_was_encoded() {
+    fn the_root_path_is_removed_however_the_target_encodes_it() {
         for (target, root_path, seen) in [
             ("/api/users?page=1", "/api", Some("/users?page=1")),
             ("/api", "/api", Some("/")),

@@ -1,4 +1,4 @@
-//! The part of a scope that a request has no place for.
+//! The part of a scope that a request has no field for.
 
 use std::net::SocketAddr;
 use std::sync::Arc;

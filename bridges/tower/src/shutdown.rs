@@ -4,13 +4,13 @@ use std::future::poll_fn;
 
 use callgate_drive::ShutdownSignal;
 
-/// Tells a service that the server is shutting down, while its response still reaches the client: a
-/// stream without an end of its own ends then.
+/// Tells a service that the server is shutting down, while its response still reaches the client. A
+/// stream that has no end of its own ends then.
 ///
-/// Each request that [`ServiceApp`](crate::ServiceApp) creates on an exchange with
-/// [`Feature::Shutdown`](callgate::Feature::Shutdown) has one in its extensions; with the feature
-/// `axum` it is an extractor itself. The server tells a service that has read the content of its request, or
-/// whose request has none (rule `EXT-17`).
+/// Each request that [`ServiceApp`](crate::ServiceApp) creates has a `Shutdown` in its extensions
+/// where the server offers [`Feature::Shutdown`](callgate::Feature::Shutdown). With the feature
+/// `axum`, `Shutdown` is an extractor. The shutdown begins for a service that has read the content
+/// of its request, or whose request has none (rule `EXT-17`).
 ///
 /// ```
 /// use axum::{Extension, Router};

@@ -58,7 +58,7 @@ pub struct Flags {
     #[arg(env = "CALLGATE_ACCESS_LOG", hide_env = true)]
     pub access_log: bool,
 
-    /// Do not, even with CALLGATE_ACCESS_LOG=true
+    /// Do not log exchanges, even with CALLGATE_ACCESS_LOG=true
     #[arg(long)]
     pub no_access_log: bool,
 

@@ -1,4 +1,4 @@
-//! The values of flags: each function reads one, or returns what would be right.
+//! Parses the values of flags. The error of each function says what to give instead.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::num::NonZeroUsize;
@@ -12,10 +12,10 @@ use crate::config::check_root_path;
 use crate::{HttpVersions, LifespanMode};
 
 /// A limit of time; `None` for no limit.
-// clap would take an `Option` for a flag that may be missing.
+// An alias, because clap treats a field of type `Option` as an optional flag.
 pub type TimeLimit = Option<Duration>;
 
-/// The most threads: more are a slip of the finger.
+/// The most threads. A larger number is taken for a mistake.
 const MAX_THREADS: NonZeroUsize = NonZeroUsize::new(1024).unwrap();
 
 pub(super) fn cores() -> NonZeroUsize {
@@ -23,7 +23,7 @@ pub(super) fn cores() -> NonZeroUsize {
 }
 
 pub(super) fn host(text: &str) -> Result<IpAddr, &'static str> {
-    // Brackets as they stand in a URL.
+    // An IPv6 address may have brackets, as in a URL.
     let address = text
         .strip_prefix('[')
         .and_then(|rest| rest.strip_suffix(']'))

@@ -31,12 +31,12 @@ pub(crate) struct Handshake {
     on_upgrade: Option<OnUpgrade>,
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
-    /// Ready once the server drains; None after that.
+    /// Completes when the server drains; `None` after that.
     draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl Handshake {
-    // Not inlined, as it would make the stack of every request larger.
+    // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
     pub(crate) fn new(
         scope: Box<WebSocketScope>,
@@ -94,7 +94,8 @@ impl Handshake {
         Poll::Ready(response)
     }
 
-    /// Hands the application over to a session. Returns the head of the response that opens it.
+    /// Passes the call and the mailbox to a session. Returns the head of the response that opens
+    /// the WebSocket.
     fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
         let server = &self.link.server;
         let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()));
@@ -102,7 +103,8 @@ impl Handshake {
         if self.version != Version::HTTP_2 {
             self.link.set_upgrade(websocket);
         } else if let Some(on_upgrade) = self.on_upgrade.take() {
-            // hyper drops the response as soon as it is sent. The connection is in use for longer.
+            // hyper drops the response when it is sent. The guard stays with the session, as the
+            // connection is in use.
             let guard = self.guard.take();
             let session = run_over_http2(websocket, server.clone(), on_upgrade, guard);
             server.tasks.spawn(session);

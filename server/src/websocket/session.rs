@@ -1,4 +1,4 @@
-//! The session of an open WebSocket, as this server runs it: with its shutdown and its limits.
+//! Runs the session of an open WebSocket with the settings and the shutdown of this server.
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -19,10 +19,10 @@ use crate::exchange::Guard;
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
 
-/// A WebSocket that the application has accepted, and whose connection is still hyper's.
+/// An accepted WebSocket whose connection still belongs to hyper.
 pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
-/// Detaches calls to tasks that a shutdown of the server waits for.
+/// Runs detached calls on tasks that a shutdown of the server waits for.
 #[derive(Debug)]
 pub(crate) struct CallDetacher(pub(super) Arc<ServerContext>);
 
@@ -32,7 +32,8 @@ impl Detach for CallDetacher {
     }
 }
 
-/// Runs a WebSocket over the connection that hyper has given back. `unread` has been read already.
+/// Runs a WebSocket over the connection that hyper has returned. `unread` is the input that hyper
+/// has read and not used.
 pub(crate) fn run_over_http1(
     websocket: AcceptedWebSocket,
     server: &ServerContext,
@@ -50,14 +51,15 @@ pub(super) async fn run_over_http2(
     on_upgrade: OnUpgrade,
     _guard: Option<Guard>,
 ) {
-    // When the client goes away before, the WebSocket is dropped, which tells the application.
+    // When the client goes away before that, the WebSocket is dropped, and the application receives
+    // a disconnect.
     if let Ok(stream) = on_upgrade.await {
         run(websocket, &server, Transport::new(TokioIo::new(stream))).await;
     }
 }
 
-/// Runs a session of this server. Its future holds nothing twice, as an idle WebSocket consists
-/// of it.
+/// Runs a session. Its future holds no value twice, because it is nearly all of the memory of an
+/// idle WebSocket.
 fn run<S>(
     websocket: AcceptedWebSocket,
     server: &ServerContext,

@@ -5,7 +5,7 @@ use super::foreign;
 use crate::rule::{self, Rule};
 use crate::{Feature, Features, HttpScope, SendError, SendEvent, Violation};
 
-/// What an application has sent of one HTTP response, and so what it may send next.
+/// The state of one HTTP response, which determines the events that the application may send next.
 #[derive(Clone, Debug)]
 pub struct HttpConversation {
     phase: HttpPhase,
@@ -14,46 +14,46 @@ pub struct HttpConversation {
     features: Features,
 }
 
-/// The life of an HTTP exchange, as far as the application's events go.
+/// The phase of an HTTP exchange, as determined by the events of the application.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum HttpPhase {
-    /// No response has been started.
+    /// The application has not started a response.
     Waiting,
-    /// The response has been started; no body event has been sent.
+    /// The application has started the response and has not sent a body event.
     Started(Content),
-    /// At least one body event has been sent, and more must follow.
+    /// The application has sent at least one body event, and more must follow.
     Streaming(Content),
-    /// The content is whole; trailer fields must follow.
+    /// The content is complete, and trailer fields must follow.
     Trailers(Trailers),
-    /// The response is whole.
+    /// The response is complete.
     Ended,
-    /// A rule has been broken; nothing can be sent any more.
+    /// The application has broken a rule. Every later send fails.
     Broken(Violation),
-    /// Nobody is there any more; nothing can be sent.
+    /// The client is gone. Every later send fails.
     Disconnected,
-    /// The call has returned; nothing can be sent any more.
+    /// The call has returned. Every later send fails.
     Returned,
 }
 
-/// What the head of a response says about its content.
+/// The properties of the content that the head of a response determines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Content {
     status: StatusCode,
-    /// Bytes that `content-length` still allows, if there is one.
+    /// The number of bytes that `content-length` still permits; `None` without `content-length`.
     remaining: Option<u64>,
     trailers: Option<Trailers>,
 }
 
-/// What the head of a response says about its trailer fields.
+/// The properties of the trailer fields that the head of a response determines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Trailers {
-    /// The values of `trailer`, where trailer fields must be named there.
+    /// The values of the field `trailer`; `None` if the HTTP version does not require this field.
     named: Option<Vec<HeaderValue>>,
 }
 
 impl HttpConversation {
-    /// The conversation of an exchange with this scope.
+    /// Creates the conversation of an exchange with this scope.
     #[must_use]
     #[inline]
     pub fn new(scope: &HttpScope) -> Self {
@@ -65,7 +65,7 @@ impl HttpConversation {
         }
     }
 
-    /// The conversation of a response that denies a WebSocket, which has the same rules.
+    /// Creates the conversation of a denial response, which has the rules of an HTTP response.
     #[must_use]
     pub(super) fn denial(version: Version) -> Self {
         Self {
@@ -76,29 +76,30 @@ impl HttpConversation {
         }
     }
 
-    /// Where the exchange stands.
+    /// Returns the current phase.
     #[must_use]
     #[inline]
     pub fn phase(&self) -> &HttpPhase {
         &self.phase
     }
 
-    /// Whether no body event has been sent yet, so that another response can still take the place
-    /// of what there is.
+    /// Returns whether the server can still replace the response, because no body event has been
+    /// sent.
     #[must_use]
     #[inline]
     pub fn is_replaceable(&self) -> bool {
         matches!(self.phase, HttpPhase::Waiting | HttpPhase::Started(_))
     }
 
-    /// Notes that nobody is there any more. A response that is whole or broken stays so.
+    /// Records that the client is gone. An exchange that [is over](Self::is_over) does not change.
     pub fn disconnect(&mut self) {
         if !self.is_over() {
             self.phase = HttpPhase::Disconnected;
         }
     }
 
-    /// Whether nothing more can be sent: the response is whole, or never will be.
+    /// Returns whether no event can be sent any more: the response is complete, or can no longer
+    /// become complete.
     #[must_use]
     #[inline]
     pub fn is_over(&self) -> bool {
@@ -108,9 +109,9 @@ impl HttpConversation {
         )
     }
 
-    /// Whether the application is to be told of a disconnect and has the grace period from now on:
-    /// the client is gone, or a rule was broken, before the last event (rules `CORE-14`,
-    /// `CORE-21`).
+    /// Returns whether the application must be notified of a disconnect and the grace period
+    /// begins: the client is gone, or the application has broken a rule, before the last event
+    /// (rules `CORE-14`, `CORE-21`).
     #[must_use]
     pub fn is_broken_off(&self) -> bool {
         match &self.phase {
@@ -120,11 +121,12 @@ impl HttpConversation {
         }
     }
 
-    /// Shows the conversation an event that the application sends.
+    /// Checks an event that the application sends, and advances the phase.
     ///
     /// # Errors
     ///
-    /// The reason why it may not go out. After a violation every later event fails with the same.
+    /// Returns the reason for which the event must not be delivered. After a violation, every later
+    /// event fails with the same one.
     #[inline]
     pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         match self.check(event) {
@@ -152,7 +154,7 @@ impl HttpConversation {
         }
     }
 
-    /// Remembers a violation.
+    /// Records the violation, if `error` is one, and returns `error`.
     #[cold]
     fn noted(&mut self, error: SendError) -> SendError {
         if let SendError::Violation(violation) = &error {
@@ -161,7 +163,8 @@ impl HttpConversation {
         error
     }
 
-    /// The head of a response: status, header fields, and whether trailer fields follow.
+    /// Checks the head of a response: the status, the header fields, and whether trailer fields
+    /// follow.
     #[inline]
     pub(super) fn start(
         &mut self,
@@ -210,7 +213,7 @@ impl HttpConversation {
         Ok(())
     }
 
-    /// A part of the content, of `length` bytes.
+    /// Checks a part of the content of `length` bytes.
     #[inline]
     pub(super) fn body(&mut self, length: u64, more: bool) -> Result<(), SendError> {
         let is_head_request = self.is_head_request;
@@ -267,13 +270,13 @@ impl HttpConversation {
         Ok(())
     }
 
-    /// Notes that a file of `length` bytes is the content of the response, after the path send was
-    /// allowed and the file was opened.
+    /// Records that a file of `length` bytes is the content, after a path send was permitted and
+    /// the file was opened.
     ///
     /// # Errors
     ///
-    /// When that is not what the head says, when another event came in between, or when nothing can
-    /// be sent any more.
+    /// Fails if `length` disagrees with the head, if another event was sent in the meantime, or if
+    /// no event can be sent any more.
     pub fn file(&mut self, length: u64) -> Result<(), SendError> {
         match self.phase {
             HttpPhase::Started(_) => self.body(length, false),
@@ -287,7 +290,7 @@ impl HttpConversation {
         .map_err(|error| self.noted(error))
     }
 
-    /// Whether a file may be the content; [`file`](Self::file) completes it.
+    /// Checks a path send. [`file`](Self::file) completes the path send when the file is open.
     fn path_send(&self, path: &std::path::Path) -> Result<(), SendError> {
         self.open()?;
         self.offered(Feature::PathSend)?;
@@ -361,12 +364,13 @@ impl HttpConversation {
         self.offered(Feature::Debug)
     }
 
-    /// Shows the conversation that the call has returned successfully. Later sends fail with
+    /// Records that the call has returned successfully. Later sends fail with
     /// [`SendError::Disconnected`] (rule `CORE-11`).
     ///
     /// # Errors
     ///
-    /// The rule that the call has broken: by returning now, or by a send before.
+    /// Returns the rule that the call has broken: by returning in this phase, or by an earlier
+    /// send.
     #[inline]
     pub fn returned(&mut self) -> Result<(), Violation> {
         match std::mem::replace(&mut self.phase, HttpPhase::Returned) {
@@ -387,7 +391,7 @@ impl HttpConversation {
         }
     }
 
-    /// Whether anything can be sent at all.
+    /// Checks that the application may send at all in this phase.
     fn open(&self) -> Result<(), SendError> {
         match &self.phase {
             HttpPhase::Disconnected | HttpPhase::Returned => Err(SendError::Disconnected),
@@ -433,7 +437,7 @@ fn has_no_content(status: StatusCode) -> bool {
     )
 }
 
-/// The first field that belongs to the connection and not to the message (RFC 9110, 7.6.1).
+/// Returns the first field that belongs to the connection and not to the message (RFC 9110, 7.6.1).
 pub(super) fn hop_by_hop(headers: &HeaderMap) -> Option<&HeaderName> {
     headers.keys().find(|name| is_hop_by_hop(name))
 }
@@ -441,7 +445,7 @@ pub(super) fn hop_by_hop(headers: &HeaderMap) -> Option<&HeaderName> {
 fn is_hop_by_hop(name: &HeaderName) -> bool {
     match *name {
         header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        // These two are not among the names that `http` knows.
+        // The `http` crate has no constants for these two names.
         _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
     }
 }
@@ -464,8 +468,7 @@ fn is_forbidden_trailer(name: &HeaderName) -> bool {
         )
 }
 
-/// Checks the header fields of a response, in one pass over them, and gives the value of
-/// `content-length`.
+/// Checks the header fields of a response in one pass, and returns the value of `content-length`.
 fn fields(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
     let mut length = None;
     for (name, value) in headers {
@@ -485,7 +488,7 @@ fn fields(headers: &HeaderMap) -> Result<Option<u64>, SendError> {
 }
 
 fn content_length(value: &HeaderValue) -> Result<u64, SendError> {
-    // `parse` alone would let a sign through.
+    // `parse` alone would accept a sign.
     let is_decimal = value.as_bytes().iter().all(u8::is_ascii_digit);
     match value.to_str().ok().and_then(|text| text.parse().ok()) {
         Some(length) if is_decimal => Ok(length),

@@ -2,58 +2,59 @@ use super::foreign;
 use crate::rule::{self, Rule};
 use crate::{SendError, SendEvent, Violation};
 
-/// What an application has answered to lifespan events, and so what it may send next.
+/// The state of one lifespan, which determines the events that the application may send next.
 #[derive(Clone, Debug, Default)]
 pub struct LifespanConversation {
     phase: LifespanPhase,
 }
 
-/// How far a server's life has come.
+/// The phase of a lifespan.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub enum LifespanPhase {
-    /// Start-up has not been answered.
+    /// The application has not replied to `lifespan.startup`.
     #[default]
     Starting,
     /// Start-up is complete.
     Started,
-    /// Start-up has failed. The end.
+    /// Start-up has failed. This phase is final.
     StartupFailed,
-    /// `lifespan.shutdown` has been received and not been answered.
+    /// The application has received `lifespan.shutdown` and has not replied.
     ShuttingDown,
-    /// Shutdown has been answered. The end.
+    /// The application has replied to `lifespan.shutdown`. This phase is final.
     ShutDown,
-    /// A rule has been broken; nothing can be sent any more.
+    /// The application has broken a rule. Every later send fails.
     Broken(Violation),
-    /// The call has returned.
+    /// The call has returned. Every later send fails.
     Returned,
 }
 
 impl LifespanConversation {
-    /// The conversation at its beginning.
+    /// Creates a conversation in the phase [`Starting`](LifespanPhase::Starting).
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Where it stands.
+    /// Returns the current phase.
     #[must_use]
     pub fn phase(&self) -> &LifespanPhase {
         &self.phase
     }
 
-    /// Notes that the application has received `lifespan.shutdown`.
+    /// Records that the application has received `lifespan.shutdown`.
     pub fn shutdown_received(&mut self) {
         if self.phase == LifespanPhase::Started {
             self.phase = LifespanPhase::ShuttingDown;
         }
     }
 
-    /// Shows the conversation an event that the application sends.
+    /// Checks an event that the application sends, and advances the phase.
     ///
     /// # Errors
     ///
-    /// The reason why it may not go out. After a violation every later event fails with the same.
+    /// Returns the reason for which the event must not be delivered. After a violation, every later
+    /// event fails with the same violation.
     pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         match &self.phase {
             LifespanPhase::Returned => return Err(SendError::Disconnected),
@@ -114,12 +115,13 @@ impl LifespanConversation {
         Err(Violation::new(rule, detail))
     }
 
-    /// Shows the conversation that the application returned successfully. Returning after start-up
-    /// is allowed, if unwise (rule `LIFE-14`).
+    /// Records that the call has returned successfully. A return between start-up and shutdown is
+    /// permitted, although rule `LIFE-14` advises against it.
     ///
     /// # Errors
     ///
-    /// When an answer is owed.
+    /// Returns the rule that the call has broken: by returning without a reply, or by an earlier
+    /// send.
     pub fn returned(&mut self) -> Result<(), Violation> {
         let phase = std::mem::replace(&mut self.phase, LifespanPhase::Returned);
         match phase {

@@ -1,8 +1,8 @@
-//! The order in which events may come: one state machine for each kind of scope.
+//! The permitted order of events: one state machine for each kind of scope.
 //!
-//! A conversation is pure: it is shown each event that the application sends and answers whether it
-//! may go out, and with which rule it breaks if not. Servers, test clients and the lint use the
-//! same ones, so that they cannot disagree on what is allowed.
+//! A conversation does no I/O. A conversation checks each event that the application sends, and
+//! returns the rule that the event breaks, if any. Servers, test clients and the lint use the same
+//! conversations, so they agree on the permitted events.
 
 mod http;
 mod lifespan;
@@ -14,7 +14,7 @@ pub use websocket::{WebSocketConversation, WebSocketPhase};
 
 use crate::{SendEvent, Violation, rule};
 
-/// An event that belongs to another kind of scope.
+/// Returns the violation for an event that belongs to another kind of scope.
 fn foreign(event: &SendEvent, scope: &str) -> Violation {
     Violation::new(
         rule::FOREIGN_EVENT,

@@ -9,7 +9,7 @@ use crate::{
     WebSocketScope,
 };
 
-/// What an application has sent on one WebSocket, and so what it may send next.
+/// The state of one WebSocket, which determines the events that the application may send next.
 #[derive(Clone, Debug)]
 pub struct WebSocketConversation {
     phase: WebSocketPhase,
@@ -18,28 +18,28 @@ pub struct WebSocketConversation {
     features: Features,
 }
 
-/// The life of a WebSocket, as far as the application's events go.
+/// The phase of a WebSocket, as determined by the events of the application.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum WebSocketPhase {
-    /// The handshake has not been answered.
+    /// The application has not accepted, closed or denied the WebSocket.
     Connecting,
-    /// The handshake is being answered with an HTTP response in place of a WebSocket.
+    /// The application denies the WebSocket with an HTTP response, which has not ended.
     Denying(HttpConversation),
     /// The WebSocket is open.
     Open,
-    /// The application has closed it, or refused it.
+    /// The application has closed or refused the WebSocket, or has ended its denial response.
     Closed,
-    /// A rule has been broken; nothing can be sent any more.
+    /// The application has broken a rule. Every later send fails.
     Broken(Violation),
-    /// Nobody is there any more; nothing can be sent.
+    /// The client is gone. Every later send fails.
     Disconnected,
-    /// The call has returned; nothing can be sent any more.
+    /// The call has returned. Every later send fails.
     Returned,
 }
 
 impl WebSocketConversation {
-    /// The conversation of an exchange with this scope.
+    /// Creates the conversation of an exchange with this scope.
     #[must_use]
     pub fn new(scope: &WebSocketScope) -> Self {
         Self {
@@ -50,13 +50,14 @@ impl WebSocketConversation {
         }
     }
 
-    /// Where it stands.
+    /// Returns the current phase.
     #[must_use]
     pub fn phase(&self) -> &WebSocketPhase {
         &self.phase
     }
 
-    /// Notes that nobody is there any more. A WebSocket that is closed or broken stays so.
+    /// Records that the client is gone. The phases [`Closed`](WebSocketPhase::Closed),
+    /// [`Broken`](WebSocketPhase::Broken) and [`Returned`](WebSocketPhase::Returned) do not change.
     pub fn disconnect(&mut self) {
         if !matches!(
             self.phase,
@@ -66,9 +67,9 @@ impl WebSocketConversation {
         }
     }
 
-    /// Whether the application is to be told of a disconnect and has the grace period from now on:
-    /// the client is gone, or a rule was broken, before the last event (rules `CORE-14`,
-    /// `CORE-21`).
+    /// Returns whether the application must be notified of a disconnect, which starts the grace
+    /// period. This is the case if the client is gone, or if the application has broken a rule,
+    /// before the last event (rules `CORE-14`, `CORE-21`).
     #[must_use]
     pub fn is_broken_off(&self) -> bool {
         match &self.phase {
@@ -78,11 +79,12 @@ impl WebSocketConversation {
         }
     }
 
-    /// Shows the conversation an event that the application sends.
+    /// Checks an event that the application sends, and advances the phase.
     ///
     /// # Errors
     ///
-    /// The reason why it may not go out. After a violation every later event fails with the same.
+    /// Returns the reason for which the event must not be delivered. After a violation, every later
+    /// event fails with the same violation.
     pub fn send(&mut self, event: &SendEvent) -> Result<(), SendError> {
         let result = self.open().and_then(|()| match event {
             SendEvent::WebSocketAccept(accept) => self.accept(accept),
@@ -228,12 +230,13 @@ impl WebSocketConversation {
         Ok(())
     }
 
-    /// Shows the conversation that the call has returned successfully. Later sends fail with
+    /// Records that the call has returned successfully. Later sends fail with
     /// [`SendError::Disconnected`] (rule `CORE-11`).
     ///
     /// # Errors
     ///
-    /// The rule that the call has broken: by returning now, or by a send before.
+    /// Returns the rule that the call has broken: by returning in this phase, or by an earlier
+    /// send.
     pub fn returned(&mut self) -> Result<(), Violation> {
         match std::mem::replace(&mut self.phase, WebSocketPhase::Returned) {
             WebSocketPhase::Connecting => Err(Violation::new(
@@ -252,7 +255,7 @@ impl WebSocketConversation {
         }
     }
 
-    /// Whether anything can be sent at all.
+    /// Checks that the application may send at all in this phase.
     fn open(&self) -> Result<(), SendError> {
         match &self.phase {
             WebSocketPhase::Disconnected | WebSocketPhase::Returned => Err(SendError::Disconnected),

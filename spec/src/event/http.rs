@@ -15,12 +15,13 @@ use crate::header::header_methods;
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct HttpRequestBody {
-    /// The next bytes of the content; may be empty.
+    /// The next bytes of the content. May be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
     pub body: Bytes,
-    /// Whether more events follow. The content is whole when this is unset.
+    /// Whether more body events follow. The content is complete with the event whose `more_body` is
+    /// unset.
     pub more_body: bool,
-    /// The trailer fields, on the last event, when the client sent some.
+    /// The trailer fields of the request, on the last event. `None` if the client sent none.
     #[cfg_attr(
         feature = "serde",
         serde(
@@ -32,7 +33,7 @@ pub struct HttpRequestBody {
 }
 
 impl HttpRequestBody {
-    /// Creates a part of the content; `more_body` says whether others follow.
+    /// Creates a part of the content. `more_body` states whether more parts follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -41,7 +42,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// Creates a part that others follow.
+    /// Creates a part of the content that is not the last.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -50,7 +51,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// Creates the last part, or the whole content.
+    /// Creates the last part of the content, or the complete content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -59,7 +60,7 @@ impl HttpRequestBody {
         }
     }
 
-    /// Adds trailer fields, which belong to the last part.
+    /// Sets the trailer fields, which are valid only on the last part.
     #[must_use]
     pub fn trailers(mut self, fields: HeaderMap) -> Self {
         self.trailers = Some(Box::new(fields));
@@ -78,13 +79,13 @@ pub struct HttpResponseStart {
     /// The header fields.
     #[cfg_attr(feature = "serde", serde(default, with = "crate::serial::headers"))]
     pub headers: HeaderMap,
-    /// Whether trailer fields follow the content: a feature (rule `EXT-03`).
+    /// Whether trailer fields follow the content. This is a feature (rule `EXT-03`). Default false.
     #[cfg_attr(feature = "serde", serde(default))]
     pub trailers: bool,
 }
 
 impl HttpResponseStart {
-    /// Creates a head with this status and no headers.
+    /// Creates the head of a response with this status and without header fields.
     #[must_use]
     pub fn new(status: StatusCode) -> Self {
         Self {
@@ -93,7 +94,7 @@ impl HttpResponseStart {
         }
     }
 
-    /// Creates a head with status 200 and no headers.
+    /// Creates the head of a response with status 200 and without header fields.
     #[must_use]
     pub fn ok() -> Self {
         Self::default()
@@ -115,15 +116,16 @@ impl HttpResponseStart {
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct HttpResponseBody {
-    /// The next bytes of the content; may be empty.
+    /// The next bytes of the content. May be empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::bytes"))]
     pub body: Bytes,
-    /// Whether more events follow. The content is whole when this is unset.
+    /// Whether more body events follow. The content is complete with the event whose `more_body` is
+    /// unset.
     pub more_body: bool,
 }
 
 impl HttpResponseBody {
-    /// Creates a part of the content; `more_body` says whether others follow.
+    /// Creates a part of the content. `more_body` states whether more parts follow.
     pub fn new(body: impl Into<Bytes>, more_body: bool) -> Self {
         Self {
             body: body.into(),
@@ -131,7 +133,8 @@ impl HttpResponseBody {
         }
     }
 
-    /// Creates a part that others follow. An empty one sends the head alone, if it has not been sent.
+    /// Creates a part of the content that is not the last. An empty part sends only the head, or
+    /// nothing if the head has been sent.
     pub fn part(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -139,7 +142,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// Creates the last part, or the whole content.
+    /// Creates the last part of the content, or the complete content.
     pub fn last(body: impl Into<Bytes>) -> Self {
         Self {
             body: body.into(),
@@ -147,7 +150,7 @@ impl HttpResponseBody {
         }
     }
 
-    /// Creates the end of content that has been sent in parts.
+    /// Creates an empty last part, which ends content that was sent in parts.
     #[must_use]
     pub fn end() -> Self {
         Self::default()
@@ -163,12 +166,12 @@ pub struct HttpResponseTrailers {
     /// The trailer fields.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::headers"))]
     pub headers: HeaderMap,
-    /// Whether another such event follows.
+    /// Whether another `http.response.trailers` follows.
     pub more_trailers: bool,
 }
 
 impl HttpResponseTrailers {
-    /// Creates trailer fields that others follow.
+    /// Creates trailer fields that are not the last.
     #[must_use]
     pub fn part(headers: HeaderMap) -> Self {
         Self {
@@ -192,7 +195,7 @@ impl HttpResponseTrailers {
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub struct HttpResponsePathSend {
-    /// An absolute path (rule `EXT-07`).
+    /// The absolute path of the file (rule `EXT-07`).
     pub path: PathBuf,
 }
 
@@ -203,7 +206,8 @@ impl HttpResponsePathSend {
     }
 }
 
-/// Links to fetch early: `http.response.early_hint`. A feature.
+/// Links to resources that the client can fetch before the response: `http.response.early_hint`. A
+/// feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
@@ -215,7 +219,7 @@ pub struct HttpResponseEarlyHint {
 }
 
 impl HttpResponseEarlyHint {
-    /// Creates early hints with these values of `link`.
+    /// Creates early hints with these values of the `link` field.
     pub fn new(links: impl IntoIterator<Item = HeaderValue>) -> Self {
         Self {
             links: links.into_iter().collect(),
@@ -223,18 +227,18 @@ impl HttpResponseEarlyHint {
     }
 }
 
-/// Facts for a test client: `http.response.debug`. A feature.
+/// Information for a test client: `http.response.debug`. A feature.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct HttpResponseDebug {
-    /// The facts by name, such as the template that was rendered.
+    /// The information by name, such as the rendered template.
     pub info: BTreeMap<String, String>,
 }
 
 impl HttpResponseDebug {
-    /// Creates the event with these facts.
+    /// Creates the event with this information.
     #[must_use]
     pub fn new(info: BTreeMap<String, String>) -> Self {
         Self { info }

@@ -8,13 +8,13 @@ use crate::State;
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct LifespanStartupComplete {
-    /// The state that every later scope shares. It has no serialised form.
+    /// The state that every later scope shares. The state has no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub state: State,
 }
 
 impl LifespanStartupComplete {
-    /// Creates the event without any state to share.
+    /// Creates the event with an empty state.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -16,23 +16,25 @@ pub use self::websocket::{Message, WebSocketAccept, WebSocketClose, WebSocketDis
 
 /// An event for the application.
 ///
-/// Applications ignore events that they do not know (rule `CORE-18`): more may come.
+/// An application ignores events that it does not know, because later versions may add events (rule
+/// `CORE-18`).
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(tag = "type"))]
 #[non_exhaustive]
 pub enum ReceiveEvent {
-    /// `http.request`: a part of the request's content, or all of it.
+    /// `http.request`: a part of the request's content, or the complete content.
     #[cfg_attr(feature = "serde", serde(rename = "http.request"))]
     HttpRequestBody(HttpRequestBody),
-    /// `http.disconnect`: the client is gone, the response is complete, or a rule was broken.
+    /// `http.disconnect`: the client is gone, the response is complete, or the application has
+    /// broken a rule.
     #[cfg_attr(feature = "serde", serde(rename = "http.disconnect"))]
     HttpDisconnect,
-    /// `http.shutdown`: the server is shutting down; the application ends its response, and sends go
-    /// on working. A feature.
+    /// `http.shutdown`: the server is shutting down. The application ends its response; sends
+    /// continue to work. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.shutdown"))]
     HttpShutdown,
-    /// `websocket.connect`: a client wants to open a WebSocket.
+    /// `websocket.connect`: a client requests a WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.connect"))]
     WebSocketConnect,
     /// `websocket.receive`: a message from the client.
@@ -47,15 +49,16 @@ pub enum ReceiveEvent {
     /// `lifespan.shutdown`: the last exchange has ended.
     #[cfg_attr(feature = "serde", serde(rename = "lifespan.shutdown"))]
     LifespanShutdown,
-    /// An event that this version of the protocol does not know, by its name. Servers of a later
-    /// version yield such events, and so do checks that an application ignores them (rule
-    /// `CORE-18`). Unknown events have no serialised form.
+    /// An event that this version of the protocol does not define, with its name. Servers of a
+    /// later version yield such events. Tests also yield such events, to check that an application
+    /// ignores them (rule `CORE-18`). Unknown events have no serialised form.
     #[cfg_attr(feature = "serde", serde(skip))]
     Unknown(ByteString),
 }
 
 impl ReceiveEvent {
-    /// Returns the type of this event in the documents, which is ASGI's: `http.request`, for example.
+    /// Returns the name of this event in the documents, such as `http.request`. Events that ASGI
+    /// defines have ASGI's name.
     #[must_use]
     pub fn type_name(&self) -> &str {
         match self {
@@ -81,34 +84,36 @@ pub enum SendEvent {
     /// `http.response.start`: status and headers.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.start"))]
     HttpResponseStart(HttpResponseStart),
-    /// `http.response.body`: a part of the response's content, or all of it.
+    /// `http.response.body`: a part of the response's content, or the complete content.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.body"))]
     HttpResponseBody(HttpResponseBody),
-    /// `http.response.trailers`: header fields after the content. A feature.
+    /// `http.response.trailers`: trailer fields after the content. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.trailers"))]
     HttpResponseTrailers(HttpResponseTrailers),
-    /// `http.response.pathsend`: the content is that of a file. A feature.
+    /// `http.response.pathsend`: the file that is the content. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.pathsend"))]
     HttpResponsePathSend(HttpResponsePathSend),
-    /// `http.response.early_hint`: links to fetch early. A feature.
+    /// `http.response.early_hint`: links to resources that the client can fetch before the
+    /// response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.early_hint"))]
     HttpResponseEarlyHint(HttpResponseEarlyHint),
-    /// `http.response.debug`: facts for a test client. A feature.
+    /// `http.response.debug`: information for a test client. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "http.response.debug"))]
     HttpResponseDebug(HttpResponseDebug),
-    /// `websocket.accept`: open the WebSocket.
+    /// `websocket.accept`: opens the WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.accept"))]
     WebSocketAccept(WebSocketAccept),
     /// `websocket.send`: a message to the client.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.send"))]
     WebSocketSend(Message),
-    /// `websocket.close`: close the WebSocket, or refuse it.
+    /// `websocket.close`: closes or refuses the WebSocket.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.close"))]
     WebSocketClose(WebSocketClose),
-    /// `websocket.http.response.start`: deny the WebSocket with this response. A feature.
+    /// `websocket.http.response.start`: the head of a response that denies the WebSocket. A
+    /// feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.start"))]
     DenialResponseStart(HttpResponseStart),
-    /// `websocket.http.response.body`: the content of that response. A feature.
+    /// `websocket.http.response.body`: a part of the content of a denial response. A feature.
     #[cfg_attr(feature = "serde", serde(rename = "websocket.http.response.body"))]
     DenialResponseBody(HttpResponseBody),
     /// `lifespan.startup.complete`: the application is ready to serve.
@@ -126,7 +131,8 @@ pub enum SendEvent {
 }
 
 impl SendEvent {
-    /// Returns the type of this event in the documents, which is ASGI's: `http.response.start`, for example.
+    /// Returns the name of this event in the documents, such as `http.response.start`. Events that
+    /// ASGI defines have ASGI's name.
     #[must_use]
     pub fn type_name(&self) -> &'static str {
         match self {

@@ -6,7 +6,7 @@ use http::header::HeaderMap;
 
 use crate::header::header_methods;
 
-/// A WebSocket message, whole: what `websocket.receive` and `websocket.send` carry.
+/// A complete WebSocket message, for `websocket.receive` and `websocket.send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Message {
     /// A text message.
@@ -42,27 +42,28 @@ impl Message {
     }
 }
 
-/// Open the WebSocket: `websocket.accept`.
+/// Opens the WebSocket: `websocket.accept`.
 #[derive(Clone, Debug, Default, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct WebSocketAccept {
-    /// The subprotocol that the application selects from those that the client offers (rule `WS-06`).
+    /// The subprotocol that the application selects from the client's offer (rule `WS-06`). Default
+    /// none.
     pub subprotocol: Option<ByteString>,
-    /// Further header fields of the response to the handshake.
+    /// Additional header fields of the response to the handshake. Default empty.
     #[cfg_attr(feature = "serde", serde(with = "crate::serial::headers"))]
     pub headers: HeaderMap,
 }
 
 impl WebSocketAccept {
-    /// Creates the event without a subprotocol and without further headers.
+    /// Creates the event without a subprotocol and without additional header fields.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Selects this subprotocol, which the client must have offered.
+    /// Sets the subprotocol. The client must have offered this subprotocol.
     #[must_use]
     pub fn subprotocol(mut self, subprotocol: impl Into<ByteString>) -> Self {
         self.subprotocol = Some(subprotocol.into());
@@ -72,13 +73,13 @@ impl WebSocketAccept {
     header_methods!();
 }
 
-/// Close the WebSocket, or refuse it before it is accepted: `websocket.close`.
+/// Closes the WebSocket, or refuses the WebSocket before it is accepted: `websocket.close`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct WebSocketClose {
-    /// A close code that may be sent (rule `WS-11`). Default 1000.
+    /// The close code, which must be a code that may be sent (rule `WS-11`). Default 1000.
     pub code: u16,
     /// The reason, for the client: at most 123 bytes. Default empty.
     pub reason: ByteString,
@@ -108,15 +109,16 @@ impl WebSocketClose {
     }
 }
 
-/// The WebSocket is over: `websocket.disconnect`.
+/// The WebSocket has ended: `websocket.disconnect`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(default))]
 #[non_exhaustive]
 pub struct WebSocketDisconnect {
-    /// The close code: 1005 when the client gave none, 1006 when the connection was lost.
+    /// The close code: 1005 if the client's close frame has no code, 1006 if the connection was
+    /// lost. Default 1005.
     pub code: u16,
-    /// The reason that the client gave; empty when there is none.
+    /// The reason of the close. Empty if there is none.
     pub reason: ByteString,
 }
 

@@ -1,4 +1,4 @@
-//! What holds for every kind of scope. Stands in `overview.md`.
+//! Rules for every kind of scope. The document is `overview.md`.
 
 super::chapter! { CORE:
     ONE_CALL = "CORE-01" Server Must

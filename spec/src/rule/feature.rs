@@ -1,4 +1,4 @@
-//! Optional features. Stands in `features.md` and `tls.md`.
+//! Rules for optional features. The documents are `features.md` and `tls.md`.
 
 super::chapter! { FEATURE:
     NOT_OFFERED = "EXT-01" Application Must

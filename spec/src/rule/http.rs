@@ -1,4 +1,4 @@
-//! HTTP requests and responses. Stands in `http.md`.
+//! Rules for HTTP requests and responses. The document is `http.md`.
 
 super::chapter! { HTTP:
     REQUEST_BODY = "HTTP-01" Server Must

@@ -1,4 +1,4 @@
-//! Start-up and shutdown. Stands in `lifespan.md`.
+//! Rules for start-up and shutdown. The document is `lifespan.md`.
 
 super::chapter! { LIFESPAN:
     LIFESPAN_ONCE = "LIFE-01" Server Must

@@ -1,7 +1,8 @@
 //! The rules of the protocol, each with a stable ID.
 //!
-//! A rule is one sentence that can be tested. It is listed once, here, and stands word for word in
-//! the documents; failed sends, log lines and the conformance suite name it by its ID.
+//! A rule is one sentence that can be tested. This module lists each rule once, and the documents
+//! contain each sentence word for word. Failed sends, log lines and the conformance suite name a
+//! rule by its ID.
 
 mod core;
 mod feature;
@@ -19,12 +20,12 @@ pub use self::lifespan::*;
 pub use self::scope::*;
 pub use self::websocket::*;
 
-/// Who has to keep a rule.
+/// The side that must keep a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
-    /// The application, or a middleware on its behalf.
+    /// The application, or a middleware in the role of an application.
     Application,
-    /// The server, or whatever stands in for it: a test client, a middleware.
+    /// The server, or a component in the role of a server, such as a test client or a middleware.
     Server,
 }
 
@@ -37,12 +38,12 @@ impl fmt::Display for Role {
     }
 }
 
-/// How binding a rule is, in the sense of RFC 2119.
+/// The level of a rule, as defined in RFC 2119.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Level {
-    /// Without exception.
+    /// The rule has no exceptions.
     Must,
-    /// Unless there is a good reason not to.
+    /// The rule allows exceptions for a good reason.
     Should,
 }
 
@@ -59,18 +60,18 @@ impl fmt::Display for Level {
 #[derive(Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Rule {
-    /// Its stable ID: a chapter and a number, such as `HTTP-12`.
+    /// The stable ID: a chapter and a number, such as `HTTP-12`.
     pub id: &'static str,
-    /// Who has to keep it.
+    /// The side that must keep the rule.
     pub role: Role,
-    /// How binding it is.
+    /// The level of the rule.
     pub level: Level,
-    /// What it says.
+    /// The sentence, as in the documents.
     pub sentence: &'static str,
 }
 
 impl Rule {
-    /// The document in which the rule stands: a file of `spec/docs`.
+    /// Returns the name of the document that contains the rule: a file of `spec/docs`.
     #[must_use]
     pub fn document(&self) -> &'static str {
         match self.id.split('-').next() {
@@ -90,7 +91,8 @@ impl fmt::Display for Rule {
     }
 }
 
-/// Defines the rules of one chapter: a constant for each, and the list of all.
+/// Defines the rules of one chapter: a constant for each rule, and the list of all rules of the
+/// chapter.
 macro_rules! chapter {
     ($list:ident: $($(#[$meta:meta])* $name:ident = $id:literal $role:ident $level:ident $sentence:literal;)+) => {
         $(
@@ -108,7 +110,7 @@ macro_rules! chapter {
 }
 use chapter;
 
-/// Every rule, in the order of the documents.
+/// Returns every rule, in the order of the documents.
 pub fn all() -> impl Iterator<Item = &'static Rule> {
     [CORE, SCOPE, HTTP, WEBSOCKET, LIFESPAN, FEATURE]
         .into_iter()
@@ -116,7 +118,7 @@ pub fn all() -> impl Iterator<Item = &'static Rule> {
         .copied()
 }
 
-/// The rule with this ID.
+/// Returns the rule with this ID; `None` if there is no such rule.
 #[must_use]
 pub fn by_id(id: &str) -> Option<&'static Rule> {
     all().find(|rule| rule.id == id)

@@ -1,4 +1,4 @@
-//! What a scope says. Stands in `overview.md`.
+//! Rules for the contents of scopes. The document is `overview.md`.
 
 super::chapter! { SCOPE:
     METHOD_AS_RECEIVED = "SCOPE-01" Server Must

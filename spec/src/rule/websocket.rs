@@ -1,4 +1,4 @@
-//! WebSockets. Stands in `websocket.md`.
+//! Rules for WebSockets. The document is `websocket.md`.
 
 super::chapter! { WEBSOCKET:
     CONNECT_FIRST = "WS-01" Server Must

@@ -16,7 +16,7 @@ use http_body_util::combinators::UnsyncBoxBody;
 use super::detach;
 use crate::BoxError;
 
-/// The content of a request, whatever the type of its body.
+/// The content of a request, for every type of body.
 pub(super) type BoxContent = UnsyncBoxBody<Bytes, BoxError>;
 
 /// An exchange whose response has not started.
@@ -50,7 +50,8 @@ impl Exchange {
         })
     }
 
-    /// Lets a call go on by itself: it streams, works on after its response, or its client is gone.
+    /// Moves a call to a task of its own: the call streams, works after its response, or has lost
+    /// its client.
     fn detach(&mut self) {
         if let Some((call, end)) = self.inner.detach() {
             detach(call, end, self.grace_period);
@@ -72,7 +73,8 @@ pub(super) fn respond(head: HttpResponseStart, body: ResponseBody) -> Response<R
     response
 }
 
-/// Creates a response of the bridge's own: its content is the status in words.
+/// Creates a response in place of the application's. The content is the reason phrase of the
+/// status.
 pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
     let reason = status.canonical_reason().unwrap_or_default();
     let mut response = Response::new(ResponseBody::from(Bytes::from(reason)));
@@ -82,7 +84,8 @@ pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
     response
 }
 
-/// Returns the status to respond with to content that cannot be read: a layer may limit it.
+/// Returns the status of the response when the content cannot be read: a layer may limit its
+/// length.
 fn status_for(error: &BoxError) -> Option<StatusCode> {
     let mut source: Option<&(dyn Error + 'static)> = Some(&**error);
     while let Some(error) = source {

@@ -28,32 +28,34 @@ use self::scope::ParsedRequest;
 use self::websocket::Handshake;
 use crate::BoxError;
 
-/// An application as a tower service: inside a router of axum, below layers of tower-http, or served
-/// by hyper itself.
+/// An application as a tower service: inside a router of axum, below layers of tower-http, or
+/// served by hyper.
 ///
-/// The application is polled in place until its response starts. A call that streams, works on after
-/// its last event, or learns of a disconnect goes on as a task of the Tokio runtime.
+/// The application is polled in place until its response starts. A call that streams, that works
+/// after its last event, or that receives a disconnect, goes on as a task of the Tokio runtime.
 ///
 /// - **Content** is read when the application receives, and each part of the response waits until the
 ///   one before has been taken.
 /// - **A client that goes away**: when the future or the body of the response is dropped, the
-///   application learns of a disconnect, and has the [grace period](Self::grace_period).
+///   application receives a disconnect, and has the [grace period](Self::grace_period).
 /// - **An error of the request's body** is a disconnect to the application. The response is 413 when
 ///   a layer's limit was reached, and 400 otherwise, unless the response has started.
 /// - **An application that fails**, panics or breaks a rule is logged with [`tracing`]. The response
 ///   is 500, or its body ends with [`Incomplete`](crate::Incomplete).
 /// - **Trailer fields** are offered where they reach the client; path send and early hints are not.
-/// - **WebSockets**: a handshake that comes with the `OnUpgrade` of hyper is one to the application;
-///   the bridge responds to it and speaks RFC 6455. hyper has to serve the connection with upgrades,
-///   as `axum::serve` does. A client that is [silent](Self::ping_interval) is pinged.
+/// - **WebSockets**: a request to upgrade that has hyper's `OnUpgrade` in its extensions is a handshake
+///   to the application. The bridge responds to it and speaks RFC 6455. hyper has to serve the
+///   connection with upgrades, as `axum::serve` does. The bridge pings a
+///   [silent](Self::ping_interval) client.
 /// - **The scope**: where the request comes from a [`ServiceApp`](crate::ServiceApp), the scope is that
 ///   of the outer application. Elsewhere, with the feature `axum`, the client's address is that of
 ///   axum's `ConnectInfo`, and the part of the path that routers have removed is the root path. The
 ///   extensions of the request become those of the scope.
-/// - **Shutdown**: the application is told of it by `http.shutdown` where that is known
-///   ([`with_shutdown`](Self::with_shutdown)).
-/// - **Lifespan** is the caller's to run: `callgate_toolkit::lifespan::start` starts the
-///   application and stops it, and [`with_state`](Self::with_state) hands its state to the calls.
+/// - **Shutdown**: the application receives `http.shutdown` when the signal of
+///   [`with_shutdown`](Self::with_shutdown) is set, or when the outer application of a
+///   [`ServiceApp`](crate::ServiceApp) receives it.
+/// - **Lifespan** is run by the caller: `callgate_toolkit::lifespan::start` runs the start-up and
+///   returns the state, which [`with_state`](Self::with_state) passes to the calls.
 ///
 /// ```
 /// use axum::Router;
@@ -100,17 +102,17 @@ impl AppService {
         self
     }
 
-    /// Tells every application that receives of the server's shutdown, when the signal is set. Without
-    /// this, applications are told where the request comes from a [`ServiceApp`](crate::ServiceApp)
-    /// that is told itself.
+    /// Sets the signal of the server's shutdown. Applications receive `http.shutdown` when the
+    /// signal is set. Without this, an application receives `http.shutdown` where the request comes
+    /// from a [`ServiceApp`](crate::ServiceApp) that receives it.
     #[must_use]
     pub fn with_shutdown(mut self, shutdown: ShutdownSignal) -> Self {
         self.shutdown = Some(shutdown);
         self
     }
 
-    /// Sets how long an application may go on after a disconnect, or after its client has all that it
-    /// will get (HEAD, or all that `content-length` announced). Default: 30 seconds.
+    /// Sets how long a call may go on after a disconnect, or after its client has the whole
+    /// response (HEAD, or all that `content-length` announced). Default: 30 seconds.
     #[must_use]
     pub fn grace_period(mut self, grace_period: Duration) -> Self {
         self.grace_period = grace_period;
@@ -136,8 +138,8 @@ impl AppService {
     /// Sets how long the client of a WebSocket may take to answer a ping, before the WebSocket is
     /// closed with 1011; `None` for no limit. Default: 20 seconds.
     ///
-    /// The limit also ends a WebSocket whose application receives nothing, once so much has come that
-    /// the bridge does not read the answers to its pings.
+    /// The limit also closes a WebSocket whose application does not receive: the bridge cannot read
+    /// the answers to its pings behind too many messages.
     #[must_use]
     pub fn ping_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
         self.websocket.ping_timeout = timeout.into();
@@ -213,7 +215,7 @@ pub struct ResponseFuture(PendingResponse);
 enum PendingResponse {
     Http(Exchange),
     WebSocket(Box<Handshake>),
-    /// `None` once it has been returned.
+    /// `None` once the response has been returned.
     Rejected(Option<Box<Response<ResponseBody>>>),
 }
 

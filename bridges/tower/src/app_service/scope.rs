@@ -76,8 +76,8 @@ pub(super) fn parse(mut parts: Parts, service: &AppService) -> Result<ParsedRequ
     ))
 }
 
-/// Returns what is known of the connection of a request that no [`ServiceApp`](crate::ServiceApp) has
-/// created.
+/// Returns the connection of a request that no [`ServiceApp`](crate::ServiceApp) has created, as
+/// far as it is known.
 fn of_connection(parts: &Parts) -> ScopeInfo {
     let mut info = ScopeInfo::default();
     if parts.uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
@@ -93,7 +93,7 @@ fn of_connection(parts: &Parts) -> ScopeInfo {
 }
 
 /// Returns the target in origin form as the outermost server saw it, and the part of its path that
-/// routers have removed since.
+/// routers have removed.
 fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
     let seen = parts.uri.path_and_query().ok_or(StatusCode::BAD_REQUEST)?;
     if seen.path() == "*" && parts.method == Method::OPTIONS {
@@ -106,7 +106,7 @@ fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
         let path = original.path();
         match path.strip_suffix(seen.path()) {
             Some(prefix) => Some(prefix),
-            // The path below a prefix is `/`, also where the client has left that out.
+            // The path below a prefix is `/`, even if the client has left the `/` out.
             None if seen.path() == "/" => Some(path),
             // A layer has rewritten the path.
             None => None,
@@ -127,7 +127,7 @@ fn target(parts: &Parts) -> Result<(Uri, ByteString), StatusCode> {
     Ok((whole.into(), root_path.path().as_ref().into()))
 }
 
-/// Returns the target before routers removed a part of it, if it is known.
+/// Returns the target before routers removed a part of it, if that is known.
 fn original(parts: &Parts) -> Option<&Uri> {
     #[cfg(feature = "axum")]
     if let Some(original) = parts.extensions.get::<axum::extract::OriginalUri>() {

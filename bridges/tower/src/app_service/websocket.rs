@@ -20,7 +20,7 @@ use tokio::runtime::Handle;
 use super::detach;
 use super::exchange::{replacement, respond};
 
-/// A handshake that is not answered.
+/// A handshake without a response.
 #[derive(Debug)]
 pub(super) struct Handshake {
     inner: drive::Handshake,
@@ -60,10 +60,10 @@ impl Handshake {
         Poll::Ready(response)
     }
 
-    /// Hands the application over to a session. Returns the response that opens it.
+    /// Passes the call and the mailbox to a session. Returns the response that opens the WebSocket.
     ///
     /// Without a runtime, or when the connection ends before the response is sent, the WebSocket is
-    /// dropped, which tells the application.
+    /// dropped, and the application receives a disconnect.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
         let websocket = AcceptedWebSocket::new(
             self.inner.open(),
@@ -94,7 +94,8 @@ impl Handshake {
 }
 
 impl Drop for Handshake {
-    /// The client is gone, or a layer of the service has given up: the application is told.
+    /// Dropped when the client is gone, or when a layer has dropped the service's future. The
+    /// application receives a disconnect.
     fn drop(&mut self) {
         self.detach();
     }

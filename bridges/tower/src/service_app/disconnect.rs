@@ -6,9 +6,9 @@ use std::task::{Context, Poll};
 
 use callgate::SendError;
 
-/// Notices that the client is gone.
+/// Watches for a disconnect of the client.
 pub(super) trait DisconnectWatch: Send {
-    /// Ready once the client is gone.
+    /// Returns ready once the client is gone.
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
     /// Returns the output of `future`. When the client goes away first, drops `future` and returns

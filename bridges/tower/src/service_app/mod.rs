@@ -24,47 +24,48 @@ use crate::{Background, BoxError};
 /// A tower service as an application: an `axum::Router`, a service of tonic, layers of tower-http
 /// around any of them.
 ///
-/// Each request is served by a clone of the service, polled in place: there is no task and no
-/// channel in between.
+/// Each request is served by a clone of the service, which is polled in place, without a task or a
+/// channel.
 ///
 /// - **Content** is received from the server when the service polls the body of the request, and
 ///   each frame of the response waits until the server has taken the one before.
 /// - **A client that goes away**: the service's future, or the body of its response, is dropped, as
-///   hyper does it. It is seen at once when the request has no content or all of it was read, and
-///   otherwise when the body is polled or something is sent.
+///   hyper does it. The bridge notices the disconnect at once when the request has no content or all
+///   of its content was read, and otherwise when the body is polled or an event is sent.
 /// - **Trailer fields** of a response are sent where the server offers
 ///   [`ResponseTrailers`](callgate::Feature::ResponseTrailers), over HTTP/1.1 only those that the
 ///   response names in its `trailer` field. Elsewhere they are left out.
 /// - **Fields of the connection** that the service sets (`connection`, `keep-alive`,
-///   `proxy-connection`, `transfer-encoding`, `upgrade`) are left out: the connection is the
-///   server's. So is content with the status 204, 205 or 304, or in response to HEAD.
-/// - **Errors**: that of the service fails the call, and the client gets 500; that of a body that
-///   has begun cuts the response.
-/// - **WebSockets**: the service sees the handshake of HTTP/1.1, over HTTP/2 as well, with the
-///   `OnUpgrade` of hyper that axum's `WebSocketUpgrade` looks for. Its status 101 accepts; any other
-///   response denies where the server offers
-///   [`DenialResponse`](callgate::Feature::DenialResponse), and refuses with a plain 403 elsewhere,
-///   as does one of success over HTTP/2, where that would open the WebSocket. Close codes go both
-///   ways; a service that drops an open WebSocket closes it with 1000. The bridge offers no
-///   extensions of WebSocket to the service, and answers its pings: both are between the client and
-///   the server.
+///   `proxy-connection`, `transfer-encoding`, `upgrade`) are left out, because the server manages the
+///   connection. The content of a response is left out with the status 204, 205 or 304, and in
+///   response to HEAD.
+/// - **Errors**: an error of the service fails the call, and the client gets 500. An error of the
+///   body, once the response has started, cuts the response.
+/// - **WebSockets**: the service sees a handshake of HTTP/1.1, over HTTP/2 as well, with the
+///   `OnUpgrade` of hyper that axum's `WebSocketUpgrade` needs. A response with the status 101
+///   accepts. Any other response denies where the server offers
+///   [`DenialResponse`](callgate::Feature::DenialResponse), and refuses with a plain 403 elsewhere.
+///   Over HTTP/2 a 2xx status also refuses with 403, as it would open the WebSocket. Close codes are
+///   passed on in both directions. A service that drops an open WebSocket closes it with 1000. The
+///   bridge offers the service no extensions of WebSocket, and answers its pings: both are matters
+///   between the client and the server.
 /// - **The path** that the service sees is the one below the
 ///   [root path](callgate::RequestScope::root_path).
 /// - **The request's extensions** are those of the scope, with the exchange's
 ///   [`State`](callgate::State), the [`ScopeInfo`](crate::ScopeInfo), a [`Background`] for work after
-///   the response, a [`Shutdown`](crate::Shutdown) where the server offers that, and, with the feature
-///   `axum`, the `ConnectInfo<SocketAddr>` and the `OriginalUri` of axum.
-/// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` puts one around it.
+///   the response, a [`Shutdown`](crate::Shutdown) where the server offers `http.shutdown`, and, with
+///   the feature `axum`, the `ConnectInfo<SocketAddr>` and the `OriginalUri` of axum.
+/// - **Lifespan** is declined. `callgate_toolkit::lifespan::with_resource` adds a lifespan.
 ///
-/// The service has to be [`Sync`] as well as [`Clone`]; `tower::util::BoxCloneSyncService` is, where
-/// its type has to be forgotten.
+/// The service has to be [`Sync`] as well as [`Clone`]. `tower::util::BoxCloneSyncService` is both,
+/// and erases the type.
 #[derive(Clone)]
 pub struct ServiceApp<S> {
     service: S,
 }
 
 impl<S> ServiceApp<S> {
-    /// Serves with clones of `service`.
+    /// Creates an application that serves each request with a clone of `service`.
     pub fn new(service: S) -> Self {
         Self { service }
     }

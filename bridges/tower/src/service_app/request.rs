@@ -34,8 +34,8 @@ pub(super) fn of_http(
     request
 }
 
-/// Creates the handshake of HTTP/1.1, whichever version the client speaks: services need to know no
-/// other.
+/// Creates a handshake of HTTP/1.1, whatever version the client speaks: a service needs to know
+/// only this one.
 pub(super) fn of_websocket(
     scope: WebSocketScope,
     on_upgrade: OnUpgrade,
@@ -57,8 +57,8 @@ pub(super) fn of_websocket(
     request
 }
 
-/// Creates a request with the target below the root path. The parts of the scope that a request has
-/// no field for are in its extensions, beside those of the scope.
+/// Creates a request with the target below the root path. Its extensions are those of the scope,
+/// with the parts of the scope that a request has no field for.
 fn of_scope(mut scope: RequestScope, body: RequestBody) -> Request<RequestBody> {
     let mut request = Request::new(body);
     *request.extensions_mut() = std::mem::take(&mut scope.extensions);

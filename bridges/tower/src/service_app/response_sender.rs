@@ -16,7 +16,7 @@ use http_body::{Body, Frame};
 use super::disconnect::DisconnectWatch;
 use crate::BoxError;
 
-/// Sends one response, as the request and the server allow it.
+/// Sends one response, as far as the request and the server allow it.
 #[derive(Debug)]
 pub(super) struct ResponseSender {
     is_head_request: bool,
@@ -73,8 +73,8 @@ impl ResponseSender {
 
         let length = body.size_hint().exact();
         let mut body = pin!(body);
-        // The first frame shows whether the response can be sent whole. A frame that is not there yet
-        // does not delay the head.
+        // The first frame shows whether the response can be sent whole. The head does not wait for
+        // a frame that is not ready.
         let first = match poll_fn(|cx| Poll::Ready(poll_part(body.as_mut(), cx))).await {
             Poll::Pending => Some(Part::Data(Bytes::new())),
             Poll::Ready(part) => part?,
@@ -148,7 +148,7 @@ impl ResponseSender {
                 start.headers.remove(header::CONTENT_LENGTH);
             }
             StatusCode::NOT_MODIFIED => {}
-            // An empty body may mean that the service has left out the content.
+            // The body may be empty because the service has left the content out.
             _ => {
                 if let Some(length) = length.filter(|&length| length > 0) {
                     set_length(&mut start.headers, length);
@@ -157,8 +157,8 @@ impl ResponseSender {
         }
     }
 
-    /// Announces trailer fields where they can be sent, and returns which. Only the end of the body
-    /// shows whether there are any.
+    /// Announces trailer fields where they can be sent, and returns which can be. Whether there are
+    /// any is known at the end of the body.
     fn announce_trailers(&self, start: &mut HttpResponseStart) -> Option<TrailerFields> {
         if !self.offers_trailers {
             return None;
@@ -202,7 +202,7 @@ impl TrailerFields {
         let mut name = None;
         let mut selected = HeaderMap::new();
         for (next, value) in fields {
-            // Further values of the same field come without a name.
+            // The iterator yields the name of a field with its first value only.
             name = next.or(name);
             if let Some(name) = name.as_ref().filter(|name| is_named(name)) {
                 selected.append(name.clone(), value);

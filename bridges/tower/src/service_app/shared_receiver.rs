@@ -1,5 +1,5 @@
-//! The receiver of an HTTP exchange, shared by the body of the request and by the call, which looks
-//! out for a disconnect.
+//! The receiver of an HTTP exchange. The body of the request receives content through it, and the
+//! call watches it for a disconnect.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,27 +16,27 @@ use crate::Shutdown;
 
 /// The receiver of one exchange.
 ///
-/// Content that the head announces is received when the body is polled, and at no other time. A
-/// disconnect can only be noticed by receiving, too: the call receives when no content is announced,
-/// or when all of it has been received.
+/// Content that the head announces is received only when the body is polled. A disconnect can only
+/// be noticed by receiving. So the call receives when no content is announced, and after all
+/// content has been received.
 #[derive(Debug)]
 pub(super) struct SharedReceiver(Mutex<Reception>);
 
 #[derive(Debug)]
 struct Reception {
-    /// `None` while the body or the call polls it: receiving may run foreign code, which must not
-    /// run while the mutex is held.
+    /// `None` while the body or the call polls the receiver: receiving may run foreign code, which
+    /// must not run while the mutex is held.
     receiver: Option<Receiver>,
-    /// Whether a task found the receiver taken, and so waits to be woken.
+    /// Whether a task found the receiver taken, and waits to be woken.
     was_contended: bool,
     /// Whether the head announces content, so that nothing is received before the body is polled.
     has_content: bool,
     /// Whether the last of the content has been received.
     is_received: bool,
     is_disconnected: bool,
-    /// Content that was received while the call looked out for a disconnect.
+    /// Content that was received while the call watched for a disconnect.
     looked_ahead: Option<HttpRequestBody>,
-    /// What the service learns of the server's shutdown by, where the server offers that.
+    /// The extension that is set at the server's shutdown, where the server offers `http.shutdown`.
     shutdown: Option<Shutdown>,
     /// The task that polls the body.
     body: Option<Waker>,
@@ -64,13 +64,13 @@ impl SharedReceiver {
         })))
     }
 
-    /// Returns the token by which the service learns of the server's shutdown.
+    /// Returns the extension that is set at the server's shutdown.
     pub(super) fn shutdown(&self) -> Option<Shutdown> {
         self.lock().shutdown.clone()
     }
 
-    /// Returns the body of the request. Where the head announces no content, this looks whether there
-    /// is any: a service may treat a body that is known to be empty differently.
+    /// Returns the body of the request. Where the head announces no content, this receives once,
+    /// because a service may treat a body differently that is known to be empty.
     pub(super) async fn body(self: &Arc<Self>, scope: &HttpScope) -> RequestBody {
         poll_fn(|cx| {
             let _ = SharedReceiver::poll_disconnected(self, cx);
@@ -95,7 +95,7 @@ impl SharedReceiver {
         self.0.lock().expect("nothing panics while it is held")
     }
 
-    /// Ready once the client is known to be gone.
+    /// Returns ready once the client is known to be gone.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             {
@@ -122,7 +122,7 @@ impl SharedReceiver {
         }
     }
 
-    /// Takes the next of the content for the body; `None` when the client is gone.
+    /// Takes the next part of the content for the body; `None` when the client is gone.
     fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
         {
             let mut reception = self.lock();
@@ -132,8 +132,8 @@ impl SharedReceiver {
             }
         }
         let event = ready!(self.poll_receive(cx));
-        // From now on the call receives. It is woken for that, unless its task polls the body and so
-        // polls the call afterwards.
+        // From now on the call receives. The call is woken for that, unless its task polls the body
+        // and polls the call afterwards.
         let call = {
             let mut reception = self.lock();
             let is_calls_turn = reception.is_received || reception.is_disconnected;
@@ -150,7 +150,7 @@ impl SharedReceiver {
         let mut receiver = {
             let mut reception = self.lock();
             let Some(receiver) = reception.receiver.take() else {
-                // Another task is receiving. It wakes this one, which is registered.
+                // Another task is receiving. That task wakes this one, which is registered.
                 reception.was_contended = true;
                 return Poll::Pending;
             };
@@ -209,14 +209,14 @@ fn content_length(scope: &HttpScope) -> Option<u64> {
 
 /// The content of a request, as a tower service reads it.
 ///
-/// The content is received from the server when the body is polled, and not before: a service that
-/// does not read makes the client wait. The error is [`SendError::Disconnected`]: the client went away
+/// The content is received from the server only when the body is polled: a service that does not
+/// read makes the client wait. The error is [`SendError::Disconnected`]: the client went away
 /// before the end, or its content was malformed. The default is a body without content.
 #[derive(Debug, Default)]
 pub struct RequestBody {
     /// `None` when all of the content has been received.
     receiver: Option<Arc<SharedReceiver>>,
-    /// The number of bytes still to come, if the head announces it.
+    /// The number of bytes that are to follow, if the head announces it.
     remaining: Option<u64>,
     trailers: Option<Box<http::HeaderMap>>,
 }
@@ -263,7 +263,7 @@ impl Body for RequestBody {
     }
 }
 
-/// Remembers the task that polls, in place of the one before.
+/// Registers the task that polls, in place of the task before.
 fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),

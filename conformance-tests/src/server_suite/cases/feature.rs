@@ -46,7 +46,7 @@ const NOT_OFFERED_FAILS: &[Case] = &[
         steps: steps!(async |fixture, transport| {
             let server = fixture.server().await?;
             let (mut client, mut app) = call_over(transport, server, &Request::get("/")).await?;
-            let offered = offered(&app.scope());
+            let offered = offered(app.scope());
             let hints =
                 HttpResponseEarlyHint::new([HeaderValue::from_static("</style.css>; rel=preload")]);
             let events: [(_, SendEvent); 2] = [
@@ -85,7 +85,7 @@ const NOT_OFFERED_FAILS: &[Case] = &[
             let server = fixture.server().await?;
             let pending = begin_handshake(server, transport, &handshake()).await?;
             let mut app = server.call().await?;
-            if offered(&app.scope()).contains(Feature::DenialResponse) {
+            if offered(app.scope()).contains(Feature::DenialResponse) {
                 app.finish(Step::Decline).await?;
                 return Err(Verdict::NotApplicable(
                     "it offers every feature of a WebSocket".into(),
@@ -103,7 +103,7 @@ const NOT_OFFERED_FAILS: &[Case] = &[
 
 /// Returns the call if its scope offers this feature. The case is not applicable otherwise.
 async fn offers(app: ProbeCall, feature: Feature) -> CaseResult<ProbeCall> {
-    if offered(&app.scope()).contains(feature) {
+    if offered(app.scope()).contains(feature) {
         return Ok(app);
     }
     app.finish(Step::Decline).await?;
@@ -352,7 +352,7 @@ async fn has_no_trailers(fixture: &mut Fixture<'_>, request: Vec<u8>) -> CaseRes
     let mut client = server.connect().await?;
     client.send(request).await?;
     let app = server.call().await?;
-    let offered = offered(&app.scope());
+    let offered = offered(app.scope());
     must!(
         !offered.contains(Feature::ResponseTrailers),
         "the scope offers {offered:?}"

@@ -1,4 +1,4 @@
-//! A WebSocket for a tower service: the service responds to a handshake, and then exchanges frames
+//! A WebSocket of a tower service. The service responds to a handshake, and then exchanges frames
 //! with the bridge over a connection in memory.
 
 mod session;
@@ -72,8 +72,8 @@ where
     Ok(())
 }
 
-/// Creates the event by which a service accepts. The server adds the fields of the handshake itself
-/// (rule `WS-07`).
+/// Creates the event that accepts the WebSocket. The server adds the fields of the handshake (rule
+/// `WS-07`).
 fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
     let mut accept = WebSocketAccept::new();
     if let Some(subprotocol) = headers.remove(SEC_WEBSOCKET_PROTOCOL) {
@@ -92,7 +92,7 @@ fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
     Ok(accept)
 }
 
-/// The receiver until the service has responded to the handshake: only a disconnect matters.
+/// The receiver until the service has responded to the handshake. Only a disconnect matters.
 struct Handshake(Receiver);
 
 impl DisconnectWatch for Handshake {

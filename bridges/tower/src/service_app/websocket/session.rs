@@ -1,5 +1,5 @@
-//! An open WebSocket: the bridge turns the events of the server into frames for the service, and the
-//! frames of the service into events.
+//! An open WebSocket. The session turns the events of the server into frames for the service, and
+//! the frames of the service into events.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -16,9 +16,9 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-/// The client's end of the connection in memory that the service serves.
+/// The client's end of the connection in memory, whose other end is the service's.
 ///
-/// The session holds one message at most in each direction, beside what the connection buffers.
+/// The session holds at most one message in each direction, besides the buffers of the connection.
 /// Neither direction waits for the other.
 pub(super) struct Session {
     socket: WebSocketStream<DuplexStream>,
@@ -31,11 +31,11 @@ pub(super) struct Session {
     pending: Option<PendingSend>,
 }
 
-/// Which of the two sides is still there.
+/// Which of the two sides have ended the WebSocket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
     Open,
-    /// The service has closed the WebSocket. Its close is still to be sent.
+    /// The service has closed the WebSocket. The close is still to be sent to the server.
     ServiceClosed,
     /// A send has failed, as the client is gone. The disconnect is still to be received.
     Disconnected,
@@ -47,15 +47,15 @@ enum Phase {
 }
 
 impl Session {
-    /// Creates a session over `stream`, from which `read` has been read already.
+    /// Creates a session over `stream`. `read` is the input that has been read from it.
     pub(super) async fn new(
         stream: DuplexStream,
         read: Vec<u8>,
         receiver: Receiver,
         sender: Sender,
     ) -> Self {
-        // The server limits the size of messages. Nothing is buffered for writing: a message that the
-        // service does not read makes the next one wait.
+        // The server limits the size of messages. The write buffer is empty, so that a message
+        // which the service does not read makes the next one wait.
         let config = WebSocketConfig::default()
             .read_buffer_size(frames::READ_BUFFER)
             .write_buffer_size(0)
@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    /// Writes the messages of the client, as far as the service reads them.
+    /// Writes the messages of the client, while the service reads them.
     fn poll_toward_service(&mut self, cx: &mut Context<'_>) {
         while matches!(self.phase, Phase::Open | Phase::Disconnected) {
             let has_room = match Pin::new(&mut self.socket).poll_ready(cx) {
@@ -124,7 +124,7 @@ impl Session {
         let _ = Pin::new(&mut self.socket).start_send(frame);
     }
 
-    /// Tells the service that the client is gone. Further messages of the service are dropped.
+    /// Informs the service that the client is gone. Further messages of the service are dropped.
     fn forward(&mut self, disconnect: &WebSocketDisconnect) {
         self.event = None;
         if disconnect.code == 1006 {
@@ -135,7 +135,7 @@ impl Session {
         }
     }
 
-    /// Sends the messages of the service, as far as the server takes them. Ready when the service has
+    /// Sends the messages of the service, while the server has room. Ready when the service has
     /// ended its side.
     fn poll_toward_client(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
         loop {
@@ -161,14 +161,14 @@ impl Session {
                 Some(Ok(frame)) if is_open => {
                     self.event = frames::to_message(frame).map(SendEvent::WebSocketSend);
                 }
-                // The service still sends, although the client is gone. Its write fails, as on any
-                // closed connection.
+                // The service sends although the client is gone. The write fails, as on any closed
+                // connection.
                 Some(Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_))) => {
                     return Poll::Ready(self.result());
                 }
                 Some(Ok(_)) => {}
-                // The service has dropped the WebSocket without a close frame. The server sends one
-                // when the call returns.
+                // The service has dropped the WebSocket without a close frame. The server sends a
+                // close frame when the call returns.
                 None
                 | Some(Err(
                     Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),

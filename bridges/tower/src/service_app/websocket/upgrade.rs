@@ -1,8 +1,8 @@
 //! An upgraded connection in memory.
 //!
-//! A service takes over a connection by [`OnUpgrade`], which only hyper can create. So the bridge has
-//! hyper serve one request to upgrade over a connection in memory, and puts the `OnUpgrade` of that
-//! request into the request that the service sees.
+//! A service takes over a connection by an [`OnUpgrade`], which only hyper can create. The bridge
+//! has hyper serve a request to upgrade over a connection in memory, and puts the `OnUpgrade` of
+//! that request into the extensions of the service's request.
 
 use std::convert::Infallible;
 use std::future::{Future, poll_fn};
@@ -35,12 +35,12 @@ pub(super) struct Upgrade {
     stream: DuplexStream,
     /// hyper's end of the connection.
     connection: Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>,
-    /// Lets hyper respond.
+    /// Has hyper respond.
     agree: oneshot::Sender<()>,
 }
 
 impl Upgrade {
-    /// Creates a connection. Returns its `OnUpgrade`, for the service to wait for, beside it.
+    /// Creates a connection. Returns its `OnUpgrade` for the service as well.
     pub(super) async fn begin() -> Result<(OnUpgrade, Self), AppError> {
         let (mut stream, server_end) = duplex(BUFFER);
         stream.write_all(REQUEST).await?;
@@ -80,8 +80,8 @@ impl Upgrade {
         Ok((on_upgrade, upgrade))
     }
 
-    /// Completes the upgrade, which gives the service its end of the connection. Returns the bridge's
-    /// end, and what has been read from it behind the response.
+    /// Completes the upgrade, so that the service gets its end of the connection. Returns the
+    /// bridge's end, and the input that has been read from it after the response.
     pub(super) async fn complete(self) -> Result<(DuplexStream, Vec<u8>), AppError> {
         let Self {
             mut stream,

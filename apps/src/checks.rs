@@ -13,9 +13,9 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 /// The flags for the lint and the recorder.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checks")]
-pub(crate) struct Checks {
-    /// Check every message against the rules of the protocol, and log what breaks one; `strict`
-    /// also fails the exchange
+pub(crate) struct CheckFlags {
+    /// Check every message against the rules of the protocol, and log each violation; `strict` also
+    /// fails the exchange
     #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
     #[arg(
         require_equals = true,
@@ -53,7 +53,7 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
-impl Checks {
+impl CheckFlags {
     /// Serves `app` inside the lint and the recorder that the flags select.
     pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
         let mut count = None;

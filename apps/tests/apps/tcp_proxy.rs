@@ -1,4 +1,4 @@
-//! A road to a database, which can be closed.
+//! A TCP proxy to a database, which can be closed.
 
 use sqlx::postgres::PgConnectOptions;
 use tokio::net::{TcpListener, TcpStream, UnixStream};
@@ -7,18 +7,18 @@ use url::Url;
 
 use crate::postgres::Database;
 
-/// What no message may show.
+/// The password, which no message may show.
 pub(crate) const PASSWORD: &str = "5ecret-of-the-database";
 
-/// A port that leads to a database for as long as it is open.
-pub(crate) struct Road {
+/// A port that forwards connections to a database while it is open.
+pub(crate) struct TcpProxy {
     target: PgConnectOptions,
-    /// Of the database, by this road, and with a password.
+    /// The URL of the database through the proxy, with a password.
     pub(crate) url: Url,
     carrying: Option<JoinHandle<()>>,
 }
 
-impl Road {
+impl TcpProxy {
     pub(crate) async fn to(database: &Database) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut url = database.url.clone();
@@ -37,7 +37,7 @@ impl Road {
         }
     }
 
-    /// Breaks what is on the road, and refuses what would come.
+    /// Closes the connections, and refuses new ones.
     pub(crate) async fn close(&mut self) {
         let carrying = self.carrying.take().unwrap();
         carrying.abort();
@@ -57,7 +57,7 @@ async fn carry(listener: TcpListener, target: PgConnectOptions) {
         let (mut client, _) = listener.accept().await.unwrap();
         let target = target.clone();
         connections.spawn(async move {
-            // However it ends, both ends are told.
+            // Both connections are closed, however the copying ends.
             let _ = match target.get_socket() {
                 Some(directory) => {
                     let socket = directory.join(format!(".s.PGSQL.{}", target.get_port()));

@@ -1,5 +1,5 @@
-//! An events application: handlers for types of events and their statuses, things to do on a
-//! schedule, variables.
+//! What an events application consists of: handlers for types of events, functions that run on a
+//! schedule, and variables.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +20,12 @@ use super::response::{
 };
 use super::variables::Variable;
 
-/// The collection of the requests that events are about.
+/// The collection that has the objects of background events.
 const REQUESTS: &str = "requests";
 
-/// What is registered.
+/// The handlers, schedulables and variables of an events application.
 #[derive(Debug, Default)]
-pub(super) struct Application {
+pub(super) struct Registry {
     variables: Vec<Variable>,
     handlers: BTreeMap<&'static str, Handler>,
     schedulables: BTreeMap<&'static str, Schedulable>,
@@ -35,33 +35,33 @@ pub(super) struct Application {
 struct Handler {
     category: Category,
     statuses: &'static [&'static str],
-    function: Function,
+    function: HandlerFunction,
 }
 
 #[derive(Debug)]
 struct Schedulable {
     name: &'static str,
     description: &'static str,
-    function: Function,
-    /// Held while it runs: it does not run twice at a time.
+    function: HandlerFunction,
+    /// Held while the function runs, so that it does not run twice at a time.
     running: Mutex<()>,
 }
 
-/// How a task is worked on.
+/// How an event or a task is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Category {
-    /// Its sender waits for the answer.
+    /// The sender waits for the response.
     Interactive,
-    /// Its sender is told the outcome.
+    /// The sender does not wait.
     Background,
-    /// It comes at its time.
+    /// A schedule triggers it.
     Scheduled,
 }
 
 impl Category {
-    /// How long a handler may take: what Connect grants.
-    fn limit(self) -> Duration {
+    /// Returns how long a handler may run: the limits of Connect.
+    fn time_limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Interactive => 120,
             Self::Background => 300,
@@ -70,26 +70,27 @@ impl Category {
     }
 }
 
-/// Something that has happened.
+/// An event.
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Event {
     pub(super) event_type: String,
-    /// What it is about, and where Connect has it when `data` does not.
+    /// The ID of the object that the event is about.
     pub(super) object_id: Option<String>,
+    /// The object. If it is missing, it is fetched from Connect by its ID.
     pub(super) data: Option<Value>,
 }
 
-type Handled = Pin<Box<dyn Future<Output = Result<Output, HandlerError>> + Send>>;
+type HandlerFuture = Pin<Box<dyn Future<Output = Result<Output, HandlerError>> + Send>>;
 
-struct Function(Box<dyn Fn(Context, Value) -> Handled + Send + Sync>);
+struct HandlerFunction(Box<dyn Fn(Context, Value) -> HandlerFuture + Send + Sync>);
 
-impl fmt::Debug for Function {
+impl fmt::Debug for HandlerFunction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Function")
+        f.write_str("HandlerFunction")
     }
 }
 
-impl Function {
+impl HandlerFunction {
     fn new<F, Fut, R>(function: F) -> Self
     where
         F: Fn(Context, Value) -> Fut + Send + Sync + 'static,
@@ -102,7 +103,7 @@ impl Function {
         }))
     }
 
-    /// Calls it. One that takes too long is dropped, and one that panics takes nobody with it.
+    /// Calls the function. It is dropped after the time limit of its category, and a panic is an error.
     async fn call(
         &self,
         category: Category,
@@ -110,7 +111,7 @@ impl Function {
         argument: Value,
     ) -> Result<Output, HandlerError> {
         let call = async { (self.0)(context, argument).await };
-        let limit = category.limit();
+        let limit = category.time_limit();
         match timeout(limit, AssertUnwindSafe(call).catch_unwind()).await {
             Ok(Ok(result)) => result,
             Ok(Err(_panic)) => Err(HandlerError::Panicked),
@@ -119,13 +120,13 @@ impl Function {
     }
 }
 
-impl Application {
-    /// Nothing is registered.
+impl Registry {
+    /// Creates an empty registry.
     pub(super) fn new() -> Self {
         Self::default()
     }
 
-    /// A variable, and what it is before it is set.
+    /// Registers a variable with its initial value.
     pub(super) fn variable(mut self, name: &'static str, initial_value: &'static str) -> Self {
         self.variables.push(Variable {
             name,
@@ -134,7 +135,8 @@ impl Application {
         self
     }
 
-    /// Something to do on a schedule: what it is called, its name for people and what it does.
+    /// Registers a function that runs on a schedule. `method` identifies it; the name and the
+    /// description are for people.
     pub(super) fn schedulable<F, Fut>(
         mut self,
         method: &'static str,
@@ -149,15 +151,15 @@ impl Application {
         let schedulable = Schedulable {
             name,
             description,
-            function: Function::new(function),
+            function: HandlerFunction::new(function),
             running: Mutex::new(()),
         };
         self.schedulables.insert(method, schedulable);
         self
     }
 
-    /// A handler for events of this type, about objects in one of these statuses, whose senders wait
-    /// for the answer.
+    /// Registers a handler for interactive events of this type, about objects in one of these
+    /// statuses.
     pub(super) fn interactive<F, Fut>(
         self,
         event_type: &'static str,
@@ -168,12 +170,12 @@ impl Application {
         F: Fn(Context, Value) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<InteractiveResponse, HandlerError>> + Send + 'static,
     {
-        let function = Function::new(function);
+        let function = HandlerFunction::new(function);
         self.handler(event_type, Category::Interactive, statuses, function)
     }
 
-    /// A handler for events of this type, about objects in one of these statuses, that are worked on
-    /// in the background.
+    /// Registers a handler for background events of this type, about objects in one of these
+    /// statuses.
     pub(super) fn background<F, Fut>(
         self,
         event_type: &'static str,
@@ -184,7 +186,7 @@ impl Application {
         F: Fn(Context, Value) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Result<BackgroundResponse, HandlerError>> + Send + 'static,
     {
-        let function = Function::new(function);
+        let function = HandlerFunction::new(function);
         self.handler(event_type, Category::Background, statuses, function)
     }
 
@@ -193,7 +195,7 @@ impl Application {
         event_type: &'static str,
         category: Category,
         statuses: &'static [&'static str],
-        function: Function,
+        function: HandlerFunction,
     ) -> Self {
         let handler = Handler {
             category,
@@ -208,12 +210,12 @@ impl Application {
         &self.variables
     }
 
-    /// What can be run on a schedule.
+    /// Returns the names of the schedulables.
     pub(super) fn schedulables(&self) -> impl Iterator<Item = &'static str> + use<'_> {
         self.schedulables.keys().copied()
     }
 
-    /// What is registered, as Connect wants to know it.
+    /// Returns the description of all that is registered, in the format of Connect.
     pub(super) fn setup_request(&self) -> Value {
         let subscriptions: BTreeMap<_, _> = self
             .handlers
@@ -240,12 +242,13 @@ impl Application {
         })
     }
 
-    /// How events of this type are worked on.
+    /// Returns how an event is handled.
     ///
     /// # Errors
     ///
-    /// [`HandlerError::NotSupported`] when there is no handler for its type and, where that is known,
-    /// the status of what it is about; [`HandlerError::Invalid`] when it does not say what that is.
+    /// Returns [`HandlerError::NotSupported`] if no handler is registered for the type of the event and
+    /// the status of its object, as far as the event has it; [`HandlerError::Invalid`] if the event
+    /// names no object.
     pub(super) fn category(&self, event: &Event) -> Result<Category, HandlerError> {
         let handler = self.find(event)?;
         match (&event.data, &event.object_id, handler.category) {
@@ -260,18 +263,15 @@ impl Application {
         Ok(handler.category)
     }
 
-    /// Has the event handled. What it does not bring along is fetched from Connect.
+    /// Handles an event. If the event does not have its object, the object is fetched from Connect.
     pub(super) async fn handle(&self, context: &Context, event: &Event) -> Output {
         let begin = Instant::now();
         let result = self.try_handle(context, event).await;
         let output = result.unwrap_or_else(|error| match self.find(event) {
-            Ok(handler) if handler.category == Category::Interactive => error.interactive().into(),
-            _ => error.background().into(),
+            Ok(handler) if handler.category == Category::Interactive => error.interactive(),
+            _ => error.background(),
         });
-        Output {
-            runtime: begin.elapsed().as_secs_f64(),
-            ..output
-        }
+        output.with_runtime(begin.elapsed())
     }
 
     async fn try_handle(&self, context: &Context, event: &Event) -> Result<Output, HandlerError> {
@@ -300,12 +300,12 @@ impl Application {
         })
     }
 
-    /// Runs what is called that on a schedule.
+    /// Runs the schedulable of this name.
     ///
     /// # Errors
     ///
-    /// [`HandlerError::NotSupported`] when nothing is called that; [`HandlerError::Busy`] while it
-    /// runs; those of the function.
+    /// Returns [`HandlerError::NotSupported`] if there is none of this name, [`HandlerError::Busy`] while
+    /// it runs, and the error of the function.
     pub(super) async fn run(
         &self,
         context: &Context,
@@ -322,15 +322,12 @@ impl Application {
             .function
             .call(Category::Scheduled, context.clone(), schedule);
         let output = call.await?;
-        Ok(Output {
-            runtime: begin.elapsed().as_secs_f64(),
-            ..output
-        })
+        Ok(output.with_runtime(begin.elapsed()))
     }
 }
 
 impl Handler {
-    /// Whether it is for objects such as this.
+    /// Checks that the handler is registered for the status of this object.
     fn check(&self, object: &Value) -> Result<(), HandlerError> {
         let status = object
             .get("status")

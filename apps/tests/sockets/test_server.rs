@@ -8,16 +8,16 @@ use callgate_conformance::Lint;
 use callgate_server::{Config, ServeError, Server, ServerHandle};
 use tokio::task::JoinHandle;
 
-/// An application that is served on a port of its own, with every message checked.
-pub(crate) struct Served {
+/// A server of an application, on a free port. The lint checks every message.
+pub(crate) struct TestServer {
     url: String,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
     violations: Arc<Mutex<Vec<String>>>,
 }
 
-impl Served {
-    /// One from the registry, with its settings at their defaults.
+impl TestServer {
+    /// Starts the application of this name, with the default settings.
     pub(crate) fn start(name: &str) -> Self {
         Self::app(app(name, &Settings::default()))
     }
@@ -43,13 +43,13 @@ impl Served {
         }
     }
 
-    /// The URL of a path; it begins with a slash.
+    /// Returns the URL of a path, which begins with a slash.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url.trim_end_matches('/'))
     }
 
-    /// Stops the server: what it serves ends first, then the application's lifespan. No message may
-    /// have broken a rule.
+    /// Shuts the server down: exchanges end first, then the application's lifespan. Fails if a message
+    /// has broken a rule.
     pub(crate) async fn stop(self) {
         self.handle.shutdown();
         self.serving.await.unwrap().unwrap();
@@ -57,7 +57,7 @@ impl Served {
     }
 }
 
-/// An application from the registry.
+/// Returns the application of this name.
 pub(crate) fn app(name: &str, settings: &Settings) -> BoxApp {
     (callgate_apps::find(name).unwrap().app)(settings)
 }
