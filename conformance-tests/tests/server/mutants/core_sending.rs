@@ -98,6 +98,7 @@ fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
                 SendEvent::HttpResponseBody(body) => {
                     let length = body.body.len();
                     if let Some(fits) = *left
+                        && body.more_body
                         && (2..length).contains(&fits)
                     {
                         // One byte less than fits, so that the response is cut off.

@@ -59,13 +59,18 @@ fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
     #[derive(Default)]
     struct Unfinished {
         has_begun: AtomicBool,
+        is_last_due: AtomicBool,
     }
     impl Interceptor for Unfinished {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            if self.is_last_due.swap(false, Ordering::Relaxed) {
+                return Poll::Ready(ReceiveEvent::HttpRequestBody(HttpRequestBody::last("")));
+            }
             let event = ready!(server.poll_receive(cx));
             let is_first = !self.has_begun.swap(true, Ordering::Relaxed);
             Poll::Ready(match event {
                 ReceiveEvent::HttpRequestBody(part) if is_first && part.body.is_empty() => {
+                    self.is_last_due.store(!part.more_body, Ordering::Relaxed);
                     ReceiveEvent::HttpRequestBody(HttpRequestBody::part(""))
                 }
                 event => event,
