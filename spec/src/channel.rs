@@ -80,6 +80,26 @@ pub trait Channel: Send + Sync + 'static {
     ///
     /// Fails as [`Sender::send`] does. The event is then dropped.
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError>;
+
+    /// Takes the event out of `event` when there is room: [`poll_ready`](Self::poll_ready) and then
+    /// [`start_send`](Self::start_send). A channel overrides this method only to do both under one
+    /// lock, with the same effect.
+    ///
+    /// # Errors
+    ///
+    /// Fails as [`Sender::send`] does. The event is then dropped.
+    ///
+    /// # Panics
+    ///
+    /// Panics if `event` is `None`.
+    fn poll_start_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<SendProgress, SendError>> {
+        ready!(self.poll_ready(cx));
+        Poll::Ready(self.start_send(event.take().expect("an event to send")))
+    }
 }
 
 /// The progress of a send after the channel has taken the event.
@@ -241,15 +261,13 @@ impl fmt::Debug for Step {
 impl Future for Sending<'_> {
     type Output = Result<(), SendError>;
 
+    #[inline]
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
         if let Step::Waiting(event) = &mut this.step {
-            ready!(this.sender.poll_ready(cx));
-            let event = event.take().expect("not polled after it was ready");
-            match this.sender.0.start_send(event) {
-                Ok(SendProgress::Sent) => return Poll::Ready(Ok(())),
-                Ok(SendProgress::Pending(rest)) => this.step = Step::Pending(rest),
-                Err(error) => return Poll::Ready(Err(error)),
+            match ready!(this.sender.0.poll_start_send(cx, event))? {
+                SendProgress::Sent => return Poll::Ready(Ok(())),
+                SendProgress::Pending(rest) => this.step = Step::Pending(rest),
             }
         }
         match &mut this.step {

@@ -133,6 +133,26 @@ impl<B: Content> Channel for Mailbox<B> {
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
         self.state.with(|state| state.send(event))
     }
+
+    fn poll_start_send(
+        &self,
+        cx: &mut Context<'_>,
+        event: &mut Option<SendEvent>,
+    ) -> Poll<Result<SendProgress, SendError>> {
+        let progress = self.state.with(|state| {
+            if state.is_full() || state.is_discarding() {
+                return None;
+            }
+            Some(state.send(event.take().expect("an event to send")))
+        });
+        match progress {
+            Some(progress) => Poll::Ready(progress),
+            None => {
+                ready!(self.poll_ready(cx));
+                Poll::Ready(self.start_send(event.take().expect("an event to send")))
+            }
+        }
+    }
 }
 
 impl<B: Content> ServerEnd for Mailbox<B> {
