@@ -33,13 +33,13 @@ pub(super) fn clarified(mut error: Error, command: &Command, args: &[OsString]) 
     error
 }
 
-/// Returns `text` in one line, with control characters escaped.
+/// Returns `text` in one line, with all characters escaped that end a line, reorder text or are
+/// invisible.
 pub(super) fn escape(text: &str) -> String {
     text.chars().fold(String::new(), |mut line, character| {
-        if character.is_control() {
-            line.extend(character.escape_default());
-        } else {
-            line.push(character);
+        match character {
+            '\'' | '"' | '\\' => line.push(character),
+            _ => line.extend(character.escape_debug()),
         }
         line
     })

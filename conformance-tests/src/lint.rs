@@ -120,8 +120,10 @@ fn log(report: &ViolationReport<'_>) {
     tracing::warn!(
         rule = violation.rule.id,
         by = %violation.rule.role,
-        "{exchange}: {} ({})",
-        violation.detail,
+        "{}: {} ({})",
+        // Text of the client and the application must not forge a line of the log.
+        exchange.to_string().escape_debug(),
+        violation.detail.escape_debug(),
         violation.rule.sentence,
     );
 }

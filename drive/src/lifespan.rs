@@ -131,6 +131,8 @@ struct Progress {
     conversation: LifespanConversation,
     /// The event that the application receives next.
     to_receive: Option<ReceiveEvent>,
+    /// Whether `lifespan.shutdown` is to be received after that.
+    is_shutting_down: bool,
     startup: Option<StartupAnswer>,
     shutdown: Option<Result<(), String>>,
     receiver: Option<Waker>,
@@ -143,6 +145,7 @@ impl Mailbox {
         Self(Mutex::new(Progress {
             conversation: LifespanConversation::new(),
             to_receive: Some(ReceiveEvent::LifespanStartup),
+            is_shutting_down: false,
             startup: None,
             shutdown: None,
             receiver: None,
@@ -175,7 +178,7 @@ impl Mailbox {
 
     fn ask_to_shut_down(&self) {
         let progress = &mut *self.0.lock();
-        progress.to_receive = Some(ReceiveEvent::LifespanShutdown);
+        progress.is_shutting_down = true;
         progress.wakes.add(&mut progress.receiver);
     }
 
@@ -265,11 +268,10 @@ impl Channel for Mailbox {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
         let mut progress = self.0.lock();
         match progress.to_receive.take() {
-            Some(event) => {
-                if event == ReceiveEvent::LifespanShutdown {
-                    progress.conversation.shutdown_received();
-                }
-                Poll::Ready(event)
+            Some(event) => Poll::Ready(event),
+            None if std::mem::take(&mut progress.is_shutting_down) => {
+                progress.conversation.shutdown_received();
+                Poll::Ready(ReceiveEvent::LifespanShutdown)
             }
             None => {
                 register(&mut progress.receiver, cx.waker());
@@ -366,5 +368,22 @@ mod tests {
         mailbox.start_send(complete.into()).unwrap();
         assert!(mailbox.poll_shutdown(&mut cx).is_pending());
         mailbox.end(CallResult::Panicked("no luck".into()));
+    }
+
+    #[test]
+    fn an_application_that_has_not_received_its_start_up_receives_it_before_the_shutdown() {
+        let mailbox = Mailbox::new();
+        let mut cx = Context::from_waker(Waker::noop());
+        mailbox
+            .start_send(LifespanStartupComplete::new().into())
+            .unwrap();
+        mailbox.ask_to_shut_down();
+        for expected in [
+            ReceiveEvent::LifespanStartup,
+            ReceiveEvent::LifespanShutdown,
+        ] {
+            assert_eq!(mailbox.poll_receive(&mut cx), Poll::Ready(expected));
+        }
+        assert!(mailbox.poll_receive(&mut cx).is_pending());
     }
 }

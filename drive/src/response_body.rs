@@ -50,8 +50,8 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
-    /// Limits each data frame of the body to `piece` bytes. The last byte of any content over 1 KiB
-    /// has a frame of its own.
+    /// Limits each data frame of the body to `piece` bytes. The last frame of any content over 1 KiB
+    /// has at most 1 KiB.
     ///
     /// This is for a transport that asks for the next frame while it still holds the one before,
     /// and drops the body with the last. With it, the body is dropped only when the client has room

@@ -1,7 +1,8 @@
 //! The mutex of the mailboxes: the standard one, or loom's when their races are model-checked.
 //!
-//! Wakers and destructors are foreign code, which may lock the same mailbox. So they never run
-//! while the mutex is held: the state collects them, and they run after the unlock.
+//! Waking a task, and reading or dropping the content of a request, are foreign code, which may lock
+//! the same mailbox. So neither happens while the mutex is held: the state collects wakers and
+//! content, and they are called and dropped after the unlock.
 
 #[cfg(callgate_loom)]
 use loom::sync as imp;

@@ -57,7 +57,7 @@ pub use values::TimeLimit;
 
 /// How the process ends after a second signal when a blocked thread keeps it alive.
 const FORCED_EXIT: ForcedExit = ForcedExit {
-    after: Duration::from_secs(1),
+    after: Duration::from_millis(900),
     status: 1,
 };
 

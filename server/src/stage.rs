@@ -26,7 +26,10 @@ pub(crate) enum Stage {
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     now: AtomicU8,
-    changed: Notify,
+    /// Wake the tasks that wait for these stages. Each stage has its own, so that a task which has
+    /// seen the server drain is not registered for that stage again and misses the next one.
+    draining: Notify,
+    ending: Notify,
     /// The signal for exchanges, which is set when the server begins to drain.
     pub(crate) shutdown: ShutdownSignal,
 }
@@ -44,7 +47,10 @@ impl Stages {
     pub(crate) fn advance(&self, stage: Stage) {
         if self.now.fetch_max(stage as u8, Ordering::AcqRel) < stage as u8 {
             self.shutdown.set();
-            self.changed.notify_waiters();
+            self.draining.notify_waiters();
+            if stage == Stage::Ending {
+                self.ending.notify_waiters();
+            }
         }
     }
 
@@ -53,7 +59,7 @@ impl Stages {
         StageWatch {
             stages: self,
             seen: Stage::Serving,
-            changed: self.changed.notified(),
+            next: self.draining.notified(),
             is_registered: false,
         }
     }
@@ -78,9 +84,10 @@ impl Stages {
 pub(crate) struct StageWatch<'a> {
     stages: &'a Stages,
     seen: Stage,
+    /// The stage after the one that was seen last.
     #[pin]
-    changed: Notified<'a>,
-    /// Whether the task is registered in `changed`.
+    next: Notified<'a>,
+    /// Whether the task is registered in `next`.
     is_registered: bool,
 }
 
@@ -95,7 +102,7 @@ impl StageWatch<'_> {
     pub(crate) fn poll_new(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Option<Stage> {
         let mut this = self.project();
         if !*this.is_registered {
-            *this.is_registered = this.changed.as_mut().poll(cx).is_pending();
+            *this.is_registered = this.next.as_mut().poll(cx).is_pending();
         }
         let now = this.stages.now();
         if now == *this.seen {
@@ -103,7 +110,7 @@ impl StageWatch<'_> {
         }
         *this.seen = now;
         *this.is_registered = false;
-        this.changed.set(this.stages.changed.notified());
+        this.next.set(this.stages.ending.notified());
         // The next poll registers the task again.
         cx.waker().wake_by_ref();
         Some(now)
@@ -112,7 +119,7 @@ impl StageWatch<'_> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
     use std::task::{Wake, Waker};
 
     use super::*;
@@ -124,6 +131,47 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::SeqCst);
         }
+    }
+
+    /// Polls a watch at once when the signal of the shutdown is set, as a task on another thread may.
+    struct PollsAtOnce(Mutex<Pin<Box<dyn Future<Output = ()> + Send>>>, Arc<Wakes>);
+
+    impl Wake for PollsAtOnce {
+        fn wake(self: Arc<Self>) {
+            let waker = Waker::from(self.1.clone());
+            let mut cx = Context::from_waker(&waker);
+            let mut reached = self.0.lock().unwrap();
+            // The first poll sees that the server drains, and the second registers the task again.
+            assert!(reached.as_mut().poll(&mut cx).is_pending());
+            assert!(reached.as_mut().poll(&mut cx).is_pending());
+        }
+    }
+
+    #[test]
+    fn a_task_that_sees_a_stage_before_it_is_woken_is_woken_at_the_next_stage() {
+        let stages = Arc::new(Stages::default());
+        let wakes = Arc::new(Wakes::default());
+        let waiting = stages.clone();
+        let reached = Box::pin(async move { waiting.reached(Stage::Ending).await });
+        let task = Arc::new(PollsAtOnce(Mutex::new(reached), wakes.clone()));
+        let mut shutdown = stages.shutdown.clone();
+        let waker = Waker::from(task.clone());
+        assert!(
+            shutdown
+                .poll_set(&mut Context::from_waker(&waker))
+                .is_pending()
+        );
+        stages.advance(Stage::Draining);
+        let waker = Waker::from(wakes.clone());
+        let mut cx = Context::from_waker(&waker);
+        assert!(task.0.lock().unwrap().as_mut().poll(&mut cx).is_pending());
+        wakes.0.store(0, Ordering::SeqCst);
+        stages.advance(Stage::Ending);
+        assert!(
+            wakes.0.load(Ordering::SeqCst) > 0,
+            "the task sleeps for ever"
+        );
+        assert!(task.0.lock().unwrap().as_mut().poll(&mut cx).is_ready());
     }
 
     #[test]

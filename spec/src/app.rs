@@ -26,9 +26,7 @@ use crate::{AppError, Receiver, Scope, Sender};
 ///
 /// impl App for Greeter {
 ///     async fn call(&self, scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///         let Scope::Http(_) = scope else {
-///             return Err(AppError::Unsupported);
-///         };
+///         scope.into_http()?;
 ///         sender.send(HttpResponseStart::ok()).await?;
 ///         sender.send(HttpResponseBody::last(format!("Hello, {}!\n", self.name))).await?;
 ///         Ok(())

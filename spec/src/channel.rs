@@ -107,8 +107,8 @@ pub enum SendProgress {
     /// The channel has the event in its buffer, and the send has succeeded.
     Sent,
     /// The channel still prepares the event: the file of a path send is being opened. The future
-    /// resolves to the result of the send. If the future is dropped before it resolves, the event
-    /// is not sent.
+    /// resolves to the result of the send. If the future is dropped before the file is open, the
+    /// event is not sent.
     Pending(PendingSend),
 }
 
@@ -185,7 +185,7 @@ impl Sender {
     /// path send resolves when the server has opened the file.
     ///
     /// The future is cancel safe: if the future is dropped before it resolves, the event is not
-    /// sent.
+    /// sent. A path send is not sent if the future is dropped before the file is open.
     ///
     /// # Errors
     ///

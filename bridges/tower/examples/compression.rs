@@ -7,9 +7,7 @@ use callgate_toolkit::respond;
 use tower_http::compression::CompressionLayer;
 
 async fn verbose(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    scope.into_http()?;
     respond::text("Again, again, again!\n".repeat(1000))
         .send(&sender)
         .await?;

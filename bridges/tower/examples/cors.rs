@@ -8,9 +8,7 @@ use http::{HeaderValue, Method};
 use tower_http::cors::CorsLayer;
 
 async fn prices(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(_) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    scope.into_http()?;
     respond::text("apples 2.50\n").send(&sender).await?;
     Ok(())
 }

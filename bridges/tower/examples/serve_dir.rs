@@ -9,9 +9,7 @@ use callgate_tower::{AppService, ServiceApp};
 use tower_http::services::ServeDir;
 
 async fn fallback(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     let text = format!("There is no file {}, but an application.\n", scope.path());
     respond::text(text).send(&sender).await?;
     Ok(())

@@ -13,9 +13,7 @@ const LIMIT: u64 = 5;
 
 /// Takes as many seconds as the query says, unless it is told that nobody waits for it any more.
 async fn slow(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     let seconds = scope.query().parse().unwrap_or(0);
     let work = tokio::time::sleep(Duration::from_secs(seconds));
     let gone = async { while receiver.receive().await != ReceiveEvent::HttpDisconnect {} };

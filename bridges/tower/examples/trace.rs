@@ -8,9 +8,7 @@ use tower_http::trace::{DefaultMakeSpan, DefaultOnResponse, TraceLayer};
 use tracing::Level;
 
 async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     // It happens within the span of the request.
     tracing::info!("greeting {:?}", scope.query());
     respond::text("Hello, world!\n").send(&sender).await?;

@@ -81,6 +81,7 @@ where
     F: Future<Output = Result<(), AppError>>,
 {
     let background = Background::default();
+    let _unfinished = DropRest(background.clone());
     let exchange = exchange(background.clone());
     let mut ended = AssertUnwindSafe(exchange).catch_unwind().await;
     while let Some(work) = background.next() {
@@ -92,6 +93,17 @@ where
         }
     }
     ended.unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Drops the work that is left when the call is dropped. Work that holds its own [`Background`], to add
+/// more, would keep itself in memory.
+struct DropRest(Background);
+
+impl Drop for DropRest {
+    fn drop(&mut self) {
+        let rest = std::mem::take(&mut *self.0.queue());
+        drop(rest);
+    }
 }
 
 /// Returns whether this result is a failure of the call. A client that is gone is not a failure.
@@ -111,5 +123,30 @@ fn report(ended: &WorkResult) {
         }
         Ok(_) => {}
         Err(_) => tracing::error!("work after a response panicked as well"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn work_that_is_left_is_dropped_with_the_call() {
+        let held = Arc::new(());
+        let mut call = Box::pin(with_background(|background| {
+            let (more, resource) = (background.clone(), held.clone());
+            background.add(async move {
+                let _holds = (more, resource);
+                Ok(())
+            });
+            std::future::pending()
+        }));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(Arc::strong_count(&held), 2);
+        drop(call);
+        assert_eq!(Arc::strong_count(&held), 1);
     }
 }

@@ -44,9 +44,7 @@ pub fn app_checks() -> impl Iterator<Item = &'static Check> {
 /// use callgate_conformance::{AppOptions, check_app};
 ///
 /// async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///     let Scope::Http(_) = scope else {
-///         return Err(AppError::Unsupported);
-///     };
+///     scope.into_http()?;
 ///     sender.send(HttpResponseStart::ok()).await?;
 ///     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
 ///     Ok(())

@@ -152,9 +152,7 @@ impl fmt::Display for Replay {
 /// use callgate_conformance::{ReplayOptions, replay};
 ///
 /// async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-///     let Scope::Http(_) = scope else {
-///         return Err(AppError::Unsupported);
-///     };
+///     scope.into_http()?;
 ///     sender.send(HttpResponseStart::ok()).await?;
 ///     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
 ///     Ok(())

@@ -6,7 +6,6 @@ use bytes::Bytes;
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
     Feature, HttpResponseStart, HttpScope, ReceiveEvent, SendError, SendEvent, SendProgress,
-    Violation, rule,
 };
 use http::header::CONTENT_LENGTH;
 use http::{HeaderValue, Method, StatusCode};
@@ -246,7 +245,11 @@ impl<B: Content> MailboxState<B> {
             all.check(&trailers.headers)?;
         }
         let was_replaceable = self.conversation.is_replaceable();
-        if let Err(error) = self.conversation.send(&event) {
+        let result = match self.opening {
+            Some(_) => Err(self.send_during_opening(&event)),
+            None => self.conversation.send(&event),
+        };
+        if let Err(error) = result {
             if error.rule().is_some() {
                 self.broken(was_replaceable);
             }
@@ -270,7 +273,7 @@ impl<B: Content> MailboxState<B> {
                     });
                 }
             }
-            SendEvent::HttpResponsePathSend(file) => return self.open(file.path),
+            SendEvent::HttpResponsePathSend(file) => return Ok(self.open(file.path)),
             _ => {}
         }
         Ok(SendProgress::Sent)
@@ -278,17 +281,21 @@ impl<B: Content> MailboxState<B> {
 
     /// Begins to open the file of a path send. The server polls for the file, because the server
     /// will send it.
-    fn open(&mut self, path: std::path::PathBuf) -> Result<SendProgress, SendError> {
-        if self.opening.is_some() {
-            // Another thread has seen the same readiness.
-            let detail = "another path send came while a file was opened";
-            self.broken(true);
-            return Err(Violation::new(rule::PATH_SEND_ALONE, detail).into());
-        }
+    fn open(&mut self, path: std::path::PathBuf) -> SendProgress {
         let (opening, rest) = Opening::new(path);
         self.opening = Some(Box::new(opening));
         self.work.wakes.add(&mut self.connection);
-        Ok(SendProgress::Pending(rest))
+        SendProgress::Pending(rest)
+    }
+
+    /// Refuses an event that came while a file is opened: its thread has seen the same readiness as
+    /// the thread of the path send.
+    #[cold]
+    fn send_during_opening(&mut self, event: &SendEvent) -> SendError {
+        match self.conversation.clone().send(event) {
+            Err(error) if error.rule().is_none() => error,
+            _ => self.conversation.path_send_interrupted(),
+        }
     }
 
     #[cold]
@@ -335,6 +342,10 @@ impl<B: Content> MailboxState<B> {
     fn broken(&mut self, was_replaceable: bool) {
         if was_replaceable {
             self.slot = Slot::Replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        }
+        if let HttpPhase::Broken(violation) = self.conversation.phase() {
+            let error = violation.clone().into();
+            self.opening_finished(Err(error));
         }
         self.finish_request();
         self.wake_all();
@@ -406,6 +417,7 @@ impl<B: Content> MailboxState<B> {
     pub(super) fn end(&mut self, result: &CallResult) -> EndReport {
         let is_replaceable = self.conversation.is_replaceable();
         let is_broken = matches!(self.conversation.phase(), HttpPhase::Broken(_));
+        let is_complete = matches!(self.conversation.phase(), HttpPhase::Ended);
         let failure = result.failure(is_replaceable);
         let violation = self.conversation.returned().err();
         let status = match failure {
@@ -419,6 +431,10 @@ impl<B: Content> MailboxState<B> {
         }
         if self.opening.is_some() {
             self.opening_finished(Err(SendError::Disconnected));
+        }
+        if !is_complete {
+            // A task that still holds the receiver gets the disconnect.
+            self.finish_request();
         }
         self.work.wakes.add(&mut self.connection);
         self.work.wakes.add_all(&mut self.senders);

@@ -308,3 +308,49 @@ fn shutdown_is_received_neither_after_the_response_nor_where_it_is_not_offered()
         assert!(mailbox.poll_receive(&mut cx).is_pending());
     }
 }
+
+/// Events that came with the same readiness as a path send, and what becomes of the exchange.
+#[tokio::test]
+async fn an_event_during_the_opening_of_a_file_breaks_a_rule_and_leaves_no_send_waiting() {
+    for event in [
+        SendEvent::from(HttpResponseBody::part("a")),
+        HttpResponseBody::last("a").into(),
+        HttpResponsePathSend::new(std::env::temp_dir()).into(),
+    ] {
+        let mailbox = mailbox(&ShutdownSignal::new());
+        mailbox.start_send(HttpResponseStart::ok().into()).unwrap();
+        let path = HttpResponsePathSend::new(std::env::temp_dir());
+        let Ok(SendProgress::Pending(rest)) = mailbox.start_send(path.into()) else {
+            panic!("the file is opened on another thread");
+        };
+        let error = mailbox.start_send(event).unwrap_err();
+        assert_eq!(error.rule().unwrap().id, "EXT-10");
+        assert_eq!(rest.await.unwrap_err().rule().unwrap().id, "EXT-10");
+        let mut cx = Context::from_waker(Waker::noop());
+        let response = mailbox.poll_response(&mut cx);
+        assert!(
+            matches!(response, Poll::Ready(Response::Replacement(status)) if status == 500),
+            "{response:?}"
+        );
+        assert!(mailbox.poll_disconnected(&mut cx).is_ready());
+        let later = mailbox.start_send(HttpResponseBody::end().into());
+        assert_eq!(later.unwrap_err().rule().unwrap().id, "EXT-10");
+    }
+}
+
+#[test]
+fn a_receiver_that_outlives_an_unfinished_response_receives_the_disconnect() {
+    use crate::call::CallResult;
+
+    let mailbox = mailbox(&ShutdownSignal::new());
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(mailbox.poll_receive(&mut cx).is_ready());
+    mailbox.start_send(HttpResponseStart::ok().into()).unwrap();
+    mailbox
+        .start_send(HttpResponseBody::part("a").into())
+        .unwrap();
+    assert!(mailbox.poll_receive(&mut cx).is_pending());
+    mailbox.end(&CallResult::Returned(Ok(())));
+    let received = mailbox.poll_receive(&mut cx);
+    assert_eq!(received, Poll::Ready(ReceiveEvent::HttpDisconnect));
+}

@@ -279,15 +279,18 @@ impl HttpConversation {
     /// no event can be sent any more.
     pub fn file(&mut self, length: u64) -> Result<(), SendError> {
         match self.phase {
-            HttpPhase::Started(_) => self.body(length, false),
-            _ => self.open().and_then(|()| {
-                Err(violation(
-                    rule::PATH_SEND_ALONE,
-                    "another event came while the file was opened",
-                ))
-            }),
+            HttpPhase::Started(_) => self.body(length, false).map_err(|error| self.noted(error)),
+            _ => Err(self.path_send_interrupted()),
         }
-        .map_err(|error| self.noted(error))
+    }
+
+    /// Records that another event came while the file of a path send was opened, which breaks
+    /// `EXT-10`. Returns the error of that event.
+    #[cold]
+    pub fn path_send_interrupted(&mut self) -> SendError {
+        let detail = "another event came while the file was opened";
+        let error = self.open().err();
+        self.noted(error.unwrap_or_else(|| violation(rule::PATH_SEND_ALONE, detail)))
     }
 
     /// Checks a path send. [`file`](Self::file) completes the path send when the file is open.

@@ -188,7 +188,11 @@ enum TrailerFields {
 }
 
 impl TrailerFields {
-    fn select(&self, fields: HeaderMap) -> HeaderMap {
+    fn select(&self, mut fields: HeaderMap) -> HeaderMap {
+        remove_connection_fields(&mut fields);
+        for name in NOT_IN_TRAILERS {
+            fields.remove(name);
+        }
         let Self::Named(lists) = self else {
             return fields;
         };
@@ -211,6 +215,21 @@ impl TrailerFields {
         selected
     }
 }
+
+/// The fields that cannot be trailer fields, apart from those of the connection (rule `EXT-05`).
+const NOT_IN_TRAILERS: [HeaderName; 11] = [
+    header::CONTENT_LENGTH,
+    header::CONTENT_ENCODING,
+    header::CONTENT_TYPE,
+    header::CONTENT_RANGE,
+    TRAILER,
+    header::HOST,
+    header::AUTHORIZATION,
+    header::CACHE_CONTROL,
+    header::MAX_FORWARDS,
+    header::TE,
+    header::SET_COOKIE,
+];
 
 /// A piece of a response.
 enum Part {
@@ -273,4 +292,22 @@ fn has_no_content(status: StatusCode) -> bool {
         status,
         StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_that_cannot_be_trailer_fields_are_left_out() {
+        let mut fields = HeaderMap::new();
+        for name in NOT_IN_TRAILERS {
+            fields.insert(name, HeaderValue::from_static("1"));
+        }
+        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        fields.insert("x-checksum", HeaderValue::from_static("9a03"));
+        let selected = TrailerFields::All.select(fields);
+        assert_eq!(selected.len(), 1);
+        assert_eq!(selected["x-checksum"], "9a03");
+    }
 }

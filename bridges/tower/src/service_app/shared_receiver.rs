@@ -95,10 +95,11 @@ impl SharedReceiver {
         self.0.lock().expect("nothing panics while it is held")
     }
 
-    /// Returns ready once the client is known to be gone.
+    /// Returns ready once the client is known to be gone. Content that arrives meanwhile is kept for
+    /// the body.
     fn poll_disconnected(&self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            {
+            let mut borrowed = {
                 let mut reception = self.lock();
                 register(&mut reception.call, cx);
                 if reception.is_disconnected {
@@ -109,85 +110,129 @@ impl SharedReceiver {
                 if !may_receive {
                     return Poll::Pending;
                 }
-            }
-            let event = ready!(self.poll_receive(cx));
-            let body = {
-                let mut reception = self.lock();
-                if event.is_some() {
-                    reception.looked_ahead = event;
-                }
-                reception.body.take()
+                ready!(self.borrow(&mut reception))
             };
-            body.inspect(Waker::wake_by_ref);
+            let event = borrowed.poll_receive(cx);
+            let is_pending = event.is_pending();
+            let wakers = {
+                let mut reception = self.lock();
+                let mut wakers = reception.put_back(borrowed, &event, cx);
+                if let Poll::Ready(event) = event {
+                    // A disconnect leaves the content that the body has not read.
+                    if event.is_some() {
+                        reception.looked_ahead = event;
+                    }
+                    wakers[1] = reception.body.take();
+                }
+                wakers
+            };
+            wakers.into_iter().flatten().for_each(Waker::wake);
+            if is_pending {
+                return Poll::Pending;
+            }
         }
     }
 
     /// Takes the next part of the content for the body; `None` when the client is gone.
     fn poll_content(&self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
-        {
+        let mut borrowed = {
             let mut reception = self.lock();
             register(&mut reception.body, cx);
             if let Some(event) = reception.looked_ahead.take() {
                 return Poll::Ready(Some(event));
             }
-        }
-        let event = ready!(self.poll_receive(cx));
-        // From now on the call receives. The call is woken for that, unless its task polls the body
-        // and polls the call afterwards.
-        let call = {
+            ready!(self.borrow(&mut reception))
+        };
+        let event = borrowed.poll_receive(cx);
+        let wakers = {
             let mut reception = self.lock();
+            let mut wakers = reception.put_back(borrowed, &event, cx);
+            // From now on the call receives. The call is woken for that, unless its task polls the
+            // body and polls the call afterwards.
             let is_calls_turn = reception.is_received || reception.is_disconnected;
-            reception
+            if let Some(call) = reception
                 .call
                 .take_if(|call| is_calls_turn && !call.will_wake(cx.waker()))
+            {
+                wakers[1] = Some(call);
+            }
+            wakers
         };
-        call.inspect(Waker::wake_by_ref);
-        Poll::Ready(event)
+        wakers.into_iter().flatten().for_each(Waker::wake);
+        event
     }
 
-    /// Receives the next part of the content; `None` when the client is gone.
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
-        let mut receiver = {
-            let mut reception = self.lock();
-            let Some(receiver) = reception.receiver.take() else {
-                // Another task is receiving. That task wakes this one, which is registered.
+    /// Takes the receiver, to poll it without the lock. Pending while another task has it: that task
+    /// wakes this one, which is registered.
+    fn borrow(&self, reception: &mut Reception) -> Poll<BorrowedReceiver<'_>> {
+        match reception.receiver.take() {
+            Some(receiver) => Poll::Ready(BorrowedReceiver {
+                shared: self,
+                receiver: Some(receiver),
+            }),
+            None => {
                 reception.was_contended = true;
-                return Poll::Pending;
-            };
-            receiver
-        };
-        let event = loop {
-            match receiver.poll_receive(cx) {
-                Poll::Pending => break Poll::Pending,
-                Poll::Ready(ReceiveEvent::HttpRequestBody(event)) => {
-                    break Poll::Ready(Some(event));
-                }
-                Poll::Ready(ReceiveEvent::HttpDisconnect) => break Poll::Ready(None),
-                Poll::Ready(ReceiveEvent::HttpShutdown) => {
-                    if let Some(shutdown) = self.shutdown() {
+                Poll::Pending
+            }
+        }
+    }
+}
+
+impl Reception {
+    /// Takes back the receiver, with what it has yielded. Returns the wakers of the tasks that found
+    /// the receiver taken; the second place is free for the caller.
+    fn put_back(
+        &mut self,
+        mut borrowed: BorrowedReceiver<'_>,
+        event: &Poll<Option<HttpRequestBody>>,
+        cx: &Context<'_>,
+    ) -> [Option<Waker>; 3] {
+        self.receiver = borrowed.receiver.take();
+        match event {
+            Poll::Ready(Some(event)) => self.is_received |= !event.more_body,
+            Poll::Ready(None) => self.is_disconnected = true,
+            Poll::Pending => {}
+        }
+        let was_contended = std::mem::take(&mut self.was_contended);
+        let is_other = |waker: &mut Waker| was_contended && !waker.will_wake(cx.waker());
+        let body = self.body.take_if(is_other);
+        [body, None, self.call.take_if(is_other)]
+    }
+}
+
+/// The receiver while a task polls it. Returned to its place also when polling panics.
+struct BorrowedReceiver<'a> {
+    shared: &'a SharedReceiver,
+    receiver: Option<Receiver>,
+}
+
+impl BorrowedReceiver<'_> {
+    /// Receives the next part of the content; `None` when the client is gone.
+    fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Option<HttpRequestBody>> {
+        let receiver = self
+            .receiver
+            .as_mut()
+            .expect("present until it is returned");
+        loop {
+            match ready!(receiver.poll_receive(cx)) {
+                ReceiveEvent::HttpRequestBody(event) => return Poll::Ready(Some(event)),
+                ReceiveEvent::HttpDisconnect => return Poll::Ready(None),
+                ReceiveEvent::HttpShutdown => {
+                    if let Some(shutdown) = self.shared.shutdown() {
                         shutdown.0.set();
                     }
                 }
-                Poll::Ready(_) => {}
+                _ => {}
             }
-        };
-        let others = {
-            let mut reception = self.lock();
-            reception.receiver = Some(receiver);
-            match &event {
-                Poll::Ready(Some(event)) => reception.is_received |= !event.more_body,
-                Poll::Ready(None) => reception.is_disconnected = true,
-                Poll::Pending => {}
-            }
-            let was_contended = std::mem::take(&mut reception.was_contended);
-            let is_other = |waker: &mut Waker| was_contended && !waker.will_wake(cx.waker());
-            [
-                reception.body.take_if(is_other),
-                reception.call.take_if(is_other),
-            ]
-        };
-        others.into_iter().flatten().for_each(Waker::wake);
-        event
+        }
+    }
+}
+
+impl Drop for BorrowedReceiver<'_> {
+    fn drop(&mut self) {
+        if let Some(receiver) = self.receiver.take() {
+            self.shared.lock().receiver = Some(receiver);
+        }
     }
 }
 
@@ -268,5 +313,83 @@ fn register(slot: &mut Option<Waker>, cx: &Context<'_>) {
     match slot {
         Some(waker) => waker.clone_from(cx.waker()),
         None => *slot = Some(cx.waker().clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+    use std::sync::Weak;
+
+    use callgate::{Channel, SendEvent, SendProgress};
+    use http::{Method, Uri};
+
+    use super::*;
+
+    /// Yields these events, and lets the body look for content while the call receives.
+    struct Scripted {
+        events: Mutex<VecDeque<HttpRequestBody>>,
+        shared: Mutex<Weak<SharedReceiver>>,
+        panics: bool,
+    }
+
+    impl Channel for Scripted {
+        fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            assert!(!self.panics, "a middleware fails");
+            let event = self.events.lock().unwrap().pop_front();
+            let shared = self.shared.lock().unwrap().upgrade();
+            if let Some(shared) = shared {
+                // As the task of the body does on another thread.
+                assert!(shared.poll_content(cx).is_pending());
+            }
+            event.map_or(Poll::Pending, |event| {
+                Poll::Ready(ReceiveEvent::HttpRequestBody(event))
+            })
+        }
+
+        fn poll_ready(&self, _: &mut Context<'_>) -> Poll<()> {
+            Poll::Ready(())
+        }
+
+        fn start_send(&self, _: SendEvent) -> Result<SendProgress, SendError> {
+            Ok(SendProgress::Sent)
+        }
+    }
+
+    fn shared(panics: bool) -> (Arc<SharedReceiver>, Arc<Scripted>) {
+        let scripted = Arc::new(Scripted {
+            events: Mutex::new([HttpRequestBody::part("1"), HttpRequestBody::last("2")].into()),
+            shared: Mutex::default(),
+            panics,
+        });
+        let scope = HttpScope::new(Method::POST, Uri::from_static("/"));
+        let shared = SharedReceiver::new(&scope, Receiver::new(scripted.clone()));
+        (shared, scripted)
+    }
+
+    #[test]
+    fn content_that_the_call_receives_comes_before_content_that_the_body_receives() {
+        let (shared, scripted) = shared(false);
+        *scripted.shared.lock().unwrap() = Arc::downgrade(&shared);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(SharedReceiver::poll_disconnected(&shared, &mut cx).is_pending());
+        *scripted.shared.lock().unwrap() = Weak::new();
+        for expected in ["1", "2"] {
+            let Poll::Ready(Some(part)) = shared.poll_content(&mut cx) else {
+                panic!("`{expected}` is lost");
+            };
+            assert_eq!(part.body, expected);
+        }
+    }
+
+    #[test]
+    fn a_receiver_that_panics_is_put_back() {
+        let (shared, _scripted) = shared(true);
+        let mut cx = Context::from_waker(Waker::noop());
+        let polled = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _ = shared.poll_content(&mut cx);
+        }));
+        assert!(polled.is_err());
+        assert!(shared.lock().receiver.is_some());
     }
 }
