@@ -45,7 +45,7 @@ impl Subjects {
     ///
     /// `serve` is called in a process of its own, which a case stops. It gets the application to
     /// serve, and flags: `--port` and a port of the loopback interface, then those that
-    /// [`Settings::flags`](crate::Settings::flags) returns.
+    /// [`ServerSettings::flags`](crate::ServerSettings::flags) returns.
     #[must_use]
     pub fn server(
         mut self,
