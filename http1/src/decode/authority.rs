@@ -76,22 +76,86 @@ fn literal_end(octets: &[u8]) -> Option<usize> {
 /// Returns whether the octet is one of `unreserved` or `sub-delims` (RFC 3986, section 2).
 #[inline]
 pub(super) const fn is_unreserved_or_delimiter(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric()
-        || matches!(
+    UNRESERVED_OR_DELIMITERS[octet as usize]
+}
+
+const UNRESERVED_OR_DELIMITERS: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet: u8 = 0;
+    while octet < 128 {
+        let is_delimiter = matches!(
             octet,
-            b'-' | b'.'
-                | b'_'
-                | b'~'
-                | b'!'
-                | b'$'
-                | b'&'
-                | b'\''
-                | b'('
-                | b')'
-                | b'*'
-                | b'+'
-                | b','
-                | b';'
-                | b'='
-        )
+            b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'='
+        );
+        let is_mark = matches!(octet, b'-' | b'.' | b'_' | b'~');
+        table[octet as usize] = octet.is_ascii_alphanumeric() || is_mark || is_delimiter;
+        octet += 1;
+    }
+    table
+};
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_and_ports_follow_rfc_3986_section_3_2_2() {
+        for right in [
+            "",
+            "a",
+            "a:",
+            "a:80",
+            "a.example:65536",
+            "127.0.0.1:8000",
+            "[::1]",
+            "[::1]:80",
+            "[v1.x:y]",
+            "a%20b",
+            "a_b!$&'()*+,;=~-",
+        ] {
+            assert!(parse(right.as_bytes()).is_some(), "{right}");
+        }
+        for wrong in [
+            ":",
+            ":80",
+            "a:b",
+            "a:80:80",
+            "a:8 0",
+            "u@a",
+            "u:p@a",
+            "a/b",
+            "a?b",
+            "a#b",
+            "a b",
+            "a%2",
+            "a%zz",
+            "a\u{e9}",
+            "[::1",
+            "::1",
+            "[::1]a",
+            "[]",
+            "[::1%eth0]",
+            "[v1.]",
+            "[v.x]",
+            "[vg.x]",
+            "[1.2.3.4]",
+            "a[::1]",
+            "a\\b",
+            "a\"b",
+            "<a>",
+            "a^b",
+        ] {
+            assert!(parse(wrong.as_bytes()).is_none(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn an_authority_of_connect_has_a_port_below_65536_by_rfc_9110_section_9_3_6() {
+        let is_right = |text: &str| parse(text.as_bytes()).unwrap().has_host_and_port();
+        assert!(is_right("a:65535"));
+        assert!(is_right("[::1]:1"));
+        for wrong in ["a", "a:", "a:65536", ""] {
+            assert!(!is_right(wrong), "{wrong}");
+        }
+    }
 }

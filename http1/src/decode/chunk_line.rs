@@ -72,3 +72,84 @@ fn skip_quoted(mut octets: &[u8]) -> Option<&[u8]> {
         };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_has_one_to_sixteen_hexadecimal_digits_by_rfc_9112_section_7_1() {
+        for (line, size) in [
+            ("0", 0),
+            ("5", 5),
+            ("aF", 0xaf),
+            ("0000000000000005", 5),
+            ("ffffffffffffffff", u64::MAX),
+        ] {
+            assert_eq!(parse(line.as_bytes()), Ok(size), "{line}");
+        }
+        for line in [
+            "", "x", "0x5", "+5", "-5", " 5", "5 ", "5\t", "5 5", "5,5", "g", "5_0", "\u{ff15}",
+            "5=a",
+        ] {
+            assert_eq!(
+                parse(line.as_bytes()),
+                Err(DecodeError::ChunkSize),
+                "{line}"
+            );
+        }
+        for line in ["00000000000000005", "10000000000000000"] {
+            assert_eq!(
+                parse(line.as_bytes()),
+                Err(DecodeError::ChunkSizeTooLong),
+                "{line}"
+            );
+        }
+    }
+
+    #[test]
+    fn extensions_follow_their_grammar_by_rfc_9112_section_7_1_1() {
+        for extension in [
+            ";a",
+            ";a=b",
+            ";a=\"b\"",
+            ";a;b=c;d",
+            " ; a = b ; c",
+            "\t;\ta\t=\tb",
+            ";a=\"\"",
+            ";a=\"x y;z=\\\"\\\\\t\u{e9}\"",
+        ] {
+            let line = format!("5{extension}");
+            assert_eq!(parse(line.as_bytes()), Ok(5), "{line}");
+        }
+        for extension in [
+            ";",
+            ";;a",
+            ";a;",
+            "; ",
+            ";a ",
+            ";a b",
+            ";=b",
+            ";a=",
+            ";a= ",
+            ";a=b c",
+            ";a=\"",
+            ";a=\"b",
+            ";a=\"b\"c",
+            ";a=\"\\",
+            ";a=\"\\\"",
+            ";a=\"\0\"",
+            ";a=\"\u{7f}\"",
+            ";a\0",
+            ";\u{e9}",
+            ";a=b,c",
+        ] {
+            let line = format!("5{extension}");
+            assert_eq!(
+                parse(line.as_bytes()),
+                Err(DecodeError::ChunkExtension),
+                "{line}"
+            );
+        }
+    }
+}

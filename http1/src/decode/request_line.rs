@@ -30,7 +30,9 @@ pub(super) fn check_request_line(line: &[u8], config: &Config) -> Result<(), Dec
 /// Checks the beginning of a request line that has no end yet. The cost does not depend on how many
 /// octets have come until they are too many for any request line.
 pub(super) fn check_begun_request_line(begun: &[u8], config: &Config) -> Result<(), DecodeError> {
-    let longest = config.limits.method + config.limits.target + VERSION_LINE + 2;
+    let limits = &config.limits;
+    let longest = limits.method.saturating_add(limits.target);
+    let longest = longest.saturating_add(VERSION_LINE + 2);
     if begun.len() > longest {
         check_parts(begun, config).map(drop)
     } else {

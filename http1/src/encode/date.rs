@@ -94,3 +94,33 @@ impl Write for Rest<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_date_is_the_imf_fixdate_of_rfc_9110_section_5_6_7() {
+        let date = Date::at(UNIX_EPOCH + Duration::from_secs(784_111_777));
+        assert_eq!(date.line(), b"date: Sun, 06 Nov 1994 08:49:37 GMT\r\n");
+    }
+
+    #[test]
+    fn a_date_changes_with_the_second() {
+        let mut date = Date::at(UNIX_EPOCH);
+        date.update(UNIX_EPOCH + Duration::from_millis(999));
+        assert_eq!(date.as_str(), "Thu, 01 Jan 1970 00:00:00 GMT");
+        date.update(UNIX_EPOCH + Duration::from_millis(1000));
+        assert_eq!(date.as_str(), "Thu, 01 Jan 1970 00:00:01 GMT");
+    }
+
+    #[test]
+    fn a_clock_that_is_far_off_still_gives_a_date() {
+        let before = Date::at(UNIX_EPOCH - Duration::from_secs(5));
+        assert_eq!(before.as_str(), "Thu, 01 Jan 1970 00:00:00 GMT");
+        let after = Date::at(UNIX_EPOCH + Duration::from_secs(LAST_SECOND + 5));
+        assert_eq!(after.as_str(), "Fri, 31 Dec 9999 23:59:59 GMT");
+    }
+}

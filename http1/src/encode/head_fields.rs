@@ -12,8 +12,8 @@ pub(super) struct CallerFields {
     pub(super) length: Option<u64>,
     /// Whether `connection` has the option `close`.
     pub(super) closes: bool,
-    /// Whether there is a `connection` field.
-    has_connection: bool,
+    /// Whether there is a `connection` field, or an `upgrade` field, which needs one.
+    has_options: bool,
     /// Whether there is a `date` field.
     has_date: bool,
     /// About how many octets all fields have.
@@ -34,9 +34,10 @@ impl CallerFields {
                     fields.length = Some(length);
                 }
                 header::CONNECTION => {
-                    fields.has_connection = true;
+                    fields.has_options = true;
                     fields.closes |= options(value.as_bytes()).any(|it| is(it, "close"));
                 }
+                header::UPGRADE => fields.has_options = true,
                 header::DATE => fields.has_date = true,
                 _ => {}
             }
@@ -68,8 +69,8 @@ impl CallerFields {
         }
     }
 
-    /// Writes the `connection` field: the option that the encoder has decided on, and the caller's
-    /// other options.
+    /// Writes the `connection` field: the option that the encoder has decided on, the caller's other
+    /// options, and `upgrade` if there is an `upgrade` field (RFC 9110, section 7.8).
     #[inline]
     pub(super) fn write_connection(
         &self,
@@ -77,7 +78,7 @@ impl CallerFields {
         decided: Option<&str>,
         output: &mut BytesMut,
     ) {
-        if self.has_connection {
+        if self.has_options {
             write_options(headers, decided, output);
         } else if let Some(option) = decided {
             write(output, "connection", option.as_bytes());
@@ -87,13 +88,20 @@ impl CallerFields {
 
 #[cold]
 fn write_options(headers: &HeaderMap, decided: Option<&str>, output: &mut BytesMut) {
+    const DECIDED: [&str; 3] = ["close", "keep-alive", "upgrade"];
+    let upgrade = headers.contains_key(header::UPGRADE).then_some("upgrade");
     let others = headers
         .get_all(header::CONNECTION)
         .into_iter()
         .flat_map(|value| options(value.as_bytes()))
-        .filter(|option| !option.is_empty() && !is(option, "close") && !is(option, "keep-alive"));
+        .filter(|option| !option.is_empty() && !DECIDED.iter().any(|name| is(option, name)));
     let mut separator: &[u8] = b"connection: ";
-    for option in decided.map(str::as_bytes).into_iter().chain(others) {
+    for option in decided
+        .into_iter()
+        .chain(upgrade)
+        .map(str::as_bytes)
+        .chain(others)
+    {
         output.extend_from_slice(separator);
         output.extend_from_slice(option);
         separator = b", ";

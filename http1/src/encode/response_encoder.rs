@@ -162,8 +162,9 @@ impl ResponseEncoder {
         }
         let fields = CallerFields::read(headers)?;
         output.reserve(fields.capacity());
-        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\n");
+        output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
         fields.write(headers, date, output);
+        fields.write_connection(headers, None, output);
         output.extend_from_slice(b"\r\n");
         Ok(())
     }
@@ -172,8 +173,9 @@ impl ResponseEncoder {
     ///
     /// The encoder decides on the framing. `content-length` of the caller's fields is kept where the
     /// response may have it, and `transfer-encoding` is not the caller's. A `connection` field of the
-    /// caller keeps its options, and `close` among them closes the connection. `date` is written if
-    /// the caller's fields have none.
+    /// caller keeps its options, and `close` among them closes the connection. With an `upgrade`
+    /// field, `connection` has the option `upgrade`. `date` is written if the caller's fields have
+    /// none.
     ///
     /// # Errors
     ///
