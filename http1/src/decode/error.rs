@@ -79,11 +79,8 @@ pub enum DecodeError {
     ContentLength,
     /// The `content-length` fields differ. Status 400 (RFC 9112, section 6.3).
     ContentLengthConflict,
-    /// The value of a `content-length` field is 2^64 or more. Status 413 (RFC 9110, section 8.6).
+    /// The value of a `content-length` field is 2^64 or more. Status 400 (RFC 9110, section 8.6).
     ContentLengthTooLarge,
-    /// The request has both `content-length` and `transfer-encoding`. Status 400 (RFC 9112, section
-    /// 6.1).
-    ContentLengthWithTransferEncoding,
     /// The last transfer coding is not `chunked`, `chunked` is applied twice or has parameters, or
     /// the list is malformed: the length of the content is unknown. Status 400 (RFC 9112, section
     /// 6.3).
@@ -115,7 +112,6 @@ impl DecodeError {
     #[must_use]
     pub const fn status(self) -> StatusCode {
         match self {
-            Self::ContentLengthTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::FieldTooLong
             | Self::TooManyFields
@@ -157,10 +153,7 @@ impl DecodeError {
             Self::Host => "the `host` field is malformed",
             Self::ContentLength => "the `content-length` field is malformed",
             Self::ContentLengthConflict => "the `content-length` fields differ",
-            Self::ContentLengthTooLarge => "the content is too large",
-            Self::ContentLengthWithTransferEncoding => {
-                "there are both `content-length` and `transfer-encoding`"
-            }
+            Self::ContentLengthTooLarge => "the `content-length` field is 2^64 or more",
             Self::TransferEncoding => {
                 "the `transfer-encoding` field does not end with one `chunked`"
             }
@@ -201,9 +194,7 @@ impl DecodeError {
                 "RFC 9112, section 6.3"
             }
             Self::ContentLengthTooLarge => "RFC 9110, section 8.6",
-            Self::ContentLengthWithTransferEncoding
-            | Self::TransferCoding
-            | Self::TransferEncodingInHttp10 => "RFC 9112, section 6.1",
+            Self::TransferCoding | Self::TransferEncodingInHttp10 => "RFC 9112, section 6.1",
             Self::ChunkSize | Self::ChunkSizeTooLong | Self::ChunkEnd => "RFC 9112, section 7.1",
             Self::ChunkExtension | Self::ChunkLineTooLong => "RFC 9112, section 7.1.1",
         }

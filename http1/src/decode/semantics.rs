@@ -65,17 +65,21 @@ impl Semantics {
     }
 
     /// Decides how the content ends (RFC 9112, sections 6.1 and 6.3). A length that is given more
-    /// than once is replaced by one (RFC 9110, section 8.6).
+    /// than once is replaced by one (RFC 9110, section 8.6). A length beside `transfer-encoding` is
+    /// removed, and the connection is closed after the response (RFC 9112, section 6.1).
     #[inline]
     pub(super) fn framing(
-        &self,
+        &mut self,
         version: Version,
         headers: &mut HeaderMap,
     ) -> Result<Framing, DecodeError> {
         if let Some(transfer_encoding) = self.transfer_encoding {
+            if self.length.is_some() {
+                headers.remove(header::CONTENT_LENGTH);
+                self.closes = true;
+            }
             return match transfer_encoding {
                 _ if version == Version::HTTP_10 => Err(DecodeError::TransferEncodingInHttp10),
-                _ if self.length.is_some() => Err(DecodeError::ContentLengthWithTransferEncoding),
                 TransferEncoding::Chunked => Ok(Framing::Chunked),
                 TransferEncoding::OtherThenChunked => Err(DecodeError::TransferCoding),
                 TransferEncoding::Other => Err(DecodeError::TransferEncoding),

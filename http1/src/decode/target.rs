@@ -88,12 +88,19 @@ fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), Dec
                 [high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                     behind
                 }
+                _ if grammar == TargetGrammar::Url && is_query(octets, rest) => behind,
                 _ => return Err(DecodeError::Target),
             },
             _ => return Err(DecodeError::Target),
         };
     }
     Ok(())
+}
+
+/// Returns whether the rest of the octets belongs to the query.
+#[cold]
+fn is_query(octets: &[u8], rest: &[u8]) -> bool {
+    octets[..octets.len() - rest.len()].contains(&b'?')
 }
 
 /// What an octet of a path or a query is.

@@ -159,6 +159,13 @@ impl ContentEncoder {
         }
     }
 
+    /// Returns whether the end of the connection is the end of the content, as in HTTP/1.0. Only a
+    /// reset of the connection then shows that the content is incomplete.
+    #[must_use]
+    pub fn is_close_delimited(&self) -> bool {
+        self.framing == Framing::Close
+    }
+
     /// Returns whether the connection lives on after the content.
     #[must_use]
     pub fn persistence(&self) -> Persistence {

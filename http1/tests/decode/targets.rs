@@ -90,7 +90,13 @@ fn a_setting_allows_the_octets_that_browsers_send() {
         target_grammar: TargetGrammar::Url,
         ..Config::default()
     };
-    for target in ["/?page[number]=2", "/?a={b}|c^d`e\\f", "/a|b[c]"] {
+    for target in [
+        "/?page[number]=2",
+        "/?a={b}|c^d`e\\f",
+        "/a|b[c]",
+        "/?100%",
+        "/?a=%zz",
+    ] {
         let (request, _) = head_with(&config, with_target("GET", target));
         assert_eq!(request.target.to_string(), target);
         assert_eq!(
