@@ -115,8 +115,13 @@ impl Connection {
                 continue;
             }
             self.send_continue();
-            if self.incoming.decode_content(&mut self.input, cx) {
-                continue;
+            match self.incoming.decode_content(&mut self.input, cx) {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) => {
+                    report::rejected(self.info.client, &error.into());
+                    continue;
+                }
             }
             let was_full = self.output.len() >= ENOUGH_OUTPUT;
             match self.output.poll_write(&mut self.stream, cx) {
@@ -393,7 +398,8 @@ impl Connection {
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
             ready!(self.input.poll_hang_up(&self.stream, cx));
             self.has_hung_up = true;
-            return Poll::Ready(Ok(()));
+            // An error says that the connection is lost.
+            return Poll::Ready(self.stream.take_error());
         }
         let room = self.incoming.read_size();
         ready!(self.input.poll_read(&mut self.stream, room, cx))?;
