@@ -297,7 +297,7 @@ impl Connection {
     /// Encodes the head of a response. Returns the response if its content follows.
     fn encode_head(
         &mut self,
-        head: HttpResponseStart,
+        mut head: HttpResponseStart,
         body: ResponseBody,
         mut encoder: ResponseEncoder,
     ) -> Option<StreamedResponse> {
@@ -305,7 +305,11 @@ impl Connection {
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
-        match outgoing::encode_head(head, body, encoder, server, &mut self.output) {
+        let encoded = outgoing::encode_head(&mut head, body, encoder, server, &mut self.output);
+        if let Incoming::Head(decoder) = &mut self.incoming {
+            decoder.reuse(head.headers);
+        }
+        match encoded {
             Ok(AfterHead::Content(response)) => Some(response),
             Ok(AfterHead::End(end)) => {
                 self.end_response(end);
