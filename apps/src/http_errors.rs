@@ -4,7 +4,7 @@
 use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender, WebSocketScope};
 use callgate_toolkit::errors::{self, HttpError};
 use callgate_toolkit::middleware::{self, Next};
-use callgate_toolkit::websocket::Handshake;
+use callgate_toolkit::websocket::WebSocketUpgrade;
 use http::StatusCode;
 
 use crate::log_text::{one_line, with_causes};
@@ -54,8 +54,8 @@ pub(crate) async fn deny(
     error: &HttpError,
 ) -> Result<(), AppError> {
     log(&format!("WebSocket {}", scope.raw_path()), error);
-    let handshake = Handshake::new(scope, receiver, sender);
-    handshake.deny(error.response()).await
+    let upgrade = WebSocketUpgrade::new(scope, receiver, sender);
+    upgrade.deny(error.response()).await
 }
 
 /// Answers every request and denies every WebSocket with 404.

@@ -3,10 +3,7 @@
 use std::future::Future;
 
 use bytes::Bytes;
-use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, IntoHeaderName, IntoHeaderValue, SendEvent,
-    Sender,
-};
+use callgate::{AppError, HttpResponseBody, HttpResponseStart, SendEvent, Sender, header_methods};
 use http::StatusCode;
 
 /// A response: a head, and content that is sent after it.
@@ -102,27 +99,7 @@ impl<C> Response<C> {
         self
     }
 
-    /// Appends a header field: fields of the same name stay.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = &mut self.start.headers;
-        headers.append(name.into_header_name(), value.into_header_value());
-        self
-    }
-
-    /// Sets a header field, which replaces all fields of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn set_header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = &mut self.start.headers;
-        headers.insert(name.into_header_name(), value.into_header_value());
-        self
-    }
+    header_methods!(response => response.start.headers);
 
     /// Sends the head and all of the content. Resolves when the transport has taken the last of it.
     ///

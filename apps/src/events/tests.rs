@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use callgate_toolkit::lifespan;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -62,11 +62,11 @@ async fn next<T>(notes: &mut UnboundedReceiver<T>) -> Option<T> {
     timeout(day, notes.recv()).await.ok().flatten()
 }
 
-async fn order(client: &TestClient) -> Exchange {
+async fn order(client: &TestClient) -> TestExchange {
     let event = json!({"event_type": "order", "data": {"status": "pending"}});
     let response = client.post("/events").json(&event).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
-    Exchange::of(&response).clone()
+    TestExchange::of(&response).clone()
 }
 
 #[tokio::test(start_paused = true)]

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
     use callgate_tower::AppService;
     use http::Request;
     use http_body_util::{BodyExt as _, Empty};
@@ -41,7 +41,7 @@ mod tests {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["content-encoding"], "gzip");
         assert!(response.body().len() < 1000);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
 
         let plain = client.get("/").send().await.unwrap();
         assert!(!plain.headers().contains_key("content-encoding"));

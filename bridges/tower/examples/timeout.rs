@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
     use tokio::time::Instant;
 
     use super::*;
@@ -54,6 +54,6 @@ mod tests {
         let response = client.get("/?9").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(begun.elapsed().as_secs(), LIMIT);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
 }

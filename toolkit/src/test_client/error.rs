@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callgate::{Message, WebSocketClose};
 use http::Response;
 
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 use super::failure::TimedOut;
 
 /// Why a client did not get what it asked for.
@@ -87,7 +87,7 @@ impl fmt::Display for Error {
 }
 
 fn show_exchange(f: &mut fmt::Formatter<'_>, response: &Response<Bytes>) -> fmt::Result {
-    match response.extensions().get::<Exchange>() {
+    match response.extensions().get::<TestExchange>() {
         Some(exchange) => write!(f, "\n{}", exchange.transcript()),
         None => Ok(()),
     }

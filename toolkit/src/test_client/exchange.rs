@@ -14,15 +14,15 @@ use super::record::Record;
 
 /// One call of the application: its events, its end, and its client, which can disconnect.
 ///
-/// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`Exchange::of`] returns it.
+/// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`TestExchange::of`] returns it.
 /// Clones are the same exchange.
 #[derive(Clone)]
-pub struct Exchange {
+pub struct TestExchange {
     pub(super) record: Arc<Record>,
     timeout: Duration,
 }
 
-impl Exchange {
+impl TestExchange {
     pub(super) fn new(record: Arc<Record>, timeout: Duration) -> Self {
         Self { record, timeout }
     }
@@ -116,7 +116,7 @@ impl Exchange {
 }
 
 /// Shows the transcript.
-impl fmt::Debug for Exchange {
+impl fmt::Debug for TestExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transcript().fmt(f)
     }

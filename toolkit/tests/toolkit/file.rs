@@ -2,7 +2,7 @@ use std::time::{Duration, SystemTime};
 
 use callgate::{Feature, Receiver, Scope, SendEvent, Sender};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use http::{Method, StatusCode};
 use tempfile::TempDir;
 
@@ -42,7 +42,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
                     }
                 });
             let response = request.send().await.unwrap();
-            Exchange::of(&response).ended().await.unwrap();
+            TestExchange::of(&response).ended().await.unwrap();
             assert_eq!(
                 response.headers()["content-type"],
                 "text/html; charset=utf-8"
@@ -51,7 +51,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
             assert_eq!(response.headers()["x-a"], "1");
             let length = if method == Method::GET { 70_000 } else { 0 };
             assert_eq!(response.body().len(), length);
-            let transcript = Exchange::of(&response).transcript();
+            let transcript = TestExchange::of(&response).transcript();
             let is_path_sent = transcript
                 .sent()
                 .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
@@ -203,7 +203,7 @@ async fn a_part_of_a_file_is_sent_with_where_it_is_and_the_rest_is_not() {
         );
         assert_eq!(response.headers()["accept-ranges"], "bytes");
         assert_eq!(response.text(), content);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
     // One that is read in several pieces.
     let request = client.get("/page.html").header("range", "bytes=1-69999");
@@ -235,7 +235,7 @@ async fn several_parts_are_sent_as_one_message_of_several() {
     );
     let length = response.text().len().to_string();
     assert_eq!(response.headers()["content-length"], length);
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -315,7 +315,7 @@ async fn the_server_sends_whole_files_and_the_application_parts_of_them() {
             request = request.header("range", range);
         }
         let response = request.send().await.unwrap();
-        let transcript = Exchange::of(&response).transcript();
+        let transcript = TestExchange::of(&response).transcript();
         let is_path_sent = transcript
             .sent()
             .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));

@@ -7,7 +7,7 @@ use callgate::{
 };
 use callgate_toolkit::middleware::{Events, Next, from_fn, tap, wrap};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 use http::StatusCode;
 
@@ -70,7 +70,7 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
     });
     let client = TestClient::new(app);
     let mut response = client.post("/").body("hi").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     // The last part is polled, and stays pending until the first is read.
     assert!(poll!(pin!(exchange.ended())).is_pending());
     assert_eq!(response.headers()["x-seen"], "1");
@@ -142,7 +142,7 @@ async fn disconnects_and_refusals_pass_through_a_middleware() {
     let failure = pending.exchange().ended().await.unwrap_err();
     assert_eq!(failure.to_string(), "the application failed: no content");
     let refused = client.websocket("/").connect().await.unwrap_err();
-    let exchange = Exchange::of(&refused.response().unwrap()).clone();
+    let exchange = TestExchange::of(&refused.response().unwrap()).clone();
     assert!(matches!(exchange.ended().await, Err(Failure::Declined)));
 }
 
@@ -305,7 +305,7 @@ async fn a_closure_around_an_application_hands_values_in_and_sees_the_result() {
     let client = TestClient::new(app);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "Some(7)");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert_eq!(failure.to_string(), "the application failed: late");
     assert_eq!(*log.lock().unwrap(), [false]);
 }

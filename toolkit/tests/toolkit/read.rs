@@ -1,7 +1,7 @@
 use callgate::{AppError, Receiver, Scope, Sender};
 use callgate_toolkit::read::{self, ReadError};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
 
@@ -144,7 +144,10 @@ async fn a_length_beyond_the_limit_is_refused_without_reading() {
         .header("content-type", "application/json");
     let response = request.body("x".repeat(41)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(Exchange::of(&response).transcript().received().count(), 0);
+    assert_eq!(
+        TestExchange::of(&response).transcript().received().count(),
+        0
+    );
 }
 
 #[tokio::test]

@@ -10,13 +10,13 @@ use callgate::{Channel, ReceiveEvent, Receiver, SendError, SendEvent, SendProgre
 /// Yields the events that a test pushes, and keeps those that an application sends.
 #[derive(Default)]
 pub(crate) struct Scripted {
-    state: Mutex<State>,
+    state: Mutex<ScriptedState>,
     /// How often a sender finds no room before each event.
     waits: AtomicUsize,
 }
 
 #[derive(Default)]
-struct State {
+struct ScriptedState {
     events: VecDeque<ReceiveEvent>,
     sent: Vec<SendEvent>,
     waited: usize,

@@ -8,7 +8,7 @@ use callgate::{
 };
 use callgate_toolkit::read::{self, disconnected};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Error, ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use tokio::sync::Notify;
@@ -103,7 +103,7 @@ async fn what_a_server_rejects_does_not_reach_the_application() {
     ] {
         let response = client.method(method, target).send().await.unwrap();
         assert_eq!(response.status(), status, "{target}");
-        let transcript = Exchange::of(&response).transcript();
+        let transcript = TestExchange::of(&response).transcript();
         assert!(
             matches!(transcript.entries(), [Entry::Note(_)]),
             "{transcript}"
@@ -146,7 +146,7 @@ async fn a_whole_response_has_a_length_and_one_without_content_has_none() {
             "{path}"
         );
         assert_eq!(response.text(), content, "{path}");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
 }
 
@@ -180,7 +180,7 @@ async fn content_reaches_the_application_only_as_it_receives() {
     fifth.await;
     content.finish().await;
     assert_eq!(response.body_mut().rest().await.unwrap(), "fourfive");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -230,7 +230,7 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
     ] {
         let request = client.post(path).version(version).header("expect", expect);
         let response = request.body(content).send().await.unwrap();
-        let exchange = Exchange::of(&response);
+        let exchange = TestExchange::of(&response);
         assert_eq!(exchange.is_continued(), is_continued, "{exchange:?}");
         let transcript = exchange.transcript().to_string();
         let told = transcript.matches("100 Continue").count();
@@ -287,7 +287,7 @@ async fn sends_stay_pending_while_nobody_reads() {
     }
     let client = TestClient::new(app);
     let mut response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -331,7 +331,7 @@ async fn a_client_can_go_away_at_any_moment() {
     pending.exchange().ended().await.unwrap();
 
     let response = client.get("/within").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     assert!(!exchange.is_ended());
     drop(response);
     exchange.ended().await.unwrap();
@@ -343,8 +343,8 @@ async fn a_client_can_go_away_at_any_moment() {
 
     let response = client.get("/after").send().await.unwrap();
     assert_eq!(response.text(), "whole");
-    Exchange::of(&response).disconnect();
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).disconnect();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -379,12 +379,12 @@ async fn work_after_the_response_is_waited_for_on_request_and_by_shutdown() {
         }
     });
     let first = client.get("/").send().await.unwrap();
-    assert!(!Exchange::of(&first).is_ended());
+    assert!(!TestExchange::of(&first).is_ended());
     opened.notify_one();
-    Exchange::of(&first).ended().await.unwrap();
+    TestExchange::of(&first).ended().await.unwrap();
 
     let second = client.get("/").send().await.unwrap();
-    let exchange = Exchange::of(&second).clone();
+    let exchange = TestExchange::of(&second).clone();
     let mut shutdown = pin!(client.shutdown());
     assert!(poll!(&mut shutdown).is_pending());
     opened.notify_one();

@@ -6,7 +6,7 @@ use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendError, Sender, rule,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::stream;
 use http::{Method, StatusCode};
 
@@ -56,7 +56,7 @@ async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
                 .unwrap();
             assert_eq!(response.status(), status, "{phase} {query}");
             assert_eq!(response.text(), status.canonical_reason().unwrap());
-            Exchange::of(&response).ended().await.unwrap_err();
+            TestExchange::of(&response).ended().await.unwrap_err();
         }
         let cut = client.get(format!("/streaming?{query}")).send().await;
         let Err(Error::Cut(response)) = cut else {
@@ -64,7 +64,7 @@ async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
         };
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.text(), "half");
-        Exchange::of(&response).ended().await.unwrap_err();
+        TestExchange::of(&response).ended().await.unwrap_err();
     }
 }
 
@@ -73,7 +73,7 @@ async fn how_a_call_failed_can_be_asked() {
     let client = TestClient::new(fails);
     let failure = async |query| {
         let response = client.get(format!("/?{query}")).send().await.unwrap();
-        let exchange = Exchange::of(&response).clone();
+        let exchange = TestExchange::of(&response).clone();
         (exchange.ended().await.unwrap_err(), exchange.violation())
     };
     assert!(matches!(
@@ -107,7 +107,7 @@ async fn a_send_after_the_end_or_after_the_call_fails() {
     });
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "whole");
-    Exchange::of(&response).ended().await.unwrap_err();
+    TestExchange::of(&response).ended().await.unwrap_err();
     let sender: Sender = kept.lock().unwrap().take().unwrap();
     let late = sender.send(HttpResponseBody::end()).await;
     assert!(matches!(late, Err(SendError::Disconnected)));
@@ -157,7 +157,7 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
     for (method, part) in [(Method::HEAD, "a"), (Method::GET, "")] {
         let request = client.method(method, format!("/?{part}"));
         let response = request.stream().await.unwrap();
-        let exchange = Exchange::of(&response).clone();
+        let exchange = TestExchange::of(&response).clone();
         drop(response);
         exchange.ended().await.unwrap();
     }
@@ -174,7 +174,7 @@ async fn content_without_end_is_discarded_up_to_a_limit() {
     }
     let client = TestClient::new(endless);
     let response = client.head("/").send().await.unwrap();
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     exchange.ended().await.unwrap();
     let events = exchange.transcript().sent().count();
     // The application sends until its task yields.
@@ -194,7 +194,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
     // Before the time-out of the test, 10 seconds, has passed.
     for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
         let response = client.head("/").send().await.unwrap();
-        let exchange = Exchange::of(&response);
+        let exchange = TestExchange::of(&response);
         exchange.ended().await.unwrap();
         let transcript = exchange.transcript();
         let parts = transcript.sent().count() - 1;
@@ -215,7 +215,7 @@ async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period(
     }
     let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.head("/").send().await.unwrap();
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     exchange.ended().await.unwrap();
     assert!(
         matches!(
@@ -236,7 +236,7 @@ async fn work_after_the_last_event_has_no_grace_period_even_when_a_rule_is_broke
     }
     let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.get("/").send().await.unwrap();
-    Exchange::of(&response).disconnect();
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    TestExchange::of(&response).disconnect();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(matches!(failure, Failure::Violation(_)), "{failure}");
 }

@@ -6,7 +6,7 @@ use callgate::{
 use callgate_toolkit::read;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{
-    Body, Error, Exchange, RequestBuilder, ResponseExt, TestClient,
+    Body, Error, RequestBuilder, ResponseExt, TestClient, TestExchange,
 };
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode};
@@ -118,7 +118,7 @@ async fn the_method_and_the_content_after_a_redirect_are_those_of_the_fetch_stan
         );
     }
     let response = client.head("/303?/there").send().await.unwrap();
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     assert!(transcript.contains("HEAD /there"), "{transcript}");
 }
 
@@ -200,7 +200,7 @@ async fn what_is_no_redirect_or_leads_elsewhere_is_returned_as_it_is() {
         let response = client.get(target).send().await.unwrap();
         assert_eq!(response.status(), status, "{target}");
         assert_eq!(response.history().len(), 0, "{target}");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
     let response = client
         .get("/302?/307%3Fhttp://other.test/")
@@ -282,14 +282,14 @@ async fn the_responses_before_the_last_are_its_history() {
             .iter()
             .all(|response| response.text() == "elsewhere")
     );
-    let first = Exchange::of(&response.history()[0]);
+    let first = TestExchange::of(&response.history()[0]);
     first.ended().await.unwrap();
     let transcript = first.transcript().to_string();
     assert!(
         transcript.contains("GET /301?/302%3F/there"),
         "{transcript}"
     );
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     assert!(transcript.contains("GET /there"), "{transcript}");
 
     let streamed = client.get("/302?/there").stream().await.unwrap();

@@ -1,32 +1,36 @@
-//! One HTTP exchange: the task that waits for the response polls the application in place.
+//! The response to an HTTP request: the task that waits for the response polls the application in
+//! place.
 
 use std::error::Error;
+use std::future::Future;
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use callgate::{BoxApp, HttpResponseStart, HttpScope};
-use callgate_drive::http as drive;
+use callgate::{BoxApp, HttpScope};
+use callgate_drive::http::{self as drive, Exchange};
 use callgate_drive::{ResponseBody, ShutdownSignal};
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use http_body_util::LengthLimitError;
 use http_body_util::combinators::UnsyncBoxBody;
 
-use super::detach;
+use super::detach::detach;
+use super::replacement::replacement;
 use crate::BoxError;
 
 /// The content of a request, for every type of body.
 pub(super) type BoxContent = UnsyncBoxBody<Bytes, BoxError>;
 
-/// An exchange whose response has not started.
+/// The future of the response to an HTTP request. When the future is dropped, the application
+/// receives a disconnect.
 #[derive(Debug)]
-pub(super) struct Exchange {
-    inner: drive::Exchange<BoxContent>,
+pub(super) struct HttpResponseFuture {
+    exchange: Exchange<BoxContent>,
     grace_period: Duration,
 }
 
-impl Exchange {
+impl HttpResponseFuture {
     pub(super) fn new(
         app: &BoxApp,
         scope: Box<HttpScope>,
@@ -35,53 +39,39 @@ impl Exchange {
         grace_period: Duration,
     ) -> Self {
         Self {
-            inner: drive::Exchange::new(app, scope, body, status_for, shutdown),
+            exchange: Exchange::new(app, scope, body, status_for, shutdown),
             grace_period,
         }
-    }
-
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
-        let response = ready!(self.inner.poll(cx));
-        self.detach();
-        Poll::Ready(match response {
-            drive::Response::Started(head, body) => respond(head, body),
-            drive::Response::Replacement(status) => replacement(status),
-            drive::Response::Disconnected => replacement(StatusCode::BAD_REQUEST),
-        })
     }
 
     /// Moves a call to a task of its own: the call streams, works after its response, or has lost
     /// its client.
     fn detach(&mut self) {
-        if let Some((call, end)) = self.inner.detach() {
+        if let Some((call, end)) = self.exchange.detach() {
             detach(call, end, self.grace_period);
         }
     }
 }
 
-impl Drop for Exchange {
-    fn drop(&mut self) {
-        self.detach();
+impl Future for HttpResponseFuture {
+    type Output = Response<ResponseBody>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+        let this = self.get_mut();
+        let response = ready!(this.exchange.poll(cx));
+        this.detach();
+        Poll::Ready(match response {
+            drive::Response::Started(head, body) => head.into_response(body),
+            drive::Response::Replacement(status) => replacement(status),
+            drive::Response::Disconnected => replacement(StatusCode::BAD_REQUEST),
+        })
     }
 }
 
-/// Creates the response with this head.
-pub(super) fn respond(head: HttpResponseStart, body: ResponseBody) -> Response<ResponseBody> {
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    response
-}
-
-/// Creates a response in place of the application's. The content is the reason phrase of the
-/// status.
-pub(super) fn replacement(status: StatusCode) -> Response<ResponseBody> {
-    let reason = status.canonical_reason().unwrap_or_default();
-    let mut response = Response::new(ResponseBody::from(Bytes::from(reason)));
-    *response.status_mut() = status;
-    let text = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(CONTENT_TYPE, text);
-    response
+impl Drop for HttpResponseFuture {
+    fn drop(&mut self) {
+        self.detach();
+    }
 }
 
 /// Returns the status of the response when the content cannot be read: a layer may limit its

@@ -1,31 +1,26 @@
-//! An application as a tower service.
-
-mod exchange;
-mod scope;
-mod websocket;
+//! The service, and the future of its response.
 
 use std::convert::Infallible;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Buf;
-use callgate::{App, AppError, BoxApp, State};
+use callgate::{App, BoxApp, State};
 use callgate_drive::websocket::SessionConfig;
-use callgate_drive::{Call, ResponseBody, ServerEnd, ShutdownSignal};
+use callgate_drive::{ResponseBody, ShutdownSignal};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt as _;
-use tokio::runtime::Handle;
 use tower_service::Service;
 
-use self::exchange::{Exchange, replacement};
-use self::scope::ParsedRequest;
-use self::websocket::Handshake;
+use super::http::HttpResponseFuture;
+use super::replacement::replacement;
+use super::scope::{self, ParsedRequest};
+use super::websocket::HandshakeFuture;
 use crate::BoxError;
 
 /// An application as a tower service: inside a router of axum, below layers of tower-http, or
@@ -170,40 +165,36 @@ where
 
     fn call(&mut self, request: Request<B>) -> ResponseFuture {
         let (parts, body) = request.into_parts();
-        ResponseFuture(match scope::parse(parts, self) {
-            Ok(ParsedRequest::Http(scope, shutdown)) => {
-                let body = body
-                    .map_frame(|frame| {
-                        frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
-                    })
-                    .map_err(Into::into)
-                    .boxed_unsync();
-                let exchange = Exchange::new(&self.app, scope, body, &shutdown, self.grace_period);
-                PendingResponse::Http(exchange)
-            }
-            Ok(ParsedRequest::WebSocket(scope, on_upgrade)) => {
-                let handshake = Handshake::new(
-                    &self.app,
-                    scope,
-                    on_upgrade,
-                    self.grace_period,
-                    self.websocket,
-                );
-                PendingResponse::WebSocket(Box::new(handshake))
-            }
-            Err(status) => PendingResponse::rejected(status),
-        })
-    }
-}
-
-/// Moves a call that has not ended to a task of its own. Without a runtime the call fails.
-fn detach(call: Call, end: Arc<impl ServerEnd>, grace_period: Duration) {
-    match Handle::try_current() {
-        Ok(runtime) => drop(runtime.spawn(call.run(end, grace_period))),
-        Err(_) => {
-            let error = AppError::failed("the call cannot go on without a Tokio runtime");
-            call.fail(&*end, error);
-        }
+        ResponseFuture(
+            match scope::parse(parts, self.state.clone(), self.shutdown.clone()) {
+                Ok(ParsedRequest::Http(scope, shutdown)) => {
+                    let body = body
+                        .map_frame(|frame| {
+                            frame.map_data(|mut data| data.copy_to_bytes(data.remaining()))
+                        })
+                        .map_err(Into::into)
+                        .boxed_unsync();
+                    PendingResponse::Http(HttpResponseFuture::new(
+                        &self.app,
+                        scope,
+                        body,
+                        &shutdown,
+                        self.grace_period,
+                    ))
+                }
+                Ok(ParsedRequest::WebSocket(scope, on_upgrade)) => {
+                    let response = HandshakeFuture::new(
+                        &self.app,
+                        scope,
+                        on_upgrade,
+                        self.grace_period,
+                        self.websocket,
+                    );
+                    PendingResponse::WebSocket(Box::new(response))
+                }
+                Err(status) => PendingResponse::rejected(status),
+            },
+        )
     }
 }
 
@@ -213,8 +204,8 @@ pub struct ResponseFuture(PendingResponse);
 
 #[derive(Debug)]
 enum PendingResponse {
-    Http(Exchange),
-    WebSocket(Box<Handshake>),
+    Http(HttpResponseFuture),
+    WebSocket(Box<HandshakeFuture>),
     /// `None` once the response has been returned.
     Rejected(Option<Box<Response<ResponseBody>>>),
 }
@@ -237,8 +228,8 @@ impl Future for ResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut self.get_mut().0 {
-            PendingResponse::Http(exchange) => exchange.poll(cx).map(Ok),
-            PendingResponse::WebSocket(handshake) => handshake.poll(cx).map(Ok),
+            PendingResponse::Http(response) => Pin::new(response).poll(cx).map(Ok),
+            PendingResponse::WebSocket(response) => Pin::new(response).poll(cx).map(Ok),
             PendingResponse::Rejected(response) => {
                 Poll::Ready(Ok(*response.take().expect("not polled after it was ready")))
             }

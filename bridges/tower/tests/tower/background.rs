@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::Request;
 use axum::routing::get;
 use callgate::AppError;
-use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt};
+use callgate_toolkit::test_client::{Failure, ResponseExt, TestExchange};
 use callgate_tower::{Background, ServiceApp};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -66,10 +66,10 @@ async fn the_client_does_not_wait_for_work_that_is_done_in_order() {
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "text");
     settled().await;
-    assert!(!Exchange::of(&response).is_ended());
+    assert!(!TestExchange::of(&response).is_ended());
     done.assert(&["handled"]);
     go.send(()).unwrap();
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     done.assert(&["handled", "first", "second", "third"]);
 }
 
@@ -96,14 +96,14 @@ async fn work_that_fails_or_panics_is_the_call_s_failure_and_hinders_no_other() 
     let client = client(routes);
     let response = client.get("/failing").send().await.unwrap();
     assert_eq!(response.text(), "text");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Error(error) if error.to_string() == "the disk is full"),
         "{failure}"
     );
     let response = client.get("/panicking").send().await.unwrap();
     assert_eq!(response.text(), "text");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Panicked(message) if message.contains("no more")),
         "{failure}"
@@ -165,7 +165,7 @@ async fn work_is_done_after_a_handler_that_panics() {
     let client = client(Router::new().route("/", get(handler)));
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Panicked(message) if message == "no"),
         "{failure}"

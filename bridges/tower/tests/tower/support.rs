@@ -17,12 +17,12 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time after which a wait of a test fails.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// What `future` resolves to; a test that waits for too long fails.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
+    tokio::time::timeout(TIMEOUT, future)
         .await
         .expect("this takes too long")
 }

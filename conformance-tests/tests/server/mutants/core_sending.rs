@@ -172,7 +172,7 @@ fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
 fn core_08_output_is_held_without_bound() -> InProcess {
     struct Unbounded;
     impl ConnectionFilter for Unbounded {
-        fn bound(&self) -> usize {
+        fn buffer_capacity(&self) -> usize {
             usize::MAX
         }
     }
