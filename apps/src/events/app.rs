@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate_drive::Escaped;
 
 use super::context::Context;
 use super::lifespan::RetryQueue;
@@ -11,7 +12,6 @@ use super::registry::{Event, Registry};
 use super::response::{Output, ResultType};
 use super::variables::Variables;
 use crate::connect::ConnectApi;
-use crate::log_text::one_line;
 use crate::settings::Settings;
 
 /// The default interval of the schedule.
@@ -80,7 +80,8 @@ impl EventsApp {
         let is_queued = job.attempt < MAX_ATTEMPTS
             && retries.is_some_and(|retries| retries.push(countdown, job.next_attempt()));
         if !is_queued {
-            tracing::error!("{} is given up after {} attempts", job.name, job.attempt);
+            let (name, attempt) = (Escaped(&job.name), job.attempt);
+            tracing::error!("{name} is given up after {attempt} attempts");
         }
     }
 }
@@ -105,7 +106,7 @@ impl Job {
 
 /// Logs the output of a handler.
 pub(super) fn log_output(name: &str, output: &Output) {
-    let name = one_line(name);
+    let name = Escaped(name);
     match output.result {
         ResultType::Success | ResultType::Skip => tracing::info!("{name}: {output}"),
         ResultType::Reschedule => tracing::warn!("{name}: {output}"),

@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use callgate_drive::Escaped;
 use callgate_toolkit::errors::HttpError;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::connect;
-use crate::log_text::{causes, one_line};
+use crate::log_text::causes;
 
 /// The time before the next attempt of a task: the shortest that Connect accepts.
 const COUNTDOWN: Duration = Duration::from_secs(30);
@@ -198,7 +199,7 @@ impl fmt::Display for Output {
         };
         write!(f, "{result} after {:.3} s", self.runtime)?;
         for reason in self.message.iter().chain(&self.causes) {
-            write!(f, ": {}", one_line(reason))?;
+            write!(f, ": {}", Escaped(reason))?;
         }
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Events over a WebSocket: it receives tasks, and sends each result as soon as it is ready.
 
 use callgate::{AppError, Message, Receiver, Sender, WebSocketAccept, WebSocketScope};
+use callgate_drive::Escaped;
 use callgate_toolkit::websocket::{WebSocket, WebSocketUpgrade};
 use serde_json::Value;
 use tokio::task::JoinSet;
@@ -10,7 +11,6 @@ use super::message::{self, ConnectMessage, Setup, Task};
 use super::registry::Category;
 use super::response::{HandlerError, Output};
 use crate::http_errors;
-use crate::log_text::one_line;
 
 /// How many tasks of a WebSocket run at a time. No further message is received until a task is done.
 const MAX_RUNNING: usize = 32;
@@ -63,7 +63,7 @@ impl EventsApp {
                             continue;
                         }
                         Err(reason) => {
-                            tracing::info!("A message was refused: {}", one_line(&reason));
+                            tracing::info!("A message was refused: {}", Escaped(&reason));
                             message::error(&reason)
                         }
                     },

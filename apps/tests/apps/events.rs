@@ -492,3 +492,22 @@ async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_i
         "{failure}"
     );
 }
+
+#[tokio::test]
+async fn the_id_of_a_task_makes_no_line_of_its_own_in_the_log() {
+    let log = Log::start();
+    let client = TestClient::new(events(&unreachable_connect()));
+    let event = json!({
+        "event_type": "asset_purchase_request_processing",
+        "object_id": "PR-1",
+        "task_id": "T-1\nERROR all is lost\u{202e}",
+    });
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    TestExchange::of(&response).ended().await.unwrap();
+    let task = r"Task T-1\nERROR all is lost\u{202e}";
+    log.has(&format!("ERROR {task} is given up after 1 attempts"));
+    let text = log.text();
+    assert!(text.contains(&format!("WARN {task}: reschedule")), "{text}");
+    assert!(!text.contains("\nERROR all is lost"), "{text}");
+}

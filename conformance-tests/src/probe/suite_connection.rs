@@ -100,7 +100,9 @@ impl SuiteConnection {
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
                 Ok(command) => self.dispatch(command),
-                Err(error) => tracing::error!("the suite sent `{line}`: {error}"),
+                Err(error) => {
+                    tracing::error!("the suite sent `{}`: {error}", line.escape_debug());
+                }
             }
         }
         // The suite is gone: the calls end, as no command comes any more.
