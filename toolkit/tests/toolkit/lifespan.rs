@@ -145,9 +145,7 @@ impl EventLog {
 }
 
 async fn says_its_state(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     let pool = scope.state.get::<&str>().copied().unwrap_or("no pool");
     respond::text(pool).send(&sender).await?;
     Ok(())

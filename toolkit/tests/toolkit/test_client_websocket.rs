@@ -12,9 +12,7 @@ use tokio::sync::Notify;
 
 /// Does as its path says.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::WebSocket(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_websocket()?;
     match scope.raw_path() {
         "/echo" => {
             let mut accept = WebSocketAccept::new().header("x-a", "1");

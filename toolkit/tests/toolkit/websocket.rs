@@ -9,9 +9,7 @@ use http::StatusCode;
 
 /// Does as its path says.
 async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::WebSocket(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_websocket()?;
     let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
     match scope.raw_path() {
         "/refuse" => upgrade.refuse().await?,

@@ -11,8 +11,7 @@ use axum::extract::ws::{Message as Frame, WebSocketUpgrade};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use callgate::{
-    AppError, ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept,
-    WebSocketDisconnect,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketDisconnect,
 };
 use callgate_tower::{AppService, ServiceApp};
 use futures_util::StreamExt as _;
@@ -168,9 +167,7 @@ async fn an_application_inside_axum_serves_websockets_over_http2() {
     let app = move |scope: Scope, mut receiver: Receiver, sender: Sender| {
         let tell = tell.clone();
         async move {
-            let Scope::WebSocket(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_websocket()?;
             assert_eq!(scope.headers["host"], "test.example");
             assert_eq!(scope.uri, "/socket");
             sender

@@ -33,12 +33,10 @@ where
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
     let call = Arc::new(call);
-    let app = move |scope, receiver, sender| {
+    let app = move |scope: Scope, receiver, sender| {
         let call = call.clone();
         async move {
-            let Scope::Http(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_http()?;
             call(*scope, receiver, sender).await
         }
     };
@@ -194,9 +192,7 @@ async fn the_application_decides_between_whole_streamed_and_head_alone() {
 #[tokio::test]
 async fn an_application_that_does_not_answer_is_answered_for() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let Scope::Http(scope) = scope else {
-            return Err(AppError::Unsupported);
-        };
+        let scope = scope.into_http()?;
         match &*scope.path() {
             "/fails" => Err(AppError::failed("no such table")),
             "/declines" => Err(AppError::Unsupported),
@@ -463,9 +459,7 @@ async fn the_state_of_the_lifespan_is_handed_to_the_calls() {
             Ok(())
         }
         let app = async |scope: Scope, _: Receiver, sender: Sender| {
-            let Scope::Http(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_http()?;
             let pool = scope.state.get::<&str>().unwrap();
             let number = scope.state.get::<u8>().unwrap();
             respond::text(format!("{pool} {number}"))

@@ -81,12 +81,10 @@ where
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
     let call = Arc::new(Mutex::new(Some(call)));
-    let app = move |scope, receiver, sender| {
+    let app = move |scope: Scope, receiver, sender| {
         let call = call.clone();
         async move {
-            let Scope::WebSocket(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_websocket()?;
             let call = call.lock().unwrap().take().unwrap();
             call(*scope, receiver, sender).await
         }
