@@ -1,5 +1,5 @@
-//! What the applications written with axum share: each error is a JSON response and a line in the
-//! log.
+//! The base of the applications that are written with axum: each error is a JSON response and a
+//! line in the log.
 
 use std::error::Error;
 use std::fmt;
@@ -39,7 +39,7 @@ pub(crate) fn app(routes: Router, index: Index) -> ServiceApp<Router> {
 /// The description of an application, which its root answers with.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Index {
-    /// What the application does.
+    /// The purpose of the application, in one sentence.
     pub(crate) summary: &'static str,
     /// The routes, such as `GET /items/{item_id}`.
     pub(crate) routes: &'static [&'static str],

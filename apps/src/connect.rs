@@ -212,7 +212,7 @@ impl ConnectAction {
     }
 }
 
-/// Why a call of Connect has no result.
+/// The failure of a call of Connect.
 #[derive(Debug)]
 pub(crate) enum Error {
     /// This setting is missing.

@@ -1,4 +1,4 @@
-//! Answers with its own scope: what the server passes to an application when it calls it.
+//! Answers with its own scope, which the server passes to the application in each call.
 
 use callgate::{
     AppError, BoxApp, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,

@@ -111,7 +111,7 @@ fn is_disconnected(result: &Result<(), SendError>) -> bool {
     matches!(result, Err(SendError::Disconnected))
 }
 
-// What is allowed.
+// Permitted events.
 
 #[test]
 fn a_response_in_one_piece_is_allowed() {

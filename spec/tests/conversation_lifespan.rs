@@ -1,4 +1,4 @@
-//! What an application may answer to lifespan events, rule by rule.
+//! Tests of the events that an application may send in its lifespan, rule by rule.
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
 use callgate::{

@@ -76,7 +76,7 @@ fn is_disconnected(result: &Result<(), SendError>) -> bool {
     matches!(result, Err(SendError::Disconnected))
 }
 
-// What is allowed.
+// Permitted events.
 
 #[test]
 fn accepting_talking_and_closing_is_allowed() {

@@ -120,7 +120,7 @@ fn tls() -> impl Strategy<Value = Option<Arc<TlsInfo>>> {
     )
 }
 
-/// What HTTP and WebSocket scopes have in common.
+/// The common keys of HTTP and WebSocket scopes.
 #[derive(Clone, Debug)]
 struct Common {
     uri: Uri,

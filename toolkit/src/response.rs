@@ -1,4 +1,4 @@
-//! The one shape of every response: a head and its content.
+//! The type of every response: a head and its content.
 
 use std::future::Future;
 
@@ -10,10 +10,10 @@ use http::StatusCode;
 ///
 /// Every response is sent by [`send`](Self::send), which needs the sender only. What content needs
 /// besides is given to the function that creates it: a file gets the scope, a stream the receiver.
-/// So a text costs its author one argument, and the type of a response says what it borrows.
+/// So a text needs one argument, and the type of a response names the values that it borrows.
 ///
-/// The type of the content is [`Bytes`] unless it says otherwise. An [`http::Response`] of bytes
-/// converts into it.
+/// The type of the content is [`Bytes`] by default. An [`http::Response`] of bytes converts into
+/// it.
 ///
 /// ```
 /// use callgate::{AppError, Receiver, Scope, Sender};

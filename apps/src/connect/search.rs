@@ -73,7 +73,7 @@ fn total(page: &Response<Vec<u8>>) -> Option<u64> {
 pub(crate) struct SearchResults<T> {
     search: Search,
     page: VecDeque<T>,
-    /// How many resources have been fetched.
+    /// The number of resources that have been fetched.
     offset: u64,
     is_last: bool,
 }

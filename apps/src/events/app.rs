@@ -17,7 +17,7 @@ use crate::settings::Settings;
 /// The default interval of the schedule.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// How many attempts a job has.
+/// The number of attempts of a job.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Serves an events application. Cheap to clone.
@@ -38,7 +38,7 @@ pub(super) struct Job {
     pub(super) attempt: u32,
 }
 
-/// What a job runs.
+/// The cause of a job, which names the function that it runs.
 #[derive(Clone, Debug)]
 pub(super) enum Trigger {
     /// The handler of an event.

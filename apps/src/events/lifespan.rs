@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
 use super::app::{EventsApp, Job, Trigger};
 
-/// How many jobs wait for their next attempt at a time.
+/// The number of jobs that wait for their next attempt at a time.
 const MAX_WAITING: usize = 1000;
 
 /// The longest time before the next attempt of a job.

@@ -23,7 +23,7 @@ const MAX_MESSAGE: usize = 4000;
 pub(super) struct InteractiveResponse(Output);
 
 impl InteractiveResponse {
-    /// The event was handled, with this content for the sender.
+    /// Creates the response to an event that was handled, with this content for the sender.
     pub(super) fn done(body: Value) -> Self {
         Self(Output {
             data: Some(Data {
@@ -101,7 +101,7 @@ pub(super) struct Output {
     pub(super) data: Option<Data>,
     /// The seconds before the next attempt, if there is one.
     pub(super) countdown: u64,
-    /// How long the handler took, in seconds.
+    /// The running time of the handler, in seconds.
     runtime: f64,
     pub(super) message: Option<String>,
     /// The causes of the error, for the log only.
@@ -205,12 +205,12 @@ impl fmt::Display for Output {
     }
 }
 
-/// Why there is no response of a handler.
+/// The failure of a handler that has no response.
 #[derive(Debug)]
 pub(super) enum HandlerError {
     /// No handler is registered for the event.
     NotSupported(String),
-    /// The event does not have what the handler needs.
+    /// The event lacks data that the handler needs.
     Invalid(String),
     /// The function is already running.
     Busy(String),

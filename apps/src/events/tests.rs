@@ -1,5 +1,5 @@
-//! Other registries than that of the t-shirts, with the clock of Tokio paused: time passes when nothing
-//! else is left to do.
+//! Tests of registries other than that of the t-shirts. The clock of Tokio is paused, so time
+//! passes when all tasks wait.
 
 use std::time::Duration;
 
@@ -29,7 +29,8 @@ fn app(registry: Registry) -> EventsApp {
     EventsApp::new(registry, &settings)
 }
 
-/// A registry with a schedulable that takes this long, and the seconds at which it begins and ends.
+/// Returns a registry with a schedulable that takes this long, and the seconds at which it begins
+/// and ends.
 fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u64)>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
@@ -45,7 +46,8 @@ fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u
     (registry, notes)
 }
 
-/// A registry with a handler that always asks for another attempt, and the seconds at which it is called.
+/// Returns a registry with a handler that always asks for another attempt, and the seconds at which
+/// it is called.
 fn rescheduling() -> (Registry, UnboundedReceiver<u64>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();

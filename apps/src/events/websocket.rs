@@ -12,7 +12,8 @@ use super::registry::Category;
 use super::response::{HandlerError, Output};
 use crate::http_errors;
 
-/// How many tasks of a WebSocket run at a time. No further message is received until a task is done.
+/// The number of tasks of a WebSocket that run at a time. No further message is received until a
+/// task is done.
 const MAX_RUNNING: usize = 32;
 
 impl EventsApp {

@@ -434,7 +434,7 @@ async fn the_root_describes_what_is_registered() {
     assert_eq!(registered["schedulables"][0]["name"], "Update stock");
 }
 
-/// Settings for a Connect at a port where nobody listens.
+/// Returns settings for a Connect at a port without a listener.
 fn unreachable_connect() -> Settings {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());

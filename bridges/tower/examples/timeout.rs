@@ -11,7 +11,7 @@ use tower_http::timeout::TimeoutLayer;
 /// In seconds, how long a response may take.
 const LIMIT: u64 = 5;
 
-/// Takes as many seconds as the query says, unless it is told that nobody waits for it any more.
+/// Takes as many seconds as the query says, and stops when the client is gone.
 async fn slow(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = scope.into_http()?;
     let seconds = scope.query().parse().unwrap_or(0);

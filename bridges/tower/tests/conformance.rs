@@ -1,4 +1,4 @@
-//! What comes through the bridge keeps every rule of applications.
+//! Applications behind the bridge keep every rule of applications.
 
 use axum::Router;
 use axum::body::Body;

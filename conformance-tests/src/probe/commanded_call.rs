@@ -1,4 +1,4 @@
-//! One call of the probe, which takes the steps and sends the messages about them.
+//! A call of the probe, which takes the commanded steps and sends the messages about them.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -39,7 +39,7 @@ struct OutstandingSend {
     progress: OutstandingProgress,
 }
 
-/// How far an outstanding send has come.
+/// The progress of an outstanding send.
 enum OutstandingProgress {
     /// The channel has no room for the event, or was not asked.
     Waiting(Option<SendEvent>),

@@ -17,8 +17,8 @@ use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 use super::settings::ServerSettings;
 use crate::probe::PROBE_VARIABLE;
 
-/// How long the suite reads on the log of a server that has ended. The log stays open while a child
-/// process of the server lives.
+/// The time for which the suite goes on reading the log of a server that has ended. The log stays
+/// open while a child process of the server lives.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts a server by a command line.

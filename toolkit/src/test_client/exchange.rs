@@ -1,4 +1,4 @@
-//! One exchange, as a test sees it.
+//! The exchange behind a response, for tests that look at its events and its call.
 
 use std::fmt;
 use std::future::Future;
@@ -12,7 +12,8 @@ use http::{HeaderValue, Response};
 use super::failure::{Failure, TimedOut};
 use super::record::Record;
 
-/// One call of the application: its events, its end, and its client, which can disconnect.
+/// The exchange of a request or a WebSocket: the events and the end of the application's call, and
+/// its client, which can disconnect.
 ///
 /// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`TestExchange::of`] returns it.
 /// Clones are the same exchange.
@@ -40,7 +41,7 @@ impl TestExchange {
             .expect("a response of a test client")
     }
 
-    /// Returns the events so far. An `assert` that shows them when it fails says what happened.
+    /// Returns the events so far. An `assert` can show them when it fails.
     #[must_use]
     pub fn transcript(&self) -> Transcript {
         self.record.transcript()

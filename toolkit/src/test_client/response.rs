@@ -141,7 +141,7 @@ struct Trailers(HeaderMap);
 #[derive(Clone)]
 pub(super) struct History(pub(super) Arc<[Response<Bytes>]>);
 
-/// What tests ask of a whole response.
+/// Accessors of a whole response.
 pub trait ResponseExt {
     /// Returns the content as text.
     ///

@@ -141,7 +141,7 @@ async fn calls_beyond_those_that_may_wait_are_answered_with_503() {
     assert_eq!(third.headers()["content-type"], "application/json");
     let expected = r#"{"error":"too many requests wait to be served"}"#;
     assert_eq!(third.text(), expected);
-    // Whoever serves it logs it.
+    // The server logs the error.
     TestExchange::of(&third).ended().await.unwrap_err();
     open.send(()).unwrap();
     open.send(()).unwrap();
@@ -220,7 +220,7 @@ async fn a_thread_that_is_not_yet_idle_is_waited_for_and_not_doubled() {
     let mut first = call();
     assert!(poll!(&mut first).is_pending());
     entries.recv().await.unwrap();
-    // Nobody takes its result, which is dropped on the thread once the turn has been given back.
+    // The result is not taken. The thread drops it after it has returned its permit.
     drop(first);
     open.send(()).unwrap();
     lingering.recv().await.unwrap();
@@ -326,7 +326,7 @@ async fn reads_and_writes_fail_once_the_client_is_gone() {
                 loop {
                     if let Err(error) = out.write(b"x") {
                         kind.send(error.kind()).unwrap();
-                        // Whatever is made of it, nobody is there to whom it matters.
+                        // The client is gone, so the result does not matter.
                         return Err(io::Error::other("something else"));
                     }
                 }

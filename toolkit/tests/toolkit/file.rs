@@ -205,7 +205,7 @@ async fn a_part_of_a_file_is_sent_with_where_it_is_and_the_rest_is_not() {
         assert_eq!(response.text(), content);
         TestExchange::of(&response).ended().await.unwrap();
     }
-    // One that is read in several pieces.
+    // A file that is read in several pieces.
     let request = client.get("/page.html").header("range", "bytes=1-69999");
     let response = request.send().await.unwrap();
     assert_eq!(response.body().len(), 69_999);

@@ -47,7 +47,7 @@ impl Events for Log {
     }
 }
 
-/// Sends back what it gets, in two parts, and one too many.
+/// Sends the content back in two parts, and one part too many.
 async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     http(scope)?;
     let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {

@@ -14,7 +14,7 @@ struct Order {
     tags: Vec<String>,
 }
 
-/// Reads at most 40 bytes, and answers with what it read or why it could not.
+/// Reads at most 40 bytes, and answers with the bytes or with the error.
 async fn reads(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = http(scope)?;
     let read = match scope.raw_path() {

@@ -7,7 +7,7 @@ use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestExchange
 use futures_util::stream;
 use http::StatusCode;
 
-/// What a client of an application that always answers with this gets.
+/// Returns the response that a client gets from an application that always sends this one.
 async fn answer(response: Response) -> http::Response<bytes::Bytes> {
     let client = TestClient::new(move |_: Scope, _: Receiver, sender: Sender| {
         let response = response.clone();
@@ -86,7 +86,7 @@ async fn a_stream_is_asked_for_no_more_than_the_client_takes() {
     TestExchange::of(&response).ended().await.unwrap();
 }
 
-/// Counts what is asked of a stream.
+/// Counts the polls of a stream.
 trait MapAsked: futures_util::Stream<Item = i32> + Sized {
     fn map_asked(
         self,

@@ -1,4 +1,4 @@
-//! What a test sees of an exchange beside its response.
+//! Tests of the exchange behind a response.
 
 use callgate::{
     AppError, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,

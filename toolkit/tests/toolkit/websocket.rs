@@ -44,7 +44,7 @@ async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), App
         }
         _ => {
             let mut socket = upgrade.accept(WebSocketAccept::new()).await?;
-            // Closing the sink closes the WebSocket, after what it holds.
+            // Closing the sink closes the WebSocket after the messages that it holds.
             socket.feed(Message::text("last")).await?;
             SinkExt::close(&mut socket).await?;
         }

@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use crate::support::{Server, client, settled, within};
 
-/// What has been done, in order.
+/// The steps that have been done, in order.
 #[derive(Clone, Default)]
 struct Done(Arc<Mutex<Vec<&'static str>>>);
 

@@ -40,7 +40,7 @@ fn request(path: &str) -> Request<()> {
 async fn a_client_that_does_not_read_makes_the_handler_wait() {
     const PART: usize = 16 * 1024;
     const PARTS: usize = 256;
-    /// What a client takes before it says that it takes more (RFC 9113, 6.9.2).
+    /// The initial flow-control window of a client, in bytes (RFC 9113, 6.9.2).
     const WINDOW: usize = 65_535;
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();

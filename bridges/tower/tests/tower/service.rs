@@ -26,7 +26,7 @@ use tower::{Service, ServiceExt as _};
 
 use crate::support::{checked, settled, within};
 
-/// An application for HTTP only.
+/// Returns a service of an application for HTTP only.
 fn http<F, Fut>(call: F) -> AppService
 where
     F: Fn(HttpScope, Receiver, Sender) -> Fut + Send + Sync + 'static,
@@ -236,7 +236,7 @@ async fn a_response_that_is_not_ended_is_not_whole() {
     assert!(body.frame().await.is_none());
 }
 
-/// Tells what it sees of the end.
+/// Returns a service that reports the end of its exchange, and the receiver of the report.
 fn watcher() -> (AppService, oneshot::Receiver<(ReceiveEvent, bool)>) {
     let (tell, told) = oneshot::channel();
     let tell = Arc::new(Mutex::new(Some(tell)));

@@ -55,7 +55,7 @@ fn handshake_with(version: &str, key: &str) -> http::request::Builder {
         .header("sec-websocket-key", key)
 }
 
-/// What [`open`] takes for an answer.
+/// Returns the acceptance that [`open`] expects.
 fn accepted() -> WebSocketAccept {
     WebSocketAccept::new().subprotocol("chat")
 }
@@ -204,7 +204,7 @@ enum Leaving {
     Closes,
     HangsUp,
     Resets,
-    /// It does not leave. Nothing of what it sends reaches the application.
+    /// The client stays. None of its later messages reaches the application.
     Stays,
 }
 

@@ -214,7 +214,7 @@ async fn a_client_that_goes_away_before_the_answer_has_the_handler_dropped() {
 /// In bytes, more than the connection in memory holds.
 const MESSAGE: usize = 64 * 1024;
 const MESSAGES: usize = 16;
-/// What may be under way: at the client, at the bridge, and in what is read in parts.
+/// The bytes that may be in flight: at the client, at the bridge, and in read buffers.
 const HELD: usize = 4;
 
 #[tokio::test]

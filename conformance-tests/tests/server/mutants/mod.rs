@@ -101,7 +101,7 @@ async fn assert_fails(failing: &[Failing], mutant: InProcess) {
 
 fn options() -> ServerOptions {
     let mut options = ServerOptions::default();
-    // A mutant may never send what a case waits for.
+    // A mutant may never send the event that a case waits for.
     options.timeout = Duration::from_secs(2);
     options
 }

@@ -56,7 +56,7 @@ fn a_date_has_another_name() -> InProcess {
 }
 
 fn a_response_that_is_cut_looks_whole() -> InProcess {
-    /// Completes what has a length, and ends every connection in order.
+    /// Completes content that has a length, and ends every connection in order.
     #[derive(Default)]
     struct Completes {
         missing: usize,

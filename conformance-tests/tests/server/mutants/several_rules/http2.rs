@@ -62,7 +62,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Has the client read what a function makes of the server's frames.
+/// Passes the server's frames through a function before the client reads them.
 struct Frames {
     change: fn(Frame) -> Vec<Frame>,
     is_http2: bool,

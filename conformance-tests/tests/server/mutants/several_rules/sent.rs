@@ -1,4 +1,4 @@
-//! Servers that are wrong about what the application sends.
+//! Servers that handle events of the application wrongly.
 
 use std::sync::Mutex;
 
