@@ -389,7 +389,7 @@ fn texts_and_boxed_errors_are_failures_too() {
 }
 
 #[test]
-fn a_violation_says_which_rule_how_it_was_broken_and_what_it_asks_for() {
+fn a_violation_names_its_rule_the_detail_and_the_sentence() {
     let error = SendError::from(Violation::new(rule::START_ONCE, "it was started twice"));
     assert_eq!(
         error.to_string(),

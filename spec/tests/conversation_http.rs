@@ -443,7 +443,7 @@ fn http_31_returning_before_the_end_is_refused() {
 // Features
 
 #[test]
-fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
+fn ext_01_an_event_that_is_not_offered_fails_and_the_exchange_goes_on() {
     let mut conversation = Conversation::with(|scope| scope.features = Features::NONE);
     let not_offered = |result: Result<(), SendError>| match result {
         Err(SendError::NotOffered(feature)) => feature,

@@ -273,7 +273,7 @@ fn ext_01_trailer_fields_of_a_denial_are_not_offered_and_leave_the_handshake_as_
 }
 
 #[test]
-fn ext_12_denying_what_is_open_is_refused() {
+fn ext_12_denying_an_open_websocket_is_refused() {
     Conversation::open().refuse("EXT-12", deny());
     Conversation::open().refuse(
         "EXT-12",

@@ -253,7 +253,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_is_announced_by_its_kind() {
+    fn installations_are_announced_by_their_kind() {
         assert_eq!(
             announcement(&["curl", "postgresql"], &[], &["uvicorn"]),
             "What is missing is installed first:

@@ -420,7 +420,7 @@ async fn when_connect_fails_the_stock_is_unchanged() {
 }
 
 #[tokio::test]
-async fn the_root_describes_what_is_registered() {
+async fn the_root_describes_the_registry() {
     let (answered, registered) = answer_to(crate::client("events").get("/")).await;
     assert_eq!(answered, StatusCode::OK);
     let subscriptions = json!({

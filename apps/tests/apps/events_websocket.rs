@@ -263,7 +263,7 @@ async fn tasks_of_a_websocket_are_finished_after_it_is_closed() {
 }
 
 #[tokio::test]
-async fn a_websocket_sets_variables_and_runs_what_is_scheduled() {
+async fn a_websocket_sets_variables_and_runs_schedulables() {
     let connect = connect();
     let client = client_of(&connect);
     let mut socket = socket_of(&client).await;

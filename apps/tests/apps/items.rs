@@ -215,7 +215,7 @@ async fn a_database_that_is_down_is_a_503_until_it_is_back() {
     assert_eq!(*database.connections().borrow(), 0);
 }
 
-/// How long the blocking log waits for the test.
+/// The time for which the blocking log waits for the test.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -229,9 +229,9 @@ async fn a_blocking_handler_delays_no_other_and_no_more_run_at_a_time_than_there
         let now = running.fetch_add(1, Ordering::SeqCst) + 1;
         seen.fetch_max(now, Ordering::SeqCst);
         entered.send(item_id).unwrap();
-        let told = may_go.lock().unwrap().recv_timeout(TIMEOUT);
+        let reported = may_go.lock().unwrap().recv_timeout(TIMEOUT);
         running.fetch_sub(1, Ordering::SeqCst);
-        told.map_err(std::io::Error::other)
+        reported.map_err(std::io::Error::other)
     }));
     let requests: Vec<_> = (0..20)
         .map(|item_id| client.get(format!("/sync/items/{item_id}")).start())

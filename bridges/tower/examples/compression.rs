@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_compressed_is_the_content() {
+    async fn the_content_is_compressed() {
         // A client that asks for gzip and undoes it, around the application as a service.
         let client = Decompression::new(AppService::new(app()));
         let request = Request::get("/").header("host", "localhost");

@@ -150,7 +150,7 @@ impl CommandedCall {
                         (self.call, self.connection.clone(), self.sender.clone());
                     tokio::spawn(async move {
                         let outcome = sender.send(event).await.into();
-                        connection.tell(ProbeMessage::Sent {
+                        connection.send_message(ProbeMessage::Sent {
                             call,
                             step,
                             outcome,
@@ -199,7 +199,7 @@ impl CommandedCall {
     fn done<T>(&self, step: Option<u64>, texts: Vec<String>) -> Option<T> {
         let call = self.call;
         self.connection
-            .tell(ProbeMessage::Done { call, step, texts });
+            .send_message(ProbeMessage::Done { call, step, texts });
         None
     }
 
@@ -226,7 +226,7 @@ impl CommandedCall {
                 break;
             };
             let has_ended_step = !receive.to_the_end || is_last(&event);
-            self.connection.tell(ProbeMessage::Received {
+            self.connection.send_message(ProbeMessage::Received {
                 call: self.call,
                 step: receive.step,
                 event,
@@ -244,7 +244,7 @@ impl CommandedCall {
             if let Err(error) = &result {
                 *last_error = Some(error.clone());
             }
-            connection.tell(ProbeMessage::Sent {
+            connection.send_message(ProbeMessage::Sent {
                 call,
                 step: sending.step,
                 outcome: result.into(),

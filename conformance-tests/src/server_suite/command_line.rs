@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_has_no_flag_for_is_not_supported() {
+    fn a_setting_without_a_flag_is_not_supported() {
         let without = CommandLine::new("serve");
         assert!(flags(&without, &settings()).is_err());
         assert_eq!(

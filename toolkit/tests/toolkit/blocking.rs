@@ -72,7 +72,7 @@ async fn each_kind_of_body_is_sent() {
     assert_eq!(length("/").await, 0);
 }
 
-/// A handler that says when it has been entered and waits until it may go on.
+/// Returns a handler that reports its entry and waits until the test lets it go on.
 fn gated(
     entered: UnboundedSender<()>,
     open: mpsc::Receiver<()>,

@@ -6,11 +6,9 @@ use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, Test
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::http;
-
 /// Fails as its path says.
 async fn fails(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     match scope.raw_path() {
         "/missing" => Err(HttpError::new(StatusCode::NOT_FOUND, "there is no order 7").into()),
         "/elsewhere" => {
@@ -73,7 +71,7 @@ async fn a_failed_call_is_answered_with_json_and_its_status() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_left_to_the_server() {
+async fn started_declined_and_broken_calls_are_left_to_the_server() {
     let client = TestClient::new(handle(fails));
     for (path, status) in [("/started", 500), ("/violation", 500), ("/declined", 501)] {
         let response = client.get(path).send().await.unwrap();

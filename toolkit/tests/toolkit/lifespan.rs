@@ -61,7 +61,7 @@ async fn an_application_that_declines_runs_without_a_lifespan() {
     client.shutdown().await.unwrap();
 }
 
-/// Why an application could not be started.
+/// Returns the reason for which an application could not be started.
 macro_rules! start_error {
     ($app:expr) => {
         match TestClient::start($app).await {
@@ -72,7 +72,7 @@ macro_rules! start_error {
 }
 
 #[tokio::test]
-async fn a_start_up_that_fails_says_why() {
+async fn a_start_up_that_fails_returns_its_reason() {
     let failed = start_error!(async |_: Scope, _: Receiver, sender: Sender| {
         sender
             .send(LifespanStartupFailed::new("no database"))

@@ -1,6 +1,7 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use crate::scripted::Scripted;
 use callgate::{
     AppError, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, Receiver,
     Scope, SendError, SendEvent, Sender,
@@ -10,9 +11,6 @@ use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 use http::StatusCode;
-
-use crate::http;
-use crate::scripted::Scripted;
 
 /// Keeps a log of what passes, and changes it.
 struct Log(Arc<Mutex<Vec<String>>>);
@@ -49,7 +47,7 @@ impl Events for Log {
 
 /// Sends the content back in two parts, and one part too many.
 async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    http(scope)?;
+    scope.into_http()?;
     let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
         return Err(AppError::failed("no content"));
     };
@@ -94,9 +92,9 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
 }
 
 #[tokio::test]
-async fn a_closure_changes_what_is_sent_and_none_leaves_it_alone() {
+async fn a_closure_changes_the_events_that_are_sent() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let id = scope
             .extensions
             .get::<String>()
@@ -282,7 +280,7 @@ async fn a_function_around_an_application_can_respond_itself() {
 #[tokio::test]
 async fn a_closure_around_an_application_hands_values_in_and_sees_the_result() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let number = http(scope)?.extensions.get::<u8>().copied();
+        let number = scope.into_http()?.extensions.get::<u8>().copied();
         respond::text(format!("{number:?}")).send(&sender).await?;
         Err(AppError::failed("late"))
     }

@@ -19,7 +19,7 @@ async fn answer(response: Response) -> http::Response<bytes::Bytes> {
 }
 
 #[tokio::test]
-async fn each_kind_of_response_says_what_it_is() {
+async fn each_kind_of_response_has_its_content_type() {
     for (response, content_type, content) in [
         (respond::bytes("b"), None, "b"),
         (respond::text("t"), Some("text/plain; charset=utf-8"), "t"),
@@ -147,7 +147,7 @@ fn a_redirect_cannot_smuggle_a_field_in() {
 }
 
 #[test]
-fn an_error_of_the_client_being_gone_is_known_as_such() {
+fn an_error_of_a_disconnect_is_recognised_as_one() {
     let error: AppError = callgate_toolkit::read::ReadError::Disconnected.into();
     assert!(error.is_disconnected());
 }

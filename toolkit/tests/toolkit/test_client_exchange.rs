@@ -8,8 +8,6 @@ use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestExchange};
 use http::{Request, StatusCode};
 
-use crate::http;
-
 #[tokio::test]
 async fn early_hints_and_debug_facts_are_kept_for_the_test() {
     async fn app(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
@@ -44,7 +42,7 @@ async fn values_of_the_request_reach_the_application() {
     #[derive(Clone)]
     struct User(&'static str);
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let user = scope.extensions.get::<User>().map(|user| user.0);
         respond::text(user.unwrap_or("nobody")).send(&sender).await
     }

@@ -10,11 +10,9 @@ use callgate_toolkit::test_client::{Error, Failure, ResponseExt, TestClient, Tes
 use futures_util::stream;
 use http::{Method, StatusCode};
 
-use crate::http;
-
 /// Fails as its path says.
 async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     if scope.raw_path().starts_with("/started") {
         sender.send(HttpResponseStart::ok()).await?;
     }
@@ -39,7 +37,7 @@ async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError
 }
 
 #[tokio::test]
-async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
+async fn the_client_of_a_failed_call_gets_the_documented_response() {
     let client = TestClient::new(fails);
     for (query, status) in [
         ("declined", StatusCode::NOT_IMPLEMENTED),
@@ -114,7 +112,7 @@ async fn a_send_after_the_end_or_after_the_call_fails() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_hangs_fails_the_test_with_what_happened() {
+async fn an_application_that_hangs_fails_the_test_with_its_transcript() {
     async fn hangs(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
         receiver.receive().await;
         std::future::pending().await
@@ -147,9 +145,9 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
 }
 
 #[tokio::test]
-async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
+async fn endless_discarded_content_leaves_time_for_the_test() {
     async fn endless(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let part = http(scope)?.query().to_owned();
+        let part = scope.into_http()?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
     }
@@ -182,7 +180,7 @@ async fn content_without_end_is_discarded_up_to_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gone() {
+async fn an_application_whose_content_is_discarded_receives_a_disconnect() {
     async fn ticks(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         loop {
@@ -204,7 +202,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period() {
+async fn an_application_that_ends_discarded_content_has_no_grace_period() {
     async fn works(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         sender.send(HttpResponseBody::part("a")).await?;

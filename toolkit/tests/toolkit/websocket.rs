@@ -103,7 +103,7 @@ async fn both_halves_of_a_session_go_to_tasks_of_their_own() {
 }
 
 #[tokio::test]
-async fn closing_the_sink_closes_the_websocket_after_what_it_holds() {
+async fn closing_the_sink_closes_the_websocket_after_its_messages() {
     let client = TestClient::new(app).queue_capacity(1);
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "last");

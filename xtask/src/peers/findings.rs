@@ -198,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_one_run_to_the_next_is_left_out() {
+    fn parts_that_differ_between_runs_are_left_out() {
         for (seen, cleaned) in [
             (
                 "`client` is 127.0.0.1:40112, not",

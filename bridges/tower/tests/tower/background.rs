@@ -31,7 +31,7 @@ impl Done {
     }
 }
 
-/// Something that is handed to a handler that is called once.
+/// Returns a function that returns `value` at its only call.
 fn once<T>(value: T) -> impl Fn() -> T + Clone {
     let value = Arc::new(Mutex::new(Some(value)));
     move || value.lock().unwrap().take().unwrap()
@@ -207,7 +207,7 @@ async fn a_server_that_shuts_down_waits_for_it() {
 }
 
 #[tokio::test]
-async fn elsewhere_a_handler_that_asks_for_it_is_answered_for_with_500() {
+async fn without_the_bridge_a_handler_that_takes_background_gets_500() {
     let routes = Router::new().route("/", get(async |_: Background| "text"));
     let request = Request::new(axum::body::Body::empty());
     let response = routes.oneshot(request).await.unwrap();

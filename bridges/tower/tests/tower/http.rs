@@ -232,7 +232,7 @@ async fn a_body_that_fails_cuts_the_response() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_is_answered_for_with_500() {
+async fn a_service_that_fails_is_a_500() {
     let service = tower::service_fn(async |_: http::Request<callgate_tower::RequestBody>| {
         Err::<http::Response<String>, _>(std::io::Error::other("no such table"))
     });
@@ -338,7 +338,7 @@ async fn handlers_see_who_the_client_is_and_where_they_are_mounted() {
 }
 
 #[tokio::test]
-async fn what_start_up_opened_reaches_the_handlers() {
+async fn a_resource_of_the_start_up_reaches_the_handlers() {
     async fn open() -> Result<&'static str, AppError> {
         Ok("the pool")
     }

@@ -80,15 +80,15 @@ pub(crate) struct Dropped(Option<oneshot::Sender<()>>);
 
 impl Dropped {
     pub(crate) fn new() -> (Self, oneshot::Receiver<()>) {
-        let (tell, told) = oneshot::channel();
-        (Self(Some(tell)), told)
+        let (report, reported) = oneshot::channel();
+        (Self(Some(report)), reported)
     }
 }
 
 impl Drop for Dropped {
     fn drop(&mut self) {
         // The test may have failed.
-        let _ = self.0.take().map(|tell| tell.send(()));
+        let _ = self.0.take().map(|report| report.send(()));
     }
 }
 
@@ -106,13 +106,13 @@ impl Axum {
         Self { address }
     }
 
-    /// A client of HTTP/1.1.
+    /// Connects a client of HTTP/1.1.
     pub(crate) async fn connect(&self) -> SendRequest<Body> {
         connect(self.address).await
     }
 }
 
-/// A client of HTTP/1.1.
+/// Connects a client of HTTP/1.1.
 pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Body> {
     let stream = within(TcpStream::connect(address)).await.unwrap();
     let (client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -95,7 +95,7 @@ impl ConnectionFilter for Frames {
 }
 
 impl Frames {
-    /// The next frame, when all of it is there.
+    /// Returns the next frame, once all of it has arrived.
     fn next(&mut self) -> Option<Frame> {
         let head: [u8; HEAD] = self.unread.get(..HEAD)?.try_into().ok()?;
         let [a, b, c, kind, flags, stream @ ..] = head;
