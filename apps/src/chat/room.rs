@@ -11,6 +11,8 @@ use callgate::{
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
+use super::message;
+
 /// The number of events that the room keeps for guests who have not received them. Each event is
 /// held once, however many guests have still to receive it.
 const EVENT_BUFFER: usize = 256;
@@ -71,7 +73,7 @@ impl Room {
             // guest who does not read cannot flood the room.
             tokio::select! {
                 event = receiver.receive() => match event {
-                    ReceiveEvent::WebSocketReceive(message) => match super::read(message) {
+                    ReceiveEvent::WebSocketReceive(message) => match message::read(message) {
                         Ok(text) => guest.say(&text),
                         Err(close) => {
                             sender.send(close).await?;

@@ -7,8 +7,8 @@ use callgate::{App, AppError, Receiver, Scope, Sender};
 use callgate_drive::Escaped;
 
 use super::context::Context;
-use super::lifespan::RetryQueue;
-use super::registry::{Event, Registry};
+use super::job::{Job, RetryQueue, Trigger};
+use super::registry::Registry;
 use super::response::{Output, ResultType};
 use super::variables::Variables;
 use crate::connect::ConnectApi;
@@ -26,25 +26,6 @@ pub(super) struct EventsApp {
     pub(super) registry: Arc<Registry>,
     pub(super) context: Context,
     pub(super) period: Duration,
-}
-
-/// Work whose result no client waits for.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    /// The name in the log.
-    pub(super) name: String,
-    pub(super) trigger: Trigger,
-    /// The number of this attempt, from 1.
-    pub(super) attempt: u32,
-}
-
-/// The cause of a job, which names the function that it runs.
-#[derive(Clone, Debug)]
-pub(super) enum Trigger {
-    /// The handler of an event.
-    Event(Event),
-    /// A schedulable of this name.
-    Schedulable(&'static str),
 }
 
 impl EventsApp {
@@ -82,24 +63,6 @@ impl EventsApp {
         if !is_queued {
             let (name, attempt) = (Escaped(&job.name), job.attempt);
             tracing::error!("{name} is given up after {attempt} attempts");
-        }
-    }
-}
-
-impl Job {
-    /// Creates a job for its first attempt.
-    pub(super) fn new(name: String, trigger: Trigger) -> Self {
-        Self {
-            name,
-            trigger,
-            attempt: 1,
-        }
-    }
-
-    fn next_attempt(&self) -> Self {
-        Self {
-            attempt: self.attempt + 1,
-            ..self.clone()
         }
     }
 }
