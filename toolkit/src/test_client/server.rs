@@ -207,19 +207,27 @@ async fn run_http(
     responder: Responder,
     limits: CallLimits,
 ) {
-    let response = tokio::select! {
-        biased;
-        () = record.disconnected() => DriveResponse::Disconnected,
-        () = reply.closed() => DriveResponse::Disconnected,
-        response = poll_fn(|cx| exchange.poll(cx)) => response,
+    let response = loop {
+        let response = tokio::select! {
+            biased;
+            () = record.disconnected() => break None,
+            () = reply.closed() => break None,
+            response = poll_fn(|cx| exchange.poll(cx)) => response,
+        };
+        match response {
+            // The record has the early hints.
+            DriveResponse::EarlyHints(_) => {}
+            DriveResponse::Started(head, content) => {
+                break Some(http_response(head, content, responder.version));
+            }
+            DriveResponse::Replacement(status) => break Some(responder.replace(status)),
+            DriveResponse::Disconnected => break None,
+        }
     };
     match response {
         // A client that does not take the response drops the content with it.
-        DriveResponse::Started(head, content) => {
-            drop(reply.send(http_response(head, content, responder.version)));
-        }
-        DriveResponse::Replacement(status) => drop(reply.send(responder.replace(status))),
-        DriveResponse::Disconnected => drop(reply),
+        Some(response) => drop(reply.send(response)),
+        None => drop(reply),
     }
     if let Some((call, end)) = exchange.detach() {
         run(call, end, &record, limits).await;

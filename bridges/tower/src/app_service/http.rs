@@ -58,13 +58,17 @@ impl Future for HttpResponseFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let this = self.get_mut();
-        let response = ready!(this.exchange.poll(cx));
+        let response = loop {
+            match ready!(this.exchange.poll(cx)) {
+                // A tower service has one response, so early hints are not offered.
+                drive::Response::EarlyHints(_) => {}
+                drive::Response::Started(head, body) => break head.into_response(body),
+                drive::Response::Replacement(status) => break replacement(status),
+                drive::Response::Disconnected => break replacement(StatusCode::BAD_REQUEST),
+            }
+        };
         this.detach();
-        Poll::Ready(match response {
-            drive::Response::Started(head, body) => head.into_response(body),
-            drive::Response::Replacement(status) => replacement(status),
-            drive::Response::Disconnected => replacement(StatusCode::BAD_REQUEST),
-        })
+        Poll::Ready(response)
     }
 }
 
