@@ -55,10 +55,7 @@ where
             .send(acceptance(response.into_parts().0.headers)?)
             .await?;
         let (stream, read) = upgrade.complete().await?;
-        return Session::new(stream, read, handshake.0, sender)
-            .await
-            .run()
-            .await;
+        return Session::new(stream, &read, handshake.0, sender).run().await;
     }
     // Over HTTP/2 a 2xx status would open the WebSocket.
     let opens = version == Version::HTTP_2 && response.status().is_success();
