@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use callgate_drive::websocket::PerMessageDeflate;
 use http::{HeaderName, HeaderValue};
 
 use crate::error::ServeError;
@@ -56,6 +57,9 @@ pub struct Config {
     pub max_request_head: usize,
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
+    /// Whether WebSocket messages are compressed with the clients that offer permessage-deflate
+    /// (RFC 7692). Default XXX.
+    pub ws_per_message_deflate: PerMessageDeflate,
     /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
     /// Default 20 s.
     pub ws_ping_interval: Option<Duration>,
@@ -83,6 +87,7 @@ impl Default for Config {
             timeout_graceful_shutdown: Some(Duration::from_secs(30)),
             max_request_head: 64 * 1024,
             ws_max_size: 16 * 1024 * 1024,
+            ws_per_message_deflate: PerMessageDeflate::On,
             ws_ping_interval: Some(Duration::from_secs(20)),
             ws_ping_timeout: Some(Duration::from_secs(20)),
         }

@@ -50,6 +50,7 @@ mod stream;
 mod watchdog;
 mod websocket;
 
+pub use callgate_drive::websocket::PerMessageDeflate;
 pub use config::{Config, HttpVersions, LifespanMode};
 pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};

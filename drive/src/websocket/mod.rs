@@ -7,6 +7,8 @@
 
 #[cfg(feature = "websocket")]
 mod connection;
+#[cfg(feature = "websocket")]
+mod deflate;
 mod denial;
 mod handshake;
 #[cfg(feature = "websocket")]
@@ -25,6 +27,8 @@ pub use handshake::{Handshake, HandshakeResponse, response_head};
 pub use mailbox::Mailbox;
 pub use queue::Outbound;
 
+#[cfg(feature = "websocket")]
+pub use self::deflate::{DeflateParameters, PerMessageDeflate};
 #[cfg(feature = "websocket")]
 pub use self::liveness::PeerState;
 #[cfg(feature = "websocket")]

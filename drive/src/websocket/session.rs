@@ -13,11 +13,11 @@ use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::handshake::derive_accept_key;
 
-use super::Mailbox;
 use super::connection::Connection;
 use super::keep_alive::KeepAlive;
 use super::liveness::{Observed, PeerState};
 use super::message::{MessageConfig, MessageStream, Role};
+use super::{DeflateParameters, Mailbox};
 use crate::Call;
 use crate::linger::linger;
 use crate::timer::unset_timer;
@@ -110,6 +110,7 @@ pub struct AcceptedWebSocket<D: Detach> {
     /// `None` once the call has ended or has been detached.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
+    deflate: Option<DeflateParameters>,
     detach: D,
 }
 
@@ -119,8 +120,17 @@ impl<D: Detach> AcceptedWebSocket<D> {
         Self {
             call,
             mailbox,
+            deflate: None,
             detach,
         }
+    }
+
+    /// Sets the parameters of permessage-deflate that the response to the handshake has. Default:
+    /// none.
+    #[must_use]
+    pub fn deflate(mut self, parameters: Option<DeflateParameters>) -> Self {
+        self.deflate = parameters;
+        self
     }
 
     /// Creates the session of this WebSocket over its connection.
@@ -132,6 +142,7 @@ impl<D: Detach> AcceptedWebSocket<D> {
         let limits = MessageConfig {
             max_message_size: config.max_message_size,
             max_waiting_output: MAX_WAITING_OUTPUT,
+            deflate: self.deflate,
         };
         let socket = MessageStream::new(stream, &transport.unread, Role::Server, limits);
         let keep_alive = KeepAlive::new(config.ping_interval, config.ping_timeout);

@@ -9,9 +9,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::values::{
     TimeLimit, backlog, boolean, cores, head_size, header, host, http_versions, lifespan,
-    log_level, message_size, port, root_path, seconds, some_seconds, threads, time_limit,
+    log_level, message_size, per_message_deflate, port, root_path, seconds, some_seconds, threads,
+    time_limit,
 };
-use crate::{Config, HttpVersions, LifespanMode};
+use crate::{Config, HttpVersions, LifespanMode, PerMessageDeflate};
 
 /// The flags of a server, each with its environment variable: a [`Config`], and two that are for
 /// the command line only, `threads` and `log_level`.
@@ -131,6 +132,13 @@ pub struct Flags {
     #[arg(env = "CALLGATE_WS_MAX_SIZE", hide_env = true)]
     pub ws_max_size: usize,
 
+    /// Compress WebSocket messages if the client can: off, on or context-takeover, which compresses
+    /// small messages better and keeps 300 KiB for each WebSocket
+    #[arg(long, value_parser = per_message_deflate(), value_name = "MODE", default_value = "on")]
+    #[arg(hide_possible_values = true)]
+    #[arg(env = "CALLGATE_WS_PER_MESSAGE_DEFLATE", hide_env = true)]
+    pub ws_per_message_deflate: PerMessageDeflate,
+
     /// Send a ping on a WebSocket that is silent for this long; 0 for never
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
     #[arg(default_value = "20")]
@@ -165,6 +173,7 @@ impl Flags {
             timeout_graceful_shutdown: self.timeout_graceful_shutdown,
             max_request_head: self.max_request_head,
             ws_max_size: self.ws_max_size,
+            ws_per_message_deflate: self.ws_per_message_deflate,
             ws_ping_interval: none_if_zero(self.ws_ping_interval),
             ws_ping_timeout: none_if_zero(self.ws_ping_timeout),
         }
@@ -227,6 +236,7 @@ mod tests {
             "--timeout-graceful-shutdown=3",
             "--max-request-head=8192",
             "--ws-max-size=10",
+            "--ws-per-message-deflate=context-takeover",
             "--ws-ping-interval=4",
             "--ws-ping-timeout=5",
         ])
@@ -253,6 +263,7 @@ mod tests {
             timeout_graceful_shutdown: Some(Duration::from_secs(3)),
             max_request_head: 8192,
             ws_max_size: 10,
+            ws_per_message_deflate: PerMessageDeflate::ContextTakeover,
             ws_ping_interval: Some(Duration::from_secs(4)),
             ws_ping_timeout: Some(Duration::from_secs(5)),
         };
@@ -280,6 +291,19 @@ mod tests {
     #[test]
     fn no_access_log_wins_over_access_log() {
         assert!(!config(&["--access-log", "--no-access-log"]).access_log);
+    }
+
+    #[test]
+    fn compression_is_switched_as_uvicorn_switches_it_too() {
+        for (given, taken) in [
+            ("off", PerMessageDeflate::Off),
+            ("false", PerMessageDeflate::Off),
+            ("on", PerMessageDeflate::On),
+            ("true", PerMessageDeflate::On),
+        ] {
+            let config = config(&["--ws-per-message-deflate", given]);
+            assert_eq!(config.ws_per_message_deflate, taken);
+        }
     }
 
     #[test]
@@ -350,6 +374,7 @@ mod tests {
             "--timeout-graceful-shutdown=-1",
             "--max-request-head=8191",
             "--ws-max-size=0",
+            "--ws-per-message-deflate=maybe",
             "--ws-ping-interval=soon",
         ] {
             assert!(read(&[flag]).is_err(), "{flag}");

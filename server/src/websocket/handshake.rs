@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
-use callgate_drive::websocket::{self as drive, HandshakeResponse, accept_key, response_head};
+use callgate_drive::websocket::{
+    self as drive, DeflateParameters, HandshakeResponse, accept_key, response_head,
+};
 use callgate_drive::{RequestLine, ResponseBody};
 use http::header::HeaderValue;
 use http::{Response, Version};
@@ -28,6 +30,8 @@ pub(crate) struct Handshake {
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
+    /// The parameters of permessage-deflate, if an offer of the client is accepted.
+    deflate: Option<DeflateParameters>,
     on_upgrade: Option<OnUpgrade>,
     guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
@@ -39,13 +43,15 @@ impl Handshake {
     // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
     pub(crate) fn new(
-        scope: Box<WebSocketScope>,
+        mut scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
         link: &Arc<Link>,
     ) -> Box<Self> {
         let server = &link.server;
         let version = scope.version;
         let accept_key = accept_key(&scope.headers);
+        let setting = server.config.ws_per_message_deflate;
+        let deflate = DeflateParameters::negotiate(&mut scope, setting);
         let access_log = server.config.access_log.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
@@ -57,6 +63,7 @@ impl Handshake {
             link: link.clone(),
             version,
             accept_key,
+            deflate,
             on_upgrade,
             guard: Some(Guard::new(link)),
             access_log,
@@ -98,8 +105,10 @@ impl Handshake {
     /// the WebSocket.
     fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
         let server = &self.link.server;
-        let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()));
-        let head = response_head(accept, self.version, self.accept_key.take());
+        let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()))
+            .deflate(self.deflate);
+        let extensions = self.deflate.map(|parameters| parameters.header_value());
+        let head = response_head(accept, self.version, self.accept_key.take(), extensions);
         if self.version != Version::HTTP_2 {
             self.link.set_upgrade(websocket);
         } else if let Some(on_upgrade) = self.on_upgrade.take() {

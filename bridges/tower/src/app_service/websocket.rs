@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
-    self as drive, AcceptedWebSocket, Detach, HandshakeResponse, Mailbox, SessionConfig, Transport,
-    accept_key, response_head,
+    self as drive, AcceptedWebSocket, DeflateParameters, Detach, HandshakeResponse, Mailbox,
+    PerMessageDeflate, SessionConfig, Transport, accept_key, response_head,
 };
 use callgate_drive::{Call, ResponseBody};
 use http::header::HeaderValue;
@@ -27,6 +27,8 @@ pub(super) struct Handshake {
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
+    /// The parameters of permessage-deflate, if an offer of the client is accepted.
+    deflate: Option<DeflateParameters>,
     on_upgrade: Option<OnUpgrade>,
     grace_period: Duration,
     config: SessionConfig,
@@ -35,12 +37,14 @@ pub(super) struct Handshake {
 impl Handshake {
     pub(super) fn new(
         app: &BoxApp,
-        scope: Box<WebSocketScope>,
+        mut scope: Box<WebSocketScope>,
         on_upgrade: OnUpgrade,
         grace_period: Duration,
         config: SessionConfig,
+        per_message_deflate: PerMessageDeflate,
     ) -> Self {
         Self {
+            deflate: DeflateParameters::negotiate(&mut scope, per_message_deflate),
             version: scope.version,
             accept_key: accept_key(&scope.headers),
             inner: drive::Handshake::new(app, scope),
@@ -70,7 +74,8 @@ impl Handshake {
             CallDetacher {
                 grace_period: self.grace_period,
             },
-        );
+        )
+        .deflate(self.deflate);
         if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
             let config = self.config;
             runtime.spawn(async move {
@@ -81,7 +86,8 @@ impl Handshake {
                 }
             });
         }
-        let head = response_head(accept, self.version, self.accept_key.take());
+        let extensions = self.deflate.map(|parameters| parameters.header_value());
+        let head = response_head(accept, self.version, self.accept_key.take(), extensions);
         respond(head, ResponseBody::empty())
     }
 

@@ -7,6 +7,7 @@ use callgate::{ByteString, Message};
 use super::error::MessageError;
 use super::mask::apply_mask;
 use super::utf8::{InvalidUtf8, Utf8Validator};
+use crate::websocket::deflate::Inflater;
 
 /// The first step in which the memory of a large message grows, in bytes. Further steps are as large
 /// as what has arrived, so that the length in a header alone takes no memory.
@@ -23,35 +24,61 @@ pub(super) struct Following {
     pub(super) is_final: bool,
 }
 
-/// The payload of a message, of which not all octets have arrived. Text is checked as it arrives.
+/// The payload of a message, of which not all octets have arrived. Text is checked as it arrives,
+/// and a compressed message is inflated as it arrives.
 #[derive(Debug)]
 pub(super) struct Assembler {
     payload: Vec<u8>,
+    is_compressed: bool,
     /// `None` for a binary message.
     text: Option<Utf8Validator>,
 }
 
 impl Assembler {
-    pub(super) fn new(is_text: bool) -> Self {
+    pub(super) fn new(is_text: bool, is_compressed: bool) -> Self {
         Self {
             payload: Vec::new(),
+            is_compressed,
             text: is_text.then(Utf8Validator::default),
         }
     }
 
-    /// The number of octets that have arrived.
+    pub(super) fn is_compressed(&self) -> bool {
+        self.is_compressed
+    }
+
+    /// The number of octets that have arrived, after inflation.
     pub(super) fn len(&self) -> usize {
         self.payload.len()
     }
 
     /// Adds unmasked octets.
     pub(super) fn push(&mut self, octets: &[u8], following: Following) -> Result<(), MessageError> {
-        if let Some(validator) = &mut self.text {
-            validator.push(octets)?;
-        }
+        check(&mut self.text, octets)?;
         self.reserve(octets.len(), following);
         self.payload.extend_from_slice(octets);
         Ok(())
+    }
+
+    /// Inflates unmasked octets of a compressed message, which may have `limit` bytes.
+    pub(super) fn inflate(
+        &mut self,
+        inflater: &mut Inflater,
+        octets: &[u8],
+        limit: usize,
+    ) -> Result<(), MessageError> {
+        let Self { payload, text, .. } = self;
+        inflater.inflate(octets, payload, limit, |part| check(text, part))
+    }
+
+    /// Inflates the end of a compressed message.
+    pub(super) fn finish_inflation(
+        &mut self,
+        inflater: &mut Inflater,
+        limit: usize,
+    ) -> Result<(), MessageError> {
+        let Self { payload, text, .. } = self;
+        inflater.finish(payload, limit, |part| check(text, part))
     }
 
     /// Returns the place for the octets of a frame that have not arrived, or for the first of them.
@@ -75,10 +102,7 @@ impl Assembler {
         let start = self.payload.len() - count;
         let octets = &mut self.payload[start..];
         apply_mask(octets, key, offset);
-        if let Some(validator) = &mut self.text {
-            validator.push(octets)?;
-        }
-        Ok(())
+        check(&mut self.text, octets)
     }
 
     /// Returns the message, all of whose octets have arrived.
@@ -105,6 +129,14 @@ impl Assembler {
             step.max(length)
         };
         self.payload.reserve_exact(step);
+    }
+}
+
+/// Checks the next octets of a text.
+fn check(text: &mut Option<Utf8Validator>, octets: &[u8]) -> Result<(), MessageError> {
+    match text {
+        Some(validator) => Ok(validator.push(octets)?),
+        None => Ok(()),
     }
 }
 
@@ -138,7 +170,7 @@ mod tests {
             in_frame: 16 << 20,
             is_final: true,
         };
-        let mut assembler = Assembler::new(false);
+        let mut assembler = Assembler::new(false, false);
         assembler.push(b"x", following).unwrap();
         assert!(assembler.payload.capacity() <= FIRST_STEP);
         // The memory is at most twice what has arrived.
@@ -151,7 +183,7 @@ mod tests {
     #[test]
     fn a_message_has_no_more_memory_than_its_payload() {
         for length in [0, 1, 100, 70_000] {
-            let mut assembler = Assembler::new(true);
+            let mut assembler = Assembler::new(true, false);
             for _ in 0..length {
                 assembler.push(b"x", NOTHING).unwrap();
             }
@@ -165,7 +197,7 @@ mod tests {
 
     #[test]
     fn the_memory_of_fragments_grows_in_few_steps() {
-        let mut assembler = Assembler::new(false);
+        let mut assembler = Assembler::new(false, false);
         let mut steps = 0;
         for _ in 0..1 << 20 {
             let before = assembler.payload.capacity();

@@ -8,6 +8,7 @@ use super::error::{FramingError, MessageError};
 use super::frame_header::{self, FrameKind, Header, MAX_HEADER};
 use super::mask::apply_mask;
 use super::{Received, Role, close_frame};
+use crate::websocket::deflate::{DeflateParameters, Inflater};
 
 /// Decodes the octets of the peer, in pieces of any size. Nothing is decoded after an error or a
 /// close frame.
@@ -15,6 +16,8 @@ use super::{Received, Role, close_frame};
 pub(super) struct Decoder {
     role: Role,
     max_message_size: usize,
+    /// Set if permessage-deflate was agreed to.
+    inflater: Option<Inflater>,
     /// The octets of an incomplete header.
     header: [u8; MAX_HEADER],
     header_length: usize,
@@ -30,6 +33,7 @@ pub(super) struct Decoder {
 #[derive(Clone, Copy, Debug)]
 struct Frame {
     kind: FrameKind,
+    is_compressed: bool,
     is_final: bool,
     key: [u8; 4],
     /// The octets of the payload that have arrived.
@@ -53,10 +57,15 @@ impl Frame {
 }
 
 impl Decoder {
-    pub(super) fn new(role: Role, max_message_size: usize) -> Self {
+    pub(super) fn new(
+        role: Role,
+        max_message_size: usize,
+        deflate: Option<&DeflateParameters>,
+    ) -> Self {
         Self {
             role,
             max_message_size,
+            inflater: deflate.map(|parameters| Inflater::new(role, parameters)),
             header: [0; MAX_HEADER],
             header_length: 0,
             frame: None,
@@ -105,12 +114,11 @@ impl Decoder {
     /// Returns the place into which the rest of a frame with at least `min` octets to come may be
     /// read directly. [`Self::filled`] must be called after that.
     pub(super) fn buffer(&mut self, min: usize) -> Option<Limit<&mut Vec<u8>>> {
-        match (&self.frame, &mut self.message) {
-            (Some(frame), Some(message)) if !frame.kind.is_control() && frame.to_come >= min => {
-                Some(message.buffer(frame.following()))
-            }
-            _ => None,
-        }
+        let (Some(frame), Some(message)) = (&self.frame, &mut self.message) else {
+            return None;
+        };
+        let is_direct = !frame.kind.is_control() && !message.is_compressed();
+        (is_direct && frame.to_come >= min).then(|| message.buffer(frame.following()))
     }
 
     /// Decodes octets that have been read into [`Self::buffer`].
@@ -134,8 +142,9 @@ impl Decoder {
     /// Reads a header from the octets before and these. Returns the number of these octets that
     /// belong to the header. Returns `None` if the header is incomplete: then all are kept.
     fn read_header(&mut self, octets: &[u8]) -> Result<Option<(Header, usize)>, MessageError> {
+        let may_be_compressed = self.inflater.is_some();
         if self.header_length == 0
-            && let Some(parsed) = frame_header::parse(self.role, octets)?
+            && let Some(parsed) = frame_header::parse(self.role, may_be_compressed, octets)?
         {
             return Ok(Some(parsed));
         }
@@ -144,7 +153,8 @@ impl Decoder {
         self.header[before..before + taken].copy_from_slice(&octets[..taken]);
         self.header_length += taken;
         let known = &self.header[..self.header_length];
-        let Some((header, size)) = frame_header::parse(self.role, known)? else {
+        let parsed = frame_header::parse(self.role, may_be_compressed, known)?;
+        let Some((header, size)) = parsed else {
             return Ok(None);
         };
         self.header_length = 0;
@@ -155,6 +165,7 @@ impl Decoder {
     fn begin_frame(&mut self, header: Header) -> Result<Frame, MessageError> {
         let Header {
             kind,
+            is_compressed,
             is_final,
             key,
             length,
@@ -166,17 +177,24 @@ impl Decoder {
             }
             _ => {}
         }
+        // The limit of a compressed message is for its inflated form.
+        let is_limited = match (kind, &self.message) {
+            (FrameKind::Continuation, Some(message)) => !message.is_compressed(),
+            (FrameKind::Text | FrameKind::Binary, _) => !is_compressed,
+            _ => false,
+        };
         let before = match kind {
             FrameKind::Continuation => self.message.as_ref().map_or(0, Assembler::len),
             _ => 0,
         };
         let room = self.max_message_size.saturating_sub(before);
         let to_come = match usize::try_from(length) {
-            Ok(length) if length <= room || kind.is_control() => length,
+            Ok(length) if length <= room || !is_limited => length,
             _ => return Err(MessageError::TooLarge),
         };
         Ok(Frame {
             kind,
+            is_compressed,
             is_final,
             key,
             arrived: 0,
@@ -196,14 +214,20 @@ impl Decoder {
         }
         let is_text = frame.kind == FrameKind::Text;
         let is_whole = frame.arrived == payload.len() && frame.to_come == 0 && frame.is_final;
-        if is_whole && self.message.is_none() {
+        if is_whole && self.message.is_none() && !frame.is_compressed {
             // Most messages. They take no more memory than their payload.
             let message = assembler::message(is_text, Bytes::copy_from_slice(payload))?;
             return Ok(Some(Received::Message(message)));
         }
-        self.message
-            .get_or_insert_with(|| Assembler::new(is_text))
-            .push(payload, frame.following())?;
+        let message = self
+            .message
+            .get_or_insert_with(|| Assembler::new(is_text, frame.is_compressed));
+        match &mut self.inflater {
+            Some(inflater) if message.is_compressed() => {
+                message.inflate(inflater, payload, self.max_message_size)?;
+            }
+            _ => message.push(payload, frame.following())?,
+        }
         if frame.to_come == 0 && frame.is_final {
             return self.finish_message();
         }
@@ -211,8 +235,15 @@ impl Decoder {
     }
 
     fn finish_message(&mut self) -> Result<Option<Received>, MessageError> {
-        let message = self.message.take().map(Assembler::finish).transpose()?;
-        Ok(message.map(Received::Message))
+        let Some(mut message) = self.message.take() else {
+            return Ok(None);
+        };
+        if message.is_compressed()
+            && let Some(inflater) = &mut self.inflater
+        {
+            message.finish_inflation(inflater, self.max_message_size)?;
+        }
+        Ok(Some(Received::Message(message.finish()?)))
     }
 
     fn read_control(

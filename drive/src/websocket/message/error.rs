@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::websocket::deflate::InflateError;
+
 /// Why a read has failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReadError {
@@ -19,7 +21,9 @@ pub enum MessageError {
     Framing(FramingError),
     /// The payload of a text message or the reason of a close frame is not UTF-8 (RFC 6455, 8.1).
     NotUtf8,
-    /// A message is larger than the limit.
+    /// A compressed message cannot be inflated (RFC 7692, 7.2.2).
+    NotDeflated,
+    /// A message is larger than the limit, in the inflated form if it is compressed.
     TooLarge,
 }
 
@@ -27,7 +31,8 @@ pub enum MessageError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum FramingError {
-    /// A reserved bit is set, and no extension that was agreed to gives the bit a meaning (5.2).
+    /// A reserved bit is set, and no extension that was agreed to gives the bit a meaning in this
+    /// frame (5.2; RFC 7692, 6).
     ReservedBit,
     /// A frame has a reserved opcode (5.2).
     ReservedOpcode,
@@ -59,8 +64,17 @@ impl MessageError {
     pub const fn close_code(self) -> u16 {
         match self {
             Self::Framing(_) => 1002,
-            Self::NotUtf8 => 1007,
+            Self::NotUtf8 | Self::NotDeflated => 1007,
             Self::TooLarge => 1009,
+        }
+    }
+}
+
+impl From<InflateError> for MessageError {
+    fn from(error: InflateError) -> Self {
+        match error {
+            InflateError::Invalid => Self::NotDeflated,
+            InflateError::TooLarge => Self::TooLarge,
         }
     }
 }
@@ -76,6 +90,7 @@ impl fmt::Display for MessageError {
         f.write_str(match self {
             Self::Framing(error) => return error.fmt(f),
             Self::NotUtf8 => "a text is not UTF-8",
+            Self::NotDeflated => "a compressed message cannot be inflated",
             Self::TooLarge => "a message is larger than the limit",
         })
     }

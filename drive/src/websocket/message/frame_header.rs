@@ -34,23 +34,26 @@ impl FrameKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
     pub(super) kind: FrameKind,
+    /// Whether the first reserved bit is set: the frame begins a compressed message (RFC 7692, 6).
+    pub(super) is_compressed: bool,
     pub(super) is_final: bool,
     pub(super) key: [u8; 4],
     pub(super) length: u64,
 }
 
 /// Reads a header of the peer of `role`, and returns its size as well. Returns `None` while the
-/// header is incomplete.
-pub(super) fn parse(role: Role, octets: &[u8]) -> Result<Option<(Header, usize)>, FramingError> {
+/// header is incomplete. `may_be_compressed` is whether permessage-deflate was agreed to.
+pub(super) fn parse(
+    role: Role,
+    may_be_compressed: bool,
+    octets: &[u8],
+) -> Result<Option<(Header, usize)>, FramingError> {
     let mut cursor = Cursor::new(octets);
     let (header, length) = match FrameHeader::parse(&mut cursor) {
         Ok(Some(parsed)) => parsed,
         Ok(None) => return Ok(None),
         Err(_) => return Err(FramingError::ReservedOpcode),
     };
-    if header.rsv1 || header.rsv2 || header.rsv3 {
-        return Err(FramingError::ReservedBit);
-    }
     let kind = match header.opcode {
         OpCode::Data(Data::Text) => FrameKind::Text,
         OpCode::Data(Data::Binary) => FrameKind::Binary,
@@ -62,6 +65,10 @@ pub(super) fn parse(role: Role, octets: &[u8]) -> Result<Option<(Header, usize)>
             return Err(FramingError::ReservedOpcode);
         }
     };
+    let begins_message = matches!(kind, FrameKind::Text | FrameKind::Binary);
+    if header.rsv2 || header.rsv3 || header.rsv1 && !(may_be_compressed && begins_message) {
+        return Err(FramingError::ReservedBit);
+    }
     if kind.is_control() {
         if !header.is_final {
             return Err(FramingError::ControlFragmented);
@@ -84,6 +91,7 @@ pub(super) fn parse(role: Role, octets: &[u8]) -> Result<Option<(Header, usize)>
     }
     let header = Header {
         kind,
+        is_compressed: header.rsv1,
         is_final: header.is_final,
         key: header.mask.unwrap_or_default(),
         length,
@@ -96,10 +104,10 @@ mod tests {
     use super::*;
 
     fn parsed(octets: &[u8]) -> Result<Header, FramingError> {
-        let (header, size) = parse(Role::Server, octets)?.expect("the header is complete");
+        let (header, size) = parse(Role::Server, false, octets)?.expect("the header is complete");
         assert_eq!(size, octets.len());
         for end in 0..size {
-            assert_eq!(parse(Role::Server, &octets[..end]), Ok(None));
+            assert_eq!(parse(Role::Server, false, &octets[..end]), Ok(None));
         }
         Ok(header)
     }
@@ -177,6 +185,23 @@ mod tests {
     }
 
     #[test]
+    fn the_first_reserved_bit_marks_a_compressed_message() {
+        // RFC 7692, 6.1: on the first frame of a message only.
+        let parse = |first| Ok(parse(Role::Server, true, &masked(first, &[0]))?.unwrap().0);
+        for opcode in [1, 2, 0x81, 0x82] {
+            assert_eq!(parse(opcode).map(|header| header.is_compressed), Ok(false));
+            let header = parse(0x40 | opcode).map(|header| header.is_compressed);
+            assert_eq!(header, Ok(true));
+            for bits in [0x20, 0x10, 0x60, 0x50] {
+                assert_eq!(parse(bits | opcode), Err(FramingError::ReservedBit));
+            }
+        }
+        for opcode in [0, 0x80, 0x88, 0x89, 0x8a] {
+            assert_eq!(parse(0x40 | opcode), Err(FramingError::ReservedBit));
+        }
+    }
+
+    #[test]
     fn control_frames_are_short_and_whole() {
         // RFC 6455, 5.5.
         for opcode in [8, 9, 10] {
@@ -196,14 +221,18 @@ mod tests {
     fn a_client_masks_and_a_server_does_not() {
         // RFC 6455, 5.1.
         assert_eq!(
-            parse(Role::Server, &[0x81, 0]),
+            parse(Role::Server, false, &[0x81, 0]),
             Err(FramingError::NotMasked)
         );
         assert_eq!(
-            parse(Role::InProcessClient, &[0x81, 0x80, 0, 0, 0, 0]),
+            parse(Role::InProcessClient, false, &[0x81, 0x80, 0, 0, 0, 0]),
             Err(FramingError::Masked)
         );
-        assert!(parse(Role::InProcessClient, &[0x81, 0]).unwrap().is_some());
+        assert!(
+            parse(Role::InProcessClient, false, &[0x81, 0])
+                .unwrap()
+                .is_some()
+        );
         let masked = parsed(&[0x81, 0x80, 1, 2, 3, 4]).unwrap();
         assert_eq!(masked.key, [1, 2, 3, 4]);
     }

@@ -26,9 +26,10 @@ pub(super) struct Output {
 
 impl Output {
     /// Adds a frame with the whole payload of a message, or a control frame.
-    pub(super) fn push(&mut self, role: Role, opcode: OpCode, payload: Bytes) {
+    pub(super) fn push(&mut self, role: Role, opcode: OpCode, is_compressed: bool, payload: Bytes) {
         let header = FrameHeader {
             opcode,
+            rsv1: is_compressed,
             mask: match role {
                 Role::Server => None,
                 Role::InProcessClient => Some([0; 4]),
@@ -119,7 +120,7 @@ mod tests {
         let mut expected = Vec::new();
         for &length in lengths {
             let payload = vec![length.to_le_bytes()[0]; length];
-            output.push(Role::Server, BINARY, payload.clone().into());
+            output.push(Role::Server, BINARY, false, payload.clone().into());
             expected.push(0x82);
             match length {
                 0..126 => expected.push(length.to_le_bytes()[0]),
@@ -161,7 +162,7 @@ mod tests {
         let payload = Bytes::from(vec![7; MAX_COPIED + 1]);
         let address = payload.as_ptr();
         let mut output = Output::default();
-        output.push(Role::Server, BINARY, payload);
+        output.push(Role::Server, BINARY, false, payload);
         let mut slices = [IoSlice::new(&[]); 2];
         assert_eq!(output.chunks_vectored(&mut slices), 2);
         assert_eq!(slices[1].as_ptr(), address);
@@ -178,7 +179,12 @@ mod tests {
     #[test]
     fn the_frames_of_a_client_are_masked() {
         let mut output = Output::default();
-        output.push(Role::InProcessClient, BINARY, Bytes::from_static(b"ab"));
+        output.push(
+            Role::InProcessClient,
+            BINARY,
+            false,
+            Bytes::from_static(b"ab"),
+        );
         assert_eq!(drain(&mut output, 1), b"\x82\x82\0\0\0\0ab");
     }
 }

@@ -15,6 +15,7 @@ use super::decoder::Decoder;
 use super::error::{MessageError, ReadError};
 use super::output::Output;
 use super::{Received, Role, close_frame};
+use crate::websocket::deflate::{Compressor, DeflateParameters};
 
 /// The most that is read at once, in octets. A message of 16 KiB fits with its header.
 const MAX_READ: usize = 20 * 1024;
@@ -29,6 +30,8 @@ pub struct MessageConfig {
     /// The octets of output that may wait when a further message is written. The message itself may
     /// be larger.
     pub max_waiting_output: usize,
+    /// The parameters of permessage-deflate, if the peers have agreed to it.
+    pub deflate: Option<DeflateParameters>,
 }
 
 /// Reads and writes messages over a stream of octets.
@@ -44,6 +47,8 @@ pub struct MessageStream<S> {
     /// Octets that have been read and not decoded: those after a message that was returned.
     unread: BytesMut,
     output: Output,
+    /// Set if permessage-deflate was agreed to.
+    compressor: Option<Compressor>,
     has_closed: bool,
 }
 
@@ -51,13 +56,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
     /// Creates a stream of messages over a connection whose handshake is complete. `unread` is the
     /// input that has been read after the handshake.
     pub fn new(stream: S, unread: &[u8], role: Role, config: MessageConfig) -> Self {
+        let MessageConfig {
+            max_message_size,
+            deflate,
+            ..
+        } = config;
         Self {
             stream,
             role,
             max_waiting_output: config.max_waiting_output,
-            decoder: Decoder::new(role, config.max_message_size),
+            decoder: Decoder::new(role, max_message_size, deflate.as_ref()),
             unread: BytesMut::from(unread),
             output: Output::default(),
+            compressor: deflate.map(|parameters| Compressor::new(role, &parameters)),
             has_closed: false,
         }
     }
@@ -136,27 +147,37 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         Poll::Ready(Ok(()))
     }
 
-    /// Queues a message.
+    /// Queues a message, compressed if permessage-deflate was agreed to and the message is of a size
+    /// that is compressed.
     pub fn start_send(&mut self, message: Message) {
-        match message {
-            Message::Text(text) => self.push(OpCode::Data(Data::Text), text.into_bytes()),
-            Message::Binary(octets) => self.push(OpCode::Data(Data::Binary), octets),
+        if self.has_closed {
+            return;
         }
+        let (data, payload) = match message {
+            Message::Text(text) => (Data::Text, text.into_bytes()),
+            Message::Binary(octets) => (Data::Binary, octets),
+        };
+        let compressor = self.compressor.as_mut();
+        let compressed = compressor.and_then(|compressor| compressor.compress(&payload));
+        let is_compressed = compressed.is_some();
+        let payload = compressed.unwrap_or(payload);
+        self.output
+            .push(self.role, OpCode::Data(data), is_compressed, payload);
     }
 
     /// Queues a ping without a payload.
     pub fn start_ping(&mut self) {
-        self.push(OpCode::Control(Control::Ping), Bytes::new());
+        self.push_control(Control::Ping, Bytes::new());
     }
 
     /// Queues a pong with the payload of a ping.
     pub fn start_pong(&mut self, payload: Bytes) {
-        self.push(OpCode::Control(Control::Pong), payload);
+        self.push_control(Control::Pong, payload);
     }
 
     /// Queues a close frame, without a payload if `close` is `None`.
     pub fn start_close(&mut self, close: Option<&WebSocketClose>) {
-        self.push(OpCode::Control(Control::Close), close_frame::encode(close));
+        self.push_control(Control::Close, close_frame::encode(close));
         self.has_closed = true;
     }
 
@@ -180,9 +201,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         }
     }
 
-    fn push(&mut self, opcode: OpCode, payload: Bytes) {
+    fn push_control(&mut self, control: Control, payload: Bytes) {
         if !self.has_closed {
-            self.output.push(self.role, opcode, payload);
+            let opcode = OpCode::Control(control);
+            self.output.push(self.role, opcode, false, payload);
         }
     }
 }

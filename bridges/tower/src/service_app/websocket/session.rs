@@ -57,6 +57,8 @@ impl Session {
         let config = MessageConfig {
             max_message_size: usize::MAX,
             max_waiting_output: 0,
+            // The server compresses, for the client.
+            deflate: None,
         };
         let socket = MessageStream::new(stream, read, Role::InProcessClient, config);
         Self {

@@ -61,7 +61,7 @@ fn decode<'a>(
     limit: usize,
     min_direct: usize,
 ) -> Decoded {
-    let mut decoder = Decoder::new(Role::Server, limit);
+    let mut decoder = Decoder::new(Role::Server, limit, None);
     let mut decoded = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
@@ -412,7 +412,7 @@ fn a_message_at_the_limit_is_taken_and_a_larger_one_fails_at_its_header() {
 
 #[test]
 fn an_idle_decoder_holds_no_memory() {
-    let mut decoder = Decoder::new(Role::Server, LIMIT);
+    let mut decoder = Decoder::new(Role::Server, LIMIT, None);
     let mut octets = [
         frame(TEXT, "a"),
         frame(FIN | PING, "ping"),
