@@ -58,7 +58,8 @@ pub struct Config {
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
     /// Whether WebSocket messages are compressed with the clients that offer permessage-deflate
-    /// (RFC 7692). Default XXX.
+    /// (RFC 7692). Default on, without a context that is kept: an idle WebSocket holds no
+    /// memory for compression.
     pub ws_per_message_deflate: PerMessageDeflate,
     /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
     /// Default 20 s.

@@ -130,7 +130,7 @@ impl AppService {
     }
 
     /// Sets whether the messages of WebSockets are compressed with the clients that offer
-    /// permessage-deflate (RFC 7692). Default: XXX.
+    /// permessage-deflate (RFC 7692). Default: on.
     #[must_use]
     pub fn per_message_deflate(mut self, setting: PerMessageDeflate) -> Self {
         self.per_message_deflate = setting;
