@@ -1,4 +1,4 @@
-//! Turns the head of hyper's request into a scope, or into a rejection.
+//! Turns the head of a request into a scope, or into a rejection.
 
 use bytestring::ByteString;
 use callgate::{Feature, Features, HttpScope, WebSocketScope};
@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri, Version};
 
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 
-use crate::link::Link;
+use crate::connection::ConnectionInfo;
 use crate::rejection::Rejection;
 
 /// A request that the application is called for, as its scope.
@@ -20,7 +20,10 @@ pub(crate) enum ParsedRequest {
 }
 
 /// Turns the head of a request into a scope, or returns the rejection of the request.
-pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejection> {
+pub(crate) fn read(
+    mut parts: Parts,
+    connection: &ConnectionInfo,
+) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
     let is_websocket = asks_for_websocket(&parts, &fields)?;
@@ -30,7 +33,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
             "CONNECT is not supported: this is not a proxy",
         ));
     }
-    let server = &*link.server;
+    let server = &*connection.server;
     make_origin_form(&mut parts, &server.raw_root_path)?;
     if is_websocket {
         copy_values(&mut parts.headers);
@@ -40,8 +43,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
         scope.root_path = server.root_path.clone();
-        scope.client = link.client;
-        scope.server = link.address;
+        scope.client = connection.client;
+        scope.server = connection.address;
         scope.state = server.state();
         scope.features = Features::NONE.with(Feature::DenialResponse);
         Ok(ParsedRequest::WebSocket(scope))
@@ -53,8 +56,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
-        scope.client = link.client;
-        scope.server = link.address;
+        scope.client = connection.client;
+        scope.server = connection.address;
         scope.state = server.state();
         Ok(ParsedRequest::Http(scope))
     }

@@ -1,0 +1,76 @@
+//! What a decoder accepts, and how much of it.
+
+/// The settings of a decoder. The default is strict.
+///
+/// ```
+/// use callgate_http1::{Config, Limits};
+///
+/// let config = Config {
+///     limits: Limits { target: 2048, ..Limits::default() },
+///     ..Config::default()
+/// };
+/// assert!(!config.allow_bare_lf);
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// How large the parts of a request may be.
+    pub limits: Limits,
+    /// Whether a bare LF ends a line of a head, for old clients (RFC 9112, section 2.2). Chunk lines
+    /// and trailer sections always end their lines with CRLF. Default `false`.
+    pub allow_bare_lf: bool,
+    /// Which octets a target may have. Default [`TargetGrammar::Uri`].
+    pub target_grammar: TargetGrammar,
+}
+
+/// How large the parts of a request may be. Each limit has its own
+/// [`DecodeError`](crate::DecodeError). All lengths are in octets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The length of the method. A longer method is answered with 501 (RFC 9112, section 3).
+    /// Default 64.
+    pub method: usize,
+    /// The length of the target. A longer target is answered with 414 (RFC 9112, section 3).
+    /// Default 8,192. Targets longer than 65,534 octets are refused whatever the limit is.
+    pub target: usize,
+    /// The number of field lines in a head, and again in a trailer section. More are answered with
+    /// 431. Default 100. At most 24,576 are accepted whatever the limit is.
+    pub field_count: usize,
+    /// The length of a field line without its line end. A longer field line is answered with 431.
+    /// Default 16,384.
+    pub field: usize,
+    /// The length of all field lines of a head with their line ends. More is answered with 431.
+    /// Default 65,536.
+    pub fields: usize,
+    /// The length of the line in front of a chunk (its size and its extensions) without its line
+    /// end. A longer line is answered with 400. Default 256.
+    pub chunk_line: usize,
+    /// The length of all field lines of a trailer section with their line ends. More is answered
+    /// with 431. Default 8,192.
+    pub trailers: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            method: 64,
+            target: 8 * 1024,
+            field_count: 100,
+            field: 16 * 1024,
+            fields: 64 * 1024,
+            chunk_line: 256,
+            trailers: 8 * 1024,
+        }
+    }
+}
+
+/// Which octets the path and the query of a target may have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TargetGrammar {
+    /// The octets of the grammar of RFC 3986, and no others (RFC 9112, section 3.2).
+    #[default]
+    Uri,
+    /// Also `[`, `]`, `{`, `}`, `|`, `\`, `^` and the backtick, and in the query `%` without two
+    /// hexadecimal digits. Browsers send these octets without percent-encoding, as the URL standard
+    /// of the WHATWG has it: `/?page[number]=2`.
+    Url,
+}

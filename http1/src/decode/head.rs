@@ -1,0 +1,56 @@
+//! The head of a request.
+
+use http::{HeaderMap, Method, Uri, Version};
+
+use crate::Persistence;
+
+/// The head of a request, checked.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct RequestHead {
+    /// The method.
+    pub method: Method,
+    /// The target. Its [form](Self::target_form) decides which of its parts it has.
+    pub target: Uri,
+    /// The form of the target.
+    pub target_form: TargetForm,
+    /// The version: HTTP/1.0 or HTTP/1.1. A higher minor version is read as HTTP/1.1 (RFC 9110,
+    /// section 2.5).
+    pub version: Version,
+    /// The fields. The values share the read buffer; a value that lives long should be copied.
+    pub headers: HeaderMap,
+    /// Whether the client keeps the connection for another request (RFC 9112, section 9.3).
+    pub persistence: Persistence,
+    /// What the client expects before it sends the content (RFC 9110, section 10.1.1).
+    pub expectation: Expectation,
+    /// Whether the client offers to change the protocol: an `upgrade` field together with the option
+    /// `upgrade` in `connection`, in HTTP/1.1 (RFC 9110, section 7.8).
+    pub offers_upgrade: bool,
+}
+
+/// The form of a request's target (RFC 9112, section 3.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TargetForm {
+    /// A path, with or without a query: `/where?q=now`.
+    Origin,
+    /// A URI with scheme and authority: `http://example.com/where`. The authority counts, not the
+    /// `host` field (RFC 9112, section 3.2.2).
+    Absolute,
+    /// A host and a port, with CONNECT only: `example.com:80`.
+    Authority,
+    /// `*`, with OPTIONS only.
+    Asterisk,
+}
+
+/// What a client expects before it sends content (RFC 9110, section 10.1.1). In HTTP/1.0, and without
+/// content, nothing is expected.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Expectation {
+    /// The content comes without a further word.
+    #[default]
+    None,
+    /// The client waits a while for `100 Continue` before it sends the content.
+    Continue,
+    /// An expectation that HTTP does not define. A server may respond with 417.
+    Unknown,
+}

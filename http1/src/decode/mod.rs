@@ -1,0 +1,19 @@
+//! Octets in, requests out.
+
+mod authority;
+mod chunk_line;
+mod content_decoder;
+mod error;
+mod field_line;
+mod head;
+mod head_decoder;
+mod request_line;
+mod section;
+mod semantics;
+mod target;
+mod trailers;
+
+pub use content_decoder::{ContentDecoder, DecodedContent};
+pub use error::DecodeError;
+pub use head::{Expectation, RequestHead, TargetForm};
+pub use head_decoder::{DecodedHead, HeadDecoder, Next};

@@ -1,0 +1,7 @@
+//! What the encoder writes, and what it does not let its caller write.
+
+mod content;
+mod heads;
+mod interim;
+mod round_trip;
+mod support;
