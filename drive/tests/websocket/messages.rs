@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::Message as Frame;
 use crate::support::{Opened, open, unknown, without_pings};
 
 /// Sends each message back. Reports the code of the disconnect.
-async fn echo(
+pub(crate) async fn echo(
     mut receiver: Receiver,
     sender: Sender,
     report: mpsc::UnboundedSender<u16>,
@@ -35,7 +35,7 @@ async fn open_echo(config: SessionConfig) -> (Opened, mpsc::UnboundedReceiver<u1
 }
 
 /// Returns a client's frame with this first octet. The masking key is zero.
-fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let length = u8::try_from(payload.len()).unwrap();
     assert!(length < 126);
     [&[first, 0x80 | length, 0, 0, 0, 0], payload].concat()

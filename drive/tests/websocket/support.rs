@@ -8,8 +8,8 @@ use std::time::Duration;
 use callgate::{AppError, BoxApp, Receiver, Scope, Sender, WebSocketAccept, WebSocketScope};
 use callgate_drive::Call;
 use callgate_drive::websocket::{
-    AcceptedWebSocket, Detach, Handshake, HandshakeResponse, Mailbox, PeerState, SessionConfig,
-    Shutdown, Transport,
+    AcceptedWebSocket, DeflateParameters, Detach, Handshake, HandshakeResponse, Mailbox, PeerState,
+    SessionConfig, Shutdown, Transport,
 };
 use tokio::io::{DuplexStream, duplex};
 use tokio::sync::mpsc;
@@ -67,6 +67,30 @@ where
     F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
+    let accepted = accept(grace_period, app).await;
+    run(accepted, config, peer).await
+}
+
+/// Opens a WebSocket whose messages are compressed.
+pub(crate) async fn open_compressed<F, Fut>(
+    parameters: DeflateParameters,
+    config: SessionConfig,
+    app: F,
+) -> Opened
+where
+    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
+    let accepted = accept(LONG, app).await.deflate(Some(parameters));
+    run(accepted, config, unknown).await
+}
+
+/// Returns a WebSocket that the application has accepted.
+async fn accept<F, Fut>(grace_period: Duration, app: F) -> AcceptedWebSocket<Detacher>
+where
+    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
+    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
+{
     let app = BoxApp::new(move |_: Scope, mut receiver: Receiver, sender: Sender| {
         let app = app.clone();
         async move {
@@ -79,7 +103,15 @@ where
     let mut handshake = Handshake::new(&app, Box::new(scope));
     let response = poll_fn(|cx| handshake.poll(cx)).await;
     assert!(matches!(response, HandshakeResponse::Accept(_)));
-    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher(grace_period));
+    AcceptedWebSocket::new(handshake.open(), Detacher(grace_period))
+}
+
+/// Runs the session of an accepted WebSocket.
+async fn run(
+    websocket: AcceptedWebSocket<Detacher>,
+    config: SessionConfig,
+    peer: fn(&DuplexStream) -> PeerState,
+) -> Opened {
     let (server_end, client_end) = duplex(BUFFER);
     let transport = Transport::new(server_end).peer_state(peer);
     let (shutdown, mut asked) = mpsc::unbounded_channel();
