@@ -196,9 +196,10 @@ impl Connection {
         }
         let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
             Incoming::Head(decoder) => decoder,
+            // Content is still to be skipped.
             other => {
                 self.incoming = other;
-                return false;
+                return self.end_without_request(false);
             }
         };
         match decoder.decode(&mut self.input.buffer) {
@@ -391,7 +392,7 @@ impl Connection {
 
     /// Reads, so that a request, content or the end of the input is noticed.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.input.is_ended() || self.has_hung_up || self.end.is_some() {
+        if self.input.is_ended() || self.end.is_some() {
             return Poll::Pending;
         }
         let is_between = matches!(self.outgoing, Outgoing::None);
@@ -400,6 +401,9 @@ impl Connection {
             false => self.incoming.is_content_wanted(),
         };
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
+            if self.has_hung_up {
+                return Poll::Pending;
+            }
             ready!(self.input.poll_hang_up(&self.stream, cx));
             self.has_hung_up = true;
             // An error says that the connection is lost.
