@@ -9,9 +9,8 @@ use std::time::Duration;
 
 use futures_util::future::select_all;
 
-use crate::connection;
+use crate::connection::{self, ConnectionInfo};
 use crate::context::ServerContext;
-use crate::link::Link;
 use crate::listener::{AsyncListener, Connection, Listener};
 
 /// How long a listener waits after a failed accept: the system has run out of a resource, which
@@ -81,10 +80,12 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         client,
         server,
     } = connection;
-    let link = Arc::new(Link::new(context.clone(), client, server));
-    context
-        .tasks
-        .spawn(connection::serve(context.clone(), stream, link));
+    let info = ConnectionInfo {
+        server: context.clone(),
+        client,
+        address: server,
+    };
+    context.tasks.spawn(connection::serve(info, stream));
 }
 
 /// Returns whether the error is that a client ended its connection before it was accepted. The next

@@ -46,6 +46,16 @@ pub struct Config {
     /// How long a client may take to send the head of a request. The connection is closed after this
     /// time, at most an eighth of it (or 0.1 s) later. Default 30 s.
     pub timeout_request_head: Duration,
+    /// How long a client may make no progress with content that the application waits for. The
+    /// request is then answered with 408, or its response is cut. Default 60 s.
+    pub timeout_request_content: Duration,
+    /// How long a client may take nothing of the output that waits for it. The connection is then
+    /// reset. Default 60 s.
+    pub timeout_write: Duration,
+    /// How long an HTTP/1 client that has closed its sending side after its request has a response
+    /// to come. The client is then regarded as gone (`HTTP-12`). Zero: a client is gone at once.
+    /// Default 2 s.
+    pub timeout_half_close: Duration,
     /// How long an application may go on after its client is gone or has the whole response (HEAD;
     /// all that `content-length` announced). Default 30 s.
     pub timeout_disconnect: Duration,
@@ -54,6 +64,9 @@ pub struct Config {
     pub timeout_graceful_shutdown: Option<Duration>,
     /// The largest head of a request, in bytes; 8192 at least. Default 64 KiB.
     pub max_request_head: usize,
+    /// The largest number of field lines in the head of an HTTP/1 request; 24,576 at most. Default
+    /// 100.
+    pub max_request_fields: usize,
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
     /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
@@ -79,9 +92,13 @@ impl Default for Config {
             access_log: false,
             timeout_keep_alive: Duration::from_secs(5),
             timeout_request_head: Duration::from_secs(30),
+            timeout_request_content: Duration::from_secs(60),
+            timeout_write: Duration::from_secs(60),
+            timeout_half_close: Duration::from_secs(2),
             timeout_disconnect: Duration::from_secs(30),
             timeout_graceful_shutdown: Some(Duration::from_secs(30)),
             max_request_head: 64 * 1024,
+            max_request_fields: 100,
             ws_max_size: 16 * 1024 * 1024,
             ws_ping_interval: Some(Duration::from_secs(20)),
             ws_ping_timeout: Some(Duration::from_secs(20)),

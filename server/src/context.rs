@@ -2,19 +2,16 @@
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
 use callgate_drive::{Call, ServerEnd, head};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
-use hyper::rt::Executor;
-use hyper::server::conn::{http1, http2};
-use hyper_util::rt::TokioTimer;
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::stage::{Stage, Stages};
+use crate::{http1, http2};
 
 /// The application, its configuration, and the tasks that serve it.
 #[derive(Debug)]
@@ -25,8 +22,9 @@ pub(crate) struct ServerContext {
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
     pub(crate) stages: Arc<Stages>,
-    pub(crate) http1: http1::Builder,
-    pub(crate) http2: http2::Builder<Tracked>,
+    /// The settings of the HTTP/1 decoders.
+    pub(crate) http1: Arc<callgate_http1::Config>,
+    pub(crate) http2: http2::Builder,
     /// The tasks of connections, and of calls that outlive their exchange.
     pub(crate) tasks: TaskTracker,
     default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
@@ -36,27 +34,14 @@ pub(crate) struct ServerContext {
 
 impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
-        let mut http1 = http1::Builder::new();
-        http1
-            .auto_date_header(config.date_header)
-            .max_header_size(config.max_request_head)
-            .max_buf_size(config.max_request_head.max(MIN_BUFFER))
-            .header_read_timeout(None);
         let tasks = TaskTracker::new();
-        let mut http2 = http2::Builder::new(Tracked(tasks.clone()));
-        http2
-            .timer(TokioTimer::new())
-            .auto_date_header(config.date_header)
-            .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
-            .keep_alive_interval(Some(HTTP2_PING_INTERVAL))
-            .enable_connect_protocol();
         Self {
             root_path: ByteString::from(config.root_path.as_str()),
             raw_root_path: head::encode_path(&config.root_path),
             app,
             stages: Arc::default(),
-            http1,
-            http2,
+            http1: Arc::new(http1::codec_config(&config)),
+            http2: http2::builder(&config, tasks.clone()),
             tasks,
             default_headers: default_headers(&config),
             state: OnceLock::new(),
@@ -105,17 +90,6 @@ impl ServerContext {
     }
 }
 
-/// Runs the exchanges of HTTP/2 connections as tracked tasks: a shutdown waits for an exchange whose
-/// connection has just ended, because its call may still be detached.
-#[derive(Clone, Debug)]
-pub(crate) struct Tracked(TaskTracker);
-
-impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tracked {
-    fn execute(&self, exchange: F) {
-        self.0.spawn(exchange);
-    }
-}
-
 /// Returns the fields that are added to responses without a field of that name.
 fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
     let mut all: Vec<(HeaderName, Vec<HeaderValue>)> = Vec::new();
@@ -131,9 +105,3 @@ fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
     }
     all
 }
-
-/// The least size of hyper's read buffer, in bytes.
-const MIN_BUFFER: usize = 8192;
-
-/// The time of silence after which an HTTP/2 connection that serves exchanges is pinged.
-const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(20);

@@ -1,4 +1,5 @@
-//! One HTTP exchange: the application is polled in place, by the connection that waits for it.
+//! One HTTP exchange over either version: the application is polled in place, by the connection that
+//! waits for it.
 //!
 //! In the common case [`Exchange::poll`] is called once: the application runs to its end, and its
 //! response is complete. A call moves to a task of its own only if it goes on: it streams, works
@@ -7,144 +8,83 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use callgate::HttpScope;
-use callgate_drive::http as drive;
-use callgate_drive::{Incomplete, RequestLine};
-use http::{Response, Version};
+use callgate::{HttpResponseStart, HttpScope};
+use callgate_drive::http::{self as drive, Content, ErrorStatus};
+use callgate_drive::{RequestLine, ResponseBody};
+use http::HeaderValue;
 
 use crate::context::ServerContext;
-use crate::link::Link;
 use crate::rejection;
 use crate::report::AccessLog;
-use crate::request_body::{self, RequestContent};
-use crate::response_body::{Guarded, respond};
 
-/// The limit of one data frame for hyper over HTTP/2, in bytes.
-const HTTP2_PIECE: usize = 64 * 1024;
+/// What an exchange responds with.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// Early hints, with these values of `link`. The response follows.
+    EarlyHints(Vec<HeaderValue>),
+    /// The response: its head and its content.
+    Final(HttpResponseStart, ResponseBody),
+    /// No response, because the client is gone.
+    ClientGone,
+}
 
 /// An exchange without a response.
 #[derive(Debug)]
-pub(crate) struct Exchange {
-    inner: drive::Exchange<RequestContent>,
-    version: Version,
+pub(crate) struct Exchange<C: Content> {
+    inner: drive::Exchange<C>,
     access_log: Option<Box<AccessLog>>,
 }
 
-/// An exchange whose application has not responded on the first poll: the future that hyper polls.
-#[derive(Debug)]
-pub(crate) struct PendingExchange {
-    exchange: Exchange,
-    /// `None` once the response has been returned.
-    guard: Option<Guard>,
-}
-
-/// Counts the exchange as running until its response has been taken by the transport.
-#[derive(Debug)]
-pub(crate) struct Guard(Arc<Link>);
-
-impl Guard {
-    /// Creates the guard of an exchange that has begun on this connection.
-    pub(crate) fn new(link: &Arc<Link>) -> Self {
-        Self(link.clone())
-    }
-
-    /// Returns the link of the exchange's connection.
-    pub(crate) fn link(&self) -> &Link {
-        &self.0
-    }
-}
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.exchange_ends();
-    }
-}
-
-impl Exchange {
+impl<C: Content> Exchange<C> {
+    /// Calls the application with the content of its request. `status_for` decides the status of
+    /// the response when the content cannot be read.
     pub(crate) fn new(
         scope: Box<HttpScope>,
-        content: RequestContent,
+        content: C,
+        status_for: ErrorStatus<C::Error>,
         server: &ServerContext,
     ) -> Self {
-        let version = scope.version;
         let access_log = server
             .config
             .access_log
             .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
-        let inner = drive::Exchange::new(
-            &server.app,
-            scope,
-            content,
-            request_body::status_for,
-            &server.stages.shutdown,
-        );
+        let shutdown = &server.stages.shutdown;
         Self {
-            inner,
-            version,
+            inner: drive::Exchange::new(&server.app, scope, content, status_for, shutdown),
             access_log,
         }
     }
 
-    /// Returns the response, without a guard. An error means that the client is gone.
+    /// Polls the application, and returns its response. The exchange must not be polled again after
+    /// that, except after early hints.
     pub(crate) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         server: &Arc<ServerContext>,
-    ) -> Poll<Result<Response<Guarded>, Incomplete>> {
-        let response = ready!(self.inner.poll(cx));
-        self.detach(server);
-        let (mut head, mut body) = match response {
+    ) -> Poll<Response> {
+        let (head, body) = match ready!(self.inner.poll(cx)) {
             drive::Response::Started(head, body) => (head, body),
-            drive::Response::Replacement(status) => rejection::replacement(status, self.version),
-            drive::Response::Disconnected => return Poll::Ready(Err(Incomplete)),
+            drive::Response::Replacement(status) => rejection::replacement(status),
+            drive::Response::EarlyHints(links) => {
+                return Poll::Ready(Response::EarlyHints(links));
+            }
+            drive::Response::Disconnected => {
+                self.detach(server);
+                return Poll::Ready(Response::ClientGone);
+            }
         };
-        if self.version == Version::HTTP_2 {
-            // hyper drops the body with its last data frame. Until then the exchange counts as
-            // running.
-            body.set_piece(HTTP2_PIECE);
-        }
-        server.add_default_headers(&mut head.headers);
+        self.detach(server);
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
         }
-        Poll::Ready(Ok(respond(head, Guarded::new(body))))
+        Poll::Ready(Response::Final(head, body))
     }
 
-    /// Returns the future that hyper polls until there is a response.
-    pub(crate) fn pending(self, guard: Guard) -> PendingExchange {
-        PendingExchange {
-            exchange: self,
-            guard: Some(guard),
-        }
-    }
-
-    /// Moves a call that has not ended to a task of its own.
-    fn detach(&mut self, server: &Arc<ServerContext>) {
+    /// Moves a call that has not ended to a task of its own. Without a response, the application
+    /// receives a disconnect.
+    pub(crate) fn detach(&mut self, server: &Arc<ServerContext>) {
         if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);
-        }
-    }
-}
-
-impl PendingExchange {
-    pub(crate) fn poll(
-        &mut self,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<Guarded>, Incomplete>> {
-        let Guard(link) = self.guard.as_ref().expect("not polled after it was ready");
-        let mut answer = ready!(self.exchange.poll(cx, &link.server));
-        if let (Ok(response), Some(guard)) = (&mut answer, self.guard.take()) {
-            response.body_mut().set_guard(guard);
-        }
-        Poll::Ready(answer)
-    }
-}
-
-impl Drop for PendingExchange {
-    /// hyper drops this future before it is ready when the client is gone.
-    fn drop(&mut self) {
-        if let Some(Guard(link)) = &self.guard {
-            self.exchange.detach(&link.server);
         }
     }
 }

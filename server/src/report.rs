@@ -47,7 +47,7 @@ pub(crate) fn rejected(client: Option<SocketAddr>, rejection: &Rejection) {
 }
 
 /// Logs that a connection failed.
-pub(crate) fn failed(client: Option<SocketAddr>, error: &hyper::Error) {
+pub(crate) fn failed(client: Option<SocketAddr>, error: &impl fmt::Display) {
     tracing::debug!("{}: {}", Client(client), Escaped(error));
 }
 

@@ -1,4 +1,4 @@
-//! Turns the head of hyper's request into a scope, or into a rejection.
+//! Turns the head of a request into a scope, or into a rejection.
 
 use bytestring::ByteString;
 use callgate::{Feature, Features, HttpScope, WebSocketScope};
@@ -9,7 +9,7 @@ use http::{Method, StatusCode, Uri, Version};
 
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 
-use crate::link::Link;
+use crate::connection::ConnectionInfo;
 use crate::rejection::Rejection;
 
 /// A request that the application is called for, as its scope.
@@ -20,7 +20,10 @@ pub(crate) enum ParsedRequest {
 }
 
 /// Turns the head of a request into a scope, or returns the rejection of the request.
-pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejection> {
+pub(crate) fn read(
+    mut parts: Parts,
+    connection: &ConnectionInfo,
+) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
     let is_websocket = asks_for_websocket(&parts, &fields)?;
@@ -30,7 +33,7 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
             "CONNECT is not supported: this is not a proxy",
         ));
     }
-    let server = &*link.server;
+    let server = &*connection.server;
     make_origin_form(&mut parts, &server.raw_root_path)?;
     if is_websocket {
         copy_values(&mut parts.headers);
@@ -40,8 +43,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
         scope.root_path = server.root_path.clone();
-        scope.client = link.client;
-        scope.server = link.address;
+        scope.client = connection.client;
+        scope.server = connection.address;
         scope.state = server.state();
         scope.features = Features::NONE.with(Feature::DenialResponse);
         Ok(ParsedRequest::WebSocket(scope))
@@ -53,8 +56,8 @@ pub(crate) fn read(mut parts: Parts, link: &Link) -> Result<ParsedRequest, Rejec
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
-        scope.client = link.client;
-        scope.server = link.address;
+        scope.client = connection.client;
+        scope.server = connection.address;
         scope.state = server.state();
         Ok(ParsedRequest::Http(scope))
     }
@@ -68,6 +71,7 @@ struct Fields {
     cookies: usize,
     has_te: bool,
     has_upgrade: bool,
+    has_expect: bool,
 }
 
 impl Fields {
@@ -82,6 +86,8 @@ impl Fields {
                 fields.has_te = true;
             } else if name == header::UPGRADE {
                 fields.has_upgrade = true;
+            } else if name == header::EXPECT {
+                fields.has_expect = true;
             }
         }
         fields
@@ -183,21 +189,45 @@ fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection>
         .get(header::SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
-        return Err(Rejection::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "the version of WebSocket must be 13",
-        )
-        .header(
-            header::SEC_WEBSOCKET_VERSION,
-            HeaderValue::from_static("13"),
-        ));
+        return Err(wrong_websocket_version(parts.version));
     }
     if !is_extended_connect && !has_websocket_key(&parts.headers) {
         return Err(Rejection::bad_request(
             "`sec-websocket-key` is missing or malformed",
         ));
     }
+    if !is_extended_connect && (has_content(&parts.headers) || fields.has_expect) {
+        return Err(Rejection::bad_request(
+            "a WebSocket handshake has no content and no `expect`",
+        ));
+    }
     Ok(true)
+}
+
+/// Returns the rejection of a handshake for another version of the protocol (RFC 6455, 4.4; RFC 9110,
+/// 15.5.22).
+#[cold]
+fn wrong_websocket_version(version: Version) -> Rejection {
+    let rejection = Rejection::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "the version of WebSocket must be 13",
+    )
+    .header(
+        header::SEC_WEBSOCKET_VERSION,
+        HeaderValue::from_static("13"),
+    );
+    if version == Version::HTTP_2 {
+        return rejection;
+    }
+    rejection
+        .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+        .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
+}
+
+/// Returns whether the fields of a request over HTTP/1 announce content.
+fn has_content(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || (headers.get(header::CONTENT_LENGTH)).is_some_and(|length| length != "0")
 }
 
 fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
@@ -207,9 +237,13 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
 }
 
 fn features(version: Version, headers: &HeaderMap, fields: &Fields) -> Features {
-    let offered = Features::NONE
+    let mut offered = Features::NONE
         .with(Feature::PathSend)
         .with(Feature::Shutdown);
+    // A client of HTTP/1.0 takes no interim response, and hyper sends none over HTTP/2.
+    if version == Version::HTTP_11 {
+        offered = offered.with(Feature::EarlyHints);
+    }
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
         || version == Version::HTTP_11

@@ -48,6 +48,51 @@ impl Stream {
         }
     }
 
+    /// Polls for input without reading it.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Returns ready once the peer has closed or lost its connection, even if there is unread input.
+    ///
+    /// After this call, the runtime does not know of the unread input. The next read must ask the
+    /// system.
+    pub(crate) fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.is_read_closed() {
+                return Poll::Ready(());
+            }
+            match self.poll_read_ready(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                // The runtime reports the next change only if it has forgotten this input.
+                Poll::Ready(Ok(())) => self.forget_input(),
+            }
+        }
+    }
+
+    /// Returns the error of a connection that is lost, once.
+    pub(crate) fn take_error(&self) -> io::Result<()> {
+        match self.as_socket().take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn forget_input(&self) {
+        let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        // The error is the one above, which makes the runtime forget the input.
+        let _ = match self {
+            Self::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
+        };
+    }
+
     /// Returns the socket itself.
     pub(crate) fn as_socket(&self) -> SockRef<'_> {
         match self {

@@ -55,10 +55,10 @@ impl<B: Content> Exchange<B> {
     }
 
     /// Polls the application, and returns the response once it is known. The exchange must not be
-    /// polled again after that.
+    /// polled again after that, except after [`Response::EarlyHints`].
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let mut response = ready!(self.poll_response(cx));
-        self.has_response = true;
+        self.has_response = !matches!(response, Response::EarlyHints(_));
         if let Response::Started(head, content) = &mut response
             && self.is_streaming()
         {

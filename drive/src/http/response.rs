@@ -1,13 +1,17 @@
 //! What a server responds with.
 
 use callgate::HttpResponseStart;
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::ResponseBody;
 
 /// The response of the server.
 #[derive(Debug)]
 pub enum Response {
+    /// A `103 Early Hints` with these values of `link`, before the response. The exchange is polled
+    /// again. Only exchanges whose scope offers [`Feature::EarlyHints`](callgate::Feature::EarlyHints)
+    /// have them.
+    EarlyHints(Vec<HeaderValue>),
     /// The application's response: its head and its content. The content is empty where the client
     /// takes none (HEAD) or the status allows none.
     Started(HttpResponseStart, ResponseBody),

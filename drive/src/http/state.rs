@@ -29,6 +29,8 @@ pub(super) struct MailboxState<B: Content> {
     /// The signal for `http.shutdown`; `None` where the feature is not offered, and after the
     /// event.
     shutdown: Option<ShutdownSignal>,
+    /// Early hints that the server has not taken, one list of links for each event.
+    early_hints: Vec<Vec<HeaderValue>>,
     /// The head, which is held back until the first output shows how to frame the response.
     head: Option<HttpResponseStart>,
     slot: Slot,
@@ -119,6 +121,7 @@ impl<B: Content> MailboxState<B> {
             is_head_request: scope.method == Method::HEAD,
             request: RequestBody::Incoming(request),
             shutdown: is_told.then(|| shutdown.clone()),
+            early_hints: Vec::new(),
             head: None,
             slot: Slot::Empty,
             backlog: Vec::new(),
@@ -135,6 +138,11 @@ impl<B: Content> MailboxState<B> {
     /// Returns what to respond with, once the application has sent enough.
     #[inline]
     pub(super) fn poll_response(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
+        if !self.early_hints.is_empty() {
+            let links = self.early_hints.remove(0);
+            self.work.wakes.add_all(&mut self.senders);
+            return Poll::Ready(Response::EarlyHints(links));
+        }
         if self.opening.is_some() {
             self.poll_opening(cx);
         }
@@ -227,7 +235,9 @@ impl<B: Content> MailboxState<B> {
     /// Returns whether an event must wait until the server has taken the output before it.
     #[inline]
     pub(super) fn is_full(&self) -> bool {
-        let is_occupied = matches!(self.slot, Slot::Output(_)) || self.opening.is_some();
+        let is_occupied = matches!(self.slot, Slot::Output(_))
+            || self.opening.is_some()
+            || !self.early_hints.is_empty();
         is_occupied && !self.conversation.is_over()
     }
 
@@ -274,6 +284,10 @@ impl<B: Content> MailboxState<B> {
                 }
             }
             SendEvent::HttpResponsePathSend(file) => return Ok(self.open(file.path)),
+            SendEvent::HttpResponseEarlyHint(hint) => {
+                self.early_hints.push(hint.links);
+                self.work.wakes.add(&mut self.connection);
+            }
             _ => {}
         }
         Ok(SendProgress::Sent)

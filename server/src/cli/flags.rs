@@ -8,8 +8,8 @@ use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
 
 use super::values::{
-    TimeLimit, backlog, boolean, cores, head_size, header, host, http_versions, lifespan,
-    log_level, message_size, port, root_path, seconds, some_seconds, threads, time_limit,
+    TimeLimit, backlog, boolean, cores, field_count, head_size, header, host, http_versions,
+    lifespan, log_level, message_size, port, root_path, seconds, some_seconds, threads, time_limit,
 };
 use crate::{Config, HttpVersions, LifespanMode};
 
@@ -107,6 +107,24 @@ pub struct Flags {
     #[arg(env = "CALLGATE_TIMEOUT_REQUEST_HEAD", hide_env = true)]
     pub timeout_request_head: Duration,
 
+    /// Give up a client that makes no progress with its content for this long
+    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "60")]
+    #[arg(env = "CALLGATE_TIMEOUT_REQUEST_CONTENT", hide_env = true)]
+    pub timeout_request_content: Duration,
+
+    /// Give up a client that takes nothing of its response for this long
+    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "60")]
+    #[arg(env = "CALLGATE_TIMEOUT_WRITE", hide_env = true)]
+    pub timeout_write: Duration,
+
+    /// Let a client that has closed its sending side wait for its response for this long
+    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
+    #[arg(default_value = "2")]
+    #[arg(env = "CALLGATE_TIMEOUT_HALF_CLOSE", hide_env = true)]
+    pub timeout_half_close: Duration,
+
     /// Let the application go on for this long after its client is gone
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
     #[arg(default_value = "30")]
@@ -124,6 +142,12 @@ pub struct Flags {
     #[arg(default_value = "65536")]
     #[arg(env = "CALLGATE_MAX_REQUEST_HEAD", hide_env = true)]
     pub max_request_head: usize,
+
+    /// Most header fields of an HTTP/1 request; at most 24576
+    #[arg(long, value_parser = field_count, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(default_value = "100")]
+    #[arg(env = "CALLGATE_MAX_REQUEST_FIELDS", hide_env = true)]
+    pub max_request_fields: usize,
 
     /// Largest WebSocket message to take
     #[arg(long, value_parser = message_size, value_name = "BYTES", allow_negative_numbers = true)]
@@ -161,9 +185,13 @@ impl Flags {
             access_log: self.access_log && !self.no_access_log,
             timeout_keep_alive: self.timeout_keep_alive,
             timeout_request_head: self.timeout_request_head,
+            timeout_request_content: self.timeout_request_content,
+            timeout_write: self.timeout_write,
+            timeout_half_close: self.timeout_half_close,
             timeout_disconnect: self.timeout_disconnect,
             timeout_graceful_shutdown: self.timeout_graceful_shutdown,
             max_request_head: self.max_request_head,
+            max_request_fields: self.max_request_fields,
             ws_max_size: self.ws_max_size,
             ws_ping_interval: none_if_zero(self.ws_ping_interval),
             ws_ping_timeout: none_if_zero(self.ws_ping_timeout),
@@ -223,9 +251,13 @@ mod tests {
             "--lifespan=on",
             "--timeout-keep-alive=0.5",
             "--timeout-request-head=1",
+            "--timeout-request-content=6",
+            "--timeout-write=7",
+            "--timeout-half-close=8",
             "--timeout-disconnect=2",
             "--timeout-graceful-shutdown=3",
             "--max-request-head=8192",
+            "--max-request-fields=9",
             "--ws-max-size=10",
             "--ws-ping-interval=4",
             "--ws-ping-timeout=5",
@@ -249,9 +281,13 @@ mod tests {
             access_log: true,
             timeout_keep_alive: Duration::from_millis(500),
             timeout_request_head: Duration::from_secs(1),
+            timeout_request_content: Duration::from_secs(6),
+            timeout_write: Duration::from_secs(7),
+            timeout_half_close: Duration::from_secs(8),
             timeout_disconnect: Duration::from_secs(2),
             timeout_graceful_shutdown: Some(Duration::from_secs(3)),
             max_request_head: 8192,
+            max_request_fields: 9,
             ws_max_size: 10,
             ws_ping_interval: Some(Duration::from_secs(4)),
             ws_ping_timeout: Some(Duration::from_secs(5)),
@@ -349,6 +385,9 @@ mod tests {
             "--timeout-graceful-shutdown=never",
             "--timeout-graceful-shutdown=-1",
             "--max-request-head=8191",
+            "--max-request-fields=0",
+            "--timeout-write=0",
+            "--timeout-half-close=-1",
             "--ws-max-size=0",
             "--ws-ping-interval=soon",
         ] {

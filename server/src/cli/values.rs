@@ -154,6 +154,13 @@ pub(super) fn head_size(text: &str) -> Result<usize, &'static str> {
         .ok_or("give a number of bytes, 8192 or more")
 }
 
+pub(super) fn field_count(text: &str) -> Result<usize, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|count| (1..=24_576).contains(count))
+        .ok_or("give a number from 1 to 24576")
+}
+
 pub(super) fn message_size(text: &str) -> Result<usize, &'static str> {
     text.parse()
         .ok()

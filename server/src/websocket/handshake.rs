@@ -1,4 +1,5 @@
-//! The handshake: an HTTP request that the application turns into a WebSocket, or refuses.
+//! The handshake over either version: an HTTP request that the application turns into a WebSocket,
+//! or refuses.
 
 use std::fmt;
 use std::future::Future;
@@ -9,42 +10,40 @@ use std::task::{Context, Poll, ready};
 use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{self as drive, HandshakeResponse, accept_key, response_head};
 use callgate_drive::{RequestLine, ResponseBody};
+use http::Version;
 use http::header::HeaderValue;
-use http::{Response, Version};
-use hyper::upgrade::OnUpgrade;
 
-use super::session::{AcceptedWebSocket, CallDetacher, run_over_http2};
-use crate::exchange::Guard;
-use crate::link::Link;
+use super::session::{AcceptedWebSocket, CallDetacher};
+use crate::context::ServerContext;
 use crate::rejection;
 use crate::report::AccessLog;
-use crate::response_body::{Guarded, respond};
 use crate::stage::Stage;
 
-/// The future that hyper polls for the response to a handshake.
+/// A handshake without a response.
 pub(crate) struct Handshake {
     inner: drive::Handshake,
-    link: Arc<Link>,
+    server: Arc<ServerContext>,
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
-    on_upgrade: Option<OnUpgrade>,
-    guard: Option<Guard>,
     access_log: Option<Box<AccessLog>>,
     /// Completes when the server drains; `None` after that.
     draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
+/// The response to a handshake.
+#[derive(Debug)]
+pub(crate) enum Response {
+    /// The head of the response that opens the WebSocket.
+    Accepted(HttpResponseStart, AcceptedWebSocket),
+    /// A response that refuses the WebSocket.
+    Refused(HttpResponseStart, ResponseBody),
+}
+
 impl Handshake {
     // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
-    pub(crate) fn new(
-        scope: Box<WebSocketScope>,
-        on_upgrade: Option<OnUpgrade>,
-        link: &Arc<Link>,
-    ) -> Box<Self> {
-        let server = &link.server;
-        let version = scope.version;
+    pub(crate) fn new(scope: Box<WebSocketScope>, server: &Arc<ServerContext>) -> Box<Self> {
         let accept_key = accept_key(&scope.headers);
         let access_log = server.config.access_log.then(|| {
             Box::new(AccessLog::new(
@@ -52,22 +51,22 @@ impl Handshake {
                 scope.client,
             ))
         });
+        let stages = server.stages.clone();
         Box::new(Self {
+            version: scope.version,
             inner: drive::Handshake::new(&server.app, scope),
-            link: link.clone(),
-            version,
+            server: server.clone(),
             accept_key,
-            on_upgrade,
-            guard: Some(Guard::new(link)),
             access_log,
-            draining: Some(Box::pin({
-                let stages = server.stages.clone();
-                async move { stages.reached(Stage::Draining).await }
+            draining: Some(Box::pin(async move {
+                stages.reached(Stage::Draining).await;
             })),
         })
     }
 
-    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<Guarded>> {
+    /// Polls the application, and returns the response. The handshake must not be polled again after
+    /// that.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response> {
         let mut response = self.inner.poll(cx);
         if response.is_pending()
             && let Some(draining) = &mut self.draining
@@ -77,45 +76,33 @@ impl Handshake {
             self.inner.refuse_at_shutdown();
             response = self.inner.poll(cx);
         }
-        let (mut head, body) = match ready!(response) {
-            HandshakeResponse::Accept(accept) => (self.accept(accept), ResponseBody::empty()),
-            HandshakeResponse::Refuse(status) => rejection::replacement(status, self.version),
-            HandshakeResponse::Deny(head, body) => (head, body),
+        let response = match ready!(response) {
+            HandshakeResponse::Accept(accept) => self.accept(accept),
+            HandshakeResponse::Refuse(status) => {
+                let (head, body) = rejection::replacement(status);
+                Response::Refused(head, body)
+            }
+            HandshakeResponse::Deny(head, body) => Response::Refused(head, body),
         };
         self.detach();
-        self.link.server.add_default_headers(&mut head.headers);
         if let Some(log) = self.access_log.take() {
+            let (Response::Accepted(head, _) | Response::Refused(head, _)) = &response;
             log.write(head.status);
-        }
-        let mut response = respond(head, Guarded::new(body));
-        if let Some(guard) = self.guard.take() {
-            response.body_mut().set_guard(guard);
         }
         Poll::Ready(response)
     }
 
-    /// Passes the call and the mailbox to a session. Returns the head of the response that opens
-    /// the WebSocket.
-    fn accept(&mut self, accept: WebSocketAccept) -> HttpResponseStart {
-        let server = &self.link.server;
-        let websocket = AcceptedWebSocket::new(self.inner.open(), CallDetacher(server.clone()));
+    fn accept(&mut self, accept: WebSocketAccept) -> Response {
+        let detacher = CallDetacher(self.server.clone());
+        let websocket = AcceptedWebSocket::new(self.inner.open(), detacher);
         let head = response_head(accept, self.version, self.accept_key.take());
-        if self.version != Version::HTTP_2 {
-            self.link.set_upgrade(websocket);
-        } else if let Some(on_upgrade) = self.on_upgrade.take() {
-            // hyper drops the response when it is sent. The guard stays with the session, as the
-            // connection is in use.
-            let guard = self.guard.take();
-            let session = run_over_http2(websocket, server.clone(), on_upgrade, guard);
-            server.tasks.spawn(session);
-        }
-        head
+        Response::Accepted(head, websocket)
     }
 
     /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
         if let Some((call, mailbox)) = self.inner.detach() {
-            self.link.server.detach(call, mailbox);
+            self.server.detach(call, mailbox);
         }
     }
 }
@@ -129,7 +116,7 @@ impl fmt::Debug for Handshake {
 }
 
 impl Drop for Handshake {
-    /// hyper drops this future before it is ready when the client is gone.
+    /// A handshake is dropped without a response when the client is gone.
     fn drop(&mut self) {
         self.detach();
     }

@@ -3,5 +3,5 @@
 mod handshake;
 mod session;
 
-pub(crate) use handshake::Handshake;
-pub(crate) use session::{AcceptedWebSocket, run_over_http1};
+pub(crate) use handshake::{Handshake, Response};
+pub(crate) use session::{AcceptedWebSocket, run, run_over_http1};

@@ -10,16 +10,13 @@ use callgate_drive::Call;
 use callgate_drive::websocket::{
     self as drive, Detach, Mailbox, PeerState, SessionConfig, Shutdown, Transport,
 };
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::context::ServerContext;
-use crate::exchange::Guard;
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
 
-/// An accepted WebSocket whose connection still belongs to hyper.
+/// A WebSocket that the application has accepted, before its session.
 pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
 /// Runs detached calls on tasks that a shutdown of the server waits for.
@@ -32,8 +29,7 @@ impl Detach for CallDetacher {
     }
 }
 
-/// Runs a WebSocket over the connection that hyper has returned. `unread` is the input that hyper
-/// has read and not used.
+/// Runs a WebSocket over an HTTP/1.1 connection. `unread` is the input behind the handshake.
 pub(crate) fn run_over_http1(
     websocket: AcceptedWebSocket,
     server: &ServerContext,
@@ -44,23 +40,9 @@ pub(crate) fn run_over_http1(
     run(websocket, server, transport)
 }
 
-/// Runs a WebSocket over a stream of an HTTP/2 connection. `guard` keeps the connection in use.
-pub(super) async fn run_over_http2(
-    websocket: AcceptedWebSocket,
-    server: Arc<ServerContext>,
-    on_upgrade: OnUpgrade,
-    _guard: Option<Guard>,
-) {
-    // When the client goes away before that, the WebSocket is dropped, and the application receives
-    // a disconnect.
-    if let Ok(stream) = on_upgrade.await {
-        run(websocket, &server, Transport::new(TokioIo::new(stream))).await;
-    }
-}
-
 /// Runs a session. Its future holds no value twice, because it is nearly all of the memory of an
 /// idle WebSocket.
-fn run<S>(
+pub(crate) fn run<S>(
     websocket: AcceptedWebSocket,
     server: &ServerContext,
     transport: Transport<S>,

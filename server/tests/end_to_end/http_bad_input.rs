@@ -78,9 +78,16 @@ async fn http_42_another_version_is_answered_505() {
     assert_refused(&[
         ("GET / HTTP/3.0\r\nhost: test\r\n\r\n", 505),
         ("GET / HTTP/2.0\r\nhost: test\r\n\r\n", 505),
-        ("GET / HTTP/1.2\r\nhost: test\r\n\r\n", 505),
     ])
     .await;
+}
+
+#[tokio::test]
+async fn a_higher_minor_version_is_read_as_http_1_1() {
+    let answer = Server::start(crate::support::says("fine"))
+        .ask_all("GET / HTTP/1.2\r\nhost: test\r\nconnection: close\r\n\r\n")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
 }
 
 #[tokio::test]

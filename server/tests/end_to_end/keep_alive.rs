@@ -43,13 +43,52 @@ async fn an_idle_connection_is_closed_after_the_keep_alive_time() {
 }
 
 #[tokio::test]
-async fn a_response_before_the_content_has_come_says_that_the_connection_ends() {
+async fn a_little_content_that_comes_after_the_response_is_skipped() {
     let server = Server::start(crate::support::says("enough"));
     let mut client = server.connect().await;
     client
         .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 1000\r\n\r\n")
         .await;
-    assert_eq!(client.response().await.field("connection"), Some("close"));
-    assert_eq!(client.rest().await, "");
+    assert_eq!(client.response().await.field("connection"), None);
+    client.send("x".repeat(1000) + &get("/")).await;
+    assert_eq!(client.response().await.body, "enough");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_response_before_much_content_has_come_says_that_the_connection_ends() {
+    let server = Server::start(crate::support::says("enough"));
+    for fields in [
+        "content-length: 1000000\r\n",
+        "content-length: 10\r\nexpect: 100-continue\r\n",
+    ] {
+        let mut client = server.connect().await;
+        client
+            .send(format!("POST / HTTP/1.1\r\nhost: test\r\n{fields}\r\n"))
+            .await;
+        assert_eq!(client.response().await.field("connection"), Some("close"));
+        assert_eq!(client.rest().await, "");
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn chunked_content_that_is_not_received_is_skipped_up_to_a_bound() {
+    const CHUNK: &str = "400\r\n";
+    const LAST: &str = "GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
+    let server = Server::start(crate::support::says("enough"));
+    let chunks = |count: usize| format!("{CHUNK}{}\r\n", "x".repeat(0x400)).repeat(count);
+    for (count, is_answered) in [(32, true), (256, false)] {
+        let mut client = server.connect().await;
+        client
+            .send("POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n")
+            .await;
+        assert_eq!(client.response().await.body, "enough");
+        client
+            .send(format!("{}0\r\n\r\n{LAST}", chunks(count)))
+            .await;
+        let rest = client.rest().await;
+        assert_eq!(rest.contains("enough"), is_answered, "{count}: {rest}");
+    }
     server.finish().await;
 }

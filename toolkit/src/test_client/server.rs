@@ -217,19 +217,23 @@ async fn run_http(
     responder: Responder,
     limits: Limits,
 ) {
-    let response = tokio::select! {
-        biased;
-        () = record.disconnected() => DriveResponse::Disconnected,
-        () = reply.closed() => DriveResponse::Disconnected,
-        response = poll_fn(|cx| exchange.poll(cx)) => response,
-    };
+    let mut response = DriveResponse::EarlyHints(Vec::new());
+    // The record has the early hints.
+    while let DriveResponse::EarlyHints(_) = response {
+        response = tokio::select! {
+            biased;
+            () = record.disconnected() => DriveResponse::Disconnected,
+            () = reply.closed() => DriveResponse::Disconnected,
+            response = poll_fn(|cx| exchange.poll(cx)) => response,
+        };
+    }
     match response {
         // A client that does not take the response drops the content with it.
         DriveResponse::Started(head, content) => {
             drop(reply.send(responder.respond(head, content)));
         }
         DriveResponse::Replacement(status) => drop(reply.send(responder.replace(status))),
-        DriveResponse::Disconnected => drop(reply),
+        DriveResponse::Disconnected | DriveResponse::EarlyHints(_) => drop(reply),
     }
     if let Some((call, end)) = exchange.detach() {
         run(call, end, &record, limits).await;

@@ -41,13 +41,17 @@ impl Exchange {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
-        let response = ready!(self.inner.poll(cx));
+        let response = loop {
+            match ready!(self.inner.poll(cx)) {
+                // A tower service has one response, so early hints are not offered.
+                drive::Response::EarlyHints(_) => {}
+                drive::Response::Started(head, body) => break respond(head, body),
+                drive::Response::Replacement(status) => break replacement(status),
+                drive::Response::Disconnected => break replacement(StatusCode::BAD_REQUEST),
+            }
+        };
         self.detach();
-        Poll::Ready(match response {
-            drive::Response::Started(head, body) => respond(head, body),
-            drive::Response::Replacement(status) => replacement(status),
-            drive::Response::Disconnected => replacement(StatusCode::BAD_REQUEST),
-        })
+        Poll::Ready(response)
     }
 
     /// Moves a call to a task of its own: the call streams, works after its response, or has lost

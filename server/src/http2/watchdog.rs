@@ -1,4 +1,4 @@
-//! Closes connections that are idle or too slow, and those of a server that shuts down.
+//! Closes connections that are idle, and those of a server that shuts down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -8,18 +8,16 @@ use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
 use pin_project::pin_project;
 use tokio::time::{Instant, Sleep};
 
+use super::load::Load;
 use crate::context::ServerContext;
-use crate::link::{Activity, Link};
 use crate::stage::{Stage, StageWatch};
 
 /// An order of the watchdog to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Order {
+pub(super) enum Order {
     /// Complete the exchanges in flight and begin no new ones: the connection has been idle for too
     /// long, or the server shuts down. This order is given once.
     Finish,
-    /// Reject a request whose head does not arrive in time.
-    TooSlow,
     /// Drop the connection.
     End,
 }
@@ -37,14 +35,15 @@ const SHORTEST: Duration = Duration::from_millis(100);
 /// The watchdog uses the timer and the clock only when it checks the connection, and not for each
 /// request.
 #[pin_project]
-pub(crate) struct Watchdog<'a> {
-    link: &'a Link,
+pub(super) struct Watchdog<'a> {
+    load: &'a Load,
     keep_alive: Duration,
-    request_head: Duration,
+    /// The limit before the first request, and after GOAWAY.
+    first_request: Duration,
     /// The time between two checks.
     interval: Duration,
-    /// What the connection was doing at the last check, and since when.
-    activity: Activity,
+    /// Whether the connection was idle at the last check, after how many exchanges, and since when.
+    is_idle: bool,
     begun: u32,
     since: Instant,
     #[pin]
@@ -57,18 +56,18 @@ pub(crate) struct Watchdog<'a> {
 }
 
 impl<'a> Watchdog<'a> {
-    pub(crate) fn new(server: &'a ServerContext, link: &'a Link) -> Self {
+    pub(super) fn new(server: &'a ServerContext, load: &'a Load) -> Self {
         let since = Instant::now();
         let keep_alive = server.config.timeout_keep_alive.min(LONGEST);
-        let request_head = server.config.timeout_request_head.min(LONGEST);
-        let interval = keep_alive.min(request_head) / LOOKS;
+        let first_request = server.config.timeout_request_head.min(LONGEST);
+        let interval = keep_alive.min(first_request) / LOOKS;
         Self {
-            link,
+            load,
             keep_alive,
-            request_head,
+            first_request,
             interval: interval.max(SHORTEST),
-            activity: link.activity(),
-            begun: link.begun(),
+            is_idle: load.is_idle(),
+            begun: load.begun(),
             since,
             timer: unset_timer(),
             is_waiting: false,
@@ -78,7 +77,7 @@ impl<'a> Watchdog<'a> {
     }
 
     /// Returns the next order. Must be polled after everything else that the task does.
-    pub(crate) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
+    pub(super) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         match self.as_mut().poll_stage(cx) {
             Poll::Pending => self.poll_time(cx),
             order => order,
@@ -92,9 +91,7 @@ impl<'a> Watchdog<'a> {
         if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
             return Poll::Ready(Order::End);
         }
-        let is_draining = stage.seen() == Stage::Draining;
-        // A request whose head has begun to arrive is still served.
-        if is_draining && !*this.is_finishing && this.link.activity() != Activity::ReadingHead {
+        if stage.seen() == Stage::Draining && !*this.is_finishing {
             *this.is_finishing = true;
             return Poll::Ready(Order::Finish);
         }
@@ -107,34 +104,32 @@ impl<'a> Watchdog<'a> {
             return Poll::Pending;
         }
         *this.is_waiting = false;
-        let (activity, begun) = (this.link.activity(), this.link.begun());
-        let limit = match activity {
-            Activity::Busy => {
-                *this.activity = activity;
-                return Poll::Pending;
-            }
-            Activity::Idle if begun > 0 && !*this.is_finishing => *this.keep_alive,
-            // A new connection may take as long to begin its first request as to send its head. An
-            // HTTP/2 client may take as long to close the connection after GOAWAY.
-            Activity::Idle | Activity::ReadingHead => *this.request_head,
+        if !this.load.is_idle() {
+            *this.is_idle = false;
+            return Poll::Pending;
+        }
+        let begun = this.load.begun();
+        let limit = match begun {
+            1.. if !*this.is_finishing => *this.keep_alive,
+            // A client may take as long to begin its first request, or to close the connection
+            // after GOAWAY, as to send the head of a request.
+            _ => *this.first_request,
         };
         let now = Instant::now();
-        if (activity, begun) != (*this.activity, *this.begun) {
-            (*this.activity, *this.begun) = (activity, begun);
+        if !*this.is_idle || begun != *this.begun {
+            *this.is_idle = true;
+            *this.begun = begun;
             *this.since = now;
         }
         let deadline = *this.since + limit;
         if now >= deadline {
-            return Poll::Ready(match activity {
-                Activity::ReadingHead => Order::TooSlow,
-                // A connection without an exchange has nothing to complete.
-                _ if *this.is_finishing || begun == 0 => Order::End,
-                _ => {
-                    *this.is_finishing = true;
-                    *this.since = now;
-                    Order::Finish
-                }
-            });
+            // A connection without an exchange has nothing to complete.
+            if *this.is_finishing || begun == 0 {
+                return Poll::Ready(Order::End);
+            }
+            *this.is_finishing = true;
+            *this.since = now;
+            return Poll::Ready(Order::Finish);
         }
         let next = deadline.min(now + *this.interval);
         *this.is_waiting = set_timer(this.timer, next, cx).is_pending();
@@ -156,6 +151,7 @@ mod tests {
 
     use super::*;
     use crate::Config;
+    use crate::connection::ConnectionInfo;
 
     const KEEP_ALIVE: Duration = Duration::from_secs(80);
     const HEAD: Duration = Duration::from_secs(160);
@@ -177,25 +173,27 @@ mod tests {
         Arc::new(ServerContext::new(BoxApp::new(never), config))
     }
 
-    fn link(server: &Arc<ServerContext>) -> Link {
-        Link::new(server.clone(), None, None)
+    fn load(server: &Arc<ServerContext>) -> Arc<Load> {
+        Arc::new(Load::new(ConnectionInfo {
+            server: server.clone(),
+            client: None,
+            address: None,
+        }))
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_is_closed_after_its_idle_time_and_not_before() {
         let server = server();
-        let link = link(&server);
-        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        let load = load(&server);
+        let mut watchdog = pin!(Watchdog::new(&server, &load));
         // The connection is not closed while it is used.
         for _ in 0..20 {
-            link.exchange_begins();
-            link.exchange_ends();
+            drop(load.begin());
             let nearly = KEEP_ALIVE - Duration::from_secs(1);
             let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
             assert_eq!(order.await.ok(), None);
         }
-        link.exchange_begins();
-        link.exchange_ends();
+        drop(load.begin());
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!(order, Order::Finish);
@@ -212,25 +210,10 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_connection_without_input_is_closed() {
         let server = server();
-        let link = link(&server);
-        let mut watchdog = pin!(Watchdog::new(&server, &link));
+        let load = load(&server);
+        let mut watchdog = pin!(Watchdog::new(&server, &load));
         let begun = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!((order, begun.elapsed()), (Order::End, HEAD));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_request_whose_head_does_not_arrive_is_rejected() {
-        let server = server();
-        let link = link(&server);
-        let mut watchdog = pin!(Watchdog::new(&server, &link));
-        let order = timeout(HEAD / 2, poll_fn(|cx| watchdog.as_mut().poll(cx)));
-        assert_eq!(order.await.ok(), None);
-        link.set_has_input(true);
-        let begun = Instant::now();
-        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
-        assert_eq!(order, Order::TooSlow);
-        let waited = begun.elapsed();
-        assert!((HEAD..HEAD + latest()).contains(&waited), "{waited:?}");
     }
 }

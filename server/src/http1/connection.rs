@@ -1,0 +1,474 @@
+//! An HTTP/1 connection as one state machine: requests are decoded from the input, answered one after
+//! the other, and their responses are encoded into the output.
+
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Bytes, BytesMut};
+use callgate::HttpResponseStart;
+use callgate_drive::ResponseBody;
+use callgate_http1::{
+    DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
+    ResponseEncoder,
+};
+use http::request::Parts;
+use http::{Request, StatusCode};
+
+use super::content::{self, ContentError};
+use super::deadline::Wait;
+use super::incoming::{self, Incoming};
+use super::input::Input;
+use super::outgoing::{
+    self, AfterHead, Outgoing, PendingExchange, PendingHandshake, ResponseEnd, StreamedResponse,
+};
+use super::output::Output;
+use crate::connection::ConnectionInfo;
+use crate::exchange::{self, Exchange};
+use crate::rejection::{self, Rejection};
+use crate::report;
+use crate::request::{self, ParsedRequest};
+use crate::stage::Stage;
+use crate::stream::Stream;
+use crate::websocket::{self, AcceptedWebSocket, Handshake};
+
+/// Requests are decoded ahead of the output until there is as much of it, in octets.
+const ENOUGH_OUTPUT: usize = 16 * 1024;
+
+/// How much input is taken in while the application does not receive, in octets. With more, only the
+/// end of the connection is noticed.
+const READ_AHEAD: usize = 16 * 1024;
+
+/// A connection until its end.
+#[derive(Debug)]
+pub(super) struct Connection {
+    info: ConnectionInfo,
+    stream: Stream,
+    input: Input,
+    output: Output,
+    incoming: Incoming,
+    outgoing: Outgoing,
+    /// The number of requests whose head has been decoded.
+    requests: u64,
+    /// Whether the client has closed its sending side, or its connection, behind unread input.
+    has_hung_up: bool,
+    /// How the connection ends when all output has been written. No request is served any more.
+    end: Option<End>,
+}
+
+/// How a connection ends.
+#[derive(Debug)]
+pub(super) enum End {
+    /// All requests have been answered.
+    Done,
+    /// The client is gone, or the server ends: the connection is dropped.
+    Gone,
+    /// The client does not take the output, or must see that the response is incomplete: the
+    /// connection is reset.
+    Reset,
+    /// The connection becomes a WebSocket.
+    Upgrade(AcceptedWebSocket),
+}
+
+/// What is left of a connection after its end.
+#[derive(Debug)]
+pub(super) struct Remainder {
+    pub(super) stream: Stream,
+    /// Input that has been read and not used.
+    pub(super) unread: Bytes,
+    /// Whether the client has closed its sending side.
+    pub(super) is_input_ended: bool,
+}
+
+impl Connection {
+    /// Creates the connection over a stream of which `read` has been read.
+    pub(super) fn new(info: ConnectionInfo, stream: Stream, read: BytesMut) -> Self {
+        let decoder = HeadDecoder::new(info.server.http1.clone());
+        Self {
+            info,
+            stream,
+            input: Input::new(read),
+            output: Output::default(),
+            incoming: Incoming::Head(decoder),
+            outgoing: Outgoing::None,
+            requests: 0,
+            has_hung_up: false,
+            end: None,
+        }
+    }
+
+    /// Returns what is left of the connection.
+    pub(super) fn into_remainder(self) -> Remainder {
+        Remainder {
+            is_input_ended: self.input.is_ended(),
+            stream: self.stream,
+            unread: self.input.buffer.freeze(),
+        }
+    }
+
+    /// Serves requests until the connection ends.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
+        loop {
+            if let Some(end) = self.poll_outgoing(cx) {
+                return Poll::Ready(end);
+            }
+            if self.begin_next(cx) {
+                continue;
+            }
+            self.send_continue();
+            match self.incoming.decode_content(&mut self.input, cx) {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) => {
+                    report::rejected(self.info.client, &error.into());
+                    continue;
+                }
+            }
+            let was_full = self.output.len() >= ENOUGH_OUTPUT;
+            match self.output.poll_write(&mut self.stream, cx) {
+                Poll::Ready(Ok(())) => {
+                    if let Some(end) = self.end.take() {
+                        return Poll::Ready(end);
+                    }
+                    if was_full {
+                        continue;
+                    }
+                }
+                Poll::Ready(Err(error)) => return Poll::Ready(self.fail(&error)),
+                Poll::Pending => {}
+            }
+            if let Err(error) = ready!(self.poll_input(cx)) {
+                return Poll::Ready(self.fail(&error));
+            }
+        }
+    }
+
+    /// Has the application go on with the response in flight. Returns the end of the connection if
+    /// the client is gone.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Option<End> {
+        loop {
+            match &mut self.outgoing {
+                Outgoing::None => return None,
+                Outgoing::Exchange(pending) => match pending.poll(cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(exchange::Response::EarlyHints(links)) => {
+                        outgoing::encode_early_hints(links, &pending.encoder, &mut self.output);
+                    }
+                    Poll::Ready(exchange::Response::Final(head, body)) => {
+                        let encoder = pending.encoder;
+                        self.respond(head, body, encoder, cx);
+                    }
+                    Poll::Ready(exchange::Response::ClientGone) => return Some(End::Gone),
+                },
+                Outgoing::Handshake(pending) => match pending.handshake.poll(cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
+                        let encoder = pending.encoder;
+                        self.upgrade(head, websocket, encoder);
+                    }
+                    Poll::Ready(websocket::Response::Refused(head, body)) => {
+                        let encoder = pending.encoder;
+                        self.respond(head, body, encoder, cx);
+                    }
+                },
+                Outgoing::Content(response) => match response.poll(&mut self.output, cx) {
+                    Poll::Pending => return None,
+                    Poll::Ready(end) => self.end_response(end),
+                },
+            }
+        }
+    }
+
+    /// Begins the next request if its head has come. Returns whether the connection has made
+    /// progress.
+    fn begin_next(&mut self, cx: &mut Context<'_>) -> bool {
+        if !matches!(self.outgoing, Outgoing::None)
+            || self.end.is_some()
+            || self.output.len() >= ENOUGH_OUTPUT
+        {
+            return false;
+        }
+        if !self.incoming.skip(&mut self.input) {
+            self.end = Some(End::Done);
+            return true;
+        }
+        if self.input.buffer.is_empty() && matches!(self.incoming, Incoming::Head(_)) {
+            return self.end_without_request(false);
+        }
+        let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
+            Incoming::Head(decoder) => decoder,
+            other => {
+                self.incoming = other;
+                return false;
+            }
+        };
+        match decoder.decode(&mut self.input.buffer) {
+            Ok(DecodedHead::Complete(head, next)) => {
+                self.begin(head, next, cx);
+                true
+            }
+            Ok(DecodedHead::Incomplete(decoder)) => {
+                let has_begun = decoder.buffered(&self.input.buffer) > 0;
+                self.incoming = Incoming::Head(decoder);
+                self.end_without_request(has_begun)
+            }
+            Err(error) => {
+                self.reject(error.into(), ResponseEncoder::for_malformed_request());
+                true
+            }
+        }
+    }
+
+    /// Ends the connection if no request will come. Returns whether the connection has made progress.
+    fn end_without_request(&mut self, has_begun: bool) -> bool {
+        if !self.input.is_ended() {
+            if has_begun || self.info.server.stages.now() == Stage::Serving {
+                return false;
+            }
+            // A request that has arrived before the shutdown is still served.
+            if let Ok(1..) = self
+                .input
+                .read_directly(&self.stream, self.incoming.read_size())
+            {
+                return true;
+            }
+        }
+        self.end = Some(End::Done);
+        true
+    }
+
+    /// Calls the application for a request.
+    fn begin(&mut self, head: RequestHead, next: Next, cx: &mut Context<'_>) {
+        self.requests += 1;
+        let encoder = ResponseEncoder::new(&head);
+        let awaits_continue = head.expectation == Expectation::Continue;
+        let content = match incoming::begin(next, awaits_continue, &mut self.input) {
+            Ok((content, incoming)) => {
+                self.incoming = incoming;
+                content
+            }
+            Err(error) => return self.reject(error.into(), encoder),
+        };
+        match request::read(into_parts(head), &self.info) {
+            Ok(ParsedRequest::Http(scope)) => {
+                let server = &self.info.server;
+                let mut exchange = Exchange::new(scope, content, content::status_for, server);
+                // An exchange that completes at the first poll is never on the heap.
+                match exchange.poll(cx, server) {
+                    Poll::Ready(exchange::Response::Final(head, body)) => {
+                        self.respond(head, body, encoder, cx);
+                    }
+                    Poll::Ready(exchange::Response::ClientGone) => self.end = Some(End::Gone),
+                    early => {
+                        if let Poll::Ready(exchange::Response::EarlyHints(links)) = early {
+                            outgoing::encode_early_hints(links, &encoder, &mut self.output);
+                        }
+                        let pending = PendingExchange::new(exchange, encoder, server);
+                        self.outgoing = Outgoing::Exchange(Box::new(pending));
+                    }
+                }
+            }
+            Ok(ParsedRequest::WebSocket(scope)) => {
+                let handshake = Handshake::new(scope, &self.info.server);
+                let pending = PendingHandshake { handshake, encoder };
+                self.outgoing = Outgoing::Handshake(Box::new(pending));
+            }
+            Err(rejection) => self.reject(rejection, encoder),
+        }
+    }
+
+    /// Begins to send a response.
+    fn respond(
+        &mut self,
+        head: HttpResponseStart,
+        body: ResponseBody,
+        encoder: ResponseEncoder,
+        cx: &mut Context<'_>,
+    ) {
+        let Some(mut response) = self.encode_head(head, body, encoder) else {
+            return;
+        };
+        // A response that is complete at once is never on the heap.
+        match response.poll(&mut self.output, cx) {
+            Poll::Ready(end) => self.end_response(end),
+            Poll::Pending => self.outgoing = Outgoing::Content(Box::new(response)),
+        }
+    }
+
+    /// Encodes the head of a response. Returns the response if its content follows.
+    fn encode_head(
+        &mut self,
+        mut head: HttpResponseStart,
+        body: ResponseBody,
+        mut encoder: ResponseEncoder,
+    ) -> Option<StreamedResponse> {
+        let server = &self.info.server;
+        if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
+            encoder.close();
+        }
+        let encoded = outgoing::encode_head(&mut head, body, encoder, server, &mut self.output);
+        if let Incoming::Head(decoder) = &mut self.incoming {
+            decoder.reuse(head.headers);
+        }
+        match encoded {
+            Ok(AfterHead::Content(response)) => Some(response),
+            Ok(AfterHead::End(end)) => {
+                self.end_response(end);
+                None
+            }
+            Err(error) => self.replace(&error, encoder),
+        }
+    }
+
+    /// Responds with 500 in place of a response that cannot be encoded.
+    #[cold]
+    fn replace(
+        &mut self,
+        error: &EncodeError,
+        encoder: ResponseEncoder,
+    ) -> Option<StreamedResponse> {
+        tracing::error!("the response cannot be sent: {error}");
+        let (head, body) = rejection::replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        self.encode_head(head, body, encoder)
+    }
+
+    /// Responds to a request for which the application is not called, as the last on the connection.
+    #[cold]
+    pub(super) fn reject(&mut self, rejection: Rejection, encoder: ResponseEncoder) {
+        report::rejected(self.info.client, &rejection);
+        self.incoming = Incoming::Nothing;
+        let (head, body) = rejection.into_response();
+        self.outgoing = match self.encode_head(head, body, encoder) {
+            Some(response) => Outgoing::Content(Box::new(response)),
+            None => Outgoing::None,
+        };
+    }
+
+    fn upgrade(
+        &mut self,
+        head: HttpResponseStart,
+        websocket: AcceptedWebSocket,
+        encoder: ResponseEncoder,
+    ) {
+        let server = &self.info.server;
+        match outgoing::encode_upgrade(head, encoder, server, &mut self.output) {
+            Ok(()) => self.finish(End::Upgrade(websocket)),
+            Err(error) => {
+                let response = self.replace(&error, encoder);
+                self.outgoing = response.map_or(Outgoing::None, |response| {
+                    Outgoing::Content(Box::new(response))
+                });
+            }
+        }
+    }
+
+    fn end_response(&mut self, end: ResponseEnd) {
+        self.outgoing = Outgoing::None;
+        match end {
+            ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.allows_next() => {
+                self.incoming.discard_content();
+            }
+            ResponseEnd::Complete(_) | ResponseEnd::Cut => self.finish(End::Done),
+            ResponseEnd::CloseDelimitedCut => self.finish(End::Reset),
+        }
+    }
+
+    /// Serves no further request, and ends the connection when all output has been written.
+    fn finish(&mut self, end: End) {
+        self.outgoing = Outgoing::None;
+        self.incoming = Incoming::Nothing;
+        self.end = Some(end);
+    }
+
+    /// Sends `100 Continue` when the application begins to receive (rule `HTTP-10`).
+    fn send_continue(&mut self) {
+        if let Outgoing::Exchange(pending) = &self.outgoing
+            && self.incoming.take_continue()
+        {
+            self.output
+                .encode(|octets| pending.encoder.encode_continue(octets));
+        }
+    }
+
+    /// Reads, so that a request, content or the end of the input is noticed.
+    fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.input.is_ended() || self.has_hung_up || self.end.is_some() {
+            return Poll::Pending;
+        }
+        let is_between = matches!(self.outgoing, Outgoing::None);
+        let needs_input = match is_between {
+            true => self.output.len() < ENOUGH_OUTPUT,
+            false => self.incoming.is_content_wanted(),
+        };
+        if !needs_input && self.input.buffer.len() >= READ_AHEAD {
+            ready!(self.input.poll_hang_up(&self.stream, cx));
+            self.has_hung_up = true;
+            // An error says that the connection is lost.
+            return Poll::Ready(self.stream.take_error());
+        }
+        let room = self.incoming.read_size();
+        ready!(self.input.poll_read(&mut self.stream, room, cx))?;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Returns what the connection waits for.
+    pub(super) fn wait(&self) -> Wait {
+        if self.output.is_blocked() {
+            return Wait::Write(self.output.written());
+        }
+        match (&self.outgoing, &self.incoming) {
+            (Outgoing::None, Incoming::Head(decoder)) => {
+                match decoder.buffered(&self.input.buffer) {
+                    1.. => Wait::Head(self.requests),
+                    0 if self.requests == 0 => Wait::FirstRequest,
+                    0 => Wait::NextRequest(self.requests),
+                }
+            }
+            (Outgoing::None, _) => Wait::Content(self.input.read()),
+            (_, incoming) if incoming.is_content_wanted() => Wait::Content(self.input.read()),
+            _ if self.input.is_ended() || self.has_hung_up => Wait::HalfClosed(self.requests),
+            _ => Wait::Application,
+        }
+    }
+
+    /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
+    pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
+        match wait {
+            Wait::Application => None,
+            Wait::FirstRequest | Wait::HalfClosed(_) => Some(End::Gone),
+            Wait::NextRequest(_) => Some(End::Done),
+            Wait::Write(_) => Some(End::Reset),
+            Wait::Head(_) => {
+                let encoder = ResponseEncoder::for_malformed_request();
+                self.reject(Rejection::too_slow(), encoder);
+                None
+            }
+            Wait::Content(_) if self.incoming.has_content() => {
+                self.incoming.fail_content(ContentError::TooSlow, cx);
+                None
+            }
+            Wait::Content(_) => Some(End::Done),
+        }
+    }
+
+    /// Frees the memory that an idle connection does not need.
+    pub(super) fn shrink(&mut self) {
+        self.input.shrink();
+        self.output.shrink();
+    }
+
+    #[cold]
+    fn fail(&self, error: &io::Error) -> End {
+        report::failed(self.info.client, error);
+        End::Gone
+    }
+}
+
+/// Returns the head for the scope of the request.
+fn into_parts(head: RequestHead) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = head.method;
+    parts.uri = head.target;
+    parts.version = head.version;
+    parts.headers = head.headers;
+    parts
+}

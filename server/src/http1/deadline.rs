@@ -1,0 +1,141 @@
+//! The time-outs of a connection: each thing that a connection may wait for has a limit.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
+use pin_project::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use crate::config::Config;
+
+/// What a connection waits for, with a number that changes when the wait makes progress.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wait {
+    /// The application: no limit.
+    Application,
+    /// The first octet of the first request.
+    FirstRequest,
+    /// The next request. The number counts the requests of the connection.
+    NextRequest(u64),
+    /// The rest of a request's head. The number counts the requests of the connection.
+    Head(u64),
+    /// Content of the request. The number counts the octets that have been read.
+    Content(u64),
+    /// Room for output. The number counts the octets that have been written.
+    Write(u64),
+    /// The response, for a client that has closed its sending side. The number counts the requests
+    /// of the connection.
+    HalfClosed(u64),
+}
+
+/// The number of checks within a limit. Progress since the last check counts as if it had been made
+/// just now, so a limit may be exceeded by the time between two checks.
+const CHECKS: u32 = 8;
+
+/// The least time between two checks, because each check has a cost.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+/// The deadline of what a connection waits for.
+///
+/// The deadline uses the timer and the clock only when it is checked, and not for each request.
+#[pin_project]
+pub(super) struct Deadline {
+    /// The wait at the last check, and since when it has made no progress.
+    wait: Wait,
+    since: Instant,
+    #[pin]
+    timer: Sleep,
+    /// Whether the timer has been set since the last check.
+    is_set: bool,
+}
+
+/// The state of a deadline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Check {
+    /// There has been no progress between two checks.
+    Quiet,
+    /// The deadline has passed.
+    Expired,
+}
+
+impl Deadline {
+    pub(super) fn new() -> Self {
+        Self {
+            wait: Wait::Application,
+            since: Instant::now(),
+            timer: unset_timer(),
+            is_set: false,
+        }
+    }
+
+    /// Checks the deadline of `wait`. Must be polled after everything else that the task does.
+    #[inline]
+    pub(super) fn poll(
+        self: Pin<&mut Self>,
+        wait: Wait,
+        config: &Config,
+        cx: &mut Context<'_>,
+    ) -> Poll<Check> {
+        if wait == Wait::Application {
+            return Poll::Pending;
+        }
+        let is_same = std::mem::discriminant(&wait) == std::mem::discriminant(&self.wait);
+        if is_same && self.is_set && !self.timer.is_elapsed() {
+            return Poll::Pending;
+        }
+        self.check(wait, config, cx)
+    }
+
+    // Not inlined, because a check is rare.
+    #[inline(never)]
+    fn check(
+        self: Pin<&mut Self>,
+        wait: Wait,
+        config: &Config,
+        cx: &mut Context<'_>,
+    ) -> Poll<Check> {
+        let this = self.project();
+        let mut timer = this.timer;
+        let limit = limit(wait, config);
+        let now = Instant::now();
+        let is_quiet = *this.wait == wait;
+        if !is_quiet {
+            *this.wait = wait;
+            *this.since = now;
+        }
+        // A year at most, so the sum is an instant.
+        let deadline = *this.since + limit;
+        *this.is_set = false;
+        if now >= deadline {
+            return Poll::Ready(Check::Expired);
+        }
+        // Without progress, the next check is the last.
+        let next = match is_quiet {
+            true => deadline,
+            false => deadline.min(now + (limit / CHECKS).max(SHORTEST)),
+        };
+        *this.is_set = set_timer(timer.as_mut(), next, cx).is_pending();
+        if !*this.is_set {
+            cx.waker().wake_by_ref();
+        }
+        match is_quiet {
+            true => Poll::Ready(Check::Quiet),
+            false => Poll::Pending,
+        }
+    }
+}
+
+fn limit(wait: Wait, config: &Config) -> Duration {
+    let limit = match wait {
+        Wait::Application => LONGEST,
+        // A client may take as long to begin its first request as to send its head.
+        Wait::FirstRequest | Wait::Head(_) => config.timeout_request_head,
+        Wait::NextRequest(_) => config.timeout_keep_alive,
+        Wait::Content(_) => config.timeout_request_content,
+        Wait::Write(_) => config.timeout_write,
+        Wait::HalfClosed(_) => config.timeout_half_close,
+    };
+    limit.min(LONGEST)
+}

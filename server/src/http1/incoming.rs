@@ -1,0 +1,256 @@
+//! The requests of a connection, as far as they have been read.
+
+use std::task::Context;
+
+use callgate_http1::{ContentDecoder, DecodeError, DecodedContent, HeadDecoder, Next};
+
+use super::content::{self, ContentError, ContentSender, Demand, RequestContent};
+use super::input::Input;
+
+/// The most content that is read and discarded after a response, in octets. With more, the
+/// connection is closed.
+const DISCARDED: u64 = 64 * 1024;
+
+/// The room for a read of heads, and the least for one of content, in octets.
+const HEAD_READ: usize = 4 * 1024;
+
+/// The room for a read of chunked content, in octets.
+const CHUNKED_READ: u64 = 16 * 1024;
+
+/// The most room for a read of content, in octets.
+const MOST_READ: usize = 64 * 1024;
+
+/// What the next octets of the input are.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    /// The head of the next request.
+    Head(HeadDecoder),
+    /// Content for the application.
+    Content(IncomingContent),
+    /// Content that the application did not receive. The next request follows it.
+    Discarded(DiscardedContent),
+    /// No more input is decoded.
+    Nothing,
+}
+
+/// Content that is decoded when the application receives.
+#[derive(Debug)]
+pub(super) struct IncomingContent {
+    decoder: ContentDecoder,
+    sender: ContentSender,
+    /// Whether the client waits for `100 Continue`.
+    awaits_continue: bool,
+}
+
+/// The rest of content, which is skipped.
+#[derive(Debug)]
+pub(super) struct DiscardedContent {
+    decoder: ContentDecoder,
+    /// The count of [`ContentDecoder::received`] at which the connection is closed.
+    limit: u64,
+}
+
+/// Returns the content of a request whose head has been decoded, and what follows the head.
+pub(super) fn begin(
+    next: Next,
+    awaits_continue: bool,
+    input: &mut Input,
+) -> Result<(RequestContent, Incoming), DecodeError> {
+    let decoder = match next {
+        Next::Head(decoder) => return Ok((RequestContent::Empty, Incoming::Head(decoder))),
+        Next::Content(decoder) => decoder,
+    };
+    let has_come = (decoder.remaining()).is_some_and(|left| left <= input.buffer.len() as u64);
+    if !has_come || awaits_continue {
+        return Ok(streamed(decoder, awaits_continue));
+    }
+    // Content that came with the head needs no queue.
+    Ok(match decoder.decode(&mut input.buffer)? {
+        DecodedContent::Incomplete(decoder) => streamed(decoder, false),
+        DecodedContent::End(_, decoder) => (RequestContent::Empty, Incoming::Head(decoder)),
+        DecodedContent::Data(content, decoder) => {
+            let incoming = match decoder.decode(&mut input.buffer)? {
+                DecodedContent::End(_, decoder) => Incoming::Head(decoder),
+                _ => Incoming::Nothing,
+            };
+            (RequestContent::Whole(content), incoming)
+        }
+    })
+}
+
+fn streamed(decoder: ContentDecoder, awaits_continue: bool) -> (RequestContent, Incoming) {
+    let (sender, receiver) = content::channel();
+    let content = IncomingContent {
+        decoder,
+        sender,
+        awaits_continue,
+    };
+    (
+        RequestContent::Streamed(receiver),
+        Incoming::Content(content),
+    )
+}
+
+impl Incoming {
+    /// Returns whether content of the running request is still to be decoded.
+    pub(super) fn has_content(&self) -> bool {
+        matches!(self, Self::Content(_))
+    }
+
+    /// Returns whether the application waits for content that has not come.
+    pub(super) fn is_content_wanted(&self) -> bool {
+        match self {
+            Self::Content(content) => content.sender.demand() == Demand::Waiting,
+            _ => false,
+        }
+    }
+
+    /// Returns whether the application waits for content and the client for `100 Continue`, and
+    /// records that it is sent.
+    pub(super) fn take_continue(&mut self) -> bool {
+        match self {
+            Self::Content(content) if content.awaits_continue => {
+                let is_wanted = content.sender.demand() == Demand::Waiting;
+                content.awaits_continue = !is_wanted;
+                is_wanted
+            }
+            _ => false,
+        }
+    }
+
+    /// Decodes content that the application waits for. Returns whether the application has more to
+    /// receive. The task of the connection is woken when the application begins to wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the content is malformed. The application's receive fails.
+    pub(super) fn decode_content(
+        &mut self,
+        input: &mut Input,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, DecodeError> {
+        let Self::Content(content) = self else {
+            return Ok(false);
+        };
+        if content.sender.poll_demand(cx) != Demand::Waiting {
+            return Ok(false);
+        }
+        let Self::Content(content) = std::mem::replace(self, Self::Nothing) else {
+            return Ok(false);
+        };
+        let IncomingContent {
+            decoder,
+            sender,
+            awaits_continue,
+        } = content;
+        match decoder.decode(&mut input.buffer) {
+            Ok(DecodedContent::Incomplete(_)) if input.is_ended() => {
+                sender.fail(ContentError::Cut, cx);
+            }
+            Ok(DecodedContent::Incomplete(decoder)) => {
+                *self = Self::Content(IncomingContent {
+                    decoder,
+                    sender,
+                    awaits_continue,
+                });
+                return Ok(false);
+            }
+            Ok(DecodedContent::Data(data, decoder)) if decoder.remaining() == Some(0) => {
+                sender.send(data, cx);
+                *self = match decoder.decode(&mut input.buffer) {
+                    Ok(DecodedContent::End(trailers, decoder)) => {
+                        sender.complete(trailers, cx);
+                        Self::Head(decoder)
+                    }
+                    _ => Self::Nothing,
+                };
+            }
+            Ok(DecodedContent::Data(data, decoder)) => {
+                sender.send(data, cx);
+                *self = Self::Content(IncomingContent {
+                    decoder,
+                    sender,
+                    awaits_continue,
+                });
+            }
+            Ok(DecodedContent::End(trailers, decoder)) => {
+                sender.complete(trailers, cx);
+                *self = Self::Head(decoder);
+            }
+            Err(error) => {
+                sender.fail(ContentError::Malformed(error), cx);
+                return Err(error);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the application's receive fail, because the client makes no progress with its content.
+    pub(super) fn fail_content(&mut self, error: ContentError, cx: &mut Context<'_>) {
+        if let Self::Content(content) = std::mem::replace(self, Self::Nothing) {
+            content.sender.fail(error, cx);
+        }
+    }
+
+    /// Returns whether the connection can serve another request. It cannot if the application has
+    /// left content that the client may withhold, or that is too much to discard.
+    pub(super) fn allows_next(&self) -> bool {
+        match self {
+            Self::Content(content) if content.sender.demand() == Demand::Dropped => {
+                let left = content.decoder.remaining();
+                !content.awaits_continue && left.is_none_or(|left| left <= DISCARDED)
+            }
+            Self::Nothing => false,
+            Self::Head(_) | Self::Content(_) | Self::Discarded(_) => true,
+        }
+    }
+
+    /// Returns the room that the next read should have, in octets.
+    pub(super) fn read_size(&self) -> usize {
+        let decoder = match self {
+            Self::Content(content) => &content.decoder,
+            Self::Discarded(content) => &content.decoder,
+            Self::Head(_) | Self::Nothing => return HEAD_READ,
+        };
+        let left = decoder.remaining().unwrap_or(CHUNKED_READ);
+        usize::try_from(left)
+            .unwrap_or(MOST_READ)
+            .clamp(HEAD_READ, MOST_READ)
+    }
+
+    /// Discards what is left of the content, after the response.
+    pub(super) fn discard_content(&mut self) {
+        *self = match std::mem::replace(self, Self::Nothing) {
+            Self::Content(IncomingContent { decoder, .. }) => Self::Discarded(DiscardedContent {
+                limit: decoder.received().saturating_add(DISCARDED),
+                decoder,
+            }),
+            other => other,
+        };
+    }
+
+    /// Skips content that is discarded. Returns false when the connection cannot serve another
+    /// request.
+    pub(super) fn skip(&mut self, input: &mut Input) -> bool {
+        while matches!(self, Self::Discarded(_)) {
+            let (decoder, limit) = match std::mem::replace(self, Self::Nothing) {
+                Self::Discarded(content) => (content.decoder, content.limit),
+                _ => return true,
+            };
+            *self = match decoder.decode(&mut input.buffer) {
+                Ok(DecodedContent::Incomplete(_)) if input.is_ended() => return false,
+                Ok(DecodedContent::Incomplete(decoder)) => {
+                    *self = Self::Discarded(DiscardedContent { decoder, limit });
+                    return true;
+                }
+                Ok(DecodedContent::Data(_, decoder)) if decoder.received() > limit => return false,
+                Ok(DecodedContent::Data(_, decoder)) => {
+                    Self::Discarded(DiscardedContent { decoder, limit })
+                }
+                Ok(DecodedContent::End(_, decoder)) => Self::Head(decoder),
+                Err(_) => return false,
+            };
+        }
+        true
+    }
+}

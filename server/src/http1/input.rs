@@ -1,0 +1,102 @@
+//! The input of a connection that has been read and not decoded.
+
+use std::io::{self, Read as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use tokio_util::io::poll_read_buf;
+
+use crate::stream::Stream;
+
+/// The read buffer of a connection.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) buffer: BytesMut,
+    /// The number of octets that have been read. The number wraps.
+    read: u64,
+    /// Whether the client has closed its sending side.
+    is_ended: bool,
+    /// Whether the runtime may not know of input that has arrived.
+    is_readiness_lost: bool,
+}
+
+impl Input {
+    /// Creates the input of a connection of which `buffer` has been read.
+    pub(super) fn new(buffer: BytesMut) -> Self {
+        Self {
+            read: buffer.len() as u64,
+            buffer,
+            is_ended: false,
+            is_readiness_lost: false,
+        }
+    }
+
+    /// Returns the number of octets that have been read. The number wraps.
+    pub(super) fn read(&self) -> u64 {
+        self.read
+    }
+
+    /// Returns whether the client has closed its sending side.
+    pub(super) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Reads from the connection into the buffer, which has this room at least. Returns the number of octets; 0 at the end of the
+    /// input.
+    #[inline]
+    pub(super) fn poll_read(
+        &mut self,
+        stream: &mut Stream,
+        room: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if self.is_readiness_lost {
+            match self.read_directly(stream, room) {
+                // From here on, the runtime knows of all input.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_readiness_lost = false;
+                }
+                read => return Poll::Ready(read),
+            }
+        }
+        // No memory is held by a connection that waits for input.
+        if self.buffer.capacity() == 0 {
+            ready!(stream.poll_read_ready(cx))?;
+        }
+        self.buffer.reserve(room);
+        let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.buffer))?;
+        Poll::Ready(Ok(self.count(length)))
+    }
+
+    /// Reads from the system directly. The runtime would report input only after it has asked the
+    /// system again, and during a shutdown a request that has arrived must not be missed.
+    #[cold]
+    pub(super) fn read_directly(&mut self, stream: &Stream, room: usize) -> io::Result<usize> {
+        let begin = self.buffer.len();
+        self.buffer.resize(begin + room, 0);
+        let read = (&*stream.as_socket()).read(&mut self.buffer[begin..]);
+        self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
+        read.map(|length| self.count(length))
+    }
+
+    /// Returns ready once the client has closed its sending side or has lost its connection. Unlike
+    /// a read, this takes no input out of the system.
+    pub(super) fn poll_hang_up(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
+        self.is_readiness_lost = true;
+        stream.poll_hang_up(cx)
+    }
+
+    fn count(&mut self, length: usize) -> usize {
+        self.read = self.read.wrapping_add(length as u64);
+        self.is_ended = length == 0;
+        length
+    }
+
+    /// Frees the memory of a buffer that is empty.
+    pub(super) fn shrink(&mut self) {
+        if self.buffer.is_empty() {
+            self.buffer = BytesMut::new();
+        }
+    }
+}

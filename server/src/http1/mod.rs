@@ -1,0 +1,123 @@
+//! HTTP/1, on the codec of `callgate-http1`.
+
+mod connection;
+mod content;
+mod deadline;
+mod incoming;
+mod input;
+mod outgoing;
+mod output;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::BytesMut;
+use callgate_drive::linger::linger;
+use callgate_http1::{Config as CodecConfig, Limits, ResponseEncoder, TargetGrammar};
+
+use self::connection::{Connection, End, Remainder};
+use self::deadline::{Check, Deadline};
+use crate::config::Config;
+use crate::connection::ConnectionInfo;
+use crate::context::ServerContext;
+use crate::rejection::Rejection;
+use crate::stage::{Stage, Stages};
+use crate::stream::Stream;
+use crate::websocket::run_over_http1;
+
+/// Returns the settings of the decoders of all connections.
+pub(crate) fn codec_config(config: &Config) -> CodecConfig {
+    CodecConfig {
+        limits: Limits {
+            target: config.max_request_head,
+            field: config.max_request_head,
+            fields: config.max_request_head,
+            field_count: config.max_request_fields,
+            ..Limits::default()
+        },
+        // Browsers send some octets in queries without percent-encoding.
+        target_grammar: TargetGrammar::Url,
+        ..CodecConfig::default()
+    }
+}
+
+/// Serves a connection until it is over. `read` is the input that has been read from it.
+pub(crate) async fn serve(info: ConnectionInfo, stream: Stream, read: BytesMut) {
+    run(info.clone(), Connection::new(info, stream, read)).await;
+}
+
+/// Responds to a connection whose first request is rejected.
+pub(crate) async fn reject(info: &ConnectionInfo, stream: Stream, rejection: Rejection) {
+    let mut connection = Connection::new(info.clone(), stream, BytesMut::new());
+    connection.reject(rejection, ResponseEncoder::for_malformed_request());
+    run(info.clone(), connection).await;
+}
+
+async fn run(info: ConnectionInfo, mut connection: Connection) {
+    let server = &info.server;
+    let end = {
+        let mut deadline = pin!(Deadline::new());
+        let mut stage = pin!(server.stages.watch());
+        poll_fn(|cx| {
+            if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
+                return Poll::Ready(End::Gone);
+            }
+            loop {
+                if let Poll::Ready(end) = connection.poll(cx) {
+                    return Poll::Ready(end);
+                }
+                let wait = connection.wait();
+                match deadline.as_mut().poll(wait, &server.config, cx) {
+                    Poll::Pending => return Poll::Pending,
+                    Poll::Ready(Check::Quiet) => {
+                        connection.shrink();
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Check::Expired) => {
+                        if let Some(end) = connection.expire(wait, cx) {
+                            return Poll::Ready(end);
+                        }
+                    }
+                }
+            }
+        })
+        .await
+    };
+    // Boxed, so that an idle connection does not hold the memory of this future.
+    Box::pin(conclude(server, connection.into_remainder(), end)).await;
+}
+
+/// Ends a connection whose output has been written.
+async fn conclude(server: &ServerContext, remainder: Remainder, end: End) {
+    let Remainder {
+        mut stream,
+        unread,
+        is_input_ended,
+    } = remainder;
+    match end {
+        // On a task of its own, so that the memory of this task is freed.
+        End::Upgrade(websocket) => {
+            let session = run_over_http1(websocket, server, stream, unread);
+            server.tasks.spawn(session);
+        }
+        // Closing both sides while the client is sending would destroy output that it has not read
+        // (RFC 9112, 9.6).
+        End::Done if !is_input_ended || !unread.is_empty() => {
+            until_ending(&server.stages, linger(&mut stream)).await;
+        }
+        End::Done | End::Gone => {}
+        // Without a connection there is nothing to reset.
+        End::Reset => drop(stream.as_socket().set_linger(Some(Duration::ZERO))),
+    }
+}
+
+/// Runs `work`, at most until the time for a shutdown is over.
+async fn until_ending(stages: &Stages, work: impl Future<Output = ()>) {
+    tokio::select! {
+        biased;
+        () = work => {}
+        () = stages.reached(Stage::Ending) => {}
+    }
+}

@@ -1,0 +1,224 @@
+//! The responses of a connection: what is in flight, and how it is encoded.
+
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::SystemTime;
+
+use callgate::HttpResponseStart;
+use callgate_drive::{Incomplete, ResponseBody};
+use callgate_http1::{
+    ContentEncoder, ContentLength, Date, EncodeError, Persistence, ResponseEncoder,
+};
+use http::header::{HeaderMap, HeaderValue, LINK};
+use http_body::Body as _;
+
+use super::content::RequestContent;
+use super::output::Output;
+use crate::context::ServerContext;
+use crate::exchange::{self, Exchange};
+use crate::websocket::Handshake;
+
+/// Content is taken until there is as much output, in octets.
+const ENOUGH: usize = 64 * 1024;
+
+/// The response that a connection is about to send or is sending.
+#[derive(Debug)]
+pub(super) enum Outgoing {
+    /// No request is being answered.
+    None,
+    /// The application has not responded.
+    Exchange(Box<PendingExchange>),
+    /// The application has neither accepted nor refused a WebSocket.
+    Handshake(Box<PendingHandshake>),
+    /// The content of a response is being sent.
+    Content(Box<StreamedResponse>),
+}
+
+/// An exchange without a response.
+#[derive(Debug)]
+pub(super) struct PendingExchange {
+    exchange: Exchange<RequestContent>,
+    pub(super) encoder: ResponseEncoder,
+    server: Arc<ServerContext>,
+}
+
+impl PendingExchange {
+    pub(super) fn new(
+        exchange: Exchange<RequestContent>,
+        encoder: ResponseEncoder,
+        server: &Arc<ServerContext>,
+    ) -> Self {
+        Self {
+            exchange,
+            encoder,
+            server: server.clone(),
+        }
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<exchange::Response> {
+        self.exchange.poll(cx, &self.server)
+    }
+}
+
+impl Drop for PendingExchange {
+    /// Without a response, the client is gone.
+    fn drop(&mut self) {
+        self.exchange.detach(&self.server);
+    }
+}
+
+/// A handshake without a response.
+#[derive(Debug)]
+pub(super) struct PendingHandshake {
+    pub(super) handshake: Box<Handshake>,
+    pub(super) encoder: ResponseEncoder,
+}
+
+/// A response whose head has been encoded.
+#[derive(Debug)]
+pub(super) struct StreamedResponse {
+    body: ResponseBody,
+    /// `None` at the end of the response.
+    encoder: Option<ContentEncoder>,
+}
+
+/// What follows the head of a response.
+#[derive(Debug)]
+pub(super) enum AfterHead {
+    Content(StreamedResponse),
+    End(ResponseEnd),
+}
+
+/// How a response has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ResponseEnd {
+    /// The response is complete.
+    Complete(Persistence),
+    /// The response will never be complete, which the client sees by the end of the connection.
+    Cut,
+    /// The response will never be complete, which the client sees only by a reset.
+    CloseDelimitedCut,
+}
+
+/// Encodes the head of a response.
+#[inline]
+pub(super) fn encode_head(
+    head: &mut HttpResponseStart,
+    body: ResponseBody,
+    encoder: ResponseEncoder,
+    server: &ServerContext,
+    output: &mut Output,
+) -> Result<AfterHead, EncodeError> {
+    server.add_default_headers(&mut head.headers);
+    let length = body.size_hint().exact();
+    let length = length.map_or(ContentLength::Unknown, ContentLength::Known);
+    let after_head = with_date(server, |date| {
+        let (status, headers) = (head.status, &head.headers);
+        output.encode(|octets| encoder.encode(status, headers, length, date, octets))
+    })?;
+    Ok(match after_head {
+        callgate_http1::AfterHead::Content(encoder) => AfterHead::Content(StreamedResponse {
+            body,
+            encoder: Some(encoder),
+        }),
+        callgate_http1::AfterHead::End(persistence) => {
+            AfterHead::End(ResponseEnd::Complete(persistence))
+        }
+        // CONNECT is rejected, so there is no tunnel.
+        callgate_http1::AfterHead::Tunnel => {
+            AfterHead::End(ResponseEnd::Complete(Persistence::Close))
+        }
+    })
+}
+
+/// Encodes the head that opens a WebSocket.
+pub(super) fn encode_upgrade(
+    mut head: HttpResponseStart,
+    encoder: ResponseEncoder,
+    server: &ServerContext,
+    output: &mut Output,
+) -> Result<(), EncodeError> {
+    server.add_default_headers(&mut head.headers);
+    with_date(server, |date| {
+        output.encode(|octets| encoder.encode_upgrade(&head.headers, date, octets))
+    })
+}
+
+/// Encodes a `103 Early Hints`.
+pub(super) fn encode_early_hints(
+    links: Vec<HeaderValue>,
+    encoder: &ResponseEncoder,
+    output: &mut Output,
+) {
+    let headers: HeaderMap = links.into_iter().map(|link| (LINK, link)).collect();
+    // A client of HTTP/1.0 is not offered early hints.
+    output.encode(|octets| encoder.encode_early_hints(&headers, octets));
+}
+
+impl StreamedResponse {
+    /// Encodes content until there is enough output, or the application has to send more. Returns the
+    /// end of the response. Must not be polled again after that.
+    pub(super) fn poll(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<ResponseEnd> {
+        while let Some(encoder) = &mut self.encoder {
+            // The application may still send the end of content whose length is known.
+            if encoder.remaining() == Some(0) {
+                return Poll::Ready(self.end(None, output));
+            }
+            if output.len() >= ENOUGH {
+                return Poll::Pending;
+            }
+            let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
+                None => return Poll::Ready(self.end(None, output)),
+                Some(Err(Incomplete)) => return Poll::Ready(self.cut()),
+                Some(Ok(frame)) => frame,
+            };
+            match frame.into_data() {
+                Ok(data) => {
+                    let Ok(frame) = encoder.frame(data.len() as u64) else {
+                        return Poll::Ready(self.cut());
+                    };
+                    output.push_framed(frame, data);
+                }
+                Err(frame) => return Poll::Ready(self.end(frame.into_trailers().ok(), output)),
+            }
+        }
+        Poll::Ready(ResponseEnd::Cut)
+    }
+
+    fn end(&mut self, trailers: Option<HeaderMap>, output: &mut Output) -> ResponseEnd {
+        let Some(encoder) = self.encoder.take() else {
+            return ResponseEnd::Cut;
+        };
+        let end = output.encode(|octets| match trailers {
+            Some(trailers) => encoder.end_with_trailers(&trailers, octets),
+            None => encoder.end(octets),
+        });
+        // Content that is shorter than announced shows the client that it is incomplete.
+        end.map_or(ResponseEnd::Cut, ResponseEnd::Complete)
+    }
+
+    fn cut(&mut self) -> ResponseEnd {
+        match self.encoder.take() {
+            Some(encoder) if encoder.is_close_delimited() => ResponseEnd::CloseDelimitedCut,
+            _ => ResponseEnd::Cut,
+        }
+    }
+}
+
+/// Runs `use_date` with the date of now, unless the server adds none.
+fn with_date<T>(server: &ServerContext, use_date: impl FnOnce(Option<&Date>) -> T) -> T {
+    thread_local! {
+        static DATE: RefCell<Option<Date>> = const { RefCell::new(None) };
+    }
+    if !server.config.date_header {
+        return use_date(None);
+    }
+    DATE.with_borrow_mut(|date| {
+        let now = SystemTime::now();
+        let date = date.get_or_insert_with(|| Date::at(now));
+        date.update(now);
+        use_date(Some(date))
+    })
+}
