@@ -96,8 +96,8 @@ fn find_with<'a>(
     let field_count = request.headers.len();
     let is_within = u32::try_from(length).is_ok()
         && method.len() <= limits.method
-        && target.len() <= limits.target()
-        && field_count <= limits.field_count();
+        && target.len() <= limits.longest_target()
+        && field_count <= limits.most_fields();
     if !is_within || !(config.allow_bare_lf || head.ends_with(b"\r\n\r\n")) {
         return None;
     }
@@ -117,7 +117,7 @@ fn find_with<'a>(
         }
         line_end = begin;
     }
-    if end - line_end > Limits::section(limits.fields) {
+    if end - line_end > Limits::longest_section(limits.fields) {
         return None;
     }
     Some(HeadPlaces {
