@@ -88,8 +88,8 @@ pub enum TargetGrammar {
     /// The octets of the grammar of RFC 3986, and no others (RFC 9112, section 3.2).
     #[default]
     Uri,
-    /// Also `[`, `]`, `{`, `}`, `|`, `\`, `^` and the backtick, and in the query `%` without two
-    /// hexadecimal digits. Browsers send these octets without percent-encoding, as the URL standard
-    /// of the WHATWG has it: `/?page[number]=2`.
+    /// Also `[`, `]`, `{`, `}`, `|`, `\` and `^`, and in the query also the backtick and `%` without
+    /// two hexadecimal digits. Browsers send these octets without percent-encoding, as the URL
+    /// standard of the WHATWG has it: `/?page[number]=2`.
     Url,
 }

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::section::content_length;
 use crate::{Config, Limits};
 
 /// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
@@ -106,13 +107,12 @@ fn find_with<'a>(
     }
     let empty_line = if head.ends_with(b"\r\n") { 2 } else { 1 };
     let end = length - empty_line;
-    let longest_line = limits.field.saturating_add(2);
     let mut line_end = end;
     for place in places[..field_count].iter().rev() {
         let begin = place.name as usize;
         // `httparse` ends the line before with CRLF or with LF.
         let is_crlf = config.allow_bare_lf || head[begin - 2] == b'\r';
-        if !is_crlf || line_end - begin > longest_line {
+        if !is_crlf || content_length(&head[begin..line_end]) > limits.field {
             return None;
         }
         line_end = begin;
