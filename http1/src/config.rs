@@ -1,4 +1,4 @@
-//! What a decoder accepts, and how much of it.
+//! The settings of decoders.
 
 /// The settings of a decoder. The default is strict.
 ///
@@ -30,16 +30,16 @@ pub struct Limits {
     /// Default 64.
     pub method: usize,
     /// The length of the target. A longer target is answered with 414 (RFC 9112, section 3).
-    /// Default 8,192. Targets longer than 65,534 octets are refused whatever the limit is.
+    /// Default 8,192. A higher limit counts as 65,534.
     pub target: usize,
     /// The number of field lines in a head, and again in a trailer section. More are answered with
-    /// 431. Default 100. At most 24,576 are accepted whatever the limit is.
+    /// 431. Default 100. A higher limit counts as 24,576.
     pub field_count: usize,
     /// The length of a field line without its line end. A longer field line is answered with 431.
     /// Default 16,384.
     pub field: usize,
     /// The length of all field lines of a head with their line ends. More is answered with 431.
-    /// Default 65,536. At most 1 GiB is accepted whatever the limit is, also of trailers.
+    /// Default 65,536. A higher limit than 1 GiB counts as 1 GiB, also for trailers.
     pub fields: usize,
     /// The length of the line in front of a chunk (its size and its extensions) without its line
     /// end. A longer line is answered with 400. Default 256.

@@ -1,10 +1,10 @@
 //! # HTTP/1.1 for servers, without I/O
 //!
 //! Octets in, requests out; responses in, octets out. This crate has no sockets, no runtime and no
-//! `async`: a server reads octets into a buffer, asks a decoder what they are, and writes what an
-//! encoder has put into another buffer.
+//! `async`. A server reads octets into a buffer for a decoder, and writes the buffer that an encoder
+//! fills.
 //!
-//! - [`HeadDecoder`] reads heads: a [`RequestHead`] with its target, fields and what they mean for the
+//! - [`HeadDecoder`] reads heads: a [`RequestHead`] with its target, its fields and their meaning for the
 //!   connection.
 //! - [`ContentDecoder`] takes the framing off content, and reads trailers.
 //! - [`ResponseEncoder`] writes interim responses and the head of the final response, and decides on
@@ -15,8 +15,8 @@
 //! cannot be written: decoders are moved by each call and come back in what the call returns, and
 //! the end of a message takes its encoder away. After a [`DecodeError`], there is no decoder.
 //!
-//! Decoding is strict: what RFC 9110 and RFC 9112 let a server refuse, and what others could read
-//! differently, is refused. Each [`DecodeError`] names its section. [`Limits`] bound each part of a
+//! Decoding is strict: the decoders refuse input that a proxy in front of the server could read
+//! differently. Each [`DecodeError`] names its section of RFC 9110 or RFC 9112. [`Limits`] bound each part of a
 //! request, and [`Config`] has the few settings that accept more.
 //!
 //! ```

@@ -1,4 +1,4 @@
-//! Reads heads.
+//! The reading of heads, whole or piece by piece.
 
 use std::mem;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Where the parts of a whole head are.
+//! The places of the parts of a whole head.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::section::content_length;
 use crate::{Config, Limits};
 
-/// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
+/// The places of the parts of a whole head in the read buffer. `httparse` returns references, which would
 /// not let the head be taken out of the buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadPlaces {
@@ -22,7 +22,7 @@ pub(super) struct HeadPlaces {
     pub(super) field_count: usize,
 }
 
-/// Where a field is in its section.
+/// The place of a field in its section.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FieldPlace {
     name: u32,

@@ -1,4 +1,4 @@
-//! Why a request line is refused.
+//! The syntax of request lines.
 
 use super::DecodeError;
 use super::field_line::{is_token_octet, line_without_end};

@@ -64,7 +64,7 @@ impl Lines {
     }
 }
 
-/// What a section of field lines may have.
+/// The bounds of a section of field lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SectionRules {
     /// The index at which the field lines begin.

@@ -1,4 +1,4 @@
-//! Writes the content of responses.
+//! The encoder of content.
 
 use std::ops::Deref;
 

@@ -1,4 +1,4 @@
-//! Writes the heads of responses.
+//! The encoder of interim responses and of heads.
 
 use bytes::BytesMut;
 use http::header::{self, HeaderMap};
@@ -71,14 +71,14 @@ pub enum ContentLength {
     Unknown,
 }
 
-/// What follows the head of a response.
+/// The state of a response after its head.
 #[derive(Debug)]
 #[must_use = "the content of the response comes next"]
 pub enum AfterHead {
     /// The content.
     Content(ContentEncoder),
-    /// Nothing: the response has no content, whatever its fields say (to HEAD, and of the statuses
-    /// 204 and 304: RFC 9112, section 6.3). The response is at its end.
+    /// The response has no content and is at its end: it responds to HEAD, or its status is 204 or
+    /// 304 (RFC 9112, section 6.3).
     End(Persistence),
     /// Octets of a tunnel: the response is of status 2xx to CONNECT (RFC 9110, section 9.3.6).
     Tunnel,
@@ -188,7 +188,7 @@ impl ResponseEncoder {
     ///
     /// # Errors
     ///
-    /// Returns why the response cannot be sent. Nothing is written then.
+    /// Returns the reason for which the response cannot be encoded.
     #[inline]
     pub fn encode(
         self,
@@ -296,7 +296,7 @@ impl ResponseEncoder {
     }
 }
 
-/// What a response has for content.
+/// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Framed(Framing),
