@@ -15,8 +15,8 @@
 pub struct Config {
     /// How large the parts of a request may be.
     pub limits: Limits,
-    /// Whether a bare LF ends a line of a head, for old clients (RFC 9112, section 2.2). Chunk lines
-    /// and trailer sections always end their lines with CRLF. Default `false`.
+    /// Whether a bare LF ends a line of a head, for old clients (RFC 9112, section 2.2). Chunk
+    /// lines and trailer sections always end their lines with CRLF. Default `false`.
     pub allow_bare_lf: bool,
     /// Which octets a target may have. Default [`TargetGrammar::Uri`].
     pub target_grammar: TargetGrammar,
@@ -88,8 +88,8 @@ pub enum TargetGrammar {
     /// The octets of the grammar of RFC 3986, and no others (RFC 9112, section 3.2).
     #[default]
     Uri,
-    /// Also `[`, `]`, `{`, `}`, `|`, `\` and `^`, and in the query also the backtick and `%` without
-    /// two hexadecimal digits. Browsers send these octets without percent-encoding, as the URL
-    /// standard of the WHATWG has it: `/?page[number]=2`.
+    /// Also `[`, `]`, `{`, `}`, `|`, `\` and `^`, and in the query also the backtick and `%`
+    /// without two hexadecimal digits. Browsers send these octets without percent-encoding, as the
+    /// URL standard of the WHATWG has it: `/?page[number]=2`.
     Url,
 }

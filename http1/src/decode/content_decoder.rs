@@ -88,8 +88,8 @@ impl ContentDecoder {
 
     /// Reads content from the beginning of `input`, and takes it out.
     ///
-    /// After [`DecodedContent::Incomplete`], the next call must have the same octets in `input`, with
-    /// more appended.
+    /// After [`DecodedContent::Incomplete`], the next call must have the same octets in `input`,
+    /// with more appended.
     ///
     /// # Errors
     ///
@@ -132,8 +132,8 @@ impl ContentDecoder {
         }
     }
 
-    /// Returns how many octets are left of content whose length is known, or `None` if the content is
-    /// chunked.
+    /// Returns how many octets are left of content whose length is known, or `None` if the content
+    /// is chunked.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         match self.state {

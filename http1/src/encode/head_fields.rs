@@ -60,8 +60,8 @@ impl CallerFields {
         Ok(())
     }
 
-    /// Writes the `connection` field: the option that the encoder has decided on, the caller's other
-    /// options, and `upgrade` if there is an `upgrade` field (RFC 9110, section 7.8).
+    /// Writes the `connection` field: the option that the encoder has decided on, the caller's
+    /// other options, and `upgrade` if there is an `upgrade` field (RFC 9110, section 7.8).
     #[inline]
     pub(super) fn write_connection(
         &self,

@@ -100,8 +100,8 @@ impl ResponseEncoder {
         }
     }
 
-    /// Creates the encoder of the response to a request that could not be decoded. The connection is
-    /// closed after the response.
+    /// Creates the encoder of the response to a request that could not be decoded. The connection
+    /// is closed after the response.
     pub fn for_malformed_request() -> Self {
         Self {
             request: Request::Other,
@@ -125,8 +125,9 @@ impl ResponseEncoder {
         !self.is_http_10
     }
 
-    /// Writes `103 Early Hints` with these fields (RFC 8297), without the fields that concern framing
-    /// and connection. Returns whether it is written: a client of HTTP/1.0 gets no interim response.
+    /// Writes `103 Early Hints` with these fields (RFC 8297), without the fields that concern
+    /// framing and connection. Returns whether it is written: a client of HTTP/1.0 gets no interim
+    /// response.
     pub fn encode_early_hints(&self, headers: &HeaderMap, output: &mut BytesMut) -> bool {
         if !self.is_http_10 {
             output.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
@@ -180,11 +181,11 @@ impl ResponseEncoder {
 
     /// Writes the head of the final response.
     ///
-    /// The encoder decides on the framing. `content-length` of the caller's fields is kept where the
-    /// response may have it, and `transfer-encoding` is not the caller's. A `connection` field of the
-    /// caller keeps its options, and `close` among them closes the connection. With an `upgrade`
-    /// field, `connection` has the option `upgrade`. `date` is written if the caller's fields have
-    /// none.
+    /// The encoder decides on the framing. `content-length` of the caller's fields is kept where
+    /// the response may have it, and `transfer-encoding` is not the caller's. A `connection` field
+    /// of the caller keeps its options, and `close` among them closes the connection. With an
+    /// `upgrade` field, `connection` has the option `upgrade`. `date` is written if the caller's
+    /// fields have none.
     ///
     /// # Errors
     ///
@@ -255,7 +256,8 @@ impl ResponseEncoder {
         })
     }
 
-    /// Decides on the content and its framing (RFC 9110, section 8.6; RFC 9112, sections 6.1 to 6.3).
+    /// Decides on the content and its framing (RFC 9110, section 8.6; RFC 9112, sections 6.1 to
+    /// 6.3).
     #[inline]
     fn content(
         &self,
@@ -267,8 +269,8 @@ impl ResponseEncoder {
             (Request::Connect, _) if status.is_success() => return Ok(Content::Tunnel),
             (_, StatusCode::NO_CONTENT) => return Ok(Content::Omitted(None)),
             (_, StatusCode::NOT_MODIFIED) => return Ok(Content::Omitted(field)),
-            // The content that the caller has is not always that of a GET: an empty one says nothing
-            // about the length.
+            // The content that the caller has is not always that of a GET: an empty one says
+            // nothing about the length.
             (Request::Head, _) => {
                 return Ok(Content::Omitted(field.or(match length {
                     ContentLength::Known(length) if length > 0 => Some(length),
