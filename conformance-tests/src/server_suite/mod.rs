@@ -11,6 +11,7 @@ mod case_log;
 mod cases;
 mod client_exchange;
 mod command_line;
+mod deflate;
 mod fixture;
 mod http1;
 mod http2;

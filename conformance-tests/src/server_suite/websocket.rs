@@ -25,6 +25,8 @@ pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
 /// Set in the first byte of a message's last frame.
 pub(super) const FIN: u8 = 0x80;
+/// Set in the first byte of a compressed message's first frame (RFC 7692, 6).
+pub(super) const COMPRESSED: u8 = 0x40;
 
 /// The largest frame that is read, in bytes.
 const MAX_FRAME: u64 = 1 << 20;
@@ -291,22 +293,23 @@ impl WebSocket {
         })
     }
 
-    /// Reads the next message: its frames together, without pings and pongs between them.
+    /// Reads the next message: its frames together, without pings and pongs between them. The first byte
+    /// tells whether it is compressed.
     pub(super) async fn message(&mut self) -> CaseResult<Frame> {
-        let mut kind = None;
+        let mut first = None;
         let mut whole = BytesMut::new();
         loop {
             let frame = self.frame().await?;
             match frame.first & 0x0f {
                 PING | PONG => continue,
-                CONTINUATION if kind.is_some() => {}
-                TEXT | BINARY if kind.is_none() => kind = Some(frame.first & 0x0f),
+                CONTINUATION if first.is_some() => {}
+                TEXT | BINARY if first.is_none() => first = Some(frame.first & !FIN),
                 _ => return Err(Verdict::failed(format!("{frame:?} came for a message"))),
             }
             whole.extend_from_slice(&frame.payload);
             if frame.first & FIN != 0 {
                 return Ok(Frame {
-                    first: FIN | kind.unwrap_or(TEXT),
+                    first: FIN | first.unwrap_or(TEXT),
                     payload: whole.freeze(),
                 });
             }

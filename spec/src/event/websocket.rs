@@ -107,6 +107,12 @@ impl WebSocketClose {
         self.reason = reason.into();
         self
     }
+
+    /// Returns whether a close frame may have this code (rule `WS-11`; RFC 6455, 7.4).
+    #[must_use]
+    pub const fn is_valid_code(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
+    }
 }
 
 /// The WebSocket has ended: `websocket.disconnect`.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use callgate::{App, BoxApp, State};
-use callgate_drive::websocket::SessionConfig;
+use callgate_drive::websocket::{PerMessageDeflate, SessionConfig};
 use callgate_drive::{ResponseBody, ShutdownSignal};
 use http::header::{HeaderValue, SEC_WEBSOCKET_VERSION};
 use http::{Request, Response, StatusCode};
@@ -75,6 +75,7 @@ pub struct AppService {
     shutdown: Option<ShutdownSignal>,
     grace_period: Duration,
     websocket: SessionConfig,
+    per_message_deflate: PerMessageDeflate,
 }
 
 impl AppService {
@@ -86,6 +87,7 @@ impl AppService {
             shutdown: None,
             grace_period: Duration::from_secs(30),
             websocket: SessionConfig::default(),
+            per_message_deflate: PerMessageDeflate::On,
         }
     }
 
@@ -119,6 +121,14 @@ impl AppService {
     #[must_use]
     pub fn max_message_size(mut self, bytes: usize) -> Self {
         self.websocket.max_message_size = bytes;
+        self
+    }
+
+    /// Sets whether the messages of WebSockets are compressed with the clients that offer
+    /// permessage-deflate (RFC 7692). Default: on.
+    #[must_use]
+    pub fn per_message_deflate(mut self, setting: PerMessageDeflate) -> Self {
+        self.per_message_deflate = setting;
         self
     }
 
@@ -189,6 +199,7 @@ where
                         on_upgrade,
                         self.grace_period,
                         self.websocket,
+                        self.per_message_deflate,
                     );
                     PendingResponse::WebSocket(Box::new(response))
                 }

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
-    AcceptedWebSocket, Detach, Handshake, HandshakeResponse, Mailbox, SessionConfig, Transport,
-    accept_key, response_head,
+    AcceptedWebSocket, DeflateParameters, Detach, Handshake, HandshakeResponse, Mailbox,
+    PerMessageDeflate, SessionConfig, Transport, accept_key, response_head,
 };
 use callgate_drive::{Call, ResponseBody};
 use http::header::HeaderValue;
@@ -30,6 +30,8 @@ pub(super) struct HandshakeFuture {
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
+    /// The parameters of permessage-deflate, if an offer of the client is accepted.
+    deflate: Option<DeflateParameters>,
     on_upgrade: Option<OnUpgrade>,
     grace_period: Duration,
     config: SessionConfig,
@@ -38,12 +40,14 @@ pub(super) struct HandshakeFuture {
 impl HandshakeFuture {
     pub(super) fn new(
         app: &BoxApp,
-        scope: Box<WebSocketScope>,
+        mut scope: Box<WebSocketScope>,
         on_upgrade: OnUpgrade,
         grace_period: Duration,
         config: SessionConfig,
+        per_message_deflate: PerMessageDeflate,
     ) -> Self {
         Self {
+            deflate: DeflateParameters::negotiate(&mut scope, per_message_deflate),
             version: scope.version,
             accept_key: accept_key(&scope.headers),
             handshake: Handshake::new(app, scope),
@@ -63,7 +67,8 @@ impl HandshakeFuture {
             CallDetacher {
                 grace_period: self.grace_period,
             },
-        );
+        )
+        .deflate(self.deflate);
         if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
             let config = self.config;
             runtime.spawn(async move {
@@ -74,7 +79,8 @@ impl HandshakeFuture {
                 }
             });
         }
-        let head = response_head(accept, self.version, self.accept_key.take());
+        let extensions = self.deflate.map(|parameters| parameters.header_value());
+        let head = response_head(accept, self.version, self.accept_key.take(), extensions);
         head.into_response(ResponseBody::empty())
     }
 

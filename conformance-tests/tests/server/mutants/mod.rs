@@ -4,6 +4,7 @@ mod core;
 mod core_disconnect;
 mod core_sending;
 mod feature;
+mod feature_deflate;
 mod feature_shutdown;
 mod http_backpressure;
 mod http_connection;
@@ -44,6 +45,7 @@ const MUTANTS: &[&[Failing]] = &[
     core_sending::MUTANTS,
     feature::MUTANTS,
     feature_shutdown::MUTANTS,
+    feature_deflate::MUTANTS,
     http_backpressure::MUTANTS,
     http_connection::MUTANTS,
     http_disconnect::MUTANTS,

@@ -55,8 +55,7 @@ where
             .send(acceptance(response.into_parts().0.headers)?)
             .await?;
         let (stream, read) = upgrade.complete().await?;
-        return WebSocketRelay::new(stream, read, handshake.0, sender)
-            .await
+        return WebSocketRelay::new(stream, &read, handshake.0, sender)
             .run()
             .await;
     }
