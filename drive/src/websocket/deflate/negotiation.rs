@@ -271,6 +271,8 @@ mod tests {
             ";",
             "permessage-bzip2",
             "x-webkit-deflate-frame",
+            "other; a=\", permessage-deflate,\"",
+            "other; a=\"\\\", permessage-deflate,\"",
             "permessage-deflate; unknown",
             "permessage-deflate; ",
             "permessage-deflate; server_no_context_takeover=1",

@@ -195,7 +195,8 @@ proptest! {
         };
         let mut compressor = Compressor::new(role, &parameters);
         let mut inflater = Inflater::new(peer, &parameters);
-        for message in &messages {
+        // A repeated message is where a context makes a difference.
+        for message in messages.iter().chain(&messages) {
             // Without a context, what does not become smaller is sent as it is.
             let Some(compressed) = compressor.compress(message) else {
                 prop_assert!(no_context_takeover);
