@@ -109,7 +109,9 @@ fn a_payload_that_is_not_deflated_is_invalid() {
 #[test]
 fn a_message_that_ends_within_a_block_is_invalid() {
     let message = &b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"[..];
-    for end in 2..message.len() - 1 {
+    let whole = message.len() - 1;
+    // Four octets before its end, the block takes the tail of the message for its content.
+    for end in (2..whole).filter(|end| *end != whole - FLUSH_TAIL.len()) {
         let inflated = inflate(&mut inflater(true), &[&message[..end]], LIMIT);
         assert_eq!(inflated, Err(InflateError::Invalid), "{end}");
     }
