@@ -21,6 +21,7 @@ mod sending;
 mod shutdown;
 mod support;
 mod websocket;
+mod websocket_deflate;
 mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
