@@ -18,7 +18,8 @@ const MIN_ROOM: usize = 1024;
 
 thread_local! {
     /// Inflaters with the largest window, for the contexts of this thread that are not kept.
-    static IDLE: RefCell<Vec<Box<Decompress>>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<[Option<Box<Decompress>>; MAX_IDLE]> =
+        const { RefCell::new([const { None }; MAX_IDLE]) };
 }
 
 /// Why a payload cannot be inflated.
@@ -114,8 +115,8 @@ impl Inflater {
         if let Some(mut context) = self.context.take() {
             context.reset(false);
             IDLE.with_borrow_mut(|idle| {
-                if idle.len() < MAX_IDLE {
-                    idle.push(context);
+                if let Some(place) = idle.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(context);
                 }
             });
         }
@@ -166,7 +167,7 @@ impl Inflater {
         self.context.get_or_insert_with(|| {
             let idle = match self.keeps_context {
                 true => None,
-                false => IDLE.with_borrow_mut(Vec::pop),
+                false => IDLE.with_borrow_mut(|idle| idle.iter_mut().find_map(Option::take)),
             };
             idle.unwrap_or_else(|| {
                 Box::new(Decompress::new_with_window_bits(false, self.window_bits))
