@@ -4,9 +4,8 @@ use std::cell::RefCell;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::negotiation::DeflateParameters;
+use super::negotiation::ContextParameters;
 use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use crate::websocket::message::Role;
 
 /// An empty block that is the last of its stream. A message that is followed by it, and does not end
 /// the stream, has ended within a block.
@@ -44,25 +43,14 @@ pub(crate) struct Inflater {
 }
 
 impl Inflater {
-    /// Creates the inflater of `role`, for the messages of its peer.
-    pub(crate) fn new(role: Role, parameters: &DeflateParameters) -> Self {
-        let (no_context_takeover, window_bits) = match role {
-            Role::Server => (
-                parameters.client_no_context_takeover,
-                parameters.client_max_window_bits,
-            ),
-            Role::InProcessClient => (
-                parameters.server_no_context_takeover,
-                parameters.server_max_window_bits,
-            ),
-        };
-        let window_bits = match no_context_takeover {
+    pub(crate) fn new(parameters: ContextParameters) -> Self {
+        let window_bits = match parameters.no_takeover {
             true => MAX_WINDOW_BITS,
-            false => window_bits.unwrap_or(MAX_WINDOW_BITS).max(MIN_WINDOW_BITS),
+            false => parameters.max_window_bits.unwrap_or(MAX_WINDOW_BITS),
         };
         Self {
-            window_bits,
-            keeps_context: !no_context_takeover,
+            window_bits: window_bits.max(MIN_WINDOW_BITS),
+            keeps_context: !parameters.no_takeover,
             context: None,
             has_input: false,
         }

@@ -3,22 +3,20 @@
 use flate2::{Compress, Compression, FlushCompress};
 use proptest::prelude::*;
 
+use super::negotiation::ContextParameters;
 use super::*;
-use crate::websocket::message::Role;
 
 const LIMIT: usize = 1 << 20;
 
-fn parameters(bits: Option<u8>, no_context_takeover: bool) -> DeflateParameters {
-    DeflateParameters {
-        server_no_context_takeover: no_context_takeover,
-        client_no_context_takeover: no_context_takeover,
-        server_max_window_bits: bits,
-        client_max_window_bits: bits,
+fn parameters(max_window_bits: Option<u8>, no_takeover: bool) -> ContextParameters {
+    ContextParameters {
+        no_takeover,
+        max_window_bits,
     }
 }
 
-fn inflater(no_context_takeover: bool) -> Inflater {
-    Inflater::new(Role::Server, &parameters(None, no_context_takeover))
+fn inflater(no_takeover: bool) -> Inflater {
+    Inflater::new(parameters(None, no_takeover))
 }
 
 /// Inflates a message that comes in pieces.
@@ -187,16 +185,11 @@ proptest! {
         messages in messages(),
         bits in prop::option::of(9..=15_u8),
         no_context_takeover in any::<bool>(),
-        is_client in any::<bool>(),
         cut in any::<prop::sample::Index>(),
     ) {
         let parameters = parameters(bits, no_context_takeover);
-        let (role, peer) = match is_client {
-            true => (Role::InProcessClient, Role::Server),
-            false => (Role::Server, Role::InProcessClient),
-        };
-        let mut compressor = Compressor::new(role, &parameters);
-        let mut inflater = Inflater::new(peer, &parameters);
+        let mut compressor = Compressor::new(parameters);
+        let mut inflater = Inflater::new(parameters);
         // A repeated message is where a context makes a difference.
         for message in messages.iter().chain(&messages) {
             // Without a context, what does not become smaller is sent as it is.
