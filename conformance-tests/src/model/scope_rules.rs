@@ -99,7 +99,7 @@ impl Violations {
     }
 }
 
-/// Checks what the scopes of HTTP and of WebSockets have in common.
+/// Checks the common fields of the scopes of HTTP and of WebSockets.
 struct RequestCheck<'a> {
     is_asterisk_allowed: bool,
     is_websocket: bool,

@@ -34,7 +34,8 @@ const MAX_FRAME: u64 = 1 << 20;
 /// The example of RFC 6455, 1.3.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// A handshake, as HTTP/1.1 writes it. Transport HTTP/2 it goes without what only HTTP/1.1 has.
+/// Returns a handshake in the form of HTTP/1.1. Transport HTTP/2 it goes without what only HTTP/1.1
+/// has.
 pub(super) fn handshake() -> Request {
     handshake_to("/")
 }
@@ -200,7 +201,7 @@ pub(super) struct Frame {
     pub(super) payload: Bytes,
 }
 
-/// A client's frame: masked, and with this first byte.
+/// Returns a client's frame, which is masked and has this first byte.
 pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let payload = payload.as_ref();
@@ -222,12 +223,12 @@ pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// A text message in one frame.
+/// Returns a text message in one frame.
 pub(super) fn text(text: &str) -> Vec<u8> {
     frame(FIN | TEXT, text)
 }
 
-/// A close frame with this code and reason.
+/// Returns a close frame with this code and reason.
 pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());

@@ -11,13 +11,12 @@ use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
     self as drive, DeflateParameters, HandshakeResponse, accept_key, response_head,
 };
-use callgate_drive::{RequestLine, ResponseBody};
+use callgate_drive::{RequestLine, ResponseBody, replacement};
 use http::Version;
 use http::header::HeaderValue;
 
 use super::session::{AcceptedWebSocket, CallDetacher};
 use crate::context::ServerContext;
-use crate::rejection;
 use crate::report::AccessLog;
 use crate::stage::Stage;
 
@@ -86,7 +85,7 @@ impl Handshake {
         let response = match ready!(response) {
             HandshakeResponse::Accept(accept) => self.accept(accept),
             HandshakeResponse::Refuse(status) => {
-                let (head, body) = rejection::replacement(status);
+                let (head, body) = replacement(status);
                 Response::Refused(head, body)
             }
             HandshakeResponse::Deny(head, body) => Response::Refused(head, body),

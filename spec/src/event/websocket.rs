@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::HeaderMap;
 
-use crate::header::header_methods;
+use crate::header_methods;
 
 /// A complete WebSocket message, for `websocket.receive` and `websocket.send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl WebSocketAccept {
         self
     }
 
-    header_methods!();
+    header_methods!(event => event.headers);
 }
 
 /// Closes the WebSocket, or refuses the WebSocket before it is accepted: `websocket.close`.

@@ -51,6 +51,8 @@ super::chapter! { FEATURE:
         "A server MUST apply the limit of `WS-17` to the inflated form of a compressed message, and stop inflating at the limit.";
     DEFLATE_ERRORS = "EXT-25" Server Must
         "A server that has accepted permessage-deflate MUST close with 1002 when the first reserved bit is set in a control frame or a continuation frame, and with 1007 when a message cannot be inflated, and yield `websocket.disconnect` with that code.";
+    EARLY_HINTS_ARE_SENT = "EXT-26" Server Must
+        "A server that offers early hints MUST send each of them to the client, as a `103 Early Hints` before the response.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must
         "A server MUST offer `tls` on secured connections only.";
     TLS_VERSION = "TLS-02" Server Must

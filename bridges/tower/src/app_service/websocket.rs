@@ -1,13 +1,15 @@
 //! A WebSocket of an application: the handshake, which is an HTTP exchange, and the session that
 //! follows it.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
-    self as drive, AcceptedWebSocket, DeflateParameters, Detach, HandshakeResponse, Mailbox,
+    AcceptedWebSocket, DeflateParameters, Detach, Handshake, HandshakeResponse, Mailbox,
     PerMessageDeflate, SessionConfig, Transport, accept_key, response_head,
 };
 use callgate_drive::{Call, ResponseBody};
@@ -17,13 +19,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::runtime::Handle;
 
-use super::detach;
-use super::exchange::{replacement, respond};
+use super::detach::detach;
+use super::replacement::replacement;
 
-/// A handshake without a response.
+/// The future of the response to a handshake. When the future is dropped, the application receives
+/// a disconnect.
 #[derive(Debug)]
-pub(super) struct Handshake {
-    inner: drive::Handshake,
+pub(super) struct HandshakeFuture {
+    handshake: Handshake,
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
@@ -34,7 +37,7 @@ pub(super) struct Handshake {
     config: SessionConfig,
 }
 
-impl Handshake {
+impl HandshakeFuture {
     pub(super) fn new(
         app: &BoxApp,
         mut scope: Box<WebSocketScope>,
@@ -47,21 +50,11 @@ impl Handshake {
             deflate: DeflateParameters::negotiate(&mut scope, per_message_deflate),
             version: scope.version,
             accept_key: accept_key(&scope.headers),
-            inner: drive::Handshake::new(app, scope),
+            handshake: Handshake::new(app, scope),
             on_upgrade: Some(on_upgrade),
             grace_period,
             config,
         }
-    }
-
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
-        let response = match ready!(self.inner.poll(cx)) {
-            HandshakeResponse::Accept(accept) => self.accept(accept),
-            HandshakeResponse::Refuse(status) => replacement(status),
-            HandshakeResponse::Deny(head, body) => respond(head, body),
-        };
-        self.detach();
-        Poll::Ready(response)
     }
 
     /// Passes the call and the mailbox to a session. Returns the response that opens the WebSocket.
@@ -70,7 +63,7 @@ impl Handshake {
     /// dropped, and the application receives a disconnect.
     fn accept(&mut self, accept: WebSocketAccept) -> Response<ResponseBody> {
         let websocket = AcceptedWebSocket::new(
-            self.inner.open(),
+            self.handshake.open(),
             CallDetacher {
                 grace_period: self.grace_period,
             },
@@ -88,20 +81,33 @@ impl Handshake {
         }
         let extensions = self.deflate.map(|parameters| parameters.header_value());
         let head = response_head(accept, self.version, self.accept_key.take(), extensions);
-        respond(head, ResponseBody::empty())
+        head.into_response(ResponseBody::empty())
     }
 
     /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
-        if let Some((call, mailbox)) = self.inner.detach() {
+        if let Some((call, mailbox)) = self.handshake.detach() {
             detach(call, mailbox, self.grace_period);
         }
     }
 }
 
-impl Drop for Handshake {
-    /// Dropped when the client is gone, or when a layer has dropped the service's future. The
-    /// application receives a disconnect.
+impl Future for HandshakeFuture {
+    type Output = Response<ResponseBody>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
+        let this = self.get_mut();
+        let response = match ready!(this.handshake.poll(cx)) {
+            HandshakeResponse::Accept(accept) => this.accept(accept),
+            HandshakeResponse::Refuse(status) => replacement(status),
+            HandshakeResponse::Deny(head, body) => head.into_response(body),
+        };
+        this.detach();
+        Poll::Ready(response)
+    }
+}
+
+impl Drop for HandshakeFuture {
     fn drop(&mut self) {
         self.detach();
     }

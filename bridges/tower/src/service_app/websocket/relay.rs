@@ -1,4 +1,4 @@
-//! An open WebSocket. The session turns the events of the server into frames for the service, and
+//! An open WebSocket. The relay turns the events of the server into frames for the service, and
 //! the frames of the service into events.
 
 use std::future::poll_fn;
@@ -16,9 +16,9 @@ use tokio::io::{AsyncWrite as _, DuplexStream};
 
 /// The client's end of the connection in memory, whose other end is the service's.
 ///
-/// The session holds at most one message in each direction, besides the buffers of the connection.
+/// The relay holds at most one message in each direction, besides the buffers of the connection.
 /// Neither direction waits for the other.
-pub(super) struct Session {
+pub(super) struct WebSocketRelay {
     socket: MessageStream<DuplexStream>,
     receiver: Receiver,
     sender: Sender,
@@ -44,8 +44,8 @@ enum Phase {
     ConnectionLost,
 }
 
-impl Session {
-    /// Creates a session over `stream`. `read` is the input that has been read from it.
+impl WebSocketRelay {
+    /// Creates a relay over `stream`. `read` is the input that has been read from it.
     pub(super) fn new(
         stream: DuplexStream,
         read: &[u8],
