@@ -344,15 +344,18 @@ fn curl_asks_for_the_head_alone() {
 fn clients_in_python_are_served() {
     let python = std::env::var_os("CALLGATE_PYTHON")
         .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
-    let server = Server::start(&["run", "gallery"]);
-    let output = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
-        .arg(&server.url)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    server.stop();
+    for compression in ["on", "context-takeover"] {
+        let flag = ["--ws-per-message-deflate", compression];
+        let server = Server::start(&[&["run", "gallery"], &flag[..]].concat());
+        let output = Command::new(&python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
+            .arg(&server.url)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{compression}: {stderr}");
+        server.stop();
+    }
 }
 
 #[test]

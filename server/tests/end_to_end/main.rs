@@ -23,6 +23,7 @@ mod shutdown;
 mod stalled;
 mod support;
 mod websocket;
+mod websocket_deflate;
 mod websocket_end;
 mod websocket_full;
 mod websocket_handshake;
