@@ -2,6 +2,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod http2;
+pub(crate) mod http2_frames;
 pub(crate) mod websocket;
 
 use std::future::Future;
