@@ -12,6 +12,7 @@ use callgate::{
     App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Scope,
     Sender, WebSocketAccept,
 };
+use callgate_server::Config;
 use h2::Reason;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -19,12 +20,16 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 const LIMIT: Duration = Duration::from_millis(400);
 
 fn impatient(app: impl App) -> Server {
+    Server::with(impatient_config(), app)
+}
+
+fn impatient_config() -> Config {
     let mut configured = config();
     configured.timeout_request_content = LIMIT;
     configured.timeout_write = LIMIT;
     // A stalled exchange is not an idle connection.
     configured.timeout_keep_alive = LIMIT / 4;
-    Server::with(configured, app)
+    configured
 }
 
 /// Answers as the path says, and tells when the future is dropped or has returned.
@@ -52,6 +57,7 @@ async fn serve(
             Ok(sender.send(HttpResponseBody::end()).await?)
         }
         "/small" => whole(&sender, vec![b'x'; 4000]).await,
+        "/medium" => whole(&sender, vec![b'x'; 20_000]).await,
         "/large" => whole(&sender, vec![b'x'; 1 << 20]).await,
         "/fails" => {
             sender.send(HttpResponseStart::ok()).await?;
@@ -194,19 +200,20 @@ async fn a_connection_ends_when_a_complete_response_gets_too_small_a_window() {
 async fn a_response_that_makes_progress_is_written_however_slow() {
     let (teller, _) = tell();
     let server = impatient(http(teller, serve));
-    let mut settings = h2::client::Builder::new();
-    settings.initial_window_size(600);
-    let mut client = Client::with_settings(&server, &settings).await;
-    let mut body = client.get("/small").await.unwrap().into_body();
-    let mut length = 0;
-    while let Some(data) = within(body.data()).await {
-        length += data.as_ref().unwrap().len();
-        tokio::time::sleep(LIMIT / 2).await;
-        let released = data.unwrap().len();
-        body.flow_control().release_capacity(released).unwrap();
+    for (path, length) in [("/small", 4000), ("/medium", 20_000)] {
+        let mut settings = h2::client::Builder::new();
+        settings.initial_window_size(length / 7);
+        let mut client = Client::with_settings(&server, &settings).await;
+        let mut body = client.get(path).await.unwrap().into_body();
+        let mut left = length as usize;
+        while let Some(data) = within(body.data()).await {
+            let taken = data.unwrap().len();
+            left -= taken;
+            tokio::time::sleep(LIMIT / 2).await;
+            body.flow_control().release_capacity(taken).unwrap();
+        }
+        assert_eq!(left, 0, "{path}");
     }
-    assert_eq!(length, 4000);
-    drop(client);
     server.finish().await;
 }
 
@@ -280,7 +287,7 @@ async fn a_websocket_without_window_ends_with_its_stream() {
 async fn streams_that_share_a_slow_connection_are_not_reset() {
     const STREAMS: usize = 40;
     let (teller, mut told) = tell();
-    let server = impatient(http(teller, serve));
+    let server = Server::with_small_buffer(impatient_config(), http(teller, serve));
     let settings = [(INITIAL_WINDOW_SIZE, LARGEST_WINDOW)];
     let mut client = RawClient::connect_with_small_buffer(&server, &settings).await;
     client.extend_window(0, LARGEST_WINDOW - 65_535).await;
