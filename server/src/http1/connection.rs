@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 
 use super::content::{self, ContentError};
-use super::deadline::Wait;
 use super::incoming::{self, Incoming};
 use super::input::Input;
 use super::outgoing::{
@@ -23,6 +22,7 @@ use super::outgoing::{
 };
 use super::output::Output;
 use crate::connection::ConnectionInfo;
+use crate::deadline::Wait;
 use crate::exchange::{self, Exchange};
 use crate::rejection::Rejection;
 use crate::report;
@@ -438,7 +438,7 @@ impl Connection {
     /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
         match wait {
-            Wait::Application => None,
+            Wait::Application | Wait::Expectation => None,
             Wait::FirstRequest | Wait::HalfClosed(_) => Some(End::Gone),
             Wait::NextRequest(_) => Some(End::Done),
             Wait::Write(_) => Some(End::Reset),

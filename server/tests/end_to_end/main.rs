@@ -3,7 +3,12 @@
 mod client_gone;
 mod features;
 mod http2;
+mod http2_bounds;
+mod http2_failure;
 mod http2_idle;
+mod http2_malformed;
+mod http2_shutdown;
+mod http2_stalled;
 mod http_bad_input;
 mod http_failure;
 mod http_request;
