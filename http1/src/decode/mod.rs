@@ -7,6 +7,7 @@ mod error;
 mod field_line;
 mod head;
 mod head_decoder;
+mod head_reader;
 mod request_line;
 mod section;
 mod semantics;

@@ -4,7 +4,7 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::DecodeError;
-use super::head_decoder::MAX_FIELD_COUNT;
+use super::head_reader::MAX_FIELD_COUNT;
 use super::section::{Lines, SectionRules};
 use super::semantics::parse_field;
 use crate::Limits;
