@@ -1,12 +1,13 @@
 //! Reads heads.
 
-use std::mem::{self, MaybeUninit};
+use std::mem;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BytesMut};
 use http::{HeaderMap, Method, Version};
 
 use super::head::RequestHead;
+use super::places::{self, FieldPlace, HeadPlaces, LONGEST_SECTION};
 use super::request_line::{
     check_begun_request_line, check_request_line, read_minor_version_as_one,
 };
@@ -21,8 +22,8 @@ const EMPTY_LINES: u8 = 2;
 /// How many fields a `HeaderMap` holds.
 pub(super) const MAX_FIELD_COUNT: usize = 24 * 1024;
 
-/// How many field lines are read without an allocation for their places.
-const FIELDS_ON_STACK: usize = 64;
+/// How many fields are read without an allocation for their places.
+const FEW_FIELDS: usize = 32;
 
 /// The capacity of the largest map of which the memory is kept for the next request.
 const REUSED_CAPACITY: usize = 24;
@@ -63,6 +64,7 @@ impl HeadReader {
     }
 
     /// Reads a head from the beginning of `input`, and takes it out if it is whole.
+    #[inline]
     pub(super) fn read(
         &mut self,
         input: &mut BytesMut,
@@ -70,14 +72,39 @@ impl HeadReader {
         if self.lines.start() == 0 {
             self.skip_empty_lines(input)?;
         }
+        if self.lines.is_at_begin() {
+            let mut fields = [FieldPlace::default(); FEW_FIELDS];
+            if let Some(head) = places::find(input, &self.config, &mut fields) {
+                return self
+                    .take(input, &head, &fields[..head.field_count])
+                    .map(Some);
+            }
+        }
+        self.read_by_lines(input)
+    }
+
+    /// Reads a head of which not all octets have come at once, or of which the error is to be found,
+    /// or that has many fields.
+    fn read_by_lines(
+        &mut self,
+        input: &mut BytesMut,
+    ) -> Result<Option<(RequestHead, Framing)>, DecodeError> {
         let unchecked = self.lines;
-        match self.find_end(input) {
-            Ok(Some(end)) => self.complete(input, end).map(Some),
+        let end = match self.find_end(input) {
+            Ok(Some(end)) => end,
             // A malformed line is refused before the others have come, and the first error of a head
             // is its error.
             result => {
                 self.check_lines(unchecked, input)?;
-                result.map(|_| None)
+                return result.map(|_| None);
+            }
+        };
+        let mut fields = vec![FieldPlace::default(); self.lines.found() - 2];
+        match places::find_any_number(&input[..end], &self.config, &mut fields) {
+            Some(head) => self.take(input, &head, &fields).map(Some),
+            None => {
+                self.check_lines(Lines::default(), input)?;
+                Err(DecodeError::RequestLine)
             }
         }
     }
@@ -126,7 +153,7 @@ impl HeadReader {
         SectionRules {
             begin: self.fields_begin,
             field: limits.field,
-            section: limits.fields,
+            section: limits.fields.min(LONGEST_SECTION / 2),
             lines: limits.field_count.min(MAX_FIELD_COUNT) + 1,
             too_large: DecodeError::FieldsTooLarge,
             allow_bare_lf: self.config.allow_bare_lf,
@@ -148,79 +175,32 @@ impl HeadReader {
 
     /// Takes a whole head out of `input`.
     #[inline]
-    fn complete(
+    fn take(
         &mut self,
         input: &mut BytesMut,
-        end: usize,
+        places: &HeadPlaces,
+        fields: &[FieldPlace],
     ) -> Result<(RequestHead, Framing), DecodeError> {
-        let field_count = self.lines.found() - 2;
-        let octets = input.split_to(end).freeze();
-        let parsed = if field_count <= FIELDS_ON_STACK {
-            let mut fields = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
-            self.parse(&octets, field_count, &mut fields)
-        } else {
-            let mut fields = vec![MaybeUninit::uninit(); field_count];
-            self.parse(&octets, field_count, &mut fields)
-        };
-        let Some(parsed) = parsed else {
-            self.check_lines(Lines::default(), &octets)?;
-            return Err(DecodeError::RequestLine);
-        };
-        self.lines = Lines::default();
-        self.empty_lines = 0;
-        self.fields_begin = 0;
-        parsed
-    }
-
-    /// Parses a whole head. `None` means that a line is malformed or that a part of the request line
-    /// is too long.
-    #[inline]
-    fn parse<'a>(
-        &mut self,
-        octets: &'a Bytes,
-        field_count: usize,
-        fields: &mut [MaybeUninit<httparse::Header<'a>>],
-    ) -> Option<Result<(RequestHead, Framing), DecodeError>> {
-        let mut request = httparse::Request::new(&mut []);
-        let parsed = request.parse_with_uninit_headers(octets, fields);
-        let Ok(httparse::Status::Complete(length)) = parsed else {
-            return None;
-        };
-        let (method, path, minor) = (request.method?, request.path?, request.version?);
-        let limits = &self.config.limits;
-        if length != octets.len()
-            || request.headers.len() != field_count
-            || method.len() > limits.method
-            || path.len() > limits.target
-        {
-            return None;
-        }
-        Some(self.interpret(octets, method, path, minor, request.headers))
-    }
-
-    #[inline]
-    fn interpret(
-        &mut self,
-        octets: &Bytes,
-        method: &str,
-        path: &str,
-        minor: u8,
-        fields: &[httparse::Header<'_>],
-    ) -> Result<(RequestHead, Framing), DecodeError> {
-        let version = match minor {
+        let octets = input.split_to(places.length).freeze();
+        let version = match places.minor_version {
             0 => Version::HTTP_10,
             _ => Version::HTTP_11,
         };
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| DecodeError::Method)?;
-        let (target, target_form) =
-            target::parse(octets, path, &method, self.config.target_grammar)?;
+        let method = &octets[..places.method];
+        let method = Method::from_bytes(method).map_err(|_| DecodeError::Method)?;
+        let target = places.method + 1..places.method + 1 + places.target;
+        let grammar = self.config.target_grammar;
+        let (target, target_form) = target::parse(&octets, target, &method, grammar)?;
         let mut headers = self.take_map(fields.len());
         let mut semantics = Semantics::default();
-        for field in fields {
-            semantics.append(&mut headers, octets, field)?;
+        for place in fields {
+            semantics.append(&mut headers, &octets, *place)?;
         }
         let framing = semantics.framing(version, &mut headers)?;
         semantics.check_host(version)?;
+        self.lines = Lines::default();
+        self.empty_lines = 0;
+        self.fields_begin = 0;
         let head = RequestHead {
             method,
             target,
