@@ -39,7 +39,7 @@ pub struct Limits {
     /// Default 16,384.
     pub field: usize,
     /// The length of all field lines of a head with their line ends. More is answered with 431.
-    /// Default 65,536.
+    /// Default 65,536. At most 1 GiB is accepted whatever the limit is, also of trailers.
     pub fields: usize,
     /// The length of the line in front of a chunk (its size and its extensions) without its line
     /// end. A longer line is answered with 400. Default 256.
@@ -47,6 +47,25 @@ pub struct Limits {
     /// The length of all field lines of a trailer section with their line ends. More is answered
     /// with 431. Default 8,192.
     pub trailers: usize,
+}
+
+impl Limits {
+    /// Returns the length of a target that is accepted: at most that of an [`http::Uri`].
+    pub(crate) fn target(&self) -> usize {
+        self.target.min(65_534)
+    }
+
+    /// Returns the number of field lines that are accepted: at most as many as an
+    /// [`http::HeaderMap`] holds.
+    pub(crate) fn field_count(&self) -> usize {
+        self.field_count.min(24 * 1024)
+    }
+
+    /// Returns the length of a section that is accepted: places in the section are counted in 32
+    /// bits. `limit` is the setting.
+    pub(crate) fn section(limit: usize) -> usize {
+        limit.min(1024 * 1024 * 1024)
+    }
 }
 
 impl Default for Limits {

@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use crate::Config;
+use crate::{Config, Limits};
 
 /// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
 /// not let the head be taken out of the buffer.
@@ -31,8 +31,8 @@ pub(super) struct FieldPlace {
 }
 
 impl FieldPlace {
-    /// Returns the place of a field in a section that begins at this address and is not longer than
-    /// [`LONGEST_SECTION`].
+    /// Returns the place of a field in a section that begins at this address. The section is shorter
+    /// than 4 GiB.
     #[inline]
     pub(super) fn of(field: &httparse::Header<'_>, section: *const u8) -> Self {
         let place_of = |octets: &[u8]| octets.as_ptr().addr().wrapping_sub(section.addr()) as u32;
@@ -54,9 +54,6 @@ impl FieldPlace {
         self.value as usize..(self.value + self.value_length) as usize
     }
 }
-
-/// The length of the longest section of which the places can be counted.
-pub(super) const LONGEST_SECTION: usize = u32::MAX as usize / 2;
 
 /// Parses the head at the beginning of `input`. `None` means that the head is not whole, has more
 /// fields than there are places, has a malformed line, or exceeds a limit.
@@ -97,10 +94,10 @@ fn find_with<'a>(
     let (method, target) = (request.method?, request.path?);
     let head = &input[..length];
     let field_count = request.headers.len();
-    let is_within = length <= LONGEST_SECTION
+    let is_within = u32::try_from(length).is_ok()
         && method.len() <= limits.method
-        && target.len() <= limits.target
-        && field_count <= limits.field_count;
+        && target.len() <= limits.target()
+        && field_count <= limits.field_count();
     if !is_within || !(config.allow_bare_lf || head.ends_with(b"\r\n\r\n")) {
         return None;
     }
@@ -120,7 +117,7 @@ fn find_with<'a>(
         }
         line_end = begin;
     }
-    if end - line_end > limits.fields {
+    if end - line_end > Limits::section(limits.fields) {
         return None;
     }
     Some(HeadPlaces {

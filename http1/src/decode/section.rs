@@ -40,6 +40,17 @@ impl Lines {
         self.searched == 0
     }
 
+    /// Searches for the next empty line. Returns the index behind it, or `None` if it has not come.
+    #[inline]
+    pub(super) fn find_empty(&mut self, input: &[u8], allow_bare_lf: bool) -> Option<usize> {
+        loop {
+            let line = self.next(input)?;
+            if is_empty_line(&input[line.clone()], allow_bare_lf) {
+                return Some(line.end);
+            }
+        }
+    }
+
     /// Returns the number of lines found.
     #[inline]
     pub(super) fn found(&self) -> usize {
@@ -71,35 +82,12 @@ pub(super) struct SectionRules {
 }
 
 impl SectionRules {
-    /// Searches for the empty line that ends the section, and checks limits and line ends on the
-    /// way. Returns the index behind the empty line, or `None` if it has not come.
-    ///
-    /// The error is not always the first in the section: [`check`](Self::check) finds the first.
-    #[inline]
-    pub(super) fn find_end(
-        &self,
-        lines: &mut Lines,
-        input: &[u8],
-    ) -> Result<Option<usize>, DecodeError> {
-        while let Some(line) = lines.next(input) {
-            let octets = &input[line.clone()];
-            if self.is_empty_line(octets) {
-                return Ok(Some(line.end));
-            }
-            self.check_limits(lines, &line)?;
-            if !self.allow_bare_lf && !octets.ends_with(b"\r\n") {
-                return Err(DecodeError::BareLf);
-            }
-        }
-        Ok(None)
-    }
-
     /// Checks all lines that `lines` has not found yet, in their order, and the beginning of the last
     /// line if it has no end.
     pub(super) fn check(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
         while let Some(line) = lines.next(input) {
             let octets = &input[line.clone()];
-            if self.is_empty_line(octets) {
+            if is_empty_line(octets, self.allow_bare_lf) {
                 return Ok(());
             }
             self.check_limits(&lines, &line)?;
@@ -110,11 +98,6 @@ impl SectionRules {
             b"\r" => Ok(()),
             _ => self.check_length(lines.start(), input.len()),
         }
-    }
-
-    #[inline]
-    fn is_empty_line(&self, line: &[u8]) -> bool {
-        line == b"\r\n" || self.allow_bare_lf && line == b"\n"
     }
 
     #[inline]
@@ -140,4 +123,9 @@ impl SectionRules {
             Err(self.too_large)
         }
     }
+}
+
+#[inline]
+fn is_empty_line(line: &[u8], allow_bare_lf: bool) -> bool {
+    line == b"\r\n" || allow_bare_lf && line == b"\n"
 }

@@ -8,9 +8,6 @@ use http::{Method, Uri};
 use super::{DecodeError, TargetForm, authority};
 use crate::TargetGrammar;
 
-/// The longest target that a [`Uri`] holds.
-const MAX_LENGTH: usize = u16::MAX as usize - 1;
-
 /// Checks the target against its grammar and the method. The target is at `place` in `head`.
 #[inline]
 pub(super) fn parse(
@@ -30,9 +27,6 @@ pub(super) fn parse(
         let target = str::from_utf8(target).map_err(|_| DecodeError::Target)?;
         check_other_form(target, method, grammar)?
     };
-    if target.len() > MAX_LENGTH {
-        return Err(DecodeError::TargetTooLong);
-    }
     match Uri::from_maybe_shared(head.slice(place)) {
         Ok(target) => Ok((target, form)),
         Err(_) => Err(DecodeError::Target),

@@ -4,8 +4,7 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::DecodeError;
-use super::head_reader::MAX_FIELD_COUNT;
-use super::places::{FieldPlace, LONGEST_SECTION};
+use super::places::FieldPlace;
 use super::section::{Lines, SectionRules};
 use super::semantics::parse_field;
 use crate::Limits;
@@ -21,16 +20,15 @@ pub(super) fn decode(
     let rules = SectionRules {
         begin: 0,
         field: limits.field,
-        section: limits.trailers.min(LONGEST_SECTION),
-        lines: limits.field_count.min(MAX_FIELD_COUNT),
+        section: Limits::section(limits.trailers),
+        lines: limits.field_count(),
         too_large: DecodeError::TrailersTooLarge,
         allow_bare_lf: false,
     };
     let unchecked = *lines;
-    let end = rules.find_end(lines, input);
-    // The first error of a section is its error, whichever lines have come.
+    let end = lines.find_empty(input, rules.allow_bare_lf);
     rules.check(unchecked, input)?;
-    let Some(end) = end? else {
+    let Some(end) = end else {
         return Ok(None);
     };
     let field_count = lines.found() - 1;

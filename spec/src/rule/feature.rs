@@ -41,6 +41,8 @@ super::chapter! { FEATURE:
         "A server MUST treat the events that an application sends after `http.shutdown` like those sent before, until the time-out of the shutdown has passed.";
     SHUTDOWN_ENDS_RESPONSE = "EXT-20" Application Should
         "An application SHOULD end its response once it has received `http.shutdown`, without waiting for another event.";
+    EARLY_HINTS_ARE_SENT = "EXT-21" Server Must
+        "A server that offers early hints MUST send each of them to the client, as a `103 Early Hints` before the response.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must
         "A server MUST offer `tls` on secured connections only.";
     TLS_VERSION = "TLS-02" Server Must

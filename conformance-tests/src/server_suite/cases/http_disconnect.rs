@@ -17,6 +17,7 @@ pub(super) const CASES: &[&[Case]] = &[
     RECEIVE_AFTER_BODY,
     DISCONNECT_IS_TOLD,
     HALF_CLOSE,
+    HALF_CLOSE_IS_ANSWERED,
     MALFORMED_CONTENT,
 ];
 
@@ -213,12 +214,39 @@ async fn gone(fixture: &mut Fixture<'_>, transport: Transport, phase: Phase) -> 
     app.finish(Step::Decline).await
 }
 
+const HALF_CLOSE_IS_ANSWERED: &[Case] = &[Case {
+    rule: rule::HALF_CLOSE_IS_ANSWERED,
+    name: "half_closed_after_the_request",
+    transports: HTTP1,
+    does: "Ends the sending side of the connection right after the request; the application responds at once.",
+    must: "The client gets the whole response.",
+    basis: Basis::CallgateOnly(
+        "ASGI does not say whether a half-closed connection is a disconnect",
+    ),
+    steps: steps!(async |fixture| {
+        let server = fixture.server().await?;
+        let mut client = server.connect().await?;
+        client.send(Request::get("/").http1()).await?;
+        client.half_close().await?;
+        let mut app = server.call().await?;
+        respond(&mut app, "answered").await?;
+        let response = client.response().await?;
+        must!(
+            response.status == 200 && response.text() == "answered",
+            "the response was {} `{}`",
+            response.status,
+            response.text()
+        );
+        app.finish(Step::Return).await
+    }),
+}];
+
 const HALF_CLOSE: &[Case] = &[Case {
     rule: rule::HALF_CLOSE,
     name: "half_closed_while_waiting",
     transports: HTTP1,
     does: "Ends the sending side of the connection before the response.",
-    must: "The application receives `http.disconnect`, and the client no response.",
+    must: "The application receives `http.disconnect` within a limited time, and the client no response.",
     basis: Basis::CallgateOnly(
         "ASGI does not say whether a half-closed connection is a disconnect",
     ),

@@ -24,6 +24,7 @@ mutants! {
         "a_streamed_denial_response",
         "a_streamed_denial_response_over_http2",
     ],
+    ext_21_only_one_link_of_early_hints_is_sent: EARLY_HINTS_ARE_SENT ["early_hints"],
     ext_15_trailers_are_offered_on_every_exchange_of_http11: TRAILERS_OFFERED [
         "trailers_that_are_not_asked_for",
     ],
@@ -86,6 +87,14 @@ fn ext_14_a_denial_response_is_a_403() -> InProcess {
     with_changed_events(|event| {
         if let SendEvent::DenialResponseStart(start) = event {
             start.status = StatusCode::FORBIDDEN;
+        }
+    })
+}
+
+fn ext_21_only_one_link_of_early_hints_is_sent() -> InProcess {
+    with_changed_events(|event| {
+        if let SendEvent::HttpResponseEarlyHint(hint) = event {
+            hint.links.truncate(1);
         }
     })
 }

@@ -1,5 +1,7 @@
 //! Servers that break the rules checked in `cases/http_disconnect.rs`.
 
+use std::time::Duration;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -28,6 +30,9 @@ mutants! {
     ],
     http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE [
         "half_closed_while_waiting",
+    ],
+    http_49_a_client_that_half_closes_is_gone_at_once: HALF_CLOSE_IS_ANSWERED [
+        "half_closed_after_the_request",
     ],
     http_13_malformed_content_is_answered_with_another_status: MALFORMED_CONTENT [
         "a_chunk_size_that_is_no_number",
@@ -183,6 +188,13 @@ fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess
         }
     }
     with_connection_filter(|| Box::new(KeepsEnd::default()))
+}
+
+fn http_49_a_client_that_half_closes_is_gone_at_once() -> InProcess {
+    InProcess {
+        config: Some(|config| config.timeout_half_close = Duration::ZERO),
+        ..InProcess::default()
+    }
 }
 
 fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {
