@@ -4,6 +4,7 @@
 mod reading;
 
 mod check;
+mod differential;
 mod entry;
 
 use std::collections::HashSet;
