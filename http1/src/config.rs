@@ -51,19 +51,19 @@ pub struct Limits {
 
 impl Limits {
     /// Returns the length of a target that is accepted: at most that of an [`http::Uri`].
-    pub(crate) fn target(&self) -> usize {
+    pub(crate) fn longest_target(&self) -> usize {
         self.target.min(65_534)
     }
 
     /// Returns the number of field lines that are accepted: at most as many as an
     /// [`http::HeaderMap`] holds.
-    pub(crate) fn field_count(&self) -> usize {
+    pub(crate) fn most_fields(&self) -> usize {
         self.field_count.min(24 * 1024)
     }
 
     /// Returns the length of a section that is accepted: places in the section are counted in 32
     /// bits. `limit` is the setting.
-    pub(crate) fn section(limit: usize) -> usize {
+    pub(crate) fn longest_section(limit: usize) -> usize {
         limit.min(1024 * 1024 * 1024)
     }
 }
@@ -88,8 +88,8 @@ pub enum TargetGrammar {
     /// The octets of the grammar of RFC 3986, and no others (RFC 9112, section 3.2).
     #[default]
     Uri,
-    /// Also `[`, `]`, `{`, `}`, `|`, `\`, `^` and the backtick, and in the query `%` without two
-    /// hexadecimal digits. Browsers send these octets without percent-encoding, as the URL standard
-    /// of the WHATWG has it: `/?page[number]=2`.
+    /// Also `[`, `]`, `{`, `}`, `|`, `\` and `^`, and in the query also the backtick and `%` without
+    /// two hexadecimal digits. Browsers send these octets without percent-encoding, as the URL
+    /// standard of the WHATWG has it: `/?page[number]=2`.
     Url,
 }

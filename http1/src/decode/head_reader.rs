@@ -138,8 +138,8 @@ impl HeadReader {
         SectionRules {
             begin: self.fields_begin,
             field: limits.field,
-            section: Limits::section(limits.fields),
-            lines: limits.field_count() + 1,
+            section: Limits::longest_section(limits.fields),
+            lines: limits.most_fields() + 1,
             too_large: DecodeError::FieldsTooLarge,
             allow_bare_lf: self.config.allow_bare_lf,
         }

@@ -3,6 +3,7 @@
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
+use super::section::content_length;
 use crate::{Config, Limits};
 
 /// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
@@ -96,8 +97,8 @@ fn find_with<'a>(
     let field_count = request.headers.len();
     let is_within = u32::try_from(length).is_ok()
         && method.len() <= limits.method
-        && target.len() <= limits.target()
-        && field_count <= limits.field_count();
+        && target.len() <= limits.longest_target()
+        && field_count <= limits.most_fields();
     if !is_within || !(config.allow_bare_lf || head.ends_with(b"\r\n\r\n")) {
         return None;
     }
@@ -106,18 +107,17 @@ fn find_with<'a>(
     }
     let empty_line = if head.ends_with(b"\r\n") { 2 } else { 1 };
     let end = length - empty_line;
-    let longest_line = limits.field.saturating_add(2);
     let mut line_end = end;
     for place in places[..field_count].iter().rev() {
         let begin = place.name as usize;
         // `httparse` ends the line before with CRLF or with LF.
         let is_crlf = config.allow_bare_lf || head[begin - 2] == b'\r';
-        if !is_crlf || line_end - begin > longest_line {
+        if !is_crlf || content_length(&head[begin..line_end]) > limits.field {
             return None;
         }
         line_end = begin;
     }
-    if end - line_end > Limits::section(limits.fields) {
+    if end - line_end > Limits::longest_section(limits.fields) {
         return None;
     }
     Some(HeadPlaces {

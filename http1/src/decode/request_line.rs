@@ -31,7 +31,7 @@ pub(super) fn check_request_line(line: &[u8], config: &Config) -> Result<(), Dec
 /// octets have come until they are too many for any request line.
 pub(super) fn check_begun_request_line(begun: &[u8], config: &Config) -> Result<(), DecodeError> {
     let limits = &config.limits;
-    let longest = limits.method.saturating_add(limits.target());
+    let longest = limits.method.saturating_add(limits.longest_target());
     let longest = longest.saturating_add(VERSION_LINE + 2);
     if begun.len() > longest {
         check_parts(begun, config).map(drop)
@@ -55,7 +55,7 @@ fn check_parts<'a>(line: &'a [u8], config: &Config) -> Result<&'a [u8], DecodeEr
         _ => return Err(unless_bare_cr(rest, DecodeError::Method)),
     };
     let (target, rest) = split_at(rest, |octet| matches!(octet, b' ' | b'\r' | b'\n'));
-    if target.len() > config.limits.target() {
+    if target.len() > config.limits.longest_target() {
         return Err(DecodeError::TargetTooLong);
     }
     let version = match rest.strip_prefix(b" ") {

@@ -81,6 +81,7 @@ fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), Dec
         rest = match OCTETS[usize::from(*octet)] {
             Octet::Uri => behind,
             Octet::Url if grammar == TargetGrammar::Url => behind,
+            Octet::UrlQuery if grammar == TargetGrammar::Url && is_query(octets, rest) => behind,
             Octet::Percent => match behind {
                 [high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                     behind
@@ -107,6 +108,8 @@ enum Octet {
     Uri,
     /// Sent by browsers, and not of the grammar.
     Url,
+    /// Sent by browsers in queries, and not of the grammar.
+    UrlQuery,
     /// The beginning of a percent-encoded octet.
     Percent,
     Other,
@@ -119,7 +122,8 @@ const OCTETS: [Octet; 256] = {
         octets[octet as usize] = match octet {
             b'%' => Octet::Percent,
             b':' | b'@' | b'/' | b'?' => Octet::Uri,
-            b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`' => Octet::Url,
+            b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'^' => Octet::Url,
+            b'`' => Octet::UrlQuery,
             _ if authority::is_unreserved_or_delimiter(octet) => Octet::Uri,
             _ => Octet::Other,
         };

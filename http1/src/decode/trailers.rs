@@ -20,8 +20,8 @@ pub(super) fn decode(
     let rules = SectionRules {
         begin: 0,
         field: limits.field,
-        section: Limits::section(limits.trailers),
-        lines: limits.field_count(),
+        section: Limits::longest_section(limits.trailers),
+        lines: limits.most_fields(),
         too_large: DecodeError::TrailersTooLarge,
         allow_bare_lf: false,
     };

@@ -10,7 +10,8 @@ use super::{Date, EncodeError};
 use crate::{Persistence, RequestHead};
 
 /// Writes the response to one request. The head takes the encoder away, so that there is one final
-/// response, and no interim response behind it.
+/// response, and no interim response behind it. A response that cannot be encoded writes nothing: a
+/// clone, made before, encodes the response that replaces it.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -39,7 +40,8 @@ use crate::{Persistence, RequestHead};
 /// assert_eq!(output, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
+#[must_use = "a request has a response"]
 pub struct ResponseEncoder {
     request: Request,
     is_http_10: bool,
@@ -85,7 +87,6 @@ pub enum AfterHead {
 impl ResponseEncoder {
     /// Creates the encoder of the response to this request.
     #[inline]
-    #[must_use]
     pub fn new(request: &RequestHead) -> Self {
         Self {
             request: match request.method {
@@ -101,7 +102,6 @@ impl ResponseEncoder {
 
     /// Creates the encoder of the response to a request that could not be decoded. The connection is
     /// closed after the response.
-    #[must_use]
     pub fn for_malformed_request() -> Self {
         Self {
             request: Request::Other,
@@ -258,7 +258,7 @@ impl ResponseEncoder {
     /// Decides on the content and its framing (RFC 9110, section 8.6; RFC 9112, sections 6.1 to 6.3).
     #[inline]
     fn content(
-        self,
+        &self,
         status: StatusCode,
         field: Option<u64>,
         length: ContentLength,

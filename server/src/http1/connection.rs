@@ -154,7 +154,7 @@ impl Connection {
                         outgoing::encode_early_hints(links, &pending.encoder, &mut self.output);
                     }
                     Poll::Ready(exchange::Response::Final(head, body)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.respond(head, body, encoder, cx);
                     }
                     Poll::Ready(exchange::Response::ClientGone) => return Some(End::Gone),
@@ -162,11 +162,11 @@ impl Connection {
                 Outgoing::Handshake(pending) => match pending.handshake.poll(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.upgrade(head, websocket, encoder);
                     }
                     Poll::Ready(websocket::Response::Refused(head, body)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.respond(head, body, encoder, cx);
                     }
                 },
@@ -305,7 +305,8 @@ impl Connection {
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
-        let encoded = outgoing::encode_head(&mut head, body, encoder, server, &mut self.output);
+        let encoded =
+            outgoing::encode_head(&mut head, body, encoder.clone(), server, &mut self.output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
@@ -350,7 +351,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(head, encoder, server, &mut self.output) {
+        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
             Ok(()) => self.finish(End::Upgrade(websocket)),
             Err(error) => {
                 let response = self.replace(&error, encoder);
