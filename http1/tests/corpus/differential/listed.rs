@@ -29,6 +29,7 @@ struct Difference {
 #[serde(rename_all = "kebab-case")]
 enum Right {
     ThisCrate,
+    Hyper,
     Both,
 }
 
