@@ -1,23 +1,23 @@
 //! # HTTP/1.1 for servers, without I/O
 //!
 //! Octets in, requests out; responses in, octets out. This crate has no sockets, no runtime and no
-//! `async`: a server reads octets into a buffer, asks a decoder what they are, and writes what an
-//! encoder has put into another buffer.
+//! `async`. A server reads octets into a buffer for a decoder, and writes the buffer that an
+//! encoder fills.
 //!
-//! - [`HeadDecoder`] reads heads: a [`RequestHead`] with its target, fields and what they mean for the
-//!   connection.
+//! - [`HeadDecoder`] reads heads: a [`RequestHead`] with its target, its fields and their meaning
+//!   for the connection.
 //! - [`ContentDecoder`] takes the framing off content, and reads trailers.
-//! - [`ResponseEncoder`] writes interim responses and the head of the final response, and decides on
-//!   the framing.
+//! - [`ResponseEncoder`] writes interim responses and the head of the final response, and decides
+//!   on the framing.
 //! - [`ContentEncoder`] writes content with its framing, and its end.
 //!
 //! The decoders and the encoders are the states of a connection. A call that the protocol forbids
 //! cannot be written: decoders are moved by each call and come back in what the call returns, and
 //! the end of a message takes its encoder away. After a [`DecodeError`], there is no decoder.
 //!
-//! Decoding is strict: what RFC 9110 and RFC 9112 let a server refuse, and what others could read
-//! differently, is refused. Each [`DecodeError`] names its section. [`Limits`] bound each part of a
-//! request, and [`Config`] has the few settings that accept more.
+//! Decoding is strict: the decoders refuse input that a proxy in front of the server could read
+//! differently. Each [`DecodeError`] names its section of RFC 9110 or RFC 9112. [`Limits`] bound
+//! each part of a request, and [`Config`] has the few settings that accept more.
 //!
 //! ```
 //! use bytes::BytesMut;
@@ -45,10 +45,11 @@
 //!
 //! # Memory
 //!
-//! The values of fields and the content are [`bytes::Bytes`] of the read buffer. The buffer's memory is
-//! reused by [`bytes::BytesMut::reserve`] when all of them have been dropped. A value that lives long
-//! keeps the memory of the whole read buffer, unless it is copied. [`HeadDecoder::reuse`] takes a map
-//! that is no longer needed, so that a request of the usual size is decoded without an allocation.
+//! The values of fields and the content are [`bytes::Bytes`] of the read buffer. The buffer's
+//! memory is reused by [`bytes::BytesMut::reserve`] when all of them have been dropped. A value
+//! that lives long keeps the memory of the whole read buffer, unless it is copied.
+//! [`HeadDecoder::reuse`] takes a map that is no longer needed, so that a request of the usual size
+//! is decoded without an allocation.
 
 mod config;
 mod decode;

@@ -20,7 +20,8 @@ fn exchange(
 ) -> (HeadDecoder, HeaderMap) {
     input.reserve(1024);
     input.extend_from_slice(
-        b"GET /where?q=now HTTP/1.1\r\nHost: 127.0.0.1:8000\r\nAccept: */*\r\nUser-Agent: a\r\n\r\n",
+        b"GET /where?q=now HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n\
+          Accept: */*\r\nUser-Agent: a\r\n\r\n",
     );
     let decoded = decoder.decode(input).unwrap();
     let DecodedHead::Complete(request, Next::Head(mut decoder)) = decoded else {

@@ -1,4 +1,4 @@
-//! Reads heads.
+//! The reading of heads, whole or piece by piece.
 
 use std::mem;
 use std::sync::Arc;
@@ -101,8 +101,8 @@ impl HeadReader {
         }
     }
 
-    /// Takes the empty lines away that may precede a request line. Returns whether more has come than
-    /// they.
+    /// Takes the empty lines away that may precede a request line. Returns whether more has come
+    /// than they.
     #[inline]
     fn skip_empty_lines(&mut self, input: &mut BytesMut) -> Result<bool, DecodeError> {
         loop {
@@ -145,8 +145,8 @@ impl HeadReader {
         }
     }
 
-    /// Checks the lines that `lines` has not found yet, in their order: the first error of a head is
-    /// its error.
+    /// Checks the lines that `lines` has not found yet, in their order: the first error of a head
+    /// is its error.
     #[cold]
     fn check_lines(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
         if lines.start() == 0 {

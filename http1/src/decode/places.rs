@@ -1,4 +1,4 @@
-//! Where the parts of a whole head are.
+//! The places of the parts of a whole head.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -6,8 +6,8 @@ use std::ops::Range;
 use super::section::content_length;
 use crate::{Config, Limits};
 
-/// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
-/// not let the head be taken out of the buffer.
+/// The places of the parts of a whole head in the read buffer. `httparse` returns references, which
+/// would not let the head be taken out of the buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadPlaces {
     /// The length of the head with the empty line at its end.
@@ -22,7 +22,7 @@ pub(super) struct HeadPlaces {
     pub(super) field_count: usize,
 }
 
-/// Where a field is in its section.
+/// The place of a field in its section.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FieldPlace {
     name: u32,
@@ -32,8 +32,8 @@ pub(super) struct FieldPlace {
 }
 
 impl FieldPlace {
-    /// Returns the place of a field in a section that begins at this address. The section is shorter
-    /// than 4 GiB.
+    /// Returns the place of a field in a section that begins at this address. The section is
+    /// shorter than 4 GiB.
     #[inline]
     pub(super) fn of(field: &httparse::Header<'_>, section: *const u8) -> Self {
         let place_of = |octets: &[u8]| octets.as_ptr().addr().wrapping_sub(section.addr()) as u32;

@@ -1,4 +1,4 @@
-//! Why a request line is refused.
+//! The syntax of request lines.
 
 use super::DecodeError;
 use super::field_line::{is_token_octet, line_without_end};
@@ -85,9 +85,9 @@ fn unless_bare_cr(octets: &[u8], error: DecodeError) -> DecodeError {
     }
 }
 
-/// Reads a request line of HTTP/1.2 to HTTP/1.9 as one of HTTP/1.1, the highest minor version that a
-/// server of HTTP/1.1 conforms to (RFC 9110, section 2.5). `httparse` refuses other versions, so that
-/// the digit is replaced in the buffer.
+/// Reads a request line of HTTP/1.2 to HTTP/1.9 as one of HTTP/1.1, the highest minor version that
+/// a server of HTTP/1.1 conforms to (RFC 9110, section 2.5). `httparse` refuses other versions, so
+/// that the digit is replaced in the buffer.
 #[inline]
 pub(super) fn read_minor_version_as_one(line: &mut [u8]) {
     let content = line.trim_ascii_end().len();

@@ -64,7 +64,7 @@ impl Lines {
     }
 }
 
-/// What a section of field lines may have.
+/// The bounds of a section of field lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SectionRules {
     /// The index at which the field lines begin.
@@ -82,8 +82,8 @@ pub(super) struct SectionRules {
 }
 
 impl SectionRules {
-    /// Checks all lines that `lines` has not found yet, in their order, and the beginning of the last
-    /// line if it has no end.
+    /// Checks all lines that `lines` has not found yet, in their order, and the beginning of the
+    /// last line if it has no end.
     pub(super) fn check(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
         while let Some(line) = lines.next(input) {
             let octets = &input[line.clone()];
@@ -113,8 +113,8 @@ impl SectionRules {
         Ok(())
     }
 
-    /// Checks the length of a field line. A line that has no end yet ends with the buffer. Both ways
-    /// the error is of the limit that the line exceeds first.
+    /// Checks the length of a field line. A line that has no end yet ends with the buffer. Both
+    /// ways the error is of the limit that the line exceeds first.
     fn check_length(&self, input: &[u8], line: &Range<usize>) -> Result<(), DecodeError> {
         let section_end = self.begin.saturating_add(self.section);
         let field_end = line.start.saturating_add(self.field);
@@ -135,7 +135,8 @@ impl SectionRules {
     }
 }
 
-/// Returns the length of a line without its line end, or without the CR that may begin the line end.
+/// Returns the length of a line without its line end, or without the CR that may begin the line
+/// end.
 #[inline]
 pub(super) fn content_length(line: &[u8]) -> usize {
     match line {

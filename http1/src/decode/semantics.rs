@@ -1,4 +1,4 @@
-//! What the fields of a head mean for its message and its connection.
+//! The meaning of fields for their message and its connection.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -21,7 +21,7 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// What the fields of a head say, gathered while they are added to the map.
+/// The meaning of the fields of a head, gathered while the fields are added to the map.
 #[derive(Debug, Default)]
 pub(super) struct Semantics {
     has_host: bool,

@@ -72,8 +72,8 @@ fn check_other_form(
     Ok(TargetForm::Absolute)
 }
 
-/// Checks that the octets are of the grammar of a path and a query (RFC 3986, sections 3.3 and 3.4).
-/// The first `?` begins the query, which may have all octets of a path and more `?`.
+/// Checks that the octets are of the grammar of a path and a query (RFC 3986, sections 3.3 and
+/// 3.4). The first `?` begins the query, which may have all octets of a path and more `?`.
 #[inline]
 fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), DecodeError> {
     let mut rest = octets;

@@ -10,8 +10,8 @@ use super::semantics::parse_field;
 use crate::Limits;
 use crate::fields::is_forbidden_in_trailers;
 
-/// Reads a trailer section from the beginning of `input`, and takes it out if it is whole. `lines` has
-/// the lines found so far.
+/// Reads a trailer section from the beginning of `input`, and takes it out if it is whole. `lines`
+/// has the lines found so far.
 pub(super) fn decode(
     lines: &mut Lines,
     input: &mut BytesMut,

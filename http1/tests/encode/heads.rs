@@ -198,6 +198,9 @@ fn a_2xx_to_connect_begins_a_tunnel_by_rfc_9110_section_9_3_6() {
     let (text, after) = response.encode(connect()).unwrap();
     assert_eq!(text, "HTTP/1.1 200 OK\r\n\r\n");
     assert!(matches!(after, AfterHead::Tunnel));
+    let closing = encoder_for("CONNECT a:80 HTTP/1.1", "connection: close\r\n");
+    let (text, _) = response.encode(closing).unwrap();
+    assert_eq!(text, "HTTP/1.1 200 OK\r\n\r\n");
     let (text, _) = Response::new(501, &[]).of_length(5).content(connect());
     assert!(text.contains("content-length: 5\r\n"), "{text:?}");
 }
