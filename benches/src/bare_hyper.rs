@@ -1,6 +1,7 @@
-//! The plainest server that hyper makes: one text for every request.
+//! A minimal server on hyper, which answers every request with one text.
 //!
-//! It has no limits, no timeouts and no graceful shutdown; what Callgate adds to it is what it costs.
+//! The server has no limits, no time-outs and no graceful shutdown. The difference to Callgate is
+//! the cost of Callgate.
 
 use std::convert::Infallible;
 use std::io;

@@ -1,4 +1,5 @@
-//! What is measured: the applications of [`apps`], and [`bare_hyper`] to compare with.
+//! The subjects of the measurements: the applications of [`apps`], and [`bare_hyper`] to compare
+//! them with.
 
 pub mod apps;
 pub mod bare_hyper;

@@ -3,11 +3,11 @@
 use crate::prepare::{self, H2LOAD, WRK};
 use crate::step::{Step, shown, target};
 
-/// Builds what is compared, and compares it. `args` are the runner's.
+/// Builds the contenders, and compares them. `args` are the runner's.
 ///
 /// # Errors
 ///
-/// What failed, and how to repeat it.
+/// Returns the command that failed, and how to repeat it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     prepare::tools(&[WRK, H2LOAD])?;
     Step::new(

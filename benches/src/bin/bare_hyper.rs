@@ -13,7 +13,7 @@ struct Flags {
     /// The port to listen on; 0 picks a free one
     #[arg(long, default_value_t = 0)]
     port: u16,
-    /// How many threads serve
+    /// The number of threads that serve
     #[arg(long, default_value_t = 1)]
     threads: usize,
     /// Let the answers to pipelined requests leave together

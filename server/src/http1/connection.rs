@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use callgate::HttpResponseStart;
-use callgate_drive::ResponseBody;
+use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
     DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
     ResponseEncoder,
@@ -24,7 +24,7 @@ use super::outgoing::{
 use super::output::Output;
 use crate::connection::ConnectionInfo;
 use crate::exchange::{self, Exchange};
-use crate::rejection::{self, Rejection};
+use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
 use crate::stage::Stage;
@@ -328,7 +328,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) -> Option<StreamedResponse> {
         tracing::error!("the response cannot be sent: {error}");
-        let (head, body) = rejection::replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        let (head, body) = replacement(StatusCode::INTERNAL_SERVER_ERROR);
         self.encode_head(head, body, encoder)
     }
 

@@ -32,7 +32,7 @@ async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
 }
 
 #[tokio::test]
-async fn ext_21_early_hints_are_sent_before_the_response() {
+async fn ext_26_early_hints_are_sent_before_the_response() {
     let server = Server::start(http((), async |(), scope, mut receiver, sender| {
         let link = |link: &'static str| http::HeaderValue::from_static(link);
         sender

@@ -1,4 +1,4 @@
-//! What a connection costs that does nothing.
+//! The memory that an idle connection takes.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -33,7 +33,7 @@ impl Kind {
         }
     }
 
-    /// What Callgate is meant to reach.
+    /// Returns the goal of Callgate.
     pub(crate) fn target(self) -> &'static str {
         match self {
             Self::KeepAlive => "<= 18 KB",
@@ -59,7 +59,7 @@ impl Kind {
         }
     }
 
-    /// How its answer begins, and how it ends.
+    /// Returns the first and the last bytes of the server's answer.
     fn answer(self) -> (&'static [u8], &'static [u8]) {
         match self {
             Self::KeepAlive => (b"HTTP/1.1 200 ", b"Hello, world!\n"),
@@ -68,18 +68,20 @@ impl Kind {
     }
 }
 
-/// Few enough that all are open before the server's time for an idle connection, of 5 s, is over.
+/// The number of connections. All of them are open before the idle time-out of the server, 5 s,
+/// closes the first.
 const CONNECTIONS: usize = 2_000;
-/// What is open before the memory is measured first: it has the server make what it makes once.
+/// The number of connections that are open before the first measurement, so that the server has
+/// made its one-time allocations.
 const WARM_UP: usize = 20;
 
-/// The memory that one connection takes, in bytes.
+/// Returns the memory that one connection takes, in bytes.
 pub(crate) fn measure(kind: Kind, contender: Contender) -> io::Result<f64> {
     let server = Running::start(contender, kind.app())?;
     let _first = open(kind, server.address(), WARM_UP)?;
     let before = server.memory_now()?;
     let connections = open(kind, server.address(), CONNECTIONS)?;
-    // The answers are here; the server may still be putting away what it needed for the last.
+    // The answers have arrived, but the server may not have freed the memory of the last one yet.
     thread::sleep(Duration::from_millis(100));
     let after = server.memory_now()?;
     for connection in &connections {

@@ -1,4 +1,4 @@
-//! The loads, put on by wrk and h2load.
+//! The loads, which wrk and h2load produce.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,7 +18,7 @@ pub(crate) enum Load {
     Http2,
 }
 
-/// What a load came to.
+/// The result of a load.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outcome {
     pub(crate) requests: u64,
@@ -36,12 +36,12 @@ impl Load {
         }
     }
 
-    /// Who takes part; the first is what the others are compared with.
+    /// Returns the contenders. The others are compared with the first.
     pub(crate) fn contenders(self) -> &'static [Contender] {
         match self {
             Self::Plain | Self::Http2 => &[Contender::BareHyper, Contender::Callgate],
-            // Without the flag, hyper writes each answer by itself: nearly all of the time is the
-            // system's, and Callgate would look better than it is.
+            // Without the flag, hyper writes each answer by itself. Nearly all of the time is then
+            // spent in the system, which would flatter Callgate.
             Self::Pipelined => &[
                 Contender::BareHyperFlushing,
                 Contender::BareHyper,
@@ -50,7 +50,7 @@ impl Load {
         }
     }
 
-    /// What Callgate is meant to reach, as ratios to the first contender.
+    /// Returns the goal of Callgate, as ratios to the first contender.
     pub(crate) fn target(self) -> &'static str {
         match self {
             Self::Plain => "requests/s >= 0.97, CPU <= 1.08",
@@ -59,7 +59,7 @@ impl Load {
         }
     }
 
-    /// Loads `server` for as long.
+    /// Loads `server` for this time.
     ///
     /// # Errors
     ///
@@ -136,7 +136,7 @@ fn outcome(requests: Option<u64>, per_second: Option<f64>, output: &str) -> io::
     }
 }
 
-/// Has wrk send 16 requests at a time; it counts each answer.
+/// A script that has wrk send 16 requests at a time. wrk counts each answer.
 const PIPELINING: &str = "\
 init = function(args)
   local requests = {}

@@ -1,8 +1,8 @@
 //! Measures Callgate beside bare hyper, over loopback: `cargo xtask bench`.
 //!
-//! Both are loaded in turns, in an order that changes from round to round, each time as a process of
-//! its own; a ratio is always one of the same round. The times of one machine say little of another,
-//! and ratios still something. Nothing is asserted.
+//! Both are loaded in turns, in an order that changes from round to round, each time as a process
+//! of its own; a ratio always compares results of the same round. Ratios carry over to other
+//! machines better than times do. Nothing is asserted.
 
 mod idle;
 mod load;
@@ -23,10 +23,10 @@ use crate::table::{Row, Spread};
 /// Measures Callgate beside bare hyper
 #[derive(Debug, Parser)]
 struct Flags {
-    /// How long each load runs, in seconds
+    /// The time of each load, in seconds
     #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
     seconds: u64,
-    /// How many times
+    /// The number of rounds
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=50))]
     rounds: u64,
     /// Measure only this; may be repeated
@@ -40,7 +40,7 @@ impl Flags {
     }
 }
 
-/// What a contender did in each round.
+/// The results of each contender, by round.
 type Rounds<T> = Vec<(Contender, Vec<T>)>;
 
 fn main() -> ExitCode {
@@ -54,7 +54,7 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> io::Result<()> {
-    // Thousands of idle connections, here and in the servers, which inherit it.
+    // This process and the servers, which inherit the limit, open thousands of connections.
     rlimit::increase_nofile_limit(u64::MAX)?;
     let mut rows = Vec::new();
     for load in Load::ALL
@@ -104,7 +104,7 @@ fn measure<T>(
     Ok(results)
 }
 
-/// What one contender did under one load.
+/// The results of one contender under one load.
 #[derive(Clone, Copy, Debug)]
 struct Measured {
     per_second: f64,

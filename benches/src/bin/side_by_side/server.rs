@@ -26,7 +26,7 @@ impl Contender {
         }
     }
 
-    /// The program, and its arguments when it serves `app`.
+    /// Returns the program, and its arguments for serving `app`.
     fn command(self, app: &str) -> (&'static str, Vec<&str>) {
         match self {
             Self::BareHyper => ("bare-hyper", vec![]),
@@ -36,7 +36,7 @@ impl Contender {
     }
 }
 
-/// A server that runs; it is ended when this is dropped.
+/// A server process, which is killed when this value is dropped.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
@@ -44,7 +44,8 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Starts it on one thread and a free port. Only Callgate can serve anything but `hello`.
+    /// Starts the server on one thread and a free port. Only Callgate can serve other applications
+    /// than `hello`.
     pub(crate) fn start(contender: Contender, app: &str) -> io::Result<Self> {
         let (program, args) = contender.command(app);
         let program = std::env::current_exe()?.with_file_name(program);
@@ -61,12 +62,12 @@ impl Running {
                     "cannot start {program}: {error} (`cargo xtask bench` builds it)"
                 ))
             })?;
-        // Bare hyper tells its address on standard output, and Callgate on standard error.
+        // Bare hyper prints its address on standard output, and Callgate on standard error.
         let output: Box<dyn Read + Send> = match contender {
             Contender::Callgate => Box::new(child.stderr.take().expect("piped")),
             _ => Box::new(child.stdout.take().expect("piped")),
         };
-        // From here on it is ended whatever happens.
+        // From here on the process is killed whatever happens.
         let mut running = Self {
             child,
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
@@ -77,7 +78,7 @@ impl Running {
         running.address = address(&line).ok_or_else(|| {
             io::Error::other(format!("{} did not start: {line}", contender.name()))
         })?;
-        // What else it says must not fill the pipe.
+        // Further output of the server must not fill the pipe.
         thread::spawn(move || io::copy(&mut output, &mut io::sink()));
         Ok(running)
     }
@@ -86,7 +87,7 @@ impl Running {
         self.address
     }
 
-    /// The CPU time that it has taken so far, in user space and in the kernel.
+    /// Returns the CPU time that the server has taken so far, in user space and in the kernel.
     pub(crate) fn cpu_time(&self) -> io::Result<Duration> {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
         // The name of the program, in brackets, may have blanks inside.
@@ -100,12 +101,12 @@ impl Running {
         Ok(Duration::from_millis(ticks * MILLISECONDS_A_TICK))
     }
 
-    /// The most memory that it has had, in bytes.
+    /// Returns the peak memory of the server, in bytes.
     pub(crate) fn peak_memory(&self) -> io::Result<u64> {
         self.memory("VmHWM:")
     }
 
-    /// The memory that it has, in bytes.
+    /// Returns the present memory of the server, in bytes.
     pub(crate) fn memory_now(&self) -> io::Result<u64> {
         self.memory("VmRSS:")
     }
@@ -124,7 +125,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -133,7 +134,7 @@ impl Drop for Running {
 /// Linux shows times in hundredths of a second, whatever its clock.
 const MILLISECONDS_A_TICK: u64 = 10;
 
-/// The address in a line that has a URL.
+/// Returns the address in a line that has a URL.
 fn address(line: &str) -> Option<SocketAddr> {
     let (_, rest) = line.split_once("http://")?;
     rest.split_whitespace().next()?.parse().ok()

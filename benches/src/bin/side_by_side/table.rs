@@ -51,7 +51,7 @@ impl fmt::Display for Spread {
     }
 }
 
-/// What a contender did under a load, absolutely and beside the load's first contender.
+/// The results of a contender under a load, absolute and relative to the load's first contender.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Row {
     pub(crate) load: Load,

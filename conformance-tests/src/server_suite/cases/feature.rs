@@ -206,12 +206,12 @@ const EARLY_HINTS_ARE_SENT: &[Case] = &[Case {
             let values = links.iter().map(|link| HeaderValue::from_static(link));
             app.send(HttpResponseEarlyHint::new(values)).await?;
             let interim = client.head().await?;
-            let sent = interim.headers.get_all("link").iter();
+            let sent = interim.fields.get_all("link").iter();
             must!(
                 interim.status == 103 && sent.eq(links.iter()),
                 "the client was sent {} {:?}",
                 interim.status,
-                interim.headers
+                interim.fields
             );
         }
         respond(&mut app, "the response").await?;

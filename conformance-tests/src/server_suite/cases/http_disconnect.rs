@@ -157,7 +157,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Waiting).await
+            disconnect_in_phase(fixture, transport, Phase::Waiting).await
         }),
     },
     Case {
@@ -168,7 +168,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Started).await
+            disconnect_in_phase(fixture, transport, Phase::Started).await
         }),
     },
     Case {
@@ -179,7 +179,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Streaming).await
+            disconnect_in_phase(fixture, transport, Phase::Streaming).await
         }),
     },
 ];
@@ -192,7 +192,12 @@ enum Phase {
     Streaming,
 }
 
-async fn gone(fixture: &mut Fixture<'_>, transport: Transport, phase: Phase) -> CaseResult {
+/// Resets the connection in this phase of the response, and expects `http.disconnect`.
+async fn disconnect_in_phase(
+    fixture: &mut Fixture<'_>,
+    transport: Transport,
+    phase: Phase,
+) -> CaseResult {
     let server = fixture.server().await?;
     let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
     let mut app = server.call().await?;

@@ -25,7 +25,7 @@ mutants! {
         "a_receive_after_the_content",
         "a_receive_after_the_content_over_http2",
     ],
-    http_09_a_stream_that_is_reset_while_streaming_is_not_told: DISCONNECT_IS_TOLD [
+    http_09_a_reset_of_a_stream_while_streaming_is_not_delivered: DISCONNECT_IS_TOLD [
         "gone_while_streaming_over_http2",
     ],
     http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE [
@@ -129,13 +129,13 @@ fn http_08_an_empty_event_follows_the_last() -> InProcess {
     with_interceptor(Repeats::default)
 }
 
-fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
+fn http_09_a_reset_of_a_stream_while_streaming_is_not_delivered() -> InProcess {
     #[derive(Default)]
-    struct DoesNotTell {
+    struct HidesReset {
         is_http2: AtomicBool,
         is_streaming: AtomicBool,
     }
-    impl Interceptor for DoesNotTell {
+    impl Interceptor for HidesReset {
         fn scope(&self, scope: &mut Scope) {
             let is_http2 = matches!(scope, Scope::Http(http) if http.version == Version::HTTP_2);
             self.is_http2.store(is_http2, Ordering::Relaxed);
@@ -168,7 +168,7 @@ fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
             sent
         }
     }
-    with_interceptor(DoesNotTell::default)
+    with_interceptor(HidesReset::default)
 }
 
 fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess {
