@@ -1,4 +1,6 @@
-//! What is measured: the applications of [`apps`], and [`bare_hyper`] to compare with.
+//! The subjects of the measurements: the application of [`app`], and the servers of [`peers`] to compare
+//! it with.
 
-pub mod apps;
-pub mod bare_hyper;
+pub mod app;
+pub mod content;
+pub mod peers;
