@@ -5,10 +5,9 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use callgate_benches::content::HELLO;
-
 use crate::client::{ExchangeClient, websocket};
 use crate::server::{Place, Running, Server};
+use crate::work::HELLO;
 
 /// A kind of idle connection. WebSockets with permessage-deflate belong here, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,9 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use callgate_benches::content::HELLO;
-
 use crate::server::Place;
+use crate::work::HELLO;
 
 /// Returns the version of nginx, if it is installed.
 pub(crate) fn version() -> Option<String> {

@@ -9,6 +9,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::{Progress, connect, unexpected};
+use crate::work::HELLO;
 
 /// The first bytes of each response.
 const OK: &[u8] = b"HTTP/1.1 200 ";
@@ -179,7 +180,6 @@ async fn first(stream: &mut TcpStream, request: &[u8], response: usize) -> io::R
 /// Opens a connection for each request.
 pub(super) async fn reconnect(address: SocketAddr, progress: Progress) -> io::Result<Infallible> {
     const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n";
-    const CONTENT: &[u8] = callgate_benches::content::HELLO.as_bytes();
     let mut buffer = Vec::with_capacity(1024);
     progress.all_ready().await;
     loop {
@@ -188,7 +188,7 @@ pub(super) async fn reconnect(address: SocketAddr, progress: Progress) -> io::Re
         stream.write_all(REQUEST).await?;
         // The server closes first.
         while stream.read_buf(&mut buffer).await? > 0 {}
-        if !buffer.starts_with(OK) || !buffer.ends_with(CONTENT) {
+        if !buffer.starts_with(OK) || !buffer.ends_with(HELLO.as_bytes()) {
             return Err(unexpected("not the expected response", &buffer));
         }
         progress.add(1);
@@ -212,7 +212,7 @@ impl ExchangeClient {
         self.0.write_all(
             b"GET / HTTP/1.1\r\nhost: localhost\r\nuser-agent: curl\r\naccept: */*\r\n\r\n",
         )?;
-        self.read_until(callgate_benches::content::HELLO.as_bytes(), OK)
+        self.read_until(HELLO.as_bytes(), OK)
     }
 
     /// Sends `request`, whose answer has these first and last bytes.
