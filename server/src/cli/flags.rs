@@ -157,7 +157,7 @@ pub struct Flags {
     pub ws_max_size: usize,
 
     /// Compress WebSocket messages if the client can: off, on or context-takeover, which compresses
-    /// small messages better and keeps 300 KiB for each WebSocket
+    /// small messages better and keeps 340 KiB for each WebSocket
     #[arg(long, value_parser = per_message_deflate(), value_name = "MODE", default_value = "on")]
     #[arg(hide_possible_values = true)]
     #[arg(env = "CALLGATE_WS_PER_MESSAGE_DEFLATE", hide_env = true)]

@@ -246,7 +246,7 @@ struct OtherCode {
 }
 
 impl OtherCode {
-    fn new(code: u16) -> Box<dyn ConnectionFilter> {
+    fn filter(code: u16) -> Box<dyn ConnectionFilter> {
         Box::new(Self {
             code,
             is_compressed: false,
@@ -266,13 +266,13 @@ impl ConnectionFilter for OtherCode {
 }
 
 fn ext_24_a_bomb_closes_with_1003() -> InProcess {
-    with_connection_filter(|| OtherCode::new(1009))
+    with_connection_filter(|| OtherCode::filter(1009))
 }
 
 fn ext_25_broken_framing_closes_with_1003() -> InProcess {
-    with_connection_filter(|| OtherCode::new(1002))
+    with_connection_filter(|| OtherCode::filter(1002))
 }
 
 fn ext_25_a_message_that_cannot_be_inflated_closes_with_1003() -> InProcess {
-    with_connection_filter(|| OtherCode::new(1007))
+    with_connection_filter(|| OtherCode::filter(1007))
 }
