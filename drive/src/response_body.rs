@@ -176,8 +176,8 @@ impl Body for ResponseBody {
             Kind::Whole(content) => content.is_none(),
             Kind::File(file) => file.remaining() == 0,
             Kind::Streamed(stream) => {
-                let is_file_taken = |file: &Box<FileBody>| file.remaining() == 0;
-                stream.is_done && stream.file.as_ref().is_none_or(is_file_taken)
+                let unread = stream.file.as_ref().map_or(0, |file| file.remaining());
+                stream.is_done && unread == 0
             }
         }
     }

@@ -58,6 +58,9 @@ pub(crate) struct Deadline {
     timer: Sleep,
     /// Whether the timer has been set since the last check.
     is_set: bool,
+    /// Whether the last check found no progress. The timer is then set to the deadline, which is
+    /// later than the next check would be.
+    is_quiet: bool,
 }
 
 /// The state of a deadline.
@@ -76,6 +79,7 @@ impl Deadline {
             since: Instant::now(),
             timer: unset_timer(),
             is_set: false,
+            is_quiet: false,
         }
     }
 
@@ -91,7 +95,8 @@ impl Deadline {
             return Poll::Pending;
         }
         let is_same = std::mem::discriminant(&wait) == std::mem::discriminant(&self.wait);
-        if is_same && self.is_set && !self.timer.is_elapsed() {
+        let is_outdated = self.is_quiet && self.wait != wait;
+        if is_same && self.is_set && !self.timer.is_elapsed() && !is_outdated {
             return Poll::Pending;
         }
         self.check(wait, config, cx)
@@ -119,6 +124,7 @@ impl Deadline {
         let limit = limit(wait, config);
         let now = Instant::now();
         let is_quiet = *this.wait == wait;
+        *this.is_quiet = is_quiet;
         if !is_quiet {
             *this.wait = wait;
             *this.since = now;
@@ -157,4 +163,43 @@ fn limit(wait: Wait, config: &Config) -> Duration {
         Wait::HalfClosed(_) => config.timeout_half_close,
     };
     limit.min(LONGEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const LIMIT: Duration = Duration::from_secs(80);
+
+    async fn expired(mut deadline: Pin<&mut Deadline>, wait: Wait, config: &Config) {
+        let check = poll_fn(|cx| deadline.as_mut().poll(wait, config, cx));
+        if check.await == Check::Quiet {
+            let check = poll_fn(|cx| deadline.as_mut().poll(wait, config, cx));
+            assert_eq!(check.await, Check::Expired);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_expires_at_most_an_eighth_late_whenever_it_made_its_last_progress() {
+        let config = Config {
+            timeout_keep_alive: LIMIT,
+            ..Config::default()
+        };
+        for seconds in [1, 9, 11, 30, 79] {
+            let mut deadline = pin!(Deadline::new());
+            let until_progress = Duration::from_secs(seconds);
+            let first = expired(deadline.as_mut(), Wait::NextRequest(1), &config);
+            assert!(timeout(until_progress, first).await.is_err());
+            let progress = Instant::now();
+            expired(deadline.as_mut(), Wait::NextRequest(2), &config).await;
+            let waited = progress.elapsed();
+            // Timers complete at the next full millisecond.
+            let latest = LIMIT + LIMIT / CHECKS + Duration::from_millis(2);
+            assert!((LIMIT..latest).contains(&waited), "{seconds}: {waited:?}");
+        }
+    }
 }

@@ -74,19 +74,47 @@ impl ResponseContent {
             progress: Progress::None,
         }
     }
+}
 
-    /// Returns the next frame of `rest`.
-    fn next_frame(&mut self, stream: &Arc<StreamState>) -> Frame<ResponseData> {
-        let octets = self.rest.split_to(self.rest.len().min(MAX_FRAME));
-        let is_last = self.rest.is_empty()
-            && octets.len() <= MAX_LAST_FRAME
-            && stream.is_written()
-            && self.body.is_end_stream();
-        self.progress = match is_last {
-            true => Progress::Ended,
-            false => Progress::Started,
-        };
-        Frame::data(ResponseData::new(octets, stream.clone(), is_last))
+/// Reads the next part of `body` into `rest`, which is empty. Returns the end after the last part.
+fn poll_part(
+    body: &mut ResponseBody,
+    rest: &mut Bytes,
+    stream: &StreamState,
+    cx: &mut Context<'_>,
+) -> Poll<Option<End>> {
+    let frame = match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+        Some(Ok(frame)) => frame,
+        Some(Err(error)) => return Poll::Ready(Some(End::Failed(error))),
+        None => return Poll::Ready(Some(End::Complete)),
+    };
+    match frame.into_data() {
+        Ok(data) => *rest = data,
+        Err(frame) => {
+            let trailers = frame.into_trailers().unwrap_or_default();
+            return Poll::Ready(Some(End::Trailers(trailers)));
+        }
+    }
+    // An empty last part would be sent beside hyper's own end.
+    let is_end = rest.is_empty() && body.is_end_stream() && !stream.is_written();
+    Poll::Ready(is_end.then_some(End::Complete))
+}
+
+/// Returns the next frame of `rest`, which is of `body`.
+fn next_frame(
+    rest: &mut Bytes,
+    body: &ResponseBody,
+    stream: &Arc<StreamState>,
+) -> (ResponseData, Progress) {
+    let octets = rest.split_to(rest.len().min(MAX_FRAME));
+    let is_last = rest.is_empty()
+        && octets.len() <= MAX_LAST_FRAME
+        && stream.is_written()
+        && body.is_end_stream();
+    let data = ResponseData::new(octets, stream.clone(), is_last);
+    match is_last {
+        true => (data, Progress::Ended),
+        false => (data, Progress::Started),
     }
 }
 
@@ -98,16 +126,21 @@ impl Body for ResponseContent {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<ResponseData>, Incomplete>>> {
-        let this = self.get_mut();
-        let Some(stream) = this.stream.clone() else {
+        let Self {
+            body,
+            stream,
+            rest,
+            progress,
+        } = self.get_mut();
+        let Some(stream) = stream else {
             return Poll::Ready(None);
         };
         loop {
-            match &this.progress {
+            match progress {
                 Progress::Ended => return Poll::Ready(None),
                 Progress::Ending(_) => {
                     ready!(stream.poll_written(cx));
-                    let ending = std::mem::replace(&mut this.progress, Progress::Ended);
+                    let ending = std::mem::replace(progress, Progress::Ended);
                     return Poll::Ready(match ending {
                         Progress::Ending(End::Trailers(trailers)) => {
                             Some(Ok(Frame::trailers(trailers)))
@@ -119,29 +152,15 @@ impl Body for ResponseContent {
                 Progress::None | Progress::Started => {}
             }
             ready!(stream.poll_room(cx));
-            if !this.rest.is_empty() {
-                return Poll::Ready(Some(Ok(this.next_frame(&stream))));
+            if rest.is_empty()
+                && let Some(end) = ready!(poll_part(body, rest, stream, cx))
+            {
+                *progress = Progress::Ending(end);
+                continue;
             }
-            match ready!(Pin::new(&mut this.body).poll_frame(cx)) {
-                Some(Ok(frame)) => match frame.into_data() {
-                    // hyper sends an end of its own.
-                    Ok(data)
-                        if data.is_empty() && this.body.is_end_stream() && !stream.is_written() =>
-                    {
-                        this.progress = Progress::Ending(End::Complete);
-                    }
-                    Ok(data) => {
-                        this.rest = data;
-                        return Poll::Ready(Some(Ok(this.next_frame(&stream))));
-                    }
-                    Err(frame) => {
-                        let trailers = frame.into_trailers().unwrap_or_default();
-                        this.progress = Progress::Ending(End::Trailers(trailers));
-                    }
-                },
-                Some(Err(error)) => this.progress = Progress::Ending(End::Failed(error)),
-                None => this.progress = Progress::Ending(End::Complete),
-            }
+            let (data, next) = next_frame(rest, body, stream);
+            *progress = next;
+            return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }
 

@@ -128,7 +128,7 @@ async fn http_04_content_that_is_not_received_holds_the_client_back() {
         let capacity = if is_open {
             within(capacity).await
         } else {
-            // A pause that is taken too early for the end only makes less of it.
+            // On a busy machine less is taken in.
             match tokio::time::timeout(Duration::from_millis(500), capacity).await {
                 Ok(capacity) => capacity,
                 Err(_) => {
@@ -285,11 +285,8 @@ async fn http_32_and_33_a_failure_is_500_or_a_reset_of_its_stream_alone() {
             let body = text(response.into_body()).await.unwrap();
             assert!(!body.contains("secret"));
         }
-        // The reset may overtake the head.
-        let error = match client.get(&format!("/streaming/{end}")).await {
-            Ok(response) => text(response.into_body()).await.unwrap_err(),
-            Err(error) => error,
-        };
+        let response = client.get(&format!("/streaming/{end}")).await.unwrap();
+        let error = text(response.into_body()).await.unwrap_err();
         assert_eq!(
             error.reason(),
             Some(Reason::INTERNAL_ERROR),
@@ -363,7 +360,7 @@ async fn core_08_sends_wait_for_a_client_that_gives_no_capacity() {
         sender.send(HttpResponseStart::ok()).await?;
         for n in 0..PARTS {
             let mut sending = std::pin::pin!(sender.send(HttpResponseBody::part("x".repeat(PART))));
-            // One that is told too early only makes less of it.
+            // On a busy machine this number is smaller.
             match tokio::time::timeout(Duration::from_millis(500), &mut sending).await {
                 Ok(sent) => sent?,
                 Err(_) => {

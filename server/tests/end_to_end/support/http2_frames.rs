@@ -81,9 +81,10 @@ impl RawClient {
         client
     }
 
+    /// Sends a frame. The next read shows if the connection has ended.
     pub(crate) async fn send(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         let frame = frame(kind, flags, stream, payload);
-        within(self.stream.write_all(&frame)).await.unwrap();
+        within(self.stream.write_all(&frame)).await.ok();
     }
 
     /// Sends a header section of these fields, pseudo-fields included.
