@@ -10,7 +10,7 @@ use callgate::{
     BoxApp, Channel, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, SendError, SendEvent, SendProgress, Sender,
 };
-use callgate_benches::apps;
+use callgate_benches::app;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
@@ -94,7 +94,7 @@ fn exchanges(criterion: &mut Criterion) {
         });
     });
 
-    let hello = BoxApp::new(apps::hello);
+    let hello = BoxApp::new(app::hello);
     criterion.bench_function("hello", |bencher| {
         bencher.iter(|| {
             let scope = HttpScope::new(Method::GET, black_box(&uri).clone());
@@ -102,7 +102,7 @@ fn exchanges(criterion: &mut Criterion) {
         });
     });
 
-    let echo = BoxApp::new(apps::echo);
+    let echo = BoxApp::new(app::echo);
     let content = bytes::Bytes::from(vec![b'x'; 1024]);
     criterion.bench_function("echo 1 KiB", |bencher| {
         bencher.iter(|| {

@@ -1,5 +1,6 @@
-//! The subjects of the measurements: the applications of [`apps`], and [`bare_hyper`] to compare
-//! them with.
+//! The subjects of the measurements: the application of [`app`], and the servers of [`peers`] to compare
+//! it with.
 
-pub mod apps;
-pub mod bare_hyper;
+pub mod app;
+pub mod content;
+pub mod peers;

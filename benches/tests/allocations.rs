@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
-use callgate_benches::{apps, bare_hyper};
+use callgate_benches::{app, peers};
 use callgate_server::{Config, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -27,12 +27,12 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
     let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
     let address = listener.local_addr().unwrap();
     let bare_hyper = per_exchange(&runtime, address, async {
-        bare_hyper::serve(listener, false).await.unwrap();
+        peers::hyper::serve(listener, false).await.unwrap();
     });
 
     let mut config = Config::default();
     config.port = 0;
-    let server = Server::new(apps::hello).config(config).bind().unwrap();
+    let server = Server::new(app::hello).config(config).bind().unwrap();
     let address = server.local_addr().unwrap();
     let callgate = per_exchange(&runtime, address, async {
         server.serve_until(std::future::pending()).await.unwrap();

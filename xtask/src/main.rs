@@ -20,10 +20,13 @@ Commands:
   test      Run everything that must pass, in order, up to the first failure
   readme    Follow the code blocks of every README in a new project, and build, run and test it
               PATH         check this one only, such as toolkit/README.md; may be repeated
-  bench     Compare the server with bare hyper, side by side, over loopback
-              --seconds N  how long each load runs (default 4)
-              --rounds N   how often (default 5)
-              --only NAME  one of plain, pipelined, h2, idle; may be repeated
+  bench     Compare the server with others, side by side, over loopback, and write benches/RESULTS.md
+              --only WORK  measure this only, such as hello or idle, and print the result, without
+                           writing it; may be repeated
+              --quick      measure for half a second, in two rounds, and print the result
+              --count      count the instructions and the allocations of a plain exchange, and print them
+              --seconds N  how long each measurement takes (default 2)
+              --rounds N   how often (default 7)
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
   fuzz      Fuzz the HTTP/1 decoder and encoder with libFuzzer

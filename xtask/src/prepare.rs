@@ -31,17 +31,16 @@ pub(crate) const CHROMIUM: Tool = Tool {
     packages: &["chromium", "chromium-driver"],
 };
 
-/// A load generator for HTTP/1.1.
-pub(crate) const WRK: Tool = Tool {
-    // `wrk --version` fails.
-    check: "which wrk",
-    packages: &["wrk"],
+/// A server to compare with.
+pub(crate) const NGINX: Tool = Tool {
+    check: "nginx -v",
+    packages: &["nginx"],
 };
 
-/// A load generator for HTTP/2.
-pub(crate) const H2LOAD: Tool = Tool {
-    check: "h2load --version",
-    packages: &["nghttp2-client"],
+/// A counter of instructions and allocations.
+pub(crate) const VALGRIND: Tool = Tool {
+    check: "valgrind --version",
+    packages: &["valgrind"],
 };
 
 /// A compiler for the fuzz targets, into which libFuzzer is built.
@@ -116,6 +115,19 @@ pub(crate) fn tools(tools: &[Tool]) -> Result<(), String> {
     Step::new(format!("Debian packages: {missing}"), &install(&missing))
         .env("DEBIAN_FRONTEND", "noninteractive")
         .run()
+}
+
+/// Installs the packages of those `tools` that are missing, as [`tools`] does. Says so when that fails,
+/// and goes on.
+pub(crate) fn optional_tools(tools: &[Tool]) {
+    for tool in tools {
+        if let Err(reason) = self::tools(std::slice::from_ref(tool)) {
+            println!(
+                "What needs {} is left out: {reason}",
+                tool.packages.join(" ")
+            );
+        }
+    }
 }
 
 /// Checks that missing packages can be installed.

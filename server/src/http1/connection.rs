@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 
 use super::content::{self, ContentError};
-use super::deadline::Wait;
 use super::incoming::{self, Incoming};
 use super::input::Input;
 use super::outgoing::{
@@ -23,6 +22,7 @@ use super::outgoing::{
 };
 use super::output::Output;
 use crate::connection::ConnectionInfo;
+use crate::deadline::Wait;
 use crate::exchange::{self, Exchange};
 use crate::rejection::Rejection;
 use crate::report;
@@ -196,9 +196,10 @@ impl Connection {
         }
         let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
             Incoming::Head(decoder) => decoder,
+            // Content is still to be skipped.
             other => {
                 self.incoming = other;
-                return false;
+                return self.end_without_request(false);
             }
         };
         match decoder.decode(&mut self.input.buffer) {
@@ -392,7 +393,7 @@ impl Connection {
 
     /// Reads, so that a request, content or the end of the input is noticed.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.input.is_ended() || self.has_hung_up || self.end.is_some() {
+        if self.input.is_ended() || self.end.is_some() {
             return Poll::Pending;
         }
         let is_between = matches!(self.outgoing, Outgoing::None);
@@ -401,6 +402,9 @@ impl Connection {
             false => self.incoming.is_content_wanted(),
         };
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
+            if self.has_hung_up {
+                return Poll::Pending;
+            }
             ready!(self.input.poll_hang_up(&self.stream, cx));
             self.has_hung_up = true;
             // An error says that the connection is lost.
@@ -434,7 +438,7 @@ impl Connection {
     /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
         match wait {
-            Wait::Application => None,
+            Wait::Application | Wait::Expectation => None,
             Wait::FirstRequest | Wait::HalfClosed(_) => Some(End::Gone),
             Wait::NextRequest(_) => Some(End::Done),
             Wait::Write(_) => Some(End::Reset),

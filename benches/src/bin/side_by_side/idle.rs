@@ -1,13 +1,15 @@
 //! The memory that an idle connection takes.
 
-use std::io::{self, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::io;
+use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::server::{Contender, Running};
+use crate::client::{ExchangeClient, websocket};
+use crate::server::{Place, Running, Server};
+use crate::work::HELLO;
 
-/// A kind of idle connection.
+/// A kind of idle connection. WebSockets with permessage-deflate belong here, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// HTTP/1.1, kept alive after one request.
@@ -21,106 +23,79 @@ impl Kind {
 
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::KeepAlive => "keep-alive",
-            Self::WebSocket => "WebSocket",
+            Self::KeepAlive => "idle keep-alive",
+            Self::WebSocket => "idle WebSocket",
         }
     }
 
-    pub(crate) fn contenders(self) -> &'static [Contender] {
+    /// Returns the servers that Callgate is compared with.
+    pub(crate) fn peers(self) -> &'static [Server] {
         match self {
-            Self::KeepAlive => &[Contender::BareHyper, Contender::Callgate],
-            Self::WebSocket => &[Contender::Callgate],
+            Self::KeepAlive => &[Server::Hyper, Server::Axum, Server::Actix, Server::Nginx],
+            Self::WebSocket => &[Server::Tungstenite],
         }
     }
 
-    /// Returns the goal of Callgate.
-    pub(crate) fn target(self) -> &'static str {
+    /// Returns the most that a connection to Callgate is to take, in KB.
+    pub(crate) fn goal(self) -> f64 {
         match self {
-            Self::KeepAlive => "<= 18 KB",
-            Self::WebSocket => "<= 16 KB",
+            Self::KeepAlive => 10.0,
+            Self::WebSocket => 8.0,
         }
     }
 
-    fn app(self) -> &'static str {
+    fn open(self, address: SocketAddr) -> io::Result<ExchangeClient> {
+        let mut client = ExchangeClient::connect(address)?;
         match self {
-            Self::KeepAlive => "hello",
-            Self::WebSocket => "echo",
+            Self::KeepAlive => client.ask(
+                b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+                b"HTTP/1.1 200 ",
+                HELLO.as_bytes(),
+            )?,
+            Self::WebSocket => client.ask(
+                websocket::handshake("/messages").as_bytes(),
+                b"HTTP/1.1 101 ",
+                b"\r\n\r\n",
+            )?,
         }
-    }
-
-    fn request(self) -> &'static [u8] {
-        match self {
-            Self::KeepAlive => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
-            Self::WebSocket => {
-                b"GET / HTTP/1.1\r\nhost: localhost\r\nupgrade: websocket\r\n\
-                connection: upgrade\r\nsec-websocket-version: 13\r\n\
-                sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-            }
-        }
-    }
-
-    /// Returns the first and the last bytes of the server's answer.
-    fn answer(self) -> (&'static [u8], &'static [u8]) {
-        match self {
-            Self::KeepAlive => (b"HTTP/1.1 200 ", b"Hello, world!\n"),
-            Self::WebSocket => (b"HTTP/1.1 101 ", b"\r\n\r\n"),
-        }
+        Ok(client)
     }
 }
 
-/// The number of connections. All of them are open before the idle time-out of the server, 5 s,
-/// closes the first.
-const CONNECTIONS: usize = 2_000;
+/// The most connections, if the system lets a process have as many.
+const CONNECTIONS: usize = 10_000;
+/// The files that a process has beside its connections.
+const OTHER_FILES: usize = 200;
 /// The number of connections that are open before the first measurement, so that the server has
 /// made its one-time allocations.
 const WARM_UP: usize = 20;
 
-/// Returns the memory that one connection takes, in bytes.
-pub(crate) fn measure(kind: Kind, contender: Contender) -> io::Result<f64> {
-    let server = Running::start(contender, kind.app())?;
-    let _first = open(kind, server.address(), WARM_UP)?;
-    let before = server.memory_now()?;
-    let connections = open(kind, server.address(), CONNECTIONS)?;
+/// Returns the number of connections that are opened where a process can have this many files.
+pub(crate) fn connections(files: u64) -> usize {
+    let files = usize::try_from(files).unwrap_or(usize::MAX);
+    files.saturating_sub(OTHER_FILES).clamp(1, CONNECTIONS)
+}
+
+/// Returns the memory that each of this many connections takes, in KB.
+pub(crate) fn measure(
+    kind: Kind,
+    server: Server,
+    place: &Place,
+    connections: usize,
+) -> io::Result<f64> {
+    let server = Running::start(server, place)?;
+    let open =
+        |count| -> io::Result<Vec<_>> { (0..count).map(|_| kind.open(server.http1())).collect() };
+    let _first = open(WARM_UP)?;
+    let before = server.memory()?;
+    let clients = open(connections)?;
     // The answers have arrived, but the server may not have freed the memory of the last one yet.
     thread::sleep(Duration::from_millis(100));
-    let after = server.memory_now()?;
-    for connection in &connections {
-        connection.set_nonblocking(true)?;
-        match connection.peek(&mut [0]) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            other => {
-                return Err(io::Error::other(format!(
-                    "{}: an idle connection is not idle: {other:?}",
-                    contender.name()
-                )));
-            }
+    let after = server.memory()?;
+    for client in &clients {
+        if !client.is_idle()? {
+            return Err(io::Error::other(format!("{}: not idle", kind.name())));
         }
     }
-    Ok((after as f64 - before as f64) / CONNECTIONS as f64)
-}
-
-fn open(kind: Kind, address: SocketAddr, count: usize) -> io::Result<Vec<TcpStream>> {
-    (0..count).map(|_| open_one(kind, address)).collect()
-}
-
-fn open_one(kind: Kind, address: SocketAddr) -> io::Result<TcpStream> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(5)))?;
-    stream.write_all(kind.request())?;
-    let (begin, end) = kind.answer();
-    let mut buffer = [0; 1024];
-    let mut filled = 0;
-    while !buffer[..filled].ends_with(end) {
-        match stream.read(&mut buffer[filled..])? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    let answer = &buffer[..filled];
-    if answer.starts_with(begin) && answer.ends_with(end) {
-        Ok(stream)
-    } else {
-        let answer = String::from_utf8_lossy(answer);
-        Err(io::Error::other(format!("not the answer: {answer}")))
-    }
+    Ok((after as f64 - before as f64) / 1024.0 / connections as f64)
 }

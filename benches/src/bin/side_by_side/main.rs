@@ -1,50 +1,87 @@
-//! Measures Callgate beside bare hyper, over loopback: `cargo xtask bench`.
+//! Measures Callgate beside other servers, over loopback: `cargo xtask bench`.
 //!
-//! Both are loaded in turns, in an order that changes from round to round, each time as a process
-//! of its own; a ratio always compares results of the same round. Ratios carry over to other
-//! machines better than times do. Nothing is asserted.
+//! The servers of a work are measured in turns, round after round, each time as a process of its own; a
+//! ratio always compares results of the same round. Ratios carry over to other machines better than
+//! times do. Nothing is asserted.
 
+mod client;
+mod count;
 mod idle;
-mod load;
+mod machine;
+mod nginx;
+mod results;
 mod server;
-mod table;
+mod work;
 
+use std::fs;
 use std::io;
-use std::process::ExitCode;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use clap::Parser;
 
 use crate::idle::Kind;
-use crate::load::Load;
-use crate::server::{Contender, Running};
-use crate::table::{Row, Spread};
+use crate::results::{Results, Spread, WorkResult, chart, report};
+use crate::server::{Place, Running, Server};
+use crate::work::{WORKS, Work};
 
-/// Measures Callgate beside bare hyper
+/// Measures Callgate beside other servers
 #[derive(Debug, Parser)]
 struct Flags {
-    /// The time of each load, in seconds
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..=60))]
-    seconds: u64,
+    /// The seconds of each measurement
+    #[arg(long, default_value_t = 2.0, value_parser = seconds)]
+    seconds: f64,
     /// The number of rounds
-    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=50))]
-    rounds: u64,
+    #[arg(long, default_value_t = 7, value_parser = clap::value_parser!(u32).range(1..=50))]
+    rounds: u32,
     /// Measure only this; may be repeated
-    #[arg(long, value_parser = ["plain", "pipelined", "h2", "idle"])]
+    #[arg(long, value_parser = names())]
     only: Vec<String>,
+    /// Measure for half a second, in two rounds
+    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    quick: bool,
+    /// Count the instructions and the allocations of a plain exchange, and nothing else
+    #[arg(long, conflicts_with_all = ["only", "quick", "seconds", "rounds"])]
+    count: bool,
+}
+
+/// The name of the measurement of idle connections, for `--only`.
+const IDLE: &str = "idle";
+/// The most rounds of idle connections, whose memory hardly varies.
+const IDLE_ROUNDS: u32 = 3;
+/// The time before a measurement.
+const WARM_UP: Duration = Duration::from_millis(300);
+
+fn names() -> Vec<&'static str> {
+    let works = WORKS.iter().map(|work| work.name);
+    works.chain([IDLE]).collect()
+}
+
+fn seconds(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(seconds) if (0.1..=60.0).contains(&seconds) => Ok(seconds),
+        _ => Err("a number from 0.1 to 60".into()),
+    }
 }
 
 impl Flags {
     fn wants(&self, name: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|only| only == name)
     }
+
+    /// Returns whether the results replace those of the repository.
+    fn is_full(&self) -> bool {
+        self.only.is_empty() && !self.quick
+    }
 }
 
-/// The results of each contender, by round.
-type Rounds<T> = Vec<(Contender, Vec<T>)>;
-
 fn main() -> ExitCode {
-    match run(&Flags::parse()) {
+    let mut flags = Flags::parse();
+    if flags.quick {
+        (flags.seconds, flags.rounds) = (0.5, 2);
+    }
+    match run(&flags) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
@@ -54,102 +91,163 @@ fn main() -> ExitCode {
 }
 
 fn run(flags: &Flags) -> io::Result<()> {
+    let begun = Instant::now();
     // This process and the servers, which inherit the limit, open thousands of connections.
-    rlimit::increase_nofile_limit(u64::MAX)?;
-    let mut rows = Vec::new();
-    for load in Load::ALL
-        .into_iter()
-        .filter(|load| flags.wants(load.name()))
-    {
-        let rounds = measure(load.contenders(), flags.rounds, |contender| {
-            measure_load(load, contender, flags.seconds)
-        })?;
-        rows.extend(load_rows(load, &rounds));
+    let files = rlimit::increase_nofile_limit(u64::MAX)?;
+    let programs = std::env::current_exe()?;
+    let programs = programs.parent().expect("a program is in a directory");
+    let directory = programs.with_file_name("bench");
+    fs::create_dir_all(&directory)?;
+    let place = Place {
+        programs: programs.to_owned(),
+        directory,
+        core: bind_to_cores(),
+    };
+    let mut results = Results {
+        connections: idle::connections(files),
+        ..Results::default()
+    };
+    if flags.count {
+        count_all(&mut results, &place)?;
+        println!("\n{}", report::counts(&results));
+        return Ok(());
     }
-    if !rows.is_empty() {
-        println!("\n{}", table::loads(&rows));
-    }
-    if flags.wants("idle") {
-        let mut lines = Vec::new();
-        for kind in Kind::ALL {
-            let rounds = measure(kind.contenders(), flags.rounds.min(3), |contender| {
-                idle::measure(kind, contender)
-            })?;
-            for (contender, values) in &rounds {
-                lines.push((kind, *contender, Spread::of(values)));
-            }
+    for server in Server::ALL {
+        if !server.is_available() {
+            println!("{} is not installed, and is left out.", server.name());
         }
-        println!("\n{}", table::idle(&lines));
+    }
+    let works: Vec<_> = WORKS.iter().filter(|work| flags.wants(work.name)).collect();
+    for (index, work) in works.iter().enumerate() {
+        println!("\n[{}/{}] {}", index + 1, works.len(), work.title);
+        let result = measure_work(work, flags, &place)?;
+        results.works.push(result);
+    }
+    if flags.wants(IDLE) {
+        measure_idle(&mut results, flags.rounds.min(IDLE_ROUNDS), &place)?;
+    }
+    if flags.is_full() {
+        count_all(&mut results, &place)?;
+    }
+    let directory = if flags.is_full() {
+        Path::new(env!("CARGO_MANIFEST_DIR"))
+    } else {
+        &place.directory
+    };
+    let report = report::write(&results, flags.rounds, flags.seconds, place.core.is_some());
+    fs::write(directory.join("RESULTS.md"), &report)?;
+    if !results.works.is_empty() {
+        fs::write(directory.join("results.svg"), chart::draw(&results.works))?;
+    }
+    println!("\n{report}");
+    println!("The results are in {}.", directory.display());
+    println!("All of it took {:.0?}.", begun.elapsed());
+    Ok(())
+}
+
+fn measure_work(work: &'static Work, flags: &Flags, place: &Place) -> io::Result<WorkResult> {
+    prepare_files(work, place)?;
+    let time = Duration::from_secs_f64(flags.seconds);
+    let servers = measure(work.peers, flags.rounds, |server| {
+        let running = Running::start(server, place)?;
+        let outcome = client::load(work.traffic, &running, WARM_UP, time)?;
+        println!(
+            "  {:<26} {:>9.0} {}/s {:>9.2} us CPU",
+            server.name(),
+            outcome.rate,
+            work.traffic.unit(),
+            outcome.cpu
+        );
+        Ok(outcome)
+    })?;
+    Ok(WorkResult { work, servers })
+}
+
+fn measure_idle(results: &mut Results, rounds: u32, place: &Place) -> io::Result<()> {
+    for kind in Kind::ALL {
+        println!("\n{}", kind.name());
+        let servers = measure(kind.peers(), rounds, |server| {
+            let memory = idle::measure(kind, server, place, results.connections)?;
+            println!("  {:<26} {memory:>9.1} KB each", server.name());
+            Ok(memory)
+        })?;
+        for (server, memory) in servers {
+            results.idle.push((kind, server, Spread::of(memory)));
+        }
     }
     Ok(())
 }
 
-/// Measures each contender once a round, in an order that is reversed every other round.
+/// Measures Callgate and its peers once a round, in an order that is reversed every other round.
 fn measure<T>(
-    contenders: &[Contender],
-    rounds: u64,
-    mut once: impl FnMut(Contender) -> io::Result<T>,
-) -> io::Result<Rounds<T>> {
-    let mut results: Rounds<T> = contenders.iter().map(|&each| (each, Vec::new())).collect();
+    peers: &[Server],
+    rounds: u32,
+    mut once: impl FnMut(Server) -> io::Result<T>,
+) -> io::Result<Vec<(Server, Vec<T>)>> {
+    let servers = [Server::Callgate].iter().chain(peers);
+    let mut measured: Vec<_> = servers
+        .filter(|server| server.is_available())
+        .map(|&server| (server, Vec::new()))
+        .collect();
     for round in 0..rounds {
-        let mut order: Vec<_> = (0..results.len()).collect();
+        let mut order: Vec<_> = (0..measured.len()).collect();
         if round % 2 == 1 {
             order.reverse();
         }
         for index in order {
-            let (contender, values) = &mut results[index];
-            values.push(once(*contender)?);
+            let (server, values) = &mut measured[index];
+            let value = once(*server).map_err(|error| {
+                io::Error::new(error.kind(), format!("{}: {error}", server.name()))
+            })?;
+            values.push(value);
         }
     }
-    Ok(results)
-}
-
-/// The results of one contender under one load.
-#[derive(Clone, Copy, Debug)]
-struct Measured {
-    per_second: f64,
-    /// Microseconds of the server's CPU time.
-    cpu_per_request: f64,
-    /// Bytes.
-    peak_memory: f64,
-}
-
-fn measure_load(load: Load, contender: Contender, seconds: u64) -> io::Result<Measured> {
-    let server = Running::start(contender, "hello")?;
-    load.run(&server, Duration::from_secs(1))?;
-    let cpu_before = server.cpu_time()?;
-    let outcome = load.run(&server, Duration::from_secs(seconds))?;
-    let cpu = server.cpu_time()? - cpu_before;
-    let measured = Measured {
-        per_second: outcome.per_second,
-        cpu_per_request: cpu.as_secs_f64() * 1e6 / outcome.requests as f64,
-        peak_memory: server.peak_memory()? as f64,
-    };
-    println!(
-        "{:<10} {:<26} {:>9.0} requests/s {:>7.2} us CPU",
-        load.name(),
-        contender.name(),
-        measured.per_second,
-        measured.cpu_per_request
-    );
     Ok(measured)
 }
 
-fn load_rows(load: Load, rounds: &Rounds<Measured>) -> Vec<Row> {
-    let (_, first) = &rounds[0];
-    let spread =
-        |of: &dyn Fn(usize) -> f64| Spread::of(&(0..first.len()).map(of).collect::<Vec<_>>());
-    rounds
-        .iter()
-        .map(|(contender, values)| Row {
-            load,
-            contender: *contender,
-            per_second: spread(&|i| values[i].per_second),
-            cpu: spread(&|i| values[i].cpu_per_request),
-            memory: spread(&|i| values[i].peak_memory),
-            per_second_ratio: spread(&|i| values[i].per_second / first[i].per_second),
-            cpu_ratio: spread(&|i| values[i].cpu_per_request / first[i].cpu_per_request),
-            memory_ratio: spread(&|i| values[i].peak_memory / first[i].peak_memory),
-        })
-        .collect()
+fn count_all(results: &mut Results, place: &Place) -> io::Result<()> {
+    if count::version().is_none() {
+        println!("\nvalgrind is not installed: nothing is counted.");
+        return Ok(());
+    }
+    println!("\ninstructions and allocations of a plain exchange");
+    for server in count::SERVERS {
+        let count = count::count(server, place)?;
+        println!(
+            "  {:<26} {:>9.0} instructions {:>5.1} allocations",
+            server.name(),
+            count.instructions,
+            count.allocations
+        );
+        results.counts.push(count);
+    }
+    Ok(())
+}
+
+/// Writes the file that a work sends, if there is none yet.
+fn prepare_files(work: &Work, place: &Place) -> io::Result<()> {
+    let work::Traffic::Requests { path, response, .. } = work.traffic else {
+        return Ok(());
+    };
+    let Some(name) = path.strip_prefix("/file/") else {
+        return Ok(());
+    };
+    fs::create_dir_all(place.files())?;
+    let path: PathBuf = place.files().join(name);
+    if fs::metadata(&path).map_or(0, |file| file.len()) != response as u64 {
+        fs::write(&path, vec![b'x'; response])?;
+    }
+    Ok(())
+}
+
+/// Binds this process to the second core, and returns the first, for the servers; `None` if there is
+/// only one core, or no `taskset`.
+fn bind_to_cores() -> Option<&'static str> {
+    let own = std::process::id().to_string();
+    let output = Command::new("taskset")
+        .args(["--all-tasks", "--pid", "--cpu-list", "1", &own])
+        .output();
+    output
+        .is_ok_and(|output| output.status.success())
+        .then_some("0")
 }

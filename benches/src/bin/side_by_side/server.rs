@@ -1,38 +1,96 @@
 //! The servers that are compared, as processes.
 
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::nginx;
 
 /// A server that takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Contender {
-    /// With hyper's defaults.
-    BareHyper,
-    /// With the answers to pipelined requests leaving together.
-    BareHyperFlushing,
+pub(crate) enum Server {
     /// With the defaults of its command line: every protection on.
     Callgate,
+    /// With hyper's defaults.
+    Hyper,
+    /// With the responses to pipelined requests leaving together.
+    HyperFlush,
+    Axum,
+    Actix,
+    Nginx,
+    Tungstenite,
 }
 
-impl Contender {
+impl Server {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Callgate,
+        Self::Hyper,
+        Self::HyperFlush,
+        Self::Axum,
+        Self::Actix,
+        Self::Nginx,
+        Self::Tungstenite,
+    ];
+
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::BareHyper => "bare hyper",
-            Self::BareHyperFlushing => "bare hyper, pipeline flush",
-            Self::Callgate => "callgate",
+            Self::Callgate => "Callgate",
+            Self::Hyper => "bare hyper",
+            Self::HyperFlush => "bare hyper, pipeline flush",
+            Self::Axum => "axum",
+            Self::Actix => "actix-web",
+            Self::Nginx => "nginx",
+            Self::Tungstenite => "bare tokio-tungstenite",
         }
     }
 
-    /// Returns the program, and its arguments for serving `app`.
-    fn command(self, app: &str) -> (&'static str, Vec<&str>) {
-        match self {
-            Self::BareHyper => ("bare-hyper", vec![]),
-            Self::BareHyperFlushing => ("bare-hyper", vec!["--pipeline-flush"]),
-            Self::Callgate => ("callgate", vec!["run", app]),
-        }
+    /// Returns whether the program of this server is here.
+    pub(crate) fn is_available(self) -> bool {
+        self != Self::Nginx || nginx::version().is_some()
+    }
+
+    /// Returns the arguments of `bench-server`.
+    fn arguments(self, place: &Place) -> Vec<String> {
+        let words = match self {
+            Self::Callgate => {
+                // The idle time-out of 5 s would close connections whose memory is measured.
+                let flags =
+                    "callgate --threads 1 --timeout-keep-alive 75 --no-access-log --directory";
+                let mut words: Vec<_> = flags.split(' ').map(str::to_owned).collect();
+                words.push(place.files().display().to_string());
+                return words;
+            }
+            Self::Hyper => "hyper",
+            Self::HyperFlush => "hyper --pipeline-flush",
+            Self::Axum => "axum",
+            Self::Actix => "actix",
+            Self::Tungstenite => "tungstenite",
+            Self::Nginx => unreachable!("nginx is a program of its own"),
+        };
+        words.split(' ').map(str::to_owned).collect()
+    }
+}
+
+/// Where the servers run.
+#[derive(Debug)]
+pub(crate) struct Place {
+    /// Where `bench-server` is.
+    pub(crate) programs: PathBuf,
+    /// Where temporary files are written.
+    pub(crate) directory: PathBuf,
+    /// The core of the servers, if processes can be bound to cores.
+    pub(crate) core: Option<&'static str>,
+}
+
+impl Place {
+    /// Returns the directory of the files that are sent.
+    pub(crate) fn files(&self) -> PathBuf {
+        self.directory.join("files")
     }
 }
 
@@ -40,51 +98,88 @@ impl Contender {
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
-    address: SocketAddr,
+    http1: SocketAddr,
+    http2: SocketAddr,
+    /// Reads what the process writes, so that the pipe does not fill.
+    output: Option<JoinHandle<String>>,
 }
 
 impl Running {
-    /// Starts the server on one thread and a free port. Only Callgate can serve other applications
-    /// than `hello`.
-    pub(crate) fn start(contender: Contender, app: &str) -> io::Result<Self> {
-        let (program, args) = contender.command(app);
-        let program = std::env::current_exe()?.with_file_name(program);
-        let mut child = Command::new(&program)
-            .args(args)
-            .args(["--port", "0", "--threads", "1"])
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| {
-                let program = program.display();
-                io::Error::other(format!(
-                    "cannot start {program}: {error} (`cargo xtask bench` builds it)"
-                ))
-            })?;
-        // Bare hyper prints its address on standard output, and Callgate on standard error.
-        let output: Box<dyn Read + Send> = match contender {
-            Contender::Callgate => Box::new(child.stderr.take().expect("piped")),
-            _ => Box::new(child.stdout.take().expect("piped")),
+    /// Starts `server` on one thread.
+    pub(crate) fn start(server: Server, place: &Place) -> io::Result<Self> {
+        if server == Server::Nginx {
+            return Self::start_nginx(place);
+        }
+        Self::start_under(&[], server, place)
+    }
+
+    /// Starts `server`, which is not nginx, under a tool: a program and its arguments.
+    pub(crate) fn start_under(tool: &[&str], server: Server, place: &Place) -> io::Result<Self> {
+        let mut words: Vec<_> = tool.iter().copied().map(str::to_owned).collect();
+        let program = place.programs.join("bench-server");
+        words.push(program.display().to_string());
+        words.extend(server.arguments(place));
+        words.extend(["--port".to_owned(), "0".to_owned()]);
+        let mut child = spawn(&words, place)?;
+        let mut output = BufReader::new(child.stderr.take().expect("piped"));
+        let mut before = String::new();
+        let address = loop {
+            let mut line = String::new();
+            let is_end = output.read_line(&mut line)? == 0;
+            if let Some(address) = address(&line) {
+                break Ok(address);
+            }
+            before += &line;
+            if is_end {
+                let reason = format!("{} did not start: {before}", server.name());
+                break Err(io::Error::other(reason));
+            }
         };
+        let output = thread::spawn(move || {
+            let mut text = String::new();
+            // Output that is not text is of no interest.
+            let _ = output.read_to_string(&mut text);
+            text
+        });
         // From here on the process is killed whatever happens.
         let mut running = Self {
             child,
-            address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http1: SocketAddr::from(([127, 0, 0, 1], 0)),
+            http2: SocketAddr::from(([127, 0, 0, 1], 0)),
+            output: Some(output),
         };
-        let mut output = BufReader::new(output);
-        let mut line = String::new();
-        output.read_line(&mut line)?;
-        running.address = address(&line).ok_or_else(|| {
-            io::Error::other(format!("{} did not start: {line}", contender.name()))
-        })?;
-        // Further output of the server must not fill the pipe.
-        thread::spawn(move || io::copy(&mut output, &mut io::sink()));
+        running.http1 = address?;
+        running.http2 = running.http1;
         Ok(running)
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
-        self.address
+    fn start_nginx(place: &Place) -> io::Result<Self> {
+        let configured = nginx::configure(place)?;
+        let words = [
+            "nginx".to_owned(),
+            "-p".to_owned(),
+            place.directory.display().to_string(),
+            "-c".to_owned(),
+            configured.file.display().to_string(),
+        ];
+        let running = Self {
+            child: spawn(&words, place)?,
+            http1: configured.http1,
+            http2: configured.http2,
+            output: None,
+        };
+        nginx::wait_until_it_listens(configured.http1)?;
+        Ok(running)
+    }
+
+    /// Returns the address for HTTP/1.1 and WebSockets.
+    pub(crate) fn http1(&self) -> SocketAddr {
+        self.http1
+    }
+
+    /// Returns the address for HTTP/2, which nginx serves on a port of its own.
+    pub(crate) fn http2(&self) -> SocketAddr {
+        self.http2
     }
 
     /// Returns the CPU time that the server has taken so far, in user space and in the kernel.
@@ -101,25 +196,25 @@ impl Running {
         Ok(Duration::from_millis(ticks * MILLISECONDS_A_TICK))
     }
 
-    /// Returns the peak memory of the server, in bytes.
-    pub(crate) fn peak_memory(&self) -> io::Result<u64> {
-        self.memory("VmHWM:")
-    }
-
-    /// Returns the present memory of the server, in bytes.
-    pub(crate) fn memory_now(&self) -> io::Result<u64> {
-        self.memory("VmRSS:")
-    }
-
-    fn memory(&self, field: &str) -> io::Result<u64> {
+    /// Returns the resident memory of the server, in bytes.
+    pub(crate) fn memory(&self) -> io::Result<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
         status
             .lines()
-            .find_map(|line| line.strip_prefix(field))
+            .find_map(|line| line.strip_prefix("VmRSS:"))
             .and_then(|value| value.trim().strip_suffix(" kB"))
             .and_then(|kilobytes| kilobytes.parse::<u64>().ok())
             .map(|kilobytes| kilobytes * 1024)
-            .ok_or_else(|| io::Error::other(format!("the server has no {field}")))
+            .ok_or_else(|| io::Error::other("the server has no VmRSS"))
+    }
+
+    /// Ends the server with SIGTERM, and returns what it, and a tool it runs under, wrote since its
+    /// start.
+    pub(crate) fn terminate(mut self) -> io::Result<String> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM)?;
+        self.child.wait()?;
+        let output = self.output.take().map(JoinHandle::join);
+        Ok(output.and_then(Result::ok).unwrap_or_default())
     }
 }
 
@@ -129,6 +224,33 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn spawn(words: &[String], place: &Place) -> io::Result<Child> {
+    let mut command = match place.core {
+        Some(core) => {
+            let mut command = Command::new("taskset");
+            command.args(["--cpu-list", core]).args(words);
+            command
+        }
+        None => {
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]);
+            command
+        }
+    };
+    // nginx writes of settings that a single process does not use.
+    let errors = if words[0] == "nginx" {
+        Stdio::null()
+    } else {
+        Stdio::piped()
+    };
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(errors)
+        .spawn()
+        .map_err(|error| io::Error::other(format!("cannot start {}: {error}", words[0])))
 }
 
 /// Linux shows times in hundredths of a second, whatever its clock.

@@ -1,0 +1,91 @@
+//! The instructions and the allocations of a plain exchange, counted by valgrind.
+//!
+//! A server does some exchanges on one connection, and, started anew, more of them. The difference of
+//! the counts, divided by the difference of the exchanges, has neither the start nor the end of the
+//! process and of the connection in it.
+
+use std::io;
+use std::process::Command;
+
+use crate::client::ExchangeClient;
+use crate::server::{Place, Running, Server};
+
+/// The servers whose exchanges are counted.
+pub(crate) const SERVERS: [Server; 4] =
+    [Server::Callgate, Server::Hyper, Server::Axum, Server::Actix];
+
+const FEW: u32 = 1_000;
+const MANY: u32 = 3_000;
+
+/// What one exchange takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count {
+    pub(crate) server: Server,
+    pub(crate) instructions: f64,
+    pub(crate) allocations: f64,
+    /// The bytes of all allocations.
+    pub(crate) allocated: f64,
+}
+
+/// Returns the version of valgrind, if it is installed.
+pub(crate) fn version() -> Option<String> {
+    let output = Command::new("valgrind").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    Some(text.trim().trim_start_matches("valgrind-").to_owned())
+}
+
+/// Counts for `server`.
+pub(crate) fn count(server: Server, place: &Place) -> io::Result<Count> {
+    let difference = |tool: &[&str], read: fn(&str) -> Option<f64>| {
+        let few = run(tool, read, server, place, FEW)?;
+        let many = run(tool, read, server, place, MANY)?;
+        io::Result::Ok((many - few) / f64::from(MANY - FEW))
+    };
+    let dhat = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];
+    Ok(Count {
+        server,
+        instructions: difference(
+            &[
+                "valgrind",
+                "--tool=callgrind",
+                "--callgrind-out-file=/dev/null",
+            ],
+            |output| number_after(output, "Collected :"),
+        )?,
+        allocations: difference(&dhat, |output| {
+            let (_, total) = output.split_once("Total:")?;
+            number_after(total, "bytes in ")
+        })?,
+        allocated: difference(&dhat, |output| number_after(output, "Total:"))?,
+    })
+}
+
+/// Returns what a tool counts of a server that does this many exchanges.
+fn run(
+    tool: &[&str],
+    read: fn(&str) -> Option<f64>,
+    server: Server,
+    place: &Place,
+    exchanges: u32,
+) -> io::Result<f64> {
+    let running = Running::start_under(tool, server, place)?;
+    let mut client = ExchangeClient::connect(running.http1())?;
+    for _ in 0..exchanges {
+        client.exchange()?;
+    }
+    drop(client);
+    let output = running.terminate()?;
+    read(&output).ok_or_else(|| io::Error::other(format!("no count in: {output}")))
+}
+
+/// Returns the number that stands after `label`; its digits may have commas between them.
+fn number_after(text: &str, label: &str) -> Option<f64> {
+    let (_, rest) = text.split_once(label)?;
+    let number: String = rest
+        .trim_start()
+        .chars()
+        .take_while(|c| c.is_ascii_digit() || *c == ',')
+        .filter(|c| *c != ',')
+        .collect();
+    number.parse().ok()
+}

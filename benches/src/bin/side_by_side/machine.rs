@@ -1,0 +1,53 @@
+//! The machine and the versions that belong to the results.
+
+use std::fs;
+use std::process::Command;
+
+use crate::{count, nginx};
+
+/// Returns the properties of the machine and of what runs on it, each with its name.
+pub(crate) fn describe() -> Vec<(&'static str, String)> {
+    let unknown = || "unknown".to_owned();
+    let cores = std::thread::available_parallelism().map_or_else(|_| unknown(), |n| n.to_string());
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease");
+    let mut lines = vec![
+        ("processor", processor().unwrap_or_else(unknown)),
+        ("cores", cores),
+        (
+            "Linux",
+            kernel.map_or_else(|_| unknown(), |kernel| kernel.trim().to_owned()),
+        ),
+        ("rustc", rustc().unwrap_or_else(unknown)),
+    ];
+    for package in ["tokio", "hyper", "axum", "actix-web", "tokio-tungstenite"] {
+        lines.push((package, locked(package).unwrap_or_else(unknown)));
+    }
+    lines.push((
+        "nginx",
+        nginx::version().unwrap_or_else(|| "not installed".into()),
+    ));
+    lines.push((
+        "valgrind",
+        count::version().unwrap_or_else(|| "not installed".into()),
+    ));
+    lines
+}
+
+fn processor() -> Option<String> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with("model name"))?;
+    Some(line.split_once(':')?.1.trim().to_owned())
+}
+
+fn rustc() -> Option<String> {
+    let output = Command::new("rustc").arg("--version").output().ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    text.split_whitespace().nth(1).map(str::to_owned)
+}
+
+/// Returns the newest version of a package in the lock file, which lists versions in order.
+fn locked(package: &str) -> Option<String> {
+    let lock = include_str!("../../../../Cargo.lock");
+    let (_, rest) = lock.rsplit_once(&format!("name = \"{package}\"\nversion = \""))?;
+    rest.split('"').next().map(str::to_owned)
+}

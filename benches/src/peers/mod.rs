@@ -1,0 +1,8 @@
+//! The servers that Callgate is compared with, each as small as its library allows.
+//!
+//! They have their libraries' defaults: no limits and no time-outs but those of the library.
+
+pub mod actix;
+pub mod axum;
+pub mod hyper;
+pub mod tungstenite;
