@@ -77,16 +77,21 @@ fn check_other_form(
 #[inline]
 fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), DecodeError> {
     let mut rest = octets;
+    let mut is_query = false;
     while let Some((octet, behind)) = rest.split_first() {
         rest = match OCTETS[usize::from(*octet)] {
             Octet::Uri => behind,
+            Octet::QuestionMark => {
+                is_query = true;
+                behind
+            }
             Octet::Url if grammar == TargetGrammar::Url => behind,
-            Octet::UrlQuery if grammar == TargetGrammar::Url && is_query(octets, rest) => behind,
+            Octet::UrlQuery if grammar == TargetGrammar::Url && is_query => behind,
             Octet::Percent => match behind {
                 [high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                     behind
                 }
-                _ if grammar == TargetGrammar::Url && is_query(octets, rest) => behind,
+                _ if grammar == TargetGrammar::Url && is_query => behind,
                 _ => return Err(DecodeError::Target),
             },
             _ => return Err(DecodeError::Target),
@@ -95,17 +100,13 @@ fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), Dec
     Ok(())
 }
 
-/// Returns whether the rest of the octets belongs to the query.
-#[cold]
-fn is_query(octets: &[u8], rest: &[u8]) -> bool {
-    octets[..octets.len() - rest.len()].contains(&b'?')
-}
-
 /// What an octet of a path or a query is.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Octet {
     /// Of the grammar of RFC 3986.
     Uri,
+    /// The beginning of the query, and an octet of it.
+    QuestionMark,
     /// Sent by browsers, and not of the grammar.
     Url,
     /// Sent by browsers in queries, and not of the grammar.
@@ -121,7 +122,8 @@ const OCTETS: [Octet; 256] = {
     while octet < 128 {
         octets[octet as usize] = match octet {
             b'%' => Octet::Percent,
-            b':' | b'@' | b'/' | b'?' => Octet::Uri,
+            b'?' => Octet::QuestionMark,
+            b':' | b'@' | b'/' => Octet::Uri,
             b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'^' => Octet::Url,
             b'`' => Octet::UrlQuery,
             _ if authority::is_unreserved_or_delimiter(octet) => Octet::Uri,

@@ -5,6 +5,7 @@
 #[path = "../reading/mod.rs"]
 mod reading;
 
+mod cost;
 mod decode;
 mod encode;
 mod generator;
