@@ -14,6 +14,7 @@ mod customers;
 mod dashboard;
 mod echo;
 mod events;
+mod events_log;
 mod events_websocket;
 mod gallery;
 mod hello;

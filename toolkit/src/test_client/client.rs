@@ -273,7 +273,7 @@ impl TestClient {
     }
 
     /// Sets the features that are offered. Default: all but TLS; trailers where the request allows them
-    /// (rule `EXT-15`).
+    /// (rule `EXT-15`). The compression of WebSockets is never offered, as there is no wire.
     #[must_use]
     pub fn features(mut self, features: Features) -> Self {
         self.server.settings.features = features;

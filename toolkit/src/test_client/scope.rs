@@ -148,7 +148,10 @@ fn frame(headers: &mut HeaderMap, version: Version, length: Option<usize>) {
 fn offered(settings: &Settings, version: Version, headers: &HeaderMap) -> Features {
     let has_trailers = version >= Version::HTTP_2
         || version == Version::HTTP_11 && head::has_token(headers, TE, "trailers");
-    let offered = settings.features.without(Feature::DenialResponse);
+    let of_websockets = [Feature::DenialResponse, Feature::PerMessageDeflate];
+    let offered = of_websockets
+        .into_iter()
+        .fold(settings.features, Features::without);
     if has_trailers {
         offered
     } else {

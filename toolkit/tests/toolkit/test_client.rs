@@ -450,3 +450,21 @@ async fn the_scope_has_the_settings_of_the_client() {
         .with_scope(|scope| scope.scheme = Scheme::Http);
     assert!(edited.send().await.unwrap().text().contains(" http "));
 }
+
+#[tokio::test]
+async fn a_request_is_offered_the_features_of_http_only() {
+    async fn features(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        let scope = scope.into_http()?;
+        let offered = Feature::ALL.into_iter();
+        let offered = offered.filter(|feature| scope.features.contains(*feature));
+        let names: Vec<_> = offered.map(Feature::name).collect();
+        respond::text(names.join(" ")).send(&sender).await
+    }
+    let client = TestClient::new(features);
+    let response = client.get("/").header("te", "trailers").send().await;
+    assert_eq!(
+        response.unwrap().text(),
+        "http.response.trailers http.response.pathsend http.response.early_hint \
+         http.response.debug http.shutdown"
+    );
+}
