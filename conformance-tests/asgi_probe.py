@@ -53,11 +53,11 @@ class SuiteConnection:
         self.is_open = True
         self.running = {}
         self.senders = {}
-        self.tell(message="hello", process=os.getpid(), protocol="asgi")
+        self.send_message(message="hello", process=os.getpid(), protocol="asgi")
         self.reading = asyncio.create_task(self.read(reader))
         self.tasks = set()
 
-    def tell(self, **message):
+    def send_message(self, **message):
         if self.is_open:
             self.writer.write(json.dumps(message).encode() + b"\n")
 
@@ -83,7 +83,7 @@ class SuiteConnection:
 
     async def send_late(self, call, number, event):
         outcome, _ = await outcome_of(self.senders[call], event)
-        self.tell(message="sent", call=call, step=number, outcome=outcome)
+        self.send_message(message="sent", call=call, step=number, outcome=outcome)
 
     def spawn(self, work):
         # The loop itself holds tasks only weakly.
@@ -151,7 +151,7 @@ class Call:
         if isinstance(target, str) and scope["query_string"]:
             target = f"{target}?{scope['query_string']}"
         spec_version = self.scope.get("asgi", {}).get("spec_version", "2.0")
-        self.connection.tell(
+        self.connection.send_message(
             message="called", call=self.number, scope=scope, target=target, spec_version=spec_version
         )
         receiving = self.connection.spawn(self.receive_in_turn())
@@ -210,12 +210,12 @@ class Call:
         return None
 
     def done(self, number, texts=()):
-        self.connection.tell(message="done", call=self.number, step=number, texts=list(texts))
+        self.connection.send_message(message="done", call=self.number, step=number, texts=list(texts))
 
     def end(self, how):
         self.has_ended = True
         self.connection.running.pop(self.number, None)
-        self.connection.tell(message="ended", call=self.number, how=how)
+        self.connection.send_message(message="ended", call=self.number, how=how)
 
     async def fence(self, number):
         for _ in range(FENCE_ROUNDS):
@@ -226,7 +226,7 @@ class Call:
         outcome, error = await outcome_of(self.send, event)
         if error is not None:
             self.last_error = error
-        self.connection.tell(message="sent", call=self.number, step=number, outcome=outcome)
+        self.connection.send_message(message="sent", call=self.number, step=number, outcome=outcome)
 
     async def receive_in_turn(self):
         """Receives as commanded, in the order of the commands."""
@@ -240,7 +240,7 @@ class Call:
                     done.set_exception(error)
                     break
                 serialised = event_to_callgate(event)
-                self.connection.tell(message="received", call=self.number, step=number, event=serialised)
+                self.connection.send_message(message="received", call=self.number, step=number, event=serialised)
                 if not (is_to_the_end and event.get("more_body", False)):
                     done.set_result(None)
                     break

@@ -1,5 +1,5 @@
-//! What the applications written with axum share: each error is a JSON response and a line in the
-//! log.
+//! The base of the applications that are written with axum: each error is a JSON response and a
+//! line in the log.
 
 use std::error::Error;
 use std::fmt;
@@ -12,6 +12,7 @@ use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
+use callgate_drive::Escaped;
 use callgate_toolkit::errors::HttpError;
 use callgate_tower::{ScopeInfo, ServiceApp};
 use http::StatusCode;
@@ -19,7 +20,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::log_text::{one_line, with_causes};
+use crate::log_text::with_causes;
 
 /// Creates an application of `routes`. Its root describes it, unknown paths and methods are answered
 /// with JSON as well, and each error leaves a line in the log.
@@ -38,7 +39,7 @@ pub(crate) fn app(routes: Router, index: Index) -> ServiceApp<Router> {
 /// The description of an application, which its root answers with.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(crate) struct Index {
-    /// What the application does.
+    /// The purpose of the application, in one sentence.
     pub(crate) summary: &'static str,
     /// The routes, such as `GET /items/{item_id}`.
     pub(crate) routes: &'static [&'static str],
@@ -145,7 +146,7 @@ async fn log_errors(request: Request, next: Next) -> Response {
     if let Some(LogReason(reason)) = response.extensions().get() {
         let status = response.status().as_u16();
         let line = format!("{method} {path} {status}: {reason}");
-        let line = one_line(&line);
+        let line = Escaped(line);
         if response.status().is_server_error() {
             tracing::error!("{line}");
         } else {

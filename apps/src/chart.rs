@@ -42,7 +42,7 @@ const INDEX: Index = Index {
 /// The largest number of marketplaces of a chart.
 const MAX_MARKETPLACES: usize = 100;
 
-/// How many requests for one chart are in flight at a time.
+/// The number of requests for one chart that are in flight at a time.
 const MAX_IN_FLIGHT: usize = 8;
 
 /// Creates the extension for the API at [`Settings::connect_url`].

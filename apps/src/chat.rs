@@ -1,15 +1,15 @@
 //! A page with a form and a WebSocket. At `/ws` the server answers each message; at `/room/ws` all
 //! guests of a room see it.
 
-use callgate::{
-    App, AppError, BoxApp, ByteString, Message, ReceiveEvent, Receiver, Scope, Sender,
-    WebSocketAccept, WebSocketClose,
-};
-use room::Room;
-
-use crate::{Entry, Group, http_errors, page};
-
+mod message;
 mod room;
+
+use callgate::{
+    App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+};
+
+use self::room::Room;
+use crate::{Entry, Group, http_errors, page};
 
 /// The entry of `chat` in the list of applications.
 pub const ENTRY: Entry = Entry {
@@ -26,9 +26,6 @@ pub const ENTRY: Entry = Entry {
 };
 
 const PAGE: &str = include_str!("chat/page.html");
-
-/// The largest message, in bytes.
-const MAX_MESSAGE: usize = 4096;
 
 /// Answers each message, or sends it to all guests of the room.
 ///
@@ -71,7 +68,7 @@ async fn answer(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> 
     sender.send(WebSocketAccept::new()).await?;
     loop {
         match receiver.receive().await {
-            ReceiveEvent::WebSocketReceive(message) => match read(message) {
+            ReceiveEvent::WebSocketReceive(message) => match message::read(message) {
                 Ok(text) => {
                     let answer = format!("Message received: {text}");
                     sender.send(Message::text(answer)).await?;
@@ -84,17 +81,5 @@ async fn answer(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> 
             ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
             _ => {}
         }
-    }
-}
-
-/// Returns the text of a message, or the close frame for a message that is not accepted.
-fn read(message: Message) -> Result<ByteString, WebSocketClose> {
-    match message {
-        Message::Text(text) if text.len() <= MAX_MESSAGE => Ok(text),
-        Message::Text(_) => {
-            let reason = format!("a message has at most {MAX_MESSAGE} bytes");
-            Err(WebSocketClose::new(1009).reason(reason))
-        }
-        Message::Binary(_) => Err(WebSocketClose::new(1003).reason("a message is a text here")),
     }
 }

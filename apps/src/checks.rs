@@ -36,7 +36,7 @@ pub(crate) struct CheckFlags {
     record_credentials: bool,
 }
 
-/// What the lint does with an exchange that breaks a rule.
+/// The reaction of the lint to an exchange that breaks a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LintMode {
     /// The exchange continues.

@@ -15,7 +15,7 @@ use crate::log_text::with_causes;
 /// The number of open connections.
 pub(crate) const CONNECTIONS: u8 = 6;
 
-/// How long a request waits for a connection, and then for the result of the query.
+/// The time for which a request waits for a connection, and then for the result of the query.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The query. The ID is cast, because its type may be any integer type.
@@ -89,7 +89,7 @@ impl<'a> DatabaseLocation<'a> {
     }
 }
 
-/// Why a database cannot be opened.
+/// The failure to open a database.
 #[derive(Debug)]
 pub(crate) struct OpenError(String);
 

@@ -6,6 +6,7 @@
 mod app;
 mod context;
 mod http;
+mod job;
 mod lifespan;
 mod message;
 mod registry;

@@ -2,12 +2,13 @@
 //! JSON, and each leaves a line in the log.
 
 use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender, WebSocketScope};
+use callgate_drive::Escaped;
 use callgate_toolkit::errors::{self, HttpError};
 use callgate_toolkit::middleware::{self, Next};
-use callgate_toolkit::websocket::Handshake;
+use callgate_toolkit::websocket::WebSocketUpgrade;
 use http::StatusCode;
 
-use crate::log_text::{one_line, with_causes};
+use crate::log_text::with_causes;
 
 /// Wraps `app`: an [`HttpError`] that a call returns is answered with `{"error": "..."}` and logged.
 /// Any other error is answered with a 500 that gives no reason, and the server logs it.
@@ -54,8 +55,8 @@ pub(crate) async fn deny(
     error: &HttpError,
 ) -> Result<(), AppError> {
     log(&format!("WebSocket {}", scope.raw_path()), error);
-    let handshake = Handshake::new(scope, receiver, sender);
-    handshake.deny(error.response()).await
+    let upgrade = WebSocketUpgrade::new(scope, receiver, sender);
+    upgrade.deny(error.response()).await
 }
 
 /// Answers every request and denies every WebSocket with 404.
@@ -102,5 +103,5 @@ fn request_line(scope: &HttpScope) -> String {
 fn log(request: &str, error: &HttpError) {
     let status = error.status().as_u16();
     let line = format!("{request} {status}: {}", with_causes(error));
-    tracing::info!("{}", one_line(&line));
+    tracing::info!("{}", Escaped(line));
 }

@@ -53,7 +53,8 @@ const INDEX: Index = Index {
 /// The number of connections that the database accepts.
 const MAX_CONNECTIONS: usize = 100;
 
-/// How many blocking handlers run at a time, each on a thread of its own. Others wait without a thread.
+/// The number of blocking handlers that run at a time, each on a thread of its own. Others wait
+/// without a thread.
 const MAX_BLOCKING: usize = 8;
 
 fn from_settings(settings: &Settings) -> impl App + use<> {

@@ -47,7 +47,7 @@ pub struct Entry {
     pub name: &'static str,
     /// The section of the gallery's page.
     pub group: Group,
-    /// What the application does, in one sentence.
+    /// The purpose of the application, in one sentence.
     pub summary: &'static str,
     /// Commands that show what the application does. `{http}` and `{ws}` stand for its address, such
     /// as `http://localhost:8000/echo/`. A command that is only an address, such as `{http}room/`, is a
@@ -57,7 +57,7 @@ pub struct Entry {
     pub app: fn(&Settings) -> BoxApp,
 }
 
-/// What an application is an example of.
+/// The kind of example that an application is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Group {

@@ -1,4 +1,4 @@
-//! Text for the log: errors with their causes, and text from outside that stays on one line.
+//! The text of an error for the log, with its causes.
 
 use std::error::Error;
 use std::iter::successors;
@@ -19,20 +19,6 @@ pub(crate) fn with_causes(error: &(dyn Error + 'static)) -> String {
 /// Returns the texts of the causes of `error`, separated by colons; `None` if it has no cause.
 pub(crate) fn causes(error: &(dyn Error + 'static)) -> Option<String> {
     error.source().map(with_causes)
-}
-
-/// Replaces each character that could make `text` look like several lines, or hide a part of it,
-/// with a space: control characters, separators of lines and paragraphs, and invisible characters
-/// that change the direction or the width of text.
-pub(crate) fn one_line(text: &str) -> String {
-    let is_deceptive = |character: char| {
-        character.is_control()
-            || matches!(
-                character,
-                '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
-            )
-    };
-    text.replace(is_deceptive, " ")
 }
 
 #[cfg(test)]
@@ -89,11 +75,5 @@ mod tests {
             "cannot connect: connection refused"
         );
         assert_eq!(causes(&fmt::Error), None);
-    }
-
-    #[test]
-    fn text_from_outside_stays_on_one_line_and_shows_all_of_itself() {
-        let text = "a\nb\r\u{1b}c\u{2028}d\u{202e}e\u{200b}f\u{feff}é";
-        assert_eq!(one_line(text), "a b  c d e f é");
     }
 }

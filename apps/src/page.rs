@@ -1,4 +1,4 @@
-//! HTML pages: what the applications that have one share.
+//! The common parts of the applications' HTML pages.
 
 use callgate::{AppError, HttpScope, Sender};
 use callgate_toolkit::{mount, respond};

@@ -1,10 +1,10 @@
-//! Answers with its own scope: what the server passes to an application when it calls it.
+//! Answers with its own scope, which the server passes to the application in each call.
 
 use callgate::{
     AppError, BoxApp, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::websocket::Handshake;
+use callgate_toolkit::websocket::WebSocketUpgrade;
 
 use crate::{Entry, Group, method};
 
@@ -40,10 +40,10 @@ pub async fn scope(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(
             response.send(&sender).await
         }
         Scope::WebSocket(scope) => {
-            let handshake = Handshake::new(&scope, receiver, sender);
-            let session = handshake.accept(WebSocketAccept::new()).await?;
-            session.send(Message::text(json)).await?;
-            session.close(WebSocketClose::default()).await?;
+            let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
+            let socket = upgrade.accept(WebSocketAccept::new()).await?;
+            socket.send(Message::text(json)).await?;
+            socket.close(WebSocketClose::default()).await?;
             Ok(())
         }
         _ => Err(AppError::Unsupported),

@@ -15,7 +15,7 @@ use crate::api::ApiError;
 use crate::log_text::causes;
 use crate::settings::Token;
 
-/// How long a response may take by default.
+/// The default time limit of a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The largest content of a response, in bytes.
@@ -134,10 +134,10 @@ pub(crate) async fn send(request: RequestBuilder) -> Result<Response<Vec<u8>>, E
     Ok(whole)
 }
 
-/// Why a call of a service has no result.
+/// The failure of a call of a service.
 #[derive(Debug)]
 pub(crate) enum Error {
-    /// There is no HTTP client.
+    /// The HTTP client could not be created.
     NoHttpClient(Arc<reqwest::Error>),
     /// The request cannot be built: a header field cannot hold the token, for example.
     InvalidRequest(reqwest::Error),
@@ -180,7 +180,8 @@ impl Error {
         self.into_http_error(service).into()
     }
 
-    /// Like [`into_api_error`](Self::into_api_error), for applications without axum.
+    /// Returns the error as [`into_api_error`](Self::into_api_error) does, for applications without
+    /// axum.
     pub(crate) fn into_http_error(self, service: &str) -> HttpError {
         let error = HttpError::new(self.status(), format!("{service}: {self}"));
         match causes(&self) {

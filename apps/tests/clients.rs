@@ -17,7 +17,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// How long a test waits for an event.
+/// The time-out of a test's wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 /// A `callgate` process that serves.
@@ -295,7 +295,7 @@ fn a_recording_of_a_server_can_be_replayed_and_is_for_its_owner() {
 }
 
 #[test]
-fn a_strict_lint_serves_what_keeps_the_rules() {
+fn a_strict_lint_serves_exchanges_that_keep_the_rules() {
     let server = Server::start_alone(&["run", "hello", "--lint=strict"]);
     assert_eq!(curl_text(&[&server.url]), "Hello, world!\n");
     server.stop();
@@ -402,7 +402,7 @@ fn required_lifespan_that_is_declined_is_one_line_and_status_3() {
 }
 
 #[test]
-fn a_signal_completes_what_runs_and_a_second_one_ends_it() {
+fn a_signal_lets_exchanges_complete_and_a_second_signal_ends_them() {
     let server = Server::start(&["run", "echo"]);
     let ask = |server: &Server| {
         let mut stream = server.connect();

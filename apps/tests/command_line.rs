@@ -216,7 +216,7 @@ fn no_url_of_the_environment_is_in_the_help() {
 }
 
 #[test]
-fn a_url_that_is_refused_is_shown_without_what_may_be_secret_in_it() {
+fn a_url_that_is_refused_is_shown_without_its_secrets() {
     const NO_URL: &str = "give an http or https URL, such as http://127.0.0.1:9000/api";
     const CREDENTIALS: &str = "give a URL without a user name and a password";
     for (flag, variable) in &URLS[1..] {

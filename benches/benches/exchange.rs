@@ -14,7 +14,7 @@ use callgate_benches::app;
 use criterion::{Criterion, criterion_group, criterion_main};
 use http::{Method, Uri};
 
-/// The server's end in memory: checks each event, takes it at once, and counts the bytes of content.
+/// A server in memory, which checks each event, takes it at once, and counts the bytes of content.
 struct MemoryChannel(Mutex<MemoryExchange>);
 
 struct MemoryExchange {

@@ -1,5 +1,5 @@
-//! How many allocations one plain exchange takes: a number that does not depend on the machine, and
-//! so can be held on to.
+//! The number of allocations of one plain exchange. The number does not depend on the machine, so a
+//! test can fix it.
 
 use std::future::Future;
 use std::io::{Read, Write};
@@ -12,9 +12,10 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::oneshot;
 
-/// When this changes, so does what every exchange costs: see why before writing it down.
+/// The allocations of one exchange. A change of this number changes the cost of every exchange, and
+/// needs a reason.
 const CALLGATE: u64 = 5;
-/// The same request answered by hyper alone.
+/// The allocations of the same request with hyper alone.
 const BARE_HYPER: u64 = 3;
 
 const WARM_UP: usize = 100;
@@ -41,13 +42,13 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
     assert_eq!((callgate, bare_hyper), (CALLGATE, BARE_HYPER));
 }
 
-/// Everything of the server happens on the one thread that is counted.
+/// The whole server runs on the one thread whose allocations are counted.
 fn runtime() -> Runtime {
     Builder::new_current_thread().enable_all().build().unwrap()
 }
 
-/// The allocations of `server`, which listens on `address`, for each of many exchanges over one
-/// connection.
+/// Returns the allocations of `server`, which listens on `address`, per exchange, over many
+/// exchanges on one connection.
 fn per_exchange(
     runtime: &Runtime,
     address: SocketAddr,
@@ -57,7 +58,7 @@ fn per_exchange(
     let (warm, is_warm) = oneshot::channel();
     let (go, may_go) = std::sync::mpsc::channel();
     let (done, is_done) = oneshot::channel();
-    // On a thread of its own, the client is not counted.
+    // The client runs on a thread of its own, whose allocations are not counted.
     let client = thread::spawn(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         exchange(&mut stream, WARM_UP);
@@ -74,7 +75,8 @@ fn per_exchange(
     });
     drop(client.join().unwrap());
     server.abort();
-    // What is not of an exchange, such as that of the channel here, is less than one for each.
+    // Allocations that belong to no exchange, such as those of the channel here, are less than one
+    // per exchange.
     counted.count_total / EXCHANGES as u64
 }
 

@@ -1,4 +1,4 @@
-//! What the command lines of Callgate have in common: reading flags, exit statuses, and colour.
+//! The common parts of the command lines of Callgate: reading flags, exit statuses, and colour.
 //!
 //! A wrong command line is described by clap. Where a wrong value came from an environment variable,
 //! the description names the variable in place of the flag.

@@ -1,5 +1,5 @@
-//! What clap's description of a wrong command line lacks: the name of the environment variable that
-//! a value came from, and escapes for control characters in what the user gave.
+//! Completes clap's description of a wrong command line with the name of the environment variable
+//! that a value came from, and with escapes for control characters in the user's text.
 
 use std::ffi::OsString;
 
@@ -110,9 +110,9 @@ mod tests {
         text.parse().map_err(|_| "give a number from 0 to 65535")
     }
 
-    /// The first line about `read`, where the user has given `given` and the rest of `read` comes
-    /// from the environment: clap reads a variable as if the flag were given. The environment of the
-    /// test is left alone.
+    /// Returns the first line of the error for `read`, where the user has given `given` and the
+    /// rest of `read` comes from the environment: clap reads a variable as if the flag were given.
+    /// The environment of the test is left alone.
     fn first_line(given: &[&str], read: &[&str]) -> String {
         let os = |args: &[&str]| args.iter().map(OsString::from).collect::<Vec<_>>();
         let mut without_environment =

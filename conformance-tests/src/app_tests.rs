@@ -8,7 +8,7 @@
 /// ```
 /// # use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
 /// # async fn hello(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-/// #     let Scope::Http(_) = scope else { return Err(AppError::Unsupported) };
+/// #     scope.into_http()?;
 /// #     sender.send(HttpResponseStart::ok()).await?;
 /// #     sender.send(HttpResponseBody::last("Hello, world!\n")).await?;
 /// #     Ok(())

@@ -1,11 +1,11 @@
-//! How the call of an application ended.
+//! The end of an application's call.
 
 use std::any::Any;
 
 use callgate::AppError;
 use serde::{Deserialize, Serialize};
 
-/// How the call of an application ended.
+/// The end of an application's call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum CallEnd {

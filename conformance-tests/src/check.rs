@@ -14,9 +14,9 @@ pub struct Check {
     pub rule: &'static Rule,
     /// The name of the check, unique among the checks of its rule: lower case, words joined by `_`.
     pub name: &'static str,
-    /// What the check does, in a sentence.
+    /// The steps of the check, in a sentence.
     pub does: &'static str,
-    /// What must happen then, in a sentence.
+    /// The demanded behaviour, in a sentence.
     pub must: &'static str,
 }
 
@@ -50,11 +50,11 @@ pub enum Verdict {
     NotApplicable(Cow<'static, str>),
 }
 
-/// How a rule was broken.
+/// A broken rule, with the observation that shows it.
 #[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Failure {
-    /// What was seen in place of what must happen.
+    /// The observation that contradicts the demanded behaviour.
     pub seen: String,
     /// The messages up to the violation. Empty if there were none.
     pub transcript: Transcript,
@@ -88,7 +88,7 @@ impl fmt::Display for Failure {
 }
 
 impl Verdict {
-    /// Creates the verdict that the rule was broken, with what was seen.
+    /// Creates the verdict that the rule was broken, with the observation that shows it.
     pub fn failed(seen: impl Into<String>) -> Self {
         Failure::new(seen).into()
     }

@@ -1,4 +1,4 @@
-//! What a recorder writes, and to which file.
+//! The lines of a recorder, and the file that it writes to.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex};

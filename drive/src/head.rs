@@ -93,7 +93,11 @@ pub fn has_websocket_key(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Returns whether a response with this status has no content (RFC 9110, 6.4.1).
+/// Returns whether a response with this status ends after its header fields (RFC 9112, 6.3): 204 and
+/// 304. A 205 does not: its length is 0.
+///
+/// The statuses with which an application must not send content are those of
+/// [`forbids_content`](callgate::message::forbids_content).
 #[must_use]
 pub fn has_no_content(status: StatusCode) -> bool {
     matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+use callgate_drive::websocket::PerMessageDeflate;
 use http::{HeaderName, HeaderValue};
 
 use crate::error::ServeError;
@@ -69,6 +70,10 @@ pub struct Config {
     pub max_request_fields: usize,
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
+    /// Whether WebSocket messages are compressed with the clients that offer permessage-deflate
+    /// (RFC 7692). Default on, without a context that is kept: an idle WebSocket holds no
+    /// memory for compression.
+    pub ws_per_message_deflate: PerMessageDeflate,
     /// The time of silence after which the server sends a ping on a WebSocket. `None` for no pings.
     /// Default 20 s.
     pub ws_ping_interval: Option<Duration>,
@@ -100,6 +105,7 @@ impl Default for Config {
             max_request_head: 64 * 1024,
             max_request_fields: 100,
             ws_max_size: 16 * 1024 * 1024,
+            ws_per_message_deflate: PerMessageDeflate::On,
             ws_ping_interval: Some(Duration::from_secs(20)),
             ws_ping_timeout: Some(Duration::from_secs(20)),
         }

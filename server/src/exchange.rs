@@ -10,11 +10,10 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
-use callgate_drive::{RequestLine, ResponseBody};
+use callgate_drive::{RequestLine, ResponseBody, replacement};
 use http::HeaderValue;
 
 use crate::context::ServerContext;
-use crate::rejection;
 use crate::report::AccessLog;
 
 /// What an exchange responds with.
@@ -64,7 +63,7 @@ impl<C: Content> Exchange<C> {
     ) -> Poll<Response> {
         let (head, body) = match ready!(self.inner.poll(cx)) {
             drive::Response::Started(head, body) => (head, body),
-            drive::Response::Replacement(status) => rejection::replacement(status),
+            drive::Response::Replacement(status) => replacement(status),
             drive::Response::EarlyHints(links) => {
                 return Poll::Ready(Response::EarlyHints(links));
             }

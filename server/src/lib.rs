@@ -46,6 +46,7 @@ mod stage;
 mod stream;
 mod websocket;
 
+pub use callgate_drive::websocket::PerMessageDeflate;
 pub use config::{Config, HttpVersions, LifespanMode};
 pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};

@@ -79,12 +79,3 @@ impl From<DecodeError> for Rejection {
 }
 
 const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
-
-/// Returns the response that replaces the application's. It has the status only, so that nothing is
-/// revealed (rule `HTTP-34`).
-#[cold]
-pub(crate) fn replacement(status: StatusCode) -> (HttpResponseStart, ResponseBody) {
-    let text = status.canonical_reason().unwrap_or_default();
-    let head = HttpResponseStart::new(status).header(header::CONTENT_TYPE, TEXT);
-    (head, Bytes::from_static(text.as_bytes()).into())
-}

@@ -71,6 +71,7 @@ struct Fields {
     cookies: usize,
     has_te: bool,
     has_upgrade: bool,
+    has_expect: bool,
 }
 
 impl Fields {
@@ -85,6 +86,8 @@ impl Fields {
                 fields.has_te = true;
             } else if name == header::UPGRADE {
                 fields.has_upgrade = true;
+            } else if name == header::EXPECT {
+                fields.has_expect = true;
             }
         }
         fields
@@ -186,21 +189,45 @@ fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection>
         .get(header::SEC_WEBSOCKET_VERSION)
         .is_none_or(|version| version != "13")
     {
-        return Err(Rejection::new(
-            StatusCode::UPGRADE_REQUIRED,
-            "the version of WebSocket must be 13",
-        )
-        .header(
-            header::SEC_WEBSOCKET_VERSION,
-            HeaderValue::from_static("13"),
-        ));
+        return Err(wrong_websocket_version(parts.version));
     }
     if !is_extended_connect && !has_websocket_key(&parts.headers) {
         return Err(Rejection::bad_request(
             "`sec-websocket-key` is missing or malformed",
         ));
     }
+    if !is_extended_connect && (has_content(&parts.headers) || fields.has_expect) {
+        return Err(Rejection::bad_request(
+            "a WebSocket handshake has no content and no `expect`",
+        ));
+    }
     Ok(true)
+}
+
+/// Returns the rejection of a handshake for another version of the protocol (RFC 6455, 4.4; RFC 9110,
+/// 15.5.22).
+#[cold]
+fn wrong_websocket_version(version: Version) -> Rejection {
+    let rejection = Rejection::new(
+        StatusCode::UPGRADE_REQUIRED,
+        "the version of WebSocket must be 13",
+    )
+    .header(
+        header::SEC_WEBSOCKET_VERSION,
+        HeaderValue::from_static("13"),
+    );
+    if version == Version::HTTP_2 {
+        return rejection;
+    }
+    rejection
+        .header(header::UPGRADE, HeaderValue::from_static("websocket"))
+        .header(header::CONNECTION, HeaderValue::from_static("upgrade"))
+}
+
+/// Returns whether the fields of a request over HTTP/1 announce content.
+fn has_content(headers: &HeaderMap) -> bool {
+    headers.contains_key(header::TRANSFER_ENCODING)
+        || (headers.get(header::CONTENT_LENGTH)).is_some_and(|length| length != "0")
 }
 
 fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
@@ -210,9 +237,13 @@ fn subprotocols(headers: &HeaderMap) -> Vec<ByteString> {
 }
 
 fn features(version: Version, headers: &HeaderMap, fields: &Fields) -> Features {
-    let offered = Features::NONE
+    let mut offered = Features::NONE
         .with(Feature::PathSend)
         .with(Feature::Shutdown);
+    // A client of HTTP/1.0 takes no interim response, and hyper sends none over HTTP/2.
+    if version == Version::HTTP_11 {
+        offered = offered.with(Feature::EarlyHints);
+    }
     // HTTP/1.1 lets trailer fields be dropped on the way unless the client asks for them.
     let has_trailers = version == Version::HTTP_2
         || version == Version::HTTP_11

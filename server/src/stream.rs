@@ -75,6 +75,14 @@ impl Stream {
         }
     }
 
+    /// Returns the error of a connection that is lost, once.
+    pub(crate) fn take_error(&self) -> io::Result<()> {
+        match self.as_socket().take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
     fn forget_input(&self) {
         let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         // The error is the one above, which makes the runtime forget the input.

@@ -20,11 +20,13 @@ pub enum Feature {
     Tls,
     /// `http.shutdown`: the application is notified when the server shuts down.
     Shutdown,
+    /// `websocket.permessage_deflate`: the messages of the WebSocket are compressed on the wire.
+    PerMessageDeflate,
 }
 
 impl Feature {
     /// Every feature.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::ResponseTrailers,
         Self::PathSend,
         Self::EarlyHints,
@@ -32,6 +34,7 @@ impl Feature {
         Self::DenialResponse,
         Self::Tls,
         Self::Shutdown,
+        Self::PerMessageDeflate,
     ];
 
     /// Returns the name of the feature in the documents and in the serialised form. Features that
@@ -46,6 +49,7 @@ impl Feature {
             Self::DenialResponse => "websocket.http.response",
             Self::Tls => "tls",
             Self::Shutdown => "http.shutdown",
+            Self::PerMessageDeflate => "websocket.permessage_deflate",
         }
     }
 

@@ -40,9 +40,29 @@ impl<T: TryInto<HeaderValue, Error: Debug>> IntoHeaderValue for T {
     }
 }
 
-/// Defines the two methods that add header fields to an event with the field `headers`.
+/// Defines the builder methods `header` and `set_header` of a type with header fields, with the
+/// bounds and the meaning that they have for every event.
+///
+/// The arguments are a name for the builder and an expression for its [`HeaderMap`](http::HeaderMap).
+///
+/// ```
+/// use http::HeaderMap;
+///
+/// #[derive(Default)]
+/// struct Draft {
+///     fields: HeaderMap,
+/// }
+///
+/// impl Draft {
+///     callgate::header_methods!(draft => draft.fields);
+/// }
+///
+/// let draft = Draft::default().header("vary", "accept").set_header("vary", "cookie");
+/// assert_eq!(draft.fields["vary"], "cookie");
+/// ```
+#[macro_export]
 macro_rules! header_methods {
-    () => {
+    ($builder:ident => $headers:expr) => {
         /// Appends a header field. Existing fields of the same name remain.
         ///
         /// # Panics
@@ -54,8 +74,8 @@ macro_rules! header_methods {
             name: impl $crate::IntoHeaderName,
             value: impl $crate::IntoHeaderValue,
         ) -> Self {
-            let (name, value) = (name.into_header_name(), value.into_header_value());
-            self.headers.append(name, value);
+            let $builder = &mut self;
+            $headers.append(name.into_header_name(), value.into_header_value());
             self
         }
 
@@ -70,10 +90,9 @@ macro_rules! header_methods {
             name: impl $crate::IntoHeaderName,
             value: impl $crate::IntoHeaderValue,
         ) -> Self {
-            let (name, value) = (name.into_header_name(), value.into_header_value());
-            self.headers.insert(name, value);
+            let $builder = &mut self;
+            $headers.insert(name.into_header_name(), value.into_header_value());
             self
         }
     };
 }
-pub(crate) use header_methods;

@@ -31,6 +31,7 @@ mod error;
 mod event;
 mod feature;
 mod header;
+pub mod message;
 mod path;
 mod request_scope;
 pub mod rule;

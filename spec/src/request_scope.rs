@@ -22,7 +22,7 @@ pub struct RequestScope {
     pub version: Version,
     /// The header fields. Repeated fields are in the order received.
     pub headers: HeaderMap,
-    /// Whether the connection is secured.
+    /// The scheme, which tells whether the connection is secured.
     pub scheme: Scheme,
     /// The decoded path at which the application is mounted: `""` at the root, otherwise `/prefix`.
     pub root_path: ByteString,

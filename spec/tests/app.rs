@@ -1,4 +1,4 @@
-//! What can be an application, and what happens to its errors.
+//! Tests of the types that are applications, and of their errors.
 
 use std::collections::VecDeque;
 use std::error::Error;
@@ -15,7 +15,7 @@ use callgate::{
 };
 use http::{Method, StatusCode};
 
-/// A channel that yields what it is given and keeps what it gets.
+/// A channel that yields the events of a list and keeps the events that are sent.
 #[derive(Default)]
 struct Record {
     to_receive: Mutex<VecDeque<ReceiveEvent>>,
@@ -42,7 +42,7 @@ fn http_scope() -> Scope {
     HttpScope::new(Method::GET, "/".parse().unwrap()).into()
 }
 
-/// Calls `app` and returns what it sent.
+/// Calls `app` and returns the events that it sent.
 async fn call(app: impl App) -> Result<Vec<SendEvent>, AppError> {
     let record = Arc::new(Record::default());
     let (receiver, sender) = (Receiver::new(record.clone()), Sender::new(record.clone()));
@@ -238,7 +238,7 @@ fn the_extensions_of_a_request_become_those_of_its_scope() {
     assert_eq!(passed_on, scope.into(), "extensions are not compared");
 }
 
-/// A channel that is not ready until it is told, and counts what it is asked.
+/// A channel that is ready on demand, and counts its calls.
 #[derive(Default)]
 struct Slow {
     is_ready: AtomicBool,
@@ -389,7 +389,7 @@ fn texts_and_boxed_errors_are_failures_too() {
 }
 
 #[test]
-fn a_violation_says_which_rule_how_it_was_broken_and_what_it_asks_for() {
+fn a_violation_names_its_rule_the_detail_and_the_sentence() {
     let error = SendError::from(Violation::new(rule::START_ONCE, "it was started twice"));
     assert_eq!(
         error.to_string(),

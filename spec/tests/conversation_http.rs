@@ -1,4 +1,4 @@
-//! What an application may send in an HTTP exchange, rule by rule.
+//! Tests of the events that an application may send in an HTTP exchange, rule by rule.
 
 use callgate::conversation::{HttpConversation, HttpPhase};
 use callgate::{
@@ -9,11 +9,11 @@ use callgate::{
 use http::header::{HeaderName, HeaderValue};
 use http::{Method, StatusCode, Version};
 
-/// A conversation, and what the application does in it.
-struct Exchange(HttpConversation);
+/// The conversation of one exchange, with the steps of the application.
+struct Conversation(HttpConversation);
 
-impl Exchange {
-    /// GET over HTTP/1.1 with every feature.
+impl Conversation {
+    /// Creates the conversation of a GET request over HTTP/1.1 with every feature.
     fn new() -> Self {
         Self::with(|_| {})
     }
@@ -25,11 +25,11 @@ impl Exchange {
         Self(HttpConversation::new(&scope))
     }
 
-    /// With a response that has been started so.
-    fn started(start: HttpResponseStart) -> Self {
-        let mut exchange = Self::new();
-        exchange.allow(start);
-        exchange
+    /// Creates a conversation in which the application has sent this head.
+    fn with_start(start: HttpResponseStart) -> Self {
+        let mut conversation = Self::new();
+        conversation.allow(start);
+        conversation
     }
 
     fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
@@ -44,7 +44,7 @@ impl Exchange {
             .unwrap_or_else(|error| panic!("{event:?}: {error}"));
     }
 
-    /// Expects that `event` breaks the rule `id`, and that the exchange is over then.
+    /// Expects that `event` breaks the rule `id`, and that every later send fails.
     #[track_caller]
     fn refuse(&mut self, id: &str, event: impl Into<SendEvent>) {
         let error = self.send(event).expect_err("a violation");
@@ -111,101 +111,102 @@ fn is_disconnected(result: &Result<(), SendError>) -> bool {
     matches!(result, Err(SendError::Disconnected))
 }
 
-// What is allowed.
+// Permitted events.
 
 #[test]
 fn a_response_in_one_piece_is_allowed() {
-    let mut exchange = Exchange::new();
-    exchange.allow(start());
-    exchange.allow(HttpResponseBody::last("whole"));
-    exchange.expect_ended();
-    exchange.0.returned().unwrap();
+    let mut conversation = Conversation::new();
+    conversation.allow(start());
+    conversation.allow(HttpResponseBody::last("whole"));
+    conversation.expect_ended();
+    conversation.0.returned().unwrap();
 }
 
 #[test]
 fn a_response_in_parts_is_allowed() {
-    let mut exchange = Exchange::started(start());
-    exchange.allow(HttpResponseBody::part(""));
-    assert!(matches!(exchange.0.phase(), HttpPhase::Streaming(_)));
-    exchange.allow(HttpResponseBody::part("one"));
-    exchange.allow(HttpResponseBody::end());
-    exchange.expect_ended();
+    let mut conversation = Conversation::with_start(start());
+    conversation.allow(HttpResponseBody::part(""));
+    assert!(matches!(conversation.0.phase(), HttpPhase::Streaming(_)));
+    conversation.allow(HttpResponseBody::part("one"));
+    conversation.allow(HttpResponseBody::end());
+    conversation.expect_ended();
 }
 
 #[test]
 fn content_that_agrees_with_its_length_is_allowed() {
-    let mut exchange = Exchange::started(sized("6"));
-    exchange.allow(HttpResponseBody::part("one"));
-    exchange.allow(HttpResponseBody::last("two"));
-    exchange.expect_ended();
+    let mut conversation = Conversation::with_start(sized("6"));
+    conversation.allow(HttpResponseBody::part("one"));
+    conversation.allow(HttpResponseBody::last("two"));
+    conversation.expect_ended();
 }
 
 #[test]
 fn trailer_fields_after_the_content_are_allowed() {
-    let mut exchange =
-        Exchange::started(start().header("trailer", "X-Sum, x-time").with_trailers());
-    exchange.allow(HttpResponseBody::last("content"));
-    assert!(matches!(exchange.0.phase(), HttpPhase::Trailers(_)));
-    exchange.allow(HttpResponseTrailers::part(
+    let mut conversation =
+        Conversation::with_start(start().header("trailer", "X-Sum, x-time").with_trailers());
+    conversation.allow(HttpResponseBody::last("content"));
+    assert!(matches!(conversation.0.phase(), HttpPhase::Trailers(_)));
+    conversation.allow(HttpResponseTrailers::part(
         trailers(&[("x-sum", "1")]).headers,
     ));
-    exchange.allow(trailers(&[("x-time", "2")]));
-    exchange.expect_ended();
+    conversation.allow(trailers(&[("x-time", "2")]));
+    conversation.expect_ended();
 }
 
 #[test]
 fn trailer_fields_over_http_2_need_no_names_and_may_follow_a_length() {
-    let mut exchange = Exchange::with(|scope| scope.version = Version::HTTP_2);
-    exchange.allow(sized("2").with_trailers());
-    exchange.allow(HttpResponseBody::last("ok"));
-    exchange.allow(trailers(&[("grpc-status", "0")]));
-    exchange.expect_ended();
+    let mut conversation = Conversation::with(|scope| scope.version = Version::HTTP_2);
+    conversation.allow(sized("2").with_trailers());
+    conversation.allow(HttpResponseBody::last("ok"));
+    conversation.allow(trailers(&[("grpc-status", "0")]));
+    conversation.expect_ended();
 }
 
 #[test]
 fn a_file_is_the_whole_content() {
-    let mut exchange = Exchange::started(sized("5"));
-    exchange.allow(path_send("/srv/logo.png"));
-    assert!(exchange.0.is_replaceable());
-    exchange.0.file(5).unwrap();
-    exchange.expect_ended();
+    let mut conversation = Conversation::with_start(sized("5"));
+    conversation.allow(path_send("/srv/logo.png"));
+    assert!(conversation.0.is_replaceable());
+    conversation.0.file(5).unwrap();
+    conversation.expect_ended();
 }
 
 #[test]
 fn a_file_that_cannot_be_opened_leaves_room_for_body_events() {
-    let mut exchange = Exchange::started(start());
-    exchange.allow(path_send("/nowhere"));
-    exchange.allow(HttpResponseBody::last("not found"));
-    exchange.expect_ended();
+    let mut conversation = Conversation::with_start(start());
+    conversation.allow(path_send("/nowhere"));
+    conversation.allow(HttpResponseBody::last("not found"));
+    conversation.expect_ended();
 }
 
 #[test]
 fn trailer_fields_may_follow_a_file() {
-    let mut exchange = Exchange::started(start().header("trailer", "x-sum").with_trailers());
-    exchange.allow(path_send("/srv/logo.png"));
-    exchange.0.file(5).unwrap();
-    exchange.allow(trailers(&[("x-sum", "1")]));
-    exchange.expect_ended();
+    let mut conversation =
+        Conversation::with_start(start().header("trailer", "x-sum").with_trailers());
+    conversation.allow(path_send("/srv/logo.png"));
+    conversation.0.file(5).unwrap();
+    conversation.allow(trailers(&[("x-sum", "1")]));
+    conversation.expect_ended();
 }
 
 #[test]
 fn hints_and_debug_facts_may_come_before_the_start() {
-    let mut exchange = Exchange::new();
-    exchange.allow(HttpResponseEarlyHint::default());
-    exchange.allow(HttpResponseDebug::default());
-    exchange.allow(HttpResponseEarlyHint::default());
-    exchange.allow(start());
-    exchange.allow(HttpResponseDebug::default());
+    let mut conversation = Conversation::new();
+    conversation.allow(HttpResponseEarlyHint::default());
+    conversation.allow(HttpResponseDebug::default());
+    conversation.allow(HttpResponseEarlyHint::default());
+    conversation.allow(start());
+    conversation.allow(HttpResponseDebug::default());
 }
 
 #[test]
 fn a_response_is_replaceable_until_its_first_body_event() {
-    let mut exchange = Exchange::new();
-    assert!(exchange.0.is_replaceable());
-    exchange.allow(start());
-    assert!(exchange.0.is_replaceable());
-    exchange.allow(HttpResponseBody::part("x"));
-    assert!(!exchange.0.is_replaceable());
+    let mut conversation = Conversation::new();
+    assert!(conversation.0.is_replaceable());
+    conversation.allow(start());
+    assert!(conversation.0.is_replaceable());
+    conversation.allow(HttpResponseBody::part("x"));
+    assert!(!conversation.0.is_replaceable());
 }
 
 // CORE
@@ -213,21 +214,23 @@ fn a_response_is_replaceable_until_its_first_body_event() {
 #[test]
 fn core_03_sends_fail_as_disconnected_once_the_client_is_gone() {
     for events in 0..3 {
-        let mut exchange = Exchange::new();
+        let mut conversation = Conversation::new();
         let sent: [SendEvent; 2] = [start().into(), HttpResponseBody::part("x").into()];
         sent.into_iter()
             .take(events)
-            .for_each(|event| exchange.allow(event));
-        exchange.0.disconnect();
-        assert!(is_disconnected(&exchange.send(HttpResponseBody::end())));
-        assert!(is_disconnected(&exchange.send(Message::text("foreign"))));
-        exchange.0.returned().unwrap();
+            .for_each(|event| conversation.allow(event));
+        conversation.0.disconnect();
+        assert!(is_disconnected(&conversation.send(HttpResponseBody::end())));
+        assert!(is_disconnected(
+            &conversation.send(Message::text("foreign"))
+        ));
+        conversation.0.returned().unwrap();
     }
 }
 
 #[test]
 fn core_03_a_disconnect_after_the_end_or_a_violation_changes_nothing() {
-    let mut ended = Exchange::started(start());
+    let mut ended = Conversation::with_start(start());
     ended.allow(HttpResponseBody::end());
     ended.0.disconnect();
     ended.refuse("HTTP-16", HttpResponseBody::end());
@@ -237,8 +240,8 @@ fn core_03_a_disconnect_after_the_end_or_a_violation_changes_nothing() {
 
 #[test]
 fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
-    let mut exchange = Exchange::new();
-    exchange.refuse("HTTP-14", HttpResponseBody::end());
+    let mut conversation = Conversation::new();
+    conversation.refuse("HTTP-14", HttpResponseBody::end());
     for event in [
         SendEvent::from(HttpResponseEarlyHint::default()),
         HttpResponseDebug::default().into(),
@@ -247,11 +250,11 @@ fn core_05_every_send_after_a_violation_fails_with_the_same_rule() {
         Message::text("foreign").into(),
     ] {
         assert_eq!(
-            exchange.send(event).unwrap_err().rule().unwrap().id,
+            conversation.send(event).unwrap_err().rule().unwrap().id,
             "HTTP-14"
         );
     }
-    exchange.refuse_return("HTTP-14");
+    conversation.refuse_return("HTTP-14");
 }
 
 #[test]
@@ -261,18 +264,18 @@ fn core_06_an_event_of_another_scope_is_refused() {
         LifespanShutdownComplete::new().into(),
         SendEvent::DenialResponseStart(start()),
     ] {
-        Exchange::new().refuse("CORE-06", event);
+        Conversation::new().refuse("CORE-06", event);
     }
 }
 
 #[test]
 fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
-    let mut ended = Exchange::started(start());
+    let mut ended = Conversation::with_start(start());
     ended.allow(HttpResponseBody::end());
     ended.0.returned().unwrap();
     assert!(is_disconnected(&ended.send(HttpResponseBody::end())));
 
-    let mut broken = Exchange::new();
+    let mut broken = Conversation::new();
     broken.refuse("HTTP-14", HttpResponseBody::end());
     broken.refuse_return("HTTP-14");
     assert!(is_disconnected(&broken.send(start())));
@@ -283,14 +286,14 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
 
 #[test]
 fn http_14_a_body_before_the_start_is_refused() {
-    Exchange::new().refuse("HTTP-14", HttpResponseBody::last("early"));
-    Exchange::new().refuse("HTTP-14", path_send("/srv/logo.png"));
+    Conversation::new().refuse("HTTP-14", HttpResponseBody::last("early"));
+    Conversation::new().refuse("HTTP-14", path_send("/srv/logo.png"));
 }
 
 #[test]
 fn http_15_a_second_start_is_refused_and_ends_the_exchange() {
-    Exchange::started(start()).refuse("HTTP-15", start());
-    let mut streaming = Exchange::started(start());
+    Conversation::with_start(start()).refuse("HTTP-15", start());
+    let mut streaming = Conversation::with_start(start());
     streaming.allow(HttpResponseBody::part("x"));
     streaming.refuse("HTTP-15", start());
 }
@@ -305,19 +308,19 @@ fn http_16_an_event_after_the_end_is_refused() {
         HttpResponseEarlyHint::default().into(),
         HttpResponseDebug::default().into(),
     ] {
-        let mut exchange = Exchange::started(start());
-        exchange.allow(HttpResponseBody::last("whole"));
-        exchange.refuse("HTTP-16", event);
+        let mut conversation = Conversation::with_start(start());
+        conversation.allow(HttpResponseBody::last("whole"));
+        conversation.refuse("HTTP-16", event);
     }
 }
 
 #[test]
 fn http_17_a_status_that_is_not_final_is_refused() {
     for status in [100, 101, 103, 199, 600, 999] {
-        Exchange::new().refuse("HTTP-17", start_with(status));
+        Conversation::new().refuse("HTTP-17", start_with(status));
     }
     for status in [200, 299, 418, 599] {
-        Exchange::new().allow(start_with(status));
+        Conversation::new().allow(start_with(status));
     }
 }
 
@@ -330,9 +333,9 @@ fn http_18_a_field_of_the_connection_is_refused() {
         "transfer-encoding",
         "upgrade",
     ] {
-        Exchange::new().refuse("HTTP-18", start().header(name, "x"));
+        Conversation::new().refuse("HTTP-18", start().header(name, "x"));
     }
-    Exchange::new().allow(start().header("te", "trailers"));
+    Conversation::new().allow(start().header("te", "trailers"));
 }
 
 #[test]
@@ -347,41 +350,41 @@ fn http_19_a_length_that_is_no_number_or_is_repeated_is_refused() {
         "0x10",
         "18446744073709551616",
     ] {
-        Exchange::new().refuse("HTTP-19", sized(length));
+        Conversation::new().refuse("HTTP-19", sized(length));
     }
-    Exchange::new().refuse("HTTP-19", sized("1").header("content-length", "1"));
-    Exchange::new().allow(sized("18446744073709551615"));
+    Conversation::new().refuse("HTTP-19", sized("1").header("content-length", "1"));
+    Conversation::new().allow(sized("18446744073709551615"));
 }
 
 #[test]
 fn http_20_more_content_than_the_length_says_is_refused() {
-    Exchange::started(sized("3")).refuse("HTTP-20", HttpResponseBody::last("four"));
-    let mut in_parts = Exchange::started(sized("3"));
+    Conversation::with_start(sized("3")).refuse("HTTP-20", HttpResponseBody::last("four"));
+    let mut in_parts = Conversation::with_start(sized("3"));
     in_parts.allow(HttpResponseBody::part("123"));
     in_parts.refuse("HTTP-20", HttpResponseBody::part("4"));
-    let mut head = Exchange::with(|scope| scope.method = Method::HEAD);
+    let mut head = Conversation::with(|scope| scope.method = Method::HEAD);
     head.allow(sized("3"));
     head.refuse("HTTP-20", HttpResponseBody::last("four"));
 }
 
 #[test]
 fn http_20_a_file_longer_than_the_length_is_refused() {
-    let mut exchange = Exchange::started(sized("3"));
-    exchange.allow(path_send("/srv/logo.png"));
+    let mut conversation = Conversation::with_start(sized("3"));
+    conversation.allow(path_send("/srv/logo.png"));
     assert_eq!(
-        exchange.0.file(4).unwrap_err().rule().unwrap().id,
+        conversation.0.file(4).unwrap_err().rule().unwrap().id,
         "HTTP-20"
     );
-    exchange.expect_broken("HTTP-20");
+    conversation.expect_broken("HTTP-20");
 }
 
 #[test]
 fn http_21_less_content_than_the_length_says_is_refused() {
-    Exchange::started(sized("3")).refuse("HTTP-21", HttpResponseBody::last("ab"));
-    let mut in_parts = Exchange::started(sized("3"));
+    Conversation::with_start(sized("3")).refuse("HTTP-21", HttpResponseBody::last("ab"));
+    let mut in_parts = Conversation::with_start(sized("3"));
     in_parts.allow(HttpResponseBody::part("a"));
     in_parts.refuse("HTTP-21", HttpResponseBody::end());
-    let mut file = Exchange::started(sized("3"));
+    let mut file = Conversation::with_start(sized("3"));
     file.allow(path_send("/srv/logo.png"));
     assert_eq!(file.0.file(2).unwrap_err().rule().unwrap().id, "HTTP-21");
     file.expect_broken("HTTP-21");
@@ -389,15 +392,15 @@ fn http_21_less_content_than_the_length_says_is_refused() {
 
 #[test]
 fn http_21_less_content_is_allowed_for_head_and_304() {
-    let mut head = Exchange::with(|scope| scope.method = Method::HEAD);
+    let mut head = Conversation::with(|scope| scope.method = Method::HEAD);
     head.allow(sized("3"));
     head.allow(HttpResponseBody::end());
     head.expect_ended();
-    let mut head_of_file = Exchange::with(|scope| scope.method = Method::HEAD);
+    let mut head_of_file = Conversation::with(|scope| scope.method = Method::HEAD);
     head_of_file.allow(sized("3"));
     head_of_file.allow(path_send("/srv/logo.png"));
     head_of_file.0.file(2).unwrap();
-    let mut not_modified = Exchange::started(start_with(304).header("content-length", "3"));
+    let mut not_modified = Conversation::with_start(start_with(304).header("content-length", "3"));
     not_modified.allow(HttpResponseBody::end());
     not_modified.expect_ended();
 }
@@ -405,11 +408,11 @@ fn http_21_less_content_is_allowed_for_head_and_304() {
 #[test]
 fn http_22_content_with_a_status_that_has_none_is_refused() {
     for status in [204, 205, 304] {
-        Exchange::started(start_with(status)).refuse("HTTP-22", HttpResponseBody::last("x"));
-        let mut file = Exchange::started(start_with(status));
+        Conversation::with_start(start_with(status)).refuse("HTTP-22", HttpResponseBody::last("x"));
+        let mut file = Conversation::with_start(start_with(status));
         file.allow(path_send("/srv/logo.png"));
         assert_eq!(file.0.file(1).unwrap_err().rule().unwrap().id, "HTTP-22");
-        let mut empty = Exchange::started(start_with(status));
+        let mut empty = Conversation::with_start(start_with(status));
         empty.allow(HttpResponseBody::part(""));
         empty.allow(HttpResponseBody::end());
     }
@@ -417,22 +420,22 @@ fn http_22_content_with_a_status_that_has_none_is_refused() {
 
 #[test]
 fn http_23_a_length_with_204_is_refused() {
-    Exchange::new().refuse("HTTP-23", start_with(204).header("content-length", "0"));
-    Exchange::new().allow(start_with(205).header("content-length", "0"));
+    Conversation::new().refuse("HTTP-23", start_with(204).header("content-length", "0"));
+    Conversation::new().allow(start_with(205).header("content-length", "0"));
 }
 
 #[test]
 fn http_30_returning_before_the_start_is_refused() {
-    Exchange::new().refuse_return("HTTP-30");
-    let mut hinted = Exchange::new();
+    Conversation::new().refuse_return("HTTP-30");
+    let mut hinted = Conversation::new();
     hinted.allow(HttpResponseEarlyHint::default());
     hinted.refuse_return("HTTP-30");
 }
 
 #[test]
 fn http_31_returning_before_the_end_is_refused() {
-    Exchange::started(start()).refuse_return("HTTP-31");
-    let mut streaming = Exchange::started(start());
+    Conversation::with_start(start()).refuse_return("HTTP-31");
+    let mut streaming = Conversation::with_start(start());
     streaming.allow(HttpResponseBody::part("x"));
     streaming.refuse_return("HTTP-31");
 }
@@ -440,53 +443,53 @@ fn http_31_returning_before_the_end_is_refused() {
 // Features
 
 #[test]
-fn ext_01_what_is_not_offered_fails_and_the_exchange_goes_on() {
-    let mut exchange = Exchange::with(|scope| scope.features = Features::NONE);
+fn ext_01_an_event_that_is_not_offered_fails_and_the_exchange_goes_on() {
+    let mut conversation = Conversation::with(|scope| scope.features = Features::NONE);
     let not_offered = |result: Result<(), SendError>| match result {
         Err(SendError::NotOffered(feature)) => feature,
         other => panic!("{other:?}"),
     };
     assert_eq!(
-        not_offered(exchange.send(HttpResponseEarlyHint::default())),
+        not_offered(conversation.send(HttpResponseEarlyHint::default())),
         Feature::EarlyHints
     );
     assert_eq!(
-        not_offered(exchange.send(start().with_trailers())),
+        not_offered(conversation.send(start().with_trailers())),
         Feature::ResponseTrailers
     );
-    assert_eq!(*exchange.0.phase(), HttpPhase::Waiting);
-    exchange.allow(start());
+    assert_eq!(*conversation.0.phase(), HttpPhase::Waiting);
+    conversation.allow(start());
     assert_eq!(
-        not_offered(exchange.send(path_send("relative"))),
+        not_offered(conversation.send(path_send("relative"))),
         Feature::PathSend
     );
     assert_eq!(
-        not_offered(exchange.send(HttpResponseDebug::default())),
+        not_offered(conversation.send(HttpResponseDebug::default())),
         Feature::Debug
     );
     assert_eq!(
-        not_offered(exchange.send(trailers(&[]))),
+        not_offered(conversation.send(trailers(&[]))),
         Feature::ResponseTrailers
     );
-    exchange.allow(HttpResponseBody::last("all the same"));
-    exchange.expect_ended();
+    conversation.allow(HttpResponseBody::last("all the same"));
+    conversation.expect_ended();
 }
 
 #[test]
 fn ext_03_trailer_fields_come_after_the_content_and_only_when_announced() {
-    Exchange::new().refuse("EXT-03", trailers(&[]));
-    Exchange::started(start().with_trailers()).refuse("EXT-03", trailers(&[]));
-    let mut unannounced = Exchange::started(start());
+    Conversation::new().refuse("EXT-03", trailers(&[]));
+    Conversation::with_start(start().with_trailers()).refuse("EXT-03", trailers(&[]));
+    let mut unannounced = Conversation::with_start(start());
     unannounced.allow(HttpResponseBody::part("x"));
     unannounced.refuse("EXT-03", trailers(&[]));
 }
 
 #[test]
 fn ext_03_announced_trailer_fields_must_come() {
-    let mut exchange = Exchange::started(start().with_trailers());
-    exchange.allow(HttpResponseBody::end());
-    exchange.refuse_return("EXT-03");
-    let mut body_instead = Exchange::started(start().with_trailers());
+    let mut conversation = Conversation::with_start(start().with_trailers());
+    conversation.allow(HttpResponseBody::end());
+    conversation.refuse_return("EXT-03");
+    let mut body_instead = Conversation::with_start(start().with_trailers());
     body_instead.allow(HttpResponseBody::end());
     body_instead.refuse("EXT-03", HttpResponseBody::end());
 }
@@ -508,49 +511,51 @@ fn ext_05_a_field_that_may_not_be_a_trailer_field_is_refused() {
         "connection",
         "transfer-encoding",
     ] {
-        let mut exchange = Exchange::started(start().header("trailer", name).with_trailers());
-        exchange.allow(HttpResponseBody::end());
-        exchange.refuse("EXT-05", trailers(&[(name, "1")]));
+        let mut conversation =
+            Conversation::with_start(start().header("trailer", name).with_trailers());
+        conversation.allow(HttpResponseBody::end());
+        conversation.refuse("EXT-05", trailers(&[(name, "1")]));
     }
 }
 
 #[test]
 fn ext_06_a_trailer_field_that_is_not_named_is_refused() {
-    let mut exchange = Exchange::started(start().header("trailer", "x-sum").with_trailers());
-    exchange.allow(HttpResponseBody::end());
-    exchange.refuse("EXT-06", trailers(&[("x-sum", "1"), ("x-other", "1")]));
+    let mut conversation =
+        Conversation::with_start(start().header("trailer", "x-sum").with_trailers());
+    conversation.allow(HttpResponseBody::end());
+    conversation.refuse("EXT-06", trailers(&[("x-sum", "1"), ("x-other", "1")]));
 }
 
 #[test]
 fn ext_07_a_relative_path_is_refused() {
-    Exchange::started(start()).refuse("EXT-07", path_send("logo.png"));
+    Conversation::with_start(start()).refuse("EXT-07", path_send("logo.png"));
 }
 
 #[test]
 fn ext_10_a_file_and_body_events_exclude_each_other() {
-    let mut body_first = Exchange::started(start());
+    let mut body_first = Conversation::with_start(start());
     body_first.allow(HttpResponseBody::part("x"));
     body_first.refuse("EXT-10", path_send("/srv/logo.png"));
 
-    let mut body_meanwhile = Exchange::started(start());
+    let mut body_meanwhile = Conversation::with_start(start());
     body_meanwhile.allow(path_send("/srv/logo.png"));
     body_meanwhile.allow(HttpResponseBody::part("x"));
     let error = body_meanwhile.0.file(5).unwrap_err();
     assert_eq!(error.rule().unwrap().id, "EXT-10");
     body_meanwhile.expect_broken("EXT-10");
 
-    let mut gone_meanwhile = Exchange::started(start());
-    gone_meanwhile.allow(path_send("/srv/logo.png"));
-    gone_meanwhile.0.disconnect();
-    assert!(is_disconnected(&gone_meanwhile.0.file(5)));
+    let mut disconnected_meanwhile = Conversation::with_start(start());
+    disconnected_meanwhile.allow(path_send("/srv/logo.png"));
+    disconnected_meanwhile.0.disconnect();
+    assert!(is_disconnected(&disconnected_meanwhile.0.file(5)));
 }
 
 #[test]
 fn ext_11_hints_after_the_start_are_refused() {
-    Exchange::started(start()).refuse("EXT-11", HttpResponseEarlyHint::default());
+    Conversation::with_start(start()).refuse("EXT-11", HttpResponseEarlyHint::default());
 }
 
 #[test]
 fn ext_16_a_length_and_trailer_fields_exclude_each_other_in_http_1() {
-    Exchange::new().refuse("EXT-16", sized("2").with_trailers());
+    Conversation::new().refuse("EXT-16", sized("2").with_trailers());
 }

@@ -1,4 +1,4 @@
-//! What an application may answer to lifespan events, rule by rule.
+//! Tests of the events that an application may send in its lifespan, rule by rule.
 
 use callgate::conversation::{LifespanConversation, LifespanPhase};
 use callgate::{
@@ -18,7 +18,7 @@ fn shutdown_failed() -> SendEvent {
     LifespanShutdownFailed::new("still busy").into()
 }
 
-/// A conversation in which the application has sent `events`.
+/// Creates a conversation in which the application has sent `events`.
 fn after(events: &[SendEvent]) -> LifespanConversation {
     let mut conversation = LifespanConversation::new();
     for event in events {
@@ -27,7 +27,7 @@ fn after(events: &[SendEvent]) -> LifespanConversation {
     conversation
 }
 
-/// A conversation in which `lifespan.shutdown` has been received.
+/// Creates a conversation in which `lifespan.shutdown` has been received.
 fn shutting_down() -> LifespanConversation {
     let mut conversation = after(&[startup_complete()]);
     conversation.shutdown_received();

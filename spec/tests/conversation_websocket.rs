@@ -1,4 +1,4 @@
-//! What an application may send on a WebSocket, rule by rule.
+//! Tests of the events that an application may send on a WebSocket, rule by rule.
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
@@ -7,11 +7,12 @@ use callgate::{
 };
 use http::{StatusCode, Version};
 
-/// A conversation, and what the application does in it.
-struct Exchange(WebSocketConversation);
+/// The conversation of one exchange, with the steps of the application.
+struct Conversation(WebSocketConversation);
 
-impl Exchange {
-    /// A client that offers two subprotocols, and a server that offers denial responses.
+impl Conversation {
+    /// Creates a conversation whose client offers two subprotocols, and whose server offers denial
+    /// responses.
     fn new() -> Self {
         Self::with(Features::NONE.with(Feature::DenialResponse))
     }
@@ -24,9 +25,9 @@ impl Exchange {
     }
 
     fn open() -> Self {
-        let mut exchange = Self::new();
-        exchange.allow(WebSocketAccept::new());
-        exchange
+        let mut conversation = Self::new();
+        conversation.allow(WebSocketAccept::new());
+        conversation
     }
 
     fn send(&mut self, event: impl Into<SendEvent>) -> Result<(), SendError> {
@@ -75,73 +76,73 @@ fn is_disconnected(result: &Result<(), SendError>) -> bool {
     matches!(result, Err(SendError::Disconnected))
 }
 
-// What is allowed.
+// Permitted events.
 
 #[test]
 fn accepting_talking_and_closing_is_allowed() {
-    let mut exchange = Exchange::new();
-    assert!(matches!(exchange.0.phase(), WebSocketPhase::Connecting));
-    exchange.allow(
+    let mut conversation = Conversation::new();
+    assert!(matches!(conversation.0.phase(), WebSocketPhase::Connecting));
+    conversation.allow(
         WebSocketAccept::new()
             .subprotocol("chat.v1")
             .header("set-cookie", "a=1"),
     );
-    exchange.allow(Message::text(""));
-    exchange.allow(Message::binary("x"));
-    exchange.allow(WebSocketClose::new(4000).reason("done"));
-    assert!(matches!(exchange.0.phase(), WebSocketPhase::Closed));
-    exchange.0.returned().unwrap();
+    conversation.allow(Message::text(""));
+    conversation.allow(Message::binary("x"));
+    conversation.allow(WebSocketClose::new(4000).reason("done"));
+    assert!(matches!(conversation.0.phase(), WebSocketPhase::Closed));
+    conversation.0.returned().unwrap();
 }
 
 #[test]
 fn refusing_is_allowed() {
-    let mut exchange = Exchange::new();
-    exchange.allow(WebSocketClose::default());
-    exchange.0.returned().unwrap();
+    let mut conversation = Conversation::new();
+    conversation.allow(WebSocketClose::default());
+    conversation.0.returned().unwrap();
 }
 
 #[test]
 fn denying_with_a_response_is_allowed() {
-    let mut exchange = Exchange::new();
-    exchange.allow(deny());
-    assert!(matches!(exchange.0.phase(), WebSocketPhase::Denying(_)));
-    exchange.allow(SendEvent::DenialResponseBody(HttpResponseBody::part(
+    let mut conversation = Conversation::new();
+    conversation.allow(deny());
+    assert!(matches!(conversation.0.phase(), WebSocketPhase::Denying(_)));
+    conversation.allow(SendEvent::DenialResponseBody(HttpResponseBody::part(
         "not ",
     )));
-    exchange.allow(SendEvent::DenialResponseBody(HttpResponseBody::last("you")));
-    assert!(matches!(exchange.0.phase(), WebSocketPhase::Closed));
-    exchange.0.returned().unwrap();
+    conversation.allow(SendEvent::DenialResponseBody(HttpResponseBody::last("you")));
+    assert!(matches!(conversation.0.phase(), WebSocketPhase::Closed));
+    conversation.0.returned().unwrap();
 }
 
 #[test]
 fn returning_while_open_is_allowed() {
-    Exchange::open().0.returned().unwrap();
+    Conversation::open().0.returned().unwrap();
 }
 
 // CORE
 
 #[test]
 fn core_03_sends_fail_as_disconnected_once_the_client_is_gone() {
-    let mut denying = Exchange::new();
+    let mut denying = Conversation::new();
     denying.allow(deny());
-    for mut exchange in [Exchange::new(), Exchange::open(), denying] {
-        exchange.0.disconnect();
-        assert!(is_disconnected(&exchange.send(Message::text("x"))));
-        assert!(is_disconnected(&exchange.send(WebSocketAccept::new())));
-        assert!(is_disconnected(&exchange.send(HttpResponseStart::ok())));
-        exchange.0.returned().unwrap();
+    for mut conversation in [Conversation::new(), Conversation::open(), denying] {
+        conversation.0.disconnect();
+        assert!(is_disconnected(&conversation.send(Message::text("x"))));
+        assert!(is_disconnected(&conversation.send(WebSocketAccept::new())));
+        assert!(is_disconnected(&conversation.send(HttpResponseStart::ok())));
+        conversation.0.returned().unwrap();
     }
 }
 
 #[test]
 fn core_03_a_disconnect_after_the_close_or_a_violation_changes_nothing() {
-    let mut exchange = Exchange::open();
-    exchange.allow(WebSocketClose::default());
-    exchange.0.disconnect();
-    exchange.refuse("WS-10", Message::text("late"));
-    exchange.0.disconnect();
+    let mut conversation = Conversation::open();
+    conversation.allow(WebSocketClose::default());
+    conversation.0.disconnect();
+    conversation.refuse("WS-10", Message::text("late"));
+    conversation.0.disconnect();
     assert_eq!(
-        exchange.send(deny()).unwrap_err().rule().unwrap().id,
+        conversation.send(deny()).unwrap_err().rule().unwrap().id,
         "WS-10"
     );
 }
@@ -153,19 +154,19 @@ fn core_06_an_event_of_another_scope_is_refused() {
         HttpResponseBody::end().into(),
         LifespanStartupComplete::new().into(),
     ] {
-        Exchange::new().refuse("CORE-06", event.clone());
-        Exchange::open().refuse("CORE-06", event);
+        Conversation::new().refuse("CORE-06", event.clone());
+        Conversation::open().refuse("CORE-06", event);
     }
 }
 
 #[test]
 fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
-    let mut open = Exchange::open();
+    let mut open = Conversation::open();
     open.0.returned().unwrap();
     open.0.disconnect();
     assert!(is_disconnected(&open.send(Message::text("x"))));
 
-    let mut broken = Exchange::open();
+    let mut broken = Conversation::open();
     broken.refuse("WS-04", WebSocketAccept::new());
     broken.refuse_return("WS-04");
     assert!(is_disconnected(&broken.send(Message::text("x"))));
@@ -175,19 +176,19 @@ fn core_11_sends_after_the_call_has_returned_fail_as_disconnected() {
 
 #[test]
 fn ws_03_a_message_before_accepting_is_refused() {
-    Exchange::new().refuse("WS-03", Message::text("early"));
+    Conversation::new().refuse("WS-03", Message::text("early"));
 }
 
 #[test]
 fn ws_04_accepting_twice_is_refused() {
-    Exchange::open().refuse("WS-04", WebSocketAccept::new());
+    Conversation::open().refuse("WS-04", WebSocketAccept::new());
 }
 
 #[test]
 fn ws_06_a_subprotocol_that_is_not_offered_is_refused() {
-    Exchange::new().refuse("WS-06", WebSocketAccept::new().subprotocol("chat.v3"));
-    Exchange::new().refuse("WS-06", WebSocketAccept::new().subprotocol("CHAT.V1"));
-    Exchange::new().allow(WebSocketAccept::new().subprotocol("chat.v2"));
+    Conversation::new().refuse("WS-06", WebSocketAccept::new().subprotocol("chat.v3"));
+    Conversation::new().refuse("WS-06", WebSocketAccept::new().subprotocol("CHAT.V1"));
+    Conversation::new().allow(WebSocketAccept::new().subprotocol("chat.v2"));
 }
 
 #[test]
@@ -201,26 +202,26 @@ fn ws_07_a_field_of_the_handshake_is_refused() {
         "upgrade",
         "transfer-encoding",
     ] {
-        Exchange::new().refuse("WS-07", WebSocketAccept::new().header(name, "x"));
+        Conversation::new().refuse("WS-07", WebSocketAccept::new().header(name, "x"));
     }
 }
 
 #[test]
 fn ws_08_returning_before_an_answer_is_refused() {
-    Exchange::new().refuse_return("WS-08");
+    Conversation::new().refuse_return("WS-08");
 }
 
 #[test]
 fn ws_10_an_event_after_the_end_is_refused() {
-    let mut refused = Exchange::new();
+    let mut refused = Conversation::new();
     refused.allow(WebSocketClose::default());
     refused.refuse("WS-10", WebSocketAccept::new());
 
-    let mut closed = Exchange::open();
+    let mut closed = Conversation::open();
     closed.allow(WebSocketClose::default());
     closed.refuse("WS-10", WebSocketClose::default());
 
-    let mut denied = Exchange::new();
+    let mut denied = Conversation::new();
     denied.allow(deny());
     denied.allow(SendEvent::DenialResponseBody(HttpResponseBody::end()));
     denied.refuse("WS-10", Message::text("late"));
@@ -229,52 +230,52 @@ fn ws_10_an_event_after_the_end_is_refused() {
 #[test]
 fn ws_11_a_close_code_that_may_not_be_sent_is_refused() {
     for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, u16::MAX] {
-        Exchange::open().refuse("WS-11", WebSocketClose::new(code));
-        Exchange::new().refuse("WS-11", WebSocketClose::new(code));
+        Conversation::open().refuse("WS-11", WebSocketClose::new(code));
+        Conversation::new().refuse("WS-11", WebSocketClose::new(code));
     }
     for code in [1000, 1003, 1007, 1014, 3000, 4999] {
-        Exchange::open().allow(WebSocketClose::new(code));
+        Conversation::open().allow(WebSocketClose::new(code));
     }
 }
 
 #[test]
 fn ws_12_a_close_reason_that_is_too_long_is_refused() {
-    Exchange::open().refuse("WS-12", WebSocketClose::new(1000).reason("x".repeat(124)));
-    Exchange::open().refuse("WS-12", WebSocketClose::new(1000).reason("é".repeat(62)));
-    Exchange::open().allow(WebSocketClose::new(1000).reason("x".repeat(123)));
+    Conversation::open().refuse("WS-12", WebSocketClose::new(1000).reason("x".repeat(124)));
+    Conversation::open().refuse("WS-12", WebSocketClose::new(1000).reason("é".repeat(62)));
+    Conversation::open().allow(WebSocketClose::new(1000).reason("x".repeat(123)));
 }
 
 // Denial
 
 #[test]
 fn ext_01_a_denial_that_is_not_offered_leaves_the_handshake_as_it_was() {
-    let mut exchange = Exchange::with(Features::NONE);
-    let result = exchange.send(deny());
+    let mut conversation = Conversation::with(Features::NONE);
+    let result = conversation.send(deny());
     assert!(matches!(
         result,
         Err(SendError::NotOffered(Feature::DenialResponse))
     ));
-    exchange.allow(WebSocketAccept::new());
+    conversation.allow(WebSocketAccept::new());
 }
 
 #[test]
 fn ext_01_trailer_fields_of_a_denial_are_not_offered_and_leave_the_handshake_as_it_was() {
-    let mut exchange = Exchange::new();
-    let result = exchange.send(SendEvent::DenialResponseStart(
+    let mut conversation = Conversation::new();
+    let result = conversation.send(SendEvent::DenialResponseStart(
         HttpResponseStart::ok().with_trailers(),
     ));
     assert!(matches!(
         result,
         Err(SendError::NotOffered(Feature::ResponseTrailers))
     ));
-    assert!(matches!(exchange.0.phase(), WebSocketPhase::Connecting));
-    exchange.allow(WebSocketAccept::new());
+    assert!(matches!(conversation.0.phase(), WebSocketPhase::Connecting));
+    conversation.allow(WebSocketAccept::new());
 }
 
 #[test]
-fn ext_12_denying_what_is_open_is_refused() {
-    Exchange::open().refuse("EXT-12", deny());
-    Exchange::open().refuse(
+fn ext_12_denying_an_open_websocket_is_refused() {
+    Conversation::open().refuse("EXT-12", deny());
+    Conversation::open().refuse(
         "EXT-12",
         SendEvent::DenialResponseBody(HttpResponseBody::end()),
     );
@@ -282,15 +283,15 @@ fn ext_12_denying_what_is_open_is_refused() {
 
 #[test]
 fn ext_13_a_denial_keeps_the_rules_of_a_response() {
-    Exchange::new().refuse(
+    Conversation::new().refuse(
         "EXT-13",
         SendEvent::DenialResponseBody(HttpResponseBody::end()),
     );
-    let mut twice = Exchange::new();
+    let mut twice = Conversation::new();
     twice.allow(deny());
     twice.refuse("EXT-13", deny());
 
-    let mut short = Exchange::new();
+    let mut short = Conversation::new();
     short.allow(SendEvent::DenialResponseStart(
         HttpResponseStart::ok().header("content-length", "3"),
     ));
@@ -307,7 +308,7 @@ fn ext_13_a_denial_does_not_open_the_websocket() {
         let mut scope = WebSocketScope::new("/chat".parse().unwrap());
         scope.version = version;
         scope.features = Features::NONE.with(Feature::DenialResponse);
-        Exchange(WebSocketConversation::new(&scope))
+        Conversation(WebSocketConversation::new(&scope))
     };
     over(Version::HTTP_11).allow(deny());
     over(Version::HTTP_2).refuse("EXT-13", deny());
@@ -319,15 +320,15 @@ fn ext_13_a_denial_that_is_started_excludes_any_other_answer() {
         SendEvent::from(WebSocketAccept::new()),
         WebSocketClose::default().into(),
     ] {
-        let mut exchange = Exchange::new();
-        exchange.allow(deny());
-        exchange.refuse("EXT-13", event);
+        let mut conversation = Conversation::new();
+        conversation.allow(deny());
+        conversation.refuse("EXT-13", event);
     }
 }
 
 #[test]
 fn ext_13_returning_within_a_denial_is_refused() {
-    let mut exchange = Exchange::new();
-    exchange.allow(deny());
-    exchange.refuse_return("EXT-13");
+    let mut conversation = Conversation::new();
+    conversation.allow(deny());
+    conversation.refuse_return("EXT-13");
 }

@@ -49,7 +49,7 @@ fn header_value() -> impl Strategy<Value = HeaderValue> {
     .prop_map(|octets| HeaderValue::from_bytes(&octets).unwrap())
 }
 
-/// Few names, so that some are repeated.
+/// Returns headers with few names, so that some names are repeated.
 fn headers() -> impl Strategy<Value = HeaderMap> {
     vec(("[a-c]{1,2}|x-[a-z0-9]{1,8}", header_value()), 0..8).prop_map(|fields| {
         let mut headers = HeaderMap::new();
@@ -120,7 +120,7 @@ fn tls() -> impl Strategy<Value = Option<Arc<TlsInfo>>> {
     )
 }
 
-/// What HTTP and WebSocket scopes have in common.
+/// The common keys of HTTP and WebSocket scopes.
 #[derive(Clone, Debug)]
 struct Common {
     uri: Uri,
@@ -364,7 +364,7 @@ fn the_other_key_of_a_message_may_be_null() {
 }
 
 #[test]
-fn what_cannot_be_is_refused() {
+fn invalid_serialised_forms_are_refused() {
     for event in [
         json!({"type": "websocket.send"}),
         json!({"type": "websocket.send", "text": "x", "bytes": "x"}),

@@ -28,8 +28,8 @@
 //!   anywhere in the domain, and the application can neither prevent nor correct them.
 //! - Of several cookies with one name the first counts: browsers send the cookie of the longer path
 //!   first (RFC 6265, 5.4).
-//! - The types are those of the crate `cookie`. Its features `signed` and `private` add jars that are
-//!   signed and encrypted; [`Response::cookies`] sets what was changed in a jar.
+//! - The types are those of the crate `cookie`. Its features `signed` and `private` add jars that
+//!   are signed and encrypted; [`Response::cookies`] sets the changes of a jar.
 
 use http::HeaderMap;
 use http::header::{COOKIE, SET_COOKIE};

@@ -32,9 +32,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use callgate::{
-    App, AppError, IntoHeaderName, IntoHeaderValue, Receiver, Scope, SendError, SendEvent, Sender,
-};
+use callgate::{App, AppError, Receiver, Scope, SendError, SendEvent, Sender, header_methods};
 use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
@@ -42,7 +40,8 @@ use crate::middleware::{Events, tap};
 use crate::read::error::ReadError;
 use crate::respond::{self, Response};
 
-/// An error with the status and the message of its response.
+/// An error with the status, the message and the header fields of its response: `allow` for 405,
+/// `retry-after` for 503, `www-authenticate` for 401.
 #[derive(Debug)]
 pub struct HttpError {
     status: StatusCode,
@@ -63,30 +62,7 @@ impl HttpError {
         }
     }
 
-    /// Appends a header field to the response: `allow` for 405, `retry-after` for 503,
-    /// `www-authenticate` for 401.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    #[must_use]
-    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let (name, value) = (name.into_header_name(), value.into_header_value());
-        self.headers.append(name, value);
-        self
-    }
-
-    /// Sets a header field of the response, which replaces all fields of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    #[must_use]
-    pub fn set_header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let (name, value) = (name.into_header_name(), value.into_header_value());
-        self.headers.insert(name, value);
-        self
-    }
+    header_methods!(error => error.headers);
 
     /// Sets the error that caused this one. It is not sent to the client.
     #[must_use]
@@ -183,12 +159,12 @@ impl<A: App> App for HandleErrors<A> {
 }
 
 #[derive(Serialize)]
-struct Body<'a> {
+struct ErrorBody<'a> {
     error: &'a str,
 }
 
 fn response(status: StatusCode, message: &str) -> Response {
-    let response = respond::json(&Body { error: message });
+    let response = respond::json(&ErrorBody { error: message });
     response.expect("a text can be JSON").status(status)
 }
 

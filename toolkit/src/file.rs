@@ -25,7 +25,8 @@
 //!   tag gets a range: two versions of a file may have the same date.
 //! - A file that does not exist is a 404, and a method other than GET and HEAD a 405.
 //!
-//! The path is opened as it is. An application that makes a path of what a client sends must check it.
+//! The path is opened as it is. An application that makes a path of a client's text must check the
+//! path.
 
 mod condition;
 mod metadata;
@@ -134,9 +135,9 @@ impl Content for FileContent<'_> {
     }
 }
 
-/// Returns what is known of a file, and the file itself unless the server is to open it.
+/// Returns the metadata of a file, and the open file unless the server opens it.
 async fn open(path: &Path, is_path_send: bool) -> io::Result<(Metadata, Option<File>)> {
-    // To open something that is not a regular file (a pipe, for example) may block for ever.
+    // Opening a file that is not a regular file, such as a pipe, may block for ever.
     let metadata = tokio::fs::metadata(path).await?;
     if !metadata.is_file() {
         return Err(io::ErrorKind::NotFound.into());
@@ -168,7 +169,7 @@ fn explain(status: StatusCode, text: &'static str) -> Response {
         .header("content-type", "text/plain; charset=utf-8")
 }
 
-/// Returns a response for a client that wants another version than the one that these header fields
+/// Returns a response for a client that wants another version than that which these header fields
 /// describe.
 fn precondition_failed(headers: &HeaderMap) -> Response {
     let mut response = explain(

@@ -1,8 +1,8 @@
-//! What ends an exchange before its application does.
+//! Interruptions of an exchange: the client's disconnect and the server's shutdown.
 
 use callgate::{ReceiveEvent, Receiver};
 
-/// Why an application should come to an end: returned by [`interruption`].
+/// The reason for an application to come to an end, as [`interruption`] returns it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Interruption {

@@ -11,7 +11,7 @@
 //! | [`sse`] | Responds with server-sent events | |
 //! | [`cookies`](mod@cookies) | Reads and sets cookies | `cookies` |
 //! | [`multipart`](mod@multipart) | Reads multipart forms, such as uploaded files | `multipart` |
-//! | [`websocket`] | A WebSocket as a `Stream` and a `Sink` | |
+//! | [`websocket`] | Accepts WebSockets, each as a `Stream` and a `Sink` | |
 //! | [`mount`] | Several applications as one, by path prefix | `lifespan` |
 //! | [`middleware`] | Code between server and application | |
 //! | [`errors`] | Responds to errors with JSON | `json` |

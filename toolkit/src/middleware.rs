@@ -134,7 +134,7 @@ impl Next {
     }
 }
 
-/// What a middleware does with the events of one exchange. Each method does nothing by default.
+/// The hooks of a middleware for the events of one exchange. Each method does nothing by default.
 ///
 /// Each event is seen exactly once. Closures `FnMut(&mut SendEvent)` implement the trait with
 /// [`sending`](Self::sending).
@@ -151,7 +151,7 @@ pub trait Events: Send + 'static {
         let _ = event;
     }
 
-    /// Sees what has become of the event that [`sending`](Self::sending) saw last.
+    /// Called with the result of the event that [`sending`](Self::sending) was called with last.
     ///
     /// The result of a path send comes later, when its file has been opened: other events may be seen
     /// in between. It does not come at all when the application drops the send before.

@@ -24,7 +24,7 @@ use http::{StatusCode, Uri};
 
 use crate::lifespan::{self, RunningLifespan};
 use crate::respond::{self, Response};
-use crate::websocket::Handshake;
+use crate::websocket::WebSocketUpgrade;
 
 /// An application that hands each exchange to the application that is mounted at a prefix of its path.
 ///
@@ -122,8 +122,8 @@ impl App for Mounts {
                 mount.app.call(scope, receiver, sender).await
             }
             (None, Scope::WebSocket(scope)) => {
-                let handshake = Handshake::new(scope, receiver, sender);
-                handshake.deny(not_found()).await
+                let upgrade = WebSocketUpgrade::new(scope, receiver, sender);
+                upgrade.deny(not_found()).await
             }
             (None, _) => not_found().send(&sender).await,
         }

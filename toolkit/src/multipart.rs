@@ -23,9 +23,9 @@
 //! }
 //! ```
 //!
-//! Fields are read in the order in which the client sends them, and a file is read in chunks: no more
-//! is held than one event of the receiver and the head of a field. What the application does not read
-//! of a field is skipped by the next call of [`Multipart::next`].
+//! Fields are read in the order in which the client sends them, and a file is read in chunks: no
+//! more is held than one event of the receiver and the head of a field. Content that the
+//! application does not read of a field is skipped by the next call of [`Multipart::next`].
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ use crate::read::head;
 
 const FORM_DATA: &str = "multipart/form-data";
 
-/// What may precede the content of a field, in bytes: the boundary and the head of the field.
+/// The limit of the boundary and the head of a field together, in bytes.
 const MAX_HEAD: usize = 16 * 1024;
 
 /// The allowance of a [`Source`] while the content of a field is read, which has limits of its own.
@@ -88,7 +88,7 @@ pub struct Multipart<'a> {
     parser: multer::Multipart<'a>,
     limits: Limits,
     allowance: Allowance,
-    /// How many fields have been returned.
+    /// The number of fields that have been returned.
     fields: usize,
     /// The field that was returned last.
     current: Option<multer::Field<'a>>,
@@ -122,7 +122,7 @@ impl<'a> Multipart<'a> {
         })
     }
 
-    /// Returns the next field; `None` at the end of the form. What is left of the last field is
+    /// Returns the next field; `None` at the end of the form. The unread rest of the last field is
     /// skipped.
     ///
     /// # Errors
@@ -227,7 +227,8 @@ impl Field<'_, '_> {
     }
 }
 
-/// How many more bytes the parser may take from the receiver before it must have found a field.
+/// The number of bytes that the parser may still take from the receiver before it must have found a
+/// field.
 #[derive(Clone, Default)]
 struct Allowance(Arc<AtomicUsize>);
 

@@ -1,22 +1,19 @@
-//! The one shape of every response: a head and its content.
+//! The type of every response: a head and its content.
 
 use std::future::Future;
 
 use bytes::Bytes;
-use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, IntoHeaderName, IntoHeaderValue, SendEvent,
-    Sender,
-};
+use callgate::{AppError, HttpResponseBody, HttpResponseStart, SendEvent, Sender, header_methods};
 use http::StatusCode;
 
 /// A response: a head, and content that is sent after it.
 ///
 /// Every response is sent by [`send`](Self::send), which needs the sender only. What content needs
 /// besides is given to the function that creates it: a file gets the scope, a stream the receiver.
-/// So a text costs its author one argument, and the type of a response says what it borrows.
+/// So a text needs one argument, and the type of a response names the values that it borrows.
 ///
-/// The type of the content is [`Bytes`] unless it says otherwise. An [`http::Response`] of bytes
-/// converts into it.
+/// The type of the content is [`Bytes`] by default. An [`http::Response`] of bytes converts into
+/// it.
 ///
 /// ```
 /// use callgate::{AppError, Receiver, Scope, Sender};
@@ -102,27 +99,7 @@ impl<C> Response<C> {
         self
     }
 
-    /// Appends a header field: fields of the same name stay.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = &mut self.start.headers;
-        headers.append(name.into_header_name(), value.into_header_value());
-        self
-    }
-
-    /// Sets a header field, which replaces all fields of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn set_header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = &mut self.start.headers;
-        headers.insert(name.into_header_name(), value.into_header_value());
-        self
-    }
+    header_methods!(response => response.start.headers);
 
     /// Sends the head and all of the content. Resolves when the transport has taken the last of it.
     ///

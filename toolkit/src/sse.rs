@@ -34,7 +34,7 @@ use tokio::time::timeout;
 use crate::response::{Content, Response};
 use crate::stream::send_parts;
 
-/// How long a response is silent before it sends a comment, unless its author says otherwise.
+/// The default time of silence after which a response sends a comment.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// One server-sent event. Its `Display` is the form in which it is sent.
@@ -179,8 +179,7 @@ impl<S> Response<EventContent<'_, S>> {
     /// Sets the last event of a response that the shutdown of the server ends: news for the client's
     /// code, or [`Event::reconnect_after`]. By default the response ends without one.
     ///
-    /// Where a server has many clients, a delay that differs for each keeps them from reconnecting
-    /// all at once.
+    /// A delay that differs for each client keeps many clients from reconnecting all at once.
     pub fn on_shutdown(mut self, event: Event) -> Self {
         self.content.at_shutdown = Some(event);
         self
@@ -208,7 +207,7 @@ impl<S> fmt::Debug for EventContent<'_, S> {
     }
 }
 
-/// The events as they are sent, with a comment after each silence.
+/// Returns the events in their wire form, with a comment after each silence.
 fn parts(
     events: impl Stream<Item = Event> + Send,
     keep_alive: Option<Duration>,

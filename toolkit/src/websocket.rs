@@ -1,16 +1,16 @@
-//! WebSockets: a session that is a `Stream` of messages and a `Sink` for them.
+//! WebSockets: a [`WebSocket`] is a `Stream` of messages and a `Sink` for them.
 //!
 //! ```
 //! use callgate::{AppError, Message, Receiver, Scope, Sender, WebSocketAccept};
-//! use callgate_toolkit::websocket::Handshake;
+//! use callgate_toolkit::websocket::WebSocketUpgrade;
 //!
 //! async fn shout(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
 //!     let scope = scope.into_websocket()?;
-//!     let handshake = Handshake::new(&scope, receiver, sender);
-//!     let mut session = handshake.accept(WebSocketAccept::new()).await?;
-//!     while let Some(message) = session.receive().await {
+//!     let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
+//!     let mut socket = upgrade.accept(WebSocketAccept::new()).await?;
+//!     while let Some(message) = socket.receive().await {
 //!         if let Message::Text(text) = message {
-//!             session.send(Message::text(text.to_uppercase())).await?;
+//!             socket.send(Message::text(text.to_uppercase())).await?;
 //!         }
 //!     }
 //!     Ok(())
@@ -31,13 +31,13 @@ use crate::response::Response;
 /// The handshake of a WebSocket, which the application accepts or refuses.
 #[derive(Debug)]
 #[must_use = "a handshake is completed by `accept`, `refuse` or `deny`"]
-pub struct Handshake {
+pub struct WebSocketUpgrade {
     offers_denial: bool,
     receiver: Receiver,
     sender: Sender,
 }
 
-impl Handshake {
+impl WebSocketUpgrade {
     /// Creates the handshake of an exchange of which nothing has been received or sent.
     pub fn new(scope: &WebSocketScope, receiver: Receiver, sender: Sender) -> Self {
         Self {
@@ -52,9 +52,9 @@ impl Handshake {
     /// # Errors
     ///
     /// As [`Sender::send`].
-    pub async fn accept(self, accept: WebSocketAccept) -> Result<Session, SendError> {
+    pub async fn accept(self, accept: WebSocketAccept) -> Result<WebSocket, SendError> {
         self.sender.send(accept).await?;
-        Ok(Session {
+        Ok(WebSocket {
             incoming: Incoming {
                 receiver: self.receiver,
                 disconnect: None,
@@ -91,15 +91,16 @@ impl Handshake {
 
 /// An open WebSocket.
 ///
-/// A session that is dropped stays open until the call returns, which closes the WebSocket with 1000 (rule
-/// `WS-22`).
+/// A WebSocket that is dropped stays open until the call returns, which closes it with 1000 (rule
+/// `WS-22`). As a stream it ends when the WebSocket is over; closing the sink closes the WebSocket with
+/// 1000.
 #[derive(Debug)]
-pub struct Session {
+pub struct WebSocket {
     incoming: Incoming,
     outgoing: Outgoing,
 }
 
-impl Session {
+impl WebSocket {
     /// Returns the next message; `None` when the WebSocket is over. Cancel safe.
     pub async fn receive(&mut self) -> Option<Message> {
         self.incoming.receive().await
@@ -114,7 +115,7 @@ impl Session {
         self.outgoing.send(message).await
     }
 
-    /// Closes the WebSocket. What the client sends afterwards is not received.
+    /// Closes the WebSocket. Messages that the client sends afterwards are not received.
     ///
     /// # Errors
     ///
@@ -129,15 +130,15 @@ impl Session {
         self.incoming.disconnect()
     }
 
-    /// Splits the session into its directions, each for a task of its own. The outgoing direction can be
-    /// cloned, for example for a broadcast to many sessions.
+    /// Splits the WebSocket into its directions, each for a task of its own. The outgoing direction can
+    /// be cloned, for example for a broadcast to many clients.
     #[must_use]
     pub fn split(self) -> (Incoming, Outgoing) {
         (self.incoming, self.outgoing)
     }
 }
 
-/// What comes from the client of a WebSocket. As a stream it ends when the WebSocket is over.
+/// The messages from the client of a WebSocket. The stream ends when the WebSocket is over.
 #[derive(Debug)]
 pub struct Incoming {
     receiver: Receiver,
@@ -145,12 +146,12 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Returns the next message, as [`Session::receive`].
+    /// Returns the next message, as [`WebSocket::receive`].
     pub async fn receive(&mut self) -> Option<Message> {
         std::future::poll_fn(|cx| self.poll_receive(cx)).await
     }
 
-    /// Returns how the WebSocket ended, as [`Session::disconnect`].
+    /// Returns how the WebSocket ended, as [`WebSocket::disconnect`].
     #[must_use]
     pub fn disconnect(&self) -> Option<&WebSocketDisconnect> {
         self.disconnect.as_ref()
@@ -178,10 +179,9 @@ impl Stream for Incoming {
     }
 }
 
-/// What goes to the client of a WebSocket. Clones send to the same client.
+/// The messages to the client of a WebSocket. Clones send to the same client.
 ///
-/// As a sink it takes a message when there is room for it; closing the sink closes the WebSocket with
-/// 1000.
+/// The sink takes a message when there is room for it. Closing the sink closes the WebSocket with 1000.
 #[derive(Clone, Debug)]
 pub struct Outgoing {
     sender: Sender,
@@ -190,7 +190,7 @@ pub struct Outgoing {
 }
 
 impl Outgoing {
-    /// Sends a message, as [`Session::send`].
+    /// Sends a message, as [`WebSocket::send`].
     ///
     /// # Errors
     ///
@@ -199,7 +199,7 @@ impl Outgoing {
         self.sender.send(message).await
     }
 
-    /// Closes the WebSocket, as [`Session::close`].
+    /// Closes the WebSocket, as [`WebSocket::close`].
     ///
     /// # Errors
     ///
@@ -235,7 +235,7 @@ impl Sink<Message> for Outgoing {
     }
 }
 
-impl Stream for Session {
+impl Stream for WebSocket {
     type Item = Message;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Message>> {
@@ -243,7 +243,7 @@ impl Stream for Session {
     }
 }
 
-impl Sink<Message> for Session {
+impl Sink<Message> for WebSocket {
     type Error = SendError;
 
     fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {

@@ -9,13 +9,13 @@ use crate::prepare::{self, PYTHON, PythonEnvironment};
 use crate::step::{Step, root, shown, target};
 use findings::{ListedRule, Report, Subject};
 
-/// Where the results are written.
+/// The file of the results.
 const RESULTS: &str = "conformance-tests/RESULTS.md";
 
 /// The command of the suite, as a reader runs it.
 const SUITE: &str = "cargo run -p callgate-apps --bin callgate-conformance --";
 
-/// How long a case waits for one thing, in seconds.
+/// The time-out of one step of a case, in seconds.
 const TIMEOUT: &str = "10";
 
 /// A server of ASGI.
@@ -23,7 +23,7 @@ const TIMEOUT: &str = "10";
 struct Peer {
     /// The name of the server, of its Python package and of its module.
     name: &'static str,
-    /// What pip installs.
+    /// The requirement that pip installs.
     package: &'static str,
     /// The arguments after `python -m NAME`.
     args: &'static str,

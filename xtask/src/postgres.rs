@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use crate::prepare::{self, POSTGRES, is_root};
 use crate::step::root;
 
-/// Where tests find the URL.
+/// The environment variable with the URL, for tests.
 const VARIABLE: &str = "CALLGATE_POSTGRES_URL";
 
 /// The user that the Debian package brings: PostgreSQL does not run as root.
@@ -82,7 +82,7 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // The end of its input is what the script waits for.
+        // The script waits for the end of its input.
         drop(self.shell.stdin.take());
         let _ = self.shell.wait();
     }

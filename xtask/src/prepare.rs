@@ -1,4 +1,4 @@
-//! What the tasks need beyond cargo: checks and installations.
+//! The requirements of the tasks beyond cargo: checks and installations.
 
 use std::path::PathBuf;
 
@@ -50,7 +50,7 @@ pub(crate) const POSTGRES: Tool = Tool {
     packages: &["postgresql"],
 };
 
-/// Prints what a task is about to install for `tools`, for Rust and for Python.
+/// Prints the packages that a task is about to install for `tools`, for Rust and for Python.
 pub(crate) fn announce(tools: &[Tool]) {
     let python = PythonEnvironment::named("python").is_ok_and(|python| python.has_test_packages());
     let announcement = announcement(
@@ -144,7 +144,7 @@ fn install(packages: &str) -> String {
     format!("apt-get install --yes --no-install-recommends {packages}")
 }
 
-/// What cargo needs to check the format and to run clippy, each with its check.
+/// The components that cargo needs to check the format and to run clippy, each with its check.
 const COMPONENTS: [(&str, &str); 2] = [
     ("rustfmt", "cargo fmt --version"),
     ("clippy", "cargo clippy --version"),
@@ -225,7 +225,7 @@ impl PythonEnvironment {
             .succeeds()
     }
 
-    /// Creates the environment, in place of what an earlier attempt left behind.
+    /// Creates the environment. The remains of an earlier attempt are removed first.
     ///
     /// # Errors
     ///
@@ -265,7 +265,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_installed_is_announced_by_its_kind() {
+    fn installations_are_announced_by_their_kind() {
         assert_eq!(
             announcement(&["curl", "postgresql"], &[], &["uvicorn"]),
             "What is missing is installed first:

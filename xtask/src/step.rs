@@ -1,4 +1,5 @@
-//! One command of a task: its name is printed, and how to repeat it when it fails.
+//! A command of a task, whose name is printed, and which can be repeated from its error when it
+//! fails.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

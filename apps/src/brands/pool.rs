@@ -36,7 +36,7 @@ impl ConnectionPool {
     async fn connect(place: DatabaseLocation<'_>) -> Result<Self, OpenError> {
         match place {
             DatabaseLocation::Memory => {
-                // Each connection has its own copy of the rows, because nobody writes them.
+                // Each connection has its own copy of the rows, because the rows are never written.
                 let options = SqliteConnectOptions::new().filename(":memory:");
                 let pool = pool::<Sqlite>().after_connect(|connection, _| {
                     Box::pin(async move { connection.execute(SEED).await.map(drop) })

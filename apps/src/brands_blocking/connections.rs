@@ -106,8 +106,8 @@ impl Connection {
         }
     }
 
-    /// Opens a database in memory. Each connection has its own copy of the rows, because nobody writes
-    /// them.
+    /// Opens a database in memory. Each connection has its own copy of the rows, because the rows
+    /// are never written.
     fn in_memory() -> rusqlite::Result<Self> {
         let connection = rusqlite::Connection::open_in_memory()?;
         connection.execute_batch(SEED)?;
@@ -159,7 +159,7 @@ impl Connection {
     }
 }
 
-/// Why a query failed.
+/// The failure of a query.
 enum QueryError {
     /// The connection is broken.
     Broken(String),

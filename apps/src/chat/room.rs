@@ -11,8 +11,10 @@ use callgate::{
 use serde::Serialize;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-/// How many events the room keeps for guests who have not received them. Each event is held once,
-/// however many guests have still to receive it.
+use super::message;
+
+/// The number of events that the room keeps for guests who have not received them. Each event is
+/// held once, however many guests have still to receive it.
 const EVENT_BUFFER: usize = 256;
 
 /// A room in which no guest delays another: a guest who reads too slowly misses the oldest events, gets
@@ -25,7 +27,7 @@ pub(super) struct Room {
 
 #[derive(Debug, Default)]
 struct Guests {
-    /// How many guests are in the room.
+    /// The number of guests in the room.
     present: usize,
     /// The number of the newest guest. No number is given twice.
     last_number: u64,
@@ -71,7 +73,7 @@ impl Room {
             // guest who does not read cannot flood the room.
             tokio::select! {
                 event = receiver.receive() => match event {
-                    ReceiveEvent::WebSocketReceive(message) => match super::read(message) {
+                    ReceiveEvent::WebSocketReceive(message) => match message::read(message) {
                         Ok(text) => guest.say(&text),
                         Err(close) => {
                             sender.send(close).await?;

@@ -6,7 +6,9 @@ use http::header::CONTENT_RANGE;
 use http::{Method, Response};
 use serde::de::DeserializeOwned;
 
-use super::{ConnectPath, Error, Filter};
+use super::error::Error;
+use super::filter::Filter;
+use super::path::ConnectPath;
 use crate::upstream;
 
 /// The number of resources of a page.
@@ -15,13 +17,13 @@ const PAGE: u64 = 100;
 /// A search for resources of a collection.
 #[derive(Clone, Debug)]
 pub(crate) struct Search {
-    location: ConnectPath,
+    path: ConnectPath,
     filter: Option<Filter>,
 }
 
 impl Search {
-    pub(super) fn new(location: ConnectPath, filter: Option<Filter>) -> Self {
-        Self { location, filter }
+    pub(super) fn new(path: ConnectPath, filter: Option<Filter>) -> Self {
+        Self { path, filter }
     }
 
     /// Returns the number of resources that match. No resource is fetched.
@@ -48,7 +50,7 @@ impl Search {
     }
 
     async fn page(&self, limit: u64, offset: u64) -> Result<Response<Vec<u8>>, Error> {
-        let (client, request) = self.location.request(Method::GET)?.build_split();
+        let (client, request) = self.path.request(Method::GET)?.build_split();
         let mut request = request.map_err(upstream::Error::from)?;
         let window = format!("limit={limit}&offset={offset}");
         let query = match &self.filter {
@@ -73,7 +75,7 @@ fn total(page: &Response<Vec<u8>>) -> Option<u64> {
 pub(crate) struct SearchResults<T> {
     search: Search,
     page: VecDeque<T>,
-    /// How many resources have been fetched.
+    /// The number of resources that have been fetched.
     offset: u64,
     is_last: bool,
 }

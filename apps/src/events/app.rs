@@ -4,20 +4,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate_drive::Escaped;
 
 use super::context::Context;
-use super::lifespan::RetryQueue;
-use super::registry::{Event, Registry};
+use super::job::{Job, RetryQueue, Trigger};
+use super::registry::Registry;
 use super::response::{Output, ResultType};
 use super::variables::Variables;
 use crate::connect::ConnectApi;
-use crate::log_text::one_line;
 use crate::settings::Settings;
 
 /// The default interval of the schedule.
 const PERIOD: Duration = Duration::from_secs(60 * 60);
 
-/// How many attempts a job has.
+/// The number of attempts of a job.
 const MAX_ATTEMPTS: u32 = 5;
 
 /// Serves an events application. Cheap to clone.
@@ -26,25 +26,6 @@ pub(super) struct EventsApp {
     pub(super) registry: Arc<Registry>,
     pub(super) context: Context,
     pub(super) period: Duration,
-}
-
-/// Work whose result no client waits for.
-#[derive(Clone, Debug)]
-pub(super) struct Job {
-    /// The name in the log.
-    pub(super) name: String,
-    pub(super) trigger: Trigger,
-    /// The number of this attempt, from 1.
-    pub(super) attempt: u32,
-}
-
-/// What a job runs.
-#[derive(Clone, Debug)]
-pub(super) enum Trigger {
-    /// The handler of an event.
-    Event(Event),
-    /// A schedulable of this name.
-    Schedulable(&'static str),
 }
 
 impl EventsApp {
@@ -80,32 +61,15 @@ impl EventsApp {
         let is_queued = job.attempt < MAX_ATTEMPTS
             && retries.is_some_and(|retries| retries.push(countdown, job.next_attempt()));
         if !is_queued {
-            tracing::error!("{} is given up after {} attempts", job.name, job.attempt);
-        }
-    }
-}
-
-impl Job {
-    /// Creates a job for its first attempt.
-    pub(super) fn new(name: String, trigger: Trigger) -> Self {
-        Self {
-            name,
-            trigger,
-            attempt: 1,
-        }
-    }
-
-    fn next_attempt(&self) -> Self {
-        Self {
-            attempt: self.attempt + 1,
-            ..self.clone()
+            let (name, attempt) = (Escaped(&job.name), job.attempt);
+            tracing::error!("{name} is given up after {attempt} attempts");
         }
     }
 }
 
 /// Logs the output of a handler.
 pub(super) fn log_output(name: &str, output: &Output) {
-    let name = one_line(name);
+    let name = Escaped(name);
     match output.result {
         ResultType::Success | ResultType::Skip => tracing::info!("{name}: {output}"),
         ResultType::Reschedule => tracing::warn!("{name}: {output}"),

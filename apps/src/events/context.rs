@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::variables::Variables;
 use crate::connect::{ConnectApi, ConnectClient, Error};
 
-/// What a handler is called with besides the event. Cheap to clone.
+/// The access of a handler to Connect and to the variables. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(super) struct Context {
     pub(super) api: ConnectApi,

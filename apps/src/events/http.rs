@@ -10,8 +10,8 @@ use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::app::{EventsApp, Job, Trigger, log_output};
-use super::lifespan::RetryQueue;
+use super::app::{EventsApp, log_output};
+use super::job::{Job, RetryQueue, Trigger};
 use super::registry::{Category, Event};
 use crate::api::JsonObject;
 use crate::http_errors::{method_not_allowed, not_found, websocket_only};

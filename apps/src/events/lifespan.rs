@@ -2,7 +2,6 @@
 //! schedule and the retries of jobs run.
 
 use std::pin::pin;
-use std::time::Duration;
 
 use callgate::{
     AppError, LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Sender,
@@ -10,28 +9,14 @@ use callgate::{
 };
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, sleep};
 
-use super::app::{EventsApp, Job, Trigger};
+use super::app::EventsApp;
+use super::job::{Job, RetryQueue, Trigger};
 
-/// How many jobs wait for their next attempt at a time.
+/// The number of jobs that wait for their next attempt at a time.
 const MAX_WAITING: usize = 1000;
-
-/// The longest time before the next attempt of a job.
-const MAX_COUNTDOWN: Duration = Duration::from_secs(60 * 60);
-
-/// The queue of jobs that wait for their next attempt. It is in the state of each scope.
-#[derive(Clone, Debug)]
-pub(super) struct RetryQueue(mpsc::Sender<(Duration, Job)>);
-
-impl RetryQueue {
-    /// Queues a job for another attempt after `countdown`. Returns `false` if too many jobs wait.
-    pub(super) fn push(&self, countdown: Duration, job: Job) -> bool {
-        self.0.try_send((countdown.min(MAX_COUNTDOWN), job)).is_ok()
-    }
-}
 
 impl EventsApp {
     /// Serves the lifespan.
@@ -47,8 +32,7 @@ impl EventsApp {
         let mut is_synchronised = failure.is_none();
         let mut synchronising = pin!(variables.keep_synchronising(failure));
 
-        let (queue, mut queued) = mpsc::channel(MAX_WAITING);
-        let retries = RetryQueue(queue);
+        let (retries, mut queued) = RetryQueue::new(MAX_WAITING);
         let mut state = State::new();
         state.insert(retries.clone());
         let complete = LifespanStartupComplete::with_state(state);

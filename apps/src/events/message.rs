@@ -80,7 +80,7 @@ impl Task {
 ///
 /// # Errors
 ///
-/// Returns what is wrong with the message.
+/// Returns the fault of the message.
 pub(super) fn parse(text: &str) -> Result<ConnectMessage, String> {
     #[derive(Deserialize)]
     struct Envelope {
@@ -101,7 +101,7 @@ pub(super) fn parse(text: &str) -> Result<ConnectMessage, String> {
     parsed.map_err(|error| format!("not a {message_type}: {error}"))
 }
 
-/// Returns the message that describes what is registered.
+/// Returns the message that describes the registry.
 pub(super) fn setup_request(data: &Value) -> String {
     message("setup_request", data)
 }

@@ -1,4 +1,4 @@
-//! What an events application consists of: handlers for types of events, functions that run on a
+//! The parts of an events application: handlers for types of events, functions that run on a
 //! schedule, and variables.
 
 use std::collections::BTreeMap;
@@ -47,7 +47,7 @@ struct Schedulable {
     running: Mutex<()>,
 }
 
-/// How an event or a task is handled.
+/// The way in which an event or a task is handled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Category {
@@ -55,12 +55,12 @@ pub(super) enum Category {
     Interactive,
     /// The sender does not wait.
     Background,
-    /// A schedule triggers it.
+    /// A schedule starts the handler.
     Scheduled,
 }
 
 impl Category {
-    /// Returns how long a handler may run: the limits of Connect.
+    /// Returns the time limit of a handler, as Connect sets it.
     fn time_limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Interactive => 120,
@@ -74,7 +74,7 @@ impl Category {
 #[derive(Clone, Debug, Deserialize)]
 pub(super) struct Event {
     pub(super) event_type: String,
-    /// The ID of the object that the event is about.
+    /// The ID of the object of the event.
     pub(super) object_id: Option<String>,
     /// The object. If it is missing, it is fetched from Connect by its ID.
     pub(super) data: Option<Value>,
@@ -242,7 +242,7 @@ impl Registry {
         })
     }
 
-    /// Returns how an event is handled.
+    /// Returns the category of an event.
     ///
     /// # Errors
     ///

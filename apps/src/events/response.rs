@@ -3,13 +3,14 @@
 use std::fmt;
 use std::time::Duration;
 
+use callgate_drive::Escaped;
 use callgate_toolkit::errors::HttpError;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::connect;
-use crate::log_text::{causes, one_line};
+use crate::log_text::causes;
 
 /// The time before the next attempt of a task: the shortest that Connect accepts.
 const COUNTDOWN: Duration = Duration::from_secs(30);
@@ -22,7 +23,7 @@ const MAX_MESSAGE: usize = 4000;
 pub(super) struct InteractiveResponse(Output);
 
 impl InteractiveResponse {
-    /// The event was handled, with this content for the sender.
+    /// Creates the response to an event that was handled, with this content for the sender.
     pub(super) fn done(body: Value) -> Self {
         Self(Output {
             data: Some(Data {
@@ -100,7 +101,7 @@ pub(super) struct Output {
     pub(super) data: Option<Data>,
     /// The seconds before the next attempt, if there is one.
     pub(super) countdown: u64,
-    /// How long the handler took, in seconds.
+    /// The running time of the handler, in seconds.
     runtime: f64,
     pub(super) message: Option<String>,
     /// The causes of the error, for the log only.
@@ -198,18 +199,18 @@ impl fmt::Display for Output {
         };
         write!(f, "{result} after {:.3} s", self.runtime)?;
         for reason in self.message.iter().chain(&self.causes) {
-            write!(f, ": {}", one_line(reason))?;
+            write!(f, ": {}", Escaped(reason))?;
         }
         Ok(())
     }
 }
 
-/// Why there is no response of a handler.
+/// The failure of a handler that has no response.
 #[derive(Debug)]
 pub(super) enum HandlerError {
     /// No handler is registered for the event.
     NotSupported(String),
-    /// The event does not have what the handler needs.
+    /// The event lacks data that the handler needs.
     Invalid(String),
     /// The function is already running.
     Busy(String),

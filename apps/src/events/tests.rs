@@ -1,10 +1,10 @@
-//! Other registries than that of the t-shirts, with the clock of Tokio paused: time passes when nothing
-//! else is left to do.
+//! Tests of registries other than that of the t-shirts. The clock of Tokio is paused, so time
+//! passes when all tasks wait.
 
 use std::time::Duration;
 
 use callgate_toolkit::lifespan;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::mpsc::{self, UnboundedReceiver};
@@ -29,7 +29,8 @@ fn app(registry: Registry) -> EventsApp {
     EventsApp::new(registry, &settings)
 }
 
-/// A registry with a schedulable that takes this long, and the seconds at which it begins and ends.
+/// Returns a registry with a schedulable that takes this long, and the seconds at which it begins
+/// and ends.
 fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u64)>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
@@ -45,7 +46,8 @@ fn scheduled(runtime: Duration) -> (Registry, UnboundedReceiver<(&'static str, u
     (registry, notes)
 }
 
-/// A registry with a handler that always asks for another attempt, and the seconds at which it is called.
+/// Returns a registry with a handler that always asks for another attempt, and the seconds at which
+/// it is called.
 fn rescheduling() -> (Registry, UnboundedReceiver<u64>) {
     let (note, notes) = mpsc::unbounded_channel();
     let begin = Instant::now();
@@ -62,11 +64,11 @@ async fn next<T>(notes: &mut UnboundedReceiver<T>) -> Option<T> {
     timeout(day, notes.recv()).await.ok().flatten()
 }
 
-async fn order(client: &TestClient) -> Exchange {
+async fn order(client: &TestClient) -> TestExchange {
     let event = json!({"event_type": "order", "data": {"status": "pending"}});
     let response = client.post("/events").json(&event).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
-    Exchange::of(&response).clone()
+    TestExchange::of(&response).clone()
 }
 
 #[tokio::test(start_paused = true)]

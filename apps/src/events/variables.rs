@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use callgate_drive::Escaped;
 use serde::{Deserialize, Serialize};
 
 use crate::connect::{ConnectApi, ConnectCollection, ConnectResource, Error};
-use crate::log_text::{one_line, with_causes};
+use crate::log_text::with_causes;
 use crate::settings::Settings;
 
 /// The settings that name the environment of Connect which holds the variables.
@@ -100,7 +101,8 @@ impl Variables {
         let Some(remote) = self.remote()? else {
             if let Err(reason) = self.environment() {
                 tracing::info!(
-                    "The variables of `events` are in memory only, not in Connect: {reason}"
+                    "The variables of `events` are in memory only, not in Connect: {}",
+                    Escaped(reason)
                 );
             }
             return Ok(());
@@ -125,7 +127,7 @@ impl Variables {
             tracing::warn!(
                 "The variables of `events` are fetched again in {} s: {}",
                 pause.as_secs(),
-                one_line(&with_causes(&error))
+                Escaped(with_causes(&error))
             );
             tokio::time::sleep(pause).await;
             failure = self.synchronise().await.err();

@@ -1,7 +1,8 @@
 //! Events over a WebSocket: it receives tasks, and sends each result as soon as it is ready.
 
 use callgate::{AppError, Message, Receiver, Sender, WebSocketAccept, WebSocketScope};
-use callgate_toolkit::websocket::{Handshake, Session};
+use callgate_drive::Escaped;
+use callgate_toolkit::websocket::{WebSocket, WebSocketUpgrade};
 use serde_json::Value;
 use tokio::task::JoinSet;
 
@@ -10,9 +11,9 @@ use super::message::{self, ConnectMessage, Setup, Task};
 use super::registry::Category;
 use super::response::{HandlerError, Output};
 use crate::http_errors;
-use crate::log_text::one_line;
 
-/// How many tasks of a WebSocket run at a time. No further message is received until a task is done.
+/// The number of tasks of a WebSocket that run at a time. No further message is received until a
+/// task is done.
 const MAX_RUNNING: usize = 32;
 
 impl EventsApp {
@@ -27,10 +28,10 @@ impl EventsApp {
             let error = http_errors::not_found();
             return http_errors::deny(scope, receiver, sender, &error).await;
         }
-        let handshake = Handshake::new(scope, receiver, sender);
-        let mut session = handshake.accept(WebSocketAccept::new()).await?;
+        let upgrade = WebSocketUpgrade::new(scope, receiver, sender);
+        let mut socket = upgrade.accept(WebSocketAccept::new()).await?;
         let mut tasks = JoinSet::new();
-        let result = self.take_tasks(&mut session, &mut tasks).await;
+        let result = self.take_tasks(&mut socket, &mut tasks).await;
         // Tasks that run are finished, although their results cannot be sent.
         while let Some(done) = tasks.join_next().await {
             if done.is_ok() {
@@ -42,15 +43,15 @@ impl EventsApp {
 
     async fn take_tasks(
         &self,
-        session: &mut Session,
+        socket: &mut WebSocket,
         tasks: &mut JoinSet<String>,
     ) -> Result<(), AppError> {
         let setup = message::setup_request(&self.registry.setup_request());
-        session.send(Message::text(setup)).await?;
+        socket.send(Message::text(setup)).await?;
         loop {
             let reply = tokio::select! {
                 Some(done) = tasks.join_next() => done.map_err(AppError::failed)?,
-                message = session.receive(), if tasks.len() < MAX_RUNNING => match message {
+                message = socket.receive(), if tasks.len() < MAX_RUNNING => match message {
                     None => return Ok(()),
                     Some(message) => match parse(&message) {
                         Ok(ConnectMessage::Task(task)) => {
@@ -63,13 +64,13 @@ impl EventsApp {
                             continue;
                         }
                         Err(reason) => {
-                            tracing::info!("A message was refused: {}", one_line(&reason));
+                            tracing::info!("A message was refused: {}", Escaped(&reason));
                             message::error(&reason)
                         }
                     },
                 },
             };
-            session.send(Message::text(reply)).await?;
+            socket.send(Message::text(reply)).await?;
         }
     }
 

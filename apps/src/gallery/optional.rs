@@ -7,12 +7,12 @@ use callgate::{
     App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
     LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
 };
+use callgate_drive::Escaped;
 use callgate_toolkit::errors::HttpError;
 use callgate_toolkit::lifespan;
 use http::StatusCode;
 
 use crate::http_errors;
-use crate::log_text::one_line;
 
 /// Whether the last start-up of an application succeeded. Clones share the answer.
 #[derive(Clone, Debug, Default)]
@@ -65,7 +65,7 @@ impl OptionalApp {
             Ok(Some(running)) => Some(running),
             Ok(None) => return Err(AppError::Unsupported),
             Err(reason) => {
-                tracing::error!("{} is unavailable: {}", self.name, one_line(&reason));
+                tracing::error!("{} is unavailable: {}", self.name, Escaped(&reason));
                 None
             }
         };

@@ -8,7 +8,7 @@ use crate::{Entry, Group, page};
 
 const PAGE: &str = include_str!("page.html");
 
-/// The groups in the order of the page, each with its title and what is in it.
+/// The groups in the order of the page, each with its title and its applications.
 const GROUPS: [(Group, &str, &str); 4] = [
     (
         Group::Protocol,

@@ -12,7 +12,7 @@ use tokio::sync::{Semaphore, watch};
 /// The number of items that are kept.
 const MAX_ITEMS: usize = 1000;
 
-/// How long a caller waits for a free connection.
+/// The time for which a caller waits for a free connection.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A database in memory, with connections like those of a real one: they are opened and closed, their
@@ -165,7 +165,7 @@ impl Connection {
     }
 }
 
-/// Why a query failed.
+/// The failure of a query.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum DatabaseError {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use callgate::{BoxApp, Receiver, Scope, Sender, State};
 use callgate_apps::Settings;
 use callgate_toolkit::blocking::ThreadPool;
-use callgate_toolkit::test_client::{Error, Exchange, Pending, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, Pending, ResponseExt, TestClient, TestExchange};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -279,7 +279,7 @@ async fn a_database_that_goes_down_is_a_503_until_it_is_back() {
         assert_eq!(brands(&client).await, unavailable());
         let response = client.get("/brands").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        let ended = Exchange::of(&response).ended().await;
+        let ended = TestExchange::of(&response).ended().await;
         proxy.reopen().await;
         assert_eq!(brands(&client).await, rows());
         client.shutdown().await.unwrap();

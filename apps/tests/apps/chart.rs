@@ -404,7 +404,7 @@ async fn connect_that_is_too_slow_is_a_gateway_time_out_and_one_that_is_not_ther
 }
 
 #[tokio::test]
-async fn without_a_setting_it_says_which_and_the_rest_is_served() {
+async fn a_missing_setting_is_named_and_the_other_paths_are_served() {
     let mut no_key = Settings::default();
     no_key.connect_url = Some("http://127.0.0.1:9/".parse().unwrap());
     let mut bad_key = no_key.clone();

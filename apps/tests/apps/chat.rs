@@ -1,15 +1,15 @@
 use callgate::Message;
-use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, WebSocket};
+use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestWebSocket};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::client;
 
-async fn enter(client: &TestClient) -> WebSocket {
+async fn enter(client: &TestClient) -> TestWebSocket {
     client.websocket("/room/ws").connect().await.unwrap()
 }
 
-async fn line(socket: &mut WebSocket) -> Value {
+async fn line(socket: &mut TestWebSocket) -> Value {
     socket.json().await.unwrap()
 }
 

@@ -304,5 +304,7 @@ async fn text_from_outside_makes_no_lines_of_its_own_in_the_log() {
     let client = client_of(upstream.url());
     let log = Log::start();
     get_from(&client, "/proxy/a%0AERROR%20b%1b%5B31m").await;
-    log.has("INFO GET /proxy/a%0AERROR%20b%1b%5B31m 404: there is no item `a ERROR b [31m`");
+    log.has(
+        "INFO GET /proxy/a%0AERROR%20b%1b%5B31m 404: there is no item `a\\nERROR b\\u{1b}[31m`",
+    );
 }

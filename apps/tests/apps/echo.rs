@@ -1,5 +1,5 @@
 use callgate::Message;
-use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
+use callgate_toolkit::test_client::{Body, ResponseExt, TestExchange};
 
 use crate::client;
 
@@ -18,7 +18,7 @@ async fn content_is_sent_back_as_it_arrives() {
     content.send("three").await;
     content.finish().await;
     assert_eq!(response.body_mut().rest().await.unwrap(), "three");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -28,7 +28,7 @@ async fn a_request_without_content_is_answered_without_content() {
     assert_eq!(response.headers()["content-length"], "0");
     assert_eq!(response.headers().len(), 1);
     assert_eq!(response.text(), "");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -38,7 +38,7 @@ async fn a_client_that_goes_away_ends_the_call() {
     let pending = client.post("/").body(body).start();
     content.send("one").await;
     let response = pending.stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     exchange.disconnect();
     exchange.ended().await.unwrap();
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::response::Response;
 use callgate_apps::events::events;
 use callgate_apps::{Settings, Token};
-use callgate_toolkit::test_client::{Exchange, RequestBuilder, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{RequestBuilder, ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -120,7 +120,7 @@ async fn a_purchase_is_approved_after_the_response_with_the_template_of_its_prod
     let response = client.post("/events").json(&event).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::ACCEPTED);
     assert_eq!(response.json::<Value>().unwrap(), json!({"task_id": "T-1"}));
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     connect.wait_for_requests(1).await;
     assert!(!exchange.is_ended());
     connect.release_answers(2);
@@ -158,7 +158,7 @@ async fn the_object_that_an_event_does_not_have_is_fetched() {
         let event = json!({"event_type": "asset_purchase_request_processing", "object_id": id});
         let response = client.post("/events").json(&event).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::ACCEPTED);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
         let lines = connect.lines();
         assert!(lines.contains(&format!("GET /v1/requests/{id}")));
         let approve = format!("POST /v1/requests/{id}/approve");
@@ -420,7 +420,7 @@ async fn when_connect_fails_the_stock_is_unchanged() {
 }
 
 #[tokio::test]
-async fn the_root_describes_what_is_registered() {
+async fn the_root_describes_the_registry() {
     let (answered, registered) = answer_to(crate::client("events").get("/")).await;
     assert_eq!(answered, StatusCode::OK);
     let subscriptions = json!({
@@ -434,7 +434,7 @@ async fn the_root_describes_what_is_registered() {
     assert_eq!(registered["schedulables"][0]["name"], "Update stock");
 }
 
-/// Settings for a Connect at a port where nobody listens.
+/// Returns settings for a Connect at a port without a listener.
 fn unreachable_connect() -> Settings {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/v1", listener.local_addr().unwrap());
@@ -468,7 +468,7 @@ async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_i
     let mut event = processing(&purchase("PR-7", "pending"));
     event["task_id"] = "T-1".into();
     let response = client.post("/events").json(&event).send().await.unwrap();
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     assert_cause_is_logged(&log, "WARN Task T-1: reschedule after 0.");
 
     let mut socket = client.websocket("/ws").connect().await.unwrap();
@@ -485,10 +485,29 @@ async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_i
     let response = client.post("/schedules/update_stock/run").send();
     let response = response.await.unwrap();
     assert_eq!(response.json::<Value>().unwrap(), json!({"error": reason}));
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     let failure = failure.to_string();
     assert!(
         failure.contains(reason) && failure.contains("refused"),
         "{failure}"
     );
+}
+
+#[tokio::test]
+async fn the_id_of_a_task_makes_no_line_of_its_own_in_the_log() {
+    let log = Log::start();
+    let client = TestClient::new(events(&unreachable_connect()));
+    let event = json!({
+        "event_type": "asset_purchase_request_processing",
+        "object_id": "PR-1",
+        "task_id": "T-1\nERROR all is lost\u{202e}",
+    });
+    let response = client.post("/events").json(&event).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::ACCEPTED);
+    TestExchange::of(&response).ended().await.unwrap();
+    let task = r"Task T-1\nERROR all is lost\u{202e}";
+    log.has(&format!("ERROR {task} is given up after 1 attempts"));
+    let text = log.text();
+    assert!(text.contains(&format!("WARN {task}: reschedule")), "{text}");
+    assert!(!text.contains("\nERROR all is lost"), "{text}");
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use callgate_toolkit::test_client::{ResponseExt, TestClient, WebSocket};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestWebSocket};
 use http::StatusCode;
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::events::{
 use crate::log::Log;
 
 /// Opens a WebSocket and receives its setup request.
-async fn socket_of(client: &TestClient) -> WebSocket {
+async fn socket_of(client: &TestClient) -> TestWebSocket {
     let mut socket = client.websocket("/ws").connect().await.unwrap();
     let setup: Value = socket.json().await.unwrap();
     assert_eq!(setup["message_type"], "setup_request");
@@ -25,12 +25,12 @@ async fn socket_of(client: &TestClient) -> WebSocket {
     socket
 }
 
-async fn send(socket: &WebSocket, message_type: &str, data: &Value) {
+async fn send(socket: &TestWebSocket, message_type: &str, data: &Value) {
     let message = json!({"version": 2, "message_type": message_type, "data": data});
     socket.send_text(message.to_string()).await.unwrap();
 }
 
-async fn send_task(socket: &WebSocket, id: &str, category: &str, input: &Value) {
+async fn send_task(socket: &TestWebSocket, id: &str, category: &str, input: &Value) {
     let options = json!({
         "task_id": id,
         "task_category": category,
@@ -41,7 +41,7 @@ async fn send_task(socket: &WebSocket, id: &str, category: &str, input: &Value) 
 }
 
 /// Receives the next result: the ID of the task and its output.
-async fn result(socket: &mut WebSocket) -> (String, Value) {
+async fn result(socket: &mut TestWebSocket) -> (String, Value) {
     let mut message: Value = socket.json().await.unwrap();
     assert_eq!(message["message_type"], "task", "{message}");
     let options = message["data"]["options"].take();
@@ -263,7 +263,7 @@ async fn tasks_of_a_websocket_are_finished_after_it_is_closed() {
 }
 
 #[tokio::test]
-async fn a_websocket_sets_variables_and_runs_what_is_scheduled() {
+async fn a_websocket_sets_variables_and_runs_schedulables() {
     let connect = connect();
     let client = client_of(&connect);
     let mut socket = socket_of(&client).await;

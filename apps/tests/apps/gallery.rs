@@ -135,7 +135,7 @@ fn entry(name: &'static str, app: fn(&Settings) -> BoxApp) -> Entry {
     entry
 }
 
-/// An application whose start-up hands over a state, a text, and whose shutdown fails.
+/// Returns an application whose start-up returns a state, a text, and whose shutdown fails.
 fn stateful<const TEXT: char>(_: &Settings) -> BoxApp {
     BoxApp::new(
         async |scope: Scope, mut receiver: Receiver, sender: Sender| match scope {
@@ -163,12 +163,12 @@ fn stateful<const TEXT: char>(_: &Settings) -> BoxApp {
     )
 }
 
-/// An application whose start-up ends in an error.
+/// Returns an application whose start-up ends in an error.
 fn broken(_: &Settings) -> BoxApp {
     BoxApp::new(async |_: Scope, _: Receiver, _: Sender| Err(AppError::failed("no database")))
 }
 
-/// An application whose start-up panics.
+/// Returns an application whose start-up panics.
 fn panicking(_: &Settings) -> BoxApp {
     BoxApp::new(async |scope: Scope, _: Receiver, _: Sender| {
         assert!(!matches!(scope, Scope::Lifespan(_)), "no settings");

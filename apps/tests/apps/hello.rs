@@ -1,4 +1,4 @@
-use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Failure, ResponseExt, TestClient, TestExchange};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -39,7 +39,7 @@ async fn scopes_that_are_not_served_are_declined() {
         let refused = client(name).websocket("/").connect().await.unwrap_err();
         let response = refused.response().unwrap();
         assert_eq!(response.status(), StatusCode::NOT_IMPLEMENTED, "{name}");
-        let ended = Exchange::of(&response).ended().await;
+        let ended = TestExchange::of(&response).ended().await;
         assert!(matches!(ended, Err(Failure::Declined)), "{name}");
     }
     for name in ["hello", "echo", "time", "counter", "chat", "scope"] {

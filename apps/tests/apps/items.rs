@@ -8,7 +8,7 @@ use axum::extract::FromRef;
 use axum::routing::get;
 use callgate_apps::Settings;
 use callgate_apps::items::{Database, DbConnection, Item, items};
-use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Failure, ResponseExt, TestClient, TestExchange};
 use callgate_tower::ServiceApp;
 use http::StatusCode;
 use serde_json::{Value, json};
@@ -87,9 +87,9 @@ async fn an_item_is_received_first_and_processed_after_the_response() {
     );
     let item = Item { item_id: 42 };
     assert!(!connection.items().await.unwrap().contains(&item));
-    assert!(!Exchange::of(&response).is_ended());
+    assert!(!TestExchange::of(&response).is_ended());
     connection.close().await;
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     log.has("INFO item 42 has been processed");
     for path in ["/items/", "/items"] {
         let (status, items) = get_from(&client, path).await;
@@ -106,7 +106,7 @@ async fn work_that_fails_is_reported_and_leaves_no_connection_open() {
     database.set_down(true);
     let response = client.post("/items/42").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::OK);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Error(error) if error.to_string() == "the database does not answer"),
         "{failure}"
@@ -120,7 +120,7 @@ async fn the_newest_thousand_items_are_kept() {
     let client = client_of(&database);
     for item_id in 1..=1100 {
         let response = client.post(format!("/items/{item_id}")).send().await;
-        Exchange::of(&response.unwrap()).ended().await.unwrap();
+        TestExchange::of(&response.unwrap()).ended().await.unwrap();
     }
     let (_, items) = get_from(&client, "/items/").await;
     let items = items.as_array().unwrap();
@@ -166,7 +166,7 @@ async fn the_connection_of_a_request_is_closed_after_it_however_that_ends() {
     for (path, status) in [("/fine", 200), ("/fails", 500), ("/panics", 500)] {
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), status, "{path}");
-        let ended = Exchange::of(&response).ended().await;
+        let ended = TestExchange::of(&response).ended().await;
         assert_eq!(ended.is_err(), path == "/panics", "{path}");
         assert!(connections.has_changed().unwrap(), "{path}: it was opened");
         assert_eq!(*connections.borrow_and_update(), 0, "{path}");
@@ -215,7 +215,7 @@ async fn a_database_that_is_down_is_a_503_until_it_is_back() {
     assert_eq!(*database.connections().borrow(), 0);
 }
 
-/// How long the blocking log waits for the test.
+/// The time for which the blocking log waits for the test.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 #[tokio::test]
@@ -229,9 +229,9 @@ async fn a_blocking_handler_delays_no_other_and_no_more_run_at_a_time_than_there
         let now = running.fetch_add(1, Ordering::SeqCst) + 1;
         seen.fetch_max(now, Ordering::SeqCst);
         entered.send(item_id).unwrap();
-        let told = may_go.lock().unwrap().recv_timeout(TIMEOUT);
+        let reported = may_go.lock().unwrap().recv_timeout(TIMEOUT);
         running.fetch_sub(1, Ordering::SeqCst);
-        told.map_err(std::io::Error::other)
+        reported.map_err(std::io::Error::other)
     }));
     let requests: Vec<_> = (0..20)
         .map(|item_id| client.get(format!("/sync/items/{item_id}")).start())

@@ -1,6 +1,6 @@
 use callgate::transcript::{Entry, Transcript};
 use callgate::{Scope, WebSocketClose};
-use callgate_toolkit::test_client::{Exchange, ResponseExt};
+use callgate_toolkit::test_client::{ResponseExt, TestExchange};
 
 use crate::client;
 
@@ -19,7 +19,7 @@ async fn answers_with_its_scope_as_json() {
     let response = request.send().await.unwrap();
     assert_eq!(response.headers()["content-type"], "application/json");
     let answer: Scope = response.json().unwrap();
-    assert_eq!(answer, *called(&Exchange::of(&response).transcript()));
+    assert_eq!(answer, *called(&TestExchange::of(&response).transcript()));
     assert!(
         response.text().contains("\n  "),
         "it is for people to read: {}",

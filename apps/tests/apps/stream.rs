@@ -8,7 +8,7 @@ use callgate::{
     App as _, Channel, HttpRequestBody, HttpScope, ReceiveEvent, Receiver, SendError, SendEvent,
     SendProgress, Sender,
 };
-use callgate_toolkit::test_client::{Body, Exchange, ResponseExt};
+use callgate_toolkit::test_client::{Body, ResponseExt, TestExchange};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::task::yield_now;
@@ -17,7 +17,7 @@ use tokio::time::{Instant, timeout};
 use crate::{app, client};
 
 /// Returns the number of bytes of content that the application has sent.
-fn sent(exchange: &Exchange) -> usize {
+fn sent(exchange: &TestExchange) -> usize {
     let transcript = exchange.transcript();
     let parts = transcript.sent().map(|event| match event {
         SendEvent::HttpResponseBody(body) => body.body.len(),
@@ -40,7 +40,7 @@ async fn a_download_has_its_length_and_lines_that_say_where_they_are() {
         }
         let head = client.head(&target).send().await.unwrap();
         assert_eq!(head.headers(), response.headers());
-        assert_eq!(sent(Exchange::of(&head)), 0);
+        assert_eq!(sent(TestExchange::of(&head)), 0);
     }
     let response = client.get("/download").stream().await.unwrap();
     assert_eq!(response.headers()["content-length"], "1048576");
@@ -57,7 +57,7 @@ async fn a_download_is_made_no_faster_than_it_is_read() {
         .stream()
         .await
         .unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     let mut read = 0;
     for _ in 0..100 {
         // The application gets this many chances to go on.
@@ -98,7 +98,7 @@ async fn a_response_of_a_number_of_events_ends_after_them() {
         .filter_map(|line| line.strip_prefix("id: "))
         .collect();
     assert_eq!(ids, ["8", "9", "10"]);
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test(start_paused = true)]
@@ -135,13 +135,13 @@ async fn events_end_at_once_with_their_client() {
     let client = client("stream");
     let begun = Instant::now();
     let response = client.get("/events").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     exchange.disconnect();
     exchange.ended().await.unwrap();
 
     let head = client.head("/events").send().await.unwrap();
     assert_eq!(head.headers()["content-type"], "text/event-stream");
-    Exchange::of(&head).ended().await.unwrap();
+    TestExchange::of(&head).ended().await.unwrap();
     assert_eq!(begun.elapsed(), Duration::ZERO);
 }
 
@@ -152,7 +152,7 @@ async fn events_end_at_http_shutdown_with_the_time_after_which_the_client_connec
     let mut response = client.get("/events").stream().await.unwrap();
     let event = response.body_mut().chunk().await.unwrap().unwrap();
     assert!(event.starts_with(b"id: 1\n"), "{event:?}");
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     let ending = async { tokio::join!(client.shutdown(), response.body_mut().rest()) };
     let ended = timeout(Duration::from_secs(60), ending).await;
     let (stopped, rest) = ended.expect("the events end");

@@ -13,7 +13,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long a test waits for an event.
+/// The time-out of a test's wait.
 const TIMEOUT: Duration = Duration::from_secs(60);
 
 const REMEDY: &str = "tests in a browser need Chromium and its driver (install them with \

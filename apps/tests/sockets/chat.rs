@@ -42,7 +42,7 @@ async fn a_room_is_shared_and_guests_may_leave_without_a_close_frame() {
 }
 
 #[tokio::test]
-async fn the_page_is_served_and_what_is_not_there_is_an_error_in_json() {
+async fn the_page_is_served_and_other_paths_are_errors_in_json() {
     let server = TestServer::start("chat");
     let page = reqwest::get(server.url("/room")).await.unwrap();
     assert_eq!(page.url().path(), "/room/");

@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use actix_web::body::{BodySize, MessageBody};
+use actix_web::body::{BodySize, MessageBody, SizedStream};
 use actix_web::http::header::{CONTENT_LENGTH, ContentType};
 use actix_web::web::{self, Bytes, Payload};
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
@@ -50,12 +50,11 @@ async fn echo(request: HttpRequest, content: Payload) -> HttpResponse {
     let length = request.headers().get(CONTENT_LENGTH);
     let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
     let mut response = HttpResponse::Ok();
-    if let Some(length) = length {
-        response.no_chunking(length);
+    response.content_type(ContentType::octet_stream());
+    match length {
+        Some(length) => response.body(SizedStream::new(length, content)),
+        None => response.streaming(content),
     }
-    response
-        .content_type(ContentType::octet_stream())
-        .streaming(content)
 }
 
 async fn send_large() -> HttpResponse {

@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
     use callgate_tower::AppService;
     use http::Request;
     use http_body_util::{BodyExt as _, Empty};
@@ -41,7 +41,7 @@ mod tests {
         let response = request.send().await.unwrap();
         assert_eq!(response.headers()["content-encoding"], "gzip");
         assert!(response.body().len() < 1000);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
 
         let plain = client.get("/").send().await.unwrap();
         assert!(!plain.headers().contains_key("content-encoding"));
@@ -49,7 +49,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_compressed_is_the_content() {
+    async fn the_content_is_compressed() {
         // A client that asks for gzip and undoes it, around the application as a service.
         let client = Decompression::new(AppService::new(app()));
         let request = Request::get("/").header("host", "localhost");

@@ -27,7 +27,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
 
     use super::*;
 
@@ -42,7 +42,7 @@ mod tests {
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["access-control-allow-methods"], "GET");
         assert_eq!(response.text(), "");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
 
         let request = client.get("/").header("origin", "https://shop.example");
         let response = request.send().await.unwrap();

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
 
     use super::*;
 
@@ -39,7 +39,7 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "text/plain");
         assert_eq!(response.headers()["content-length"], "12");
         assert_eq!(response.text(), "A few notes\n");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
 
         let part = client.get("/notes.txt").header("range", "bytes=2-4");
         let response = part.send().await.unwrap();

@@ -11,7 +11,7 @@ use tower_http::timeout::TimeoutLayer;
 /// In seconds, how long a response may take.
 const LIMIT: u64 = 5;
 
-/// Takes as many seconds as the query says, unless it is told that nobody waits for it any more.
+/// Takes as many seconds as the query says, and stops when the client is gone.
 async fn slow(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = scope.into_http()?;
     let seconds = scope.query().parse().unwrap_or(0);
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
 #[cfg(test)]
 mod tests {
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, ResponseExt as _, TestClient};
+    use callgate_toolkit::test_client::{ResponseExt as _, TestClient, TestExchange};
     use tokio::time::Instant;
 
     use super::*;
@@ -54,6 +54,6 @@ mod tests {
         let response = client.get("/?9").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
         assert_eq!(begun.elapsed().as_secs(), LIMIT);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
 }

@@ -32,7 +32,7 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use callgate_conformance::Lint;
-    use callgate_toolkit::test_client::{Exchange, TestClient};
+    use callgate_toolkit::test_client::{TestClient, TestExchange};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
@@ -69,7 +69,7 @@ mod tests {
 
         let client = TestClient::new(Lint::new(app()).strict());
         let response = client.get("/there?name=you").send().await.unwrap();
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
 
         let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
         let [greeting, finished] = log.lines().collect::<Vec<_>>()[..] else {

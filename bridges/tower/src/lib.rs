@@ -39,6 +39,7 @@ pub use self::layered::layer;
 pub use self::scope_info::ScopeInfo;
 pub use self::service_app::{RequestBody, ServiceApp};
 pub use self::shutdown::Shutdown;
+pub use callgate_drive::websocket::PerMessageDeflate;
 pub use callgate_drive::{Incomplete, ResponseBody, ShutdownSignal};
 
 /// Any error.

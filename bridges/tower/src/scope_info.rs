@@ -16,7 +16,7 @@ use http::Uri;
 pub struct ScopeInfo {
     /// The target as the server saw it, with the root path.
     pub target: Uri,
-    /// Whether the connection is secured.
+    /// The scheme, which tells whether the connection is secured.
     pub scheme: Scheme,
     /// The path at which the application is mounted, decoded: `""` at the root, else `/prefix`.
     pub root_path: ByteString,
@@ -26,7 +26,7 @@ pub struct ScopeInfo {
     pub server: Option<SocketAddr>,
     /// The optional features that the server offers on this exchange.
     pub features: Features,
-    /// How the connection is secured.
+    /// The properties of the TLS connection, if there is one.
     pub tls: Option<Arc<TlsInfo>>,
 }
 

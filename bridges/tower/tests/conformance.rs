@@ -1,4 +1,4 @@
-//! What comes through the bridge keeps every rule of applications.
+//! Applications behind the bridge keep every rule of applications.
 
 use axum::Router;
 use axum::body::Body;
@@ -12,7 +12,7 @@ use callgate::{
 use callgate_conformance::app_tests;
 use callgate_tower::{AppService, ServiceApp};
 
-/// A router that sends content and messages back as they come.
+/// Returns a router that echoes content and messages.
 fn router() -> impl App {
     ServiceApp::new(Router::new().fallback(any(echo)))
 }
@@ -34,7 +34,7 @@ async fn echo(
     })
 }
 
-/// An application that sends content and messages back as they come.
+/// Echoes content and messages.
 async fn echo_app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(_) => sender.send(HttpResponseStart::ok()).await?,
@@ -59,7 +59,7 @@ async fn echo_app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Resul
     }
 }
 
-/// There and back again: an application as a service as an application.
+/// Tests of both directions at once: an application as a service as an application.
 mod of_an_application {
     use super::{AppService, ServiceApp, echo_app};
 

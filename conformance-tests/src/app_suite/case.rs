@@ -1,4 +1,4 @@
-//! One case of the application suite.
+//! The cases of the application suite.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::scenario_runner::{Refusal, ScenarioRunner};
 use crate::check::{Check, Failure, Verdict};
 use crate::driver::Observation;
 
-/// One case: a check, and how it is made.
+/// A case: a check and its steps.
 pub(crate) struct Case {
     pub(crate) check: Check,
     method: Method,
@@ -29,14 +29,14 @@ enum Method {
 pub(crate) struct FeatureUse {
     /// Returns whether the application did it in this exchange.
     pub(crate) is_used: fn(&Observation) -> bool,
-    /// Why the check does not apply to an application that never did it.
+    /// The reason for which the check does not apply to an application that never did it.
     pub(crate) otherwise: &'static str,
 }
 
 /// The result of a case: `Ok` if it passed.
 pub(crate) type CaseResult<T = ()> = Result<T, NotPassed>;
 
-/// Why a case did not pass.
+/// The reason for which a case did not pass.
 #[derive(Clone, Debug)]
 pub(crate) enum NotPassed {
     /// The rule was broken.

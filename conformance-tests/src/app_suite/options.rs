@@ -1,4 +1,4 @@
-//! How an application is checked.
+//! The options of the application suite.
 
 use std::time::Duration;
 
@@ -6,8 +6,8 @@ use bytes::Bytes;
 use callgate::{ByteString, Message};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
-/// How an application is checked: the requests and WebSockets that the suite opens, and the limits
-/// of time and memory.
+/// The options of the application suite: the requests and WebSockets that the suite opens, and the
+/// limits of time and memory.
 ///
 /// By default the suite requests `/`. An application with routes is checked better at a path that
 /// exercises more of it.

@@ -63,7 +63,7 @@ pub(crate) enum Scenario {
     UnknownScope,
 }
 
-/// What a scenario changes in the exchange that it is based on.
+/// The difference between a scenario and the exchange that it is based on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variation {
     Disconnects,

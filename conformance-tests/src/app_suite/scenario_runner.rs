@@ -19,7 +19,7 @@ const MAX_BLOCKED_THREADS: usize = 2;
 /// The most positions that are tried in an exchange whose call did not end.
 const MAX_POSITIONS_OF_HANGING_CALLS: usize = 3;
 
-/// Why the runner does not run a scenario.
+/// The reason for which the runner does not run a scenario.
 #[derive(Clone, Debug)]
 pub(crate) enum Refusal {
     /// The start-up of the application failed, for this reason.

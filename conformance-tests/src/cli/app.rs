@@ -45,7 +45,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "PREFIX", value_parser = path)]
     mounts_probe_at: Option<String>,
 
-    /// How long to wait for an application that does nothing
+    /// The time to wait for an application that does nothing
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     #[arg(allow_negative_numbers = true)]
     timeout: Duration,

@@ -2,7 +2,7 @@
 
 use callgate_cli::{STARTUP, USAGE};
 
-/// Why a command did not run to its end.
+/// The error of a command that did not run to its end.
 #[derive(Debug)]
 pub(super) struct CommandError {
     pub(super) exit_status: u8,

@@ -71,13 +71,14 @@ struct CheckRow {
     name: &'static str,
     does: &'static str,
     must: &'static str,
-    /// Why a server of ASGI need not pass the check: only of a server's rule that only Callgate has.
+    /// The reason for which a server of ASGI need not pass the check: only for a server's rule that
+    /// only Callgate has.
     #[serde(skip_serializing_if = "Option::is_none")]
     callgate_only: Option<&'static str>,
     /// The sentences of standards that demand the same of a server of ASGI.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     standards: Vec<String>,
-    /// How binding these sentences are.
+    /// The level of these sentences.
     #[serde(skip_serializing_if = "Option::is_none")]
     standards_level: Option<String>,
 }

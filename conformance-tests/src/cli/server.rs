@@ -20,7 +20,7 @@ use crate::server_suite::{
 /// The hidden subcommand that runs the server of this program.
 pub(super) const PROBE_COMMAND: &str = "probe";
 
-/// How long a server that the suite does not start may take to call the probe: a person may start
+/// The time in which a server that the suite does not start must call the probe. A person may start
 /// the server only after the suite.
 const ATTACH_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -76,7 +76,7 @@ pub(super) struct Args {
     #[arg(long = "case", value_name = "NAME", value_parser = case)]
     cases: Vec<String>,
 
-    /// How long to wait for anything that the server should do
+    /// The time to wait for each step of the server
     #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
     #[arg(allow_negative_numbers = true)]
     timeout: Duration,

@@ -17,7 +17,7 @@ pub(crate) struct AppOutput {
     other_events: Vec<SendEvent>,
 }
 
-/// How much of two outputs is compared.
+/// The parts of two outputs that are compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Comparison {
     /// The outputs are equal.

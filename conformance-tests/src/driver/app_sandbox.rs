@@ -37,7 +37,7 @@ struct RunningLifespan {
     sent: Receiver<SendEvent>,
 }
 
-/// Why an application was abandoned.
+/// The reason for which an application was abandoned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Abandoned {
     /// A call blocks its thread.

@@ -16,7 +16,7 @@ use crate::call_end::panic_message;
 /// Everything that can run has run when this many rounds of the runtime bring nothing new.
 const QUIET_ROUNDS: usize = 8;
 
-/// What a call that has ended came to.
+/// The result of a call that has ended.
 enum CallOutput {
     Returned(Result<(), AppError>),
     Panicked(String),

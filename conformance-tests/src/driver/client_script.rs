@@ -1,4 +1,4 @@
-//! What a client does in one exchange.
+//! The script of the client in one exchange.
 
 use callgate::{ReceiveEvent, Scope, WebSocketDisconnect};
 
@@ -24,7 +24,7 @@ pub(crate) struct ClientScript {
     pub(crate) interleaves: bool,
     /// Whether `lifespan.shutdown` is held back until it is released.
     pub(crate) holds_shutdown: bool,
-    /// How much of the client's content the application may hold, where that is measured.
+    /// The amount of the client's content that the application may hold, where it is measured.
     pub(crate) memory: Option<MemoryBudget>,
 }
 

@@ -8,13 +8,13 @@ use super::content_prefix::ContentPrefix;
 
 /// The most of a content that is shown, in bytes.
 const MAX_SHOWN: usize = 200;
-/// How many bytes are shown before the first byte that differs.
+/// The number of bytes that are shown before the first byte that differs.
 const SHOWN_BEFORE: usize = 40;
 
 /// The first difference between two outputs of an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Difference {
-    /// What differs, such as `status`.
+    /// The part that differs, such as `status`.
     pub(crate) what: &'static str,
     pub(crate) first: String,
     pub(crate) second: String,

@@ -1,4 +1,4 @@
-//! How much of what a client sends an application may hold.
+//! The amount of a client's content that an application may hold.
 
 use super::live_bytes::LiveBytes;
 use super::process_memory::resident_memory;
@@ -6,7 +6,7 @@ use super::process_memory::resident_memory;
 /// Below this limit, in bytes, the memory of the process says nothing about one exchange.
 const MIN_MEASURABLE_LIMIT: usize = 8 * 1024 * 1024;
 
-/// A limit on what an application may hold of the content that its client sends: the bytes of events
+/// A limit on the amount of its client's content that an application may hold: the bytes of events
 /// that are still alive, and copies of them as far as the memory of the process shows them.
 #[derive(Clone, Debug)]
 pub(crate) struct MemoryBudget {
@@ -16,7 +16,7 @@ pub(crate) struct MemoryBudget {
     delivered: usize,
     /// The memory of the process at the first delivery.
     memory_at_start: Option<usize>,
-    /// Whether the memory of the process has grown with what was delivered, at each measurement.
+    /// Whether the memory of the process has grown with the delivered content, at each measurement.
     is_growing: bool,
 }
 

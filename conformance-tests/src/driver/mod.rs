@@ -1,8 +1,8 @@
 //! Calls an application in process, in place of a server and without a socket.
 //!
-//! A [`ClientScript`] says what a client does in one exchange. An [`AppSandbox`] is a runtime that
-//! holds an application, lifespan included, and runs scripts against it. An [`Observation`] is what
-//! happened in one exchange.
+//! A [`ClientScript`] is the script of the client in one exchange. An [`AppSandbox`] is a runtime
+//! that holds an application, lifespan included, and runs scripts against it. An [`Observation`] is
+//! what happened in one exchange.
 
 mod app_output;
 mod app_sandbox;

@@ -1,4 +1,4 @@
-//! What happened in an exchange.
+//! The observation of one exchange.
 
 use callgate::Violation;
 use callgate::rule::Rule;

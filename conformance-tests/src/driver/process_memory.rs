@@ -14,7 +14,7 @@ pub(super) fn resident_memory() -> Option<usize> {
 
 /// The growth of the memory of the process since a call began.
 pub(super) struct MemoryGrowth {
-    /// The least memory seen so far. What an earlier call has held may be freed during this one.
+    /// The least memory seen so far. Memory of an earlier call may be freed during this one.
     least: Option<usize>,
     limit: usize,
 }

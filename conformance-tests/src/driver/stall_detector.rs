@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::channel::DriverChannel;
 
-/// How often a worker thread that is not blocked shows so.
+/// The interval at which a worker thread that is not blocked shows that it runs.
 pub(super) const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(20);
 
-/// When the worker thread of a runtime last ran other tasks than a call.
+/// The last time at which the worker thread of a runtime ran other tasks than a call.
 pub(super) struct Heartbeat {
     created: Instant,
     /// In milliseconds after `created`.

@@ -1,4 +1,4 @@
-//! How long the driver waits for an application that does nothing.
+//! The time for which the driver waits for an application that does nothing.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,7 +13,7 @@ pub(crate) struct TimeBudget {
     is_exhausted: Arc<[AtomicBool; 3]>,
 }
 
-/// What the driver waits for.
+/// The event that the driver waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
     /// The response. An application may take longer than the limit; the client disconnects then.

@@ -1,4 +1,4 @@
-//! How far an exchange has come, for every kind of scope.
+//! The phases of an exchange, for every kind of scope.
 
 /// Decides which error a send fails with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -50,14 +50,14 @@ pub struct Model {
     receive_order: ReceiveOrder,
     /// Whether the application has received or sent anything.
     has_acted: bool,
-    /// When the application learned that the client has disconnected.
+    /// The time at which the application learned that the client has disconnected.
     disconnected_at: Option<Instant>,
     /// Whether the model checks no further sends: a send had a wrong result, which leaves the state
     /// of the exchange unknown, or the kind of scope is unknown.
     is_inconclusive: bool,
     /// The `content-length` of the response, which the file of a path send has to have.
     declared_length: u64,
-    /// When the application received `http.shutdown`.
+    /// The time at which the application received `http.shutdown`.
     shutdown_at: Option<Instant>,
     /// Grows with everything that is shown to the model.
     revision: u64,
@@ -124,7 +124,7 @@ impl Model {
         violation.into_iter().collect()
     }
 
-    /// Begins a send: returns what the result of sending `event` has to be.
+    /// Begins a send, and returns the result that sending `event` must have.
     /// [`settle`](Self::settle) takes the attempt when the result is known; an attempt whose event
     /// was not sent is dropped.
     #[must_use]
@@ -243,7 +243,7 @@ impl Model {
     /// Notes that the call has panicked with this message. Returns the rules that this breaks.
     pub fn panicked(&mut self, message: &str) -> Vec<Violation> {
         self.revision += 1;
-        // The panic is reported in place of what the call has left undone.
+        // The panic is reported in place of the events that the call has not sent.
         let _ = self.conversation.returned();
         vec![Violation::new(
             rule::NO_PANIC,

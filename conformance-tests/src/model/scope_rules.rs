@@ -3,8 +3,8 @@
 use callgate::rule::{self, Rule};
 use callgate::{ByteString, Feature, HttpScope, RequestScope, Scheme, Scope, Violation};
 use http::header::{
-    CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, TE,
-    TRANSFER_ENCODING,
+    CONTENT_LENGTH, COOKIE, HOST, SEC_WEBSOCKET_EXTENSIONS, SEC_WEBSOCKET_PROTOCOL,
+    SEC_WEBSOCKET_VERSION, TE, TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, Method, Version};
 
@@ -99,7 +99,7 @@ impl Violations {
     }
 }
 
-/// Checks what the scopes of HTTP and of WebSockets have in common.
+/// Checks the common fields of the scopes of HTTP and of WebSockets.
 struct RequestCheck<'a> {
     is_asterisk_allowed: bool,
     is_websocket: bool,
@@ -184,7 +184,7 @@ impl RequestCheck<'_> {
     fn features(&self, violations: &mut Violations) {
         for feature in self.scope.features.iter() {
             let belongs = match feature {
-                Feature::DenialResponse => self.is_websocket,
+                Feature::DenialResponse | Feature::PerMessageDeflate => self.is_websocket,
                 Feature::Tls => true,
                 _ => !self.is_websocket,
             };
@@ -194,6 +194,14 @@ impl RequestCheck<'_> {
                     format!("`{}` is of another kind of scope", feature.name()),
                 );
             }
+        }
+        let offers_deflate = tokens(&self.scope.headers, &SEC_WEBSOCKET_EXTENSIONS)
+            .any(|offer| offer.split(';').next().map(str::trim) == Some("permessage-deflate"));
+        if self.scope.features.contains(Feature::PerMessageDeflate) && !offers_deflate {
+            violations.add(
+                rule::DEFLATE_OFFERED,
+                "compression is offered although the client has not offered it",
+            );
         }
         let has_trailers = match self.scope.version {
             Version::HTTP_10 => false,

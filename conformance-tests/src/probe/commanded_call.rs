@@ -1,4 +1,4 @@
-//! One call of the probe, which takes the steps and sends the messages about them.
+//! A call of the probe, which takes the commanded steps and sends the messages about them.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -39,7 +39,7 @@ struct OutstandingSend {
     progress: OutstandingProgress,
 }
 
-/// How far an outstanding send has come.
+/// The progress of an outstanding send.
 enum OutstandingProgress {
     /// The channel has no room for the event, or was not asked.
     Waiting(Option<SendEvent>),
@@ -150,7 +150,7 @@ impl CommandedCall {
                         (self.call, self.connection.clone(), self.sender.clone());
                     tokio::spawn(async move {
                         let outcome = sender.send(event).await.into();
-                        connection.tell(ProbeMessage::Sent {
+                        connection.send_message(ProbeMessage::Sent {
                             call,
                             step,
                             outcome,
@@ -199,7 +199,7 @@ impl CommandedCall {
     fn done<T>(&self, step: Option<u64>, texts: Vec<String>) -> Option<T> {
         let call = self.call;
         self.connection
-            .tell(ProbeMessage::Done { call, step, texts });
+            .send_message(ProbeMessage::Done { call, step, texts });
         None
     }
 
@@ -226,7 +226,7 @@ impl CommandedCall {
                 break;
             };
             let has_ended_step = !receive.to_the_end || is_last(&event);
-            self.connection.tell(ProbeMessage::Received {
+            self.connection.send_message(ProbeMessage::Received {
                 call: self.call,
                 step: receive.step,
                 event,
@@ -244,7 +244,7 @@ impl CommandedCall {
             if let Err(error) = &result {
                 *last_error = Some(error.clone());
             }
-            connection.tell(ProbeMessage::Sent {
+            connection.send_message(ProbeMessage::Sent {
                 call,
                 step: sending.step,
                 outcome: result.into(),

@@ -39,7 +39,7 @@ impl SuiteConnection {
             messages,
             calls: Arc::default(),
         };
-        connection.tell(ProbeMessage::Hello {
+        connection.send_message(ProbeMessage::Hello {
             process: std::process::id(),
             protocol: "callgate".into(),
         });
@@ -59,7 +59,7 @@ impl SuiteConnection {
     }
 
     /// Sends the suite a message. A message to a suite that is gone is dropped.
-    pub(super) fn tell(&self, message: ProbeMessage) {
+    pub(super) fn send_message(&self, message: ProbeMessage) {
         let _ = self.messages.send(message);
     }
 
@@ -73,7 +73,7 @@ impl SuiteConnection {
         // In place of a scope without serialised form goes the name of its type.
         let serialised = serde_json::to_value(scope)
             .unwrap_or_else(|_| Value::String(scope.type_name().to_owned()));
-        self.tell(ProbeMessage::Called {
+        self.send_message(ProbeMessage::Called {
             call,
             scope: serialised,
             target: scope.uri().map(ToString::to_string),
@@ -84,7 +84,7 @@ impl SuiteConnection {
 
     pub(super) fn end(&self, call: u64, how: ProbeCallEnd) {
         self.calls().running.remove(&call);
-        self.tell(ProbeMessage::Ended { call, how });
+        self.send_message(ProbeMessage::Ended { call, how });
     }
 
     pub(super) fn keep(&self, call: u64, sender: Sender) {
@@ -100,7 +100,9 @@ impl SuiteConnection {
         while let Ok(Some(line)) = lines.next_line().await {
             match serde_json::from_str(&line) {
                 Ok(command) => self.dispatch(command),
-                Err(error) => tracing::error!("the suite sent `{line}`: {error}"),
+                Err(error) => {
+                    tracing::error!("the suite sent `{}`: {error}", line.escape_debug());
+                }
             }
         }
         // The suite is gone: the calls end, as no command comes any more.
@@ -121,7 +123,7 @@ impl SuiteConnection {
         {
             let (sender, connection) = (sender.clone(), self.clone());
             tokio::spawn(async move {
-                connection.tell(ProbeMessage::Sent {
+                connection.send_message(ProbeMessage::Sent {
                     call: command.call,
                     step: Some(command.step),
                     outcome: SendOutcome::from(sender.send(event).await),

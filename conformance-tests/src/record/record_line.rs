@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::call_end::CallEnd;
 
-/// One line: the number of an exchange, and one thing that happened in the exchange.
+/// A line of a recording: the number of an exchange, and one event of the exchange.
 #[derive(Debug, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct RecordLine {

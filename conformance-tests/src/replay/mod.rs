@@ -16,7 +16,7 @@ use crate::record::MASKED;
 pub use recorded_exchange::ReplayError;
 use recorded_exchange::read;
 
-/// How a recording is replayed.
+/// The options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
     ignored: Vec<HeaderName>,
@@ -73,7 +73,7 @@ pub struct Replay {
     pub exchanges: usize,
     /// The number of exchanges whose request was sent with masked credentials.
     pub masked_requests: usize,
-    /// Where the responses of the application differ: at most one difference an exchange.
+    /// The differences between the responses of the application: at most one for each exchange.
     pub differences: Vec<ReplayDifference>,
 }
 
@@ -83,11 +83,12 @@ pub struct Replay {
 pub struct ReplayDifference {
     /// The number of the exchange in the recording.
     pub exchange: u64,
-    /// What differs: `status`, `header fields`, `content`, `trailer fields`, `event` or `end`.
+    /// The part that differs: `status`, `header fields`, `content`, `trailer fields`, `event` or
+    /// `end`.
     pub what: &'static str,
-    /// What was recorded.
+    /// The recorded value.
     pub recorded: String,
-    /// What was replayed.
+    /// The replayed value.
     pub replayed: String,
     /// The messages of the replay.
     pub transcript: Transcript,
@@ -123,8 +124,8 @@ impl fmt::Display for Replay {
     }
 }
 
-/// Replays what clients did in a recording of a [`Recorder`](crate::Recorder) to the application that
-/// `make` returns, and compares the responses with those in the recording.
+/// Replays the clients' part of a recording of a [`Recorder`](crate::Recorder) to the application
+/// that `make` returns, and compares the responses with those in the recording.
 ///
 /// The exchanges are replayed one after the other, in the order in which they began. An event is
 /// delivered when the application has sent as many events as it had sent in the recording, or does

@@ -15,13 +15,13 @@ use crate::driver::{
 use crate::record::credentials::{mask_named, masked_names, sent_fields};
 use crate::record::record_line::{DISCONNECTED, RecordLine};
 
-/// Why a recording could not be replayed.
+/// The reason for which a recording could not be replayed.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum ReplayError {
     /// The recording could not be read.
     Read(io::Error),
-    /// A line is not a line of a recording: its number, from 1, and what is wrong.
+    /// A line is not a line of a recording: the number of the line, from 1, and the fault.
     Line(usize, String),
     /// The application could not be started up.
     Startup(String),
@@ -43,7 +43,7 @@ impl Error for ReplayError {}
 pub(super) struct RecordedExchange {
     scope: Scope,
     received: Vec<ScriptedEvent>,
-    /// What the server took from the application.
+    /// The output that the server took from the application.
     output: AppOutput,
     /// The response fields that have a masked value.
     masked_response_fields: Vec<HeaderName>,

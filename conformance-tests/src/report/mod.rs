@@ -31,7 +31,7 @@ pub struct Finding {
 /// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// One line for each check, then the failures in full: for people.
+    /// A line for each check, and then the failures in full: for people.
     #[default]
     Table,
     /// One JSON object: for programs.

@@ -115,7 +115,8 @@ impl Columns {
     }
 }
 
-/// Writes a failure in full: the rule, the check, what was seen, and the messages up to the violation.
+/// Writes a failure in full: the rule, the check, the observation, and the messages up to the
+/// violation.
 fn write_failure(
     check: &Check,
     failure: &Failure,

@@ -1,16 +1,17 @@
-//! Why a case counts against servers of ASGI, or why it does not.
+//! The basis of a case: the sentences of standards because of which it counts against servers of
+//! ASGI.
 
 use std::fmt;
 
 use callgate::rule::Level;
 
-/// What a case stands on, for servers that speak ASGI rather than Callgate. Every case counts for a
+/// The basis of a case for servers that speak ASGI rather than Callgate. Every case counts for a
 /// server of Callgate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
-    /// ASGI or an RFC demands what the case checks: all sentences that it needs.
+    /// ASGI or an RFC demands the behaviour that the case checks, by these sentences.
     Standard(&'static [Citation]),
-    /// Only Callgate demands what the case checks: why ASGI and the RFCs do not.
+    /// Only Callgate demands the behaviour that the case checks, for this reason.
     CallgateOnly(&'static str),
 }
 

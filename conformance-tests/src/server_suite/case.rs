@@ -1,4 +1,4 @@
-//! One case of the server suite.
+//! The cases of the server suite.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,17 +10,17 @@ use super::client_exchange::Transport;
 use super::fixture::Fixture;
 use super::result::CaseResult;
 
-/// One case: the rule that it checks, over which transports, and its steps.
+/// A case: the rule that it checks, its transports and its steps.
 pub(super) struct Case {
     pub(super) rule: &'static Rule,
     /// Lower case, words joined by `_`. Over HTTP/2 the check has `_over_http2` after it.
     pub(super) name: &'static str,
     pub(super) transports: &'static [Transport],
-    /// What the case does, in a sentence.
+    /// The steps of the case, in a sentence.
     pub(super) does: &'static str,
-    /// What must happen then, in a sentence.
+    /// The demanded behaviour, in a sentence.
     pub(super) must: &'static str,
-    /// Why the case counts against servers of ASGI, or why not.
+    /// The reason for which the case counts against servers of ASGI, or does not count.
     pub(super) basis: Basis,
     pub(super) steps: Steps,
 }

@@ -41,7 +41,7 @@ impl CaseLog {
         self.lock().has_malformed_scope = true;
     }
 
-    /// Returns what was collected, and starts anew.
+    /// Returns the collected entries, and empties the log.
     pub(super) fn take(&self) -> Observations {
         std::mem::take(&mut *self.lock())
     }

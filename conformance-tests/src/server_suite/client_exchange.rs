@@ -58,7 +58,7 @@ pub(super) enum ResponsePart {
     Content(Bytes),
     /// The response is complete.
     End,
-    /// The response was cut off: what the client saw.
+    /// The response was cut off, with this observation of the client.
     Cut(String),
 }
 

@@ -17,8 +17,8 @@ use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 use super::settings::ServerSettings;
 use crate::probe::PROBE_VARIABLE;
 
-/// How long the suite reads on the log of a server that has ended. The log stays open while a child
-/// process of the server lives.
+/// The time for which the suite goes on reading the log of a server that has ended. The log stays
+/// open while a child process of the server lives.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Starts a server by a command line.
@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_server_has_no_flag_for_is_not_supported() {
+    fn a_setting_without_a_flag_is_not_supported() {
         let without = CommandLine::new("serve");
         assert!(flags(&without, &settings()).is_err());
         assert_eq!(

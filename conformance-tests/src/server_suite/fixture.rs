@@ -100,7 +100,7 @@ impl<'a> Fixture<'a> {
         Ok(&mut self.servers[index].1)
     }
 
-    /// Starts a server for one case, which decides what the lifespan of its application does: see
+    /// Starts a server for one case, which decides how the lifespan of its application behaves: see
     /// [`Server::run_lifespan`].
     pub(super) async fn launch(&mut self, settings: &ServerSettings) -> CaseResult<Server> {
         if self.launcher.probe_address().is_some() {
@@ -126,12 +126,12 @@ impl<'a> Fixture<'a> {
         })
     }
 
-    /// Forgets what was observed before a case.
+    /// Discards the observations from before a case.
     pub(super) fn begin_case(&mut self) {
         self.log.take();
     }
 
-    /// Returns what was observed in a case, and discards calls that the case did not take.
+    /// Returns the observations of a case, and discards calls that the case did not take.
     pub(super) fn end_case(&mut self) -> Observations {
         for (_, server) in &mut self.servers {
             server.discard_calls();

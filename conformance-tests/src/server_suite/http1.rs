@@ -92,7 +92,7 @@ impl Http1 {
             "the server to take what is sent",
             self.stream.write_all(octets),
         );
-        // An error shows in what is read afterwards.
+        // A later read shows the error.
         let _ = written.await?;
         Ok(())
     }
@@ -255,7 +255,7 @@ impl Http1 {
         }
     }
 
-    /// Returns what has come and was not read, without waiting.
+    /// Returns the bytes that have arrived and were not read, without waiting.
     pub(super) fn unread_now(&mut self) -> &[u8] {
         loop {
             match self.stream.try_read_buf(&mut self.unread) {

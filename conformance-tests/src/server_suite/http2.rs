@@ -20,7 +20,7 @@ use super::request::{Request, Response};
 use super::result::{CaseResult, within};
 use crate::Verdict;
 
-/// One connection.
+/// An HTTP/2 connection of a client.
 pub(super) struct Http2 {
     requests: SendRequest<Bytes>,
     pings: Option<PingPong>,

@@ -1,4 +1,4 @@
-//! How servers under test are started and stopped.
+//! Launchers, which start and stop servers under test.
 
 use std::fmt;
 use std::future::Future;
@@ -35,7 +35,7 @@ pub trait ServerLauncher {
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum LaunchError {
-    /// The server does not have the settings: what it lacks.
+    /// The server lacks these settings.
     NotSupported(String),
     /// The server should have started.
     Failed(io::Error),

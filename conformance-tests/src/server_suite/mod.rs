@@ -1,8 +1,8 @@
 //! Checks a server over real sockets, while the server serves the [`Probe`](crate::Probe).
 //!
-//! A case has one of the clients ([`http1`], [`http2`], [`websocket`]) send a request. The server calls
-//! the probe, whose messages arrive at the [`probe_listener`]. The case then commands the
-//! [`probe_call`] step by step, and looks at what the client receives.
+//! A case has one of the clients ([`http1`], [`http2`], [`websocket`]) send a request. The server
+//! calls the probe, whose messages arrive at the [`probe_listener`]. The case then commands the
+//! [`probe_call`] step by step, and examines the events that the client receives.
 
 mod attached;
 mod basis;
@@ -11,6 +11,7 @@ mod case_log;
 mod cases;
 mod client_exchange;
 mod command_line;
+mod deflate;
 mod fixture;
 mod http1;
 mod http2;
@@ -42,11 +43,11 @@ use client_exchange::Transport;
 use fixture::Fixture;
 use run::{CaseOutcome, run};
 
-/// What to check, and how long to wait.
+/// The options of the server suite: the checks and the time-out.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct ServerOptions {
-    /// How long a case waits for one thing before it fails. Default 5 seconds.
+    /// The time for which a case waits for one thing before it fails. Default 5 seconds.
     pub timeout: Duration,
     /// The IDs of the rules to check; all if there are none. Default none.
     pub only: Vec<String>,
@@ -100,7 +101,7 @@ pub fn server_checks() -> impl Iterator<Item = &'static Check> {
     CHECKS.iter().map(|one| &one.check)
 }
 
-/// Returns what a check of this suite stands on for servers of ASGI; none for a check of another suite.
+/// Returns the basis of a check for servers of ASGI; `None` for a check of another suite.
 #[must_use]
 pub fn basis_of(check: &Check) -> Option<Basis> {
     let one = CHECKS.iter().find(|one| one.check == *check)?;

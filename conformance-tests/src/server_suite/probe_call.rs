@@ -1,4 +1,4 @@
-//! One call of the probe: its commands and its messages.
+//! The suite's end of a call of the probe: its commands and its messages.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -19,7 +19,7 @@ pub(super) struct Called {
     /// The number of the call in the server's process, from 0 on.
     pub(super) call: u64,
     pub(super) scope: Scope,
-    /// The scope as the probe serialised it, with what has no place in a [`Scope`].
+    /// The scope as the probe serialised it, with the keys that have no place in a [`Scope`].
     pub(super) raw_scope: Value,
     /// The target as the scope has it; none for lifespan.
     pub(super) target: Option<String>,
@@ -300,7 +300,7 @@ impl Drop for ProbeCall {
     }
 }
 
-/// The numbers of a version, for comparing.
+/// Returns the numbers of a version, for comparing.
 fn version(text: &str) -> Vec<u32> {
     text.split('.')
         .map(|part| part.parse().unwrap_or(0))

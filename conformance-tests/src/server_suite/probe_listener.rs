@@ -71,7 +71,7 @@ impl Drop for ProbeListener {
     }
 }
 
-/// One connection of a probe.
+/// A connection of a probe.
 struct ProbeConnection {
     exchanges: UnboundedSender<CaseResult<ProbeCall>>,
     lifespans: UnboundedSender<CaseResult<ProbeCall>>,

@@ -14,7 +14,7 @@ impl From<Failure> for Result<(), Verdict> {
     }
 }
 
-/// Ends a case with a failure that says what was seen, unless the condition holds.
+/// Ends a case with a failure that states the observation, unless the condition holds.
 macro_rules! must {
     ($condition:expr, $($seen:tt)+) => {
         if !$condition {

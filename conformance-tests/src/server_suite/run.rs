@@ -7,8 +7,8 @@ use super::client_exchange::Transport;
 use super::fixture::Fixture;
 use crate::{Failure, Verdict};
 
-/// How many times the timeout for one thing a case may take as a whole. The limit ends a case whose
-/// server always sends one thing more.
+/// The time-out of a whole case, as a multiple of the time-out for one thing. The limit ends a case
+/// whose server always sends one thing more.
 const CASE_TIMEOUTS: u32 = 10;
 
 /// The outcome of one case.
@@ -21,7 +21,7 @@ pub(super) struct CaseOutcome {
 }
 
 impl CaseOutcome {
-    /// The outcome of a case that was not run: why.
+    /// Returns the outcome of a case that was not run for this reason.
     pub(super) fn not_applicable(why: &'static str) -> Self {
         Self {
             verdict: Verdict::NotApplicable(why.into()),

@@ -29,7 +29,7 @@ use crate::probe::Step;
 
 /// The interval at which the suite tries to connect to a server that starts, and looks at its log.
 const RETRY: Duration = Duration::from_millis(5);
-/// The number of further exchanges after which a server has noticed what clients did before.
+/// The number of further exchanges after which a server has noticed the earlier actions of clients.
 const SETTLING_EXCHANGES: usize = 5;
 /// The receive buffer of a client that is to read nothing, in bytes.
 const SMALL_BUFFER: u32 = 16 * 1024;
@@ -204,7 +204,7 @@ impl Server {
         self.call().await?.finish(Step::Decline).await
     }
 
-    /// Gives the server time to notice what clients have done: it goes through several whole
+    /// Gives the server time to notice the actions of clients: it goes through several whole
     /// exchanges with others meanwhile.
     pub(super) async fn settle(&mut self) -> CaseResult {
         for _ in 0..SETTLING_EXCHANGES {
@@ -282,7 +282,7 @@ impl Server {
             TcpStream::connect(self.address()),
         );
         let stream = connected.await?.map_err(connection_refused)?;
-        // The server must read in two goes what a case writes in two goes, and soon.
+        // The server must read the two writes of a case separately, and soon.
         let _ = stream.set_nodelay(true);
         Ok(stream)
     }

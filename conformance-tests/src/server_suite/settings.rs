@@ -9,7 +9,7 @@ use std::time::Duration;
 pub struct ServerSettings {
     /// The path that the application is mounted at.
     pub root_path: Option<String>,
-    /// Whether the server runs lifespan.
+    /// The mode of lifespan.
     pub lifespan: LifespanMode,
     /// The largest WebSocket message that a client may send, in bytes.
     pub ws_max_size: Option<usize>,
@@ -23,7 +23,7 @@ pub struct ServerSettings {
     pub timeout_disconnect: Option<Duration>,
 }
 
-/// Whether a server calls the application for its lifespan.
+/// The modes of lifespan: whether a server calls the application for it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LifespanMode {
     /// The server calls the application, and serves without lifespan when the application declines.

@@ -25,6 +25,8 @@ pub(super) const PING: u8 = 9;
 pub(super) const PONG: u8 = 10;
 /// Set in the first byte of a message's last frame.
 pub(super) const FIN: u8 = 0x80;
+/// Set in the first byte of a compressed message's first frame (RFC 7692, 6).
+pub(super) const COMPRESSED: u8 = 0x40;
 
 /// The largest frame that is read, in bytes.
 const MAX_FRAME: u64 = 1 << 20;
@@ -32,7 +34,8 @@ const MAX_FRAME: u64 = 1 << 20;
 /// The example of RFC 6455, 1.3.
 pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
-/// A handshake, as HTTP/1.1 writes it. Transport HTTP/2 it goes without what only HTTP/1.1 has.
+/// Returns a handshake in the form of HTTP/1.1. Transport HTTP/2 it goes without what only HTTP/1.1
+/// has.
 pub(super) fn handshake() -> Request {
     handshake_to("/")
 }
@@ -198,7 +201,7 @@ pub(super) struct Frame {
     pub(super) payload: Bytes,
 }
 
-/// A client's frame: masked, and with this first byte.
+/// Returns a client's frame, which is masked and has this first byte.
 pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let payload = payload.as_ref();
@@ -220,12 +223,12 @@ pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame
 }
 
-/// A text message in one frame.
+/// Returns a text message in one frame.
 pub(super) fn text(text: &str) -> Vec<u8> {
     frame(FIN | TEXT, text)
 }
 
-/// A close frame with this code and reason.
+/// Returns a close frame with this code and reason.
 pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());
@@ -290,22 +293,23 @@ impl WebSocket {
         })
     }
 
-    /// Reads the next message: its frames together, without pings and pongs between them.
+    /// Reads the next message: its frames together, without pings and pongs between them. The first byte
+    /// tells whether it is compressed.
     pub(super) async fn message(&mut self) -> CaseResult<Frame> {
-        let mut kind = None;
+        let mut first = None;
         let mut whole = BytesMut::new();
         loop {
             let frame = self.frame().await?;
             match frame.first & 0x0f {
                 PING | PONG => continue,
-                CONTINUATION if kind.is_some() => {}
-                TEXT | BINARY if kind.is_none() => kind = Some(frame.first & 0x0f),
+                CONTINUATION if first.is_some() => {}
+                TEXT | BINARY if first.is_none() => first = Some(frame.first & !FIN),
                 _ => return Err(Verdict::failed(format!("{frame:?} came for a message"))),
             }
             whole.extend_from_slice(&frame.payload);
             if frame.first & FIN != 0 {
                 return Ok(Frame {
-                    first: FIN | kind.unwrap_or(TEXT),
+                    first: FIN | first.unwrap_or(TEXT),
                     payload: whole.freeze(),
                 });
             }

@@ -126,7 +126,7 @@ fn nothing_is_reported_of_hello() {
 fn nothing_is_reported_of_an_echo_with_websocket_and_lifespan() {
     let report = report(|| echo);
     assert!(report.broken_rules().is_empty(), "{report}");
-    // Every check of what the application does applies.
+    // Every check of the application's behaviour applies.
     let skipped: Vec<_> = report
         .findings
         .iter()

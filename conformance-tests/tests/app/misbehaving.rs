@@ -48,9 +48,7 @@ fn an_application_that_blocks_its_thread_is_reported() {
 #[test]
 fn a_lifespan_that_blocks_its_thread_does_not_block_the_suite() {
     let blocking = |scope: Scope, _: Receiver, _: Sender| async move {
-        let Scope::Lifespan(_) = scope else {
-            return Err(AppError::Unsupported);
-        };
+        scope.into_lifespan()?;
         loop {
             std::thread::park();
         }
@@ -193,9 +191,7 @@ fn sends_that_pile_up_are_reported() {
 fn a_lifespan_that_hangs_in_shutdown_is_reported() {
     let report = report(|| {
         |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
-            let Scope::Lifespan(_) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            scope.into_lifespan()?;
             sender
                 .send(callgate::LifespanStartupComplete::new())
                 .await?;

@@ -13,7 +13,7 @@ pub(crate) trait ConnectionFilter: Send {
     }
 
     /// Returns how many bytes for the client are held before the server is no longer read from.
-    fn bound(&self) -> usize {
+    fn buffer_capacity(&self) -> usize {
         0
     }
 

@@ -30,7 +30,7 @@ async fn the_reference_server_keeps_every_rule() {
 }
 
 #[tokio::test]
-async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model() {
+async fn the_model_finds_rules_that_a_case_does_not_check() {
     /// Takes requests with a query for those of another version.
     struct Newer;
     impl Interceptor for Newer {
@@ -61,7 +61,7 @@ async fn what_a_server_breaks_beside_the_point_of_a_case_is_found_by_the_model()
 }
 
 #[tokio::test]
-async fn a_server_of_asgi_is_not_blamed_for_what_the_rfcs_leave_open() {
+async fn a_server_of_asgi_is_not_blamed_where_the_rfcs_leave_a_choice() {
     /// Skips the lines in front of the first field that begin with a space, and answers 413 where a
     /// length is too large for it.
     #[derive(Default)]
@@ -139,7 +139,7 @@ fn every_check_has_a_name_of_its_own() {
 }
 
 #[test]
-fn every_check_cites_a_standard_or_says_why_there_is_none() {
+fn every_check_cites_a_standard_or_gives_a_reason() {
     for check in server_checks() {
         let is_explained = match basis_of(check) {
             Some(Basis::Standard(cited)) => !cited.is_empty(),
@@ -150,7 +150,7 @@ fn every_check_cites_a_standard_or_says_why_there_is_none() {
     }
 }
 
-/// The report of the reference server, as one of ASGI, on these rules.
+/// Returns the report of the reference server on these rules, as if it were a server of ASGI.
 async fn asgi_report(rules: &[&rule::Rule], server: InProcess) -> Report {
     let mut options = ServerOptions::default();
     options.only = rules.iter().map(|rule| rule.id.into()).collect();

@@ -178,7 +178,7 @@ async fn pass_octets(
                     client_write.shutdown().await?;
                 }
             }
-            read = server.read(&mut from_server), if !server_done && held.len() <= filter.bound() => {
+            read = server.read(&mut from_server), if !server_done && held.len() <= filter.buffer_capacity() => {
                 match read {
                     Ok(read) if read > 0 => {
                         held.extend(filter.to_client(from_server[..read].to_vec()));

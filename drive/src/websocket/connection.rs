@@ -5,25 +5,21 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
 use callgate::{WebSocketClose, WebSocketDisconnect};
-use futures_util::{Sink, Stream};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::error::{CapacityError, Error, ProtocolError};
 
 use super::keep_alive::{Due, KeepAlive};
 use super::liveness::{Activity, Observed, PeerState};
-use super::{Mailbox, Outbound, frames};
+use super::message::{MessageError, MessageStream, ReadError, Received, to_disconnect};
+use super::{Mailbox, Outbound};
 use crate::Call;
 use crate::timer::set_timer;
 
 /// How long the client may take to answer a close frame, counted from when it last took output.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
-/// The most pongs that wait to be sent. tungstenite would hold any number of them for a client that
-/// does not read.
+/// The most pongs that wait to be sent. Without this bound they would take any amount of memory for
+/// a client that does not read.
 const MAX_PONGS: usize = 16;
 /// The rounds of one poll. Then the other tasks of the thread run.
 const MAX_ROUNDS: usize = 16;
@@ -35,7 +31,7 @@ const MAX_MESSAGES_AHEAD: usize = 1024;
 /// The connection of an open WebSocket.
 #[derive(Debug)]
 pub(super) struct Connection<S> {
-    socket: WebSocketStream<Observed<S>>,
+    socket: MessageStream<Observed<S>>,
     mailbox: Arc<Mailbox>,
     phase: Phase,
     /// Pings received since all output was last flushed.
@@ -45,7 +41,19 @@ pub(super) struct Connection<S> {
     /// Set while the session does not read because the application does not receive: the number of
     /// messages in the queue at the last check.
     stalled: Option<usize>,
+    /// The end of the client's input, when the application has not yet had the time to respond to
+    /// the messages before it.
+    input_end: Option<InputEnd>,
     keep_alive: KeepAlive,
+}
+
+/// What has ended the input of a client whose connection still carries output.
+#[derive(Debug)]
+enum InputEnd {
+    /// A close frame.
+    Close(Option<WebSocketClose>),
+    /// Octets that break the protocol or a limit.
+    Invalid(MessageError),
 }
 
 /// The phase of the closing handshake (RFC 6455, 7).
@@ -64,7 +72,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     pub(super) fn new(
-        socket: WebSocketStream<Observed<S>>,
+        socket: MessageStream<Observed<S>>,
         mailbox: Arc<Mailbox>,
         keep_alive: KeepAlive,
     ) -> Self {
@@ -75,6 +83,7 @@ where
             pongs: 0,
             messages_ahead: 0,
             stalled: None,
+            input_end: None,
             keep_alive,
         }
     }
@@ -92,7 +101,8 @@ where
     ///
     /// Each round reads the frames that have arrived, polls the application once, and writes the
     /// messages that it has sent. When there is nothing left to read or write, the output is
-    /// flushed once.
+    /// flushed once. The end of the client's input takes effect then, so that the application
+    /// responds to the messages before it first.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -111,6 +121,10 @@ where
                 return Poll::Ready(());
             }
             if !has_read && !has_written {
+                if let Some(end) = self.input_end.take() {
+                    self.end_input(cx, end);
+                    continue;
+                }
                 let was_held_back = self.pongs >= MAX_PONGS;
                 self.flush(cx);
                 if self.phase == Phase::Closed {
@@ -123,6 +137,9 @@ where
                 return Poll::Pending;
             }
         }
+        if let Some(end) = self.input_end.take() {
+            self.end_input(cx, end);
+        }
         self.flush(cx);
         cx.waker().wake_by_ref();
         Poll::Pending
@@ -132,14 +149,14 @@ where
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         while self.may_read(cx) {
-            match Pin::new(&mut self.socket).poll_next(cx) {
+            match self.socket.poll_next(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Some(Ok(message))) => has_read |= self.receive(message),
-                Poll::Ready(Some(Err(error))) => {
+                Poll::Ready(Ok(received)) => has_read |= self.receive(received),
+                Poll::Ready(Err(ReadError::Invalid(error))) => {
                     has_read = true;
-                    self.fail(cx, &error);
+                    self.input_end = Some(InputEnd::Invalid(error));
                 }
-                Poll::Ready(None) => {
+                Poll::Ready(Err(ReadError::ConnectionLost)) => {
                     has_read = true;
                     let disconnect = WebSocketDisconnect::new(1006);
                     self.mailbox.disconnect_with(disconnect);
@@ -152,6 +169,9 @@ where
 
     /// Returns whether a further frame may be read. If not, the task is woken once it may.
     fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.input_end.is_some() {
+            return false;
+        }
         let is_open = match self.phase {
             Phase::Open => true,
             Phase::Closing(_) => false,
@@ -173,51 +193,49 @@ where
         self.pongs < MAX_PONGS
     }
 
-    /// Processes a message of the client. Returns whether the application receives an event for it.
-    fn receive(&mut self, message: tungstenite::Message) -> bool {
+    /// Processes a message or a control frame of the client. Returns whether the application is to
+    /// be polled for it.
+    fn receive(&mut self, received: Received) -> bool {
         self.socket.get_mut().record_sent();
-        match message {
-            tungstenite::Message::Close(frame) => {
-                self.mailbox.disconnect_with(frames::to_disconnect(frame));
-                self.finish();
-                return true;
+        match received {
+            Received::Message(message) => {
+                if self.phase == Phase::Open {
+                    self.messages_ahead += 1;
+                    self.mailbox.deliver(message);
+                }
+                true
             }
-            // tungstenite sends the pong.
-            tungstenite::Message::Ping(_) => {
+            Received::Ping(payload) => {
                 self.pongs += 1;
-                return false;
+                self.socket.start_pong(payload);
+                false
             }
-            _ => {}
+            Received::Pong => false,
+            Received::Close(close) => {
+                self.input_end = Some(InputEnd::Close(close));
+                true
+            }
         }
-        let Some(message) = frames::to_message(message) else {
-            return false;
-        };
-        if self.phase == Phase::Open {
-            self.messages_ahead += 1;
-            self.mailbox.deliver(message);
-        }
-        true
     }
 
-    /// Ends the WebSocket after a failed read, with a close frame if the connection can still carry
-    /// one (RFC 6455, 7.1.7).
-    fn fail(&mut self, cx: &mut Context<'_>, error: &Error) {
-        let code = match error {
-            Error::Capacity(CapacityError::MessageTooLong { .. }) => 1009,
-            Error::Utf8(_) => 1007,
-            Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => 1006,
-            Error::Protocol(_) => 1002,
-            _ => 1006,
+    /// Ends the WebSocket after the end of the client's input. The client's close frame is answered
+    /// with the same code and reason (RFC 6455, 5.5.1). Invalid input is answered with the code of
+    /// its error (7.1.7).
+    fn end_input(&mut self, cx: &mut Context<'_>, end: InputEnd) {
+        let (disconnect, close) = match end {
+            InputEnd::Close(close) => (to_disconnect(close.clone()), close),
+            InputEnd::Invalid(error) => {
+                let code = error.close_code();
+                (
+                    WebSocketDisconnect::new(code),
+                    Some(WebSocketClose::new(code)),
+                )
+            }
         };
-        if code == 1006 {
-            self.lose();
-            return;
-        }
-        self.mailbox.disconnect_with(WebSocketDisconnect::new(code));
-        self.send_close(cx, WebSocketClose::new(code));
-        if self.phase != Phase::Closed {
-            self.finish();
-        }
+        self.mailbox.disconnect_with(disconnect);
+        self.socket.start_close(close.as_ref());
+        self.finish();
+        self.flush(cx);
     }
 
     /// Stops reading. The output that is left is still sent, such as the answer to a close frame.
@@ -235,7 +253,7 @@ where
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_written = false;
         while self.phase == Phase::Open {
-            match Pin::new(&mut self.socket).poll_ready(cx) {
+            match self.socket.poll_ready(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => {
                     self.lose();
@@ -248,7 +266,7 @@ where
             };
             has_written = true;
             match outbound {
-                Outbound::Message(message) => self.start_send(frames::from_message(message)),
+                Outbound::Message(message) => self.socket.start_send(message),
                 Outbound::Close(close) => self.close(cx, close),
             }
         }
@@ -260,26 +278,14 @@ where
         let disconnect = WebSocketDisconnect::new(close.code).reason(close.reason.clone());
         self.mailbox.disconnect_with(disconnect);
         if self.phase == Phase::Open {
-            self.send_close(cx, close);
-            if self.phase == Phase::Open {
-                self.phase = Phase::Closing(Instant::now() + CLOSE_TIMEOUT);
-            }
-        }
-    }
-
-    fn send_close(&mut self, cx: &mut Context<'_>, close: WebSocketClose) {
-        self.start_send(frames::from_close(close));
-        self.flush(cx);
-    }
-
-    fn start_send(&mut self, message: tungstenite::Message) {
-        if Pin::new(&mut self.socket).start_send(message).is_err() {
-            self.lose();
+            self.socket.start_close(Some(&close));
+            self.phase = Phase::Closing(Instant::now() + CLOSE_TIMEOUT);
+            self.flush(cx);
         }
     }
 
     fn flush(&mut self, cx: &mut Context<'_>) {
-        match Pin::new(&mut self.socket).poll_flush(cx) {
+        match self.socket.poll_flush(cx) {
             Poll::Pending => {}
             Poll::Ready(Err(_)) => self.lose(),
             Poll::Ready(Ok(())) => {
@@ -320,7 +326,7 @@ where
         match (self.phase, due) {
             (Phase::Open, Due::Ping) => {
                 self.keep_alive.pinged();
-                self.start_send(tungstenite::Message::Ping(Bytes::new()));
+                self.socket.start_ping();
                 self.flush(cx);
             }
             (Phase::Open, due) => self.check_client(cx, due),

@@ -5,7 +5,8 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{BoxApp, HttpResponseStart, WebSocketAccept, WebSocketDisconnect, WebSocketScope};
 use http::header::{
-    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, UPGRADE,
+    CONNECTION, HeaderValue, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_EXTENSIONS,
+    SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{StatusCode, Version};
 
@@ -101,12 +102,14 @@ impl Handshake {
 }
 
 /// Returns the head of the response that accepts a handshake (RFC 6455, 4.2.2; over HTTP/2 RFC 8441,
-/// 5). `accept_key` is the value of `sec-websocket-accept`, which only HTTP/1.1 has.
+/// 5). `accept_key` is the value of `sec-websocket-accept`, which only HTTP/1.1 has. `extensions` is
+/// the value of `sec-websocket-extensions`.
 #[must_use]
 pub fn response_head(
     accept: WebSocketAccept,
     version: Version,
     accept_key: Option<HeaderValue>,
+    extensions: Option<HeaderValue>,
 ) -> HttpResponseStart {
     let mut head = HttpResponseStart::ok();
     head.headers = accept.headers;
@@ -114,6 +117,9 @@ pub fn response_head(
         && let Ok(subprotocol) = HeaderValue::from_str(&subprotocol)
     {
         head.headers.insert(SEC_WEBSOCKET_PROTOCOL, subprotocol);
+    }
+    if let Some(extensions) = extensions {
+        head.headers.insert(SEC_WEBSOCKET_EXTENSIONS, extensions);
     }
     if version <= Version::HTTP_11 {
         head.status = StatusCode::SWITCHING_PROTOCOLS;

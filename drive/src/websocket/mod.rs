@@ -2,19 +2,22 @@
 //!
 //! A [`Handshake`] polls the application and returns the response to the handshake. The [`Mailbox`]
 //! holds the messages of the open WebSocket, in a bounded queue for each direction. With the feature
-//! `websocket`, a [`Session`] carries them over a connection as the frames of RFC 6455.
+//! `websocket`, a [`Session`] carries them over a connection as the frames of RFC 6455, which the
+//! module [`message`] reads and writes.
 
 #[cfg(feature = "websocket")]
 mod connection;
-mod denial;
 #[cfg(feature = "websocket")]
-pub mod frames;
+mod deflate;
+mod denial;
 mod handshake;
 #[cfg(feature = "websocket")]
 mod keep_alive;
 #[cfg(feature = "websocket")]
 mod liveness;
 mod mailbox;
+#[cfg(feature = "websocket")]
+pub mod message;
 mod queue;
 #[cfg(feature = "websocket")]
 mod session;
@@ -24,6 +27,8 @@ pub use handshake::{Handshake, HandshakeResponse, response_head};
 pub use mailbox::Mailbox;
 pub use queue::Outbound;
 
+#[cfg(feature = "websocket")]
+pub use self::deflate::{DeflateParameters, PerMessageDeflate};
 #[cfg(feature = "websocket")]
 pub use self::liveness::PeerState;
 #[cfg(feature = "websocket")]

@@ -9,23 +9,21 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{WebSocketClose, WebSocketDisconnect};
-use futures_util::FutureExt as _;
 use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tungstenite::handshake::derive_accept_key;
 
 use super::connection::Connection;
 use super::keep_alive::KeepAlive;
 use super::liveness::{Observed, PeerState};
-use super::{Mailbox, frames};
+use super::message::{MessageConfig, MessageStream, Role};
+use super::{DeflateParameters, Mailbox};
 use crate::Call;
 use crate::linger::linger;
 use crate::timer::unset_timer;
 
-/// The size of the write buffer, in bytes.
-const WRITE_BUFFER: usize = 16 * 1024;
+/// The octets of output at which no further message is taken from the application.
+const MAX_WAITING_OUTPUT: usize = 16 * 1024;
 
 /// Runs a call that goes on after its WebSocket has ended. Servers implement it.
 pub trait Detach {
@@ -112,6 +110,7 @@ pub struct AcceptedWebSocket<D: Detach> {
     /// `None` once the call has ended or has been detached.
     call: Option<Call>,
     mailbox: Arc<Mailbox>,
+    deflate: Option<DeflateParameters>,
     detach: D,
 }
 
@@ -121,31 +120,31 @@ impl<D: Detach> AcceptedWebSocket<D> {
         Self {
             call,
             mailbox,
+            deflate: None,
             detach,
         }
     }
 
+    /// Sets the parameters of permessage-deflate that the response to the handshake has. Default:
+    /// none.
+    #[must_use]
+    pub fn deflate(mut self, parameters: Option<DeflateParameters>) -> Self {
+        self.deflate = parameters;
+        self
+    }
+
     /// Creates the session of this WebSocket over its connection.
-    ///
-    /// # Panics
-    ///
-    /// Never: the stream is created without waiting.
     pub fn into_session<S>(self, transport: Transport<S>, config: SessionConfig) -> Session<S, D>
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let limits = WebSocketConfig::default()
-            .read_buffer_size(frames::READ_BUFFER)
-            .write_buffer_size(WRITE_BUFFER)
-            .max_message_size(Some(config.max_message_size))
-            .max_frame_size(Some(config.max_message_size));
         let stream = Observed::new(transport.stream, transport.peer_state);
-        // Copied, so that the read buffer of the handshake is freed.
-        let unread = transport.unread.to_vec();
-        let role = Role::Server;
-        let socket = WebSocketStream::from_partially_read(stream, unread, role, Some(limits))
-            .now_or_never()
-            .expect("the stream is created without waiting");
+        let limits = MessageConfig {
+            max_message_size: config.max_message_size,
+            max_waiting_output: MAX_WAITING_OUTPUT,
+            deflate: self.deflate,
+        };
+        let socket = MessageStream::new(stream, &transport.unread, Role::Server, limits);
         let keep_alive = KeepAlive::new(config.ping_interval, config.ping_timeout);
         Session {
             connection: Connection::new(socket, self.mailbox.clone(), keep_alive),

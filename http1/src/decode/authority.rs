@@ -42,18 +42,18 @@ pub(super) fn parse(octets: &[u8]) -> Option<Authority<'_>> {
 #[inline]
 fn reg_name_end(octets: &[u8]) -> Option<usize> {
     let mut at = 0;
-    while let Some(octet) = octets.get(at) {
-        at += match octet {
-            b':' => return Some(at),
-            b'%' => match octets.get(at + 1..at + 3) {
-                Some(digits) if digits.iter().all(u8::is_ascii_hexdigit) => 3,
-                _ => return None,
-            },
-            _ if is_unreserved_or_delimiter(*octet) => 1,
+    loop {
+        let rest = &octets[at..];
+        let plain = rest
+            .iter()
+            .take_while(|octet| is_unreserved_or_delimiter(**octet));
+        at += plain.count();
+        match &octets[at..] {
+            [] | [b':', ..] => return Some(at),
+            [b'%', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => at += 3,
             _ => return None,
-        };
+        }
     }
-    Some(at)
 }
 
 /// Returns where an IP literal in brackets ends (RFC 3986, section 3.2.2).

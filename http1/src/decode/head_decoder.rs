@@ -1,29 +1,16 @@
-//! Reads the heads of requests.
+//! The decoder of heads.
 
-use std::mem::MaybeUninit;
 use std::sync::Arc;
 
-use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, Method, Version};
+use bytes::BytesMut;
+use http::HeaderMap;
 
+use super::DecodeError;
 use super::content_decoder::ContentDecoder;
 use super::head::RequestHead;
-use super::request_line::{
-    check_begun_request_line, check_request_line, read_minor_version_as_one,
-};
-use super::section::{Lines, SectionRules};
-use super::semantics::{Framing, Semantics};
-use super::{DecodeError, target};
+use super::head_reader::HeadReader;
+use super::semantics::Framing;
 use crate::Config;
-
-/// How many empty lines may precede a request line (RFC 9112, section 2.2).
-const EMPTY_LINES: u8 = 2;
-
-/// How many fields a `HeaderMap` holds.
-pub(super) const MAX_FIELD_COUNT: usize = 24 * 1024;
-
-/// How many field lines are read without an allocation for their places.
-const FIELDS_ON_STACK: usize = 64;
 
 /// Reads the head of the next request from a connection's read buffer.
 ///
@@ -51,11 +38,8 @@ const FIELDS_ON_STACK: usize = 64;
 /// ```
 #[derive(Debug)]
 pub struct HeadDecoder {
-    config: Arc<Config>,
-    lines: Lines,
-    empty_lines: u8,
-    /// Where the field lines begin; 0 while the request line has no end.
-    fields_begin: usize,
+    // A box, so that a move is a move of one pointer.
+    reader: Box<HeadReader>,
 }
 
 /// What [`HeadDecoder::decode`] returns.
@@ -90,10 +74,7 @@ impl HeadDecoder {
     #[must_use]
     pub fn new(config: impl Into<Arc<Config>>) -> Self {
         Self {
-            config: config.into(),
-            lines: Lines::default(),
-            empty_lines: 0,
-            fields_begin: 0,
+            reader: Box::new(HeadReader::new(config.into())),
         }
     }
 
@@ -106,23 +87,17 @@ impl HeadDecoder {
     ///
     /// Returns why the head is refused. Which error it is does not depend on how the octets are cut
     /// into pieces.
+    #[inline]
     pub fn decode(mut self, input: &mut BytesMut) -> Result<DecodedHead, DecodeError> {
-        if self.lines.start() == 0 {
-            self.skip_empty_lines(input)?;
-        }
-        let unchecked = self.lines;
-        match self.find_end(input) {
-            Ok(Some(end)) => self.complete(input, end),
-            Ok(None) => {
-                self.check_lines(unchecked, input)?;
-                Ok(DecodedHead::Incomplete(self))
-            }
-            // A line before the one that exceeds a limit may be malformed.
-            Err(error) => {
-                self.check_lines(unchecked, input)?;
-                Err(error)
-            }
-        }
+        let Some((head, framing)) = self.reader.read(input)? else {
+            return Ok(DecodedHead::Incomplete(self));
+        };
+        let next = match framing {
+            Framing::None => Next::Head(self),
+            Framing::Length(length) => Next::Content(ContentDecoder::with_length(self, length)),
+            Framing::Chunked => Next::Content(ContentDecoder::chunked(self)),
+        };
+        Ok(DecodedHead::Complete(head, next))
     }
 
     /// Returns how many octets of `input` are the beginning of a head: 0 while nothing of the next
@@ -134,162 +109,16 @@ impl HeadDecoder {
         input.len() - line_ends
     }
 
+    /// Takes a map that is no longer needed, such as that of the response. The fields of the next
+    /// request are read into its memory if they fit. The memory of a large map is freed.
+    #[inline]
+    pub fn reuse(&mut self, headers: HeaderMap) {
+        self.reader.reuse(headers);
+    }
+
     /// Returns the configuration.
     #[must_use]
     pub fn config(&self) -> &Config {
-        &self.config
-    }
-
-    /// Takes the empty lines away that may precede a request line.
-    #[inline]
-    fn skip_empty_lines(&mut self, input: &mut BytesMut) -> Result<(), DecodeError> {
-        while let Some(first) = input.first() {
-            let length = match (first, input.get(1)) {
-                (b'\n', _) if self.config.allow_bare_lf => 1,
-                (b'\n', _) => return Err(DecodeError::BareLf),
-                (b'\r', Some(b'\n')) => 2,
-                (b'\r', Some(_)) => return Err(DecodeError::BareCr),
-                _ => return Ok(()),
-            };
-            if self.empty_lines == EMPTY_LINES {
-                return Err(DecodeError::EmptyLines);
-            }
-            self.empty_lines += 1;
-            self.lines = Lines::default();
-            input.advance(length);
-        }
-        Ok(())
-    }
-
-    /// Searches for the end of the head, and checks limits and line ends on the way.
-    #[inline]
-    fn find_end(&mut self, input: &mut BytesMut) -> Result<Option<usize>, DecodeError> {
-        if self.fields_begin == 0 {
-            let Some(line) = self.lines.next(input) else {
-                return Ok(None);
-            };
-            self.fields_begin = line.end;
-            let line = &mut input[line];
-            if !self.config.allow_bare_lf && !line.ends_with(b"\r\n") {
-                return Err(DecodeError::BareLf);
-            }
-            read_minor_version_as_one(line);
-        }
-        self.section_rules().find_end(&mut self.lines, input)
-    }
-
-    #[inline]
-    fn section_rules(&self) -> SectionRules {
-        let limits = &self.config.limits;
-        SectionRules {
-            begin: self.fields_begin,
-            field: limits.field,
-            section: limits.fields,
-            lines: limits.field_count.min(MAX_FIELD_COUNT) + 1,
-            too_large: DecodeError::FieldsTooLarge,
-            allow_bare_lf: self.config.allow_bare_lf,
-        }
-    }
-
-    /// Checks the lines that `lines` has not found yet, in their order. A malformed line is refused
-    /// without waiting for the end of the head, and the first error of a head is its error.
-    #[cold]
-    fn check_lines(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
-        if lines.start() == 0 {
-            let Some(line) = lines.next(input) else {
-                return check_begun_request_line(input, &self.config);
-            };
-            check_request_line(&input[line], &self.config)?;
-        }
-        self.section_rules().check(lines, input)
-    }
-
-    /// Takes a whole head out of `input`.
-    fn complete(mut self, input: &mut BytesMut, end: usize) -> Result<DecodedHead, DecodeError> {
-        let field_count = self.lines.found() - 2;
-        let octets = input.split_to(end).freeze();
-        let head = if field_count <= FIELDS_ON_STACK {
-            let mut fields = [const { MaybeUninit::uninit() }; FIELDS_ON_STACK];
-            self.parse(&octets, field_count, &mut fields)
-        } else {
-            let mut fields = vec![MaybeUninit::uninit(); field_count];
-            self.parse(&octets, field_count, &mut fields)
-        };
-        let Some(head) = head else {
-            self.check_lines(Lines::default(), &octets)?;
-            return Err(DecodeError::RequestLine);
-        };
-        let (head, framing) = head?;
-        self.lines = Lines::default();
-        self.empty_lines = 0;
-        self.fields_begin = 0;
-        let next = match framing {
-            Framing::None => Next::Head(self),
-            Framing::Length(length) => Next::Content(ContentDecoder::with_length(self, length)),
-            Framing::Chunked => Next::Content(ContentDecoder::chunked(self)),
-        };
-        Ok(DecodedHead::Complete(head, next))
-    }
-
-    /// Parses a whole head. `None` means that a line is malformed or that a part of the request line
-    /// is too long.
-    #[inline]
-    fn parse<'a>(
-        &self,
-        octets: &'a Bytes,
-        field_count: usize,
-        fields: &mut [MaybeUninit<httparse::Header<'a>>],
-    ) -> Option<Result<(RequestHead, Framing), DecodeError>> {
-        let mut request = httparse::Request::new(&mut []);
-        let parsed = request.parse_with_uninit_headers(octets, fields);
-        let Ok(httparse::Status::Complete(length)) = parsed else {
-            return None;
-        };
-        let (method, path, minor) = (request.method?, request.path?, request.version?);
-        let limits = &self.config.limits;
-        if length != octets.len()
-            || request.headers.len() != field_count
-            || method.len() > limits.method
-            || path.len() > limits.target
-        {
-            return None;
-        }
-        Some(self.interpret(octets, method, path, minor, request.headers))
-    }
-
-    #[inline]
-    fn interpret(
-        &self,
-        octets: &Bytes,
-        method: &str,
-        path: &str,
-        minor: u8,
-        fields: &[httparse::Header<'_>],
-    ) -> Result<(RequestHead, Framing), DecodeError> {
-        let version = match minor {
-            0 => Version::HTTP_10,
-            _ => Version::HTTP_11,
-        };
-        let method = Method::from_bytes(method.as_bytes()).map_err(|_| DecodeError::Method)?;
-        let (target, target_form) =
-            target::parse(octets, path, &method, self.config.target_grammar)?;
-        let mut headers = HeaderMap::with_capacity(fields.len());
-        let mut semantics = Semantics::default();
-        for field in fields {
-            semantics.append(&mut headers, octets, field)?;
-        }
-        let framing = semantics.framing(version, &mut headers)?;
-        semantics.check_host(version)?;
-        let head = RequestHead {
-            method,
-            target,
-            target_form,
-            version,
-            persistence: semantics.persistence(version),
-            expectation: semantics.expectation(version, framing),
-            offers_upgrade: semantics.offers_upgrade(version),
-            headers,
-        };
-        Ok((head, framing))
+        self.reader.config()
     }
 }

@@ -34,6 +34,12 @@ impl Lines {
         Some(line)
     }
 
+    /// Returns whether nothing has been searched.
+    #[inline]
+    pub(super) fn is_at_begin(&self) -> bool {
+        self.searched == 0
+    }
+
     /// Returns the number of lines found.
     #[inline]
     pub(super) fn found(&self) -> usize {

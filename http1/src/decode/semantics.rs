@@ -5,6 +5,8 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Version};
 
 use super::field_line::is_token;
+use super::field_name;
+use super::places::FieldPlace;
 use super::{DecodeError, Expectation, authority};
 use crate::Persistence;
 
@@ -34,28 +36,28 @@ pub(super) struct Semantics {
 }
 
 impl Semantics {
-    /// Adds a field to the map. The value is a part of `head` and shares its memory.
+    /// Adds a field to the map. The field is at `place` in `head`, and its value shares the memory.
     #[inline]
     pub(super) fn append(
         &mut self,
         headers: &mut HeaderMap,
         head: &Bytes,
-        field: &httparse::Header<'_>,
+        place: FieldPlace,
     ) -> Result<(), DecodeError> {
-        let (name, value) = parse_field(head, field)?;
+        let (name, value) = parse_field(head, place)?;
         match name {
             header::HOST => {
                 if self.has_host {
                     return Err(DecodeError::HostRepeated);
                 }
                 self.has_host = true;
-                authority::parse(field.value).ok_or(DecodeError::Host)?;
+                authority::parse(value.as_bytes()).ok_or(DecodeError::Host)?;
             }
-            header::CONNECTION => self.read_connection(field.value),
-            header::CONTENT_LENGTH => self.read_content_length(field.value)?,
-            header::TRANSFER_ENCODING => self.read_transfer_encoding(field.value)?,
+            header::CONNECTION => self.read_connection(value.as_bytes()),
+            header::CONTENT_LENGTH => self.read_content_length(value.as_bytes())?,
+            header::TRANSFER_ENCODING => self.read_transfer_encoding(value.as_bytes())?,
             header::UPGRADE => self.has_upgrade_field = true,
-            header::EXPECT => self.read_expect(field.value),
+            header::EXPECT => self.read_expect(value.as_bytes()),
             _ => {}
         }
         match headers.try_append(name, value) {
@@ -201,18 +203,17 @@ enum TransferEncoding {
     Other,
 }
 
-/// Returns the name and the value of a field. The value is a part of `section` and shares its memory.
+/// Returns the name and the value of a field. The field is at `place` in `section`, and its value
+/// shares the memory.
 #[inline]
 pub(super) fn parse_field(
     section: &Bytes,
-    field: &httparse::Header<'_>,
+    place: FieldPlace,
 ) -> Result<(HeaderName, HeaderValue), DecodeError> {
-    let name = HeaderName::from_bytes(field.name.as_bytes());
-    let value = HeaderValue::from_maybe_shared(section.slice_ref(field.value));
-    match (name, value) {
-        (Ok(name), Ok(value)) => Ok((name, value)),
-        (Err(_), _) => Err(DecodeError::FieldName),
-        (_, Err(_)) => Err(DecodeError::FieldValue),
+    let name = field_name::parse(&section[place.name()])?;
+    match HeaderValue::from_maybe_shared(section.slice(place.value())) {
+        Ok(value) => Ok((name, value)),
+        Err(_) => Err(DecodeError::FieldValue),
     }
 }
 

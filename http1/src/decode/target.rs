@@ -1,5 +1,7 @@
 //! The target of a request (RFC 9112, section 3.2).
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use http::{Method, Uri};
 
@@ -9,24 +11,32 @@ use crate::TargetGrammar;
 /// The longest target that a [`Uri`] holds.
 const MAX_LENGTH: usize = u16::MAX as usize - 1;
 
-/// Checks the target against its grammar and the method. `target` is a part of `head`.
+/// Checks the target against its grammar and the method. The target is at `place` in `head`.
 #[inline]
 pub(super) fn parse(
     head: &Bytes,
-    target: &str,
+    place: Range<usize>,
     method: &Method,
     grammar: TargetGrammar,
 ) -> Result<(Uri, TargetForm), DecodeError> {
-    let is_connect = *method == Method::CONNECT;
-    if target.starts_with('/') && !is_connect {
+    let target = &head[place.clone()];
+    let form = if target.starts_with(b"/") && *method != Method::CONNECT {
         if target.len() == 1 {
             return Ok((Uri::default(), TargetForm::Origin));
         }
-        check_path_and_query(target.as_bytes(), grammar)?;
-        return Ok((uri(head, target)?, TargetForm::Origin));
+        check_path_and_query(target, grammar)?;
+        TargetForm::Origin
+    } else {
+        let target = str::from_utf8(target).map_err(|_| DecodeError::Target)?;
+        check_other_form(target, method, grammar)?
+    };
+    if target.len() > MAX_LENGTH {
+        return Err(DecodeError::TargetTooLong);
     }
-    let form = check_other_form(target, method, grammar)?;
-    Ok((uri(head, target)?, form))
+    match Uri::from_maybe_shared(head.slice(place)) {
+        Ok(target) => Ok((target, form)),
+        Err(_) => Err(DecodeError::Target),
+    }
 }
 
 /// Checks a target in another form than the origin form.
@@ -66,13 +76,6 @@ fn check_other_form(
     }
     check_path_and_query(path.as_bytes(), grammar)?;
     Ok(TargetForm::Absolute)
-}
-
-fn uri(head: &Bytes, target: &str) -> Result<Uri, DecodeError> {
-    if target.len() > MAX_LENGTH {
-        return Err(DecodeError::TargetTooLong);
-    }
-    Uri::from_maybe_shared(head.slice_ref(target.as_bytes())).map_err(|_| DecodeError::Target)
 }
 
 /// Checks that the octets are of the grammar of a path and a query (RFC 3986, sections 3.3 and 3.4).

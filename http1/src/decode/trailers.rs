@@ -4,7 +4,8 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::DecodeError;
-use super::head_decoder::MAX_FIELD_COUNT;
+use super::head_reader::MAX_FIELD_COUNT;
+use super::places::{FieldPlace, LONGEST_SECTION};
 use super::section::{Lines, SectionRules};
 use super::semantics::parse_field;
 use crate::Limits;
@@ -20,7 +21,7 @@ pub(super) fn decode(
     let rules = SectionRules {
         begin: 0,
         field: limits.field,
-        section: limits.trailers,
+        section: limits.trailers.min(LONGEST_SECTION),
         lines: limits.field_count.min(MAX_FIELD_COUNT),
         too_large: DecodeError::TrailersTooLarge,
         allow_bare_lf: false,
@@ -42,7 +43,8 @@ pub(super) fn decode(
         return Err(DecodeError::FieldName);
     };
     for field in fields {
-        let (name, value) = parse_field(&section, field)?;
+        let place = FieldPlace::of(field, section.as_ptr());
+        let (name, value) = parse_field(&section, place)?;
         if !is_forbidden_in_trailers(&name) {
             trailers
                 .try_append(name, value)

@@ -14,59 +14,50 @@ pub(super) struct CallerFields {
     pub(super) closes: bool,
     /// Whether there is a `connection` field, or an `upgrade` field, which needs one.
     has_options: bool,
-    /// Whether there is a `date` field.
-    has_date: bool,
-    /// About how many octets all fields have.
-    octets: usize,
 }
 
 impl CallerFields {
+    /// Writes the caller's fields but those that the encoder decides on, and the date if the caller
+    /// has none. Returns what the fields say.
     #[inline]
-    pub(super) fn read(headers: &HeaderMap) -> Result<Self, EncodeError> {
+    pub(super) fn write(
+        headers: &HeaderMap,
+        date: Option<&Date>,
+        output: &mut BytesMut,
+    ) -> Result<Self, EncodeError> {
         let mut fields = Self::default();
+        let mut date = date;
         for (name, value) in headers {
             match *name {
                 header::CONTENT_LENGTH => {
-                    let length = parse_length(value.as_bytes())?;
-                    if fields.length.is_some_and(|first| first != length) {
-                        return Err(EncodeError::MalformedContentLength);
-                    }
-                    fields.length = Some(length);
+                    fields.read_length(value.as_bytes())?;
+                    continue;
                 }
                 header::CONNECTION => {
                     fields.has_options = true;
                     fields.closes |= options(value.as_bytes()).any(|it| is(it, "close"));
+                    continue;
                 }
+                header::TRANSFER_ENCODING => continue,
                 header::UPGRADE => fields.has_options = true,
-                header::DATE => fields.has_date = true,
+                header::DATE => date = None,
                 _ => {}
             }
-            fields.octets += name.as_str().len() + value.len() + ": \r\n".len();
+            write(output, name.as_str(), value.as_bytes());
+        }
+        if let Some(date) = date {
+            output.extend_from_slice(date.line());
         }
         Ok(fields)
     }
 
-    /// Returns about how many octets the head has.
-    #[inline]
-    pub(super) fn capacity(&self) -> usize {
-        self.octets + 160
-    }
-
-    /// Writes the caller's fields but those that the encoder decides on, and the date if the caller
-    /// has none.
-    #[inline]
-    pub(super) fn write(&self, headers: &HeaderMap, date: Option<&Date>, output: &mut BytesMut) {
-        for (name, value) in headers {
-            match *name {
-                header::CONTENT_LENGTH | header::TRANSFER_ENCODING | header::CONNECTION => {}
-                _ => write(output, name.as_str(), value.as_bytes()),
-            }
+    fn read_length(&mut self, value: &[u8]) -> Result<(), EncodeError> {
+        let length = parse_length(value)?;
+        if self.length.is_some_and(|first| first != length) {
+            return Err(EncodeError::MalformedContentLength);
         }
-        if let Some(date) = date
-            && !self.has_date
-        {
-            output.extend_from_slice(date.line());
-        }
+        self.length = Some(length);
+        Ok(())
     }
 
     /// Writes the `connection` field: the option that the encoder has decided on, the caller's other

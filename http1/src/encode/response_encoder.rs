@@ -47,6 +47,9 @@ pub struct ResponseEncoder {
     persistence: Persistence,
 }
 
+/// How many octets are reserved for a head.
+const USUAL_HEAD: usize = 256;
+
 /// The kinds of request with their own rules for the content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Request {
@@ -160,13 +163,19 @@ impl ResponseEncoder {
         if !headers.contains_key(header::UPGRADE) {
             return Err(EncodeError::MissingUpgradeField);
         }
-        let fields = CallerFields::read(headers)?;
-        output.reserve(fields.capacity());
+        let begin = output.len();
         output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        fields.write(headers, date, output);
-        fields.write_connection(headers, None, output);
-        output.extend_from_slice(b"\r\n");
-        Ok(())
+        match CallerFields::write(headers, date, output) {
+            Ok(fields) => {
+                fields.write_connection(headers, None, output);
+                output.extend_from_slice(b"\r\n");
+                Ok(())
+            }
+            Err(error) => {
+                output.truncate(begin);
+                Err(error)
+            }
+        }
     }
 
     /// Writes the head of the final response.
@@ -192,18 +201,27 @@ impl ResponseEncoder {
         if status.is_informational() {
             return Err(EncodeError::InterimStatus(status));
         }
-        let fields = CallerFields::read(headers)?;
-        let content = self.content(status, fields.length, length)?;
-        let closes = fields.closes || content == Content::Framed(Framing::Close);
-        let persistence = if closes {
-            Persistence::Close
-        } else {
-            self.persistence
-        };
+        let begin = output.len();
+        let after = self.write_head(status, headers, length, date, output);
+        if after.is_err() {
+            output.truncate(begin);
+        }
+        after
+    }
 
-        output.reserve(fields.capacity());
+    #[inline]
+    fn write_head(
+        self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        length: ContentLength,
+        date: Option<&Date>,
+        output: &mut BytesMut,
+    ) -> Result<AfterHead, EncodeError> {
+        output.reserve(USUAL_HEAD);
         write_status_line(status, output);
-        fields.write(headers, date, output);
+        let fields = CallerFields::write(headers, date, output)?;
+        let content = self.content(status, fields.length, length)?;
         match content {
             Content::Framed(Framing::Length(length)) | Content::Omitted(Some(length)) => {
                 output.extend_from_slice(b"content-length: ");
@@ -215,6 +233,11 @@ impl ResponseEncoder {
             }
             Content::Framed(Framing::Close) | Content::Omitted(None) | Content::Tunnel => {}
         }
+        let closes = fields.closes || content == Content::Framed(Framing::Close);
+        let persistence = match closes {
+            true => Persistence::Close,
+            false => self.persistence,
+        };
         let option = match persistence {
             _ if content == Content::Tunnel => None,
             Persistence::Close => Some("close"),

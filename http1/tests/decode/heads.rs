@@ -1,7 +1,7 @@
 //! The syntax of request lines and field lines.
 
 use crate::support::{End, decode, decode_with, head, refusal, refusal_with, request};
-use callgate_http1::{Config, DecodeError};
+use callgate_http1::{Config, DecodeError, DecodedHead, HeadDecoder};
 use http::Version;
 
 #[test]
@@ -343,10 +343,25 @@ fn pipelined_requests_are_read_one_after_another_by_rfc_9112_section_9_3_2() {
 fn the_values_of_fields_share_the_read_buffer() {
     let mut input = bytes::BytesMut::from("GET / HTTP/1.1\r\nhost: example.com\r\n\r\n");
     let memory = input.as_ptr_range();
-    let decoder = callgate_http1::HeadDecoder::new(Config::default());
+    let decoder = HeadDecoder::new(Config::default());
     let decoded = decoder.decode(&mut input).unwrap();
-    let callgate_http1::DecodedHead::Complete(head, _) = decoded else {
+    let DecodedHead::Complete(head, _) = decoded else {
         panic!("the head is whole");
     };
     assert!(memory.contains(&head.headers["host"].as_bytes().as_ptr()));
+}
+
+#[test]
+fn the_memory_of_a_map_is_reused_for_the_next_head() {
+    let mut input = bytes::BytesMut::from("GET / HTTP/1.1\r\nhost: a\r\nb: c\r\n\r\n");
+    let mut decoder = HeadDecoder::new(Config::default());
+    let mut used = http::HeaderMap::with_capacity(12);
+    let capacity = used.capacity();
+    used.insert("x", http::HeaderValue::from_static("y"));
+    decoder.reuse(used);
+    let Ok(DecodedHead::Complete(head, _)) = decoder.decode(&mut input) else {
+        panic!("the head is whole");
+    };
+    assert_eq!(head.headers.capacity(), capacity);
+    assert_eq!(head.headers.len(), 2, "{:?}", head.headers);
 }

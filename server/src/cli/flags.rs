@@ -9,9 +9,10 @@ use tracing::level_filters::LevelFilter;
 
 use super::values::{
     TimeLimit, backlog, boolean, cores, field_count, head_size, header, host, http_versions,
-    lifespan, log_level, message_size, port, root_path, seconds, some_seconds, threads, time_limit,
+    lifespan, log_level, message_size, per_message_deflate, port, root_path, seconds, some_seconds,
+    threads, time_limit,
 };
-use crate::{Config, HttpVersions, LifespanMode};
+use crate::{Config, HttpVersions, LifespanMode, PerMessageDeflate};
 
 /// The flags of a server, each with its environment variable: a [`Config`], and two that are for
 /// the command line only, `threads` and `log_level`.
@@ -155,6 +156,13 @@ pub struct Flags {
     #[arg(env = "CALLGATE_WS_MAX_SIZE", hide_env = true)]
     pub ws_max_size: usize,
 
+    /// Compress WebSocket messages if the client can: off, on or context-takeover, which compresses
+    /// small messages better and keeps 300 KiB for each WebSocket
+    #[arg(long, value_parser = per_message_deflate(), value_name = "MODE", default_value = "on")]
+    #[arg(hide_possible_values = true)]
+    #[arg(env = "CALLGATE_WS_PER_MESSAGE_DEFLATE", hide_env = true)]
+    pub ws_per_message_deflate: PerMessageDeflate,
+
     /// Send a ping on a WebSocket that is silent for this long; 0 for never
     #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
     #[arg(default_value = "20")]
@@ -193,6 +201,7 @@ impl Flags {
             max_request_head: self.max_request_head,
             max_request_fields: self.max_request_fields,
             ws_max_size: self.ws_max_size,
+            ws_per_message_deflate: self.ws_per_message_deflate,
             ws_ping_interval: none_if_zero(self.ws_ping_interval),
             ws_ping_timeout: none_if_zero(self.ws_ping_timeout),
         }
@@ -259,6 +268,7 @@ mod tests {
             "--max-request-head=8192",
             "--max-request-fields=9",
             "--ws-max-size=10",
+            "--ws-per-message-deflate=context-takeover",
             "--ws-ping-interval=4",
             "--ws-ping-timeout=5",
         ])
@@ -289,6 +299,7 @@ mod tests {
             max_request_head: 8192,
             max_request_fields: 9,
             ws_max_size: 10,
+            ws_per_message_deflate: PerMessageDeflate::ContextTakeover,
             ws_ping_interval: Some(Duration::from_secs(4)),
             ws_ping_timeout: Some(Duration::from_secs(5)),
         };
@@ -316,6 +327,19 @@ mod tests {
     #[test]
     fn no_access_log_wins_over_access_log() {
         assert!(!config(&["--access-log", "--no-access-log"]).access_log);
+    }
+
+    #[test]
+    fn compression_is_switched_as_uvicorn_switches_it_too() {
+        for (given, taken) in [
+            ("off", PerMessageDeflate::Off),
+            ("false", PerMessageDeflate::Off),
+            ("on", PerMessageDeflate::On),
+            ("true", PerMessageDeflate::On),
+        ] {
+            let config = config(&["--ws-per-message-deflate", given]);
+            assert_eq!(config.ws_per_message_deflate, taken);
+        }
     }
 
     #[test]
@@ -389,6 +413,7 @@ mod tests {
             "--timeout-write=0",
             "--timeout-half-close=-1",
             "--ws-max-size=0",
+            "--ws-per-message-deflate=maybe",
             "--ws-ping-interval=soon",
         ] {
             assert!(read(&[flag]).is_err(), "{flag}");

@@ -9,7 +9,7 @@ use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
 
 use crate::config::check_root_path;
-use crate::{HttpVersions, LifespanMode};
+use crate::{HttpVersions, LifespanMode, PerMessageDeflate};
 
 /// A limit of time; `None` for no limit.
 // An alias, because clap treats a field of type `Option` as an optional flag.
@@ -121,6 +121,20 @@ pub(super) fn lifespan() -> impl TypedValueParser<Value = LifespanMode> {
         "on" => LifespanMode::On,
         "off" => LifespanMode::Off,
         _ => LifespanMode::Auto,
+    })
+}
+
+pub(super) fn per_message_deflate() -> impl TypedValueParser<Value = PerMessageDeflate> {
+    // The aliases are uvicorn's values.
+    PossibleValuesParser::new([
+        PossibleValue::new("off").alias("false"),
+        PossibleValue::new("on").alias("true"),
+        PossibleValue::new("context-takeover"),
+    ])
+    .map(|mode| match mode.as_str() {
+        "off" | "false" => PerMessageDeflate::Off,
+        "on" | "true" => PerMessageDeflate::On,
+        _ => PerMessageDeflate::ContextTakeover,
     })
 }
 

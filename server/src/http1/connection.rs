@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use callgate::HttpResponseStart;
-use callgate_drive::ResponseBody;
+use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
     DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
     ResponseEncoder,
@@ -24,7 +24,7 @@ use super::outgoing::{
 use super::output::Output;
 use crate::connection::ConnectionInfo;
 use crate::exchange::{self, Exchange};
-use crate::rejection::{self, Rejection};
+use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
 use crate::stage::Stage;
@@ -115,8 +115,13 @@ impl Connection {
                 continue;
             }
             self.send_continue();
-            if self.incoming.decode_content(&mut self.input, cx) {
-                continue;
+            match self.incoming.decode_content(&mut self.input, cx) {
+                Ok(false) => {}
+                Ok(true) => continue,
+                Err(error) => {
+                    report::rejected(self.info.client, &error.into());
+                    continue;
+                }
             }
             let was_full = self.output.len() >= ENOUGH_OUTPUT;
             match self.output.poll_write(&mut self.stream, cx) {
@@ -292,7 +297,7 @@ impl Connection {
     /// Encodes the head of a response. Returns the response if its content follows.
     fn encode_head(
         &mut self,
-        head: HttpResponseStart,
+        mut head: HttpResponseStart,
         body: ResponseBody,
         mut encoder: ResponseEncoder,
     ) -> Option<StreamedResponse> {
@@ -300,7 +305,11 @@ impl Connection {
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
-        match outgoing::encode_head(head, body, encoder, server, &mut self.output) {
+        let encoded = outgoing::encode_head(&mut head, body, encoder, server, &mut self.output);
+        if let Incoming::Head(decoder) = &mut self.incoming {
+            decoder.reuse(head.headers);
+        }
+        match encoded {
             Ok(AfterHead::Content(response)) => Some(response),
             Ok(AfterHead::End(end)) => {
                 self.end_response(end);
@@ -318,7 +327,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) -> Option<StreamedResponse> {
         tracing::error!("the response cannot be sent: {error}");
-        let (head, body) = rejection::replacement(StatusCode::INTERNAL_SERVER_ERROR);
+        let (head, body) = replacement(StatusCode::INTERNAL_SERVER_ERROR);
         self.encode_head(head, body, encoder)
     }
 
@@ -393,7 +402,8 @@ impl Connection {
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
             ready!(self.input.poll_hang_up(&self.stream, cx));
             self.has_hung_up = true;
-            return Poll::Ready(Ok(()));
+            // An error says that the connection is lost.
+            return Poll::Ready(self.stream.take_error());
         }
         let room = self.incoming.read_size();
         ready!(self.input.poll_read(&mut self.stream, room, cx))?;

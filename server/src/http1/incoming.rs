@@ -119,16 +119,24 @@ impl Incoming {
     }
 
     /// Decodes content that the application waits for. Returns whether the application has more to
-    /// receive. Its task is woken when the application begins to wait.
-    pub(super) fn decode_content(&mut self, input: &mut Input, cx: &mut Context<'_>) -> bool {
+    /// receive. The task of the connection is woken when the application begins to wait.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the content is malformed. The application's receive fails.
+    pub(super) fn decode_content(
+        &mut self,
+        input: &mut Input,
+        cx: &mut Context<'_>,
+    ) -> Result<bool, DecodeError> {
         let Self::Content(content) = self else {
-            return false;
+            return Ok(false);
         };
         if content.sender.poll_demand(cx) != Demand::Waiting {
-            return false;
+            return Ok(false);
         }
         let Self::Content(content) = std::mem::replace(self, Self::Nothing) else {
-            return false;
+            return Ok(false);
         };
         let IncomingContent {
             decoder,
@@ -145,7 +153,7 @@ impl Incoming {
                     sender,
                     awaits_continue,
                 });
-                return false;
+                return Ok(false);
             }
             Ok(DecodedContent::Data(data, decoder)) if decoder.remaining() == Some(0) => {
                 sender.send(data, cx);
@@ -169,9 +177,12 @@ impl Incoming {
                 sender.complete(trailers, cx);
                 *self = Self::Head(decoder);
             }
-            Err(error) => sender.fail(ContentError::Malformed(error), cx),
+            Err(error) => {
+                sender.fail(ContentError::Malformed(error), cx);
+                return Err(error);
+            }
         }
-        true
+        Ok(true)
     }
 
     /// Has the application's receive fail, because the client makes no progress with its content.

@@ -29,13 +29,14 @@ use crate::websocket::run_over_http1;
 
 /// Returns the settings of the decoders of all connections.
 pub(crate) fn codec_config(config: &Config) -> CodecConfig {
-    let mut limits = Limits::default();
-    limits.target = config.max_request_head;
-    limits.field = config.max_request_head;
-    limits.fields = config.max_request_head;
-    limits.field_count = config.max_request_fields;
     CodecConfig {
-        limits,
+        limits: Limits {
+            target: config.max_request_head,
+            field: config.max_request_head,
+            fields: config.max_request_head,
+            field_count: config.max_request_fields,
+            ..Limits::default()
+        },
         // Browsers send some octets in queries without percent-encoding.
         target_grammar: TargetGrammar::Url,
         ..CodecConfig::default()

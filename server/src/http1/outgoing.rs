@@ -105,7 +105,7 @@ pub(super) enum ResponseEnd {
 /// Encodes the head of a response.
 #[inline]
 pub(super) fn encode_head(
-    mut head: HttpResponseStart,
+    head: &mut HttpResponseStart,
     body: ResponseBody,
     encoder: ResponseEncoder,
     server: &ServerContext,

@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
-use callgate_drive::websocket::{self as drive, HandshakeResponse, accept_key, response_head};
-use callgate_drive::{RequestLine, ResponseBody};
+use callgate_drive::websocket::{
+    self as drive, DeflateParameters, HandshakeResponse, accept_key, response_head,
+};
+use callgate_drive::{RequestLine, ResponseBody, replacement};
 use http::Version;
 use http::header::HeaderValue;
 
 use super::session::{AcceptedWebSocket, CallDetacher};
 use crate::context::ServerContext;
-use crate::rejection;
 use crate::report::AccessLog;
 use crate::stage::Stage;
 
@@ -26,6 +27,8 @@ pub(crate) struct Handshake {
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
     accept_key: Option<HeaderValue>,
+    /// The parameters of permessage-deflate, if an offer of the client is accepted.
+    deflate: Option<DeflateParameters>,
     access_log: Option<Box<AccessLog>>,
     /// Completes when the server drains; `None` after that.
     draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
@@ -43,8 +46,10 @@ pub(crate) enum Response {
 impl Handshake {
     // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
-    pub(crate) fn new(scope: Box<WebSocketScope>, server: &Arc<ServerContext>) -> Box<Self> {
+    pub(crate) fn new(mut scope: Box<WebSocketScope>, server: &Arc<ServerContext>) -> Box<Self> {
         let accept_key = accept_key(&scope.headers);
+        let setting = server.config.ws_per_message_deflate;
+        let deflate = DeflateParameters::negotiate(&mut scope, setting);
         let access_log = server.config.access_log.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
@@ -57,6 +62,7 @@ impl Handshake {
             inner: drive::Handshake::new(&server.app, scope),
             server: server.clone(),
             accept_key,
+            deflate,
             access_log,
             draining: Some(Box::pin(async move {
                 stages.reached(Stage::Draining).await;
@@ -79,7 +85,7 @@ impl Handshake {
         let response = match ready!(response) {
             HandshakeResponse::Accept(accept) => self.accept(accept),
             HandshakeResponse::Refuse(status) => {
-                let (head, body) = rejection::replacement(status);
+                let (head, body) = replacement(status);
                 Response::Refused(head, body)
             }
             HandshakeResponse::Deny(head, body) => Response::Refused(head, body),
@@ -94,8 +100,9 @@ impl Handshake {
 
     fn accept(&mut self, accept: WebSocketAccept) -> Response {
         let detacher = CallDetacher(self.server.clone());
-        let websocket = AcceptedWebSocket::new(self.inner.open(), detacher);
-        let head = response_head(accept, self.version, self.accept_key.take());
+        let websocket = AcceptedWebSocket::new(self.inner.open(), detacher).deflate(self.deflate);
+        let extensions = self.deflate.map(|parameters| parameters.header_value());
+        let head = response_head(accept, self.version, self.accept_key.take(), extensions);
         Response::Accepted(head, websocket)
     }
 

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::support::head;
 use crate::support::{Server, get, http, tell, whole};
 use callgate::{
-    HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpResponseTrailers, SendError,
-    SendEvent,
+    HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart,
+    HttpResponseTrailers, SendError, SendEvent,
 };
 use http::HeaderMap;
 
@@ -18,7 +18,6 @@ async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
         for event in [
             SendEvent::from(HttpResponseStart::ok().with_trailers()),
             callgate::HttpResponseDebug::default().into(),
-            callgate::HttpResponseEarlyHint::default().into(),
         ] {
             let error = sender.send(event).await.unwrap_err();
             teller.tell(matches!(error, SendError::NotOffered(_)));
@@ -26,9 +25,59 @@ async fn ext_02_an_extension_that_is_not_offered_leaves_the_exchange_usable() {
         whole(&sender, "usable").await
     }));
     assert_eq!(server.ask(get("/")).await.body, "usable");
-    for _ in 0..3 {
+    for _ in 0..2 {
         assert!(told.next().await);
     }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn ext_26_early_hints_are_sent_before_the_response() {
+    let server = Server::start(http((), async |(), scope, mut receiver, sender| {
+        let link = |link: &'static str| http::HeaderValue::from_static(link);
+        sender
+            .send(HttpResponseEarlyHint::new([link("</a>"), link("</b>")]))
+            .await?;
+        if scope.raw_path() == "/later" {
+            tokio::task::yield_now().await;
+        }
+        sender
+            .send(HttpResponseEarlyHint::new([link("</c>")]))
+            .await?;
+        // The content is received between: `100 Continue` is another interim response.
+        crate::support::content(&mut receiver).await;
+        whole(&sender, "response").await
+    }));
+    let mut client = server.connect().await;
+    for target in ["/", "/later"] {
+        client.send(get(target)).await;
+        for links in [&["</a>", "</b>"][..], &["</c>"]] {
+            let hints = client.head().await;
+            assert_eq!((hints.status, hints.all("link")), (103, links.to_vec()));
+            assert_eq!(hints.fields.len(), links.len());
+        }
+        assert_eq!(client.response().await.body, "response");
+    }
+    let expects =
+        "POST / HTTP/1.1\r\nhost: test\r\nexpect: 100-continue\r\ncontent-length: 1\r\n\r\n";
+    client.send(expects).await;
+    for status in [103, 103, 100] {
+        assert_eq!(client.head().await.status, status);
+    }
+    client.send("x").await;
+    assert_eq!(client.response().await.body, "response");
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn early_hints_are_not_offered_to_a_client_of_http_1_0() {
+    let server = Server::start(http((), async |(), _, _, sender| {
+        let hints = sender.send(HttpResponseEarlyHint::default()).await;
+        assert!(matches!(hints, Err(SendError::NotOffered(_))));
+        whole(&sender, "response").await
+    }));
+    let answer = server.ask_all("GET / HTTP/1.0\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
     server.finish().await;
 }
 

@@ -254,6 +254,23 @@ async fn http_33_a_call_that_ends_while_streaming_is_cut() {
 }
 
 #[tokio::test]
+async fn http_33_what_was_sent_before_the_failure_reaches_the_client() {
+    const LENGTH: usize = 4 << 20;
+    let server = Server::start(http((), async |(), _, _, sender| {
+        sender.send(start(200)).await?;
+        let part = HttpResponseBody::part(vec![b'x'; LENGTH]);
+        sender.send(part).await?;
+        Err(std::io::Error::other("a failure right after the part").into())
+    }));
+    let mut client = server.connect().await;
+    client.send(get("/")).await;
+    client.head().await;
+    assert_eq!(client.chunk().await.map(|chunk| chunk.len()), Some(LENGTH));
+    assert_eq!(client.rest().await, "");
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn core_15_an_end_after_the_response_harms_nothing() {
     let server = Server::start(http(Gate::new(), end_in_phase));
     let mut client = server.connect().await;

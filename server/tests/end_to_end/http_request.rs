@@ -278,26 +278,6 @@ async fn http_11_no_continue_without_a_receive() {
 }
 
 #[tokio::test]
-async fn http_12_a_client_that_closes_its_sending_side_is_gone() {
-    let (teller, mut told) = tell();
-    let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {
-        receiver.receive().await;
-        teller.tell("ready".to_owned());
-        teller.tell(format!("{:?}", receiver.receive().await));
-        teller.tell(format!("{:?}", sender.send(HttpResponseStart::ok()).await));
-        Ok(())
-    }));
-    let mut client = server.connect().await;
-    client.send(get("/")).await;
-    assert_eq!(told.next().await, "ready");
-    client.half_close().await;
-    assert_eq!(told.next().await, "HttpDisconnect");
-    assert_eq!(told.next().await, "Err(Disconnected)");
-    assert_eq!(client.rest().await, "");
-    server.finish().await;
-}
-
-#[tokio::test]
 async fn http_13_malformed_content_is_answered_400() {
     let (teller, mut told) = tell();
     let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {

@@ -292,6 +292,24 @@ async fn http_37_fields_are_sent_as_they_are() {
 }
 
 #[tokio::test]
+async fn http_37_a_304_keeps_the_length_of_the_200() {
+    let server = Server::start(http((), async |(), _, _, sender| {
+        sender
+            .send(start(304).header("content-length", "1234"))
+            .await?;
+        Ok(sender.send(HttpResponseBody::end()).await?)
+    }));
+    let mut client = server.connect().await;
+    for _ in 0..2 {
+        client.send(get("/")).await;
+        let response = client.head().await;
+        assert_eq!(response.status, 304);
+        assert_eq!(response.field("content-length"), Some("1234"));
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn http_38_date_and_server_are_added_unless_set() {
     let app = || {
         http((), async |(), scope, _, sender| {

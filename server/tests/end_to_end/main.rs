@@ -1,5 +1,6 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
+mod client_gone;
 mod features;
 mod http2;
 mod http2_idle;
@@ -19,6 +20,7 @@ mod process;
 mod scope;
 mod sending;
 mod shutdown;
+mod stalled;
 mod support;
 mod websocket;
 mod websocket_end;

@@ -121,11 +121,25 @@ async fn ws_27_and_28_a_bad_handshake_is_answered_without_a_call() {
         (good.replace(key, &key.repeat(2)), 400),
         (good.replace("version: 13", "version: 8"), 426),
         (good.replace("sec-websocket-version: 13\r\n", ""), 426),
+        (
+            good.replace(key, &format!("{key}content-length: 1\r\n")),
+            400,
+        ),
+        (
+            good.replace(key, &format!("{key}transfer-encoding: chunked\r\n")),
+            400,
+        ),
+        (
+            good.replace(key, &format!("{key}expect: 100-continue\r\n")),
+            400,
+        ),
     ] {
         let response = server.ask(&request).await;
         assert_eq!(response.status, status, "{request}");
         if status == 426 {
             assert_eq!(response.field("sec-websocket-version"), Some("13"));
+            assert_eq!(response.field("upgrade"), Some("websocket"));
+            assert_eq!(response.field("connection"), Some("close, upgrade"));
         }
     }
     assert!(told.is_empty());

@@ -1,7 +1,8 @@
-use http::header::{self, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, StatusCode, Version};
 
 use super::foreign;
+use crate::message::{forbids_content, is_forbidden_trailer, is_hop_by_hop};
 use crate::rule::{self, Rule};
 use crate::{Feature, Features, HttpScope, SendError, SendEvent, Violation};
 
@@ -233,7 +234,7 @@ impl HttpConversation {
                 ));
             }
         };
-        if length > 0 && has_no_content(content.status) {
+        if length > 0 && forbids_content(content.status) {
             return Err(violation(
                 rule::NO_CONTENT_STATUS,
                 format!(
@@ -433,42 +434,9 @@ fn violation(rule: &'static Rule, detail: impl Into<std::borrow::Cow<'static, st
     SendError::Violation(Violation::new(rule, detail))
 }
 
-fn has_no_content(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    )
-}
-
 /// Returns the first field that belongs to the connection and not to the message (RFC 9110, 7.6.1).
 pub(super) fn hop_by_hop(headers: &HeaderMap) -> Option<&HeaderName> {
     headers.keys().find(|name| is_hop_by_hop(name))
-}
-
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    match *name {
-        header::CONNECTION | header::TRANSFER_ENCODING | header::UPGRADE => true,
-        // The `http` crate has no constants for these two names.
-        _ => matches!(name.as_str(), "keep-alive" | "proxy-connection"),
-    }
-}
-
-fn is_forbidden_trailer(name: &HeaderName) -> bool {
-    is_hop_by_hop(name)
-        || matches!(
-            name.as_str(),
-            "content-length"
-                | "content-encoding"
-                | "content-type"
-                | "content-range"
-                | "trailer"
-                | "host"
-                | "authorization"
-                | "cache-control"
-                | "max-forwards"
-                | "te"
-                | "set-cookie"
-        )
 }
 
 /// Checks the header fields of a response in one pass, and returns the value of `content-length`.

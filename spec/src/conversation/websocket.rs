@@ -161,7 +161,7 @@ impl WebSocketConversation {
             )
             .into());
         }
-        if !matches!(close.code, 1000..=1003 | 1007..=1014 | 3000..=4999) {
+        if !WebSocketClose::is_valid_code(close.code) {
             return Err(Violation::new(
                 rule::VALID_CLOSE_CODE,
                 format!("the close code is {}", close.code),

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::StatusCode;
 use http::header::{HeaderMap, HeaderValue};
 
-use crate::header::header_methods;
+use crate::header_methods;
 
 /// A part of a request's content: `http.request`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -100,13 +100,22 @@ impl HttpResponseStart {
         Self::default()
     }
 
-    header_methods!();
+    header_methods!(event => event.headers);
 
     /// Announces trailer fields after the content.
     #[must_use]
     pub fn with_trailers(mut self) -> Self {
         self.trailers = true;
         self
+    }
+
+    /// Creates the [`http::Response`] with this head and this body.
+    #[must_use]
+    pub fn into_response<B>(self, body: B) -> http::Response<B> {
+        let mut response = http::Response::new(body);
+        *response.status_mut() = self.status;
+        *response.headers_mut() = self.headers;
+        response
     }
 }
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use bytestring::ByteString;
 use http::header::HeaderMap;
 
-use crate::header::header_methods;
+use crate::header_methods;
 
 /// A complete WebSocket message, for `websocket.receive` and `websocket.send`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ impl WebSocketAccept {
         self
     }
 
-    header_methods!();
+    header_methods!(event => event.headers);
 }
 
 /// Closes the WebSocket, or refuses the WebSocket before it is accepted: `websocket.close`.
@@ -106,6 +106,12 @@ impl WebSocketClose {
     pub fn reason(mut self, reason: impl Into<ByteString>) -> Self {
         self.reason = reason.into();
         self
+    }
+
+    /// Returns whether a close frame may have this code (rule `WS-11`; RFC 6455, 7.4).
+    #[must_use]
+    pub const fn is_valid_code(code: u16) -> bool {
+        matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999)
     }
 }
 

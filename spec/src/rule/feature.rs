@@ -41,6 +41,18 @@ super::chapter! { FEATURE:
         "A server MUST treat the events that an application sends after `http.shutdown` like those sent before, until the time-out of the shutdown has passed.";
     SHUTDOWN_ENDS_RESPONSE = "EXT-20" Application Should
         "An application SHOULD end its response once it has received `http.shutdown`, without waiting for another event.";
+    DEFLATE_OFFERED = "EXT-21" Server Must
+        "A server MUST offer `websocket.permessage_deflate` on a WebSocket if it accepts an offer of permessage-deflate (RFC 7692) in the handshake's answer, and on no other WebSocket.";
+    DEFLATE_NEGOTIATED = "EXT-22" Server Must
+        "A server MUST accept no invalid offer of permessage-deflate, MUST answer the offer that it accepts with parameters which the offer permits, and MUST serve the WebSocket without compression when it accepts none.";
+    DEFLATE_IS_TRANSPARENT = "EXT-23" Server Must
+        "A server that has accepted permessage-deflate MUST yield each message inflated if it came compressed and as it came otherwise, and MUST send messages that inflate to those of the application.";
+    DEFLATE_LIMIT = "EXT-24" Server Must
+        "A server MUST apply the limit of `WS-17` to the inflated form of a compressed message, and stop inflating at the limit.";
+    DEFLATE_ERRORS = "EXT-25" Server Must
+        "A server that has accepted permessage-deflate MUST close with 1002 when the first reserved bit is set in a control frame or a continuation frame, and with 1007 when a message cannot be inflated, and yield `websocket.disconnect` with that code.";
+    EARLY_HINTS_ARE_SENT = "EXT-26" Server Must
+        "A server that offers early hints MUST send each of them to the client, as a `103 Early Hints` before the response.";
     TLS_ONLY_WHEN_SECURED = "TLS-01" Server Must
         "A server MUST offer `tls` on secured connections only.";
     TLS_VERSION = "TLS-02" Server Must

@@ -24,7 +24,7 @@ super::chapter! { HTTP:
     NO_CONTINUE_WITHOUT_RECEIVE = "HTTP-11" Server Must
         "A server MUST NOT send `100 Continue` when the application answers without receiving.";
     HALF_CLOSE = "HTTP-12" Server Must
-        "A server MUST treat a client that closes its sending side before the response is complete as gone.";
+        "A server MUST treat a client that closes its sending side before the response is complete as gone, after a limited time at the latest.";
     MALFORMED_CONTENT = "HTTP-13" Server Must
         "A server MUST answer content that is malformed with 400 and close the connection when no response has been sent yet.";
     START_FIRST = "HTTP-14" Application Must
@@ -97,4 +97,6 @@ super::chapter! { HTTP:
         "A server MUST deliver a complete response to a client that is still sending content which the application did not receive.";
     RECEIVE_IN_ORDER = "HTTP-48" Application Must
         "An application MUST NOT let its response depend on how the request's content is divided into events.";
+    HALF_CLOSE_IS_ANSWERED = "HTTP-49" Server Must
+        "A server MUST send the response to a client that closes its sending side right after its request, when the application responds at once.";
 }

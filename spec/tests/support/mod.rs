@@ -1,4 +1,4 @@
-//! One event of each type, for the tests that have to see them all.
+//! An event of each type, for the tests of all types.
 
 use bytes::Bytes;
 use callgate::{
@@ -8,7 +8,7 @@ use callgate::{
     SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 
-/// One event of each type that an application receives.
+/// Returns an event of each type that an application receives.
 pub(crate) fn receive_events() -> Vec<ReceiveEvent> {
     vec![
         ReceiveEvent::HttpRequestBody(HttpRequestBody::last("content")),
@@ -22,7 +22,7 @@ pub(crate) fn receive_events() -> Vec<ReceiveEvent> {
     ]
 }
 
-/// One event of each type that an application sends.
+/// Returns an event of each type that an application sends.
 pub(crate) fn send_events() -> Vec<SendEvent> {
     vec![
         HttpResponseStart::ok().into(),

@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 
 use bytes::Bytes;
 
-/// The content of a response: empty, bytes, or what a reader, an iterator or a function produces.
+/// The content of a response: empty, bytes, or the output of a reader, an iterator or a function.
 ///
 /// The content is produced on the thread of the function that created it, so it need not be `Send`.
 /// Each part waits until the server has taken it, so a slow client slows the source down.
@@ -31,8 +31,8 @@ impl Body {
         Self::default()
     }
 
-    /// Creates a body of what `reader` yields up to its end. An error of the reader cuts the response (rule
-    /// `HTTP-33`).
+    /// Creates a body of the bytes that `reader` yields up to its end. An error of the reader cuts
+    /// the response (rule `HTTP-33`).
     pub fn read(reader: impl Read + 'static) -> Self {
         Self(Source::Reader(Box::new(reader)))
     }
@@ -49,9 +49,10 @@ impl Body {
         Self(Source::Parts(Box::new(parts)))
     }
 
-    /// Creates a body of what `write` writes. Each write is sent by itself; a
-    /// [`BufWriter`](std::io::BufWriter) joins small writes. Once the client is gone, a write fails with
-    /// [`BrokenPipe`](io::ErrorKind::BrokenPipe). An error that the function returns cuts the response.
+    /// Creates a body of the bytes that `write` writes. Each write is sent by itself; a
+    /// [`BufWriter`](std::io::BufWriter) joins small writes. Once the client is gone, a write fails
+    /// with [`BrokenPipe`](io::ErrorKind::BrokenPipe). An error that the function returns cuts the
+    /// response.
     pub fn write(write: impl FnOnce(&mut dyn Write) -> io::Result<()> + 'static) -> Self {
         Self(Source::Writer(Box::new(write)))
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::body::{Body, Source};
 
-/// How much of a content is sent at once, in bytes.
+/// The size of a part of the content, in bytes.
 const CHUNK: usize = 64 * 1024;
 
 /// Blocks the thread on futures, until the future of the call is dropped.

@@ -1,4 +1,4 @@
-//! Blocking functions as applications: what WSGI is to ASGI.
+//! Blocking functions as applications. They take the place that WSGI has beside ASGI.
 //!
 //! ```
 //! use std::io::Read;

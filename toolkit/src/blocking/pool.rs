@@ -20,9 +20,9 @@ pub struct ThreadPool(Arc<Inner>);
 
 struct Inner {
     size: usize,
-    /// How many calls may wait for a thread.
+    /// The number of calls that may wait for a thread.
     max_waiting: usize,
-    /// How long a call may wait.
+    /// The time for which a call may wait.
     max_wait: Option<Duration>,
     waiting: AtomicUsize,
     /// One permit for each thread.
@@ -42,13 +42,13 @@ struct JobQueue {
 #[derive(Default)]
 struct QueueState {
     jobs: VecDeque<Job>,
-    /// How many threads wait for a job, including those that have been notified of one.
+    /// The number of threads that wait for a job, including those that have been notified of one.
     idle: usize,
     started: usize,
     is_closed: bool,
 }
 
-/// What a thread runs.
+/// The work of one call, which a thread runs.
 pub(super) type Job = Box<dyn FnOnce() + Send>;
 
 /// The right to run one job on a thread.
@@ -102,19 +102,19 @@ impl ThreadPool {
         Arc::get_mut(&mut self.0).expect("a pool that is not shared yet")
     }
 
-    /// Returns how many threads the pool may start.
+    /// Returns the number of threads that the pool may start.
     #[must_use]
     pub fn size(&self) -> usize {
         self.0.size
     }
 
-    /// Returns how many threads the pool has started.
+    /// Returns the number of threads that the pool has started.
     #[must_use]
     pub fn threads(&self) -> usize {
         self.0.queue.state.lock().unwrap().started
     }
 
-    /// Returns how many calls wait for a thread.
+    /// Returns the number of calls that wait for a thread.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.0.waiting.load(Ordering::Relaxed)

@@ -14,10 +14,11 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 use super::metadata::ascii;
 use super::range::Selection;
 
-/// How much of a file is read at once, in bytes.
+/// The size of one read of a file, in bytes.
 const CHUNK: usize = 64 * 1024;
 
-/// What a response sends of a file: ranges, each with the bytes before it, and the bytes at the end.
+/// The content of a response from a file: ranges, each with the bytes before it, and the bytes at
+/// the end.
 pub(super) struct Parts {
     parts: Vec<(Bytes, Range<u64>)>,
     end: Bytes,

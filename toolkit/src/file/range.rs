@@ -5,8 +5,8 @@ use std::ops::Range;
 use http::HeaderMap;
 use http::header::RANGE;
 
-/// How many ranges a request may have. A request with more gets the whole file: a client needs few, and
-/// each costs the server a part.
+/// The number of ranges that a request may have. A request with more gets the whole file: a client
+/// needs few, and each costs the server a part.
 const MAX_RANGES: usize = 16;
 
 /// The part of a file that a request selects.

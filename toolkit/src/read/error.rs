@@ -1,4 +1,4 @@
-//! Why a request could not be read.
+//! The error of a request that could not be read.
 
 use std::error::Error;
 use std::fmt;
@@ -6,7 +6,7 @@ use std::fmt;
 use callgate::SendError;
 use http::StatusCode;
 
-/// Why the content or the query of a request could not be read.
+/// An error of the content or the query of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ReadError {
@@ -27,7 +27,7 @@ pub enum ReadError {
         /// The limit.
         limit: usize,
     },
-    /// The client has gone away before the end of the content. Nobody's failure:
+    /// The client has gone away before the end of the content. This is not a failure:
     /// [`AppError::is_disconnected`](callgate::AppError::is_disconnected) is true of it.
     Disconnected,
     /// The content has another media type than the expected one: 415.

@@ -1,4 +1,4 @@
-//! What the head of a request says of its content.
+//! The type and the length of a request's content, from its head.
 
 use callgate::HttpScope;
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderName};

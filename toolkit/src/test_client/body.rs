@@ -28,11 +28,11 @@ enum Kind {
     #[default]
     Empty,
     Whole(Bytes),
-    Stream(Parts),
+    Stream(PartStream),
 }
 
 /// The parts of streamed content. `None` in place of a part means that the client has disconnected.
-type Parts = Pin<Box<dyn Stream<Item = Option<Bytes>> + Send>>;
+type PartStream = Pin<Box<dyn Stream<Item = Option<Bytes>> + Send>>;
 
 impl Body {
     /// Creates a body without content.
@@ -188,17 +188,18 @@ impl BodySender {
     }
 }
 
-/// The content of a request, as the server reads it.
+/// The content of a request for the server. The record notes when the server asks for the content,
+/// and when the client disconnects in the middle of it.
 #[derive(Debug)]
-pub(super) struct Content {
+pub(super) struct RecordedContent {
     body: Body,
     record: Arc<Record>,
     /// Whether the client withholds its content until the server asks for it.
     is_withheld: bool,
 }
 
-impl Content {
-    /// Creates the content of the exchange that `record` is of.
+impl RecordedContent {
+    /// Creates the content of an exchange with this record.
     pub(super) fn new(body: Body, record: Arc<Record>, is_withheld: bool) -> Self {
         Self {
             body,
@@ -210,16 +211,16 @@ impl Content {
 
 /// The client has disconnected in the middle of its content.
 #[derive(Debug)]
-pub(super) struct Incomplete;
+pub(super) struct ContentCut;
 
-impl http_body::Body for Content {
+impl http_body::Body for RecordedContent {
     type Data = Bytes;
-    type Error = Incomplete;
+    type Error = ContentCut;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ContentCut>>> {
         let this = self.get_mut();
         if std::mem::take(&mut this.is_withheld) {
             this.record.content_wanted();
@@ -232,7 +233,7 @@ impl http_body::Body for Content {
                 Some(None) => {
                     this.body = Body::empty();
                     this.record.disconnect();
-                    return Poll::Ready(Some(Err(Incomplete)));
+                    return Poll::Ready(Some(Err(ContentCut)));
                 }
                 None => None,
             },

@@ -1,4 +1,4 @@
-//! Why a client did not get what it asked for.
+//! The errors of a test client.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -7,10 +7,10 @@ use bytes::Bytes;
 use callgate::{Message, WebSocketClose};
 use http::Response;
 
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 use super::failure::TimedOut;
 
-/// Why a client did not get what it asked for.
+/// An error of a test client.
 ///
 /// `{:?}` shows the same as `{}`, with the transcript of the exchange, so that `unwrap` in a test says
 /// what happened.
@@ -30,7 +30,7 @@ pub enum Error {
     Unexpected(Message),
     /// The client has disconnected, as the test told it to.
     Disconnected,
-    /// Nothing happened for the client's [time-out](super::TestClient::timeout).
+    /// A wait took longer than the client's [time-out](super::TestClient::timeout).
     TimedOut(Box<TimedOut>),
     /// The start-up or the shutdown of the application failed, for this reason.
     Lifespan(String),
@@ -87,7 +87,7 @@ impl fmt::Display for Error {
 }
 
 fn show_exchange(f: &mut fmt::Formatter<'_>, response: &Response<Bytes>) -> fmt::Result {
-    match response.extensions().get::<Exchange>() {
+    match response.extensions().get::<TestExchange>() {
         Some(exchange) => write!(f, "\n{}", exchange.transcript()),
         None => Ok(()),
     }

@@ -1,4 +1,4 @@
-//! One exchange, as a test sees it.
+//! The exchange behind a response, for tests that look at its events and its call.
 
 use std::fmt;
 use std::future::Future;
@@ -12,17 +12,18 @@ use http::{HeaderValue, Response};
 use super::failure::{Failure, TimedOut};
 use super::record::Record;
 
-/// One call of the application: its events, its end, and its client, which can disconnect.
+/// The exchange of a request or a WebSocket: the events and the end of the application's call, and
+/// its client, which can disconnect.
 ///
-/// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`Exchange::of`] returns it.
+/// Each response of a [`TestClient`](super::TestClient) holds its exchange: [`TestExchange::of`] returns it.
 /// Clones are the same exchange.
 #[derive(Clone)]
-pub struct Exchange {
+pub struct TestExchange {
     pub(super) record: Arc<Record>,
     timeout: Duration,
 }
 
-impl Exchange {
+impl TestExchange {
     pub(super) fn new(record: Arc<Record>, timeout: Duration) -> Self {
         Self { record, timeout }
     }
@@ -40,7 +41,7 @@ impl Exchange {
             .expect("a response of a test client")
     }
 
-    /// Returns the events so far. An `assert` that shows them when it fails says what happened.
+    /// Returns the events so far. An `assert` can show them when it fails.
     #[must_use]
     pub fn transcript(&self) -> Transcript {
         self.record.transcript()
@@ -116,7 +117,7 @@ impl Exchange {
 }
 
 /// Shows the transcript.
-impl fmt::Debug for Exchange {
+impl fmt::Debug for TestExchange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.transcript().fmt(f)
     }

@@ -1,4 +1,4 @@
-//! How the call of an application fails.
+//! The failures of an application's call.
 
 use std::error::Error;
 use std::fmt;
@@ -12,11 +12,11 @@ use callgate::{AppError, Violation};
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct TimedOut {
-    /// What the client waited for.
+    /// The event that the client waited for.
     pub waited_for: &'static str,
-    /// How long the client waited.
+    /// The time for which the client waited.
     pub timeout: Duration,
-    /// What had happened by then.
+    /// The events of the exchange by then.
     pub transcript: Transcript,
 }
 
@@ -42,7 +42,7 @@ impl fmt::Display for TimedOut {
 
 impl Error for TimedOut {}
 
-/// How a call of the application failed.
+/// A failure of an application's call.
 ///
 /// A call that returns [`Disconnected`](callgate::SendError::Disconnected) has not failed (rule
 /// `CORE-10`).

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use callgate::{ByteString, IntoHeaderName, IntoHeaderValue, WebSocketScope};
+use callgate::{ByteString, WebSocketScope, header_methods};
 use callgate_drive::ResponseBody;
 use callgate_drive::websocket::HandshakeResponse;
 use http::{Request, Response, Uri, Version};
@@ -10,11 +10,11 @@ use tokio::sync::oneshot;
 
 use super::cookies::Origin;
 use super::error::Error;
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 use super::response::{Streaming, whole};
 use super::scope::{self, Edit};
-use super::server::{HandshakeReply, Server, replacement, response};
-use super::websocket::WebSocket;
+use super::server::{HandshakeReply, Server, http_response, replacement};
+use super::websocket::TestWebSocket;
 
 /// A handshake that is not sent. Created by
 /// [`TestClient::websocket`](super::TestClient::websocket).
@@ -41,16 +41,7 @@ impl<'a> WebSocketBuilder<'a> {
         }
     }
 
-    /// Adds a header field, beside fields of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = self.request.headers_mut();
-        headers.append(name.into_header_name(), value.into_header_value());
-        self
-    }
+    header_methods!(builder => builder.request.headers_mut());
 
     /// Offers subprotocols, in the order of preference.
     pub fn subprotocols<I>(mut self, subprotocols: I) -> Self
@@ -92,7 +83,7 @@ impl<'a> WebSocketBuilder<'a> {
     /// # Panics
     ///
     /// Outside a Tokio runtime with its timer enabled.
-    pub async fn connect(self) -> Result<WebSocket, Error> {
+    pub async fn connect(self) -> Result<TestWebSocket, Error> {
         self.start().accepted().await
     }
 
@@ -143,7 +134,7 @@ impl fmt::Debug for WebSocketBuilder<'_> {
 /// When this is dropped, the client disconnects.
 #[derive(Debug)]
 pub struct Connecting {
-    exchange: Exchange,
+    exchange: TestExchange,
     /// The server's own response to a handshake that does not reach the application is an error.
     reply: Result<oneshot::Receiver<HandshakeReply>, Box<Response<ResponseBody>>>,
     version: Version,
@@ -153,7 +144,7 @@ pub struct Connecting {
 impl Connecting {
     /// Returns the exchange, to disconnect from it for example.
     #[must_use]
-    pub fn exchange(&self) -> &Exchange {
+    pub fn exchange(&self) -> &TestExchange {
         &self.exchange
     }
 
@@ -162,7 +153,7 @@ impl Connecting {
     /// # Errors
     ///
     /// As [`WebSocketBuilder::connect`].
-    pub async fn accepted(self) -> Result<WebSocket, Error> {
+    pub async fn accepted(self) -> Result<TestWebSocket, Error> {
         let refusal = match self.reply {
             Err(rejection) => *rejection,
             Ok(reply) => {
@@ -174,10 +165,12 @@ impl Connecting {
                 match reply {
                     HandshakeResponse::Accept(accept) => {
                         self.origin.keep_cookies(&accept.headers);
-                        return Ok(WebSocket::new(accept, self.exchange, mailbox));
+                        return Ok(TestWebSocket::new(accept, self.exchange, mailbox));
                     }
                     HandshakeResponse::Refuse(status) => replacement(status, self.version),
-                    HandshakeResponse::Deny(head, content) => response(head, content, self.version),
+                    HandshakeResponse::Deny(head, content) => {
+                        http_response(head, content, self.version)
+                    }
                 }
             }
         };

@@ -7,7 +7,7 @@
 //!
 //! ```
 //! use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
-//! use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+//! use callgate_toolkit::test_client::{TestExchange, ResponseExt, TestClient};
 //!
 //! async fn greet(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
 //!     let scope = scope.into_http()?;
@@ -24,7 +24,7 @@
 //! assert_eq!(response.text(), "Hello from /there");
 //!
 //! // The events, and the end of the call.
-//! let exchange = Exchange::of(&response);
+//! let exchange = TestExchange::of(&response);
 //! exchange.ended().await?;
 //! assert_eq!(
 //!     exchange.transcript().to_string(),
@@ -65,9 +65,9 @@ pub use self::body::{Body, BodySender};
 pub use self::client::TestClient;
 pub use self::cookies::Cookies;
 pub use self::error::Error;
-pub use self::exchange::Exchange;
+pub use self::exchange::TestExchange;
 pub use self::failure::{Failure, TimedOut};
 pub use self::handshake::{Connecting, WebSocketBuilder};
 pub use self::request::{Pending, RequestBuilder};
 pub use self::response::{ResponseExt, Streaming};
-pub use self::websocket::WebSocket;
+pub use self::websocket::TestWebSocket;

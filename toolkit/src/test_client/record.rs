@@ -15,10 +15,10 @@ use super::failure::Failure;
 const MAX_DISCARDED_EVENTS: usize = 1_000;
 const MAX_DISCARDED_BYTES: usize = 16 * 1024 * 1024;
 
-/// What the application's channel, the server's task and the test share of one exchange.
+/// The record of one exchange, which the application's channel, the server's task and the test share.
 #[derive(Debug, Default)]
 pub(super) struct Record {
-    state: Mutex<State>,
+    recorded: Mutex<Recorded>,
     /// `None` until the call has ended.
     outcome: watch::Sender<Option<Result<(), Failure>>>,
     /// Wakes the server's task when the client disconnects.
@@ -28,7 +28,7 @@ pub(super) struct Record {
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct Recorded {
     transcript: Transcript,
     violation: Option<Violation>,
     /// Whether the application has sent content, so that the head of its response is on its way.
@@ -37,7 +37,7 @@ struct State {
     is_disconnected: bool,
     /// The close of a WebSocket by the server, at shutdown.
     close: Option<WebSocketClose>,
-    /// What has been sent since the client had all of the response.
+    /// The content sent since the client had all of the response.
     discarded: Option<Discarded>,
 }
 
@@ -48,12 +48,12 @@ struct Discarded {
 }
 
 impl Record {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+    fn recorded(&self) -> MutexGuard<'_, Recorded> {
+        self.recorded.lock().unwrap()
     }
 
     pub(super) fn push(&self, entry: Entry) {
-        self.state().transcript.push(entry);
+        self.recorded().transcript.push(entry);
     }
 
     pub(super) fn note(&self, note: impl Into<String>) {
@@ -62,14 +62,14 @@ impl Record {
 
     /// Records an event that the application has sent, or has tried to send.
     pub(super) fn sent(&self, event: SendEvent, result: Result<(), SendError>) {
-        let mut state = self.state();
+        let mut recorded = self.recorded();
         match (&result, &event) {
             (Err(SendError::Violation(violation)), _) => {
-                state.violation.get_or_insert_with(|| violation.clone());
+                recorded.violation.get_or_insert_with(|| violation.clone());
             }
             (Ok(()), SendEvent::HttpResponseBody(body)) => {
-                state.has_response = true;
-                if let Some(discarded) = &mut state.discarded {
+                recorded.has_response = true;
+                if let Some(discarded) = &mut recorded.discarded {
                     discarded.events += 1;
                     discarded.bytes += body.body.len();
                     if discarded.events >= MAX_DISCARDED_EVENTS
@@ -79,43 +79,43 @@ impl Record {
                     }
                 }
             }
-            (Ok(()), SendEvent::HttpResponsePathSend(_)) => state.has_response = true,
+            (Ok(()), SendEvent::HttpResponsePathSend(_)) => recorded.has_response = true,
             _ => {}
         }
-        state.transcript.push(Entry::Sent(event, result));
+        recorded.transcript.push(Entry::Sent(event, result));
     }
 
     /// Records that the application asks for content that the client withholds until it reads
     /// `100 Continue`. The server sends that unless a response is on its way.
     pub(super) fn content_wanted(&self) {
-        let mut state = self.state();
-        if !state.has_response {
-            state.is_continued = true;
+        let mut recorded = self.recorded();
+        if !recorded.has_response {
+            recorded.is_continued = true;
             let note = "the server sends 100 Continue";
-            state.transcript.push(Entry::Note(note.into()));
+            recorded.transcript.push(Entry::Note(note.into()));
         }
     }
 
     pub(super) fn is_continued(&self) -> bool {
-        self.state().is_continued
+        self.recorded().is_continued
     }
 
     pub(super) fn transcript(&self) -> Transcript {
-        self.state().transcript.clone()
+        self.recorded().transcript.clone()
     }
 
     pub(super) fn violation(&self) -> Option<Violation> {
-        self.state().violation.clone()
+        self.recorded().violation.clone()
     }
 
     /// Records that the client is gone, and wakes the server's task.
     pub(super) fn disconnect(&self) {
-        self.state().is_disconnected = true;
+        self.recorded().is_disconnected = true;
         self.disconnect.notify_one();
     }
 
     pub(super) fn is_disconnected(&self) -> bool {
-        self.state().is_disconnected
+        self.recorded().is_disconnected
     }
 
     /// Waits until the client is gone. Only the server's task waits.
@@ -127,18 +127,18 @@ impl Record {
 
     /// Begins to count the content that is discarded, and waits until it is too much.
     pub(super) async fn discarded_enough(&self) {
-        self.state().discarded = Some(Discarded::default());
+        self.recorded().discarded = Some(Discarded::default());
         self.discarded_enough.notified().await;
     }
 
     /// Records that the server has closed the WebSocket.
     pub(super) fn close(&self, close: WebSocketClose) {
-        self.state().close = Some(close);
+        self.recorded().close = Some(close);
     }
 
     /// Returns the close by the server, if there was one.
     pub(super) fn closed(&self) -> Option<WebSocketClose> {
-        self.state().close.clone()
+        self.recorded().close.clone()
     }
 
     /// Records how the call has ended.
@@ -146,7 +146,7 @@ impl Record {
         let outcome = match result {
             CallResult::Returned(Ok(())) => match end.violation {
                 Some(violation) => {
-                    self.state()
+                    self.recorded()
                         .violation
                         .get_or_insert_with(|| violation.clone());
                     Err(Failure::Violation(violation))

@@ -11,7 +11,7 @@ use url::{Position, Url};
 
 use super::body::Body;
 
-/// How many redirects are followed in a row: the limit of the fetch standard.
+/// The number of redirects that are followed in a row: the limit of the fetch standard.
 pub(super) const MAX_REDIRECTS: usize = 20;
 
 /// The fields about the content, which are removed when a request becomes GET.

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use bytes::Bytes;
-use callgate::{HttpScope, IntoHeaderName, IntoHeaderValue};
+use callgate::{HttpScope, header_methods};
 use callgate_drive::ResponseBody;
 use http::{Request, Response, Version};
 use tokio::sync::oneshot;
@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use super::body::Body;
 use super::cookies::Origin;
 use super::error::Error;
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 use super::redirect::{MAX_REDIRECTS, RepeatableRequest};
 use super::response::{History, Streaming, whole};
 use super::scope::{self, Edit};
@@ -41,16 +41,7 @@ impl<'a> RequestBuilder<'a> {
         }
     }
 
-    /// Adds a header field, beside fields of the same name.
-    ///
-    /// # Panics
-    ///
-    /// When the name or the value cannot be a header field.
-    pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
-        let headers = self.request.headers_mut();
-        headers.append(name.into_header_name(), value.into_header_value());
-        self
-    }
+    header_methods!(builder => builder.request.headers_mut());
 
     /// Sets the content. `content-length` is added when the length is known, and `transfer-encoding`
     /// over HTTP/1.1 otherwise.
@@ -109,7 +100,7 @@ impl<'a> RequestBuilder<'a> {
 
     /// Sends the request and reads the whole response.
     ///
-    /// Work after the response may go on: [`Exchange::ended`] waits for it.
+    /// Work after the response may go on: [`TestExchange::ended`] waits for it.
     ///
     /// # Errors
     ///
@@ -238,7 +229,7 @@ impl fmt::Debug for RequestBuilder<'_> {
 /// When this is dropped, the client disconnects.
 #[derive(Debug)]
 pub struct Pending {
-    exchange: Exchange,
+    exchange: TestExchange,
     response: oneshot::Receiver<Response<ResponseBody>>,
     origin: Origin,
 }
@@ -246,7 +237,7 @@ pub struct Pending {
 impl Pending {
     /// Returns the exchange, to disconnect from it for example.
     #[must_use]
-    pub fn exchange(&self) -> &Exchange {
+    pub fn exchange(&self) -> &TestExchange {
         &self.exchange
     }
 

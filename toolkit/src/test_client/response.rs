@@ -13,7 +13,7 @@ use http::{HeaderMap, Response};
 use http_body::Body as _;
 
 use super::error::Error;
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 
 /// The content of a response, read part by part.
 ///
@@ -22,7 +22,7 @@ use super::exchange::Exchange;
 #[derive(Debug)]
 pub struct Streaming {
     head: Box<Parts>,
-    exchange: Exchange,
+    exchange: TestExchange,
     content: ResponseBody,
     is_finished: bool,
     trailers: Option<HeaderMap>,
@@ -30,7 +30,7 @@ pub struct Streaming {
 
 impl Streaming {
     /// Splits a response from the server, which then holds its exchange.
-    pub(super) fn of(response: Response<ResponseBody>, exchange: Exchange) -> Response<Self> {
+    pub(super) fn of(response: Response<ResponseBody>, exchange: TestExchange) -> Response<Self> {
         let (mut head, content) = response.into_parts();
         head.extensions.insert(exchange.clone());
         let streaming = Self {
@@ -82,7 +82,7 @@ impl Streaming {
 
     /// Returns the exchange that the response comes from.
     #[must_use]
-    pub fn exchange(&self) -> &Exchange {
+    pub fn exchange(&self) -> &TestExchange {
         &self.exchange
     }
 
@@ -141,7 +141,7 @@ struct Trailers(HeaderMap);
 #[derive(Clone)]
 pub(super) struct History(pub(super) Arc<[Response<Bytes>]>);
 
-/// What tests ask of a whole response.
+/// Accessors of a whole response.
 pub trait ResponseExt {
     /// Returns the content as text.
     ///

@@ -5,23 +5,22 @@ use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::Bytes;
 use callgate::{
     App, BoxApp, HttpResponseStart, HttpScope, WebSocketClose, WebSocketDisconnect, WebSocketScope,
 };
-use callgate_drive::http::{self as drive, Response as DriveResponse};
+use callgate_drive::http::{Exchange, Response as DriveResponse};
 use callgate_drive::websocket::{Handshake, HandshakeResponse, Mailbox};
 use callgate_drive::{Call, ResponseBody, ServerEnd, ShutdownSignal};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::CONTENT_LENGTH;
 use http::{Method, Response, StatusCode, Version};
 use http_body::Body as _;
 use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::time::sleep;
 
-use super::body::{Body, Content};
+use super::body::{Body, RecordedContent};
 use super::channel::RecordedApp;
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 use super::failure::{Failure, TimedOut};
 use super::record::Record;
 use super::scope;
@@ -35,7 +34,7 @@ pub(super) struct Server {
     pub(super) settings: Settings,
     shutdown: ShutdownSignal,
     /// Exchanges whose call may still run.
-    running: Mutex<Vec<Exchange>>,
+    running: Mutex<Vec<TestExchange>>,
 }
 
 /// The response to a handshake, and the messages of the WebSocket if it is accepted.
@@ -58,7 +57,7 @@ impl Server {
         scope: HttpScope,
         body: Body,
         is_disconnected: bool,
-    ) -> (Exchange, oneshot::Receiver<Response<ResponseBody>>) {
+    ) -> (TestExchange, oneshot::Receiver<Response<ResponseBody>>) {
         let (exchange, app) = self.exchange(is_disconnected);
         let record = exchange.record.clone();
         let responder = Responder {
@@ -66,8 +65,8 @@ impl Server {
             is_head_request: scope.method == Method::HEAD,
         };
         let is_withheld = scope::expects_continue(&scope);
-        let content = Content::new(body, record.clone(), is_withheld);
-        let mut call = drive::Exchange::new(&app, scope.into(), content, |_| None, &self.shutdown);
+        let content = RecordedContent::new(body, record.clone(), is_withheld);
+        let mut call = Exchange::new(&app, scope.into(), content, |_| None, &self.shutdown);
         call.on_end({
             let record = record.clone();
             move |result, end| record.ended(result, end)
@@ -82,7 +81,7 @@ impl Server {
         &self,
         scope: WebSocketScope,
         is_disconnected: bool,
-    ) -> (Exchange, oneshot::Receiver<HandshakeReply>) {
+    ) -> (TestExchange, oneshot::Receiver<HandshakeReply>) {
         let (exchange, app) = self.exchange(is_disconnected);
         let record = exchange.record.clone();
         let mut handshake = Handshake::new(&app, scope.into());
@@ -104,10 +103,10 @@ impl Server {
     }
 
     /// Rejects a request that does not reach the application.
-    pub(super) fn rejected(&self, status: StatusCode) -> Exchange {
+    pub(super) fn rejected(&self, status: StatusCode) -> TestExchange {
         let record = Arc::new(Record::default());
         record.rejected(format!("the server rejects the request with {status}"));
-        Exchange::new(record, self.settings.timeout)
+        TestExchange::new(record, self.settings.timeout)
     }
 
     /// Begins the shutdown: exchanges in flight learn of it, and WebSockets are closed.
@@ -127,12 +126,12 @@ impl Server {
     }
 
     /// Creates the record of an exchange, and the application that writes it.
-    fn exchange(&self, is_disconnected: bool) -> (Exchange, BoxApp) {
+    fn exchange(&self, is_disconnected: bool) -> (TestExchange, BoxApp) {
         let record = Arc::new(Record::default());
         if is_disconnected {
             record.disconnect();
         }
-        let exchange = Exchange::new(record.clone(), self.settings.timeout);
+        let exchange = TestExchange::new(record.clone(), self.settings.timeout);
         let mut running = self.running.lock().unwrap();
         running.retain(|exchange| !exchange.is_ended());
         running.push(exchange.clone());
@@ -142,8 +141,8 @@ impl Server {
         )
     }
 
-    fn limits(&self) -> Limits {
-        Limits {
+    fn limits(&self) -> CallLimits {
+        CallLimits {
             grace_period: self.settings.grace_period,
             // A test that waits for the end of the call sees the end before it times out.
             discard_time: self.settings.grace_period.min(self.settings.timeout / 2),
@@ -151,16 +150,16 @@ impl Server {
     }
 }
 
-/// How long calls may go on.
+/// The times for which a call may go on.
 #[derive(Clone, Copy)]
-struct Limits {
+struct CallLimits {
     /// After a disconnect.
     grace_period: Duration,
     /// With content that is discarded.
     discard_time: Duration,
 }
 
-/// What the response to a request depends on.
+/// Creates the response to one request in place of the application's.
 #[derive(Clone, Copy)]
 struct Responder {
     version: Version,
@@ -168,17 +167,6 @@ struct Responder {
 }
 
 impl Responder {
-    fn respond(self, head: HttpResponseStart, content: ResponseBody) -> Response<ResponseBody> {
-        // As servers do when they know the length of the content.
-        let length = content.size_hint().exact().filter(|length| *length > 0);
-        let mut response = response(head, content, self.version);
-        if let Some(length) = length {
-            let headers = response.headers_mut();
-            headers.entry(CONTENT_LENGTH).or_insert(length.into());
-        }
-        response
-    }
-
     fn replace(self, status: StatusCode) -> Response<ResponseBody> {
         let mut response = replacement(status, self.version);
         if self.is_head_request {
@@ -188,52 +176,58 @@ impl Responder {
     }
 }
 
-pub(super) fn response(
+/// Creates a response over this version of HTTP.
+pub(super) fn http_response(
     head: HttpResponseStart,
     content: ResponseBody,
     version: Version,
 ) -> Response<ResponseBody> {
-    let mut response = Response::new(content);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
+    // Servers add the length of content when they know it.
+    let length = content.size_hint().exact().filter(|length| *length > 0);
+    let mut response = head.into_response(content);
     *response.version_mut() = version;
+    if let Some(length) = length {
+        let headers = response.headers_mut();
+        headers.entry(CONTENT_LENGTH).or_insert(length.into());
+    }
     response
 }
 
-/// Returns a response of the server's own.
+/// Creates a response in place of the application's.
 pub(super) fn replacement(status: StatusCode, version: Version) -> Response<ResponseBody> {
-    let content = status.canonical_reason().unwrap_or_default();
-    let head = HttpResponseStart::new(status)
-        .header(CONTENT_TYPE, "text/plain; charset=utf-8")
-        .header(CONTENT_LENGTH, content.len());
-    response(head, Bytes::from(content).into(), version)
+    let (head, content) = callgate_drive::replacement(status);
+    http_response(head, content, version)
 }
 
 /// Polls an exchange until it has a response, and runs the rest of its call.
 async fn run_http(
-    mut exchange: drive::Exchange<Content>,
+    mut exchange: Exchange<RecordedContent>,
     record: Arc<Record>,
     mut reply: oneshot::Sender<Response<ResponseBody>>,
     responder: Responder,
-    limits: Limits,
+    limits: CallLimits,
 ) {
-    let mut response = DriveResponse::EarlyHints(Vec::new());
-    // The record has the early hints.
-    while let DriveResponse::EarlyHints(_) = response {
-        response = tokio::select! {
+    let response = loop {
+        let response = tokio::select! {
             biased;
-            () = record.disconnected() => DriveResponse::Disconnected,
-            () = reply.closed() => DriveResponse::Disconnected,
+            () = record.disconnected() => break None,
+            () = reply.closed() => break None,
             response = poll_fn(|cx| exchange.poll(cx)) => response,
         };
-    }
+        match response {
+            // The record has the early hints.
+            DriveResponse::EarlyHints(_) => {}
+            DriveResponse::Started(head, content) => {
+                break Some(http_response(head, content, responder.version));
+            }
+            DriveResponse::Replacement(status) => break Some(responder.replace(status)),
+            DriveResponse::Disconnected => break None,
+        }
+    };
     match response {
         // A client that does not take the response drops the content with it.
-        DriveResponse::Started(head, content) => {
-            drop(reply.send(responder.respond(head, content)));
-        }
-        DriveResponse::Replacement(status) => drop(reply.send(responder.replace(status))),
-        DriveResponse::Disconnected | DriveResponse::EarlyHints(_) => drop(reply),
+        Some(response) => drop(reply.send(response)),
+        None => drop(reply),
     }
     if let Some((call, end)) = exchange.detach() {
         run(call, end, &record, limits).await;
@@ -246,7 +240,7 @@ async fn run_websocket(
     record: Arc<Record>,
     mut reply: oneshot::Sender<HandshakeReply>,
     mut shutdown: ShutdownSignal,
-    limits: Limits,
+    limits: CallLimits,
 ) {
     let response = tokio::select! {
         biased;
@@ -290,7 +284,7 @@ async fn run_websocket(
 }
 
 /// Runs a call that goes on after its response, or after its client has disconnected.
-async fn run(call: Call, end: Arc<impl ServerEnd>, record: &Record, limits: Limits) {
+async fn run(call: Call, end: Arc<impl ServerEnd>, record: &Record, limits: CallLimits) {
     let disconnect = async {
         record.disconnected().await;
         end.disconnect();

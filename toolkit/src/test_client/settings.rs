@@ -1,4 +1,4 @@
-//! What a test client puts into each scope, and its limits.
+//! The settings of a test client: the fields of each scope, and the limits.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -8,7 +8,7 @@ use http::{HeaderMap, Version};
 
 use super::jar::Jar;
 
-/// What a client puts into each scope, and its limits.
+/// The fields of each scope, and the limits of the client.
 #[derive(Debug)]
 pub(super) struct Settings {
     /// Fields for requests that do not set them.

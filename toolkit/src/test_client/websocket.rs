@@ -10,27 +10,31 @@ use callgate_drive::websocket::{Mailbox, Outbound};
 use http::HeaderMap;
 
 use super::error::Error;
-use super::exchange::Exchange;
+use super::exchange::TestExchange;
 
 /// The client's end of an open WebSocket. When it is dropped, the client disconnects (1006).
 #[derive(Debug)]
-pub struct WebSocket {
+pub struct TestWebSocket {
     accept: WebSocketAccept,
-    exchange: Exchange,
+    exchange: TestExchange,
     mailbox: Arc<Mailbox>,
     waiters: Arc<Waiters>,
     /// The close that the client has received.
     close: Option<WebSocketClose>,
 }
 
-/// What a client reads.
+/// The next message or the close, as the client reads it.
 enum Inbound {
     Message(Message),
     Close(WebSocketClose),
 }
 
-impl WebSocket {
-    pub(super) fn new(accept: WebSocketAccept, exchange: Exchange, mailbox: Arc<Mailbox>) -> Self {
+impl TestWebSocket {
+    pub(super) fn new(
+        accept: WebSocketAccept,
+        exchange: TestExchange,
+        mailbox: Arc<Mailbox>,
+    ) -> Self {
         Self {
             accept,
             exchange,
@@ -54,7 +58,7 @@ impl WebSocket {
 
     /// Returns the exchange.
     #[must_use]
-    pub fn exchange(&self) -> &Exchange {
+    pub fn exchange(&self) -> &TestExchange {
         &self.exchange
     }
 
@@ -207,7 +211,7 @@ impl WebSocket {
     }
 }
 
-impl Drop for WebSocket {
+impl Drop for TestWebSocket {
     fn drop(&mut self) {
         self.disconnect();
     }

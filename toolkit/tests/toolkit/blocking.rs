@@ -10,7 +10,7 @@ use callgate::{
     Sender,
 };
 use callgate_toolkit::blocking::{Body, ThreadPool};
-use callgate_toolkit::test_client::{self, Error, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{self, Error, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::future::join_all;
 use futures_util::poll;
 use http::{Method, Request, Response, StatusCode, Uri};
@@ -46,7 +46,7 @@ async fn a_blocking_function_gets_a_request_and_gives_a_response() {
     assert_eq!(response.status(), StatusCode::CREATED);
     assert_eq!(response.headers()["x-b"], "2");
     assert_eq!(response.text(), "POST /a?b 1 Hello, thread! Some(7)");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -63,7 +63,7 @@ async fn each_kind_of_body_is_sent() {
     let client = TestClient::new(ThreadPool::new(1).app(handler));
     let length = async |path| {
         let response = client.get(path).send().await.unwrap();
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
         response.body().len()
     };
     assert_eq!(length("/read").await, 100_000);
@@ -72,7 +72,7 @@ async fn each_kind_of_body_is_sent() {
     assert_eq!(length("/").await, 0);
 }
 
-/// A handler that says when it has been entered and waits until it may go on.
+/// Returns a handler that reports its entry and waits until the test lets it go on.
 fn gated(
     entered: UnboundedSender<()>,
     open: mpsc::Receiver<()>,
@@ -141,8 +141,8 @@ async fn calls_beyond_those_that_may_wait_are_answered_with_503() {
     assert_eq!(third.headers()["content-type"], "application/json");
     let expected = r#"{"error":"too many requests wait to be served"}"#;
     assert_eq!(third.text(), expected);
-    // Whoever serves it logs it.
-    Exchange::of(&third).ended().await.unwrap_err();
+    // The server logs the error.
+    TestExchange::of(&third).ended().await.unwrap_err();
     open.send(()).unwrap();
     open.send(()).unwrap();
     assert_eq!(first.response().await.unwrap().text(), "through");
@@ -220,7 +220,7 @@ async fn a_thread_that_is_not_yet_idle_is_waited_for_and_not_doubled() {
     let mut first = call();
     assert!(poll!(&mut first).is_pending());
     entries.recv().await.unwrap();
-    // Nobody takes its result, which is dropped on the thread once the turn has been given back.
+    // The result is not taken. The thread drops it after it has returned its permit.
     drop(first);
     open.send(()).unwrap();
     lingering.recv().await.unwrap();
@@ -308,7 +308,7 @@ async fn a_slow_client_slows_the_writer_down() {
         assert_eq!(written.load(Ordering::SeqCst), read + 1);
     }
     assert_eq!(response.body_mut().rest().await.unwrap(), "x");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -326,7 +326,7 @@ async fn reads_and_writes_fail_once_the_client_is_gone() {
                 loop {
                     if let Err(error) = out.write(b"x") {
                         kind.send(error.kind()).unwrap();
-                        // Whatever is made of it, nobody is there to whom it matters.
+                        // The client is gone, so the result does not matter.
                         return Err(io::Error::other("something else"));
                     }
                 }
@@ -342,7 +342,7 @@ async fn reads_and_writes_fail_once_the_client_is_gone() {
     pending.exchange().ended().await.unwrap();
 
     let response = client.get("/write").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     drop(response);
     assert_eq!(kinds.recv().await.unwrap(), io::ErrorKind::BrokenPipe);
     exchange.ended().await.unwrap();
@@ -398,7 +398,7 @@ async fn a_panic_is_a_failure_of_its_call_and_of_nothing_else() {
     }));
     let response = client.get("/panic").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         failure.to_string().contains("the handler panicked"),
         "{failure}"
@@ -419,7 +419,7 @@ async fn an_error_in_the_middle_of_the_content_cuts_the_response() {
         panic!("not cut");
     };
     assert_eq!(response.text(), "half");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(matches!(failure, Failure::Error(error) if error.to_string() == "the disk is gone"));
 }
 

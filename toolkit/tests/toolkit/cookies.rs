@@ -4,11 +4,9 @@ use callgate_toolkit::test_client::{ResponseExt, TestClient};
 use callgate_toolkit::{read, respond};
 use http::Response;
 
-use crate::http;
-
 /// Responds with the cookies of the request, sorted by name.
 async fn show(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     let cookies = read::cookies(&scope);
     let mut lines: Vec<_> = cookies
         .iter()
@@ -96,9 +94,9 @@ async fn a_cookie_comes_back_as_it_was_set_and_not_once_it_is_removed() {
 }
 
 #[tokio::test]
-async fn what_was_changed_in_a_jar_is_set() {
+async fn the_changes_of_a_jar_are_set() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let mut jar = read::cookies(&scope);
         jar.remove("a");
         jar.add(("c", "3"));

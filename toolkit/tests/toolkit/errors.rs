@@ -2,15 +2,13 @@ use callgate::{AppError, HttpResponseStart, Receiver, Scope, Sender};
 use callgate_toolkit::errors::{HttpError, handle};
 use callgate_toolkit::read;
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::http;
-
 /// Fails as its path says.
 async fn fails(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     match scope.raw_path() {
         "/missing" => Err(HttpError::new(StatusCode::NOT_FOUND, "there is no order 7").into()),
         "/elsewhere" => {
@@ -57,7 +55,7 @@ async fn a_failed_call_is_answered_with_json_and_its_status() {
         let response = client.post(path).send().await.unwrap();
         assert_eq!(response.status(), status);
         assert_eq!(response.json::<Value>().unwrap(), json!({ "error": error }));
-        let ended = Exchange::of(&response).ended().await;
+        let ended = TestExchange::of(&response).ended().await;
         assert_eq!(
             matches!(ended, Err(Failure::Error(_))),
             is_reported,
@@ -73,7 +71,7 @@ async fn a_failed_call_is_answered_with_json_and_its_status() {
 }
 
 #[tokio::test]
-async fn what_cannot_be_answered_is_left_to_the_server() {
+async fn started_declined_and_broken_calls_are_left_to_the_server() {
     let client = TestClient::new(handle(fails));
     for (path, status) in [("/started", 500), ("/violation", 500), ("/declined", 501)] {
         let response = client.get(path).send().await.unwrap();
@@ -82,7 +80,7 @@ async fn what_cannot_be_answered_is_left_to_the_server() {
             response.headers()["content-type"],
             "text/plain; charset=utf-8"
         );
-        let exchange = Exchange::of(&response);
+        let exchange = TestExchange::of(&response);
         exchange.ended().await.unwrap_err();
         // Nothing was tried that cannot be.
         let is_broken = exchange.violation().is_some();

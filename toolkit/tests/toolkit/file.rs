@@ -2,13 +2,11 @@ use std::time::{Duration, SystemTime};
 
 use callgate::{Feature, Receiver, Scope, SendEvent, Sender};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use http::{Method, StatusCode};
 use tempfile::TempDir;
 
-use crate::http;
-
-/// A client of an application that answers with the file that the path names; the directory has
+/// Returns a client of an application that answers with the file of the path. The directory has
 /// `page.html`, of 70 000 bytes, and `empty`.
 fn files() -> (TestClient, TempDir) {
     let directory = tempfile::tempdir().unwrap();
@@ -18,7 +16,7 @@ fn files() -> (TestClient, TempDir) {
     let client = TestClient::new(move |scope: Scope, _: Receiver, sender: Sender| {
         let root = root.clone();
         async move {
-            let scope = http(scope)?;
+            let scope = scope.into_http()?;
             let path = root.join(scope.path().trim_start_matches('/'));
             respond::file(&scope, path)
                 .header("x-a", "1")
@@ -42,7 +40,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
                     }
                 });
             let response = request.send().await.unwrap();
-            Exchange::of(&response).ended().await.unwrap();
+            TestExchange::of(&response).ended().await.unwrap();
             assert_eq!(
                 response.headers()["content-type"],
                 "text/html; charset=utf-8"
@@ -51,7 +49,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
             assert_eq!(response.headers()["x-a"], "1");
             let length = if method == Method::GET { 70_000 } else { 0 };
             assert_eq!(response.body().len(), length);
-            let transcript = Exchange::of(&response).transcript();
+            let transcript = TestExchange::of(&response).transcript();
             let is_path_sent = transcript
                 .sent()
                 .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
@@ -64,7 +62,7 @@ async fn a_file_is_sent_by_the_server_or_streamed() {
 }
 
 #[tokio::test]
-async fn a_client_that_has_the_newest_is_told_so() {
+async fn a_client_with_the_newest_version_gets_304() {
     let (client, _directory) = files();
     let first = client.get("/page.html").send().await.unwrap();
     let modified = first.headers()["last-modified"].clone();
@@ -175,7 +173,7 @@ async fn a_file_of_the_future_is_sent_as_one_of_now() {
     }
 }
 
-/// A client of a file `digits` with the ten digits.
+/// Returns a client of a file `digits` with the ten digits.
 fn digits() -> (TestClient, TempDir) {
     let (client, directory) = files();
     std::fs::write(directory.path().join("digits"), "0123456789").unwrap();
@@ -203,9 +201,9 @@ async fn a_part_of_a_file_is_sent_with_where_it_is_and_the_rest_is_not() {
         );
         assert_eq!(response.headers()["accept-ranges"], "bytes");
         assert_eq!(response.text(), content);
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
-    // One that is read in several pieces.
+    // A file that is read in several pieces.
     let request = client.get("/page.html").header("range", "bytes=1-69999");
     let response = request.send().await.unwrap();
     assert_eq!(response.body().len(), 69_999);
@@ -235,11 +233,11 @@ async fn several_parts_are_sent_as_one_message_of_several() {
     );
     let length = response.text().len().to_string();
     assert_eq!(response.headers()["content-length"], length);
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
-async fn what_is_past_the_end_is_refused_with_the_length() {
+async fn a_range_past_the_end_is_refused_with_the_length() {
     let (client, _directory) = digits();
     for range in ["bytes=10-", "bytes=99-100", "bytes=-0"] {
         let request = client.get("/digits").header("range", range);
@@ -315,7 +313,7 @@ async fn the_server_sends_whole_files_and_the_application_parts_of_them() {
             request = request.header("range", range);
         }
         let response = request.send().await.unwrap();
-        let transcript = Exchange::of(&response).transcript();
+        let transcript = TestExchange::of(&response).transcript();
         let is_path_sent = transcript
             .sent()
             .any(|event| matches!(event, SendEvent::HttpResponsePathSend(_)));
@@ -330,7 +328,7 @@ async fn validators_of_the_application_s_own_are_those_that_count() {
     let client = TestClient::new(move |scope: Scope, _: Receiver, sender: Sender| {
         let path = path.clone();
         async move {
-            let scope = http(scope)?;
+            let scope = scope.into_http()?;
             let response = respond::file(&scope, path).header("etag", "W/\"7\"");
             response.send(&sender).await
         }
@@ -344,7 +342,7 @@ async fn validators_of_the_application_s_own_are_those_that_count() {
 }
 
 #[tokio::test]
-async fn what_is_no_file_is_not_found_and_other_methods_are_not_allowed() {
+async fn directories_and_missing_files_are_not_found_and_other_methods_not_allowed() {
     let (client, _directory) = files();
     let long = format!("/{}", "x".repeat(1000));
     for path in ["/nosuch", "/", "/page.html/below", "/nul%00.html", &long] {

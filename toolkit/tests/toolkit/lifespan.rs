@@ -61,7 +61,7 @@ async fn an_application_that_declines_runs_without_a_lifespan() {
     client.shutdown().await.unwrap();
 }
 
-/// Why an application could not be started.
+/// Returns the reason for which an application could not be started.
 macro_rules! start_error {
     ($app:expr) => {
         match TestClient::start($app).await {
@@ -72,7 +72,7 @@ macro_rules! start_error {
 }
 
 #[tokio::test]
-async fn a_start_up_that_fails_says_why() {
+async fn a_start_up_that_fails_returns_its_reason() {
     let failed = start_error!(async |_: Scope, _: Receiver, sender: Sender| {
         sender
             .send(LifespanStartupFailed::new("no database"))
@@ -113,11 +113,11 @@ async fn a_start_up_that_hangs_times_out() {
     );
 }
 
-/// What was opened and closed, in order.
+/// The resources that were opened and closed, in order.
 #[derive(Clone, Default)]
-struct Ledger(Arc<Mutex<Vec<&'static str>>>);
+struct EventLog(Arc<Mutex<Vec<&'static str>>>);
 
-impl Ledger {
+impl EventLog {
     fn note(&self, entry: &'static str) {
         self.0.lock().unwrap().push(entry);
     }
@@ -126,7 +126,7 @@ impl Ledger {
         self.0.lock().unwrap().clone()
     }
 
-    /// `app` with a resource that is noted when it is opened and when it is closed.
+    /// Returns `app` with a resource whose opening and closing are logged.
     fn pool(&self, app: impl App) -> impl App {
         let (opening, closing) = (self.clone(), self.clone());
         with_resource(
@@ -145,9 +145,7 @@ impl Ledger {
 }
 
 async fn says_its_state(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::Http(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_http()?;
     let pool = scope.state.get::<&str>().copied().unwrap_or("no pool");
     respond::text(pool).send(&sender).await?;
     Ok(())
@@ -155,15 +153,13 @@ async fn says_its_state(scope: Scope, _: Receiver, sender: Sender) -> Result<(),
 
 #[tokio::test]
 async fn a_resource_is_open_from_start_up_to_shutdown() {
-    let ledger = Ledger::default();
-    let client = TestClient::start(ledger.pool(says_its_state))
-        .await
-        .unwrap();
+    let log = EventLog::default();
+    let client = TestClient::start(log.pool(says_its_state)).await.unwrap();
     assert_eq!(client.get("/").send().await.unwrap().text(), "pool");
-    assert_eq!(ledger.entries(), ["pool opened"]);
+    assert_eq!(log.entries(), ["pool opened"]);
     let error = client.shutdown().await.unwrap_err();
     assert!(matches!(error, Error::Lifespan(reason) if reason == "a connection is leaked"));
-    assert_eq!(ledger.entries(), ["pool opened", "pool closed"]);
+    assert_eq!(log.entries(), ["pool opened", "pool closed"]);
 }
 
 #[tokio::test]
@@ -181,8 +177,8 @@ async fn a_resource_that_does_not_open_fails_the_start_up() {
 
 #[tokio::test]
 async fn the_lifespan_of_the_application_runs_inside_that_of_its_resource() {
-    let ledger = Ledger::default();
-    let started = lifespan::start(ledger.pool(keeper)).await.unwrap().unwrap();
+    let log = EventLog::default();
+    let started = lifespan::start(log.pool(keeper)).await.unwrap().unwrap();
     assert_eq!(started.state().get::<u8>(), Some(&7));
     assert_eq!(started.state().get::<&str>(), Some(&"pool"));
     let reasons = started.shutdown().await.unwrap_err();
@@ -194,8 +190,8 @@ async fn a_resource_is_closed_when_the_application_inside_does_not_start() {
     async fn fails(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
         Err(AppError::failed("no such table"))
     }
-    let ledger = Ledger::default();
-    let reason = lifespan::start(ledger.pool(fails)).await.unwrap_err();
+    let log = EventLog::default();
+    let reason = lifespan::start(log.pool(fails)).await.unwrap_err();
     assert_eq!(reason, "no such table");
-    assert_eq!(ledger.entries(), ["pool opened", "pool closed"]);
+    assert_eq!(log.entries(), ["pool opened", "pool closed"]);
 }

@@ -25,13 +25,3 @@ mod test_client_redirects;
 mod test_client_shutdown;
 mod test_client_websocket;
 mod websocket;
-
-use callgate::{AppError, Scope};
-
-/// The scope of an HTTP exchange; anything else is declined.
-fn http(scope: Scope) -> Result<Box<callgate::HttpScope>, AppError> {
-    match scope {
-        Scope::Http(scope) => Ok(scope),
-        _ => Err(AppError::Unsupported),
-    }
-}

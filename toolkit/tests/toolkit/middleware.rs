@@ -1,18 +1,16 @@
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 
+use crate::scripted::Scripted;
 use callgate::{
     AppError, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, Receiver,
     Scope, SendError, SendEvent, Sender,
 };
 use callgate_toolkit::middleware::{Events, Next, from_fn, tap, wrap};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 use http::StatusCode;
-
-use crate::http;
-use crate::scripted::Scripted;
 
 /// Keeps a log of what passes, and changes it.
 struct Log(Arc<Mutex<Vec<String>>>);
@@ -47,9 +45,9 @@ impl Events for Log {
     }
 }
 
-/// Sends back what it gets, in two parts, and one too many.
+/// Sends the content back in two parts, and one part too many.
 async fn echo(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    http(scope)?;
+    scope.into_http()?;
     let ReceiveEvent::HttpRequestBody(request) = receiver.receive().await else {
         return Err(AppError::failed("no content"));
     };
@@ -70,7 +68,7 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
     });
     let client = TestClient::new(app);
     let mut response = client.post("/").body("hi").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     // The last part is polled, and stays pending until the first is read.
     assert!(poll!(pin!(exchange.ended())).is_pending());
     assert_eq!(response.headers()["x-seen"], "1");
@@ -94,9 +92,9 @@ async fn a_middleware_sees_each_event_once_and_can_change_it() {
 }
 
 #[tokio::test]
-async fn a_closure_changes_what_is_sent_and_none_leaves_it_alone() {
+async fn a_closure_changes_the_events_that_are_sent() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let id = scope
             .extensions
             .get::<String>()
@@ -142,7 +140,7 @@ async fn disconnects_and_refusals_pass_through_a_middleware() {
     let failure = pending.exchange().ended().await.unwrap_err();
     assert_eq!(failure.to_string(), "the application failed: no content");
     let refused = client.websocket("/").connect().await.unwrap_err();
-    let exchange = Exchange::of(&refused.response().unwrap()).clone();
+    let exchange = TestExchange::of(&refused.response().unwrap()).clone();
     assert!(matches!(exchange.ended().await, Err(Failure::Declined)));
 }
 
@@ -282,7 +280,7 @@ async fn a_function_around_an_application_can_respond_itself() {
 #[tokio::test]
 async fn a_closure_around_an_application_hands_values_in_and_sees_the_result() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let number = http(scope)?.extensions.get::<u8>().copied();
+        let number = scope.into_http()?.extensions.get::<u8>().copied();
         respond::text(format!("{number:?}")).send(&sender).await?;
         Err(AppError::failed("late"))
     }
@@ -305,7 +303,7 @@ async fn a_closure_around_an_application_hands_values_in_and_sees_the_result() {
     let client = TestClient::new(app);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "Some(7)");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert_eq!(failure.to_string(), "the application failed: late");
     assert_eq!(*log.lock().unwrap(), [false]);
 }

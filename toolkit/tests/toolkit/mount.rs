@@ -8,8 +8,8 @@ use callgate_toolkit::mount::Mounts;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 
-/// Tells its name, where it is, and its state.
-async fn tell(
+/// Responds with the name of the application, its root path and its state.
+async fn describe(
     name: char,
     scope: Scope,
     mut receiver: Receiver,
@@ -50,7 +50,7 @@ async fn tell(
 
 macro_rules! app {
     ($name:literal) => {
-        |scope: Scope, receiver: Receiver, sender: Sender| tell($name, scope, receiver, sender)
+        |scope: Scope, receiver: Receiver, sender: Sender| describe($name, scope, receiver, sender)
     };
 }
 
@@ -96,7 +96,7 @@ async fn the_prefix_is_appended_to_the_root_path() {
 }
 
 #[tokio::test]
-async fn what_is_not_mounted_is_not_found() {
+async fn paths_without_a_mount_are_not_found() {
     let client = TestClient::new(Mounts::new().mount("/a", app!('A')));
     for path in ["/", "/b", "/ab"] {
         let response = client.get(path).send().await.unwrap();

@@ -21,7 +21,7 @@ fn scope() -> HttpScope {
     scope
 }
 
-/// A channel with this content, each part of which is an event.
+/// Returns a channel with this content, each part of which is an event.
 fn content(parts: &[&[u8]]) -> std::sync::Arc<Scripted> {
     let channel = Scripted::new(0);
     let (last, parts) = parts.split_last().unwrap();
@@ -80,7 +80,7 @@ async fn a_form_is_read_however_it_is_divided() {
 }
 
 #[tokio::test]
-async fn what_is_left_of_a_field_is_skipped() {
+async fn the_unread_rest_of_a_field_is_skipped() {
     let form = FORM.as_bytes();
     for at in 0..=form.len() {
         let (first, second) = form.split_at(at);

@@ -1,11 +1,9 @@
 use callgate::{AppError, Receiver, Scope, Sender};
 use callgate_toolkit::read::{self, ReadError};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, ResponseExt, TestClient, TestExchange};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-
-use crate::http;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Order {
@@ -14,9 +12,9 @@ struct Order {
     tags: Vec<String>,
 }
 
-/// Reads at most 40 bytes, and answers with what it read or why it could not.
+/// Reads at most 40 bytes, and answers with the bytes or with the error.
 async fn reads(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     let read = match scope.raw_path() {
         "/json" => read::json::<Order>(&scope, &mut receiver, 40)
             .await
@@ -64,7 +62,7 @@ async fn content_is_read_up_to_its_limit_however_it_is_divided() {
 }
 
 #[tokio::test]
-async fn a_client_that_goes_away_in_the_middle_is_nobodys_failure() {
+async fn a_client_that_goes_away_in_the_middle_is_no_failure() {
     let client = TestClient::new(reads);
     let (content, body) = Body::channel();
     let pending = client.post("/").body(body).start();
@@ -81,7 +79,7 @@ async fn a_client_that_goes_away_in_the_middle_is_nobodys_failure() {
 }
 
 #[tokio::test]
-async fn json_that_cannot_be_read_has_a_status_that_says_why() {
+async fn json_that_cannot_be_read_has_the_status_of_its_fault() {
     let client = TestClient::new(reads);
     let order = Order {
         number: 7,
@@ -144,7 +142,10 @@ async fn a_length_beyond_the_limit_is_refused_without_reading() {
         .header("content-type", "application/json");
     let response = request.body("x".repeat(41)).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::PAYLOAD_TOO_LARGE);
-    assert_eq!(Exchange::of(&response).transcript().received().count(), 0);
+    assert_eq!(
+        TestExchange::of(&response).transcript().received().count(),
+        0
+    );
 }
 
 #[tokio::test]

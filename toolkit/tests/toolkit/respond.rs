@@ -3,23 +3,23 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use callgate::{AppError, Receiver, Scope, Sender};
 use callgate_toolkit::respond::{self, Response};
-use callgate_toolkit::test_client::{Error, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestExchange};
 use futures_util::stream;
 use http::StatusCode;
 
-/// What a client of an application that always answers with this gets.
+/// Returns the response that a client gets from an application that always sends this one.
 async fn answer(response: Response) -> http::Response<bytes::Bytes> {
     let client = TestClient::new(move |_: Scope, _: Receiver, sender: Sender| {
         let response = response.clone();
         async move { response.send(&sender).await }
     });
     let answer = client.get("/").send().await.unwrap();
-    Exchange::of(&answer).ended().await.unwrap();
+    TestExchange::of(&answer).ended().await.unwrap();
     answer
 }
 
 #[tokio::test]
-async fn each_kind_of_response_says_what_it_is() {
+async fn each_kind_of_response_has_its_content_type() {
     for (response, content_type, content) in [
         (respond::bytes("b"), None, "b"),
         (respond::text("t"), Some("text/plain; charset=utf-8"), "t"),
@@ -83,10 +83,10 @@ async fn a_stream_is_asked_for_no_more_than_the_client_takes() {
     // The empty part that has the head sent is held for the client, and one part waits to be sent.
     assert_eq!(asked.load(Ordering::Relaxed), 1);
     assert_eq!(response.body_mut().rest().await.unwrap(), "0123456789");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
-/// Counts what is asked of a stream.
+/// Counts the polls of a stream.
 trait MapAsked: futures_util::Stream<Item = i32> + Sized {
     fn map_asked(
         self,
@@ -113,7 +113,7 @@ async fn a_stream_that_fails_cuts_the_response() {
         panic!("not cut");
     };
     assert_eq!(response.text(), "half");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert_eq!(
         failure.to_string(),
         "the application failed: the disk is gone"
@@ -133,7 +133,7 @@ async fn a_stream_ends_when_the_client_has_gone_away() {
         },
     );
     let response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     drop(response);
     exchange.ended().await.unwrap();
 }
@@ -147,7 +147,7 @@ fn a_redirect_cannot_smuggle_a_field_in() {
 }
 
 #[test]
-fn an_error_of_the_client_being_gone_is_known_as_such() {
+fn an_error_of_a_disconnect_is_recognised_as_one() {
     let error: AppError = callgate_toolkit::read::ReadError::Disconnected.into();
     assert!(error.is_disconnected());
 }
@@ -174,7 +174,7 @@ async fn a_stream_without_an_item_notices_that_the_client_has_gone_away() {
         },
     );
     let response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     exchange.disconnect();
     exchange.ended().await.unwrap();
 }

@@ -1,4 +1,4 @@
-//! A channel that a test plays by hand.
+//! A channel that a test controls by hand.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -10,13 +10,13 @@ use callgate::{Channel, ReceiveEvent, Receiver, SendError, SendEvent, SendProgre
 /// Yields the events that a test pushes, and keeps those that an application sends.
 #[derive(Default)]
 pub(crate) struct Scripted {
-    state: Mutex<State>,
-    /// How often a sender finds no room before each event.
+    state: Mutex<ScriptedState>,
+    /// The number of times that a sender finds no room before each event.
     waits: AtomicUsize,
 }
 
 #[derive(Default)]
-struct State {
+struct ScriptedState {
     events: VecDeque<ReceiveEvent>,
     sent: Vec<SendEvent>,
     waited: usize,
@@ -44,7 +44,7 @@ impl Scripted {
         wakers.into_iter().for_each(Waker::wake);
     }
 
-    /// How many events have not been received.
+    /// Returns the number of events that have not been received.
     pub(crate) fn unreceived(&self) -> usize {
         self.state.lock().unwrap().events.len()
     }
@@ -53,7 +53,7 @@ impl Scripted {
         self.state.lock().unwrap().sent.clone()
     }
 
-    /// The content that has been sent, and whether it has ended.
+    /// Returns the content that has been sent, and whether it has ended.
     pub(crate) fn content(&self) -> (String, bool) {
         let mut content = Vec::new();
         let mut is_ended = false;

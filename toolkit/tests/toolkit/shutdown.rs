@@ -13,7 +13,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use crate::scripted::Scripted;
 
-/// A source of items, and the items as a stream.
+/// Returns a source of items, and the items as a stream.
 fn source<T: Send + 'static>() -> (UnboundedSender<T>, impl Stream<Item = T> + Send) {
     let (sender, receiver) = unbounded_channel();
     let items = stream::unfold(receiver, |mut receiver: UnboundedReceiver<T>| async {
@@ -31,7 +31,7 @@ async fn sent(channel: &Scripted, content: &str) {
 
 type Items = UnboundedSender<Result<&'static str, std::io::Error>>;
 
-/// A response that is streamed, and the source of its items.
+/// Streams a response, and returns the source of its items.
 fn streaming(
     waits: usize,
     is_ignored: bool,

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::served::{Served, rest};
 use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendEvent, Sender};
 use callgate_toolkit::lifespan::with_resource;
 use callgate_toolkit::middleware::wrap;
@@ -14,13 +15,10 @@ use futures_util::{StreamExt as _, poll, stream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::watch;
 
-use crate::http;
-use crate::served::{Served, rest};
-
 /// The length of each part of a content, in bytes.
 const PART: usize = 64 * 1024;
 
-/// How many parts there are: far more than all buffers between an application and a client hold.
+/// The number of parts: far more than all buffers between an application and a client hold.
 const PARTS: usize = 512;
 
 #[tokio::test]
@@ -29,7 +27,7 @@ async fn a_middleware_sees_each_event_once_while_a_client_does_not_read() {
     let app = move |scope: Scope, _: Receiver, sender: Sender| {
         let waits = waits.clone();
         async move {
-            http(scope)?;
+            scope.into_http()?;
             let start = HttpResponseStart::ok().header("content-length", PART * PARTS);
             sender.send(start).await?;
             for _ in 0..PARTS {
@@ -80,7 +78,7 @@ async fn a_middleware_sees_each_event_once_while_a_client_does_not_read() {
 #[tokio::test]
 async fn server_sent_events_end_at_shutdown_and_the_resource_is_closed_after_them() {
     async fn events(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let events = stream::iter([Event::new("one")]).chain(stream::pending());
         respond::events(&mut receiver, events)
             .on_shutdown(Event::reconnect_after(Duration::from_secs(2)))

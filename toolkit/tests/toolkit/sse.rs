@@ -3,7 +3,7 @@ use std::time::Duration;
 use callgate::{Receiver, Scope, Sender};
 use callgate_toolkit::respond;
 use callgate_toolkit::sse::Event;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use futures_util::{StreamExt as _, stream};
 use tokio::time::Instant;
 
@@ -20,7 +20,7 @@ async fn events_are_sent_and_the_response_ends_with_them() {
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     assert_eq!(response.headers()["cache-control"], "no-store");
     assert_eq!(response.text(), "data: one\n\nevent: list\ndata: [1]\n\n");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[test]
@@ -66,7 +66,7 @@ async fn a_silence_is_filled_with_comments_and_a_client_that_is_gone_ends_it() {
             (":\n\n".into(), 10)
         ]
     );
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     drop(response);
     exchange.ended().await.unwrap();
     assert_eq!(begun.elapsed().as_secs(), 10);
@@ -81,7 +81,7 @@ async fn without_keep_alive_a_client_that_is_gone_is_noticed_all_the_same() {
         },
     );
     let response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     exchange.disconnect();
     exchange.ended().await.unwrap();
 }

@@ -8,16 +8,14 @@ use callgate::{
 };
 use callgate_toolkit::read::{self, disconnected};
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Body, Error, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Error, ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 use http::{HeaderMap, Method, Request, StatusCode, Version};
 use tokio::sync::Notify;
 
-use crate::http;
-
 /// Responds with the request, as the scope and the content describe it.
-async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+async fn describe(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let scope = scope.into_http()?;
     let body = read::bytes(&mut receiver, 1024).await?;
     let text = format!(
         "{} {} {:?} {} {:?} {}",
@@ -34,7 +32,7 @@ async fn tell(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<()
 
 #[tokio::test]
 async fn a_request_reaches_the_application_as_a_server_passes_it() {
-    let client = TestClient::new(tell).root_path("/caf é");
+    let client = TestClient::new(describe).root_path("/caf é");
     let response = client.get("https://a.test:1/x?y=1").send().await.unwrap();
     assert_eq!(
         response.text(),
@@ -50,7 +48,7 @@ async fn a_request_reaches_the_application_as_a_server_passes_it() {
 
 #[tokio::test]
 async fn the_root_path_is_encoded_as_by_the_server() {
-    let client = TestClient::new(tell).root_path("/100%[a\\b]^c|d");
+    let client = TestClient::new(describe).root_path("/100%[a\\b]^c|d");
     let response = client.get("/x").send().await.unwrap();
     assert_eq!(
         response.text(),
@@ -59,9 +57,9 @@ async fn the_root_path_is_encoded_as_by_the_server() {
 }
 
 #[tokio::test]
-async fn header_fields_say_what_any_client_says() {
+async fn requests_have_the_header_fields_of_every_client() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let text = format!("{:?}", http(scope)?.headers);
+        let text = format!("{:?}", scope.into_http()?.headers);
         respond::text(text).send(&sender).await?;
         Ok(())
     }
@@ -93,8 +91,8 @@ async fn header_fields_say_what_any_client_says() {
 }
 
 #[tokio::test]
-async fn what_a_server_rejects_does_not_reach_the_application() {
-    let client = TestClient::new(tell);
+async fn a_rejected_request_does_not_reach_the_application() {
+    let client = TestClient::new(describe);
     for (method, target, status) in [
         (Method::GET, "/%zz", StatusCode::BAD_REQUEST),
         (Method::GET, "/%4", StatusCode::BAD_REQUEST),
@@ -103,7 +101,7 @@ async fn what_a_server_rejects_does_not_reach_the_application() {
     ] {
         let response = client.method(method, target).send().await.unwrap();
         assert_eq!(response.status(), status, "{target}");
-        let transcript = Exchange::of(&response).transcript();
+        let transcript = TestExchange::of(&response).transcript();
         assert!(
             matches!(transcript.entries(), [Entry::Note(_)]),
             "{transcript}"
@@ -116,7 +114,7 @@ async fn what_a_server_rejects_does_not_reach_the_application() {
 #[tokio::test]
 async fn a_whole_response_has_a_length_and_one_without_content_has_none() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        match http(scope)?.raw_path() {
+        match scope.into_http()?.raw_path() {
             "/204" => {
                 let response = respond::status(StatusCode::NO_CONTENT);
                 response.send(&sender).await?;
@@ -146,7 +144,7 @@ async fn a_whole_response_has_a_length_and_one_without_content_has_none() {
             "{path}"
         );
         assert_eq!(response.text(), content, "{path}");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
 }
 
@@ -180,11 +178,11 @@ async fn content_reaches_the_application_only_as_it_receives() {
     fifth.await;
     content.finish().await;
     assert_eq!(response.body_mut().rest().await.unwrap(), "fourfive");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
-async fn content_that_nobody_wants_is_dropped() {
+async fn unread_content_of_a_request_is_dropped() {
     async fn app(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         sender.send(HttpResponseBody::end()).await?;
@@ -201,9 +199,9 @@ async fn content_that_nobody_wants_is_dropped() {
 }
 
 #[tokio::test]
-async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() {
+async fn a_client_that_expects_100_continue_gets_it_when_the_application_receives() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         if scope.path() == "/late" {
             sender.send(HttpResponseStart::ok()).await?;
             sender.send(HttpResponseBody::part("")).await?;
@@ -230,18 +228,18 @@ async fn a_client_that_waits_to_be_told_is_told_when_the_application_receives() 
     ] {
         let request = client.post(path).version(version).header("expect", expect);
         let response = request.body(content).send().await.unwrap();
-        let exchange = Exchange::of(&response);
+        let exchange = TestExchange::of(&response);
         assert_eq!(exchange.is_continued(), is_continued, "{exchange:?}");
         let transcript = exchange.transcript().to_string();
-        let told = transcript.matches("100 Continue").count();
-        assert_eq!(told, usize::from(is_continued), "{transcript}");
+        let continues = transcript.matches("100 Continue").count();
+        assert_eq!(continues, usize::from(is_continued), "{transcript}");
     }
 }
 
 #[tokio::test]
 async fn trailer_fields_go_both_ways_where_they_are_offered() {
     async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         if !scope.features.contains(Feature::ResponseTrailers) {
             respond::text("not offered").send(&sender).await?;
             return Ok(());
@@ -276,7 +274,7 @@ async fn trailer_fields_go_both_ways_where_they_are_offered() {
 }
 
 #[tokio::test]
-async fn sends_stay_pending_while_nobody_reads() {
+async fn sends_stay_pending_while_the_client_does_not_read() {
     async fn app(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         for _ in 0..10 {
@@ -287,7 +285,7 @@ async fn sends_stay_pending_while_nobody_reads() {
     }
     let client = TestClient::new(app);
     let mut response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     for _ in 0..100 {
         tokio::task::yield_now().await;
     }
@@ -298,7 +296,7 @@ async fn sends_stay_pending_while_nobody_reads() {
 
 /// Waits for a disconnect before, within or after its response.
 async fn waits(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     match scope.raw_path() {
         "/before" => disconnected(&mut receiver).await,
         "/within" => {
@@ -331,7 +329,7 @@ async fn a_client_can_go_away_at_any_moment() {
     pending.exchange().ended().await.unwrap();
 
     let response = client.get("/within").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     assert!(!exchange.is_ended());
     drop(response);
     exchange.ended().await.unwrap();
@@ -343,8 +341,8 @@ async fn a_client_can_go_away_at_any_moment() {
 
     let response = client.get("/after").send().await.unwrap();
     assert_eq!(response.text(), "whole");
-    Exchange::of(&response).disconnect();
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).disconnect();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -379,12 +377,12 @@ async fn work_after_the_response_is_waited_for_on_request_and_by_shutdown() {
         }
     });
     let first = client.get("/").send().await.unwrap();
-    assert!(!Exchange::of(&first).is_ended());
+    assert!(!TestExchange::of(&first).is_ended());
     opened.notify_one();
-    Exchange::of(&first).ended().await.unwrap();
+    TestExchange::of(&first).ended().await.unwrap();
 
     let second = client.get("/").send().await.unwrap();
-    let exchange = Exchange::of(&second).clone();
+    let exchange = TestExchange::of(&second).clone();
     let mut shutdown = pin!(client.shutdown());
     assert!(poll!(&mut shutdown).is_pending());
     opened.notify_one();
@@ -405,7 +403,7 @@ async fn a_path_send_reads_the_file() {
                 .send(HttpResponsePathSend::new(path.with_extension("no")))
                 .await;
             assert!(matches!(missing, Err(SendError::File { .. })));
-            let length = http(scope)?.query().parse().unwrap_or(7);
+            let length = scope.into_http()?.query().parse().unwrap_or(7);
             assert_eq!(std::fs::metadata(&path)?.len(), length);
             sender.send(HttpResponsePathSend::new(path)).await?;
             Ok(())
@@ -422,9 +420,9 @@ async fn a_path_send_reads_the_file() {
 }
 
 #[tokio::test]
-async fn the_scope_says_what_the_client_was_told() {
+async fn the_scope_has_the_settings_of_the_client() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let text = format!(
             "{:?} {:?} {} {:?} {:?}",
             scope.client,

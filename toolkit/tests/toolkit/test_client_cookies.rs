@@ -184,7 +184,7 @@ async fn requests_at_the_same_time_share_the_cookies() {
 }
 
 #[tokio::test]
-async fn what_is_no_cookie_is_ignored() {
+async fn malformed_cookies_are_ignored() {
     let client = TestClient::new(app);
     set(&client, "/", "no cookie\n=1\na=1; Domain=.\nb=2").await;
     assert_eq!(sent(&client, "/").await, r#"["a=1; b=2"]"#);

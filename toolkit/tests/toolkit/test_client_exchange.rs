@@ -1,14 +1,12 @@
-//! What a test sees of an exchange beside its response.
+//! Tests of the exchange behind a response.
 
 use callgate::{
     AppError, HttpResponseBody, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,
     HttpResponseStart, Receiver, Scope, SendError, SendEvent, Sender,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Error, Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestExchange};
 use http::{Request, StatusCode};
-
-use crate::http;
 
 #[tokio::test]
 async fn early_hints_and_debug_facts_are_kept_for_the_test() {
@@ -26,7 +24,7 @@ async fn early_hints_and_debug_facts_are_kept_for_the_test() {
     let client = TestClient::new(app);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     assert_eq!(exchange.early_hints(), ["</a.css>; rel=preload"]);
     let transcript = exchange.transcript();
     let mut sent = transcript.sent();
@@ -44,7 +42,7 @@ async fn values_of_the_request_reach_the_application() {
     #[derive(Clone)]
     struct User(&'static str);
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let user = scope.extensions.get::<User>().map(|user| user.0);
         respond::text(user.unwrap_or("nobody")).send(&sender).await
     }
@@ -71,7 +69,7 @@ async fn a_path_send_of_no_regular_file_fails_and_the_response_goes_on() {
         "{}",
         response.text()
     );
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     let failed = transcript.lines().filter(|line| line.contains("(failed: "));
     assert_eq!(failed.count(), 1, "{transcript}");
 }
@@ -86,7 +84,7 @@ async fn a_client_that_disconnects_within_a_response_reads_what_came_before() {
     }
     let client = TestClient::new(app);
     let mut response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     exchange.disconnect();
     exchange.ended().await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "half");

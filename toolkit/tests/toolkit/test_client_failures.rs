@@ -6,15 +6,13 @@ use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendError, Sender, rule,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::stream;
 use http::{Method, StatusCode};
 
-use crate::http;
-
 /// Fails as its path says.
 async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     if scope.raw_path().starts_with("/started") {
         sender.send(HttpResponseStart::ok()).await?;
     }
@@ -39,7 +37,7 @@ async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError
 }
 
 #[tokio::test]
-async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
+async fn the_client_of_a_failed_call_gets_the_documented_response() {
     let client = TestClient::new(fails);
     for (query, status) in [
         ("declined", StatusCode::NOT_IMPLEMENTED),
@@ -56,7 +54,7 @@ async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
                 .unwrap();
             assert_eq!(response.status(), status, "{phase} {query}");
             assert_eq!(response.text(), status.canonical_reason().unwrap());
-            Exchange::of(&response).ended().await.unwrap_err();
+            TestExchange::of(&response).ended().await.unwrap_err();
         }
         let cut = client.get(format!("/streaming?{query}")).send().await;
         let Err(Error::Cut(response)) = cut else {
@@ -64,7 +62,7 @@ async fn the_client_of_a_failed_call_gets_what_the_documents_say() {
         };
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.text(), "half");
-        Exchange::of(&response).ended().await.unwrap_err();
+        TestExchange::of(&response).ended().await.unwrap_err();
     }
 }
 
@@ -73,7 +71,7 @@ async fn how_a_call_failed_can_be_asked() {
     let client = TestClient::new(fails);
     let failure = async |query| {
         let response = client.get(format!("/?{query}")).send().await.unwrap();
-        let exchange = Exchange::of(&response).clone();
+        let exchange = TestExchange::of(&response).clone();
         (exchange.ended().await.unwrap_err(), exchange.violation())
     };
     assert!(matches!(
@@ -107,14 +105,14 @@ async fn a_send_after_the_end_or_after_the_call_fails() {
     });
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "whole");
-    Exchange::of(&response).ended().await.unwrap_err();
+    TestExchange::of(&response).ended().await.unwrap_err();
     let sender: Sender = kept.lock().unwrap().take().unwrap();
     let late = sender.send(HttpResponseBody::end()).await;
     assert!(matches!(late, Err(SendError::Disconnected)));
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_hangs_fails_the_test_with_what_happened() {
+async fn an_application_that_hangs_fails_the_test_with_its_transcript() {
     async fn hangs(_: Scope, mut receiver: Receiver, _: Sender) -> Result<(), AppError> {
         receiver.receive().await;
         std::future::pending().await
@@ -147,9 +145,9 @@ async fn a_call_that_goes_on_after_its_grace_period_is_dropped() {
 }
 
 #[tokio::test]
-async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() {
+async fn endless_discarded_content_leaves_time_for_the_test() {
     async fn endless(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let part = http(scope)?.query().to_owned();
+        let part = scope.into_http()?.query().to_owned();
         let content = stream::repeat_with(|| Ok::<_, std::io::Error>(part.clone()));
         respond::stream(&mut receiver, content).send(&sender).await
     }
@@ -157,7 +155,7 @@ async fn content_without_end_that_nobody_has_to_take_leaves_time_for_the_test() 
     for (method, part) in [(Method::HEAD, "a"), (Method::GET, "")] {
         let request = client.method(method, format!("/?{part}"));
         let response = request.stream().await.unwrap();
-        let exchange = Exchange::of(&response).clone();
+        let exchange = TestExchange::of(&response).clone();
         drop(response);
         exchange.ended().await.unwrap();
     }
@@ -174,7 +172,7 @@ async fn content_without_end_is_discarded_up_to_a_limit() {
     }
     let client = TestClient::new(endless);
     let response = client.head("/").send().await.unwrap();
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     exchange.ended().await.unwrap();
     let events = exchange.transcript().sent().count();
     // The application sends until its task yields.
@@ -182,7 +180,7 @@ async fn content_without_end_is_discarded_up_to_a_limit() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gone() {
+async fn an_application_whose_content_is_discarded_receives_a_disconnect() {
     async fn ticks(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         loop {
@@ -194,7 +192,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
     // Before the time-out of the test, 10 seconds, has passed.
     for (client, sent) in [(short, 2), (TestClient::new(ticks), 3)] {
         let response = client.head("/").send().await.unwrap();
-        let exchange = Exchange::of(&response);
+        let exchange = TestExchange::of(&response);
         exchange.ended().await.unwrap();
         let transcript = exchange.transcript();
         let parts = transcript.sent().count() - 1;
@@ -204,7 +202,7 @@ async fn an_application_whose_content_nobody_wants_learns_that_the_client_is_gon
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period() {
+async fn an_application_that_ends_discarded_content_has_no_grace_period() {
     async fn works(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         sender.send(HttpResponseStart::ok()).await?;
         sender.send(HttpResponseBody::part("a")).await?;
@@ -215,7 +213,7 @@ async fn an_application_that_ends_content_that_nobody_wants_has_no_grace_period(
     }
     let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.head("/").send().await.unwrap();
-    let exchange = Exchange::of(&response);
+    let exchange = TestExchange::of(&response);
     exchange.ended().await.unwrap();
     assert!(
         matches!(
@@ -236,7 +234,7 @@ async fn work_after_the_last_event_has_no_grace_period_even_when_a_rule_is_broke
     }
     let client = TestClient::new(works).grace_period(Duration::from_secs(3));
     let response = client.get("/").send().await.unwrap();
-    Exchange::of(&response).disconnect();
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    TestExchange::of(&response).disconnect();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(matches!(failure, Failure::Violation(_)), "{failure}");
 }

@@ -6,7 +6,7 @@ use callgate_toolkit::test_client::{ResponseExt, TestClient};
 use http::HeaderMap;
 
 /// Responds with the header fields that the tests are about.
-async fn tell(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+async fn describe(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
     fn show(headers: &HeaderMap) -> String {
         let fields = ["host", "x-api-key", "accept"].map(|name| {
             let values: Vec<_> = headers.get_all(name).iter().collect();
@@ -29,7 +29,7 @@ async fn tell(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError>
 
 #[tokio::test]
 async fn the_fields_of_the_client_go_with_each_request_that_does_not_set_them_itself() {
-    let client = TestClient::new(tell)
+    let client = TestClient::new(describe)
         .header("x-api-key", "secret")
         .header("accept", "text/html")
         .header("accept", "text/plain");
@@ -53,7 +53,7 @@ async fn the_fields_of_the_client_go_with_each_request_that_does_not_set_them_it
 
 #[tokio::test]
 async fn the_fields_of_the_client_go_with_each_handshake_that_does_not_set_them_itself() {
-    let client = TestClient::new(tell).header("x-api-key", "secret");
+    let client = TestClient::new(describe).header("x-api-key", "secret");
     let mut websocket = client.websocket("/").connect().await.unwrap();
     assert_eq!(
         websocket.text().await.unwrap(),
@@ -69,16 +69,16 @@ async fn the_fields_of_the_client_go_with_each_handshake_that_does_not_set_them_
 
 #[tokio::test]
 async fn the_host_of_the_client_is_that_of_targets_without_one() {
-    let client = TestClient::new(tell).header("host", "shop.test");
+    let client = TestClient::new(describe).header("host", "shop.test");
     for (target, host) in [("/", "shop.test"), ("http://api.test:1/", "api.test:1")] {
         let response = client.get(target).send().await.unwrap();
-        let told = format!(r#"host ["{host}"], x-api-key [], accept []"#);
-        assert_eq!(response.text(), told);
+        let described = format!(r#"host ["{host}"], x-api-key [], accept []"#);
+        assert_eq!(response.text(), described);
     }
 }
 
 #[test]
 #[should_panic(expected = "a valid header value")]
-fn a_field_of_the_client_that_cannot_be_one_is_told_of_at_once() {
-    let _ = TestClient::new(tell).header("x-api-key", "a\r\nb: c");
+fn an_invalid_field_of_the_client_panics_at_once() {
+    let _ = TestClient::new(describe).header("x-api-key", "a\r\nb: c");
 }

@@ -6,17 +6,15 @@ use callgate::{
 use callgate_toolkit::read;
 use callgate_toolkit::respond;
 use callgate_toolkit::test_client::{
-    Body, Error, Exchange, RequestBuilder, ResponseExt, TestClient,
+    Body, Error, RequestBuilder, ResponseExt, TestClient, TestExchange,
 };
 use futures_util::stream;
 use http::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
 
-use crate::http;
-
 /// Redirects `/STATUS?LOCATION` to the decoded location, and responds to other targets with the request.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let scope = http(scope)?;
+    let scope = scope.into_http()?;
     let body = read::bytes(&mut receiver, 1024).await?;
     if let Ok(status) = scope
         .route_path()
@@ -60,7 +58,7 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
 }
 
 /// Returns the content of the last response, or its status when that is not 200.
-async fn told(request: RequestBuilder<'_>) -> String {
+async fn text_of(request: RequestBuilder<'_>) -> String {
     let response = request.send().await.unwrap();
     match response.status() {
         StatusCode::OK => response.text().to_owned(),
@@ -72,15 +70,15 @@ async fn told(request: RequestBuilder<'_>) -> String {
 async fn redirects_are_followed_where_the_client_or_the_request_says_so() {
     let client = TestClient::new(app);
     let asked = "GET http:///there host=localhost cookie=seen=1 \"\"";
-    assert_eq!(told(client.get("/302?/there")).await, "302");
+    assert_eq!(text_of(client.get("/302?/there")).await, "302");
     assert_eq!(
-        told(client.get("/302?/there").follow_redirects(true)).await,
+        text_of(client.get("/302?/there").follow_redirects(true)).await,
         asked
     );
     let client = client.follow_redirects(true);
-    assert_eq!(told(client.get("/302?/there")).await, asked);
+    assert_eq!(text_of(client.get("/302?/there")).await, asked);
     assert_eq!(
-        told(client.get("/302?/there").follow_redirects(false)).await,
+        text_of(client.get("/302?/there").follow_redirects(false)).await,
         "302"
     );
     let response = client.get("/302?/there").start().response().await.unwrap();
@@ -112,13 +110,13 @@ async fn the_method_and_the_content_after_a_redirect_are_those_of_the_fetch_stan
         };
         let content = if next == Method::GET { "" } else { "hi" };
         assert_eq!(
-            told(request).await,
+            text_of(request).await,
             format!("{next} http:///there host=localhost{about_content} x-a=b {content:?}"),
             "{status} {method}"
         );
     }
     let response = client.head("/303?/there").send().await.unwrap();
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     assert!(transcript.contains("HEAD /there"), "{transcript}");
 }
 
@@ -131,7 +129,7 @@ async fn trailer_fields_are_sent_again_with_the_content() {
         {
             events.push(receiver.receive().await);
         }
-        let response = match http(scope)?.raw_path() {
+        let response = match scope.into_http()?.raw_path() {
             "/" => respond::redirect("/there").status(StatusCode::TEMPORARY_REDIRECT),
             _ => respond::text(format!("{events:?}")),
         };
@@ -167,23 +165,23 @@ async fn locations_are_resolved_against_where_the_request_went() {
         ("https://a.test/302?x", "https:///x"),
         ("/302?/302%3F/there", "http:///there"),
     ] {
-        let response = told(client.get(target)).await;
+        let response = text_of(client.get(target)).await;
         let response = response.split(' ').nth(1).unwrap_or(&response);
         assert_eq!(response, asked, "{target}");
     }
     assert_eq!(
-        told(client.get("/302?//user:word@localhost/x")).await,
+        text_of(client.get("/302?//user:word@localhost/x")).await,
         r#"GET http:///x host=localhost """#
     );
     let request = client.get("/302?x").header("host", "shop.test:8000");
     assert_eq!(
-        told(request).await,
+        text_of(request).await,
         r#"GET http:///x host=shop.test:8000 """#
     );
 }
 
 #[tokio::test]
-async fn what_is_no_redirect_or_leads_elsewhere_is_returned_as_it_is() {
+async fn other_responses_and_redirects_to_other_hosts_are_returned_unchanged() {
     let client = TestClient::new(app).follow_redirects(true);
     for (target, status) in [
         ("/300?/there", 300),
@@ -200,7 +198,7 @@ async fn what_is_no_redirect_or_leads_elsewhere_is_returned_as_it_is() {
         let response = client.get(target).send().await.unwrap();
         assert_eq!(response.status(), status, "{target}");
         assert_eq!(response.history().len(), 0, "{target}");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
     let response = client
         .get("/302?/307%3Fhttp://other.test/")
@@ -228,7 +226,7 @@ async fn below_a_root_path_redirects_are_followed_below_it_only() {
         ("/caf%2520%25C3%25A9s/there", "302"),
         ("../there", "302"),
     ] {
-        let response = told(client.get(format!("/302?{location}"))).await;
+        let response = text_of(client.get(format!("/302?{location}"))).await;
         let response = response.split(' ').nth(1).unwrap_or(&response);
         assert_eq!(response, asked, "{location}");
     }
@@ -239,7 +237,7 @@ async fn cookies_of_a_redirect_go_with_the_next_request() {
     let client = TestClient::new(app).follow_redirects(true);
     client.cookies().set("/", "old=1");
     assert_eq!(
-        told(client.post("/303?/there")).await,
+        text_of(client.post("/303?/there")).await,
         r#"GET http:///there host=localhost cookie=old=1; seen=1 """#
     );
 }
@@ -258,10 +256,10 @@ async fn credentials_do_not_go_from_https_to_http() {
         ),
         ("https://localhost/302?http://localhost/x", ""),
     ] {
-        let told = told(client.get(target)).await;
+        let text = text_of(client.get(target)).await;
         assert!(
-            told.ends_with(&format!("/x host=localhost{sent} \"\"")),
-            "{target}: {told}"
+            text.ends_with(&format!("/x host=localhost{sent} \"\"")),
+            "{target}: {text}"
         );
     }
 }
@@ -282,14 +280,14 @@ async fn the_responses_before_the_last_are_its_history() {
             .iter()
             .all(|response| response.text() == "elsewhere")
     );
-    let first = Exchange::of(&response.history()[0]);
+    let first = TestExchange::of(&response.history()[0]);
     first.ended().await.unwrap();
     let transcript = first.transcript().to_string();
     assert!(
         transcript.contains("GET /301?/302%3F/there"),
         "{transcript}"
     );
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     assert!(transcript.contains("GET /there"), "{transcript}");
 
     let streamed = client.get("/302?/there").stream().await.unwrap();
@@ -300,7 +298,7 @@ async fn the_responses_before_the_last_are_its_history() {
 async fn twenty_redirects_are_followed_and_not_more() {
     /// Counts down to 0.
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = http(scope)?;
+        let scope = scope.into_http()?;
         let left: u32 = scope.path().trim_start_matches('/').parse().unwrap();
         match left.checked_sub(1) {
             Some(left) => respond::redirect(format!("/{left}")).send(&sender).await?,
@@ -340,7 +338,7 @@ async fn streamed_content_that_is_to_be_sent_again_is_an_error() {
     };
     assert_eq!(response.status(), 307);
     assert!(reason.contains("cannot be sent twice"), "{reason}");
-    let response = told(client.post("/303?/there").body(streamed())).await;
+    let response = text_of(client.post("/303?/there").body(streamed())).await;
     assert!(response.starts_with("GET http:///there"), "{response}");
 }
 
@@ -363,7 +361,7 @@ async fn a_location_that_is_not_a_url_is_an_error() {
 #[tokio::test]
 async fn a_redirect_that_is_cut_is_not_followed() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        assert_eq!(http(scope)?.raw_path(), "/");
+        assert_eq!(scope.into_http()?.raw_path(), "/");
         let start = HttpResponseStart::new(StatusCode::FOUND).header("location", "/there");
         sender.send(start).await?;
         sender.send(HttpResponseBody::part("a")).await?;

@@ -8,7 +8,7 @@ use callgate::{
     LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Exchange, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{ResponseExt, TestClient, TestExchange};
 use futures_util::poll;
 
 /// Streams until the shutdown, or holds a request of `/poll` until then.
@@ -49,7 +49,7 @@ async fn exchanges_in_flight_receive_the_shutdown_and_end_their_responses() {
     assert_eq!(stream.body_mut().rest().await.unwrap(), "bye");
     let response = long_poll.response().await.unwrap();
     assert_eq!(response.text(), "nothing new");
-    for exchange in [Exchange::of(&stream), Exchange::of(&response)] {
+    for exchange in [TestExchange::of(&stream), TestExchange::of(&response)] {
         exchange.ended().await.unwrap();
         let transcript = exchange.transcript();
         let mut shutdowns = transcript.received();
@@ -65,7 +65,7 @@ async fn exchanges_in_flight_receive_the_shutdown_and_end_their_responses() {
 async fn the_shutdown_waits_for_a_response_that_goes_on() {
     let client = TestClient::new(waits);
     let mut stream = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&stream).clone();
+    let exchange = TestExchange::of(&stream).clone();
     let mut shutdown = pin!(client.shutdown());
     assert!(poll!(&mut shutdown).is_pending());
     assert_eq!(stream.body_mut().rest().await.unwrap(), "tick bye");
@@ -88,7 +88,7 @@ async fn a_request_after_the_begin_of_the_shutdown_learns_of_it() {
 async fn an_exchange_that_is_not_offered_the_shutdown_does_not_receive_it() {
     let client = TestClient::new(waits).features(Features::NONE.with(Feature::PathSend));
     let response = client.get("/").stream().await.unwrap();
-    let exchange = Exchange::of(&response).clone();
+    let exchange = TestExchange::of(&response).clone();
     client.begin_shutdown();
     for _ in 0..100 {
         tokio::task::yield_now().await;

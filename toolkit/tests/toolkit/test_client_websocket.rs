@@ -2,7 +2,7 @@ use callgate::{
     AppError, Feature, HttpResponseBody, HttpResponseStart, Message, ReceiveEvent, Receiver, Scope,
     SendEvent, Sender, WebSocketAccept, WebSocketClose, rule,
 };
-use callgate_toolkit::test_client::{Error, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Error, Failure, ResponseExt, TestClient, TestExchange};
 use futures_util::stream::FuturesUnordered;
 use futures_util::{StreamExt as _, poll};
 use http::StatusCode;
@@ -12,9 +12,7 @@ use tokio::sync::Notify;
 
 /// Does as its path says.
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::WebSocket(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
+    let scope = scope.into_websocket()?;
     match scope.raw_path() {
         "/echo" => {
             let mut accept = WebSocketAccept::new().header("x-a", "1");
@@ -142,7 +140,7 @@ async fn a_denial_response_that_is_not_offered_is_an_error_to_the_application() 
     });
     let response = socket.connect().await.unwrap_err().response().unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(matches!(failure, Failure::Error(_)));
 }
 
@@ -243,7 +241,7 @@ async fn a_shutdown_closes_with_1012_and_refuses_with_503() {
     assert_eq!(socket.closed().await.unwrap().code, 1012);
     let response = connecting.accepted().await.unwrap_err().response().unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let transcript = Exchange::of(&response).transcript().to_string();
+    let transcript = TestExchange::of(&response).transcript().to_string();
     assert!(
         transcript.contains("websocket.disconnect 1012"),
         "{transcript}"

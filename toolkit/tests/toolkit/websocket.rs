@@ -2,39 +2,37 @@ use callgate::{
     AppError, Feature, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
 };
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Error, Exchange, ResponseExt, TestClient};
-use callgate_toolkit::websocket::Handshake;
+use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestExchange};
+use callgate_toolkit::websocket::WebSocketUpgrade;
 use futures_util::{SinkExt, StreamExt as _};
 use http::StatusCode;
 
 /// Does as its path says.
 async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    let Scope::WebSocket(scope) = scope else {
-        return Err(AppError::Unsupported);
-    };
-    let handshake = Handshake::new(&scope, receiver, sender);
+    let scope = scope.into_websocket()?;
+    let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
     match scope.raw_path() {
-        "/refuse" => handshake.refuse().await?,
+        "/refuse" => upgrade.refuse().await?,
         "/deny" => {
             let response = respond::text("who are you?").status(StatusCode::UNAUTHORIZED);
-            handshake.deny(response).await?;
+            upgrade.deny(response).await?;
         }
-        "/session" => {
-            let mut session = handshake.accept(WebSocketAccept::new()).await?;
-            while let Some(message) = session.receive().await {
-                session.send(message).await?;
+        "/socket" => {
+            let mut socket = upgrade.accept(WebSocketAccept::new()).await?;
+            while let Some(message) = socket.receive().await {
+                socket.send(message).await?;
             }
-            assert_eq!(session.disconnect().unwrap().code, 4000);
-            assert_eq!(session.receive().await, None);
+            assert_eq!(socket.disconnect().unwrap().code, 4000);
+            assert_eq!(socket.receive().await, None);
         }
         "/stream" => {
-            let session = handshake.accept(WebSocketAccept::new()).await?;
-            let (incoming, outgoing) = session.split();
+            let socket = upgrade.accept(WebSocketAccept::new()).await?;
+            let (incoming, outgoing) = socket.split();
             incoming.map(Ok).forward(outgoing).await?;
         }
         "/split" => {
-            let session = handshake.accept(WebSocketAccept::new()).await?;
-            let (mut incoming, outgoing) = session.split();
+            let socket = upgrade.accept(WebSocketAccept::new()).await?;
+            let (mut incoming, outgoing) = socket.split();
             let other = outgoing.clone();
             let task = tokio::spawn(async move { other.send(Message::text("of a task")).await });
             let message = incoming.receive().await;
@@ -45,10 +43,10 @@ async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), App
             assert_eq!(incoming.disconnect().unwrap().code, 4001);
         }
         _ => {
-            let mut session = handshake.accept(WebSocketAccept::new()).await?;
-            // Closing the sink closes the WebSocket, after what it holds.
-            session.feed(Message::text("last")).await?;
-            SinkExt::close(&mut session).await?;
+            let mut socket = upgrade.accept(WebSocketAccept::new()).await?;
+            // Closing the sink closes the WebSocket after the messages that it holds.
+            socket.feed(Message::text("last")).await?;
+            SinkExt::close(&mut socket).await?;
         }
     }
     Ok(())
@@ -64,7 +62,7 @@ async fn a_handshake_is_refused_or_denied_as_the_server_allows() {
             }
         });
         let response = socket.connect().await.unwrap_err().response().unwrap();
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
         (response.status().as_u16(), response.text().to_owned())
     };
     assert_eq!(status("/refuse", true).await, (403, "Forbidden".into()));
@@ -75,7 +73,7 @@ async fn a_handshake_is_refused_or_denied_as_the_server_allows() {
 #[tokio::test]
 async fn a_session_receives_until_the_websocket_is_over() {
     let client = TestClient::new(app);
-    let mut socket = client.websocket("/session").connect().await.unwrap();
+    let mut socket = client.websocket("/socket").connect().await.unwrap();
     socket.send_text("hi").await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "hi");
     socket.close(WebSocketClose::new(4000));
@@ -105,7 +103,7 @@ async fn both_halves_of_a_session_go_to_tasks_of_their_own() {
 }
 
 #[tokio::test]
-async fn closing_the_sink_closes_the_websocket_after_what_it_holds() {
+async fn closing_the_sink_closes_the_websocket_after_its_messages() {
     let client = TestClient::new(app).queue_capacity(1);
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "last");

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// A rule, as `callgate-conformance --list` tells it.
+/// A rule, as `callgate-conformance --list` prints it.
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListedRule {
     pub(crate) rule: String,
@@ -19,12 +19,12 @@ pub(crate) struct ListedRule {
 #[derive(Debug, Deserialize)]
 pub(crate) struct ListedCheck {
     pub(crate) name: String,
-    /// Why a server of ASGI need not pass the check.
+    /// The reason for which a server of ASGI need not pass the check.
     pub(crate) callgate_only: Option<String>,
     /// The sentences of standards that demand the same of a server of ASGI.
     #[serde(default)]
     pub(crate) standards: Vec<String>,
-    /// How binding these sentences are: `MUST` or `SHOULD`.
+    /// The level of these sentences: `MUST` or `SHOULD`.
     pub(crate) standards_level: Option<String>,
 }
 
@@ -69,9 +69,9 @@ pub(crate) struct Subject {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
     Passed,
-    /// The check failed: what was seen.
+    /// The check failed, with this observation.
     Failed(String),
-    /// The check was not run: why.
+    /// The check was not run, for this reason.
     NotChecked(String),
 }
 
@@ -80,7 +80,8 @@ pub(crate) enum Verdict {
 pub(crate) enum RuleResult {
     Passed,
     Failed,
-    /// Only Callgate demands what the checks of the rule check: nothing is counted.
+    /// Only Callgate demands the behaviour that the checks of the rule check, so nothing is
+    /// counted.
     Differs,
     NotChecked,
 }
@@ -116,7 +117,7 @@ impl Subject {
         self.verdicts.get(&(rule.rule.clone(), check.name.clone()))
     }
 
-    /// Returns how binding the sentences are that the server broke by failing a check. A server of
+    /// Returns the level of the sentences that the server broke by failing a check. A server of
     /// Callgate has broken the rule itself.
     pub(crate) fn broken_level(&self, rule: &ListedRule, check: &ListedCheck) -> String {
         match (&check.standards_level, self.is_of_callgate) {
@@ -156,7 +157,7 @@ impl Subject {
 }
 
 impl ListedCheck {
-    /// Returns whether the check was not run because only Callgate demands what it checks.
+    /// Returns whether the check was not run because only Callgate demands the behaviour.
     pub(crate) fn is_left_out(&self, verdict: &Verdict) -> bool {
         match (verdict, &self.callgate_only) {
             (Verdict::NotChecked(why), Some(differs)) => *why == clean(differs),
@@ -165,8 +166,8 @@ impl ListedCheck {
     }
 }
 
-/// Returns the first line of what was seen, without what differs from one run to the next: ports,
-/// addresses in memory, the time.
+/// Returns the first line of an observation, without the parts that differ from one run to the
+/// next: ports, addresses in memory, the time.
 fn clean(seen: &str) -> String {
     let mut text = seen.lines().next().unwrap_or_default().to_owned();
     let is_digit = |c: char| c.is_ascii_digit();
@@ -197,7 +198,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_differs_from_one_run_to_the_next_is_left_out() {
+    fn parts_that_differ_between_runs_are_left_out() {
         for (seen, cleaned) in [
             (
                 "`client` is 127.0.0.1:40112, not",

@@ -225,7 +225,7 @@ fn link(rule: &ListedRule) -> String {
     format!("[{}](../spec/docs/{})", rule.rule, rule.document)
 }
 
-/// The most characters that are shown of what was seen.
+/// The number of characters of an observation that are shown.
 const SHOWN: usize = 200;
 
 /// Returns a text that is short enough for a table.

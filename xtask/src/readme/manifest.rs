@@ -20,7 +20,7 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Returns what `cargo new` writes, and denies warnings.
+    /// Returns the manifest that `cargo new` writes, with warnings denied.
     pub(super) fn new(package: &str) -> Self {
         let package = vec![
             format!("name = \"{package}\""),

@@ -11,7 +11,7 @@ use super::blocks::Block;
 use super::manifest::{Manifest, Member};
 use crate::step::{Step, root, shown, target};
 
-/// Where the server of a README's project listens, as the README shows it.
+/// The address of the server of a README's project, as the README shows it.
 const SHOWN_ADDRESS: &str = "127.0.0.1:8000";
 
 /// A project in a directory of its own, outside the workspace.
@@ -28,7 +28,7 @@ pub(super) struct Project {
 }
 
 impl Project {
-    /// Returns the project that `cargo new` makes, in place of what an earlier run left.
+    /// Creates the project that `cargo new` makes. The project of an earlier run is removed first.
     ///
     /// # Errors
     ///
@@ -67,7 +67,7 @@ impl Project {
     ///
     /// # Errors
     ///
-    /// Returns what is wrong with the block, or why the file cannot be written.
+    /// Returns the fault of the block, or the reason for which the file cannot be written.
     pub(super) fn add(
         &mut self,
         file: &str,

@@ -12,7 +12,6 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, Uri, Version};
 use hyper::upgrade::OnUpgrade;
 
-use super::AppService;
 use crate::{ScopeInfo, Shutdown};
 
 /// A request that the application is called for, as its scope.
@@ -22,20 +21,23 @@ pub(super) enum ParsedRequest {
 }
 
 /// Turns the head of a request into a scope, or returns the status to reject it with (rules
-/// `SCOPE-05`, `SCOPE-21`, `WS-27`, `WS-28`).
-pub(super) fn parse(mut parts: Parts, service: &AppService) -> Result<ParsedRequest, StatusCode> {
+/// `SCOPE-05`, `SCOPE-21`, `WS-27`, `WS-28`). `state` and `shutdown` are those of the service.
+pub(super) fn parse(
+    mut parts: Parts,
+    mut state: State,
+    shutdown: Option<ShutdownSignal>,
+) -> Result<ParsedRequest, StatusCode> {
     let on_upgrade = parts.extensions.remove::<OnUpgrade>();
     let is_websocket = on_upgrade.is_some() && asks_for_websocket(&parts)?;
     if parts.method == Method::CONNECT && !is_websocket {
         return Err(StatusCode::NOT_IMPLEMENTED);
     }
     set_host(&mut parts)?;
-    let mut state = service.state.clone();
     if let Some(outer) = parts.extensions.remove::<State>() {
         state.extend(&outer);
     }
-    let shutdown = parts.extensions.remove::<Shutdown>().map(|outer| outer.0);
-    let shutdown = shutdown.or_else(|| service.shutdown.clone());
+    let outer_shutdown = parts.extensions.remove::<Shutdown>().map(|outer| outer.0);
+    let shutdown = outer_shutdown.or(shutdown);
     let (uri, root_path) = target(&parts)?;
     let (info, mut features) = match parts.extensions.remove::<ScopeInfo>() {
         Some(info) => {

@@ -7,7 +7,7 @@ use http::header::{
 };
 use http::{Request, Version};
 use hyper::upgrade::OnUpgrade;
-use tokio_tungstenite::tungstenite::handshake::client::generate_key;
+use tungstenite::handshake::client::generate_key;
 
 use super::RequestBody;
 use crate::{Background, ScopeInfo, Shutdown, path};

@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 
 use bytes::{Buf, Bytes};
+use callgate::message::{forbids_content, is_forbidden_trailer, is_hop_by_hop};
 use callgate::{
     AppError, Feature, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     SendError, SendEvent, Sender,
@@ -63,7 +64,7 @@ impl ResponseSender {
         let mut start = HttpResponseStart::new(parts.status);
         start.headers = parts.headers;
         remove_connection_fields(&mut start.headers);
-        if self.is_head_request || has_no_content(start.status) {
+        if self.is_head_request || forbids_content(start.status) {
             self.fit_length_without_content(&mut start, body.size_hint().exact());
             drop(body);
             self.start(sender, start).await?;
@@ -188,48 +189,25 @@ enum TrailerFields {
 }
 
 impl TrailerFields {
+    /// Removes the fields that cannot be sent (rules `EXT-05`, `EXT-06`).
     fn select(&self, mut fields: HeaderMap) -> HeaderMap {
-        remove_connection_fields(&mut fields);
-        for name in NOT_IN_TRAILERS {
-            fields.remove(name);
-        }
+        remove_fields(&mut fields, |name| {
+            is_forbidden_trailer(name) || !self.includes(name)
+        });
+        fields
+    }
+
+    fn includes(&self, name: &HeaderName) -> bool {
         let Self::Named(lists) = self else {
-            return fields;
+            return true;
         };
-        let is_named = |name: &HeaderName| {
-            lists
-                .iter()
-                .filter_map(|list| list.to_str().ok())
-                .flat_map(|list| list.split(','))
-                .any(|listed| listed.trim().eq_ignore_ascii_case(name.as_str()))
-        };
-        let mut name = None;
-        let mut selected = HeaderMap::new();
-        for (next, value) in fields {
-            // The iterator yields the name of a field with its first value only.
-            name = next.or(name);
-            if let Some(name) = name.as_ref().filter(|name| is_named(name)) {
-                selected.append(name.clone(), value);
-            }
-        }
-        selected
+        lists
+            .iter()
+            .filter_map(|list| list.to_str().ok())
+            .flat_map(|list| list.split(','))
+            .any(|listed| listed.trim().eq_ignore_ascii_case(name.as_str()))
     }
 }
-
-/// The fields that cannot be trailer fields, apart from those of the connection (rule `EXT-05`).
-const NOT_IN_TRAILERS: [HeaderName; 11] = [
-    header::CONTENT_LENGTH,
-    header::CONTENT_ENCODING,
-    header::CONTENT_TYPE,
-    header::CONTENT_RANGE,
-    TRAILER,
-    header::HOST,
-    header::AUTHORIZATION,
-    header::CACHE_CONTROL,
-    header::MAX_FORWARDS,
-    header::TE,
-    header::SET_COOKIE,
-];
 
 /// A piece of a response.
 enum Part {
@@ -276,22 +254,18 @@ fn set_length(headers: &mut HeaderMap, length: u64) {
 
 /// Removes the fields that belong to the connection and not to the message (rule `HTTP-18`).
 pub(super) fn remove_connection_fields(headers: &mut HeaderMap) {
-    for name in [
-        header::CONNECTION,
-        header::TRANSFER_ENCODING,
-        header::UPGRADE,
-        HeaderName::from_static("keep-alive"),
-        HeaderName::from_static("proxy-connection"),
-    ] {
-        headers.remove(name);
-    }
+    remove_fields(headers, is_hop_by_hop);
 }
 
-fn has_no_content(status: StatusCode) -> bool {
-    matches!(
-        status,
-        StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED
-    )
+fn remove_fields(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    let removed: Vec<_> = headers
+        .keys()
+        .filter(|name| is_removed(name))
+        .cloned()
+        .collect();
+    for name in removed {
+        headers.remove(name);
+    }
 }
 
 #[cfg(test)]
@@ -301,10 +275,13 @@ mod tests {
     #[test]
     fn fields_that_cannot_be_trailer_fields_are_left_out() {
         let mut fields = HeaderMap::new();
-        for name in NOT_IN_TRAILERS {
+        for name in [
+            header::CONTENT_LENGTH,
+            header::SET_COOKIE,
+            header::CONNECTION,
+        ] {
             fields.insert(name, HeaderValue::from_static("1"));
         }
-        fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         fields.insert("x-checksum", HeaderValue::from_static("9a03"));
         let selected = TrailerFields::All.select(fields);
         assert_eq!(selected.len(), 1);

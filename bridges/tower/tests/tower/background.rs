@@ -6,7 +6,7 @@ use axum::Router;
 use axum::http::Request;
 use axum::routing::get;
 use callgate::AppError;
-use callgate_toolkit::test_client::{Exchange, Failure, ResponseExt};
+use callgate_toolkit::test_client::{Failure, ResponseExt, TestExchange};
 use callgate_tower::{Background, ServiceApp};
 use http::StatusCode;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -16,7 +16,7 @@ use tower::ServiceExt as _;
 
 use crate::support::{Server, client, settled, within};
 
-/// What has been done, in order.
+/// The steps that have been done, in order.
 #[derive(Clone, Default)]
 struct Done(Arc<Mutex<Vec<&'static str>>>);
 
@@ -31,7 +31,7 @@ impl Done {
     }
 }
 
-/// Something that is handed to a handler that is called once.
+/// Returns a function that returns `value` at its only call.
 fn once<T>(value: T) -> impl Fn() -> T + Clone {
     let value = Arc::new(Mutex::new(Some(value)));
     move || value.lock().unwrap().take().unwrap()
@@ -66,10 +66,10 @@ async fn the_client_does_not_wait_for_work_that_is_done_in_order() {
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "text");
     settled().await;
-    assert!(!Exchange::of(&response).is_ended());
+    assert!(!TestExchange::of(&response).is_ended());
     done.assert(&["handled"]);
     go.send(()).unwrap();
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     done.assert(&["handled", "first", "second", "third"]);
 }
 
@@ -96,14 +96,14 @@ async fn work_that_fails_or_panics_is_the_call_s_failure_and_hinders_no_other() 
     let client = client(routes);
     let response = client.get("/failing").send().await.unwrap();
     assert_eq!(response.text(), "text");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Error(error) if error.to_string() == "the disk is full"),
         "{failure}"
     );
     let response = client.get("/panicking").send().await.unwrap();
     assert_eq!(response.text(), "text");
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Panicked(message) if message.contains("no more")),
         "{failure}"
@@ -165,7 +165,7 @@ async fn work_is_done_after_a_handler_that_panics() {
     let client = client(Router::new().route("/", get(handler)));
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Panicked(message) if message == "no"),
         "{failure}"
@@ -207,7 +207,7 @@ async fn a_server_that_shuts_down_waits_for_it() {
 }
 
 #[tokio::test]
-async fn elsewhere_a_handler_that_asks_for_it_is_answered_for_with_500() {
+async fn without_the_bridge_a_handler_that_takes_background_gets_500() {
     let routes = Router::new().route("/", get(async |_: Background| "text"));
     let request = Request::new(axum::body::Body::empty());
     let response = routes.oneshot(request).await.unwrap();

@@ -12,7 +12,7 @@ use axum::{Extension, Json, Router};
 use bytes::Bytes;
 use callgate::{AppError, State};
 use callgate_toolkit::lifespan::with_resource;
-use callgate_toolkit::test_client::{Body, Exchange, Failure, ResponseExt, TestClient};
+use callgate_toolkit::test_client::{Body, Failure, ResponseExt, TestClient, TestExchange};
 use callgate_tower::{Resource, ScopeInfo, ServiceApp};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, StatusCode, Uri, Version};
@@ -23,7 +23,7 @@ use tokio::sync::oneshot;
 use crate::support::{Dropped, checked, client, settled, within};
 
 fn transcript<B>(response: &http::Response<B>) -> String {
-    Exchange::of(response).transcript().to_string()
+    TestExchange::of(response).transcript().to_string()
 }
 
 #[tokio::test]
@@ -31,7 +31,7 @@ async fn a_whole_response_is_one_start_and_one_body() {
     let client = client(Router::new().route("/", get(async || "Hello")));
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.text(), "Hello");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     assert_eq!(
         transcript(&response),
         "called    http GET / HTTP/1.1 {host: localhost}\n\
@@ -146,7 +146,7 @@ async fn content_streams_both_ways_at_the_same_time() {
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "two ");
     content.finish().await;
     assert_eq!(response.body_mut().rest().await.unwrap(), "");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -184,7 +184,7 @@ async fn trailers_over(version: Version, te: &str) -> Option<HeaderMap> {
     let request = client.get("/").version(version).header("te", te);
     let mut response = request.stream().await.unwrap();
     assert_eq!(response.body_mut().rest().await.unwrap(), "content");
-    Exchange::of(&response).ended().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
     response.body().trailers().cloned()
 }
 
@@ -224,7 +224,7 @@ async fn a_body_that_fails_cuts_the_response() {
     let mut response = client.get("/").stream().await.unwrap();
     assert_eq!(response.body_mut().chunk().await.unwrap().unwrap(), "one");
     response.body_mut().rest().await.unwrap_err();
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Error(error) if error.to_string().contains("the disk is gone")),
         "{failure}"
@@ -232,14 +232,14 @@ async fn a_body_that_fails_cuts_the_response() {
 }
 
 #[tokio::test]
-async fn a_service_that_fails_is_answered_for_with_500() {
+async fn a_service_that_fails_is_a_500() {
     let service = tower::service_fn(async |_: http::Request<callgate_tower::RequestBody>| {
         Err::<http::Response<String>, _>(std::io::Error::other("no such table"))
     });
     let client = TestClient::new(checked(ServiceApp::new(service)));
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
-    let failure = Exchange::of(&response).ended().await.unwrap_err();
+    let failure = TestExchange::of(&response).ended().await.unwrap_err();
     assert!(
         matches!(&failure, Failure::Error(error) if error.to_string() == "no such table"),
         "{failure}"
@@ -310,7 +310,7 @@ async fn a_response_that_may_have_no_content_has_none() {
             "{target}"
         );
         assert_eq!(response.text(), "", "{target}");
-        Exchange::of(&response).ended().await.unwrap();
+        TestExchange::of(&response).ended().await.unwrap();
     }
 }
 
@@ -338,7 +338,7 @@ async fn handlers_see_who_the_client_is_and_where_they_are_mounted() {
 }
 
 #[tokio::test]
-async fn what_start_up_opened_reaches_the_handlers() {
+async fn a_resource_of_the_start_up_reaches_the_handlers() {
     async fn open() -> Result<&'static str, AppError> {
         Ok("the pool")
     }

@@ -11,8 +11,7 @@ use axum::extract::ws::{Message as Frame, WebSocketUpgrade};
 use axum::routing::{any, get};
 use bytes::Bytes;
 use callgate::{
-    AppError, ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept,
-    WebSocketDisconnect,
+    ReceiveEvent, Receiver, Scope, SendEvent, Sender, WebSocketAccept, WebSocketDisconnect,
 };
 use callgate_tower::{AppService, ServiceApp};
 use futures_util::StreamExt as _;
@@ -41,7 +40,7 @@ fn request(path: &str) -> Request<()> {
 async fn a_client_that_does_not_read_makes_the_handler_wait() {
     const PART: usize = 16 * 1024;
     const PARTS: usize = 256;
-    /// What a client takes before it says that it takes more (RFC 9113, 6.9.2).
+    /// The initial flow-control window of a client, in bytes (RFC 9113, 6.9.2).
     const WINDOW: usize = 65_535;
     let made = Arc::new(AtomicUsize::new(0));
     let count = made.clone();
@@ -136,8 +135,8 @@ async fn talk(address: SocketAddr) {
 
 #[tokio::test]
 async fn a_handler_of_axum_serves_websockets_over_http2() {
-    let (tell, told) = oneshot::channel();
-    let tell = Arc::new(Mutex::new(Some(tell)));
+    let (report, reported) = oneshot::channel();
+    let report = Arc::new(Mutex::new(Some(report)));
     let handler = async move |upgrade: WebSocketUpgrade| {
         upgrade
             .protocols(["chat"])
@@ -146,8 +145,8 @@ async fn a_handler_of_axum_serves_websockets_over_http2() {
                     match message {
                         Frame::Text(_) => socket.send(message).await.unwrap(),
                         Frame::Close(frame) => {
-                            let tell = tell.lock().unwrap().take().unwrap();
-                            tell.send(frame.unwrap().code).unwrap();
+                            let report = report.lock().unwrap().take().unwrap();
+                            report.send(frame.unwrap().code).unwrap();
                         }
                         _ => {}
                     }
@@ -157,20 +156,18 @@ async fn a_handler_of_axum_serves_websockets_over_http2() {
     let router = Router::new().route("/socket", any(handler));
     let server = Server::start(ServiceApp::new(router));
     talk(server.address).await;
-    assert_eq!(within(told).await.unwrap(), 4001);
+    assert_eq!(within(reported).await.unwrap(), 4001);
     server.finish().await;
 }
 
 #[tokio::test]
 async fn an_application_inside_axum_serves_websockets_over_http2() {
-    let (tell, told) = oneshot::channel();
-    let tell = Arc::new(Mutex::new(Some(tell)));
+    let (report, reported) = oneshot::channel();
+    let report = Arc::new(Mutex::new(Some(report)));
     let app = move |scope: Scope, mut receiver: Receiver, sender: Sender| {
-        let tell = tell.clone();
+        let report = report.clone();
         async move {
-            let Scope::WebSocket(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_websocket()?;
             assert_eq!(scope.headers["host"], "test.example");
             assert_eq!(scope.uri, "/socket");
             sender
@@ -182,8 +179,8 @@ async fn an_application_inside_axum_serves_websockets_over_http2() {
                         sender.send(SendEvent::WebSocketSend(message)).await?;
                     }
                     ReceiveEvent::WebSocketDisconnect(disconnect) => {
-                        let tell = tell.lock().unwrap().take().unwrap();
-                        tell.send(disconnect).unwrap();
+                        let report = report.lock().unwrap().take().unwrap();
+                        report.send(disconnect).unwrap();
                         return Ok(());
                     }
                     _ => {}
@@ -194,5 +191,8 @@ async fn an_application_inside_axum_serves_websockets_over_http2() {
     let router = Router::new().fallback_service(AppService::new(checked(app)));
     let server = Axum::start(router).await;
     talk(server.address).await;
-    assert_eq!(within(told).await.unwrap(), WebSocketDisconnect::new(4001));
+    assert_eq!(
+        within(reported).await.unwrap(),
+        WebSocketDisconnect::new(4001)
+    );
 }

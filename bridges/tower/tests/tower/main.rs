@@ -1,6 +1,7 @@
 //! The bridge, in process and over real sockets.
 
 mod background;
+mod extensions;
 mod grpc;
 mod http;
 mod http2;

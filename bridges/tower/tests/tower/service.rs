@@ -26,19 +26,17 @@ use tower::{Service, ServiceExt as _};
 
 use crate::support::{checked, settled, within};
 
-/// An application for HTTP only.
+/// Returns a service of an application for HTTP only.
 fn http<F, Fut>(call: F) -> AppService
 where
     F: Fn(HttpScope, Receiver, Sender) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
     let call = Arc::new(call);
-    let app = move |scope, receiver, sender| {
+    let app = move |scope: Scope, receiver, sender| {
         let call = call.clone();
         async move {
-            let Scope::Http(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_http()?;
             call(*scope, receiver, sender).await
         }
     };
@@ -192,11 +190,9 @@ async fn the_application_decides_between_whole_streamed_and_head_alone() {
 }
 
 #[tokio::test]
-async fn an_application_that_does_not_answer_is_answered_for() {
+async fn a_call_without_a_response_gets_500_or_501() {
     async fn app(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let Scope::Http(scope) = scope else {
-            return Err(AppError::Unsupported);
-        };
+        let scope = scope.into_http()?;
         match &*scope.path() {
             "/fails" => Err(AppError::failed("no such table")),
             "/declines" => Err(AppError::Unsupported),
@@ -240,12 +236,12 @@ async fn a_response_that_is_not_ended_is_not_whole() {
     assert!(body.frame().await.is_none());
 }
 
-/// Tells what it sees of the end.
+/// Returns a service that reports the end of its exchange, and the receiver of the report.
 fn watcher() -> (AppService, oneshot::Receiver<(ReceiveEvent, bool)>) {
-    let (tell, told) = oneshot::channel();
-    let tell = Arc::new(Mutex::new(Some(tell)));
+    let (report, reported) = oneshot::channel();
+    let report = Arc::new(Mutex::new(Some(report)));
     let service = http(move |scope, mut receiver: Receiver, sender: Sender| {
-        let tell = tell.lock().unwrap().take().unwrap();
+        let report = report.lock().unwrap().take().unwrap();
         async move {
             if scope.path() == "/streams" {
                 sender.send(HttpResponseStart::ok()).await?;
@@ -255,28 +251,28 @@ fn watcher() -> (AppService, oneshot::Receiver<(ReceiveEvent, bool)>) {
             let event = receiver.receive().await;
             let sent = sender.send(HttpResponseStart::ok()).await;
             let is_gone = matches!(sent, Err(SendError::Disconnected));
-            tell.send((event, is_gone)).unwrap();
+            report.send((event, is_gone)).unwrap();
             Ok(())
         }
     });
-    (service, told)
+    (service, reported)
 }
 
 #[tokio::test]
-async fn whoever_drops_the_future_or_the_body_is_gone_to_the_application() {
-    let (service, told) = watcher();
+async fn a_dropped_future_or_body_is_a_disconnect_to_the_application() {
+    let (service, reported) = watcher();
     let mut asking = Box::pin(service.oneshot(to("/waits")));
     assert!(futures_util::poll!(&mut asking).is_pending());
     drop(asking);
     assert_eq!(
-        within(told).await.unwrap(),
+        within(reported).await.unwrap(),
         (ReceiveEvent::HttpDisconnect, true)
     );
 
-    let (service, told) = watcher();
+    let (service, reported) = watcher();
     drop(ask(service, to("/streams")).await);
     assert_eq!(
-        within(told).await.unwrap(),
+        within(reported).await.unwrap(),
         (ReceiveEvent::HttpDisconnect, true)
     );
 }
@@ -303,13 +299,13 @@ async fn an_application_that_goes_on_after_a_disconnect_is_dropped_after_its_gra
 }
 
 #[tokio::test]
-async fn content_without_end_is_not_sent_to_nobody_for_ever() {
+async fn endless_content_without_a_reader_ends_after_the_grace_period() {
     let grace = std::time::Duration::from_millis(50);
     for target in ["/busy", "/waiting", "/working"] {
-        let (tell, told) = oneshot::channel();
-        let tell = Arc::new(Mutex::new(Some(tell)));
+        let (report, reported) = oneshot::channel();
+        let report = Arc::new(Mutex::new(Some(report)));
         let service = http(move |scope, mut receiver: Receiver, sender: Sender| {
-            let tell = tell.lock().unwrap().take().unwrap();
+            let report = report.lock().unwrap().take().unwrap();
             async move {
                 sender.send(HttpResponseStart::ok()).await?;
                 sender.send(HttpResponseBody::part("part")).await?;
@@ -322,7 +318,7 @@ async fn content_without_end_is_not_sent_to_nobody_for_ever() {
                         tokio::time::sleep(grace * 4).await;
                     }
                 }
-                tell.send(()).unwrap();
+                report.send(()).unwrap();
                 Ok(())
             }
         })
@@ -330,12 +326,12 @@ async fn content_without_end_is_not_sent_to_nobody_for_ever() {
         let mut request = to(target);
         *request.method_mut() = Method::HEAD;
         assert_eq!(ask(service, request).await.status(), StatusCode::OK);
-        within(told).await.unwrap();
+        within(reported).await.unwrap();
     }
 }
 
 #[test]
-fn what_streams_outside_a_runtime_is_cut() {
+fn a_stream_outside_a_runtime_is_cut() {
     let service = http(async |_, _, sender: Sender| {
         sender.send(HttpResponseStart::ok()).await?;
         for _ in 0..100 {
@@ -391,20 +387,20 @@ async fn trailer_fields_beyond_the_limit_are_refused_and_the_exchange_goes_on() 
 #[tokio::test]
 async fn work_after_the_response_goes_on() {
     let (go, gone) = oneshot::channel::<()>();
-    let (tell, told) = oneshot::channel();
-    let ends = Arc::new(Mutex::new(Some((gone, tell))));
+    let (report, reported) = oneshot::channel();
+    let ends = Arc::new(Mutex::new(Some((gone, report))));
     let service = http(move |_, _, sender: Sender| {
-        let (gone, tell) = ends.lock().unwrap().take().unwrap();
+        let (gone, report) = ends.lock().unwrap().take().unwrap();
         async move {
             respond::text("accepted").send(&sender).await?;
             gone.await.unwrap();
-            tell.send(()).unwrap();
+            report.send(()).unwrap();
             Ok(())
         }
     });
     assert_eq!(text(ask(service, to("/")).await).await, "accepted");
     go.send(()).unwrap();
-    within(told).await.unwrap();
+    within(reported).await.unwrap();
 }
 
 #[tokio::test]
@@ -430,7 +426,7 @@ async fn content_beyond_a_layer_s_limit_is_answered_with_413_and_other_errors_wi
 }
 
 #[tokio::test]
-async fn what_a_router_takes_off_the_path_is_the_root_path() {
+async fn the_prefix_that_a_router_removes_is_the_root_path() {
     let app = http(async |scope, _, sender| {
         let seen = format!("{} {} {}", scope.root_path, scope.uri, scope.route_path());
         respond::text(seen).send(&sender).await?;
@@ -463,9 +459,7 @@ async fn the_state_of_the_lifespan_is_handed_to_the_calls() {
             Ok(())
         }
         let app = async |scope: Scope, _: Receiver, sender: Sender| {
-            let Scope::Http(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_http()?;
             let pool = scope.state.get::<&str>().unwrap();
             let number = scope.state.get::<u8>().unwrap();
             respond::text(format!("{pool} {number}"))

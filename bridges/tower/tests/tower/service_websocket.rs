@@ -41,7 +41,7 @@ async fn open(address: SocketAddr) -> (Client, Response<Option<Vec<u8>>>) {
     within(opening).await.unwrap()
 }
 
-/// The handshake of RFC 6455, 1.3.
+/// Returns the handshake of RFC 6455, 1.3.
 fn handshake() -> http::request::Builder {
     handshake_with("13", "dGhlIHNhbXBsZSBub25jZQ==")
 }
@@ -55,7 +55,7 @@ fn handshake_with(version: &str, key: &str) -> http::request::Builder {
         .header("sec-websocket-key", key)
 }
 
-/// What [`open`] takes for an answer.
+/// Returns the acceptance that [`open`] expects.
 fn accepted() -> WebSocketAccept {
     WebSocketAccept::new().subprotocol("chat")
 }
@@ -64,7 +64,7 @@ async fn next(client: &mut Client) -> Frame {
     within(client.next()).await.unwrap().unwrap()
 }
 
-/// An application for WebSockets only, in a server of axum. It is called once.
+/// Serves an application for WebSockets only, which is called once, in a server of axum.
 async fn serve<F, Fut>(call: F) -> Axum
 where
     F: FnOnce(WebSocketScope, Receiver, Sender) -> Fut + Send + 'static,
@@ -73,20 +73,18 @@ where
     serve_with(call, |service| service).await
 }
 
-/// An application for WebSockets only, in a server of axum, as a service with these settings. It is
-/// called once.
+/// Serves an application for WebSockets only, which is called once, in a server of axum, as a
+/// service with these settings.
 async fn serve_with<F, Fut>(call: F, set: impl FnOnce(AppService) -> AppService) -> Axum
 where
     F: FnOnce(WebSocketScope, Receiver, Sender) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
 {
     let call = Arc::new(Mutex::new(Some(call)));
-    let app = move |scope, receiver, sender| {
+    let app = move |scope: Scope, receiver, sender| {
         let call = call.clone();
         async move {
-            let Scope::WebSocket(scope) = scope else {
-                return Err(AppError::Unsupported);
-            };
+            let scope = scope.into_websocket()?;
             let call = call.lock().unwrap().take().unwrap();
             call(*scope, receiver, sender).await
         }
@@ -95,7 +93,7 @@ where
     Axum::start(Router::new().fallback_service(service)).await
 }
 
-/// The messages of the client are sent back until it goes away. Returns how it did.
+/// Echoes the messages of the client until it disconnects. Returns the disconnect.
 async fn echo(receiver: &mut Receiver, sender: &Sender) -> Result<WebSocketDisconnect, AppError> {
     loop {
         match receiver.receive().await {
@@ -108,16 +106,16 @@ async fn echo(receiver: &mut Receiver, sender: &Sender) -> Result<WebSocketDisco
     }
 }
 
-/// Accepts, echoes, and tells how it ended.
+/// Serves an echo. Returns the receiver of the disconnect as well.
 async fn serve_echo() -> (Axum, oneshot::Receiver<WebSocketDisconnect>) {
-    let (tell, told) = oneshot::channel();
+    let (report, reported) = oneshot::channel();
     let server = serve(async |_, mut receiver, sender| {
         sender.send(accepted()).await?;
-        tell.send(echo(&mut receiver, &sender).await?).unwrap();
+        report.send(echo(&mut receiver, &sender).await?).unwrap();
         Ok(())
     })
     .await;
-    (server, told)
+    (server, reported)
 }
 
 #[tokio::test]
@@ -177,10 +175,10 @@ fn pinging(service: AppService) -> AppService {
 #[tokio::test]
 async fn a_client_that_does_not_answer_a_ping_is_given_up() {
     use tokio::io::AsyncReadExt as _;
-    let (tell, told) = oneshot::channel();
+    let (report, reported) = oneshot::channel();
     let application = async |_, mut receiver, sender: Sender| {
         sender.send(accepted()).await?;
-        tell.send(echo(&mut receiver, &sender).await?).unwrap();
+        report.send(echo(&mut receiver, &sender).await?).unwrap();
         Ok(())
     };
     let server = serve_with(application, pinging).await;
@@ -197,16 +195,16 @@ async fn a_client_that_does_not_answer_a_ping_is_given_up() {
         .unwrap();
     assert_eq!(close[0], 0x88);
     assert_eq!(close[2..], 1011_u16.to_be_bytes());
-    assert_eq!(within(told).await.unwrap().code, 1011);
+    assert_eq!(within(reported).await.unwrap().code, 1011);
 }
 
-/// How a client leaves.
+/// The ways in which a client disconnects.
 #[derive(Clone, Copy, Debug)]
 enum Leaving {
     Closes,
     HangsUp,
     Resets,
-    /// It does not leave. Nothing of what it sends reaches the application.
+    /// The client stays. None of its later messages reaches the application.
     Stays,
 }
 
@@ -261,10 +259,10 @@ async fn a_close_of_the_client_reaches_the_application() {
         ),
         (None, WebSocketDisconnect::new(1005)),
     ] {
-        let (server, told) = serve_echo().await;
+        let (server, reported) = serve_echo().await;
         let (mut client, _) = open(server.address).await;
         client.close(frame).await.unwrap();
-        assert_eq!(within(told).await.unwrap(), seen);
+        assert_eq!(within(reported).await.unwrap(), seen);
         assert!(matches!(next(&mut client).await, Frame::Close(_)));
         assert!(within(client.next()).await.is_none());
     }
@@ -272,14 +270,17 @@ async fn a_close_of_the_client_reaches_the_application() {
 
 #[tokio::test]
 async fn a_lost_connection_is_1006_to_the_application() {
-    let (server, told) = serve_echo().await;
+    let (server, reported) = serve_echo().await;
     let (client, _) = open(server.address).await;
     drop(client);
-    assert_eq!(within(told).await.unwrap(), WebSocketDisconnect::new(1006));
+    assert_eq!(
+        within(reported).await.unwrap(),
+        WebSocketDisconnect::new(1006)
+    );
 }
 
 #[tokio::test]
-async fn what_breaks_the_limits_or_the_framing_is_closed_with_its_code() {
+async fn messages_beyond_the_limits_and_malformed_frames_close_the_websocket() {
     use tokio::io::AsyncWriteExt as _;
     // The first two bytes of a frame, or four where they announce 2000 bytes; the mask; the payload.
     let frame = |head: &[u8], payload: &[u8]| [head, &[0; 4], payload].concat();
@@ -288,20 +289,23 @@ async fn what_breaks_the_limits_or_the_framing_is_closed_with_its_code() {
         (frame(&[0x81, 0x82], b"\xff\xff"), 1007),
         (frame(&[0x83, 0x80], b""), 1002),
     ] {
-        let (server, told) = serve_echo().await;
+        let (server, reported) = serve_echo().await;
         let (mut client, _) = open(server.address).await;
         client.get_mut().write_all(&octets).await.unwrap();
         let Frame::Close(Some(frame)) = next(&mut client).await else {
             panic!("it is a close");
         };
         assert_eq!(u16::from(frame.code), code);
-        assert_eq!(within(told).await.unwrap(), WebSocketDisconnect::new(code));
+        assert_eq!(
+            within(reported).await.unwrap(),
+            WebSocketDisconnect::new(code)
+        );
     }
 }
 
 #[tokio::test]
-async fn a_close_of_the_application_reaches_the_client_after_what_it_sent() {
-    let (tell, told) = oneshot::channel();
+async fn a_close_of_the_application_reaches_the_client_after_its_messages() {
+    let (report, reported) = oneshot::channel();
     let server = serve(async |_, mut receiver, sender| {
         sender.send(accepted()).await?;
         for number in 0..100 {
@@ -311,7 +315,7 @@ async fn a_close_of_the_application_reaches_the_client_after_what_it_sent() {
         sender
             .send(WebSocketClose::new(4002).reason("enough"))
             .await?;
-        tell.send(echo(&mut receiver, &sender).await?).unwrap();
+        report.send(echo(&mut receiver, &sender).await?).unwrap();
         Ok(())
     })
     .await;
@@ -325,7 +329,7 @@ async fn a_close_of_the_application_reaches_the_client_after_what_it_sent() {
     };
     assert_eq!(next(&mut client).await, Frame::Close(Some(frame)));
     let seen = WebSocketDisconnect::new(4002).reason("enough");
-    assert_eq!(within(told).await.unwrap(), seen);
+    assert_eq!(within(reported).await.unwrap(), seen);
     assert!(within(client.next()).await.is_none());
 }
 
@@ -348,7 +352,7 @@ async fn the_end_of_the_call_closes_the_websocket() {
     }
 }
 
-/// How the handshake is answered, in status, `x-why` and content.
+/// Returns the response to a handshake: the status, the field `x-why` and the content.
 async fn answer(address: SocketAddr, request: http::request::Builder) -> (u16, String, String) {
     let mut client = connect(address).await;
     let request = request.body(Body::empty()).unwrap();
@@ -394,7 +398,7 @@ async fn an_application_can_refuse_deny_decline_and_fail() {
 
 #[tokio::test]
 async fn a_denial_that_has_reached_its_length_may_still_be_ended() {
-    let (tell, told) = oneshot::channel();
+    let (report, reported) = oneshot::channel();
     let server = serve(async |_, mut receiver, sender| {
         let start = HttpResponseStart::new(StatusCode::FORBIDDEN).header("content-length", "4");
         sender.send(SendEvent::DenialResponseStart(start)).await?;
@@ -406,12 +410,12 @@ async fn a_denial_that_has_reached_its_length_may_still_be_ended() {
             receiver.receive().await,
             ReceiveEvent::WebSocketDisconnect(_)
         ) {}
-        tell.send(ended).unwrap();
+        report.send(ended).unwrap();
         Ok(())
     });
     let (_, _, content) = answer(server.await.address, handshake()).await;
     assert_eq!(content, "Away");
-    assert!(within(told).await.unwrap());
+    assert!(within(reported).await.unwrap());
 }
 
 #[tokio::test]

@@ -1,4 +1,4 @@
-//! What the tests share.
+//! The support of the tests: clients, servers, and waits with a time-out.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -17,30 +17,30 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// How long a test waits for what must happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// The time after which a wait of a test fails.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
-/// What `future` resolves to; a test that waits for too long fails.
+/// Returns the output of `future`. A test that waits for too long fails.
 pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, future)
+    tokio::time::timeout(TIMEOUT, future)
         .await
         .expect("this takes too long")
 }
 
-/// Lets every other task of this thread run as far as it gets. In process, nothing happens after
-/// that until the test does something.
+/// Lets every other task of this thread run until it waits. In process, nothing happens after that
+/// until the test acts.
 pub(crate) async fn settled() {
     for _ in 0..1_000 {
         tokio::task::yield_now().await;
     }
 }
 
-/// `app`, whose calls fail when they break a rule.
+/// Returns `app` with calls that fail when they break a rule.
 pub(crate) fn checked(app: impl App) -> impl App {
     Lint::new(app).strict()
 }
 
-/// A client of this router as an application.
+/// Returns a client of this router as an application.
 pub(crate) fn client(router: Router) -> TestClient {
     TestClient::new(checked(ServiceApp::new(router)))
 }
@@ -68,27 +68,27 @@ impl Server {
         }
     }
 
-    /// Stops the server, which must end in peace.
+    /// Stops the server, which must end without an error.
     pub(crate) async fn finish(self) {
         self.handle.shutdown();
         within(self.serving).await.unwrap().unwrap();
     }
 }
 
-/// Tells when it is dropped.
+/// Notifies a receiver when it is dropped.
 pub(crate) struct Dropped(Option<oneshot::Sender<()>>);
 
 impl Dropped {
     pub(crate) fn new() -> (Self, oneshot::Receiver<()>) {
-        let (tell, told) = oneshot::channel();
-        (Self(Some(tell)), told)
+        let (report, reported) = oneshot::channel();
+        (Self(Some(report)), reported)
     }
 }
 
 impl Drop for Dropped {
     fn drop(&mut self) {
         // The test may have failed.
-        let _ = self.0.take().map(|tell| tell.send(()));
+        let _ = self.0.take().map(|report| report.send(()));
     }
 }
 
@@ -106,13 +106,13 @@ impl Axum {
         Self { address }
     }
 
-    /// A client of HTTP/1.1.
+    /// Connects a client of HTTP/1.1.
     pub(crate) async fn connect(&self) -> SendRequest<Body> {
         connect(self.address).await
     }
 }
 
-/// A client of HTTP/1.1.
+/// Connects a client of HTTP/1.1.
 pub(crate) async fn connect(address: SocketAddr) -> SendRequest<Body> {
     let stream = within(TcpStream::connect(address)).await.unwrap();
     let (client, connection) = http1::handshake(TokioIo::new(stream)).await.unwrap();

@@ -29,7 +29,7 @@ async fn echo(upgrade: WebSocketUpgrade) -> Response {
     ([("set-cookie", "a=1")], answer).into_response()
 }
 
-/// A router whose handler runs this once.
+/// Returns a router whose handler runs `handle` once.
 fn once<F, Fut>(handle: F) -> Router
 where
     F: FnOnce(WebSocket) -> Fut + Send + 'static,
@@ -76,14 +76,14 @@ async fn a_close_of_the_client_reaches_the_handler_with_its_code_and_reason() {
         (WebSocketClose::new(4001).reason("bye"), Some((4001, "bye"))),
         (WebSocketClose::new(1005), None),
     ] {
-        let (tell, told) = oneshot::channel();
+        let (report, reported) = oneshot::channel();
         let client = client(once(async |mut socket| {
-            tell.send(socket.recv().await).unwrap();
+            report.send(socket.recv().await).unwrap();
             assert!(socket.recv().await.is_none());
         }));
         let socket = client.websocket("/").connect().await.unwrap();
         socket.close(close);
-        let Some(Ok(Frame::Close(frame))) = within(told).await.unwrap() else {
+        let Some(Ok(Frame::Close(frame))) = within(reported).await.unwrap() else {
             panic!("it is a close");
         };
         let frame = frame.map(|frame| (frame.code, frame.reason.to_string()));
@@ -95,13 +95,13 @@ async fn a_close_of_the_client_reaches_the_handler_with_its_code_and_reason() {
 
 #[tokio::test]
 async fn a_lost_connection_is_an_error_to_the_handler() {
-    let (tell, told) = oneshot::channel();
+    let (report, reported) = oneshot::channel();
     let client = client(once(async |mut socket| {
-        tell.send(socket.recv().await).unwrap();
+        report.send(socket.recv().await).unwrap();
     }));
     let socket = client.websocket("/").connect().await.unwrap();
     socket.disconnect();
-    assert!(matches!(within(told).await.unwrap(), Some(Err(_))));
+    assert!(matches!(within(reported).await.unwrap(), Some(Err(_))));
     socket.exchange().ended().await.unwrap();
 }
 
@@ -214,7 +214,7 @@ async fn a_client_that_goes_away_before_the_answer_has_the_handler_dropped() {
 /// In bytes, more than the connection in memory holds.
 const MESSAGE: usize = 64 * 1024;
 const MESSAGES: usize = 16;
-/// What may be under way: at the client, at the bridge, and in what is read in parts.
+/// The bytes that may be in flight: at the client, at the bridge, and in read buffers.
 const HELD: usize = 4;
 
 #[tokio::test]
@@ -270,16 +270,16 @@ async fn a_client_that_does_not_read_makes_the_handler_wait() {
 
 #[tokio::test]
 async fn a_handler_that_only_sends_is_stopped_when_the_client_has_left() {
-    let (tell, told) = oneshot::channel();
+    let (report, reported) = oneshot::channel();
     let client = client(once(async |mut socket| {
         while socket.send(Frame::Text("tick".into())).await.is_ok() {
             tokio::task::yield_now().await;
         }
-        tell.send(()).unwrap();
+        report.send(()).unwrap();
     }));
     let mut socket = client.websocket("/").connect().await.unwrap();
     assert_eq!(socket.text().await.unwrap(), "tick");
     socket.close(WebSocketClose::new(1001));
-    within(told).await.unwrap();
+    within(reported).await.unwrap();
     socket.exchange().ended().await.unwrap();
 }

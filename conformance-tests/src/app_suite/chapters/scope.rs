@@ -58,8 +58,8 @@ pub(super) const CASES: &[Case] = &[Case::steps(
     },
 )];
 
-/// An application that responds to every request with its scope, in the serialised form as JSON.
-/// Mounted in another application, it shows to the suite how that application mounts others
+/// Responds to every request with its scope, in the serialised form as JSON. Mounted in another
+/// application, it shows to the suite how that application mounts others
 /// ([`AppOptions::mounts_probe_at`](crate::AppOptions::mounts_probe_at)).
 ///
 /// # Errors

@@ -12,8 +12,8 @@ use crate::driver::client_script::ClientScript;
 use crate::driver::observation::Observation;
 use crate::driver::time_budget::Awaited;
 
-/// One exchange. The application has this as its receiver and its sender; the driver watches and
-/// controls the exchange through it.
+/// The channel of one exchange. The application has this as its receiver and its sender; the driver
+/// watches and controls the exchange through it.
 pub(in crate::driver) struct DriverChannel(Mutex<ExchangeState>);
 
 impl DriverChannel {
@@ -68,17 +68,17 @@ impl DriverChannel {
         self.lock().poll_active(cx, seen)
     }
 
-    /// Returns what the driver waits for.
+    /// Returns the event that the driver waits for.
     pub(in crate::driver) fn awaited(&self) -> Awaited {
         self.lock().awaited()
     }
 
-    /// Decides what to do now that everything that can run has run.
+    /// Chooses the next step when no task can make progress.
     pub(in crate::driver) fn on_quiescent(&self) -> NextStep {
         self.lock().on_quiescent()
     }
 
-    /// Decides what to do now that the time budget is exhausted.
+    /// Chooses the next step when the time budget is exhausted.
     pub(in crate::driver) fn on_timeout(&self) -> NextStep {
         self.lock().on_timeout()
     }
@@ -108,7 +108,7 @@ impl DriverChannel {
         self.lock().memory_exceeded();
     }
 
-    /// Returns what has happened.
+    /// Returns the observation of the exchange.
     pub(in crate::driver) fn observation(&self) -> Observation {
         self.lock().observation()
     }

@@ -1,4 +1,5 @@
-//! The state of one exchange: what the client has done of its script, and what the application did.
+//! The state of one exchange: the position in the client's script, and the events of the
+//! application.
 
 use std::io;
 use std::iter::Peekable;

@@ -1,4 +1,4 @@
-//! What the driver does about an application that does nothing.
+//! The driver's policy for an application that does nothing.
 
 use callgate::{ReceiveEvent, Violation, rule};
 
@@ -8,7 +8,7 @@ use crate::driver::time_budget::Awaited;
 use crate::model::ExchangePhase;
 use crate::scope_kind::ScopeKind;
 
-/// What the driver does next about an application that does nothing.
+/// The next step of the driver with an application that does nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::driver) enum NextStep {
     /// The exchange has changed: the application can go on.
@@ -20,7 +20,7 @@ pub(in crate::driver) enum NextStep {
 }
 
 impl ExchangeState {
-    /// Returns what the driver waits for.
+    /// Returns the event that the driver waits for.
     pub(super) fn awaited(&self) -> Awaited {
         match (self.kind, self.model.phase()) {
             (_, ExchangePhase::Ended) => Awaited::BackgroundWork,
@@ -33,7 +33,7 @@ impl ExchangeState {
         }
     }
 
-    /// Decides what to do when everything that can run has run.
+    /// Chooses the next step when no task can make progress.
     pub(super) fn on_quiescent(&mut self) -> NextStep {
         let is_over = self.model.phase() != ExchangePhase::Open;
         if self.is_disconnected || is_over || self.is_paused() {
@@ -67,7 +67,8 @@ impl ExchangeState {
         NextStep::Resume
     }
 
-    /// Decides what to do when the application has done nothing until the time budget was exhausted.
+    /// Chooses the next step when the application has done nothing until the time budget was
+    /// exhausted.
     pub(super) fn on_timeout(&mut self) -> NextStep {
         if self.is_paused() {
             return NextStep::Wait;

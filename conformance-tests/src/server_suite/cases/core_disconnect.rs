@@ -79,7 +79,7 @@ const SEND_AFTER_DISCONNECT: &[Case] = &[
     },
 ];
 
-/// How often a send is tried until the server has noticed the disconnect.
+/// The number of sends that are tried until the server has noticed the disconnect.
 const TRIES: usize = 10;
 
 /// Checks that sends fail with `Disconnected` once the server has noticed the disconnect: first the

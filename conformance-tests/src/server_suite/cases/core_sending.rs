@@ -347,7 +347,7 @@ const BOUND: usize = 16 << 20;
 
 const PART: usize = 256 << 10;
 
-/// How often the server is given time to take a pending send.
+/// The number of times that the server is given time to take a pending send.
 const ROUNDS: usize = 5;
 
 /// Checks that a send stays pending before more has been sent than a server may buffer.

@@ -10,7 +10,7 @@ use callgate::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;
 
-use super::steps::call_over;
+use super::steps::{call_over, respond};
 use crate::Verdict;
 use crate::probe::{SendOutcome, Step};
 use crate::server_suite::basis::{Basis, Document::AsgiExtensions, demands, recommends};
@@ -27,6 +27,7 @@ pub(super) const CASES: &[&[Case]] = &[
     TRAILERS_SENT,
     PATH_SEND_FAILS,
     PATH_SEND_IS_WHOLE,
+    EARLY_HINTS_ARE_SENT,
     DENIAL_IS_SENT,
     TRAILERS_OFFERED,
 ];
@@ -185,6 +186,45 @@ fn one_field(name: &'static str, value: &'static str) -> HeaderMap {
     fields.insert(name, HeaderValue::from_static(value));
     fields
 }
+
+const EARLY_HINTS_ARE_SENT: &[Case] = &[Case {
+    rule: rule::EARLY_HINTS_ARE_SENT,
+    name: "early_hints",
+    transports: HTTP1,
+    does: "The application sends early hints twice, and then its response.",
+    must: "The client gets a 103 with the links of each, and then the response.",
+    basis: Basis::CallgateOnly("ASGI's text has early hints after `http.response.start`"),
+    steps: steps!(async |fixture| {
+        let server = fixture.server().await?;
+        let mut client = server.connect().await?;
+        client.send(Request::get("/").http1()).await?;
+        let mut app = offers(server.call().await?, Feature::EarlyHints).await?;
+        for links in [
+            &["</a.css>; rel=preload", "</b.js>; rel=preload"][..],
+            &["</c>"],
+        ] {
+            let values = links.iter().map(|link| HeaderValue::from_static(link));
+            app.send(HttpResponseEarlyHint::new(values)).await?;
+            let interim = client.head().await?;
+            let sent = interim.fields.get_all("link").iter();
+            must!(
+                interim.status == 103 && sent.eq(links.iter()),
+                "the client was sent {} {:?}",
+                interim.status,
+                interim.fields
+            );
+        }
+        respond(&mut app, "the response").await?;
+        let response = client.response().await?;
+        must!(
+            response.status == 200 && response.text() == "the response",
+            "the response was {} `{}`",
+            response.status,
+            response.text()
+        );
+        app.finish(Step::Return).await
+    }),
+}];
 
 const PATH_SEND_FAILS: &[Case] = &[Case {
     rule: rule::PATH_SEND_FAILS,

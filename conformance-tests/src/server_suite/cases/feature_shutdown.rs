@@ -88,7 +88,7 @@ const SHUTDOWN_ONCE: &[Case] = &[
             content(&mut app).await?;
             let receiving = app.begin(Step::Receive);
             stop(&mut server, idle).await?;
-            skip_unless_told(&mut app, receiving).await?;
+            skip_unless_shutdown_is_delivered(&mut app, receiving).await?;
             let receiving = app.begin(Step::Receive);
             give_time(&mut app, receiving).await?;
             let _connection = exchange.reset();
@@ -163,7 +163,7 @@ const SHUTDOWN_IS_NO_DISCONNECT: &[Case] = &[Case {
         let (mut server, idle) = launch(fixture).await?;
         let (mut exchange, mut app, receiving) = streaming_call(transport, &mut server).await?;
         stop(&mut server, idle).await?;
-        skip_unless_told(&mut app, receiving).await?;
+        skip_unless_shutdown_is_delivered(&mut app, receiving).await?;
         app.send(HttpResponseBody::part("one, ")).await?;
         app.send(HttpResponseBody::last("two")).await?;
         let response = exchange.response().await?;
@@ -202,7 +202,7 @@ async fn expect_offer(app: ProbeCall) -> CaseResult<ProbeCall> {
 
 /// Waits for `http.shutdown`. The case is not applicable where it does not come: another rule is about
 /// that.
-async fn skip_unless_told(app: &mut ProbeCall, receiving: u64) -> CaseResult {
+async fn skip_unless_shutdown_is_delivered(app: &mut ProbeCall, receiving: u64) -> CaseResult {
     match app.received(Some(receiving)).await {
         Ok(ReceiveEvent::HttpShutdown) => Ok(()),
         _ => Err(Verdict::NotApplicable(

@@ -71,13 +71,14 @@ const ABSENT_BODY_IS_DRAINED: &[Case] = &[
             let mut app = server.call().await?;
             // Little at a time: a server may give up on a client that has not read all for seconds.
             let part = [b'x'; 1024];
-            // Whether the server ends the connection shows in what is read.
+            // The later read shows whether the server has ended the connection.
             let _ = client.try_send(&part);
             let start = HttpResponseStart::ok().header("content-length", LENGTH.to_string());
             app.begin(Step::Send(start.into()));
             app.begin(Step::SendLast(LENGTH));
             client.head().await?;
-            // It does not read at once: the server has to hold what the system does not take.
+            // The client does not read at once, so the server has to hold the bytes that the system
+            // does not take.
             server.settle().await?;
             let mut read = 0;
             while read < LENGTH {

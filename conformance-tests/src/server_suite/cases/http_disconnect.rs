@@ -17,6 +17,7 @@ pub(super) const CASES: &[&[Case]] = &[
     RECEIVE_AFTER_BODY,
     DISCONNECT_IS_TOLD,
     HALF_CLOSE,
+    HALF_CLOSE_IS_ANSWERED,
     MALFORMED_CONTENT,
 ];
 
@@ -156,7 +157,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Waiting).await
+            disconnect_in_phase(fixture, transport, Phase::Waiting).await
         }),
     },
     Case {
@@ -167,7 +168,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Started).await
+            disconnect_in_phase(fixture, transport, Phase::Started).await
         }),
     },
     Case {
@@ -178,7 +179,7 @@ const DISCONNECT_IS_TOLD: &[Case] = &[
         must: "The application receives `http.disconnect`.",
         basis: DISCONNECT_IS_TOLD_BASIS,
         steps: steps!(async |fixture, transport| {
-            gone(fixture, transport, Phase::Streaming).await
+            disconnect_in_phase(fixture, transport, Phase::Streaming).await
         }),
     },
 ];
@@ -191,7 +192,12 @@ enum Phase {
     Streaming,
 }
 
-async fn gone(fixture: &mut Fixture<'_>, transport: Transport, phase: Phase) -> CaseResult {
+/// Resets the connection in this phase of the response, and expects `http.disconnect`.
+async fn disconnect_in_phase(
+    fixture: &mut Fixture<'_>,
+    transport: Transport,
+    phase: Phase,
+) -> CaseResult {
     let server = fixture.server().await?;
     let mut exchange = ClientExchange::begin(server, transport, &Request::get("/")).await?;
     let mut app = server.call().await?;
@@ -213,12 +219,39 @@ async fn gone(fixture: &mut Fixture<'_>, transport: Transport, phase: Phase) -> 
     app.finish(Step::Decline).await
 }
 
+const HALF_CLOSE_IS_ANSWERED: &[Case] = &[Case {
+    rule: rule::HALF_CLOSE_IS_ANSWERED,
+    name: "half_closed_after_the_request",
+    transports: HTTP1,
+    does: "Ends the sending side of the connection right after the request; the application responds at once.",
+    must: "The client gets the whole response.",
+    basis: Basis::CallgateOnly(
+        "ASGI does not say whether a half-closed connection is a disconnect",
+    ),
+    steps: steps!(async |fixture| {
+        let server = fixture.server().await?;
+        let mut client = server.connect().await?;
+        client.send(Request::get("/").http1()).await?;
+        client.half_close().await?;
+        let mut app = server.call().await?;
+        respond(&mut app, "answered").await?;
+        let response = client.response().await?;
+        must!(
+            response.status == 200 && response.text() == "answered",
+            "the response was {} `{}`",
+            response.status,
+            response.text()
+        );
+        app.finish(Step::Return).await
+    }),
+}];
+
 const HALF_CLOSE: &[Case] = &[Case {
     rule: rule::HALF_CLOSE,
     name: "half_closed_while_waiting",
     transports: HTTP1,
     does: "Ends the sending side of the connection before the response.",
-    must: "The application receives `http.disconnect`, and the client no response.",
+    must: "The application receives `http.disconnect` within a limited time, and the client no response.",
     basis: Basis::CallgateOnly(
         "ASGI does not say whether a half-closed connection is a disconnect",
     ),

@@ -81,7 +81,7 @@ enum Failure {
     Fails,
     Panics,
     Declines,
-    /// Sends what it may not send, in every phase.
+    /// Sends an event that breaks a rule, in every phase.
     BreaksARule,
 }
 

@@ -35,7 +35,7 @@ const RESPONSE_HEADERS_KEPT: &[Case] = &[
                 .header("x-other", "1")
                 .header("set-cookie", "a=1, c=3")
                 .header("set-cookie", "b=2; path=/");
-            let response = started(fixture, transport, start).await?;
+            let response = response_with_head(fixture, transport, start).await?;
             let seen: Vec<_> = response.fields.get_all("set-cookie").iter().collect();
             must!(
                 seen == ["b=2; path=/", "a=1, c=3", "b=2; path=/"],
@@ -62,7 +62,7 @@ const RESPONSE_HEADERS_KEPT: &[Case] = &[
                 .header("x-before", "1")
                 .header("x-octets", value.clone())
                 .header("x-after", "2");
-            let response = started(fixture, transport, start).await?;
+            let response = response_with_head(fixture, transport, start).await?;
             for (name, expected) in [
                 ("x-before", HeaderValue::from_static("1")),
                 ("x-octets", value),
@@ -76,8 +76,8 @@ const RESPONSE_HEADERS_KEPT: &[Case] = &[
     },
 ];
 
-/// The response that the application starts like this.
-async fn started(
+/// Returns the response of an application that sends this head.
+async fn response_with_head(
     fixture: &mut Fixture<'_>,
     transport: Transport,
     start: HttpResponseStart,
@@ -101,7 +101,8 @@ const DEFAULT_HEADERS: &[Case] = &[
         must: "The response has one.",
         basis: Basis::Standard(&[demands(Rfc(9110), "6.6.1")]),
         steps: steps!(async |fixture| {
-            let response = started(fixture, Transport::Http1, HttpResponseStart::ok()).await?;
+            let response =
+                response_with_head(fixture, Transport::Http1, HttpResponseStart::ok()).await?;
             let date = response.field("date");
             must!(
                 date.is_some_and(|date| date.ends_with(" GMT")),
@@ -120,7 +121,8 @@ const DEFAULT_HEADERS: &[Case] = &[
             "RFC 9110, 10.2.4 permits a `server` field, and does not demand it",
         ),
         steps: steps!(async |fixture| {
-            let response = started(fixture, Transport::Http1, HttpResponseStart::ok()).await?;
+            let response =
+                response_with_head(fixture, Transport::Http1, HttpResponseStart::ok()).await?;
             must!(
                 response.field("server").is_some(),
                 "there is no `server` field"
@@ -142,7 +144,7 @@ const DEFAULT_HEADERS: &[Case] = &[
             let start = HttpResponseStart::ok()
                 .header("date", DATE)
                 .header("server", "the application");
-            let response = started(fixture, Transport::Http1, start).await?;
+            let response = response_with_head(fixture, Transport::Http1, start).await?;
             for (name, expected) in [("date", DATE), ("server", "the application")] {
                 let seen: Vec<_> = response.fields.get_all(name).iter().collect();
                 must!(seen == [expected], "`{name}` is {seen:?}");

@@ -197,7 +197,7 @@ const WHOLE_RESPONSE_IS_SIZED: &[Case] = &[
     },
 ];
 
-/// The response that the application sends in one piece.
+/// Returns the response that the application sends in one piece.
 async fn whole_response(
     fixture: &mut Fixture<'_>,
     transport: Transport,

@@ -122,7 +122,7 @@ const STARTUP_BEFORE_ACCEPT: &[Case] = &[Case {
             // There is no `host`.
             client.send("GET / HTTP/1.1\r\n\r\n").await?;
         }
-        // Time for the server to do what it must not.
+        // Time in which a server that breaks the rule would do so.
         for _ in 0..FENCES {
             lifespan.act(Step::Fence).await?;
         }

@@ -32,7 +32,7 @@ const SHUTDOWN_LAST: &[Case] = &[
         must: "`lifespan.shutdown` comes after the response is complete and its call has returned, and once.",
         basis: Basis::Standard(&[demands(AsgiLifespan, "Shutdown - receive event")]),
         steps: steps!(async |fixture| {
-            let (mut server, mut lifespan) = started(fixture).await?;
+            let (mut server, mut lifespan) = start_server(fixture).await?;
             let mut client = server.connect().await?;
             client.send(Request::get("/").http1()).await?;
             let mut app = server.call().await?;
@@ -43,7 +43,7 @@ const SHUTDOWN_LAST: &[Case] = &[
             app.send(HttpResponseBody::end()).await?;
             app.finish(Step::Return).await?;
             drop(client);
-            is_shut_down_once(&mut lifespan, receiving).await
+            expect_one_shutdown(&mut lifespan, receiving).await
         }),
     },
     Case {
@@ -56,7 +56,7 @@ const SHUTDOWN_LAST: &[Case] = &[
             "ASGI speaks of connections, not of calls that go on after them",
         ),
         steps: steps!(async |fixture| {
-            let (mut server, mut lifespan) = started(fixture).await?;
+            let (mut server, mut lifespan) = start_server(fixture).await?;
             let mut client = server.connect().await?;
             let request = Request::get("/")
                 .sends(HttpResponseStart::ok())
@@ -66,13 +66,13 @@ const SHUTDOWN_LAST: &[Case] = &[
             let app = server.call().await?;
             let receiving = stopping(&mut server, &mut lifespan).await?;
             app.finish(Step::Return).await?;
-            is_shut_down_once(&mut lifespan, receiving).await
+            expect_one_shutdown(&mut lifespan, receiving).await
         }),
     },
 ];
 
 /// Starts a server whose application has completed its start-up, and waits until it serves.
-async fn started(fixture: &mut Fixture<'_>) -> CaseResult<(Server, ProbeCall)> {
+async fn start_server(fixture: &mut Fixture<'_>) -> CaseResult<(Server, ProbeCall)> {
     let (mut server, mut lifespan) = starting(fixture, &ServerSettings::default()).await?;
     lifespan.receive().await?;
     lifespan.send(LifespanStartupComplete::new()).await?;
@@ -102,7 +102,7 @@ async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u
 }
 
 /// Checks that a receive yields `lifespan.shutdown`, and that the next receive stays pending.
-async fn is_shut_down_once(lifespan: &mut ProbeCall, receiving: u64) -> CaseResult {
+async fn expect_one_shutdown(lifespan: &mut ProbeCall, receiving: u64) -> CaseResult {
     if lifespan.received(Some(receiving)).await? != ReceiveEvent::LifespanShutdown {
         receive_shutdown(lifespan).await?;
     }
@@ -124,7 +124,7 @@ const SHUTDOWN_FAILED_IS_REPORTED: &[Case] = &[
         must: "The message stands in the log, and the server ends with exit status 1.",
         basis: Basis::CallgateOnly("ASGI names no exit status"),
         steps: steps!(async |fixture| {
-            let (mut server, mut lifespan) = started(fixture).await?;
+            let (mut server, mut lifespan) = start_server(fixture).await?;
             server.stop()?;
             receive_shutdown(&mut lifespan).await?;
             let message = "the suite cannot save";
@@ -144,7 +144,7 @@ const SHUTDOWN_FAILED_IS_REPORTED: &[Case] = &[
             "ASGI does not say what becomes of an error between start-up and shutdown",
         ),
         steps: steps!(async |fixture| {
-            let (mut server, lifespan) = started(fixture).await?;
+            let (mut server, lifespan) = start_server(fixture).await?;
             let message = "the suite has lost it";
             lifespan.finish(Step::Fail(message.into())).await?;
             server.wait_for_log(message).await?;
@@ -164,7 +164,7 @@ const EARLY_RETURN_KEEPS_SERVING: &[Case] = &[Case {
     must: "The server goes on serving.",
     basis: Basis::CallgateOnly("ASGI does not say what becomes of a lifespan call that returns"),
     steps: steps!(async |fixture| {
-        let (mut server, lifespan) = started(fixture).await?;
+        let (mut server, lifespan) = start_server(fixture).await?;
         lifespan.finish(Step::Return).await?;
         for _ in 0..2 {
             server.expect_served().await?;
@@ -181,7 +181,7 @@ const STOP_ON_ANSWER: &[Case] = &[Case {
     must: "The server ends.",
     basis: Basis::CallgateOnly("ASGI does not say whether a server waits for the call to return"),
     steps: steps!(async |fixture| {
-        let (mut server, mut lifespan) = started(fixture).await?;
+        let (mut server, mut lifespan) = start_server(fixture).await?;
         server.stop()?;
         receive_shutdown(&mut lifespan).await?;
         let complete = Step::Send(LifespanShutdownComplete::new().into());

@@ -4,6 +4,7 @@ mod core;
 mod core_disconnect;
 mod core_sending;
 mod feature;
+mod feature_deflate;
 mod feature_shutdown;
 mod http_backpressure;
 mod http_connection;
@@ -58,6 +59,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         lifespan_shutdown::CASES,
         feature::CASES,
         feature_shutdown::CASES,
+        feature_deflate::CASES,
         tls::CASES,
     ]
     .into_iter()

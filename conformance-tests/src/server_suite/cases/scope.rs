@@ -1,4 +1,4 @@
-//! `overview.md`: what a scope says of the request's line.
+//! `overview.md`: the fields of a scope that come from the request line.
 
 use callgate::{HttpScope, rule};
 

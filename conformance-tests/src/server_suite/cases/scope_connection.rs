@@ -1,4 +1,4 @@
-//! `overview.md`: what a scope says of the connection, of the state and of what is offered.
+//! `overview.md`: the fields of a scope about the connection, the state and the features.
 
 use callgate::{
     Feature, Features, HttpResponseDebug, HttpResponseEarlyHint, HttpResponsePathSend,

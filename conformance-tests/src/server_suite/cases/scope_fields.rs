@@ -1,4 +1,4 @@
-//! `overview.md`: what a scope says of the header fields.
+//! `overview.md`: the header fields of a scope.
 
 use callgate::{HttpScope, rule};
 use http::HeaderMap;

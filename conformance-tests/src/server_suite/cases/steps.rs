@@ -217,7 +217,7 @@ pub(super) async fn ends_after(
     server.wait_for_exit().await
 }
 
-/// How often the application answers a fence, for each of which the server's event loop runs once.
+/// The number of fences that the application answers. The server's event loop runs once for each.
 pub(super) const FENCES: usize = 50;
 
 /// Receives up to `lifespan.shutdown`.

@@ -89,7 +89,7 @@ async fn called(server: &mut Server) -> CaseResult<Scope> {
     Ok(scope)
 }
 
-/// The scheme, whether `tls` is offered, and what it says.
+/// Returns the scheme, whether `tls` is offered, and its value.
 fn secured(scope: &Scope) -> (Scheme, bool, Option<Arc<TlsInfo>>) {
     let (scheme, features, tls) = match scope {
         Scope::Http(scope) => (scope.scheme, scope.features, &scope.tls),
@@ -177,7 +177,7 @@ const TLS_CLIENT_CHAIN: &[Case] = &[Case {
     }),
 }];
 
-/// The client's certificates, which must be PEM texts.
+/// Returns the client's certificates, which must be PEM texts.
 fn certificates(tls: &TlsInfo) -> CaseResult<Vec<Certificate>> {
     let read = |text: &String| {
         Certificate::from_pem(text)

@@ -94,7 +94,7 @@ const MESSAGES_IN_ORDER: &[Case] = &[
 /// The lengths of messages: empty, and at the limits of each form of a frame's length.
 const LENGTHS: [usize; 6] = [0, 1, 125, 126, 65535, 65536];
 
-/// A text and a binary message of each length.
+/// Returns a text and a binary message of each length.
 fn messages() -> impl Iterator<Item = Message> {
     LENGTHS.into_iter().flat_map(|length| {
         let text: String = "abcdefghij".chars().cycle().take(length).collect();
@@ -115,7 +115,7 @@ pub(super) async fn received(app: &mut ProbeCall, message: Message) -> CaseResul
     Ok(())
 }
 
-/// An event without what is long in it.
+/// Returns an event as text, without its content.
 fn shown(event: &ReceiveEvent) -> String {
     match event {
         ReceiveEvent::WebSocketReceive(message) => {

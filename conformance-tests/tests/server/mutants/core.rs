@@ -69,7 +69,7 @@ fn core_01_an_http_1_0_request_is_two_calls() -> InProcess {
     called_twice(|scope| matches!(scope, Scope::Http(scope) if scope.version == Version::HTTP_10))
 }
 
-/// A server that calls the application once more for the scopes that are meant.
+/// Returns a server that calls the application once more for these scopes.
 pub(super) fn called_twice(is_meant: fn(&Scope) -> bool) -> InProcess {
     /// The channel of an exchange whose client has disconnected.
     struct Nobody;
@@ -167,7 +167,7 @@ fn core_15_a_panic_takes_other_exchanges_along() -> InProcess {
     })
 }
 
-/// Whether this line of the log reports a failed request.
+/// Returns whether this line of the log reports a failed request.
 fn reports_a_request(line: &str) -> bool {
     line.contains(" ERROR ") && line.contains(" HTTP/")
 }

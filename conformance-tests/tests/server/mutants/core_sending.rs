@@ -19,7 +19,7 @@ mutants! {
         "a_broken_rule_fails_the_send_over_http2",
         "a_broken_rule_fails_the_send_in_a_websocket",
     ],
-    core_04_what_fits_of_too_much_is_delivered: SEND_VIOLATION [
+    core_04_the_part_that_fits_is_delivered: SEND_VIOLATION [
         "what_breaks_a_rule_is_not_delivered",
     ],
     core_05_a_broken_rule_is_named_once: VIOLATION_IS_FINAL [
@@ -79,7 +79,7 @@ fn core_04_a_second_start_names_another_rule() -> InProcess {
     with_interceptor(|| AnotherRule)
 }
 
-fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
+fn core_04_the_part_that_fits_is_delivered() -> InProcess {
     /// The bytes that `content-length` leaves of a streamed response.
     #[derive(Default)]
     struct Trimmed(Mutex<Option<usize>>);
@@ -119,7 +119,7 @@ fn core_04_what_fits_of_too_much_is_delivered() -> InProcess {
 }
 
 fn core_05_a_broken_rule_is_named_once() -> InProcess {
-    /// Whether it has been named.
+    /// Whether the rule has been named.
     #[derive(Default)]
     struct Once(AtomicBool);
     impl Interceptor for Once {
@@ -172,7 +172,7 @@ fn core_07_one_of_two_waiting_sends_is_lost() -> InProcess {
 fn core_08_output_is_held_without_bound() -> InProcess {
     struct Unbounded;
     impl ConnectionFilter for Unbounded {
-        fn bound(&self) -> usize {
+        fn buffer_capacity(&self) -> usize {
             usize::MAX
         }
     }

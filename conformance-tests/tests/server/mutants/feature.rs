@@ -8,12 +8,12 @@ use crate::in_process::InProcess;
 use crate::interceptor::Interceptor;
 
 mutants! {
-    ext_02_what_is_not_offered_is_taken_and_forgotten: NOT_OFFERED_FAILS [
+    ext_02_an_event_that_is_not_offered_is_taken_and_dropped: NOT_OFFERED_FAILS [
         "an_http_feature_that_is_not_offered",
         "an_http_feature_that_is_not_offered_over_http2",
     ],
     ext_04_only_the_last_trailer_fields_are_sent: TRAILERS_SENT ["trailers", "trailers_over_http2"],
-    ext_08_a_file_that_is_not_there_is_told_as_a_disconnect: PATH_SEND_FAILS [
+    ext_08_a_missing_file_is_reported_as_a_disconnect: PATH_SEND_FAILS [
         "a_file_that_is_not_there",
         "a_file_that_is_not_there_over_http2",
     ],
@@ -24,12 +24,13 @@ mutants! {
         "a_streamed_denial_response",
         "a_streamed_denial_response_over_http2",
     ],
+    ext_26_only_one_link_of_early_hints_is_sent: EARLY_HINTS_ARE_SENT ["early_hints"],
     ext_15_trailers_are_offered_on_every_exchange_of_http11: TRAILERS_OFFERED [
         "trailers_that_are_not_asked_for",
     ],
 }
 
-fn ext_02_what_is_not_offered_is_taken_and_forgotten() -> InProcess {
+fn ext_02_an_event_that_is_not_offered_is_taken_and_dropped() -> InProcess {
     with_changed_results(|sent| match sent {
         Err(SendError::NotOffered(_)) => Ok(SendProgress::Sent),
         sent => sent,
@@ -46,7 +47,7 @@ fn ext_04_only_the_last_trailer_fields_are_sent() -> InProcess {
     })
 }
 
-fn ext_08_a_file_that_is_not_there_is_told_as_a_disconnect() -> InProcess {
+fn ext_08_a_missing_file_is_reported_as_a_disconnect() -> InProcess {
     struct Vague;
     impl Interceptor for Vague {
         fn start_send(
@@ -86,6 +87,14 @@ fn ext_14_a_denial_response_is_a_403() -> InProcess {
     with_changed_events(|event| {
         if let SendEvent::DenialResponseStart(start) = event {
             start.status = StatusCode::FORBIDDEN;
+        }
+    })
+}
+
+fn ext_26_only_one_link_of_early_hints_is_sent() -> InProcess {
+    with_changed_events(|event| {
+        if let SendEvent::HttpResponseEarlyHint(hint) = event {
+            hint.links.truncate(1);
         }
     })
 }

@@ -12,7 +12,7 @@ use crate::in_process::InProcess;
 use crate::interceptor::Interceptor;
 
 mutants! {
-    ext_17_the_shutdown_is_not_told: SHUTDOWN_IS_TOLD [
+    ext_17_the_shutdown_is_not_delivered: SHUTDOWN_IS_TOLD [
         "shutdown_while_the_application_receives",
         "shutdown_while_the_application_receives_over_http2",
         "shutdown_before_the_application_receives",
@@ -20,11 +20,11 @@ mutants! {
         "shutdown_of_a_streamed_response",
         "shutdown_of_a_streamed_response_over_http2",
     ],
-    ext_18_the_shutdown_is_told_twice: SHUTDOWN_ONCE [
+    ext_18_the_shutdown_is_delivered_twice: SHUTDOWN_ONCE [
         "shutdown_comes_once",
         "shutdown_comes_once_over_http2",
     ],
-    ext_18_the_shutdown_is_told_where_it_is_not_offered: SHUTDOWN_ONCE [
+    ext_18_the_shutdown_is_delivered_where_it_is_not_offered: SHUTDOWN_ONCE [
         "no_shutdown_where_it_is_not_offered",
         "no_shutdown_where_it_is_not_offered_over_http2",
     ],
@@ -34,7 +34,7 @@ mutants! {
     ],
 }
 
-fn ext_17_the_shutdown_is_not_told() -> InProcess {
+fn ext_17_the_shutdown_is_not_delivered() -> InProcess {
     struct Silent;
     impl Interceptor for Silent {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
@@ -49,7 +49,7 @@ fn ext_17_the_shutdown_is_not_told() -> InProcess {
     with_interceptor(|| Silent)
 }
 
-fn ext_18_the_shutdown_is_told_twice() -> InProcess {
+fn ext_18_the_shutdown_is_delivered_twice() -> InProcess {
     /// Whether the shutdown is to be repeated.
     #[derive(Default)]
     struct Repeats(AtomicBool);
@@ -67,7 +67,7 @@ fn ext_18_the_shutdown_is_told_twice() -> InProcess {
     with_interceptor(Repeats::default)
 }
 
-fn ext_18_the_shutdown_is_told_where_it_is_not_offered() -> InProcess {
+fn ext_18_the_shutdown_is_delivered_where_it_is_not_offered() -> InProcess {
     struct Hidden;
     impl Interceptor for Hidden {
         fn scope(&self, scope: &mut Scope) {

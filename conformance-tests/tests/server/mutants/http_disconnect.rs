@@ -1,5 +1,7 @@
 //! Servers that break the rules checked in `cases/http_disconnect.rs`.
 
+use std::time::Duration;
+
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
@@ -23,11 +25,14 @@ mutants! {
         "a_receive_after_the_content",
         "a_receive_after_the_content_over_http2",
     ],
-    http_09_a_stream_that_is_reset_while_streaming_is_not_told: DISCONNECT_IS_TOLD [
+    http_09_a_reset_of_a_stream_while_streaming_is_not_delivered: DISCONNECT_IS_TOLD [
         "gone_while_streaming_over_http2",
     ],
     http_12_a_client_that_has_ended_its_sending_side_is_waited_for: HALF_CLOSE [
         "half_closed_while_waiting",
+    ],
+    http_49_a_client_that_half_closes_is_gone_at_once: HALF_CLOSE_IS_ANSWERED [
+        "half_closed_after_the_request",
     ],
     http_13_malformed_content_is_answered_with_another_status: MALFORMED_CONTENT [
         "a_chunk_size_that_is_no_number",
@@ -124,13 +129,13 @@ fn http_08_an_empty_event_follows_the_last() -> InProcess {
     with_interceptor(Repeats::default)
 }
 
-fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
+fn http_09_a_reset_of_a_stream_while_streaming_is_not_delivered() -> InProcess {
     #[derive(Default)]
-    struct DoesNotTell {
+    struct HidesReset {
         is_http2: AtomicBool,
         is_streaming: AtomicBool,
     }
-    impl Interceptor for DoesNotTell {
+    impl Interceptor for HidesReset {
         fn scope(&self, scope: &mut Scope) {
             let is_http2 = matches!(scope, Scope::Http(http) if http.version == Version::HTTP_2);
             self.is_http2.store(is_http2, Ordering::Relaxed);
@@ -163,7 +168,7 @@ fn http_09_a_stream_that_is_reset_while_streaming_is_not_told() -> InProcess {
             sent
         }
     }
-    with_interceptor(DoesNotTell::default)
+    with_interceptor(HidesReset::default)
 }
 
 fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess {
@@ -183,6 +188,13 @@ fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess
         }
     }
     with_connection_filter(|| Box::new(KeepsEnd::default()))
+}
+
+fn http_49_a_client_that_half_closes_is_gone_at_once() -> InProcess {
+    InProcess {
+        config: Some(|config| config.timeout_half_close = Duration::ZERO),
+        ..InProcess::default()
+    }
 }
 
 fn http_13_malformed_content_is_answered_with_another_status() -> InProcess {

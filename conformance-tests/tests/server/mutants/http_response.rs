@@ -187,7 +187,7 @@ fn http_28_an_empty_part_sends_nothing() -> InProcess {
 fn http_29_small_parts_wait_for_the_next() -> InProcess {
     /// Parts after the first that are smaller than this are held back, in bytes.
     const SMALL: usize = 1024;
-    /// Where no length says how much is still to come, and as long as no rule has been broken.
+    /// Holds content back that has no declared length, as long as no rule has been broken.
     #[derive(Default)]
     struct Holds(Mutex<Held>);
     #[derive(Default)]

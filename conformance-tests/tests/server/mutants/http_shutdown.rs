@@ -20,7 +20,7 @@ mutants! {
         "shutdown_during_background_work",
         "shutdown_during_background_work_over_http2",
     ],
-    http_46_a_client_is_not_told_that_its_response_is_the_last: SHUTDOWN_FINISHES_EXCHANGES [
+    http_46_the_last_response_lacks_connection_close: SHUTDOWN_FINISHES_EXCHANGES [
         "shutdown_while_content_is_coming",
         "shutdown_while_waiting",
         "shutdown_while_started",
@@ -119,12 +119,12 @@ fn http_36_background_work_ends_with_the_shutdown() -> InProcess {
     }
 }
 
-fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
+fn http_46_the_last_response_lacks_connection_close() -> InProcess {
     #[derive(Default)]
-    struct DoesNotTell {
+    struct HidesClose {
         is_clients_wish: bool,
     }
-    impl ConnectionFilter for DoesNotTell {
+    impl ConnectionFilter for HidesClose {
         fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
             self.is_clients_wish = find(&octets, "connection: close\r\n").is_some();
             octets
@@ -137,5 +137,5 @@ fn http_46_a_client_is_not_told_that_its_response_is_the_last() -> InProcess {
             }
         }
     }
-    with_connection_filter(|| Box::new(DoesNotTell::default()))
+    with_connection_filter(|| Box::new(HidesClose::default()))
 }

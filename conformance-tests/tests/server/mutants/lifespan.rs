@@ -43,7 +43,7 @@ mutants! {
         "shutdown_fails",
         "an_error_while_serving",
     ],
-    life_11_nobody_is_served_once_the_lifespan_call_has_ended: EARLY_RETURN_KEEPS_SERVING [
+    life_11_no_client_is_served_once_the_lifespan_call_has_ended: EARLY_RETURN_KEEPS_SERVING [
         "an_early_return",
     ],
     life_13_a_stop_during_startup_is_not_heard: SIGNAL_DURING_STARTUP ["a_signal_during_startup"],
@@ -215,7 +215,7 @@ fn life_10_a_failed_shutdown_leaves_exit_status_0() -> InProcess {
     }
 }
 
-fn life_11_nobody_is_served_once_the_lifespan_call_has_ended() -> InProcess {
+fn life_11_no_client_is_served_once_the_lifespan_call_has_ended() -> InProcess {
     with_app(|probe| {
         let probe = BoxApp::new(probe);
         let has_ended = Arc::new(AtomicBool::new(false));

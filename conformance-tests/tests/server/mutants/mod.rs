@@ -4,6 +4,7 @@ mod core;
 mod core_disconnect;
 mod core_sending;
 mod feature;
+mod feature_deflate;
 mod feature_shutdown;
 mod http_backpressure;
 mod http_connection;
@@ -44,6 +45,7 @@ const MUTANTS: &[&[Failing]] = &[
     core_sending::MUTANTS,
     feature::MUTANTS,
     feature_shutdown::MUTANTS,
+    feature_deflate::MUTANTS,
     http_backpressure::MUTANTS,
     http_connection::MUTANTS,
     http_disconnect::MUTANTS,
@@ -101,7 +103,7 @@ async fn assert_fails(failing: &[Failing], mutant: InProcess) {
 
 fn options() -> ServerOptions {
     let mut options = ServerOptions::default();
-    // A mutant may never send what a case waits for.
+    // A mutant may never send the event that a case waits for.
     options.timeout = Duration::from_secs(2);
     options
 }
@@ -117,7 +119,7 @@ fn assert_failed(failing: &[Failing], report: &Report) {
     }
 }
 
-/// A server whose probe is wrapped.
+/// Returns a server whose probe is wrapped.
 fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     InProcess {
         app: Some(Box::new(app)),
@@ -125,7 +127,7 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     }
 }
 
-/// A server with this interceptor between it and each call of the probe.
+/// Returns a server with this interceptor between it and each call of the probe.
 fn with_interceptor<B: Interceptor>(
     make: impl Fn() -> B + Clone + Send + Sync + 'static,
 ) -> InProcess {
@@ -144,7 +146,7 @@ fn send_all(
     Ok(progress)
 }
 
-/// A server that gets what `change` makes of each event of the probe.
+/// Returns a server that gets each event of the probe after `change`.
 fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
     struct Changed(fn(&mut SendEvent));
     impl Interceptor for Changed {
@@ -160,7 +162,7 @@ fn with_changed_events(change: fn(&mut SendEvent)) -> InProcess {
     with_interceptor(move || Changed(change))
 }
 
-/// A server whose sends result in what `change` makes of their results.
+/// Returns a server whose sends have the results that `change` returns for their results.
 fn with_changed_results(
     change: fn(Result<SendProgress, SendError>) -> Result<SendProgress, SendError>,
 ) -> InProcess {
@@ -177,7 +179,7 @@ fn with_changed_results(
     with_interceptor(move || Changed(change))
 }
 
-/// A server with this filter between it and each client.
+/// Returns a server with this filter between it and each client.
 fn with_connection_filter(filter: fn() -> Box<dyn ConnectionFilter>) -> InProcess {
     InProcess {
         connection_filter: Some(filter),
@@ -185,7 +187,7 @@ fn with_connection_filter(filter: fn() -> Box<dyn ConnectionFilter>) -> InProces
     }
 }
 
-/// The IDs of the rules of servers for which `has` does not hold.
+/// Returns the IDs of the rules of servers for which `has` does not hold.
 fn server_rules_without(has: impl Fn(&Rule) -> bool) -> Vec<&'static str> {
     let rules = rule::all().filter(|rule| rule.role == Role::Server);
     rules

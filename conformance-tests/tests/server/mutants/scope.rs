@@ -142,7 +142,7 @@ fn scope_05_broken_escapes_are_mended() -> InProcess {
             })
         }
     }
-    /// The path with each `%` encoded that does not begin an escape.
+    /// Returns the path with each `%` encoded that does not begin an escape.
     fn mend(path: &str) -> String {
         let mut parts = path.split('%');
         let mut mended = parts.next().unwrap_or_default().to_owned();

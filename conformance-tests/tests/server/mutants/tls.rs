@@ -1,7 +1,7 @@
 //! Servers that break the rules checked in `cases/tls.rs`.
 //!
-//! They go by what a proxy says that has taken a request over TLS, as a server may, and tell the
-//! application something wrong.
+//! They trust the fields of a proxy that has taken a request over TLS, as a server may, and tell
+//! the application something wrong.
 
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ const CLIENT: &str = include_str!("../certificates/client.pem");
 /// Issued by the authority, and valid in the year 2000.
 const EXPIRED: &str = include_str!("../certificates/expired.pem");
 
-/// Tells of requests that have come over TLS what it is to tell.
+/// Adds this `tls` to the scopes of requests that have come over TLS.
 struct BehindProxy(fn(&mut TlsInfo));
 
 impl Interceptor for BehindProxy {

@@ -88,7 +88,7 @@ fn ws_14_each_fragment_of_a_binary_message_is_delivered_by_itself() -> InProcess
         is_within: bool,
     }
     impl Fragments {
-        /// The length of the first frame, when all of it is there.
+        /// Returns the length of the first frame, once all of it has arrived.
         fn frame(&self) -> Option<usize> {
             let second = usize::from(*self.unread.get(1)?);
             let mask = if second & 0x80 == 0 { 0 } else { 4 };

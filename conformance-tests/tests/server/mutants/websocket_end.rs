@@ -12,7 +12,7 @@ use crate::in_process::InProcess;
 use crate::interceptor::Interceptor;
 
 mutants! {
-    ws_20_a_close_without_a_code_is_told_as_1000: DISCONNECT_CODE [
+    ws_20_a_close_without_a_code_is_delivered_as_1000: DISCONNECT_CODE [
         "the_client_closes_without_a_code",
         "the_client_closes_without_a_code_over_http2",
     ],
@@ -65,7 +65,7 @@ impl ConnectionFilter for OtherCode {
     }
 }
 
-fn ws_20_a_close_without_a_code_is_told_as_1000() -> InProcess {
+fn ws_20_a_close_without_a_code_is_delivered_as_1000() -> InProcess {
     struct Normal;
     impl Interceptor for Normal {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {

@@ -107,7 +107,7 @@ fn ws_01_connect_comes_twice() -> InProcess {
 
 fn ws_02_the_answer_begins_before_the_application_has_accepted() -> InProcess {
     const BEGINNING: &[u8] = b"HTTP/1.1 ";
-    /// Whether the beginning is to be sent, and to be left out of what the server sends.
+    /// Whether the beginning is still to be sent, and to be removed from the output of the server.
     #[derive(Default)]
     struct Early(bool, bool);
     impl ConnectionFilter for Early {

@@ -127,11 +127,10 @@ fn idle(text: &mut String, results: &Results) {
         ),
     );
     for (kind, server, memory) in &results.idle {
-        let (bound, reached) = if *server == Server::Callgate {
-            let is_reached = memory.median <= kind.goal();
-            (format!("<= {} KB", kind.goal()), yes_or_no(is_reached))
-        } else {
-            (String::new(), "")
+        let goal = kind.goal().filter(|_| *server == Server::Callgate);
+        let (bound, reached) = match goal {
+            Some(goal) => (format!("<= {goal} KB"), yes_or_no(memory.median <= goal)),
+            None => (String::new(), ""),
         };
         add(
             text,

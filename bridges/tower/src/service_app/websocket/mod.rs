@@ -1,7 +1,7 @@
 //! A WebSocket of a tower service. The service responds to a handshake, and then exchanges frames
 //! with the bridge over a connection in memory.
 
-mod session;
+mod relay;
 mod upgrade;
 
 use std::task::{Context, Poll, ready};
@@ -18,7 +18,7 @@ use http::{Request, Response, StatusCode, Version};
 use http_body::Body;
 use tower_service::Service;
 
-use self::session::Session;
+use self::relay::WebSocketRelay;
 use self::upgrade::Upgrade;
 use super::disconnect::DisconnectWatch;
 use super::request;
@@ -46,7 +46,7 @@ where
     let offers_denial = scope.features.contains(Feature::DenialResponse);
     let (on_upgrade, upgrade) = Upgrade::begin().await?;
     let request = request::of_websocket(scope, on_upgrade, background);
-    let mut handshake = Handshake(receiver);
+    let mut handshake = HandshakeReceiver(receiver);
     let response = handshake
         .unless_disconnected(call(service, request))
         .await??;
@@ -55,8 +55,7 @@ where
             .send(acceptance(response.into_parts().0.headers)?)
             .await?;
         let (stream, read) = upgrade.complete().await?;
-        return Session::new(stream, read, handshake.0, sender)
-            .await
+        return WebSocketRelay::new(stream, &read, handshake.0, sender)
             .run()
             .await;
     }
@@ -93,9 +92,9 @@ fn acceptance(mut headers: HeaderMap) -> Result<WebSocketAccept, AppError> {
 }
 
 /// The receiver until the service has responded to the handshake. Only a disconnect matters.
-struct Handshake(Receiver);
+struct HandshakeReceiver(Receiver);
 
-impl DisconnectWatch for Handshake {
+impl DisconnectWatch for HandshakeReceiver {
     fn poll_disconnected(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if let ReceiveEvent::WebSocketDisconnect(_) = ready!(self.0.poll_receive(cx)) {

@@ -30,7 +30,7 @@ several_rules! {
             "a_websocket_is_one_call",
         ],
     },
-    a_call_that_returned_is_told_as_dropped_and_the_other_way_round: {
+    returned_calls_are_reported_as_dropped_and_dropped_calls_as_returned: {
         NO_CANCELLATION: [
             "an_application_outlives_its_client",
             "an_application_outlives_its_client_in_a_stream",
@@ -58,7 +58,7 @@ several_rules! {
             "a_broken_rule_at_startup",
         ],
     },
-    state_has_what_was_put_in_after_startup: {
+    state_has_values_that_were_inserted_after_startup: {
         STATE_REACHES_SCOPES: ["state_put_in_after_startup"],
     },
 }
@@ -67,7 +67,7 @@ fn every_exchange_is_two_calls() -> InProcess {
     called_twice(|scope| !matches!(scope, Scope::Lifespan(_)))
 }
 
-fn a_call_that_returned_is_told_as_dropped_and_the_other_way_round() -> InProcess {
+fn returned_calls_are_reported_as_dropped_and_dropped_calls_as_returned() -> InProcess {
     struct Exchanged;
     impl MessageFilter for Exchanged {
         fn message(&mut self, message: &mut Value) {
@@ -172,7 +172,7 @@ fn a_failed_startup_leaves_exit_status_1() -> InProcess {
     }
 }
 
-fn state_has_what_was_put_in_after_startup() -> InProcess {
+fn state_has_values_that_were_inserted_after_startup() -> InProcess {
     struct More;
     impl MessageFilter for More {
         fn message(&mut self, message: &mut Value) {

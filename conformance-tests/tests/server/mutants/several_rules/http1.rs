@@ -6,7 +6,7 @@ use crate::in_process::InProcess;
 use crate::mutants::with_connection_filter;
 
 several_rules! {
-    what_is_malformed_is_answered_422: {
+    malformed_requests_are_answered_422: {
         MALFORMED_REQUEST: [
             "octets_that_are_no_text",
             "a_method_that_is_no_token",
@@ -42,7 +42,7 @@ several_rules! {
     },
 }
 
-fn what_is_malformed_is_answered_422() -> InProcess {
+fn malformed_requests_are_answered_422() -> InProcess {
     with_connection_filter(|| {
         Box::new(Replacement(
             "HTTP/1.1 400 Bad Request",
@@ -56,7 +56,7 @@ fn a_date_has_another_name() -> InProcess {
 }
 
 fn a_response_that_is_cut_looks_whole() -> InProcess {
-    /// Completes what has a length, and ends every connection in order.
+    /// Completes content that has a length, and ends every connection in order.
     #[derive(Default)]
     struct Completes {
         missing: usize,

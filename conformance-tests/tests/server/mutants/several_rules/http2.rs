@@ -62,7 +62,7 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-/// Has the client read what a function makes of the server's frames.
+/// Passes the server's frames through a function before the client reads them.
 struct Frames {
     change: fn(Frame) -> Vec<Frame>,
     is_http2: bool,
@@ -95,7 +95,7 @@ impl ConnectionFilter for Frames {
 }
 
 impl Frames {
-    /// The next frame, when all of it is there.
+    /// Returns the next frame, once all of it has arrived.
     fn next(&mut self) -> Option<Frame> {
         let head: [u8; HEAD] = self.unread.get(..HEAD)?.try_into().ok()?;
         let [a, b, c, kind, flags, stream @ ..] = head;

@@ -55,7 +55,7 @@ several_rules! {
             "a_receive_after_the_disconnect_of_a_websocket",
         ],
     },
-    what_is_received_lacks_its_beginning: {
+    received_content_lacks_its_beginning: {
         TRANSFER_CODING_REMOVED: ["content_that_looks_chunked"],
         FRAGMENTS_ARE_JOINED: [
             "a_fragmented_text",
@@ -125,7 +125,7 @@ fn every_disconnect_is_yielded_once() -> InProcess {
     with_interceptor(|| Once::when(|_| true))
 }
 
-fn what_is_received_lacks_its_beginning() -> InProcess {
+fn received_content_lacks_its_beginning() -> InProcess {
     struct WithoutFirst;
     impl Interceptor for WithoutFirst {
         fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {

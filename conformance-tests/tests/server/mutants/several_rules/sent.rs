@@ -1,4 +1,4 @@
-//! Servers that are wrong about what the application sends.
+//! Servers that handle events of the application wrongly.
 
 use std::sync::Mutex;
 
@@ -16,7 +16,7 @@ use crate::mutants::{
 };
 
 several_rules! {
-    sends_to_nobody_are_taken: {
+    sends_after_a_disconnect_succeed: {
         SEND_AFTER_DISCONNECT: [
             "a_send_after_the_client",
             "a_send_after_the_client_of_a_stream",
@@ -57,7 +57,7 @@ several_rules! {
     },
 }
 
-fn sends_to_nobody_are_taken() -> InProcess {
+fn sends_after_a_disconnect_succeed() -> InProcess {
     with_changed_results(|sent| match sent {
         Err(SendError::Disconnected) => Ok(SendProgress::Sent),
         sent => sent,

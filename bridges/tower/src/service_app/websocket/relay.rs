@@ -1,4 +1,4 @@
-//! An open WebSocket. The session turns the events of the server into frames for the service, and
+//! An open WebSocket. The relay turns the events of the server into frames for the service, and
 //! the frames of the service into events.
 
 use std::future::poll_fn;
@@ -9,19 +9,17 @@ use callgate::{
     AppError, PendingSend, ReceiveEvent, Receiver, SendError, SendEvent, SendProgress, Sender,
     WebSocketDisconnect,
 };
-use callgate_drive::websocket::frames;
-use futures_util::{Sink as _, Stream as _};
+use callgate_drive::websocket::message::{
+    MessageConfig, MessageStream, ReadError, Received, Role, to_close,
+};
 use tokio::io::{AsyncWrite as _, DuplexStream};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::error::{Error, ProtocolError};
-use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+
 /// The client's end of the connection in memory, whose other end is the service's.
 ///
-/// The session holds at most one message in each direction, besides the buffers of the connection.
+/// The relay holds at most one message in each direction, besides the buffers of the connection.
 /// Neither direction waits for the other.
-pub(super) struct Session {
-    socket: WebSocketStream<DuplexStream>,
+pub(super) struct WebSocketRelay {
+    socket: MessageStream<DuplexStream>,
     receiver: Receiver,
     sender: Sender,
     phase: Phase,
@@ -46,23 +44,23 @@ enum Phase {
     ConnectionLost,
 }
 
-impl Session {
-    /// Creates a session over `stream`. `read` is the input that has been read from it.
-    pub(super) async fn new(
+impl WebSocketRelay {
+    /// Creates a relay over `stream`. `read` is the input that has been read from it.
+    pub(super) fn new(
         stream: DuplexStream,
-        read: Vec<u8>,
+        read: &[u8],
         receiver: Receiver,
         sender: Sender,
     ) -> Self {
-        // The server limits the size of messages. The write buffer is empty, so that a message
-        // which the service does not read makes the next one wait.
-        let config = WebSocketConfig::default()
-            .read_buffer_size(frames::READ_BUFFER)
-            .write_buffer_size(0)
-            .max_message_size(None)
-            .max_frame_size(None);
-        let socket =
-            WebSocketStream::from_partially_read(stream, read, Role::Client, Some(config)).await;
+        // The server limits the size of messages. No output may wait, so that a message which the
+        // service does not read makes the next one wait.
+        let config = MessageConfig {
+            max_message_size: usize::MAX,
+            max_waiting_output: 0,
+            // The server compresses, for the client.
+            deflate: None,
+        };
+        let socket = MessageStream::new(stream, read, Role::InProcessClient, config);
         Self {
             socket,
             receiver,
@@ -86,8 +84,8 @@ impl Session {
             if self.phase == Phase::Disconnected && phase != Phase::Disconnected {
                 continue;
             }
-            // Sends the answer to a close frame of the service, if tungstenite has just read one.
-            let _ = Pin::new(&mut self.socket).poll_flush(cx);
+            // Sends the answer to a ping or a close frame of the service, if one has just been read.
+            let _ = self.socket.poll_flush(cx);
             return ended.map(Ok);
         }
     }
@@ -95,7 +93,7 @@ impl Session {
     /// Writes the messages of the client, while the service reads them.
     fn poll_toward_service(&mut self, cx: &mut Context<'_>) {
         while matches!(self.phase, Phase::Open | Phase::Disconnected) {
-            let has_room = match Pin::new(&mut self.socket).poll_ready(cx) {
+            let has_room = match self.socket.poll_ready(cx) {
                 Poll::Pending if self.phase == Phase::Open => return,
                 Poll::Pending => false,
                 Poll::Ready(Ok(())) => true,
@@ -107,21 +105,16 @@ impl Session {
             };
             match event {
                 ReceiveEvent::WebSocketReceive(message) if has_room => {
-                    self.start_send(frames::from_message(message));
+                    self.socket.start_send(message);
                 }
                 ReceiveEvent::WebSocketDisconnect(disconnect) => self.forward(&disconnect),
                 _ => {}
             }
         }
-        let is_flushed = Pin::new(&mut self.socket).poll_flush(cx).is_ready();
+        let is_flushed = self.socket.poll_flush(cx).is_ready();
         if self.phase == Phase::ConnectionLost && is_flushed {
             let _ = Pin::new(self.socket.get_mut()).poll_shutdown(cx);
         }
-    }
-
-    fn start_send(&mut self, frame: tungstenite::Message) {
-        // An error means that the service has closed its end, which reading shows as well.
-        let _ = Pin::new(&mut self.socket).start_send(frame);
     }
 
     /// Informs the service that the client is gone. Further messages of the service are dropped.
@@ -131,7 +124,7 @@ impl Session {
             self.phase = Phase::ConnectionLost;
         } else {
             self.phase = Phase::CloseForwarded;
-            self.start_send(frames::from_disconnect(disconnect));
+            self.socket.start_close(to_close(disconnect).as_ref());
         }
     }
 
@@ -153,27 +146,27 @@ impl Session {
                 _ => {}
             }
             let is_open = self.phase == Phase::Open;
-            match ready!(Pin::new(&mut self.socket).poll_next(cx)) {
-                Some(Ok(tungstenite::Message::Close(frame))) if is_open => {
-                    self.event = Some(frames::to_close(frame).into());
+            match ready!(self.socket.poll_next(cx)) {
+                Ok(Received::Close(close)) => {
+                    self.socket.start_close(close.as_ref());
+                    if !is_open {
+                        return Poll::Ready(self.result());
+                    }
+                    self.event = Some(close.unwrap_or_default().into());
                     self.phase = Phase::ServiceClosed;
                 }
-                Some(Ok(frame)) if is_open => {
-                    self.event = frames::to_message(frame).map(SendEvent::WebSocketSend);
+                Ok(Received::Message(message)) if is_open => {
+                    self.event = Some(SendEvent::WebSocketSend(message));
                 }
                 // The service sends although the client is gone. The write fails, as on any closed
                 // connection.
-                Some(Ok(tungstenite::Message::Text(_) | tungstenite::Message::Binary(_))) => {
-                    return Poll::Ready(self.result());
-                }
-                Some(Ok(_)) => {}
+                Ok(Received::Message(_)) => return Poll::Ready(self.result()),
+                Ok(Received::Ping(payload)) => self.socket.start_pong(payload),
+                Ok(Received::Pong) => {}
                 // The service has dropped the WebSocket without a close frame. The server sends a
                 // close frame when the call returns.
-                None
-                | Some(Err(
-                    Error::Io(_) | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake),
-                )) => return Poll::Ready(self.result()),
-                Some(Err(error)) => return Poll::Ready(Err(error.into())),
+                Err(ReadError::ConnectionLost) => return Poll::Ready(self.result()),
+                Err(ReadError::Invalid(error)) => return Poll::Ready(Err(error.into())),
             }
         }
     }

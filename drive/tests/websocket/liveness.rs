@@ -1,115 +1,18 @@
-//! WebSocket sessions over a connection in memory, with a paused clock.
+//! Clients that are gone, slow clients and slow applications, with a paused clock.
 
-use std::future::{Future, pending, poll_fn};
+use std::future::pending;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
-use callgate::{
-    AppError, AppFuture, BoxApp, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
-    WebSocketScope,
-};
-use callgate_drive::Call;
-use callgate_drive::websocket::{
-    AcceptedWebSocket, Detach, Handshake, HandshakeResponse, Mailbox, PeerState, SessionConfig,
-    Shutdown, Transport,
-};
+use callgate::{AppFuture, Message, ReceiveEvent, Receiver, Sender};
+use callgate_drive::websocket::{PeerState, SessionConfig, Shutdown};
 use futures_util::{SinkExt as _, StreamExt as _};
-use tokio::io::{AsyncWriteExt as _, DuplexStream, duplex};
+use tokio::io::{AsyncWriteExt as _, DuplexStream};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
-use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message as Frame;
-use tokio_tungstenite::tungstenite::protocol::Role;
 
-/// The buffer of the connection in each direction, in bytes.
-const BUFFER: usize = 1024;
-const SECOND: Duration = Duration::from_secs(1);
-/// Longer than any time-out.
-const LONG: Duration = Duration::from_secs(3600);
-/// Timers complete at the next full millisecond.
-const TICK: Duration = Duration::from_millis(2);
-
-type Client = WebSocketStream<DuplexStream>;
-
-/// Runs detached calls with this grace period.
-struct Detacher(Duration);
-
-impl Detach for Detacher {
-    fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        tokio::spawn(call.run(mailbox, self.0));
-    }
-}
-
-/// A session over a connection in memory, and its client.
-struct Opened {
-    session: tokio::task::JoinHandle<()>,
-    client: Client,
-    /// Asks the session to close or to drop the WebSocket.
-    shutdown: mpsc::UnboundedSender<Shutdown>,
-}
-
-/// Opens a WebSocket of an application that accepts it and then calls `app`. The grace period is
-/// [`LONG`].
-async fn open<F, Fut>(config: SessionConfig, peer: fn(&DuplexStream) -> PeerState, app: F) -> Opened
-where
-    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
-{
-    open_with(LONG, config, peer, app).await
-}
-
-async fn open_with<F, Fut>(
-    grace_period: Duration,
-    config: SessionConfig,
-    peer: fn(&DuplexStream) -> PeerState,
-    app: F,
-) -> Opened
-where
-    F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
-    Fut: Future<Output = Result<(), AppError>> + Send + 'static,
-{
-    let app = BoxApp::new(move |_: Scope, mut receiver: Receiver, sender: Sender| {
-        let app = app.clone();
-        async move {
-            receiver.receive().await;
-            sender.send(WebSocketAccept::new()).await?;
-            app(receiver, sender).await
-        }
-    });
-    let scope = WebSocketScope::new("/".parse().unwrap());
-    let mut handshake = Handshake::new(&app, Box::new(scope));
-    let response = poll_fn(|cx| handshake.poll(cx)).await;
-    assert!(matches!(response, HandshakeResponse::Accept(_)));
-    let websocket = AcceptedWebSocket::new(handshake.open(), Detacher(grace_period));
-    let (server_end, client_end) = duplex(BUFFER);
-    let transport = Transport::new(server_end).peer_state(peer);
-    let (shutdown, mut asked) = mpsc::unbounded_channel();
-    let mut session = websocket.into_session(transport, config);
-    let session = tokio::spawn(async move {
-        let poll_shutdown = |cx: &mut std::task::Context<'_>| match asked.poll_recv(cx) {
-            Poll::Ready(Some(stage)) => Poll::Ready(stage),
-            _ => Poll::Pending,
-        };
-        session.run(poll_shutdown).await;
-    });
-    Opened {
-        session,
-        client: WebSocketStream::from_raw_socket(client_end, Role::Client, None).await,
-        shutdown,
-    }
-}
-
-fn without_pings() -> SessionConfig {
-    SessionConfig {
-        ping_interval: None,
-        ..SessionConfig::default()
-    }
-}
-
-fn unknown(_: &DuplexStream) -> PeerState {
-    PeerState::Unknown
-}
+use crate::support::{Client, LONG, SECOND, TICK, open, open_with, unknown, without_pings};
 
 /// A message of 1 KiB.
 fn kibibyte() -> Frame {

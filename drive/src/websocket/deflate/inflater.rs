@@ -1,0 +1,184 @@
+//! The inflation of messages (RFC 7692, 7.2.2).
+
+use std::cell::RefCell;
+
+use flate2::{Decompress, FlushDecompress, Status};
+
+use super::negotiation::DeflateParameters;
+use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
+use crate::websocket::message::Role;
+
+/// An empty block that is the last of its stream. A message that is followed by it, and does not end
+/// the stream, has ended within a block.
+const LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+/// The most inflaters that a thread keeps for contexts that are not kept.
+const MAX_IDLE: usize = 4;
+/// The least room for output, in bytes.
+const MIN_ROOM: usize = 1024;
+
+thread_local! {
+    /// Inflaters with the largest window, for the contexts of this thread that are not kept.
+    static IDLE: RefCell<Vec<Box<Decompress>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Why a payload cannot be inflated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum InflateError {
+    /// The payload is not a message in the format of RFC 7692.
+    Invalid,
+    /// The message is larger than the limit.
+    TooLarge,
+}
+
+/// Inflates the messages of the peer. A message comes in pieces, and ends with
+/// [`Self::finish`].
+#[derive(Debug)]
+pub(crate) struct Inflater {
+    window_bits: u8,
+    keeps_context: bool,
+    /// The state within a message, and between messages if the context is kept.
+    pub(super) context: Option<Box<Decompress>>,
+    /// Whether octets of the message have come.
+    has_input: bool,
+}
+
+impl Inflater {
+    /// Creates the inflater of `role`, for the messages of its peer.
+    pub(crate) fn new(role: Role, parameters: &DeflateParameters) -> Self {
+        let (no_context_takeover, window_bits) = match role {
+            Role::Server => (
+                parameters.client_no_context_takeover,
+                parameters.client_max_window_bits,
+            ),
+            Role::InProcessClient => (
+                parameters.server_no_context_takeover,
+                parameters.server_max_window_bits,
+            ),
+        };
+        let window_bits = match no_context_takeover {
+            true => MAX_WINDOW_BITS,
+            false => window_bits.unwrap_or(MAX_WINDOW_BITS).max(MIN_WINDOW_BITS),
+        };
+        Self {
+            window_bits,
+            keeps_context: !no_context_takeover,
+            context: None,
+            has_input: false,
+        }
+    }
+
+    /// Inflates the next octets of a message. `payload` is the message, which may have `limit`
+    /// bytes. `check` is called with each part that has been added.
+    pub(crate) fn inflate<E: From<InflateError>>(
+        &mut self,
+        octets: &[u8],
+        payload: &mut Vec<u8>,
+        limit: usize,
+        mut check: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.has_input |= !octets.is_empty();
+        let mut rest = octets;
+        while !rest.is_empty() {
+            rest = match self.step(rest, payload, limit, &mut check)? {
+                Step::Done => break,
+                // A block was marked as the last of its stream (7.2.3.4). The context ends with it.
+                Step::StreamEnd(rest) => {
+                    self.context().reset(false);
+                    rest
+                }
+            };
+        }
+        Ok(())
+    }
+
+    /// Inflates the end of a message.
+    pub(crate) fn finish<E: From<InflateError>>(
+        &mut self,
+        payload: &mut Vec<u8>,
+        limit: usize,
+        mut check: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        // Some clients send an empty message without any octet (7.2.3.6 has one).
+        if !std::mem::take(&mut self.has_input) {
+            return Ok(());
+        }
+        self.inflate(&FLUSH_TAIL, payload, limit, &mut check)?;
+        self.has_input = false;
+        if self.keeps_context {
+            return Ok(());
+        }
+        match self.step(&LAST_BLOCK, payload, limit, &mut check)? {
+            Step::StreamEnd([]) => {}
+            _ => return Err(InflateError::Invalid.into()),
+        }
+        if let Some(mut context) = self.context.take() {
+            context.reset(false);
+            IDLE.with_borrow_mut(|idle| {
+                if idle.len() < MAX_IDLE {
+                    idle.push(context);
+                }
+            });
+        }
+        Ok(())
+    }
+
+    /// Inflates octets up to their end, or to the end of the stream.
+    fn step<'a, E: From<InflateError>>(
+        &mut self,
+        octets: &'a [u8],
+        payload: &mut Vec<u8>,
+        limit: usize,
+        check: &mut impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<Step<'a>, E> {
+        let context = self.context();
+        let mut rest = octets;
+        loop {
+            let start = payload.len();
+            if payload.capacity() == start {
+                // One byte more shows that a message is too large.
+                let most = limit.saturating_add(1).saturating_sub(start);
+                payload.reserve_exact(start.max(MIN_ROOM).min(most));
+            }
+            let before = context.total_in();
+            let status = context
+                .decompress_vec(rest, payload, FlushDecompress::Sync)
+                .map_err(|_| InflateError::Invalid)?;
+            let used = usize::try_from(context.total_in() - before).unwrap_or(rest.len());
+            rest = &rest[used..];
+            if payload.len() > limit {
+                return Err(InflateError::TooLarge.into());
+            }
+            check(&payload[start..])?;
+            if status == Status::StreamEnd {
+                return Ok(Step::StreamEnd(rest));
+            }
+            let is_stuck = used == 0 && payload.len() == start;
+            if rest.is_empty() && (is_stuck || payload.len() < payload.capacity()) {
+                return Ok(Step::Done);
+            }
+            if is_stuck {
+                return Err(InflateError::Invalid.into());
+            }
+        }
+    }
+
+    fn context(&mut self) -> &mut Decompress {
+        self.context.get_or_insert_with(|| {
+            let idle = match self.keeps_context {
+                true => None,
+                false => IDLE.with_borrow_mut(Vec::pop),
+            };
+            idle.unwrap_or_else(|| {
+                Box::new(Decompress::new_with_window_bits(false, self.window_bits))
+            })
+        })
+    }
+}
+
+/// How far a step has come.
+enum Step<'a> {
+    /// All octets have been used.
+    Done,
+    /// The stream has ended before these octets.
+    StreamEnd(&'a [u8]),
+}
