@@ -34,7 +34,13 @@ enum Server {
     /// actix-web, over HTTP/1.1
     Actix(Port),
     /// tokio-tungstenite, for WebSockets
-    Tungstenite(Port),
+    Tungstenite {
+        /// The size of the read buffer, in bytes, in place of the library's default
+        #[arg(long)]
+        read_buffer: Option<usize>,
+        #[command(flatten)]
+        port: Port,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -61,7 +67,9 @@ fn main() -> ExitCode {
         } => on_runtime(&port, |listener| hyper::serve(listener, pipeline_flush)),
         Server::Axum(port) => on_runtime(&port, axum::serve),
         Server::Actix(port) => port.bind().and_then(actix::serve),
-        Server::Tungstenite(port) => on_runtime(&port, tungstenite::serve),
+        Server::Tungstenite { read_buffer, port } => {
+            on_runtime(&port, |listener| tungstenite::serve(listener, read_buffer))
+        }
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -7,9 +7,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use actix_web::body::{BodySize, MessageBody};
-use actix_web::http::header::{CONTENT_LENGTH, ContentType};
-use actix_web::web::{self, Bytes, Payload};
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use actix_web::http::header::ContentType;
+use actix_web::web::{self, Bytes};
+use actix_web::{App, HttpResponse, HttpServer};
 
 use crate::content::{CHUNKS, HELLO, WAIT, chunk, large};
 
@@ -46,16 +46,12 @@ async fn hello() -> HttpResponse {
         .body(HELLO)
 }
 
-async fn echo(request: HttpRequest, content: Payload) -> HttpResponse {
-    let length = request.headers().get(CONTENT_LENGTH);
-    let length = length.and_then(|length| length.to_str().ok()?.parse().ok());
-    let mut response = HttpResponse::Ok();
-    if let Some(length) = length {
-        response.no_chunking(length);
-    }
-    response
+/// Collects the content first: actix-web closes a connection whose response ends before the end of the
+/// content is seen.
+async fn echo(content: Bytes) -> HttpResponse {
+    HttpResponse::Ok()
         .content_type(ContentType::octet_stream())
-        .streaming(content)
+        .body(content)
 }
 
 async fn send_large() -> HttpResponse {

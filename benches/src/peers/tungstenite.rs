@@ -7,14 +7,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::broadcast;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::handshake::server::{ErrorResponse, Request, Response};
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-/// Serves every connection to `listener`.
+/// Serves every connection to `listener` with the library's defaults, but for the size of the read buffer,
+/// in bytes, where one is given. The library zeroes as much before each read.
 ///
 /// # Errors
 ///
 /// Returns the error of the first accept that fails.
-pub async fn serve(listener: TcpListener) -> io::Result<()> {
+pub async fn serve(listener: TcpListener, read_buffer: Option<usize>) -> io::Result<()> {
+    let mut config = WebSocketConfig::default();
+    if let Some(size) = read_buffer {
+        config.read_buffer_size = size;
+    }
     let broadcast = broadcast::Sender::new(16);
     loop {
         let (stream, _) = listener.accept().await?;
@@ -22,13 +28,14 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
         let broadcast = broadcast.clone();
         tokio::spawn(async move {
             // A client that goes away is no failure.
-            let _ = serve_connection(stream, broadcast).await;
+            let _ = serve_connection(stream, config, broadcast).await;
         });
     }
 }
 
 async fn serve_connection(
     stream: TcpStream,
+    config: WebSocketConfig,
     broadcast: broadcast::Sender<Message>,
 ) -> Result<(), Error> {
     let mut is_broadcast = false;
@@ -38,7 +45,8 @@ async fn serve_connection(
         is_broadcast = request.uri().path() == "/broadcast";
         Ok(response)
     };
-    let websocket = tokio_tungstenite::accept_hdr_async(stream, read_path).await?;
+    let websocket =
+        tokio_tungstenite::accept_hdr_async_with_config(stream, read_path, Some(config)).await?;
     if is_broadcast {
         join_broadcast(websocket, &broadcast).await
     } else {

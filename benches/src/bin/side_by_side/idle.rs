@@ -5,26 +5,30 @@ use std::net::SocketAddr;
 use std::thread;
 use std::time::Duration;
 
-use crate::client::{ExchangeClient, websocket};
+use crate::client::ExchangeClient;
+use crate::client::websocket::{self, Messages};
 use crate::server::{Place, Running, Server};
 use crate::work::HELLO;
 
-/// A kind of idle connection. WebSockets with permessage-deflate belong here, too.
+/// A kind of idle connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// HTTP/1.1, kept alive after one request.
     KeepAlive,
     /// A WebSocket, after its handshake.
     WebSocket,
+    /// A WebSocket with permessage-deflate, after one message.
+    CompressedWebSocket,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 2] = [Self::KeepAlive, Self::WebSocket];
+    pub(crate) const ALL: [Self; 3] = [Self::KeepAlive, Self::WebSocket, Self::CompressedWebSocket];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::KeepAlive => "idle keep-alive",
             Self::WebSocket => "idle WebSocket",
+            Self::CompressedWebSocket => "idle WebSocket, compressed",
         }
     }
 
@@ -32,15 +36,17 @@ impl Kind {
     pub(crate) fn peers(self) -> &'static [Server] {
         match self {
             Self::KeepAlive => &[Server::Hyper, Server::Axum, Server::Actix, Server::Nginx],
-            Self::WebSocket => &[Server::Tungstenite],
+            Self::WebSocket => &[Server::Tungstenite, Server::TungsteniteDefault],
+            Self::CompressedWebSocket => &[],
         }
     }
 
     /// Returns the most that a connection to Callgate is to take, in KB.
-    pub(crate) fn goal(self) -> f64 {
+    pub(crate) fn goal(self) -> Option<f64> {
         match self {
-            Self::KeepAlive => 10.0,
-            Self::WebSocket => 8.0,
+            Self::KeepAlive => Some(10.0),
+            Self::WebSocket => Some(8.0),
+            Self::CompressedWebSocket => None,
         }
     }
 
@@ -52,11 +58,21 @@ impl Kind {
                 b"HTTP/1.1 200 ",
                 HELLO.as_bytes(),
             )?,
-            Self::WebSocket => client.ask(
-                websocket::handshake("/messages").as_bytes(),
-                b"HTTP/1.1 101 ",
-                b"\r\n\r\n",
-            )?,
+            Self::WebSocket | Self::CompressedWebSocket => {
+                let is_compressed = self == Self::CompressedWebSocket;
+                client.ask(
+                    websocket::handshake("/messages", is_compressed).as_bytes(),
+                    b"HTTP/1.1 101 ",
+                    b"\r\n\r\n",
+                )?;
+                if is_compressed {
+                    let size = 1024;
+                    client.ask_for_frame(&websocket::frame(Messages {
+                        size,
+                        is_compressed,
+                    }))?;
+                }
+            }
         }
         Ok(client)
     }

@@ -8,11 +8,11 @@ use crate::{count, nginx};
 /// Returns the properties of the machine and of what runs on it, each with its name.
 pub(crate) fn describe() -> Vec<(&'static str, String)> {
     let unknown = || "unknown".to_owned();
-    let cores = std::thread::available_parallelism().map_or_else(|_| unknown(), |n| n.to_string());
+    let (model, cores) = processors().unwrap_or_else(|| (unknown(), 0));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease");
     let mut lines = vec![
-        ("processor", processor().unwrap_or_else(unknown)),
-        ("cores", cores),
+        ("processor", model),
+        ("cores", cores.to_string()),
         (
             "Linux",
             kernel.map_or_else(|_| unknown(), |kernel| kernel.trim().to_owned()),
@@ -33,10 +33,12 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
     lines
 }
 
-fn processor() -> Option<String> {
+/// Returns the model of the processors, and their number, whichever this process may use.
+fn processors() -> Option<(String, usize)> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    Some(line.split_once(':')?.1.trim().to_owned())
+    let mut models = text.lines().filter(|line| line.starts_with("model name"));
+    let (_, model) = models.next()?.split_once(':')?;
+    Some((model.trim().to_owned(), models.count() + 1))
 }
 
 fn rustc() -> Option<String> {

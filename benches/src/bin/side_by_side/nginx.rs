@@ -35,6 +35,8 @@ pub(crate) fn configure(place: &Place) -> io::Result<Configured> {
     ];
     let http1 = listeners[0].local_addr()?;
     let http2 = listeners[1].local_addr()?;
+    // nginx gives the directory of its temporary files to its user.
+    std::fs::create_dir_all(place.directory.join("nginx"))?;
     let file = place.directory.join("nginx.conf");
     std::fs::write(&file, configuration(place, http1, http2))?;
     Ok(Configured { file, http1, http2 })
@@ -61,11 +63,11 @@ http {{
   tcp_nopush on;
   keepalive_timeout 75;
   keepalive_requests 1000000000;
-  client_body_temp_path {directory};
-  proxy_temp_path {directory};
-  fastcgi_temp_path {directory};
-  uwsgi_temp_path {directory};
-  scgi_temp_path {directory};
+  client_body_temp_path {directory}/nginx;
+  proxy_temp_path {directory}/nginx;
+  fastcgi_temp_path {directory}/nginx;
+  uwsgi_temp_path {directory}/nginx;
+  scgi_temp_path {directory}/nginx;
   server {{
     listen {http1};
     {locations}

@@ -23,11 +23,15 @@ pub(crate) enum Server {
     Axum,
     Actix,
     Nginx,
+    /// With a read buffer of 16 KB. The library zeroes the buffer before each read, and the default of
+    /// 128 KB would flatter Callgate.
     Tungstenite,
+    /// With the defaults of tokio-tungstenite.
+    TungsteniteDefault,
 }
 
 impl Server {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 8] = [
         Self::Callgate,
         Self::Hyper,
         Self::HyperFlush,
@@ -35,6 +39,7 @@ impl Server {
         Self::Actix,
         Self::Nginx,
         Self::Tungstenite,
+        Self::TungsteniteDefault,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -46,6 +51,7 @@ impl Server {
             Self::Actix => "actix-web",
             Self::Nginx => "nginx",
             Self::Tungstenite => "bare tokio-tungstenite",
+            Self::TungsteniteDefault => "the same, 128 KB buffer",
         }
     }
 
@@ -69,7 +75,8 @@ impl Server {
             Self::HyperFlush => "hyper --pipeline-flush",
             Self::Axum => "axum",
             Self::Actix => "actix",
-            Self::Tungstenite => "tungstenite",
+            Self::Tungstenite => "tungstenite --read-buffer 16384",
+            Self::TungsteniteDefault => "tungstenite",
             Self::Nginx => unreachable!("nginx is a program of its own"),
         };
         words.split(' ').map(str::to_owned).collect()

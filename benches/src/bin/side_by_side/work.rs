@@ -1,6 +1,8 @@
 //! The works: what is asked of the servers, which servers take part, and what Callgate is to reach.
 
-use crate::server::Server::{self, Actix, Axum, Hyper, HyperFlush, Nginx, Tungstenite};
+use crate::server::Server::{
+    self, Actix, Axum, Hyper, HyperFlush, Nginx, Tungstenite, TungsteniteDefault,
+};
 
 /// One kind of work.
 #[derive(Debug)]
@@ -34,7 +36,12 @@ pub(crate) enum Traffic {
     /// Requests over HTTP/2.
     Streams { connections: usize, streams: usize },
     /// Messages of this many bytes over WebSockets, each of which comes back.
-    Messages { size: usize, connections: usize },
+    Messages {
+        size: usize,
+        connections: usize,
+        /// Whether messages are compressed with a server that can.
+        is_compressed: bool,
+    },
     /// Messages of 64 bytes from one WebSocket to all.
     Broadcast { members: usize },
 }
@@ -111,9 +118,16 @@ const fn post(size: usize, connections: usize) -> Traffic {
     }
 }
 
-/// All works, in the order of the report. WebSocket messages with permessage-deflate belong after
-/// `websocket-16k`.
-pub(crate) static WORKS: [Work; 14] = [
+const fn messages(size: usize, is_compressed: bool) -> Traffic {
+    Traffic::Messages {
+        size,
+        connections: 32,
+        is_compressed,
+    }
+}
+
+/// All works, in the order of the report.
+pub(crate) static WORKS: [Work; 16] = [
     Work {
         name: "hello",
         title: "hello",
@@ -210,22 +224,31 @@ pub(crate) static WORKS: [Work; 14] = [
     Work {
         name: "websocket-64",
         title: "WebSocket echo of 64 B",
-        traffic: Traffic::Messages {
-            size: 64,
-            connections: 32,
-        },
-        peers: &[Tungstenite],
+        traffic: messages(64, false),
+        peers: &[Tungstenite, TungsteniteDefault],
         goals: &[cpu_at_most(1.0, Tungstenite)],
     },
     Work {
         name: "websocket-16k",
         title: "WebSocket echo of 16 KB",
-        traffic: Traffic::Messages {
-            size: 16 * KB,
-            connections: 32,
-        },
-        peers: &[Tungstenite],
+        traffic: messages(16 * KB, false),
+        peers: &[Tungstenite, TungsteniteDefault],
         goals: &[cpu_at_most(1.0, Tungstenite)],
+    },
+    Work {
+        name: "deflate-64",
+        title: "the same of 64 B, compressed",
+        traffic: messages(64, true),
+        // The peer cannot compress, so the ratio is the price of compression.
+        peers: &[Tungstenite],
+        goals: &[],
+    },
+    Work {
+        name: "deflate-16k",
+        title: "the same of 16 KB, compressed",
+        traffic: messages(16 * KB, true),
+        peers: &[Tungstenite],
+        goals: &[],
     },
     Work {
         name: "broadcast",

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use super::websocket::frame_length;
 use super::{Progress, connect, unexpected};
 use crate::work::HELLO;
 
@@ -37,6 +38,8 @@ enum End {
     Length(usize),
     /// After these bytes.
     Bytes(&'static [u8]),
+    /// With a WebSocket frame.
+    Frame,
 }
 
 /// An answer that is the same each time.
@@ -48,13 +51,11 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    /// Creates an answer of `length` bytes.
-    pub(super) fn of_length(begin: &'static [u8], length: usize) -> Self {
-        Self {
-            begin,
-            end: End::Length(length),
-        }
-    }
+    /// An answer that is one WebSocket frame.
+    pub(super) const FRAME: Self = Self {
+        begin: b"",
+        end: End::Frame,
+    };
 }
 
 /// Sends a request again and again.
@@ -81,7 +82,7 @@ pub(super) async fn repeat_on(
     let requests = request.repeat(pipelined);
     let mut buffer = match answer.end {
         End::Length(length) => vec![0; (length * pipelined + 1).min(BUFFER)],
-        End::Bytes(_) => vec![0; BUFFER],
+        End::Bytes(_) | End::Frame => vec![0; BUFFER],
     };
     progress.all_ready().await;
     loop {
@@ -119,7 +120,8 @@ async fn read(
             // The bytes that were read are not needed.
             End::Length(_) => {}
             End::Bytes(end) if arrived.ends_with(end) => return Ok(()),
-            End::Bytes(_) => filled = arrived.len(),
+            End::Frame if frame_length(arrived) == Some(arrived.len()) => return Ok(()),
+            End::Bytes(_) | End::Frame => filled = arrived.len(),
         }
     }
 }
@@ -171,7 +173,10 @@ async fn first(stream: &mut TcpStream, request: &[u8], response: usize) -> io::R
                 read => left -= read,
             }
         }
-        Ok(Answer::of_length(OK, head + response))
+        Ok(Answer {
+            begin: OK,
+            end: End::Length(head + response),
+        })
     };
     let ((), answer) = tokio::try_join!(writer.write_all(request), read)?;
     Ok(answer)
@@ -219,6 +224,20 @@ impl ExchangeClient {
     pub(crate) fn ask(&mut self, request: &[u8], begin: &[u8], end: &[u8]) -> io::Result<()> {
         self.0.write_all(request)?;
         self.read_until(end, begin)
+    }
+
+    /// Sends a message, and reads the frame that is its answer.
+    pub(crate) fn ask_for_frame(&mut self, message: &[u8]) -> io::Result<()> {
+        self.0.write_all(message)?;
+        let mut buffer = [0; 1024];
+        let mut filled = 0;
+        while frame_length(&buffer[..filled]) != Some(filled) {
+            match self.0.read(&mut buffer[filled..])? {
+                0 => return Err(unexpected("not all of the frame", &buffer[..filled])),
+                read => filled += read,
+            }
+        }
+        Ok(())
     }
 
     /// Returns whether the connection is open, and nothing has arrived on it.

@@ -20,6 +20,7 @@ use crate::server::Running;
 use crate::work::Traffic;
 
 pub(crate) use http1::ExchangeClient;
+use websocket::Messages;
 
 /// What was measured of a server.
 #[derive(Clone, Copy, Debug)]
@@ -151,10 +152,18 @@ fn begin(traffic: Traffic, server: &Running) -> (Connections, Progress) {
             }
             progress
         }
-        Traffic::Messages { size, connections } => {
+        Traffic::Messages {
+            size,
+            connections,
+            is_compressed,
+        } => {
             let progress = Progress::new(connections);
             for _ in 0..connections {
-                tasks.spawn(websocket::echo(address, size, progress.clone()));
+                let messages = Messages {
+                    size,
+                    is_compressed,
+                };
+                tasks.spawn(websocket::echo(address, messages, progress.clone()));
             }
             progress
         }

@@ -98,8 +98,10 @@ impl Chart {
         let mut x = 10.0;
         for server in Server::ALL {
             let takes_part = |result: &WorkResult| result.absolute(server, Metric::Rate).is_some();
-            // Both ways to run hyper have one color.
-            if server == Server::HyperFlush || !works.iter().any(takes_part) {
+            // Both ways to run a server have one color.
+            if matches!(server, Server::HyperFlush | Server::TungsteniteDefault)
+                || !works.iter().any(takes_part)
+            {
                 continue;
             }
             self.add(format_args!(
@@ -150,6 +152,6 @@ fn class(server: Server) -> &'static str {
         Server::Axum => "axum",
         Server::Actix => "actix",
         Server::Nginx => "nginx",
-        Server::Tungstenite => "tungstenite",
+        Server::Tungstenite | Server::TungsteniteDefault => "tungstenite",
     }
 }

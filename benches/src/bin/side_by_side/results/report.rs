@@ -8,10 +8,13 @@ use crate::server::Server;
 use crate::work::{Goal, Metric};
 
 const METHOD: &str = "\
-Each server runs on one thread, with all its protections at their defaults, without an access log, and is loaded over loopback by a
-client on another core that only counts bytes. The servers of a work are measured in turns, round after round, each time as a new
-process. A ratio compares two results of the same round: Callgate's to the peer's. A figure is the median of all rounds, with the
-least and the greatest in brackets. CPU is the time of the server process in user space and in the kernel. A KB is 1,024 bytes.
+Each server runs on one thread. Its protections are at their defaults, but for idle time-outs, which are 75 s, and it has no access
+log. A client on another core, which only counts bytes, loads it over loopback. The servers of a work are measured in turns, round
+after round, each time as a new process.
+
+A ratio is Callgate's result to the peer's result of the same round. A figure is the median of all rounds, with the least and the
+greatest in brackets. CPU is the time of the server process in user space and in the kernel. A KB is 1,024 bytes.
+[NOTES.md](NOTES.md) says more about the servers.
 ";
 
 /// Returns the report, beside which the chart is `results.svg`.
@@ -127,11 +130,10 @@ fn idle(text: &mut String, results: &Results) {
         ),
     );
     for (kind, server, memory) in &results.idle {
-        let (bound, reached) = if *server == Server::Callgate {
-            let is_reached = memory.median <= kind.goal();
-            (format!("<= {} KB", kind.goal()), yes_or_no(is_reached))
-        } else {
-            (String::new(), "")
+        let goal = kind.goal().filter(|_| *server == Server::Callgate);
+        let (bound, reached) = match goal {
+            Some(goal) => (format!("<= {goal} KB"), yes_or_no(memory.median <= goal)),
+            None => (String::new(), ""),
         };
         add(
             text,
