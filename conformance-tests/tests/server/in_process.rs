@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::thread;
+use std::time::Duration;
 
 use callgate::BoxApp;
 use callgate_conformance::{
@@ -140,6 +141,8 @@ impl ServerLauncher for InProcess {
 
 fn configure(settings: &ServerSettings) -> Config {
     let mut config = Config::default();
+    // Shorter than the time that a case waits for what a mutant may never send.
+    config.timeout_half_close = Duration::from_millis(500);
     if let Some(root_path) = &settings.root_path {
         config.root_path = root_path.clone();
     }
