@@ -1,10 +1,14 @@
 """Tests the gallery at the URL of the first argument with httpx and websockets."""
 
 import asyncio
+import itertools
+import json
+import random
 import sys
 
 import httpx
 import websockets
+from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 
 TIMEOUT = 60
 
@@ -65,12 +69,40 @@ async def messages(url: str) -> None:
         await websocket.close(4000, "enough")
         assert websocket.close_code == 4000, websocket.close_code
 
+    await compressed(url)
+
     try:
         await websockets.connect(url.replace("http", "ws", 1) + "/nowhere", proxy=None)
     except websockets.exceptions.InvalidStatus as error:
         assert error.response.status_code == 404, error.response
     else:
         raise AssertionError("a WebSocket to nowhere was opened")
+
+
+async def compressed(url: str) -> None:
+    """Exchanges messages with each combination of the parameters of permessage-deflate."""
+    numbers = random.Random(7692)
+    patterns = [numbers.randbytes(numbers.randrange(1, 200)) for _ in range(20)]
+    messages = [pattern * numbers.randrange(1, 200) for pattern in patterns]
+    messages += ["short", "é" * 1000, json.dumps([{"id": n, "square": n * n} for n in range(1000)])]
+    for contexts in itertools.product([False, True], repeat=2):
+        for windows in itertools.product([None, 9, 12, 15], [None, True, 9, 15]):
+            factory = ClientPerMessageDeflateFactory(*contexts, *windows)
+            async with websockets.connect(
+                url.replace("http", "ws", 1) + "/echo/",
+                compression=None,
+                extensions=[factory],
+                open_timeout=TIMEOUT,
+                proxy=None,
+            ) as websocket:
+                names = [extension.name for extension in websocket.protocol.extensions]
+                assert names == ["permessage-deflate"], (contexts, windows)
+                for message in messages + messages:
+                    await websocket.send(message)
+                    assert await asyncio.wait_for(websocket.recv(), TIMEOUT) == message
+                half = len(messages[0]) // 2
+                await websocket.send([messages[0][:half], messages[0][half:]])
+                assert await asyncio.wait_for(websocket.recv(), TIMEOUT) == messages[0]
 
 
 def main() -> None:

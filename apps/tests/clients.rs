@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -207,6 +207,33 @@ async fn hypers_client_is_served_over_both_versions_while_it_still_sends() {
     tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
 }
 
+#[tokio::test]
+async fn the_access_log_has_one_line_for_each_exchange_whatever_its_target() {
+    let server = Server::start(&["run", "hello", "--access-log"]);
+    let mut client = hyper_client(&server, Version::HTTP_2).await;
+    for (target, logged) in [
+        ("/plain/%0A?x=%22", "/plain/%0A?x=%22"),
+        (r#"/"quoted"\"#, r#"/\"quoted\"\\"#),
+    ] {
+        let (_, content) = Content::new(1);
+        let request = Request::get(format!("{}{target}", server.url))
+            .version(Version::HTTP_2)
+            .body(content)
+            .unwrap();
+        assert_eq!(client.send(request).await.status(), StatusCode::OK);
+        let line = server.logged(" 200 ");
+        let (_, entry) = line.split_once(" INFO ").unwrap();
+        let (client_address, entry) = entry.split_once(' ').unwrap();
+        let client_address: SocketAddr = client_address.parse().unwrap();
+        assert!(client_address.ip().is_loopback(), "{line}");
+        let (exchange, time) = entry.rsplit_once(' ').unwrap();
+        assert_eq!(exchange, format!("\"GET {logged} HTTP/2.0\" 200"));
+        assert!(time.ends_with('s'), "{line}");
+    }
+    drop(client);
+    tokio::task::spawn_blocking(|| server.stop()).await.unwrap();
+}
+
 #[test]
 fn curl_is_served_over_both_versions() {
     let server = Server::start(&["run", "gallery"]);
@@ -317,15 +344,18 @@ fn curl_asks_for_the_head_alone() {
 fn clients_in_python_are_served() {
     let python = std::env::var_os("CALLGATE_PYTHON")
         .expect("CALLGATE_PYTHON is not set: run cargo xtask test, which installs it");
-    let server = Server::start(&["run", "gallery"]);
-    let output = Command::new(python)
-        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
-        .arg(&server.url)
-        .output()
-        .unwrap();
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{stderr}");
-    server.stop();
+    for compression in ["on", "context-takeover"] {
+        let flag = ["--ws-per-message-deflate", compression];
+        let server = Server::start(&[&["run", "gallery"], &flag[..]].concat());
+        let output = Command::new(&python)
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
+            .arg(&server.url)
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{compression}: {stderr}");
+        server.stop();
+    }
 }
 
 #[test]

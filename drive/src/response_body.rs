@@ -25,8 +25,8 @@ pub struct ResponseBody(Kind);
 enum Kind {
     /// The whole content; `None` once it has been taken.
     Whole(Option<Bytes>),
-    /// The whole content, handed on in pieces.
-    Pieces(Box<Pieces>),
+    /// The whole content, in a file.
+    File(Box<FileBody>),
     /// Content that the application still sends.
     Streamed(Box<StreamedContent>),
 }
@@ -50,35 +50,11 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
-    /// Limits each data frame of the body to `piece` bytes. The last frame of any content over 1 KiB
-    /// has at most 1 KiB.
-    ///
-    /// This is for a transport that asks for the next frame while it still holds the one before,
-    /// and drops the body with the last. With it, the body is dropped only when the client has room
-    /// for nearly all of the content.
-    pub fn set_piece(&mut self, piece: usize) {
-        match &mut self.0 {
-            Kind::Whole(Some(content)) if content.len() > SMALL => {
-                self.0 = Kind::Pieces(Box::new(Pieces {
-                    rest: std::mem::take(content),
-                    file: None,
-                    piece: Some(piece),
-                }));
-            }
-            Kind::Whole(_) => {}
-            Kind::Pieces(pieces) => pieces.piece = Some(piece),
-            Kind::Streamed(stream) => stream.pieces.piece = Some(piece),
-        }
-    }
-
     /// Creates the body of a response that consists of this one piece.
     pub(crate) fn of(content: Piece) -> Self {
         match content {
             Piece::Data(data) => data.into(),
-            Piece::File(file) => Self(Kind::Pieces(Box::new(Pieces {
-                file: Some(file),
-                ..Pieces::default()
-            }))),
+            Piece::File(file) => Self(Kind::File(file)),
             Piece::Trailers(_) => Self::empty(),
         }
     }
@@ -88,7 +64,7 @@ impl ResponseBody {
         Self(Kind::Streamed(Box::new(StreamedContent {
             source,
             remaining: content_length(head),
-            pieces: Pieces::default(),
+            file: None,
             is_done: false,
         })))
     }
@@ -110,41 +86,13 @@ fn content_length(head: &HttpResponseStart) -> Option<u64> {
         .ok()
 }
 
-/// The largest content that is one frame whatever the limit, in bytes.
-const SMALL: usize = 1024;
-
-/// Content that is divided into pieces: first the bytes in memory, then those of the file.
-#[derive(Debug, Default)]
-struct Pieces {
-    rest: Bytes,
-    file: Option<Box<FileBody>>,
-    /// The limit of a piece in bytes; `None` for no limit.
-    piece: Option<usize>,
-}
-
-impl Pieces {
-    /// Returns the next piece; `None` at the end.
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Bytes, Incomplete>>> {
-        if self.rest.is_empty()
-            && let Some(file) = &mut self.file
-        {
-            match ready!(file.poll_chunk(cx)).map_err(|_| Incomplete)? {
-                Some(chunk) => self.rest = chunk,
-                None => self.file = None,
-            }
-        }
-        let length = match (self.rest.len(), self.piece) {
-            (length, Some(piece)) if length > SMALL => piece.min(length - 1),
-            (length, _) => length,
-        };
-        Poll::Ready((length > 0).then(|| Ok(self.rest.split_to(length))))
-    }
-
-    /// Returns the number of bytes that have not been taken.
-    fn remaining(&self) -> u64 {
-        let file = self.file.as_ref().map_or(0, |file| file.remaining());
-        self.rest.len() as u64 + file
-    }
+/// Returns the next part of a file; `None` at its end.
+fn poll_chunk(
+    file: &mut FileBody,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Bytes, Incomplete>>> {
+    let chunk = ready!(file.poll_chunk(cx)).map_err(|_| Incomplete);
+    Poll::Ready(chunk.transpose())
 }
 
 /// The content of a streamed response.
@@ -153,8 +101,8 @@ struct StreamedContent {
     source: Arc<dyn OutputSource>,
     /// The announced length minus the bytes that have been taken.
     remaining: Option<u64>,
-    /// Output of the source that has not been taken from this body.
-    pieces: Pieces,
+    /// A file whose content has not all been taken from this body.
+    file: Option<Box<FileBody>>,
     is_done: bool,
 }
 
@@ -171,8 +119,11 @@ impl StreamedContent {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         loop {
-            if let Some(piece) = ready!(self.pieces.poll_next(cx)) {
-                return Poll::Ready(Some(piece.map(|piece| self.data(piece))));
+            if let Some(file) = &mut self.file {
+                if let Some(chunk) = ready!(poll_chunk(file, cx)) {
+                    return Poll::Ready(Some(chunk.map(|chunk| self.data(chunk))));
+                }
+                self.file = None;
             }
             if self.is_done {
                 return Poll::Ready(None);
@@ -182,14 +133,11 @@ impl StreamedContent {
             let Output { content, .. } = output?;
             match content {
                 // An empty frame makes the transport send the head.
-                Piece::Data(data) if data.is_empty() => {
-                    return Poll::Ready(Some(Ok(Frame::data(data))));
-                }
-                Piece::Data(data) => self.pieces.rest = data,
+                Piece::Data(data) => return Poll::Ready(Some(Ok(self.data(data)))),
                 Piece::Trailers(trailers) => {
                     return Poll::Ready(Some(Ok(Frame::trailers(*trailers))));
                 }
-                Piece::File(file) => self.pieces.file = Some(file),
+                Piece::File(file) => self.file = Some(file),
             }
         }
     }
@@ -216,9 +164,9 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, Incomplete>>> {
         match &mut self.get_mut().0 {
             Kind::Whole(content) => Poll::Ready(content.take().map(|data| Ok(Frame::data(data)))),
-            Kind::Pieces(pieces) => pieces
-                .poll_next(cx)
-                .map(|piece| piece.map(|piece| piece.map(Frame::data))),
+            Kind::File(file) => {
+                poll_chunk(file, cx).map(|chunk| chunk.map(|chunk| chunk.map(Frame::data)))
+            }
             Kind::Streamed(stream) => stream.poll_frame(cx),
         }
     }
@@ -226,8 +174,11 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match &self.0 {
             Kind::Whole(content) => content.is_none(),
-            Kind::Pieces(pieces) => pieces.remaining() == 0,
-            Kind::Streamed(stream) => stream.is_done && stream.pieces.remaining() == 0,
+            Kind::File(file) => file.remaining() == 0,
+            Kind::Streamed(stream) => {
+                let is_file_taken = |file: &Box<FileBody>| file.remaining() == 0;
+                stream.is_done && stream.file.as_ref().is_none_or(is_file_taken)
+            }
         }
     }
 
@@ -236,7 +187,7 @@ impl Body for ResponseBody {
             Kind::Whole(content) => {
                 SizeHint::with_exact(content.as_ref().map_or(0, |data| data.len() as u64))
             }
-            Kind::Pieces(pieces) => SizeHint::with_exact(pieces.remaining()),
+            Kind::File(file) => SizeHint::with_exact(file.remaining()),
             Kind::Streamed(stream) => stream
                 .remaining
                 .map_or_else(SizeHint::default, SizeHint::with_exact),

@@ -1,4 +1,5 @@
-//! A server over `std::net` that sends the content of each request back. Each connection has a thread.
+//! A server over `std::net` that sends the content of each request back. Each connection has a
+//! thread.
 
 use std::error::Error;
 use std::io::{self, Read, Write};

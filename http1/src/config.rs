@@ -1,4 +1,4 @@
-//! What a decoder accepts, and how much of it.
+//! The settings of decoders.
 
 /// The settings of a decoder. The default is strict.
 ///
@@ -15,8 +15,8 @@
 pub struct Config {
     /// How large the parts of a request may be.
     pub limits: Limits,
-    /// Whether a bare LF ends a line of a head, for old clients (RFC 9112, section 2.2). Chunk lines
-    /// and trailer sections always end their lines with CRLF. Default `false`.
+    /// Whether a bare LF ends a line of a head, for old clients (RFC 9112, section 2.2). Chunk
+    /// lines and trailer sections always end their lines with CRLF. Default `false`.
     pub allow_bare_lf: bool,
     /// Which octets a target may have. Default [`TargetGrammar::Uri`].
     pub target_grammar: TargetGrammar,
@@ -30,16 +30,16 @@ pub struct Limits {
     /// Default 64.
     pub method: usize,
     /// The length of the target. A longer target is answered with 414 (RFC 9112, section 3).
-    /// Default 8,192. Targets longer than 65,534 octets are refused whatever the limit is.
+    /// Default 8,192. A higher limit counts as 65,534.
     pub target: usize,
     /// The number of field lines in a head, and again in a trailer section. More are answered with
-    /// 431. Default 100. At most 24,576 are accepted whatever the limit is.
+    /// 431. Default 100. A higher limit counts as 24,576.
     pub field_count: usize,
     /// The length of a field line without its line end. A longer field line is answered with 431.
     /// Default 16,384.
     pub field: usize,
     /// The length of all field lines of a head with their line ends. More is answered with 431.
-    /// Default 65,536.
+    /// Default 65,536. A higher limit than 1 GiB counts as 1 GiB, also for trailers.
     pub fields: usize,
     /// The length of the line in front of a chunk (its size and its extensions) without its line
     /// end. A longer line is answered with 400. Default 256.
@@ -47,6 +47,25 @@ pub struct Limits {
     /// The length of all field lines of a trailer section with their line ends. More is answered
     /// with 431. Default 8,192.
     pub trailers: usize,
+}
+
+impl Limits {
+    /// Returns the length of a target that is accepted: at most that of an [`http::Uri`].
+    pub(crate) fn longest_target(&self) -> usize {
+        self.target.min(65_534)
+    }
+
+    /// Returns the number of field lines that are accepted: at most as many as an
+    /// [`http::HeaderMap`] holds.
+    pub(crate) fn most_fields(&self) -> usize {
+        self.field_count.min(24 * 1024)
+    }
+
+    /// Returns the length of a section that is accepted: places in the section are counted in 32
+    /// bits. `limit` is the setting.
+    pub(crate) fn longest_section(limit: usize) -> usize {
+        limit.min(1024 * 1024 * 1024)
+    }
 }
 
 impl Default for Limits {
@@ -69,8 +88,8 @@ pub enum TargetGrammar {
     /// The octets of the grammar of RFC 3986, and no others (RFC 9112, section 3.2).
     #[default]
     Uri,
-    /// Also `[`, `]`, `{`, `}`, `|`, `\`, `^` and the backtick, and in the query `%` without two
-    /// hexadecimal digits. Browsers send these octets without percent-encoding, as the URL standard
-    /// of the WHATWG has it: `/?page[number]=2`.
+    /// Also `[`, `]`, `{`, `}`, `|`, `\` and `^`, and in the query also the backtick and `%`
+    /// without two hexadecimal digits. Browsers send these octets without percent-encoding, as the
+    /// URL standard of the WHATWG has it: `/?page[number]=2`.
     Url,
 }

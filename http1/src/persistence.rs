@@ -1,4 +1,4 @@
-//! Whether a connection lives on.
+//! The persistence of connections.
 
 /// Whether a connection is used for another request after a message (RFC 9112, section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

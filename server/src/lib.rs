@@ -30,6 +30,7 @@ pub mod cli;
 mod config;
 mod connection;
 mod context;
+mod deadline;
 mod error;
 mod exchange;
 mod http1;

@@ -260,11 +260,14 @@ fn each_rule_that_a_conversation_checks_has_a_test() {
             rule::by_id(id).map(|_| (constant.trim().to_owned(), id.to_owned()))
         })
         .collect();
-    let tests: String = files("tests", "rs")
-        .into_iter()
-        .filter(|(name, _)| name.starts_with("conversation_"))
-        .map(|(_, source)| source)
+    let mut tests: String = files("tests/conversation_http", "rs")
+        .into_values()
         .collect();
+    for (name, source) in files("tests", "rs") {
+        if name.starts_with("conversation_") {
+            tests += &source;
+        }
+    }
     let mut checked = 0;
     for source in files("src/conversation", "rs").values() {
         for rest in source.split("rule::").skip(1) {

@@ -7,7 +7,7 @@ use crate::step::{Step, shown, target};
 ///
 /// # Errors
 ///
-/// Returns the command that failed, and how to repeat it.
+/// What failed, and how to repeat it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     prepare::optional_tools(&[NGINX, VALGRIND]);
     Step::new("build", "cargo build --release -p callgate-benches --bins").run()?;

@@ -1,6 +1,7 @@
 //! The commands for contributors: `cargo xtask`.
 
 mod bench;
+mod fuzz;
 mod peers;
 mod postgres;
 mod prepare;
@@ -28,6 +29,9 @@ Commands:
               --rounds N   how often (default 7)
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
+  fuzz      Fuzz the HTTP/1 decoder and encoder with libFuzzer
+              --seconds N  how long each target runs (default 60)
+              NAME         one of decode, encode, round_trip; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
@@ -47,6 +51,7 @@ fn main() -> ExitCode {
         "test" if args.len() == 1 => test::run(),
         "test" => Err("`cargo xtask test` takes no arguments".into()),
         "bench" => bench::run(&args[1..]),
+        "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
         "readme" => readme::run(&args[1..]),

@@ -43,6 +43,12 @@ pub(crate) const VALGRIND: Tool = Tool {
     packages: &["valgrind"],
 };
 
+/// A compiler for the fuzz targets, into which libFuzzer is built.
+pub(crate) const CXX: Tool = Tool {
+    check: "c++ --version",
+    packages: &["g++"],
+};
+
 /// A database server for tests.
 pub(crate) const POSTGRES: Tool = Tool {
     // `pg_config` is also there where only the client is installed.
@@ -178,8 +184,8 @@ pub(crate) fn rust_components() -> Result<(), String> {
 }
 
 /// The Python packages that tests need, and the imports that fail when a package is missing.
-const TEST_PACKAGES: [&str; 3] = ["httpx[http2]", "websockets", "uvicorn"];
-const TEST_IMPORTS: &str = "import httpx, h2, websockets, uvicorn";
+const TEST_PACKAGES: [&str; 4] = ["h11", "httpx[http2]", "websockets", "uvicorn"];
+const TEST_IMPORTS: &str = "import h11, h2, httpx, websockets, uvicorn";
 
 /// Returns the interpreter of a virtual environment with the Python packages that tests need, which
 /// are installed if need be.

@@ -1,10 +1,14 @@
 //! `cargo xtask test`: everything that must pass.
 
-use crate::prepare::{self, CHROMIUM, CURL, POSTGRES, PYTHON};
+use crate::fuzz;
+use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON};
 use crate::step::{Step, shown, target};
 
 /// The programs that the checks need.
-const TOOLS: [prepare::Tool; 4] = [CURL, PYTHON, CHROMIUM, POSTGRES];
+const TOOLS: [prepare::Tool; 5] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES];
+
+/// How long each fuzz target runs. The targets also run as tests, on octets from a generator.
+const FUZZ_SECONDS: u64 = 10;
 
 /// Runs every check, up to the first that fails.
 ///
@@ -52,6 +56,7 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     model_check()?;
+    fuzz::targets(&fuzz::TARGETS, FUZZ_SECONDS)?;
     Step::new("the code blocks of the READMEs", "cargo xtask readme").run()?;
     Step::new(
         "documentation",

@@ -3,4 +3,5 @@
 mod good;
 mod misbehaving;
 mod mutants;
+mod options;
 mod support;

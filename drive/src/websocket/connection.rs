@@ -267,18 +267,18 @@ where
             has_written = true;
             match outbound {
                 Outbound::Message(message) => self.socket.start_send(message),
-                Outbound::Close(close) => self.close(cx, close),
+                Outbound::Close(close) => self.close(cx, &close),
             }
         }
         has_written
     }
 
     /// Starts the closing handshake: sends a close frame, and waits for the client's.
-    pub(super) fn close(&mut self, cx: &mut Context<'_>, close: WebSocketClose) {
-        let disconnect = WebSocketDisconnect::new(close.code).reason(close.reason.clone());
+    pub(super) fn close(&mut self, cx: &mut Context<'_>, close: &WebSocketClose) {
+        let disconnect = to_disconnect(Some(close.clone()));
         self.mailbox.disconnect_with(disconnect);
         if self.phase == Phase::Open {
-            self.socket.start_close(Some(&close));
+            self.socket.start_close(Some(close));
             self.phase = Phase::Closing(Instant::now() + CLOSE_TIMEOUT);
             self.flush(cx);
         }
@@ -357,11 +357,11 @@ where
             (PeerState::Connected, _) | (PeerState::Unknown, Due::Check) => self.keep_alive.seen(),
             (PeerState::Disconnected, _) => {
                 self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
-                self.close(cx, WebSocketClose::new(1011));
+                self.close(cx, &WebSocketClose::new(1011));
             }
             (PeerState::Unknown, _) => {
                 let close = WebSocketClose::new(1011).reason("keepalive ping timeout");
-                self.close(cx, close);
+                self.close(cx, &close);
             }
         }
     }

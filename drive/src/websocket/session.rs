@@ -203,7 +203,7 @@ where
             poll_fn(|cx| {
                 while let Poll::Ready(shutdown) = poll_shutdown(cx) {
                     match shutdown {
-                        Shutdown::Close => connection.close(cx, WebSocketClose::new(1012)),
+                        Shutdown::Close => connection.close(cx, &WebSocketClose::new(1012)),
                         Shutdown::Drop => return Poll::Ready(End::Dropped),
                     }
                 }

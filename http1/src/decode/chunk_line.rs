@@ -60,8 +60,8 @@ fn skip_token(octets: &[u8]) -> Option<&[u8]> {
     (length > 0).then(|| &octets[length..])
 }
 
-/// Returns what is behind a quoted string (RFC 9110, section 5.6.4), of which the first quote has
-/// been taken off.
+/// Returns the octets behind a quoted string (RFC 9110, section 5.6.4). `octets` begins behind the
+/// first quote.
 fn skip_quoted(mut octets: &[u8]) -> Option<&[u8]> {
     loop {
         octets = match octets {

@@ -1,4 +1,4 @@
-//! Reads the content of requests.
+//! The decoder of content.
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
@@ -41,7 +41,7 @@ pub struct ContentDecoder {
     state: State,
 }
 
-/// What [`ContentDecoder::decode`] returns.
+/// The result of [`ContentDecoder::decode`].
 #[derive(Debug)]
 pub enum DecodedContent {
     /// The read buffer has no content. The caller reads more octets and decodes again.
@@ -54,7 +54,7 @@ pub enum DecodedContent {
     End(HeaderMap, HeadDecoder),
 }
 
-/// What comes next.
+/// The next element of the content.
 #[derive(Debug)]
 enum State {
     /// So many octets of content of a known length.
@@ -88,13 +88,13 @@ impl ContentDecoder {
 
     /// Reads content from the beginning of `input`, and takes it out.
     ///
-    /// After [`DecodedContent::Incomplete`], the next call must have the same octets in `input`, with
-    /// more appended.
+    /// After [`DecodedContent::Incomplete`], the next call must have the same octets in `input`,
+    /// with more appended.
     ///
     /// # Errors
     ///
-    /// Returns why the content is refused. Which error it is does not depend on how the octets are
-    /// cut into pieces.
+    /// Returns the reason for which the content is refused. The error does not depend on how the
+    /// octets are cut into pieces.
     pub fn decode(mut self, input: &mut BytesMut) -> Result<DecodedContent, DecodeError> {
         loop {
             self.state = match self.state {
@@ -132,8 +132,8 @@ impl ContentDecoder {
         }
     }
 
-    /// Returns how many octets are left of content whose length is known, or `None` if the content is
-    /// chunked.
+    /// Returns how many octets are left of content whose length is known, or `None` if the content
+    /// is chunked.
     #[must_use]
     pub fn remaining(&self) -> Option<u64> {
         match self.state {

@@ -1,12 +1,12 @@
-//! Why a request is refused.
+//! The reasons for which requests are refused.
 
 use std::error::Error;
 use std::fmt;
 
 use http::StatusCode;
 
-/// Why a request is refused. After such an error, nothing more can be read from the connection:
-/// where the next request begins is unknown.
+/// The reason for which a request is refused. After an error, nothing more can be decoded: the
+/// beginning of the next request is unknown.
 ///
 /// Each error knows the [status](Self::status) of the response, a [sentence](Self::reason) for the
 /// client, and the [section](Self::section) of the standard that the decision rests on. `Display`

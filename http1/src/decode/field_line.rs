@@ -1,4 +1,4 @@
-//! Why a field line is malformed.
+//! The syntax of field lines.
 
 use super::DecodeError;
 

@@ -4,8 +4,8 @@ use http::header::{self, HeaderName};
 
 use super::DecodeError;
 
-/// Parses the name of a field. The names that most requests have are found without a search among all
-/// names.
+/// Parses the name of a field. The names that most requests have are found without a search among
+/// all names.
 #[inline]
 pub(super) fn parse(octets: &[u8]) -> Result<HeaderName, DecodeError> {
     Ok(match octets.len() {
@@ -28,8 +28,8 @@ fn is<const LENGTH: usize>(octets: &[u8], name: &[u8; LENGTH]) -> bool {
     let Some(octets) = octets.first_chunk::<LENGTH>() else {
         return false;
     };
-    // Bit 0x20 distinguishes the cases of letters. Without this bit, `-` is CR, of which no token has
-    // any.
+    // Bit 0x20 distinguishes the cases of letters. Without this bit, `-` is CR, of which no token
+    // has any.
     let mut difference = 0;
     for (octet, wanted) in octets.iter().zip(name) {
         difference |= (octet | 0x20) ^ wanted;

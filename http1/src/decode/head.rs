@@ -21,10 +21,10 @@ pub struct RequestHead {
     pub headers: HeaderMap,
     /// Whether the client keeps the connection for another request (RFC 9112, section 9.3).
     pub persistence: Persistence,
-    /// What the client expects before it sends the content (RFC 9110, section 10.1.1).
+    /// The client's expectation before it sends the content (RFC 9110, section 10.1.1).
     pub expectation: Expectation,
-    /// Whether the client offers to change the protocol: an `upgrade` field together with the option
-    /// `upgrade` in `connection`, in HTTP/1.1 (RFC 9110, section 7.8).
+    /// Whether the client offers to change the protocol: an `upgrade` field together with the
+    /// option `upgrade` in `connection`, in HTTP/1.1 (RFC 9110, section 7.8).
     pub offers_upgrade: bool,
 }
 
@@ -42,8 +42,8 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// What a client expects before it sends content (RFC 9110, section 10.1.1). In HTTP/1.0, and without
-/// content, nothing is expected.
+/// The expectation of a client before it sends content (RFC 9110, section 10.1.1). In HTTP/1.0, and
+/// without content, nothing is expected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Expectation {
     /// The content comes without a further word.

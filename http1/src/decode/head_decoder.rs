@@ -14,9 +14,9 @@ use crate::Config;
 
 /// Reads the head of the next request from a connection's read buffer.
 ///
-/// A decoder is moved by each call and comes back in what the call returns, so that a call which the
-/// protocol forbids cannot be written: while content comes, there is a [`ContentDecoder`] and no
-/// `HeadDecoder`, and after an error there is neither.
+/// A decoder is moved by each call and comes back in what the call returns, so that a call which
+/// the protocol forbids cannot be written: while content comes, there is a [`ContentDecoder`] and
+/// no `HeadDecoder`, and after an error there is neither.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -42,7 +42,7 @@ pub struct HeadDecoder {
     reader: Box<HeadReader>,
 }
 
-/// What [`HeadDecoder::decode`] returns.
+/// The result of [`HeadDecoder::decode`].
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
@@ -51,20 +51,20 @@ pub struct HeadDecoder {
 pub enum DecodedHead {
     /// The read buffer has no whole head. The caller reads more octets and decodes again.
     Incomplete(HeadDecoder),
-    /// The head, and what the octets behind the head are.
+    /// The head, and the state of the connection after the head.
     Complete(RequestHead, Next),
 }
 
-/// What the octets behind the head of a request are.
+/// The state of a connection after the head of a request.
 ///
 /// After a change of protocol (a 101, or a 2xx to CONNECT), the octets behind the request belong to
-/// the other protocol. No decoder touches them before it is called: the server drops the decoder and
-/// has the octets in its read buffer.
+/// the other protocol. No decoder touches them before it is called: the server drops the decoder
+/// and has the octets in its read buffer.
 #[derive(Debug)]
 pub enum Next {
-    /// The request has no content: the next request.
+    /// The request has no content. The next request follows.
     Head(HeadDecoder),
-    /// The content of the request.
+    /// The content of the request follows.
     Content(ContentDecoder),
 }
 
@@ -85,8 +85,8 @@ impl HeadDecoder {
     ///
     /// # Errors
     ///
-    /// Returns why the head is refused. Which error it is does not depend on how the octets are cut
-    /// into pieces.
+    /// Returns the reason for which the head is refused. The error does not depend on how the
+    /// octets are cut into pieces.
     #[inline]
     pub fn decode(mut self, input: &mut BytesMut) -> Result<DecodedHead, DecodeError> {
         let Some((head, framing)) = self.reader.read(input)? else {

@@ -1,4 +1,4 @@
-//! Reads heads.
+//! The reading of heads, whole or piece by piece.
 
 use std::mem;
 use std::sync::Arc;
@@ -7,20 +7,17 @@ use bytes::{Buf, BytesMut};
 use http::{HeaderMap, Method, Version};
 
 use super::head::RequestHead;
-use super::places::{self, FieldPlace, HeadPlaces, LONGEST_SECTION};
+use super::places::{self, FieldPlace, HeadPlaces};
 use super::request_line::{
     check_begun_request_line, check_request_line, read_minor_version_as_one,
 };
 use super::section::{Lines, SectionRules};
 use super::semantics::{Framing, Semantics};
 use super::{DecodeError, target};
-use crate::Config;
+use crate::{Config, Limits};
 
 /// How many empty lines may precede a request line (RFC 9112, section 2.2).
 const EMPTY_LINES: u8 = 2;
-
-/// How many fields a `HeaderMap` holds.
-pub(super) const MAX_FIELD_COUNT: usize = 24 * 1024;
 
 /// How many fields are read without an allocation for their places.
 const FEW_FIELDS: usize = 32;
@@ -69,10 +66,10 @@ impl HeadReader {
         &mut self,
         input: &mut BytesMut,
     ) -> Result<Option<(RequestHead, Framing)>, DecodeError> {
-        if self.lines.start() == 0 {
-            self.skip_empty_lines(input)?;
-        }
         if self.lines.is_at_begin() {
+            if !self.skip_empty_lines(input)? {
+                return Ok(None);
+            }
             let mut fields = [FieldPlace::default(); FEW_FIELDS];
             if let Some(head) = places::find(input, &self.config, &mut fields) {
                 return self
@@ -83,68 +80,56 @@ impl HeadReader {
         self.read_by_lines(input)
     }
 
-    /// Reads a head of which not all octets have come at once, or of which the error is to be found,
-    /// or that has many fields.
+    /// Reads a head that does not come at once, has many fields, or is refused.
     fn read_by_lines(
         &mut self,
         input: &mut BytesMut,
     ) -> Result<Option<(RequestHead, Framing)>, DecodeError> {
         let unchecked = self.lines;
-        let end = match self.find_end(input) {
-            Ok(Some(end)) => end,
-            // A malformed line is refused before the others have come, and the first error of a head
-            // is its error.
-            result => {
-                self.check_lines(unchecked, input)?;
-                return result.map(|_| None);
-            }
+        let Some(end) = self.find_end(input) else {
+            // A malformed line is refused before the others have come.
+            self.check_lines(unchecked, input)?;
+            return Ok(None);
         };
         let mut fields = vec![FieldPlace::default(); self.lines.found() - 2];
         match places::find_any_number(&input[..end], &self.config, &mut fields) {
             Some(head) => self.take(input, &head, &fields).map(Some),
             None => {
-                self.check_lines(Lines::default(), input)?;
+                self.check_lines(unchecked, input)?;
                 Err(DecodeError::RequestLine)
             }
         }
     }
 
-    /// Takes the empty lines away that may precede a request line.
+    /// Takes the empty lines away that may precede a request line. Returns whether more has come
+    /// than they.
     #[inline]
-    fn skip_empty_lines(&mut self, input: &mut BytesMut) -> Result<(), DecodeError> {
-        while let Some(first) = input.first() {
-            let length = match (first, input.get(1)) {
-                (b'\n', _) if self.config.allow_bare_lf => 1,
-                (b'\n', _) => return Err(DecodeError::BareLf),
-                (b'\r', Some(b'\n')) => 2,
-                (b'\r', Some(_)) => return Err(DecodeError::BareCr),
-                _ => return Ok(()),
+    fn skip_empty_lines(&mut self, input: &mut BytesMut) -> Result<bool, DecodeError> {
+        loop {
+            let length = match (input.first(), input.get(1)) {
+                (Some(b'\n'), _) if self.config.allow_bare_lf => 1,
+                (Some(b'\n'), _) => return Err(DecodeError::BareLf),
+                (Some(b'\r'), Some(b'\n')) => 2,
+                (Some(b'\r'), Some(_)) => return Err(DecodeError::BareCr),
+                (None, _) | (Some(b'\r'), None) => return Ok(false),
+                _ => return Ok(true),
             };
             if self.empty_lines == EMPTY_LINES {
                 return Err(DecodeError::EmptyLines);
             }
             self.empty_lines += 1;
-            self.lines = Lines::default();
             input.advance(length);
         }
-        Ok(())
     }
 
-    /// Searches for the end of the head, and checks limits and line ends on the way.
-    #[inline]
-    fn find_end(&mut self, input: &mut BytesMut) -> Result<Option<usize>, DecodeError> {
+    /// Searches for the empty line that ends the head. Returns the index behind it.
+    fn find_end(&mut self, input: &mut BytesMut) -> Option<usize> {
         if self.fields_begin == 0 {
-            let Some(line) = self.lines.next(input) else {
-                return Ok(None);
-            };
+            let line = self.lines.next(input)?;
             self.fields_begin = line.end;
-            let line = &mut input[line];
-            if !self.config.allow_bare_lf && !line.ends_with(b"\r\n") {
-                return Err(DecodeError::BareLf);
-            }
-            read_minor_version_as_one(line);
+            read_minor_version_as_one(&mut input[line]);
         }
-        self.section_rules().find_end(&mut self.lines, input)
+        self.lines.find_empty(input, self.config.allow_bare_lf)
     }
 
     #[inline]
@@ -153,15 +138,15 @@ impl HeadReader {
         SectionRules {
             begin: self.fields_begin,
             field: limits.field,
-            section: limits.fields.min(LONGEST_SECTION / 2),
-            lines: limits.field_count.min(MAX_FIELD_COUNT) + 1,
+            section: Limits::longest_section(limits.fields),
+            lines: limits.most_fields() + 1,
             too_large: DecodeError::FieldsTooLarge,
             allow_bare_lf: self.config.allow_bare_lf,
         }
     }
 
-    /// Checks the lines that `lines` has not found yet, in their order. A malformed line is refused
-    /// without waiting for the end of the head, and the first error of a head is its error.
+    /// Checks the lines that `lines` has not found yet, in their order: the first error of a head
+    /// is its error.
     #[cold]
     fn check_lines(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
         if lines.start() == 0 {

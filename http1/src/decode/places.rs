@@ -1,12 +1,13 @@
-//! Where the parts of a whole head are.
+//! The places of the parts of a whole head.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
 
-use crate::Config;
+use super::section::content_length;
+use crate::{Config, Limits};
 
-/// Where the parts of a whole head are in the read buffer. `httparse` returns references, which would
-/// not let the head be taken out of the buffer.
+/// The places of the parts of a whole head in the read buffer. `httparse` returns references, which
+/// would not let the head be taken out of the buffer.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeadPlaces {
     /// The length of the head with the empty line at its end.
@@ -21,7 +22,7 @@ pub(super) struct HeadPlaces {
     pub(super) field_count: usize,
 }
 
-/// Where a field is in its section.
+/// The place of a field in its section.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct FieldPlace {
     name: u32,
@@ -31,8 +32,8 @@ pub(super) struct FieldPlace {
 }
 
 impl FieldPlace {
-    /// Returns the place of a field in a section that begins at this address and is not longer than
-    /// [`LONGEST_SECTION`].
+    /// Returns the place of a field in a section that begins at this address. The section is
+    /// shorter than 4 GiB.
     #[inline]
     pub(super) fn of(field: &httparse::Header<'_>, section: *const u8) -> Self {
         let place_of = |octets: &[u8]| octets.as_ptr().addr().wrapping_sub(section.addr()) as u32;
@@ -54,9 +55,6 @@ impl FieldPlace {
         self.value as usize..(self.value + self.value_length) as usize
     }
 }
-
-/// The length of the longest section of which the places can be counted.
-pub(super) const LONGEST_SECTION: usize = u32::MAX as usize / 2;
 
 /// Parses the head at the beginning of `input`. `None` means that the head is not whole, has more
 /// fields than there are places, has a malformed line, or exceeds a limit.
@@ -97,10 +95,10 @@ fn find_with<'a>(
     let (method, target) = (request.method?, request.path?);
     let head = &input[..length];
     let field_count = request.headers.len();
-    let is_within = length <= LONGEST_SECTION
+    let is_within = u32::try_from(length).is_ok()
         && method.len() <= limits.method
-        && target.len() <= limits.target
-        && field_count <= limits.field_count;
+        && target.len() <= limits.longest_target()
+        && field_count <= limits.most_fields();
     if !is_within || !(config.allow_bare_lf || head.ends_with(b"\r\n\r\n")) {
         return None;
     }
@@ -109,18 +107,17 @@ fn find_with<'a>(
     }
     let empty_line = if head.ends_with(b"\r\n") { 2 } else { 1 };
     let end = length - empty_line;
-    let longest_line = limits.field.saturating_add(2);
     let mut line_end = end;
     for place in places[..field_count].iter().rev() {
         let begin = place.name as usize;
         // `httparse` ends the line before with CRLF or with LF.
         let is_crlf = config.allow_bare_lf || head[begin - 2] == b'\r';
-        if !is_crlf || line_end - begin > longest_line {
+        if !is_crlf || content_length(&head[begin..line_end]) > limits.field {
             return None;
         }
         line_end = begin;
     }
-    if end - line_end > limits.fields {
+    if end - line_end > Limits::longest_section(limits.fields) {
         return None;
     }
     Some(HeadPlaces {

@@ -1,4 +1,4 @@
-//! Why a request line is refused.
+//! The syntax of request lines.
 
 use super::DecodeError;
 use super::field_line::{is_token_octet, line_without_end};
@@ -31,7 +31,7 @@ pub(super) fn check_request_line(line: &[u8], config: &Config) -> Result<(), Dec
 /// octets have come until they are too many for any request line.
 pub(super) fn check_begun_request_line(begun: &[u8], config: &Config) -> Result<(), DecodeError> {
     let limits = &config.limits;
-    let longest = limits.method.saturating_add(limits.target);
+    let longest = limits.method.saturating_add(limits.longest_target());
     let longest = longest.saturating_add(VERSION_LINE + 2);
     if begun.len() > longest {
         check_parts(begun, config).map(drop)
@@ -55,7 +55,7 @@ fn check_parts<'a>(line: &'a [u8], config: &Config) -> Result<&'a [u8], DecodeEr
         _ => return Err(unless_bare_cr(rest, DecodeError::Method)),
     };
     let (target, rest) = split_at(rest, |octet| matches!(octet, b' ' | b'\r' | b'\n'));
-    if target.len() > config.limits.target {
+    if target.len() > config.limits.longest_target() {
         return Err(DecodeError::TargetTooLong);
     }
     let version = match rest.strip_prefix(b" ") {
@@ -85,9 +85,9 @@ fn unless_bare_cr(octets: &[u8], error: DecodeError) -> DecodeError {
     }
 }
 
-/// Reads a request line of HTTP/1.2 to HTTP/1.9 as one of HTTP/1.1, the highest minor version that a
-/// server of HTTP/1.1 conforms to (RFC 9110, section 2.5). `httparse` refuses other versions, so that
-/// the digit is replaced in the buffer.
+/// Reads a request line of HTTP/1.2 to HTTP/1.9 as one of HTTP/1.1, the highest minor version that
+/// a server of HTTP/1.1 conforms to (RFC 9110, section 2.5). `httparse` refuses other versions, so
+/// that the digit is replaced in the buffer.
 #[inline]
 pub(super) fn read_minor_version_as_one(line: &mut [u8]) {
     let content = line.trim_ascii_end().len();

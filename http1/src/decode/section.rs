@@ -40,6 +40,17 @@ impl Lines {
         self.searched == 0
     }
 
+    /// Searches for the next empty line. Returns the index behind it, or `None` if it has not come.
+    #[inline]
+    pub(super) fn find_empty(&mut self, input: &[u8], allow_bare_lf: bool) -> Option<usize> {
+        loop {
+            let line = self.next(input)?;
+            if is_empty_line(&input[line.clone()], allow_bare_lf) {
+                return Some(line.end);
+            }
+        }
+    }
+
     /// Returns the number of lines found.
     #[inline]
     pub(super) fn found(&self) -> usize {
@@ -53,7 +64,7 @@ impl Lines {
     }
 }
 
-/// What a section of field lines may have.
+/// The bounds of a section of field lines.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SectionRules {
     /// The index at which the field lines begin.
@@ -71,73 +82,70 @@ pub(super) struct SectionRules {
 }
 
 impl SectionRules {
-    /// Searches for the empty line that ends the section, and checks limits and line ends on the
-    /// way. Returns the index behind the empty line, or `None` if it has not come.
-    ///
-    /// The error is not always the first in the section: [`check`](Self::check) finds the first.
-    #[inline]
-    pub(super) fn find_end(
-        &self,
-        lines: &mut Lines,
-        input: &[u8],
-    ) -> Result<Option<usize>, DecodeError> {
-        while let Some(line) = lines.next(input) {
-            let octets = &input[line.clone()];
-            if self.is_empty_line(octets) {
-                return Ok(Some(line.end));
-            }
-            self.check_limits(lines, &line)?;
-            if !self.allow_bare_lf && !octets.ends_with(b"\r\n") {
-                return Err(DecodeError::BareLf);
-            }
-        }
-        Ok(None)
-    }
-
-    /// Checks all lines that `lines` has not found yet, in their order, and the beginning of the last
-    /// line if it has no end.
+    /// Checks all lines that `lines` has not found yet, in their order, and the beginning of the
+    /// last line if it has no end.
     pub(super) fn check(&self, mut lines: Lines, input: &[u8]) -> Result<(), DecodeError> {
         while let Some(line) = lines.next(input) {
             let octets = &input[line.clone()];
-            if self.is_empty_line(octets) {
+            if is_empty_line(octets, self.allow_bare_lf) {
                 return Ok(());
             }
-            self.check_limits(&lines, &line)?;
+            self.check_limits(&lines, input, &line)?;
             check_field_line(octets, self.allow_bare_lf)?;
         }
         match &input[lines.start().min(input.len())..] {
             // The CR may begin the empty line at the end, which is not counted.
             b"\r" => Ok(()),
-            _ => self.check_length(lines.start(), input.len()),
+            _ => self.check_length(input, &(lines.start()..input.len())),
         }
     }
 
-    #[inline]
-    fn is_empty_line(&self, line: &[u8]) -> bool {
-        line == b"\r\n" || self.allow_bare_lf && line == b"\n"
-    }
-
-    #[inline]
-    fn check_limits(&self, lines: &Lines, line: &Range<usize>) -> Result<(), DecodeError> {
-        self.check_length(line.start, line.end)?;
+    fn check_limits(
+        &self,
+        lines: &Lines,
+        input: &[u8],
+        line: &Range<usize>,
+    ) -> Result<(), DecodeError> {
+        self.check_length(input, line)?;
         if lines.found() > self.lines {
             return Err(DecodeError::TooManyFields);
         }
         Ok(())
     }
 
-    /// Checks the length of a field line from `start` to `end`. A line that has no end yet ends with
-    /// the buffer. Both ways the error is of the limit that the line exceeds first.
-    #[inline]
-    fn check_length(&self, start: usize, end: usize) -> Result<(), DecodeError> {
-        let line_end = start.saturating_add(self.field).saturating_add(2);
+    /// Checks the length of a field line. A line that has no end yet ends with the buffer. Both
+    /// ways the error is of the limit that the line exceeds first.
+    fn check_length(&self, input: &[u8], line: &Range<usize>) -> Result<(), DecodeError> {
         let section_end = self.begin.saturating_add(self.section);
-        if end <= line_end && end <= section_end {
-            Ok(())
-        } else if line_end < section_end {
+        let field_end = line.start.saturating_add(self.field);
+        let is_field_too_long = content_length(&input[line.clone()]) > self.field;
+        let is_section_too_large = line.end > section_end;
+        // A CR behind the longest field line is too much with the octet behind the CR.
+        let excess = match input.get(field_end) {
+            Some(b'\r') => field_end.saturating_add(2),
+            _ => field_end.saturating_add(1),
+        };
+        if is_field_too_long && (!is_section_too_large || excess <= section_end + 1) {
             Err(DecodeError::FieldTooLong)
-        } else {
+        } else if is_section_too_large {
             Err(self.too_large)
+        } else {
+            Ok(())
         }
     }
+}
+
+/// Returns the length of a line without its line end, or without the CR that may begin the line
+/// end.
+#[inline]
+pub(super) fn content_length(line: &[u8]) -> usize {
+    match line {
+        [content @ .., b'\r', b'\n'] | [content @ .., b'\r' | b'\n'] => content.len(),
+        content => content.len(),
+    }
+}
+
+#[inline]
+fn is_empty_line(line: &[u8], allow_bare_lf: bool) -> bool {
+    line == b"\r\n" || allow_bare_lf && line == b"\n"
 }

@@ -1,4 +1,4 @@
-//! What the fields of a head mean for its message and its connection.
+//! The meaning of fields for their message and its connection.
 
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -21,7 +21,7 @@ pub(super) enum Framing {
     Chunked,
 }
 
-/// What the fields of a head say, gathered while they are added to the map.
+/// The meaning of the fields of a head, gathered while the fields are added to the map.
 #[derive(Debug, Default)]
 pub(super) struct Semantics {
     has_host: bool,
@@ -31,7 +31,8 @@ pub(super) struct Semantics {
     closes: bool,
     keeps_alive: bool,
     has_upgrade_option: bool,
-    has_upgrade_field: bool,
+    /// Whether an `upgrade` field has a protocol.
+    offers_protocol: bool,
     expectation: Expectation,
 }
 
@@ -56,7 +57,9 @@ impl Semantics {
             header::CONNECTION => self.read_connection(value.as_bytes()),
             header::CONTENT_LENGTH => self.read_content_length(value.as_bytes())?,
             header::TRANSFER_ENCODING => self.read_transfer_encoding(value.as_bytes())?,
-            header::UPGRADE => self.has_upgrade_field = true,
+            header::UPGRADE => {
+                self.offers_protocol |= elements(value.as_bytes()).any(|it| !it.is_empty());
+            }
             header::EXPECT => self.read_expect(value.as_bytes()),
             _ => {}
         }
@@ -132,7 +135,7 @@ impl Semantics {
     /// Decides whether the client offers another protocol (RFC 9110, section 7.8).
     #[inline]
     pub(super) fn offers_upgrade(&self, version: Version) -> bool {
-        self.has_upgrade_field && self.has_upgrade_option && version == Version::HTTP_11
+        self.offers_protocol && self.has_upgrade_option && version == Version::HTTP_11
     }
 
     fn read_connection(&mut self, value: &[u8]) {

@@ -8,9 +8,6 @@ use http::{Method, Uri};
 use super::{DecodeError, TargetForm, authority};
 use crate::TargetGrammar;
 
-/// The longest target that a [`Uri`] holds.
-const MAX_LENGTH: usize = u16::MAX as usize - 1;
-
 /// Checks the target against its grammar and the method. The target is at `place` in `head`.
 #[inline]
 pub(super) fn parse(
@@ -30,9 +27,6 @@ pub(super) fn parse(
         let target = str::from_utf8(target).map_err(|_| DecodeError::Target)?;
         check_other_form(target, method, grammar)?
     };
-    if target.len() > MAX_LENGTH {
-        return Err(DecodeError::TargetTooLong);
-    }
     match Uri::from_maybe_shared(head.slice(place)) {
         Ok(target) => Ok((target, form)),
         Err(_) => Err(DecodeError::Target),
@@ -78,8 +72,8 @@ fn check_other_form(
     Ok(TargetForm::Absolute)
 }
 
-/// Checks that the octets are of the grammar of a path and a query (RFC 3986, sections 3.3 and 3.4).
-/// The first `?` begins the query, which may have all octets of a path and more `?`.
+/// Checks that the octets are of the grammar of a path and a query (RFC 3986, sections 3.3 and
+/// 3.4). The first `?` begins the query, which may have all octets of a path and more `?`.
 #[inline]
 fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), DecodeError> {
     let mut rest = octets;
@@ -87,6 +81,7 @@ fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), Dec
         rest = match OCTETS[usize::from(*octet)] {
             Octet::Uri => behind,
             Octet::Url if grammar == TargetGrammar::Url => behind,
+            Octet::UrlQuery if grammar == TargetGrammar::Url && is_query(octets, rest) => behind,
             Octet::Percent => match behind {
                 [high, low, behind @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
                     behind
@@ -113,6 +108,8 @@ enum Octet {
     Uri,
     /// Sent by browsers, and not of the grammar.
     Url,
+    /// Sent by browsers in queries, and not of the grammar.
+    UrlQuery,
     /// The beginning of a percent-encoded octet.
     Percent,
     Other,
@@ -125,7 +122,8 @@ const OCTETS: [Octet; 256] = {
         octets[octet as usize] = match octet {
             b'%' => Octet::Percent,
             b':' | b'@' | b'/' | b'?' => Octet::Uri,
-            b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'^' | b'`' => Octet::Url,
+            b'[' | b']' | b'{' | b'}' | b'|' | b'\\' | b'^' => Octet::Url,
+            b'`' => Octet::UrlQuery,
             _ if authority::is_unreserved_or_delimiter(octet) => Octet::Uri,
             _ => Octet::Other,
         };

@@ -4,15 +4,14 @@ use bytes::BytesMut;
 use http::HeaderMap;
 
 use super::DecodeError;
-use super::head_reader::MAX_FIELD_COUNT;
-use super::places::{FieldPlace, LONGEST_SECTION};
+use super::places::FieldPlace;
 use super::section::{Lines, SectionRules};
 use super::semantics::parse_field;
 use crate::Limits;
 use crate::fields::is_forbidden_in_trailers;
 
-/// Reads a trailer section from the beginning of `input`, and takes it out if it is whole. `lines` has
-/// the lines found so far.
+/// Reads a trailer section from the beginning of `input`, and takes it out if it is whole. `lines`
+/// has the lines found so far.
 pub(super) fn decode(
     lines: &mut Lines,
     input: &mut BytesMut,
@@ -21,16 +20,15 @@ pub(super) fn decode(
     let rules = SectionRules {
         begin: 0,
         field: limits.field,
-        section: limits.trailers.min(LONGEST_SECTION),
-        lines: limits.field_count.min(MAX_FIELD_COUNT),
+        section: Limits::longest_section(limits.trailers),
+        lines: limits.most_fields(),
         too_large: DecodeError::TrailersTooLarge,
         allow_bare_lf: false,
     };
     let unchecked = *lines;
-    let end = rules.find_end(lines, input);
-    // The first error of a section is its error, whichever lines have come.
+    let end = lines.find_empty(input, rules.allow_bare_lf);
     rules.check(unchecked, input)?;
-    let Some(end) = end? else {
+    let Some(end) = end else {
         return Ok(None);
     };
     let field_count = lines.found() - 1;

@@ -1,4 +1,4 @@
-//! Writes the content of responses.
+//! The encoder of content.
 
 use std::ops::Deref;
 
@@ -9,8 +9,8 @@ use super::EncodeError;
 use crate::Persistence;
 use crate::fields::is_forbidden_in_trailers;
 
-/// Writes the content of a response with its framing. The end of the content takes the encoder away,
-/// so that nothing can be written behind the end.
+/// Writes the content of a response with its framing. The end of the content takes the encoder
+/// away, so that nothing can be written behind the end.
 #[derive(Debug)]
 #[must_use = "the content has no end without `end`"]
 pub struct ContentEncoder {
@@ -29,8 +29,8 @@ pub(super) enum Framing {
     Close,
 }
 
-/// The octets in front of a piece of content and behind it, for a caller that writes without copying
-/// the content.
+/// The octets in front of a piece of content and behind it, for a caller that writes without
+/// copying the content.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     before: FrameHead,
@@ -176,8 +176,8 @@ impl ContentEncoder {
     ///
     /// # Errors
     ///
-    /// Returns [`EncodeError::TooLittleContent`] if `content-length` leaves more. The connection must
-    /// then be closed.
+    /// Returns [`EncodeError::TooLittleContent`] if `content-length` leaves more. The connection
+    /// must then be closed.
     #[inline]
     pub fn end(self, output: &mut BytesMut) -> Result<Persistence, EncodeError> {
         match self.framing {
@@ -194,8 +194,8 @@ impl ContentEncoder {
     ///
     /// # Errors
     ///
-    /// Returns [`EncodeError::TooLittleContent`] if `content-length` leaves more. The connection must
-    /// then be closed.
+    /// Returns [`EncodeError::TooLittleContent`] if `content-length` leaves more. The connection
+    /// must then be closed.
     pub fn end_with_trailers(
         self,
         trailers: &HeaderMap,

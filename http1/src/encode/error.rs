@@ -1,12 +1,12 @@
-//! Why a response cannot be sent.
+//! The reasons for which responses cannot be encoded.
 
 use std::error::Error;
 use std::fmt;
 
 use http::StatusCode;
 
-/// Why a response cannot be sent as the caller has it. When an error is returned, nothing has been
-/// written by the call that returns it.
+/// The reason for which a response cannot be encoded. A call that returns an error has written
+/// nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EncodeError {

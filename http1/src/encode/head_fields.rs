@@ -1,11 +1,11 @@
-//! Writes the fields of a head.
+//! The fields of a response's head.
 
 use bytes::{BufMut, BytesMut};
 use http::header::{self, HeaderMap};
 
 use super::{Date, EncodeError};
 
-/// What the fields of the caller say about framing and connection.
+/// The meaning of the caller's fields for the framing and the connection.
 #[derive(Debug, Default)]
 pub(super) struct CallerFields {
     /// The value of `content-length`.
@@ -60,8 +60,8 @@ impl CallerFields {
         Ok(())
     }
 
-    /// Writes the `connection` field: the option that the encoder has decided on, the caller's other
-    /// options, and `upgrade` if there is an `upgrade` field (RFC 9110, section 7.8).
+    /// Writes the `connection` field: the option that the encoder has decided on, the caller's
+    /// other options, and `upgrade` if there is an `upgrade` field (RFC 9110, section 7.8).
     #[inline]
     pub(super) fn write_connection(
         &self,

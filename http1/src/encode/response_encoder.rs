@@ -1,4 +1,4 @@
-//! Writes the heads of responses.
+//! The encoder of interim responses and of heads.
 
 use bytes::BytesMut;
 use http::header::{self, HeaderMap};
@@ -10,7 +10,8 @@ use super::{Date, EncodeError};
 use crate::{Persistence, RequestHead};
 
 /// Writes the response to one request. The head takes the encoder away, so that there is one final
-/// response, and no interim response behind it.
+/// response, and no interim response behind it. A response that cannot be encoded writes nothing: a
+/// clone, made before, encodes the response that replaces it.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -39,7 +40,8 @@ use crate::{Persistence, RequestHead};
 /// assert_eq!(output, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
+#[must_use = "a request has a response"]
 pub struct ResponseEncoder {
     request: Request,
     is_http_10: bool,
@@ -69,14 +71,14 @@ pub enum ContentLength {
     Unknown,
 }
 
-/// What follows the head of a response.
+/// The state of a response after its head.
 #[derive(Debug)]
 #[must_use = "the content of the response comes next"]
 pub enum AfterHead {
     /// The content.
     Content(ContentEncoder),
-    /// Nothing: the response has no content, whatever its fields say (to HEAD, and of the statuses
-    /// 204 and 304: RFC 9112, section 6.3). The response is at its end.
+    /// The response has no content and is at its end: it responds to HEAD, or its status is 204 or
+    /// 304 (RFC 9112, section 6.3).
     End(Persistence),
     /// Octets of a tunnel: the response is of status 2xx to CONNECT (RFC 9110, section 9.3.6).
     Tunnel,
@@ -85,7 +87,6 @@ pub enum AfterHead {
 impl ResponseEncoder {
     /// Creates the encoder of the response to this request.
     #[inline]
-    #[must_use]
     pub fn new(request: &RequestHead) -> Self {
         Self {
             request: match request.method {
@@ -99,9 +100,8 @@ impl ResponseEncoder {
         }
     }
 
-    /// Creates the encoder of the response to a request that could not be decoded. The connection is
-    /// closed after the response.
-    #[must_use]
+    /// Creates the encoder of the response to a request that could not be decoded. The connection
+    /// is closed after the response.
     pub fn for_malformed_request() -> Self {
         Self {
             request: Request::Other,
@@ -125,8 +125,9 @@ impl ResponseEncoder {
         !self.is_http_10
     }
 
-    /// Writes `103 Early Hints` with these fields (RFC 8297), without the fields that concern framing
-    /// and connection. Returns whether it is written: a client of HTTP/1.0 gets no interim response.
+    /// Writes `103 Early Hints` with these fields (RFC 8297), without the fields that concern
+    /// framing and connection. Returns whether it is written: a client of HTTP/1.0 gets no interim
+    /// response.
     pub fn encode_early_hints(&self, headers: &HeaderMap, output: &mut BytesMut) -> bool {
         if !self.is_http_10 {
             output.extend_from_slice(b"HTTP/1.1 103 Early Hints\r\n");
@@ -180,15 +181,15 @@ impl ResponseEncoder {
 
     /// Writes the head of the final response.
     ///
-    /// The encoder decides on the framing. `content-length` of the caller's fields is kept where the
-    /// response may have it, and `transfer-encoding` is not the caller's. A `connection` field of the
-    /// caller keeps its options, and `close` among them closes the connection. With an `upgrade`
-    /// field, `connection` has the option `upgrade`. `date` is written if the caller's fields have
-    /// none.
+    /// The encoder decides on the framing. `content-length` of the caller's fields is kept where
+    /// the response may have it, and `transfer-encoding` is not the caller's. A `connection` field
+    /// of the caller keeps its options, and `close` among them closes the connection. With an
+    /// `upgrade` field, `connection` has the option `upgrade`. `date` is written if the caller's
+    /// fields have none.
     ///
     /// # Errors
     ///
-    /// Returns why the response cannot be sent. Nothing is written then.
+    /// Returns the reason for which the response cannot be encoded.
     #[inline]
     pub fn encode(
         self,
@@ -255,10 +256,11 @@ impl ResponseEncoder {
         })
     }
 
-    /// Decides on the content and its framing (RFC 9110, section 8.6; RFC 9112, sections 6.1 to 6.3).
+    /// Decides on the content and its framing (RFC 9110, section 8.6; RFC 9112, sections 6.1 to
+    /// 6.3).
     #[inline]
     fn content(
-        self,
+        &self,
         status: StatusCode,
         field: Option<u64>,
         length: ContentLength,
@@ -267,8 +269,8 @@ impl ResponseEncoder {
             (Request::Connect, _) if status.is_success() => return Ok(Content::Tunnel),
             (_, StatusCode::NO_CONTENT) => return Ok(Content::Omitted(None)),
             (_, StatusCode::NOT_MODIFIED) => return Ok(Content::Omitted(field)),
-            // The content that the caller has is not always that of a GET: an empty one says nothing
-            // about the length.
+            // The content that the caller has is not always that of a GET: an empty one says
+            // nothing about the length.
             (Request::Head, _) => {
                 return Ok(Content::Omitted(field.or(match length {
                     ContentLength::Known(length) if length > 0 => Some(length),
@@ -296,7 +298,7 @@ impl ResponseEncoder {
     }
 }
 
-/// What a response has for content.
+/// The content of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Content {
     Framed(Framing),

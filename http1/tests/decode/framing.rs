@@ -307,6 +307,8 @@ fn an_upgrade_is_offered_with_the_option_and_the_field_by_rfc_9110_section_7_8()
         ),
         ("1.1", &["upgrade: websocket"], false),
         ("1.1", &["connection: upgrade"], false),
+        ("1.1", &["connection: upgrade", "upgrade:"], false),
+        ("1.1", &["connection: upgrade", "upgrade: ,"], false),
         ("1.0", &["upgrade: websocket", "connection: upgrade"], false),
     ] {
         let input = request("GET", lines).replace("HTTP/1.1", &format!("HTTP/{version}"));

@@ -333,7 +333,9 @@ fn more_fields_are_read_than_fit_on_the_stack() {
 
 #[test]
 fn pipelined_requests_are_read_one_after_another_by_rfc_9112_section_9_3_2() {
-    let input = "GET /1 HTTP/1.1\r\nhost: a\r\n\r\nPOST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhiGET /3 HTTP/1.1\r\nhost: a\r\n\r\nGE";
+    let input = "GET /1 HTTP/1.1\r\nhost: a\r\n\r\n\
+                 POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi\
+                 GET /3 HTTP/1.1\r\nhost: a\r\n\r\nGE";
     let decoded = decode(input);
     assert_eq!(decoded.events.len(), 5, "{decoded:?}");
     assert_eq!(decoded.end, End::InHead);

@@ -107,6 +107,15 @@ fn a_field_line_above_its_limit_is_answered_with_431_by_rfc_6585_section_5() {
     check(&config, &line(20), &line(21), error, 431);
     let endless = format!("GET / HTTP/1.1\r\na: {}", "b".repeat(9000));
     assert_eq!(refusal_with(&config, endless), error);
+
+    let config = Config {
+        allow_bare_lf: true,
+        ..config
+    };
+    for line_end in ["\n", "\r\n"] {
+        let with_line_end = |length| line(length).replace("\r\n", line_end);
+        check(&config, &with_line_end(20), &with_line_end(21), error, 431);
+    }
 }
 
 #[test]
@@ -140,6 +149,34 @@ fn the_limit_that_is_exceeded_first_is_the_error() {
         refusal_with(&config, large_first),
         DecodeError::FieldsTooLarge
     );
+    // "host: a" has 9 octets with its line end: the field is too long at the 30th octet of all.
+    for (section, error) in [
+        (28, DecodeError::FieldsTooLarge),
+        (29, DecodeError::FieldTooLong),
+    ] {
+        let config = with_limits(|limits| {
+            limits.field = 20;
+            limits.fields = section;
+        });
+        for behind in ["ccc", "\rcc"] {
+            let line = format!("b: {}{behind}", "c".repeat(17));
+            let section = match behind {
+                "\rcc" => section + 1,
+                _ => section,
+            };
+            let config = with_limits(|limits| {
+                *limits = Limits {
+                    fields: section,
+                    ..config.limits
+                }
+            });
+            assert_eq!(
+                refusal_with(&config, request("GET", &[&line])),
+                error,
+                "{behind:?}"
+            );
+        }
+    }
     let malformed_first = request("GET", &["b", &format!("f: {}", "g".repeat(30))]);
     assert_eq!(
         refusal_with(&config, malformed_first),

@@ -1,5 +1,5 @@
-//! What the decoder reads, and what it refuses. Each test decodes its input in one piece and an octet
-//! at a time.
+//! What the decoder reads, and what it refuses. Each test decodes its input in one piece and an
+//! octet at a time.
 
 mod content;
 mod framing;

@@ -105,7 +105,7 @@ fn a_setting_allows_the_octets_that_browsers_send() {
             "{target}"
         );
     }
-    for target in ["/\"", "/<", "/>", "/#", "/\u{e9}", "/%zz"] {
+    for target in ["/`", "/\"", "/<", "/>", "/#", "/\u{e9}", "/%zz"] {
         let error = crate::support::refusal_with(&config, with_target("GET", target));
         assert_eq!(error, DecodeError::Target, "{target}");
     }

@@ -190,15 +190,18 @@ fn a_205_has_empty_content_by_rfc_9110_section_15_3_6() {
 
 #[test]
 fn a_2xx_to_connect_begins_a_tunnel_by_rfc_9110_section_9_3_6() {
-    let connect = encoder_for("CONNECT a:80 HTTP/1.1", "");
+    let connect = || encoder_for("CONNECT a:80 HTTP/1.1", "");
     let response = Response::new(
         200,
         &[("content-length", "5"), ("transfer-encoding", "chunked")],
     );
-    let (text, after) = response.encode(connect).unwrap();
+    let (text, after) = response.encode(connect()).unwrap();
     assert_eq!(text, "HTTP/1.1 200 OK\r\n\r\n");
     assert!(matches!(after, AfterHead::Tunnel));
-    let (text, _) = Response::new(501, &[]).of_length(5).content(connect);
+    let closing = encoder_for("CONNECT a:80 HTTP/1.1", "connection: close\r\n");
+    let (text, _) = response.encode(closing).unwrap();
+    assert_eq!(text, "HTTP/1.1 200 OK\r\n\r\n");
+    let (text, _) = Response::new(501, &[]).of_length(5).content(connect());
     assert!(text.contains("content-length: 5\r\n"), "{text:?}");
 }
 

@@ -52,7 +52,10 @@ fn decode(field: &str, content: &[u8]) -> (Vec<u8>, HeaderMap, BytesMut) {
 
 proptest! {
     #[test]
-    fn chunks_and_trailers_are_read_as_they_were_written(pieces in pieces(), trailers in headers()) {
+    fn chunks_and_trailers_are_read_as_they_were_written(
+        pieces in pieces(),
+        trailers in headers(),
+    ) {
         let mut head = BytesMut::new();
         let after = encoder()
             .encode(StatusCode::OK, &HeaderMap::new(), ContentLength::Unknown, None, &mut head)
@@ -109,7 +112,8 @@ proptest! {
             let name = HeaderName::from_bytes(field.name.as_bytes()).unwrap();
             decoded.append(name, HeaderValue::from_bytes(field.value).unwrap());
         }
-        let framing = match (decoded.remove("content-length"), decoded.remove("transfer-encoding")) {
+        let length = decoded.remove("content-length");
+        let framing = match (length, decoded.remove("transfer-encoding")) {
             (Some(length), None) => format!("content-length: {}", length.to_str().unwrap()),
             (None, Some(coding)) => format!("transfer-encoding: {}", coding.to_str().unwrap()),
             (None, None) => String::new(),
@@ -117,7 +121,8 @@ proptest! {
         };
         let connection = decoded.remove("connection");
         prop_assert_eq!(decoded, headers);
-        prop_assert_eq!(persistence == Persistence::Close, connection.is_some_and(|value| value == "close"));
+        let closes = connection.is_some_and(|value| value == "close");
+        prop_assert_eq!(persistence == Persistence::Close, closes);
         if framing.is_empty() {
             prop_assert!(is_http_10 && !is_known);
             prop_assert_eq!(&output[end..], content);

@@ -15,7 +15,6 @@ use http::request::Parts;
 use http::{Request, StatusCode};
 
 use super::content::{self, ContentError};
-use super::deadline::Wait;
 use super::incoming::{self, Incoming};
 use super::input::Input;
 use super::outgoing::{
@@ -23,6 +22,7 @@ use super::outgoing::{
 };
 use super::output::Output;
 use crate::connection::ConnectionInfo;
+use crate::deadline::Wait;
 use crate::exchange::{self, Exchange};
 use crate::rejection::Rejection;
 use crate::report;
@@ -154,7 +154,7 @@ impl Connection {
                         outgoing::encode_early_hints(links, &pending.encoder, &mut self.output);
                     }
                     Poll::Ready(exchange::Response::Final(head, body)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.respond(head, body, encoder, cx);
                     }
                     Poll::Ready(exchange::Response::ClientGone) => return Some(End::Gone),
@@ -162,11 +162,11 @@ impl Connection {
                 Outgoing::Handshake(pending) => match pending.handshake.poll(cx) {
                     Poll::Pending => return None,
                     Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.upgrade(head, websocket, encoder);
                     }
                     Poll::Ready(websocket::Response::Refused(head, body)) => {
-                        let encoder = pending.encoder;
+                        let encoder = pending.encoder.clone();
                         self.respond(head, body, encoder, cx);
                     }
                 },
@@ -196,9 +196,10 @@ impl Connection {
         }
         let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
             Incoming::Head(decoder) => decoder,
+            // Content is still to be skipped.
             other => {
                 self.incoming = other;
-                return false;
+                return self.end_without_request(false);
             }
         };
         match decoder.decode(&mut self.input.buffer) {
@@ -305,7 +306,8 @@ impl Connection {
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
-        let encoded = outgoing::encode_head(&mut head, body, encoder, server, &mut self.output);
+        let encoded =
+            outgoing::encode_head(&mut head, body, encoder.clone(), server, &mut self.output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
@@ -350,7 +352,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(head, encoder, server, &mut self.output) {
+        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
             Ok(()) => self.finish(End::Upgrade(websocket)),
             Err(error) => {
                 let response = self.replace(&error, encoder);
@@ -391,7 +393,7 @@ impl Connection {
 
     /// Reads, so that a request, content or the end of the input is noticed.
     fn poll_input(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.input.is_ended() || self.has_hung_up || self.end.is_some() {
+        if self.input.is_ended() || self.end.is_some() {
             return Poll::Pending;
         }
         let is_between = matches!(self.outgoing, Outgoing::None);
@@ -400,6 +402,9 @@ impl Connection {
             false => self.incoming.is_content_wanted(),
         };
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
+            if self.has_hung_up {
+                return Poll::Pending;
+            }
             ready!(self.input.poll_hang_up(&self.stream, cx));
             self.has_hung_up = true;
             // An error says that the connection is lost.
@@ -433,7 +438,7 @@ impl Connection {
     /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
         match wait {
-            Wait::Application => None,
+            Wait::Application | Wait::Expectation => None,
             Wait::FirstRequest | Wait::HalfClosed(_) => Some(End::Gone),
             Wait::NextRequest(_) => Some(End::Done),
             Wait::Write(_) => Some(End::Reset),

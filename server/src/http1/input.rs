@@ -9,6 +9,9 @@ use tokio_util::io::poll_read_buf;
 
 use crate::stream::Stream;
 
+/// The least room for a read, in octets.
+const LEAST_ROOM: usize = 1024;
+
 /// The read buffer of a connection.
 #[derive(Debug)]
 pub(super) struct Input {
@@ -64,7 +67,10 @@ impl Input {
         if self.buffer.capacity() == 0 {
             ready!(stream.poll_read_ready(cx))?;
         }
-        self.buffer.reserve(room);
+        // Pieces that the application keeps share their buffer, so each buffer is used up.
+        if self.buffer.capacity() - self.buffer.len() < LEAST_ROOM {
+            self.buffer.reserve(room);
+        }
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.buffer))?;
         Poll::Ready(Ok(self.count(length)))
     }

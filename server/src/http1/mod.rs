@@ -2,7 +2,6 @@
 
 mod connection;
 mod content;
-mod deadline;
 mod incoming;
 mod input;
 mod outgoing;
@@ -18,10 +17,10 @@ use callgate_drive::linger::linger;
 use callgate_http1::{Config as CodecConfig, Limits, ResponseEncoder, TargetGrammar};
 
 use self::connection::{Connection, End, Remainder};
-use self::deadline::{Check, Deadline};
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::deadline::{Check, Deadline};
 use crate::rejection::Rejection;
 use crate::stage::{Stage, Stages};
 use crate::stream::Stream;

@@ -1,20 +1,125 @@
 //! The content of a request, which hyper reads.
 
-use std::error::Error as _;
-use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, Waker, ready};
 
-use http::StatusCode;
+use bytes::Bytes;
+use http::header;
+use http::{HeaderMap, StatusCode};
+use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-/// The content of a request.
-pub(super) type RequestContent = Incoming;
+use super::malformed::has_valid_values;
+use crate::connection::ConnectionInfo;
+use crate::deadline::{Check, Deadline, Wait};
+use crate::rejection::Rejection;
+use crate::report;
 
-/// Returns the status of the response to malformed content; `None` for content that was cut short.
-pub(super) fn status_for(error: &hyper::Error) -> Option<StatusCode> {
-    let error = error.source()?.downcast_ref::<io::Error>()?;
-    matches!(
-        error.kind(),
-        io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData
-    )
-    .then_some(StatusCode::BAD_REQUEST)
+/// The reason for which content cannot be read.
+#[derive(Debug)]
+pub(super) enum ContentError {
+    /// The trailer fields are malformed.
+    Malformed,
+    /// The client made no progress in time.
+    TooSlow,
+    /// The client sent no content, because it waits for a `100 Continue` that hyper cannot send.
+    ExpectationFailed,
+    /// The stream was reset, or the connection has ended before the content.
+    Cut,
+}
+
+/// Returns the status of the response to content that cannot be read; `None` when the client is
+/// gone.
+pub(super) fn status_for(error: &ContentError) -> Option<StatusCode> {
+    match error {
+        ContentError::Malformed => Some(StatusCode::BAD_REQUEST),
+        ContentError::TooSlow => Some(StatusCode::REQUEST_TIMEOUT),
+        ContentError::ExpectationFailed => Some(StatusCode::EXPECTATION_FAILED),
+        ContentError::Cut => None,
+    }
+}
+
+/// The content of a request, with a deadline for its client while the application receives.
+#[derive(Debug)]
+pub(super) struct RequestContent {
+    incoming: Incoming,
+    info: ConnectionInfo,
+    /// The frames that have been read.
+    frames: u64,
+    expects_continue: bool,
+    /// Created when the application waits for the client.
+    deadline: Option<Pin<Box<Deadline>>>,
+    /// The task that has polled the deadline. The application may receive on another task then.
+    task: Waker,
+}
+
+impl RequestContent {
+    /// Creates the content of a request with these fields.
+    pub(super) fn new(incoming: Incoming, fields: &HeaderMap, info: &ConnectionInfo) -> Self {
+        let expectation = fields.get(header::EXPECT);
+        Self {
+            incoming,
+            info: info.clone(),
+            frames: 0,
+            expects_continue: expectation.is_some_and(|expectation| {
+                expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
+            }),
+            deadline: None,
+            task: Waker::noop().clone(),
+        }
+    }
+
+    /// Returns an error when the client has made no progress in time.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ContentError> {
+        let wait = match self.frames {
+            0 if self.expects_continue => Wait::Expectation,
+            frames => Wait::Content(frames),
+        };
+        let deadline = self
+            .deadline
+            .get_or_insert_with(|| Box::pin(Deadline::new()));
+        if !self.task.will_wake(cx.waker()) {
+            self.task.clone_from(cx.waker());
+            deadline.as_mut().register(cx);
+        }
+        let config = &self.info.server.config;
+        while ready!(deadline.as_mut().poll(wait, config, cx)) == Check::Quiet {}
+        Poll::Ready(match wait {
+            Wait::Expectation => ContentError::ExpectationFailed,
+            _ => ContentError::TooSlow,
+        })
+    }
+}
+
+impl Body for RequestContent {
+    type Data = Bytes;
+    type Error = ContentError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, ContentError>>> {
+        let this = self.get_mut();
+        let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
+            return this.poll_deadline(cx).map(|error| Some(Err(error)));
+        };
+        this.frames += 1;
+        Poll::Ready(frame.map(|frame| match frame {
+            Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
+                let rejection = Rejection::bad_request("a trailer field is malformed");
+                report::rejected(this.info.client, &rejection);
+                Err(ContentError::Malformed)
+            }
+            Ok(frame) => Ok(frame),
+            Err(_) => Err(ContentError::Cut),
+        }))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
 }

@@ -1,73 +1,149 @@
-//! The exchanges in flight on a connection, and its output.
+//! The load of a connection, which its task, its socket and its streams share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::task::Context;
 
+use futures_util::task::AtomicWaker;
+
+use super::finished::FinishedResponses;
+use super::stream_state::StreamState;
 use crate::connection::ConnectionInfo;
 
-/// The load of a connection, which its task, its socket and its exchanges share.
+/// The content of all responses of a connection that hyper may hold, in octets. A stream whose
+/// content has all been written may go beyond this bound with one data frame.
+const MAX_UNWRITTEN: usize = 1024 * 1024;
+
+/// The load of a connection.
 ///
-/// The exchanges run on tasks of their own. No other memory is ordered by these fields.
+/// The streams run on tasks of their own. No other memory is ordered by these fields.
 #[derive(Debug)]
 pub(super) struct Load {
     pub(super) info: ConnectionInfo,
-    /// Exchanges whose response is not complete.
+    pub(super) finished: FinishedResponses,
+    /// The streams whose response has not been written.
     running: AtomicU32,
-    /// The number of exchanges that have begun, complete or not. The number wraps.
+    /// The number of streams that have begun, finished or not. The number wraps.
     begun: AtomicU32,
-    /// Whether output waits to be written.
+    /// The octets of content that hyper holds for all streams.
+    unwritten: AtomicUsize,
+    /// Whether the socket holds output.
     is_writing: AtomicBool,
+    /// The octets that the system has taken from the socket.
+    written: AtomicU64,
+    /// How often the system has taken output after it had been full.
+    relieved: AtomicU64,
+    /// Whether hyper has closed the sending side of the socket.
+    is_shut_down: AtomicBool,
+    /// Whether new streams are refused.
+    is_refusing: AtomicBool,
+    /// The task of the connection.
+    task: AtomicWaker,
 }
 
 impl Load {
     pub(super) fn new(info: ConnectionInfo) -> Self {
         Self {
             info,
+            finished: FinishedResponses::default(),
             running: AtomicU32::new(0),
             begun: AtomicU32::new(0),
+            unwritten: AtomicUsize::new(0),
             is_writing: AtomicBool::new(false),
+            written: AtomicU64::new(0),
+            relieved: AtomicU64::new(0),
+            is_shut_down: AtomicBool::new(false),
+            is_refusing: AtomicBool::new(false),
+            task: AtomicWaker::new(),
         }
     }
 
-    /// Returns whether no exchange is in flight and no output waits.
+    /// Returns whether no stream is open and no output waits.
     pub(super) fn is_idle(&self) -> bool {
-        !self.is_exchanging() && !self.is_writing.load(Ordering::Relaxed)
+        !self.has_streams() && !self.is_writing()
     }
 
-    pub(super) fn is_exchanging(&self) -> bool {
+    pub(super) fn has_streams(&self) -> bool {
         self.running.load(Ordering::Relaxed) > 0
     }
 
-    /// Returns the number of exchanges that have begun. The number changes with each exchange.
+    /// Returns the number of streams that have begun. The number changes with each stream.
     pub(super) fn begun(&self) -> u32 {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Counts an exchange that begins, until the guard is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Guard {
+    /// Begins a stream, which counts as open until its state is dropped.
+    pub(super) fn begin(self: &Arc<Self>) -> Arc<StreamState> {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Guard(self.clone())
+        Arc::new(StreamState::new(self.clone()))
+    }
+
+    /// Ends a stream.
+    pub(super) fn end(&self) {
+        self.running.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Registers the task of the connection, which [`Self::wake`] wakes.
+    pub(super) fn register(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
+    }
+
+    pub(super) fn wake(&self) {
+        self.task.wake();
+    }
+
+    /// Returns whether hyper holds as much content as it may.
+    pub(super) fn is_full(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed) >= MAX_UNWRITTEN
+    }
+
+    pub(super) fn add_unwritten(&self, octets: usize) {
+        self.unwritten.fetch_add(octets, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_unwritten(&self, octets: usize) {
+        self.unwritten.fetch_sub(octets, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_writing(&self) -> bool {
+        self.is_writing.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_writing(&self, is_writing: bool) {
         self.is_writing.store(is_writing, Ordering::Relaxed);
     }
-}
 
-/// Counts an exchange as in flight until hyper has taken its whole response.
-#[derive(Debug)]
-pub(super) struct Guard(Arc<Load>);
-
-impl Guard {
-    /// Returns the load of the exchange's connection.
-    pub(super) fn load(&self) -> &Load {
-        &self.0
+    pub(super) fn written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
     }
-}
 
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::Relaxed);
+    /// Records that the system has taken output. `was_full`: after it had taken none.
+    pub(super) fn add_written(&self, octets: usize, was_full: bool) {
+        self.written.fetch_add(octets as u64, Ordering::Relaxed);
+        if was_full {
+            self.relieved.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns how often the system has taken output after it had been full.
+    pub(super) fn relieved(&self) -> u64 {
+        self.relieved.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn is_shut_down(&self) -> bool {
+        self.is_shut_down.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_shut_down(&self) {
+        self.is_shut_down.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_refusing(&self) -> bool {
+        self.is_refusing.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn refuse(&self) {
+        self.is_refusing.store(true, Ordering::Relaxed);
     }
 }

@@ -1,63 +1,62 @@
 //! The futures that hyper polls for responses.
 
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use callgate_drive::Incomplete;
 use http::Response;
 
 use super::content::RequestContent;
-use super::load::Guard;
-use super::response_body::{GuardedBody, respond};
+use super::response_content::{ResponseContent, respond};
+use super::stream_state::StreamState;
+use super::stream_task::set_stream;
 use crate::exchange::{self, Exchange};
 
-/// The limit of one data frame for hyper, in octets.
-const PIECE: usize = 64 * 1024;
+/// The client is gone.
+#[derive(Debug)]
+pub(super) struct ClientGone;
 
 /// An exchange whose application has not responded.
 #[derive(Debug)]
 pub(super) struct PendingExchange {
     exchange: Exchange<RequestContent>,
     /// `None` once the response has been returned.
-    guard: Option<Guard>,
+    stream: Option<Arc<StreamState>>,
 }
 
 impl PendingExchange {
-    pub(super) fn new(exchange: Exchange<RequestContent>, guard: Guard) -> Self {
+    pub(super) fn new(exchange: Exchange<RequestContent>, stream: Arc<StreamState>) -> Self {
         Self {
             exchange,
-            guard: Some(guard),
+            stream: Some(stream),
         }
     }
 
-    /// Returns the response. An error means that the client is gone.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
-    ) -> Poll<Result<Response<GuardedBody>, Incomplete>> {
-        let guard = self.guard.as_ref().expect("not polled after it was ready");
-        let server = &guard.load().info.server;
-        let (mut head, mut body) = loop {
+    ) -> Poll<Result<Response<ResponseContent>, ClientGone>> {
+        let stream = self.stream.as_ref().expect("not polled after it was ready");
+        let server = &stream.load().info.server;
+        let (mut head, body) = loop {
             match ready!(self.exchange.poll(cx, server)) {
                 // hyper cannot send them, so they are not offered.
                 exchange::Response::EarlyHints(_) => {}
                 exchange::Response::Final(head, body) => break (head, body),
-                exchange::Response::ClientGone => return Poll::Ready(Err(Incomplete)),
+                exchange::Response::ClientGone => return Poll::Ready(Err(ClientGone)),
             }
         };
-        // hyper drops the body with its last data frame. Until then the exchange counts as
-        // running.
-        body.set_piece(PIECE);
         server.add_default_headers(&mut head.headers);
-        let guard = self.guard.take();
-        Poll::Ready(Ok(respond(head, GuardedBody::new(body, guard))))
+        set_stream(stream);
+        let content = ResponseContent::new(body, self.stream.take());
+        Poll::Ready(Ok(respond(head, content)))
     }
 }
 
 impl Drop for PendingExchange {
     /// hyper drops this future before it is ready when the client is gone.
     fn drop(&mut self) {
-        if let Some(guard) = &self.guard {
-            self.exchange.detach(&guard.load().info.server);
+        if let Some(stream) = &self.stream {
+            self.exchange.detach(&stream.load().info.server);
         }
     }
 }

@@ -5,16 +5,19 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use callgate_drive::Incomplete;
+use h2::Reason;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 
-use super::content::status_for;
-use super::load::{Guard, Load};
+use super::content::{RequestContent, status_for};
+use super::load::Load;
+use super::malformed::check_head;
 use super::pending::PendingExchange;
-use super::response_body::{GuardedBody, respond};
+use super::response_content::{ResponseContent, respond};
+use super::stream_state::StreamState;
+use super::stream_task::set_stream;
 use super::websocket::PendingHandshake;
 use crate::exchange::Exchange;
 use crate::rejection::Rejection;
@@ -34,38 +37,57 @@ impl ConnectionService {
 }
 
 impl Service<Request<Incoming>> for ConnectionService {
-    type Response = Response<GuardedBody>;
-    /// The client is gone: hyper resets the stream.
-    type Error = Incomplete;
+    type Response = Response<ResponseContent>;
+    /// hyper resets the stream with the reason of the error.
+    type Error = h2::Error;
     type Future = PendingResponse;
 
     fn call(&self, request: Request<Incoming>) -> PendingResponse {
-        let guard = self.load.begin();
+        let stream = self.load.begin();
+        if self.load.is_refusing() {
+            return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
+        }
         let (mut parts, content) = request.into_parts();
-        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
         let info = &self.load.info;
+        if let Err(reason) = check_head(&parts) {
+            report::rejected(info.client, &Rejection::bad_request(reason));
+            return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
+        }
+        let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let content = RequestContent::new(content, &parts.headers, info);
         match request::read(parts, info) {
             Ok(ParsedRequest::Http(scope)) => {
                 let exchange = Exchange::new(scope, content, status_for, &info.server);
-                PendingResponse::Exchange(PendingExchange::new(exchange, guard))
+                PendingResponse::Exchange(PendingExchange::new(exchange, stream))
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
-                let handshake = PendingHandshake::new(scope, on_upgrade, guard);
+                let handshake = PendingHandshake::new(scope, on_upgrade, stream);
                 PendingResponse::Handshake(Box::new(handshake))
             }
-            Err(rejection) => PendingResponse::Rejected(Some(self.reject(rejection, guard))),
+            Err(rejection) => PendingResponse::Rejected(Some(self.reject(rejection, stream))),
         }
     }
 }
 
 impl ConnectionService {
     #[cold]
-    fn reject(&self, rejection: Rejection, guard: Guard) -> Response<GuardedBody> {
+    fn reject(&self, rejection: Rejection, stream: Arc<StreamState>) -> Rejected {
         report::rejected(self.load.info.client, &rejection);
         let (mut head, body) = rejection.into_response();
         self.load.info.server.add_default_headers(&mut head.headers);
-        respond(head, GuardedBody::new(body, Some(guard)))
+        let content = ResponseContent::new(body, Some(stream.clone()));
+        Rejected {
+            response: respond(head, content),
+            stream,
+        }
     }
+}
+
+/// The response to a request that is rejected.
+#[derive(Debug)]
+pub(super) struct Rejected {
+    response: Response<ResponseContent>,
+    stream: Arc<StreamState>,
 }
 
 /// The future of the response to one request.
@@ -74,18 +96,26 @@ pub(super) enum PendingResponse {
     Exchange(PendingExchange),
     Handshake(Box<PendingHandshake>),
     /// `None` once the response has been returned.
-    Rejected(Option<Response<GuardedBody>>),
+    Rejected(Option<Rejected>),
+    /// The stream is reset.
+    Reset(Reason, Arc<StreamState>),
 }
 
 impl Future for PendingResponse {
-    type Output = Result<Response<GuardedBody>, Incomplete>;
+    type Output = Result<Response<ResponseContent>, h2::Error>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match &mut *self {
-            Self::Exchange(exchange) => exchange.poll(cx),
+            Self::Exchange(exchange) => exchange.poll(cx).map_err(|_| Reason::CANCEL.into()),
             Self::Handshake(handshake) => handshake.poll(cx).map(Ok),
-            Self::Rejected(response) => {
-                Poll::Ready(Ok(response.take().expect("not polled after it was ready")))
+            Self::Rejected(rejected) => {
+                let rejected = rejected.take().expect("not polled after it was ready");
+                set_stream(&rejected.stream);
+                Poll::Ready(Ok(rejected.response))
+            }
+            Self::Reset(reason, stream) => {
+                set_stream(stream);
+                Poll::Ready(Err((*reason).into()))
             }
         }
     }

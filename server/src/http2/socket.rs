@@ -29,6 +29,8 @@ pub(super) struct Socket {
     /// Joined output. The part from `written` on is still to be written.
     output: Vec<u8>,
     written: usize,
+    /// Whether the system took no output at the last write.
+    is_full: bool,
 }
 
 impl Socket {
@@ -39,13 +41,15 @@ impl Socket {
             read,
             output: Vec::new(),
             written: 0,
+            is_full: false,
         }
     }
 
     fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
             let stream = Pin::new(self.stream.inner_mut());
-            match ready!(stream.poll_write(cx, &self.output[self.written..]))? {
+            let result = stream.poll_write(cx, &self.output[self.written..]);
+            match ready!(self.record(result))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => self.written += written,
             }
@@ -54,6 +58,16 @@ impl Socket {
         self.written = 0;
         self.load.set_writing(false);
         Poll::Ready(Ok(()))
+    }
+
+    /// Records the result of a write.
+    fn record(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+        match &result {
+            Poll::Ready(Ok(written)) => self.load.add_written(*written, self.is_full),
+            Poll::Ready(Err(_)) | Poll::Pending => {}
+        }
+        self.is_full = result.is_pending();
+        result
     }
 }
 
@@ -96,7 +110,8 @@ impl Write for Socket {
             this.load.set_writing(true);
         }
         if length > SMALL {
-            return Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+            let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+            return this.record(result);
         }
         for buf in bufs {
             this.output.extend_from_slice(buf);
@@ -114,6 +129,7 @@ impl Write for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        this.load.set_shut_down();
         ready!(this.poll_write_output(cx))?;
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }

@@ -1,4 +1,4 @@
-//! Closes connections that are idle, and those of a server that shuts down.
+//! Closes connections that are idle, that are stalled, and those of a server that shuts down.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -10,133 +10,140 @@ use tokio::time::{Instant, Sleep};
 
 use super::load::Load;
 use crate::context::ServerContext;
+use crate::deadline::{CHECKS, Check, Deadline, SHORTEST, Wait};
 use crate::stage::{Stage, StageWatch};
+
+/// How long streams are still taken after GOAWAY, because a client may have begun them before.
+const GOAWAY_GRACE: Duration = Duration::from_secs(3);
 
 /// An order of the watchdog to its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Complete the exchanges in flight and begin no new ones: the connection has been idle for too
+    /// Send GOAWAY and complete the streams that are open: the connection has been idle for too
     /// long, or the server shuts down. This order is given once.
     Finish,
     /// Drop the connection.
     End,
 }
 
-/// The number of checks of a connection within the shorter of its limits. An activity since the
-/// last check counts as if it had ended just now, so a limit may be exceeded by the time between
-/// two checks.
-const LOOKS: u32 = 8;
-
-/// The least time between two checks, because each check has a cost.
-const SHORTEST: Duration = Duration::from_millis(100);
+/// Whether the connection takes new streams.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Serving,
+    /// GOAWAY is on its way. hyper refuses new streams when the client acknowledges the PING that
+    /// follows.
+    GoingAway,
+    /// New streams are refused, whatever the client acknowledges.
+    Refusing,
+}
 
 /// Watches one connection.
 ///
-/// The watchdog uses the timer and the clock only when it checks the connection, and not for each
+/// The watchdog uses timers and the clock only when it checks the connection, and not for each
 /// request.
 #[pin_project]
 pub(super) struct Watchdog<'a> {
     load: &'a Load,
-    keep_alive: Duration,
-    /// The limit before the first request, and after GOAWAY.
-    first_request: Duration,
-    /// The time between two checks.
-    interval: Duration,
-    /// Whether the connection was idle at the last check, after how many exchanges, and since when.
-    is_idle: bool,
-    begun: u32,
-    since: Instant,
+    server: &'a ServerContext,
+    phase: Phase,
     #[pin]
-    timer: Sleep,
-    /// Whether the timer has been set since the last check.
-    is_waiting: bool,
+    deadline: Deadline,
     #[pin]
     stage: StageWatch<'a>,
-    is_finishing: bool,
+    /// The end of [`GOAWAY_GRACE`].
+    #[pin]
+    grace: Sleep,
+    /// The end of the present period of the finished responses.
+    #[pin]
+    period: Sleep,
+    is_period_set: bool,
 }
 
 impl<'a> Watchdog<'a> {
     pub(super) fn new(server: &'a ServerContext, load: &'a Load) -> Self {
-        let since = Instant::now();
-        let keep_alive = server.config.timeout_keep_alive.min(LONGEST);
-        let first_request = server.config.timeout_request_head.min(LONGEST);
-        let interval = keep_alive.min(first_request) / LOOKS;
         Self {
             load,
-            keep_alive,
-            first_request,
-            interval: interval.max(SHORTEST),
-            is_idle: load.is_idle(),
-            begun: load.begun(),
-            since,
-            timer: unset_timer(),
-            is_waiting: false,
+            server,
+            phase: Phase::Serving,
+            deadline: Deadline::new(),
             stage: server.stages.watch(),
-            is_finishing: false,
+            grace: unset_timer(),
+            period: unset_timer(),
+            is_period_set: false,
         }
     }
 
     /// Returns the next order. Must be polled after everything else that the task does.
     pub(super) fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
-        match self.as_mut().poll_stage(cx) {
-            Poll::Pending => self.poll_time(cx),
-            order => order,
-        }
-    }
-
-    /// Returns the order that follows from the stage of the server.
-    fn poll_stage(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
-        let this = self.project();
+        let this = self.as_mut().project();
         let mut stage = this.stage;
         if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
             return Poll::Ready(Order::End);
         }
-        if stage.seen() == Stage::Draining && !*this.is_finishing {
-            *this.is_finishing = true;
-            return Poll::Ready(Order::Finish);
+        if stage.seen() == Stage::Draining && *this.phase == Phase::Serving {
+            return self.finish(cx);
         }
-        Poll::Pending
+        if *this.phase == Phase::GoingAway && this.grace.is_elapsed() {
+            *this.phase = Phase::Refusing;
+            this.load.refuse();
+        }
+        if *this.phase == Phase::Refusing && this.load.is_idle() {
+            return Poll::Ready(Order::End);
+        }
+        if self.as_mut().is_response_stalled(cx) {
+            return Poll::Ready(Order::End);
+        }
+        self.poll_deadline(cx)
     }
 
-    fn poll_time(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
+    fn finish(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let this = self.project();
-        if *this.is_waiting && !this.timer.is_elapsed() {
-            return Poll::Pending;
+        *this.phase = Phase::GoingAway;
+        let _ = set_timer(this.grace, Instant::now() + GOAWAY_GRACE, cx);
+        Poll::Ready(Order::Finish)
+    }
+
+    /// Returns whether a response is stalled whose stream cannot be reset.
+    fn is_response_stalled(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        let finished = &this.load.finished;
+        if *this.is_period_set && !this.period.is_elapsed() || finished.is_empty() {
+            return false;
         }
-        *this.is_waiting = false;
-        if !this.load.is_idle() {
-            *this.is_idle = false;
-            return Poll::Pending;
+        if *this.is_period_set && finished.begin_period() {
+            return true;
         }
-        let begun = this.load.begun();
-        let limit = match begun {
-            1.. if !*this.is_finishing => *this.keep_alive,
-            // A client may take as long to begin its first request, or to close the connection
-            // after GOAWAY, as to send the head of a request.
-            _ => *this.first_request,
-        };
-        let now = Instant::now();
-        if !*this.is_idle || begun != *this.begun {
-            *this.is_idle = true;
-            *this.begun = begun;
-            *this.since = now;
+        let limit = this.server.config.timeout_write.min(LONGEST);
+        let next = Instant::now() + (limit / CHECKS).max(SHORTEST);
+        *this.is_period_set = set_timer(this.period, next, cx).is_pending();
+        false
+    }
+
+    fn poll_deadline(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
+        let wait = self.wait();
+        let this = self.as_mut().project();
+        match this.deadline.poll(wait, &this.server.config, cx) {
+            Poll::Pending | Poll::Ready(Check::Quiet) => Poll::Pending,
+            Poll::Ready(Check::Expired) => match wait {
+                Wait::NextRequest(_) => self.finish(cx),
+                // A connection without a stream has nothing to complete.
+                _ => Poll::Ready(Order::End),
+            },
         }
-        let deadline = *this.since + limit;
-        if now >= deadline {
-            // A connection without an exchange has nothing to complete.
-            if *this.is_finishing || begun == 0 {
-                return Poll::Ready(Order::End);
-            }
-            *this.is_finishing = true;
-            *this.since = now;
-            return Poll::Ready(Order::Finish);
+    }
+
+    /// Returns what the connection waits for.
+    fn wait(&self) -> Wait {
+        if self.load.is_writing() {
+            return Wait::Write(self.load.written());
         }
-        let next = deadline.min(now + *this.interval);
-        *this.is_waiting = set_timer(this.timer, next, cx).is_pending();
-        if !*this.is_waiting {
-            cx.waker().wake_by_ref();
+        if self.load.has_streams() || self.phase != Phase::Serving {
+            return Wait::Application;
         }
-        Poll::Pending
+        match self.load.begun() {
+            0 => Wait::FirstRequest,
+            begun => Wait::NextRequest(begun.into()),
+        }
     }
 }
 
@@ -155,10 +162,11 @@ mod tests {
 
     const KEEP_ALIVE: Duration = Duration::from_secs(80);
     const HEAD: Duration = Duration::from_secs(160);
-    /// Returns the most time by which a limit is exceeded. Timers complete at the next full
-    /// millisecond.
-    fn latest() -> Duration {
-        KEEP_ALIVE / LOOKS + Duration::from_millis(2)
+    const WRITE: Duration = Duration::from_secs(240);
+
+    /// Returns whether a limit has been kept. Timers complete at the next full millisecond.
+    fn is_kept(limit: Duration, waited: Duration) -> bool {
+        (limit..limit + limit / CHECKS + Duration::from_millis(2)).contains(&waited)
     }
 
     fn server() -> Arc<ServerContext> {
@@ -168,6 +176,7 @@ mod tests {
         let config = Config {
             timeout_keep_alive: KEEP_ALIVE,
             timeout_request_head: HEAD,
+            timeout_write: WRITE,
             ..Config::default()
         };
         Arc::new(ServerContext::new(BoxApp::new(never), config))
@@ -198,13 +207,12 @@ mod tests {
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!(order, Order::Finish);
         let idle = last.elapsed();
-        assert!(
-            (KEEP_ALIVE..KEEP_ALIVE + latest()).contains(&idle),
-            "{idle:?}"
-        );
+        assert!(is_kept(KEEP_ALIVE, idle), "{idle:?}");
         // The client does not close the connection.
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
-        assert_eq!((order, last.elapsed() - idle), (Order::End, HEAD));
+        assert_eq!(order, Order::End);
+        let waited = last.elapsed() - idle;
+        assert!(is_kept(GOAWAY_GRACE, waited), "{waited:?}");
     }
 
     #[tokio::test(start_paused = true)]
@@ -215,5 +223,24 @@ mod tests {
         let begun = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!((order, begun.elapsed()), (Order::End, HEAD));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_whose_socket_takes_nothing_is_closed_although_it_has_streams() {
+        let server = server();
+        let load = load(&server);
+        let _stream = load.begin();
+        let mut watchdog = pin!(Watchdog::new(&server, &load));
+        load.set_writing(true);
+        for _ in 0..5 {
+            let nearly = WRITE - Duration::from_secs(1);
+            let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
+            assert_eq!(order.await.ok(), None);
+            load.add_written(1, true);
+        }
+        let last = Instant::now();
+        let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
+        assert_eq!(order, Order::End);
+        assert!(is_kept(WRITE, last.elapsed()), "{:?}", last.elapsed());
     }
 }

@@ -1,5 +1,7 @@
 //! WebSockets over HTTP/2: each is carried by a stream that extended CONNECT opens (RFC 8441).
 
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -7,11 +9,13 @@ use callgate::WebSocketScope;
 use callgate_drive::ResponseBody;
 use callgate_drive::websocket::Transport;
 use http::Response;
-use hyper::upgrade::OnUpgrade;
+use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::load::Guard;
-use super::response_body::{GuardedBody, respond};
+use super::response_content::{ResponseContent, respond};
+use super::stream_state::StreamState;
+use super::stream_task::set_stream;
 use crate::context::ServerContext;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
@@ -22,7 +26,7 @@ pub(super) struct PendingHandshake {
     server: Arc<ServerContext>,
     on_upgrade: Option<OnUpgrade>,
     /// `None` once the response has been returned.
-    guard: Option<Guard>,
+    stream: Option<Arc<StreamState>>,
 }
 
 impl PendingHandshake {
@@ -31,18 +35,21 @@ impl PendingHandshake {
     pub(super) fn new(
         scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
-        guard: Guard,
+        stream: Arc<StreamState>,
     ) -> Self {
-        let server = guard.load().info.server.clone();
+        let server = stream.load().info.server.clone();
         Self {
             handshake: Handshake::new(scope, &server),
             server,
             on_upgrade,
-            guard: Some(guard),
+            stream: Some(stream),
         }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<GuardedBody>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Response<ResponseContent>> {
+        if let Some(stream) = &self.stream {
+            set_stream(stream);
+        }
         let (mut head, body) = match ready!(self.handshake.poll(cx)) {
             websocket::Response::Accepted(head, websocket) => {
                 self.open(websocket);
@@ -51,35 +58,73 @@ impl PendingHandshake {
             websocket::Response::Refused(head, body) => (head, body),
         };
         self.server.add_default_headers(&mut head.headers);
-        Poll::Ready(respond(head, GuardedBody::new(body, self.guard.take())))
+        let content = ResponseContent::new(body, self.stream.take());
+        Poll::Ready(respond(head, content))
     }
 
     fn open(&mut self, websocket: AcceptedWebSocket) {
-        if let Some(on_upgrade) = self.on_upgrade.take() {
-            // hyper drops the response when it is sent. The guard stays with the session, as the
-            // connection is in use.
-            let session = run(
-                websocket,
-                self.server.clone(),
-                on_upgrade,
-                self.guard.take(),
-            );
+        if let (Some(on_upgrade), Some(stream)) = (self.on_upgrade.take(), self.stream.take()) {
+            let session = run(websocket, self.server.clone(), on_upgrade, stream);
             self.server.tasks.spawn(session);
         }
     }
 }
 
-/// Runs a WebSocket over its stream. `guard` keeps the connection in use.
+/// Runs a WebSocket over its stream.
 async fn run(
     websocket: AcceptedWebSocket,
     server: Arc<ServerContext>,
     on_upgrade: OnUpgrade,
-    _guard: Option<Guard>,
+    stream: Arc<StreamState>,
 ) {
     // When the client goes away before that, the WebSocket is dropped, and the application receives
     // a disconnect.
-    if let Ok(stream) = on_upgrade.await {
-        let transport = Transport::new(TokioIo::new(stream));
-        websocket::run(websocket, &server, transport).await;
+    if let Ok(upgraded) = on_upgrade.await {
+        let tunnel = Tunnel {
+            upgraded: TokioIo::new(upgraded),
+            stream: stream.clone(),
+        };
+        websocket::run(websocket, &server, Transport::new(tunnel)).await;
+    }
+    stream.close_output();
+    stream.release();
+}
+
+/// The octets of a stream that carries a WebSocket.
+///
+/// hyper writes them by a task of its own, which would wait for ever for a client that gives no
+/// window. So the tunnel reports the end of the output, from which that task has a deadline.
+#[derive(Debug)]
+struct Tunnel {
+    upgraded: TokioIo<Upgraded>,
+    stream: Arc<StreamState>,
+}
+
+impl AsyncRead for Tunnel {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.upgraded).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Tunnel {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.upgraded).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.upgraded).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.close_output();
+        Pin::new(&mut self.upgraded).poll_shutdown(cx)
     }
 }

@@ -153,6 +153,35 @@ async fn http_09_a_client_that_is_gone_is_noticed_behind_content_that_is_not_rec
 }
 
 #[tokio::test]
+async fn http_49_all_content_before_the_half_close_is_received() {
+    let mut configured = config();
+    configured.timeout_half_close = Duration::from_secs(30);
+    let gate = Gate::new();
+    let (teller, mut told) = tell();
+    let shared = (gate.clone(), teller);
+    let server = Server::with(
+        configured,
+        http(shared, async |(gate, teller), _, mut receiver, sender| {
+            teller.tell(());
+            gate.passed().await;
+            let (content, _) = crate::support::content(&mut receiver).await.unwrap();
+            whole(&sender, content.len().to_string()).await
+        }),
+    );
+    let mut client = server.connect().await;
+    // The end of the connection arrives while the application does not receive, behind content that
+    // the server has not taken in.
+    client.send(post("/", &"x".repeat(60_000))).await;
+    client.half_close().await;
+    told.next().await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    gate.open();
+    assert_eq!(client.response().await.body, "60000");
+    assert_eq!(client.rest().await, "");
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn content_that_has_come_is_received_although_much_came_behind_it() {
     let gate = Gate::new();
     let (teller, mut told) = tell();

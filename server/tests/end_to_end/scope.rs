@@ -195,9 +195,10 @@ async fn scope_17_and_18_the_state_is_shared_and_changes_to_it_are_not() {
 
 #[tokio::test]
 async fn scope_19_and_ext_15_trailers_are_offered_to_those_who_take_them() {
-    let without = Features::NONE
+    let http10 = Features::NONE
         .with(Feature::PathSend)
         .with(Feature::Shutdown);
+    let without = http10.with(Feature::EarlyHints);
     let with = without.with(Feature::ResponseTrailers);
     for (request, offered) in [
         (get("/"), without),
@@ -209,7 +210,7 @@ async fn scope_19_and_ext_15_trailers_are_offered_to_those_who_take_them() {
             "GET / HTTP/1.1\r\nhost: test\r\nte: gzip\r\nconnection: te\r\n\r\n".into(),
             without,
         ),
-        ("GET / HTTP/1.0\r\nte: trailers\r\n\r\n".into(), without),
+        ("GET / HTTP/1.0\r\nte: trailers\r\n\r\n".into(), http10),
     ] {
         assert_eq!(scope_of(&request).await.features, offered, "{request}");
     }

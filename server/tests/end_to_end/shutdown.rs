@@ -145,6 +145,19 @@ async fn http_46_a_request_whose_head_is_still_coming_is_answered() {
 }
 
 #[tokio::test]
+async fn http_46_a_connection_that_waits_for_content_to_skip_is_closed() {
+    let mut server = Server::start(says("x"));
+    let mut client = server.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\n")
+        .await;
+    assert_eq!(client.response().await.body, "x");
+    server.stop();
+    assert_eq!(client.rest().await, "");
+    server.ended().await.unwrap();
+}
+
+#[tokio::test]
 async fn http_46_idle_connections_are_closed() {
     let mut server = Server::start(says("x"));
     let mut used = server.connect().await;

@@ -8,6 +8,7 @@ mod http2;
 mod layered;
 mod service;
 mod service_websocket;
+mod service_websocket_deflate;
 mod sockets;
 mod support;
 mod websocket;

@@ -5,9 +5,8 @@ use std::cell::RefCell;
 use bytes::Bytes;
 use flate2::{Compress, Compression, FlushCompress};
 
-use super::negotiation::DeflateParameters;
+use super::negotiation::ContextParameters;
 use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use crate::websocket::message::Role;
 
 /// The sizes of the messages that are compressed, in bytes. A smaller message gains nothing that
 /// outweighs the work. A larger one would keep the other tasks of its thread waiting for too long.
@@ -35,21 +34,12 @@ pub(crate) struct Compressor {
 }
 
 impl Compressor {
-    pub(crate) fn new(role: Role, parameters: &DeflateParameters) -> Self {
-        let (no_context_takeover, window_bits) = match role {
-            Role::Server => (
-                parameters.server_no_context_takeover,
-                parameters.server_max_window_bits,
-            ),
-            Role::InProcessClient => (
-                parameters.client_no_context_takeover,
-                parameters.client_max_window_bits,
-            ),
-        };
+    pub(crate) fn new(parameters: ContextParameters) -> Self {
+        let window_bits = parameters.max_window_bits.unwrap_or(MAX_WINDOW_BITS);
         Self {
-            window_bits: window_bits.unwrap_or(MAX_WINDOW_BITS).max(MIN_WINDOW_BITS),
+            window_bits: window_bits.max(MIN_WINDOW_BITS),
             context: None,
-            keeps_context: !no_context_takeover,
+            keeps_context: !parameters.no_takeover,
         }
     }
 
@@ -117,18 +107,16 @@ fn compress(context: &mut Compress, mut payload: &[u8]) -> Option<Bytes> {
 mod tests {
     use super::*;
 
-    fn parameters(server_no_context_takeover: bool) -> DeflateParameters {
-        DeflateParameters {
-            server_no_context_takeover,
-            client_no_context_takeover: true,
-            server_max_window_bits: None,
-            client_max_window_bits: None,
-        }
+    fn new_compressor(no_takeover: bool) -> Compressor {
+        Compressor::new(ContextParameters {
+            no_takeover,
+            max_window_bits: None,
+        })
     }
 
     #[test]
     fn small_and_very_large_messages_are_sent_as_they_are() {
-        let mut compressor = Compressor::new(Role::Server, &parameters(false));
+        let mut compressor = new_compressor(false);
         assert_eq!(compressor.compress(&[b'x'; MIN_COMPRESSED - 1]), None);
         assert_eq!(compressor.compress(&vec![b'x'; MAX_COMPRESSED + 1]), None);
         assert!(compressor.context.is_none(), "they enter no context");
@@ -140,7 +128,7 @@ mod tests {
     fn a_context_that_is_kept_makes_a_repeated_message_smaller() {
         let message: Vec<u8> = (0..2000_u32).flat_map(|n| (n * n).to_le_bytes()).collect();
         let sizes = |no_context_takeover| {
-            let mut compressor = Compressor::new(Role::Server, &parameters(no_context_takeover));
+            let mut compressor = new_compressor(no_context_takeover);
             [(); 3].map(|()| compressor.compress(&message).unwrap().len())
         };
         let [first, second, third] = sizes(false);
@@ -163,16 +151,16 @@ mod tests {
         })
         .take(1000)
         .collect();
-        let mut compressor = Compressor::new(Role::Server, &parameters(true));
+        let mut compressor = new_compressor(true);
         assert_eq!(compressor.compress(&random), None);
         // With a context the peer must see it, as later messages may refer to it.
-        let mut compressor = Compressor::new(Role::Server, &parameters(false));
+        let mut compressor = new_compressor(false);
         assert!(compressor.compress(&random).is_some());
     }
 
     #[test]
     fn no_memory_is_held_where_no_context_is_kept() {
-        let mut compressor = Compressor::new(Role::Server, &parameters(true));
+        let mut compressor = new_compressor(true);
         compressor.compress(&[b'x'; 1000]).unwrap();
         assert!(compressor.context.is_none());
     }

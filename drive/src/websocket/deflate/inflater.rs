@@ -4,9 +4,8 @@ use std::cell::RefCell;
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::negotiation::DeflateParameters;
+use super::negotiation::ContextParameters;
 use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
-use crate::websocket::message::Role;
 
 /// An empty block that is the last of its stream. A message that is followed by it, and does not end
 /// the stream, has ended within a block.
@@ -18,7 +17,8 @@ const MIN_ROOM: usize = 1024;
 
 thread_local! {
     /// Inflaters with the largest window, for the contexts of this thread that are not kept.
-    static IDLE: RefCell<Vec<Box<Decompress>>> = const { RefCell::new(Vec::new()) };
+    static IDLE: RefCell<[Option<Box<Decompress>>; MAX_IDLE]> =
+        const { RefCell::new([const { None }; MAX_IDLE]) };
 }
 
 /// Why a payload cannot be inflated.
@@ -43,25 +43,14 @@ pub(crate) struct Inflater {
 }
 
 impl Inflater {
-    /// Creates the inflater of `role`, for the messages of its peer.
-    pub(crate) fn new(role: Role, parameters: &DeflateParameters) -> Self {
-        let (no_context_takeover, window_bits) = match role {
-            Role::Server => (
-                parameters.client_no_context_takeover,
-                parameters.client_max_window_bits,
-            ),
-            Role::InProcessClient => (
-                parameters.server_no_context_takeover,
-                parameters.server_max_window_bits,
-            ),
-        };
-        let window_bits = match no_context_takeover {
+    pub(crate) fn new(parameters: ContextParameters) -> Self {
+        let window_bits = match parameters.no_takeover {
             true => MAX_WINDOW_BITS,
-            false => window_bits.unwrap_or(MAX_WINDOW_BITS).max(MIN_WINDOW_BITS),
+            false => parameters.max_window_bits.unwrap_or(MAX_WINDOW_BITS),
         };
         Self {
-            window_bits,
-            keeps_context: !no_context_takeover,
+            window_bits: window_bits.max(MIN_WINDOW_BITS),
+            keeps_context: !parameters.no_takeover,
             context: None,
             has_input: false,
         }
@@ -114,8 +103,8 @@ impl Inflater {
         if let Some(mut context) = self.context.take() {
             context.reset(false);
             IDLE.with_borrow_mut(|idle| {
-                if idle.len() < MAX_IDLE {
-                    idle.push(context);
+                if let Some(place) = idle.iter_mut().find(|place| place.is_none()) {
+                    *place = Some(context);
                 }
             });
         }
@@ -166,7 +155,7 @@ impl Inflater {
         self.context.get_or_insert_with(|| {
             let idle = match self.keeps_context {
                 true => None,
-                false => IDLE.with_borrow_mut(Vec::pop),
+                false => IDLE.with_borrow_mut(|idle| idle.iter_mut().find_map(Option::take)),
             };
             idle.unwrap_or_else(|| {
                 Box::new(Decompress::new_with_window_bits(false, self.window_bits))

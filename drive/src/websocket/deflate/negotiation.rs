@@ -26,7 +26,30 @@ pub struct DeflateParameters {
     pub client_max_window_bits: Option<u8>,
 }
 
+/// The parameters of the context with which one side compresses and the other inflates.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ContextParameters {
+    pub(crate) no_takeover: bool,
+    pub(crate) max_window_bits: Option<u8>,
+}
+
 impl DeflateParameters {
+    /// Returns the parameters of the server's messages.
+    pub(crate) fn server(&self) -> ContextParameters {
+        ContextParameters {
+            no_takeover: self.server_no_context_takeover,
+            max_window_bits: self.server_max_window_bits,
+        }
+    }
+
+    /// Returns the parameters of the client's messages.
+    pub(crate) fn client(&self) -> ContextParameters {
+        ContextParameters {
+            no_takeover: self.client_no_context_takeover,
+            max_window_bits: self.client_max_window_bits,
+        }
+    }
+
     /// Answers the offers in a handshake, and adds [`Feature::PerMessageDeflate`] to the features of
     /// the scope if one is accepted. The first acceptable offer of the client is accepted. Returns
     /// `None` if there is none.
@@ -271,6 +294,8 @@ mod tests {
             ";",
             "permessage-bzip2",
             "x-webkit-deflate-frame",
+            "other; a=\", permessage-deflate,\"",
+            "other; a=\"\\\", permessage-deflate,\"",
             "permessage-deflate; unknown",
             "permessage-deflate; ",
             "permessage-deflate; server_no_context_takeover=1",

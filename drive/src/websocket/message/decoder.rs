@@ -62,10 +62,14 @@ impl Decoder {
         max_message_size: usize,
         deflate: Option<&DeflateParameters>,
     ) -> Self {
+        let context = deflate.map(|parameters| match role {
+            Role::Server => parameters.client(),
+            Role::InProcessClient => parameters.server(),
+        });
         Self {
             role,
             max_message_size,
-            inflater: deflate.map(|parameters| Inflater::new(role, parameters)),
+            inflater: context.map(Inflater::new),
             header: [0; MAX_HEADER],
             header_length: 0,
             frame: None,

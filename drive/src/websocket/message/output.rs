@@ -9,8 +9,8 @@ use tungstenite::protocol::frame::coding::OpCode;
 
 use super::Role;
 
-/// The largest payload that is copied behind its header, in bytes. Larger ones are written from
-/// where they are.
+/// How much of a payload is copied behind its header, in bytes. The rest of a larger payload is
+/// written from where it is.
 const MAX_COPIED: usize = 4096;
 
 /// The octets of frames, in the order in which they are sent. Holds no memory when it is empty.
@@ -26,7 +26,13 @@ pub(super) struct Output {
 
 impl Output {
     /// Adds a frame with the whole payload of a message, or a control frame.
-    pub(super) fn push(&mut self, role: Role, opcode: OpCode, is_compressed: bool, payload: Bytes) {
+    pub(super) fn push(
+        &mut self,
+        role: Role,
+        opcode: OpCode,
+        is_compressed: bool,
+        mut payload: Bytes,
+    ) {
         let header = FrameHeader {
             opcode,
             rsv1: is_compressed,
@@ -36,20 +42,17 @@ impl Output {
             },
             ..FrameHeader::default()
         };
-        let length = payload.len();
-        let is_copied = length <= MAX_COPIED;
-        let header_length = header.len(length as u64);
-        self.last
-            .reserve(header_length + if is_copied { length } else { 0 });
+        let length = payload.len() as u64;
+        let rest = payload.split_off(payload.len().min(MAX_COPIED));
+        self.last.reserve(header.len(length) + payload.len());
         header
-            .format(length as u64, &mut (&mut self.last).writer())
+            .format(length, &mut (&mut self.last).writer())
             .expect("a buffer in memory takes all that is written");
-        if is_copied {
-            self.last.put(payload);
-        } else {
-            self.parts_length += self.last.len() + length;
+        self.last.put(payload);
+        if !rest.is_empty() {
+            self.parts_length += self.last.len() + rest.len();
             self.parts.push_back(self.last.split().freeze());
-            self.parts.push_back(payload);
+            self.parts.push_back(rest);
         }
     }
 }
@@ -158,9 +161,9 @@ mod tests {
     }
 
     #[test]
-    fn a_large_payload_is_not_copied() {
+    fn the_rest_of_a_large_payload_is_not_copied() {
         let payload = Bytes::from(vec![7; MAX_COPIED + 1]);
-        let address = payload.as_ptr();
+        let address = payload[MAX_COPIED..].as_ptr();
         let mut output = Output::default();
         output.push(Role::Server, BINARY, false, payload);
         let mut slices = [IoSlice::new(&[]); 2];

@@ -61,6 +61,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
             deflate,
             ..
         } = config;
+        let context = deflate.map(|parameters| match role {
+            Role::Server => parameters.server(),
+            Role::InProcessClient => parameters.client(),
+        });
         Self {
             stream,
             role,
@@ -68,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
             decoder: Decoder::new(role, max_message_size, deflate.as_ref()),
             unread: BytesMut::from(unread),
             output: Output::default(),
-            compressor: deflate.map(|parameters| Compressor::new(role, &parameters)),
+            compressor: context.map(Compressor::new),
             has_closed: false,
         }
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod frames;
 pub(crate) mod http2;
+pub(crate) mod http2_frames;
 pub(crate) mod websocket;
 
 use std::future::Future;
@@ -51,7 +52,20 @@ impl Server {
 
     pub(crate) fn with(config: Config, app: impl App) -> Self {
         let server = callgate_server::Server::new(app).config(config);
-        let server = server.bind().unwrap();
+        Self::run(server.bind().unwrap())
+    }
+
+    /// A server for whose connections the system buffers little output.
+    pub(crate) fn with_small_buffer(config: Config, app: impl App) -> Self {
+        let listener = tokio::net::TcpSocket::new_v4().unwrap();
+        listener.set_send_buffer_size(16 * 1024).unwrap();
+        listener.bind((config.host, config.port).into()).unwrap();
+        let server = callgate_server::Server::new(app).config(config);
+        let listener = listener.listen(1024).unwrap();
+        Self::run(server.listener(listener).unwrap())
+    }
+
+    fn run(server: callgate_server::Server) -> Self {
         let address = server.local_addr().unwrap();
         let handle = server.handle();
         // A server that is dropped goes on until the test ends.

@@ -1,18 +1,20 @@
-//! The time-outs of a connection: each thing that a connection may wait for has a limit.
+//! The time-outs of a connection and of a stream: each thing that they may wait for has a limit.
 
-use std::pin::Pin;
+use std::future::Future as _;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
 use pin_project::pin_project;
+use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Config;
 
-/// What a connection waits for, with a number that changes when the wait makes progress.
+/// What a connection or a stream waits for, with a number that changes when the wait makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wait {
+pub(crate) enum Wait {
     /// The application: no limit.
     Application,
     /// The first octet of the first request.
@@ -23,6 +25,8 @@ pub(super) enum Wait {
     Head(u64),
     /// Content of the request. The number counts the octets that have been read.
     Content(u64),
+    /// Content of a request whose client may wait for a `100 Continue` that cannot be sent.
+    Expectation,
     /// Room for output. The number counts the octets that have been written.
     Write(u64),
     /// The response, for a client that has closed its sending side. The number counts the requests
@@ -32,16 +36,21 @@ pub(super) enum Wait {
 
 /// The number of checks within a limit. Progress since the last check counts as if it had been made
 /// just now, so a limit may be exceeded by the time between two checks.
-const CHECKS: u32 = 8;
+pub(crate) const CHECKS: u32 = 8;
 
 /// The least time between two checks, because each check has a cost.
-const SHORTEST: Duration = Duration::from_millis(100);
+pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+
+/// How long a client may wait for a `100 Continue` that cannot be sent. Most clients wait for one
+/// second.
+const EXPECTATION: Duration = Duration::from_secs(5);
 
 /// The deadline of what a connection waits for.
 ///
 /// The deadline uses the timer and the clock only when it is checked, and not for each request.
 #[pin_project]
-pub(super) struct Deadline {
+#[derive(Debug)]
+pub(crate) struct Deadline {
     /// The wait at the last check, and since when it has made no progress.
     wait: Wait,
     since: Instant,
@@ -53,7 +62,7 @@ pub(super) struct Deadline {
 
 /// The state of a deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Check {
+pub(crate) enum Check {
     /// There has been no progress between two checks.
     Quiet,
     /// The deadline has passed.
@@ -61,7 +70,7 @@ pub(super) enum Check {
 }
 
 impl Deadline {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             wait: Wait::Application,
             since: Instant::now(),
@@ -72,7 +81,7 @@ impl Deadline {
 
     /// Checks the deadline of `wait`. Must be polled after everything else that the task does.
     #[inline]
-    pub(super) fn poll(
+    pub(crate) fn poll(
         self: Pin<&mut Self>,
         wait: Wait,
         config: &Config,
@@ -86,6 +95,15 @@ impl Deadline {
             return Poll::Pending;
         }
         self.check(wait, config, cx)
+    }
+
+    /// Has the deadline wake this task, after another task has polled it.
+    pub(crate) fn register(self: Pin<&mut Self>, cx: &mut Context<'_>) {
+        let this = self.project();
+        if *this.is_set {
+            // A deadline that has passed is seen by the next poll.
+            let _ = pin!(unconstrained(this.timer)).poll(cx);
+        }
     }
 
     // Not inlined, because a check is rare.
@@ -134,6 +152,7 @@ fn limit(wait: Wait, config: &Config) -> Duration {
         Wait::FirstRequest | Wait::Head(_) => config.timeout_request_head,
         Wait::NextRequest(_) => config.timeout_keep_alive,
         Wait::Content(_) => config.timeout_request_content,
+        Wait::Expectation => config.timeout_request_content.min(EXPECTATION),
         Wait::Write(_) => config.timeout_write,
         Wait::HalfClosed(_) => config.timeout_half_close,
     };

@@ -1,0 +1,9 @@
+//! The `callgate-conformance` command from end to end.
+
+mod app;
+mod asgi;
+mod list;
+mod replay;
+mod server;
+mod support;
+mod usage;

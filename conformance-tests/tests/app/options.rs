@@ -1,0 +1,172 @@
+//! The options of the suite, and its results for applications that keep every rule.
+
+use callgate::{
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
+    SendEvent, Sender, State,
+};
+use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
+use http::Method;
+
+use crate::good::{assert_good, echo, hello};
+use crate::support::{
+    answer, content, echo_messages, http, ids, offers, options, report, wait_for,
+};
+
+/// Every exchange has the state that start-up has returned.
+#[test]
+fn state_reaches_the_exchanges() {
+    struct Greeting(&'static str);
+    assert_good(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            match scope {
+                Scope::Http(scope) => {
+                    let greeting = scope.state.get::<Greeting>().expect("a greeting");
+                    Ok(answer(&sender, greeting.0).await?)
+                }
+                Scope::WebSocket(scope) => {
+                    scope.state.get::<Greeting>().expect("a greeting");
+                    echo_messages(receiver, sender).await
+                }
+                Scope::Lifespan(_) => {
+                    wait_for(&mut receiver, ReceiveEvent::LifespanStartup).await;
+                    let mut state = State::new();
+                    state.insert(Greeting("Hello"));
+                    let complete = LifespanStartupComplete::with_state(state);
+                    sender.send(complete).await?;
+                    wait_for(&mut receiver, ReceiveEvent::LifespanShutdown).await;
+                    Ok(sender
+                        .send(SendEvent::LifespanShutdownComplete(
+                            LifespanShutdownComplete::new(),
+                        ))
+                        .await?)
+                }
+                _ => Err(AppError::Unsupported),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_mount_that_keeps_the_target_passes() {
+    let mount = |scope: Scope, receiver: Receiver, sender: Sender| async move {
+        let mut inside = scope.clone();
+        let scope = http(scope)?;
+        if !scope.route_path().starts_with("/probe/") {
+            return hello(inside, receiver, sender).await;
+        }
+        inside.set_root_path(format!("{}/probe", scope.root_path));
+        scope_probe(inside, receiver, sender).await
+    };
+    let report = check_app(move || mount, options().mounts_probe_at("/probe"));
+    assert!(report.broken_rules().is_empty(), "{report}");
+    let finding = report
+        .findings
+        .iter()
+        .find(|it| it.check.rule.id == "SCOPE-16");
+    assert!(
+        matches!(finding.unwrap().verdict, Verdict::Passed),
+        "{report}"
+    );
+}
+
+#[test]
+fn requests_are_made_as_the_options_say() {
+    let picky = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+        let scope = http(scope)?;
+        let is_asked = scope.path() == "/orders"
+            && [Method::PUT, Method::HEAD].contains(&scope.method)
+            && scope.headers["authorization"] == "Bearer test";
+        let Some((octets, _)) = content(&mut receiver).await else {
+            return Ok(());
+        };
+        assert!(is_asked && (octets.is_empty() || octets.starts_with(b"{}")));
+        Ok(answer(&sender, "done").await?)
+    };
+    let options = AppOptions::new()
+        .method(Method::PUT)
+        .path("/orders?page=1")
+        .header("authorization", "Bearer test")
+        .body("{}");
+    let report = check_app(move || picky, options);
+    // The application panics at the content of the flood.
+    assert_eq!(ids(&report), ["CORE-19"], "{report}");
+    assert!(report.to_string().contains("PUT"));
+}
+
+/// The server and the test client of the toolkit do the same.
+#[test]
+fn a_path_send_of_no_regular_file_fails_and_the_exchange_continues() {
+    let sends = |path: &'static str| {
+        move |scope: Scope, _: Receiver, sender: Sender| async move {
+            let scope = http(scope)?;
+            sender.send(HttpResponseStart::ok()).await?;
+            if offers(&scope, Feature::PathSend) {
+                match sender.send(HttpResponsePathSend::new(path)).await {
+                    Ok(()) => panic!("{path} was taken for a file"),
+                    Err(SendError::File { .. }) => {}
+                    Err(other) => return Err(other.into()),
+                }
+            }
+            Ok(sender.send(HttpResponseBody::last("content")).await?)
+        }
+    };
+    for path in [env!("CARGO_MANIFEST_DIR"), "/dev/null"] {
+        assert_good(move || sends(path));
+    }
+}
+
+async fn without_a_database(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Lifespan(_) = scope else {
+        panic!("the application is called although its start-up failed");
+    };
+    let failed = callgate::LifespanStartupFailed::new("no database");
+    Ok(sender.send(failed).await?)
+}
+
+#[test]
+fn an_application_whose_start_up_fails_gets_no_requests() {
+    let suite = AppSuite::new(|| without_a_database, options());
+    assert_eq!(suite.startup_failure(), None);
+    let report = suite.report();
+    assert!(report.broken_rules().is_empty(), "{report}");
+    let reason = "its start-up failed: no database";
+    assert!(report.to_string().contains(reason), "{report}");
+    assert_eq!(suite.startup_failure().as_deref(), Some(reason));
+}
+
+#[test]
+fn tests_that_need_a_start_up_fail_with_the_reason_when_there_is_none() {
+    let suite = AppSuite::new(|| without_a_database, options());
+    for id in ["CORE-20", "HTTP-14", "WS-03", "EXT-01"] {
+        let panic = std::panic::catch_unwind(|| suite.assert(id)).unwrap_err();
+        let text = panic.downcast_ref::<String>().unwrap();
+        let expected =
+            format!("cannot check {id} of `application`: its start-up failed: no database");
+        assert_eq!(*text, expected);
+    }
+    // The rules of lifespan are checked nevertheless.
+    suite.assert("LIFE-04");
+}
+
+#[test]
+#[should_panic(expected = "cannot check `application`: its start-up failed: no database")]
+fn check_app_panics_if_the_start_up_fails() {
+    let _ = report(|| without_a_database);
+}
+
+#[test]
+fn twenty_runs_give_twenty_equal_reports() {
+    let json = |run: &dyn Fn() -> callgate_conformance::Report| {
+        run().in_format(callgate_conformance::Format::Json)
+    };
+    let runs: [&dyn Fn() -> callgate_conformance::Report; 2] = [&|| report(|| echo), &|| {
+        report(|| crate::mutants::start_twice)
+    }];
+    for run in runs {
+        let first = json(run);
+        for _ in 1..20 {
+            assert_eq!(json(run), first);
+        }
+    }
+}

@@ -1,0 +1,8 @@
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+
+#[path = "../../tests/properties/encode.rs"]
+mod encode;
+
+fuzz_target!(|octets: &[u8]| encode::run(octets));

@@ -1,0 +1,151 @@
+//! `cargo xtask fuzz`: the fuzz targets of the HTTP/1 decoder and encoder.
+//!
+//! The coverage instrumentation is that of `cargo fuzz` without a sanitizer, which no safe code needs,
+//! so that the targets also run where Rust is stable.
+
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::prepare::{self, CXX};
+use crate::step::{Step, root, shown, target};
+
+/// The fuzz targets, which lie in `http1/fuzz`.
+pub(crate) const TARGETS: [&str; 3] = ["decode", "encode", "round_trip"];
+
+/// The flags that instrument the code for libFuzzer.
+const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+    -Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares \
+    -Ccodegen-units=1 -Cdebug-assertions -Coverflow-checks";
+
+/// The octets before an input of the target `decode`: the default settings, and no cuts.
+const NO_SETTINGS: [u8; 3] = [0; 3];
+
+/// A file of the corpus of `http1`, of which only the inputs are read.
+#[derive(Debug, Deserialize)]
+struct Corpus {
+    entry: Vec<Entry>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Entry {
+    input: String,
+}
+
+/// Runs the targets that `args` name, or all.
+///
+/// # Errors
+///
+/// Returns which argument is wrong, or how to repeat the target that failed.
+pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    let mut seconds = 60;
+    let mut names = Vec::new();
+    let mut args = args.iter().map(String::as_str);
+    while let Some(arg) = args.next() {
+        if arg == "--seconds" {
+            let value = args.next().and_then(|value| value.parse().ok());
+            seconds = value.ok_or("`--seconds` needs a number")?;
+        } else if TARGETS.contains(&arg) {
+            names.push(arg);
+        } else {
+            let targets = TARGETS.join(", ");
+            return Err(format!("there is no target `{arg}`, but {targets}"));
+        }
+    }
+    if names.is_empty() {
+        names.extend(TARGETS);
+    }
+    targets(&names, seconds)
+}
+
+/// Runs these targets, each for so many seconds.
+///
+/// # Errors
+///
+/// Returns how to repeat the target that failed.
+pub(crate) fn targets(names: &[&str], seconds: u64) -> Result<(), String> {
+    prepare::tools(&[CXX])?;
+    let directory = target()?.join("fuzz");
+    let host = host()?;
+    let inputs = corpus()?;
+    for name in names {
+        let seeds = directory.join("seeds").join(name);
+        let found = directory.join("found").join(name);
+        let create = |path: &Path| {
+            fs::create_dir_all(path).map_err(|reason| format!("{}: {reason}", path.display()))
+        };
+        create(&seeds)?;
+        create(&found)?;
+        match *name {
+            "decode" => write_seeds(&seeds, &NO_SETTINGS, &inputs)?,
+            "round_trip" => write_seeds(&seeds, &[], &inputs)?,
+            _ => {}
+        }
+        Step::new(
+            format!("fuzz target {name}"),
+            "cargo run --release --manifest-path http1/fuzz/Cargo.toml --bin",
+        )
+        .arg(*name)
+        .arg("--target")
+        .arg(&host)
+        .arg("--target-dir")
+        .arg(shown(&directory))
+        .arg("--")
+        .arg("-verbosity=0")
+        .arg("-print_final_stats=1")
+        .arg("-max_len=4096")
+        .arg(format!("-max_total_time={seconds}"))
+        .arg("-dict=http1/fuzz/http.dict")
+        .arg(format!("-artifact_prefix={}/{name}-", shown(&directory)))
+        .arg(shown(&found))
+        .arg(shown(&seeds))
+        .env("RUSTFLAGS", INSTRUMENTATION)
+        .run()?;
+    }
+    Ok(())
+}
+
+/// Returns the platform of this machine. With a platform named, cargo builds its own programs, such as
+/// build scripts, without the instrumentation.
+fn host() -> Result<String, String> {
+    let version = Step::new("the platform", "rustc -vV").silent_output();
+    let version = version.ok_or("`rustc -vV` failed")?;
+    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
+    host.map(str::to_owned)
+        .ok_or_else(|| "`rustc -vV` names no host".into())
+}
+
+/// Returns the inputs of the corpus. A character is an octet.
+fn corpus() -> Result<Vec<Vec<u8>>, String> {
+    let directory = root().join("http1").join("corpus");
+    let named = |reason: &dyn std::fmt::Display| format!("{}: {reason}", directory.display());
+    let mut inputs = Vec::new();
+    for file in fs::read_dir(&directory).map_err(|reason| named(&reason))? {
+        let path = file.map_err(|reason| named(&reason))?.path();
+        if path.extension().is_none_or(|it| it != "toml") {
+            continue;
+        }
+        let text = fs::read_to_string(&path).map_err(|reason| named(&reason))?;
+        let corpus: Corpus = toml::from_str(&text).map_err(|reason| named(&reason))?;
+        let octets = |input: &str| {
+            input
+                .chars()
+                .filter_map(|it| u8::try_from(it).ok())
+                .collect()
+        };
+        inputs.extend(corpus.entry.iter().map(|entry| octets(&entry.input)));
+    }
+    Ok(inputs)
+}
+
+/// Writes the inputs as files, with which libFuzzer begins.
+fn write_seeds(directory: &Path, before: &[u8], inputs: &[Vec<u8>]) -> Result<(), String> {
+    for (number, input) in inputs.iter().enumerate() {
+        let path = directory.join(format!("{number:04}"));
+        fs::write(&path, [before, input].concat())
+            .map_err(|reason| format!("{}: {reason}", path.display()))?;
+    }
+    Ok(())
+}
