@@ -38,7 +38,7 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
         server.serve_until(std::future::pending()).await.unwrap();
     });
 
-    println!("allocations per exchange: {callgate}, of which hyper's own are {bare_hyper}");
+    println!("allocations per exchange: {callgate}; of bare hyper: {bare_hyper}");
     assert_eq!((callgate, bare_hyper), (CALLGATE, BARE_HYPER));
 }
 

@@ -34,48 +34,60 @@ pub(crate) fn version() -> Option<String> {
     Some(text.trim().trim_start_matches("valgrind-").to_owned())
 }
 
+const CALLGRIND: [&str; 3] = [
+    "valgrind",
+    "--tool=callgrind",
+    "--callgrind-out-file=/dev/null",
+];
+const DHAT: [&str; 3] = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];
+
 /// Counts for `server`.
 pub(crate) fn count(server: Server, place: &Place) -> io::Result<Count> {
-    let difference = |tool: &[&str], read: fn(&str) -> Option<f64>| {
-        let few = run(tool, read, server, place, FEW)?;
-        let many = run(tool, read, server, place, MANY)?;
-        io::Result::Ok((many - few) / f64::from(MANY - FEW))
-    };
-    let dhat = ["valgrind", "--tool=dhat", "--dhat-out-file=/dev/null"];
+    let callgrind = Outputs::of(&CALLGRIND, server, place)?;
+    let dhat = Outputs::of(&DHAT, server, place)?;
     Ok(Count {
         server,
-        instructions: difference(
-            &[
-                "valgrind",
-                "--tool=callgrind",
-                "--callgrind-out-file=/dev/null",
-            ],
-            |output| number_after(output, "Collected :"),
-        )?,
-        allocations: difference(&dhat, |output| {
+        instructions: callgrind.per_exchange(|output| number_after(output, "Collected :"))?,
+        allocated: dhat.per_exchange(|output| number_after(output, "Total:"))?,
+        allocations: dhat.per_exchange(|output| {
             let (_, total) = output.split_once("Total:")?;
             number_after(total, "bytes in ")
         })?,
-        allocated: difference(&dhat, |output| number_after(output, "Total:"))?,
     })
 }
 
-/// Returns what a tool counts of a server that does this many exchanges.
-fn run(
-    tool: &[&str],
-    read: fn(&str) -> Option<f64>,
-    server: Server,
-    place: &Place,
-    exchanges: u32,
-) -> io::Result<f64> {
-    let running = Running::start_under(tool, server, place)?;
-    let mut client = ExchangeClient::connect(running.http1())?;
-    for _ in 0..exchanges {
-        client.exchange()?;
+/// What a tool writes about a server.
+struct Outputs {
+    /// After [`FEW`] exchanges.
+    few: String,
+    /// After [`MANY`] exchanges.
+    many: String,
+}
+
+impl Outputs {
+    fn of(tool: &[&str], server: Server, place: &Place) -> io::Result<Self> {
+        let run = |exchanges| {
+            let running = Running::start_under(tool, server, place)?;
+            let mut client = ExchangeClient::connect(running.http1())?;
+            for _ in 0..exchanges {
+                client.exchange()?;
+            }
+            drop(client);
+            running.terminate()
+        };
+        Ok(Self {
+            few: run(FEW)?,
+            many: run(MANY)?,
+        })
     }
-    drop(client);
-    let output = running.terminate()?;
-    read(&output).ok_or_else(|| io::Error::other(format!("no count in: {output}")))
+
+    /// Returns the difference for each exchange of a number that `read` finds.
+    fn per_exchange(&self, read: fn(&str) -> Option<f64>) -> io::Result<f64> {
+        let read = |output: &str| {
+            read(output).ok_or_else(|| io::Error::other(format!("no count in: {output}")))
+        };
+        Ok((read(&self.many)? - read(&self.few)?) / f64::from(MANY - FEW))
+    }
 }
 
 /// Returns the number that stands after `label`; its digits may have commas between them.
