@@ -101,7 +101,7 @@ impl Call {
 
     /// Polls the application once. When the call ends, records the end in the mailbox and logs a
     /// failure.
-    pub fn poll(&mut self, cx: &mut Context<'_>, end: &impl ServerEnd) -> Poll<()> {
+    pub fn poll(&mut self, cx: &mut Context<'_>, end: &(impl ServerEnd + ?Sized)) -> Poll<()> {
         if self.future.is_some() {
             let result = ready!(self.poll_result(cx));
             let report = end.end(&result);
@@ -123,7 +123,7 @@ impl Call {
     /// same period.
     ///
     /// Must run within a Tokio runtime.
-    pub async fn run(mut self, end: Arc<impl ServerEnd>, grace_period: Duration) {
+    pub async fn run(mut self, end: Arc<impl ServerEnd + ?Sized>, grace_period: Duration) {
         // Unconstrained: the timer completes even if the call uses up the budget of the task.
         let timer = || unconstrained(tokio::time::sleep(grace_period));
         let is_ended = {

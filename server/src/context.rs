@@ -72,7 +72,7 @@ impl ServerContext {
     /// the grace period.
     // Not inlined, because the task's future would be on the stack of every exchange.
     #[inline(never)]
-    pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + 'static>) {
+    pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + ?Sized>) {
         self.spawn(call.run(end, self.config.timeout_disconnect));
     }
 

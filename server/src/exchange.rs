@@ -2,15 +2,16 @@
 //! waits for it.
 //!
 //! In the common case [`Exchange::poll`] is called once: the application runs to its end, and its
-//! response is complete. A call moves to a task of its own only if it goes on: it streams, works
-//! after its last event, or has lost its client.
+//! response is complete. A call moves to a task of its own only if it works after its last event, has
+//! lost its client, or streams over HTTP/2.
 
+use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
-use callgate_drive::{RequestLine, ResponseBody, replacement};
+use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd, replacement};
 use http::HeaderValue;
 
 use crate::context::ServerContext;
@@ -72,11 +73,19 @@ impl<C: Content> Exchange<C> {
                 return Poll::Ready(Response::ClientGone);
             }
         };
-        self.detach(server);
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
         }
         Poll::Ready(Response::Final(head, body))
+    }
+
+    /// Takes the call, if it goes on after its response has started.
+    pub(crate) fn take_call(&mut self, server: &Arc<ServerContext>) -> Option<RunningCall> {
+        let (call, end) = self.inner.detach()?;
+        Some(RunningCall {
+            call: Some((call, end)),
+            server: server.clone(),
+        })
     }
 
     /// Moves a call that has not ended to a task of its own. Without a response, the application
@@ -85,5 +94,40 @@ impl<C: Content> Exchange<C> {
         if let Some((call, end)) = self.inner.detach() {
             server.detach(call, end);
         }
+    }
+}
+
+/// A call that goes on after its response has started. Its connection polls it in place while the
+/// response is sent. When the value is dropped, the call moves to a task of its own.
+pub(crate) struct RunningCall {
+    /// `None` once the call has ended.
+    call: Option<(Call, Arc<dyn ServerEnd>)>,
+    server: Arc<ServerContext>,
+}
+
+impl RunningCall {
+    /// Polls the application, unless its call has ended.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) {
+        if let Some((call, end)) = &mut self.call
+            && call.poll(cx, &**end).is_ready()
+        {
+            self.call = None;
+        }
+    }
+}
+
+impl Drop for RunningCall {
+    fn drop(&mut self) {
+        if let Some((call, end)) = self.call.take() {
+            self.server.detach(call, end);
+        }
+    }
+}
+
+impl fmt::Debug for RunningCall {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RunningCall")
+            .field("has_ended", &self.call.is_none())
+            .finish_non_exhaustive()
     }
 }

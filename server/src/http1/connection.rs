@@ -8,7 +8,7 @@ use bytes::{Bytes, BytesMut};
 use callgate::HttpResponseStart;
 use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
-    DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
+    AfterHead, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
     ResponseEncoder,
 };
 use http::request::Parts;
@@ -18,12 +18,12 @@ use super::content::{self, ContentError};
 use super::incoming::{self, Incoming};
 use super::input::Input;
 use super::outgoing::{
-    self, AfterHead, Outgoing, PendingExchange, PendingHandshake, ResponseEnd, StreamedResponse,
+    self, Outgoing, PendingExchange, PendingHandshake, ResponseEnd, StreamedResponse,
 };
 use super::output::Output;
 use crate::connection::ConnectionInfo;
 use crate::deadline::Wait;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, RunningCall};
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
@@ -154,8 +154,8 @@ impl Connection {
                         outgoing::encode_early_hints(links, &pending.encoder, &mut self.output);
                     }
                     Poll::Ready(exchange::Response::Final(head, body)) => {
-                        let encoder = pending.encoder.clone();
-                        self.respond(head, body, encoder, cx);
+                        let (encoder, call) = (pending.encoder.clone(), pending.take_call());
+                        self.respond(head, body, call, encoder, cx);
                     }
                     Poll::Ready(exchange::Response::ClientGone) => return Some(End::Gone),
                 },
@@ -167,7 +167,7 @@ impl Connection {
                     }
                     Poll::Ready(websocket::Response::Refused(head, body)) => {
                         let encoder = pending.encoder.clone();
-                        self.respond(head, body, encoder, cx);
+                        self.respond(head, body, None, encoder, cx);
                     }
                 },
                 Outgoing::Content(response) => match response.poll(&mut self.output, cx) {
@@ -256,7 +256,8 @@ impl Connection {
                 // An exchange that completes at the first poll is never on the heap.
                 match exchange.poll(cx, server) {
                     Poll::Ready(exchange::Response::Final(head, body)) => {
-                        self.respond(head, body, encoder, cx);
+                        let call = exchange.take_call(server);
+                        self.respond(head, body, call, encoder, cx);
                     }
                     Poll::Ready(exchange::Response::ClientGone) => self.end = Some(End::Gone),
                     early => {
@@ -282,10 +283,11 @@ impl Connection {
         &mut self,
         head: HttpResponseStart,
         body: ResponseBody,
+        call: Option<RunningCall>,
         encoder: ResponseEncoder,
         cx: &mut Context<'_>,
     ) {
-        let Some(mut response) = self.encode_head(head, body, encoder) else {
+        let Some(mut response) = self.encode_head(head, body, call, encoder) else {
             return;
         };
         // A response that is complete at once is never on the heap.
@@ -300,21 +302,27 @@ impl Connection {
         &mut self,
         mut head: HttpResponseStart,
         body: ResponseBody,
+        call: Option<RunningCall>,
         mut encoder: ResponseEncoder,
     ) -> Option<StreamedResponse> {
         let server = &self.info.server;
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
-        let encoded =
-            outgoing::encode_head(&mut head, body, encoder.clone(), server, &mut self.output);
+        let output = &mut self.output;
+        let encoded = outgoing::encode_head(&mut head, &body, encoder.clone(), server, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
         match encoded {
-            Ok(AfterHead::Content(response)) => Some(response),
-            Ok(AfterHead::End(end)) => {
-                self.end_response(end);
+            Ok(AfterHead::Content(encoder)) => Some(StreamedResponse::new(body, encoder, call)),
+            Ok(AfterHead::End(persistence)) => {
+                self.end_response(ResponseEnd::Complete(persistence));
+                None
+            }
+            // CONNECT is rejected, so there is no tunnel.
+            Ok(AfterHead::Tunnel) => {
+                self.end_response(ResponseEnd::Complete(Persistence::Close));
                 None
             }
             Err(error) => self.replace(&error, encoder),
@@ -330,7 +338,7 @@ impl Connection {
     ) -> Option<StreamedResponse> {
         tracing::error!("the response cannot be sent: {error}");
         let (head, body) = replacement(StatusCode::INTERNAL_SERVER_ERROR);
-        self.encode_head(head, body, encoder)
+        self.encode_head(head, body, None, encoder)
     }
 
     /// Responds to a request for which the application is not called, as the last on the connection.
@@ -339,7 +347,7 @@ impl Connection {
         report::rejected(self.info.client, &rejection);
         self.incoming = Incoming::Nothing;
         let (head, body) = rejection.into_response();
-        self.outgoing = match self.encode_head(head, body, encoder) {
+        self.outgoing = match self.encode_head(head, body, None, encoder) {
             Some(response) => Outgoing::Content(Box::new(response)),
             None => Outgoing::None,
         };

@@ -9,7 +9,7 @@ use std::time::SystemTime;
 use callgate::HttpResponseStart;
 use callgate_drive::{Incomplete, ResponseBody};
 use callgate_http1::{
-    ContentEncoder, ContentLength, Date, EncodeError, Persistence, ResponseEncoder,
+    AfterHead, ContentEncoder, ContentLength, Date, EncodeError, Persistence, ResponseEncoder,
 };
 use http::header::{HeaderMap, HeaderValue, LINK};
 use http_body::Body as _;
@@ -17,7 +17,7 @@ use http_body::Body as _;
 use super::content::RequestContent;
 use super::output::Output;
 use crate::context::ServerContext;
-use crate::exchange::{self, Exchange};
+use crate::exchange::{self, Exchange, RunningCall};
 use crate::websocket::Handshake;
 
 /// Content is taken until there is as much output, in octets.
@@ -60,6 +60,11 @@ impl PendingExchange {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<exchange::Response> {
         self.exchange.poll(cx, &self.server)
     }
+
+    /// Takes the call, if it goes on after its response has started.
+    pub(super) fn take_call(&mut self) -> Option<RunningCall> {
+        self.exchange.take_call(&self.server)
+    }
 }
 
 impl Drop for PendingExchange {
@@ -82,13 +87,8 @@ pub(super) struct StreamedResponse {
     body: ResponseBody,
     /// `None` at the end of the response.
     encoder: Option<ContentEncoder>,
-}
-
-/// What follows the head of a response.
-#[derive(Debug)]
-pub(super) enum AfterHead {
-    Content(StreamedResponse),
-    End(ResponseEnd),
+    /// The call of the application, if it goes on.
+    call: Option<RunningCall>,
 }
 
 /// How a response has ended.
@@ -102,11 +102,11 @@ pub(super) enum ResponseEnd {
     CloseDelimitedCut,
 }
 
-/// Encodes the head of a response.
+/// Encodes the head of a response whose content is `body`.
 #[inline]
 pub(super) fn encode_head(
     head: &mut HttpResponseStart,
-    body: ResponseBody,
+    body: &ResponseBody,
     encoder: ResponseEncoder,
     server: &ServerContext,
     output: &mut Output,
@@ -114,22 +114,9 @@ pub(super) fn encode_head(
     server.add_default_headers(&mut head.headers);
     let length = body.size_hint().exact();
     let length = length.map_or(ContentLength::Unknown, ContentLength::Known);
-    let after_head = with_date(server, |date| {
+    with_date(server, |date| {
         let (status, headers) = (head.status, &head.headers);
         output.encode(|octets| encoder.encode(status, headers, length, date, octets))
-    })?;
-    Ok(match after_head {
-        callgate_http1::AfterHead::Content(encoder) => AfterHead::Content(StreamedResponse {
-            body,
-            encoder: Some(encoder),
-        }),
-        callgate_http1::AfterHead::End(persistence) => {
-            AfterHead::End(ResponseEnd::Complete(persistence))
-        }
-        // CONNECT is rejected, so there is no tunnel.
-        callgate_http1::AfterHead::Tunnel => {
-            AfterHead::End(ResponseEnd::Complete(Persistence::Close))
-        }
     })
 }
 
@@ -158,9 +145,41 @@ pub(super) fn encode_early_hints(
 }
 
 impl StreamedResponse {
-    /// Encodes content until there is enough output, or the application has to send more. Returns the
-    /// end of the response. Must not be polled again after that.
+    pub(super) fn new(
+        body: ResponseBody,
+        encoder: ContentEncoder,
+        call: Option<RunningCall>,
+    ) -> Self {
+        Self {
+            body,
+            encoder: Some(encoder),
+            call,
+        }
+    }
+
+    /// Has the application go on, and encodes content until there is enough output, or the
+    /// application has to send more. Returns the end of the response. Must not be polled again after
+    /// that.
     pub(super) fn poll(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<ResponseEnd> {
+        if let Poll::Ready(end) = self.poll_content(output, cx) {
+            return Poll::Ready(end);
+        }
+        let mut length = output.len();
+        while let Some(call) = &mut self.call {
+            call.poll(cx);
+            if let Poll::Ready(end) = self.poll_content(output, cx) {
+                return Poll::Ready(end);
+            }
+            // The application has room for more when its content has been taken.
+            if output.len() == length || output.len() >= ENOUGH {
+                return Poll::Pending;
+            }
+            length = output.len();
+        }
+        Poll::Pending
+    }
+
+    fn poll_content(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<ResponseEnd> {
         while let Some(encoder) = &mut self.encoder {
             // The application may still send the end of content whose length is known.
             if encoder.remaining() == Some(0) {

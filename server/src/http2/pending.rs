@@ -41,7 +41,10 @@ impl PendingExchange {
             match ready!(self.exchange.poll(cx, server)) {
                 // hyper cannot send them, so they are not offered.
                 exchange::Response::EarlyHints(_) => {}
-                exchange::Response::Final(head, body) => break (head, body),
+                exchange::Response::Final(head, body) => {
+                    self.exchange.detach(server);
+                    break (head, body);
+                }
                 exchange::Response::ClientGone => return Poll::Ready(Err(ClientGone)),
             }
         };
