@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use callgate_drive::websocket::PerMessageDeflate;
-use http::{HeaderName, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 
 use crate::error::ServeError;
 
@@ -53,9 +53,9 @@ pub struct Config {
     /// How long a client may take nothing of the output that waits for it. The connection is then
     /// reset. Default 60 s.
     pub timeout_write: Duration,
-    /// How long an HTTP/1 client that has closed its sending side after its request has a response
-    /// to come. The client is then regarded as gone (`HTTP-12`). Zero: a client is gone at once.
-    /// Default 2 s.
+    /// How long the response to an HTTP/1 client that has closed its sending side may make no progress.
+    /// The client is then regarded as gone (`HTTP-12`). Zero: such a client is gone at once. Default
+    /// 2 s.
     pub timeout_half_close: Duration,
     /// How long an application may go on after its client is gone or has the whole response (HEAD;
     /// all that `content-length` announced). Default 30 s.
@@ -120,10 +120,22 @@ impl Config {
             Ok(()) if ends_with_slash => Err("give a path that does not end with `/`"),
             result => result,
         };
-        root_path.map_err(|remedy| ServeError::Setting {
-            name: "root_path",
-            remedy,
-        })
+        let refusal = |name| move |remedy| ServeError::Setting { name, remedy };
+        root_path.map_err(refusal("root_path"))?;
+        (self.headers.iter())
+            .try_for_each(|(name, _)| check_default_header(name))
+            .map_err(refusal("headers"))
+    }
+}
+
+/// Checks the name of a field that is added to responses. The error says what to give instead.
+pub(crate) fn check_default_header(name: &HeaderName) -> Result<(), &'static str> {
+    match *name {
+        header::CONNECTION
+        | header::CONTENT_LENGTH
+        | header::TRANSFER_ENCODING
+        | header::UPGRADE => Err("give another header; the server sets this one itself"),
+        _ => Ok(()),
     }
 }
 
@@ -167,6 +179,24 @@ pub enum LifespanMode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_field_that_the_server_sets_itself_is_refused() {
+        for name in [
+            "content-length",
+            "transfer-encoding",
+            "connection",
+            "upgrade",
+        ] {
+            let field = (name.parse().unwrap(), HeaderValue::from_static("5"));
+            let config = Config {
+                headers: vec![field],
+                ..Config::default()
+            };
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("`headers`"), "{error}");
+        }
+    }
 
     #[test]
     fn a_wrong_root_path_is_refused_for_what_is_wrong_with_it() {

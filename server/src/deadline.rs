@@ -29,8 +29,8 @@ pub(crate) enum Wait {
     Expectation,
     /// Room for output. The number counts the octets that have been written.
     Write(u64),
-    /// The response, for a client that has closed its sending side. The number counts the requests
-    /// of the connection.
+    /// The end of the response to a client that has closed its sending side. The number counts the
+    /// octets that have been read and written.
     HalfClosed(u64),
 }
 

@@ -215,14 +215,14 @@ impl Connection {
         Ok(Self {
             client: Some(client),
             server: Some(server),
-            stream: Stream::Tcp(stream),
+            stream: Stream::from(stream),
         })
     }
 
     #[cfg(unix)]
     fn unix(stream: tokio::net::UnixStream) -> Self {
         Self {
-            stream: Stream::Unix(stream),
+            stream: Stream::from(stream),
             client: None,
             server: None,
         }

@@ -1,7 +1,7 @@
 //! The byte stream of a connection: TCP, or a Unix socket where the platform has them.
 
 use std::future::Future as _;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read as _};
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker};
 
@@ -13,22 +13,49 @@ use tokio::net::UnixStream;
 
 /// A connected stream.
 #[derive(Debug)]
-pub(crate) enum Stream {
+pub(crate) struct Stream {
+    socket: Socket,
+    /// Set while the runtime may not know of input that has arrived. Reads then ask the system.
+    must_read_directly: bool,
+}
+
+#[derive(Debug)]
+enum Socket {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
 }
 
+impl From<TcpStream> for Stream {
+    fn from(stream: TcpStream) -> Self {
+        Self::new(Socket::Tcp(stream))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Stream {
+    fn from(stream: UnixStream) -> Self {
+        Self::new(Socket::Unix(stream))
+    }
+}
+
 impl Stream {
+    fn new(socket: Socket) -> Self {
+        Self {
+            socket,
+            must_read_directly: false,
+        }
+    }
+
     /// Disables Nagle's algorithm, so that each write is sent at once.
     pub(crate) fn set_nodelay(&self) {
-        match self {
-            Self::Tcp(stream) => {
+        match &self.socket {
+            Socket::Tcp(stream) => {
                 // Without the option, small responses are sent later.
                 let _ = stream.set_nodelay(true);
             }
             #[cfg(unix)]
-            Self::Unix(_) => {}
+            Socket::Unix(_) => {}
         }
     }
 
@@ -36,10 +63,10 @@ impl Stream {
     /// system knows it even if there is unread input.
     pub(crate) fn is_read_closed(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        let ready = match self {
-            Self::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        let ready = match &self.socket {
+            Socket::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
             #[cfg(unix)]
-            Self::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            Socket::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
         };
         match ready {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -48,29 +75,37 @@ impl Stream {
         }
     }
 
-    /// Polls for input without reading it.
+    /// Polls for input without reading it. A read may still find none.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Tcp(stream) => stream.poll_read_ready(cx),
+        match self.must_read_directly {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_runtime(cx),
+        }
+    }
+
+    /// Polls for input that the runtime knows of.
+    fn poll_runtime(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.socket {
+            Socket::Tcp(stream) => stream.poll_read_ready(cx),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Socket::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 
     /// Returns ready once the peer has closed or lost its connection, even if there is unread input.
-    ///
-    /// After this call, the runtime does not know of the unread input. The next read must ask the
-    /// system.
-    pub(crate) fn poll_hang_up(&self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
             if self.is_read_closed() {
                 return Poll::Ready(());
             }
-            match self.poll_read_ready(cx) {
+            match self.poll_runtime(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Err(_)) => return Poll::Ready(()),
                 // The runtime reports the next change only if it has forgotten this input.
-                Poll::Ready(Ok(())) => self.forget_input(),
+                Poll::Ready(Ok(())) => {
+                    self.must_read_directly = true;
+                    self.forget_input();
+                }
             }
         }
     }
@@ -86,19 +121,19 @@ impl Stream {
     fn forget_input(&self) {
         let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         // The error is the one above, which makes the runtime forget the input.
-        let _ = match self {
-            Self::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
+        let _ = match &self.socket {
+            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
             #[cfg(unix)]
-            Self::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
+            Socket::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
         };
     }
 
     /// Returns the socket itself.
     pub(crate) fn as_socket(&self) -> SockRef<'_> {
-        match self {
-            Self::Tcp(stream) => SockRef::from(stream),
+        match &self.socket {
+            Socket::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
-            Self::Unix(stream) => SockRef::from(stream),
+            Socket::Unix(stream) => SockRef::from(stream),
         }
     }
 }
@@ -109,10 +144,24 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+        let this = self.get_mut();
+        if this.must_read_directly {
+            match (&*this.as_socket()).read(buf.initialize_unfilled()) {
+                Ok(length) => {
+                    buf.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                // From here on, the runtime knows of all input.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    this.must_read_directly = false;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match &mut this.socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -123,10 +172,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -135,10 +184,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -152,10 +201,10 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+        match &mut self.get_mut().socket {
+            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(unix)]
-            Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -27,6 +27,12 @@ const MAX_ROUNDS: usize = 16;
 /// close frame or the end of the connection behind this many messages is seen.
 const MAX_READ_AHEAD: usize = 64 * 1024;
 const MAX_MESSAGES_AHEAD: usize = 1024;
+/// How much is delivered before the application is polled, in bytes. Compressed messages may be much
+/// larger than the octets that have arrived.
+const MAX_DELIVERED: usize = 1024 * 1024;
+/// The rounds in which the application may answer the messages before the end of the client's
+/// input.
+const MAX_ROUNDS_AFTER_END: usize = 1024;
 
 /// The connection of an open WebSocket.
 #[derive(Debug)]
@@ -36,14 +42,17 @@ pub(super) struct Connection<S> {
     phase: Phase,
     /// Pings received since all output was last flushed.
     pongs: usize,
-    /// Messages read while the queue of the mailbox was full.
+    /// Messages read while the queue of the mailbox was full, and their bytes.
     messages_ahead: usize,
+    bytes_ahead: usize,
     /// Set while the session does not read because the application does not receive: the number of
     /// messages in the queue at the last check.
     stalled: Option<usize>,
     /// The end of the client's input, when the application has not yet had the time to respond to
     /// the messages before it.
     input_end: Option<InputEnd>,
+    /// The rounds since the end of the client's input.
+    rounds_after_end: usize,
     keep_alive: KeepAlive,
 }
 
@@ -82,8 +91,10 @@ where
             phase: Phase::Open,
             pongs: 0,
             messages_ahead: 0,
+            bytes_ahead: 0,
             stalled: None,
             input_end: None,
+            rounds_after_end: 0,
             keep_alive,
         }
     }
@@ -137,7 +148,12 @@ where
                 return Poll::Pending;
             }
         }
-        if let Some(end) = self.input_end.take() {
+        if self.input_end.is_some() {
+            self.rounds_after_end += MAX_ROUNDS;
+        }
+        if self.rounds_after_end >= MAX_ROUNDS_AFTER_END
+            && let Some(end) = self.input_end.take()
+        {
             self.end_input(cx, end);
         }
         self.flush(cx);
@@ -148,10 +164,16 @@ where
     /// Reads the frames that have arrived. Returns whether there was one for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
-        while self.may_read(cx) {
+        let mut delivered = 0;
+        while delivered < MAX_DELIVERED && self.may_read(cx) {
             match self.socket.poll_next(cx) {
                 Poll::Pending => break,
-                Poll::Ready(Ok(received)) => has_read |= self.receive(received),
+                Poll::Ready(Ok(received)) => {
+                    if let Received::Message(message) = &received {
+                        delivered += message.len();
+                    }
+                    has_read |= self.receive(received);
+                }
                 Poll::Ready(Err(ReadError::Invalid(error))) => {
                     has_read = true;
                     self.input_end = Some(InputEnd::Invalid(error));
@@ -179,6 +201,7 @@ where
         };
         if is_open && self.mailbox.poll_has_room(cx).is_pending() {
             if self.messages_ahead >= MAX_MESSAGES_AHEAD
+                || self.bytes_ahead >= MAX_READ_AHEAD
                 || self.socket.get_ref().octets_read() >= MAX_READ_AHEAD
             {
                 self.stalled
@@ -187,6 +210,7 @@ where
             }
         } else {
             self.messages_ahead = 0;
+            self.bytes_ahead = 0;
             self.socket.get_mut().reset_octets_read();
         }
         self.stalled = None;
@@ -201,6 +225,7 @@ where
             Received::Message(message) => {
                 if self.phase == Phase::Open {
                     self.messages_ahead += 1;
+                    self.bytes_ahead += message.len();
                     self.mailbox.deliver(message);
                 }
                 true
@@ -252,7 +277,9 @@ where
     /// Writes the messages that the application has sent. Returns whether there were any.
     fn write(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_written = false;
-        while self.phase == Phase::Open {
+        // When enough pongs wait, all output is flushed before more is added: without its pongs, the
+        // client would give the connection up.
+        while self.phase == Phase::Open && self.pongs < MAX_PONGS {
             match self.socket.poll_ready(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => {

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use http::{HeaderName, HeaderValue};
 use tracing::level_filters::LevelFilter;
 
-use crate::config::check_root_path;
+use crate::config::{check_default_header, check_root_path};
 use crate::{HttpVersions, LifespanMode, PerMessageDeflate};
 
 /// A limit of time; `None` for no limit.
@@ -91,7 +91,7 @@ pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static s
     let (name, value) = text
         .split_once(':')
         .ok_or("give NAME:VALUE, such as x-frame-options:DENY")?;
-    let name = name
+    let name: HeaderName = name
         .trim()
         .parse()
         .map_err(|_| "give a header name of letters, digits and -")?;
@@ -99,13 +99,8 @@ pub(super) fn header(text: &str) -> Result<(HeaderName, HeaderValue), &'static s
         .trim()
         .parse()
         .map_err(|_| "give a header value of visible ASCII and spaces")?;
-    match name {
-        http::header::CONNECTION
-        | http::header::CONTENT_LENGTH
-        | http::header::TRANSFER_ENCODING
-        | http::header::UPGRADE => Err("give another header; the server sets this one itself"),
-        name => Ok((name, value)),
-    }
+    check_default_header(&name)?;
+    Ok((name, value))
 }
 
 pub(super) fn http_versions() -> impl TypedValueParser<Value = HttpVersions> {

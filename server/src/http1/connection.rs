@@ -1,7 +1,9 @@
 //! An HTTP/1 connection as one state machine: requests are decoded from the input, answered one after
 //! the other, and their responses are encoded into the output.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
+use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
@@ -13,6 +15,7 @@ use callgate_http1::{
 };
 use http::request::Parts;
 use http::{Request, StatusCode};
+use tokio::task::coop::unconstrained;
 
 use super::content::{self, ContentError};
 use super::incoming::{self, Incoming};
@@ -32,7 +35,10 @@ use crate::stream::Stream;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
 /// Requests are decoded ahead of the output until there is as much of it, in octets.
-const ENOUGH_OUTPUT: usize = 16 * 1024;
+const PIPELINED_OUTPUT: usize = 16 * 1024;
+
+/// The rounds of one poll. Then the other tasks of the thread run.
+const MAX_ROUNDS: usize = 64;
 
 /// How much input is taken in while the application does not receive, in octets. With more, only the
 /// end of the connection is noticed.
@@ -49,7 +55,7 @@ pub(super) struct Connection {
     outgoing: Outgoing,
     /// The number of requests whose head has been decoded.
     requests: u64,
-    /// Whether the client has closed its sending side, or its connection, behind unread input.
+    /// Whether the system has reported the end of the connection while input is still unread.
     has_hung_up: bool,
     /// How the connection ends when all output has been written. No request is served any more.
     end: Option<End>,
@@ -107,14 +113,12 @@ impl Connection {
 
     /// Serves requests until the connection ends.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
-        loop {
-            if let Some(end) = self.poll_outgoing(cx) {
-                return Poll::Ready(end);
-            }
+        for _ in 0..MAX_ROUNDS {
+            self.poll_outgoing(cx);
             if self.begin_next(cx) {
                 continue;
             }
-            self.send_continue();
+            self.send_continue(cx);
             match self.incoming.decode_content(&mut self.input, cx) {
                 Ok(false) => {}
                 Ok(true) => continue,
@@ -123,8 +127,8 @@ impl Connection {
                     continue;
                 }
             }
-            let was_full = self.output.len() >= ENOUGH_OUTPUT;
-            match self.output.poll_write(&mut self.stream, cx) {
+            let was_full = self.output.len() >= PIPELINED_OUTPUT;
+            match self.poll_output(cx) {
                 Poll::Ready(Ok(())) => {
                     if let Some(end) = self.end.take() {
                         return Poll::Ready(end);
@@ -140,16 +144,29 @@ impl Connection {
                 return Poll::Ready(self.fail(&error));
             }
         }
+        // The other tasks of the thread run.
+        cx.waker().wake_by_ref();
+        Poll::Pending
     }
 
-    /// Has the application go on with the response in flight. Returns the end of the connection if
-    /// the client is gone.
-    fn poll_outgoing(&mut self, cx: &mut Context<'_>) -> Option<End> {
+    /// Writes the output. An application that uses up the budget of the task does not hold it back.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let writing = poll_fn(|cx| self.output.poll_write(&mut self.stream, cx));
+        pin!(unconstrained(writing)).poll(cx)
+    }
+
+    /// Has the application go on with the response in flight.
+    fn poll_outgoing(&mut self, cx: &mut Context<'_>) {
         loop {
             match &mut self.outgoing {
-                Outgoing::None => return None,
+                Outgoing::None => return,
+                // Early hints wait until the output before them has been written.
+                Outgoing::Exchange(_) if self.output.len() >= PIPELINED_OUTPUT => return,
                 Outgoing::Exchange(pending) => match pending.poll(cx) {
-                    Poll::Pending => return None,
+                    Poll::Pending => return,
                     Poll::Ready(exchange::Response::EarlyHints(links)) => {
                         outgoing::encode_early_hints(links, &pending.encoder, &mut self.output);
                     }
@@ -157,10 +174,10 @@ impl Connection {
                         let (encoder, call) = (pending.encoder.clone(), pending.take_call());
                         self.respond(head, body, call, encoder, cx);
                     }
-                    Poll::Ready(exchange::Response::ClientGone) => return Some(End::Gone),
+                    Poll::Ready(exchange::Response::ClientGone) => self.finish(End::Gone),
                 },
                 Outgoing::Handshake(pending) => match pending.handshake.poll(cx) {
-                    Poll::Pending => return None,
+                    Poll::Pending => return,
                     Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
                         let encoder = pending.encoder.clone();
                         self.upgrade(head, websocket, encoder);
@@ -171,7 +188,7 @@ impl Connection {
                     }
                 },
                 Outgoing::Content(response) => match response.poll(&mut self.output, cx) {
-                    Poll::Pending => return None,
+                    Poll::Pending => return,
                     Poll::Ready(end) => self.end_response(end),
                 },
             }
@@ -183,7 +200,7 @@ impl Connection {
     fn begin_next(&mut self, cx: &mut Context<'_>) -> bool {
         if !matches!(self.outgoing, Outgoing::None)
             || self.end.is_some()
-            || self.output.len() >= ENOUGH_OUTPUT
+            || self.output.len() >= PIPELINED_OUTPUT
         {
             return false;
         }
@@ -192,25 +209,26 @@ impl Connection {
             return true;
         }
         if self.input.buffer.is_empty() && matches!(self.incoming, Incoming::Head(_)) {
-            return self.end_without_request(false);
+            return self.end_if_no_request_comes(false);
         }
         let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
             Incoming::Head(decoder) => decoder,
             // Content is still to be skipped.
             other => {
                 self.incoming = other;
-                return self.end_without_request(false);
+                return self.end_if_no_request_comes(false);
             }
         };
         match decoder.decode(&mut self.input.buffer) {
             Ok(DecodedHead::Complete(head, next)) => {
                 self.begin(head, next, cx);
-                true
+                // A new exchange has just been polled.
+                !matches!(self.outgoing, Outgoing::Exchange(_))
             }
             Ok(DecodedHead::Incomplete(decoder)) => {
                 let has_begun = decoder.buffered(&self.input.buffer) > 0;
                 self.incoming = Incoming::Head(decoder);
-                self.end_without_request(has_begun)
+                self.end_if_no_request_comes(has_begun)
             }
             Err(error) => {
                 self.reject(error.into(), ResponseEncoder::for_malformed_request());
@@ -220,7 +238,7 @@ impl Connection {
     }
 
     /// Ends the connection if no request will come. Returns whether the connection has made progress.
-    fn end_without_request(&mut self, has_begun: bool) -> bool {
+    fn end_if_no_request_comes(&mut self, has_begun: bool) -> bool {
         if !self.input.is_ended() {
             if has_begun || self.info.server.stages.now() == Stage::Serving {
                 return false;
@@ -263,6 +281,8 @@ impl Connection {
                     early => {
                         if let Poll::Ready(exchange::Response::EarlyHints(links)) = early {
                             outgoing::encode_early_hints(links, &encoder, &mut self.output);
+                            // The exchange is polled again.
+                            cx.waker().wake_by_ref();
                         }
                         let pending = PendingExchange::new(exchange, encoder, server);
                         self.outgoing = Outgoing::Exchange(Box::new(pending));
@@ -374,7 +394,7 @@ impl Connection {
     fn end_response(&mut self, end: ResponseEnd) {
         self.outgoing = Outgoing::None;
         match end {
-            ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.allows_next() => {
+            ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.can_be_skipped() => {
                 self.incoming.discard_content();
             }
             ResponseEnd::Complete(_) | ResponseEnd::Cut => self.finish(End::Done),
@@ -390,9 +410,9 @@ impl Connection {
     }
 
     /// Sends `100 Continue` when the application begins to receive (rule `HTTP-10`).
-    fn send_continue(&mut self) {
+    fn send_continue(&mut self, cx: &mut Context<'_>) {
         if let Outgoing::Exchange(pending) = &self.outgoing
-            && self.incoming.take_continue()
+            && self.incoming.take_continue(cx)
         {
             self.output
                 .encode(|octets| pending.encoder.encode_continue(octets));
@@ -404,23 +424,23 @@ impl Connection {
         if self.input.is_ended() || self.end.is_some() {
             return Poll::Pending;
         }
-        let is_between = matches!(self.outgoing, Outgoing::None);
-        let needs_input = match is_between {
-            true => self.output.len() < ENOUGH_OUTPUT,
+        let is_idle = matches!(self.outgoing, Outgoing::None);
+        let needs_input = match is_idle {
+            true => self.output.len() < PIPELINED_OUTPUT,
             false => self.incoming.is_content_wanted(),
         };
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
             if self.has_hung_up {
                 return Poll::Pending;
             }
-            ready!(self.input.poll_hang_up(&self.stream, cx));
+            ready!(self.stream.poll_hang_up(cx));
             self.has_hung_up = true;
             // An error says that the connection is lost.
             return Poll::Ready(self.stream.take_error());
         }
         let room = self.incoming.read_size();
-        ready!(self.input.poll_read(&mut self.stream, room, cx))?;
-        Poll::Ready(Ok(()))
+        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, room, cx));
+        pin!(unconstrained(reading)).poll(cx).map_ok(drop)
     }
 
     /// Returns what the connection waits for.
@@ -438,7 +458,9 @@ impl Connection {
             }
             (Outgoing::None, _) => Wait::Content(self.input.read()),
             (_, incoming) if incoming.is_content_wanted() => Wait::Content(self.input.read()),
-            _ if self.input.is_ended() || self.has_hung_up => Wait::HalfClosed(self.requests),
+            _ if self.input.is_ended() || self.has_hung_up => {
+                Wait::HalfClosed(self.input.read().wrapping_add(self.output.written()))
+            }
             _ => Wait::Application,
         }
     }
@@ -447,7 +469,8 @@ impl Connection {
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
         match wait {
             Wait::Application | Wait::Expectation => None,
-            Wait::FirstRequest | Wait::HalfClosed(_) => Some(End::Gone),
+            Wait::FirstRequest => Some(End::Gone),
+            Wait::HalfClosed(_) => Some(self.abandon()),
             Wait::NextRequest(_) => Some(End::Done),
             Wait::Write(_) => Some(End::Reset),
             Wait::Head(_) => {
@@ -460,6 +483,15 @@ impl Connection {
                 None
             }
             Wait::Content(_) => Some(End::Done),
+        }
+    }
+
+    /// Returns the end of a connection that is given up. A client must see that its response is
+    /// incomplete.
+    pub(super) fn abandon(&self) -> End {
+        match &self.outgoing {
+            Outgoing::Content(response) if response.is_close_delimited() => End::Reset,
+            _ => End::Gone,
         }
     }
 

@@ -218,8 +218,8 @@ impl ContentSender {
         self.update(cx, |queue| queue.end = Some(End::Failed(error)));
     }
 
-    /// Changes the queue, and wakes the application. The task of the connection is not woken, because
-    /// it polls an application that runs in place again.
+    /// Changes the queue, and wakes the application. A waker of the connection's own task is skipped,
+    /// because the connection polls the application again after this call.
     fn update(&self, cx: &Context<'_>, change: impl FnOnce(&mut QueueState)) {
         let mut queue = self.0.lock();
         if queue.is_dropped {
@@ -232,6 +232,23 @@ impl ContentSender {
         if let Some(receiver) = receiver
             && !receiver.will_wake(cx.waker())
         {
+            receiver.wake();
+        }
+    }
+}
+
+impl Drop for ContentSender {
+    /// The connection decodes no more of the content. An application that waits for it, on whichever
+    /// task, is woken.
+    fn drop(&mut self) {
+        let mut queue = self.0.lock();
+        if queue.end.is_some() || queue.is_dropped {
+            return;
+        }
+        queue.end = Some(End::Failed(ContentError::Cut));
+        let receiver = queue.receiver.take();
+        drop(queue);
+        if let Some(receiver) = receiver {
             receiver.wake();
         }
     }

@@ -107,10 +107,10 @@ impl Incoming {
 
     /// Returns whether the application waits for content and the client for `100 Continue`, and
     /// records that it is sent.
-    pub(super) fn take_continue(&mut self) -> bool {
+    pub(super) fn take_continue(&mut self, cx: &mut Context<'_>) -> bool {
         match self {
             Self::Content(content) if content.awaits_continue => {
-                let is_wanted = content.sender.demand() == Demand::Waiting;
+                let is_wanted = content.sender.poll_demand(cx) == Demand::Waiting;
                 content.awaits_continue = !is_wanted;
                 is_wanted
             }
@@ -192,16 +192,30 @@ impl Incoming {
         }
     }
 
-    /// Returns whether the connection can serve another request. It cannot if the application has
-    /// left content that the client may withhold, or that is too much to discard.
+    /// Returns whether the connection may serve another request after the response that begins now.
+    /// It may not if the client waits for `100 Continue`, which is not sent any more, or if the
+    /// application has left too much content.
     pub(super) fn allows_next(&self) -> bool {
         match self {
             Self::Content(content) if content.sender.demand() == Demand::Dropped => {
+                self.can_be_skipped()
+            }
+            Self::Content(content) => !content.awaits_continue,
+            Self::Nothing => false,
+            Self::Head(_) | Self::Discarded(_) => true,
+        }
+    }
+
+    /// Returns whether the next request can be read after a response that ends now. It cannot if the
+    /// client may withhold the rest of the content, or if too much of the content is left.
+    pub(super) fn can_be_skipped(&self) -> bool {
+        match self {
+            Self::Content(content) => {
                 let left = content.decoder.remaining();
                 !content.awaits_continue && left.is_none_or(|left| left <= DISCARDED)
             }
             Self::Nothing => false,
-            Self::Head(_) | Self::Content(_) | Self::Discarded(_) => true,
+            Self::Head(_) | Self::Discarded(_) => true,
         }
     }
 

@@ -20,8 +20,6 @@ pub(super) struct Input {
     read: u64,
     /// Whether the client has closed its sending side.
     is_ended: bool,
-    /// Whether the runtime may not know of input that has arrived.
-    is_readiness_lost: bool,
 }
 
 impl Input {
@@ -31,7 +29,6 @@ impl Input {
             read: buffer.len() as u64,
             buffer,
             is_ended: false,
-            is_readiness_lost: false,
         }
     }
 
@@ -45,8 +42,8 @@ impl Input {
         self.is_ended
     }
 
-    /// Reads from the connection into the buffer, which has this room at least. Returns the number of octets; 0 at the end of the
-    /// input.
+    /// Reads into the buffer, which gets `room` octets when it has little room. Returns the number of
+    /// octets; 0 at the end of the input.
     #[inline]
     pub(super) fn poll_read(
         &mut self,
@@ -54,15 +51,6 @@ impl Input {
         room: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        if self.is_readiness_lost {
-            match self.read_directly(stream, room) {
-                // From here on, the runtime knows of all input.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_readiness_lost = false;
-                }
-                read => return Poll::Ready(read),
-            }
-        }
         // No memory is held by a connection that waits for input.
         if self.buffer.capacity() == 0 {
             ready!(stream.poll_read_ready(cx))?;
@@ -75,8 +63,8 @@ impl Input {
         Poll::Ready(Ok(self.count(length)))
     }
 
-    /// Reads from the system directly. The runtime would report input only after it has asked the
-    /// system again, and during a shutdown a request that has arrived must not be missed.
+    /// Reads without asking the runtime, which reports input only after it has asked the system
+    /// again. During a shutdown, a request that has arrived must not be missed.
     #[cold]
     pub(super) fn read_directly(&mut self, stream: &Stream, room: usize) -> io::Result<usize> {
         let begin = self.buffer.len();
@@ -84,13 +72,6 @@ impl Input {
         let read = (&*stream.as_socket()).read(&mut self.buffer[begin..]);
         self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
         read.map(|length| self.count(length))
-    }
-
-    /// Returns ready once the client has closed its sending side or has lost its connection. Unlike
-    /// a read, this takes no input out of the system.
-    pub(super) fn poll_hang_up(&mut self, stream: &Stream, cx: &mut Context<'_>) -> Poll<()> {
-        self.is_readiness_lost = true;
-        stream.poll_hang_up(cx)
     }
 
     fn count(&mut self, length: usize) -> usize {

@@ -61,7 +61,7 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
         let mut stage = pin!(server.stages.watch());
         poll_fn(|cx| {
             if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
-                return Poll::Ready(End::Gone);
+                return Poll::Ready(connection.abandon());
             }
             loop {
                 if let Poll::Ready(end) = connection.poll(cx) {

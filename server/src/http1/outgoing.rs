@@ -21,7 +21,7 @@ use crate::exchange::{self, Exchange, RunningCall};
 use crate::websocket::Handshake;
 
 /// Content is taken until there is as much output, in octets.
-const ENOUGH: usize = 64 * 1024;
+const CONTENT_OUTPUT: usize = 64 * 1024;
 
 /// The response that a connection is about to send or is sending.
 #[derive(Debug)]
@@ -157,9 +157,8 @@ impl StreamedResponse {
         }
     }
 
-    /// Has the application go on, and encodes content until there is enough output, or the
-    /// application has to send more. Returns the end of the response. Must not be polled again after
-    /// that.
+    /// Polls the application and encodes its content, until there is enough output or the application
+    /// sends nothing more. Returns the end of the response. Must not be polled again after that.
     pub(super) fn poll(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<ResponseEnd> {
         if let Poll::Ready(end) = self.poll_content(output, cx) {
             return Poll::Ready(end);
@@ -170,8 +169,8 @@ impl StreamedResponse {
             if let Poll::Ready(end) = self.poll_content(output, cx) {
                 return Poll::Ready(end);
             }
-            // The application has room for more when its content has been taken.
-            if output.len() == length || output.len() >= ENOUGH {
+            // The application may send more now that its content has been taken.
+            if output.len() == length || output.len() >= CONTENT_OUTPUT {
                 return Poll::Pending;
             }
             length = output.len();
@@ -181,11 +180,11 @@ impl StreamedResponse {
 
     fn poll_content(&mut self, output: &mut Output, cx: &mut Context<'_>) -> Poll<ResponseEnd> {
         while let Some(encoder) = &mut self.encoder {
-            // The application may still send the end of content whose length is known.
             if encoder.remaining() == Some(0) {
+                self.take_end(cx);
                 return Poll::Ready(self.end(None, output));
             }
-            if output.len() >= ENOUGH {
+            if output.len() >= CONTENT_OUTPUT {
                 return Poll::Pending;
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
@@ -204,6 +203,20 @@ impl StreamedResponse {
             }
         }
         Poll::Ready(ResponseEnd::Cut)
+    }
+
+    /// Lets the application send the end of content that has reached its length, so that its call can
+    /// end in place.
+    fn take_end(&mut self, cx: &mut Context<'_>) {
+        self.body = ResponseBody::empty();
+        if let Some(call) = &mut self.call {
+            call.poll(cx);
+        }
+    }
+
+    /// Returns whether only the end of the connection is the end of the content.
+    pub(super) fn is_close_delimited(&self) -> bool {
+        (self.encoder.as_ref()).is_some_and(ContentEncoder::is_close_delimited)
     }
 
     fn end(&mut self, trailers: Option<HeaderMap>, output: &mut Output) -> ResponseEnd {

@@ -79,9 +79,12 @@ impl Load {
         Arc::new(StreamState::new(self.clone()))
     }
 
-    /// Ends a stream.
+    /// Ends a stream. The last one wakes the task of the connection, which may have been waiting for
+    /// it.
     pub(super) fn end(&self) {
-        self.running.fetch_sub(1, Ordering::Relaxed);
+        if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.wake();
+        }
     }
 
     /// Registers the task of the connection, which [`Self::wake`] wakes.

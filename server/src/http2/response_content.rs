@@ -158,6 +158,10 @@ impl Body for ResponseContent {
                 *progress = Progress::Ending(end);
                 continue;
             }
+            // Only the first frame may be empty: with it, the head is sent before a failure.
+            if rest.is_empty() && matches!(progress, Progress::Started) {
+                continue;
+            }
             let (data, next) = next_frame(rest, body, stream);
             *progress = next;
             return Poll::Ready(Some(Ok(Frame::data(data))));

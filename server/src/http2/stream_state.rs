@@ -40,16 +40,6 @@ impl StreamState {
         &self.load
     }
 
-    /// Gives a state up. The task of the connection is woken if no stream is left, so that the
-    /// connection is seen to be idle.
-    pub(super) fn release(self: Arc<Self>) {
-        let load = self.load.clone();
-        drop(self);
-        if !load.has_streams() {
-            load.wake();
-        }
-    }
-
     /// Returns what the task of the stream waits for.
     pub(super) fn wait(&self) -> Wait {
         if self.is_output_closed.load(Ordering::Relaxed) {

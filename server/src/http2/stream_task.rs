@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use hyper::rt::Executor;
-use pin_project::{pin_project, pinned_drop};
+use pin_project::pin_project;
 use tokio_util::task::TaskTracker;
 
 use super::stream_state::StreamState;
@@ -48,7 +48,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
 }
 
 /// Runs the future of one stream, and drops the future if the response is stalled.
-#[pin_project(PinnedDrop)]
+#[pin_project]
 struct StreamTask<F> {
     #[pin]
     future: F,
@@ -99,15 +99,6 @@ impl<F: Future> Future for StreamTask<F> {
                     return Poll::Ready(());
                 }
             }
-        }
-    }
-}
-
-#[pinned_drop]
-impl<F> PinnedDrop for StreamTask<F> {
-    fn drop(self: Pin<&mut Self>) {
-        if let Some(stream) = self.project().stream.take() {
-            stream.release();
         }
     }
 }

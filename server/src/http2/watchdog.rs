@@ -57,6 +57,8 @@ pub(super) struct Watchdog<'a> {
     #[pin]
     period: Sleep,
     is_period_set: bool,
+    /// [`Load::relieved`] at the beginning of the period.
+    relieved: u64,
 }
 
 impl<'a> Watchdog<'a> {
@@ -70,6 +72,7 @@ impl<'a> Watchdog<'a> {
             grace: unset_timer(),
             period: unset_timer(),
             is_period_set: false,
+            relieved: load.relieved(),
         }
     }
 
@@ -110,7 +113,11 @@ impl<'a> Watchdog<'a> {
         if *this.is_period_set && !this.period.is_elapsed() || finished.is_empty() {
             return false;
         }
-        if *this.is_period_set && finished.begin_period() {
+        // A socket that takes output makes progress, though not always with these responses.
+        let relieved = this.load.relieved();
+        let is_progressing = relieved != *this.relieved || this.load.is_writing();
+        *this.relieved = relieved;
+        if *this.is_period_set && !is_progressing && finished.begin_period() {
             return true;
         }
         let limit = this.server.config.timeout_write.min(LONGEST);

@@ -19,6 +19,9 @@ use super::stream_task::set_stream;
 use crate::context::ServerContext;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
+/// The most that hyper is given at once of the output of a WebSocket, in octets.
+const MAX_WRITE: usize = 16 * 1024;
+
 /// A handshake whose application has not responded.
 #[derive(Debug)]
 pub(super) struct PendingHandshake {
@@ -87,7 +90,6 @@ async fn run(
         websocket::run(websocket, &server, Transport::new(tunnel)).await;
     }
     stream.close_output();
-    stream.release();
 }
 
 /// The octets of a stream that carries a WebSocket.
@@ -116,7 +118,9 @@ impl AsyncWrite for Tunnel {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.upgraded).poll_write(cx, buf)
+        // hyper copies all that it is given, whatever the window of the stream.
+        let length = buf.len().min(MAX_WRITE);
+        Pin::new(&mut self.upgraded).poll_write(cx, &buf[..length])
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -14,6 +14,7 @@ mod http_failure;
 mod http_request;
 mod http_response;
 mod http_shutdown;
+mod in_place;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;

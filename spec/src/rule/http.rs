@@ -24,7 +24,7 @@ super::chapter! { HTTP:
     NO_CONTINUE_WITHOUT_RECEIVE = "HTTP-11" Server Must
         "A server MUST NOT send `100 Continue` when the application answers without receiving.";
     HALF_CLOSE = "HTTP-12" Server Must
-        "A server MUST treat a client that closes its sending side before the response is complete as gone, after a limited time at the latest.";
+        "A server MUST treat a client that closes its sending side before the response is complete as gone when the response has made no progress for a limited time.";
     MALFORMED_CONTENT = "HTTP-13" Server Must
         "A server MUST answer content that is malformed with 400 and close the connection when no response has been sent yet.";
     START_FIRST = "HTTP-14" Application Must

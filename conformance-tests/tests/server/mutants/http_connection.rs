@@ -56,12 +56,16 @@ fn http_40_a_space_before_the_colon_is_overlooked() -> InProcess {
 }
 
 fn http_41_a_large_head_is_answered_400() -> InProcess {
-    with_connection_filter(|| {
-        Box::new(Replacement(
-            "HTTP/1.1 431 Request Header Fields Too Large",
-            "HTTP/1.1 400 Bad Request",
-        ))
-    })
+    struct BadRequest;
+    impl ConnectionFilter for BadRequest {
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            let bad_request = "HTTP/1.1 400 Bad Request";
+            let fields = "HTTP/1.1 431 Request Header Fields Too Large";
+            let octets = replace(&octets, fields, bad_request);
+            replace(&octets, "HTTP/1.1 414 URI Too Long", bad_request)
+        }
+    }
+    with_connection_filter(|| Box::new(BadRequest))
 }
 
 fn http_42_another_version_is_answered_400() -> InProcess {

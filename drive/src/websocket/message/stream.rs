@@ -185,6 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         self.has_closed = true;
     }
 
+    /// Returns whether queued frames are still to be sent.
+    pub fn has_output(&self) -> bool {
+        self.output.has_remaining()
+    }
+
     /// Sends all queued frames. Returns ready when the connection has taken them.
     ///
     /// # Errors

@@ -158,8 +158,10 @@ impl WebSocketRelay {
                 Ok(Received::Message(message)) if is_open => {
                     self.event = Some(SendEvent::WebSocketSend(message));
                 }
-                // The service sends although the client is gone. The write fails, as on any closed
+                // The service sends although the client is gone. The message is dropped while the close
+                // frame of the client is on its way. After that the write fails, as on any closed
                 // connection.
+                Ok(Received::Message(_)) if self.socket.has_output() => {}
                 Ok(Received::Message(_)) => return Poll::Ready(self.result()),
                 Ok(Received::Ping(payload)) => self.socket.start_pong(payload),
                 Ok(Received::Pong) => {}
