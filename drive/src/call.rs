@@ -55,7 +55,7 @@ impl CallResult {
     }
 }
 
-/// What a mailbox reports about the end of a call.
+/// The report of a mailbox about the end of a call.
 #[derive(Debug)]
 pub struct EndReport {
     /// Whether the application could still decline its scope.

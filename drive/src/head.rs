@@ -1,4 +1,4 @@
-//! What servers read from the head of a request, to make a scope.
+//! The parts of a request's head that servers need to make a scope.
 
 use http::StatusCode;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};

@@ -12,7 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::config::Config;
 
-/// What a connection or a stream waits for, with a number that changes when the wait makes progress.
+/// The wait of a connection or a stream, with a number that changes when the wait makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// The application: no limit.
@@ -58,8 +58,7 @@ pub(crate) struct Deadline {
     timer: Sleep,
     /// Whether the timer has been set since the last check.
     is_set: bool,
-    /// Whether the last check found no progress. The timer is then set to the deadline, which is
-    /// later than the next check would be.
+    /// Whether the last check found no progress. The timer is then set to the deadline itself.
     is_quiet: bool,
 }
 

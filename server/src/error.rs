@@ -15,7 +15,7 @@ pub enum ServeError {
     Setting {
         /// The field of [`Config`](crate::Config).
         name: &'static str,
-        /// What its value must be.
+        /// The values that the setting may have.
         remedy: &'static str,
     },
     /// An address cannot be listened on.

@@ -17,7 +17,7 @@ use http::HeaderValue;
 use crate::context::ServerContext;
 use crate::report::AccessLog;
 
-/// What an exchange responds with.
+/// The response of an exchange.
 #[derive(Debug)]
 pub(crate) enum Response {
     /// Early hints, with these values of `link`. The response follows.

@@ -1,4 +1,4 @@
-//! What a transport provides as the content of a request.
+//! The content of a request, as a transport provides it.
 
 use bytes::Bytes;
 use http::StatusCode;

@@ -1,4 +1,4 @@
-//! What a server responds with.
+//! The response that an exchange gives its server.
 
 use callgate::HttpResponseStart;
 use http::{HeaderValue, StatusCode};

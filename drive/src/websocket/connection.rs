@@ -56,7 +56,7 @@ pub(super) struct Connection<S> {
     keep_alive: KeepAlive,
 }
 
-/// What has ended the input of a client whose connection still carries output.
+/// The end of the input of a client whose connection still carries output.
 #[derive(Debug)]
 enum InputEnd {
     /// A close frame.

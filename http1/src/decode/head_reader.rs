@@ -31,7 +31,7 @@ pub(super) struct HeadReader {
     config: Arc<Config>,
     lines: Lines,
     empty_lines: u8,
-    /// Where the field lines begin; 0 while the request line has no end.
+    /// The begin of the field lines; 0 while the request line has no end.
     fields_begin: usize,
     /// An empty map, of which the memory is for the next head.
     headers: HeaderMap,

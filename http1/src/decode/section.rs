@@ -12,7 +12,7 @@ use super::field_line::check_field_line;
 pub(super) struct Lines {
     /// The octets before this index have been searched for LF.
     searched: usize,
-    /// Where the line begins that has no end yet.
+    /// The begin of the line that has no end yet.
     start: usize,
     /// The number of lines found.
     found: usize,

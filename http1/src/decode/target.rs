@@ -100,7 +100,7 @@ fn check_path_and_query(octets: &[u8], grammar: TargetGrammar) -> Result<(), Dec
     Ok(())
 }
 
-/// What an octet of a path or a query is.
+/// The class of an octet of a path or a query.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Octet {
     /// Of the grammar of RFC 3986.

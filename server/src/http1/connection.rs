@@ -75,7 +75,7 @@ pub(super) enum End {
     Upgrade(AcceptedWebSocket),
 }
 
-/// What is left of a connection after its end.
+/// The stream of a connection after its end, and its unread input.
 #[derive(Debug)]
 pub(super) struct Remainder {
     pub(super) stream: Stream,

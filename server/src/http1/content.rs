@@ -173,7 +173,7 @@ impl Drop for ContentReceiver {
     }
 }
 
-/// What the application does with the content that is not decoded yet.
+/// Whether the application waits for content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Demand {
     /// The application does not receive now.

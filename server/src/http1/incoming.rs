@@ -20,7 +20,7 @@ const CHUNKED_READ: u64 = 16 * 1024;
 /// The most room for a read of content, in octets.
 const MOST_READ: usize = 64 * 1024;
 
-/// What the next octets of the input are.
+/// The kind of the next octets of the input.
 #[derive(Debug)]
 pub(super) enum Incoming {
     /// The head of the next request.
@@ -118,8 +118,9 @@ impl Incoming {
         }
     }
 
-    /// Decodes content that the application waits for. Returns whether the application has more to
-    /// receive. The task of the connection is woken when the application begins to wait.
+    /// Decodes content that the application waits for. Returns whether content, its end or an error
+    /// has been passed to the application. The task of the connection is woken when the application
+    /// begins to wait.
     ///
     /// # Errors
     ///

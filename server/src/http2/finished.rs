@@ -1,4 +1,4 @@
-//! The responses that hyper holds with their end, by the time of their last progress.
+//! Responses whose last octet hyper already holds. They are grouped by the time of their last progress.
 
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 

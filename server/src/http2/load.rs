@@ -10,8 +10,8 @@ use super::finished::FinishedResponses;
 use super::stream_state::StreamState;
 use crate::connection::ConnectionInfo;
 
-/// The content of all responses of a connection that hyper may hold, in octets. A stream whose
-/// content has all been written may go beyond this bound with one data frame.
+/// The content of all responses of a connection that hyper may hold, in octets. A stream of which
+/// hyper holds nothing may exceed this bound by one data frame.
 const MAX_UNWRITTEN: usize = 1024 * 1024;
 
 /// The load of a connection.

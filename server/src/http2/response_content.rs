@@ -45,7 +45,7 @@ pub(super) struct ResponseContent {
     progress: Progress,
 }
 
-/// What hyper has been given.
+/// The part of the response that hyper has.
 #[derive(Debug)]
 enum Progress {
     /// No content.

@@ -47,7 +47,7 @@ impl StreamState {
         }
         match self.frames.load(Ordering::Relaxed) {
             0 => Wait::Application,
-            // A socket that is full delays every stream. That is progress of this stream as well.
+            // A full socket delays every stream, so its progress counts as progress of this stream.
             _ => Wait::Write(self.progress.load(Ordering::Relaxed) + self.load.relieved()),
         }
     }

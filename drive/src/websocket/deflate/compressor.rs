@@ -28,7 +28,7 @@ const WINDOWS: usize = (MAX_WINDOW_BITS - MIN_WINDOW_BITS + 1) as usize;
 #[derive(Debug)]
 pub(crate) struct Compressor {
     window_bits: u8,
-    /// The context that is kept between messages, if the context is kept and there is one.
+    /// The context of the last messages. `None` before the first one, and when no context is kept.
     context: Option<Box<Compress>>,
     keeps_context: bool,
 }

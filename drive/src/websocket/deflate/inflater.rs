@@ -7,8 +7,8 @@ use flate2::{Decompress, FlushDecompress, Status};
 use super::negotiation::ContextParameters;
 use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
-/// An empty block that is the last of its stream. A message that is followed by it, and does not end
-/// the stream, has ended within a block.
+/// An empty block that is the last of its stream. If the stream has no end after these octets, the
+/// message before them was cut within a block.
 const LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 /// The most inflaters that a thread keeps for contexts that are not kept.
 const MAX_IDLE: usize = 4;
@@ -56,8 +56,8 @@ impl Inflater {
         }
     }
 
-    /// Inflates the next octets of a message. `payload` is the message, which may have `limit`
-    /// bytes. `check` is called with each part that has been added.
+    /// Inflates the next octets of a message. `payload` is the inflated message, which has at
+    /// most `limit` bytes. `check` is called with each part that has been added.
     pub(crate) fn inflate<E: From<InflateError>>(
         &mut self,
         octets: &[u8],

@@ -27,7 +27,7 @@ pub enum PerMessageDeflate {
     ContextTakeover,
 }
 
-/// What a sync flush ends with. A message goes without these octets (RFC 7692, 7.2.1).
+/// The last octets of a sync flush. A message goes without these octets (RFC 7692, 7.2.1).
 const FLUSH_TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// The window of a context that is not kept, as the exponent of its size in bytes.
 const MAX_WINDOW_BITS: u8 = 15;

@@ -1,4 +1,4 @@
-//! What can be wrong with the octets of the peer, and the close code for it.
+//! The faults of a peer, each with its close code.
 
 use std::fmt;
 

@@ -13,7 +13,7 @@ pub(super) const MAX_HEADER: usize = 14;
 /// The largest payload of a control frame, in octets (5.5).
 const MAX_CONTROL: u64 = 125;
 
-/// What a frame carries.
+/// The payload of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FrameKind {
     Text,

@@ -1,4 +1,4 @@
-//! What each kind of input is decoded to, in one piece and at any split (RFC 6455, 5 to 8).
+//! Each kind of input is decoded in one piece and at any split (RFC 6455, 5 to 8).
 
 use bytes::BufMut as _;
 use callgate::{Message, WebSocketClose};
