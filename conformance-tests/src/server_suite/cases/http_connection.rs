@@ -235,26 +235,6 @@ const MALFORMED_REQUEST: &[Case] = &[
             refused_field(fixture, "content-length: 99999999999999999999999").await
         }),
     },
-    Case {
-        rule: rule::MALFORMED_REQUEST,
-        name: "a_value_that_begins_or_ends_with_a_blank",
-        transports: HTTP2,
-        does: "Sends requests with a blank at an end of a field's value.",
-        must: "Each stream is reset or the connection ends, and the application is not called.",
-        basis: Basis::Standard(&[demands(Rfc(9113), "8.2.1"), demands(Rfc(9113), "8.1.1")]),
-        steps: steps!(async |fixture| {
-            let server = fixture.server().await?;
-            for value in [" x", "x ", "\tx", "x\t"] {
-                let mut client = server.connect_http2().await?;
-                let request = Request::get("/").field("x-field", value);
-                if let Ok(response) = client.begin(&request, false).await?.answer().await? {
-                    let status = response.head.status;
-                    must!(false, "the answer to {value:?} is {status}");
-                }
-            }
-            server.expect_no_call().await
-        }),
-    },
 ];
 
 /// Sends a request with this line among its fields, and another one after it.

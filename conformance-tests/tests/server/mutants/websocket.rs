@@ -11,6 +11,8 @@ use callgate::{
     SendProgress, Sender,
 };
 
+use callgate_server::{Config, PerMessageDeflate};
+
 use super::websocket_end::OtherCode;
 use super::{mutants, with_app, with_connection_filter, with_interceptor};
 use crate::connection_filter::{ConnectionFilter, find, is_handshake, replace};
@@ -159,27 +161,43 @@ fn ws_16_a_client_may_leave_pings_unanswered() -> InProcess {
 
 fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
     InProcess {
-        config: Some(|config| config.ws_max_size += 1000),
+        config: Some(|config| {
+            without_compression(config);
+            config.ws_max_size += 1000;
+        }),
         ..InProcess::default()
     }
 }
 
+/// Rules of compressed messages are not broken beside the rule of a mutant.
+fn without_compression(config: &mut Config) {
+    config.ws_per_message_deflate = PerMessageDeflate::Off;
+}
+
 fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {
-    with_connection_filter(|| {
+    let mutant = with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xef],
             with: &[0x88, 2, 0x03, 0xeb],
         })
-    })
+    });
+    InProcess {
+        config: Some(without_compression),
+        ..mutant
+    }
 }
 
 fn ws_19_broken_framing_closes_with_1003() -> InProcess {
-    with_connection_filter(|| {
+    let mutant = with_connection_filter(|| {
         Box::new(OtherCode {
             wanted: &[0x88, 2, 0x03, 0xea],
             with: &[0x88, 2, 0x03, 0xeb],
         })
-    })
+    });
+    InProcess {
+        config: Some(without_compression),
+        ..mutant
+    }
 }
 
 fn ws_25_messages_are_taken_in_whether_they_are_received_or_not() -> InProcess {
@@ -285,5 +303,8 @@ fn ws_32_a_message_is_sent_with_the_next_event() -> InProcess {
             result
         }
     }
-    with_interceptor(HoldsBack::default)
+    InProcess {
+        config: Some(without_compression),
+        ..with_interceptor(HoldsBack::default)
+    }
 }

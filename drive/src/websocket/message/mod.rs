@@ -1,7 +1,7 @@
 //! The messages of a WebSocket over a connection: RFC 6455, from octets to messages and back.
 //!
-//! A [`MessageStream`] reads and writes messages over any stream of octets. The [`Decoder`] turns
-//! the octets of the peer into messages, and does no I/O. The [`Output`] holds the frames that the
+//! A [`MessageStream`] reads and writes messages over any stream of octets. The decoder turns
+//! the octets of the peer into messages, and does no I/O. The output holds the frames that the
 //! connection has not taken.
 //!
 //! A stream without an incomplete message and without output holds no buffer.
