@@ -67,7 +67,6 @@ pub(crate) fn read(
 /// a look-up for each.
 #[derive(Debug, Default)]
 struct Fields {
-    hosts: usize,
     cookies: usize,
     has_te: bool,
     has_upgrade: bool,
@@ -78,9 +77,7 @@ impl Fields {
     fn of(headers: &HeaderMap) -> Self {
         let mut fields = Self::default();
         for name in headers.iter().map(|(name, _)| name) {
-            if name == header::HOST {
-                fields.hosts += 1;
-            } else if name == header::COOKIE {
+            if name == header::COOKIE {
                 fields.cookies += 1;
             } else if name == header::TE {
                 fields.has_te = true;
@@ -94,20 +91,9 @@ impl Fields {
     }
 }
 
-/// Sets `host` to the authority of the target, if it has one (rules `SCOPE-03`, `SCOPE-10`), and
-/// checks that there is one `host` (`SCOPE-20`).
+/// Sets `host` to the authority of the target, if it has one (rules `SCOPE-03`, `SCOPE-10`). The
+/// transports have checked the `host` field (`SCOPE-20`).
 fn normalise_authority(parts: &mut Parts, fields: &Fields) -> Result<(), Rejection> {
-    if parts.version == Version::HTTP_11 {
-        match fields.hosts {
-            1 => {}
-            0 => return Err(Rejection::bad_request("the `host` field is missing")),
-            _ => {
-                return Err(Rejection::bad_request(
-                    "there is more than one `host` field",
-                ));
-            }
-        }
-    }
     if (parts.method != Method::CONNECT || parts.version == Version::HTTP_2)
         && let Some(authority) = parts.uri.authority()
     {

@@ -118,6 +118,12 @@ impl Stream {
         }
     }
 
+    /// Has the next read ask the system for input. The runtime reports input only after it has asked the
+    /// system again.
+    pub(crate) fn read_directly(&mut self) {
+        self.must_read_directly = true;
+    }
+
     fn forget_input(&self) {
         let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         // The error is the one above, which makes the runtime forget the input.

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use callgate::HttpResponseStart;
 use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
@@ -18,6 +18,7 @@ use http::{Request, StatusCode};
 use tokio::task::coop::unconstrained;
 
 use super::content::{self, ContentError};
+use super::end::{End, Remainder};
 use super::incoming::{self, Incoming};
 use super::input::Input;
 use super::outgoing::{
@@ -59,30 +60,6 @@ pub(super) struct Connection {
     has_hung_up: bool,
     /// How the connection ends when all output has been written. No request is served any more.
     end: Option<End>,
-}
-
-/// How a connection ends.
-#[derive(Debug)]
-pub(super) enum End {
-    /// All requests have been answered.
-    Done,
-    /// The client is gone, or the server ends: the connection is dropped.
-    Gone,
-    /// The client does not take the output, or must see that the response is incomplete: the
-    /// connection is reset.
-    Reset,
-    /// The connection becomes a WebSocket.
-    Upgrade(AcceptedWebSocket),
-}
-
-/// The stream of a connection after its end, and its unread input.
-#[derive(Debug)]
-pub(super) struct Remainder {
-    pub(super) stream: Stream,
-    /// Input that has been read and not used.
-    pub(super) unread: Bytes,
-    /// Whether the client has closed its sending side.
-    pub(super) is_input_ended: bool,
 }
 
 impl Connection {
@@ -209,14 +186,14 @@ impl Connection {
             return true;
         }
         if self.input.buffer.is_empty() && matches!(self.incoming, Incoming::Head(_)) {
-            return self.end_if_no_request_comes(false);
+            return self.end_if_no_request_comes(false, cx);
         }
         let decoder = match std::mem::replace(&mut self.incoming, Incoming::Nothing) {
             Incoming::Head(decoder) => decoder,
             // Content is still to be skipped.
             other => {
                 self.incoming = other;
-                return self.end_if_no_request_comes(false);
+                return self.end_if_no_request_comes(false, cx);
             }
         };
         match decoder.decode(&mut self.input.buffer) {
@@ -228,7 +205,7 @@ impl Connection {
             Ok(DecodedHead::Incomplete(decoder)) => {
                 let has_begun = decoder.buffered(&self.input.buffer) > 0;
                 self.incoming = Incoming::Head(decoder);
-                self.end_if_no_request_comes(has_begun)
+                self.end_if_no_request_comes(has_begun, cx)
             }
             Err(error) => {
                 self.reject(error.into(), ResponseEncoder::for_malformed_request());
@@ -238,16 +215,16 @@ impl Connection {
     }
 
     /// Ends the connection if no request will come. Returns whether the connection has made progress.
-    fn end_if_no_request_comes(&mut self, has_begun: bool) -> bool {
+    fn end_if_no_request_comes(&mut self, has_begun: bool, cx: &mut Context<'_>) -> bool {
         if !self.input.is_ended() {
             if has_begun || self.info.server.stages.now() == Stage::Serving {
                 return false;
             }
             // A request that has arrived before the shutdown is still served.
-            if let Ok(1..) = self
-                .input
-                .read_directly(&self.stream, self.incoming.read_size())
-            {
+            self.stream.read_directly();
+            let room = self.incoming.read_size();
+            let read = self.input.poll_read(&mut self.stream, room, cx);
+            if let Poll::Ready(Ok(1..)) = read {
                 return true;
             }
         }

@@ -1,6 +1,6 @@
 //! The input of a connection that has been read and not decoded.
 
-use std::io::{self, Read as _};
+use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -61,17 +61,6 @@ impl Input {
         }
         let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.buffer))?;
         Poll::Ready(Ok(self.count(length)))
-    }
-
-    /// Reads without asking the runtime, which reports input only after it has asked the system
-    /// again. During a shutdown, a request that has arrived must not be missed.
-    #[cold]
-    pub(super) fn read_directly(&mut self, stream: &Stream, room: usize) -> io::Result<usize> {
-        let begin = self.buffer.len();
-        self.buffer.resize(begin + room, 0);
-        let read = (&*stream.as_socket()).read(&mut self.buffer[begin..]);
-        self.buffer.truncate(begin + *read.as_ref().unwrap_or(&0));
-        read.map(|length| self.count(length))
     }
 
     fn count(&mut self, length: usize) -> usize {

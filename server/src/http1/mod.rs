@@ -2,29 +2,26 @@
 
 mod connection;
 mod content;
+mod end;
 mod incoming;
 mod input;
 mod outgoing;
 mod output;
 
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::BytesMut;
-use callgate_drive::linger::linger;
 use callgate_http1::{Config as CodecConfig, Limits, ResponseEncoder, TargetGrammar};
 
-use self::connection::{Connection, End, Remainder};
+use self::connection::Connection;
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
-use crate::context::ServerContext;
 use crate::deadline::{Check, Deadline};
 use crate::rejection::Rejection;
-use crate::stage::{Stage, Stages};
+use crate::stage::Stage;
 use crate::stream::Stream;
-use crate::websocket::run_over_http1;
 
 /// Returns the settings of the decoders of all connections.
 pub(crate) fn codec_config(config: &Config) -> CodecConfig {
@@ -85,38 +82,5 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
         .await
     };
     // Boxed, so that an idle connection does not hold the memory of this future.
-    Box::pin(conclude(server, connection.into_remainder(), end)).await;
-}
-
-/// Ends a connection whose output has been written.
-async fn conclude(server: &ServerContext, remainder: Remainder, end: End) {
-    let Remainder {
-        mut stream,
-        unread,
-        is_input_ended,
-    } = remainder;
-    match end {
-        // On a task of its own, so that the memory of this task is freed.
-        End::Upgrade(websocket) => {
-            let session = run_over_http1(websocket, server, stream, unread);
-            server.tasks.spawn(session);
-        }
-        // Closing both sides while the client is sending would destroy output that it has not read
-        // (RFC 9112, 9.6).
-        End::Done if !is_input_ended || !unread.is_empty() => {
-            until_ending(&server.stages, linger(&mut stream)).await;
-        }
-        End::Done | End::Gone => {}
-        // Without a connection there is nothing to reset.
-        End::Reset => drop(stream.as_socket().set_linger(Some(Duration::ZERO))),
-    }
-}
-
-/// Runs `work`, at most until the time for a shutdown is over.
-async fn until_ending(stages: &Stages, work: impl Future<Output = ()>) {
-    tokio::select! {
-        biased;
-        () = work => {}
-        () = stages.reached(Stage::Ending) => {}
-    }
+    Box::pin(end::conclude(server, connection.into_remainder(), end)).await;
 }

@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 use http::Response;
 
 use super::content::RequestContent;
-use super::response_content::{ResponseContent, respond};
+use super::response_content::ResponseContent;
 use super::stream_state::StreamState;
 use super::stream_task::set_stream;
 use crate::exchange::{self, Exchange};
@@ -51,7 +51,7 @@ impl PendingExchange {
         server.add_default_headers(&mut head.headers);
         set_stream(stream);
         let content = ResponseContent::new(body, self.stream.take());
-        Poll::Ready(Ok(respond(head, content)))
+        Poll::Ready(Ok(head.into_response(content)))
     }
 }
 

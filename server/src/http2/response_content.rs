@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use callgate::HttpResponseStart;
 use callgate_drive::{Incomplete, ResponseBody};
-use http::{HeaderMap, Response};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use super::response_data::ResponseData;
@@ -22,14 +21,6 @@ const MAX_FRAME: usize = 64 * 1024;
 /// end of other responses is held back until their content has been written, so that they can be
 /// reset if they stall.
 const MAX_LAST_FRAME: usize = 16 * 1024;
-
-/// Creates a response with this head.
-pub(super) fn respond<B>(head: HttpResponseStart, body: B) -> Response<B> {
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = head.headers;
-    response
-}
 
 /// The content of a response, in data frames that record what is written of them.
 ///

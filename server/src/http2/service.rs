@@ -15,7 +15,7 @@ use super::content::{RequestContent, status_for};
 use super::load::Load;
 use super::malformed::check_head;
 use super::pending::PendingExchange;
-use super::response_content::{ResponseContent, respond};
+use super::response_content::ResponseContent;
 use super::stream_state::StreamState;
 use super::stream_task::set_stream;
 use super::websocket::PendingHandshake;
@@ -77,7 +77,7 @@ impl ConnectionService {
         self.load.info.server.add_default_headers(&mut head.headers);
         let content = ResponseContent::new(body, Some(stream.clone()));
         Rejected {
-            response: respond(head, content),
+            response: head.into_response(content),
             stream,
         }
     }

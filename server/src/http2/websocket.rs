@@ -13,7 +13,7 @@ use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::response_content::{ResponseContent, respond};
+use super::response_content::ResponseContent;
 use super::stream_state::StreamState;
 use super::stream_task::set_stream;
 use crate::context::ServerContext;
@@ -62,7 +62,7 @@ impl PendingHandshake {
         };
         self.server.add_default_headers(&mut head.headers);
         let content = ResponseContent::new(body, self.stream.take());
-        Poll::Ready(respond(head, content))
+        Poll::Ready(head.into_response(content))
     }
 
     fn open(&mut self, websocket: AcceptedWebSocket) {
