@@ -6,10 +6,9 @@ use callgate::{Message, WebSocketScope};
 use callgate_drive::websocket::message::{MessageConfig, MessageStream, Received, Role};
 use callgate_drive::websocket::{DeflateParameters, PerMessageDeflate, SessionConfig};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
-use crate::messages::{echo, frame};
+use crate::messages::{echo, exchange_over, frame};
 use crate::support::{Opened, open_compressed, without_pings};
 
 /// Set in the first octet of a compressed message (RFC 7692, 6).
@@ -40,14 +39,7 @@ async fn exchange(octets: &[u8]) -> (Vec<u8>, u16) {
         max_message_size: 10_000,
         ..without_pings()
     };
-    let (opened, mut reported) = open_echo(parameters, config).await;
-    let mut stream = opened.client.into_inner();
-    stream.write_all(octets).await.unwrap();
-    let mut sent = Vec::new();
-    stream.read_to_end(&mut sent).await.unwrap();
-    drop(stream);
-    opened.session.await.unwrap();
-    (sent, reported.recv().await.unwrap())
+    exchange_over(open_echo(parameters, config).await, octets).await
 }
 
 /// Checks what is sent after these octets, up to the close frame with this code.

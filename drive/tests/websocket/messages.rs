@@ -43,7 +43,15 @@ pub(crate) fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Sends these octets at once. Returns all that the session sends before the connection ends.
 async fn exchange(octets: &[u8]) -> (Vec<u8>, u16) {
-    let (opened, mut reported) = open_echo(without_pings()).await;
+    exchange_over(open_echo(without_pings()).await, octets).await
+}
+
+/// Sends these octets at once over a WebSocket whose application reports the code of the disconnect.
+/// Returns all that the session sends before the connection ends, and that code.
+pub(crate) async fn exchange_over(
+    (opened, mut reported): (Opened, mpsc::UnboundedReceiver<u16>),
+    octets: &[u8],
+) -> (Vec<u8>, u16) {
     let mut stream = opened.client.into_inner();
     stream.write_all(octets).await.unwrap();
     let mut sent = Vec::new();

@@ -10,7 +10,7 @@ use callgate::{
 use http::{HeaderMap, HeaderValue, StatusCode};
 use tempfile::NamedTempFile;
 
-use super::steps::{call_over, respond};
+use super::steps::{call_over, expect_response, respond};
 use crate::Verdict;
 use crate::probe::{SendOutcome, Step};
 use crate::server_suite::basis::{Basis, Document::AsgiExtensions, demands, recommends};
@@ -66,12 +66,7 @@ const NOT_OFFERED_FAILS: &[Case] = &[
             }
             app.send(HttpResponseBody::last("the response")).await?;
             let response = client.response().await?;
-            must!(
-                response.status == 200 && response.text() == "the response",
-                "the response was {} `{}`",
-                response.status,
-                response.text()
-            );
+            expect_response(&response, "the response")?;
             app.finish(Step::Return).await
         }),
     },
@@ -216,12 +211,7 @@ const EARLY_HINTS_ARE_SENT: &[Case] = &[Case {
         }
         respond(&mut app, "the response").await?;
         let response = client.response().await?;
-        must!(
-            response.status == 200 && response.text() == "the response",
-            "the response was {} `{}`",
-            response.status,
-            response.text()
-        );
+        expect_response(&response, "the response")?;
         app.finish(Step::Return).await
     }),
 }];

@@ -263,7 +263,7 @@ const DEFLATE_IS_TRANSPARENT: &[Case] = &[
     },
 ];
 
-/// Messages that a server may send as they are, and messages that are worth compressing.
+/// Creates messages of which a server compresses some and sends the others uncompressed.
 fn messages() -> impl Iterator<Item = Message> {
     let numbers: String = (0..2000).map(|n| format!("{n}, ")).collect();
     let squares: Vec<u8> = (0..500_u32).flat_map(|n| (n * n).to_le_bytes()).collect();

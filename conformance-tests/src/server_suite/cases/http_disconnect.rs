@@ -2,7 +2,7 @@
 
 use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent, rule};
 
-use super::steps::{content, events, receive_disconnect, respond};
+use super::steps::{content, events, expect_response, receive_disconnect, respond};
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::AsgiHttp, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
@@ -236,12 +236,7 @@ const HALF_CLOSE_IS_ANSWERED: &[Case] = &[Case {
         let mut app = server.call().await?;
         respond(&mut app, "answered").await?;
         let response = client.response().await?;
-        must!(
-            response.status == 200 && response.text() == "answered",
-            "the response was {} `{}`",
-            response.status,
-            response.text()
-        );
+        expect_response(&response, "answered")?;
         app.finish(Step::Return).await
     }),
 }];

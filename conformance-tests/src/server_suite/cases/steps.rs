@@ -12,7 +12,7 @@ use crate::server_suite::http1::Http1;
 use crate::server_suite::http2::{Http2, Http2Stream};
 use crate::server_suite::launch::ServerExit;
 use crate::server_suite::probe_call::ProbeCall;
-use crate::server_suite::request::Request;
+use crate::server_suite::request::{Request, Response};
 use crate::server_suite::result::{CaseResult, must};
 use crate::server_suite::server::Server;
 use crate::server_suite::settings::ServerSettings;
@@ -120,6 +120,17 @@ pub(super) fn answered(request: Request, text: &'static str) -> Request {
 pub(super) async fn respond(app: &mut ProbeCall, text: &'static str) -> CaseResult {
     app.send(HttpResponseStart::ok()).await?;
     app.send(HttpResponseBody::last(text)).await
+}
+
+/// Checks that the client got a 200 with this content.
+pub(super) fn expect_response(response: &Response, text: &str) -> CaseResult {
+    must!(
+        response.status == 200 && response.text() == text,
+        "the response was {} `{}`",
+        response.status,
+        response.text()
+    );
+    Ok(())
 }
 
 /// Waits for the events of a [`Step::ReceiveBody`]. The last one has `more_body` unset or is no

@@ -6,6 +6,7 @@ use callgate::{
 };
 use http::Version;
 
+use super::steps::expect_response;
 use super::websocket_handshake::expect_status;
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::Rfc, demands};
@@ -291,12 +292,7 @@ async fn expect_http(fixture: &mut Fixture<'_>, request: Request) -> CaseResult 
         .sends(HttpResponseBody::last("as HTTP"));
     client.send(request.http1()).await?;
     let response = client.response().await?;
-    must!(
-        response.status == 200 && response.text() == "as HTTP",
-        "the response was {} `{}`",
-        response.status,
-        response.text()
-    );
+    expect_response(&response, "as HTTP")?;
     let app = server.call().await?;
     must!(
         matches!(app.scope(), Scope::Http(_)),
