@@ -148,7 +148,7 @@ impl Running {
             let _ = output.read_to_string(&mut text);
             text
         });
-        // From here on the process is killed whatever happens.
+        // The value that is created here ends the process when it is dropped.
         let mut running = Self {
             child,
             http1: SocketAddr::from(([127, 0, 0, 1], 0)),

@@ -10,7 +10,7 @@ use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 
 /// The sizes of the messages that are compressed, in bytes. A smaller message gains nothing that
 /// outweighs the work. A larger one would keep the other tasks of its thread waiting for too long.
-/// Other messages are sent as they are, and do not enter the context.
+/// Other messages are sent uncompressed, and do not enter the context.
 pub(crate) const MIN_COMPRESSED: usize = 128;
 const MAX_COMPRESSED: usize = 1 << 20;
 
@@ -43,7 +43,7 @@ impl Compressor {
         }
     }
 
-    /// Returns the compressed payload of a message, or `None` if the message is to be sent as it is.
+    /// Returns the compressed payload of a message, or `None` if the message is sent uncompressed.
     pub(crate) fn compress(&mut self, payload: &[u8]) -> Option<Bytes> {
         if !(MIN_COMPRESSED..=MAX_COMPRESSED).contains(&payload.len()) {
             return None;

@@ -192,7 +192,7 @@ proptest! {
         let mut inflater = Inflater::new(parameters);
         // A repeated message is where a context makes a difference.
         for message in messages.iter().chain(&messages) {
-            // Without a context, what does not become smaller is sent as it is.
+            // Without a context, a message that compression does not shrink is sent uncompressed.
             let Some(compressed) = compressor.compress(message) else {
                 prop_assert!(no_context_takeover);
                 continue;

@@ -15,7 +15,7 @@ const FIRST_STEP: usize = 64 * 1024;
 /// The least room for a direct read, in bytes.
 const MIN_ROOM: usize = 4096;
 
-/// The octets that follow within a message, as far as they are known.
+/// The rest of a message that has not arrived, as the header of its frame announces it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Following {
     /// The octets of the same frame that have not arrived.

@@ -29,8 +29,8 @@ pub enum Role {
     /// The frames of the peer are masked, and those of this side are not (RFC 6455, 5.1).
     Server,
     /// The frames of the peer are not masked. Those of this side are masked with a key of zero,
-    /// which leaves the payload as it is: the peer is in the same process, so there is no
-    /// intermediary for which the key has to be random (RFC 6455, 10.3).
+    /// which does not change the payload. The peer is in the same process, so no intermediary needs
+    /// a random key (RFC 6455, 10.3).
     InProcessClient,
 }
 

@@ -24,7 +24,7 @@ struct Difference {
     entries: BTreeMap<String, String>,
 }
 
-/// Who is right.
+/// The implementation whose reading follows the RFC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum Right {

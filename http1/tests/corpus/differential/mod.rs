@@ -1,5 +1,5 @@
 //! Beside this crate, hyper and Python's h11 read the corpus. Each difference is listed in
-//! `corpus/differences/`, with who is right and why.
+//! `corpus/differences/`, with the implementation that follows the RFC, and the reason.
 
 mod h11;
 mod hyper_server;
