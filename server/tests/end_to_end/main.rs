@@ -28,6 +28,7 @@ mod sending;
 mod shutdown;
 mod stalled;
 mod support;
+mod trailers;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;
