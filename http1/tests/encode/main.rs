@@ -5,3 +5,4 @@ mod heads;
 mod interim;
 mod round_trip;
 mod support;
+mod whole;
