@@ -297,7 +297,7 @@ impl Connection {
     /// Encodes the head of a response. Returns the response if its content follows.
     fn encode_head(
         &mut self,
-        mut head: HttpResponseStart,
+        head: HttpResponseStart,
         body: ResponseBody,
         call: Option<RunningCall>,
         mut encoder: ResponseEncoder,
@@ -307,7 +307,7 @@ impl Connection {
             encoder.close();
         }
         let output = &mut self.output;
-        let encoded = outgoing::encode_head(&mut head, &body, encoder.clone(), server, output);
+        let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
@@ -357,7 +357,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
+        match outgoing::encode_upgrade(&head, encoder.clone(), server, &mut self.output) {
             Ok(()) => self.finish(End::Upgrade(websocket)),
             Err(error) => {
                 let response = self.replace(&error, encoder);
