@@ -102,6 +102,8 @@ pub(crate) fn open_cached(path: &Path) -> Option<FileBody> {
 pub(crate) struct FileBody {
     file: File,
     remaining: u64,
+    /// The last chunk. Its memory is used again once the transport has dropped its own.
+    last: Bytes,
     /// Whether a thread for blocking work reads from the file.
     is_reading: bool,
 }
@@ -111,6 +113,7 @@ impl FileBody {
         Self {
             file: File::from_std(file),
             remaining: length,
+            last: Bytes::new(),
             is_reading: false,
         }
     }
@@ -126,14 +129,27 @@ impl FileBody {
             return Poll::Ready(Ok(None));
         }
         let size = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
-        let mut chunk = BytesMut::zeroed(size);
-        let length = ready!(self.poll_read(&mut chunk, cx))?;
+        let mut chunk = self.take_memory(size);
+        let read = self.poll_read(&mut chunk, cx);
+        let chunk = chunk.freeze();
+        self.last = chunk.clone();
+        let length = ready!(read)?;
         if length == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.remaining -= length as u64;
-        chunk.truncate(length);
-        Poll::Ready(Ok(Some(chunk.freeze())))
+        Poll::Ready(Ok(Some(chunk.slice(..length))))
+    }
+
+    /// Returns memory of this size.
+    fn take_memory(&mut self, size: usize) -> BytesMut {
+        match std::mem::take(&mut self.last).try_into_mut() {
+            Ok(mut memory) if memory.len() >= size => {
+                memory.truncate(size);
+                memory
+            }
+            _ => BytesMut::zeroed(size),
+        }
     }
 
     /// Reads what the system has in memory, or else has a thread for blocking work read from the disk.

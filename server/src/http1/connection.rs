@@ -222,8 +222,8 @@ impl Connection {
             }
             // A request that has arrived before the shutdown is still served.
             self.stream.read_directly();
-            let room = self.incoming.read_size();
-            let read = self.input.poll_read(&mut self.stream, room, cx);
+            let expected = self.incoming.expected();
+            let read = self.input.poll_read(&mut self.stream, expected, cx);
             if let Poll::Ready(Ok(1..)) = read {
                 return true;
             }
@@ -415,8 +415,8 @@ impl Connection {
             // An error says that the connection is lost.
             return Poll::Ready(self.stream.take_error());
         }
-        let room = self.incoming.read_size();
-        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, room, cx));
+        let expected = self.incoming.expected();
+        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, expected, cx));
         pin!(unconstrained(reading)).poll(cx).map_ok(drop)
     }
 
