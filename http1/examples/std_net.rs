@@ -26,7 +26,7 @@ pub(crate) fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
         let (event, next) = match decoder.decode(&mut input) {
             Ok(decoded) => decoded,
             Err(error) => {
-                encoder.encode_refusal(error, Some(&date), &mut output);
+                encoder.encode_refusal(error, (&date).into(), &mut output);
                 break;
             }
         };
@@ -41,7 +41,7 @@ pub(crate) fn serve(mut stream: TcpStream) -> Result<(), Box<dyn Error>> {
             Some(Event::Data(data)) => content.extend_from_slice(&data),
             Some(Event::End(_trailers)) => {
                 let encoder = mem::replace(&mut encoder, ResponseEncoder::for_malformed_request());
-                let (status, fields, date) = (StatusCode::OK, HeaderMap::new(), Some(&date));
+                let (status, fields, date) = (StatusCode::OK, HeaderMap::new(), (&date).into());
                 persistence = encoder.encode_whole(status, &fields, &content, date, &mut output)?;
                 content.clear();
             }

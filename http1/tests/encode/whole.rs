@@ -1,7 +1,7 @@
 //! Whole responses in one call.
 
 use bytes::BytesMut;
-use callgate_http1::{DecodeError, EncodeError, Persistence, ResponseEncoder};
+use callgate_http1::{DecodeError, DefaultFields, EncodeError, Persistence, ResponseEncoder};
 use http::{HeaderMap, StatusCode};
 
 use crate::support::{encoder, encoder_for, fields};
@@ -10,7 +10,13 @@ use crate::support::{encoder, encoder_for, fields};
 fn whole(encoder: ResponseEncoder, content: &str) -> (String, Persistence) {
     let mut output = BytesMut::new();
     let (status, headers) = (StatusCode::OK, HeaderMap::new());
-    let encoded = encoder.encode_whole(status, &headers, content.as_bytes(), None, &mut output);
+    let encoded = encoder.encode_whole(
+        status,
+        &headers,
+        content.as_bytes(),
+        DefaultFields::NONE,
+        &mut output,
+    );
     (text(&output), encoded.unwrap())
 }
 
@@ -46,7 +52,13 @@ fn a_whole_response_opens_no_tunnel() {
 fn a_whole_response_that_cannot_be_encoded_writes_nothing() {
     let mut output = BytesMut::new();
     let headers = fields(&[("content-length", "4")]);
-    let encoded = encoder().encode_whole(StatusCode::OK, &headers, b"hello", None, &mut output);
+    let encoded = encoder().encode_whole(
+        StatusCode::OK,
+        &headers,
+        b"hello",
+        DefaultFields::NONE,
+        &mut output,
+    );
     let error = EncodeError::DifferentContentLength {
         field: 4,
         content: 5,
@@ -58,7 +70,7 @@ fn a_whole_response_that_cannot_be_encoded_writes_nothing() {
 fn a_refusal_has_the_status_and_the_reason_of_its_error_and_closes_the_connection() {
     let mut output = BytesMut::new();
     let malformed = ResponseEncoder::for_malformed_request();
-    malformed.encode_refusal(DecodeError::TargetTooLong, None, &mut output);
+    malformed.encode_refusal(DecodeError::TargetTooLong, DefaultFields::NONE, &mut output);
     assert_eq!(
         text(&output),
         "HTTP/1.1 414 URI Too Long\r\ncontent-type: text/plain\r\ncontent-length: 22\r\n\
@@ -66,6 +78,6 @@ fn a_refusal_has_the_status_and_the_reason_of_its_error_and_closes_the_connectio
     );
     let mut output = BytesMut::new();
     let head = encoder_for("HEAD / HTTP/1.1", "content-length: 1\r\n");
-    head.encode_refusal(DecodeError::ChunkSize, None, &mut output);
+    head.encode_refusal(DecodeError::ChunkSize, DefaultFields::NONE, &mut output);
     assert!(text(&output).ends_with("connection: close\r\n\r\n"));
 }
