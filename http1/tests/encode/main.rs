@@ -1,5 +1,8 @@
 //! What the encoder writes, and what it does not let its caller write.
 
+#[path = "../reading/mod.rs"]
+mod reading;
+
 mod content;
 mod heads;
 mod interim;
