@@ -39,13 +39,13 @@ pub struct Limits {
     /// Default 16,384.
     pub field: usize,
     /// The length of all field lines of a head with their line ends. More is answered with 431.
-    /// Default 65,536. A higher limit than 1 GiB counts as 1 GiB, also for trailers.
+    /// Default 65,536. A higher limit than 1 GiB counts as 1 GiB.
     pub fields: usize,
     /// The length of the line in front of a chunk (its size and its extensions) without its line
     /// end. A longer line is answered with 400. Default 256.
     pub chunk_line: usize,
     /// The length of all field lines of a trailer section with their line ends. More is answered
-    /// with 431. Default 8,192.
+    /// with 431. Default 8,192. A higher limit than 1 GiB counts as 1 GiB.
     pub trailers: usize,
 }
 

@@ -4,16 +4,16 @@
 //! `async`. A server reads octets into a buffer for a decoder, and writes the buffer that an
 //! encoder fills.
 //!
-//! - [`HeadDecoder`] reads heads: a [`RequestHead`] with its target, its fields and their meaning
-//!   for the connection.
-//! - [`ContentDecoder`] takes the framing off content, and reads trailers.
-//! - [`ResponseEncoder`] writes interim responses and the head of the final response, and decides
-//!   on the framing.
-//! - [`ContentEncoder`] writes content with its framing, and its end.
+//! - [`Decoder`] reads a connection as [events](Event): a [`RequestHead`], content without its
+//!   framing, and trailers. [`HeadDecoder`] and [`ContentDecoder`] are its two states, for a server
+//!   whose own states follow them.
+//! - [`ResponseEncoder`] writes the response to a request, whole or its head alone, and interim
+//!   responses before. The encoder decides on the framing.
+//! - [`ContentEncoder`] writes content with its framing, piece by piece, and its end.
 //!
-//! The decoders and the encoders are the states of a connection. A call that the protocol forbids
-//! cannot be written: decoders are moved by each call and come back in what the call returns, and
-//! the end of a message takes its encoder away. After a [`DecodeError`], there is no decoder.
+//! A call that the protocol forbids does not compile. Each call moves the decoder and returns it
+//! beside its result, so there is no decoder after a [`DecodeError`]. The head of a response moves
+//! its encoder, and so does the end of content.
 //!
 //! Decoding is strict: the decoders refuse input that a proxy in front of the server could read
 //! differently. Each [`DecodeError`] names its section of RFC 9110 or RFC 9112. [`Limits`] bound
@@ -21,27 +21,23 @@
 //!
 //! ```
 //! use bytes::BytesMut;
-//! use callgate_http1::{
-//!     AfterHead, Config, ContentLength, DecodedHead, DefaultFields, HeadDecoder, Persistence,
-//!     ResponseEncoder,
-//! };
+//! use callgate_http1::{Config, Decoder, DefaultFields, Event, Persistence, ResponseEncoder};
 //! use http::{HeaderMap, StatusCode};
 //!
 //! let mut input = BytesMut::from("HEAD /hello HTTP/1.0\r\n\r\n");
-//! let decoder = HeadDecoder::new(Config::default());
-//! let DecodedHead::Complete(request, _next) = decoder.decode(&mut input)? else {
+//! let decoder = Decoder::new(Config::default());
+//! let (Some(Event::Head(request)), _decoder) = decoder.decode(&mut input)? else {
 //!     panic!("the server reads more octets into `input` and decodes again");
 //! };
 //! assert_eq!(request.target.path(), "/hello");
-//! assert_eq!(request.persistence, Persistence::Close);
 //!
 //! let mut output = BytesMut::new();
 //! let encoder = ResponseEncoder::new(&request);
-//! let length = ContentLength::Known(5);
 //! let (fields, defaults) = (HeaderMap::new(), DefaultFields::NONE);
-//! let after = encoder.encode(StatusCode::OK, &fields, length, defaults, &mut output)?;
-//! assert!(matches!(after, AfterHead::End(Persistence::Close)));
+//! let persistence =
+//!     encoder.encode_whole(StatusCode::OK, &fields, b"hello", defaults, &mut output)?;
 //! assert_eq!(output, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\n");
+//! assert_eq!(persistence, Persistence::Close);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!

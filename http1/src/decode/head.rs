@@ -33,8 +33,8 @@ pub struct RequestHead {
 pub enum TargetForm {
     /// A path, with or without a query: `/where?q=now`.
     Origin,
-    /// A URI with scheme and authority: `http://example.com/where`. The authority counts, not the
-    /// `host` field (RFC 9112, section 3.2.2).
+    /// A URI with scheme and authority: `http://example.com/where`. A server uses this authority and
+    /// ignores the `host` field (RFC 9112, section 3.2.2).
     Absolute,
     /// A host and a port, with CONNECT only: `example.com:80`.
     Authority,
@@ -42,14 +42,14 @@ pub enum TargetForm {
     Asterisk,
 }
 
-/// The expectation of a client before it sends content (RFC 9110, section 10.1.1). In HTTP/1.0, and
-/// without content, nothing is expected.
+/// The expectation of a client before it sends content (RFC 9110, section 10.1.1). A request of
+/// HTTP/1.0 has none, and [`Continue`](Self::Continue) is for a request with content.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Expectation {
-    /// The content comes without a further word.
+    /// The client sends the content without waiting.
     #[default]
     None,
-    /// The client waits a while for `100 Continue` before it sends the content.
+    /// The client waits for `100 Continue` before it sends the content, though not for ever.
     Continue,
     /// An expectation that HTTP does not define. A server may respond with 417.
     Unknown,

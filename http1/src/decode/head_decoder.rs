@@ -69,8 +69,7 @@ pub enum Next {
 }
 
 impl HeadDecoder {
-    /// Creates the decoder of a connection, which has all its settings. Many connections share one
-    /// configuration.
+    /// Creates the decoder of a connection. Many connections share one configuration.
     #[must_use]
     pub fn new(config: impl Into<Arc<Config>>) -> Self {
         Self {
@@ -109,8 +108,9 @@ impl HeadDecoder {
         input.len() - line_ends
     }
 
-    /// Takes a map that is no longer needed, such as that of the response. The fields of the next
-    /// request are read into its memory if they fit. The memory of a large map is freed.
+    /// Takes a map that the server no longer needs, such as that of the response. The decoder reads
+    /// the fields of the next request into its memory if they fit, and frees the memory of a large
+    /// map.
     #[inline]
     pub fn reuse(&mut self, headers: HeaderMap) {
         self.reader.reuse(headers);

@@ -9,8 +9,8 @@ use super::EncodeError;
 use crate::Persistence;
 use crate::fields::is_forbidden_in_trailers;
 
-/// Writes the content of a response with its framing. The end of the content takes the encoder
-/// away, so that nothing can be written behind the end.
+/// Writes the content of a response with its framing. The call that ends the content moves the
+/// encoder, so that nothing can be written behind the end.
 #[derive(Debug)]
 #[must_use = "the content has no end without `end`"]
 pub struct ContentEncoder {
@@ -166,13 +166,13 @@ impl ContentEncoder {
         self.framing == Framing::Close
     }
 
-    /// Returns whether the connection lives on after the content.
+    /// Returns whether the connection persists after the content.
     #[must_use]
     pub fn persistence(&self) -> Persistence {
         self.persistence
     }
 
-    /// Ends the content. Returns whether the connection lives on.
+    /// Ends the content. Returns whether the connection persists.
     ///
     /// # Errors
     ///
@@ -190,7 +190,7 @@ impl ContentEncoder {
 
     /// Ends the content with trailers. Trailers are written only if the content is chunked, and
     /// without the fields that trailers may not have (RFC 9110, section 6.5.1). Returns whether the
-    /// connection lives on.
+    /// connection persists.
     ///
     /// # Errors
     ///

@@ -9,9 +9,9 @@ use super::head_fields::{CallerFields, write, write_number};
 use super::{DefaultFields, EncodeError};
 use crate::{DecodeError, Persistence, RequestHead};
 
-/// Writes the response to one request. The head takes the encoder away, so that there is one final
-/// response, and no interim response behind it. A response that cannot be encoded writes nothing: a
-/// clone, made before, encodes the response that replaces it.
+/// Writes the response to one request. The call that writes the head moves the encoder, so that there
+/// is one final response, and no interim response behind it. An error writes nothing. A server that
+/// responds otherwise after an error clones the encoder before the call.
 ///
 /// ```
 /// use bytes::BytesMut;
@@ -61,8 +61,8 @@ enum Request {
     Other,
 }
 
-/// The length of a response's content, as the caller knows it. A `content-length` of the caller's
-/// fields is as good.
+/// The length of a response's content, as far as the caller knows it. The caller's fields may give the
+/// length too, as `content-length`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ContentLength {
     /// The content has so many octets.
@@ -81,7 +81,8 @@ pub enum AfterHead {
     /// The response has no content and is at its end: it responds to HEAD, or its status is 204 or
     /// 304 (RFC 9112, section 6.3).
     End(Persistence),
-    /// Octets of a tunnel: the response is of status 2xx to CONNECT (RFC 9110, section 9.3.6).
+    /// The connection is a tunnel: the response is of status 2xx to CONNECT (RFC 9110, section
+    /// 9.3.6).
     Tunnel,
 }
 
@@ -183,7 +184,7 @@ impl ResponseEncoder {
     /// Writes the head of the final response.
     ///
     /// The encoder decides on the framing. `content-length` of the caller's fields is kept where
-    /// the response may have it, and `transfer-encoding` is not the caller's. A `connection` field
+    /// the response may have it, and `transfer-encoding` is left out. A `connection` field
     /// of the caller keeps its options, and `close` among them closes the connection. With an
     /// `upgrade` field, `connection` has the option `upgrade`. Default fields are written if the
     /// caller's fields have none of their name.
@@ -212,7 +213,7 @@ impl ResponseEncoder {
     }
 
     /// Writes a whole response: its head, and its content where the response may have content.
-    /// Returns whether the connection lives on. A 2xx to CONNECT opens no tunnel, and the connection
+    /// Returns whether the connection persists. A 2xx to CONNECT opens no tunnel, and the connection
     /// is closed.
     ///
     /// # Errors
