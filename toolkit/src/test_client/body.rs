@@ -106,6 +106,7 @@ impl Body {
     }
 
     /// Adds trailer fields, which follow the content in an event of their own (rule `HTTP-06`).
+    /// The fields that `EXT-05` forbids do not reach the application.
     #[must_use]
     pub fn trailers(mut self, fields: HeaderMap) -> Self {
         self.trailers = Some(fields);
