@@ -2,6 +2,7 @@
 
 mod client_gone;
 mod features;
+mod files;
 mod http2;
 mod http2_bounds;
 mod http2_failure;
