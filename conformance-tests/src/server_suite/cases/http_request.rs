@@ -260,6 +260,46 @@ const REQUEST_TRAILERS: &[Case] = &[
             trailers_arrive(server).await
         }),
     },
+    Case {
+        rule: rule::REQUEST_TRAILERS,
+        name: "forbidden_trailer_fields",
+        transports: HTTP1,
+        does: "Sends trailer fields after chunked content, and `authorization` among them.",
+        must: "The last `http.request` event has them without `authorization`.",
+        basis: REQUEST_TRAILERS_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let mut client = server.connect().await?;
+            let request = Request::new("POST", "/")
+                .field("transfer-encoding", "chunked")
+                .field("trailer", "x-sum, x-step, authorization");
+            client.send(request.http1()).await?;
+            let fields = "x-sum: 5\r\nauthorization: Basic YTpi\r\nx-step: b\r\nx-step: a";
+            let content = format!("5\r\nhello\r\n0\r\n{fields}\r\n\r\n");
+            client.send(&content).await?;
+            trailers_arrive(server).await
+        }),
+    },
+    Case {
+        rule: rule::REQUEST_TRAILERS,
+        name: "forbidden_trailer_fields",
+        transports: HTTP2,
+        does: "Ends the stream with trailer fields, and `authorization` among them.",
+        must: "The last `http.request` event has them without `authorization`.",
+        basis: REQUEST_TRAILERS_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
+            let mut client = server.connect_http2().await?;
+            let request = Request::new("POST", "/").field("trailer", "authorization");
+            let mut exchange = client.begin(&request, true).await?;
+            let mut fields = trailers();
+            fields.insert("authorization", HeaderValue::from_static("Basic YTpi"));
+            let sent = exchange.content.send_data("hello".into(), false);
+            let sent = sent.and_then(|()| exchange.content.send_trailers(fields));
+            must!(sent.is_ok(), "the stream is gone: {sent:?}");
+            trailers_arrive(server).await
+        }),
+    },
 ];
 
 async fn trailers_arrive(server: &mut Server) -> CaseResult {

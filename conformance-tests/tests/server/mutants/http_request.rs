@@ -6,6 +6,8 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope};
 
+use http::header::{AUTHORIZATION, HeaderValue};
+
 use super::{mutants, with_interceptor};
 use crate::in_process::InProcess;
 use crate::interceptor::Interceptor;
@@ -29,6 +31,12 @@ mutants! {
     http_06_trailer_fields_are_dropped: REQUEST_TRAILERS [
         "trailer_fields",
         "trailer_fields_over_http2",
+        "forbidden_trailer_fields",
+        "forbidden_trailer_fields_over_http2",
+    ],
+    http_06_a_forbidden_trailer_field_is_delivered: REQUEST_TRAILERS [
+        "forbidden_trailer_fields",
+        "forbidden_trailer_fields_over_http2",
     ],
 }
 
@@ -148,4 +156,32 @@ fn http_06_trailer_fields_are_dropped() -> InProcess {
         }
     }
     with_interceptor(|| Drops)
+}
+
+fn http_06_a_forbidden_trailer_field_is_delivered() -> InProcess {
+    /// Whether the request announces the field.
+    #[derive(Default)]
+    struct Authorization(AtomicBool);
+    impl Interceptor for Authorization {
+        fn scope(&self, scope: &mut Scope) {
+            if let Scope::Http(scope) = scope
+                && let Some(names) = scope.headers.get("trailer")
+            {
+                let is_announced = names.as_bytes().ends_with(b"authorization");
+                self.0.store(is_announced, Ordering::Relaxed);
+            }
+        }
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let mut event = ready!(server.poll_receive(cx));
+            if let ReceiveEvent::HttpRequestBody(part) = &mut event
+                && let Some(trailers) = &mut part.trailers
+                && self.0.load(Ordering::Relaxed)
+            {
+                let credentials = HeaderValue::from_static("Basic YTpi");
+                trailers.insert(AUTHORIZATION, credentials);
+            }
+            Poll::Ready(event)
+        }
+    }
+    with_interceptor(Authorization::default)
 }
