@@ -54,7 +54,7 @@ impl Service<Request<Incoming>> for ConnectionService {
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        let content = RequestContent::new(content, &parts.headers, info);
+        let content = RequestContent::new(content, &parts.headers, self.load.clone(), &stream);
         match request::read(parts, info) {
             Ok(ParsedRequest::Http(scope)) => {
                 let exchange = Exchange::new(scope, content, status_for, &info.server);
