@@ -22,14 +22,17 @@ fn impatient() -> Config {
     configured
 }
 
-/// Sends parts for ever. Tells the end of the call.
+/// Sends parts for ever, or a small response for `/small`. Tells the end of the call.
 async fn stream(
     teller: Teller<()>,
-    _: HttpScope,
+    scope: HttpScope,
     _: Receiver,
     sender: Sender,
 ) -> Result<(), AppError> {
     let _dropped = crate::support::OnDrop::tell(&teller, ());
+    if scope.raw_path() == "/small" {
+        return whole(&sender, vec![b'x'; 4000]).await;
+    }
     sender.send(HttpResponseStart::ok()).await?;
     let part = bytes::Bytes::from(vec![b'x'; 10_000]);
     loop {
@@ -127,6 +130,32 @@ async fn a_stream_without_window_is_reset_although_another_is_read_slowly() {
     assert!(start.elapsed() >= LIMIT / 2, "{:?}", start.elapsed());
     data_of(&mut client, 1).await;
     drop(client);
+    server.finish().await;
+}
+
+/// A stream cannot be reset any more when the library that speaks HTTP/2 has its end (a known
+/// limit).
+#[tokio::test]
+async fn a_connection_ends_for_a_complete_response_without_window_although_another_is_read_slowly()
+{
+    let (teller, _) = tell();
+    let mut configured = impatient();
+    configured.http2_max_concurrent_streams = 2;
+    let server = Server::with_small_buffer(configured, http(teller, stream));
+    let settings = [(INITIAL_WINDOW_SIZE, 1)];
+    let mut client = RawClient::connect_with_small_buffer(&server, &settings).await;
+    client.extend_window(0, LARGEST_WINDOW - 65_535).await;
+    client.get(1, "/small").await;
+    data_of(&mut client, 1).await;
+    client.get(3, "/").await;
+    client.extend_window(3, LARGEST_WINDOW - 1).await;
+    let start = Instant::now();
+    while client.frame_of(DATA).await.is_some() {
+        tokio::time::sleep(LIMIT / 100).await;
+        let waited = start.elapsed();
+        assert!(waited < 50 * LIMIT, "the connection is kept");
+    }
+    assert!(start.elapsed() >= LIMIT / 2, "{:?}", start.elapsed());
     server.finish().await;
 }
 
