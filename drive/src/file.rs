@@ -10,7 +10,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use callgate::{PendingSend, SendError};
 use tokio::fs::File;
-use tokio::io::{AsyncRead, ReadBuf};
+use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -61,10 +61,7 @@ impl Opening {
         let opened =
             ready!(Pin::new(&mut self.task).poll(cx)).unwrap_or_else(|error| Err(error.into()));
         Poll::Ready(match opened {
-            Ok((file, length)) => Opened::File(FileBody {
-                file: File::from_std(file),
-                remaining: length,
-            }),
+            Ok((file, length)) => Opened::File(FileBody::new(file, length)),
             Err(reason) => Opened::Failed(SendError::File {
                 path: std::mem::take(&mut self.path),
                 reason: Arc::new(reason),
@@ -92,14 +89,35 @@ fn open(path: &Path) -> io::Result<(std::fs::File, u64)> {
     Ok((file, length))
 }
 
+/// Opens a regular file without waiting for the disk. Returns `None` when the system does not have the
+/// path in memory, or when the file cannot be opened: [`Opening`] then says why.
+pub(crate) fn open_cached(path: &Path) -> Option<FileBody> {
+    let file = cached::open(path)?;
+    let metadata = file.metadata().ok()?;
+    (metadata.is_file()).then(|| FileBody::new(file, metadata.len()))
+}
+
 /// An open file, of which a part is still to be sent.
 #[derive(Debug)]
 pub(crate) struct FileBody {
     file: File,
     remaining: u64,
+    /// The last chunk. Its memory is used again once the transport has dropped its own.
+    last: Bytes,
+    /// Whether a thread for blocking work reads from the file.
+    is_reading: bool,
 }
 
 impl FileBody {
+    fn new(file: std::fs::File, length: u64) -> Self {
+        Self {
+            file: File::from_std(file),
+            remaining: length,
+            last: Bytes::new(),
+            is_reading: false,
+        }
+    }
+
     /// Returns the number of bytes still to be sent.
     pub(crate) fn remaining(&self) -> u64 {
         self.remaining
@@ -111,15 +129,128 @@ impl FileBody {
             return Poll::Ready(Ok(None));
         }
         let size = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
-        let mut chunk = BytesMut::zeroed(size);
-        let mut buffer = ReadBuf::new(&mut chunk);
-        ready!(Pin::new(&mut self.file).poll_read(cx, &mut buffer))?;
-        let length = buffer.filled().len();
+        let mut chunk = self.take_memory(size);
+        let read = self.poll_read(&mut chunk, cx);
+        let chunk = chunk.freeze();
+        self.last = chunk.clone();
+        let length = ready!(read)?;
         if length == 0 {
             return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
         }
         self.remaining -= length as u64;
-        chunk.truncate(length);
-        Poll::Ready(Ok(Some(chunk.freeze())))
+        Poll::Ready(Ok(Some(chunk.slice(..length))))
+    }
+
+    /// Returns memory of this size.
+    fn take_memory(&mut self, size: usize) -> BytesMut {
+        match std::mem::take(&mut self.last).try_into_mut() {
+            Ok(mut memory) if memory.len() >= size => {
+                memory.truncate(size);
+                memory
+            }
+            _ => BytesMut::zeroed(size),
+        }
+    }
+
+    /// Reads what the system has in memory, or else has a thread for blocking work read from the disk.
+    fn poll_read(&mut self, chunk: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.is_reading
+            && let Some(length) = cached::read(&self.file, chunk)
+        {
+            return Poll::Ready(Ok(length));
+        }
+        let mut buffer = ReadBuf::new(chunk);
+        let result = Pin::new(&mut self.file).poll_read(cx, &mut buffer);
+        self.is_reading = result.is_pending();
+        result.map_ok(|()| buffer.filled().len())
+    }
+}
+
+/// System calls that fail when they would have to wait for the disk.
+#[cfg(target_os = "linux")]
+mod cached {
+    use std::fs::File;
+    use std::io::IoSliceMut;
+    use std::os::fd::AsFd;
+    use std::path::Path;
+
+    use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
+    use rustix::io::{ReadWriteFlags, preadv2};
+
+    /// Reads at the position of the file, and moves the position.
+    const AT_POSITION: u64 = u64::MAX;
+
+    /// Opens a file whose path is in memory.
+    pub(super) fn open(path: &Path) -> Option<File> {
+        // A pipe or a device does not hold up an open that is not blocking.
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
+        file.ok().map(File::from)
+    }
+
+    /// Reads octets that are in memory. Returns `None` if there are none, or on any error, which a
+    /// read that waits then reports.
+    pub(super) fn read(file: impl AsFd, buffer: &mut [u8]) -> Option<usize> {
+        let mut buffers = [IoSliceMut::new(buffer)];
+        preadv2(file, &mut buffers, AT_POSITION, ReadWriteFlags::NOWAIT).ok()
+    }
+}
+
+/// Other systems do not say whether they would have to wait.
+#[cfg(not(target_os = "linux"))]
+mod cached {
+    use std::fs::File;
+    use std::path::Path;
+
+    pub(super) fn open(_: &Path) -> Option<File> {
+        None
+    }
+
+    pub(super) fn read(_: &tokio::fs::File, _: &mut [u8]) -> Option<usize> {
+        None
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::future::poll_fn;
+
+    use rustix::fs::{Advice, fadvise};
+
+    use super::*;
+
+    /// More than one chunk, so that the reads go on where the one before ended.
+    const LENGTH: usize = 3 * CHUNK + 5;
+
+    async fn collected(body: &mut FileBody) -> Vec<u8> {
+        let mut content = Vec::new();
+        while let Some(chunk) = poll_fn(|cx| body.poll_chunk(cx)).await.unwrap() {
+            content.extend_from_slice(&chunk);
+        }
+        content
+    }
+
+    #[tokio::test]
+    async fn a_file_is_read_in_order_whether_it_is_in_memory_or_on_the_disk() {
+        let content: Vec<u8> = (0..LENGTH).map(|index| (index % 251) as u8).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &content).unwrap();
+        let mut body = open_cached(file.path()).unwrap();
+        assert_eq!(collected(&mut body).await, content);
+        // The system forgets what is on the disk: from the second chunk on, reads have to wait.
+        body = open_cached(file.path()).unwrap();
+        body.file.sync_all().await.unwrap();
+        fadvise(&body.file, CHUNK as u64, None, Advice::DontNeed).unwrap();
+        assert_eq!(collected(&mut body).await, content);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_has_become_shorter_is_an_error() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![0; LENGTH]).unwrap();
+        let mut body = open_cached(file.path()).unwrap();
+        file.as_file().set_len(0).unwrap();
+        let error = poll_fn(|cx| body.poll_chunk(cx)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
     }
 }

@@ -82,7 +82,13 @@ fn respond(
     let mut output = BytesMut::new();
     let length = ContentLength::Known(content.len() as u64);
     let date = Date::at(SystemTime::now());
-    let after = encoder.encode(status, &HeaderMap::new(), length, Some(&date), &mut output)?;
+    let after = encoder.encode(
+        status,
+        &HeaderMap::new(),
+        length,
+        (&date).into(),
+        &mut output,
+    )?;
     let persistence = match after {
         AfterHead::Content(mut encoder) => {
             encoder.encode(content, &mut output)?;

@@ -22,7 +22,8 @@
 //! ```
 //! use bytes::BytesMut;
 //! use callgate_http1::{
-//!     AfterHead, Config, ContentLength, DecodedHead, HeadDecoder, Persistence, ResponseEncoder,
+//!     AfterHead, Config, ContentLength, DecodedHead, DefaultFields, HeadDecoder, Persistence,
+//!     ResponseEncoder,
 //! };
 //! use http::{HeaderMap, StatusCode};
 //!
@@ -37,7 +38,8 @@
 //! let mut output = BytesMut::new();
 //! let encoder = ResponseEncoder::new(&request);
 //! let length = ContentLength::Known(5);
-//! let after = encoder.encode(StatusCode::OK, &HeaderMap::new(), length, None, &mut output)?;
+//! let (fields, defaults) = (HeaderMap::new(), DefaultFields::NONE);
+//! let after = encoder.encode(StatusCode::OK, &fields, length, defaults, &mut output)?;
 //! assert!(matches!(after, AfterHead::End(Persistence::Close)));
 //! assert_eq!(output, "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\n");
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -63,7 +65,8 @@ pub use decode::{
     RequestHead, TargetForm,
 };
 pub use encode::{
-    AfterHead, ContentEncoder, ContentLength, Date, EncodeError, Frame, ResponseEncoder,
+    AfterHead, ContentEncoder, ContentLength, Date, DefaultFields, EncodeError, FieldLines, Frame,
+    ResponseEncoder,
 };
 pub use persistence::Persistence;
 

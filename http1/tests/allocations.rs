@@ -31,7 +31,7 @@ fn exchange(
     let encoder = ResponseEncoder::new(&request);
     let length = ContentLength::Known(5);
     let after = encoder
-        .encode(StatusCode::OK, &headers, length, Some(date), output)
+        .encode(StatusCode::OK, &headers, length, date.into(), output)
         .unwrap();
     let AfterHead::Content(mut content) = after else {
         panic!("the response has content");

@@ -1,12 +1,15 @@
 //! The context that all connections and exchanges of a server share.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
+use std::time::SystemTime;
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
 use callgate_drive::{Call, ServerEnd, head};
-use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use callgate_http1::{Date, DefaultFields, FieldLines};
+use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
@@ -27,7 +30,10 @@ pub(crate) struct ServerContext {
     pub(crate) http2: http2::Builder,
     /// The tasks of connections, and of calls that outlive their exchange.
     pub(crate) tasks: TaskTracker,
-    default_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
+    /// The fields that are added to responses without a field of that name.
+    default_headers: HeaderMap,
+    /// The same fields, as HTTP/1 encodes them.
+    default_lines: FieldLines,
     /// The state that the application returned from start-up.
     state: OnceLock<State>,
 }
@@ -35,6 +41,7 @@ pub(crate) struct ServerContext {
 impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
+        let default_headers = default_headers(&config);
         Self {
             root_path: ByteString::from(config.root_path.as_str()),
             raw_root_path: head::encode_path(&config.root_path),
@@ -43,7 +50,8 @@ impl ServerContext {
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),
             tasks,
-            default_headers: default_headers(&config),
+            default_lines: FieldLines::from(&default_headers),
+            default_headers,
             state: OnceLock::new(),
             config,
         }
@@ -57,15 +65,34 @@ impl ServerContext {
         self.state.set(state).expect("start-up completes once");
     }
 
+    /// Adds the default fields, but for the date, to a response over HTTP/2.
     pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
-        for (name, values) in &self.default_headers {
-            // A response has few fields: one pass over them costs less than a look-up.
-            if !headers.keys().any(|set| set == name) {
-                for value in values {
+        for name in self.default_headers.keys() {
+            if !headers.contains_key(name) {
+                for value in self.default_headers.get_all(name) {
                     headers.append(name, value.clone());
                 }
             }
         }
+    }
+
+    /// Runs `encode` with the default fields of a response over HTTP/1.
+    #[inline]
+    pub(crate) fn with_default_fields<T>(&self, encode: impl FnOnce(DefaultFields<'_>) -> T) -> T {
+        thread_local! {
+            static DATE: RefCell<Option<Date>> = const { RefCell::new(None) };
+        }
+        let lines = Some(&self.default_lines);
+        if !self.config.date_header {
+            return encode(DefaultFields { date: None, lines });
+        }
+        DATE.with_borrow_mut(|date| {
+            let now = SystemTime::now();
+            let date = date.get_or_insert_with(|| Date::at(now));
+            date.update(now);
+            let date = Some(&*date);
+            encode(DefaultFields { date, lines })
+        })
     }
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has
@@ -90,18 +117,10 @@ impl ServerContext {
     }
 }
 
-/// Returns the fields that are added to responses without a field of that name.
-fn default_headers(config: &Config) -> Vec<(HeaderName, Vec<HeaderValue>)> {
-    let mut all: Vec<(HeaderName, Vec<HeaderValue>)> = Vec::new();
-    for (name, value) in &config.headers {
-        match all.iter_mut().find(|(added, _)| added == name) {
-            Some((_, values)) => values.push(value.clone()),
-            None => all.push((name.clone(), vec![value.clone()])),
-        }
+fn default_headers(config: &Config) -> HeaderMap {
+    let mut headers: HeaderMap = config.headers.iter().cloned().collect();
+    if config.server_header && !headers.contains_key(header::SERVER) {
+        headers.insert(header::SERVER, HeaderValue::from_static("callgate"));
     }
-    if config.server_header && !all.iter().any(|(name, _)| name == header::SERVER) {
-        let server = HeaderValue::from_static("callgate");
-        all.push((header::SERVER, vec![server]));
-    }
-    all
+    headers
 }

@@ -1,5 +1,6 @@
 //! The state of a mailbox: output that the server has not taken, and the tasks that wait.
 
+use std::path::PathBuf;
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
@@ -13,7 +14,7 @@ use http::{HeaderValue, Method, StatusCode};
 use super::content::Content;
 use super::response::Response;
 use crate::call::{CallResult, EndReport};
-use crate::file::{Opened, Opening};
+use crate::file::{FileBody, Opened, Opening, open_cached};
 use crate::head::has_no_content;
 use crate::output::{Incomplete, Output, Piece};
 use crate::request_body::RequestBody;
@@ -283,7 +284,7 @@ impl<B: Content> MailboxState<B> {
                     });
                 }
             }
-            SendEvent::HttpResponsePathSend(file) => return Ok(self.open(file.path)),
+            SendEvent::HttpResponsePathSend(file) => return self.open(file.path),
             SendEvent::HttpResponseEarlyHint(hint) => {
                 self.early_hints.push(hint.links);
                 self.work.wakes.add(&mut self.connection);
@@ -293,13 +294,26 @@ impl<B: Content> MailboxState<B> {
         Ok(SendProgress::Sent)
     }
 
-    /// Begins to open the file of a path send. The server polls for the file, because the server
-    /// will send it.
-    fn open(&mut self, path: std::path::PathBuf) -> SendProgress {
+    /// Opens the file of a path send, or begins to. In the latter case the server polls for the file,
+    /// because the server will send it.
+    fn open(&mut self, path: PathBuf) -> Result<SendProgress, SendError> {
+        if let Some(file) = open_cached(&path) {
+            return self.file_opened(file).map(|()| SendProgress::Sent);
+        }
         let (opening, rest) = Opening::new(path);
         self.opening = Some(Box::new(opening));
         self.work.wakes.add(&mut self.connection);
-        SendProgress::Pending(rest)
+        Ok(SendProgress::Pending(rest))
+    }
+
+    /// Sends a file that has been opened.
+    fn file_opened(&mut self, file: FileBody) -> Result<(), SendError> {
+        let result = self.conversation.file(file.remaining());
+        match &result {
+            Ok(()) => self.output(Piece::File(Box::new(file))),
+            Err(_) => self.broken(true),
+        }
+        result
     }
 
     /// Refuses an event that came while a file is opened: its thread has seen the same readiness as
@@ -319,14 +333,7 @@ impl<B: Content> MailboxState<B> {
             return;
         };
         let result = match opened {
-            Opened::File(file) => {
-                let result = self.conversation.file(file.remaining());
-                match &result {
-                    Ok(()) => self.output(Piece::File(Box::new(file))),
-                    Err(_) => self.broken(true),
-                }
-                result
-            }
+            Opened::File(file) => self.file_opened(file),
             Opened::Failed(error) => Err(error),
             Opened::Cancelled => Err(SendError::Disconnected),
         };

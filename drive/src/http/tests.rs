@@ -190,6 +190,46 @@ async fn of_two_path_sends_at_once_the_first_is_the_response() {
     }
 }
 
+/// Returns a path to the same file that the system cannot resolve from memory alone.
+fn uncached(path: &std::path::Path) -> std::path::PathBuf {
+    let relative = path.strip_prefix("/").unwrap_or(path);
+    std::path::Path::new("/proc/self/root").join(relative)
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_path_send_of_a_file_in_memory_is_complete_at_once() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "content").unwrap();
+    for (path, is_complete) in [
+        (file.path().to_owned(), true),
+        (uncached(file.path()), false),
+        (std::env::temp_dir(), false),
+    ] {
+        let mailbox = mailbox(&ShutdownSignal::new());
+        mailbox.start_send(HttpResponseStart::ok().into()).unwrap();
+        let progress = mailbox.start_send(HttpResponsePathSend::new(path.clone()).into());
+        let is_sent = matches!(progress, Ok(SendProgress::Sent));
+        assert_eq!(is_sent, is_complete, "{}: {progress:?}", path.display());
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn of_two_path_sends_of_files_that_are_not_in_memory_the_first_is_the_response() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "content").unwrap();
+    let path = uncached(file.path());
+    let (response, sent) = respond_with_files([path.clone(), path]).await;
+    let Response::Started(_, content) = response else {
+        panic!("{response:?}");
+    };
+    assert_eq!(content.collect().await.unwrap().to_bytes(), "content");
+    assert!(sent[0].is_ok(), "{sent:?}");
+    let rule = sent[1].as_ref().unwrap_err().rule().unwrap();
+    assert_eq!(rule.id, "HTTP-16", "{sent:?}");
+}
+
 #[tokio::test]
 async fn a_path_send_waits_until_the_one_before_has_failed() {
     let file = tempfile::NamedTempFile::new().unwrap();

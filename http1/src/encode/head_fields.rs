@@ -3,7 +3,7 @@
 use bytes::{BufMut, BytesMut};
 use http::header::{self, HeaderMap};
 
-use super::{Date, EncodeError};
+use super::{DefaultFields, EncodeError, FieldLines};
 
 /// The meaning of the caller's fields for the framing and the connection.
 #[derive(Debug, Default)]
@@ -17,16 +17,17 @@ pub(super) struct CallerFields {
 }
 
 impl CallerFields {
-    /// Writes the caller's fields but those that the encoder decides on, and the date if the caller
-    /// has none. Returns what the fields say.
+    /// Writes the caller's fields but those that the encoder decides on, and the default fields that
+    /// the caller has not. Returns what the caller's fields say.
     #[inline]
     pub(super) fn write(
         headers: &HeaderMap,
-        date: Option<&Date>,
+        defaults: DefaultFields<'_>,
         output: &mut BytesMut,
     ) -> Result<Self, EncodeError> {
         let mut fields = Self::default();
-        let mut date = date;
+        let mut date = defaults.date;
+        let mut has_default = false;
         for (name, value) in headers {
             match *name {
                 header::CONTENT_LENGTH => {
@@ -43,9 +44,17 @@ impl CallerFields {
                 header::DATE => date = None,
                 _ => {}
             }
+            has_default |= defaults.lines.is_some_and(|lines| lines.has(name));
             write(output, name.as_str(), value.as_bytes());
         }
-        if let Some(date) = date {
+        match defaults.lines {
+            Some(lines) if has_default => lines.write_missing(headers, output),
+            Some(lines) => lines.write_all(output),
+            None => {}
+        }
+        if let Some(date) = date
+            && !defaults.lines.is_some_and(FieldLines::has_date)
+        {
             output.extend_from_slice(date.line());
         }
         Ok(fields)

@@ -6,7 +6,7 @@ use http::{Method, StatusCode, Version};
 
 use super::content_encoder::{ContentEncoder, Framing};
 use super::head_fields::{CallerFields, write, write_number};
-use super::{Date, EncodeError};
+use super::{DefaultFields, EncodeError};
 use crate::{Persistence, RequestHead};
 
 /// Writes the response to one request. The head takes the encoder away, so that there is one final
@@ -16,7 +16,8 @@ use crate::{Persistence, RequestHead};
 /// ```
 /// use bytes::BytesMut;
 /// use callgate_http1::{
-///     AfterHead, Config, ContentLength, DecodedHead, HeadDecoder, Persistence, ResponseEncoder,
+///     AfterHead, Config, ContentLength, DecodedHead, DefaultFields, HeadDecoder, Persistence,
+///     ResponseEncoder,
 /// };
 /// use http::{HeaderMap, StatusCode};
 ///
@@ -28,9 +29,9 @@ use crate::{Persistence, RequestHead};
 ///
 /// let mut output = BytesMut::new();
 /// let encoder = ResponseEncoder::new(&request);
-/// let content = b"hello";
+/// let (fields, content) = (HeaderMap::new(), b"hello");
 /// let length = ContentLength::Known(content.len() as u64);
-/// match encoder.encode(StatusCode::OK, &HeaderMap::new(), length, None, &mut output)? {
+/// match encoder.encode(StatusCode::OK, &fields, length, DefaultFields::NONE, &mut output)? {
 ///     AfterHead::Content(mut encoder) => {
 ///         encoder.encode(content, &mut output)?;
 ///         assert_eq!(encoder.end(&mut output)?, Persistence::KeepAlive);
@@ -155,7 +156,7 @@ impl ResponseEncoder {
     pub fn encode_upgrade(
         self,
         headers: &HeaderMap,
-        date: Option<&Date>,
+        defaults: DefaultFields<'_>,
         output: &mut BytesMut,
     ) -> Result<(), EncodeError> {
         if !self.offers_upgrade {
@@ -166,7 +167,7 @@ impl ResponseEncoder {
         }
         let begin = output.len();
         output.extend_from_slice(b"HTTP/1.1 101 Switching Protocols\r\n");
-        match CallerFields::write(headers, date, output) {
+        match CallerFields::write(headers, defaults, output) {
             Ok(fields) => {
                 fields.write_connection(headers, None, output);
                 output.extend_from_slice(b"\r\n");
@@ -184,8 +185,8 @@ impl ResponseEncoder {
     /// The encoder decides on the framing. `content-length` of the caller's fields is kept where
     /// the response may have it, and `transfer-encoding` is not the caller's. A `connection` field
     /// of the caller keeps its options, and `close` among them closes the connection. With an
-    /// `upgrade` field, `connection` has the option `upgrade`. `date` is written if the caller's
-    /// fields have none.
+    /// `upgrade` field, `connection` has the option `upgrade`. Default fields are written if the
+    /// caller's fields have none of their name.
     ///
     /// # Errors
     ///
@@ -196,14 +197,14 @@ impl ResponseEncoder {
         status: StatusCode,
         headers: &HeaderMap,
         length: ContentLength,
-        date: Option<&Date>,
+        defaults: DefaultFields<'_>,
         output: &mut BytesMut,
     ) -> Result<AfterHead, EncodeError> {
         if status.is_informational() {
             return Err(EncodeError::InterimStatus(status));
         }
         let begin = output.len();
-        let after = self.write_head(status, headers, length, date, output);
+        let after = self.write_head(status, headers, length, defaults, output);
         if after.is_err() {
             output.truncate(begin);
         }
@@ -216,12 +217,12 @@ impl ResponseEncoder {
         status: StatusCode,
         headers: &HeaderMap,
         length: ContentLength,
-        date: Option<&Date>,
+        defaults: DefaultFields<'_>,
         output: &mut BytesMut,
     ) -> Result<AfterHead, EncodeError> {
         output.reserve(USUAL_HEAD);
         write_status_line(status, output);
-        let fields = CallerFields::write(headers, date, output)?;
+        let fields = CallerFields::write(headers, defaults, output)?;
         let content = self.content(status, fields.length, length)?;
         match content {
             Content::Framed(Framing::Length(length)) | Content::Omitted(Some(length)) => {

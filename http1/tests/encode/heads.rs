@@ -2,10 +2,10 @@
 
 use std::time::{Duration, UNIX_EPOCH};
 
-use callgate_http1::{AfterHead, Date, EncodeError, Persistence, ResponseEncoder};
+use callgate_http1::{AfterHead, Date, EncodeError, FieldLines, Persistence, ResponseEncoder};
 use http::StatusCode;
 
-use crate::support::{Response, encoder, encoder_for};
+use crate::support::{Response, encoder, encoder_for, fields};
 
 const HTTP_10: &str = "GET / HTTP/1.0";
 
@@ -321,11 +321,46 @@ fn a_date_is_added_once_by_rfc_9110_section_6_6_1() {
             .count(),
         1
     );
-    response.headers = crate::support::fields(&[("date", "Thu, 01 Jan 1970 00:00:00 GMT")]);
+    response.headers = fields(&[("date", "Thu, 01 Jan 1970 00:00:00 GMT")]);
     let (text, _) = response.content(encoder());
     assert_eq!(text.matches("date: ").count(), 1);
     assert!(
         text.contains("date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"),
+        "{text:?}"
+    );
+}
+
+#[test]
+fn default_fields_are_written_where_the_caller_has_none_of_the_name() {
+    let mut response = Response::new(204, &[]);
+    let defaults = fields(&[
+        ("server", "a"),
+        ("vary", "b"),
+        ("vary", "c"),
+        ("upgrade", "d"),
+    ]);
+    response.lines = Some(FieldLines::from(&defaults));
+    response.date = Some(Date::at(UNIX_EPOCH));
+    let date = "date: Thu, 01 Jan 1970 00:00:00 GMT\r\n";
+    for (own, expected) in [
+        (
+            &[][..],
+            format!("server: a\r\nvary: b\r\nvary: c\r\n{date}"),
+        ),
+        (
+            &[("server", "e")],
+            format!("server: e\r\nvary: b\r\nvary: c\r\n{date}"),
+        ),
+        (&[("vary", "e")], format!("vary: e\r\nserver: a\r\n{date}")),
+    ] {
+        response.headers = fields(own);
+        let (text, _) = response.encode(encoder()).unwrap();
+        assert_eq!(text, format!("HTTP/1.1 204 No Content\r\n{expected}\r\n"));
+    }
+    response.lines = Some(FieldLines::from(&fields(&[("date", "e")])));
+    let (text, _) = response.encode(encoder()).unwrap();
+    assert!(
+        text.contains("\r\ndate: e\r\n") && !text.contains("1970"),
         "{text:?}"
     );
 }

@@ -3,7 +3,7 @@
 use std::time::UNIX_EPOCH;
 
 use bytes::BytesMut;
-use callgate_http1::{Date, EncodeError};
+use callgate_http1::{Date, DefaultFields, EncodeError};
 
 use crate::support::{encoder, encoder_for, fields};
 
@@ -52,7 +52,7 @@ fn a_change_of_protocol_is_written_by_rfc_9110_section_7_8() {
         "connection: upgrade\r\nupgrade: websocket\r\n",
     );
     encoder
-        .encode_upgrade(&headers, Some(&date), &mut output)
+        .encode_upgrade(&headers, (&date).into(), &mut output)
         .unwrap();
     assert_eq!(
         output,
@@ -73,7 +73,8 @@ fn the_protocol_changes_only_as_the_client_offers_by_rfc_9110_section_7_8() {
             "connection: upgrade\r\nupgrade: websocket\r\n",
         ),
     ] {
-        let result = encoder_for(line, lines).encode_upgrade(&headers, None, &mut output);
+        let result =
+            encoder_for(line, lines).encode_upgrade(&headers, DefaultFields::NONE, &mut output);
         assert_eq!(
             result,
             Err(EncodeError::UpgradeNotOffered),
@@ -84,7 +85,7 @@ fn the_protocol_changes_only_as_the_client_offers_by_rfc_9110_section_7_8() {
         "GET / HTTP/1.1",
         "connection: upgrade\r\nupgrade: websocket\r\n",
     );
-    let result = encoder.encode_upgrade(&fields(&[]), None, &mut output);
+    let result = encoder.encode_upgrade(&fields(&[]), DefaultFields::NONE, &mut output);
     assert_eq!(result, Err(EncodeError::MissingUpgradeField));
     assert!(output.is_empty());
 }

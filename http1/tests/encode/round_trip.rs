@@ -2,7 +2,8 @@
 
 use bytes::BytesMut;
 use callgate_http1::{
-    AfterHead, Config, ContentLength, DecodedContent, DecodedHead, HeadDecoder, Next, Persistence,
+    AfterHead, Config, ContentLength, DecodedContent, DecodedHead, DefaultFields, HeadDecoder,
+    Next, Persistence,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
@@ -58,7 +59,7 @@ proptest! {
     ) {
         let mut head = BytesMut::new();
         let after = encoder()
-            .encode(StatusCode::OK, &HeaderMap::new(), ContentLength::Unknown, None, &mut head)
+            .encode(StatusCode::OK, &HeaderMap::new(), ContentLength::Unknown, DefaultFields::NONE, &mut head)
             .unwrap();
         let AfterHead::Content(mut content) = after else {
             panic!("the response has content");
@@ -94,7 +95,7 @@ proptest! {
             false => ContentLength::Unknown,
         };
         let mut output = BytesMut::new();
-        let after = encoder.encode(status, &headers, length, None, &mut output).unwrap();
+        let after = encoder.encode(status, &headers, length, DefaultFields::NONE, &mut output).unwrap();
         let AfterHead::Content(mut encoder) = after else {
             panic!("the response has content");
         };

@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use callgate_http1::{
-    AfterHead, Config, ContentEncoder, ContentLength, Date, DecodedHead, EncodeError, HeadDecoder,
-    ResponseEncoder,
+    AfterHead, Config, ContentEncoder, ContentLength, Date, DecodedHead, DefaultFields,
+    EncodeError, FieldLines, HeadDecoder, ResponseEncoder,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -41,6 +41,7 @@ pub(crate) struct Response {
     pub(crate) headers: HeaderMap,
     pub(crate) length: ContentLength,
     pub(crate) date: Option<Date>,
+    pub(crate) lines: Option<FieldLines>,
 }
 
 impl Response {
@@ -50,6 +51,7 @@ impl Response {
             headers: fields(names_and_values),
             length: ContentLength::Unknown,
             date: None,
+            lines: None,
         }
     }
 
@@ -65,8 +67,11 @@ impl Response {
     ) -> Result<(String, AfterHead), EncodeError> {
         let mut output = BytesMut::new();
         let status = StatusCode::from_u16(self.status).unwrap();
-        let date = self.date.as_ref();
-        let after = encoder.encode(status, &self.headers, self.length, date, &mut output);
+        let defaults = DefaultFields {
+            date: self.date.as_ref(),
+            lines: self.lines.as_ref(),
+        };
+        let after = encoder.encode(status, &self.headers, self.length, defaults, &mut output);
         if after.is_err() {
             assert!(output.is_empty(), "an error writes nothing");
         }

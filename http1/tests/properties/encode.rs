@@ -5,7 +5,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use bytes::BytesMut;
 use callgate_http1::{
     AfterHead, Config, ContentEncoder, ContentLength, Date, DecodedContent, DecodedHead,
-    HeadDecoder, Next, Persistence, RequestHead, ResponseEncoder,
+    DefaultFields, HeadDecoder, Next, Persistence, RequestHead, ResponseEncoder,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Version};
 
@@ -42,8 +42,11 @@ pub(crate) fn run(octets: &[u8]) {
         false => ContentLength::Unknown,
     };
     let date = Date::at(UNIX_EPOCH + Duration::from_secs(u64::from(flags)));
-    let date = (flags & 16 != 0).then_some(&date);
-    let Ok(after) = encoder.encode(status, &headers, length, date, &mut output) else {
+    let defaults = match flags & 16 != 0 {
+        true => DefaultFields::from(&date),
+        false => DefaultFields::NONE,
+    };
+    let Ok(after) = encoder.encode(status, &headers, length, defaults, &mut output) else {
         assert!(output.is_empty(), "an error writes nothing");
         return;
     };

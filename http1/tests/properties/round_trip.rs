@@ -2,8 +2,8 @@
 
 use bytes::BytesMut;
 use callgate_http1::{
-    AfterHead, Config, ContentEncoder, ContentLength, DecodedHead, HeadDecoder, Persistence,
-    ResponseEncoder,
+    AfterHead, Config, ContentEncoder, ContentLength, DecodedHead, DefaultFields, HeadDecoder,
+    Persistence, ResponseEncoder,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
@@ -74,7 +74,13 @@ fn chunked() -> ContentEncoder {
     let encoder = ResponseEncoder::new(&request);
     let (status, headers) = (StatusCode::OK, HeaderMap::new());
     let mut head = BytesMut::new();
-    match encoder.encode(status, &headers, ContentLength::Unknown, None, &mut head) {
+    match encoder.encode(
+        status,
+        &headers,
+        ContentLength::Unknown,
+        DefaultFields::NONE,
+        &mut head,
+    ) {
         Ok(AfterHead::Content(encoder)) => encoder,
         other => panic!("the content is chunked: {other:?}"),
     }

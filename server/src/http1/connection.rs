@@ -222,8 +222,8 @@ impl Connection {
             }
             // A request that has arrived before the shutdown is still served.
             self.stream.read_directly();
-            let room = self.incoming.read_size();
-            let read = self.input.poll_read(&mut self.stream, room, cx);
+            let expected = self.incoming.expected();
+            let read = self.input.poll_read(&mut self.stream, expected, cx);
             if let Poll::Ready(Ok(1..)) = read {
                 return true;
             }
@@ -297,7 +297,7 @@ impl Connection {
     /// Encodes the head of a response. Returns the response if its content follows.
     fn encode_head(
         &mut self,
-        mut head: HttpResponseStart,
+        head: HttpResponseStart,
         body: ResponseBody,
         call: Option<RunningCall>,
         mut encoder: ResponseEncoder,
@@ -307,7 +307,7 @@ impl Connection {
             encoder.close();
         }
         let output = &mut self.output;
-        let encoded = outgoing::encode_head(&mut head, &body, encoder.clone(), server, output);
+        let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
             decoder.reuse(head.headers);
         }
@@ -357,7 +357,7 @@ impl Connection {
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
+        match outgoing::encode_upgrade(&head, encoder.clone(), server, &mut self.output) {
             Ok(()) => self.finish(End::Upgrade(websocket)),
             Err(error) => {
                 let response = self.replace(&error, encoder);
@@ -415,8 +415,8 @@ impl Connection {
             // An error says that the connection is lost.
             return Poll::Ready(self.stream.take_error());
         }
-        let room = self.incoming.read_size();
-        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, room, cx));
+        let expected = self.incoming.expected();
+        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, expected, cx));
         pin!(unconstrained(reading)).poll(cx).map_ok(drop)
     }
 

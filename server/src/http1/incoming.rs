@@ -11,15 +11,6 @@ use super::input::Input;
 /// connection is closed.
 const DISCARDED: u64 = 64 * 1024;
 
-/// The room for a read of heads, and the least for one of content, in octets.
-const HEAD_READ: usize = 4 * 1024;
-
-/// The room for a read of chunked content, in octets.
-const CHUNKED_READ: u64 = 16 * 1024;
-
-/// The most room for a read of content, in octets.
-const MOST_READ: usize = 64 * 1024;
-
 /// The kind of the next octets of the input.
 #[derive(Debug)]
 pub(super) enum Incoming {
@@ -220,17 +211,14 @@ impl Incoming {
         }
     }
 
-    /// Returns the room that the next read should have, in octets.
-    pub(super) fn read_size(&self) -> usize {
+    /// Returns how many octets are known to come, or 0.
+    pub(super) fn expected(&self) -> u64 {
         let decoder = match self {
             Self::Content(content) => &content.decoder,
             Self::Discarded(content) => &content.decoder,
-            Self::Head(_) | Self::Nothing => return HEAD_READ,
+            Self::Head(_) | Self::Nothing => return 0,
         };
-        let left = decoder.remaining().unwrap_or(CHUNKED_READ);
-        usize::try_from(left)
-            .unwrap_or(MOST_READ)
-            .clamp(HEAD_READ, MOST_READ)
+        decoder.remaining().unwrap_or_default()
     }
 
     /// Discards what is left of the content, after the response.

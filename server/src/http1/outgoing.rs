@@ -1,15 +1,13 @@
 //! The responses of a connection: what is in flight, and how it is encoded.
 
-use std::cell::RefCell;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::SystemTime;
 
 use callgate::HttpResponseStart;
 use callgate_drive::{Incomplete, ResponseBody};
 use callgate_http1::{
-    AfterHead, ContentEncoder, ContentLength, Date, EncodeError, Persistence, ResponseEncoder,
+    AfterHead, ContentEncoder, ContentLength, EncodeError, Persistence, ResponseEncoder,
 };
 use http::header::{HeaderMap, HeaderValue, LINK};
 use http_body::Body as _;
@@ -105,31 +103,29 @@ pub(super) enum ResponseEnd {
 /// Encodes the head of a response whose content is `body`.
 #[inline]
 pub(super) fn encode_head(
-    head: &mut HttpResponseStart,
+    head: &HttpResponseStart,
     body: &ResponseBody,
     encoder: ResponseEncoder,
     server: &ServerContext,
     output: &mut Output,
 ) -> Result<AfterHead, EncodeError> {
-    server.add_default_headers(&mut head.headers);
     let length = body.size_hint().exact();
     let length = length.map_or(ContentLength::Unknown, ContentLength::Known);
-    with_date(server, |date| {
-        let (status, headers) = (head.status, &head.headers);
-        output.encode(|octets| encoder.encode(status, headers, length, date, octets))
+    let (status, headers) = (head.status, &head.headers);
+    server.with_default_fields(|defaults| {
+        output.encode(|octets| encoder.encode(status, headers, length, defaults, octets))
     })
 }
 
 /// Encodes the head that opens a WebSocket.
 pub(super) fn encode_upgrade(
-    mut head: HttpResponseStart,
+    head: &HttpResponseStart,
     encoder: ResponseEncoder,
     server: &ServerContext,
     output: &mut Output,
 ) -> Result<(), EncodeError> {
-    server.add_default_headers(&mut head.headers);
-    with_date(server, |date| {
-        output.encode(|octets| encoder.encode_upgrade(&head.headers, date, octets))
+    server.with_default_fields(|defaults| {
+        output.encode(|octets| encoder.encode_upgrade(&head.headers, defaults, octets))
     })
 }
 
@@ -237,20 +233,4 @@ impl StreamedResponse {
             _ => ResponseEnd::Cut,
         }
     }
-}
-
-/// Runs `use_date` with the date of now, unless the server adds none.
-fn with_date<T>(server: &ServerContext, use_date: impl FnOnce(Option<&Date>) -> T) -> T {
-    thread_local! {
-        static DATE: RefCell<Option<Date>> = const { RefCell::new(None) };
-    }
-    if !server.config.date_header {
-        return use_date(None);
-    }
-    DATE.with_borrow_mut(|date| {
-        let now = SystemTime::now();
-        let date = date.get_or_insert_with(|| Date::at(now));
-        date.update(now);
-        use_date(Some(date))
-    })
 }
