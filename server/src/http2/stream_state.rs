@@ -12,8 +12,8 @@ use crate::deadline::Wait;
 /// The progress of the output of a stream, as its task last saw it.
 #[derive(Debug, Default)]
 pub(super) struct OutputProgress {
-    /// [`StreamState::progress`].
-    own: u64,
+    /// [`StreamState::progress`]. `None` until the stream waits for its client.
+    own: Option<u64>,
     /// [`Load::written`] when the stream last made progress.
     written: u64,
     /// [`Load::unblocked`], until the connection has written a round without this stream.
@@ -28,14 +28,14 @@ impl OutputProgress {
     /// delay a stream for longer than a round. After that, the stream waits for its own window.
     fn update(&mut self, own: u64, load: &Load) -> u64 {
         let written = load.written();
-        if self.own != own {
-            self.own = own;
+        if self.own != Some(own) {
+            self.own = Some(own);
             self.written = written;
         }
         if written - self.written < load.round() {
             self.unblocked = load.unblocked();
         }
-        self.own + self.unblocked
+        own + self.unblocked
     }
 }
 
@@ -72,13 +72,11 @@ impl StreamState {
 
     /// Returns what the task of the stream waits for.
     pub(super) fn wait(&self, progress: &mut OutputProgress) -> Wait {
-        if self.is_output_closed.load(Ordering::Relaxed) {
-            return Wait::Write(0);
+        let is_output_closed = self.is_output_closed.load(Ordering::Relaxed);
+        if !is_output_closed && self.frames.load(Ordering::Relaxed) == 0 {
+            return Wait::Application;
         }
-        match self.frames.load(Ordering::Relaxed) {
-            0 => Wait::Application,
-            _ => Wait::Write(progress.update(self.progress(), &self.load)),
-        }
+        Wait::Write(progress.update(self.progress(), &self.load))
     }
 
     /// Returns a number that changes when content of the response is written.
@@ -138,8 +136,9 @@ impl StreamState {
     /// Records that hyper has dropped a data frame. `octets` of it have not been written.
     pub(super) fn frame_ends(&self, octets: usize) {
         self.load.remove_unwritten(octets);
+        let was_last = self.frames.fetch_sub(1, Ordering::Release) == 1;
         self.progress.fetch_add(1, Ordering::Relaxed);
-        if self.frames.fetch_sub(1, Ordering::Release) == 1 {
+        if was_last {
             self.task.wake();
         }
     }
