@@ -17,6 +17,10 @@ use tokio::task::JoinHandle;
 /// The most bytes that are read from a file at once.
 const CHUNK: usize = 64 * 1024;
 
+/// The most bytes that are sent from a file at once.
+#[cfg(target_os = "linux")]
+const WINDOW: u64 = 256 * 1024;
+
 /// A path send whose file is being opened, on a thread for blocking work.
 #[derive(Debug)]
 pub(crate) struct Opening {
@@ -97,10 +101,11 @@ pub(crate) fn open_cached(path: &Path) -> Option<FileBody> {
     (metadata.is_file()).then(|| FileBody::new(file, metadata.len()))
 }
 
-/// An open file, of which a part is still to be sent.
+/// The content of a response that is in a file, for a transport that sends files by itself.
 #[derive(Debug)]
-pub(crate) struct FileBody {
+pub struct FileBody {
     file: File,
+    length: u64,
     remaining: u64,
     /// The last chunk. Its memory is used again once the transport has dropped its own.
     last: Bytes,
@@ -112,6 +117,7 @@ impl FileBody {
     fn new(file: std::fs::File, length: u64) -> Self {
         Self {
             file: File::from_std(file),
+            length,
             remaining: length,
             last: Bytes::new(),
             is_reading: false,
@@ -119,12 +125,42 @@ impl FileBody {
     }
 
     /// Returns the number of bytes still to be sent.
-    pub(crate) fn remaining(&self) -> u64 {
+    #[must_use]
+    pub fn remaining(&self) -> u64 {
         self.remaining
     }
 
-    /// Reads the next bytes; `None` at the end. A file that has become shorter is an error.
-    pub(crate) fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+    /// Returns whether [`send`](Self::send) sends the next bytes without waiting for the disk. Returns
+    /// false where the system does not know.
+    #[must_use]
+    pub fn is_in_memory(&self) -> bool {
+        !self.is_reading
+            && cached::is_in_memory(&self.file, self.length - self.remaining, self.remaining)
+    }
+
+    /// Sends the next bytes to a socket, without a copy in this process. Returns their number.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the socket, as `WouldBlock`, and `UnexpectedEof` if the file has become
+    /// shorter.
+    #[cfg(target_os = "linux")]
+    pub fn send(&mut self, socket: impl std::os::fd::AsFd) -> io::Result<usize> {
+        let length = usize::try_from(self.remaining.min(WINDOW)).unwrap_or(CHUNK);
+        let sent = rustix::fs::sendfile(socket, &self.file, None, length)?;
+        if sent == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        self.remaining -= sent as u64;
+        Ok(sent)
+    }
+
+    /// Reads the next bytes, or returns `None` at the end. Waits for the disk if they are not in memory.
+    ///
+    /// # Errors
+    ///
+    /// Returns the error of the system, and `UnexpectedEof` if the file has become shorter.
+    pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
         if self.remaining == 0 {
             return Poll::Ready(Ok(None));
         }
@@ -177,6 +213,8 @@ mod cached {
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
     use rustix::io::{ReadWriteFlags, preadv2};
 
+    use super::WINDOW;
+
     /// Reads at the position of the file, and moves the position.
     const AT_POSITION: u64 = u64::MAX;
 
@@ -186,6 +224,15 @@ mod cached {
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
         file.ok().map(File::from)
+    }
+
+    /// Returns whether the bytes that are sent next are in memory. The system reads files ahead, so the
+    /// last byte stands for all of them.
+    pub(super) fn is_in_memory(file: impl AsFd, position: u64, remaining: u64) -> bool {
+        let last = position + remaining.min(WINDOW).saturating_sub(1);
+        let mut octet = [0];
+        let mut buffers = [IoSliceMut::new(&mut octet)];
+        preadv2(file, &mut buffers, last, ReadWriteFlags::NOWAIT) == Ok(1)
     }
 
     /// Reads octets that are in memory. Returns `None` if there are none, or on any error, which a
@@ -204,6 +251,10 @@ mod cached {
 
     pub(super) fn open(_: &Path) -> Option<File> {
         None
+    }
+
+    pub(super) fn is_in_memory(_: &tokio::fs::File, _: u64, _: u64) -> bool {
+        false
     }
 
     pub(super) fn read(_: &tokio::fs::File, _: &mut [u8]) -> Option<usize> {

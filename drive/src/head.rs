@@ -21,6 +21,18 @@ pub fn list(headers: &HeaderMap, name: HeaderName) -> impl Iterator<Item = &str>
         .filter(|member| !member.is_empty())
 }
 
+/// Removes the fields of the names for which `is_removed` returns true.
+pub fn remove_fields(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
+    let removed: Vec<_> = headers
+        .keys()
+        .filter(|name| is_removed(name))
+        .cloned()
+        .collect();
+    for name in removed {
+        headers.remove(name);
+    }
+}
+
 /// Returns whether every `%` is followed by two hexadecimal digits (rule `SCOPE-05`).
 #[must_use]
 pub fn is_percent_encoded(path: &str) -> bool {

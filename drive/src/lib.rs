@@ -66,6 +66,7 @@ pub mod websocket;
 
 pub use call::{Call, CallResult, EndReport, ServerEnd, panic_message};
 pub use escape::Escaped;
+pub use file::FileBody;
 pub use output::Incomplete;
 pub use replacement::replacement;
 pub use report::RequestLine;

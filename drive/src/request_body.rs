@@ -5,7 +5,11 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use callgate::HttpRequestBody;
+use callgate::message::is_forbidden_trailer;
+use http::HeaderMap;
 use http_body::Body;
+
+use crate::head::remove_fields;
 
 /// The content of a request, and whether it has been delivered.
 #[derive(Debug)]
@@ -43,10 +47,17 @@ pub(crate) fn poll_part<B: Body<Data = Bytes> + Unpin>(
             Ok(data) => HttpRequestBody::new(data, !body.is_end_stream()),
             Err(frame) => {
                 let mut last = HttpRequestBody::default();
-                last.trailers = frame.into_trailers().ok().map(Box::new);
+                last.trailers = frame.into_trailers().ok().and_then(allowed);
                 last
             }
         }),
         Some(Err(error)) => RequestPart::Failed(error),
     })
+}
+
+/// Returns the trailer fields without those that cannot be trailer fields (rule `EXT-05`), or `None` if
+/// none are left.
+fn allowed(mut trailers: HeaderMap) -> Option<Box<HeaderMap>> {
+    remove_fields(&mut trailers, is_forbidden_trailer);
+    (!trailers.is_empty()).then(|| Box::new(trailers))
 }

@@ -50,6 +50,18 @@ impl ResponseBody {
         matches!(self.0, Kind::Whole(_))
     }
 
+    /// Takes the file that the rest of the content is in, for a transport that sends files by itself.
+    #[inline]
+    pub fn take_file(&mut self) -> Option<FileBody> {
+        if !matches!(self.0, Kind::File(_)) {
+            return None;
+        }
+        match std::mem::take(self).0 {
+            Kind::File(file) => Some(*file),
+            _ => None,
+        }
+    }
+
     /// Creates the body of a response that consists of this one piece.
     pub(crate) fn of(content: Piece) -> Self {
         match content {

@@ -61,8 +61,8 @@ mod persistence;
 
 pub use config::{Config, Limits, TargetGrammar};
 pub use decode::{
-    ContentDecoder, DecodeError, DecodedContent, DecodedHead, Expectation, HeadDecoder, Next,
-    RequestHead, TargetForm,
+    ContentDecoder, DecodeError, DecodedContent, DecodedHead, Decoder, Event, Expectation,
+    HeadDecoder, Next, RequestHead, TargetForm,
 };
 pub use encode::{
     AfterHead, ContentEncoder, ContentLength, Date, DefaultFields, EncodeError, FieldLines, Frame,

@@ -1,16 +1,18 @@
 //! A connection: the version of HTTP is detected by the first octets, and then serves it.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use futures_util::FutureExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
 use crate::rejection::Rejection;
-use crate::stage::Stage;
+use crate::stage::{Stage, Stages};
 use crate::stream::Stream;
 use crate::{http1, http2};
 
@@ -61,40 +63,57 @@ enum Detected {
     Http2,
     /// The client did not send its first octets in time.
     TooSlow,
-    /// The client is gone, or has sent nothing.
+    /// The connection is closed without a response: the client is gone or has sent nothing.
     Gone,
 }
 
 /// Reads into `input` until the version is known.
 async fn detect(info: &ConnectionInfo, stream: &mut Stream, input: &mut BytesMut) -> Detected {
-    let reading = async {
-        loop {
-            let compared = input.len().min(HTTP2_PREFACE.len());
-            if input[..compared] != HTTP2_PREFACE[..compared] {
-                return Detected::Http1;
-            }
-            if compared == HTTP2_PREFACE.len() {
-                return Detected::Http2;
-            }
-            input.reserve(FIRST_READ);
-            match stream.read_buf(input).await {
-                Ok(0) | Err(_) => return Detected::Gone,
-                Ok(_) => {}
-            }
-        }
-    };
-    let detecting = async {
-        tokio::select! {
-            biased;
-            detected = reading => detected,
-            // HTTP/1 goes on, and serves a request that has arrived.
-            () = info.server.stages.reached(Stage::Draining) => Detected::Http1,
-        }
-    };
     let limit = info.server.config.timeout_request_head;
-    match timeout(limit, detecting).await {
+    let reading = read_version(&info.server.stages, stream, input);
+    match timeout(limit, reading).await {
         Ok(detected) => detected,
         Err(_) if input.is_empty() => Detected::Gone,
         Err(_) => Detected::TooSlow,
     }
+}
+
+async fn read_version(stages: &Stages, stream: &mut Stream, input: &mut BytesMut) -> Detected {
+    loop {
+        let compared = input.len().min(HTTP2_PREFACE.len());
+        if input[..compared] != HTTP2_PREFACE[..compared] {
+            return Detected::Http1;
+        }
+        if compared == HTTP2_PREFACE.len() {
+            return Detected::Http2;
+        }
+        input.reserve(FIRST_READ);
+        let read = match compared {
+            0 => read_first(stages, stream, input).await,
+            // A client that has begun its preface completes it, also while the server drains.
+            _ => tokio::select! {
+                biased;
+                read = stream.read_buf(input) => read,
+                () = stages.reached(Stage::Ending) => return Detected::Gone,
+            },
+        };
+        if !matches!(read, Ok(1..)) {
+            return Detected::Gone;
+        }
+    }
+}
+
+/// Reads the first octets of a connection. While the server drains, only octets that have arrived
+/// are read. Returns 0 if there are none.
+async fn read_first(
+    stages: &Stages,
+    stream: &mut Stream,
+    input: &mut BytesMut,
+) -> io::Result<usize> {
+    tokio::select! {
+        biased;
+        read = stream.read_buf(input) => return read,
+        () = stages.reached(Stage::Draining) => stream.read_directly(),
+    }
+    stream.read_buf(input).now_or_never().unwrap_or(Ok(0))
 }

@@ -3,8 +3,9 @@
 use std::future::Future as _;
 use std::io::{self, IoSlice, Read as _};
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
+use callgate_drive::FileBody;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
 use tokio::net::TcpStream;
@@ -124,6 +125,50 @@ impl Stream {
         self.must_read_directly = true;
     }
 
+    /// Writes octets behind which others follow at once, so that the system sends both together.
+    pub(crate) fn poll_write_more(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_output(cx, |socket| system::send_more(socket, pieces))
+    }
+
+    /// Sends the next octets of a file that is [in memory](FileBody::is_in_memory).
+    pub(crate) fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &mut FileBody,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_output(cx, |socket| system::send_file(socket, file))
+    }
+
+    /// Runs `send` once the system takes output.
+    fn poll_output(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match &self.socket {
+                Socket::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
+                }
+                #[cfg(unix)]
+                Socket::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
+                }
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
     fn forget_input(&self) {
         let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         // The error is the one above, which makes the runtime forget the input.
@@ -212,5 +257,42 @@ impl AsyncWrite for Stream {
             #[cfg(unix)]
             Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
         }
+    }
+}
+
+/// Calls that only Linux has.
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io::{self, IoSlice};
+
+    use callgate_drive::FileBody;
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+    use socket2::SockRef;
+
+    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let mut no_control = SendAncillaryBuffer::default();
+        Ok(sendmsg(&**socket, pieces, &mut no_control, flags)?)
+    }
+
+    pub(super) fn send_file(socket: &SockRef<'_>, file: &mut FileBody) -> io::Result<usize> {
+        file.send(&**socket)
+    }
+}
+
+/// Other systems send the octets at once, and are not asked to send files.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io::{self, IoSlice};
+
+    use callgate_drive::FileBody;
+    use socket2::SockRef;
+
+    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        socket.send_vectored(pieces)
+    }
+
+    pub(super) fn send_file(_: &SockRef<'_>, _: &mut FileBody) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }

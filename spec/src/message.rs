@@ -41,8 +41,9 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
     }
 }
 
-/// Returns whether a field cannot be a trailer field of a response (rule `EXT-05`). The fields of
-/// the connection cannot be trailer fields.
+/// Returns whether a field cannot be a trailer field (rule `EXT-05`; RFC 9110, 6.5.1): fields of
+/// framing, routing, authentication, request modifiers, response control and content format, and the
+/// fields of the connection.
 ///
 /// ```
 /// use callgate::message::is_forbidden_trailer;
@@ -57,16 +58,40 @@ pub fn is_forbidden_trailer(name: &HeaderName) -> bool {
     is_hop_by_hop(name)
         || matches!(
             *name,
-            header::CONTENT_LENGTH
-                | header::CONTENT_ENCODING
-                | header::CONTENT_TYPE
-                | header::CONTENT_RANGE
-                | header::TRAILER
+            // Framing.
+            header::CONTENT_LENGTH | header::TRAILER
+                // Routing.
                 | header::HOST
+                // Authentication.
                 | header::AUTHORIZATION
-                | header::CACHE_CONTROL
-                | header::MAX_FORWARDS
-                | header::TE
+                | header::COOKIE
+                | header::PROXY_AUTHENTICATE
+                | header::PROXY_AUTHORIZATION
                 | header::SET_COOKIE
+                | header::WWW_AUTHENTICATE
+                // Request modifiers.
+                | header::EXPECT
+                | header::IF_MATCH
+                | header::IF_MODIFIED_SINCE
+                | header::IF_NONE_MATCH
+                | header::IF_RANGE
+                | header::IF_UNMODIFIED_SINCE
+                | header::MAX_FORWARDS
+                | header::PRAGMA
+                | header::RANGE
+                | header::TE
+                // Response control.
+                | header::AGE
+                | header::CACHE_CONTROL
+                | header::DATE
+                | header::EXPIRES
+                | header::LOCATION
+                | header::RETRY_AFTER
+                | header::VARY
+                | header::WARNING
+                // Content format.
+                | header::CONTENT_ENCODING
+                | header::CONTENT_RANGE
+                | header::CONTENT_TYPE
         )
 }

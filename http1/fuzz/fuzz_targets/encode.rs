@@ -2,6 +2,9 @@
 
 use libfuzzer_sys::fuzz_target;
 
+#[path = "../../tests/reading/mod.rs"]
+mod reading;
+
 #[path = "../../tests/properties/encode.rs"]
 mod encode;
 

@@ -2,7 +2,6 @@
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::HeaderMap;
-use memchr::memchr;
 
 use super::section::Lines;
 use super::{DecodeError, HeadDecoder, chunk_line, trailers};
@@ -60,7 +59,7 @@ enum State {
     /// So many octets of content of a known length.
     Length(u64),
     /// The line in front of a chunk.
-    ChunkLine,
+    ChunkLine(Lines),
     /// So many octets of a chunk, at least one.
     Chunk(u64),
     /// The line end behind a chunk.
@@ -82,7 +81,7 @@ impl ContentDecoder {
         Self {
             next,
             received: 0,
-            state: State::ChunkLine,
+            state: State::ChunkLine(Lines::default()),
         }
     }
 
@@ -102,15 +101,18 @@ impl ContentDecoder {
                 State::Length(remaining) | State::Chunk(remaining) => {
                     return Ok(self.take_data(input, remaining));
                 }
-                State::ChunkLine => match self.take_chunk_line(input)? {
+                State::ChunkLine(mut lines) => match self.take_chunk_line(&mut lines, input)? {
                     Some(0) => State::Trailers(Lines::default()),
                     Some(size) => State::Chunk(size),
-                    None => return Ok(DecodedContent::Incomplete(self)),
+                    None => {
+                        self.state = State::ChunkLine(lines);
+                        return Ok(DecodedContent::Incomplete(self));
+                    }
                 },
                 State::ChunkEnd => match (input.first(), input.get(1)) {
                     (Some(b'\r'), Some(b'\n')) => {
                         input.advance(2);
-                        State::ChunkLine
+                        State::ChunkLine(Lines::default())
                     }
                     (None, _) | (Some(b'\r'), None) => {
                         return Ok(DecodedContent::Incomplete(self));
@@ -166,25 +168,28 @@ impl ContentDecoder {
         DecodedContent::Data(data, self)
     }
 
-    /// Takes the line in front of a chunk out of `input`, and returns the size of the chunk.
+    /// Takes the line in front of a chunk out of `input`, and returns the size of the chunk. `lines`
+    /// has the octets searched so far.
     #[inline]
-    fn take_chunk_line(&self, input: &mut BytesMut) -> Result<Option<u64>, DecodeError> {
-        let limit = self.next.config().limits.chunk_line;
-        let longest = &input[..input.len().min(limit.saturating_add(2))];
-        let Some(end) = memchr(b'\n', longest) else {
-            return if longest.len() < limit.saturating_add(2) {
-                Ok(None)
-            } else {
-                Err(DecodeError::ChunkLineTooLong)
+    fn take_chunk_line(
+        &self,
+        lines: &mut Lines,
+        input: &mut BytesMut,
+    ) -> Result<Option<u64>, DecodeError> {
+        let longest = self.next.config().limits.chunk_line.saturating_add(2);
+        let Some(line) = lines.next(&input[..input.len().min(longest)]) else {
+            return match input.len() < longest {
+                true => Ok(None),
+                false => Err(DecodeError::ChunkLineTooLong),
             };
         };
-        let line = match longest[..end].strip_suffix(b"\r") {
+        let length = line.len();
+        let size = match input[line].strip_suffix(b"\r\n") {
             Some(line) if line.contains(&b'\r') => return Err(DecodeError::BareCr),
-            Some(line) => line,
+            Some(line) => chunk_line::parse(line)?,
             None => return Err(DecodeError::BareLf),
         };
-        let size = chunk_line::parse(line)?;
-        input.advance(end + 1);
+        input.advance(length);
         Ok(Some(size))
     }
 }

@@ -74,7 +74,8 @@ pub enum DecodeError {
     /// The value of the `host` field is not a host with an optional port. Status 400 (RFC 9110,
     /// section 7.2).
     Host,
-    /// The value of a `content-length` field is not made of digits. Status 400 (RFC 9112, section
+    /// The value of a `content-length` field is not made of digits. A list is read if its elements
+    /// are lengths, and an empty element is not (RFC 9110, section 8.6). Status 400 (RFC 9112, section
     /// 6.3).
     ContentLength,
     /// The `content-length` fields differ. Status 400 (RFC 9112, section 6.3).
@@ -82,8 +83,13 @@ pub enum DecodeError {
     /// The value of a `content-length` field is 2^64 or more. Status 400 (RFC 9110, section 8.6).
     ContentLengthTooLarge,
     /// The last transfer coding is not `chunked`, `chunked` is applied twice or has parameters, or
-    /// the list is malformed: the length of the content is unknown. Status 400 (RFC 9112, section
-    /// 6.3).
+    /// the list has a malformed or an empty element: the length of the content is unknown. Status
+    /// 400 (RFC 9112, section 6.3).
+    ///
+    /// RFC 9110, section 5.6.1.2 has recipients ignore empty elements, as in `chunked,`. The decoder
+    /// does so in `connection`, `expect` and `upgrade`, but not here: a proxy in front of the server
+    /// that does not read `chunked` in such a list finds another end of the content (RFC 9112,
+    /// section 11.2).
     TransferEncoding,
     /// A transfer coding other than `chunked` is applied before `chunked`. Status 501 (RFC 9112,
     /// section 6.1).

@@ -3,6 +3,7 @@
 mod authority;
 mod chunk_line;
 mod content_decoder;
+mod decoder;
 mod error;
 mod field_line;
 mod field_name;
@@ -17,6 +18,7 @@ mod target;
 mod trailers;
 
 pub use content_decoder::{ContentDecoder, DecodedContent};
+pub use decoder::{Decoder, Event};
 pub use error::DecodeError;
 pub use head::{Expectation, RequestHead, TargetForm};
 pub use head_decoder::{DecodedHead, HeadDecoder, Next};

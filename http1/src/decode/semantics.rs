@@ -220,7 +220,8 @@ pub(super) fn parse_field(
     }
 }
 
-/// Returns the elements of a list, without the blanks around them (RFC 9110, section 5.6.1).
+/// Returns the elements of a list, empty ones too, without the blanks around them (RFC 9110, section
+/// 5.6.1).
 #[inline]
 fn elements(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|octet| *octet == b',').map(<[u8]>::trim_ascii)

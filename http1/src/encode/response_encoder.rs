@@ -1,13 +1,13 @@
 //! The encoder of interim responses and of heads.
 
 use bytes::BytesMut;
-use http::header::{self, HeaderMap};
+use http::header::{self, HeaderMap, HeaderValue};
 use http::{Method, StatusCode, Version};
 
 use super::content_encoder::{ContentEncoder, Framing};
 use super::head_fields::{CallerFields, write, write_number};
 use super::{DefaultFields, EncodeError};
-use crate::{Persistence, RequestHead};
+use crate::{DecodeError, Persistence, RequestHead};
 
 /// Writes the response to one request. The head takes the encoder away, so that there is one final
 /// response, and no interim response behind it. A response that cannot be encoded writes nothing: a
@@ -209,6 +209,48 @@ impl ResponseEncoder {
             output.truncate(begin);
         }
         after
+    }
+
+    /// Writes a whole response: its head, and its content where the response may have content.
+    /// Returns whether the connection lives on. A 2xx to CONNECT opens no tunnel, and the connection
+    /// is closed.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason for which the response cannot be encoded.
+    pub fn encode_whole(
+        self,
+        status: StatusCode,
+        headers: &HeaderMap,
+        content: &[u8],
+        defaults: DefaultFields<'_>,
+        output: &mut BytesMut,
+    ) -> Result<Persistence, EncodeError> {
+        let length = ContentLength::Known(content.len() as u64);
+        match self.encode(status, headers, length, defaults, output)? {
+            AfterHead::Content(mut encoder) => {
+                encoder.encode(content, output)?;
+                encoder.end(output)
+            }
+            AfterHead::End(persistence) => Ok(persistence),
+            AfterHead::Tunnel => Ok(Persistence::Close),
+        }
+    }
+
+    /// Writes the whole response to a request that is refused: the status of the error, and its
+    /// reason as text. The connection is closed after the response.
+    pub fn encode_refusal(
+        mut self,
+        error: DecodeError,
+        defaults: DefaultFields<'_>,
+        output: &mut BytesMut,
+    ) {
+        self.close();
+        let text = HeaderValue::from_static("text/plain");
+        let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, text)]);
+        let reason = error.reason().as_bytes();
+        self.encode_whole(error.status(), &headers, reason, defaults, output)
+            .expect("a refusal has a final status and no length of its own");
     }
 
     #[inline]

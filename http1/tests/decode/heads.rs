@@ -1,6 +1,7 @@
 //! The syntax of request lines and field lines.
 
-use crate::support::{End, decode, decode_with, head, refusal, refusal_with, request};
+use crate::reading::End;
+use crate::support::{decode, decode_with, head, refusal, refusal_with, request};
 use callgate_http1::{Config, DecodeError, DecodedHead, HeadDecoder};
 use http::Version;
 
@@ -180,7 +181,7 @@ fn a_setting_allows_a_bare_lf_in_heads_as_rfc_9112_section_2_2_lets_it() {
         &config,
         "\n\r\nGET / HTTP/1.1\nhost: a\nb: c\r\n\nGET / HTTP/1.5\nhost: b\n\n",
     );
-    assert_eq!(decoded.events.len(), 2, "{decoded:?}");
+    assert_eq!(decoded.requests.len(), 2, "{decoded:?}");
     assert_eq!(decoded.end, End::Idle);
 
     let cr = "GET / HTTP/1.1\nhost: a\rb\n\n";
@@ -197,7 +198,7 @@ fn two_empty_lines_may_precede_a_request_line_by_rfc_9112_section_2_2() {
     let decoded = decode(format!(
         "\r\n\r\n{request}\r\n{request}\r\n\r\n{request}\r\n"
     ));
-    assert_eq!(decoded.events.len(), 3);
+    assert_eq!(decoded.requests.len(), 3);
     assert_eq!(decoded.end, End::Idle);
     assert_eq!(
         refusal(format!("\r\n\r\n\r\n{request}")),
@@ -337,7 +338,8 @@ fn pipelined_requests_are_read_one_after_another_by_rfc_9112_section_9_3_2() {
                  POST /2 HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi\
                  GET /3 HTTP/1.1\r\nhost: a\r\n\r\nGE";
     let decoded = decode(input);
-    assert_eq!(decoded.events.len(), 5, "{decoded:?}");
+    assert_eq!(decoded.requests.len(), 3, "{decoded:?}");
+    assert_eq!(decoded.requests[1].content, "hi");
     assert_eq!(decoded.end, End::InHead);
 }
 

@@ -3,7 +3,8 @@
 use bytes::BytesMut;
 use callgate_http1::{Config, DecodeError, DecodedHead, HeadDecoder, Limits};
 
-use crate::support::{End, decode_with, refusal_with, request};
+use crate::reading::End;
+use crate::support::{decode_with, refusal_with, request};
 
 fn with_limits(change: impl FnOnce(&mut Limits)) -> Config {
     let mut config = Config::default();

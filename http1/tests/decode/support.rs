@@ -1,138 +1,16 @@
 //! What the tests of the decoder share.
 
-use std::mem;
-
 use bytes::BytesMut;
-use callgate_http1::{
-    Config, ContentDecoder, DecodeError, DecodedContent, DecodedHead, HeadDecoder, Next,
-    RequestHead,
-};
-use http::HeaderMap;
+use callgate_http1::{Config, DecodeError, DecodedHead, HeadDecoder, Next, RequestHead};
 
-/// What a decoder has read of a connection.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Decoded {
-    pub(crate) events: Vec<Event>,
-    pub(crate) end: End,
-}
-
-/// What a decoder returns, in a form that can be compared. Pieces of data are joined.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Event {
-    Head(String),
-    Data(Vec<u8>),
-    End(String),
-}
-
-/// What the decoder does behind the events.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) enum End {
-    /// It waits for a head.
-    #[default]
-    Idle,
-    /// It waits for the rest of a head.
-    InHead,
-    /// It waits for the rest of content.
-    InContent,
-    Refused(DecodeError),
-}
-
-enum Decoder {
-    Head(HeadDecoder),
-    Content(ContentDecoder),
-    Refused,
-}
-
-/// Decodes octets that come in pieces.
-pub(crate) fn decode_pieces<'a>(
-    config: &Config,
-    pieces: impl IntoIterator<Item = &'a [u8]>,
-) -> Decoded {
-    let mut decoded = Decoded::default();
-    let mut input = BytesMut::new();
-    let mut decoder = Decoder::Head(HeadDecoder::new(config.clone()));
-    for piece in pieces {
-        input.extend_from_slice(piece);
-        loop {
-            match decoded.step(&mut decoder, &mut input) {
-                Ok(true) => {}
-                Ok(false) => break,
-                Err(error) => {
-                    decoded.end = End::Refused(error);
-                    return decoded;
-                }
-            }
-        }
-    }
-    decoded.end = match &decoder {
-        Decoder::Head(head) if head.buffered(&input) == 0 => End::Idle,
-        Decoder::Head(_) => End::InHead,
-        _ => End::InContent,
-    };
-    decoded
-}
-
-impl Decoded {
-    /// Takes one step. Returns whether there may be another with the same input.
-    fn step(&mut self, decoder: &mut Decoder, input: &mut BytesMut) -> Result<bool, DecodeError> {
-        let (next, goes_on) = match mem::replace(decoder, Decoder::Refused) {
-            Decoder::Head(head) => match head.decode(input)? {
-                DecodedHead::Incomplete(head) => (Decoder::Head(head), false),
-                DecodedHead::Complete(head, next) => {
-                    self.events.push(Event::Head(summary(&head)));
-                    match next {
-                        Next::Head(head) => (Decoder::Head(head), true),
-                        Next::Content(content) => (Decoder::Content(content), true),
-                    }
-                }
-            },
-            Decoder::Content(content) => match content.decode(input)? {
-                DecodedContent::Incomplete(content) => (Decoder::Content(content), false),
-                DecodedContent::Data(data, content) => {
-                    assert!(!data.is_empty(), "data has at least one octet");
-                    match self.events.last_mut() {
-                        Some(Event::Data(before)) => before.extend_from_slice(&data),
-                        _ => self.events.push(Event::Data(data.to_vec())),
-                    }
-                    (Decoder::Content(content), true)
-                }
-                DecodedContent::End(trailers, head) => {
-                    self.events.push(Event::End(fields(&trailers)));
-                    (Decoder::Head(head), true)
-                }
-            },
-            Decoder::Refused => unreachable!("the loop ends with the first error"),
-        };
-        *decoder = next;
-        Ok(goes_on)
-    }
-}
-
-fn summary(head: &RequestHead) -> String {
-    format!(
-        "{} {} {:?} {:?} {:?} {:?} upgrade={}\n{}",
-        head.method,
-        head.target,
-        head.target_form,
-        head.version,
-        head.persistence,
-        head.expectation,
-        head.offers_upgrade,
-        fields(&head.headers)
-    )
-}
-
-fn fields(headers: &HeaderMap) -> String {
-    let fields = headers.iter();
-    let lines = fields.map(|(name, value)| format!("{name}: {:?}\n", value.as_bytes()));
-    lines.collect()
-}
+use crate::reading::{End, Reading, read_pieces};
 
 /// Decodes the octets in one piece and one at a time, and checks that both give the same.
-pub(crate) fn decode_with(config: &Config, input: impl AsRef<[u8]>) -> Decoded {
+#[track_caller]
+pub(crate) fn decode_with(config: &Config, input: impl AsRef<[u8]>) -> Reading {
     let input = input.as_ref();
-    let whole = decode_pieces(config, [input]);
-    let octets = decode_pieces(config, input.chunks(1));
+    let whole = read_pieces(config, None, [input]);
+    let octets = read_pieces(config, None, input.chunks(1));
     let text = String::from_utf8_lossy(input);
     assert_eq!(
         whole, octets,
@@ -142,7 +20,8 @@ pub(crate) fn decode_with(config: &Config, input: impl AsRef<[u8]>) -> Decoded {
 }
 
 /// Decodes the octets by the default configuration, in one piece and one at a time.
-pub(crate) fn decode(input: impl AsRef<[u8]>) -> Decoded {
+#[track_caller]
+pub(crate) fn decode(input: impl AsRef<[u8]>) -> Reading {
     decode_with(&Config::default(), input)
 }
 

@@ -1,13 +1,11 @@
 //! What is encoded is decoded as the same.
 
 use bytes::BytesMut;
-use callgate_http1::{
-    AfterHead, Config, ContentLength, DecodedContent, DecodedHead, DefaultFields, HeadDecoder,
-    Next, Persistence,
-};
+use callgate_http1::{AfterHead, Config, ContentLength, DefaultFields, Persistence};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use proptest::prelude::*;
 
+use crate::reading::{End, Request, lines, read_pieces, text};
 use crate::support::{encoder, encoder_for};
 
 fn headers() -> impl Strategy<Value = HeaderMap> {
@@ -26,29 +24,13 @@ fn pieces() -> impl Strategy<Value = Vec<Vec<u8>>> {
     prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..8)
 }
 
-/// Decodes content, of which the framing is that of the field, as that of a request.
-fn decode(field: &str, content: &[u8]) -> (Vec<u8>, HeaderMap, BytesMut) {
+/// Reads content, of which the framing is that of the field, as that of a request.
+fn read(field: &str, content: &[u8]) -> Request {
     let head = format!("POST / HTTP/1.1\r\nhost: a\r\n{field}\r\n\r\n");
-    let mut input = BytesMut::from([head.as_bytes(), content].concat().as_slice());
-    let decoded = HeadDecoder::new(Config::default())
-        .decode(&mut input)
-        .unwrap();
-    let mut decoder = match decoded {
-        DecodedHead::Complete(_, Next::Content(decoder)) => decoder,
-        DecodedHead::Complete(_, Next::Head(_)) => return (vec![], HeaderMap::new(), input),
-        DecodedHead::Incomplete(_) => panic!("the head is whole"),
-    };
-    let mut data = vec![];
-    loop {
-        decoder = match decoder.decode(&mut input).unwrap() {
-            DecodedContent::Data(piece, decoder) => {
-                data.extend_from_slice(&piece);
-                decoder
-            }
-            DecodedContent::End(trailers, _) => return (data, trailers, input),
-            DecodedContent::Incomplete(_) => panic!("the content is whole"),
-        };
-    }
+    let mut reading = read_pieces(&Config::default(), None, [head.as_bytes(), content]);
+    assert_eq!(reading.end, End::Idle, "the content is whole");
+    assert_eq!(reading.requests.len(), 1, "nothing follows the content");
+    reading.requests.remove(0)
 }
 
 proptest! {
@@ -69,10 +51,9 @@ proptest! {
             content.encode(piece, &mut output).unwrap();
         }
         content.end_with_trailers(&trailers, &mut output).unwrap();
-        let (data, decoded, rest) = decode("transfer-encoding: chunked", &output);
-        prop_assert_eq!(data, pieces.concat());
-        prop_assert_eq!(decoded, trailers);
-        prop_assert!(rest.is_empty());
+        let read = read("transfer-encoding: chunked", &output);
+        prop_assert_eq!(read.content, text(&pieces.concat()));
+        prop_assert_eq!(read.trailers, lines(&trailers));
     }
 
     #[test]
@@ -128,9 +109,7 @@ proptest! {
             prop_assert!(is_http_10 && !is_known);
             prop_assert_eq!(&output[end..], content);
         } else {
-            let (data, _, rest) = decode(&framing, &output[end..]);
-            prop_assert_eq!(data, content);
-            prop_assert!(rest.is_empty());
+            prop_assert_eq!(read(&framing, &output[end..]).content, text(&content));
         }
     }
 }

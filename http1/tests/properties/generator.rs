@@ -1,4 +1,4 @@
-//! Generates what a client sends on a connection: right requests, of which some octets are changed.
+//! Generates what a client sends on a connection.
 
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -84,8 +84,71 @@ const TRAILERS: &[&str] = &["sum: 1", "sum:2", "Host: b", "content-length: 9"];
 
 const EXTENSIONS: &[&str] = &["", "", "", ";a", ";a=b", "; a=\"b;\\\"\"", " ;a;b"];
 
-/// Returns what a client sends on a connection.
+/// Parts of requests, right and wrong, of which inputs are made.
+const PARTS: &[&str] = &[
+    "GET",
+    "POST",
+    "OPTIONS",
+    "CONNECT",
+    " ",
+    "  ",
+    "/",
+    "*",
+    "/a?b=%20",
+    "a:80",
+    "http://a/b",
+    "HTTP/1.1",
+    "HTTP/1.0",
+    "HTTP/1.7",
+    "HTTP/2.0",
+    "\r\n",
+    "\r\n\r\n",
+    "\n",
+    "\r",
+    "host: a",
+    "content-length: 3",
+    "content-length: 3, 3",
+    "content-length: x",
+    "transfer-encoding: chunked",
+    "transfer-encoding: gzip, chunked",
+    "connection: close",
+    "expect: 100-continue",
+    ": ",
+    "a",
+    "b: c",
+    "b: ",
+    "\t",
+    "\0",
+    "\u{e9}",
+    "3",
+    "0",
+    ";a=\"b\"",
+    "abc",
+    "3\r\nabc\r\n",
+    "0\r\n\r\n",
+    "0\r\nsum: 1\r\n\r\n",
+    "fffffffffffffffff",
+    "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
+    "POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\n",
+    "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n",
+    "GET / HTTP/1.1\r\n",
+];
+
+/// Returns what a client sends on a connection: requests of which some octets are changed, or parts of
+/// requests in any order.
 pub(crate) fn connection() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![changed_requests(), mixed_parts()]
+}
+
+fn mixed_parts() -> impl Strategy<Value = Vec<u8>> {
+    let part = prop_oneof![
+        20 => select(PARTS).prop_map(|part| part.as_bytes().to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 1..4),
+    ];
+    prop::collection::vec(part, 0..24).prop_map(|parts| parts.concat())
+}
+
+fn changed_requests() -> impl Strategy<Value = Vec<u8>> {
     let requests = prop::collection::vec(request(), 1..4);
     let mutations = prop::collection::vec(mutation(), 0..4);
     (requests, mutations).prop_map(|(requests, mutations)| {

@@ -14,7 +14,7 @@ mod round_trip;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1_500))]
+    #![proptest_config(ProptestConfig::with_cases(2_500))]
 
     #[test]
     fn requests_are_read_the_same_however_they_are_cut(

@@ -161,9 +161,9 @@ impl Request {
     }
 }
 
-/// Returns the fields in the order of their names. The order of fields of different names says nothing
+/// Returns the fields in the order of their names. The order of fields of different names has no meaning
 /// (RFC 9110, section 5.3).
-fn lines(fields: &HeaderMap) -> Vec<String> {
+pub(crate) fn lines(fields: &HeaderMap) -> Vec<String> {
     let mut fields: Vec<_> = fields.iter().collect();
     fields.sort_by_key(|(name, _)| name.as_str());
     fields

@@ -36,7 +36,7 @@ use crate::stream::Stream;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
 /// Requests are decoded ahead of the output until there is as much of it, in octets.
-const PIPELINED_OUTPUT: usize = 16 * 1024;
+const PIPELINED_OUTPUT: u64 = 16 * 1024;
 
 /// The rounds of one poll. Then the other tasks of the thread run.
 const MAX_ROUNDS: usize = 64;
@@ -157,7 +157,7 @@ impl Connection {
                     Poll::Pending => return,
                     Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
                         let encoder = pending.encoder.clone();
-                        self.upgrade(head, websocket, encoder);
+                        self.upgrade(&head, websocket, encoder);
                     }
                     Poll::Ready(websocket::Response::Refused(head, body)) => {
                         let encoder = pending.encoder.clone();
@@ -352,12 +352,12 @@ impl Connection {
 
     fn upgrade(
         &mut self,
-        head: HttpResponseStart,
+        head: &HttpResponseStart,
         websocket: AcceptedWebSocket,
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(&head, encoder.clone(), server, &mut self.output) {
+        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
             Ok(()) => self.finish(End::Upgrade(websocket)),
             Err(error) => {
                 let response = self.replace(&error, encoder);
@@ -424,6 +424,10 @@ impl Connection {
     pub(super) fn wait(&self) -> Wait {
         if self.output.is_blocked() {
             return Wait::Write(self.output.written());
+        }
+        if !self.output.is_empty() {
+            // A file is read.
+            return Wait::Application;
         }
         match (&self.outgoing, &self.incoming) {
             (Outgoing::None, Incoming::Head(decoder)) => {

@@ -121,60 +121,49 @@ impl Incoming {
         input: &mut Input,
         cx: &mut Context<'_>,
     ) -> Result<bool, DecodeError> {
-        let Self::Content(content) = self else {
+        let Some(mut content) = self.take_wanted(cx) else {
             return Ok(false);
         };
-        if content.sender.poll_demand(cx) != Demand::Waiting {
-            return Ok(false);
-        }
-        let Self::Content(content) = std::mem::replace(self, Self::Nothing) else {
-            return Ok(false);
-        };
-        let IncomingContent {
-            decoder,
-            sender,
-            awaits_continue,
-        } = content;
-        match decoder.decode(&mut input.buffer) {
-            Ok(DecodedContent::Incomplete(_)) if input.is_ended() => {
-                sender.fail(ContentError::Cut, cx);
-            }
-            Ok(DecodedContent::Incomplete(decoder)) => {
-                *self = Self::Content(IncomingContent {
-                    decoder,
-                    sender,
-                    awaits_continue,
-                });
-                return Ok(false);
-            }
-            Ok(DecodedContent::Data(data, decoder)) if decoder.remaining() == Some(0) => {
-                sender.send(data, cx);
-                *self = match decoder.decode(&mut input.buffer) {
-                    Ok(DecodedContent::End(trailers, decoder)) => {
-                        sender.complete(trailers, cx);
-                        Self::Head(decoder)
+        loop {
+            match content.decoder.decode(&mut input.buffer) {
+                Ok(DecodedContent::Incomplete(decoder)) if !input.is_ended() => {
+                    content.decoder = decoder;
+                    *self = Self::Content(content);
+                    return Ok(false);
+                }
+                Ok(DecodedContent::Incomplete(_)) => content.sender.fail(ContentError::Cut, cx),
+                Ok(DecodedContent::Data(data, decoder)) => {
+                    content.sender.send(data, cx);
+                    content.decoder = decoder;
+                    // The end of content of a known length follows without a further octet.
+                    if content.decoder.remaining() == Some(0) {
+                        continue;
                     }
-                    _ => Self::Nothing,
-                };
+                    *self = Self::Content(content);
+                }
+                Ok(DecodedContent::End(trailers, decoder)) => {
+                    content.sender.complete(trailers, cx);
+                    *self = Self::Head(decoder);
+                }
+                Err(error) => {
+                    content.sender.fail(ContentError::Malformed(error), cx);
+                    return Err(error);
+                }
             }
-            Ok(DecodedContent::Data(data, decoder)) => {
-                sender.send(data, cx);
-                *self = Self::Content(IncomingContent {
-                    decoder,
-                    sender,
-                    awaits_continue,
-                });
-            }
-            Ok(DecodedContent::End(trailers, decoder)) => {
-                sender.complete(trailers, cx);
-                *self = Self::Head(decoder);
-            }
-            Err(error) => {
-                sender.fail(ContentError::Malformed(error), cx);
-                return Err(error);
-            }
+            return Ok(true);
         }
-        Ok(true)
+    }
+
+    /// Takes the content if the application waits for it.
+    fn take_wanted(&mut self, cx: &mut Context<'_>) -> Option<IncomingContent> {
+        match self {
+            Self::Content(content) if content.sender.poll_demand(cx) == Demand::Waiting => {}
+            _ => return None,
+        }
+        match std::mem::replace(self, Self::Nothing) {
+            Self::Content(content) => Some(content),
+            _ => None,
+        }
     }
 
     /// Has the application's receive fail, because the client makes no progress with its content.
@@ -235,25 +224,28 @@ impl Incoming {
     /// Skips content that is discarded. Returns false when the connection cannot serve another
     /// request.
     pub(super) fn skip(&mut self, input: &mut Input) -> bool {
-        while matches!(self, Self::Discarded(_)) {
-            let (decoder, limit) = match std::mem::replace(self, Self::Nothing) {
-                Self::Discarded(content) => (content.decoder, content.limit),
-                _ => return true,
-            };
-            *self = match decoder.decode(&mut input.buffer) {
-                Ok(DecodedContent::Incomplete(_)) if input.is_ended() => return false,
-                Ok(DecodedContent::Incomplete(decoder)) => {
-                    *self = Self::Discarded(DiscardedContent { decoder, limit });
+        if !matches!(self, Self::Discarded(_)) {
+            return true;
+        }
+        let Self::Discarded(mut content) = std::mem::replace(self, Self::Nothing) else {
+            return true;
+        };
+        loop {
+            match content.decoder.decode(&mut input.buffer) {
+                Ok(DecodedContent::Data(_, decoder)) if decoder.received() <= content.limit => {
+                    content.decoder = decoder;
+                }
+                Ok(DecodedContent::Incomplete(decoder)) if !input.is_ended() => {
+                    content.decoder = decoder;
+                    *self = Self::Discarded(content);
                     return true;
                 }
-                Ok(DecodedContent::Data(_, decoder)) if decoder.received() > limit => return false,
-                Ok(DecodedContent::Data(_, decoder)) => {
-                    Self::Discarded(DiscardedContent { decoder, limit })
+                Ok(DecodedContent::End(_, decoder)) => {
+                    *self = Self::Head(decoder);
+                    return true;
                 }
-                Ok(DecodedContent::End(_, decoder)) => Self::Head(decoder),
-                Err(_) => return false,
-            };
+                _ => return false,
+            }
         }
-        true
     }
 }

@@ -19,7 +19,7 @@ use crate::exchange::{self, Exchange, RunningCall};
 use crate::websocket::Handshake;
 
 /// Content is taken until there is as much output, in octets.
-const CONTENT_OUTPUT: usize = 64 * 1024;
+const CONTENT_OUTPUT: u64 = 64 * 1024;
 
 /// The response that a connection is about to send or is sending.
 #[derive(Debug)]
@@ -182,6 +182,14 @@ impl StreamedResponse {
             }
             if output.len() >= CONTENT_OUTPUT {
                 return Poll::Pending;
+            }
+            if let Some(file) = self.body.take_file() {
+                // The content has a length, so it has no frame.
+                if encoder.frame(file.remaining()).is_err() {
+                    return Poll::Ready(self.cut());
+                }
+                output.push_file(file, cx);
+                continue;
             }
             let frame = match ready!(Pin::new(&mut self.body).poll_frame(cx)) {
                 None => return Poll::Ready(self.end(None, output)),

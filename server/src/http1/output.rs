@@ -1,17 +1,28 @@
 //! The output of a connection that is still to be written.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind::UnexpectedEof;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes, BytesMut};
+use callgate_drive::FileBody;
 use callgate_http1::Frame;
-use tokio::io::AsyncWrite;
+use tokio::io::AsyncWrite as _;
+
+use crate::report;
+use crate::stream::Stream;
 
 /// Data up to this size is copied behind other output, in octets: the system takes longer to collect
 /// many pieces than it takes to copy them.
 const SMALL: usize = 4 * 1024;
+
+/// Files up to this size are read and leave with the head of their response, in octets.
+const SMALL_FILE: u64 = 16 * 1024;
+
+/// The most octets of files that are sent in one poll. Then the other tasks of the thread run.
+const SENT_AT_ONCE: usize = 1024 * 1024;
 
 /// The most pieces of one write.
 const PIECES: usize = 32;
@@ -20,15 +31,21 @@ const PIECES: usize = 32;
 #[derive(Debug, Default)]
 pub(super) struct Output {
     /// Pieces that are not copied, each with the encoded octets before it.
-    pieces: VecDeque<Bytes>,
+    pieces: VecDeque<Piece>,
     /// Octets after the pieces.
     buffer: BytesMut,
     /// The number of octets in all.
-    length: usize,
+    length: u64,
     /// The number of octets that have been written. The number wraps.
     written: u64,
     /// Whether the last write has waited for the client.
     is_blocked: bool,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Data(Bytes),
+    File(FileBody),
 }
 
 impl Output {
@@ -37,7 +54,7 @@ impl Output {
     }
 
     /// Returns the number of octets that are still to be written.
-    pub(super) fn len(&self) -> usize {
+    pub(super) fn len(&self) -> u64 {
         self.length
     }
 
@@ -54,21 +71,18 @@ impl Output {
     pub(super) fn encode<T>(&mut self, encode: impl FnOnce(&mut BytesMut) -> T) -> T {
         let before = self.buffer.len();
         let result = encode(&mut self.buffer);
-        self.length += self.buffer.len() - before;
+        self.length += (self.buffer.len() - before) as u64;
         result
     }
 
     /// Appends data. Only small data is copied.
     pub(super) fn push(&mut self, data: Bytes) {
-        self.length += data.len();
+        self.length += data.len() as u64;
         if data.len() <= SMALL {
             self.buffer.extend_from_slice(&data);
-            return;
+        } else {
+            self.push_piece(Piece::Data(data));
         }
-        if !self.buffer.is_empty() {
-            self.pieces.push_back(self.buffer.split().freeze());
-        }
-        self.pieces.push_back(data);
     }
 
     /// Appends data with the frame of its chunk.
@@ -78,18 +92,59 @@ impl Output {
         self.encode(|octets| octets.extend_from_slice(frame.behind()));
     }
 
+    /// Appends the rest of a file.
+    pub(super) fn push_file(&mut self, mut file: FileBody, cx: &mut Context<'_>) {
+        if file.remaining() <= SMALL_FILE
+            && let Poll::Ready(Ok(Some(content))) = file.poll_chunk(cx)
+        {
+            self.push(content);
+        }
+        if file.remaining() > 0 {
+            self.length += file.remaining();
+            self.push_piece(Piece::File(file));
+        }
+    }
+
+    fn push_piece(&mut self, piece: Piece) {
+        if !self.buffer.is_empty() {
+            let encoded = self.buffer.split().freeze();
+            self.pieces.push_back(Piece::Data(encoded));
+        }
+        self.pieces.push_back(piece);
+    }
+
     /// Writes as much as the client takes. Returns ready when all has been written.
-    pub(super) fn poll_write<S: AsyncWrite + Unpin>(
+    pub(super) fn poll_write(
         &mut self,
-        stream: &mut S,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<()>> {
+        let mut of_files = 0;
         while self.length > 0 {
-            let stream = Pin::new(&mut *stream);
-            let written = if self.pieces.is_empty() {
-                stream.poll_write(cx, &self.buffer)
-            } else {
-                self.poll_write_pieces(stream, cx)
+            let written = match self.pieces.front_mut() {
+                None => Pin::new(&mut *stream).poll_write(cx, &self.buffer),
+                Some(Piece::Data(_)) => self.poll_write_data(stream, cx),
+                Some(Piece::File(_)) if of_files >= SENT_AT_ONCE => {
+                    cx.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                Some(Piece::File(file)) if file.is_in_memory() => {
+                    let sent = stream.poll_send_file(cx, file);
+                    match &sent {
+                        Poll::Ready(Ok(sent)) => of_files += sent,
+                        Poll::Ready(Err(error)) if error.kind() == UnexpectedEof => {
+                            report::file_failed(error);
+                        }
+                        _ => {}
+                    }
+                    sent
+                }
+                Some(Piece::File(file)) => {
+                    let content = ready!(file.poll_chunk(cx)).inspect_err(report::file_failed)?;
+                    let content = content.unwrap_or_default();
+                    self.pieces.push_front(Piece::Data(content));
+                    continue;
+                }
             };
             match written {
                 Poll::Pending => {
@@ -104,33 +159,50 @@ impl Output {
         Poll::Ready(Ok(()))
     }
 
+    /// Writes the pieces of data before the first file, or all of them and the buffer.
     // Not inlined, so that the slices are not on the stack of every write.
     #[inline(never)]
-    fn poll_write_pieces<S: AsyncWrite>(
+    fn poll_write_data(
         &self,
-        stream: Pin<&mut S>,
+        stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
-        let pieces = self.pieces.iter().map(|piece| &piece[..]);
-        for piece in pieces.chain([&self.buffer[..]]).take(PIECES) {
-            slices[count] = IoSlice::new(piece);
+        for piece in self.pieces.iter().take(PIECES) {
+            match piece {
+                Piece::Data(data) => slices[count] = IoSlice::new(data),
+                Piece::File(file) if file.is_in_memory() => {
+                    return stream.poll_write_more(cx, &slices[..count]);
+                }
+                Piece::File(_) => {
+                    return Pin::new(stream).poll_write_vectored(cx, &slices[..count]);
+                }
+            }
             count += 1;
         }
-        stream.poll_write_vectored(cx, &slices[..count])
+        if count < PIECES {
+            slices[count] = IoSlice::new(&self.buffer);
+            count += 1;
+        }
+        Pin::new(stream).poll_write_vectored(cx, &slices[..count])
     }
 
     fn advance(&mut self, mut written: usize) {
         self.is_blocked = false;
         self.written = self.written.wrapping_add(written as u64);
-        self.length -= written;
+        self.length -= written as u64;
         while let Some(piece) = self.pieces.front_mut() {
-            if written < piece.len() {
-                piece.advance(written);
-                return;
+            match piece {
+                Piece::Data(data) if written < data.len() => {
+                    data.advance(written);
+                    return;
+                }
+                Piece::Data(data) => written -= data.len(),
+                // The file itself counts what is sent.
+                Piece::File(file) if file.remaining() > 0 => return,
+                Piece::File(_) => written = 0,
             }
-            written -= piece.len();
             self.pieces.pop_front();
         }
         if self.length == 0 {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::head;
 use crate::support::{Server, get, http, tell, whole};
 use callgate::{
     HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend, HttpResponseStart,
@@ -179,59 +178,6 @@ async fn ext_03_05_and_06_trailers_that_break_a_rule_cut_the_response() {
         assert!(!client.rest().await.contains("0\r\n"), "{rule}");
         assert_eq!(told.next().await, Some(rule));
     }
-    server.finish().await;
-}
-
-#[tokio::test]
-async fn ext_08_and_09_a_file_is_sent_whole_or_not_at_all() {
-    let directory = tempfile::tempdir().unwrap();
-    let big = "0123456789abcdef".repeat(20_000);
-    std::fs::write(directory.path().join("big"), &big).unwrap();
-    std::fs::write(directory.path().join("empty"), "").unwrap();
-    let server = Server::start(http(
-        Arc::new(directory.path().to_owned()),
-        async |directory: Arc<std::path::PathBuf>, scope, _, sender| {
-            let name = scope.raw_path()[1..].to_owned();
-            let mut start = HttpResponseStart::ok();
-            if name == "stated" {
-                start = start.header("content-length", "320000");
-            }
-            sender.send(start).await?;
-            let path = directory.join(if name == "stated" { "big" } else { &name });
-            match sender.send(HttpResponsePathSend::new(path)).await {
-                Err(SendError::File { .. }) => {
-                    sender.send(HttpResponseBody::last("no file")).await?;
-                }
-                sent => sent?,
-            }
-            Ok(())
-        },
-    ));
-    let mut client = server.connect().await;
-    for (target, body) in [
-        ("/big", big.as_str()),
-        ("/stated", &big),
-        ("/empty", ""),
-        ("/missing", "no file"),
-        ("/.", "no file"),
-    ] {
-        for _ in 0..2 {
-            client.send(get(target)).await;
-            let response = client.response().await;
-            assert_eq!(response.status, 200);
-            let length = body.len().to_string();
-            assert_eq!(response.field("content-length"), Some(length.as_str()));
-            assert!(
-                response.body == body,
-                "{target}: {} bytes",
-                response.body.len()
-            );
-        }
-    }
-    client.send(head("/big")).await;
-    assert_eq!(client.head().await.field("content-length"), Some("320000"));
-    client.send(get("/empty")).await;
-    assert_eq!(client.response().await.body, "");
     server.finish().await;
 }
 

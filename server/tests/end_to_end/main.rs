@@ -2,6 +2,7 @@
 
 mod client_gone;
 mod features;
+mod files;
 mod http2;
 mod http2_bounds;
 mod http2_failure;
@@ -29,6 +30,7 @@ mod sending;
 mod shutdown;
 mod stalled;
 mod support;
+mod trailers;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;

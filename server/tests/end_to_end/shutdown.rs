@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::support::frames::{self, handshake};
 use crate::support::{
-    Gate, OnDrop, Server, Teller, config, content, get, http, says, tell, websocket, whole,
+    Gate, OnDrop, Server, Teller, config, content, get, http, says, system_has_delivered, tell,
+    websocket, whole,
 };
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, HttpScope, LifespanStartupComplete,
@@ -249,16 +250,6 @@ async fn ws_26_a_client_that_does_not_answer_the_close_does_not_hold_up_an_impat
     server.stop();
     assert_eq!(client.close_frame().await.0, 1012);
     server.ended().await.unwrap();
-}
-
-/// A busy system takes its time even over loopback: what comes after has been delivered after what
-/// was sent before.
-fn system_has_delivered() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    std::io::Write::write_all(&mut client, b"x").unwrap();
-    let (mut stream, _) = listener.accept().unwrap();
-    std::io::Read::read_exact(&mut stream, &mut [0]).unwrap();
 }
 
 #[tokio::test]

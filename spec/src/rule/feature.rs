@@ -10,7 +10,7 @@ super::chapter! { FEATURE:
     TRAILERS_SENT = "EXT-04" Server Must
         "A server MUST send the trailer fields after the content and complete the response with them.";
     TRAILER_FIELDS = "EXT-05" Application Must
-        "An application MUST NOT send `content-length`, `content-encoding`, `content-type`, `content-range`, `trailer`, `host`, `authorization`, `cache-control`, `max-forwards`, `te`, `set-cookie` or a field that `HTTP-18` forbids as a trailer field.";
+        "An application MUST NOT send as a trailer field a field of framing, routing, authentication, request modifiers, response control or content format, or a field that `HTTP-18` forbids.";
     TRAILERS_NAMED = "EXT-06" Application Must
         "An application MUST name each trailer field of an HTTP/1.1 response in its `trailer` field.";
     PATH_SEND_ABSOLUTE = "EXT-07" Application Must

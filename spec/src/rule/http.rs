@@ -12,7 +12,7 @@ super::chapter! { HTTP:
     TRANSFER_CODING_REMOVED = "HTTP-05" Server Must
         "A server MUST deliver content without its transfer coding.";
     REQUEST_TRAILERS = "HTTP-06" Server Must
-        "A server MUST deliver the trailer fields of a request with its last `http.request` event.";
+        "A server MUST deliver the trailer fields of a request, except those that `EXT-05` forbids, with its last `http.request` event.";
     NO_SHORT_BODY = "HTTP-07" Server Must
         "A server MUST deliver `http.disconnect`, never an event with `more_body` unset, when the request's content ends before it is complete.";
     RECEIVE_AFTER_BODY = "HTTP-08" Server Must

@@ -10,6 +10,7 @@ use callgate::{
     AppError, Feature, HttpResponseBody, HttpResponseStart, HttpResponseTrailers, HttpScope,
     SendError, SendEvent, Sender,
 };
+use callgate_drive::head::remove_fields;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue, TRAILER};
 use http::{Method, Response, StatusCode, Version};
 use http_body::{Body, Frame};
@@ -255,17 +256,6 @@ fn set_length(headers: &mut HeaderMap, length: u64) {
 /// Removes the fields that belong to the connection and not to the message (rule `HTTP-18`).
 pub(super) fn remove_connection_fields(headers: &mut HeaderMap) {
     remove_fields(headers, is_hop_by_hop);
-}
-
-fn remove_fields(headers: &mut HeaderMap, is_removed: impl Fn(&HeaderName) -> bool) {
-    let removed: Vec<_> = headers
-        .keys()
-        .filter(|name| is_removed(name))
-        .cloned()
-        .collect();
-    for name in removed {
-        headers.remove(name);
-    }
 }
 
 #[cfg(test)]

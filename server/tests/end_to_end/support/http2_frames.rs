@@ -15,6 +15,9 @@ pub(crate) const PING: u8 = 6;
 pub(crate) const GOAWAY: u8 = 7;
 pub(crate) const WINDOW_UPDATE: u8 = 8;
 
+/// The first octets of a client (RFC 9113, 3.4).
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
 /// The flag of the last frame of a stream.
 pub(crate) const END_STREAM: u8 = 1;
 /// The flag of an acknowledgement.
@@ -75,8 +78,7 @@ impl RawClient {
             payload.extend_from_slice(&id.to_be_bytes());
             payload.extend_from_slice(&value.to_be_bytes());
         }
-        let preface = client.stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        within(preface).await.unwrap();
+        within(client.stream.write_all(PREFACE)).await.unwrap();
         client.send(SETTINGS, 0, 0, &payload).await;
         client
     }

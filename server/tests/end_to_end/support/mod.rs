@@ -120,6 +120,16 @@ impl Server {
     }
 }
 
+/// Returns when all octets that have been sent over loopback have arrived. A busy system takes its
+/// time.
+pub(crate) fn system_has_delivered() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    io::Write::write_all(&mut client, b"x").unwrap();
+    let (mut stream, _) = listener.accept().unwrap();
+    io::Read::read_exact(&mut stream, &mut [0]).unwrap();
+}
+
 /// An application for HTTP only. `shared` is cloned for each call.
 pub(crate) fn http<S, F, Fut>(shared: S, call: F) -> impl App
 where
