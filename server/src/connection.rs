@@ -17,7 +17,7 @@ use crate::stream::Stream;
 use crate::{http1, http2};
 
 /// The first octets of a client that speaks HTTP/2 by prior knowledge (RFC 9113, 3.4).
-pub(crate) const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The size of the first read, in octets.
 const FIRST_READ: usize = 4096;

@@ -1,13 +1,11 @@
 //! The load of a connection, which its task, its socket and its streams share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
 use super::finished::FinishedResponses;
-use super::stream_state::StreamState;
 use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
 
@@ -85,14 +83,13 @@ impl Load {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Begins a stream, which counts as open until its state is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Arc<StreamState> {
+    /// Counts a stream that begins.
+    pub(super) fn begin(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Arc::new(StreamState::new(self.clone()))
     }
 
-    /// Ends a stream. The last one wakes the task of the connection, which may have been waiting for
+    /// Counts a stream that ends. The last one wakes the task of the connection, which may have been waiting for
     /// it.
     pub(super) fn end(&self) {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {

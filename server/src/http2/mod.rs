@@ -158,7 +158,6 @@ mod tests {
     use tokio::time::{Instant, sleep};
 
     use super::*;
-    use crate::connection::HTTP2_PREFACE;
     use crate::context::ServerContext;
     use crate::deadline::CHECKS;
 
@@ -178,7 +177,7 @@ mod tests {
         // Fields of the static table, and a literal `:authority` (RFC 7541, 6).
         let fields = b"\x83\x86\x84\x41\x04test";
         [
-            HTTP2_PREFACE.to_vec(),
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
             frame(SETTINGS, 0, 0, &[]),
             frame(HEADERS, END_HEADERS, 1, fields),
         ]

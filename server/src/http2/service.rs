@@ -43,7 +43,7 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = PendingResponse;
 
     fn call(&self, request: Request<Incoming>) -> PendingResponse {
-        let stream = self.load.begin();
+        let stream = StreamState::begin(&self.load);
         if self.load.is_refusing() {
             return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
         }

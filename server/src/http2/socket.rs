@@ -11,7 +11,6 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::load::Load;
 use super::windows::FrameReader;
-use crate::connection::HTTP2_PREFACE;
 
 /// Joined output is written at this size at the latest, in octets.
 const JOINED: usize = 16 * 1024;
@@ -44,8 +43,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
             output: Vec::new(),
             written: 0,
             is_full: false,
-            frames_in: FrameReader::new(HTTP2_PREFACE.len()),
-            frames_out: FrameReader::new(0),
+            frames_in: FrameReader::of_client(),
+            frames_out: FrameReader::of_server(),
         }
     }
 

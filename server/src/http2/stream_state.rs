@@ -54,15 +54,16 @@ pub(super) struct StreamState {
 }
 
 impl StreamState {
-    /// Only [`Load::begin`] calls this function.
-    pub(super) fn new(load: Arc<Load>) -> Self {
-        Self {
-            load,
+    /// Begins a stream.
+    pub(super) fn begin(load: &Arc<Load>) -> Arc<Self> {
+        load.begin();
+        Arc::new(Self {
+            load: load.clone(),
             frames: AtomicU32::new(0),
             progress: AtomicU64::new(0),
             is_output_closed: AtomicBool::new(false),
             task: AtomicWaker::new(),
-        }
+        })
     }
 
     /// Returns the load of the stream's connection.

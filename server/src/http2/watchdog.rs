@@ -200,6 +200,7 @@ mod tests {
     use super::*;
     use crate::Config;
     use crate::connection::ConnectionInfo;
+    use crate::http2::stream_state::StreamState;
     use crate::http2::windows::FrameReader;
 
     const KEEP_ALIVE: Duration = Duration::from_secs(16);
@@ -237,16 +238,16 @@ mod tests {
         let server = server();
         let load = load(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
-        let mut frames = FrameReader::new(0);
+        let mut frames = FrameReader::of_server();
         // The connection is not closed while it is used.
         for _ in 0..20 {
-            drop(load.begin());
+            drop(StreamState::begin(&load));
             load.record_input(&mut frames, b"x");
             let nearly = KEEP_ALIVE - Duration::from_secs(1);
             let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
             assert_eq!(order.await.ok(), None);
         }
-        drop(load.begin());
+        drop(StreamState::begin(&load));
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!(order, Order::Finish);
@@ -273,9 +274,9 @@ mod tests {
     async fn a_connection_whose_socket_takes_nothing_is_closed_although_it_has_streams() {
         let server = server();
         let load = load(&server);
-        let _stream = load.begin();
+        let _stream = StreamState::begin(&load);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
-        let mut frames = FrameReader::new(0);
+        let mut frames = FrameReader::of_server();
         load.set_writing(true);
         for _ in 0..5 {
             let nearly = WRITE - Duration::from_secs(1);

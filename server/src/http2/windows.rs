@@ -6,6 +6,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 /// The window of every new connection in both directions, in octets (RFC 9113, 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
 
+/// The length of what a client sends before its frames (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+
 /// The length of a frame's head, and of the payload of a WINDOW_UPDATE frame.
 const HEAD: usize = 9;
 const INCREMENT: usize = 4;
@@ -65,12 +68,20 @@ pub(super) struct FrameReader {
 }
 
 impl FrameReader {
-    /// Creates the reader of a side whose first frame follows a preface of this length.
-    pub(super) fn new(preface: usize) -> Self {
+    /// Creates the reader of what the client sends.
+    pub(super) fn of_client() -> Self {
+        Self {
+            skipped: PREFACE,
+            ..Self::of_server()
+        }
+    }
+
+    /// Creates the reader of what the server sends.
+    pub(super) fn of_server() -> Self {
         Self {
             frame: [0; HEAD + INCREMENT],
             filled: 0,
-            skipped: preface,
+            skipped: 0,
         }
     }
 
@@ -101,22 +112,29 @@ impl FrameReader {
 
     /// Applies the frame whose head or increment is complete.
     fn read_frame(&mut self, own: &Window, other: &Window) {
-        let [a, b, c, kind, _, s, t, u, v, increment @ ..] = self.frame;
-        let length = u32::from_be_bytes([0, a, b, c]);
-        let is_of_connection = u32::from_be_bytes([s, t, u, v]) & !(1 << 31) == 0;
-        let has_increment =
-            kind == WINDOW_UPDATE && is_of_connection && length as usize == INCREMENT;
+        let length = number(&self.frame[..3]);
+        let kind = self.frame[3];
+        let stream = number(&self.frame[5..HEAD]);
+        let has_increment = kind == WINDOW_UPDATE && stream == 0 && length as usize == INCREMENT;
         if has_increment && self.filled == HEAD {
             return;
         }
         match kind {
             DATA => own.consume(length),
-            _ if has_increment => other.extend(u32::from_be_bytes(increment) & !(1 << 31)),
+            _ if has_increment => other.extend(number(&self.frame[HEAD..])),
             _ => {}
         }
         self.skipped = HEAD + length as usize - self.filled;
         self.filled = 0;
     }
+}
+
+/// Returns the number in these octets of a frame. The first bit of four octets is reserved.
+fn number(octets: &[u8]) -> u32 {
+    let number = octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u32::from(*octet));
+    number & (u32::MAX >> 1)
 }
 
 #[cfg(test)]
@@ -135,7 +153,7 @@ mod tests {
     fn windows_follow_the_frames_however_the_octets_are_divided() {
         const HEADERS: u8 = 1;
         let octets = [
-            b"a preface".to_vec(),
+            vec![DATA; PREFACE],
             frame(HEADERS, 1, &[DATA; 100]),
             frame(DATA, 1, &[WINDOW_UPDATE; 1000]),
             frame(DATA, 3, &[]),
@@ -146,7 +164,7 @@ mod tests {
         .concat();
         for size in 1..octets.len() {
             let (own, other) = (Window::new(), Window::new());
-            let mut reader = FrameReader::new(b"a preface".len());
+            let mut reader = FrameReader::of_client();
             for octets in octets.chunks(size) {
                 reader.read(octets, &own, &other);
             }
