@@ -47,11 +47,12 @@ pub struct Config {
     /// How long a client may take to send the head of a request. The connection is closed after this
     /// time, at most an eighth of it (or 0.1 s) later. Default 30 s.
     pub timeout_request_head: Duration,
-    /// How long a client may make no progress with content that the application waits for. The
-    /// request is then answered with 408, or its response is cut. Default 60 s.
+    /// How long a client may make no progress with content that the application waits for, while it
+    /// takes nothing of its response either. The request is then answered with 408, or its response is
+    /// cut. An exchange that may be silent in both directions needs a longer time. Default 60 s.
     pub timeout_request_content: Duration,
     /// How long a client may take nothing of the output that waits for it. The connection is then
-    /// reset. Default 60 s.
+    /// reset; over HTTP/2, the stream. Default 60 s.
     pub timeout_write: Duration,
     /// How long the response to an HTTP/1 client that has closed its sending side may make no progress.
     /// The client is then regarded as gone (`HTTP-12`). Zero: such a client is gone at once. Default
@@ -68,6 +69,9 @@ pub struct Config {
     /// The largest number of field lines in the head of an HTTP/1 request; 24,576 at most. Default
     /// 100.
     pub max_request_fields: usize,
+    /// The largest number of streams that a client may have open on an HTTP/2 connection at a time;
+    /// 1 at least. Default 100.
+    pub http2_max_concurrent_streams: u32,
     /// The largest WebSocket message taken from a client, in bytes. Default 16 MiB.
     pub ws_max_size: usize,
     /// Whether WebSocket messages are compressed with the clients that offer permessage-deflate
@@ -104,6 +108,7 @@ impl Default for Config {
             timeout_graceful_shutdown: Some(Duration::from_secs(30)),
             max_request_head: 64 * 1024,
             max_request_fields: 100,
+            http2_max_concurrent_streams: 100,
             ws_max_size: 16 * 1024 * 1024,
             ws_per_message_deflate: PerMessageDeflate::On,
             ws_ping_interval: Some(Duration::from_secs(20)),
@@ -122,6 +127,10 @@ impl Config {
         };
         let refusal = |name| move |remedy| ServeError::Setting { name, remedy };
         root_path.map_err(refusal("root_path"))?;
+        if self.http2_max_concurrent_streams == 0 {
+            let refuse = refusal("http2_max_concurrent_streams");
+            return Err(refuse("give a number from 1 on"));
+        }
         (self.headers.iter())
             .try_for_each(|(name, _)| check_default_header(name))
             .map_err(refusal("headers"))
@@ -196,6 +205,16 @@ mod tests {
             let error = config.check().unwrap_err().to_string();
             assert!(error.contains("`headers`"), "{error}");
         }
+    }
+
+    #[test]
+    fn no_streams_at_all_are_refused() {
+        let config = Config {
+            http2_max_concurrent_streams: 0,
+            ..Config::default()
+        };
+        let error = config.check().unwrap_err().to_string();
+        assert!(error.contains("`http2_max_concurrent_streams`"), "{error}");
     }
 
     #[test]

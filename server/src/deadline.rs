@@ -27,6 +27,8 @@ pub(crate) enum Wait {
     Content(u64),
     /// Content of a request whose client may wait for a `100 Continue` that cannot be sent.
     Expectation,
+    /// Any activity of the client, such as the acknowledgement of a PING. The number changes with it.
+    Activity(u64),
     /// Room for output. The number counts the octets that have been written.
     Write(u64),
     /// The end of the response to a client that has closed its sending side. The number counts the
@@ -40,6 +42,10 @@ pub(crate) const CHECKS: u32 = 8;
 
 /// The least time between two checks, because each check has a cost.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
+
+/// How long the client of an HTTP/2 connection may show no activity. The client is pinged after half of
+/// this time.
+pub(crate) const SILENCE: Duration = Duration::from_secs(40);
 
 /// How long a client may wait for a `100 Continue` that cannot be sent. Most clients wait for one
 /// second.
@@ -158,6 +164,7 @@ fn limit(wait: Wait, config: &Config) -> Duration {
         Wait::NextRequest(_) => config.timeout_keep_alive,
         Wait::Content(_) => config.timeout_request_content,
         Wait::Expectation => config.timeout_request_content.min(EXPECTATION),
+        Wait::Activity(_) => SILENCE,
         Wait::Write(_) => config.timeout_write,
         Wait::HalfClosed(_) => config.timeout_half_close,
     };

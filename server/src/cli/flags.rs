@@ -10,7 +10,7 @@ use tracing::level_filters::LevelFilter;
 use super::values::{
     TimeLimit, backlog, boolean, cores, field_count, head_size, header, host, http_versions,
     lifespan, log_level, message_size, per_message_deflate, port, root_path, seconds, some_seconds,
-    threads, time_limit,
+    stream_count, threads, time_limit,
 };
 use crate::{Config, HttpVersions, LifespanMode, PerMessageDeflate};
 
@@ -150,6 +150,12 @@ pub struct Flags {
     #[arg(env = "CALLGATE_MAX_REQUEST_FIELDS", hide_env = true)]
     pub max_request_fields: usize,
 
+    /// Most streams that a client may have open on an HTTP/2 connection at a time
+    #[arg(long, value_parser = stream_count, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(default_value = "100")]
+    #[arg(env = "CALLGATE_HTTP2_MAX_CONCURRENT_STREAMS", hide_env = true)]
+    pub http2_max_concurrent_streams: u32,
+
     /// Largest WebSocket message to take
     #[arg(long, value_parser = message_size, value_name = "BYTES", allow_negative_numbers = true)]
     #[arg(default_value = "16777216")]
@@ -200,6 +206,7 @@ impl Flags {
             timeout_graceful_shutdown: self.timeout_graceful_shutdown,
             max_request_head: self.max_request_head,
             max_request_fields: self.max_request_fields,
+            http2_max_concurrent_streams: self.http2_max_concurrent_streams,
             ws_max_size: self.ws_max_size,
             ws_per_message_deflate: self.ws_per_message_deflate,
             ws_ping_interval: none_if_zero(self.ws_ping_interval),
@@ -267,6 +274,7 @@ mod tests {
             "--timeout-graceful-shutdown=3",
             "--max-request-head=8192",
             "--max-request-fields=9",
+            "--http2-max-concurrent-streams=11",
             "--ws-max-size=10",
             "--ws-per-message-deflate=context-takeover",
             "--ws-ping-interval=4",
@@ -298,6 +306,7 @@ mod tests {
             timeout_graceful_shutdown: Some(Duration::from_secs(3)),
             max_request_head: 8192,
             max_request_fields: 9,
+            http2_max_concurrent_streams: 11,
             ws_max_size: 10,
             ws_per_message_deflate: PerMessageDeflate::ContextTakeover,
             ws_ping_interval: Some(Duration::from_secs(4)),
@@ -410,6 +419,7 @@ mod tests {
             "--timeout-graceful-shutdown=-1",
             "--max-request-head=8191",
             "--max-request-fields=0",
+            "--http2-max-concurrent-streams=0",
             "--timeout-write=0",
             "--timeout-half-close=-1",
             "--ws-max-size=0",

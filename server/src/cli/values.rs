@@ -170,6 +170,13 @@ pub(super) fn field_count(text: &str) -> Result<usize, &'static str> {
         .ok_or("give a number from 1 to 24576")
 }
 
+pub(super) fn stream_count(text: &str) -> Result<u32, &'static str> {
+    text.parse()
+        .ok()
+        .filter(|count| *count >= 1)
+        .ok_or("give a number from 1 to 4294967295")
+}
+
 pub(super) fn message_size(text: &str) -> Result<usize, &'static str> {
     text.parse()
         .ok()

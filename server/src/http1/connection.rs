@@ -438,7 +438,10 @@ impl Connection {
                 }
             }
             (Outgoing::None, _) => Wait::Content(self.input.read()),
-            (_, incoming) if incoming.is_content_wanted() => Wait::Content(self.input.read()),
+            // A client that takes its response is there, though its content makes no progress.
+            (_, incoming) if incoming.is_content_wanted() => {
+                Wait::Content(self.input.read().wrapping_add(self.output.written()))
+            }
             _ if self.input.is_ended() || self.has_hung_up => {
                 Wait::HalfClosed(self.input.read().wrapping_add(self.output.written()))
             }
@@ -449,7 +452,7 @@ impl Connection {
     /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
         match wait {
-            Wait::Application | Wait::Expectation => None,
+            Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
             Wait::FirstRequest => Some(End::Gone),
             Wait::HalfClosed(_) => Some(self.abandon()),
             Wait::NextRequest(_) => Some(End::Done),

@@ -1,6 +1,7 @@
 //! The content of a request, which hyper reads.
 
 use std::pin::Pin;
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
@@ -9,8 +10,9 @@ use http::{HeaderMap, StatusCode};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use super::load::Load;
 use super::malformed::has_valid_values;
-use crate::connection::ConnectionInfo;
+use super::stream_state::StreamState;
 use crate::deadline::{Check, Deadline, Wait};
 use crate::rejection::Rejection;
 use crate::report;
@@ -43,9 +45,13 @@ pub(super) fn status_for(error: &ContentError) -> Option<StatusCode> {
 #[derive(Debug)]
 pub(super) struct RequestContent {
     incoming: Incoming,
-    info: ConnectionInfo,
+    load: Arc<Load>,
+    /// The stream, which ends with its response.
+    stream: Weak<StreamState>,
     /// The frames that have been read.
     frames: u64,
+    /// How often the deadline has been polled while the client could not send.
+    held_up: u64,
     expects_continue: bool,
     /// Created when the application waits for the client.
     deadline: Option<Pin<Box<Deadline>>>,
@@ -55,12 +61,19 @@ pub(super) struct RequestContent {
 
 impl RequestContent {
     /// Creates the content of a request with these fields.
-    pub(super) fn new(incoming: Incoming, fields: &HeaderMap, info: &ConnectionInfo) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        fields: &HeaderMap,
+        load: Arc<Load>,
+        stream: &Arc<StreamState>,
+    ) -> Self {
         let expectation = fields.get(header::EXPECT);
         Self {
             incoming,
-            info: info.clone(),
+            load,
+            stream: Arc::downgrade(stream),
             frames: 0,
+            held_up: 0,
             expects_continue: expectation.is_some_and(|expectation| {
                 expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
             }),
@@ -69,12 +82,24 @@ impl RequestContent {
         }
     }
 
+    /// Returns what the application waits for.
+    fn wait(&mut self) -> Wait {
+        let window = self.load.receive_window();
+        let is_held_up = window.is_used_up();
+        if self.frames == 0 && self.expects_continue && !is_held_up {
+            return Wait::Expectation;
+        }
+        // A client cannot send when other streams have used up the window of the connection with
+        // content that their applications do not receive.
+        self.held_up += u64::from(is_held_up);
+        // A client that takes its response is there.
+        let output = self.stream.upgrade().map_or(0, |stream| stream.progress());
+        Wait::Content(self.frames + self.held_up + window.reopened() + output)
+    }
+
     /// Returns an error when the client has made no progress in time.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ContentError> {
-        let wait = match self.frames {
-            0 if self.expects_continue => Wait::Expectation,
-            frames => Wait::Content(frames),
-        };
+        let wait = self.wait();
         let deadline = self
             .deadline
             .get_or_insert_with(|| Box::pin(Deadline::new()));
@@ -82,7 +107,7 @@ impl RequestContent {
             self.task.clone_from(cx.waker());
             deadline.as_mut().register(cx);
         }
-        let config = &self.info.server.config;
+        let config = &self.load.info.server.config;
         while ready!(deadline.as_mut().poll(wait, config, cx)) == Check::Quiet {}
         Poll::Ready(match wait {
             Wait::Expectation => ContentError::ExpectationFailed,
@@ -107,7 +132,7 @@ impl Body for RequestContent {
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
                 let rejection = Rejection::bad_request("a trailer field is malformed");
-                report::rejected(this.info.client, &rejection);
+                report::rejected(this.load.info.client, &rejection);
                 Err(ContentError::Malformed)
             }
             Ok(frame) => Ok(frame),

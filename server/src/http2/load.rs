@@ -1,18 +1,21 @@
 //! The load of a connection, which its task, its socket and its streams share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::task::Context;
 
 use futures_util::task::AtomicWaker;
 
 use super::finished::FinishedResponses;
-use super::stream_state::StreamState;
+use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
 
 /// The content of all responses of a connection that hyper may hold, in octets. A stream of which
 /// hyper holds nothing may exceed this bound by one data frame.
 const MAX_UNWRITTEN: usize = 1024 * 1024;
+
+/// The content that h2 may hold for each stream, in octets: it takes a data frame of 64 KiB while it
+/// holds less than as much.
+const MAX_HELD: u64 = 128 * 1024;
 
 /// The load of a connection.
 ///
@@ -33,8 +36,13 @@ pub(super) struct Load {
     written: AtomicU64,
     /// How often the system has taken output after it had been full.
     relieved: AtomicU64,
-    /// Whether hyper has closed the sending side of the socket.
-    is_shut_down: AtomicBool,
+    /// The octets that have been read from the socket.
+    read: AtomicU64,
+    /// The windows for what the server sends, and for what the client sends.
+    send_window: Window,
+    receive_window: Window,
+    /// Whether hyper has closed the sending side of the socket, or the socket has failed.
+    is_closed: AtomicBool,
     /// Whether new streams are refused.
     is_refusing: AtomicBool,
     /// The task of the connection.
@@ -52,7 +60,10 @@ impl Load {
             is_writing: AtomicBool::new(false),
             written: AtomicU64::new(0),
             relieved: AtomicU64::new(0),
-            is_shut_down: AtomicBool::new(false),
+            read: AtomicU64::new(0),
+            send_window: Window::new(),
+            receive_window: Window::new(),
+            is_closed: AtomicBool::new(false),
             is_refusing: AtomicBool::new(false),
             task: AtomicWaker::new(),
         }
@@ -72,14 +83,13 @@ impl Load {
         self.begun.load(Ordering::Relaxed)
     }
 
-    /// Begins a stream, which counts as open until its state is dropped.
-    pub(super) fn begin(self: &Arc<Self>) -> Arc<StreamState> {
+    /// Counts a stream that begins.
+    pub(super) fn begin(&self) {
         self.running.fetch_add(1, Ordering::Relaxed);
         self.begun.fetch_add(1, Ordering::Relaxed);
-        Arc::new(StreamState::new(self.clone()))
     }
 
-    /// Ends a stream. The last one wakes the task of the connection, which may have been waiting for
+    /// Counts a stream that ends. The last one wakes the task of the connection, which may have been waiting for
     /// it.
     pub(super) fn end(&self) {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
@@ -121,25 +131,52 @@ impl Load {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Records that the system has taken output. `was_full`: after it had taken none.
-    pub(super) fn add_written(&self, octets: usize, was_full: bool) {
-        self.written.fetch_add(octets as u64, Ordering::Relaxed);
-        if was_full {
-            self.relieved.fetch_add(1, Ordering::Relaxed);
-        }
+    /// Records that the system has taken output after it had been full.
+    pub(super) fn relieve(&self) {
+        self.relieved.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how often the system has taken output after it had been full.
-    pub(super) fn relieved(&self) -> u64 {
-        self.relieved.load(Ordering::Relaxed)
+    /// Returns how often output has gone on after the system or the client's window of the connection
+    /// had held it up.
+    pub(super) fn unblocked(&self) -> u64 {
+        self.relieved.load(Ordering::Relaxed) + self.send_window.reopened()
     }
 
-    pub(super) fn is_shut_down(&self) -> bool {
-        self.is_shut_down.load(Ordering::Relaxed)
+    /// Returns the octets of output after which each stream that may send has sent: h2 serves the
+    /// streams in turn.
+    pub(super) fn round(&self) -> u64 {
+        MAX_HELD * u64::from(self.info.server.config.http2_max_concurrent_streams)
     }
 
-    pub(super) fn set_shut_down(&self) {
-        self.is_shut_down.store(true, Ordering::Relaxed);
+    /// Records output that the system has taken.
+    pub(super) fn record_output(&self, frames: &mut FrameReader, octets: &[u8]) {
+        self.written
+            .fetch_add(octets.len() as u64, Ordering::Relaxed);
+        frames.read(octets, &self.send_window, &self.receive_window);
+    }
+
+    /// Records input.
+    pub(super) fn record_input(&self, frames: &mut FrameReader, octets: &[u8]) {
+        self.read.fetch_add(octets.len() as u64, Ordering::Relaxed);
+        frames.read(octets, &self.receive_window, &self.send_window);
+    }
+
+    /// Returns the octets that have been read from the socket.
+    pub(super) fn read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Returns the window for what the client sends.
+    pub(super) fn receive_window(&self) -> &Window {
+        &self.receive_window
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.is_closed.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_closed(&self) {
+        self.is_closed.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn is_refusing(&self) -> bool {

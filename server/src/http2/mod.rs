@@ -12,11 +12,14 @@
 //!   the failure of an application reaches hyper only when everything before it has been written.
 //! - [`stream_task`]: the task of a stream ends, and hyper thereby resets the stream, when nothing of
 //!   its content is written in time.
-//! - [`watchdog`] and [`socket`]: a connection ends when it is idle, when its socket takes no output
-//!   in time, and when a response is stalled whose stream hyper can no longer reset ([`finished`]).
-//!   After GOAWAY, new streams are refused by time, not only when the client acknowledges it.
+//! - [`watchdog`] and [`socket`]: a connection ends when it is idle, when its client shows no activity
+//!   after a PING, when its socket takes no output in time, and when a response is stalled whose stream
+//!   hyper can no longer reset ([`finished`]). After GOAWAY, new streams are refused by time, not only
+//!   when the client acknowledges it.
+//! - [`windows`]: the socket follows the windows of the connection by its frames, so a stream is not
+//!   blamed for the time in which other streams have used a window up.
 //!
-//! `h2` bounds what else a client can cause: 100 concurrent streams, 20 streams that are reset before
+//! `h2` bounds what else a client can cause: concurrent streams, 20 streams that are reset before
 //! the service has been called, 1,024 that `h2` resets itself, the frames and the size of a header
 //! section (`max_request_head`), and data frames with little content. It reads no further frame before
 //! it has written the acknowledgement of a PING or of SETTINGS.
@@ -34,16 +37,18 @@ mod stream_state;
 mod stream_task;
 mod watchdog;
 mod websocket;
+mod windows;
 
 use std::future::{Future as _, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::Duration;
 
 use bytes::Bytes;
+use callgate_drive::timer::LONGEST;
 use hyper::server::conn::http2;
-use hyper_util::rt::TokioTimer;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::TaskTracker;
 
 use self::load::Load;
@@ -53,14 +58,8 @@ use self::stream_task::StreamExecutor;
 use self::watchdog::{Order, Watchdog};
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
+use crate::deadline::SILENCE;
 use crate::report;
-use crate::stream::Stream;
-
-/// The time of silence after which a connection that serves exchanges is pinged.
-const PING_INTERVAL: Duration = Duration::from_secs(20);
-
-/// The number of concurrent streams of a connection.
-const MAX_STREAMS: u32 = 100;
 
 /// The window of a stream, in octets: half of the connection's, so that one stream whose application
 /// does not receive leaves the others room.
@@ -83,22 +82,28 @@ pub(crate) fn builder(config: &Config, tasks: TaskTracker) -> Builder {
         .timer(TokioTimer::new())
         .auto_date_header(config.date_header)
         .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
-        .max_concurrent_streams(MAX_STREAMS)
+        .max_concurrent_streams(config.http2_max_concurrent_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
-        .keep_alive_interval(Some(PING_INTERVAL))
+        .keep_alive_interval(Some(SILENCE / 2))
+        // The watchdog ends the connection of a client that does not acknowledge the PING: hyper does
+        // not see that the acknowledgement waits behind other input.
+        .keep_alive_timeout(LONGEST)
         .enable_connect_protocol();
     builder
 }
 
 /// Serves a connection until it is over. `read` is the input that has been read from it.
-pub(crate) async fn serve(info: ConnectionInfo, stream: Stream, read: Bytes) {
+pub(crate) async fn serve<S>(info: ConnectionInfo, stream: S, read: Bytes)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
     let server = info.server.clone();
     let load = Arc::new(Load::new(info));
     let socket = Socket::new(stream, read, load.clone());
     let service = ConnectionService::new(load.clone());
-    let mut connection = pin!(server.http2.serve_connection(socket, service));
+    let mut connection = pin!(server.http2.serve_connection(TokioIo::new(socket), service));
     let mut watchdog = pin!(Watchdog::new(&server, &load));
     let mut has_waited = false;
     poll_fn(|cx| {
@@ -116,8 +121,8 @@ pub(crate) async fn serve(info: ConnectionInfo, stream: Stream, read: Bytes) {
             match connection.as_mut().poll(cx) {
                 Poll::Pending => {}
                 // hyper returns in the middle of a connection when it resets the stream of a CONNECT
-                // with content. At the end of a connection it closes the socket first.
-                Poll::Ready(Ok(())) if !load.is_shut_down() => continue,
+                // with content. A connection is over only when the socket is closed or has failed.
+                Poll::Ready(Ok(())) if !load.is_closed() => continue,
                 Poll::Ready(result) => {
                     if let Err(error) = result {
                         report::failed(load.info.client, &error);
@@ -133,4 +138,135 @@ pub(crate) async fn serve(info: ConnectionInfo, stream: Stream, read: Bytes) {
         }
     })
     .await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+    use std::pin::Pin;
+    use std::sync::mpsc;
+    use std::task::Context;
+    use std::thread;
+    use std::time::Duration;
+
+    use callgate::{
+        App, AppError, BoxApp, HttpResponseBody, HttpResponseStart, ReceiveEvent, Receiver, Scope,
+        Sender,
+    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
+    use tokio::task::JoinHandle;
+    use tokio::time::{Instant, sleep};
+
+    use super::*;
+    use crate::context::ServerContext;
+    use crate::deadline::CHECKS;
+
+    const DATA: u8 = 0;
+    const HEADERS: u8 = 1;
+    const SETTINGS: u8 = 4;
+    const END_STREAM: u8 = 1;
+    const END_HEADERS: u8 = 4;
+
+    fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+        let length = u8::try_from(payload.len()).unwrap();
+        [&[0, 0, length, kind, flags, 0, 0, 0, stream], payload].concat()
+    }
+
+    /// Returns the first octets of a client, which begin a POST request.
+    fn request() -> Vec<u8> {
+        // Fields of the static table, and a literal `:authority` (RFC 7541, 6).
+        let fields = b"\x83\x86\x84\x41\x04test";
+        [
+            b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec(),
+            frame(SETTINGS, 0, 0, &[]),
+            frame(HEADERS, END_HEADERS, 1, fields),
+        ]
+        .concat()
+    }
+
+    fn info(app: impl App) -> ConnectionInfo {
+        ConnectionInfo {
+            server: Arc::new(ServerContext::new(BoxApp::new(app), Config::default())),
+            client: None,
+            address: None,
+        }
+    }
+
+    fn connect(app: impl App) -> (DuplexStream, JoinHandle<()>) {
+        let (client, stream) = tokio::io::duplex(64 * 1024);
+        let serving = serve(info(app), stream, request().into());
+        (client, tokio::spawn(serving))
+    }
+
+    /// Receives nothing for a long time.
+    async fn busy(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        sleep(3 * SILENCE).await;
+        while let ReceiveEvent::HttpRequestBody(content) = receiver.receive().await {
+            if !content.more_body {
+                sender.send(HttpResponseStart::ok()).await?;
+                sender.send(HttpResponseBody::last("a response")).await?;
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_connection_of_a_silent_client_ends() {
+        let start = Instant::now();
+        let (_client, serving) = connect(busy);
+        serving.await.unwrap();
+        let waited = start.elapsed();
+        let latest = SILENCE + SILENCE / CHECKS + Duration::from_millis(2);
+        assert!((SILENCE..latest).contains(&waited), "{waited:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_whose_acknowledgement_waits_behind_its_content_is_served() {
+        let (mut client, serving) = connect(busy);
+        for _ in 0..10 {
+            sleep(SILENCE / 3).await;
+            client.write_all(&frame(DATA, 0, 1, b"x")).await.unwrap();
+        }
+        client
+            .write_all(&frame(DATA, END_STREAM, 1, b"x"))
+            .await
+            .unwrap();
+        let mut output = Vec::new();
+        while !output.ends_with(b"a response") {
+            let read = client.read_buf(&mut output).await.unwrap();
+            assert_ne!(read, 0, "the connection has ended");
+        }
+        drop(client);
+        serving.await.unwrap();
+    }
+
+    #[test]
+    fn a_connection_whose_socket_reports_its_end_as_an_error_is_over() {
+        /// As streams of TLS report an end that was not announced.
+        struct Cut;
+
+        impl AsyncRead for Cut {
+            fn poll_read(
+                self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                _: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()))
+            }
+        }
+
+        let (end, ended) = mpsc::channel();
+        // A connection that is polled without end would block the test.
+        thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let stream = tokio::io::join(Cut, tokio::io::sink());
+            runtime.block_on(async { serve(info(busy), stream, request().into()).await });
+            end.send(()).unwrap();
+        });
+        assert_eq!(ended.recv_timeout(Duration::from_secs(30)), Ok(()));
+    }
 }

@@ -43,7 +43,7 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = PendingResponse;
 
     fn call(&self, request: Request<Incoming>) -> PendingResponse {
-        let stream = self.load.begin();
+        let stream = StreamState::begin(&self.load);
         if self.load.is_refusing() {
             return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
         }
@@ -54,7 +54,7 @@ impl Service<Request<Incoming>> for ConnectionService {
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
-        let content = RequestContent::new(content, &parts.headers, info);
+        let content = RequestContent::new(content, &parts.headers, self.load.clone(), &stream);
         match request::read(parts, info) {
             Ok(ParsedRequest::Http(scope)) => {
                 let exchange = Exchange::new(scope, content, status_for, &info.server);

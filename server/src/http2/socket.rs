@@ -1,4 +1,5 @@
-//! The socket of a connection, as hyper reads and writes it. The socket joins small pieces of output.
+//! The socket of a connection, as hyper reads and writes it. The socket joins small pieces of output,
+//! and records what passes.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -6,12 +7,10 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::io::AsyncWrite as _;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::load::Load;
-use crate::stream::Stream;
+use super::windows::FrameReader;
 
 /// Joined output is written at this size at the latest, in octets.
 const JOINED: usize = 16 * 1024;
@@ -21,8 +20,8 @@ const JOINED: usize = 16 * 1024;
 const SMALL: usize = 1024;
 
 #[derive(Debug)]
-pub(super) struct Socket {
-    stream: TokioIo<Stream>,
+pub(super) struct Socket<S> {
+    stream: S,
     load: Arc<Load>,
     /// Input that was read to detect the version, and that hyper has still to read.
     read: Bytes,
@@ -31,27 +30,35 @@ pub(super) struct Socket {
     written: usize,
     /// Whether the system took no output at the last write.
     is_full: bool,
+    frames_in: FrameReader,
+    frames_out: FrameReader,
 }
 
-impl Socket {
-    pub(super) fn new(stream: Stream, read: Bytes, load: Arc<Load>) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
+    pub(super) fn new(stream: S, read: Bytes, load: Arc<Load>) -> Self {
         Self {
-            stream: TokioIo::new(stream),
+            stream,
             load,
             read,
             output: Vec::new(),
             written: 0,
             is_full: false,
+            frames_in: FrameReader::of_client(),
+            frames_out: FrameReader::of_server(),
         }
     }
 
     fn poll_write_output(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while self.written < self.output.len() {
-            let stream = Pin::new(self.stream.inner_mut());
-            let result = stream.poll_write(cx, &self.output[self.written..]);
-            match ready!(self.record(result))? {
+            let rest = &self.output[self.written..];
+            let result = Pin::new(&mut self.stream).poll_write(cx, rest);
+            match ready!(self.record_write(result))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                written => self.written += written,
+                written => {
+                    let octets = &self.output[self.written..self.written + written];
+                    self.load.record_output(&mut self.frames_out, octets);
+                    self.written += written;
+                }
             }
         }
         self.output.clear();
@@ -61,34 +68,43 @@ impl Socket {
     }
 
     /// Records the result of a write.
-    fn record(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn record_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
         match &result {
-            Poll::Ready(Ok(written)) => self.load.add_written(*written, self.is_full),
-            Poll::Ready(Err(_)) | Poll::Pending => {}
+            Poll::Ready(Ok(_)) if self.is_full => self.load.relieve(),
+            Poll::Ready(Ok(_)) | Poll::Pending => {}
+            Poll::Ready(Err(_)) => self.load.set_closed(),
         }
         self.is_full = result.is_pending();
         result
     }
 }
 
-impl Read for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
+        buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        let before = buf.filled().len();
         if this.read.is_empty() {
-            return Pin::new(&mut this.stream).poll_read(cx, buf);
+            let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
+            if result.is_err() {
+                this.load.set_closed();
+            }
+            result?;
+        } else {
+            let length = this.read.len().min(buf.remaining());
+            buf.put_slice(&this.read[..length]);
+            this.read.advance(length);
         }
-        let length = this.read.len().min(buf.remaining());
-        buf.put_slice(&this.read[..length]);
-        this.read.advance(length);
+        let octets = &buf.filled()[before..];
+        this.load.record_input(&mut this.frames_in, octets);
         Poll::Ready(Ok(()))
     }
 }
 
-impl Write for Socket {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -111,7 +127,14 @@ impl Write for Socket {
         }
         if length > SMALL {
             let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-            return this.record(result);
+            let written = ready!(this.record_write(result))?;
+            let mut left = written;
+            for buf in bufs {
+                let octets = &buf[..left.min(buf.len())];
+                this.load.record_output(&mut this.frames_out, octets);
+                left -= octets.len();
+            }
+            return Poll::Ready(Ok(written));
         }
         for buf in bufs {
             this.output.extend_from_slice(buf);
@@ -129,7 +152,7 @@ impl Write for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        this.load.set_shut_down();
+        this.load.set_closed();
         ready!(this.poll_write_output(cx))?;
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }

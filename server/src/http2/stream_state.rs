@@ -9,13 +9,43 @@ use futures_util::task::AtomicWaker;
 use super::load::Load;
 use crate::deadline::Wait;
 
+/// The progress of the output of a stream, as its task last saw it.
+#[derive(Debug, Default)]
+pub(super) struct OutputProgress {
+    /// [`StreamState::progress`]. `None` until the stream waits for its client.
+    own: Option<u64>,
+    /// [`Load::written`] when the stream last made progress.
+    written: u64,
+    /// [`Load::unblocked`], until the connection has written a round without this stream.
+    unblocked: u64,
+}
+
+impl OutputProgress {
+    /// Returns a number that changes when the stream makes progress, and when the connection delays
+    /// it.
+    ///
+    /// A full socket and a window of the connection that is used up delay every stream. They do not
+    /// delay a stream for longer than a round. After that, the stream waits for its own window.
+    fn update(&mut self, own: u64, load: &Load) -> u64 {
+        let written = load.written();
+        if self.own != Some(own) {
+            self.own = Some(own);
+            self.written = written;
+        }
+        if written - self.written < load.round() {
+            self.unblocked = load.unblocked();
+        }
+        own + self.unblocked
+    }
+}
+
 /// The state of one stream. The stream counts as open on its connection until the state is dropped.
 #[derive(Debug)]
 pub(super) struct StreamState {
     load: Arc<Load>,
     /// The data frames of the response that hyper holds.
     frames: AtomicU32,
-    /// A number that changes when content of the response is written.
+    /// See [`Self::progress`].
     progress: AtomicU64,
     /// Whether the session of the stream's WebSocket has no further output.
     is_output_closed: AtomicBool,
@@ -24,15 +54,16 @@ pub(super) struct StreamState {
 }
 
 impl StreamState {
-    /// Only [`Load::begin`] calls this function.
-    pub(super) fn new(load: Arc<Load>) -> Self {
-        Self {
-            load,
+    /// Begins a stream.
+    pub(super) fn begin(load: &Arc<Load>) -> Arc<Self> {
+        load.begin();
+        Arc::new(Self {
+            load: load.clone(),
             frames: AtomicU32::new(0),
             progress: AtomicU64::new(0),
             is_output_closed: AtomicBool::new(false),
             task: AtomicWaker::new(),
-        }
+        })
     }
 
     /// Returns the load of the stream's connection.
@@ -41,15 +72,17 @@ impl StreamState {
     }
 
     /// Returns what the task of the stream waits for.
-    pub(super) fn wait(&self) -> Wait {
-        if self.is_output_closed.load(Ordering::Relaxed) {
-            return Wait::Write(0);
+    pub(super) fn wait(&self, progress: &mut OutputProgress) -> Wait {
+        let is_output_closed = self.is_output_closed.load(Ordering::Relaxed);
+        if !is_output_closed && self.frames.load(Ordering::Relaxed) == 0 {
+            return Wait::Application;
         }
-        match self.frames.load(Ordering::Relaxed) {
-            0 => Wait::Application,
-            // A full socket delays every stream, so its progress counts as progress of this stream.
-            _ => Wait::Write(self.progress.load(Ordering::Relaxed) + self.load.relieved()),
-        }
+        Wait::Write(progress.update(self.progress(), &self.load))
+    }
+
+    /// Returns a number that changes when content of the response is written.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Registers the task of the stream for [`Self::close_output`].
@@ -104,8 +137,9 @@ impl StreamState {
     /// Records that hyper has dropped a data frame. `octets` of it have not been written.
     pub(super) fn frame_ends(&self, octets: usize) {
         self.load.remove_unwritten(octets);
+        let was_last = self.frames.fetch_sub(1, Ordering::Release) == 1;
         self.progress.fetch_add(1, Ordering::Relaxed);
-        if self.frames.fetch_sub(1, Ordering::Release) == 1 {
+        if was_last {
             self.task.wake();
         }
     }

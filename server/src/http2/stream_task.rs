@@ -10,7 +10,7 @@ use hyper::rt::Executor;
 use pin_project::pin_project;
 use tokio_util::task::TaskTracker;
 
-use super::stream_state::StreamState;
+use super::stream_state::{OutputProgress, StreamState};
 use crate::deadline::{Check, Deadline, Wait};
 use crate::report;
 
@@ -42,6 +42,7 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
             future,
             is_second: stream.is_some(),
             stream,
+            progress: OutputProgress::default(),
             deadline: None,
         });
     }
@@ -55,6 +56,7 @@ struct StreamTask<F> {
     is_second: bool,
     /// `None` until the future has recorded its stream.
     stream: Option<Arc<StreamState>>,
+    progress: OutputProgress,
     /// Created when the stream waits for its client, which most streams never do.
     deadline: Option<Pin<Box<Deadline>>>,
 }
@@ -79,7 +81,7 @@ impl<F: Future> Future for StreamTask<F> {
         if *this.is_second {
             stream.register(cx);
         }
-        let wait = stream.wait();
+        let wait = stream.wait(this.progress);
         if wait == Wait::Application {
             return Poll::Pending;
         }

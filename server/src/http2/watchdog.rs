@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 use super::load::Load;
 use crate::context::ServerContext;
 use crate::deadline::{CHECKS, Check, Deadline, SHORTEST, Wait};
+use crate::report;
 use crate::stage::{Stage, StageWatch};
 
 /// How long streams are still taken after GOAWAY, because a client may have begun them before.
@@ -48,6 +49,9 @@ pub(super) struct Watchdog<'a> {
     phase: Phase,
     #[pin]
     deadline: Deadline,
+    /// The deadline for activity of the client.
+    #[pin]
+    activity: Deadline,
     #[pin]
     stage: StageWatch<'a>,
     /// The end of [`GOAWAY_GRACE`].
@@ -57,8 +61,10 @@ pub(super) struct Watchdog<'a> {
     #[pin]
     period: Sleep,
     is_period_set: bool,
-    /// [`Load::relieved`] at the beginning of the period.
-    relieved: u64,
+    /// [`Load::unblocked`] at the last check of the finished responses.
+    unblocked: u64,
+    /// [`Load::written`] at the beginning of the period.
+    written: u64,
 }
 
 impl<'a> Watchdog<'a> {
@@ -68,11 +74,13 @@ impl<'a> Watchdog<'a> {
             server,
             phase: Phase::Serving,
             deadline: Deadline::new(),
+            activity: Deadline::new(),
             stage: server.stages.watch(),
             grace: unset_timer(),
             period: unset_timer(),
             is_period_set: false,
-            relieved: load.relieved(),
+            unblocked: load.unblocked(),
+            written: load.written(),
         }
     }
 
@@ -93,7 +101,7 @@ impl<'a> Watchdog<'a> {
         if *this.phase == Phase::Refusing && this.load.is_idle() {
             return Poll::Ready(Order::End);
         }
-        if self.as_mut().is_response_stalled(cx) {
+        if self.as_mut().is_client_silent(cx) || self.as_mut().is_response_stalled(cx) {
             return Poll::Ready(Order::End);
         }
         self.poll_deadline(cx)
@@ -106,6 +114,27 @@ impl<'a> Watchdog<'a> {
         Poll::Ready(Order::Finish)
     }
 
+    /// Returns whether the client has shown no activity in time: it has neither acknowledged the PING
+    /// that hyper sends nor sent anything else. A client that takes output from a full socket is active
+    /// too, because the PING may be behind that output.
+    fn is_client_silent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
+        let this = self.project();
+        // A full socket, which may hold the PING, has a deadline of its own.
+        if this.load.is_writing() {
+            return false;
+        }
+        let wait = Wait::Activity(this.load.read() + this.load.unblocked());
+        let check = this.activity.poll(wait, &this.server.config, cx);
+        let is_silent = check == Poll::Ready(Check::Expired);
+        if is_silent {
+            report::failed(
+                this.load.info.client,
+                &"the client does not acknowledge a PING",
+            );
+        }
+        is_silent
+    }
+
     /// Returns whether a response is stalled whose stream cannot be reset.
     fn is_response_stalled(self: Pin<&mut Self>, cx: &mut Context<'_>) -> bool {
         let this = self.project();
@@ -113,12 +142,17 @@ impl<'a> Watchdog<'a> {
         if *this.is_period_set && !this.period.is_elapsed() || finished.is_empty() {
             return false;
         }
-        // A socket that takes output makes progress, though not always with these responses.
-        let relieved = this.load.relieved();
-        let is_progressing = relieved != *this.relieved || this.load.is_writing();
-        *this.relieved = relieved;
-        if *this.is_period_set && !is_progressing && finished.begin_period() {
-            return true;
+        // A full socket and a window that is used up delay these responses, but by a round at most.
+        let unblocked = this.load.unblocked();
+        let is_delayed = unblocked != *this.unblocked || this.load.is_writing();
+        *this.unblocked = unblocked;
+        let written = this.load.written();
+        let is_delayed = is_delayed && written - *this.written < this.load.round();
+        if *this.is_period_set && !is_delayed {
+            *this.written = written;
+            if finished.begin_period() {
+                return true;
+            }
         }
         let limit = this.server.config.timeout_write.min(LONGEST);
         let next = Instant::now() + (limit / CHECKS).max(SHORTEST);
@@ -166,9 +200,11 @@ mod tests {
     use super::*;
     use crate::Config;
     use crate::connection::ConnectionInfo;
+    use crate::http2::stream_state::StreamState;
+    use crate::http2::windows::FrameReader;
 
-    const KEEP_ALIVE: Duration = Duration::from_secs(80);
-    const HEAD: Duration = Duration::from_secs(160);
+    const KEEP_ALIVE: Duration = Duration::from_secs(16);
+    const HEAD: Duration = Duration::from_secs(32);
     const WRITE: Duration = Duration::from_secs(240);
 
     /// Returns whether a limit has been kept. Timers complete at the next full millisecond.
@@ -202,14 +238,16 @@ mod tests {
         let server = server();
         let load = load(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
+        let mut frames = FrameReader::of_server();
         // The connection is not closed while it is used.
         for _ in 0..20 {
-            drop(load.begin());
+            drop(StreamState::begin(&load));
+            load.record_input(&mut frames, b"x");
             let nearly = KEEP_ALIVE - Duration::from_secs(1);
             let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
             assert_eq!(order.await.ok(), None);
         }
-        drop(load.begin());
+        drop(StreamState::begin(&load));
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!(order, Order::Finish);
@@ -236,14 +274,15 @@ mod tests {
     async fn a_connection_whose_socket_takes_nothing_is_closed_although_it_has_streams() {
         let server = server();
         let load = load(&server);
-        let _stream = load.begin();
+        let _stream = StreamState::begin(&load);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
+        let mut frames = FrameReader::of_server();
         load.set_writing(true);
         for _ in 0..5 {
             let nearly = WRITE - Duration::from_secs(1);
             let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
             assert_eq!(order.await.ok(), None);
-            load.add_written(1, true);
+            load.record_output(&mut frames, b"x");
         }
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;

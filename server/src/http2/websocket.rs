@@ -20,6 +20,8 @@ use crate::context::ServerContext;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
 /// The most that hyper is given at once of the output of a WebSocket, in octets.
+///
+/// hyper copies all that it is given, whatever the window of the stream.
 const MAX_WRITE: usize = 16 * 1024;
 
 /// A handshake whose application has not responded.
@@ -95,7 +97,10 @@ async fn run(
 /// The octets of a stream that carries a WebSocket.
 ///
 /// hyper writes them by a task of its own, which would wait for ever for a client that gives no
-/// window. So the tunnel reports the end of the output, from which that task has a deadline.
+/// window. So the tunnel reports the end of the output, from which that task has a deadline. The task
+/// ends when hyper has given everything to h2, which takes a write once the window has room for all
+/// writes before and for one octet more. So the last octet is a write of its own, and after the task
+/// h2 holds nothing that waits for a window.
 #[derive(Debug)]
 struct Tunnel {
     upgraded: TokioIo<Upgraded>,
@@ -118,8 +123,10 @@ impl AsyncWrite for Tunnel {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        // hyper copies all that it is given, whatever the window of the stream.
-        let length = buf.len().min(MAX_WRITE);
+        let length = match buf.len() {
+            length @ 2.. => (length - 1).min(MAX_WRITE),
+            length => length,
+        };
         Pin::new(&mut self.upgraded).poll_write(cx, &buf[..length])
     }
 

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::support::frames::{FIN, TEXT, frame};
-use crate::support::http2::{Client, open, text};
-use crate::support::{Server, config, http, websocket, whole, within};
+use crate::support::http2::{Client, octets, open, text};
+use crate::support::{Server, config, http, websocket, whole};
 use callgate::{
     App, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, WebSocketAccept,
 };
@@ -36,7 +36,7 @@ async fn a_silent_websocket_does_not_make_its_connection_an_idle_one() {
     tokio::time::sleep(5 * PATIENCE).await;
     let message = frame(FIN | TEXT, "still there");
     stream.send_data(message.into(), false).unwrap();
-    let data = within(body.data()).await.unwrap().unwrap();
+    let data = octets(&mut body, 13).await;
     assert_eq!(data[2..], *b"still there");
     drop((client, stream, body));
     server.finish().await;

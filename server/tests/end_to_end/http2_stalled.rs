@@ -2,15 +2,17 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::frames::{FIN, TEXT, frame};
+use crate::support::frames::{FIN, TEXT, close, frame};
 use crate::support::http2::{Client, open, request};
 use crate::support::http2_frames::{
     self as frames, INITIAL_WINDOW_SIZE, LARGEST_WINDOW, PING, RawClient,
 };
-use crate::support::{OnDrop, Server, Teller, config, content, http, tell, whole, within};
+use crate::support::{
+    OnDrop, Server, Teller, config, content, http, tell, websocket, whole, within,
+};
 use callgate::{
-    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Scope,
-    Sender, WebSocketAccept,
+    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent, Receiver,
+    Scope, Sender, WebSocketAccept,
 };
 use callgate_server::Config;
 use h2::Reason;
@@ -55,6 +57,20 @@ async fn serve(
             content(&mut receiver).await;
             teller.tell("disconnected");
             Ok(sender.send(HttpResponseBody::end()).await?)
+        }
+        "/both-ways" => {
+            sender.send(HttpResponseStart::ok()).await?;
+            let streaming = async {
+                for _ in 0..12 {
+                    tokio::time::sleep(LIMIT / 4).await;
+                    sender.send(HttpResponseBody::part("x")).await?;
+                }
+                Ok::<_, AppError>(())
+            };
+            let (content, streamed) = tokio::join!(content(&mut receiver), streaming);
+            streamed?;
+            let (content, _) = content.ok_or(AppError::failed("there is no content"))?;
+            Ok(sender.send(HttpResponseBody::last(content)).await?)
         }
         "/small" => whole(&sender, vec![b'x'; 4000]).await,
         "/medium" => whole(&sender, vec![b'x'; 20_000]).await,
@@ -127,6 +143,23 @@ async fn content_that_stalls_during_a_response_cuts_it_after_what_was_sent() {
     assert_eq!(told.next().await, "disconnected");
     assert_eq!(client.text("/usable").await, "usable");
     drop(client);
+    server.finish().await;
+}
+
+/// A client that takes a streamed response is there, though it sends nothing.
+#[tokio::test]
+async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
+    let (teller, _) = tell();
+    let server = impatient(http(teller, serve));
+    let mut client = Client::connect(&server).await;
+    let (response, mut content) = client.begin(request("/both-ways"));
+    let mut body = within(response).await.unwrap().into_body();
+    for _ in 0..12 {
+        assert_eq!(within(body.data()).await.unwrap().unwrap(), "x");
+    }
+    content.send_data("content".into(), true).unwrap();
+    assert_eq!(within(body.data()).await.unwrap().unwrap(), "content");
+    drop((client, body));
     server.finish().await;
 }
 
@@ -277,6 +310,38 @@ async fn a_websocket_without_window_ends_with_its_stream() {
     stream.send_data(frame(FIN | TEXT, "x").into(), true).ok();
     let error = within(response.into_body().data()).await.unwrap();
     assert_eq!(error.unwrap_err().reason(), Some(Reason::CANCEL));
+    assert!(!client.connection.is_finished());
+    drop(client);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn the_end_of_a_websocket_without_window_is_not_waited_for() {
+    let mut configured = config();
+    configured.timeout_write = LIMIT;
+    let app = websocket((), async |(), _, mut receiver, sender| {
+        receiver.receive().await;
+        sender.send(WebSocketAccept::new()).await?;
+        sender.send(Message::text("a message")).await?;
+        while let ReceiveEvent::WebSocketReceive(_) = receiver.receive().await {}
+        Ok(())
+    });
+    let server = Server::with(configured, app);
+    let mut settings = h2::client::Builder::new();
+    settings.initial_window_size(1);
+    let mut client = Client::with_settings(&server, &settings).await;
+    for last in [Vec::new(), close(1000, "")] {
+        let (response, mut stream) = open(&mut client, "/").await;
+        let mut body = response.into_body();
+        assert_eq!(
+            within(body.data()).await.unwrap().unwrap(),
+            [FIN | TEXT][..]
+        );
+        // The client has ended its side of the stream, so the server's end would close the stream.
+        stream.send_data(last.into(), true).unwrap();
+        let error = within(body.data()).await.unwrap();
+        assert_eq!(error.unwrap_err().reason(), Some(Reason::CANCEL));
+    }
     assert!(!client.connection.is_finished());
     drop(client);
     server.finish().await;

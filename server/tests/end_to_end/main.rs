@@ -10,6 +10,7 @@ mod http2_idle;
 mod http2_malformed;
 mod http2_shutdown;
 mod http2_stalled;
+mod http2_windows;
 mod http_bad_input;
 mod http_failure;
 mod http_request;

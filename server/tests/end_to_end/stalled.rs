@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent};
+use callgate::{AppError, HttpResponseBody, HttpResponseStart, ReceiveEvent};
 use tokio::io::AsyncReadExt as _;
 
 use crate::support::{Server, config, get, http, tell, whole, within};
@@ -61,6 +61,43 @@ async fn content_that_makes_no_progress_cuts_a_response_that_has_begun() {
         .await;
     client.head().await;
     assert_eq!(client.rest().await, "5\r\nbegun\r\n");
+    server.finish().await;
+}
+
+/// A client that takes a streamed response is there, though it sends nothing.
+#[tokio::test]
+async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
+    let mut configured = config();
+    configured.timeout_request_content = 2 * SHORT;
+    let server = Server::with(
+        configured,
+        http((), async |(), _, mut receiver, sender| {
+            sender.send(HttpResponseStart::ok()).await?;
+            let streaming = async {
+                for _ in 0..12 {
+                    tokio::time::sleep(SHORT / 2).await;
+                    sender.send(HttpResponseBody::part("x")).await?;
+                }
+                Ok::<_, AppError>(())
+            };
+            let content = crate::support::content(&mut receiver);
+            let (content, streamed) = tokio::join!(content, streaming);
+            streamed?;
+            let (content, _) = content.ok_or(AppError::failed("there is no content"))?;
+            Ok(sender.send(HttpResponseBody::last(content)).await?)
+        }),
+    );
+    let mut client = server.connect().await;
+    client
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 7\r\n\r\n")
+        .await;
+    client.head().await;
+    for _ in 0..12 {
+        assert_eq!(client.chunk().await.as_deref(), Some("x"));
+    }
+    client.send("content").await;
+    assert_eq!(client.chunk().await.as_deref(), Some("content"));
+    drop(client);
     server.finish().await;
 }
 

@@ -67,6 +67,18 @@ pub(crate) async fn text(mut body: RecvStream) -> Result<String, h2::Error> {
     Ok(String::from_utf8(content).unwrap())
 }
 
+/// Reads this many octets, in one frame or in several.
+pub(crate) async fn octets(body: &mut RecvStream, length: usize) -> Vec<u8> {
+    let mut octets = Vec::new();
+    while octets.len() < length {
+        let data = within(body.data()).await.expect("more octets").unwrap();
+        body.flow_control().release_capacity(data.len()).unwrap();
+        octets.extend_from_slice(&data);
+    }
+    assert_eq!(octets.len(), length);
+    octets
+}
+
 /// Opens a WebSocket by extended CONNECT (RFC 8441).
 pub(crate) async fn open(
     client: &mut Client,

@@ -1,0 +1,190 @@
+//! The flow-control windows of a connection, as its frames show them (RFC 9113, 5.2 and 6.9). hyper
+//! does not expose them.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// The window of every new connection in both directions, in octets (RFC 9113, 6.9.2).
+const INITIAL_WINDOW: i64 = 65_535;
+
+/// The length of what a client sends before its frames (RFC 9113, 3.4).
+const PREFACE: usize = 24;
+
+/// The length of a frame's head, and of the payload of a WINDOW_UPDATE frame.
+const HEAD: usize = 9;
+const INCREMENT: usize = 4;
+
+/// The types of the frames that change windows (RFC 9113, 6.1 and 6.9).
+const DATA: u8 = 0;
+const WINDOW_UPDATE: u8 = 8;
+
+/// The window of a connection in one direction.
+///
+/// No other memory is ordered by these fields.
+#[derive(Debug)]
+pub(super) struct Window {
+    /// The octets that the sender may still send.
+    octets: AtomicI64,
+    /// How often the receiver has extended the window after it had been used up.
+    reopened: AtomicU64,
+}
+
+impl Window {
+    pub(super) fn new() -> Self {
+        Self {
+            octets: AtomicI64::new(INITIAL_WINDOW),
+            reopened: AtomicU64::new(0),
+        }
+    }
+
+    /// Returns whether the sender may send nothing.
+    pub(super) fn is_used_up(&self) -> bool {
+        self.octets.load(Ordering::Relaxed) <= 0
+    }
+
+    /// Returns how often the receiver has extended the window after it had been used up.
+    pub(super) fn reopened(&self) -> u64 {
+        self.reopened.load(Ordering::Relaxed)
+    }
+
+    fn consume(&self, octets: u32) {
+        self.octets.fetch_sub(octets.into(), Ordering::Relaxed);
+    }
+
+    fn extend(&self, octets: u32) {
+        if self.octets.fetch_add(octets.into(), Ordering::Relaxed) <= 0 {
+            self.reopened.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads the heads of the frames that one side sends.
+#[derive(Debug)]
+pub(super) struct FrameReader {
+    /// The beginning of the present frame: its head, and the increment of a WINDOW_UPDATE frame.
+    frame: [u8; HEAD + INCREMENT],
+    filled: usize,
+    /// The octets before the next frame.
+    skipped: usize,
+}
+
+impl FrameReader {
+    /// Creates the reader of what the client sends.
+    pub(super) fn of_client() -> Self {
+        Self {
+            skipped: PREFACE,
+            ..Self::of_server()
+        }
+    }
+
+    /// Creates the reader of what the server sends.
+    pub(super) fn of_server() -> Self {
+        Self {
+            frame: [0; HEAD + INCREMENT],
+            filled: 0,
+            skipped: 0,
+        }
+    }
+
+    /// Reads octets of a side. `own` is the window for what this side sends, and `other` the window
+    /// that this side extends.
+    pub(super) fn read(&mut self, mut octets: &[u8], own: &Window, other: &Window) {
+        while !octets.is_empty() {
+            if self.skipped > 0 {
+                let skipped = self.skipped.min(octets.len());
+                self.skipped -= skipped;
+                octets = &octets[skipped..];
+                continue;
+            }
+            let needed = if self.filled < HEAD {
+                HEAD
+            } else {
+                HEAD + INCREMENT
+            };
+            let taken = (needed - self.filled).min(octets.len());
+            self.frame[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
+            self.filled += taken;
+            octets = &octets[taken..];
+            if self.filled == needed {
+                self.read_frame(own, other);
+            }
+        }
+    }
+
+    /// Applies the frame whose head or increment is complete.
+    fn read_frame(&mut self, own: &Window, other: &Window) {
+        let length = number(&self.frame[..3]);
+        let kind = self.frame[3];
+        let stream = number(&self.frame[5..HEAD]);
+        let has_increment = kind == WINDOW_UPDATE && stream == 0 && length as usize == INCREMENT;
+        if has_increment && self.filled == HEAD {
+            return;
+        }
+        match kind {
+            DATA => own.consume(length),
+            _ if has_increment => other.extend(number(&self.frame[HEAD..])),
+            _ => {}
+        }
+        self.skipped = HEAD + length as usize - self.filled;
+        self.filled = 0;
+    }
+}
+
+/// Returns the number in these octets of a frame. The first bit of four octets is reserved.
+fn number(octets: &[u8]) -> u32 {
+    let number = octets
+        .iter()
+        .fold(0, |number, octet| number << 8 | u32::from(*octet));
+    number & (u32::MAX >> 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(kind: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+        let mut frame = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+        frame.extend_from_slice(&[kind, 0]);
+        frame.extend_from_slice(&stream.to_be_bytes());
+        frame.extend_from_slice(payload);
+        frame
+    }
+
+    #[test]
+    fn windows_follow_the_frames_however_the_octets_are_divided() {
+        const HEADERS: u8 = 1;
+        let octets = [
+            vec![DATA; PREFACE],
+            frame(HEADERS, 1, &[DATA; 100]),
+            frame(DATA, 1, &[WINDOW_UPDATE; 1000]),
+            frame(DATA, 3, &[]),
+            frame(WINDOW_UPDATE, 1, &5_u32.to_be_bytes()),
+            frame(WINDOW_UPDATE, 0, &7_u32.to_be_bytes()),
+            frame(DATA, 3, &[0; 34]),
+        ]
+        .concat();
+        for size in 1..octets.len() {
+            let (own, other) = (Window::new(), Window::new());
+            let mut reader = FrameReader::of_client();
+            for octets in octets.chunks(size) {
+                reader.read(octets, &own, &other);
+            }
+            let left = |window: &Window| window.octets.load(Ordering::Relaxed);
+            assert_eq!(left(&own), INITIAL_WINDOW - 1034, "{size}");
+            assert_eq!(left(&other), INITIAL_WINDOW + 7, "{size}");
+        }
+    }
+
+    #[test]
+    fn a_window_is_reopened_only_if_it_was_used_up() {
+        let window = Window::new();
+        window.extend(1);
+        window.consume(65_535);
+        assert!(!window.is_used_up());
+        window.consume(1);
+        assert!(window.is_used_up());
+        assert_eq!(window.reopened(), 0);
+        window.extend(1);
+        assert!(!window.is_used_up());
+        assert_eq!(window.reopened(), 1);
+    }
+}
