@@ -115,6 +115,10 @@ impl ClientDeflate {
 
     /// Returns the compressed payload of a message.
     pub(super) fn compress(&mut self, payload: &[u8]) -> Vec<u8> {
+        if payload.is_empty() {
+            // An empty block (RFC 7692, 7.2.3.6). After a flush, a compressor yields nothing for it.
+            return vec![0];
+        }
         // Enough for a payload that cannot be compressed.
         let mut compressed = Vec::with_capacity(payload.len() + payload.len() / 8 + 64);
         self.compress
@@ -149,5 +153,23 @@ impl ClientDeflate {
             self.inflate.reset(false);
         }
         Ok(inflated.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn empty_messages_are_compressed_in_a_row_with_a_kept_context() {
+        let mut deflate = ClientDeflate::new(&Accepted(Vec::new()));
+        for payload in ["", "", "text", "", "text"] {
+            let message = Frame {
+                first: COMPRESSED,
+                payload: deflate.compress(payload.as_bytes()).into(),
+            };
+            let inflated = deflate.inflate(&message).expect("it was compressed");
+            assert_eq!(inflated, payload);
+        }
     }
 }
