@@ -14,11 +14,12 @@ use tokio::io::{AsyncRead as _, ReadBuf};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+use crate::report;
+
 /// The most bytes that are read from a file at once.
 const CHUNK: usize = 64 * 1024;
 
 /// The most bytes that are sent from a file at once.
-#[cfg(target_os = "linux")]
 const WINDOW: u64 = 256 * 1024;
 
 /// A path send whose file is being opened, on a thread for blocking work.
@@ -65,7 +66,9 @@ impl Opening {
         let opened =
             ready!(Pin::new(&mut self.task).poll(cx)).unwrap_or_else(|error| Err(error.into()));
         Poll::Ready(match opened {
-            Ok((file, length)) => Opened::File(FileBody::new(file, length)),
+            Ok((file, length)) => {
+                Opened::File(FileBody::new(std::mem::take(&mut self.path), file, length))
+            }
             Err(reason) => Opened::Failed(SendError::File {
                 path: std::mem::take(&mut self.path),
                 reason: Arc::new(reason),
@@ -93,52 +96,86 @@ fn open(path: &Path) -> io::Result<(std::fs::File, u64)> {
     Ok((file, length))
 }
 
-/// Opens a regular file without waiting for the disk. Returns `None` when the system does not have the
-/// path in memory, or when the file cannot be opened: [`Opening`] then says why.
-pub(crate) fn open_cached(path: &Path) -> Option<FileBody> {
-    let file = cached::open(path)?;
-    let metadata = file.metadata().ok()?;
-    (metadata.is_file()).then(|| FileBody::new(file, metadata.len()))
+/// Opens a regular file if the system has its path in memory. Fails with the path otherwise, and when
+/// the file cannot be opened: [`Opening`] then says why.
+pub(crate) fn open_cached(path: PathBuf) -> Result<FileBody, PathBuf> {
+    let file = cached::open(&path);
+    let length = file.as_ref().and_then(|file| {
+        let metadata = file.metadata().ok()?;
+        metadata.is_file().then_some(metadata.len())
+    });
+    match file.zip(length) {
+        Some((file, length)) => Ok(FileBody::new(path, file, length)),
+        None => Err(path),
+    }
 }
 
-/// The content of a response that is in a file, for a transport that sends files by itself.
+/// The content of a response that is in a file, for a transport that sends files by itself: it sends
+/// what [`can_send`](Self::can_send) allows, and reads the rest.
 #[derive(Debug)]
 pub struct FileBody {
+    path: PathBuf,
     file: File,
+    position: u64,
     length: u64,
-    remaining: u64,
     /// The last chunk. Its memory is used again once the transport has dropped its own.
     last: Bytes,
     /// Whether a thread for blocking work reads from the file.
     is_reading: bool,
+    /// Up to this position, the bytes are likely to be in memory.
+    cached_until: u64,
+    /// Up to this position, the bytes are read by a thread. To ask whether they are in memory makes the
+    /// system read the byte that was asked for, so that a second answer would be wrong.
+    uncached_until: u64,
 }
 
 impl FileBody {
-    fn new(file: std::fs::File, length: u64) -> Self {
+    fn new(path: PathBuf, file: std::fs::File, length: u64) -> Self {
         Self {
+            path,
             file: File::from_std(file),
+            position: 0,
             length,
-            remaining: length,
             last: Bytes::new(),
             is_reading: false,
+            cached_until: 0,
+            uncached_until: 0,
         }
     }
 
     /// Returns the number of bytes still to be sent.
     #[must_use]
     pub fn remaining(&self) -> u64 {
-        self.remaining
+        self.length - self.position
     }
 
-    /// Returns whether [`send`](Self::send) sends the next bytes without waiting for the disk. Returns
-    /// false where the system does not know.
-    #[must_use]
-    pub fn is_in_memory(&self) -> bool {
-        !self.is_reading
-            && cached::is_in_memory(&self.file, self.length - self.remaining, self.remaining)
+    /// Returns whether [`send`](Self::send) may send the next bytes: they are likely to be in memory, so
+    /// that the socket does not wait for the disk. Returns false where the system does not know.
+    pub fn can_send(&mut self) -> bool {
+        if self.is_reading || self.position < self.uncached_until {
+            return false;
+        }
+        if self.position < self.cached_until {
+            return true;
+        }
+        let end = self.length.min(self.position + WINDOW);
+        // The system reads files ahead and forgets the oldest parts first, so that the first byte and the
+        // last stand for those between them.
+        let is_cached = end > self.position
+            && cached::has(&self.file, self.position)
+            && cached::has(&self.file, end - 1);
+        match is_cached {
+            true => self.cached_until = end,
+            false => self.uncached_until = end,
+        }
+        is_cached
     }
 
-    /// Sends the next bytes to a socket, without a copy in this process. Returns their number.
+    /// Sends the next bytes to a socket, without a copy in this process. Returns their number, which is 0
+    /// unless [`can_send`](Self::can_send) has just returned true.
+    ///
+    /// The system raises SIGPIPE when the peer is gone. Programs of Rust ignore the signal, unless they
+    /// have set it otherwise.
     ///
     /// # Errors
     ///
@@ -146,35 +183,53 @@ impl FileBody {
     /// shorter.
     #[cfg(target_os = "linux")]
     pub fn send(&mut self, socket: impl std::os::fd::AsFd) -> io::Result<usize> {
-        let length = usize::try_from(self.remaining.min(WINDOW)).unwrap_or(CHUNK);
-        let sent = rustix::fs::sendfile(socket, &self.file, None, length)?;
-        if sent == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        let cached = self.cached_until.saturating_sub(self.position);
+        let Ok(length @ 1..) = usize::try_from(cached) else {
+            return Ok(0);
+        };
+        match rustix::fs::sendfile(socket, &self.file, None, length)? {
+            0 => Err(self.is_shorter()),
+            sent => {
+                self.position += sent as u64;
+                Ok(sent)
+            }
         }
-        self.remaining -= sent as u64;
-        Ok(sent)
     }
 
     /// Reads the next bytes, or returns `None` at the end. Waits for the disk if they are not in memory.
     ///
     /// # Errors
     ///
-    /// Returns the error of the system, and `UnexpectedEof` if the file has become shorter.
+    /// Returns the error of the system, which is logged, and `UnexpectedEof` if the file has become
+    /// shorter.
     pub fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
-        if self.remaining == 0 {
+        if self.remaining() == 0 {
             return Poll::Ready(Ok(None));
         }
-        let size = usize::try_from(self.remaining).unwrap_or(CHUNK).min(CHUNK);
+        let size = usize::try_from(self.remaining())
+            .unwrap_or(CHUNK)
+            .min(CHUNK);
         let mut chunk = self.take_memory(size);
         let read = self.poll_read(&mut chunk, cx);
         let chunk = chunk.freeze();
         self.last = chunk.clone();
-        let length = ready!(read)?;
-        if length == 0 {
-            return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-        }
-        self.remaining -= length as u64;
+        let length = match ready!(read) {
+            Ok(0) => return Poll::Ready(Err(self.is_shorter())),
+            Ok(length) => length,
+            Err(error) => {
+                report::file_failed(&self.path, &error);
+                return Poll::Ready(Err(error));
+            }
+        };
+        self.position += length as u64;
         Poll::Ready(Ok(Some(chunk.slice(..length))))
+    }
+
+    #[cold]
+    fn is_shorter(&self) -> io::Error {
+        let error = io::Error::new(io::ErrorKind::UnexpectedEof, "the file has become shorter");
+        report::file_failed(&self.path, &error);
+        error
     }
 
     /// Returns memory of this size.
@@ -191,6 +246,7 @@ impl FileBody {
     /// Reads what the system has in memory, or else has a thread for blocking work read from the disk.
     fn poll_read(&mut self, chunk: &mut [u8], cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if !self.is_reading
+            && self.position >= self.uncached_until
             && let Some(length) = cached::read(&self.file, chunk)
         {
             return Poll::Ready(Ok(length));
@@ -202,7 +258,8 @@ impl FileBody {
     }
 }
 
-/// System calls that fail when they would have to wait for the disk.
+/// System calls that fail when they would have to wait for a local disk. A network file system may still
+/// ask its server.
 #[cfg(target_os = "linux")]
 mod cached {
     use std::fs::File;
@@ -213,30 +270,27 @@ mod cached {
     use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat2};
     use rustix::io::{ReadWriteFlags, preadv2};
 
-    use super::WINDOW;
-
     /// Reads at the position of the file, and moves the position.
     const AT_POSITION: u64 = u64::MAX;
 
     /// Opens a file whose path is in memory.
     pub(super) fn open(path: &Path) -> Option<File> {
         // A pipe or a device does not hold up an open that is not blocking.
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = openat2(CWD, path, flags, Mode::empty(), ResolveFlags::CACHED);
         file.ok().map(File::from)
     }
 
-    /// Returns whether the bytes that are sent next are in memory. The system reads files ahead, so the
-    /// last byte stands for all of them.
-    pub(super) fn is_in_memory(file: impl AsFd, position: u64, remaining: u64) -> bool {
-        let last = position + remaining.min(WINDOW).saturating_sub(1);
+    /// Returns whether the byte at this position is in memory. File systems that cannot tell, as tmpfs,
+    /// say no.
+    pub(super) fn has(file: impl AsFd, position: u64) -> bool {
         let mut octet = [0];
         let mut buffers = [IoSliceMut::new(&mut octet)];
-        preadv2(file, &mut buffers, last, ReadWriteFlags::NOWAIT) == Ok(1)
+        preadv2(file, &mut buffers, position, ReadWriteFlags::NOWAIT) == Ok(1)
     }
 
-    /// Reads octets that are in memory. Returns `None` if there are none, or on any error, which a
-    /// read that waits then reports.
+    /// Reads bytes that are in memory. Returns `None` if there are none, or on any error, which a read
+    /// that waits then reports.
     pub(super) fn read(file: impl AsFd, buffer: &mut [u8]) -> Option<usize> {
         let mut buffers = [IoSliceMut::new(buffer)];
         preadv2(file, &mut buffers, AT_POSITION, ReadWriteFlags::NOWAIT).ok()
@@ -253,7 +307,7 @@ mod cached {
         None
     }
 
-    pub(super) fn is_in_memory(_: &tokio::fs::File, _: u64, _: u64) -> bool {
+    pub(super) fn has(_: &tokio::fs::File, _: u64) -> bool {
         false
     }
 
@@ -286,10 +340,10 @@ mod tests {
         let content: Vec<u8> = (0..LENGTH).map(|index| (index % 251) as u8).collect();
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), &content).unwrap();
-        let mut body = open_cached(file.path()).unwrap();
+        let mut body = open_cached(file.path().to_owned()).unwrap();
         assert_eq!(collected(&mut body).await, content);
         // The system forgets what is on the disk: from the second chunk on, reads have to wait.
-        body = open_cached(file.path()).unwrap();
+        body = open_cached(file.path().to_owned()).unwrap();
         body.file.sync_all().await.unwrap();
         fadvise(&body.file, CHUNK as u64, None, Advice::DontNeed).unwrap();
         assert_eq!(collected(&mut body).await, content);
@@ -299,9 +353,52 @@ mod tests {
     async fn a_file_that_has_become_shorter_is_an_error() {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), vec![0; LENGTH]).unwrap();
-        let mut body = open_cached(file.path()).unwrap();
+        let mut body = open_cached(file.path().to_owned()).unwrap();
         file.as_file().set_len(0).unwrap();
         let error = poll_fn(|cx| body.poll_chunk(cx)).await.unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_is_not_in_memory_is_read_before_more_is_sent() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), vec![0; LENGTH]).unwrap();
+        file.as_file().sync_all().unwrap();
+        fadvise(file.as_file(), 0, None, Advice::DontNeed).unwrap();
+        let mut body = open_cached(file.path().to_owned()).unwrap();
+        if body.can_send() {
+            // The file system keeps all files in memory.
+            return;
+        }
+        // The question has made the system read the bytes that were asked for.
+        while !cached::has(&body.file, 0) || !cached::has(&body.file, LENGTH as u64 - 1) {
+            tokio::task::yield_now().await;
+        }
+        assert!(!body.can_send());
+        assert_eq!(collected(&mut body).await.len(), LENGTH);
+    }
+
+    #[tokio::test]
+    async fn a_file_in_memory_is_sent_to_a_socket_as_far_as_it_was_found() {
+        let content: Vec<u8> = (0..LENGTH).map(|index| (index % 251) as u8).collect();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), &content).unwrap();
+        let mut body = open_cached(file.path().to_owned()).unwrap();
+        let (sender, mut receiver) = std::os::unix::net::UnixStream::pair().unwrap();
+        assert_eq!(body.send(&sender).unwrap(), 0);
+        if !body.can_send() {
+            // The file system cannot tell what is in memory.
+            return;
+        }
+        let receiving = std::thread::spawn(move || {
+            let mut received = Vec::new();
+            io::Read::read_to_end(&mut receiver, &mut received).map(|_| received)
+        });
+        while body.can_send() {
+            assert_ne!(body.send(&sender).unwrap(), 0);
+        }
+        assert_eq!((body.remaining(), body.send(&sender).unwrap()), (0, 0));
+        drop(sender);
+        assert_eq!(receiving.join().unwrap().unwrap(), content);
     }
 }

@@ -1,6 +1,8 @@
 //! The log of calls: one line for each failure, with the request that failed.
 
 use std::fmt;
+use std::io;
+use std::path::Path;
 
 use callgate::{AppError, HttpScope, Violation, WebSocketScope};
 use http::uri::PathAndQuery;
@@ -133,6 +135,11 @@ pub(crate) fn panic(request: &RequestLine, message: &str) {
 /// developer of the refused client needs the line.
 pub(crate) fn declined(request: &RequestLine) {
     tracing::info!("{request}: the application does not serve this kind of scope");
+}
+
+/// Logs that the rest of a file cannot be sent, so that its response is cut.
+pub(crate) fn file_failed(path: &Path, error: &io::Error) {
+    tracing::error!("{}: {error}", Escaped(path.display()));
 }
 
 /// Logs that a call was dropped, as it had not ended within the grace period after its client was

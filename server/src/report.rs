@@ -51,11 +51,6 @@ pub(crate) fn failed(client: Option<SocketAddr>, error: &impl fmt::Display) {
     tracing::debug!("{}: {}", Client(client), Escaped(error));
 }
 
-/// Logs that the rest of a file cannot be sent, so that its response is cut.
-pub(crate) fn file_failed(error: &std::io::Error) {
-    tracing::error!("a file cannot be read: {error}");
-}
-
 /// The client of a connection; `-` without an address.
 struct Client(Option<SocketAddr>);
 

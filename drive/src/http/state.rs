@@ -297,9 +297,10 @@ impl<B: Content> MailboxState<B> {
     /// Opens the file of a path send, or begins to. In the latter case the server polls for the file,
     /// because the server will send it.
     fn open(&mut self, path: PathBuf) -> Result<SendProgress, SendError> {
-        if let Some(file) = open_cached(&path) {
-            return self.file_opened(file).map(|()| SendProgress::Sent);
-        }
+        let path = match open_cached(path) {
+            Ok(file) => return self.file_opened(file).map(|()| SendProgress::Sent),
+            Err(path) => path,
+        };
         let (opening, rest) = Opening::new(path);
         self.opening = Some(Box::new(opening));
         self.work.wakes.add(&mut self.connection);

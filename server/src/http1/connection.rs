@@ -35,9 +35,6 @@ use crate::stage::Stage;
 use crate::stream::Stream;
 use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
-/// Requests are decoded ahead of the output until there is as much of it, in octets.
-const PIPELINED_OUTPUT: u64 = 16 * 1024;
-
 /// The rounds of one poll. Then the other tasks of the thread run.
 const MAX_ROUNDS: usize = 64;
 
@@ -56,6 +53,8 @@ pub(super) struct Connection {
     outgoing: Outgoing,
     /// The number of requests whose head has been decoded.
     requests: u64,
+    /// Whether only the end of the connection is the end of the last response.
+    is_close_delimited: bool,
     /// Whether the system has reported the end of the connection while input is still unread.
     has_hung_up: bool,
     /// How the connection ends when all output has been written. No request is served any more.
@@ -74,6 +73,7 @@ impl Connection {
             incoming: Incoming::Head(decoder),
             outgoing: Outgoing::None,
             requests: 0,
+            is_close_delimited: false,
             has_hung_up: false,
             end: None,
         }
@@ -104,7 +104,7 @@ impl Connection {
                     continue;
                 }
             }
-            let was_full = self.output.len() >= PIPELINED_OUTPUT;
+            let was_full = self.output.is_full();
             match self.poll_output(cx) {
                 Poll::Ready(Ok(())) => {
                     if let Some(end) = self.end.take() {
@@ -141,7 +141,7 @@ impl Connection {
             match &mut self.outgoing {
                 Outgoing::None => return,
                 // Early hints wait until the output before them has been written.
-                Outgoing::Exchange(_) if self.output.len() >= PIPELINED_OUTPUT => return,
+                Outgoing::Exchange(_) if self.output.is_full() => return,
                 Outgoing::Exchange(pending) => match pending.poll(cx) {
                     Poll::Pending => return,
                     Poll::Ready(exchange::Response::EarlyHints(links)) => {
@@ -175,10 +175,7 @@ impl Connection {
     /// Begins the next request if its head has come. Returns whether the connection has made
     /// progress.
     fn begin_next(&mut self, cx: &mut Context<'_>) -> bool {
-        if !matches!(self.outgoing, Outgoing::None)
-            || self.end.is_some()
-            || self.output.len() >= PIPELINED_OUTPUT
-        {
+        if !matches!(self.outgoing, Outgoing::None) || self.end.is_some() || self.output.is_full() {
             return false;
         }
         if !self.incoming.skip(&mut self.input) {
@@ -222,8 +219,7 @@ impl Connection {
             }
             // A request that has arrived before the shutdown is still served.
             self.stream.read_directly();
-            let expected = self.incoming.expected();
-            let read = self.input.poll_read(&mut self.stream, expected, cx);
+            let read = self.input.poll_read(&mut self.stream, usize::MAX, cx);
             if let Poll::Ready(Ok(1..)) = read {
                 return true;
             }
@@ -312,7 +308,10 @@ impl Connection {
             decoder.reuse(head.headers);
         }
         match encoded {
-            Ok(AfterHead::Content(encoder)) => Some(StreamedResponse::new(body, encoder, call)),
+            Ok(AfterHead::Content(encoder)) => {
+                self.is_close_delimited = encoder.is_close_delimited();
+                Some(StreamedResponse::new(body, encoder, call))
+            }
             Ok(AfterHead::End(persistence)) => {
                 self.end_response(ResponseEnd::Complete(persistence));
                 None
@@ -403,7 +402,7 @@ impl Connection {
         }
         let is_idle = matches!(self.outgoing, Outgoing::None);
         let needs_input = match is_idle {
-            true => self.output.len() < PIPELINED_OUTPUT,
+            true => !self.output.is_full(),
             false => self.incoming.is_content_wanted(),
         };
         if !needs_input && self.input.buffer.len() >= READ_AHEAD {
@@ -415,8 +414,11 @@ impl Connection {
             // An error says that the connection is lost.
             return Poll::Ready(self.stream.take_error());
         }
-        let expected = self.incoming.expected();
-        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, expected, cx));
+        let most = match needs_input {
+            true => usize::MAX,
+            false => READ_AHEAD - self.input.buffer.len(),
+        };
+        let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, most, cx));
         pin!(unconstrained(reading)).poll(cx).map_ok(drop)
     }
 
@@ -426,7 +428,7 @@ impl Connection {
             return Wait::Write(self.output.written());
         }
         if !self.output.is_empty() {
-            // A file is read.
+            // The rest of the output waits for a file, and not for the client.
             return Wait::Application;
         }
         match (&self.outgoing, &self.incoming) {
@@ -473,9 +475,11 @@ impl Connection {
     /// Returns the end of a connection that is given up. A client must see that its response is
     /// incomplete.
     pub(super) fn abandon(&self) -> End {
-        match &self.outgoing {
-            Outgoing::Content(response) if response.is_close_delimited() => End::Reset,
-            _ => End::Gone,
+        let is_incomplete =
+            !self.output.is_empty() || matches!(self.outgoing, Outgoing::Content(_));
+        match self.is_close_delimited && is_incomplete {
+            true => End::Reset,
+            false => End::Gone,
         }
     }
 

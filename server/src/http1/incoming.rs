@@ -200,16 +200,6 @@ impl Incoming {
         }
     }
 
-    /// Returns how many octets are known to come, or 0.
-    pub(super) fn expected(&self) -> u64 {
-        let decoder = match self {
-            Self::Content(content) => &content.decoder,
-            Self::Discarded(content) => &content.decoder,
-            Self::Head(_) | Self::Nothing => return 0,
-        };
-        decoder.remaining().unwrap_or_default()
-    }
-
     /// Discards what is left of the content, after the response.
     pub(super) fn discard_content(&mut self) {
         *self = match std::mem::replace(self, Self::Nothing) {

@@ -5,12 +5,12 @@ use std::ops::RangeInclusive;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{BufMut as _, BytesMut};
 use tokio_util::io::poll_read_buf;
 
 use crate::stream::Stream;
 
-/// The least room that the next read uses up before there is a new buffer, in octets.
+/// A buffer with less free room than this is replaced before the next read, in octets.
 const LEAST_ROOM: usize = 1024;
 
 /// The bounds of the room for a read, in octets.
@@ -20,8 +20,8 @@ const ROOM: RangeInclusive<usize> = 4 * 1024..=256 * 1024;
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) buffer: BytesMut,
-    /// The room for the next read, unless more is known to come: twice as much after a read that had
-    /// too little, and half as much after one that had far too much.
+    /// The room for the next read: twice as much after a read that has filled its room, and half as much
+    /// after one that has used little of it.
     room: usize,
     /// The number of octets that have been read. The number wraps.
     read: u64,
@@ -50,33 +50,37 @@ impl Input {
         self.is_ended
     }
 
-    /// Reads into the buffer. `expected` is the number of octets that are known to come, or 0. Returns
-    /// the number of octets; 0 at the end of the input.
+    /// Reads at most so many octets into the buffer. Returns their number; 0 at the end of the input.
     #[inline]
     pub(super) fn poll_read(
         &mut self,
         stream: &mut Stream,
-        expected: u64,
+        most: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
         // No memory is held by a connection that waits for input.
         if self.buffer.capacity() == 0 {
             ready!(stream.poll_read_ready(cx))?;
         }
-        let expected = usize::try_from(expected).unwrap_or(usize::MAX);
-        let room = expected.min(*ROOM.end()).max(self.room);
+        let room = self.room.min(most);
         // Pieces that the application keeps share their buffer, so each buffer is used up.
-        let has_room = self.buffer.try_reclaim(room) || self.free() >= LEAST_ROOM;
+        let mut has_room = self.buffer.try_reclaim(room) || self.free() >= LEAST_ROOM;
+        if self.buffer.is_empty() && self.free() > 4 * room {
+            // The memory of the large reads before is given back.
+            self.buffer = BytesMut::new();
+            has_room = false;
+        }
         if !has_room {
             self.buffer.reserve(room);
         }
         let free = self.free();
-        let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut self.buffer))?;
+        let mut buffer = (&mut self.buffer).limit(room);
+        let length = ready!(poll_read_buf(Pin::new(stream), cx, &mut buffer))?;
         self.read = self.read.wrapping_add(length as u64);
         self.is_ended = length == 0;
-        if length == free {
+        if length >= self.room {
             self.room = (2 * self.room).min(*ROOM.end());
-        } else if length < self.room / 4 {
+        } else if length < free.min(self.room / 4) {
             self.room = (self.room / 2).max(*ROOM.start());
         }
         Poll::Ready(Ok(length))

@@ -218,11 +218,6 @@ impl StreamedResponse {
         }
     }
 
-    /// Returns whether only the end of the connection is the end of the content.
-    pub(super) fn is_close_delimited(&self) -> bool {
-        (self.encoder.as_ref()).is_some_and(ContentEncoder::is_close_delimited)
-    }
-
     fn end(&mut self, trailers: Option<HeaderMap>, output: &mut Output) -> ResponseEnd {
         let Some(encoder) = self.encoder.take() else {
             return ResponseEnd::Cut;

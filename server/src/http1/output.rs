@@ -1,7 +1,6 @@
 //! The output of a connection that is still to be written.
 
 use std::collections::VecDeque;
-use std::io::ErrorKind::UnexpectedEof;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -11,7 +10,6 @@ use callgate_drive::FileBody;
 use callgate_http1::Frame;
 use tokio::io::AsyncWrite as _;
 
-use crate::report;
 use crate::stream::Stream;
 
 /// Data up to this size is copied behind other output, in octets: the system takes longer to collect
@@ -21,8 +19,11 @@ const SMALL: usize = 4 * 1024;
 /// Files up to this size are read and leave with the head of their response, in octets.
 const SMALL_FILE: u64 = 16 * 1024;
 
-/// The most octets of files that are sent in one poll. Then the other tasks of the thread run.
+/// The octets of files after which the other tasks of the thread run.
 const SENT_AT_ONCE: usize = 1024 * 1024;
+
+/// Requests are decoded ahead of the output until there is as much of it, in octets.
+const PIPELINED: u64 = 16 * 1024;
 
 /// The most pieces of one write.
 const PIECES: usize = 32;
@@ -51,6 +52,12 @@ enum Piece {
 impl Output {
     pub(super) fn is_empty(&self) -> bool {
         self.length == 0
+    }
+
+    /// Returns whether no further request is begun before output has been written: there is much of it,
+    /// or a file, so that a connection has one file open at a time.
+    pub(super) fn is_full(&self) -> bool {
+        self.length >= PIPELINED || matches!(self.pieces.back(), Some(Piece::File(_)))
     }
 
     /// Returns the number of octets that are still to be written.
@@ -128,22 +135,22 @@ impl Output {
                     cx.waker().wake_by_ref();
                     return Poll::Pending;
                 }
-                Some(Piece::File(file)) if file.is_in_memory() => {
-                    let sent = stream.poll_send_file(cx, file);
-                    match &sent {
-                        Poll::Ready(Ok(sent)) => of_files += sent,
-                        Poll::Ready(Err(error)) if error.kind() == UnexpectedEof => {
-                            report::file_failed(error);
+                Some(Piece::File(file)) => {
+                    if !file.can_send() {
+                        // The client does not hold up the output.
+                        self.is_blocked = false;
+                        let content = ready!(file.poll_chunk(cx))?;
+                        if file.remaining() == 0 {
+                            self.pieces.pop_front();
                         }
-                        _ => {}
+                        (self.pieces).push_front(Piece::Data(content.unwrap_or_default()));
+                        continue;
+                    }
+                    let sent = stream.poll_send_file(cx, file);
+                    if let Poll::Ready(Ok(sent)) = sent {
+                        of_files += sent;
                     }
                     sent
-                }
-                Some(Piece::File(file)) => {
-                    let content = ready!(file.poll_chunk(cx)).inspect_err(report::file_failed)?;
-                    let content = content.unwrap_or_default();
-                    self.pieces.push_front(Piece::Data(content));
-                    continue;
                 }
             };
             match written {
@@ -163,51 +170,54 @@ impl Output {
     // Not inlined, so that the slices are not on the stack of every write.
     #[inline(never)]
     fn poll_write_data(
-        &self,
+        &mut self,
         stream: &mut Stream,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        let mut pieces = self.pieces.iter_mut().take(PIECES);
+        let can_send_file = pieces.find_map(|piece| match piece {
+            Piece::File(file) => Some(file.can_send()),
+            Piece::Data(_) => None,
+        });
         let mut slices = [IoSlice::new(&[]); PIECES];
         let mut count = 0;
         for piece in self.pieces.iter().take(PIECES) {
-            match piece {
-                Piece::Data(data) => slices[count] = IoSlice::new(data),
-                Piece::File(file) if file.is_in_memory() => {
-                    return stream.poll_write_more(cx, &slices[..count]);
-                }
-                Piece::File(_) => {
-                    return Pin::new(stream).poll_write_vectored(cx, &slices[..count]);
-                }
-            }
+            let Piece::Data(data) = piece else { break };
+            slices[count] = IoSlice::new(data);
             count += 1;
         }
-        if count < PIECES {
+        if count == self.pieces.len() && count < PIECES {
             slices[count] = IoSlice::new(&self.buffer);
             count += 1;
         }
-        Pin::new(stream).poll_write_vectored(cx, &slices[..count])
+        match can_send_file {
+            Some(true) => stream.poll_write_more(cx, &slices[..count]),
+            _ => Pin::new(stream).poll_write_vectored(cx, &slices[..count]),
+        }
     }
 
     fn advance(&mut self, mut written: usize) {
         self.is_blocked = false;
         self.written = self.written.wrapping_add(written as u64);
         self.length -= written as u64;
-        while let Some(piece) = self.pieces.front_mut() {
-            match piece {
-                Piece::Data(data) if written < data.len() => {
-                    data.advance(written);
-                    return;
-                }
-                Piece::Data(data) => written -= data.len(),
-                // The file itself counts what is sent.
-                Piece::File(file) if file.remaining() > 0 => return,
-                Piece::File(_) => written = 0,
+        if let Some(Piece::File(file)) = self.pieces.front() {
+            // The file counts by itself what is sent.
+            if file.remaining() == 0 {
+                self.pieces.pop_front();
             }
+            return;
+        }
+        while let Some(Piece::Data(data)) = self.pieces.front_mut() {
+            if written < data.len() {
+                data.advance(written);
+                return;
+            }
+            written -= data.len();
             self.pieces.pop_front();
         }
         if self.length == 0 {
             self.buffer.clear();
-        } else {
+        } else if self.pieces.is_empty() {
             self.buffer.advance(written);
         }
     }

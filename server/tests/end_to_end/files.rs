@@ -2,18 +2,22 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate::{HttpResponseBody, HttpResponsePathSend, HttpResponseStart, SendError};
 use tempfile::TempDir;
 
-use crate::support::{Server, config, get, head, http};
+use crate::support::{Server, config, get, head, http, within};
 
 /// More than the system takes from a server whose client does not read, with a small send buffer.
 const LARGE: usize = 4 * 1024 * 1024;
 
 /// Serves the files of a directory with these names and lengths. Each octet tells where it stands.
 fn serve(files: &[(&str, usize)]) -> (Server, TempDir) {
-    let directory = tempfile::tempdir().unwrap();
+    serve_from(tempfile::tempdir().unwrap(), files)
+}
+
+fn serve_from(directory: TempDir, files: &[(&str, usize)]) -> (Server, TempDir) {
     for (name, length) in files {
         std::fs::write(directory.path().join(name), content(*length)).unwrap();
     }
@@ -26,7 +30,10 @@ fn serve(files: &[(&str, usize)]) -> (Server, TempDir) {
             Ok(sender.send(HttpResponsePathSend::new(path)).await?)
         },
     );
-    (Server::with_small_buffer(config(), app), directory)
+    // An idle connection frees memory, which must not be what lets a stuck connection go on.
+    let mut config = config();
+    config.timeout_keep_alive = Duration::from_secs(3600);
+    (Server::with_small_buffer(config, app), directory)
 }
 
 fn content(length: usize) -> String {
@@ -131,6 +138,55 @@ async fn a_file_that_the_system_has_forgotten_is_read_from_the_disk() {
     for _ in 0..2 {
         assert!(client.response().await.body == content(LARGE));
     }
+    server.finish().await;
+}
+
+/// Returns how many files of a directory this process has open.
+#[cfg(target_os = "linux")]
+fn open_files(directory: &std::path::Path) -> usize {
+    std::fs::read_dir("/proc/self/fd")
+        .unwrap()
+        .filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok())
+        .filter(|path| path.starts_with(directory))
+        .count()
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_connection_has_one_file_open_however_many_requests_are_pipelined() {
+    // The files of this directory are never known to be in memory.
+    let directory = tempfile::tempdir_in("/dev/shm").unwrap();
+    let (server, directory) = serve_from(directory, &[("small", 1)]);
+    let mut client = server.connect().await;
+    client.send(get("/small").repeat(100)).await;
+    let responses = async {
+        let mut most = 0;
+        for _ in 0..100 {
+            assert_eq!(client.response().await.body, "a");
+            most = most.max(open_files(directory.path()));
+        }
+        most
+    };
+    let most = within(responses).await;
+    assert!(most <= 1, "{most}");
+    server.finish().await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn http_09_a_file_is_closed_when_its_client_is_gone() {
+    let (server, directory) = serve(&[("large", LARGE)]);
+    let mut client = server.connect().await;
+    client.send(get("/large")).await;
+    client.bytes(1).await;
+    assert_eq!(open_files(directory.path()), 1);
+    drop(client);
+    let closed = async {
+        while open_files(directory.path()) > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    within(closed).await;
     server.finish().await;
 }
 
