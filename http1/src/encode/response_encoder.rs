@@ -240,6 +240,9 @@ impl ResponseEncoder {
 
     /// Writes the whole response to a request that is refused: the status of the error, and its
     /// reason as text. The connection is closed after the response.
+    ///
+    /// If content is refused after the response has begun, the server closes the connection without
+    /// a refusal, which the client would read as a second response.
     pub fn encode_refusal(
         mut self,
         error: DecodeError,
