@@ -5,6 +5,9 @@ use http::header;
 
 /// Returns whether a trailer section may not have the field (RFC 9110, section 6.5.1): a recipient
 /// needs the field before the content.
+///
+/// The crate `callgate` has the same list in `message::is_forbidden_trailer`; neither crate depends
+/// on the other. A name that is added to one list is added to both.
 pub(crate) fn is_forbidden_in_trailers(name: &HeaderName) -> bool {
     match *name {
         // Framing and the connection.

@@ -55,6 +55,8 @@ pub fn is_hop_by_hop(name: &HeaderName) -> bool {
 /// ```
 #[must_use]
 pub fn is_forbidden_trailer(name: &HeaderName) -> bool {
+    // The crate `callgate-http1` has the same list in `is_forbidden_in_trailers`; neither crate
+    // depends on the other. A name that is added to one list is added to both.
     is_hop_by_hop(name)
         || matches!(
             *name,

@@ -39,6 +39,9 @@ pub enum EncodeError {
         /// How many octets of content were still to come.
         remaining: u64,
     },
+    /// A whole response to CONNECT has this 2xx status, with which a tunnel begins (RFC 9110, section
+    /// 9.3.6).
+    OpensTunnel(StatusCode),
     /// The client has not offered to change the protocol (RFC 9110, section 7.8).
     UpgradeNotOffered,
     /// A response of status 101 has no `upgrade` field (RFC 9110, section 7.8).
@@ -68,6 +71,11 @@ impl fmt::Display for EncodeError {
             Self::TooLittleContent { remaining } => write!(
                 f,
                 "the content ends {remaining} octets before its `content-length`"
+            ),
+            Self::OpensTunnel(status) => write!(
+                f,
+                "a response of status {} to CONNECT opens a tunnel and is not whole",
+                status.as_u16()
             ),
             Self::UpgradeNotOffered => {
                 f.write_str("the client has not offered to change the protocol")

@@ -213,12 +213,12 @@ impl ResponseEncoder {
     }
 
     /// Writes a whole response: its head, and its content where the response may have content.
-    /// Returns whether the connection persists. A 2xx to CONNECT opens no tunnel, and the connection
-    /// is closed.
+    /// Returns whether the connection persists.
     ///
     /// # Errors
     ///
-    /// Returns the reason for which the response cannot be encoded.
+    /// Returns the reason for which the response cannot be encoded. A 2xx to CONNECT is
+    /// [`EncodeError::OpensTunnel`]: it has no content and is not a whole response.
     pub fn encode_whole(
         self,
         status: StatusCode,
@@ -227,6 +227,7 @@ impl ResponseEncoder {
         defaults: DefaultFields<'_>,
         output: &mut BytesMut,
     ) -> Result<Persistence, EncodeError> {
+        let begin = output.len();
         let length = ContentLength::Known(content.len() as u64);
         match self.encode(status, headers, length, defaults, output)? {
             AfterHead::Content(mut encoder) => {
@@ -234,12 +235,18 @@ impl ResponseEncoder {
                 encoder.end(output)
             }
             AfterHead::End(persistence) => Ok(persistence),
-            AfterHead::Tunnel => Ok(Persistence::Close),
+            AfterHead::Tunnel => {
+                output.truncate(begin);
+                Err(EncodeError::OpensTunnel(status))
+            }
         }
     }
 
     /// Writes the whole response to a request that is refused: the status of the error, and its
     /// reason as text. The connection is closed after the response.
+    ///
+    /// If content is refused after the response has begun, the server closes the connection without
+    /// a refusal, which the client would read as a second response.
     pub fn encode_refusal(
         mut self,
         error: DecodeError,
@@ -251,7 +258,7 @@ impl ResponseEncoder {
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, text)]);
         let reason = error.reason().as_bytes();
         self.encode_whole(error.status(), &headers, reason, defaults, output)
-            .expect("a refusal has a final status and no length of its own");
+            .expect("a refusal has the status of an error and no length of its own");
     }
 
     #[inline]

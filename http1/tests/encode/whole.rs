@@ -43,9 +43,24 @@ fn a_whole_response_to_head_has_a_length_and_no_content() {
 
 #[test]
 fn a_whole_response_opens_no_tunnel() {
-    let (text, persistence) = whole(encoder_for("CONNECT a:80 HTTP/1.1", ""), "hello");
-    assert_eq!(text, "HTTP/1.1 200 OK\r\n\r\n");
-    assert_eq!(persistence, Persistence::Close);
+    let connect = || encoder_for("CONNECT a:80 HTTP/1.1", "");
+    let (fields, defaults) = (HeaderMap::new(), DefaultFields::NONE);
+    for (status, content) in [(200, "hello"), (204, ""), (299, "")] {
+        let status = StatusCode::from_u16(status).unwrap();
+        let mut output = BytesMut::from("before");
+        let encoded =
+            connect().encode_whole(status, &fields, content.as_bytes(), defaults, &mut output);
+        let error = EncodeError::OpensTunnel(status);
+        assert_eq!((encoded, text(&output)), (Err(error), "before".to_owned()));
+    }
+    let mut output = BytesMut::new();
+    let status = StatusCode::NOT_IMPLEMENTED;
+    let encoded = connect().encode_whole(status, &fields, b"hello", defaults, &mut output);
+    assert_eq!(encoded, Ok(Persistence::KeepAlive));
+    assert_eq!(
+        text(&output),
+        "HTTP/1.1 501 Not Implemented\r\ncontent-length: 5\r\n\r\nhello"
+    );
 }
 
 #[test]
