@@ -27,9 +27,10 @@ const MAX_ROUNDS: usize = 16;
 /// close frame or the end of the connection behind this many messages is seen.
 const MAX_READ_AHEAD: usize = 64 * 1024;
 const MAX_MESSAGES_AHEAD: usize = 1024;
-/// How much is delivered before the application is polled, in bytes. Compressed messages may be much
-/// larger than the octets that have arrived.
-const MAX_DELIVERED: usize = 1024 * 1024;
+/// The bytes of messages that are read in one round. Compressed messages may be much larger than the
+/// octets that have arrived, and no queue bounds the messages after a close of the application,
+/// which are dropped.
+const MAX_READ_IN_ROUND: usize = 1024 * 1024;
 /// The rounds in which the application may answer the messages before the end of the client's
 /// input.
 const MAX_ROUNDS_AFTER_END: usize = 1024;
@@ -164,13 +165,13 @@ where
     /// Reads the frames that have arrived. Returns whether there was one for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
-        let mut delivered = 0;
-        while delivered < MAX_DELIVERED && self.may_read(cx) {
+        let mut bytes = 0;
+        while bytes < MAX_READ_IN_ROUND && self.may_read(cx) {
             match self.socket.poll_next(cx) {
                 Poll::Pending => break,
                 Poll::Ready(Ok(received)) => {
                     if let Received::Message(message) = &received {
-                        delivered += message.len();
+                        bytes += message.len();
                     }
                     has_read |= self.receive(received);
                 }

@@ -27,7 +27,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(2);
 pub(crate) type Client = WebSocketStream<DuplexStream>;
 
 /// Runs detached calls with this grace period.
-struct Detacher(Duration);
+pub(crate) struct Detacher(Duration);
 
 impl Detach for Detacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
@@ -86,7 +86,7 @@ where
 }
 
 /// Returns a WebSocket that the application has accepted.
-async fn accept<F, Fut>(grace_period: Duration, app: F) -> AcceptedWebSocket<Detacher>
+pub(crate) async fn accept<F, Fut>(grace_period: Duration, app: F) -> AcceptedWebSocket<Detacher>
 where
     F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
