@@ -128,6 +128,16 @@ impl WakeList {
         }
     }
 
+    /// Moves the registered wakers to this list, without those of the task that `polled` wakes.
+    #[inline]
+    pub(crate) fn add_others(&mut self, registered: &mut WakerSet, polled: &Waker) {
+        if !registered.0.is_empty() {
+            let is_other = |waker: &mut Waker| !waker.will_wake(polled);
+            let others = registered.0.extract_if(.., is_other);
+            others.for_each(|waker| self.push(waker));
+        }
+    }
+
     fn push(&mut self, waker: Waker) {
         match &self.first {
             None => self.first = Some(waker),

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::keep_alive::{Due, KeepAlive};
 use super::liveness::{Activity, Observed, PeerState};
+use super::mailbox::Waiting;
 use super::message::{MessageError, MessageStream, ReadError, Received, to_disconnect};
 use super::{Mailbox, Outbound};
 use crate::Call;
@@ -43,6 +44,11 @@ pub(super) struct Connection<S> {
     phase: Phase,
     /// Pings received since all output was last flushed.
     pongs: usize,
+    /// Whether the connection had nothing to read when it was last asked in this poll.
+    is_read_pending: bool,
+    /// Whether the queue of the mailbox had room when it was last seen. Only the application makes
+    /// room, and only the session takes it.
+    has_room: bool,
     /// Messages read while the queue of the mailbox was full, and their bytes.
     messages_ahead: usize,
     bytes_ahead: usize,
@@ -91,6 +97,8 @@ where
             mailbox,
             phase: Phase::Open,
             pongs: 0,
+            is_read_pending: false,
+            has_room: true,
             messages_ahead: 0,
             bytes_ahead: 0,
             stalled: None,
@@ -121,6 +129,8 @@ where
         call: &mut Option<Call>,
         timer: Pin<&mut Sleep>,
     ) -> Poll<()> {
+        self.mailbox.begin_poll(cx);
+        self.is_read_pending = false;
         for _ in 0..MAX_ROUNDS {
             let has_read = self.read(cx);
             if let Some(running) = call
@@ -130,7 +140,7 @@ where
             }
             let has_written = self.write(cx);
             if self.phase == Phase::Closed {
-                return Poll::Ready(());
+                return self.closed();
             }
             if !has_read && !has_written {
                 if let Some(end) = self.input_end.take() {
@@ -140,9 +150,9 @@ where
                 let was_held_back = self.pongs >= MAX_PONGS;
                 self.flush(cx);
                 if self.phase == Phase::Closed {
-                    return Poll::Ready(());
+                    return self.closed();
                 }
-                if was_held_back && self.pongs == 0 {
+                if was_held_back && self.pongs == 0 || !self.mailbox.end_poll(self.waiting()) {
                     continue;
                 }
                 self.poll_time(cx, timer);
@@ -158,17 +168,32 @@ where
             self.end_input(cx, end);
         }
         self.flush(cx);
+        self.mailbox.end_poll(Waiting::default());
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn closed(&self) -> Poll<()> {
+        self.mailbox.end_poll(Waiting::default());
+        Poll::Ready(())
+    }
+
+    /// Returns what the session waits for besides the connection.
+    fn waiting(&self) -> Waiting {
+        let is_open = self.is_open();
+        Waiting {
+            output: is_open && self.pongs < MAX_PONGS && self.socket.has_room(),
+            room: is_open && self.stalled.is_some(),
+        }
     }
 
     /// Reads the frames that have arrived. Returns whether there was one for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         let mut bytes = 0;
-        while bytes < MAX_READ_IN_ROUND && self.may_read(cx) {
+        while bytes < MAX_READ_IN_ROUND && !self.is_read_pending && self.may_read() {
             match self.socket.poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => self.is_read_pending = true,
                 Poll::Ready(Ok(received)) => {
                     if let Received::Message(message) = &received {
                         bytes += message.len();
@@ -190,8 +215,8 @@ where
         has_read
     }
 
-    /// Returns whether a further frame may be read. If not, the task is woken once it may.
-    fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Returns whether a further frame may be read.
+    fn may_read(&mut self) -> bool {
         if self.input_end.is_some() {
             return false;
         }
@@ -200,7 +225,10 @@ where
             Phase::Closing(_) => false,
             Phase::Flushing(_) | Phase::Closed => return false,
         };
-        if is_open && self.mailbox.poll_has_room(cx).is_pending() {
+        if !self.has_room {
+            self.has_room = self.mailbox.has_room();
+        }
+        if is_open && !self.has_room {
             if self.messages_ahead >= MAX_MESSAGES_AHEAD
                 || self.bytes_ahead >= MAX_READ_AHEAD
                 || self.socket.get_ref().octets_read() >= MAX_READ_AHEAD
@@ -227,7 +255,7 @@ where
                 if self.phase == Phase::Open {
                     self.messages_ahead += 1;
                     self.bytes_ahead += message.len();
-                    self.mailbox.deliver(message);
+                    self.has_room = self.mailbox.deliver(message);
                 }
                 true
             }
@@ -289,7 +317,7 @@ where
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            let Poll::Ready(outbound) = self.mailbox.poll_outbound(cx) else {
+            let Some(outbound) = self.mailbox.take_outbound() else {
                 break;
             };
             has_written = true;

@@ -6,7 +6,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 
 use callgate::{AppError, Message, ReceiveEvent, Receiver, Sender, WebSocketClose, WebSocketScope};
 use callgate_drive::websocket::{DeflateParameters, PerMessageDeflate, Transport};
@@ -311,4 +311,46 @@ async fn a_close_ends_a_websocket_whose_application_never_stops_sending() {
     .await;
     let frames = frames_after(opened, &frame(CLOSE, b"\x03\xe8"), 2000).await;
     assert_eq!(frames.last(), Some(&(CLOSE, b"\x03\xe8".to_vec())));
+}
+
+/// Counts how often a task is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_echoed_takes_one_poll_of_the_session() {
+    const MESSAGES: usize = 100;
+    let app = |mut receiver: Receiver, sender: Sender| async move {
+        while let ReceiveEvent::WebSocketReceive(message) = receiver.receive().await {
+            sender.send(message).await?;
+        }
+        Ok(())
+    };
+    let message = frame(TEXT, b"x");
+    let available = Arc::new(AtomicUsize::new(0));
+    let written = Arc::new(AtomicUsize::new(0));
+    let stream = Flood {
+        input: io::Cursor::new(message.repeat(MESSAGES)),
+        available: available.clone(),
+        written: written.clone(),
+    };
+    let mut session = accept(SECOND, app)
+        .await
+        .into_session(Transport::new(stream), without_pings());
+    let mut running = pin!(session.run(|_| Poll::Pending));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let mut cx = Context::from_waker(&waker);
+    for n in 0..MESSAGES {
+        assert!(running.as_mut().poll(&mut cx).is_pending());
+        assert_eq!(written.load(Ordering::Relaxed), n * b"\x81\x01x".len());
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        available.store(message.len(), Ordering::Relaxed);
+    }
 }

@@ -57,6 +57,13 @@ impl Output {
     }
 }
 
+impl Output {
+    /// Returns all octets, if they are in one place.
+    pub(super) fn as_single(&self) -> Option<&[u8]> {
+        self.parts.is_empty().then_some(&*self.last)
+    }
+}
+
 impl Buf for Output {
     fn remaining(&self) -> usize {
         self.parts_length + self.last.len()
