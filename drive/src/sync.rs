@@ -162,6 +162,11 @@ impl WakeList {
 pub(crate) struct WakerSet(Vec<Waker>);
 
 impl WakerSet {
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn register(&mut self, waker: &Waker) {
         if !self.0.iter().any(|registered| registered.will_wake(waker)) {
             self.0.push(waker.clone());

@@ -72,6 +72,15 @@ enum InputEnd {
     Invalid(MessageError),
 }
 
+/// What a round has written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    /// Whether there was a message or a close.
+    is_some: bool,
+    /// Whether the application has waited for the room that is there now.
+    has_made_room: bool,
+}
+
 /// The phase of the closing handshake (RFC 6455, 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
@@ -120,9 +129,9 @@ where
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
     ///
     /// Each round reads the frames that have arrived, polls the application once, and writes the
-    /// messages that it has sent. When there is nothing left to read or write, the output is
-    /// flushed once. The end of the client's input takes effect then, so that the application
-    /// responds to the messages before it first.
+    /// messages that it has sent. When the application has nothing more to receive and no more room
+    /// to send, the output is flushed once. The end of the client's input takes effect when nothing
+    /// more is written, so that the application responds to the messages before it first.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
@@ -138,26 +147,30 @@ where
             {
                 *call = None;
             }
-            let has_written = self.write(cx);
+            let written = self.write(cx);
             if self.phase == Phase::Closed {
                 return self.closed();
             }
-            if !has_read && !has_written {
-                if let Some(end) = self.input_end.take() {
-                    self.end_input(cx, end);
-                    continue;
-                }
-                let was_held_back = self.pongs >= MAX_PONGS;
-                self.flush(cx);
-                if self.phase == Phase::Closed {
-                    return self.closed();
-                }
-                if was_held_back && self.pongs == 0 || !self.mailbox.end_poll(self.waiting()) {
-                    continue;
-                }
-                self.poll_time(cx, timer);
-                return Poll::Pending;
+            if has_read && !self.is_read_pending || written.has_made_room {
+                continue;
             }
+            if self.input_end.is_some() && (has_read || written.is_some) {
+                continue;
+            }
+            if let Some(end) = self.input_end.take() {
+                self.end_input(cx, end);
+                continue;
+            }
+            let was_held_back = self.pongs >= MAX_PONGS;
+            self.flush(cx);
+            if self.phase == Phase::Closed {
+                return self.closed();
+            }
+            if was_held_back && self.pongs == 0 || !self.mailbox.end_poll(self.waiting()) {
+                continue;
+            }
+            self.poll_time(cx, timer);
+            return Poll::Pending;
         }
         if self.input_end.is_some() {
             self.rounds_after_end += MAX_ROUNDS;
@@ -303,9 +316,9 @@ where
         self.phase = Phase::Closed;
     }
 
-    /// Writes the messages that the application has sent. Returns whether there were any.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut has_written = false;
+    /// Writes the messages that the application has sent.
+    fn write(&mut self, cx: &mut Context<'_>) -> Written {
+        let mut written = Written::default();
         // When enough pongs wait, all output is flushed before more is added: without its pongs, the
         // client would give the connection up.
         while self.phase == Phase::Open && self.pongs < MAX_PONGS {
@@ -313,20 +326,24 @@ where
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => {
                     self.lose();
-                    return true;
+                    break;
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            let Some(outbound) = self.mailbox.take_outbound() else {
+            let Some(taken) = self.mailbox.take_outbound() else {
                 break;
             };
-            has_written = true;
-            match outbound {
+            written.is_some = true;
+            written.has_made_room |= taken.has_made_room;
+            match taken.outbound {
                 Outbound::Message(message) => self.socket.start_send(message),
                 Outbound::Close(close) => self.close(cx, &close),
             }
+            if taken.is_last {
+                break;
+            }
         }
-        has_written
+        written
     }
 
     /// Starts the closing handshake: sends a close frame, and waits for the client's.

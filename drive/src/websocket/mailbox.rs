@@ -123,8 +123,15 @@ impl Mailbox {
 
     /// Takes the next message or close to send on the open WebSocket, within a poll of the session.
     #[cfg(feature = "websocket")]
-    pub(super) fn take_outbound(&self) -> Option<Outbound> {
-        self.0.with(State::take_outbound)
+    pub(super) fn take_outbound(&self) -> Option<Taken> {
+        self.0.with(|state| {
+            Some(Taken {
+                outbound: state.take_outbound()?,
+                is_last: state.outbound.is_empty(),
+                // The wakers that are left are those of the session's task.
+                has_made_room: !state.senders.is_empty(),
+            })
+        })
     }
 
     /// Returns whether there is room for a message of the client.
@@ -154,6 +161,17 @@ impl Mailbox {
     pub fn disconnect_with(&self, disconnect: WebSocketDisconnect) {
         self.0.lock().disconnect(disconnect);
     }
+}
+
+/// A message or a close that a session has taken.
+#[cfg(feature = "websocket")]
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) outbound: Outbound,
+    /// Whether nothing is left to take.
+    pub(super) is_last: bool,
+    /// Whether the application that the session polls has waited for room to send.
+    pub(super) has_made_room: bool,
 }
 
 /// What a session waits for when a poll ends, besides its connection.
