@@ -2,22 +2,23 @@
 //! than anybody receives.
 
 use std::future::{Future as _, poll_fn};
-use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
 
 use callgate::{AppError, Message, ReceiveEvent, Receiver, Sender, WebSocketClose, WebSocketScope};
 use callgate_drive::websocket::{DeflateParameters, PerMessageDeflate, Transport};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
 use crate::messages::frame;
-use crate::support::{Opened, SECOND, accept, open, open_compressed, unknown, without_pings};
+use crate::support::{
+    Flood, Opened, SECOND, accept, open, open_compressed, read_frame, unknown, without_pings,
+};
 
 /// The frames with these first octets.
 const TEXT: u8 = 0x81;
@@ -72,18 +73,6 @@ fn zeros(size: usize) -> Vec<u8> {
     [header, payload].concat()
 }
 
-/// Reads a frame of the session. Returns its first octet and its payload, of at most 65,535 octets.
-async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
-    let first = stream.read_u8().await.unwrap();
-    let length = match stream.read_u8().await.unwrap() {
-        126 => stream.read_u16().await.unwrap(),
-        length => length.into(),
-    };
-    let mut payload = vec![0; length.into()];
-    stream.read_exact(&mut payload).await.unwrap();
-    (first, payload)
-}
-
 #[tokio::test(start_paused = true)]
 async fn compressed_messages_are_read_ahead_by_their_inflated_size() {
     let (receive, may_receive) = oneshot::channel::<()>();
@@ -124,53 +113,6 @@ async fn compressed_messages_are_read_ahead_by_their_inflated_size() {
     assert_eq!(reported.recv().await, Some(vec![40 * 1024; 3]));
 }
 
-/// A connection whose client has sent all of its input at once, and takes all output.
-struct Flood {
-    input: io::Cursor<Vec<u8>>,
-    /// The octets of input that may be read.
-    available: Arc<AtomicUsize>,
-    /// The octets of output.
-    written: Arc<AtomicUsize>,
-}
-
-impl AsyncRead for Flood {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let available = self.available.load(Ordering::Relaxed);
-        let count = available.min(buffer.remaining());
-        if count == 0 {
-            return Poll::Pending;
-        }
-        let mut octets = vec![0; count];
-        io::Read::read_exact(&mut self.input, &mut octets)?;
-        buffer.put_slice(&octets);
-        self.available.store(available - count, Ordering::Relaxed);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for Flood {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        _: &mut Context<'_>,
-        octets: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.written.fetch_add(octets.len(), Ordering::Relaxed);
-        Poll::Ready(Ok(octets.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-}
-
 #[tokio::test(start_paused = true)]
 async fn messages_that_are_dropped_after_a_close_let_other_tasks_run() {
     const MESSAGES: usize = 64;
@@ -181,13 +123,7 @@ async fn messages_that_are_dropped_after_a_close_let_other_tasks_run() {
     let message = zeros(1024);
     let input = message.repeat(MESSAGES);
     let whole = input.len();
-    let available = Arc::new(AtomicUsize::new(0));
-    let written = Arc::new(AtomicUsize::new(0));
-    let stream = Flood {
-        input: io::Cursor::new(input),
-        available: available.clone(),
-        written: written.clone(),
-    };
+    let (stream, available, written) = Flood::new(input);
     let accepted = accept(SECOND, app).await.deflate(Some(deflate()));
     let mut session = accepted.into_session(Transport::new(stream), without_pings());
     let mut running = pin!(session.run(|_| Poll::Pending));
@@ -311,46 +247,4 @@ async fn a_close_ends_a_websocket_whose_application_never_stops_sending() {
     .await;
     let frames = frames_after(opened, &frame(CLOSE, b"\x03\xe8"), 2000).await;
     assert_eq!(frames.last(), Some(&(CLOSE, b"\x03\xe8".to_vec())));
-}
-
-/// Counts how often a task is woken.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::Relaxed);
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_message_that_is_echoed_takes_one_poll_of_the_session() {
-    const MESSAGES: usize = 100;
-    let app = |mut receiver: Receiver, sender: Sender| async move {
-        while let ReceiveEvent::WebSocketReceive(message) = receiver.receive().await {
-            sender.send(message).await?;
-        }
-        Ok(())
-    };
-    let message = frame(TEXT, b"x");
-    let available = Arc::new(AtomicUsize::new(0));
-    let written = Arc::new(AtomicUsize::new(0));
-    let stream = Flood {
-        input: io::Cursor::new(message.repeat(MESSAGES)),
-        available: available.clone(),
-        written: written.clone(),
-    };
-    let mut session = accept(SECOND, app)
-        .await
-        .into_session(Transport::new(stream), without_pings());
-    let mut running = pin!(session.run(|_| Poll::Pending));
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(wakes.clone());
-    let mut cx = Context::from_waker(&waker);
-    for n in 0..MESSAGES {
-        assert!(running.as_mut().poll(&mut cx).is_pending());
-        assert_eq!(written.load(Ordering::Relaxed), n * b"\x81\x01x".len());
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
-        available.store(message.len(), Ordering::Relaxed);
-    }
 }

@@ -4,4 +4,5 @@ mod bounds;
 mod deflate;
 mod liveness;
 mod messages;
+mod polls;
 mod support;
