@@ -55,9 +55,7 @@ impl Output {
             self.parts.push_back(rest);
         }
     }
-}
 
-impl Output {
     /// Returns all octets, if they are in one place.
     pub(super) fn as_single(&self) -> Option<&[u8]> {
         self.parts.is_empty().then_some(&*self.last)
