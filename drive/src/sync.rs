@@ -128,6 +128,16 @@ impl WakeList {
         }
     }
 
+    /// Moves the registered wakers to this list, without those of the task that `polled` wakes.
+    #[inline]
+    pub(crate) fn add_others(&mut self, registered: &mut WakerSet, polled: &Waker) {
+        if !registered.0.is_empty() {
+            let is_other = |waker: &mut Waker| !waker.will_wake(polled);
+            let others = registered.0.extract_if(.., is_other);
+            others.for_each(|waker| self.push(waker));
+        }
+    }
+
     fn push(&mut self, waker: Waker) {
         match &self.first {
             None => self.first = Some(waker),
@@ -152,6 +162,11 @@ impl WakeList {
 pub(crate) struct WakerSet(Vec<Waker>);
 
 impl WakerSet {
+    #[cfg(feature = "websocket")]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn register(&mut self, waker: &Waker) {
         if !self.0.iter().any(|registered| registered.will_wake(waker)) {
             self.0.push(waker.clone());

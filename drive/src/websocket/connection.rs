@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 
 use super::keep_alive::{Due, KeepAlive};
 use super::liveness::{Activity, Observed, PeerState};
+use super::mailbox::Waiting;
 use super::message::{MessageError, MessageStream, ReadError, Received, to_disconnect};
 use super::{Mailbox, Outbound};
 use crate::Call;
@@ -27,9 +28,10 @@ const MAX_ROUNDS: usize = 16;
 /// close frame or the end of the connection behind this many messages is seen.
 const MAX_READ_AHEAD: usize = 64 * 1024;
 const MAX_MESSAGES_AHEAD: usize = 1024;
-/// How much is delivered before the application is polled, in bytes. Compressed messages may be much
-/// larger than the octets that have arrived.
-const MAX_DELIVERED: usize = 1024 * 1024;
+/// The bytes of messages that are read in one round. Compressed messages may be much larger than the
+/// octets that have arrived, and no queue bounds the messages after a close of the application,
+/// which are dropped.
+const MAX_READ_IN_ROUND: usize = 1024 * 1024;
 /// The rounds in which the application may answer the messages before the end of the client's
 /// input.
 const MAX_ROUNDS_AFTER_END: usize = 1024;
@@ -42,6 +44,11 @@ pub(super) struct Connection<S> {
     phase: Phase,
     /// Pings received since all output was last flushed.
     pongs: usize,
+    /// Whether the connection had nothing to read when it was last asked in this poll.
+    is_read_pending: bool,
+    /// Whether the queue of the mailbox had room when it was last seen. Only the application makes
+    /// room, and only the session takes it.
+    has_room: bool,
     /// Messages read while the queue of the mailbox was full, and their bytes.
     messages_ahead: usize,
     bytes_ahead: usize,
@@ -63,6 +70,15 @@ enum InputEnd {
     Close(Option<WebSocketClose>),
     /// Octets that break the protocol or a limit.
     Invalid(MessageError),
+}
+
+/// What a round has written.
+#[derive(Clone, Copy, Debug, Default)]
+struct Written {
+    /// Whether there was a message or a close.
+    is_some: bool,
+    /// Whether the application has waited for the room that is there now.
+    has_made_room: bool,
 }
 
 /// The phase of the closing handshake (RFC 6455, 7).
@@ -90,6 +106,8 @@ where
             mailbox,
             phase: Phase::Open,
             pongs: 0,
+            is_read_pending: false,
+            has_room: true,
             messages_ahead: 0,
             bytes_ahead: 0,
             stalled: None,
@@ -111,15 +129,17 @@ where
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
     ///
     /// Each round reads the frames that have arrived, polls the application once, and writes the
-    /// messages that it has sent. When there is nothing left to read or write, the output is
-    /// flushed once. The end of the client's input takes effect then, so that the application
-    /// responds to the messages before it first.
+    /// messages that it has sent. When the application has nothing more to receive and no more room
+    /// to send, the output is flushed once. The end of the client's input takes effect when nothing
+    /// more is written, so that the application responds to the messages before it first.
     pub(super) fn poll(
         &mut self,
         cx: &mut Context<'_>,
         call: &mut Option<Call>,
         timer: Pin<&mut Sleep>,
     ) -> Poll<()> {
+        self.mailbox.begin_poll(cx);
+        self.is_read_pending = false;
         for _ in 0..MAX_ROUNDS {
             let has_read = self.read(cx);
             if let Some(running) = call
@@ -127,26 +147,30 @@ where
             {
                 *call = None;
             }
-            let has_written = self.write(cx);
+            let written = self.write(cx);
             if self.phase == Phase::Closed {
-                return Poll::Ready(());
+                return self.closed();
             }
-            if !has_read && !has_written {
-                if let Some(end) = self.input_end.take() {
-                    self.end_input(cx, end);
-                    continue;
-                }
-                let was_held_back = self.pongs >= MAX_PONGS;
-                self.flush(cx);
-                if self.phase == Phase::Closed {
-                    return Poll::Ready(());
-                }
-                if was_held_back && self.pongs == 0 {
-                    continue;
-                }
-                self.poll_time(cx, timer);
-                return Poll::Pending;
+            if has_read && !self.is_read_pending || written.has_made_room {
+                continue;
             }
+            if self.input_end.is_some() && (has_read || written.is_some) {
+                continue;
+            }
+            if let Some(end) = self.input_end.take() {
+                self.end_input(cx, end);
+                continue;
+            }
+            let was_held_back = self.pongs >= MAX_PONGS;
+            self.flush(cx);
+            if self.phase == Phase::Closed {
+                return self.closed();
+            }
+            if was_held_back && self.pongs == 0 || !self.mailbox.end_poll(self.waiting()) {
+                continue;
+            }
+            self.poll_time(cx, timer);
+            return Poll::Pending;
         }
         if self.input_end.is_some() {
             self.rounds_after_end += MAX_ROUNDS;
@@ -157,20 +181,35 @@ where
             self.end_input(cx, end);
         }
         self.flush(cx);
+        self.mailbox.end_poll(Waiting::default());
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    fn closed(&self) -> Poll<()> {
+        self.mailbox.end_poll(Waiting::default());
+        Poll::Ready(())
+    }
+
+    /// Returns what the session waits for besides the connection.
+    fn waiting(&self) -> Waiting {
+        let is_open = self.is_open();
+        Waiting {
+            output: is_open && self.pongs < MAX_PONGS && self.socket.has_room(),
+            room: is_open && self.stalled.is_some(),
+        }
     }
 
     /// Reads the frames that have arrived. Returns whether there was one for the application.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
-        let mut delivered = 0;
-        while delivered < MAX_DELIVERED && self.may_read(cx) {
+        let mut bytes = 0;
+        while bytes < MAX_READ_IN_ROUND && !self.is_read_pending && self.may_read() {
             match self.socket.poll_next(cx) {
-                Poll::Pending => break,
+                Poll::Pending => self.is_read_pending = true,
                 Poll::Ready(Ok(received)) => {
                     if let Received::Message(message) = &received {
-                        delivered += message.len();
+                        bytes += message.len();
                     }
                     has_read |= self.receive(received);
                 }
@@ -189,8 +228,8 @@ where
         has_read
     }
 
-    /// Returns whether a further frame may be read. If not, the task is woken once it may.
-    fn may_read(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Returns whether a further frame may be read.
+    fn may_read(&mut self) -> bool {
         if self.input_end.is_some() {
             return false;
         }
@@ -199,7 +238,10 @@ where
             Phase::Closing(_) => false,
             Phase::Flushing(_) | Phase::Closed => return false,
         };
-        if is_open && self.mailbox.poll_has_room(cx).is_pending() {
+        if !self.has_room {
+            self.has_room = self.mailbox.has_room();
+        }
+        if is_open && !self.has_room {
             if self.messages_ahead >= MAX_MESSAGES_AHEAD
                 || self.bytes_ahead >= MAX_READ_AHEAD
                 || self.socket.get_ref().octets_read() >= MAX_READ_AHEAD
@@ -226,7 +268,7 @@ where
                 if self.phase == Phase::Open {
                     self.messages_ahead += 1;
                     self.bytes_ahead += message.len();
-                    self.mailbox.deliver(message);
+                    self.has_room = self.mailbox.deliver(message);
                 }
                 true
             }
@@ -274,9 +316,9 @@ where
         self.phase = Phase::Closed;
     }
 
-    /// Writes the messages that the application has sent. Returns whether there were any.
-    fn write(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut has_written = false;
+    /// Writes the messages that the application has sent.
+    fn write(&mut self, cx: &mut Context<'_>) -> Written {
+        let mut written = Written::default();
         // When enough pongs wait, all output is flushed before more is added: without its pongs, the
         // client would give the connection up.
         while self.phase == Phase::Open && self.pongs < MAX_PONGS {
@@ -284,20 +326,24 @@ where
                 Poll::Pending => break,
                 Poll::Ready(Err(_)) => {
                     self.lose();
-                    return true;
+                    break;
                 }
                 Poll::Ready(Ok(())) => {}
             }
-            let Poll::Ready(outbound) = self.mailbox.poll_outbound(cx) else {
+            let Some(taken) = self.mailbox.take_outbound() else {
                 break;
             };
-            has_written = true;
-            match outbound {
+            written.is_some = true;
+            written.has_made_room |= taken.has_made_room;
+            match taken.outbound {
                 Outbound::Message(message) => self.socket.start_send(message),
                 Outbound::Close(close) => self.close(cx, &close),
             }
+            if taken.is_last {
+                break;
+            }
         }
-        has_written
+        written
     }
 
     /// Starts the closing handshake: sends a close frame, and waits for the client's.

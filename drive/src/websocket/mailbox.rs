@@ -57,17 +57,13 @@ impl Mailbox {
 
     /// Returns the next message or close to send on the open WebSocket.
     pub fn poll_outbound(&self, cx: &mut Context<'_>) -> Poll<Outbound> {
-        let mut state = self.0.lock();
-        match state.outbound.pop() {
-            Some(outbound) => {
-                state.wake_senders();
-                Poll::Ready(outbound)
-            }
+        self.0.with(|state| match state.take_outbound() {
+            Some(outbound) => Poll::Ready(outbound),
             None => {
                 register(&mut state.connection, cx.waker());
                 Poll::Pending
             }
-        }
+        })
     }
 
     /// Returns ready while there is room for a message of the client. Otherwise the task is woken
@@ -75,29 +71,79 @@ impl Mailbox {
     ///
     /// A server stops reading from the client while there is no room (rule `WS-25`).
     pub fn poll_has_room(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.inbound.is_full() && state.disconnect.is_none() {
+        self.0.with(|state| {
+            if state.has_room() {
+                return Poll::Ready(());
+            }
             register(&mut state.connection, cx.waker());
-            return Poll::Pending;
-        }
-        Poll::Ready(())
+            Poll::Pending
+        })
+    }
+
+    /// Delivers a message of the client, even if there is no room. The message is dropped after the
+    /// end of the WebSocket, because no event follows a disconnect. Returns whether there is room for
+    /// a further message.
+    pub fn deliver(&self, message: Message) -> bool {
+        // A message that is not delivered is dropped after the unlock.
+        let mut message = Some(message);
+        self.0.with(|state| {
+            if state.disconnect.is_none()
+                && let Some(message) = message.take()
+            {
+                let bytes = message.len();
+                state.inbound.push(message, bytes);
+                state.wake_receiver();
+            }
+            state.has_room()
+        })
+    }
+
+    /// Begins a poll of the session. Until [`Self::end_poll`], the session's task is not woken: the
+    /// session polls the application after each [`Self::deliver`] and each [`Self::take_outbound`].
+    #[cfg(feature = "websocket")]
+    pub(super) fn begin_poll(&self, cx: &mut Context<'_>) {
+        self.0.with(|state| {
+            register(&mut state.connection, cx.waker());
+            state.is_polling = true;
+        });
+    }
+
+    /// Ends a poll of the session, unless there is already something of what the session waits for:
+    /// then this returns `false`, and the poll goes on. Otherwise the session's task is woken for it.
+    #[cfg(feature = "websocket")]
+    pub(super) fn end_poll(&self, waits_for: Waiting) -> bool {
+        self.0.with(|state| {
+            let Waiting { output, room } = waits_for;
+            let is_ready = output && !state.outbound.is_empty() || room && state.has_room();
+            state.takes_output = output;
+            state.is_polling = is_ready;
+            !is_ready
+        })
+    }
+
+    /// Takes the next message or close to send on the open WebSocket, within a poll of the session.
+    #[cfg(feature = "websocket")]
+    pub(super) fn take_outbound(&self) -> Option<Taken> {
+        self.0.with(|state| {
+            Some(Taken {
+                outbound: state.take_outbound()?,
+                is_last: state.outbound.is_empty(),
+                // The wakers that are left are those of the session's task.
+                has_made_room: !state.senders.is_empty(),
+            })
+        })
+    }
+
+    /// Returns whether there is room for a message of the client.
+    #[cfg(feature = "websocket")]
+    pub(super) fn has_room(&self) -> bool {
+        self.0.with(|state| state.has_room())
     }
 
     /// Returns the number of messages that the application has not received.
     #[cfg(feature = "websocket")]
     pub(super) fn inbound_len(&self) -> usize {
-        self.0.lock().inbound.len()
-    }
-
-    /// Delivers a message of the client, even if there is no room. The message is dropped after the
-    /// end of the WebSocket, because no event follows a disconnect.
-    pub fn deliver(&self, message: Message) {
-        let mut state = self.0.lock();
-        if state.disconnect.is_none() {
-            let bytes = message.len();
-            state.inbound.push(message, bytes);
-            state.wake_receiver();
-        }
+        self.0.with(|state| state.inbound.len())
     }
 
     /// Refuses a handshake at the shutdown of the server, if the application has not responded
@@ -117,51 +163,51 @@ impl Mailbox {
     }
 }
 
+/// A message or a close that a session has taken.
+#[cfg(feature = "websocket")]
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) outbound: Outbound,
+    /// Whether nothing is left to take.
+    pub(super) is_last: bool,
+    /// Whether the application that the session polls has waited for room to send.
+    pub(super) has_made_room: bool,
+}
+
+/// What a session waits for when a poll ends, besides its connection.
+#[cfg(feature = "websocket")]
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Waiting {
+    /// A message or a close of the application.
+    pub(super) output: bool,
+    /// Room for a message of the client.
+    pub(super) room: bool,
+}
+
 impl Channel for Mailbox {
     fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut state = self.0.lock();
-        if std::mem::take(&mut state.is_connecting) {
-            return Poll::Ready(ReceiveEvent::WebSocketConnect);
-        }
-        let was_full = state.inbound.is_full();
-        if let Some(message) = state.inbound.pop() {
-            if was_full && !state.inbound.is_full() {
-                state.wake_connection();
-            }
-            return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
-        }
-        if let Some(disconnect) = &state.disconnect {
-            return Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect.clone()));
-        }
-        register(&mut state.receiver, cx.waker());
-        Poll::Pending
+        self.0.with(|state| state.poll_receive(cx))
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut state = self.0.lock();
-        if state.is_full() {
-            state.senders.register(cx.waker());
-            return Poll::Pending;
-        }
-        if state.response.is_discarding() {
+        let is_discarding = self.0.with(|state| {
+            if state.is_full() {
+                state.senders.register(cx.waker());
+                return Poll::Pending;
+            }
+            Poll::Ready(state.response.is_discarding())
+        });
+        if ready!(is_discarding) {
             // A mailbox that discards is always ready. The budget lets the other tasks of the
             // thread run. The runtime may call the waker here, so the lock is released.
-            drop(state);
             ready!(coop::poll_proceed(cx)).made_progress();
         }
         Poll::Ready(())
     }
 
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
-        let mut state = self.0.lock();
-        let signal = state.failure_signal();
-        if let Err(error) = state.conversation.send(&event) {
-            if error.rule().is_some() {
-                state.fail(StatusCode::INTERNAL_SERVER_ERROR, signal);
-            }
-            return Err(error);
-        }
-        state.accept(event, signal == FailureSignal::Close);
+        let mut event = Some(event);
+        self.0.with(|state| state.send(&mut event))?;
         Ok(SendProgress::Sent)
     }
 }

@@ -29,10 +29,15 @@ impl Outbound {
 }
 
 /// A queue that reports when it is full, and takes further items nevertheless.
+///
+/// The first item is held in place: a queue of at most one item, as nearly all are, allocates
+/// nothing.
 #[derive(Debug)]
 pub(super) struct Queue<T> {
-    /// Each item with its size in bytes.
-    items: VecDeque<(T, usize)>,
+    /// The first item with its size in bytes.
+    first: Option<(T, usize)>,
+    /// The items after `first`.
+    rest: VecDeque<(T, usize)>,
     bytes: usize,
     /// The number of items at which the queue is full.
     capacity: usize,
@@ -41,7 +46,8 @@ pub(super) struct Queue<T> {
 impl<T> Default for Queue<T> {
     fn default() -> Self {
         Self {
-            items: VecDeque::new(),
+            first: None,
+            rest: VecDeque::new(),
             bytes: 0,
             capacity: MAX_MESSAGES,
         }
@@ -54,29 +60,32 @@ impl<T> Queue<T> {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.items.len() >= self.capacity || self.bytes >= MAX_BYTES
+        self.len() >= self.capacity || self.bytes >= MAX_BYTES
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.items.is_empty()
+        self.first.is_none()
     }
 
-    #[cfg(feature = "websocket")]
     pub(super) fn len(&self) -> usize {
-        self.items.len()
+        usize::from(self.first.is_some()) + self.rest.len()
     }
 
     pub(super) fn push(&mut self, item: T, bytes: usize) {
         self.bytes += bytes;
-        self.items.push_back((item, bytes));
+        match &self.first {
+            None => self.first = Some((item, bytes)),
+            Some(_) => self.rest.push_back((item, bytes)),
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<T> {
-        let (item, bytes) = self.items.pop_front()?;
+        let (item, bytes) = self.first.take()?;
         self.bytes -= bytes;
-        if self.items.is_empty() {
+        self.first = self.rest.pop_front();
+        if self.rest.is_empty() && self.rest.capacity() > 0 {
             // The memory is freed: an idle WebSocket keeps none for its queues.
-            self.items = VecDeque::new();
+            self.rest = VecDeque::new();
         }
         Some(item)
     }

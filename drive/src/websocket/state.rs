@@ -1,17 +1,18 @@
 //! The state of a mailbox: events that have not been taken, and the tasks that wait for them.
 
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 
 use callgate::conversation::{WebSocketConversation, WebSocketPhase};
 use callgate::{
-    HttpResponseBody, Message, SendEvent, WebSocketClose, WebSocketDisconnect, WebSocketScope,
+    HttpResponseBody, Message, ReceiveEvent, SendError, SendEvent, WebSocketClose,
+    WebSocketDisconnect, WebSocketScope,
 };
 use http::StatusCode;
 
 use super::denial::ResponseSlot;
 use super::handshake::HandshakeResponse;
 use super::queue::{Outbound, Queue};
-use crate::sync::{Deferring, WakeList, WakerSet};
+use crate::sync::{Deferring, WakeList, WakerSet, register};
 
 /// The state of a mailbox, behind its mutex.
 #[derive(Debug)]
@@ -34,6 +35,11 @@ pub(super) struct State {
     pub(super) senders: WakerSet,
     /// The task of the handshake or the session, which waits for output or for room.
     pub(super) connection: Option<Waker>,
+    /// Set while the session polls. The session polls the application and looks for output before it
+    /// waits, so its task is not woken.
+    pub(super) is_polling: bool,
+    /// Whether the session takes output. If not, output does not wake the session.
+    pub(super) takes_output: bool,
     /// The task of a detached call, which waits for a disconnect.
     pub(super) task: Option<Waker>,
     work: Work,
@@ -94,21 +100,47 @@ impl State {
             receiver: None,
             senders: WakerSet::default(),
             connection: None,
+            is_polling: false,
+            takes_output: true,
             task: None,
             work: Work::default(),
         }
     }
 
     pub(super) fn wake_receiver(&mut self) {
-        self.work.wakes.add(&mut self.receiver);
+        let is_polled = match (&self.receiver, self.polled()) {
+            (Some(receiver), Some(polled)) => receiver.will_wake(polled),
+            _ => false,
+        };
+        if !is_polled {
+            self.work.wakes.add(&mut self.receiver);
+        }
     }
 
     pub(super) fn wake_senders(&mut self) {
-        self.work.wakes.add_all(&mut self.senders);
+        match &self.connection {
+            Some(polled) if self.is_polling => {
+                self.work.wakes.add_others(&mut self.senders, polled);
+            }
+            _ => self.work.wakes.add_all(&mut self.senders),
+        }
     }
 
     pub(super) fn wake_connection(&mut self) {
-        self.work.wakes.add(&mut self.connection);
+        if !self.is_polling {
+            self.work.wakes.add(&mut self.connection);
+        }
+    }
+
+    /// Returns the waker of the session while the session polls.
+    fn polled(&self) -> Option<&Waker> {
+        self.connection.as_ref().filter(|_| self.is_polling)
+    }
+
+    /// Returns whether there is room for a message of the client. After the end of the WebSocket
+    /// there is, because messages are dropped.
+    pub(super) fn has_room(&self) -> bool {
+        !self.inbound.is_full() || self.disconnect.is_some()
     }
 
     pub(super) fn wake_task(&mut self) {
@@ -141,7 +173,51 @@ impl State {
     pub(super) fn push_outbound(&mut self, outbound: Outbound) {
         let bytes = outbound.len();
         self.outbound.push(outbound, bytes);
-        self.wake_connection();
+        if self.takes_output {
+            self.wake_connection();
+        }
+    }
+
+    pub(super) fn take_outbound(&mut self) -> Option<Outbound> {
+        let outbound = self.outbound.pop()?;
+        self.wake_senders();
+        Some(outbound)
+    }
+
+    /// Returns the next event for the application.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+        if std::mem::take(&mut self.is_connecting) {
+            return Poll::Ready(ReceiveEvent::WebSocketConnect);
+        }
+        let was_full = self.inbound.is_full();
+        if let Some(message) = self.inbound.pop() {
+            if was_full && !self.inbound.is_full() {
+                self.wake_connection();
+            }
+            return Poll::Ready(ReceiveEvent::WebSocketReceive(message));
+        }
+        if let Some(disconnect) = &self.disconnect {
+            return Poll::Ready(ReceiveEvent::WebSocketDisconnect(disconnect.clone()));
+        }
+        register(&mut self.receiver, cx.waker());
+        Poll::Pending
+    }
+
+    /// Takes an event of the application. An event that is not allowed is left where it is, so that
+    /// it is dropped after the unlock.
+    pub(super) fn send(&mut self, slot: &mut Option<SendEvent>) -> Result<(), SendError> {
+        let Some(event) = slot else { return Ok(()) };
+        let signal = self.failure_signal();
+        if let Err(error) = self.conversation.send(event) {
+            if error.rule().is_some() {
+                self.fail(StatusCode::INTERNAL_SERVER_ERROR, signal);
+            }
+            return Err(error);
+        }
+        if let Some(event) = slot.take() {
+            self.accept(event, signal == FailureSignal::Close);
+        }
+        Ok(())
     }
 
     /// Queues a close, which is the last frame of the application.
@@ -164,7 +240,7 @@ impl State {
     }
 
     /// Takes an event that the conversation allows.
-    pub(super) fn accept(&mut self, event: SendEvent, was_open: bool) {
+    fn accept(&mut self, event: SendEvent, was_open: bool) {
         match event {
             SendEvent::WebSocketAccept(accept) => self.respond(HandshakeResponse::Accept(accept)),
             SendEvent::WebSocketSend(message) => self.push_outbound(Outbound::Message(message)),

@@ -5,9 +5,10 @@ use callgate_drive::websocket::SessionConfig;
 use futures_util::{SinkExt as _, StreamExt as _};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
+use tokio::time::timeout;
 use tokio_tungstenite::tungstenite::Message as Frame;
 
-use crate::support::{Opened, open, unknown, without_pings};
+use crate::support::{Opened, SECOND, open, unknown, without_pings};
 
 /// Sends each message back. Reports the code of the disconnect.
 pub(crate) async fn echo(
@@ -140,5 +141,42 @@ async fn messages_that_are_sent_by_a_task_are_sent_in_order() {
     for n in 0..COUNT {
         let message = opened.client.next().await.unwrap().unwrap();
         assert_eq!(message, Frame::text(n.to_string()));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fault_of_a_header_closes_the_websocket_before_the_header_is_complete() {
+    for (what, header, code) in [
+        ("a reserved bit", &[0xc1][..], 1002),
+        ("a reserved opcode", &[0x83], 1002),
+        ("a fragmented ping", &[0x09], 1002),
+        ("a continuation of nothing", &[0x80], 1002),
+        ("no mask", &[0x81, 5], 1002),
+        ("a long ping", &[0x89, 0xfe], 1002),
+        ("a length of 65 bits", &[0x82, 0xff, 0x80], 1002),
+        (
+            "a length that is not the shortest",
+            &[0x82, 0xff, 0, 0, 0, 0, 0, 0],
+            1002,
+        ),
+        (
+            "a length over the limit",
+            &[0x82, 0xff, 0, 0, 0, 1],
+            1009_u16,
+        ),
+    ] {
+        let (opened, mut reported) = open_echo(without_pings()).await;
+        let mut stream = opened.client.into_inner();
+        for octet in header {
+            stream.write_all(&[*octet]).await.unwrap();
+            tokio::task::yield_now().await;
+        }
+        let mut sent = Vec::new();
+        // Nothing more comes, so the session has all the time there is.
+        let read = timeout(SECOND, stream.read_to_end(&mut sent)).await;
+        read.expect(what).unwrap();
+        let [high, low] = code.to_be_bytes();
+        assert_eq!(sent, [0x88, 2, high, low], "{what}");
+        assert_eq!(reported.recv().await, Some(code), "{what}");
     }
 }

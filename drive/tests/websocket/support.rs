@@ -1,8 +1,11 @@
 //! A session over a connection in memory, and its client.
 
 use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
-use std::task::Poll;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate::{AppError, BoxApp, Receiver, Scope, Sender, WebSocketAccept, WebSocketScope};
@@ -11,7 +14,7 @@ use callgate_drive::websocket::{
     AcceptedWebSocket, DeflateParameters, Detach, Handshake, HandshakeResponse, Mailbox, PeerState,
     SessionConfig, Shutdown, Transport,
 };
-use tokio::io::{DuplexStream, duplex};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, DuplexStream, ReadBuf, duplex};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::Role;
@@ -27,7 +30,7 @@ pub(crate) const TICK: Duration = Duration::from_millis(2);
 pub(crate) type Client = WebSocketStream<DuplexStream>;
 
 /// Runs detached calls with this grace period.
-struct Detacher(Duration);
+pub(crate) struct Detacher(Duration);
 
 impl Detach for Detacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
@@ -86,7 +89,7 @@ where
 }
 
 /// Returns a WebSocket that the application has accepted.
-async fn accept<F, Fut>(grace_period: Duration, app: F) -> AcceptedWebSocket<Detacher>
+pub(crate) async fn accept<F, Fut>(grace_period: Duration, app: F) -> AcceptedWebSocket<Detacher>
 where
     F: Fn(Receiver, Sender) -> Fut + Clone + Send + Sync + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
@@ -117,7 +120,7 @@ async fn run(
     let (shutdown, mut asked) = mpsc::unbounded_channel();
     let mut session = websocket.into_session(transport, config);
     let session = tokio::spawn(async move {
-        let poll_shutdown = |cx: &mut std::task::Context<'_>| match asked.poll_recv(cx) {
+        let poll_shutdown = |cx: &mut Context<'_>| match asked.poll_recv(cx) {
             Poll::Ready(Some(stage)) => Poll::Ready(stage),
             _ => Poll::Pending,
         };
@@ -139,4 +142,77 @@ pub(crate) fn without_pings() -> SessionConfig {
 
 pub(crate) fn unknown(_: &DuplexStream) -> PeerState {
     PeerState::Unknown
+}
+
+/// Reads a frame of the session. Returns its first octet and its payload, of at most 65,535 octets.
+pub(crate) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> (u8, Vec<u8>) {
+    let first = stream.read_u8().await.unwrap();
+    let length = match stream.read_u8().await.unwrap() {
+        126 => stream.read_u16().await.unwrap(),
+        length => length.into(),
+    };
+    let mut payload = vec![0; length.into()];
+    stream.read_exact(&mut payload).await.unwrap();
+    (first, payload)
+}
+
+/// A connection whose client has sent all of its input at once, and takes all output.
+pub(crate) struct Flood {
+    input: io::Cursor<Vec<u8>>,
+    /// The octets of input that may be read.
+    available: Arc<AtomicUsize>,
+    /// The octets of output.
+    written: Arc<AtomicUsize>,
+}
+
+impl Flood {
+    /// Creates a connection with this input, of which nothing may be read yet. Returns the octets of
+    /// input that may be read and those of output as well.
+    pub(crate) fn new(input: Vec<u8>) -> (Self, Arc<AtomicUsize>, Arc<AtomicUsize>) {
+        let flood = Self {
+            input: io::Cursor::new(input),
+            available: Arc::default(),
+            written: Arc::default(),
+        };
+        let (available, written) = (flood.available.clone(), flood.written.clone());
+        (flood, available, written)
+    }
+}
+
+impl AsyncRead for Flood {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let available = self.available.load(Ordering::Relaxed);
+        let count = available.min(buffer.remaining());
+        if count == 0 {
+            return Poll::Pending;
+        }
+        let mut octets = vec![0; count];
+        io::Read::read_exact(&mut self.input, &mut octets)?;
+        buffer.put_slice(&octets);
+        self.available.store(available - count, Ordering::Relaxed);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Flood {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+        octets: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written.fetch_add(octets.len(), Ordering::Relaxed);
+        Poll::Ready(Ok(octets.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }

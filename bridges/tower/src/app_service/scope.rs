@@ -17,7 +17,7 @@ use crate::{ScopeInfo, Shutdown};
 /// A request that the application is called for, as its scope.
 pub(super) enum ParsedRequest {
     Http(Box<HttpScope>, ShutdownSignal),
-    WebSocket(Box<WebSocketScope>, OnUpgrade),
+    WebSocket(Box<WebSocketScope>, OnUpgrade, Option<ShutdownSignal>),
 }
 
 /// Turns the head of a request into a scope, or returns the status to reject it with (rules
@@ -66,7 +66,8 @@ pub(super) fn parse(
         websocket.subprotocols = list(&websocket.headers, SEC_WEBSOCKET_PROTOCOL)
             .map(ByteString::from)
             .collect();
-        return Ok(ParsedRequest::WebSocket(Box::new(websocket), on_upgrade));
+        let websocket = Box::new(websocket);
+        return Ok(ParsedRequest::WebSocket(websocket, on_upgrade, shutdown));
     }
     if shutdown.is_some() {
         features = features.with(Feature::Shutdown);

@@ -20,7 +20,7 @@ use tower_service::Service;
 use super::http::HttpResponseFuture;
 use super::replacement::replacement;
 use super::scope::{self, ParsedRequest};
-use super::websocket::HandshakeFuture;
+use super::websocket::{HandshakeFuture, WebSocketSettings};
 use crate::BoxError;
 
 /// An application as a tower service: inside a router of axum, below layers of tower-http, or
@@ -48,7 +48,7 @@ use crate::BoxError;
 ///   extensions of the request become those of the scope.
 /// - **Shutdown**: the application receives `http.shutdown` when the signal of
 ///   [`with_shutdown`](Self::with_shutdown) is set, or when the outer application of a
-///   [`ServiceApp`](crate::ServiceApp) receives it.
+///   [`ServiceApp`](crate::ServiceApp) receives it. The signal also closes WebSockets.
 /// - **Lifespan** is run by the caller: `callgate_toolkit::lifespan::start` runs the start-up and
 ///   returns the state, which [`with_state`](Self::with_state) passes to the calls.
 ///
@@ -102,6 +102,9 @@ impl AppService {
     /// Sets the signal of the server's shutdown. Applications receive `http.shutdown` when the
     /// signal is set. Without this, an application receives `http.shutdown` where the request comes
     /// from a [`ServiceApp`](crate::ServiceApp) that receives it.
+    ///
+    /// The signal also closes each open WebSocket with 1012 (rule `WS-26`), and refuses each handshake
+    /// to which the application has not responded with 503 (rule `WS-34`).
     #[must_use]
     pub fn with_shutdown(mut self, shutdown: ShutdownSignal) -> Self {
         self.shutdown = Some(shutdown);
@@ -192,15 +195,14 @@ where
                         self.grace_period,
                     ))
                 }
-                Ok(ParsedRequest::WebSocket(scope, on_upgrade)) => {
-                    let response = HandshakeFuture::new(
-                        &self.app,
-                        scope,
-                        on_upgrade,
-                        self.grace_period,
-                        self.websocket,
-                        self.per_message_deflate,
-                    );
+                Ok(ParsedRequest::WebSocket(scope, on_upgrade, shutdown)) => {
+                    let settings = WebSocketSettings {
+                        session: self.websocket,
+                        per_message_deflate: self.per_message_deflate,
+                        grace_period: self.grace_period,
+                        shutdown,
+                    };
+                    let response = HandshakeFuture::new(&self.app, scope, on_upgrade, settings);
                     PendingResponse::WebSocket(Box::new(response))
                 }
                 Err(status) => PendingResponse::rejected(status),

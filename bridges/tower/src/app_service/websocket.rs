@@ -10,9 +10,9 @@ use std::time::Duration;
 use callgate::{BoxApp, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
     AcceptedWebSocket, DeflateParameters, Detach, Handshake, HandshakeResponse, Mailbox,
-    PerMessageDeflate, SessionConfig, Transport, accept_key, response_head,
+    PerMessageDeflate, SessionConfig, Shutdown, Transport, accept_key, response_head,
 };
-use callgate_drive::{Call, ResponseBody};
+use callgate_drive::{Call, ResponseBody, ShutdownSignal};
 use http::header::HeaderValue;
 use http::{Response, Version};
 use hyper::upgrade::OnUpgrade;
@@ -33,8 +33,17 @@ pub(super) struct HandshakeFuture {
     /// The parameters of permessage-deflate, if an offer of the client is accepted.
     deflate: Option<DeflateParameters>,
     on_upgrade: Option<OnUpgrade>,
-    grace_period: Duration,
-    config: SessionConfig,
+    settings: WebSocketSettings,
+}
+
+/// The settings of the service that concern a WebSocket.
+#[derive(Clone, Debug)]
+pub(super) struct WebSocketSettings {
+    pub(super) session: SessionConfig,
+    pub(super) per_message_deflate: PerMessageDeflate,
+    pub(super) grace_period: Duration,
+    /// Set when the server shuts down. `None` for a server that does not say so.
+    pub(super) shutdown: Option<ShutdownSignal>,
 }
 
 impl HandshakeFuture {
@@ -42,18 +51,15 @@ impl HandshakeFuture {
         app: &BoxApp,
         mut scope: Box<WebSocketScope>,
         on_upgrade: OnUpgrade,
-        grace_period: Duration,
-        config: SessionConfig,
-        per_message_deflate: PerMessageDeflate,
+        settings: WebSocketSettings,
     ) -> Self {
         Self {
-            deflate: DeflateParameters::negotiate(&mut scope, per_message_deflate),
+            deflate: DeflateParameters::negotiate(&mut scope, settings.per_message_deflate),
             version: scope.version,
             accept_key: accept_key(&scope.headers),
             handshake: Handshake::new(app, scope),
             on_upgrade: Some(on_upgrade),
-            grace_period,
-            config,
+            settings,
         }
     }
 
@@ -65,17 +71,18 @@ impl HandshakeFuture {
         let websocket = AcceptedWebSocket::new(
             self.handshake.open(),
             CallDetacher {
-                grace_period: self.grace_period,
+                grace_period: self.settings.grace_period,
             },
         )
         .deflate(self.deflate);
         if let (Ok(runtime), Some(on_upgrade)) = (Handle::try_current(), self.on_upgrade.take()) {
-            let config = self.config;
+            let config = self.settings.session;
+            let mut shutdown = self.settings.shutdown.take();
             runtime.spawn(async move {
                 if let Ok(stream) = on_upgrade.await {
                     let transport = Transport::new(TokioIo::new(stream));
                     let mut session = websocket.into_session(transport, config);
-                    session.run(|_| Poll::Pending).await;
+                    session.run(|cx| poll_shutdown(&mut shutdown, cx)).await;
                 }
             });
         }
@@ -87,9 +94,19 @@ impl HandshakeFuture {
     /// Moves a call that has not ended to a task of its own.
     fn detach(&mut self) {
         if let Some((call, mailbox)) = self.handshake.detach() {
-            detach(call, mailbox, self.grace_period);
+            detach(call, mailbox, self.settings.grace_period);
         }
     }
+}
+
+/// Returns the shutdown of the server once.
+fn poll_shutdown(signal: &mut Option<ShutdownSignal>, cx: &mut Context<'_>) -> Poll<Shutdown> {
+    let Some(shutdown) = signal else {
+        return Poll::Pending;
+    };
+    ready!(shutdown.poll_set(cx));
+    *signal = None;
+    Poll::Ready(Shutdown::Close)
 }
 
 impl Future for HandshakeFuture {
@@ -97,7 +114,12 @@ impl Future for HandshakeFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let this = self.get_mut();
-        let response = match ready!(this.handshake.poll(cx)) {
+        let mut response = this.handshake.poll(cx);
+        if response.is_pending() && poll_shutdown(&mut this.settings.shutdown, cx).is_ready() {
+            this.handshake.refuse_at_shutdown();
+            response = this.handshake.poll(cx);
+        }
+        let response = match ready!(response) {
             HandshakeResponse::Accept(accept) => this.accept(accept),
             HandshakeResponse::Refuse(status) => replacement(status),
             HandshakeResponse::Deny(head, body) => head.into_response(body),

@@ -9,6 +9,7 @@ mod layered;
 mod service;
 mod service_websocket;
 mod service_websocket_deflate;
+mod service_websocket_shutdown;
 mod sockets;
 mod support;
 mod websocket;

@@ -30,7 +30,7 @@ use crate::support::{Axum, Dropped, Server, checked, connect, within};
 type Client = WebSocketStream<TcpStream>;
 
 /// Opens a WebSocket that offers the subprotocols `soap` and `chat`.
-async fn open(address: SocketAddr) -> (Client, Response<Option<Vec<u8>>>) {
+pub(crate) async fn open(address: SocketAddr) -> (Client, Response<Option<Vec<u8>>>) {
     let stream = TcpStream::connect(address).await.unwrap();
     let request = handshake()
         .header("sec-websocket-protocol", "soap, chat")
@@ -42,7 +42,7 @@ async fn open(address: SocketAddr) -> (Client, Response<Option<Vec<u8>>>) {
 }
 
 /// Returns the handshake of RFC 6455, 1.3.
-fn handshake() -> http::request::Builder {
+pub(crate) fn handshake() -> http::request::Builder {
     handshake_with("13", "dGhlIHNhbXBsZSBub25jZQ==")
 }
 
@@ -56,11 +56,11 @@ fn handshake_with(version: &str, key: &str) -> http::request::Builder {
 }
 
 /// Returns the acceptance that [`open`] expects.
-fn accepted() -> WebSocketAccept {
+pub(crate) fn accepted() -> WebSocketAccept {
     WebSocketAccept::new().subprotocol("chat")
 }
 
-async fn next(client: &mut Client) -> Frame {
+pub(crate) async fn next(client: &mut Client) -> Frame {
     within(client.next()).await.unwrap().unwrap()
 }
 
@@ -75,7 +75,7 @@ where
 
 /// Serves an application for WebSockets only, which is called once, in a server of axum, as a
 /// service with these settings.
-async fn serve_with<F, Fut>(call: F, set: impl FnOnce(AppService) -> AppService) -> Axum
+pub(crate) async fn serve_with<F, Fut>(call: F, set: impl FnOnce(AppService) -> AppService) -> Axum
 where
     F: FnOnce(WebSocketScope, Receiver, Sender) -> Fut + Send + 'static,
     Fut: Future<Output = Result<(), AppError>> + Send + 'static,
@@ -94,7 +94,10 @@ where
 }
 
 /// Echoes the messages of the client until it disconnects. Returns the disconnect.
-async fn echo(receiver: &mut Receiver, sender: &Sender) -> Result<WebSocketDisconnect, AppError> {
+pub(crate) async fn echo(
+    receiver: &mut Receiver,
+    sender: &Sender,
+) -> Result<WebSocketDisconnect, AppError> {
     loop {
         match receiver.receive().await {
             ReceiveEvent::WebSocketReceive(message) => {

@@ -10,6 +10,10 @@ use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 /// An empty block that is the last of its stream. If the stream has no end after these octets, the
 /// message before them was cut within a block.
 const LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
+/// Empty blocks, which do not change a context that is between two blocks. A context within a block
+/// takes them for a part of that block, and fails or adds to the message: these are more octets than
+/// the longest header of a block and one symbol have.
+const EMPTY_BLOCKS: &[u8] = [[0, 0, 0, 0xff, 0xff]; 60].as_flattened();
 /// The most inflaters that a thread keeps for contexts that are not kept.
 const MAX_IDLE: usize = 4;
 /// The least room for output, in bytes.
@@ -91,14 +95,24 @@ impl Inflater {
         if !std::mem::take(&mut self.has_input) {
             return Ok(());
         }
+        let length = payload.len();
         self.inflate(&FLUSH_TAIL, payload, limit, &mut check)?;
         self.has_input = false;
+        let probe: &[u8] = match self.keeps_context {
+            true => EMPTY_BLOCKS,
+            false => &LAST_BLOCK,
+        };
+        let step = self.step(probe, payload, limit, &mut check)?;
+        let is_between_blocks = matches!(
+            (step, self.keeps_context),
+            (Step::Done, true) | (Step::StreamEnd([]), false)
+        );
+        // The whole message comes before its tail, which is the end of an empty block.
+        if payload.len() > length || !is_between_blocks {
+            return Err(InflateError::Invalid.into());
+        }
         if self.keeps_context {
             return Ok(());
-        }
-        match self.step(&LAST_BLOCK, payload, limit, &mut check)? {
-            Step::StreamEnd([]) => {}
-            _ => return Err(InflateError::Invalid.into()),
         }
         if let Some(mut context) = self.context.take() {
             context.reset(false);

@@ -104,14 +104,49 @@ fn a_payload_that_is_not_deflated_is_invalid() {
     }
 }
 
+/// Returns a message in the format of RFC 7692, compressed by zlib at this level.
+fn deflate(level: u32, message: &[u8]) -> Vec<u8> {
+    let mut compressed = Vec::with_capacity(message.len() + 1024);
+    let mut compress = Compress::new(Compression::new(level), false);
+    compress
+        .compress_vec(message, &mut compressed, FlushCompress::Sync)
+        .unwrap();
+    assert!(compressed.ends_with(&FLUSH_TAIL));
+    compressed.truncate(compressed.len() - FLUSH_TAIL.len());
+    compressed
+}
+
 #[test]
-fn a_message_that_ends_within_a_block_is_invalid() {
-    let message = &b"\x00\x05\x00\xfa\xff\x48\x65\x6c\x6c\x6f\x00"[..];
-    let whole = message.len() - 1;
-    // Four octets before its end, the block takes the tail of the message for its content.
-    for end in (2..whole).filter(|end| *end != whole - FLUSH_TAIL.len()) {
-        let inflated = inflate(&mut inflater(true), &[&message[..end]], LIMIT);
-        assert_eq!(inflated, Err(InflateError::Invalid), "{end}");
+fn a_message_that_is_cut_is_invalid_whether_or_not_the_context_is_kept() {
+    let numbers: String = (0..300_u32).map(|n| format!("{}, ", n * n)).collect();
+    for (blocks, message) in [
+        ("stored", deflate(0, b"Hello")),
+        ("of fixed codes", deflate(1, b"Hello, hello, hello")),
+        ("of dynamic codes", deflate(9, numbers.as_bytes())),
+    ] {
+        for no_context_takeover in [false, true] {
+            let whole = inflate(&mut inflater(no_context_takeover), &[&message], LIMIT);
+            assert!(whole.is_ok(), "blocks {blocks}");
+            // The first octet alone may be a message: that of an empty block.
+            for end in 2..message.len() {
+                let cut = inflate(
+                    &mut inflater(no_context_takeover),
+                    &[&message[..end]],
+                    LIMIT,
+                );
+                assert_eq!(cut, Err(InflateError::Invalid), "blocks {blocks}, {end}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_message_with_a_tail_of_its_own_is_invalid() {
+    // RFC 7692, 7.2.1: the sender removes the tail.
+    for no_context_takeover in [false, true] {
+        let message = [b"\xf2\x48\xcd\xc9\xc9\x07\x00", &FLUSH_TAIL[..]].concat();
+        let inflated = inflate(&mut inflater(no_context_takeover), &[&message], LIMIT);
+        assert_eq!(inflated, Err(InflateError::Invalid));
     }
 }
 
@@ -119,12 +154,7 @@ fn a_message_that_ends_within_a_block_is_invalid() {
 fn a_bomb_takes_no_more_memory_than_the_limit() {
     const INFLATED: usize = 64 << 20;
     let zeros = vec![0; INFLATED];
-    let mut bomb = Vec::with_capacity(INFLATED / 500);
-    let mut compress = Compress::new(Compression::best(), false);
-    compress
-        .compress_vec(&zeros, &mut bomb, FlushCompress::Sync)
-        .unwrap();
-    bomb.truncate(bomb.len() - FLUSH_TAIL.len());
+    let bomb = deflate(9, &zeros);
     assert!(bomb.len() < INFLATED / 500);
     let mut payload = Vec::new();
     let mut largest = 0;
@@ -135,12 +165,7 @@ fn a_bomb_takes_no_more_memory_than_the_limit() {
 
     // A message of exactly the limit is taken, and one byte more is not.
     for (size, expected) in [(LIMIT, Ok(LIMIT)), (LIMIT + 1, Err(InflateError::TooLarge))] {
-        let mut compressed = Vec::with_capacity(LIMIT);
-        let mut compress = Compress::new(Compression::best(), false);
-        compress
-            .compress_vec(&zeros[..size], &mut compressed, FlushCompress::Sync)
-            .unwrap();
-        compressed.truncate(compressed.len() - FLUSH_TAIL.len());
+        let compressed = deflate(9, &zeros[..size]);
         for chunk in [1, 7, LIMIT] {
             let pieces: Vec<_> = compressed.chunks(chunk).collect();
             let inflated = inflate(&mut inflater(true), &pieces, LIMIT);

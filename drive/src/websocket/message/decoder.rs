@@ -4,8 +4,8 @@ use bytes::Bytes;
 use bytes::buf::Limit;
 
 use super::assembler::{self, Assembler, Following};
-use super::error::{FramingError, MessageError};
-use super::frame_header::{self, FrameKind, Header, MAX_HEADER};
+use super::error::MessageError;
+use super::frame_header::{FrameKind, Header, HeaderContext, Incomplete, MAX_HEADER};
 use super::mask::apply_mask;
 use super::{Received, Role, close_frame};
 use crate::websocket::deflate::{DeflateParameters, Inflater};
@@ -43,6 +43,17 @@ struct Frame {
 }
 
 impl Frame {
+    fn new(header: &Header) -> Self {
+        Self {
+            kind: header.kind,
+            is_compressed: header.is_compressed,
+            is_final: header.is_final,
+            key: header.key,
+            arrived: 0,
+            to_come: header.length,
+        }
+    }
+
     fn advance(&mut self, count: usize) {
         self.arrived += count;
         self.to_come -= count;
@@ -91,7 +102,7 @@ impl Decoder {
                 match self.read_header(&octets[used..])? {
                     Some((header, size)) => {
                         used += size;
-                        self.frame = Some(self.begin_frame(header)?);
+                        self.frame = Some(Frame::new(&header));
                         continue;
                     }
                     None => return Ok((octets.len(), None)),
@@ -146,9 +157,9 @@ impl Decoder {
     /// Reads a header from the octets before and these. Returns the number of these octets that
     /// belong to the header. Returns `None` if the header is incomplete: then all are kept.
     fn read_header(&mut self, octets: &[u8]) -> Result<Option<(Header, usize)>, MessageError> {
-        let may_be_compressed = self.inflater.is_some();
+        let context = self.header_context();
         if self.header_length == 0
-            && let Some(parsed) = frame_header::parse(self.role, may_be_compressed, octets)?
+            && let Some(parsed) = context.parse(octets)?
         {
             return Ok(Some(parsed));
         }
@@ -156,54 +167,23 @@ impl Decoder {
         let taken = octets.len().min(MAX_HEADER - before);
         self.header[before..before + taken].copy_from_slice(&octets[..taken]);
         self.header_length += taken;
-        let known = &self.header[..self.header_length];
-        let parsed = frame_header::parse(self.role, may_be_compressed, known)?;
-        let Some((header, size)) = parsed else {
+        let Some((header, size)) = context.parse(&self.header[..self.header_length])? else {
             return Ok(None);
         };
         self.header_length = 0;
         Ok(Some((header, size - before)))
     }
 
-    /// Checks that a frame may come now, and that its message does not become too large.
-    fn begin_frame(&mut self, header: Header) -> Result<Frame, MessageError> {
-        let Header {
-            kind,
-            is_compressed,
-            is_final,
-            key,
-            length,
-        } = header;
-        match (kind, &self.message) {
-            (FrameKind::Continuation, None) => return Err(FramingError::NothingToContinue.into()),
-            (FrameKind::Text | FrameKind::Binary, Some(_)) => {
-                return Err(FramingError::MessageInterleaved.into());
-            }
-            _ => {}
+    fn header_context(&self) -> HeaderContext {
+        HeaderContext {
+            role: self.role,
+            has_deflate: self.inflater.is_some(),
+            max_message_size: self.max_message_size,
+            message: self.message.as_ref().map(|message| Incomplete {
+                is_compressed: message.is_compressed(),
+                length: message.len(),
+            }),
         }
-        // The limit of a compressed message is for its inflated form.
-        let is_limited = match (kind, &self.message) {
-            (FrameKind::Continuation, Some(message)) => !message.is_compressed(),
-            (FrameKind::Text | FrameKind::Binary, _) => !is_compressed,
-            _ => false,
-        };
-        let before = match kind {
-            FrameKind::Continuation => self.message.as_ref().map_or(0, Assembler::len),
-            _ => 0,
-        };
-        let room = self.max_message_size.saturating_sub(before);
-        let to_come = match usize::try_from(length) {
-            Ok(length) if length <= room || !is_limited => length,
-            _ => return Err(MessageError::TooLarge),
-        };
-        Ok(Frame {
-            kind,
-            is_compressed,
-            is_final,
-            key,
-            arrived: 0,
-            to_come,
-        })
     }
 
     /// Takes the next octets of a payload. Returns the message or the control frame that they

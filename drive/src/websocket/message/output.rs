@@ -55,6 +55,11 @@ impl Output {
             self.parts.push_back(rest);
         }
     }
+
+    /// Returns all octets, if they are in one place.
+    pub(super) fn as_single(&self) -> Option<&[u8]> {
+        self.parts.is_empty().then_some(&*self.last)
+    }
 }
 
 impl Buf for Output {

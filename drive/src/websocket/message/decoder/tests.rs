@@ -4,6 +4,7 @@ use bytes::BufMut as _;
 use callgate::{Message, WebSocketClose};
 
 use super::*;
+use crate::websocket::message::FramingError;
 
 mod splits;
 
