@@ -40,7 +40,7 @@ pub(crate) enum Wait {
 /// just now, so a limit may be exceeded by the time between two checks.
 pub(crate) const CHECKS: u32 = 8;
 
-/// The least time between two checks, because each check has a cost.
+/// The least time between two checks that find progress, because each check has a cost.
 pub(crate) const SHORTEST: Duration = Duration::from_millis(100);
 
 /// How long the client of an HTTP/2 connection may show no activity. The client is pinged after half of
@@ -54,6 +54,11 @@ const EXPECTATION: Duration = Duration::from_secs(5);
 /// The deadline of what a connection waits for.
 ///
 /// The deadline uses the timer and the clock only when it is checked, and not for each request.
+///
+/// After a stall of the runtime, the deadline is polled late: the client has had no time to answer a
+/// PING that has just been sent, and another task may have output to write that the client has room
+/// for. So a wait expires only at the second of two checks that are an eighth of the limit apart, and
+/// that both find no progress.
 #[pin_project]
 #[derive(Debug)]
 pub(crate) struct Deadline {
@@ -64,8 +69,10 @@ pub(crate) struct Deadline {
     timer: Sleep,
     /// Whether the timer has been set since the last check.
     is_set: bool,
-    /// Whether the last check found no progress. The timer is then set to the deadline itself.
+    /// Whether the last check found no progress.
     is_quiet: bool,
+    /// Whether the wait expires at the next check unless that check finds progress.
+    is_last: bool,
 }
 
 /// The state of a deadline.
@@ -85,6 +92,7 @@ impl Deadline {
             timer: unset_timer(),
             is_set: false,
             is_quiet: false,
+            is_last: false,
         }
     }
 
@@ -137,13 +145,18 @@ impl Deadline {
         // A year at most, so the sum is an instant.
         let deadline = *this.since + limit;
         *this.is_set = false;
-        if now >= deadline {
+        let is_last = std::mem::take(this.is_last);
+        if limit.is_zero() || is_quiet && is_last {
             return Poll::Ready(Check::Expired);
         }
-        // Without progress, the next check is the last.
-        let next = match is_quiet {
-            true => deadline,
-            false => deadline.min(now + (limit / CHECKS).max(SHORTEST)),
+        let interval = limit / CHECKS;
+        let next = if !is_quiet {
+            deadline.min(now + interval.max(SHORTEST))
+        } else if now + interval < deadline {
+            deadline - interval
+        } else {
+            *this.is_last = true;
+            now + interval
         };
         *this.is_set = set_timer(timer.as_mut(), next, cx).is_pending();
         if !*this.is_set {
@@ -175,26 +188,26 @@ fn limit(wait: Wait, config: &Config) -> Duration {
 mod tests {
     use std::future::poll_fn;
 
-    use tokio::time::timeout;
+    use tokio::time::{advance, timeout};
 
     use super::*;
 
     const LIMIT: Duration = Duration::from_secs(80);
 
-    async fn expired(mut deadline: Pin<&mut Deadline>, wait: Wait, config: &Config) {
-        let check = poll_fn(|cx| deadline.as_mut().poll(wait, config, cx));
-        if check.await == Check::Quiet {
-            let check = poll_fn(|cx| deadline.as_mut().poll(wait, config, cx));
-            assert_eq!(check.await, Check::Expired);
+    fn config(limit: Duration) -> Config {
+        Config {
+            timeout_keep_alive: limit,
+            ..Config::default()
         }
+    }
+
+    async fn expired(mut deadline: Pin<&mut Deadline>, wait: Wait, config: &Config) {
+        while poll_fn(|cx| deadline.as_mut().poll(wait, config, cx)).await == Check::Quiet {}
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_wait_expires_at_most_an_eighth_late_whenever_it_made_its_last_progress() {
-        let config = Config {
-            timeout_keep_alive: LIMIT,
-            ..Config::default()
-        };
+        let config = config(LIMIT);
         for seconds in [1, 9, 11, 30, 79] {
             let mut deadline = pin!(Deadline::new());
             let until_progress = Duration::from_secs(seconds);
@@ -207,5 +220,51 @@ mod tests {
             let latest = LIMIT + LIMIT / CHECKS + Duration::from_millis(2);
             assert!((LIMIT..latest).contains(&waited), "{seconds}: {waited:?}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_does_not_expire_at_the_end_of_a_stall_of_the_runtime() {
+        const WAIT: Wait = Wait::NextRequest(1);
+        let config = config(LIMIT);
+        for seconds in [0, 1, 9, 11, 30, 60, 69] {
+            for stall in [LIMIT, 10 * LIMIT] {
+                let mut deadline = pin!(Deadline::new());
+                let until_stall = Duration::from_secs(seconds);
+                let first = expired(deadline.as_mut(), WAIT, &config);
+                assert!(timeout(until_stall, first).await.is_err());
+                advance(stall).await;
+                let resumed = Instant::now();
+                expired(deadline.as_mut(), WAIT, &config).await;
+                let waited = resumed.elapsed();
+                let latest = LIMIT / CHECKS + Duration::from_millis(2);
+                assert!(
+                    (LIMIT / CHECKS..latest).contains(&waited),
+                    "{seconds}, {stall:?}: {waited:?}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_below_the_shortest_time_between_checks_is_kept() {
+        for limit in [SHORTEST / 10, SHORTEST / 2, SHORTEST] {
+            let begun = Instant::now();
+            let deadline = pin!(Deadline::new());
+            expired(deadline, Wait::NextRequest(1), &config(limit)).await;
+            let waited = begun.elapsed();
+            let latest = limit + limit / CHECKS + Duration::from_millis(2);
+            assert!((limit..latest).contains(&waited), "{limit:?}: {waited:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_limit_of_zero_expires_at_the_first_check() {
+        let mut deadline = pin!(Deadline::new());
+        let config = config(Duration::ZERO);
+        let check = poll_fn(|cx| {
+            let check = deadline.as_mut().poll(Wait::NextRequest(1), &config, cx);
+            Poll::Ready(check)
+        });
+        assert_eq!(check.await, Poll::Ready(Check::Expired));
     }
 }

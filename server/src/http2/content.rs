@@ -13,9 +13,13 @@ use hyper::body::Incoming;
 use super::load::Load;
 use super::malformed::has_valid_values;
 use super::stream_state::StreamState;
-use crate::deadline::{Check, Deadline, Wait};
+use crate::deadline::{CHECKS, Check, Deadline, Wait};
 use crate::rejection::Rejection;
 use crate::report;
+
+/// How often the deadline of content is put off after the last frame. The deadline is put off once in
+/// an eighth of its limit, so it passes after about eleven limits.
+const MAX_DELAYS: u32 = 10 * CHECKS;
 
 /// The reason for which content cannot be read.
 #[derive(Debug)]
@@ -48,10 +52,11 @@ pub(super) struct RequestContent {
     load: Arc<Load>,
     /// The stream, which ends with its response.
     stream: Weak<StreamState>,
-    /// The frames that have been read.
-    frames: u64,
-    /// How often the deadline has been polled while the client could not send.
-    held_up: u64,
+    /// Counts the frames that have been read, and how often the deadline has been put off.
+    progress: u64,
+    /// How often the deadline has been put off since the last frame.
+    delays: u32,
+    /// Whether the client may wait for a `100 Continue`: it has sent no content.
     expects_continue: bool,
     /// Created when the application waits for the client.
     deadline: Option<Pin<Box<Deadline>>>,
@@ -72,8 +77,8 @@ impl RequestContent {
             incoming,
             load,
             stream: Arc::downgrade(stream),
-            frames: 0,
-            held_up: 0,
+            progress: 0,
+            delays: 0,
             expects_continue: expectation.is_some_and(|expectation| {
                 expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
             }),
@@ -83,36 +88,53 @@ impl RequestContent {
     }
 
     /// Returns what the application waits for.
-    fn wait(&mut self) -> Wait {
+    fn wait(&self) -> Wait {
         let window = self.load.receive_window();
-        let is_held_up = window.is_used_up();
-        if self.frames == 0 && self.expects_continue && !is_held_up {
+        if self.expects_continue && !window.is_used_up() {
             return Wait::Expectation;
         }
-        // A client cannot send when other streams have used up the window of the connection with
-        // content that their applications do not receive.
-        self.held_up += u64::from(is_held_up);
         // A client that takes its response is there.
         let output = self.stream.upgrade().map_or(0, |stream| stream.progress());
-        Wait::Content(self.frames + self.held_up + window.reopened() + output)
+        Wait::Content(self.progress + window.reopened() + output)
+    }
+
+    /// Puts the deadline off if the stream is delayed: the client cannot send, because other streams
+    /// have used up the window of the connection with content that their applications do not
+    /// receive. Returns whether the deadline has been put off.
+    ///
+    /// The delay counts as progress of the client. [`Wait::Application`] would set no timer, and then
+    /// nothing would poll the deadline when the window is reopened.
+    fn put_off(&mut self) -> bool {
+        let is_delayed = self.load.receive_window().is_used_up();
+        if !is_delayed || self.delays == MAX_DELAYS {
+            return false;
+        }
+        self.delays += 1;
+        self.progress += 1;
+        true
     }
 
     /// Returns an error when the client has made no progress in time.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<ContentError> {
-        let wait = self.wait();
-        let deadline = self
-            .deadline
-            .get_or_insert_with(|| Box::pin(Deadline::new()));
-        if !self.task.will_wake(cx.waker()) {
-            self.task.clone_from(cx.waker());
-            deadline.as_mut().register(cx);
+        loop {
+            let wait = self.wait();
+            let deadline = self
+                .deadline
+                .get_or_insert_with(|| Box::pin(Deadline::new()));
+            if !self.task.will_wake(cx.waker()) {
+                self.task.clone_from(cx.waker());
+                deadline.as_mut().register(cx);
+            }
+            let config = &self.load.info.server.config;
+            let check = ready!(deadline.as_mut().poll(wait, config, cx));
+            if self.put_off() || check == Check::Quiet {
+                continue;
+            }
+            return Poll::Ready(match wait {
+                Wait::Expectation => ContentError::ExpectationFailed,
+                _ => ContentError::TooSlow,
+            });
         }
-        let config = &self.load.info.server.config;
-        while ready!(deadline.as_mut().poll(wait, config, cx)) == Check::Quiet {}
-        Poll::Ready(match wait {
-            Wait::Expectation => ContentError::ExpectationFailed,
-            _ => ContentError::TooSlow,
-        })
     }
 }
 
@@ -128,7 +150,9 @@ impl Body for RequestContent {
         let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
             return this.poll_deadline(cx).map(|error| Some(Err(error)));
         };
-        this.frames += 1;
+        this.progress += 1;
+        this.delays = 0;
+        this.expects_continue = false;
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
                 let rejection = Rejection::bad_request("a trailer field is malformed");

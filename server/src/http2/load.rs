@@ -19,6 +19,12 @@ const MAX_HELD: u64 = 128 * 1024;
 
 /// The load of a connection.
 ///
+/// Two things delay all streams of a connection in one direction: its socket is *full* while the
+/// system takes no output, and *relieved* when the system takes output again; a window of the
+/// connection is *used up* while its sender may send nothing, and *reopened* when its receiver
+/// extends the window. Output is *unblocked* when the socket is relieved, and when the client reopens
+/// its window.
+///
 /// The streams run on tasks of their own. No other memory is ordered by these fields.
 #[derive(Debug)]
 pub(super) struct Load {
@@ -34,7 +40,7 @@ pub(super) struct Load {
     is_writing: AtomicBool,
     /// The octets that the system has taken from the socket.
     written: AtomicU64,
-    /// How often the system has taken output after it had been full.
+    /// How often the socket has been relieved.
     relieved: AtomicU64,
     /// The octets that have been read from the socket.
     read: AtomicU64,
@@ -89,8 +95,8 @@ impl Load {
         self.begun.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a stream that ends. The last one wakes the task of the connection, which may have been waiting for
-    /// it.
+    /// Counts a stream that ends. The last one wakes the task of the connection, which may have been
+    /// waiting for it.
     pub(super) fn end(&self) {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
             self.wake();
@@ -106,9 +112,9 @@ impl Load {
         self.task.wake();
     }
 
-    /// Returns whether hyper holds as much content as it may.
-    pub(super) fn is_full(&self) -> bool {
-        self.unwritten.load(Ordering::Relaxed) >= MAX_UNWRITTEN
+    /// Returns whether hyper may be given further content.
+    pub(super) fn has_room(&self) -> bool {
+        self.unwritten.load(Ordering::Relaxed) < MAX_UNWRITTEN
     }
 
     pub(super) fn add_unwritten(&self, octets: usize) {
@@ -131,13 +137,12 @@ impl Load {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Records that the system has taken output after it had been full.
+    /// Records that the socket, which was full, has taken output.
     pub(super) fn relieve(&self) {
         self.relieved.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Returns how often output has gone on after the system or the client's window of the connection
-    /// had held it up.
+    /// Returns how often output has been unblocked.
     pub(super) fn unblocked(&self) -> u64 {
         self.relieved.load(Ordering::Relaxed) + self.send_window.reopened()
     }

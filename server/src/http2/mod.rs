@@ -154,8 +154,9 @@ mod tests {
         Sender,
     };
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, ReadBuf};
+    use tokio::sync::Notify;
     use tokio::task::JoinHandle;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::{Instant, advance, sleep, timeout};
 
     use super::*;
     use crate::context::ServerContext;
@@ -239,6 +240,80 @@ mod tests {
         }
         drop(client);
         serving.await.unwrap();
+    }
+
+    /// Returns a client of HTTP/2, which acknowledges PINGs.
+    async fn client(app: impl App) -> h2::client::SendRequest<Bytes> {
+        let (client, stream) = tokio::io::duplex(64 * 1024);
+        tokio::spawn(serve(info(app), stream, Bytes::new()));
+        let (client, connection) = h2::client::handshake(client).await.unwrap();
+        tokio::spawn(connection);
+        client
+    }
+
+    fn post(path: &str) -> http::Request<()> {
+        http::Request::post(format!("http://test{path}"))
+            .body(())
+            .unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_has_time_to_acknowledge_a_ping_after_a_stall_of_the_runtime() {
+        for until_stall in [SILENCE / 40, SILENCE / 5, 2 * SILENCE / 5] {
+            let mut client = client(busy).await;
+            let (response, _) = client.send_request(post("/"), true).unwrap();
+            sleep(until_stall).await;
+            advance(2 * SILENCE).await;
+            let response = response.await;
+            assert!(response.is_ok(), "{until_stall:?}: {response:?}");
+        }
+    }
+
+    /// The client cannot send content of the last stream, because the applications of the others
+    /// do not receive.
+    #[tokio::test(start_paused = true)]
+    async fn content_that_is_held_up_by_other_streams_is_late_ten_time_outs_after_its_last_frame() {
+        /// Receives a part for each notification, or all content.
+        async fn receive(scope: Scope, mut receiver: Receiver, notify: Arc<Notify>) {
+            let is_slow = matches!(scope, Scope::Http(scope) if scope.raw_path() == "/slow");
+            loop {
+                if is_slow {
+                    notify.notified().await;
+                }
+                if let ReceiveEvent::HttpDisconnect = receiver.receive().await {
+                    break;
+                }
+            }
+        }
+
+        let notify = Arc::new(Notify::new());
+        let notified = notify.clone();
+        let app = move |scope: Scope, receiver: Receiver, _: Sender| {
+            let notify = notified.clone();
+            async move {
+                receive(scope, receiver, notify).await;
+                Ok(())
+            }
+        };
+        let limit = Config::default().timeout_request_content;
+        let mut client = client(app).await;
+        let mut streams = Vec::new();
+        for _ in 0..CONNECTION_WINDOW / STREAM_WINDOW {
+            let (response, mut content) = client.send_request(post("/slow"), false).unwrap();
+            let octets = vec![b'x'; 2 * STREAM_WINDOW as usize];
+            content.send_data(octets.into(), false).unwrap();
+            streams.push((response, content));
+        }
+        let (mut response, mut content) = client.send_request(post("/"), false).unwrap();
+        content.send_data("x".into(), false).unwrap();
+        timeout(8 * limit, &mut response).await.unwrap_err();
+        notify.notify_one();
+        let start = Instant::now();
+        let response = timeout(20 * limit, response).await.expect("a response");
+        assert_eq!(response.unwrap().status(), 408);
+        let waited = start.elapsed();
+        let latest = 11 * limit + limit / CHECKS + Duration::from_millis(2);
+        assert!((10 * limit..latest).contains(&waited), "{waited:?}");
     }
 
     #[test]

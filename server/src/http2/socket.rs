@@ -130,6 +130,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
             let written = ready!(this.record_write(result))?;
             let mut left = written;
             for buf in bufs {
+                if left == 0 {
+                    break;
+                }
                 let octets = &buf[..left.min(buf.len())];
                 this.load.record_output(&mut this.frames_out, octets);
                 left -= octets.len();

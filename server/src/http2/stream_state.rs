@@ -25,7 +25,9 @@ impl OutputProgress {
     /// it.
     ///
     /// A full socket and a window of the connection that is used up delay every stream. They do not
-    /// delay a stream for longer than a round. After that, the stream waits for its own window.
+    /// delay a stream for longer than a round. After that, the stream waits for its own window. A
+    /// round has a bound in octets and not in time, because a client may take its output as slowly as
+    /// it will.
     fn update(&mut self, own: u64, load: &Load) -> u64 {
         let written = load.written();
         if self.own != Some(own) {
@@ -108,7 +110,7 @@ impl StreamState {
 
     /// Returns ready once hyper may be given a further data frame.
     pub(super) fn poll_room(&self, cx: &Context<'_>) -> Poll<()> {
-        self.poll_until(cx, || self.is_written() || !self.load.is_full())
+        self.poll_until(cx, || self.is_written() || self.load.has_room())
     }
 
     fn poll_until(&self, cx: &Context<'_>, is_ready: impl Fn() -> bool) -> Poll<()> {

@@ -142,12 +142,13 @@ impl<'a> Watchdog<'a> {
         if *this.is_period_set && !this.period.is_elapsed() || finished.is_empty() {
             return false;
         }
-        // A full socket and a window that is used up delay these responses, but by a round at most.
         let unblocked = this.load.unblocked();
-        let is_delayed = unblocked != *this.unblocked || this.load.is_writing();
+        let is_blocked = unblocked != *this.unblocked || this.load.is_writing();
         *this.unblocked = unblocked;
+        // A full socket and a window that is used up delay these responses until the connection has
+        // written a round since the period began.
         let written = this.load.written();
-        let is_delayed = is_delayed && written - *this.written < this.load.round();
+        let is_delayed = is_blocked && written - *this.written < this.load.round();
         if *this.is_period_set && !is_delayed {
             *this.written = written;
             if finished.begin_period() {
@@ -238,7 +239,7 @@ mod tests {
         let server = server();
         let load = load(&server);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
-        let mut frames = FrameReader::of_server();
+        let mut frames = FrameReader::of_client();
         // The connection is not closed while it is used.
         for _ in 0..20 {
             drop(StreamState::begin(&load));

@@ -98,9 +98,10 @@ async fn run(
 ///
 /// hyper writes them by a task of its own, which would wait for ever for a client that gives no
 /// window. So the tunnel reports the end of the output, from which that task has a deadline. The task
-/// ends when hyper has given everything to h2, which takes a write once the window has room for all
-/// writes before and for one octet more. So the last octet is a write of its own, and after the task
-/// h2 holds nothing that waits for a window.
+/// ends when hyper has given everything to h2. h2 takes a write when the window has room for its first
+/// octet. So the last write is one octet, and after the task h2 holds nothing that waits for a window,
+/// unless the client lowers SETTINGS_INITIAL_WINDOW_SIZE while the socket is full. The tunnel does
+/// not know which write is the last of the session, so each message takes a second DATA frame.
 #[derive(Debug)]
 struct Tunnel {
     upgraded: TokioIo<Upgraded>,

@@ -1,5 +1,8 @@
 //! The flow-control windows of a connection, as its frames show them (RFC 9113, 5.2 and 6.9). hyper
 //! does not expose them.
+//!
+//! The frames show what is left of the client's window only if no stream reserves a part of the window
+//! that it does not use. hyper 1.12 reserves window for a stream when it holds content of the stream.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
