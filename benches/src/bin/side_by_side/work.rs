@@ -237,7 +237,7 @@ pub(crate) static WORKS: [Work; 16] = [
     },
     Work {
         name: "deflate-64",
-        title: "the same of 64 B, compressed",
+        title: "echo of 64 B, compressed",
         traffic: messages(64, true),
         // The peer cannot compress, so the ratio is the price of compression.
         peers: &[Tungstenite],
@@ -245,7 +245,7 @@ pub(crate) static WORKS: [Work; 16] = [
     },
     Work {
         name: "deflate-16k",
-        title: "the same of 16 KB, compressed",
+        title: "echo of 16 KB, compressed",
         traffic: messages(16 * KB, true),
         peers: &[Tungstenite],
         goals: &[],

@@ -24,6 +24,7 @@ const STYLE: &str = "\
   .spread { stroke: #24292f; }
   .callgate { fill: #d1442f; } .hyper { fill: #4878b0; } .axum { fill: #7d6bb3; }
   .actix { fill: #4f9a94; } .nginx { fill: #5a9a4a; } .tungstenite { fill: #a8812c; }
+  .tungstenite-default { fill: #d3b46a; }
   @media (prefers-color-scheme: dark) {
     text { fill: #e6edf3; }
     .one, .spread { stroke: #e6edf3; }
@@ -98,10 +99,8 @@ impl Chart {
         let mut x = 10.0;
         for server in Server::ALL {
             let takes_part = |result: &WorkResult| result.absolute(server, Metric::Rate).is_some();
-            // Both ways to run a server have one color.
-            if matches!(server, Server::HyperFlush | Server::TungsteniteDefault)
-                || !works.iter().any(takes_part)
-            {
+            // Both ways to run hyper have one color, as they never meet in one work.
+            if server == Server::HyperFlush || !works.iter().any(takes_part) {
                 continue;
             }
             self.add(format_args!(
@@ -152,6 +151,7 @@ fn class(server: Server) -> &'static str {
         Server::Axum => "axum",
         Server::Actix => "actix",
         Server::Nginx => "nginx",
-        Server::Tungstenite | Server::TungsteniteDefault => "tungstenite",
+        Server::Tungstenite => "tungstenite",
+        Server::TungsteniteDefault => "tungstenite-default",
     }
 }
