@@ -128,14 +128,18 @@ impl WakeList {
         }
     }
 
-    /// Moves the registered wakers to this list, without those of the task that `polled` wakes.
+    /// Moves the registered wakers to this list, and drops those of the task that `polled` wakes.
+    /// Returns whether there was one of that task.
     #[inline]
-    pub(crate) fn add_others(&mut self, registered: &mut WakerSet, polled: &Waker) {
-        if !registered.0.is_empty() {
-            let is_other = |waker: &mut Waker| !waker.will_wake(polled);
-            let others = registered.0.extract_if(.., is_other);
-            others.for_each(|waker| self.push(waker));
+    pub(crate) fn add_others(&mut self, registered: &mut WakerSet, polled: &Waker) -> bool {
+        let mut had_polled = false;
+        for waker in registered.0.drain(..) {
+            match waker.will_wake(polled) {
+                true => had_polled = true,
+                false => self.push(waker),
+            }
         }
+        had_polled
     }
 
     fn push(&mut self, waker: Waker) {
@@ -162,11 +166,6 @@ impl WakeList {
 pub(crate) struct WakerSet(Vec<Waker>);
 
 impl WakerSet {
-    #[cfg(feature = "websocket")]
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
     pub(crate) fn register(&mut self, waker: &Waker) {
         if !self.0.iter().any(|registered| registered.will_wake(waker)) {
             self.0.push(waker.clone());

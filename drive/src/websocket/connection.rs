@@ -32,6 +32,8 @@ const MAX_MESSAGES_AHEAD: usize = 1024;
 /// octets that have arrived, and no queue bounds the messages after a close of the application,
 /// which are dropped.
 const MAX_READ_IN_ROUND: usize = 1024 * 1024;
+/// What each frame adds to the bytes of a round, because small frames take time too.
+const FRAME_COST: usize = 1024;
 /// The rounds in which the application may answer the messages before the end of the client's
 /// input.
 const MAX_ROUNDS_AFTER_END: usize = 1024;
@@ -77,8 +79,9 @@ enum InputEnd {
 struct Written {
     /// Whether there was a message or a close.
     is_some: bool,
-    /// Whether the application has waited for the room that is there now.
-    has_made_room: bool,
+    /// Whether another round follows: the application has waited for the room that is there now, or the
+    /// client's close is to be read.
+    leads_to_round: bool,
 }
 
 /// The phase of the closing handshake (RFC 6455, 7).
@@ -129,8 +132,8 @@ where
     /// Runs the WebSocket, and the application with it, until the WebSocket is closed.
     ///
     /// Each round reads the frames that have arrived, polls the application once, and writes the
-    /// messages that it has sent. When the application has nothing more to receive and no more room
-    /// to send, the output is flushed once. The end of the client's input takes effect when nothing
+    /// messages that it has sent. When the application has nothing more to receive and has got no more
+    /// room to send, the output is flushed once. The end of the client's input takes effect when nothing
     /// more is written, so that the application responds to the messages before it first.
     pub(super) fn poll(
         &mut self,
@@ -151,7 +154,7 @@ where
             if self.phase == Phase::Closed {
                 return self.closed();
             }
-            if has_read && !self.is_read_pending || written.has_made_room {
+            if has_read && !self.is_read_pending || written.leads_to_round {
                 continue;
             }
             if self.input_end.is_some() && (has_read || written.is_some) {
@@ -187,7 +190,7 @@ where
     }
 
     fn closed(&self) -> Poll<()> {
-        self.mailbox.end_poll(Waiting::default());
+        self.mailbox.end_session();
         Poll::Ready(())
     }
 
@@ -200,7 +203,8 @@ where
         }
     }
 
-    /// Reads the frames that have arrived. Returns whether there was one for the application.
+    /// Reads the frames that have arrived. Returns whether there was one for the application, or there
+    /// may be more to read.
     fn read(&mut self, cx: &mut Context<'_>) -> bool {
         let mut has_read = false;
         let mut bytes = 0;
@@ -208,10 +212,11 @@ where
             match self.socket.poll_next(cx) {
                 Poll::Pending => self.is_read_pending = true,
                 Poll::Ready(Ok(received)) => {
+                    bytes += FRAME_COST;
                     if let Received::Message(message) = &received {
                         bytes += message.len();
                     }
-                    has_read |= self.receive(received);
+                    has_read |= self.receive(received) || bytes >= MAX_READ_IN_ROUND;
                 }
                 Poll::Ready(Err(ReadError::Invalid(error))) => {
                     has_read = true;
@@ -334,10 +339,14 @@ where
                 break;
             };
             written.is_some = true;
-            written.has_made_room |= taken.has_made_room;
+            written.leads_to_round |= taken.has_made_room;
             match taken.outbound {
                 Outbound::Message(message) => self.socket.start_send(message),
-                Outbound::Close(close) => self.close(cx, &close),
+                Outbound::Close(close) => {
+                    self.close(cx, &close);
+                    // A session that was stalled has not read in this round.
+                    written.leads_to_round = true;
+                }
             }
             if taken.is_last {
                 break;

@@ -92,14 +92,16 @@ impl Mailbox {
             {
                 let bytes = message.len();
                 state.inbound.push(message, bytes);
-                state.wake_receiver();
+                state.wake_other_receiver();
             }
             state.has_room()
         })
     }
 
-    /// Begins a poll of the session. Until [`Self::end_poll`], the session's task is not woken: the
-    /// session polls the application after each [`Self::deliver`] and each [`Self::take_outbound`].
+    /// Begins a poll of the session. Until [`Self::end_poll`], the session's task is not woken for
+    /// output, for a message that is delivered, and for room: the session looks for output, and polls
+    /// the application after [`Self::deliver`], and after [`Self::take_outbound`] if the application has
+    /// waited for room.
     #[cfg(feature = "websocket")]
     pub(super) fn begin_poll(&self, cx: &mut Context<'_>) {
         self.0.with(|state| {
@@ -108,8 +110,8 @@ impl Mailbox {
         });
     }
 
-    /// Ends a poll of the session, unless there is already something of what the session waits for:
-    /// then this returns `false`, and the poll goes on. Otherwise the session's task is woken for it.
+    /// Ends a poll of the session. Returns whether the poll has ended: it has not if there is already
+    /// something of what the session waits for. After the end, the session's task is woken for it.
     #[cfg(feature = "websocket")]
     pub(super) fn end_poll(&self, waits_for: Waiting) -> bool {
         self.0.with(|state| {
@@ -125,13 +127,25 @@ impl Mailbox {
     #[cfg(feature = "websocket")]
     pub(super) fn take_outbound(&self) -> Option<Taken> {
         self.0.with(|state| {
+            let (outbound, has_made_room) = state.take_outbound_in_poll()?;
             Some(Taken {
-                outbound: state.take_outbound()?,
+                outbound,
                 is_last: state.outbound.is_empty(),
-                // The wakers that are left are those of the session's task.
-                has_made_room: !state.senders.is_empty(),
+                has_made_room,
             })
         })
+    }
+
+    /// Ends the last poll of the session. The session's task is not woken any more.
+    #[cfg(feature = "websocket")]
+    pub(super) fn end_session(&self) {
+        let waker = self.0.with(|state| {
+            state.is_polling = false;
+            state.takes_output = false;
+            state.connection.take()
+        });
+        // Dropped after the unlock, as the task behind it may have a destructor.
+        drop(waker);
     }
 
     /// Returns whether there is room for a message of the client.

@@ -191,6 +191,9 @@ where
     /// call that goes on after the disconnect is detached. The session must not be run again after
     /// that.
     ///
+    /// The future must be alone on its task: what the application waits for does not wake the task while
+    /// the session polls.
+    ///
     /// The application is polled in place. `poll_shutdown` is called at each poll of the session,
     /// and returns each stage of a shutdown once, as a stream does.
     pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {

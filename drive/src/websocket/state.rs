@@ -35,8 +35,8 @@ pub(super) struct State {
     pub(super) senders: WakerSet,
     /// The task of the handshake or the session, which waits for output or for room.
     pub(super) connection: Option<Waker>,
-    /// Set while the session polls. The session polls the application and looks for output before it
-    /// waits, so its task is not woken.
+    /// Set while the session polls. The session looks for output before it waits, and polls the
+    /// application after it has delivered a message or made room, so its task is not woken for that.
     pub(super) is_polling: bool,
     /// Whether the session takes output. If not, output does not wake the session.
     pub(super) takes_output: bool,
@@ -108,22 +108,20 @@ impl State {
     }
 
     pub(super) fn wake_receiver(&mut self) {
-        let is_polled = match (&self.receiver, self.polled()) {
-            (Some(receiver), Some(polled)) => receiver.will_wake(polled),
-            _ => false,
-        };
-        if !is_polled {
-            self.work.wakes.add(&mut self.receiver);
+        self.work.wakes.add(&mut self.receiver);
+    }
+
+    /// Wakes the task that waits for an event, unless it is the session, which polls the application
+    /// after this.
+    pub(super) fn wake_other_receiver(&mut self) {
+        match (&self.receiver, self.polled()) {
+            (Some(receiver), Some(polled)) if receiver.will_wake(polled) => {}
+            _ => self.wake_receiver(),
         }
     }
 
     pub(super) fn wake_senders(&mut self) {
-        match &self.connection {
-            Some(polled) if self.is_polling => {
-                self.work.wakes.add_others(&mut self.senders, polled);
-            }
-            _ => self.work.wakes.add_all(&mut self.senders),
-        }
+        self.work.wakes.add_all(&mut self.senders);
     }
 
     pub(super) fn wake_connection(&mut self) {
@@ -182,6 +180,17 @@ impl State {
         let outbound = self.outbound.pop()?;
         self.wake_senders();
         Some(outbound)
+    }
+
+    /// Takes output within a poll of the session. Returns whether the application that the session
+    /// polls has waited for the room. Other tasks that have waited are woken.
+    pub(super) fn take_outbound_in_poll(&mut self) -> Option<(Outbound, bool)> {
+        let outbound = self.outbound.pop()?;
+        let has_waited = match &self.connection {
+            Some(polled) => self.work.wakes.add_others(&mut self.senders, polled),
+            None => false,
+        };
+        Some((outbound, has_waited))
     }
 
     /// Returns the next event for the application.

@@ -16,6 +16,7 @@ use crate::support::{Flood, SECOND, accept, open, read_frame, unknown, without_p
 
 const TEXT: u8 = 0x81;
 const BINARY: u8 = 0x82;
+const CLOSE: u8 = 0x88;
 
 /// Counts how often a task is woken.
 #[derive(Default)]
@@ -132,4 +133,37 @@ async fn a_message_of_another_task_wakes_an_idle_session() {
     let mut stream = opened.client.into_inner();
     let received = timeout(SECOND, read_frame(&mut stream)).await;
     assert_eq!(received, Ok((TEXT, b"x".to_vec())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_has_stalled_reads_on_when_its_application_closes() {
+    // More than the queue and the read-ahead hold.
+    const MESSAGES: usize = 300;
+    let (finish, may_return) = oneshot::channel::<()>();
+    let taken = Arc::new(std::sync::Mutex::new(Some(may_return)));
+    let app = move |_, _| {
+        let may_return = taken.lock().unwrap().take().unwrap();
+        async move {
+            may_return.await.unwrap();
+            Ok(())
+        }
+    };
+    let message = [&[BINARY, 0x80 | 126, 4, 0, 0, 0, 0, 0][..], &[b'x'; 1024]].concat();
+    let close = frame(CLOSE, &1000_u16.to_be_bytes());
+    let (stream, available, _) = Flood::new([message.repeat(MESSAGES), close.clone()].concat());
+    available.store(message.len() * MESSAGES + close.len(), Ordering::Relaxed);
+    let mut session = accept(SECOND, app)
+        .await
+        .into_session(Transport::new(stream), without_pings());
+    let mut running = pin!(session.run(|_| Poll::Pending));
+    let wakes = Arc::new(Wakes::default());
+    let waker = Waker::from(wakes.clone());
+    let mut cx = Context::from_waker(&waker);
+    assert!(running.as_mut().poll(&mut cx).is_pending());
+    assert_ne!(available.load(Ordering::Relaxed), 0);
+    finish.send(()).unwrap();
+    while wakes.0.swap(0, Ordering::Relaxed) > 0 {
+        let _ = running.as_mut().poll(&mut cx);
+    }
+    assert_eq!(available.load(Ordering::Relaxed), 0);
 }

@@ -103,8 +103,8 @@ impl AppService {
     /// signal is set. Without this, an application receives `http.shutdown` where the request comes
     /// from a [`ServiceApp`](crate::ServiceApp) that receives it.
     ///
-    /// The signal also closes each open WebSocket with 1012 (rule `WS-26`), and refuses each handshake
-    /// to which the application has not responded with 503 (rule `WS-34`).
+    /// The signal also closes each open WebSocket with 1012 (rule `WS-26`), and answers with 503 each
+    /// handshake to which the application has not responded (rule `WS-34`).
     #[must_use]
     pub fn with_shutdown(mut self, shutdown: ShutdownSignal) -> Self {
         self.shutdown = Some(shutdown);

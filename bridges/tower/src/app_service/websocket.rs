@@ -115,7 +115,9 @@ impl Future for HandshakeFuture {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Response<ResponseBody>> {
         let this = self.get_mut();
         let mut response = this.handshake.poll(cx);
-        if response.is_pending() && poll_shutdown(&mut this.settings.shutdown, cx).is_ready() {
+        // The signal stays, for the session of a handshake that is accepted at the same moment.
+        let is_shutdown = |shutdown: &mut ShutdownSignal| shutdown.poll_set(cx).is_ready();
+        if response.is_pending() && this.settings.shutdown.as_mut().is_some_and(is_shutdown) {
             this.handshake.refuse_at_shutdown();
             response = this.handshake.poll(cx);
         }

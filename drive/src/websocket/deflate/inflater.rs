@@ -11,13 +11,15 @@ use super::{FLUSH_TAIL, MAX_WINDOW_BITS, MIN_WINDOW_BITS};
 /// message before them was cut within a block.
 const LAST_BLOCK: [u8; 5] = [1, 0, 0, 0xff, 0xff];
 /// Empty blocks, which do not change a context that is between two blocks. A context within a block
-/// takes them for a part of that block, and fails or adds to the message: these are more octets than
-/// the longest header of a block and one symbol have.
+/// takes them for a part of that block, and fails or adds to the message: these are 300 octets, and the
+/// longest header of a block has 286, and one symbol 6.
 const EMPTY_BLOCKS: &[u8] = [[0, 0, 0, 0xff, 0xff]; 60].as_flattened();
 /// The most inflaters that a thread keeps for contexts that are not kept.
 const MAX_IDLE: usize = 4;
-/// The least room for output, in bytes.
+/// The least and the most room for the output of one call, in bytes. The room is set to zero before the
+/// call, so a small frame must not be given much.
 const MIN_ROOM: usize = 1024;
+const MAX_ROOM: usize = 16 * 1024;
 
 thread_local! {
     /// Inflaters with the largest window, for the contexts of this thread that are not kept.
@@ -137,16 +139,19 @@ impl Inflater {
         let mut rest = octets;
         loop {
             let start = payload.len();
-            if payload.capacity() == start {
-                // One byte more shows that a message is too large.
-                let most = limit.saturating_add(1).saturating_sub(start);
-                payload.reserve_exact(start.max(MIN_ROOM).min(most));
+            // One byte more shows that a message is too large.
+            let most = limit.saturating_add(1).saturating_sub(start);
+            let room = (4 * rest.len()).clamp(MIN_ROOM, MAX_ROOM).min(most);
+            if payload.capacity() - start < room {
+                payload.reserve_exact(start.max(room).min(most));
             }
-            let before = context.total_in();
-            let status = context
-                .decompress_vec(rest, payload, FlushDecompress::Sync)
-                .map_err(|_| InflateError::Invalid)?;
-            let used = usize::try_from(context.total_in() - before).unwrap_or(rest.len());
+            payload.resize(start + room, 0);
+            let before = (context.total_in(), context.total_out());
+            let status = context.decompress(rest, &mut payload[start..], FlushDecompress::Sync);
+            let used = usize::try_from(context.total_in() - before.0).unwrap_or(rest.len());
+            let added = usize::try_from(context.total_out() - before.1).unwrap_or(room);
+            payload.truncate(start + added);
+            let status = status.map_err(|_| InflateError::Invalid)?;
             rest = &rest[used..];
             if payload.len() > limit {
                 return Err(InflateError::TooLarge.into());
@@ -155,8 +160,8 @@ impl Inflater {
             if status == Status::StreamEnd {
                 return Ok(Step::StreamEnd(rest));
             }
-            let is_stuck = used == 0 && payload.len() == start;
-            if rest.is_empty() && (is_stuck || payload.len() < payload.capacity()) {
+            let is_stuck = used == 0 && added == 0;
+            if rest.is_empty() && (is_stuck || added < room) {
                 return Ok(Step::Done);
             }
             if is_stuck {
