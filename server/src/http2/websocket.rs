@@ -99,9 +99,7 @@ async fn run(
 /// hyper writes them by a task of its own, which would wait for ever for a client that gives no
 /// window. So the tunnel reports the end of the output, from which that task has a deadline. The task
 /// ends when hyper has given everything to h2. h2 takes a write when the window has room for its first
-/// octet. So the last write is one octet, and after the task h2 holds nothing that waits for a window,
-/// unless the client lowers SETTINGS_INITIAL_WINDOW_SIZE while the socket is full. The tunnel does
-/// not know which write is the last of the session, so each message takes a second DATA frame.
+/// octet, so after the task h2 may still hold the rest of the last write.
 #[derive(Debug)]
 struct Tunnel {
     upgraded: TokioIo<Upgraded>,
@@ -124,10 +122,7 @@ impl AsyncWrite for Tunnel {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        let length = match buf.len() {
-            length @ 2.. => (length - 1).min(MAX_WRITE),
-            length => length,
-        };
+        let length = buf.len().min(MAX_WRITE);
         Pin::new(&mut self.upgraded).poll_write(cx, &buf[..length])
     }
 

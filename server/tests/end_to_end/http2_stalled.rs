@@ -315,38 +315,6 @@ async fn a_websocket_without_window_ends_with_its_stream() {
     server.finish().await;
 }
 
-#[tokio::test]
-async fn the_end_of_a_websocket_without_window_is_not_waited_for() {
-    let mut configured = config();
-    configured.timeout_write = LIMIT;
-    let app = websocket((), async |(), _, mut receiver, sender| {
-        receiver.receive().await;
-        sender.send(WebSocketAccept::new()).await?;
-        sender.send(Message::text("a message")).await?;
-        while let ReceiveEvent::WebSocketReceive(_) = receiver.receive().await {}
-        Ok(())
-    });
-    let server = Server::with(configured, app);
-    let mut settings = h2::client::Builder::new();
-    settings.initial_window_size(1);
-    let mut client = Client::with_settings(&server, &settings).await;
-    for last in [Vec::new(), close(1000, "")] {
-        let (response, mut stream) = open(&mut client, "/").await;
-        let mut body = response.into_body();
-        assert_eq!(
-            within(body.data()).await.unwrap().unwrap(),
-            [FIN | TEXT][..]
-        );
-        // The client has ended its side of the stream, so the server's end would close the stream.
-        stream.send_data(last.into(), true).unwrap();
-        let error = within(body.data()).await.unwrap();
-        assert_eq!(error.unwrap_err().reason(), Some(Reason::CANCEL));
-    }
-    assert!(!client.connection.is_finished());
-    drop(client);
-    server.finish().await;
-}
-
 /// A socket that is full delays all streams: that is no fault of one of them.
 #[tokio::test]
 async fn streams_that_share_a_slow_connection_are_not_reset() {

@@ -1,10 +1,10 @@
 //! Servers that break the rules checked in `cases/http_shutdown.rs`.
 
 use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use callgate::{
     App as _, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
@@ -93,19 +93,28 @@ fn http_36_background_work_ends_with_the_shutdown() -> InProcess {
                     has_ended: AtomicBool::new(false),
                 });
                 let receiver = Receiver::new(watched.clone());
-                let mut call = pin!(probe.call(scope, receiver, Sender::new(watched.clone())));
-                poll_fn(|cx| {
+                let sender = Sender::new(watched.clone());
+                let mut call = Box::pin(probe.call(scope, receiver, sender));
+                let result = poll_fn(|cx| {
                     if let Poll::Ready(result) = call.as_mut().poll(cx) {
-                        return Poll::Ready(result);
+                        return Poll::Ready(Some(result));
                     }
                     match stop.poll(cx) {
                         Poll::Ready(()) if watched.has_ended.load(Ordering::SeqCst) => {
-                            Poll::Ready(Ok(()))
+                            Poll::Ready(None)
                         }
                         _ => Poll::Pending,
                     }
                 })
-                .await
+                .await;
+                if let Some(result) = result {
+                    return result;
+                }
+                drop(call);
+                // The probe has said that its call is over, on a connection of its own. This arrives
+                // before the lifespan's shutdown.
+                tokio::time::sleep(Duration::from_millis(200)).await;
+                Ok(())
             }
         })
     });
