@@ -2,17 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::frames::{FIN, TEXT, close, frame};
+use crate::support::frames::{FIN, TEXT, frame};
 use crate::support::http2::{Client, open, request};
 use crate::support::http2_frames::{
     self as frames, INITIAL_WINDOW_SIZE, LARGEST_WINDOW, PING, RawClient,
 };
-use crate::support::{
-    OnDrop, Server, Teller, config, content, http, tell, websocket, whole, within,
-};
+use crate::support::{OnDrop, Server, Teller, config, content, http, tell, whole, within};
 use callgate::{
-    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent, Receiver,
-    Scope, Sender, WebSocketAccept,
+    App, AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Scope,
+    Sender, WebSocketAccept,
 };
 use callgate_server::Config;
 use h2::Reason;
