@@ -130,6 +130,7 @@ impl WakeList {
 
     /// Moves the registered wakers to this list, and drops those of the task that `polled` wakes.
     /// Returns whether there was one of that task.
+    #[cfg(feature = "websocket")]
     #[inline]
     pub(crate) fn add_others(&mut self, registered: &mut WakerSet, polled: &Waker) -> bool {
         let mut had_polled = false;

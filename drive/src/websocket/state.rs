@@ -184,6 +184,7 @@ impl State {
 
     /// Takes output within a poll of the session. Returns whether the application that the session
     /// polls has waited for the room. Other tasks that have waited are woken.
+    #[cfg(feature = "websocket")]
     pub(super) fn take_outbound_in_poll(&mut self) -> Option<(Outbound, bool)> {
         let outbound = self.outbound.pop()?;
         let has_waited = match &self.connection {
