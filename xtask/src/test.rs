@@ -46,9 +46,17 @@ pub(crate) fn run() -> Result<(), String> {
     .run()?;
     Step::new(
         "tests and doctests",
-        "cargo xtask postgres cargo test --workspace --all-features",
+        "cargo xtask postgres cargo test --workspace --all-features --exclude callgate-conformance",
     )
     .env("CALLGATE_PYTHON", &*python)
+    .run()?;
+    // Most of these tests wait for time-outs, so more of them run than there are cores.
+    Step::new(
+        "tests of the suite",
+        "cargo test -p callgate-conformance --all-features",
+    )
+    .env("CALLGATE_PYTHON", &*python)
+    .env("RUST_TEST_THREADS", "4")
     .run()?;
     Step::new(
         "tests of the protocol without features",
