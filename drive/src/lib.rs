@@ -60,6 +60,8 @@ mod shutdown;
 mod sync;
 #[cfg(test)]
 mod test_log;
+#[cfg(test)]
+mod test_task;
 pub mod timer;
 mod trailers;
 pub mod websocket;

@@ -134,7 +134,7 @@ impl Stream {
         self.poll_output(cx, |socket| system::send_more(socket, pieces))
     }
 
-    /// Sends the next octets of a file that is [in memory](FileBody::is_in_memory).
+    /// Sends the next octets of a file, after [`FileBody::can_send`] has returned true.
     pub(crate) fn poll_send_file(
         &self,
         cx: &mut Context<'_>,

@@ -11,7 +11,7 @@ use callgate::{AppError, Message, ReceiveEvent, Receiver, Sender, WebSocketClose
 use callgate_drive::websocket::{DeflateParameters, PerMessageDeflate, Transport};
 use http::header::SEC_WEBSOCKET_EXTENSIONS;
 use tokio::io::AsyncWriteExt as _;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc};
 use tokio::task::yield_now;
 use tokio::time::sleep;
 
@@ -75,14 +75,14 @@ fn zeros(size: usize) -> Vec<u8> {
 
 #[tokio::test(start_paused = true)]
 async fn compressed_messages_are_read_ahead_by_their_inflated_size() {
-    let (receive, may_receive) = oneshot::channel::<()>();
+    let may_receive = Arc::new(Notify::new());
+    let signal = may_receive.clone();
     let (report, mut reported) = mpsc::unbounded_channel();
-    let taken = Arc::new(std::sync::Mutex::new(Some(may_receive)));
     let app = move |mut receiver: Receiver, _| {
-        let may_receive = taken.lock().unwrap().take().unwrap();
+        let signal = signal.clone();
         let report = report.clone();
         async move {
-            may_receive.await.unwrap();
+            signal.notified().await;
             // All that the session has read so far.
             let mut sizes = Vec::new();
             poll_fn(|cx| {
@@ -108,7 +108,7 @@ async fn compressed_messages_are_read_ahead_by_their_inflated_size() {
         // The clock advances when all tasks are idle.
         sleep(SECOND).await;
     }
-    receive.send(()).unwrap();
+    may_receive.notify_one();
     // Two messages fill the queue, and the third is read ahead.
     assert_eq!(reported.recv().await, Some(vec![40 * 1024; 3]));
 }

@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use callgate::{Message, ReceiveEvent, Receiver, Sender};
 use callgate_drive::websocket::Transport;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
 use tokio::time::{sleep, timeout};
 
 use crate::messages::frame;
@@ -28,6 +28,16 @@ impl Wake for Wakes {
     }
 }
 
+fn task() -> (Arc<Wakes>, Waker) {
+    let wakes = Arc::new(Wakes::default());
+    (wakes.clone(), Waker::from(wakes))
+}
+
+/// Returns the frame of a binary message of 1 KiB.
+fn kibibyte() -> Vec<u8> {
+    [&[BINARY, 0x80 | 126, 4, 0, 0, 0, 0, 0][..], &[b'x'; 1024]].concat()
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_message_that_is_echoed_takes_one_poll_of_the_session() {
     const MESSAGES: usize = 100;
@@ -43,8 +53,7 @@ async fn a_message_that_is_echoed_takes_one_poll_of_the_session() {
         .await
         .into_session(Transport::new(stream), without_pings());
     let mut running = pin!(session.run(|_| Poll::Pending));
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(wakes.clone());
+    let (wakes, waker) = task();
     let mut cx = Context::from_waker(&waker);
     for n in 0..MESSAGES {
         assert!(running.as_mut().poll(&mut cx).is_pending());
@@ -79,18 +88,18 @@ async fn an_application_that_waits_for_room_goes_on_in_the_same_poll() {
 async fn a_session_reads_on_in_the_poll_in_which_its_application_receives() {
     // More than the queue and the read-ahead hold.
     const MESSAGES: usize = 300;
-    let (receive, may_receive) = oneshot::channel::<()>();
-    let taken = Arc::new(std::sync::Mutex::new(Some(may_receive)));
+    let may_receive = Arc::new(Notify::new());
+    let signal = may_receive.clone();
     let app = move |mut receiver: Receiver, _| {
-        let may_receive = taken.lock().unwrap().take().unwrap();
+        let signal = signal.clone();
         async move {
-            may_receive.await.unwrap();
+            signal.notified().await;
             loop {
                 receiver.receive().await;
             }
         }
     };
-    let message = [&[BINARY, 0x80 | 126, 4, 0, 0, 0, 0, 0][..], &[b'x'; 1024]].concat();
+    let message = kibibyte();
     let input = message.repeat(MESSAGES);
     let whole = input.len();
     let (stream, available, _) = Flood::new(input);
@@ -102,23 +111,23 @@ async fn a_session_reads_on_in_the_poll_in_which_its_application_receives() {
     let mut cx = Context::from_waker(Waker::noop());
     assert!(running.as_mut().poll(&mut cx).is_pending());
     assert_ne!(available.load(Ordering::Relaxed), 0);
-    receive.send(()).unwrap();
+    may_receive.notify_one();
     assert!(running.as_mut().poll(&mut cx).is_pending());
     assert_eq!(available.load(Ordering::Relaxed), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_message_of_another_task_wakes_an_idle_session() {
-    let (send, may_send) = oneshot::channel::<()>();
-    let taken = Arc::new(std::sync::Mutex::new(Some(may_send)));
+    let may_send = Arc::new(Notify::new());
+    let signal = may_send.clone();
     let opened = open(
         without_pings(),
         unknown,
         move |mut receiver, sender: Sender| {
-            let may_send = taken.lock().unwrap().take().unwrap();
+            let signal = signal.clone();
             async move {
                 tokio::spawn(async move {
-                    may_send.await.unwrap();
+                    signal.notified().await;
                     sender.send(Message::text("x")).await.unwrap();
                 });
                 receiver.receive().await;
@@ -129,7 +138,7 @@ async fn a_message_of_another_task_wakes_an_idle_session() {
     .await;
     // The clock advances when all tasks are idle.
     sleep(SECOND).await;
-    send.send(()).unwrap();
+    may_send.notify_one();
     let mut stream = opened.client.into_inner();
     let received = timeout(SECOND, read_frame(&mut stream)).await;
     assert_eq!(received, Ok((TEXT, b"x".to_vec())));
@@ -139,16 +148,16 @@ async fn a_message_of_another_task_wakes_an_idle_session() {
 async fn a_session_that_has_stalled_reads_on_when_its_application_closes() {
     // More than the queue and the read-ahead hold.
     const MESSAGES: usize = 300;
-    let (finish, may_return) = oneshot::channel::<()>();
-    let taken = Arc::new(std::sync::Mutex::new(Some(may_return)));
+    let may_return = Arc::new(Notify::new());
+    let signal = may_return.clone();
     let app = move |_, _| {
-        let may_return = taken.lock().unwrap().take().unwrap();
+        let signal = signal.clone();
         async move {
-            may_return.await.unwrap();
+            signal.notified().await;
             Ok(())
         }
     };
-    let message = [&[BINARY, 0x80 | 126, 4, 0, 0, 0, 0, 0][..], &[b'x'; 1024]].concat();
+    let message = kibibyte();
     let close = frame(CLOSE, &1000_u16.to_be_bytes());
     let (stream, available, _) = Flood::new([message.repeat(MESSAGES), close.clone()].concat());
     available.store(message.len() * MESSAGES + close.len(), Ordering::Relaxed);
@@ -156,12 +165,11 @@ async fn a_session_that_has_stalled_reads_on_when_its_application_closes() {
         .await
         .into_session(Transport::new(stream), without_pings());
     let mut running = pin!(session.run(|_| Poll::Pending));
-    let wakes = Arc::new(Wakes::default());
-    let waker = Waker::from(wakes.clone());
+    let (wakes, waker) = task();
     let mut cx = Context::from_waker(&waker);
     assert!(running.as_mut().poll(&mut cx).is_pending());
     assert_ne!(available.load(Ordering::Relaxed), 0);
-    finish.send(()).unwrap();
+    may_return.notify_one();
     while wakes.0.swap(0, Ordering::Relaxed) > 0 {
         let _ = running.as_mut().poll(&mut cx);
     }

@@ -13,8 +13,7 @@ use callgate_http1::{
     AfterHead, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
     ResponseEncoder,
 };
-use http::request::Parts;
-use http::{Request, StatusCode};
+use http::StatusCode;
 use tokio::task::coop::unconstrained;
 
 use super::content::{self, ContentError};
@@ -240,7 +239,7 @@ impl Connection {
             }
             Err(error) => return self.reject(error.into(), encoder),
         };
-        match request::read(into_parts(head), &self.info) {
+        match request::read(incoming::into_parts(head), &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
                 let server = &self.info.server;
                 let mut exchange = Exchange::new(scope, content, content::status_for, server);
@@ -373,8 +372,9 @@ impl Connection {
             ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.can_be_skipped() => {
                 self.incoming.discard_content();
             }
+            // Only a reset shows the client that the response is incomplete.
+            ResponseEnd::Cut if self.is_close_delimited => self.finish(End::Reset),
             ResponseEnd::Complete(_) | ResponseEnd::Cut => self.finish(End::Done),
-            ResponseEnd::CloseDelimitedCut => self.finish(End::Reset),
         }
     }
 
@@ -494,14 +494,4 @@ impl Connection {
         report::failed(self.info.client, error);
         End::Gone
     }
-}
-
-/// Returns the head for the scope of the request.
-fn into_parts(head: RequestHead) -> Parts {
-    let (mut parts, ()) = Request::new(()).into_parts();
-    parts.method = head.method;
-    parts.uri = head.target;
-    parts.version = head.version;
-    parts.headers = head.headers;
-    parts
 }

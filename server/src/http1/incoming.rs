@@ -2,7 +2,9 @@
 
 use std::task::Context;
 
-use callgate_http1::{ContentDecoder, DecodeError, DecodedContent, HeadDecoder, Next};
+use callgate_http1::{ContentDecoder, DecodeError, DecodedContent, HeadDecoder, Next, RequestHead};
+use http::Request;
+use http::request::Parts;
 
 use super::content::{self, ContentError, ContentSender, Demand, RequestContent};
 use super::input::Input;
@@ -67,6 +69,16 @@ pub(super) fn begin(
             (RequestContent::Whole(content), incoming)
         }
     })
+}
+
+/// Returns the head for the scope of the request.
+pub(super) fn into_parts(head: RequestHead) -> Parts {
+    let (mut parts, ()) = Request::new(()).into_parts();
+    parts.method = head.method;
+    parts.uri = head.target;
+    parts.version = head.version;
+    parts.headers = head.headers;
+    parts
 }
 
 fn streamed(decoder: ContentDecoder, awaits_continue: bool) -> (RequestContent, Incoming) {

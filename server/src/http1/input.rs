@@ -20,8 +20,8 @@ const ROOM: RangeInclusive<usize> = 4 * 1024..=256 * 1024;
 #[derive(Debug)]
 pub(super) struct Input {
     pub(super) buffer: BytesMut,
-    /// The room for the next read: twice as much after a read that has filled its room, and half as much
-    /// after one that has used little of it.
+    /// The room for the next read. It is doubled after a read that fills it, and halved after a read that
+    /// uses less than a quarter of it.
     room: usize,
     /// The number of octets that have been read. The number wraps.
     read: u64,

@@ -94,10 +94,8 @@ pub(super) struct StreamedResponse {
 pub(super) enum ResponseEnd {
     /// The response is complete.
     Complete(Persistence),
-    /// The response will never be complete, which the client sees by the end of the connection.
+    /// The response will never be complete.
     Cut,
-    /// The response will never be complete, which the client sees only by a reset.
-    CloseDelimitedCut,
 }
 
 /// Encodes the head of a response whose content is `body`.
@@ -231,9 +229,7 @@ impl StreamedResponse {
     }
 
     fn cut(&mut self) -> ResponseEnd {
-        match self.encoder.take() {
-            Some(encoder) if encoder.is_close_delimited() => ResponseEnd::CloseDelimitedCut,
-            _ => ResponseEnd::Cut,
-        }
+        self.encoder = None;
+        ResponseEnd::Cut
     }
 }

@@ -21,7 +21,7 @@ use crate::websocket::{self, AcceptedWebSocket, Handshake};
 
 /// The most that hyper is given at once of the output of a WebSocket, in octets.
 ///
-/// hyper copies all that it is given, whatever the window of the stream.
+/// hyper copies each write at once, even if the stream has no window.
 const MAX_WRITE: usize = 16 * 1024;
 
 /// A handshake whose application has not responded.

@@ -238,29 +238,16 @@ fn messages_are_dropped_after_the_unlock() {
     assert_eq!(is_dropped.recv_timeout(Duration::from_secs(10)), Ok(()));
 }
 
-/// Notes that a task has been woken.
-#[cfg(feature = "websocket")]
-#[derive(Default)]
-struct Woken(std::sync::atomic::AtomicBool);
-
-#[cfg(feature = "websocket")]
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, std::sync::atomic::Ordering::Relaxed);
-    }
-}
-
 #[cfg(feature = "websocket")]
 #[test]
 fn a_close_of_the_application_wakes_its_own_receive_within_a_poll_of_the_session() {
     let mailbox = open_mailbox();
-    let woken = Arc::new(Woken::default());
-    let waker = Waker::from(woken.clone());
+    let (wakes, waker) = crate::test_task::task();
     let mut cx = Context::from_waker(&waker);
     mailbox.begin_poll(&mut cx);
     assert!(mailbox.poll_receive(&mut cx).is_pending());
     assert!(send(&mailbox, &mut cx, WebSocketClose::new(1008)).is_ready());
     // The connection takes no output now, so the session has no reason to poll the application.
     assert!(mailbox.end_poll(Waiting::default()));
-    assert!(woken.0.load(std::sync::atomic::Ordering::Relaxed));
+    assert_ne!(wakes.count(), 0);
 }

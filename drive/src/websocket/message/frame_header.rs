@@ -143,8 +143,8 @@ impl HeaderContext {
         }
     }
 
-    /// Returns the largest payload of a frame. That of a compressed message is limited as it is
-    /// inflated.
+    /// Returns the largest payload of a frame. The inflater limits a compressed message, whose frames
+    /// have no limit here.
     fn max_length(&self, kind: FrameKind, is_compressed: bool) -> u64 {
         let message = match kind {
             FrameKind::Continuation => self.message,
@@ -293,7 +293,7 @@ mod tests {
         // What a control frame has is no part of the message.
         let octets = [0x89, 0x80 | 125, 0, 0, 0, 0];
         assert_eq!(parsed(limited(10), &octets).length, 125);
-        // A compressed message is limited as it is inflated.
+        // The inflater limits a compressed message.
         let compressed = HeaderContext {
             has_deflate: true,
             ..limited(10)
