@@ -88,6 +88,7 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         server: context.clone(),
         client,
         address: server,
+        tls: None,
     };
     context.tasks.spawn(connection::serve(info, stream));
 }

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::BytesMut;
+use callgate::TlsInfo;
 use futures_util::FutureExt as _;
 use tokio::io::AsyncReadExt as _;
 use tokio::time::timeout;
@@ -12,8 +13,12 @@ use tokio::time::timeout;
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
 use crate::rejection::Rejection;
+#[cfg(feature = "tls")]
+use crate::report;
 use crate::stage::{Stage, Stages};
 use crate::stream::Stream;
+#[cfg(feature = "tls")]
+use crate::tls::{self, HandshakeError};
 use crate::{http1, http2};
 
 /// The first octets of a client that speaks HTTP/2 by prior knowledge (RFC 9113, 3.4).
@@ -30,12 +35,17 @@ pub(crate) struct ConnectionInfo {
     pub(crate) client: Option<SocketAddr>,
     /// The address that the client connected to.
     pub(crate) address: Option<SocketAddr>,
+    /// The security of the connection, once it is secured.
+    pub(crate) tls: Option<Arc<TlsInfo>>,
 }
 
 /// Serves a connection until it is over.
-pub(crate) async fn serve(info: ConnectionInfo, mut stream: Stream) {
+pub(crate) async fn serve(mut info: ConnectionInfo, stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
+    let Some(mut stream) = Box::pin(secure(&mut info, stream)).await else {
+        return;
+    };
     let versions = info.server.config.http.versions;
     let mut input = BytesMut::new();
     let detected = match versions {
@@ -56,6 +66,45 @@ pub(crate) async fn serve(info: ConnectionInfo, mut stream: Stream) {
         }
         Detected::Gone => {}
     }
+}
+
+/// Secures the connection, if the server speaks TLS. Returns `None` for a connection that is over.
+#[cfg(feature = "tls")]
+async fn secure(info: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
+    let server = info.server.clone();
+    let (acceptor, socket) = match (&server.tls, stream) {
+        (Some(acceptor), Stream::Cleartext(socket)) => (acceptor, socket),
+        (_, stream) => return Some(stream),
+    };
+    let limit = server.config.timeouts.tls_handshake;
+    let handshake = tokio::select! {
+        biased;
+        handshake = timeout(limit, tls::accept(acceptor, socket)) => handshake,
+        () = server.stages.reached(Stage::Ending) => return None,
+    };
+    match handshake {
+        Ok(Ok((stream, tls))) => {
+            info.tls = Some(tls);
+            return Some(Stream::Tls(Box::new(stream)));
+        }
+        Ok(Err(HandshakeError::Cleartext(socket))) => {
+            let rejection = Rejection::bad_request("this port speaks HTTPS, not HTTP");
+            http1::reject(info, socket.into(), rejection).await;
+        }
+        Ok(Err(HandshakeError::Failed(error))) => {
+            report::failed(
+                info.client,
+                &format_args!("the TLS handshake failed: {error}"),
+            );
+        }
+        Err(_) => report::failed(info.client, &"the TLS handshake did not end in time"),
+    }
+    None
+}
+
+#[cfg(not(feature = "tls"))]
+async fn secure(_: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
+    Some(stream)
 }
 
 enum Detected {

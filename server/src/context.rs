@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::stage::{Stage, Stages};
+#[cfg(feature = "tls")]
+use crate::tls::Acceptor;
 use crate::{http1, http2};
 
 /// The application, its configuration, and the tasks that serve it.
@@ -36,6 +38,9 @@ pub(crate) struct ServerContext {
     default_lines: FieldLines,
     /// The state that the application returned from start-up.
     state: OnceLock<State>,
+    /// The certificates, if the server speaks TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) tls: Option<Arc<Acceptor>>,
 }
 
 impl ServerContext {
@@ -54,8 +59,17 @@ impl ServerContext {
             default_lines: FieldLines::from(&default_headers),
             default_headers,
             state: OnceLock::new(),
+            #[cfg(feature = "tls")]
+            tls: None,
             config,
         }
+    }
+
+    /// Has the listeners speak TLS.
+    #[cfg(feature = "tls")]
+    pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+        self.tls = acceptor;
+        self
     }
 
     pub(crate) fn state(&self) -> State {

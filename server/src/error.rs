@@ -6,6 +6,8 @@ use std::io;
 use callgate_drive::Escaped;
 
 use crate::config::BindAddress;
+#[cfg(feature = "tls")]
+use crate::tls::TlsError;
 
 /// Why a server did not start, or did not shut down as it should.
 #[derive(Debug)]
@@ -34,6 +36,9 @@ pub enum ServeError {
     },
     /// A listener that was handed in cannot be used.
     Listener(io::Error),
+    /// The certificates cannot be used.
+    #[cfg(feature = "tls")]
+    Tls(TlsError),
     /// Signals cannot be listened for.
     Signals(io::Error),
     /// The application's start-up failed: its message, or the rule that it broke.
@@ -61,6 +66,8 @@ impl ServeError {
             | Self::Signals(_)
             | Self::Startup(_)
             | Self::LifespanDeclined => 3,
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => 3,
             Self::Shutdown(_) | Self::StillRunning(_) => 1,
         }
     }
@@ -89,6 +96,8 @@ impl fmt::Display for ServeError {
                 write!(f, "cannot listen on {address}: {}", reason.to_lowercase())
             }
             Self::Listener(reason) => write!(f, "cannot use a listener: {reason}"),
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => error.fmt(f),
             Self::Signals(reason) => write!(f, "cannot listen for signals: {reason}"),
             Self::Startup(reason) => {
                 write!(f, "the application failed to start: {}", Escaped(reason))
@@ -115,6 +124,8 @@ impl std::error::Error for ServeError {
             Self::Listen { reason, .. } | Self::Listener(reason) | Self::Signals(reason) => {
                 Some(reason)
             }
+            #[cfg(feature = "tls")]
+            Self::Tls(error) => Some(error),
             _ => None,
         }
     }

@@ -43,8 +43,11 @@ mod request;
 mod server;
 mod shutdown;
 mod signals;
+mod socket;
 mod stage;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod websocket;
 
 pub use callgate_drive::websocket::PerMessageDeflate;
@@ -53,6 +56,8 @@ pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};
 pub use server::{Server, serve};
 pub use shutdown::ServerHandle;
+#[cfg(feature = "tls")]
+pub use tls::TlsError;
 
 /// The examples of the README are compiled and run as doctests.
 #[cfg(doctest)]

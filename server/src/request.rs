@@ -1,7 +1,7 @@
 //! Turns the head of a request into a scope, or into a rejection.
 
 use bytestring::ByteString;
-use callgate::{Feature, Features, HttpScope, WebSocketScope};
+use callgate::{Feature, Features, HttpScope, Scheme, WebSocketScope};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -47,12 +47,22 @@ pub(crate) fn read(
         scope.server = connection.address;
         scope.state = server.state();
         scope.features = Features::NONE.with(Feature::DenialResponse);
+        if let Some(tls) = &connection.tls {
+            scope.scheme = Scheme::Https;
+            scope.features = scope.features.with(Feature::Tls);
+            scope.tls = Some(tls.clone());
+        }
         Ok(ParsedRequest::WebSocket(scope))
     } else {
         let features = features(parts.version, &parts.headers, &fields);
         let place = Box::new_uninit();
         let mut scope = Box::write(place, HttpScope::from_parts(parts));
         scope.features = features;
+        if let Some(tls) = &connection.tls {
+            scope.scheme = Scheme::Https;
+            scope.features = scope.features.with(Feature::Tls);
+            scope.tls = Some(tls.clone());
+        }
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }

@@ -7,6 +7,8 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use callgate::{App, BoxApp};
+#[cfg(all(feature = "tls", feature = "reload"))]
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::accept;
 use crate::config::{BindAddress, Config};
@@ -16,6 +18,8 @@ use crate::lifespan;
 use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
+#[cfg(feature = "tls")]
+use crate::tls::Acceptor;
 
 /// Serves `app` at the addresses of `config` until SIGINT or SIGTERM.
 ///
@@ -213,7 +217,14 @@ impl Server {
             .map(AsyncListener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
-        let context = Arc::new(ServerContext::new(self.app, self.config));
+        #[cfg(feature = "tls")]
+        let acceptor = Acceptor::load(&self.config)
+            .map_err(ServeError::Tls)?
+            .map(Arc::new);
+        let context = ServerContext::new(self.app, self.config);
+        #[cfg(feature = "tls")]
+        let context = context.tls(acceptor.clone());
+        let context = Arc::new(context);
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
             biased;
@@ -223,8 +234,18 @@ impl Server {
         if let Some(lifespan) = &lifespan {
             context.set_state(lifespan.state().clone());
         }
+        #[cfg(feature = "tls")]
+        let is_secured = acceptor.is_some();
+        #[cfg(not(feature = "tls"))]
+        let is_secured = false;
+        #[cfg(feature = "tls")]
+        let _watching = acceptor.map(|acceptor| {
+            self.handle.set_acceptor(acceptor.clone());
+            watch(acceptor)
+        });
         for address in &self.addresses {
             let scheme = match address {
+                ListenAddr::Tcp(_) if is_secured => "https://",
                 ListenAddr::Tcp(_) => "http://",
                 #[cfg(unix)]
                 ListenAddr::Unix(_) => "",
@@ -246,3 +267,18 @@ impl Server {
         shutdown::finish(lifespan, drained, &mut requests).await
     }
 }
+
+/// Watches the files of certificates, until the returned guard is dropped.
+#[cfg(all(feature = "tls", feature = "reload"))]
+fn watch(acceptor: Arc<Acceptor>) -> DropGuard {
+    let token = CancellationToken::new();
+    tokio::spawn(
+        token
+            .clone()
+            .run_until_cancelled_owned(crate::tls::watch::watch(acceptor)),
+    );
+    token.drop_guard()
+}
+
+#[cfg(all(feature = "tls", not(feature = "reload")))]
+fn watch(_: Arc<Acceptor>) {}

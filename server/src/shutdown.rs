@@ -1,6 +1,8 @@
 //! The end of a server: the server drains, drops what still runs, and shuts the application's
 //! lifespan down.
 
+#[cfg(feature = "tls")]
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use callgate_drive::lifespan::RunningLifespan;
@@ -10,6 +12,8 @@ use crate::alarm::elapsed;
 use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::stage::Stage;
+#[cfg(feature = "tls")]
+use crate::tls::{Acceptor, TlsError};
 
 /// The most time from the second request for a shutdown to the end of the server. Half of it is for
 /// dropping what still runs.
@@ -26,12 +30,17 @@ const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 pub struct ServerHandle {
     /// The number of requests to shut down.
     requests: watch::Sender<u32>,
+    /// The certificates, once they have been loaded for the first time.
+    #[cfg(feature = "tls")]
+    tls: Arc<OnceLock<Arc<Acceptor>>>,
 }
 
 impl ServerHandle {
     pub(crate) fn new() -> Self {
         Self {
             requests: watch::Sender::new(0),
+            #[cfg(feature = "tls")]
+            tls: Arc::default(),
         }
     }
 
@@ -44,6 +53,32 @@ impl ServerHandle {
     pub fn shutdown(&self) {
         self.requests
             .send_modify(|requests| *requests = requests.saturating_add(1));
+    }
+
+    /// Loads the certificates again, as at SIGHUP. No connection is dropped. The files are read on this
+    /// thread. A server without TLS has nothing to load.
+    ///
+    /// # Errors
+    ///
+    /// Returns why the files cannot be used. The server goes on with what it has.
+    #[cfg(feature = "tls")]
+    pub fn reload_certificates(&self) -> Result<(), TlsError> {
+        self.tls.get().map_or(Ok(()), |acceptor| acceptor.reload())
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_acceptor(&self, acceptor: Arc<Acceptor>) {
+        // A server is run once.
+        let _ = self.tls.set(acceptor);
+    }
+
+    /// Loads files again, at a signal.
+    #[cfg(unix)]
+    pub(crate) fn reload(&self) {
+        #[cfg(feature = "tls")]
+        if let Some(acceptor) = self.tls.get() {
+            acceptor.reload_and_log();
+        }
     }
 
     pub(crate) fn requests(&self) -> ShutdownRequests {

@@ -1,4 +1,5 @@
-//! The signals that stop a server: SIGINT and SIGTERM, or Ctrl-C on platforms without them.
+//! The signals of a server: SIGINT and SIGTERM stop it, and SIGHUP has it load files again. On platforms
+//! without them, Ctrl-C stops it.
 
 use std::convert::Infallible;
 use std::io;
@@ -70,10 +71,10 @@ async fn forward(
     handle: &ServerHandle,
     forced_exit: Option<ForcedExit>,
 ) -> Infallible {
-    signals.recv().await;
+    signals.stop(handle).await;
     handle.shutdown();
     loop {
-        signals.recv().await;
+        signals.stop(handle).await;
         handle.shutdown();
         if let Some(ForcedExit { after, status }) = forced_exit {
             tokio::time::sleep(after).await;
@@ -86,6 +87,7 @@ async fn forward(
 struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
 }
 
 #[cfg(unix)]
@@ -96,13 +98,18 @@ impl Signals {
         Ok(Self {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
         })
     }
 
-    async fn recv(&mut self) {
-        tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+    /// Waits for a signal to stop. The other signals are obeyed meanwhile.
+    async fn stop(&mut self, handle: &ServerHandle) {
+        loop {
+            tokio::select! {
+                _ = self.interrupt.recv() => return,
+                _ = self.terminate.recv() => return,
+                _ = self.hang_up.recv() => handle.reload(),
+            }
         }
     }
 }
@@ -116,7 +123,7 @@ impl Signals {
         Ok(Self)
     }
 
-    async fn recv(&mut self) {
+    async fn stop(&mut self, _: &ServerHandle) {
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending().await
         }

@@ -1,191 +1,130 @@
-//! The byte stream of a connection: TCP, or a Unix socket where the platform has them.
+//! The byte stream of a connection: a socket, or TLS over it.
 
-use std::future::Future as _;
-use std::io::{self, IoSlice, Read as _};
-use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker, ready};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
 
 use callgate_drive::FileBody;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
-#[cfg(unix)]
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::socket::Socket;
+#[cfg(feature = "tls")]
+use crate::tls::TlsStream;
 
 /// A connected stream.
 #[derive(Debug)]
-pub(crate) struct Stream {
-    socket: Socket,
-    /// Set while the runtime may not know of input that has arrived. Reads then ask the system.
-    must_read_directly: bool,
+pub(crate) enum Stream {
+    Cleartext(Socket),
+    #[cfg(feature = "tls")]
+    Tls(Box<TlsStream>),
 }
 
-#[derive(Debug)]
-enum Socket {
-    Tcp(TcpStream),
-    #[cfg(unix)]
-    Unix(UnixStream),
-}
-
-impl From<TcpStream> for Stream {
-    fn from(stream: TcpStream) -> Self {
-        Self::new(Socket::Tcp(stream))
-    }
-}
-
-#[cfg(unix)]
-impl From<UnixStream> for Stream {
-    fn from(stream: UnixStream) -> Self {
-        Self::new(Socket::Unix(stream))
+impl<T: Into<Socket>> From<T> for Stream {
+    fn from(socket: T) -> Self {
+        Self::Cleartext(socket.into())
     }
 }
 
 impl Stream {
-    fn new(socket: Socket) -> Self {
-        Self {
-            socket,
-            must_read_directly: false,
+    fn socket(&self) -> &Socket {
+        match self {
+            Self::Cleartext(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_ref().0,
         }
+    }
+
+    fn socket_mut(&mut self) -> &mut Socket {
+        match self {
+            Self::Cleartext(socket) => socket,
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => stream.get_mut().0,
+        }
+    }
+
+    pub(crate) fn is_secured(&self) -> bool {
+        !matches!(self, Self::Cleartext(_))
     }
 
     /// Disables Nagle's algorithm, so that each write is sent at once.
     pub(crate) fn set_nodelay(&self) {
-        match &self.socket {
-            Socket::Tcp(stream) => {
-                // Without the option, small responses are sent later.
-                let _ = stream.set_nodelay(true);
-            }
-            #[cfg(unix)]
-            Socket::Unix(_) => {}
-        }
+        self.socket().set_nodelay();
     }
 
     /// Returns whether the peer has closed or lost its connection, as far as the system knows. The
     /// system knows it even if there is unread input.
     pub(crate) fn is_read_closed(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        let ready = match &self.socket {
-            Socket::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
-            #[cfg(unix)]
-            Socket::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
-        };
-        match ready {
-            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
-            Poll::Ready(Err(_)) => true,
-            Poll::Pending => false,
-        }
+        self.socket().is_read_closed()
     }
 
     /// Polls for input without reading it. A read may still find none.
-    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.must_read_directly {
-            true => Poll::Ready(Ok(())),
-            false => self.poll_runtime(cx),
-        }
-    }
-
-    /// Polls for input that the runtime knows of.
-    fn poll_runtime(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.socket {
-            Socket::Tcp(stream) => stream.poll_read_ready(cx),
-            #[cfg(unix)]
-            Socket::Unix(stream) => stream.poll_read_ready(cx),
+    pub(crate) fn poll_read_ready(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Cleartext(socket) => socket.poll_read_ready(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => {
+                let (socket, session) = stream.get_mut();
+                match session.process_new_packets() {
+                    Ok(state)
+                        if state.plaintext_bytes_to_read() == 0 && !state.peer_has_closed() =>
+                    {
+                        socket.poll_read_ready(cx)
+                    }
+                    // The read returns what has been decrypted, the end or the error.
+                    _ => Poll::Ready(Ok(())),
+                }
+            }
         }
     }
 
     /// Returns ready once the peer has closed or lost its connection, even if there is unread input.
     pub(crate) fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            if self.is_read_closed() {
-                return Poll::Ready(());
-            }
-            match self.poll_runtime(cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Err(_)) => return Poll::Ready(()),
-                // The runtime reports the next change only if it has forgotten this input.
-                Poll::Ready(Ok(())) => {
-                    self.must_read_directly = true;
-                    self.forget_input();
-                }
-            }
-        }
+        self.socket_mut().poll_hang_up(cx)
     }
 
     /// Returns the error of a connection that is lost, once.
     pub(crate) fn take_error(&self) -> io::Result<()> {
-        match self.as_socket().take_error()? {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
+        self.socket().take_error()
     }
 
     /// Has the next read ask the system for input. The runtime reports input only after it has asked the
     /// system again.
     pub(crate) fn read_directly(&mut self) {
-        self.must_read_directly = true;
+        self.socket_mut().read_directly();
+    }
+
+    /// Returns whether the system can send files by itself. Over TLS they are read and encrypted.
+    pub(crate) fn can_send_files(&self) -> bool {
+        !self.is_secured()
     }
 
     /// Writes octets behind which others follow at once, so that the system sends both together.
     pub(crate) fn poll_write_more(
-        &self,
+        &mut self,
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(cx, |socket| system::send_more(socket, pieces))
+        match self {
+            Self::Cleartext(socket) => socket.poll_write_more(cx, pieces),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, pieces),
+        }
     }
 
-    /// Sends the next octets of a file, after [`FileBody::can_send`] has returned true.
+    /// Sends the next octets of a file, after [`Self::can_send_files`] and [`FileBody::can_send`] have
+    /// returned true.
     pub(crate) fn poll_send_file(
         &self,
         cx: &mut Context<'_>,
         file: &mut FileBody,
     ) -> Poll<io::Result<usize>> {
-        self.poll_output(cx, |socket| system::send_file(socket, file))
-    }
-
-    /// Runs `send` once the system takes output.
-    fn poll_output(
-        &self,
-        cx: &mut Context<'_>,
-        mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            let sent = match &self.socket {
-                Socket::Tcp(stream) => {
-                    ready!(stream.poll_write_ready(cx))?;
-                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
-                }
-                #[cfg(unix)]
-                Socket::Unix(stream) => {
-                    ready!(stream.poll_write_ready(cx))?;
-                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
-                }
-            };
-            match sent {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                sent => return Poll::Ready(sent),
-            }
-        }
-    }
-
-    fn forget_input(&self) {
-        let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
-        // The error is the one above, which makes the runtime forget the input.
-        let _ = match &self.socket {
-            Socket::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
-            #[cfg(unix)]
-            Socket::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
-        };
+        self.socket().poll_send_file(cx, file)
     }
 
     /// Returns the socket itself.
     pub(crate) fn as_socket(&self) -> SockRef<'_> {
-        match &self.socket {
-            Socket::Tcp(stream) => SockRef::from(stream),
-            #[cfg(unix)]
-            Socket::Unix(stream) => SockRef::from(stream),
-        }
+        self.socket().as_socket()
     }
 }
 
@@ -195,24 +134,10 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let this = self.get_mut();
-        if this.must_read_directly {
-            match (&*this.as_socket()).read(buf.initialize_unfilled()) {
-                Ok(length) => {
-                    buf.advance(length);
-                    return Poll::Ready(Ok(()));
-                }
-                // From here on, the runtime knows of all input.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    this.must_read_directly = false;
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
-        match &mut this.socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            #[cfg(unix)]
-            Socket::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        match self.get_mut() {
+            Self::Cleartext(socket) => Pin::new(socket).poll_read(cx, buf),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
         }
     }
 }
@@ -223,10 +148,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
-            #[cfg(unix)]
-            Socket::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        match self.get_mut() {
+            Self::Cleartext(socket) => Pin::new(socket).poll_write(cx, buf),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
         }
     }
 
@@ -235,10 +160,10 @@ impl AsyncWrite for Stream {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        match &mut self.get_mut().socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
-            #[cfg(unix)]
-            Socket::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        match self.get_mut() {
+            Self::Cleartext(socket) => Pin::new(socket).poll_write_vectored(cx, bufs),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -246,53 +171,21 @@ impl AsyncWrite for Stream {
         true
     }
 
-    /// Nothing is buffered here, so there is nothing to flush.
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().socket {
-            Socket::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
-            #[cfg(unix)]
-            Socket::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+    /// Writes what TLS has encrypted. A socket buffers nothing.
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Cleartext(socket) => Pin::new(socket).poll_flush(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
-}
 
-/// Calls that only Linux has.
-#[cfg(target_os = "linux")]
-mod system {
-    use std::io::{self, IoSlice};
-
-    use callgate_drive::FileBody;
-    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-    use socket2::SockRef;
-
-    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-        let mut no_control = SendAncillaryBuffer::default();
-        Ok(sendmsg(&**socket, pieces, &mut no_control, flags)?)
-    }
-
-    pub(super) fn send_file(socket: &SockRef<'_>, file: &mut FileBody) -> io::Result<usize> {
-        file.send(&**socket)
-    }
-}
-
-/// Other systems send the octets at once, and are not asked to send files.
-#[cfg(not(target_os = "linux"))]
-mod system {
-    use std::io::{self, IoSlice};
-
-    use callgate_drive::FileBody;
-    use socket2::SockRef;
-
-    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
-        socket.send_vectored(pieces)
-    }
-
-    pub(super) fn send_file(_: &SockRef<'_>, _: &mut FileBody) -> io::Result<usize> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Closes the sending side. Over TLS, the peer is told so first (`close_notify`).
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Cleartext(socket) => Pin::new(socket).poll_shutdown(cx),
+            #[cfg(feature = "tls")]
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
     }
 }

@@ -15,6 +15,8 @@ mod process;
 mod proxy;
 mod setting;
 mod timeouts;
+#[cfg(feature = "tls")]
+mod tls;
 mod values;
 mod websocket;
 
@@ -27,6 +29,8 @@ pub use self::log::{Log, LogLevel};
 pub use self::process::{LifespanMode, Process};
 pub use self::proxy::Proxy;
 pub use self::timeouts::Timeouts;
+#[cfg(feature = "tls")]
+pub use self::tls::{ClientCertificates, Tls, TlsVersion};
 pub use self::websocket::WebSocket;
 #[cfg(feature = "cli")]
 pub(crate) use self::{
@@ -62,6 +66,9 @@ pub struct Config {
     pub listen: Listen,
     /// The process, and the life of the application in it.
     pub process: Process,
+    /// TLS.
+    #[cfg(feature = "tls")]
+    pub tls: Tls,
     /// What a proxy in front of the server does.
     pub proxy: Proxy,
     /// HTTP in all its versions.
@@ -85,6 +92,8 @@ fn groups() -> Vec<Group> {
     vec![
         Listen::group(),
         Process::group(),
+        #[cfg(feature = "tls")]
+        Tls::group(),
         Proxy::group(),
         Http::group(),
         Http1::group(),
@@ -114,6 +123,8 @@ impl Config {
                 remedy: wrong.remedy,
             })?;
         }
+        #[cfg(feature = "tls")]
+        self.tls.check()?;
         self.listen.check()
     }
 }

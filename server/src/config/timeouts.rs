@@ -14,6 +14,9 @@ settings! {
         /// Close a connection that is idle between requests for this long.
         timeout_keep_alive => keep_alive: (Duration) = "5" as SECONDS;
 
+        /// Close a connection whose TLS handshake takes longer.
+        timeout_tls_handshake => tls_handshake: (Duration) = "10" as SECONDS_ABOVE_0;
+
         /// Close a connection whose client takes longer to send the head of a request.
         ///
         /// A client that has sent a part of a head gets 408. A client that has sent nothing is closed

@@ -48,9 +48,9 @@ pub(super) async fn conclude(server: &ServerContext, remainder: Remainder, end: 
             let session = run_over_http1(websocket, server, stream, unread);
             server.tasks.spawn(session);
         }
-        // Closing both sides while the client is sending would destroy output that it has not read
+        // The client of a secured connection is told of its end (RFC 8446, 6.1). Closing both sides while the client is sending would destroy output that it has not read
         // (RFC 9112, 9.6).
-        End::Done if !is_input_ended || !unread.is_empty() => {
+        End::Done if !is_input_ended || !unread.is_empty() || stream.is_secured() => {
             until_ending(&server.stages, linger(&mut stream)).await;
         }
         End::Done | End::Gone => {}

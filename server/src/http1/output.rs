@@ -39,6 +39,8 @@ pub(super) struct Output {
     length: u64,
     /// The number of octets that have been written. The number wraps.
     written: u64,
+    /// Whether the stream may hold octets that it has taken.
+    is_unflushed: bool,
     /// Whether the last write has waited for the client.
     is_blocked: bool,
 }
@@ -51,7 +53,7 @@ enum Piece {
 
 impl Output {
     pub(super) fn is_empty(&self) -> bool {
-        self.length == 0
+        self.length == 0 && !self.is_unflushed
     }
 
     /// Returns whether no further request is begun before output has been written: there is much of it,
@@ -136,10 +138,11 @@ impl Output {
                     return Poll::Pending;
                 }
                 Some(Piece::File(file)) => {
-                    if !file.can_send() {
+                    if !stream.can_send_files() || !file.can_send() {
                         // The client does not hold up the output.
                         self.is_blocked = false;
                         let content = ready!(file.poll_chunk(cx))?;
+                        of_files += content.as_ref().map_or(0, Bytes::len);
                         if file.remaining() == 0 {
                             self.pieces.pop_front();
                         }
@@ -163,6 +166,12 @@ impl Output {
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
             }
         }
+        if self.is_unflushed {
+            self.is_blocked = true;
+            ready!(Pin::new(stream).poll_flush(cx))?;
+            self.is_blocked = false;
+            self.is_unflushed = false;
+        }
         Poll::Ready(Ok(()))
     }
 
@@ -176,7 +185,7 @@ impl Output {
     ) -> Poll<io::Result<usize>> {
         let mut pieces = self.pieces.iter_mut().take(PIECES);
         let can_send_file = pieces.find_map(|piece| match piece {
-            Piece::File(file) => Some(file.can_send()),
+            Piece::File(file) => Some(stream.can_send_files() && file.can_send()),
             Piece::Data(_) => None,
         });
         let mut slices = [IoSlice::new(&[]); PIECES];
@@ -198,6 +207,7 @@ impl Output {
 
     fn advance(&mut self, mut written: usize) {
         self.is_blocked = false;
+        self.is_unflushed = true;
         self.written = self.written.wrapping_add(written as u64);
         self.length -= written as u64;
         if let Some(Piece::File(file)) = self.pieces.front() {

@@ -190,6 +190,7 @@ mod tests {
             server: Arc::new(ServerContext::new(BoxApp::new(app), Config::default())),
             client: None,
             address: None,
+            tls: None,
         }
     }
 

@@ -52,7 +52,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         while self.written < self.output.len() {
             let rest = &self.output[self.written..];
             let result = Pin::new(&mut self.stream).poll_write(cx, rest);
-            match ready!(self.record_write(result))? {
+            match ready!(self.record(result))? {
                 0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 written => {
                     let octets = &self.output[self.written..self.written + written];
@@ -63,12 +63,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         }
         self.output.clear();
         self.written = 0;
+        // A stream of TLS holds what it has encrypted.
+        let result = Pin::new(&mut self.stream).poll_flush(cx);
+        ready!(self.record(result))?;
         self.load.set_writing(false);
         Poll::Ready(Ok(()))
     }
 
-    /// Records the result of a write.
-    fn record_write(&mut self, result: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    /// Records the result of a write or of a flush.
+    fn record<T>(&mut self, result: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
         match &result {
             Poll::Ready(Ok(_)) if self.is_full => self.load.relieve(),
             Poll::Ready(Ok(_)) | Poll::Pending => {}
@@ -127,7 +130,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         }
         if length > SMALL {
             let result = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
-            let written = ready!(this.record_write(result))?;
+            let written = ready!(this.record(result))?;
             let mut left = written;
             for buf in bufs {
                 if left == 0 {

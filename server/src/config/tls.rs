@@ -1,0 +1,237 @@
+//! The settings of TLS.
+
+use std::path::PathBuf;
+
+use super::kind::{Many, One, Parsed, Shape};
+use super::setting::settings;
+use super::values::SWITCH;
+use crate::error::ServeError;
+
+settings! {
+    /// TLS on all listeners, if there is a certificate.
+    ///
+    /// The files are read again at SIGHUP, and when they change. A changed file that cannot be used is
+    /// reported in the log, and the server goes on with what it has.
+    tls: Tls {
+        /// A file with a certificate and the chain of its issuers, as PEM; may be given repeatedly.
+        ///
+        /// A client gets the first certificate for the name that it asks for (SNI), or the first
+        /// certificate of all.
+        ssl_certfile => certfile: [PathBuf] = "none" as FILES;
+
+        /// The file with the private key of a certificate, as PEM; one for each certificate, in their
+        /// order.
+        ///
+        /// Without this setting, the private keys are in the files of the certificates.
+        ssl_keyfile => keyfile: [PathBuf] = "none" as FILES;
+
+        /// The password of the private keys that are encrypted.
+        ssl_keyfile_password => keyfile_password: (Option<String>) = "none" as PASSWORD;
+
+        /// The lowest version of TLS: 1.2 or 1.3.
+        ssl_min_version => min_version: (TlsVersion) = "1.2" as VERSION;
+
+        /// Whether clients have a certificate: none, optional or required.
+        ///
+        /// A certificate is checked in both cases, and a client whose certificate is not accepted is
+        /// refused in its handshake. `optional` also admits clients without a certificate.
+        ssl_cert_reqs => cert_reqs: (ClientCertificates) = "none" as CERT_REQS;
+
+        /// The file with the certificates of the authorities that issue client certificates, as PEM.
+        ssl_ca_certs => ca_certs: (Option<PathBuf>) = "none" as FILE;
+
+        /// The file with the revocation lists of these authorities, as PEM.
+        ///
+        /// Each authority in the chain of a client certificate needs a list that has not expired.
+        ssl_crlfile => crlfile: (Option<PathBuf>) = "none" as FILE;
+
+        /// Use a certificate that the server makes at its start, for development.
+        ///
+        /// The certificate is for localhost, 127.0.0.1, ::1 and the addresses of the server. Its SHA-256
+        /// fingerprint is logged.
+        ssl_self_signed => self_signed: (bool) = "false" as SWITCH;
+    }
+}
+
+/// A version of TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum TlsVersion {
+    /// TLS 1.2 (RFC 5246).
+    Tls12,
+    /// TLS 1.3 (RFC 8446).
+    Tls13,
+}
+
+/// Whether clients have a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ClientCertificates {
+    /// Clients are not asked for a certificate.
+    None,
+    /// A client may have no certificate. A certificate that is not accepted ends the handshake.
+    Optional,
+    /// A client without a certificate that is accepted is refused.
+    Required,
+}
+
+impl Tls {
+    /// Returns whether the listeners speak TLS.
+    pub(crate) fn is_on(&self) -> bool {
+        !self.certfile.is_empty() || self.self_signed
+    }
+
+    pub(super) fn check(&self) -> Result<(), ServeError> {
+        let conflict = |names, remedy| Err(ServeError::Conflict { names, remedy });
+        if self.self_signed && !self.certfile.is_empty() {
+            return conflict(["ssl_self_signed", "ssl_certfile"], "give one of them");
+        }
+        if !self.keyfile.is_empty() && self.keyfile.len() != self.certfile.len() {
+            return conflict(
+                ["ssl_keyfile", "ssl_certfile"],
+                "give one private key for each certificate, in the same order",
+            );
+        }
+        let asks = self.cert_reqs != ClientCertificates::None;
+        if asks && !self.is_on() {
+            return conflict(["ssl_cert_reqs", "ssl_certfile"], "give a certificate too");
+        }
+        if asks && self.ca_certs.is_none() {
+            return conflict(
+                ["ssl_cert_reqs", "ssl_ca_certs"],
+                "give the authorities that issue client certificates too",
+            );
+        }
+        if !asks && self.ca_certs.is_some() {
+            return conflict(
+                ["ssl_ca_certs", "ssl_cert_reqs"],
+                "say whether client certificates are optional or required",
+            );
+        }
+        if self.crlfile.is_some() && self.ca_certs.is_none() {
+            return conflict(
+                ["ssl_crlfile", "ssl_ca_certs"],
+                "give the authorities that issue client certificates too",
+            );
+        }
+        Ok(())
+    }
+}
+
+const FILES: Many<PathBuf> = Many {
+    name: "FILE",
+    separator: ',',
+    parse: file,
+    show: |path| path.display().to_string(),
+};
+
+const FILE: One<Option<PathBuf>> = One {
+    name: "FILE",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => file(text).map(Some),
+    },
+    show: |path| {
+        let path = path.as_ref();
+        Some(path.map_or_else(|| "none".into(), |path| path.display().to_string()))
+    },
+};
+
+const PASSWORD: One<Option<String>> = One {
+    name: "PASSWORD",
+    shape: Shape::Secret,
+    parse: |text| Ok((text != "none").then(|| text.to_owned())),
+    show: |password| Some(password.clone().unwrap_or_else(|| "none".into())),
+};
+
+const VERSION: One<TlsVersion> = One {
+    name: "VERSION",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "1.2" => Ok(TlsVersion::Tls12),
+        "1.3" => Ok(TlsVersion::Tls13),
+        _ => Err("give 1.2 or 1.3"),
+    },
+    show: |version| {
+        Some(match version {
+            TlsVersion::Tls12 => "1.2".into(),
+            TlsVersion::Tls13 => "1.3".into(),
+        })
+    },
+};
+
+const CERT_REQS: One<ClientCertificates> = One {
+    name: "WHETHER",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "none" | "0" => Ok(ClientCertificates::None),
+        "optional" | "1" => Ok(ClientCertificates::Optional),
+        "required" | "2" => Ok(ClientCertificates::Required),
+        _ => Err("give none, optional or required"),
+    },
+    show: |whether| {
+        Some(match whether {
+            ClientCertificates::None => "none".into(),
+            ClientCertificates::Optional => "optional".into(),
+            ClientCertificates::Required => "required".into(),
+        })
+    },
+};
+
+fn file(text: &str) -> Parsed<PathBuf> {
+    match text {
+        "" => Err("give the path of a file"),
+        _ => Ok(text.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_refused_with_both_names() {
+        let with = |change: fn(&mut Tls)| {
+            let mut tls = Tls::default();
+            change(&mut tls);
+            tls.check().map_err(|error| error.to_string())
+        };
+        for (result, names) in [
+            (
+                with(|tls| {
+                    tls.self_signed = true;
+                    tls.certfile = vec!["a.pem".into()];
+                }),
+                "`ssl_self_signed` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| tls.keyfile = vec!["a.key".into()]),
+                "`ssl_keyfile` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| tls.cert_reqs = ClientCertificates::Required),
+                "`ssl_cert_reqs` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| {
+                    tls.self_signed = true;
+                    tls.cert_reqs = ClientCertificates::Optional;
+                }),
+                "`ssl_cert_reqs` and `ssl_ca_certs`",
+            ),
+            (
+                with(|tls| tls.ca_certs = Some("ca.pem".into())),
+                "`ssl_ca_certs` and `ssl_cert_reqs`",
+            ),
+            (
+                with(|tls| tls.crlfile = Some("crl.pem".into())),
+                "`ssl_crlfile` and `ssl_ca_certs`",
+            ),
+        ] {
+            let error = result.unwrap_err();
+            assert!(error.contains(names), "{error}");
+        }
+        assert_eq!(with(|tls| tls.certfile = vec!["a.pem".into()]), Ok(()));
+    }
+}

@@ -1,0 +1,314 @@
+//! The socket of a connection: TCP, or a Unix socket where the platform has them.
+
+use std::future::Future as _;
+use std::io::{self, IoSlice, Read as _};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use callgate_drive::FileBody;
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+#[cfg(unix)]
+use tokio::net::UnixStream;
+
+/// A connected socket.
+#[derive(Debug)]
+pub(crate) struct Socket {
+    kind: Kind,
+    /// Set while the runtime may not know of input that has arrived. Reads then ask the system.
+    must_read_directly: bool,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Tcp(TcpStream),
+    #[cfg(unix)]
+    Unix(UnixStream),
+}
+
+impl From<TcpStream> for Socket {
+    fn from(stream: TcpStream) -> Self {
+        Self::new(Kind::Tcp(stream))
+    }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for Socket {
+    fn from(stream: UnixStream) -> Self {
+        Self::new(Kind::Unix(stream))
+    }
+}
+
+impl Socket {
+    fn new(kind: Kind) -> Self {
+        Self {
+            kind,
+            must_read_directly: false,
+        }
+    }
+
+    /// Disables Nagle's algorithm, so that each write is sent at once.
+    pub(crate) fn set_nodelay(&self) {
+        match &self.kind {
+            Kind::Tcp(stream) => {
+                // Without the option, small responses are sent later.
+                let _ = stream.set_nodelay(true);
+            }
+            #[cfg(unix)]
+            Kind::Unix(_) => {}
+        }
+    }
+
+    /// Returns whether the peer has closed or lost its connection, as far as the system knows. The
+    /// system knows it even if there is unread input.
+    pub(crate) fn is_read_closed(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let ready = match &self.kind {
+            Kind::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            #[cfg(unix)]
+            Kind::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        };
+        match ready {
+            Poll::Ready(Ok(ready)) => ready.is_read_closed(),
+            Poll::Ready(Err(_)) => true,
+            Poll::Pending => false,
+        }
+    }
+
+    /// Polls for input without reading it. A read may still find none.
+    pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.must_read_directly {
+            true => Poll::Ready(Ok(())),
+            false => self.poll_runtime(cx),
+        }
+    }
+
+    /// Polls for input that the runtime knows of.
+    fn poll_runtime(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.kind {
+            Kind::Tcp(stream) => stream.poll_read_ready(cx),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    /// Polls for the first octet of the input without taking it. Returns `None` at the end of the input,
+    /// and for a Unix socket.
+    #[cfg(feature = "tls")]
+    pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
+        match &self.kind {
+            Kind::Tcp(stream) => {
+                let mut octet = [0];
+                let mut buf = ReadBuf::new(&mut octet);
+                let peeked = ready!(stream.poll_peek(cx, &mut buf));
+                Poll::Ready(peeked.map(|_| buf.filled().first().copied()))
+            }
+            #[cfg(unix)]
+            Kind::Unix(_) => Poll::Ready(Ok(None)),
+        }
+    }
+
+    /// Returns ready once the peer has closed or lost its connection, even if there is unread input.
+    pub(crate) fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            if self.is_read_closed() {
+                return Poll::Ready(());
+            }
+            match self.poll_runtime(cx) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Err(_)) => return Poll::Ready(()),
+                // The runtime reports the next change only if it has forgotten this input.
+                Poll::Ready(Ok(())) => {
+                    self.must_read_directly = true;
+                    self.forget_input();
+                }
+            }
+        }
+    }
+
+    /// Returns the error of a connection that is lost, once.
+    pub(crate) fn take_error(&self) -> io::Result<()> {
+        match self.as_socket().take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    /// Has the next read ask the system for input. The runtime reports input only after it has asked the
+    /// system again.
+    pub(crate) fn read_directly(&mut self) {
+        self.must_read_directly = true;
+    }
+
+    /// Writes octets behind which others follow at once, so that the system sends both together.
+    pub(crate) fn poll_write_more(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_output(cx, |socket| system::send_more(socket, pieces))
+    }
+
+    /// Sends the next octets of a file, after [`FileBody::can_send`] has returned true.
+    pub(crate) fn poll_send_file(
+        &self,
+        cx: &mut Context<'_>,
+        file: &mut FileBody,
+    ) -> Poll<io::Result<usize>> {
+        self.poll_output(cx, |socket| system::send_file(socket, file))
+    }
+
+    /// Runs `send` once the system takes output.
+    fn poll_output(
+        &self,
+        cx: &mut Context<'_>,
+        mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            let sent = match &self.kind {
+                Kind::Tcp(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
+                }
+                #[cfg(unix)]
+                Kind::Unix(stream) => {
+                    ready!(stream.poll_write_ready(cx))?;
+                    stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
+                }
+            };
+            match sent {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                sent => return Poll::Ready(sent),
+            }
+        }
+    }
+
+    fn forget_input(&self) {
+        let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
+        // The error is the one above, which makes the runtime forget the input.
+        let _ = match &self.kind {
+            Kind::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
+            #[cfg(unix)]
+            Kind::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
+        };
+    }
+
+    /// Returns the socket itself.
+    pub(crate) fn as_socket(&self) -> SockRef<'_> {
+        match &self.kind {
+            Kind::Tcp(stream) => SockRef::from(stream),
+            #[cfg(unix)]
+            Kind::Unix(stream) => SockRef::from(stream),
+        }
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        if this.must_read_directly {
+            match (&*this.as_socket()).read(buf.initialize_unfilled()) {
+                Ok(length) => {
+                    buf.advance(length);
+                    return Poll::Ready(Ok(()));
+                }
+                // From here on, the runtime knows of all input.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    this.must_read_directly = false;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        match &mut this.kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    /// Nothing is buffered here, so there is nothing to flush.
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.get_mut().kind {
+            Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            #[cfg(unix)]
+            Kind::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
+
+/// Calls that only Linux has.
+#[cfg(target_os = "linux")]
+mod system {
+    use std::io::{self, IoSlice};
+
+    use callgate_drive::FileBody;
+    use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+    use socket2::SockRef;
+
+    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+        let mut no_control = SendAncillaryBuffer::default();
+        Ok(sendmsg(&**socket, pieces, &mut no_control, flags)?)
+    }
+
+    pub(super) fn send_file(socket: &SockRef<'_>, file: &mut FileBody) -> io::Result<usize> {
+        file.send(&**socket)
+    }
+}
+
+/// Other systems send the octets at once, and are not asked to send files.
+#[cfg(not(target_os = "linux"))]
+mod system {
+    use std::io::{self, IoSlice};
+
+    use callgate_drive::FileBody;
+    use socket2::SockRef;
+
+    pub(super) fn send_more(socket: &SockRef<'_>, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        socket.send_vectored(pieces)
+    }
+
+    pub(super) fn send_file(_: &SockRef<'_>, _: &mut FileBody) -> io::Result<usize> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
