@@ -30,6 +30,8 @@ mod sending;
 mod shutdown;
 mod stalled;
 mod support;
+#[cfg(feature = "tls")]
+mod tls;
 mod trailers;
 mod websocket;
 mod websocket_deflate;

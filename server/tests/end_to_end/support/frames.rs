@@ -1,5 +1,7 @@
 //! WebSocket frames, byte by byte (RFC 6455, 5.2).
 
+use tokio::io::{AsyncRead, AsyncWrite};
+
 use super::{Client, Response, Server};
 
 /// A handshake with these further fields, each ended by a line end.
@@ -64,7 +66,7 @@ pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     frame(FIN | CLOSE, payload)
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Reads a frame of the server: its first byte and its payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
         let head = self.bytes(2).await;

@@ -3,6 +3,8 @@
 pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod http2_frames;
+#[cfg(feature = "tls")]
+pub(crate) mod tls;
 pub(crate) mod websocket;
 
 use std::future::Future;
@@ -16,7 +18,7 @@ use callgate::{
     Receiver, Scope, Sender, WebSocketScope,
 };
 use callgate_server::{Config, ServeError, ServerHandle};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -82,6 +84,12 @@ impl Server {
         self.handle.shutdown();
     }
 
+    /// Has the server load its certificates again.
+    #[cfg(feature = "tls")]
+    pub(crate) fn reload_certificates(&self) -> Result<(), callgate_server::TlsError> {
+        self.handle.reload_certificates()
+    }
+
     /// Whether `serve` has not returned.
     pub(crate) fn is_serving(&self) -> bool {
         !self.serving.is_finished()
@@ -99,10 +107,7 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client {
-            stream: within(TcpStream::connect(self.address)).await.unwrap(),
-            read: Vec::new(),
-        }
+        Client::over(within(TcpStream::connect(self.address)).await.unwrap())
     }
 
     /// Sends these bytes on a new connection, and reads one response.
@@ -268,22 +273,13 @@ impl<T> Drop for OnDrop<T> {
 }
 
 /// A connection over which a test sends bytes of its choice.
-pub(crate) struct Client {
-    pub(crate) stream: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    pub(crate) stream: S,
     /// What has been read and not been looked at.
     read: Vec<u8>,
 }
 
 impl Client {
-    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
-        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
-    }
-
-    /// Closes the sending side.
-    pub(crate) async fn half_close(&mut self) {
-        within(self.stream.shutdown()).await.unwrap();
-    }
-
     /// Whether bytes have come that no read has returned.
     pub(crate) fn has_input(&mut self) -> bool {
         let mut byte = [0];
@@ -295,6 +291,24 @@ impl Client {
                 }
                 Err(error) => error.kind() != io::ErrorKind::WouldBlock,
             }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(stream: S) -> Self {
+        Self {
+            stream,
+            read: Vec::new(),
+        }
+    }
+
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within(self.stream.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Closes the sending side.
+    pub(crate) async fn half_close(&mut self) {
+        within(self.stream.shutdown()).await.unwrap();
     }
 
     /// Reads more. False at the end of the connection, clean or not.

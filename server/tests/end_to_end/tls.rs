@@ -1,0 +1,460 @@
+//! TLS: handshakes, certificates, the end of connections, and the scope.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use callgate::{
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent,
+    Scheme, Scope, WebSocketAccept,
+};
+use callgate_server::ServeError;
+use callgate_server::config::{ClientCertificates, TlsVersion};
+use rustls::HandshakeKind;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::mpsc::unbounded_channel;
+use tokio_rustls::client::TlsStream;
+
+use crate::support::tls::{Authority, connect};
+use crate::support::{Client, Server, frames, http, says, websocket, whole, within};
+
+type TlsClient = TlsStream<TcpStream>;
+
+const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\n\r\n";
+
+/// Sends octets, and reads up to the end of the connection. Fails without `close_notify`.
+async fn ask(mut client: TlsClient, request: &[u8]) -> io::Result<String> {
+    client.write_all(request).await?;
+    let mut response = Vec::new();
+    within(client.read_to_end(&mut response)).await?;
+    Ok(String::from_utf8_lossy(&response).into_owned())
+}
+
+/// Makes a request that is the last on its connection.
+async fn get(client: TlsClient) -> io::Result<String> {
+    ask(
+        client,
+        b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n",
+    )
+    .await
+}
+
+#[tokio::test]
+async fn a_connection_of_each_version_is_served_and_ends_with_close_notify() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = authority.client_of(version);
+        let client = connect(&server, client, "a.test").await.unwrap();
+        assert!(get(client).await.unwrap().ends_with("hello"));
+    }
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_version_below_the_lowest_is_refused() {
+    let authority = Authority::new();
+    let mut config = authority.config("a.test");
+    config.tls.min_version = TlsVersion::Tls13;
+    let server = Server::with(config, says("hello"));
+    let client = authority.client_of(&rustls::version::TLS12);
+    connect(&server, client, "a.test").await.unwrap_err();
+}
+
+#[tokio::test]
+async fn a_client_gets_the_certificate_for_the_name_that_it_asks_for() {
+    let authority = Authority::new();
+    let mut config = authority.config("a.test");
+    let (certfile, keyfile) = authority.write("other", &authority.issue("*.b.test"));
+    config.tls.certfile.push(certfile);
+    config.tls.keyfile.push(keyfile);
+    let server = Server::with(config, says("hello"));
+    for name in ["a.test", "www.b.test"] {
+        let client = connect(&server, authority.client(), name).await.unwrap();
+        assert!(get(client).await.is_ok(), "{name}");
+    }
+    connect(&server, authority.client(), "b.test")
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn the_version_of_http_is_negotiated() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    let mut client = authority.client();
+    client.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    let client = connect(&server, client, "a.test").await.unwrap();
+    assert_eq!(client.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (requests, connection) = within(h2::client::handshake(client)).await.unwrap();
+    let connection = tokio::spawn(connection);
+    let mut requests = within(requests.ready()).await.unwrap();
+    let request = ::http::Request::get("https://a.test/").body(()).unwrap();
+    let (response, _) = requests.send_request(request, true).unwrap();
+    let response = within(response).await.unwrap();
+    let text = crate::support::http2::text(response.into_body()).await;
+    assert_eq!(text.unwrap(), "hello");
+    drop(requests);
+    within(connection).await.unwrap().unwrap();
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_session_is_resumed() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    let config = Arc::new(authority.client());
+    let mut kinds = Vec::new();
+    for _ in 0..2 {
+        let mut client = connect(&server, config.clone(), "a.test").await.unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        // The tickets come before the response.
+        within(client.read(&mut [0; 1024])).await.unwrap();
+        kinds.push(client.get_ref().1.handshake_kind().unwrap());
+    }
+    assert_eq!(kinds, [HandshakeKind::Full, HandshakeKind::Resumed]);
+}
+
+#[tokio::test]
+async fn client_certificates_are_required_checked_and_shown_to_the_application() {
+    let authority = Authority::new();
+    let mut config = authority.config("a.test");
+    config.tls.cert_reqs = ClientCertificates::Required;
+    config.tls.ca_certs = Some(authority.file("ca.pem", authority.pem()));
+    config.tls.crlfile = Some(authority.file("crl.pem", authority.revoke(7)));
+    let app = http((), async |(), scope, _, sender| {
+        let tls = scope.tls.as_ref().unwrap();
+        let name = tls.client_cert_name.clone().unwrap();
+        whole(&sender, format!("{name} {}", tls.client_cert_chain.len())).await
+    });
+    let server = Server::with(config, app);
+    let answer = async |client| get(connect(&server, client, "a.test").await?).await;
+    let client = authority.issue("someone");
+    let response = answer(authority.client_with(Some(&client))).await.unwrap();
+    assert!(response.ends_with("CN=someone 1"), "{response}");
+    let revoked =
+        authority.issue_with("revoked", |params| params.serial_number = Some(7u64.into()));
+    let stranger = Authority::new().issue("someone");
+    for client in [None, Some(&revoked), Some(&stranger)] {
+        answer(authority.client_with(client)).await.unwrap_err();
+    }
+}
+
+#[tokio::test]
+async fn an_optional_certificate_may_be_missing_but_not_wrong() {
+    let authority = Authority::new();
+    let mut config = authority.config("a.test");
+    config.tls.cert_reqs = ClientCertificates::Optional;
+    config.tls.ca_certs = Some(authority.file("ca.pem", authority.pem()));
+    let server = Server::with(config, says("hello"));
+    let answer = async |client| get(connect(&server, client, "a.test").await?).await;
+    let client = authority.issue("someone");
+    answer(authority.client()).await.unwrap();
+    answer(authority.client_with(Some(&client))).await.unwrap();
+    let stranger = Authority::new().issue("someone");
+    answer(authority.client_with(Some(&stranger)))
+        .await
+        .unwrap_err();
+}
+
+#[tokio::test]
+async fn the_scope_has_the_security_of_the_connection() {
+    let authority = Authority::new();
+    let pair = authority.issue("a.test");
+    let (certfile, keyfile) = authority.write("own", &pair);
+    let mut config = crate::support::config();
+    config.tls.certfile = vec![certfile];
+    config.tls.keyfile = vec![keyfile];
+    let (send, mut scopes) = unbounded_channel();
+    let server = Server::with(config, move |scope: Scope, _, _| {
+        send.send(scope).unwrap();
+        async { Err::<(), _>(AppError::Unsupported) }
+    });
+    // The first scope is that of the lifespan.
+    within(scopes.recv()).await.unwrap();
+    let websocket = frames::handshake("/", "");
+    for request in [REQUEST, websocket.as_bytes()] {
+        let mut client = connect(&server, authority.client(), "a.test")
+            .await
+            .unwrap();
+        client.write_all(request).await.unwrap();
+        let scope = within(scopes.recv()).await.unwrap();
+        let (scheme, features, tls) = match &scope {
+            Scope::Http(scope) => (scope.scheme, scope.features, scope.tls.clone()),
+            Scope::WebSocket(scope) => (scope.scheme, scope.features, scope.tls.clone()),
+            _ => panic!("{scope:?}"),
+        };
+        assert_eq!(scheme, Scheme::Https);
+        assert!(features.contains(Feature::Tls));
+        let tls = tls.unwrap();
+        assert_eq!(tls.tls_version, Some(0x0304));
+        assert_eq!(tls.cipher_suite.unwrap() >> 8, 0x13);
+        let own = pair.pem.replace('\r', "");
+        assert_eq!(tls.server_cert.as_deref(), Some(own.as_str()));
+        assert!(tls.client_cert_chain.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_websocket_is_carried_over_tls() {
+    let authority = Authority::new();
+    let app = websocket((), async |(), _, mut receiver, sender| {
+        receiver.receive().await;
+        sender.send(WebSocketAccept::new()).await?;
+        while let ReceiveEvent::WebSocketReceive(message) = receiver.receive().await {
+            sender.send(message).await?;
+        }
+        Ok(())
+    });
+    let server = Server::with(authority.config("a.test"), app);
+    let stream = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    let mut client = Client::over(stream);
+    client.send(frames::handshake("/", "")).await;
+    assert_eq!(client.head().await.status, 101);
+    for text in ["a".to_owned(), "b".repeat(1 << 20)] {
+        let frame = frames::frame(0x81, &text);
+        client.send(frame).await;
+        assert!(client.message().await == text);
+    }
+    client.send(frames::close(1000, "")).await;
+    client.closed_with(1000).await;
+}
+
+#[tokio::test]
+async fn a_file_and_large_content_arrive_whole() {
+    let authority = Authority::new();
+    let content: Vec<u8> = (0..3_000_000u32).map(|index| (index % 251) as u8).collect();
+    let path = authority.file("content", &content);
+    let expected = content.clone();
+    let app = http(
+        (path, content),
+        async |(path, content), scope, _, sender| {
+            sender.send(HttpResponseStart::ok()).await?;
+            match scope.path().as_ref() {
+                "/file" => sender.send(HttpResponsePathSend::new(path)).await?,
+                _ => sender.send(HttpResponseBody::last(content)).await?,
+            }
+            Ok(())
+        },
+    );
+    let server = Server::with(authority.config("a.test"), app);
+    for path in ["/file", "/content"] {
+        let mut client = connect(&server, authority.client(), "a.test")
+            .await
+            .unwrap();
+        let request = format!("GET {path} HTTP/1.0\r\nhost: test\r\n\r\n");
+        client.write_all(request.as_bytes()).await.unwrap();
+        let mut response = Vec::new();
+        within(client.read_to_end(&mut response)).await.unwrap();
+        assert!(response.ends_with(&expected), "{path}: {}", response.len());
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_no_end_of_content() {
+    let authority = Authority::new();
+    let (send, mut ends) = unbounded_channel();
+    let app = http(send, async |send, _, mut receiver, _| {
+        while let ReceiveEvent::HttpRequestBody(content) = receiver.receive().await {
+            if !content.more_body {
+                send.send("complete").unwrap();
+                return Ok(());
+            }
+        }
+        send.send("disconnect").unwrap();
+        Ok(())
+    });
+    let server = Server::with(authority.config("a.test"), app);
+    let mut client = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
+        .await
+        .unwrap();
+    // Without `close_notify`.
+    let (stream, _) = client.into_inner();
+    drop(stream);
+    assert_eq!(within(ends.recv()).await, Some("disconnect"));
+}
+
+#[tokio::test]
+async fn a_client_that_has_sent_close_notify_gets_its_response() {
+    let authority = Authority::new();
+    let (go, gone) = tokio::sync::oneshot::channel();
+    let gone = Arc::new(std::sync::Mutex::new(Some(gone)));
+    let app = http(gone, async |gone, _, _, sender| {
+        let gone = gone.lock().unwrap().take().unwrap();
+        gone.await.unwrap();
+        whole(&sender, "after all").await
+    });
+    let server = Server::with(authority.config("a.test"), app);
+    let mut client = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    client.write_all(REQUEST).await.unwrap();
+    client.get_mut().1.send_close_notify();
+    client.flush().await.unwrap();
+    go.send(()).unwrap();
+    let mut response = String::new();
+    within(client.read_to_string(&mut response)).await.unwrap();
+    assert!(response.ends_with("after all"), "{response}");
+}
+
+#[tokio::test]
+async fn cleartext_is_answered_in_cleartext() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    let response = server.ask_all(REQUEST).await;
+    assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    assert!(response.contains("speaks HTTPS"), "{response}");
+}
+
+#[tokio::test]
+async fn a_client_that_makes_no_handshake_is_closed_and_holds_nobody_up() {
+    let authority = Authority::new();
+    let mut config = authority.config("a.test");
+    config.timeouts.tls_handshake = Duration::from_millis(300);
+    let server = Server::with(config, says("hello"));
+    let mut silent = TcpStream::connect(server.address).await.unwrap();
+    // The beginning of a record.
+    silent.write_all(&[22, 3, 1]).await.unwrap();
+    let client = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    get(client).await.unwrap();
+    let end = within(silent.read(&mut [0])).await;
+    assert!(matches!(end, Ok(0) | Err(_)), "{end:?}");
+}
+
+/// Returns the certificate that a new connection gets.
+async fn presented(server: &Server, authority: &Authority) -> Vec<u8> {
+    let client = connect(server, authority.client(), "a.test").await.unwrap();
+    client.get_ref().1.peer_certificates().unwrap()[0].to_vec()
+}
+
+#[tokio::test]
+async fn changed_certificates_are_taken_without_a_drop_and_bad_pairs_are_refused() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    let first = presented(&server, &authority).await;
+    let open = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    let next = authority.issue("a.test");
+    // Over the files of the first, as a whole.
+    authority.replace("server.pem", &next.pem);
+    let error = server.reload_certificates().unwrap_err().to_string();
+    assert!(error.contains("does not belong"), "{error}");
+    assert_eq!(presented(&server, &authority).await, first);
+    authority.replace("server.key", &next.key.serialize_pem());
+    // The files are watched.
+    within(async {
+        while presented(&server, &authority).await != next.certificate.to_vec() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    assert!(get(open).await.unwrap().ends_with("hello"));
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn a_handle_reloads_certificates() {
+    let authority = Authority::new();
+    let server = Server::with(authority.config("a.test"), says("hello"));
+    presented(&server, &authority).await;
+    let next = authority.issue("a.test");
+    authority.write("server", &next);
+    server.reload_certificates().unwrap();
+    assert_eq!(
+        presented(&server, &authority).await,
+        next.certificate.to_vec()
+    );
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_used_are_errors_that_name_them_and_say_what_to_do() {
+    let authority = Authority::new();
+    let pair = authority.issue("a.test");
+    let expired = authority.issue_with("a.test", |params| {
+        params.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    });
+    let early = authority.issue_with("a.test", |params| {
+        params.not_before = rcgen::date_time_ymd(3000, 1, 1);
+    });
+    let key = pair.key.serialize_pem();
+    let other_key = early.key.serialize_pem();
+    let legacy = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n";
+    for (certificate, key, reason) in [
+        ("", key.as_str(), "server.pem has no certificate"),
+        (&pair.pem, "", "server.key has no private key"),
+        (
+            &pair.pem,
+            &other_key,
+            "server.key does not belong to the certificate in",
+        ),
+        (&pair.pem, legacy, "openssl pkcs8 -topk8 -in"),
+        (
+            &expired.pem,
+            &expired.key.serialize_pem(),
+            "has expired at 2001-01-01",
+        ),
+        (&early.pem, &other_key, "is not valid before 3000-01-01"),
+    ] {
+        let mut config = crate::support::config();
+        config.tls.certfile = vec![authority.file("server.pem", certificate)];
+        config.tls.keyfile = vec![authority.file("server.key", key)];
+        assert_refused(config, reason).await;
+    }
+    let mut config = crate::support::config();
+    config.tls.certfile = vec!["/nowhere/server.pem".into()];
+    assert_refused(config, "/nowhere/server.pem: there is no such file").await;
+}
+
+async fn assert_refused(config: callgate_server::Config, reason: &str) {
+    let mut server = Server::with(config, says("hello"));
+    let error = server.ended().await.unwrap_err();
+    assert!(matches!(error, ServeError::Tls(_)), "{error}");
+    let line = error.to_string();
+    assert!(line.contains(reason), "{line}");
+    assert!(!line.contains('\n'), "{line}");
+}
+
+/// Made by `openssl genpkey -algorithm ed25519 -aes256 -pass pass:secret`.
+const ENCRYPTED_KEY: &str = include_str!("encrypted.key");
+
+#[tokio::test]
+async fn an_encrypted_key_needs_its_password() {
+    let authority = Authority::new();
+    let pair = authority.issue("a.test");
+    let with = |password: Option<&str>| {
+        let mut config = crate::support::config();
+        config.tls.certfile = vec![authority.file("server.pem", &pair.pem)];
+        config.tls.keyfile = vec![authority.file("server.key", ENCRYPTED_KEY)];
+        config.tls.keyfile_password = password.map(Into::into);
+        config
+    };
+    assert_refused(with(None), "is encrypted; give its password").await;
+    assert_refused(with(Some("wrong")), "the password does not open").await;
+    // The key is read, and is not the one of this certificate.
+    assert_refused(with(Some("secret")), "does not belong").await;
+}
+
+#[tokio::test]
+async fn a_self_signed_certificate_is_for_this_machine() {
+    let authority = Authority::new();
+    let mut config = crate::support::config();
+    config.tls.self_signed = true;
+    let server = Server::with(config, says("hello"));
+    for name in ["localhost", "127.0.0.1"] {
+        let error = connect(&server, authority.client(), name)
+            .await
+            .unwrap_err();
+        // The certificate is for the name, and the client does not know its issuer.
+        assert!(error.to_string().contains("UnknownIssuer"), "{error}");
+    }
+}
