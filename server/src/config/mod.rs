@@ -30,7 +30,7 @@ pub use self::process::{LifespanMode, Process};
 pub use self::proxy::Proxy;
 pub use self::timeouts::Timeouts;
 #[cfg(feature = "tls")]
-pub use self::tls::{ClientCertificates, Tls, TlsVersion};
+pub use self::tls::{ClientCertificates, Password, Tls, TlsVersion};
 pub use self::websocket::WebSocket;
 #[cfg(feature = "cli")]
 pub(crate) use self::{

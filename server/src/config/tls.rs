@@ -1,5 +1,6 @@
 //! The settings of TLS.
 
+use std::fmt;
 use std::path::PathBuf;
 
 use super::kind::{Many, One, Parsed, Shape};
@@ -26,7 +27,7 @@ settings! {
         ssl_keyfile => keyfile: [PathBuf] = "none" as FILES;
 
         /// The password of the private keys that are encrypted.
-        ssl_keyfile_password => keyfile_password: (Option<String>) = "none" as PASSWORD;
+        ssl_keyfile_password => keyfile_password: (Option<Password>) = "none" as PASSWORD;
 
         /// The lowest version of TLS: 1.2 or 1.3.
         ssl_min_version => min_version: (TlsVersion) = "1.2" as VERSION;
@@ -50,6 +51,34 @@ settings! {
         /// The certificate is for localhost, 127.0.0.1, ::1 and the addresses of the server. Its SHA-256
         /// fingerprint is logged.
         ssl_self_signed => self_signed: (bool) = "false" as SWITCH;
+    }
+}
+
+/// A password, which `Debug` does not show.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Password(String);
+
+impl Password {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for Password {
+    fn from(password: String) -> Self {
+        Self(password)
+    }
+}
+
+impl From<&str> for Password {
+    fn from(password: &str) -> Self {
+        Self(password.into())
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
     }
 }
 
@@ -138,11 +167,14 @@ const FILE: One<Option<PathBuf>> = One {
     },
 };
 
-const PASSWORD: One<Option<String>> = One {
+const PASSWORD: One<Option<Password>> = One {
     name: "PASSWORD",
     shape: Shape::Secret,
-    parse: |text| Ok((text != "none").then(|| text.to_owned())),
-    show: |password| Some(password.clone().unwrap_or_else(|| "none".into())),
+    parse: |text| Ok((text != "none").then(|| text.into())),
+    show: |password| {
+        let password = password.as_ref().map_or("none", Password::as_str);
+        Some(password.to_owned())
+    },
 };
 
 const VERSION: One<TlsVersion> = One {
@@ -189,6 +221,15 @@ fn file(text: &str) -> Parsed<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_password_is_not_shown_by_debug() {
+        let tls = Tls {
+            keyfile_password: Some("secret".into()),
+            ..Tls::default()
+        };
+        assert!(!format!("{tls:?}").contains("secret"));
+    }
 
     #[test]
     fn settings_that_do_not_fit_together_are_refused_with_both_names() {

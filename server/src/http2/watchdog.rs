@@ -229,6 +229,7 @@ mod tests {
             server: server.clone(),
             client: None,
             address: None,
+            tls: None,
         }))
     }
 

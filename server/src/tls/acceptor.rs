@@ -16,7 +16,7 @@ use super::client_auth;
 use super::error::TlsError;
 use super::files;
 use super::self_signed;
-use crate::config::{BindAddress, Config, HttpVersions, Tls, TlsVersion};
+use crate::config::{BindAddress, Config, HttpVersions, Password, Tls, TlsVersion};
 
 /// Gives each new connection the certificates that have been loaded last.
 #[derive(Debug)]
@@ -184,7 +184,7 @@ fn read_certificates(
     settings: &Tls,
     provider: &CryptoProvider,
 ) -> Result<Vec<Certificate>, TlsError> {
-    let password = settings.keyfile_password.as_deref();
+    let password = settings.keyfile_password.as_ref().map(Password::as_str);
     (settings.certfile.iter().enumerate())
         .map(|(index, certfile)| {
             let keyfile = settings.keyfile.get(index).unwrap_or(certfile);
