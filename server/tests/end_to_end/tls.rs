@@ -254,6 +254,26 @@ async fn a_file_and_large_content_arrive_whole() {
 }
 
 #[tokio::test]
+async fn a_slow_client_gets_the_last_octets_while_its_connection_stays_open() {
+    const LENGTH: usize = 100_000;
+    let authority = Authority::new();
+    let app = http((), async |(), _, _, sender| {
+        whole(&sender, vec![b'x'; LENGTH]).await
+    });
+    let server = Server::with_small_buffer(authority.config("a.test"), app);
+    for _ in 0..20 {
+        let mut client = connect(&server, authority.client(), "a.test")
+            .await
+            .unwrap();
+        client.write_all(REQUEST).await.unwrap();
+        let mut response = Vec::new();
+        while !response.ends_with(&[b'x'; LENGTH]) {
+            assert_ne!(within(client.read_buf(&mut response)).await.unwrap(), 0);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_connection_that_is_cut_is_no_end_of_content() {
     let authority = Authority::new();
     let (send, mut ends) = unbounded_channel();
