@@ -12,11 +12,11 @@ use callgate_server::ServeError;
 use callgate_server::config::{ClientCertificates, TlsVersion};
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::tls::{Authority, connect};
+use crate::support::tls::{Authority, connect, connect_over};
 use crate::support::{Client, Server, frames, http, says, websocket, whole, within};
 
 type TlsClient = TlsStream<TcpStream>;
@@ -255,21 +255,27 @@ async fn a_file_and_large_content_arrive_whole() {
 
 #[tokio::test]
 async fn a_slow_client_gets_the_last_octets_while_its_connection_stays_open() {
-    const LENGTH: usize = 100_000;
+    // More than the buffers of both sockets, so that the last write waits for the client.
+    const LENGTH: usize = 1_000_000;
     let authority = Authority::new();
     let app = http((), async |(), _, _, sender| {
         whole(&sender, vec![b'x'; LENGTH]).await
     });
-    let server = Server::with_small_buffer(authority.config("a.test"), app);
-    for _ in 0..20 {
-        let mut client = connect(&server, authority.client(), "a.test")
-            .await
-            .unwrap();
-        client.write_all(REQUEST).await.unwrap();
-        let mut response = Vec::new();
-        while !response.ends_with(&[b'x'; LENGTH]) {
-            assert_ne!(within(client.read_buf(&mut response)).await.unwrap(), 0);
-        }
+    let mut config = authority.config("a.test");
+    // The end of the connection would write the rest.
+    config.timeouts.keep_alive = Duration::from_secs(600);
+    let server = Server::with_small_buffer(config, app);
+    let mut client = connect(&server, authority.client(), "a.test")
+        .await
+        .unwrap();
+    client.write_all(REQUEST).await.unwrap();
+    let (mut received, mut chunk) = (0, vec![0; 4096]);
+    while received < LENGTH {
+        let read = within(client.read(&mut chunk)).await.unwrap();
+        assert_ne!(read, 0, "the connection has ended");
+        received += read;
+        // The server, which is on this thread, writes before the client reads on.
+        tokio::task::yield_now().await;
     }
 }
 

@@ -165,6 +165,15 @@ pub(crate) async fn connect(
     name: &str,
 ) -> std::io::Result<TlsStream<TcpStream>> {
     let stream = within(TcpStream::connect(server.address)).await.unwrap();
+    connect_over(stream, client, name).await
+}
+
+/// Makes the handshake.
+pub(crate) async fn connect_over(
+    stream: TcpStream,
+    client: impl Into<Arc<ClientConfig>>,
+    name: &str,
+) -> std::io::Result<TlsStream<TcpStream>> {
     let name = ServerName::try_from(name.to_owned()).unwrap();
     within(TlsConnector::from(client.into()).connect(name, stream)).await
 }
