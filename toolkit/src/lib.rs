@@ -46,8 +46,10 @@
 //! reported nor waited for.
 
 mod interruption;
+mod random;
 mod response;
 mod stream;
+mod vary;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
