@@ -65,7 +65,8 @@ impl Parts {
         })
     }
 
-    fn single(range: Range<u64>) -> Self {
+    /// Returns the content of one range.
+    pub(super) fn single(range: Range<u64>) -> Self {
         Self {
             parts: vec![(Bytes::new(), range)],
             end: Bytes::new(),

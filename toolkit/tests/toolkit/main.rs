@@ -3,6 +3,7 @@
 mod blocking;
 mod blocking_sockets;
 mod cookies;
+mod directory;
 mod errors;
 mod file;
 mod lifespan;
