@@ -54,7 +54,7 @@ const WELL_KNOWN: &str = ".well-known";
 ///   checks this when it opens the file, so that a link that is replaced meanwhile leads nowhere else.
 /// - **Directories** are served by their `index.html`. A path without the slash at its end is redirected to
 ///   the path with it, so that relative links work. Directories are not listed.
-/// - **Other files** than regular ones, such as pipes and devices, are a 404.
+/// - **Special files**, such as pipes and devices, are a 404, and do not hold the request up.
 /// - **Methods** other than GET and HEAD are a 405. A file that the server must not read is a 403.
 ///
 /// Files are opened on a thread for blocking work. A directory that is missing is an error of each
@@ -95,7 +95,7 @@ impl Directory {
 
     /// Follows symbolic links wherever they lead. By default a link must not lead out of the directory.
     ///
-    /// Whoever can write to the directory can then publish any file that the server can read.
+    /// A user who can write to the directory can then publish any file that the server can read.
     #[must_use]
     pub fn follow_links(mut self) -> Self {
         self.settings_mut().follows_links = true;
@@ -148,7 +148,7 @@ impl Directory {
     }
 }
 
-/// What a path names.
+/// The result of the search for a file.
 enum Found {
     File(Box<FoundFile>),
     /// A directory with an index, whose path has no slash at its end.
@@ -169,7 +169,7 @@ impl Settings {
     /// Returns the path of a file below the root; `None` for a path that names no file.
     fn relative_path(&self, route_path: &str, raw_path: &str) -> Option<PathBuf> {
         let names = route_path.strip_prefix('/')?;
-        // An escaped slash at the end is not one that relative links are resolved by.
+        // Browsers do not resolve relative links by a slash that is escaped.
         let names = match raw_path.ends_with('/') {
             true => names.strip_suffix('/').unwrap_or(names),
             false => names,
@@ -265,9 +265,8 @@ fn is_plain(name: &str, is_windows: bool) -> bool {
         let is_short_name = |pair: &[u8]| pair[0] == b'~' && pair[1].is_ascii_digit();
         bytes.contains(&b':') || bytes.windows(2).any(is_short_name)
     };
-    !matches!(name, "" | "." | "..")
-        && !name.contains(['\0', '\\', '/'])
-        && !(is_windows && has_other_meaning(name))
+    let leads_elsewhere = matches!(name, "" | "." | "..") || name.contains(['\0', '\\', '/']);
+    !(leads_elsewhere || is_windows && has_other_meaning(name))
 }
 
 impl App for Directory {

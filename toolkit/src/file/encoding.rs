@@ -12,7 +12,7 @@ pub(super) enum Coding {
 }
 
 impl Coding {
-    /// All codings, the one with the smallest files first.
+    /// All codings. The coding with the smallest files comes first.
     const ALL: [Self; 3] = [Self::Brotli, Self::Zstd, Self::Gzip];
 
     /// Returns the name in `content-encoding`.
@@ -39,7 +39,8 @@ impl Coding {
             || self == Self::Gzip && name.eq_ignore_ascii_case("x-gzip")
     }
 
-    /// Returns the codings that the client accepts and does not like less than none, the best first.
+    /// Returns the codings that the client accepts, the preferred one first. A coding with a lower weight
+    /// than `identity` is left out.
     pub(super) fn accepted(request: &HeaderMap) -> Vec<Self> {
         let lists = request.get_all(ACCEPT_ENCODING).iter();
         let lists = lists.filter_map(|list| list.to_str().ok());
@@ -65,7 +66,7 @@ impl Coding {
     }
 }
 
-/// Parses a coding with its weight in thousandths. Returns `None` for one that is malformed.
+/// Parses a coding with its weight in thousandths. Returns `None` for a malformed text.
 fn weighted(text: &str) -> Option<(&str, u16)> {
     let Some((name, parameter)) = text.split_once(';') else {
         return Some((text.trim(), 1000));

@@ -10,18 +10,19 @@ use crate::respond;
 
 /// Refuses requests and WebSockets whose field `host` names another host than those that are allowed.
 ///
-/// An application that makes links of the field `host`, for example in a mail that resets a password,
-/// must know that the host is one of its own: a client sends any `host` that it likes. A page of another
-/// site whose name has been pointed to the address of a local server (DNS rebinding) is refused too.
+/// A client can send any `host`. An application that makes links of this field, for example in a mail that
+/// resets a password, must not take the host of an attacker. The check also stops DNS rebinding, by which
+/// a page of another site reaches a local server under the name of that site.
 ///
 /// - A host is allowed by its name or address: `example.com`, `127.0.0.1`, `[::1]`. `*.example.com`
 ///   allows all subdomains of `example.com`, at any depth, and not `example.com` itself.
 /// - Names are compared without regard to case. The port, and the dot of the root at the end of a name,
 ///   are ignored.
 /// - A host that is not allowed is a 421 (RFC 9110, 15.5.20): the request has been directed to a server
-///   that does not serve its host. A client that has used a connection to another host again may then
-///   connect to the right one, which a 400 would prevent. A `host` that is missing, malformed or
-///   repeated is a 400. A WebSocket is refused with 403 where the server does not offer denial responses.
+///   that does not serve its host. A browser that shares one HTTP/2 connection among several hosts then
+///   repeats the request on a connection of its own, which it does not after a 400.
+/// - A `host` that is missing, malformed or repeated is a 400.
+/// - A WebSocket is refused with 403 where the server does not offer denial responses.
 /// - Health checks usually name the server by its address, which must then be allowed too.
 ///
 /// Behind a proxy, the field must be what the client has sent: `x-forwarded-host` is not read.

@@ -19,9 +19,9 @@ use crate::vary::add_vary;
 
 /// Lets pages of other origins make requests and read the responses, by the CORS protocol.
 ///
-/// Nothing is allowed by default. What a page of another origin may do is allowed here; what its browser
-/// does without asking (a form that is posted, a picture that is loaded) reaches the application as ever:
-/// CORS does not replace a protection against cross-site request forgery.
+/// Nothing is allowed by default. CORS does not replace a protection against cross-site request forgery:
+/// browsers send some requests of other pages without a preflight request, such as a form that is posted,
+/// and these reach the application whatever is allowed here.
 ///
 /// - A preflight request (`OPTIONS` with `origin` and `access-control-request-method`) is answered
 ///   without calling the application: with 204, or with 403 when its origin is not allowed.

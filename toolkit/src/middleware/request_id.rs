@@ -25,7 +25,7 @@ pub struct RequestId(Arc<str>);
 
 impl RequestId {
     /// Returns the identifier that a request came with; `None` where the request has none, has several,
-    /// or has one that is not to be trusted in a log.
+    /// or has a value that must not be written to a log.
     fn received(request: &RequestScope) -> Option<Self> {
         let is_sane = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~+/=:@".contains(&byte);
         let id = single_field(&request.headers, X_REQUEST_ID).ok()??;
@@ -102,8 +102,8 @@ impl<A> SetRequestId<A> {
         }
     }
 
-    /// Gives every request a new identifier, for a server that strangers reach without a proxy: a
-    /// stranger could otherwise send the identifier of another request.
+    /// Gives every request a new identifier. This is for a server that clients reach without a trusted
+    /// proxy: a client could otherwise send the identifier of another request.
     #[must_use]
     pub fn ignore_received(mut self) -> Self {
         self.ignores_received = true;

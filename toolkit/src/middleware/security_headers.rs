@@ -27,7 +27,7 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName =
 /// | `referrer-policy` | `strict-origin-when-cross-origin` | that other sites learn paths and queries |
 /// | `cross-origin-opener-policy` | `same-origin` | that a page of another site holds on to the window |
 ///
-/// `set_header` changes these or adds others, such as `content-security-policy`, which no default fits.
+/// `set_header` changes these or adds others, such as `content-security-policy`, which depends on the site.
 /// [`without`](Self::without) removes one.
 ///
 /// ```

@@ -286,6 +286,29 @@ async fn sends_that_wait_fail_when_the_time_is_over() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn tasks_that_wait_to_receive_or_to_send_are_woken_when_the_time_is_over() {
+    async fn spawns(_: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        sender.send(HttpResponseStart::ok()).await?;
+        let receiving = tokio::spawn(async move {
+            while receiver.receive().await != ReceiveEvent::HttpDisconnect {}
+        });
+        let sending = tokio::spawn(async move {
+            while sender.send(HttpResponseBody::part("part")).await.is_ok() {}
+        });
+        receiving.await?;
+        sending.await?;
+        Err(SendError::Disconnected.into())
+    }
+    let client = client(Timeout::new(Lint::new(spawns).strict(), LIMIT)).timeout(LIMIT * 3);
+    // The client reads nothing.
+    let response = client.get("/").stream().await.unwrap();
+    let begun = Instant::now();
+    let exchange = TestExchange::of(&response).clone();
+    exchange.ended().await.unwrap_err();
+    assert_eq!(begun.elapsed(), LIMIT);
+}
+
+#[tokio::test(start_paused = true)]
 async fn work_after_the_response_has_no_limit() {
     async fn works(_: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
         respond::text("done").send(&sender).await?;
