@@ -42,7 +42,7 @@ const WELL_KNOWN: &str = ".well-known";
 /// }
 /// ```
 ///
-/// Files are sent as [`respond::file`](crate::respond::file) sends them: with their type and validators, by
+/// Files are sent as [`respond::file`] sends them: with their type and validators, by
 /// path send where the server offers it, in ranges, and only when the client does not have them.
 ///
 /// - **Paths** are those below the mount, decoded. A path names a file only by plain names: `.`, `..`,
