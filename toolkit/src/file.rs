@@ -94,10 +94,14 @@ impl Content for FileContent<'_> {
 /// A file to respond with.
 struct Source {
     metadata: Metadata,
-    /// The path by which the server can open the file.
-    path: Option<PathBuf>,
-    /// The open file; `None` where the server opens it.
-    file: Option<std::fs::File>,
+    opened: Opened,
+}
+
+enum Opened {
+    /// The server opens the file at this path.
+    ByServer(PathBuf),
+    /// The file is open. The server can open it again by the path, if there is one.
+    Here(std::fs::File, Option<PathBuf>),
 }
 
 impl Source {
@@ -122,22 +126,25 @@ impl Source {
                 return Ok(());
             }
         }
-        if let Some(path) = self.path.filter(|_| can_path_send(scope)) {
-            sender.send(start).await?;
-            return match (
-                sender.send(HttpResponsePathSend::new(path)).await,
-                self.file,
-            ) {
-                // The server cannot open what is open here: `/proc` is not mounted, for example.
-                (Err(SendError::File { .. }), Some(file)) => {
-                    let parts = Parts::single(0..self.metadata.len());
-                    parts.send(File::from_std(file), sender).await
+        let file = match self.opened {
+            Opened::ByServer(path) => {
+                sender.send(start).await?;
+                return Ok(sender.send(HttpResponsePathSend::new(path)).await?);
+            }
+            Opened::Here(file, path) => match path.filter(|_| can_path_send(scope)) {
+                None => file,
+                Some(path) => {
+                    sender.send(start).await?;
+                    return match sender.send(HttpResponsePathSend::new(path)).await {
+                        // The server finds no such path: `/proc` is not mounted, for example.
+                        Err(SendError::File { .. }) => {
+                            let parts = Parts::single(0..self.metadata.len());
+                            parts.send(File::from_std(file), sender).await
+                        }
+                        sent => Ok(sent?),
+                    };
                 }
-                (sent, _) => Ok(sent?),
-            };
-        }
-        let Some(file) = self.file else {
-            return Err(io::Error::from(io::ErrorKind::NotFound).into());
+            },
         };
         let length = self.metadata.len();
         let selection = if has_range(scope) && validators.is_of_range(&scope.headers) {
@@ -172,19 +179,14 @@ async fn open(path: PathBuf, is_path_send: bool) -> io::Result<Source> {
             return Err(io::ErrorKind::NotFound.into());
         }
         if is_path_send {
-            return Ok(Source {
-                metadata,
-                path: Some(path),
-                file: None,
-            });
+            let opened = Opened::ByServer(path);
+            return Ok(Source { metadata, opened });
         }
         // The path may name another file by now; the response describes the file that it sends.
         let file = open::open(&path)?;
-        regular_file(file).map(|(file, metadata)| Source {
-            metadata,
-            path: None,
-            file: Some(file),
-        })
+        let (file, metadata) = regular_file(file)?;
+        let opened = Opened::Here(file, None);
+        Ok(Source { metadata, opened })
     })
     .await
 }

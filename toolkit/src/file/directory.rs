@@ -11,7 +11,9 @@ use callgate::{
 use http::{HeaderMap, StatusCode};
 
 use super::encoding::Coding;
-use super::{Source, blocking, explain, is_missing, is_served, metadata, open, regular_file};
+use super::{
+    Opened, Source, blocking, explain, is_missing, is_served, metadata, open, regular_file,
+};
 use super::{method_not_allowed, not_found};
 use crate::respond;
 use crate::vary::add_vary;
@@ -310,10 +312,10 @@ impl FoundFile {
             add_vary(&mut start.headers, "accept-encoding");
         }
         metadata::describe(&mut start.headers, &self.name, &self.metadata, self.coding);
+        let path = path_of(&self.file);
         let source = Source {
             metadata: self.metadata,
-            path: path_of(&self.file),
-            file: Some(self.file),
+            opened: Opened::Here(self.file, path),
         };
         source.send(scope, start, sender).await
     }
