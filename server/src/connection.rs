@@ -36,7 +36,7 @@ pub(crate) struct ConnectionInfo {
 pub(crate) async fn serve(info: ConnectionInfo, mut stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
-    let versions = info.server.config.http;
+    let versions = info.server.config.http.versions;
     let mut input = BytesMut::new();
     let detected = match versions {
         HttpVersions::Http1 => Detected::Http1,
@@ -69,7 +69,7 @@ enum Detected {
 
 /// Reads into `input` until the version is known.
 async fn detect(info: &ConnectionInfo, stream: &mut Stream, input: &mut BytesMut) -> Detected {
-    let limit = info.server.config.timeout_request_head;
+    let limit = info.server.config.timeouts.request_head;
     let reading = read_version(&info.server.stages, stream, input);
     match timeout(limit, reading).await {
         Ok(detected) => detected,

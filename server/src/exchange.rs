@@ -46,7 +46,8 @@ impl<C: Content> Exchange<C> {
     ) -> Self {
         let access_log = server
             .config
-            .access_log
+            .log
+            .access
             .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
         let shutdown = &server.stages.shutdown;
         Self {

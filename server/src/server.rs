@@ -1,6 +1,7 @@
 //! Building and running a server.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::sync::Arc;
 use callgate::{App, BoxApp};
 
 use crate::accept;
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::lifespan;
@@ -16,7 +17,7 @@ use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
 
-/// Serves `app` at the address of `config` until SIGINT or SIGTERM.
+/// Serves `app` at the addresses of `config` until SIGINT or SIGTERM.
 ///
 /// The same as [`Server::new(app)`](Server::new)[`.config(config)`](Server::config)[`.serve()`](Server::serve).
 ///
@@ -36,7 +37,7 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 
 /// A server that has not begun to serve.
 ///
-/// It listens on the address of its configuration ([`bind`](Self::bind)), on listeners that exist
+/// It listens on the addresses of its configuration ([`bind`](Self::bind)), on listeners that exist
 /// ([`listener`](Self::listener)), or on both. Connections wait in the system's queue until the
 /// application's start-up is complete.
 ///
@@ -88,26 +89,28 @@ impl Server {
         self
     }
 
-    /// Binds to the address of the configuration.
+    /// Binds to the addresses of the configuration.
+    ///
+    /// Looking up the addresses of a name blocks the thread. A Unix socket is removed when the server
+    /// no longer listens on it.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Listen`] when the address cannot be listened on.
+    /// [`ServeError::Listen`] when an address cannot be listened on.
     pub fn bind(mut self) -> Result<Self, ServeError> {
-        let address = SocketAddr::new(self.config.host, self.config.port);
-        let bound = Listener::bind(address, self.config.backlog)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        match bound {
-            Ok((address, listener)) => {
-                self.addresses.push(address);
-                self.listeners.push(listener);
-                Ok(self)
-            }
-            Err(reason) => Err(ServeError::Listen {
-                address: ListenAddr::Tcp(address),
-                reason,
-            }),
+        for address in self.config.listen.addresses() {
+            self.bind_to(&address)
+                .map_err(|reason| ServeError::Listen { address, reason })?;
         }
+        Ok(self)
+    }
+
+    fn bind_to(&mut self, address: &BindAddress) -> io::Result<()> {
+        for listener in Listener::bind(address, &self.config.listen)? {
+            self.addresses.push(listener.local_addr()?);
+            self.listeners.push(listener);
+        }
+        Ok(())
     }
 
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
@@ -152,7 +155,7 @@ impl Server {
     /// Serves until SIGINT or SIGTERM (Ctrl-C on platforms without them), or until a handle asks
     /// for the shutdown.
     ///
-    /// The server binds to the address of its configuration if it has no listener. It runs on the
+    /// The server binds to the addresses of its configuration if it has no listener. It runs on the
     /// current Tokio runtime, and returns when everything that it has accepted has ended and the
     /// application's lifespan is shut down. A second signal ends the server within a second: what
     /// still runs is dropped, and the lifespan has the rest of that second.
@@ -191,7 +194,7 @@ impl Server {
         run.await
     }
 
-    /// Binds to the address of the configuration if there is no listener.
+    /// Binds to the addresses of the configuration if there is no listener.
     pub(crate) fn bound(self) -> Result<Self, ServeError> {
         self.config.check()?;
         if self.listeners.is_empty() {
@@ -214,7 +217,7 @@ impl Server {
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
             biased;
-            started = lifespan::start(&context.app, context.config.lifespan) => started?,
+            started = lifespan::start(&context.app, context.config.process.lifespan) => started?,
             () = requests.next() => return Ok(()),
         };
         if let Some(lifespan) = &lifespan {

@@ -48,9 +48,9 @@ impl Handshake {
     #[inline(never)]
     pub(crate) fn new(mut scope: Box<WebSocketScope>, server: &Arc<ServerContext>) -> Box<Self> {
         let accept_key = accept_key(&scope.headers);
-        let setting = server.config.ws_per_message_deflate;
+        let setting = server.config.websocket.per_message_deflate;
         let deflate = DeflateParameters::negotiate(&mut scope, setting);
-        let access_log = server.config.access_log.then(|| {
+        let access_log = server.config.log.access.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
                 scope.client,
