@@ -4,6 +4,7 @@ mod blocking;
 mod blocking_sockets;
 mod cookies;
 mod directory;
+mod directory_escapes;
 mod errors;
 mod file;
 mod lifespan;
