@@ -59,11 +59,7 @@ fn read_group(
             .map_err(|remedy| fail(offset, format!("{path}: {remedy}")))?;
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         (setting.set)(&mut flags.config, &texts).map_err(|wrong| {
-            let shown = match setting.shape {
-                Shape::Secret => "***",
-                _ => &wrong.text,
-            };
-            let reason = format!("{path}: invalid value '{shown}': {}", wrong.remedy);
+            let reason = format!("{path}: invalid value '{}': {}", wrong.text, wrong.remedy);
             fail(offset, reason)
         })?;
         flags.origins.insert(setting.name, place(offset).1);
@@ -98,8 +94,8 @@ fn texts(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, &'static
         (Shape::Number, DeValue::Float(number)) => number.as_str().replace('_', ""),
         (Shape::Number, DeValue::String(text)) => text.to_string(),
         (Shape::Number, _) => return Err("give a number"),
-        (Shape::Text | Shape::Secret, DeValue::String(text)) => text.to_string(),
-        (Shape::Text | Shape::Secret, _) => return Err("give a string, in quotes"),
+        (Shape::Text, DeValue::String(text)) => text.to_string(),
+        (Shape::Text, _) => return Err("give a string, in quotes"),
     };
     Ok(vec![text])
 }

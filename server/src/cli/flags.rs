@@ -111,7 +111,6 @@ fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
             vec![arg, opposite]
         }
         Shape::List(_) => vec![arg.action(ArgAction::Append)],
-        Shape::Secret => vec![arg.hide_env_values(true)],
         Shape::Number | Shape::Text => vec![arg],
     }
 }

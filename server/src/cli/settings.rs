@@ -136,7 +136,6 @@ fn value(setting: &Setting, config: &Config) -> String {
         Shape::Switch => text,
         Shape::Number if text.parse::<f64>().is_ok() => text,
         Shape::Number | Shape::Text => quoted(&text),
-        Shape::Secret => quoted(if text == "none" { "none" } else { "***" }),
         Shape::List(_) => {
             let items: Vec<_> = texts.iter().map(|text| quoted(text)).collect();
             format!("[{}]", items.join(", "))

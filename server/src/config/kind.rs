@@ -37,8 +37,6 @@ pub(crate) enum Shape {
     Number,
     /// A text.
     Text,
-    /// A text that is not shown to users.
-    Secret,
     /// A list of texts. A variable has them in one text, with this separator.
     List(char),
 }

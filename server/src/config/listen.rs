@@ -275,9 +275,11 @@ mod tests {
         listen.port = 1;
         let error = listen.check().unwrap_err().to_string();
         assert!(error.contains("`port` and `bind`"), "{error}");
-        let mut listen = Listen::default();
-        listen.uds = Some("/run/a.sock".into());
-        listen.host = "::1".into();
+        let listen = Listen {
+            uds: Some("/run/a.sock".into()),
+            host: "::1".into(),
+            ..Listen::default()
+        };
         let error = listen.check().unwrap_err().to_string();
         assert!(error.contains("`host` and `uds`"), "{error}");
     }

@@ -1,5 +1,7 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
+#[cfg(unix)]
+mod bind;
 mod client_gone;
 mod features;
 mod files;
