@@ -13,6 +13,7 @@ use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::proxy::ProxyConfig;
 use crate::stage::{Stage, Stages};
 use crate::{http1, http2};
 
@@ -21,6 +22,7 @@ use crate::{http1, http2};
 pub(crate) struct ServerContext {
     pub(crate) app: BoxApp,
     pub(crate) config: Config,
+    pub(crate) proxy: ProxyConfig,
     pub(crate) root_path: ByteString,
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
@@ -39,13 +41,14 @@ pub(crate) struct ServerContext {
 }
 
 impl ServerContext {
-    pub(crate) fn new(app: BoxApp, config: Config) -> Self {
+    pub(crate) fn new(app: BoxApp, config: Config, proxy: ProxyConfig) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
         Self {
             root_path: ByteString::from(config.root_path.as_str()),
             raw_root_path: head::encode_path(&config.root_path),
             app,
+            proxy,
             stages: Arc::default(),
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),

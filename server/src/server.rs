@@ -13,6 +13,7 @@ use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::lifespan;
 use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
+use crate::proxy::ProxyConfig;
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
 
@@ -65,6 +66,7 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 pub struct Server {
     app: BoxApp,
     config: Config,
+    proxy: ProxyConfig,
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     handle: ServerHandle,
@@ -76,6 +78,7 @@ impl Server {
         Self {
             app: BoxApp::new(app),
             config: Config::default(),
+            proxy: ProxyConfig::default(),
             listeners: Vec::new(),
             addresses: Vec::new(),
             handle: ServerHandle::new(),
@@ -85,6 +88,12 @@ impl Server {
     /// Sets the configuration. [`bind`](Self::bind) comes after this.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets what the server takes from the proxies in front of it.
+    pub fn proxy(mut self, proxy: ProxyConfig) -> Self {
+        self.proxy = proxy;
         self
     }
 
@@ -210,7 +219,7 @@ impl Server {
             .map(AsyncListener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
-        let context = Arc::new(ServerContext::new(self.app, self.config));
+        let context = Arc::new(ServerContext::new(self.app, self.config, self.proxy));
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
             biased;

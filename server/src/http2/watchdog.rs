@@ -223,15 +223,15 @@ mod tests {
             timeout_write: WRITE,
             ..Config::default()
         };
-        Arc::new(ServerContext::new(BoxApp::new(never), config))
+        Arc::new(ServerContext::new(
+            BoxApp::new(never),
+            config,
+            crate::proxy::ProxyConfig::default(),
+        ))
     }
 
     fn load(server: &Arc<ServerContext>) -> Arc<Load> {
-        Arc::new(Load::new(ConnectionInfo {
-            server: server.clone(),
-            client: None,
-            address: None,
-        }))
+        Arc::new(Load::new(ConnectionInfo::new(server.clone(), None, None)))
     }
 
     #[tokio::test(start_paused = true)]

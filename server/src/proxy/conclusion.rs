@@ -67,10 +67,16 @@ fn from_x_forwarded(
         let entries = entries(headers, name).ok_or(name)?;
         of_hop(&entries, distance).ok_or(name)
     };
-    let scheme = entry(PROTO)?.map(|it| scheme(it).ok_or(PROTO)).transpose()?;
+    let scheme = entry(PROTO)?
+        .map(|it| scheme(it).ok_or(PROTO))
+        .transpose()?;
     let port = entry(PORT)?.map(|it| port(it).ok_or(PORT)).transpose()?;
-    let host = entry(HOST)?.map(|it| authority(it).ok_or(HOST)).transpose()?;
-    let prefix = entry(PREFIX)?.map(|it| Prefix::parse(it).ok_or(PREFIX)).transpose()?;
+    let host = entry(HOST)?
+        .map(|it| authority(it).ok_or(HOST))
+        .transpose()?;
+    let prefix = entry(PREFIX)?
+        .map(|it| Prefix::parse(it).ok_or(PREFIX))
+        .transpose()?;
     let host = match (host, port) {
         (Some(host), None) => HeaderValue::try_from(host.as_str()).ok(),
         (host, Some(port)) => host
@@ -112,8 +118,18 @@ fn from_forwarded(headers: &HeaderMap, trusted: &TrustedPeers) -> Option<Conclus
     }
     let (mut proto, mut host) = (None, None);
     if let Some(hop) = hop {
-        proto = hop.proto.as_deref().map(|it| scheme(it).ok_or(())).transpose().ok()?;
-        host = hop.host.as_deref().map(|it| authority(it).ok_or(())).transpose().ok()?;
+        proto = hop
+            .proto
+            .as_deref()
+            .map(|it| scheme(it).ok_or(()))
+            .transpose()
+            .ok()?;
+        host = hop
+            .host
+            .as_deref()
+            .map(|it| authority(it).ok_or(()))
+            .transpose()
+            .ok()?;
     }
     Some(Conclusion {
         client,
@@ -128,7 +144,10 @@ fn scheme(text: &str) -> Option<Scheme> {
     if ["https", "wss"].iter().any(|it| is(it)) {
         Some(Scheme::Https)
     } else {
-        ["http", "ws"].iter().any(|it| is(it)).then_some(Scheme::Http)
+        ["http", "ws"]
+            .iter()
+            .any(|it| is(it))
+            .then_some(Scheme::Http)
     }
 }
 
@@ -142,7 +161,10 @@ fn authority(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
     let is_port = |it: &str| it.strip_prefix(':').and_then(port).is_some();
-    let has_port = authority.as_str().strip_prefix(host).is_some_and(|it| it.is_empty() || is_port(it));
+    let has_port = authority
+        .as_str()
+        .strip_prefix(host)
+        .is_some_and(|it| it.is_empty() || is_port(it));
     (!host.is_empty() && has_port).then_some(authority)
 }
 

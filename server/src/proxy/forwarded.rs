@@ -57,7 +57,10 @@ fn parse_element(rest: &mut &str) -> Option<Option<Element>> {
 
 fn take_token<'a>(rest: &mut &'a str) -> Option<&'a str> {
     let is_token = |it: u8| it.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&it);
-    let end = rest.bytes().position(|it| !is_token(it)).unwrap_or(rest.len());
+    let end = rest
+        .bytes()
+        .position(|it| !is_token(it))
+        .unwrap_or(rest.len());
     let (token, after) = rest.split_at(end);
     *rest = after;
     (!token.is_empty()).then_some(token)
@@ -106,9 +109,15 @@ mod tests {
             ("for=192.0.2.1", vec![element("192.0.2.1", "", "")]),
             (
                 "For=\"[2001:db8::1]:80\";PROTO=https;host=\"a:8\" , for=_x",
-                vec![element("[2001:db8::1]:80", "https", "a:8"), element("_x", "", "")],
+                vec![
+                    element("[2001:db8::1]:80", "https", "a:8"),
+                    element("_x", "", ""),
+                ],
             ),
-            ("for=\"a\\\"b,\\\\;\";by=me", vec![element("a\"b,\\;", "", "")]),
+            (
+                "for=\"a\\\"b,\\\\;\";by=me",
+                vec![element("a\"b,\\;", "", "")],
+            ),
             ("for=a;;proto=b;", vec![element("a", "b", "")]),
             ("secret=x", vec![element("", "", "")]),
         ] {
@@ -119,8 +128,20 @@ mod tests {
     #[test]
     fn malformed_values_are_refused_as_a_whole() {
         for value in [
-            "for", "for=", "=a", "for = a", "for=a b", "for=a,proto", "for=\"a", "for=\"a\\", "for=\"a\"b",
-            "for=a;for=b", "for=a;FOR=a", "for=[::1]", "for=a\\,b", "for=1.2.3.4:80",
+            "for",
+            "for=",
+            "=a",
+            "for = a",
+            "for=a b",
+            "for=a,proto",
+            "for=\"a",
+            "for=\"a\\",
+            "for=\"a\"b",
+            "for=a;for=b",
+            "for=a;FOR=a",
+            "for=[::1]",
+            "for=a\\,b",
+            "for=1.2.3.4:80",
         ] {
             assert_eq!(parsed(value), None, "{value:?}");
         }

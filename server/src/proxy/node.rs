@@ -84,7 +84,14 @@ mod tests {
 
     #[test]
     fn identifiers_may_hide_the_address() {
-        for text in ["unknown", "Unknown", "_hidden", "_a.b-c_d", "unknown:80", "_x:_y"] {
+        for text in [
+            "unknown",
+            "Unknown",
+            "_hidden",
+            "_a.b-c_d",
+            "unknown:80",
+            "_x:_y",
+        ] {
             assert_eq!(parse(text), Some(Node::Hidden), "{text}");
         }
     }
@@ -92,9 +99,28 @@ mod tests {
     #[test]
     fn other_texts_are_no_nodes() {
         for text in [
-            "", " ", "localhost", "192.0.2", "192.0.2.256", "192.0.02.1", "192.0.2.1:", "192.0.2.1:65536",
-            "192.0.2.1:+80", "192.0.2.1:80:80", "192.0.2.1 ", "[::1", "::1]", "[::1]80", "[192.0.2.1]",
-            "[fe80::1%eth0]", "_", "_a b", "hidden", "192.0.2.1\t", "0x7f.1", "2130706433",
+            "",
+            " ",
+            "localhost",
+            "192.0.2",
+            "192.0.2.256",
+            "192.0.02.1",
+            "192.0.2.1:",
+            "192.0.2.1:65536",
+            "192.0.2.1:+80",
+            "192.0.2.1:80:80",
+            "192.0.2.1 ",
+            "[::1",
+            "::1]",
+            "[::1]80",
+            "[192.0.2.1]",
+            "[fe80::1%eth0]",
+            "_",
+            "_a b",
+            "hidden",
+            "192.0.2.1\t",
+            "0x7f.1",
+            "2130706433",
         ] {
             assert_eq!(parse(text), None, "{text:?}");
             assert_eq!(parse_x_forwarded(text), None, "{text:?}");

@@ -25,7 +25,8 @@ impl Prefix {
         let decoded = percent_decode_str(raw).decode_utf8().ok()?;
         let is_plain = |segment: &str| !matches!(segment, "" | "." | "..");
         let is_mount = raw.is_empty() || decoded.split('/').skip(1).all(is_plain);
-        let has_control = decoded.contains(|it: char| it.is_control() || matches!(it, '?' | '#' | '\\'));
+        let has_control =
+            decoded.contains(|it: char| it.is_control() || matches!(it, '?' | '#' | '\\'));
         (is_mount && !has_control).then(|| Self {
             decoded: Cow::into_owned(decoded),
             raw: raw.to_owned(),
@@ -34,9 +35,9 @@ impl Prefix {
 }
 
 fn has_whole_escapes(path: &str) -> bool {
-    path.split('%').skip(1).all(|escape| {
-        escape.len() >= 2 && escape.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit)
-    })
+    path.split('%')
+        .skip(1)
+        .all(|escape| escape.len() >= 2 && escape.as_bytes()[..2].iter().all(u8::is_ascii_hexdigit))
 }
 
 #[cfg(test)]
@@ -46,7 +47,11 @@ mod tests {
     #[test]
     fn a_prefix_is_a_path_without_its_last_slash() {
         for (text, decoded) in [
-            ("/", ""), ("/api", "/api"), ("/api/", "/api"), ("/a/b%20c", "/a/b c"), ("/%C3%A4", "/\u{e4}"),
+            ("/", ""),
+            ("/api", "/api"),
+            ("/api/", "/api"),
+            ("/a/b%20c", "/a/b c"),
+            ("/%C3%A4", "/\u{e4}"),
         ] {
             assert_eq!(Prefix::parse(text).unwrap().decoded, decoded, "{text}");
         }
@@ -55,8 +60,27 @@ mod tests {
     #[test]
     fn other_texts_are_no_prefix() {
         for text in [
-            "", "api", "//evil.example", "/a//b", "/a//", "/..", "/a/../b", "/%2e%2e", "/.", "/a?b", "/a%3Fb",
-            "/a#b", "/a%0d%0ab", "/%", "/%f", "/%ff", "/a b", "/a\\b", "/%5cevil", "/\u{e4}", "/%2f/evil",
+            "",
+            "api",
+            "//evil.example",
+            "/a//b",
+            "/a//",
+            "/..",
+            "/a/../b",
+            "/%2e%2e",
+            "/.",
+            "/a?b",
+            "/a%3Fb",
+            "/a#b",
+            "/a%0d%0ab",
+            "/%",
+            "/%f",
+            "/%ff",
+            "/a b",
+            "/a\\b",
+            "/%5cevil",
+            "/\u{e4}",
+            "/%2f/evil",
         ] {
             assert_eq!(Prefix::parse(text), None, "{text:?}");
         }

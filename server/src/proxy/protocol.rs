@@ -49,7 +49,9 @@ pub(crate) enum Parsed {
 /// Parses the octets of a connection that have been read. A reader that reads no more octets than
 /// `Incomplete` asks for never reads behind the header.
 pub(crate) fn parse(input: &[u8]) -> Parsed {
-    if is_beginning(input, V2_SIGNATURE) {
+    if input.is_empty() {
+        Parsed::Incomplete(V1_SHORTEST)
+    } else if is_beginning(input, V2_SIGNATURE) {
         parse_v2(input)
     } else if is_beginning(input, V1_PREFIX) {
         parse_v1(input)
@@ -110,7 +112,11 @@ fn addresses_v1<A: FromStr + Into<IpAddr>>(text: &str) -> Option<Source> {
 
 /// Parses a port without a sign and without leading zeros.
 fn port(text: &str) -> Option<u16> {
-    let is_plain = text == "0" || text.bytes().next().is_some_and(|it| matches!(it, b'1'..=b'9'));
+    let is_plain = text == "0"
+        || text
+            .bytes()
+            .next()
+            .is_some_and(|it| matches!(it, b'1'..=b'9'));
     text.parse().ok().filter(|_| is_plain)
 }
 
@@ -157,7 +163,10 @@ where
     let (client_port, rest) = rest.split_first_chunk::<2>()?;
     let (server_port, _) = rest.split_first_chunk::<2>()?;
     let address = |octets: &[u8; N], port: &[u8; 2]| {
-        SocketAddr::new(IpAddr::from(*octets).to_canonical(), u16::from_be_bytes(*port))
+        SocketAddr::new(
+            IpAddr::from(*octets).to_canonical(),
+            u16::from_be_bytes(*port),
+        )
     };
     Some(Source::Client {
         client: address(client, client_port),
@@ -202,14 +211,29 @@ mod tests {
         let unknown = Parsed::Complete(Source::Unknown);
         let proxy = Parsed::Complete(Source::Proxy);
         vec![
-            (b"PROXY TCP4 192.0.2.1 198.51.100.2 1025 443\r\n".to_vec(), v4),
-            (b"PROXY TCP6 2001:: ::1 1025 443\r\n".to_vec(), source("[2001::]:1025", "[::1]:443")),
-            (b"PROXY TCP6 ::ffff:192.0.2.1 ::1 0 65535\r\n".to_vec(), source("192.0.2.1:0", "[::1]:65535")),
+            (
+                b"PROXY TCP4 192.0.2.1 198.51.100.2 1025 443\r\n".to_vec(),
+                v4,
+            ),
+            (
+                b"PROXY TCP6 2001:: ::1 1025 443\r\n".to_vec(),
+                source("[2001::]:1025", "[::1]:443"),
+            ),
+            (
+                b"PROXY TCP6 ::ffff:192.0.2.1 ::1 0 65535\r\n".to_vec(),
+                source("192.0.2.1:0", "[::1]:65535"),
+            ),
             (b"PROXY UNKNOWN\r\n".to_vec(), unknown),
             (b"PROXY UNKNOWN a b c d e f g h\r\n".to_vec(), unknown),
-            ([b"PROXY UNKNOWN ".as_slice(), &[b'f'; 91], b"\r\n"].concat(), unknown),
+            (
+                [b"PROXY UNKNOWN ".as_slice(), &[b'f'; 91], b"\r\n"].concat(),
+                unknown,
+            ),
             (v2(0x21, 0x11, &octets), v4),
-            (v2(0x21, 0x11, &[&octets[..], &[0x20, 0, 1, 7]].concat()), v4),
+            (
+                v2(0x21, 0x11, &[&octets[..], &[0x20, 0, 1, 7]].concat()),
+                v4,
+            ),
             (v2(0x21, 0x21, &v6), source("[2001::]:1025", "[::1]:443")),
             (v2(0x20, 0x00, b""), proxy),
             (v2(0x20, 0x11, &octets), proxy),

@@ -28,7 +28,11 @@ impl TrustedPeers {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
-        self.all || self.networks.iter().any(|network| network.contains(&address))
+        self.all
+            || self
+                .networks
+                .iter()
+                .any(|network| network.contains(&address))
     }
 
     /// Returns whether the peers of Unix sockets are trusted.
@@ -84,7 +88,9 @@ impl FromStr for TrustedPeers {
             match entry {
                 "*" => peers.all = true,
                 "unix" => peers.unix = true,
-                _ => peers.networks.push(network(entry).ok_or(InvalidTrustedPeers)?),
+                _ => peers
+                    .networks
+                    .push(network(entry).ok_or(InvalidTrustedPeers)?),
             }
         }
         Ok(peers)
@@ -128,7 +134,13 @@ mod tests {
 
     #[test]
     fn mapped_addresses_and_networks_are_those_of_ipv4() {
-        for list in ["192.0.2.0/24", "::ffff:192.0.2.0/120", "192.0.2.7", "::ffff:192.0.2.7", "*"] {
+        for list in [
+            "192.0.2.0/24",
+            "::ffff:192.0.2.0/120",
+            "192.0.2.7",
+            "::ffff:192.0.2.7",
+            "*",
+        ] {
             let peers: TrustedPeers = list.parse().unwrap();
             for address in ["192.0.2.7", "::ffff:192.0.2.7"] {
                 assert!(peers.contains(address.parse().unwrap()), "{list} {address}");
@@ -140,8 +152,16 @@ mod tests {
 
     #[test]
     fn unix_sockets_are_trusted_only_by_name_or_with_all() {
-        for (list, is_trusted) in [("unix", true), ("*", true), ("127.0.0.1", false), ("", false)] {
-            assert_eq!(list.parse::<TrustedPeers>().unwrap().contains_unix(), is_trusted);
+        for (list, is_trusted) in [
+            ("unix", true),
+            ("*", true),
+            ("127.0.0.1", false),
+            ("", false),
+        ] {
+            assert_eq!(
+                list.parse::<TrustedPeers>().unwrap().contains_unix(),
+                is_trusted
+            );
         }
     }
 
@@ -153,8 +173,19 @@ mod tests {
 
     #[test]
     fn a_list_with_an_unknown_entry_is_refused() {
-        for list in ["localhost", "10.0.0.0/33", "10.0.0.1,", "1.2.3", "127.0.0.1:80", "[::1]"] {
-            assert_eq!(list.parse::<TrustedPeers>(), Err(InvalidTrustedPeers), "{list}");
+        for list in [
+            "localhost",
+            "10.0.0.0/33",
+            "10.0.0.1,",
+            "1.2.3",
+            "127.0.0.1:80",
+            "[::1]",
+        ] {
+            assert_eq!(
+                list.parse::<TrustedPeers>(),
+                Err(InvalidTrustedPeers),
+                "{list}"
+            );
         }
     }
 }

@@ -8,7 +8,9 @@ pub(super) fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Option<Vec<&'a 
     let mut entries = Vec::new();
     for value in headers.get_all(name) {
         let value = value.to_str().ok()?;
-        let trimmed = value.split(',').map(|entry| entry.trim_matches([' ', '\t']));
+        let trimmed = value
+            .split(',')
+            .map(|entry| entry.trim_matches([' ', '\t']));
         entries.extend(trimmed.filter(|entry| !entry.is_empty()));
     }
     Some(entries)

@@ -25,6 +25,7 @@ mod one_write;
 mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
+mod proxy;
 mod scope;
 mod sending;
 mod shutdown;
