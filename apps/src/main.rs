@@ -7,10 +7,10 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 use callgate_apps::{Entry, Settings};
-use callgate_server::cli::{self, Flags};
+use callgate_server::cli::{self, Flags, SettingsCommand};
 use checks::CheckFlags;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 /// Serves the example applications of Callgate over HTTP/1.1, HTTP/2 and WebSocket
 #[derive(Debug, Parser)]
@@ -42,6 +42,8 @@ enum Command {
     },
     /// List the applications
     Apps,
+    #[command(flatten)]
+    Settings(SettingsCommand),
 }
 
 fn main() -> ExitCode {
@@ -58,6 +60,9 @@ fn main() -> ExitCode {
         Ok(Cli {
             command: Command::Apps,
         }) => list(),
+        Ok(Cli {
+            command: Command::Settings(settings),
+        }) => settings.run(Cli::command()),
         Err(status) => status,
     }
 }

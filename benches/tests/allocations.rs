@@ -31,7 +31,7 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
     });
 
     let mut config = Config::default();
-    config.port = 0;
+    config.listen.port = 0;
     let server = Server::new(app::hello).config(config).bind().unwrap();
     let address = server.local_addr().unwrap();
     let callgate = per_exchange(&runtime, address, async {

@@ -52,7 +52,11 @@ where
 /// connecting do not delay the shutdown.
 pub(crate) fn accept_queued(context: &Arc<ServerContext>, listener: &Listener) {
     let begin = |connection| begin(context, connection);
-    accept_up_to(context.config.backlog, || listener.accept_queued(), begin);
+    accept_up_to(
+        context.config.listen.backlog,
+        || listener.accept_queued(),
+        begin,
+    );
 }
 
 fn accept_up_to<T>(

@@ -47,7 +47,7 @@ impl ConnectionInfo {
         address: Option<SocketAddr>,
     ) -> Self {
         Self {
-            is_trusted_proxy: is_trusted(&server.proxy.trusted_peers, peer),
+            is_trusted_proxy: is_trusted(&server.config.proxy.forwarded_allow_ips, peer),
             server,
             peer,
             client: peer,
@@ -67,13 +67,13 @@ fn is_trusted(trusted: &TrustedPeers, peer: Option<SocketAddr>) -> bool {
 pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
-    if info.server.proxy.protocol == ProxyProtocol::Required
+    if info.server.config.proxy.protocol == ProxyProtocol::Required
         && let Err(reason) = Box::pin(read_proxy_header(&mut info, &mut stream)).await
     {
         report::failed(info.peer, &reason);
         return;
     }
-    let versions = info.server.config.http;
+    let versions = info.server.config.http.versions;
     let mut input = BytesMut::new();
     let detected = match versions {
         HttpVersions::Http1 => Detected::Http1,
@@ -104,7 +104,7 @@ async fn read_proxy_header(
     if !info.is_trusted_proxy {
         return Err("the peer is no trusted proxy, so its PROXY header is not read");
     }
-    let limit = info.server.config.timeout_request_head;
+    let limit = info.server.config.timeouts.request_head;
     let reading = read_proxy_source(&info.server.stages, stream);
     let source = timeout(limit, reading)
         .await
@@ -114,7 +114,8 @@ async fn read_proxy_header(
         // The fields of a client that is not known are not believed.
         Source::Unknown => info.is_trusted_proxy = false,
         Source::Client { client, server } => {
-            info.is_trusted_proxy = is_trusted(&info.server.proxy.trusted_peers, Some(client));
+            info.is_trusted_proxy =
+                is_trusted(&info.server.config.proxy.forwarded_allow_ips, Some(client));
             info.client = Some(client);
             info.address = Some(server);
         }
@@ -156,7 +157,7 @@ enum Detected {
 
 /// Reads into `input` until the version is known.
 async fn detect(info: &ConnectionInfo, stream: &mut Stream, input: &mut BytesMut) -> Detected {
-    let limit = info.server.config.timeout_request_head;
+    let limit = info.server.config.timeouts.request_head;
     let reading = read_version(&info.server.stages, stream, input);
     match timeout(limit, reading).await {
         Ok(detected) => detected,

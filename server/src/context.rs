@@ -13,7 +13,6 @@ use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
-use crate::proxy::ProxyConfig;
 use crate::stage::{Stage, Stages};
 use crate::{http1, http2};
 
@@ -22,7 +21,6 @@ use crate::{http1, http2};
 pub(crate) struct ServerContext {
     pub(crate) app: BoxApp,
     pub(crate) config: Config,
-    pub(crate) proxy: ProxyConfig,
     pub(crate) root_path: ByteString,
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
@@ -41,14 +39,14 @@ pub(crate) struct ServerContext {
 }
 
 impl ServerContext {
-    pub(crate) fn new(app: BoxApp, config: Config, proxy: ProxyConfig) -> Self {
+    pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
+        let root_path = config.proxy.root_path.trim_end_matches('/');
         Self {
-            root_path: ByteString::from(config.root_path.as_str()),
-            raw_root_path: head::encode_path(&config.root_path),
+            raw_root_path: head::encode_path(root_path),
+            root_path: ByteString::from(root_path),
             app,
-            proxy,
             stages: Arc::default(),
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),
@@ -86,7 +84,7 @@ impl ServerContext {
             static DATE: RefCell<Option<Date>> = const { RefCell::new(None) };
         }
         let lines = Some(&self.default_lines);
-        if !self.config.date_header {
+        if !self.config.http.date_header {
             return encode(DefaultFields { date: None, lines });
         }
         DATE.with_borrow_mut(|date| {
@@ -103,7 +101,7 @@ impl ServerContext {
     // Not inlined, because the task's future would be on the stack of every exchange.
     #[inline(never)]
     pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + ?Sized>) {
-        self.spawn(call.run(end, self.config.timeout_disconnect));
+        self.spawn(call.run(end, self.config.timeouts.disconnect));
     }
 
     /// Runs `work` on a task of its own. A shutdown waits for the task, and drops it at the stage
@@ -121,8 +119,8 @@ impl ServerContext {
 }
 
 fn default_headers(config: &Config) -> HeaderMap {
-    let mut headers: HeaderMap = config.headers.iter().cloned().collect();
-    if config.server_header && !headers.contains_key(header::SERVER) {
+    let mut headers: HeaderMap = config.http.headers.iter().cloned().collect();
+    if config.http.server_header && !headers.contains_key(header::SERVER) {
         headers.insert(header::SERVER, HeaderValue::from_static("callgate"));
     }
     headers

@@ -173,13 +173,13 @@ fn limit(wait: Wait, config: &Config) -> Duration {
     let limit = match wait {
         Wait::Application => LONGEST,
         // A client may take as long to begin its first request as to send its head.
-        Wait::FirstRequest | Wait::Head(_) => config.timeout_request_head,
-        Wait::NextRequest(_) => config.timeout_keep_alive,
-        Wait::Content(_) => config.timeout_request_content,
-        Wait::Expectation => config.timeout_request_content.min(EXPECTATION),
+        Wait::FirstRequest | Wait::Head(_) => config.timeouts.request_head,
+        Wait::NextRequest(_) => config.timeouts.keep_alive,
+        Wait::Content(_) => config.timeouts.request_content,
+        Wait::Expectation => config.timeouts.request_content.min(EXPECTATION),
         Wait::Activity(_) => SILENCE,
-        Wait::Write(_) => config.timeout_write,
-        Wait::HalfClosed(_) => config.timeout_half_close,
+        Wait::Write(_) => config.timeouts.write,
+        Wait::HalfClosed(_) => config.timeouts.half_close,
     };
     limit.min(LONGEST)
 }
@@ -195,10 +195,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_secs(80);
 
     fn config(limit: Duration) -> Config {
-        Config {
-            timeout_keep_alive: limit,
-            ..Config::default()
-        }
+        Config::new().timeout_keep_alive(limit)
     }
 
     async fn expired(mut deadline: Pin<&mut Deadline>, wait: Wait, config: &Config) {

@@ -5,7 +5,7 @@ use std::io;
 
 use callgate_drive::Escaped;
 
-use crate::listener::ListenAddr;
+use crate::config::BindAddress;
 
 /// Why a server did not start, or did not shut down as it should.
 #[derive(Debug)]
@@ -13,15 +13,22 @@ use crate::listener::ListenAddr;
 pub enum ServeError {
     /// A setting has a value that cannot be used.
     Setting {
-        /// The field of [`Config`](crate::Config).
+        /// The method of [`Config`](crate::Config) that sets it.
         name: &'static str,
         /// The values that the setting may have.
+        remedy: &'static str,
+    },
+    /// Two settings do not fit together.
+    Conflict {
+        /// The methods of [`Config`](crate::Config) that set them.
+        names: [&'static str; 2],
+        /// What to do.
         remedy: &'static str,
     },
     /// An address cannot be listened on.
     Listen {
         /// The address.
-        address: ListenAddr,
+        address: BindAddress,
         /// The error of the operating system.
         reason: io::Error,
     },
@@ -48,6 +55,7 @@ impl ServeError {
     pub fn exit_status(&self) -> u8 {
         match self {
             Self::Setting { .. }
+            | Self::Conflict { .. }
             | Self::Listen { .. }
             | Self::Listener(_)
             | Self::Signals(_)
@@ -64,6 +72,15 @@ impl fmt::Display for ServeError {
         match self {
             Self::Setting { name, remedy } => {
                 write!(f, "the setting `{name}` cannot be used: {remedy}")
+            }
+            Self::Conflict {
+                names: [first, second],
+                remedy,
+            } => {
+                write!(
+                    f,
+                    "the settings `{first}` and `{second}` do not fit together: {remedy}"
+                )
             }
             Self::Listen { address, reason } => {
                 // The text of the system's error, without its number.
@@ -119,11 +136,15 @@ mod tests {
     #[test]
     fn errors_of_the_library_do_not_speak_of_flags() {
         let reason = || io::Error::from(io::ErrorKind::AddrInUse);
-        let address = ListenAddr::Tcp(([127, 0, 0, 1], 80).into());
+        let address = BindAddress::Tcp("127.0.0.1".into(), 80);
         for error in [
             ServeError::Setting {
                 name: "root_path",
                 remedy: "give another",
+            },
+            ServeError::Conflict {
+                names: ["bind", "port"],
+                remedy: "give one of them",
             },
             ServeError::Listen {
                 address,

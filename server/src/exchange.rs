@@ -46,7 +46,7 @@ impl<C: Content> Exchange<C> {
         connection: &ConnectionInfo,
     ) -> Self {
         let server = &*connection.server;
-        let access_log = server.config.access_log.then(|| {
+        let access_log = server.config.log.access.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_http(&scope),
                 scope.client,

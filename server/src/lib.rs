@@ -27,7 +27,7 @@ mod accept;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod config;
+pub mod config;
 mod connection;
 mod context;
 mod deadline;
@@ -49,10 +49,10 @@ mod stream;
 mod websocket;
 
 pub use callgate_drive::websocket::PerMessageDeflate;
-pub use config::{Config, HttpVersions, LifespanMode};
+pub use config::{BindAddress, Config, HttpVersions, LifespanMode};
 pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};
-pub use proxy::{InvalidTrustedPeers, ProxyConfig, ProxyHeaderFamily, ProxyProtocol, TrustedPeers};
+pub use proxy::{InvalidTrustedPeers, ProxyHeaderFamily, ProxyProtocol, TrustedPeers};
 pub use server::{Server, serve};
 pub use shutdown::ServerHandle;
 

@@ -28,7 +28,7 @@ pub(crate) fn read(
 ) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
-    let conclusion = match fields.has_proxy_fields && connection.server.proxy.headers {
+    let conclusion = match fields.has_proxy_fields && connection.server.config.proxy.headers {
         true => take_proxy_fields(&mut parts.headers, connection),
         false => None,
     };
@@ -116,13 +116,13 @@ fn take_proxy_fields(
     headers: &mut HeaderMap,
     connection: &ConnectionInfo,
 ) -> Option<Box<Conclusion>> {
-    let settings = &connection.server.proxy;
+    let settings = &connection.server.config.proxy;
     if !connection.is_trusted_proxy {
         remove_proxy_fields(headers, None);
         return None;
     }
     let family = settings.header_family;
-    let conclusion = match conclude(headers, family, &settings.trusted_peers) {
+    let conclusion = match conclude(headers, family, &settings.forwarded_allow_ips) {
         Ok(conclusion) => {
             remove_proxy_fields(headers, Some(family));
             conclusion

@@ -1,6 +1,7 @@
 //! Building and running a server.
 
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -8,16 +9,15 @@ use std::sync::Arc;
 use callgate::{App, BoxApp};
 
 use crate::accept;
-use crate::config::Config;
+use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::lifespan;
 use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
-use crate::proxy::ProxyConfig;
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
 
-/// Serves `app` at the address of `config` until SIGINT or SIGTERM.
+/// Serves `app` at the addresses of `config` until SIGINT or SIGTERM.
 ///
 /// The same as [`Server::new(app)`](Server::new)[`.config(config)`](Server::config)[`.serve()`](Server::serve).
 ///
@@ -37,7 +37,7 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 
 /// A server that has not begun to serve.
 ///
-/// It listens on the address of its configuration ([`bind`](Self::bind)), on listeners that exist
+/// It listens on the addresses of its configuration ([`bind`](Self::bind)), on listeners that exist
 /// ([`listener`](Self::listener)), or on both. Connections wait in the system's queue until the
 /// application's start-up is complete.
 ///
@@ -66,7 +66,6 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 pub struct Server {
     app: BoxApp,
     config: Config,
-    proxy: ProxyConfig,
     listeners: Vec<Listener>,
     addresses: Vec<ListenAddr>,
     handle: ServerHandle,
@@ -78,7 +77,6 @@ impl Server {
         Self {
             app: BoxApp::new(app),
             config: Config::default(),
-            proxy: ProxyConfig::default(),
             listeners: Vec::new(),
             addresses: Vec::new(),
             handle: ServerHandle::new(),
@@ -91,32 +89,28 @@ impl Server {
         self
     }
 
-    /// Sets what the server takes from the proxies in front of it.
-    pub fn proxy(mut self, proxy: ProxyConfig) -> Self {
-        self.proxy = proxy;
-        self
-    }
-
-    /// Binds to the address of the configuration.
+    /// Binds to the addresses of the configuration.
+    ///
+    /// Looking up the addresses of a name blocks the thread. A Unix socket is removed when the server
+    /// no longer listens on it.
     ///
     /// # Errors
     ///
-    /// [`ServeError::Listen`] when the address cannot be listened on.
+    /// [`ServeError::Listen`] when an address cannot be listened on.
     pub fn bind(mut self) -> Result<Self, ServeError> {
-        let address = SocketAddr::new(self.config.host, self.config.port);
-        let bound = Listener::bind(address, self.config.backlog)
-            .and_then(|listener| Ok((listener.local_addr()?, listener)));
-        match bound {
-            Ok((address, listener)) => {
-                self.addresses.push(address);
-                self.listeners.push(listener);
-                Ok(self)
-            }
-            Err(reason) => Err(ServeError::Listen {
-                address: ListenAddr::Tcp(address),
-                reason,
-            }),
+        for address in self.config.listen.addresses() {
+            self.bind_to(&address)
+                .map_err(|reason| ServeError::Listen { address, reason })?;
         }
+        Ok(self)
+    }
+
+    fn bind_to(&mut self, address: &BindAddress) -> io::Result<()> {
+        for listener in Listener::bind(address, &self.config.listen)? {
+            self.addresses.push(listener.local_addr()?);
+            self.listeners.push(listener);
+        }
+        Ok(())
     }
 
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
@@ -161,7 +155,7 @@ impl Server {
     /// Serves until SIGINT or SIGTERM (Ctrl-C on platforms without them), or until a handle asks
     /// for the shutdown.
     ///
-    /// The server binds to the address of its configuration if it has no listener. It runs on the
+    /// The server binds to the addresses of its configuration if it has no listener. It runs on the
     /// current Tokio runtime, and returns when everything that it has accepted has ended and the
     /// application's lifespan is shut down. A second signal ends the server within a second: what
     /// still runs is dropped, and the lifespan has the rest of that second.
@@ -200,7 +194,7 @@ impl Server {
         run.await
     }
 
-    /// Binds to the address of the configuration if there is no listener.
+    /// Binds to the addresses of the configuration if there is no listener.
     pub(crate) fn bound(self) -> Result<Self, ServeError> {
         self.config.check()?;
         if self.listeners.is_empty() {
@@ -219,11 +213,11 @@ impl Server {
             .map(AsyncListener::new)
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
-        let context = Arc::new(ServerContext::new(self.app, self.config, self.proxy));
+        let context = Arc::new(ServerContext::new(self.app, self.config));
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
             biased;
-            started = lifespan::start(&context.app, context.config.lifespan) => started?,
+            started = lifespan::start(&context.app, context.config.process.lifespan) => started?,
             () = requests.next() => return Ok(()),
         };
         if let Some(lifespan) = &lifespan {

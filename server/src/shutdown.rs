@@ -38,8 +38,8 @@ impl ServerHandle {
     /// Asks the server to shut down.
     ///
     /// At the first call the server stops accepting connections and waits for exchanges and background
-    /// work, as long as
-    /// [`timeout_graceful_shutdown`](crate::Config::timeout_graceful_shutdown) allows. At the second
+    /// work, as long as [`Timeouts::graceful_shutdown`](crate::config::Timeouts::graceful_shutdown)
+    /// allows. At the second
     /// call the server ends within a second. Further calls have no effect.
     pub fn shutdown(&self) {
         self.requests
@@ -91,7 +91,7 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
     if !context.tasks.is_empty() {
         tracing::info!("waiting for connections and background work (signal again to end them)");
     }
-    let limit = context.config.timeout_graceful_shutdown;
+    let limit = context.config.timeouts.graceful_shutdown;
     let is_forced = tokio::select! {
         biased;
         () = context.tasks.wait() => {

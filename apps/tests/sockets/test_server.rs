@@ -30,7 +30,7 @@ impl TestServer {
             found.lock().unwrap().push(text);
         });
         let mut config = Config::default();
-        config.port = 0;
+        config.listen.port = 0;
         let server = Server::new(lint).config(config).bind().unwrap();
         let url = format!("http://{}", server.local_addr().unwrap());
         let handle = server.handle();

@@ -15,7 +15,7 @@ pub(crate) struct Upstream {
 impl Upstream {
     pub(crate) fn start(routes: Router) -> Self {
         let mut config = Config::default();
-        config.port = 0;
+        config.listen.port = 0;
         let server = Server::new(ServiceApp::new(routes)).config(config);
         let server = server.bind().unwrap();
         let address = server.local_addr().unwrap();

@@ -60,7 +60,7 @@ impl ServerLauncher for InProcess {
         if let Some(change) = self.config {
             change(&mut config);
         }
-        let has_no_startup = config.lifespan == LifespanMode::Off;
+        let has_no_startup = config.process.lifespan == LifespanMode::Off;
         let started = Arc::new(AtomicBool::new(has_no_startup));
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         let address = listener.local_addr()?;
@@ -142,29 +142,29 @@ impl ServerLauncher for InProcess {
 fn configure(settings: &ServerSettings) -> Config {
     let mut config = Config::default();
     // Shorter than the time that a case waits for what a mutant may never send.
-    config.timeout_half_close = Duration::from_millis(500);
+    config.timeouts.half_close = Duration::from_millis(500);
     if let Some(root_path) = &settings.root_path {
-        config.root_path = root_path.clone();
+        config.proxy.root_path = root_path.clone();
     }
-    config.lifespan = match settings.lifespan {
+    config.process.lifespan = match settings.lifespan {
         callgate_conformance::LifespanMode::Auto => LifespanMode::Auto,
         callgate_conformance::LifespanMode::On => LifespanMode::On,
         callgate_conformance::LifespanMode::Off => LifespanMode::Off,
     };
     if let Some(bytes) = settings.ws_max_size {
-        config.ws_max_size = bytes;
+        config.websocket.max_size = bytes;
     }
     if let Some(time) = settings.ws_ping_interval {
-        config.ws_ping_interval = Some(time);
+        config.websocket.ping_interval = Some(time);
     }
     if let Some(time) = settings.ws_ping_timeout {
-        config.ws_ping_timeout = Some(time);
+        config.websocket.ping_timeout = Some(time);
     }
     if let Some(time) = settings.timeout_graceful_shutdown {
-        config.timeout_graceful_shutdown = Some(time);
+        config.timeouts.graceful_shutdown = Some(time);
     }
     if let Some(time) = settings.timeout_disconnect {
-        config.timeout_disconnect = time;
+        config.timeouts.disconnect = time;
     }
     config
 }

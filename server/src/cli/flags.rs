@@ -1,231 +1,220 @@
-//! The flags of a server.
+//! The flags of a server, one for each setting.
 
-use std::net::IpAddr;
-use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::fmt;
+use std::path::PathBuf;
 
-use http::{HeaderName, HeaderValue};
-use tracing::level_filters::LevelFilter;
+use clap::builder::{OsStr, ValueParser};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 
-use super::values::{
-    TimeLimit, backlog, boolean, cores, field_count, head_size, header, host, http_versions,
-    lifespan, log_level, message_size, per_message_deflate, port, root_path, seconds, some_seconds,
-    stream_count, threads, time_limit,
-};
-use crate::{Config, HttpVersions, LifespanMode, PerMessageDeflate};
+use super::file;
+use crate::config::{Config, GROUPS, Setting, Shape, find};
+use crate::error::ServeError;
 
-/// The flags of a server, each with its environment variable: a [`Config`], and two that are for
-/// the command line only, `threads` and `log_level`.
-#[derive(Clone, Debug, clap::Args)]
-#[command(
-    about = None,
-    long_about = None,
-    after_help = "\
-Each flag can be given by an environment variable too: --port by CALLGATE_PORT, --no-date-header
-by CALLGATE_NO_DATE_HEADER=true. Several headers go on a line each. A flag overrides its variable."
-)]
-#[non_exhaustive]
+/// The identifier of `--config`.
+const CONFIG: &str = "config";
+
+/// The settings of a server from the command line: its flags, their environment variables, and a
+/// settings file.
+///
+/// A flag overrides its variable, and a variable overrides the file. A program with flags of its own
+/// has a field of this type with `#[command(flatten)]`.
+#[derive(Clone, Debug)]
 pub struct Flags {
-    /// IP address to listen on; 0.0.0.0 or :: for all that this machine has
-    #[arg(long, value_parser = host, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    #[arg(env = "CALLGATE_HOST", hide_env = true)]
-    pub host: IpAddr,
+    pub(super) config: Config,
+    /// Where the values come from that are not defaults, by the name of their setting.
+    pub(super) origins: HashMap<&'static str, Origin>,
+}
 
-    /// Port to listen on; 0 for any free one
-    #[arg(long, value_parser = port, default_value = "8000", allow_negative_numbers = true)]
-    #[arg(env = "CALLGATE_PORT", hide_env = true)]
-    pub port: u16,
-
-    /// Threads to serve with; as many as there are cores if not given
-    #[arg(long, value_parser = threads, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(default_value_t = cores())]
-    #[arg(env = "CALLGATE_THREADS", hide_env = true)]
-    pub threads: NonZeroUsize,
-
-    /// Path under which a proxy has mounted the application, if it has, such as /api
-    #[arg(long, value_parser = root_path, value_name = "PATH")]
-    #[arg(default_value = "", hide_default_value = true)]
-    #[arg(env = "CALLGATE_ROOT_PATH", hide_env = true)]
-    pub root_path: String,
-
-    /// Least severe events to log: trace, debug, info, warn, error or off
-    #[arg(long, value_parser = log_level(), value_name = "LEVEL", ignore_case = true)]
-    #[arg(default_value = "info", hide_possible_values = true)]
-    #[arg(env = "CALLGATE_LOG_LEVEL", hide_env = true)]
-    pub log_level: LevelFilter,
-
-    /// Log each exchange when its response begins
-    #[arg(long, value_parser = boolean)]
-    #[arg(env = "CALLGATE_ACCESS_LOG", hide_env = true)]
-    pub access_log: bool,
-
-    /// Do not log exchanges, even with CALLGATE_ACCESS_LOG=true
-    #[arg(long)]
-    pub no_access_log: bool,
-
-    /// Do not add `server: callgate` to responses
-    #[arg(long, value_parser = boolean)]
-    #[arg(env = "CALLGATE_NO_SERVER_HEADER", hide_env = true)]
-    pub no_server_header: bool,
-
-    /// Do not add `date` to responses
-    #[arg(long, value_parser = boolean)]
-    #[arg(env = "CALLGATE_NO_DATE_HEADER", hide_env = true)]
-    pub no_date_header: bool,
-
-    /// Add this header to responses that have none of the name; may be given repeatedly
-    #[arg(long = "header", value_parser = header, value_name = "NAME:VALUE", value_delimiter = '\n')]
-    #[arg(env = "CALLGATE_HEADER", hide_env = true)]
-    pub headers: Vec<(HeaderName, HeaderValue)>,
-
-    /// Connections that may wait in the system's queue to be accepted
-    #[arg(long, value_parser = backlog, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(default_value = "2048")]
-    #[arg(env = "CALLGATE_BACKLOG", hide_env = true)]
-    pub backlog: u32,
-
-    /// HTTP versions to serve: 1, 2 or auto, which is whichever the client speaks
-    #[arg(long, value_parser = http_versions(), value_name = "VERSION", default_value = "auto")]
-    #[arg(hide_possible_values = true)]
-    #[arg(env = "CALLGATE_HTTP", hide_env = true)]
-    pub http: HttpVersions,
-
-    /// Run the application's lifespan: on, off or auto, which lets it decline
-    #[arg(long, value_parser = lifespan(), value_name = "MODE", default_value = "auto")]
-    #[arg(hide_possible_values = true)]
-    #[arg(env = "CALLGATE_LIFESPAN", hide_env = true)]
-    pub lifespan: LifespanMode,
-
-    /// Close a connection that is idle between requests for this long
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "5")]
-    #[arg(env = "CALLGATE_TIMEOUT_KEEP_ALIVE", hide_env = true)]
-    pub timeout_keep_alive: Duration,
-
-    /// Close a connection whose client takes longer to send the head of a request
-    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "30")]
-    #[arg(env = "CALLGATE_TIMEOUT_REQUEST_HEAD", hide_env = true)]
-    pub timeout_request_head: Duration,
-
-    /// Give up a client that makes no progress with its content for this long
-    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "60")]
-    #[arg(env = "CALLGATE_TIMEOUT_REQUEST_CONTENT", hide_env = true)]
-    pub timeout_request_content: Duration,
-
-    /// Give up a client that takes nothing of its response for this long
-    #[arg(long, value_parser = some_seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "60")]
-    #[arg(env = "CALLGATE_TIMEOUT_WRITE", hide_env = true)]
-    pub timeout_write: Duration,
-
-    /// Let a client that has closed its sending side wait for its response for this long
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "2")]
-    #[arg(env = "CALLGATE_TIMEOUT_HALF_CLOSE", hide_env = true)]
-    pub timeout_half_close: Duration,
-
-    /// Let the application go on for this long after its client is gone
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "30")]
-    #[arg(env = "CALLGATE_TIMEOUT_DISCONNECT", hide_env = true)]
-    pub timeout_disconnect: Duration,
-
-    /// Drop what still runs this long after being told to stop; `none` to wait for it
-    #[arg(long, value_parser = time_limit, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "30")]
-    #[arg(env = "CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", hide_env = true)]
-    pub timeout_graceful_shutdown: TimeLimit,
-
-    /// Largest head of a request; at least 8192
-    #[arg(long, value_parser = head_size, value_name = "BYTES", allow_negative_numbers = true)]
-    #[arg(default_value = "65536")]
-    #[arg(env = "CALLGATE_MAX_REQUEST_HEAD", hide_env = true)]
-    pub max_request_head: usize,
-
-    /// Most header fields of an HTTP/1 request; at most 24576
-    #[arg(long, value_parser = field_count, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(default_value = "100")]
-    #[arg(env = "CALLGATE_MAX_REQUEST_FIELDS", hide_env = true)]
-    pub max_request_fields: usize,
-
-    /// Most streams that a client may have open on an HTTP/2 connection at a time
-    #[arg(long, value_parser = stream_count, value_name = "NUMBER", allow_negative_numbers = true)]
-    #[arg(default_value = "100")]
-    #[arg(env = "CALLGATE_HTTP2_MAX_CONCURRENT_STREAMS", hide_env = true)]
-    pub http2_max_concurrent_streams: u32,
-
-    /// Largest WebSocket message to take
-    #[arg(long, value_parser = message_size, value_name = "BYTES", allow_negative_numbers = true)]
-    #[arg(default_value = "16777216")]
-    #[arg(env = "CALLGATE_WS_MAX_SIZE", hide_env = true)]
-    pub ws_max_size: usize,
-
-    /// Compress WebSocket messages if the client can: off, on or context-takeover, which compresses
-    /// small messages better and keeps 340 KiB for each WebSocket
-    #[arg(long, value_parser = per_message_deflate(), value_name = "MODE", default_value = "on")]
-    #[arg(hide_possible_values = true)]
-    #[arg(env = "CALLGATE_WS_PER_MESSAGE_DEFLATE", hide_env = true)]
-    pub ws_per_message_deflate: PerMessageDeflate,
-
-    /// Send a ping on a WebSocket that is silent for this long; 0 for never
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "20")]
-    #[arg(env = "CALLGATE_WS_PING_INTERVAL", hide_env = true)]
-    pub ws_ping_interval: Duration,
-
-    /// Close a WebSocket whose client was pinged and does nothing for this long; 0 for never
-    #[arg(long, value_parser = seconds, value_name = "SECONDS", allow_negative_numbers = true)]
-    #[arg(default_value = "20")]
-    #[arg(env = "CALLGATE_WS_PING_TIMEOUT", hide_env = true)]
-    pub ws_ping_timeout: Duration,
+/// Where the value of a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Origin {
+    /// A line of the settings file.
+    File(PathBuf, usize),
+    /// The environment variable of the setting.
+    Variable,
+    /// The flag of the setting.
+    Flag,
 }
 
 impl Flags {
     /// Returns the configuration that these flags give.
     #[must_use]
     pub fn into_config(self) -> Config {
-        Config {
-            host: self.host,
-            port: self.port,
-            backlog: self.backlog,
-            http: self.http,
-            root_path: self.root_path,
-            lifespan: self.lifespan,
-            server_header: !self.no_server_header,
-            date_header: !self.no_date_header,
-            headers: self.headers,
-            access_log: self.access_log && !self.no_access_log,
-            timeout_keep_alive: self.timeout_keep_alive,
-            timeout_request_head: self.timeout_request_head,
-            timeout_request_content: self.timeout_request_content,
-            timeout_write: self.timeout_write,
-            timeout_half_close: self.timeout_half_close,
-            timeout_disconnect: self.timeout_disconnect,
-            timeout_graceful_shutdown: self.timeout_graceful_shutdown,
-            max_request_head: self.max_request_head,
-            max_request_fields: self.max_request_fields,
-            http2_max_concurrent_streams: self.http2_max_concurrent_streams,
-            ws_max_size: self.ws_max_size,
-            ws_per_message_deflate: self.ws_per_message_deflate,
-            ws_ping_interval: none_if_zero(self.ws_ping_interval),
-            ws_ping_timeout: none_if_zero(self.ws_ping_timeout),
-        }
+        self.config
     }
 }
 
-fn none_if_zero(duration: Duration) -> Option<Duration> {
-    (!duration.is_zero()).then_some(duration)
+impl clap::Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        let file = Arg::new(CONFIG)
+            .long(CONFIG)
+            .value_name("FILE")
+            .value_parser(clap::value_parser!(PathBuf))
+            .help("Read settings from this file, which `config --default` begins")
+            .env("CALLGATE_CONFIG")
+            .hide_env(true)
+            .display_order(0);
+        let mut command = command.arg(file).after_help(AFTER_HELP);
+        for group in GROUPS.iter() {
+            for setting in &group.settings {
+                command = command.args(args(setting, group.name));
+            }
+        }
+        command
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+const AFTER_HELP: &str = "\
+Each flag can be given by an environment variable too: --port by CALLGATE_PORT, --no-date-header
+by CALLGATE_DATE_HEADER=false. A flag overrides its variable, and a variable the settings file.
+Each flag without a value has an opposite: --no-access-log for --access-log.";
+
+/// Returns the flag of a setting; for a switch, its opposite too.
+fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
+    let check = move |text: &str| -> Result<String, &'static str> {
+        let texts = setting.shape.split(text);
+        match (setting.set)(&mut Config::default(), &texts) {
+            Ok(()) => Ok(text.to_owned()),
+            Err(wrong) => Err(wrong.remedy),
+        }
+    };
+    let (help, long_help) = help(setting);
+    let arg = Arg::new(setting.name)
+        .long(setting.flag.as_str())
+        .env(OsStr::from(setting.variable.as_str()))
+        .hide_env(true)
+        .value_name(setting.value_name)
+        .value_parser(ValueParser::from(check))
+        .allow_negative_numbers(true)
+        .help(help)
+        .long_help(long_help)
+        .help_heading(heading);
+    match setting.shape {
+        Shape::Switch => {
+            let arg = arg
+                .num_args(0..=1)
+                .require_equals(true)
+                .default_missing_value("true");
+            let opposite = Arg::new(setting.opposite.as_str())
+                .long(setting.opposite.as_str())
+                .action(ArgAction::SetTrue)
+                .hide(true)
+                .overrides_with(setting.name)
+                .help_heading(heading);
+            vec![arg, opposite]
+        }
+        Shape::List(_) => vec![arg.action(ArgAction::Append)],
+        Shape::Secret => vec![arg.hide_env_values(true)],
+        Shape::Number | Shape::Text => vec![arg],
+    }
+}
+
+/// Returns the summary of a setting, and its whole description, with its default.
+fn help(setting: &Setting) -> (String, String) {
+    let mut paragraphs = setting.paragraphs();
+    let summary = paragraphs.next().unwrap_or_default();
+    let rest: Vec<_> = paragraphs.collect();
+    let summary = summary.strip_suffix('.').unwrap_or(&summary).to_owned();
+    let default = match setting.default {
+        "none" => String::new(),
+        "true" => format!(" [default: true; --no-{} for false]", setting.flag),
+        "false" => String::new(),
+        text => format!(" [default: {text}]"),
+    };
+    let short = format!("{summary}{default}");
+    let long = match rest.is_empty() {
+        true => short.clone(),
+        false => format!("{short}\n\n{}", rest.join("\n\n")),
+    };
+    (short, long)
+}
+
+impl FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let mut flags = Self {
+            config: Config::default(),
+            origins: HashMap::new(),
+        };
+        if let Some(path) = matches.get_one::<PathBuf>(CONFIG) {
+            file::read(path, &mut flags).map_err(usage_error)?;
+        }
+        flags.update_from_arg_matches(matches)?;
+        Ok(flags)
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        for group in GROUPS.iter() {
+            for setting in &group.settings {
+                if let Some((texts, origin)) = given(setting, matches) {
+                    let split = |text| setting.shape.split(text);
+                    let texts: Vec<_> = texts.iter().copied().flat_map(split).collect();
+                    (setting.set)(&mut self.config, &texts).map_err(|wrong| {
+                        usage_error(format!("`--{}`: {}", setting.flag, wrong.remedy))
+                    })?;
+                    self.origins.insert(setting.name, origin);
+                }
+            }
+        }
+        self.config
+            .check()
+            .map_err(|error| usage_error(in_flags(&error)))
+    }
+}
+
+/// Returns the texts of a setting from the command line or from its variable.
+fn given<'a>(setting: &'static Setting, matches: &'a ArgMatches) -> Option<(Vec<&'a str>, Origin)> {
+    if setting.shape == Shape::Switch && matches.get_flag(setting.opposite.as_str()) {
+        return Some((vec!["false"], Origin::Flag));
+    }
+    let origin = match matches.value_source(setting.name)? {
+        ValueSource::CommandLine => Origin::Flag,
+        _ => Origin::Variable,
+    };
+    let texts = matches.get_many::<String>(setting.name)?;
+    Some((texts.map(String::as_str).collect(), origin))
+}
+
+/// Returns an error of the command line, of which `reason` is a line.
+fn usage_error(reason: impl fmt::Display) -> clap::Error {
+    clap::Error::raw(ErrorKind::ValueValidation, format!("{reason}\n"))
+}
+
+/// Returns the text of an error about settings, with their flags.
+pub(super) fn in_flags(error: &ServeError) -> String {
+    let flag = |name: &str| match find(name) {
+        Some((_, setting)) => format!("--{}", setting.flag),
+        None => name.to_owned(),
+    };
+    match error {
+        ServeError::Setting { name, remedy } => format!("{} cannot be used: {remedy}", flag(name)),
+        ServeError::Conflict {
+            names: [first, second],
+            remedy,
+        } => {
+            let (first, second) = (flag(first), flag(second));
+            format!("{first} and {second} do not fit together: {remedy}")
+        }
+        other => other.to_string(),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::net::Ipv4Addr;
+    use std::time::Duration;
 
-    use clap::{Args as _, Command, FromArgMatches as _};
+    use clap::Args as _;
+    use tracing::level_filters::LevelFilter;
 
     use super::*;
+    use crate::PerMessageDeflate;
+    use crate::config::{BindAddress, HttpVersions, LifespanMode};
 
     /// Reads flags, and leaves the environment of the test alone.
     fn read(args: &[&str]) -> Result<Flags, clap::Error> {
@@ -242,169 +231,108 @@ mod tests {
 
     #[test]
     fn no_flags_give_the_default_config() {
-        assert_eq!(
-            format!("{:?}", config(&[])),
-            format!("{:?}", Config::default())
-        );
-        assert_eq!(read(&[]).unwrap().log_level, LevelFilter::INFO);
+        let flags = read(&[]).unwrap();
+        assert!(flags.origins.is_empty());
+        let expected = format!("{:?}", Config::default());
+        assert_eq!(format!("{:?}", flags.into_config()), expected);
     }
 
     #[test]
     fn each_flag_reaches_its_field() {
-        let flags = read(&[
+        let config = config(&[
             "--host=::1",
             "--port=0",
             "--threads=3",
-            "--root-path=/api",
+            "--root-path=/api/",
             "--log-level=error",
             "--access-log",
             "--no-server-header",
-            "--no-date-header",
+            "--date-header=false",
             "--header=x-one: 1",
             "--header=x-two:b:c",
-            "--backlog=7",
             "--http=2",
             "--lifespan=on",
             "--timeout-keep-alive=0.5",
-            "--timeout-request-head=1",
-            "--timeout-request-content=6",
-            "--timeout-write=7",
-            "--timeout-half-close=8",
-            "--timeout-disconnect=2",
-            "--timeout-graceful-shutdown=3",
-            "--max-request-head=8192",
-            "--max-request-fields=9",
-            "--http2-max-concurrent-streams=11",
-            "--ws-max-size=10",
+            "--timeout-graceful-shutdown=none",
+            "--max-request-head=8KiB",
             "--ws-per-message-deflate=context-takeover",
-            "--ws-ping-interval=4",
-            "--ws-ping-timeout=5",
-        ])
-        .unwrap();
-        assert_eq!(flags.threads.get(), 3);
-        assert_eq!(flags.log_level, LevelFilter::ERROR);
-        let expected = Config {
-            host: "::1".parse().unwrap(),
-            port: 0,
-            backlog: 7,
-            http: HttpVersions::Http2,
-            root_path: "/api".into(),
-            lifespan: LifespanMode::On,
-            server_header: false,
-            date_header: false,
-            headers: vec![
-                ("x-one".parse().unwrap(), "1".parse().unwrap()),
-                ("x-two".parse().unwrap(), "b:c".parse().unwrap()),
-            ],
-            access_log: true,
-            timeout_keep_alive: Duration::from_millis(500),
-            timeout_request_head: Duration::from_secs(1),
-            timeout_request_content: Duration::from_secs(6),
-            timeout_write: Duration::from_secs(7),
-            timeout_half_close: Duration::from_secs(8),
-            timeout_disconnect: Duration::from_secs(2),
-            timeout_graceful_shutdown: Some(Duration::from_secs(3)),
-            max_request_head: 8192,
-            max_request_fields: 9,
-            http2_max_concurrent_streams: 11,
-            ws_max_size: 10,
-            ws_per_message_deflate: PerMessageDeflate::ContextTakeover,
-            ws_ping_interval: Some(Duration::from_secs(4)),
-            ws_ping_timeout: Some(Duration::from_secs(5)),
-        };
+            "--ws-ping-interval=0",
+        ]);
+        assert_eq!(config.listen.host, "::1");
+        assert_eq!(config.listen.port, 0);
+        assert_eq!(config.process.threads.unwrap().get(), 3);
+        assert_eq!(config.process.lifespan, LifespanMode::On);
+        assert_eq!(config.proxy.root_path, "/api");
+        assert_eq!(config.log.level, [LevelFilter::ERROR.into()]);
+        assert!(config.log.access);
+        assert!(!config.http.server_header);
+        assert!(!config.http.date_header);
+        assert_eq!(config.http.headers.len(), 2);
+        assert_eq!(config.http.headers[1].1, "b:c");
+        assert_eq!(config.http.versions, HttpVersions::Http2);
+        assert_eq!(config.timeouts.keep_alive, Duration::from_millis(500));
+        assert_eq!(config.timeouts.graceful_shutdown, None);
+        assert_eq!(config.limits.max_request_head, 8192);
+        let deflate = PerMessageDeflate::ContextTakeover;
+        assert_eq!(config.websocket.per_message_deflate, deflate);
+        assert_eq!(config.websocket.ping_interval, None);
+    }
+
+    #[test]
+    fn a_list_is_given_in_one_flag_or_in_several() {
+        for args in [
+            &["--bind=127.0.0.1:1,unix:/a"][..],
+            &["--bind", "127.0.0.1:1", "--bind", "unix:/a"],
+        ] {
+            let addresses = config(args).listen.addresses();
+            let unix = BindAddress::Unix("/a".into());
+            assert_eq!(addresses, [BindAddress::Tcp("127.0.0.1".into(), 1), unix]);
+        }
+    }
+
+    #[test]
+    fn the_later_of_a_switch_and_its_opposite_wins() {
+        assert!(!config(&["--access-log", "--no-access-log"]).log.access);
+        assert!(config(&["--no-access-log", "--access-log"]).log.access);
+    }
+
+    #[test]
+    fn names_and_values_of_uvicorn_are_understood() {
+        let config = config(&[
+            "--uds=/run/a.sock",
+            "--log-level=WARNING",
+            "--ws-per-message-deflate=false",
+        ]);
+        assert_eq!(config.listen.uds.unwrap().to_str(), Some("/run/a.sock"));
+        assert_eq!(config.log.level, [LevelFilter::WARN.into()]);
+        assert_eq!(config.websocket.per_message_deflate, PerMessageDeflate::Off);
+    }
+
+    #[test]
+    fn settings_that_do_not_fit_together_are_named_by_their_flags() {
+        let error = read(&["--bind=[::1]:80", "--port=81"]).unwrap_err();
         assert_eq!(
-            format!("{:?}", flags.into_config()),
-            format!("{expected:?}")
+            error.to_string(),
+            "error: --port and --bind do not fit together: give all addresses as `bind`, each with \
+             its port\n"
         );
-    }
-
-    #[test]
-    fn every_flag_that_takes_a_value_has_a_variable_of_its_name() {
-        let command = Flags::augment_args(Command::new("test"));
-        for arg in command.get_arguments() {
-            let flag = arg.get_long().unwrap();
-            let expected = format!("CALLGATE_{}", flag.to_uppercase().replace('-', "_"));
-            let is_its_opposites = flag == "no-access-log";
-            assert_eq!(
-                arg.get_env().and_then(|name| name.to_str()),
-                (!is_its_opposites).then_some(expected.as_str()),
-                "--{flag}"
-            );
-        }
-    }
-
-    #[test]
-    fn no_access_log_wins_over_access_log() {
-        assert!(!config(&["--access-log", "--no-access-log"]).access_log);
-    }
-
-    #[test]
-    fn compression_is_switched_as_uvicorn_switches_it_too() {
-        for (given, taken) in [
-            ("off", PerMessageDeflate::Off),
-            ("false", PerMessageDeflate::Off),
-            ("on", PerMessageDeflate::On),
-            ("true", PerMessageDeflate::On),
-        ] {
-            let config = config(&["--ws-per-message-deflate", given]);
-            assert_eq!(config.ws_per_message_deflate, taken);
-        }
-    }
-
-    #[test]
-    fn zero_switches_pings_off() {
-        let config = config(&["--ws-ping-interval=0", "--ws-ping-timeout=0.0"]);
-        assert_eq!(config.ws_ping_interval, None);
-        assert_eq!(config.ws_ping_timeout, None);
-    }
-
-    #[test]
-    fn a_graceful_shutdown_without_a_limit_can_be_asked_for() {
-        for (given, limit) in [("none", None), ("0", Some(Duration::ZERO))] {
-            let config = config(&["--timeout-graceful-shutdown", given]);
-            assert_eq!(config.timeout_graceful_shutdown, limit);
-        }
-    }
-
-    #[test]
-    fn hosts_may_be_written_as_in_a_url() {
-        assert_eq!(config(&["--host=localhost"]).host, Ipv4Addr::LOCALHOST);
-        assert_eq!(config(&["--host=[::1]"]).host.to_string(), "::1");
-    }
-
-    #[test]
-    fn root_paths_lose_their_last_slash() {
-        for (given, taken) in [
-            ("", ""),
-            ("/", ""),
-            ("/api", "/api"),
-            ("/api/v1/", "/api/v1"),
-        ] {
-            assert_eq!(config(&["--root-path", given]).root_path, taken);
-        }
-    }
-
-    #[test]
-    fn log_levels_of_uvicorn_are_understood() {
-        for (given, taken) in [
-            ("warning", LevelFilter::WARN),
-            ("critical", LevelFilter::ERROR),
-            ("DEBUG", LevelFilter::DEBUG),
-        ] {
-            assert_eq!(read(&["--log-level", given]).unwrap().log_level, taken);
-        }
     }
 
     #[test]
     fn wrong_values_are_refused() {
         for flag in [
-            "--host=example.com",
+            "--host=a/b",
             "--port=65536",
+            "--bind=8000",
+            "--uds-mode=999",
+            "--uds-owner=www-data",
             "--threads=0",
             "--threads=1025",
             "--root-path=api",
             "--root-path=/api?x",
             "--log-level=loud",
+            "--log-level==info",
+            "--access-log=maybe",
             "--header=no-colon",
             "--header=bad name:1",
             "--header=transfer-encoding:chunked",
@@ -412,8 +340,6 @@ mod tests {
             "--http=3",
             "--lifespan=maybe",
             "--timeout-keep-alive=-1",
-            "--timeout-keep-alive=NaN",
-            "--timeout-keep-alive=inf",
             "--timeout-request-head=0",
             "--timeout-graceful-shutdown=never",
             "--timeout-graceful-shutdown=-1",

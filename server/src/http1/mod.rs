@@ -27,10 +27,10 @@ use crate::stream::Stream;
 pub(crate) fn codec_config(config: &Config) -> CodecConfig {
     CodecConfig {
         limits: Limits {
-            target: config.max_request_head,
-            field: config.max_request_head,
-            fields: config.max_request_head,
-            field_count: config.max_request_fields,
+            target: config.limits.max_request_head,
+            field: config.limits.max_request_head,
+            fields: config.limits.max_request_head,
+            field_count: config.http1.max_request_fields,
             ..Limits::default()
         },
         // Browsers send some octets in queries without percent-encoding.

@@ -150,7 +150,7 @@ impl Load {
     /// Returns the octets of output after which each stream that may send has sent: h2 serves the
     /// streams in turn.
     pub(super) fn round(&self) -> u64 {
-        MAX_HELD * u64::from(self.info.server.config.http2_max_concurrent_streams)
+        MAX_HELD * u64::from(self.info.server.config.http2.max_concurrent_streams)
     }
 
     /// Records output that the system has taken.

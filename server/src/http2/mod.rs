@@ -21,7 +21,7 @@
 //!
 //! `h2` bounds what else a client can cause: concurrent streams, 20 streams that are reset before
 //! the service has been called, 1,024 that `h2` resets itself, the frames and the size of a header
-//! section (`max_request_head`), and data frames with little content. It reads no further frame before
+//! section (`--max-request-head`), and data frames with little content. It reads no further frame before
 //! it has written the acknowledgement of a PING or of SETTINGS.
 
 mod content;
@@ -80,9 +80,9 @@ pub(crate) fn builder(config: &Config, tasks: TaskTracker) -> Builder {
     let mut builder = http2::Builder::new(StreamExecutor(tasks));
     builder
         .timer(TokioTimer::new())
-        .auto_date_header(config.date_header)
-        .max_header_list_size(u32::try_from(config.max_request_head).unwrap_or(u32::MAX))
-        .max_concurrent_streams(config.http2_max_concurrent_streams)
+        .auto_date_header(config.http.date_header)
+        .max_header_list_size(u32::try_from(config.limits.max_request_head).unwrap_or(u32::MAX))
+        .max_concurrent_streams(config.http2.max_concurrent_streams)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .max_send_buf_size(SEND_BUFFER)
@@ -187,11 +187,7 @@ mod tests {
 
     fn info(app: impl App) -> ConnectionInfo {
         ConnectionInfo::new(
-            Arc::new(ServerContext::new(
-                BoxApp::new(app),
-                Config::default(),
-                crate::proxy::ProxyConfig::default(),
-            )),
+            Arc::new(ServerContext::new(BoxApp::new(app), Config::default())),
             None,
             None,
         )
@@ -299,7 +295,7 @@ mod tests {
                 Ok(())
             }
         };
-        let limit = Config::default().timeout_request_content;
+        let limit = Config::default().timeouts.request_content;
         let mut client = client(app).await;
         let mut streams = Vec::new();
         for _ in 0..CONNECTION_WINDOW / STREAM_WINDOW {

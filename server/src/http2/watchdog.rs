@@ -155,7 +155,7 @@ impl<'a> Watchdog<'a> {
                 return true;
             }
         }
-        let limit = this.server.config.timeout_write.min(LONGEST);
+        let limit = this.server.config.timeouts.write.min(LONGEST);
         let next = Instant::now() + (limit / CHECKS).max(SHORTEST);
         *this.is_period_set = set_timer(this.period, next, cx).is_pending();
         false
@@ -217,17 +217,11 @@ mod tests {
         async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
             Err(AppError::Unsupported)
         }
-        let config = Config {
-            timeout_keep_alive: KEEP_ALIVE,
-            timeout_request_head: HEAD,
-            timeout_write: WRITE,
-            ..Config::default()
-        };
-        Arc::new(ServerContext::new(
-            BoxApp::new(never),
-            config,
-            crate::proxy::ProxyConfig::default(),
-        ))
+        let config = Config::new()
+            .timeout_keep_alive(KEEP_ALIVE)
+            .timeout_request_head(HEAD)
+            .timeout_write(WRITE);
+        Arc::new(ServerContext::new(BoxApp::new(never), config))
     }
 
     fn load(server: &Arc<ServerContext>) -> Arc<Load> {

@@ -12,5 +12,6 @@ mod x_forwarded;
 
 pub(crate) use self::conclusion::{Conclusion, conclude, is_proxy_field, remove_proxy_fields};
 pub(crate) use self::protocol::{Parsed, Source, parse};
-pub use self::settings::{ProxyConfig, ProxyHeaderFamily, ProxyProtocol};
+pub use self::settings::{ProxyHeaderFamily, ProxyProtocol};
+pub(crate) use self::trusted_peers::REMEDY;
 pub use self::trusted_peers::{InvalidTrustedPeers, TrustedPeers};

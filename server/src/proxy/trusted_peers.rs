@@ -57,15 +57,17 @@ impl Default for TrustedPeers {
     }
 }
 
+/// What to give in place of a list that is not understood.
+pub(crate) const REMEDY: &str =
+    "give addresses, networks, `unix` or `*`, separated by commas, such as 127.0.0.1,10.0.0.0/8";
+
 /// The error for a list of peers with an entry that is not understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InvalidTrustedPeers;
 
 impl fmt::Display for InvalidTrustedPeers {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "give addresses, networks, `unix` or `*`, separated by commas, such as 127.0.0.1,10.0.0.0/8",
-        )
+        f.write_str(REMEDY)
     }
 }
 

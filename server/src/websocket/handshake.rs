@@ -50,9 +50,9 @@ impl Handshake {
     pub(crate) fn new(mut scope: Box<WebSocketScope>, connection: &ConnectionInfo) -> Box<Self> {
         let server = &connection.server;
         let accept_key = accept_key(&scope.headers);
-        let setting = server.config.ws_per_message_deflate;
+        let setting = server.config.websocket.per_message_deflate;
         let deflate = DeflateParameters::negotiate(&mut scope, setting);
-        let access_log = server.config.access_log.then(|| {
+        let access_log = server.config.log.access.then(|| {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
                 scope.client,

@@ -51,9 +51,9 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send,
 {
     let config = SessionConfig {
-        max_message_size: server.config.ws_max_size,
-        ping_interval: server.config.ws_ping_interval,
-        ping_timeout: server.config.ws_ping_timeout,
+        max_message_size: server.config.websocket.max_size,
+        ping_interval: server.config.websocket.ping_interval,
+        ping_timeout: server.config.websocket.ping_timeout,
     };
     let mut session = websocket.into_session(transport, config);
     let stages = server.stages.clone();

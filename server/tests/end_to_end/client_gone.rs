@@ -32,7 +32,7 @@ fn reset(client: &Client) {
 #[tokio::test]
 async fn http_12_a_client_that_closes_its_sending_side_is_gone_after_a_while() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::from_millis(200);
+    configured.timeouts.half_close = Duration::from_millis(200);
     let (teller, mut told) = tell();
     let server = Server::with(configured, http(teller, wait_for_disconnect));
     let mut client = server.connect().await;
@@ -48,7 +48,7 @@ async fn http_12_a_client_that_closes_its_sending_side_is_gone_after_a_while() {
 #[tokio::test]
 async fn http_12_without_a_time_for_half_closed_clients_they_are_gone_at_once() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::ZERO;
+    configured.timeouts.half_close = Duration::ZERO;
     let (teller, mut told) = tell();
     let server = Server::with(configured, http(teller, wait_for_disconnect));
     let mut client = server.connect().await;
@@ -63,7 +63,7 @@ async fn http_12_without_a_time_for_half_closed_clients_they_are_gone_at_once() 
 #[tokio::test]
 async fn http_49_a_client_that_closes_its_sending_side_gets_its_responses() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::from_secs(30);
+    configured.timeouts.half_close = Duration::from_secs(30);
     let gate = Gate::new();
     let (teller, mut told) = tell();
     let shared = (gate.clone(), teller);
@@ -98,7 +98,7 @@ async fn http_49_a_client_that_closes_its_sending_side_gets_its_responses() {
 #[tokio::test]
 async fn http_09_a_client_that_is_gone_is_noticed_behind_input_that_is_not_read() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::from_millis(200);
+    configured.timeouts.half_close = Duration::from_millis(200);
     let (teller, mut told) = tell();
     let server = Server::with(configured, http(teller, wait_for_disconnect));
     let one_more = get("/next");
@@ -123,8 +123,8 @@ async fn http_09_a_client_that_is_gone_is_noticed_behind_input_that_is_not_read(
 #[tokio::test]
 async fn http_09_a_client_that_is_gone_is_noticed_behind_content_that_is_not_received() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::from_millis(200);
-    configured.timeout_disconnect = Duration::from_millis(200);
+    configured.timeouts.half_close = Duration::from_millis(200);
+    configured.timeouts.disconnect = Duration::from_millis(200);
     let (teller, mut told) = tell();
     let server = Server::with(
         configured,
@@ -155,7 +155,7 @@ async fn http_09_a_client_that_is_gone_is_noticed_behind_content_that_is_not_rec
 #[tokio::test]
 async fn http_49_all_content_before_the_half_close_is_received() {
     let mut configured = config();
-    configured.timeout_half_close = Duration::from_secs(30);
+    configured.timeouts.half_close = Duration::from_secs(30);
     let gate = Gate::new();
     let (teller, mut told) = tell();
     let shared = (gate.clone(), teller);

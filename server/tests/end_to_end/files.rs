@@ -32,7 +32,7 @@ fn serve_from(directory: TempDir, files: &[(&str, usize)]) -> (Server, TempDir) 
     );
     // An idle connection frees memory, which must not be what lets a stuck connection go on.
     let mut config = config();
-    config.timeout_keep_alive = Duration::from_secs(3600);
+    config.timeouts.keep_alive = Duration::from_secs(3600);
     (Server::with_small_buffer(config, app), directory)
 }
 

@@ -386,7 +386,7 @@ async fn core_08_sends_wait_for_a_client_that_gives_no_capacity() {
 async fn core_14_the_future_is_dropped_when_the_grace_period_has_passed() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_disconnect = Duration::from_millis(50);
+    configured.timeouts.disconnect = Duration::from_millis(50);
     let server = Server::with(
         configured,
         http(teller, async |teller, _, _, _| {

@@ -85,9 +85,9 @@ async fn with_the_largest_window_the_streams_of_a_connection_share_a_bound() {
 #[tokio::test]
 async fn a_connection_has_as_many_streams_at_a_time_as_configured() {
     let mut configured = crate::support::config();
-    assert_eq!(configured.http2_max_concurrent_streams, 100);
+    assert_eq!(configured.http2.max_concurrent_streams, 100);
     for streams in [100, 7] {
-        configured.http2_max_concurrent_streams = streams;
+        configured.http2.max_concurrent_streams = streams;
         let server = Server::with(configured.clone(), crate::support::says("x"));
         let mut client = Client::connect(&server).await;
         assert_eq!(client.text("/").await, "x");

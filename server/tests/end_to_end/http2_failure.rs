@@ -96,7 +96,7 @@ fn expecting(path: &str) -> http::Request<()> {
 #[tokio::test]
 async fn a_client_that_waits_for_100_gets_a_final_response() {
     let mut configured = config();
-    configured.timeout_request_content = Duration::from_millis(200);
+    configured.timeouts.request_content = Duration::from_millis(200);
     let server = Server::with(configured, http((), length));
     let mut client = Client::connect(&server).await;
     // The application does not receive.

@@ -15,8 +15,8 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// A server whose connections end when they have been idle for that long.
 fn impatient(app: impl App) -> Server {
     let mut configured = config();
-    configured.timeout_keep_alive = PATIENCE;
-    configured.timeout_request_head = PATIENCE;
+    configured.timeouts.keep_alive = PATIENCE;
+    configured.timeouts.request_head = PATIENCE;
     Server::with(configured, app)
 }
 

@@ -135,7 +135,7 @@ async fn a_preface_that_a_shutdown_interrupts_is_answered_with_goaway() {
 #[tokio::test]
 async fn a_client_that_stops_in_its_preface_does_not_outlast_the_time_for_shutdown() {
     let mut configured = config();
-    configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+    configured.timeouts.graceful_shutdown = Some(Duration::from_millis(50));
     let mut server = Server::with(configured, says("x"));
     let mut client = server.connect().await;
     client.send(&frames::PREFACE[..10]).await;
@@ -148,7 +148,7 @@ async fn a_client_that_stops_in_its_preface_does_not_outlast_the_time_for_shutdo
 #[tokio::test]
 async fn an_idle_connection_of_a_server_of_http2_only_is_closed_without_a_response() {
     let mut configured = config();
-    configured.http = callgate_server::HttpVersions::Http2;
+    configured.http.versions = callgate_server::HttpVersions::Http2;
     let mut server = Server::with(configured, says("x"));
     let mut client = server.connect().await;
     system_has_delivered();

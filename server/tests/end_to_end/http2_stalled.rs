@@ -25,10 +25,10 @@ fn impatient(app: impl App) -> Server {
 
 fn impatient_config() -> Config {
     let mut configured = config();
-    configured.timeout_request_content = LIMIT;
-    configured.timeout_write = LIMIT;
+    configured.timeouts.request_content = LIMIT;
+    configured.timeouts.write = LIMIT;
     // A stalled exchange is not an idle connection.
-    configured.timeout_keep_alive = LIMIT / 4;
+    configured.timeouts.keep_alive = LIMIT / 4;
     configured
 }
 
@@ -279,9 +279,9 @@ async fn a_client_that_pings_and_reads_nothing_is_cut_off() {
 async fn a_websocket_without_window_ends_with_its_stream() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_write = LIMIT;
-    configured.ws_ping_interval = Some(LIMIT / 4);
-    configured.ws_ping_timeout = Some(LIMIT / 4);
+    configured.timeouts.write = LIMIT;
+    configured.websocket.ping_interval = Some(LIMIT / 4);
+    configured.websocket.ping_timeout = Some(LIMIT / 4);
     let app = move |scope: Scope, mut receiver: Receiver, sender: Sender| {
         let teller = teller.clone();
         async move {

@@ -17,8 +17,8 @@ const LIMIT: Duration = Duration::from_millis(400);
 
 fn impatient() -> Config {
     let mut configured = config();
-    configured.timeout_request_content = LIMIT;
-    configured.timeout_write = LIMIT;
+    configured.timeouts.request_content = LIMIT;
+    configured.timeouts.write = LIMIT;
     configured
 }
 
@@ -105,7 +105,7 @@ async fn content_is_not_late_while_other_streams_have_used_up_the_window_of_the_
 async fn a_stream_without_window_is_reset_although_another_is_read_slowly() {
     let (teller, _) = tell();
     let mut configured = impatient();
-    configured.http2_max_concurrent_streams = 3;
+    configured.http2.max_concurrent_streams = 3;
     let server = Server::with_small_buffer(configured, http(teller, stream));
     let settings = [(INITIAL_WINDOW_SIZE, 0)];
     let mut client = RawClient::connect_with_small_buffer(&server, &settings).await;
@@ -140,7 +140,7 @@ async fn a_connection_ends_for_a_complete_response_without_window_although_anoth
 {
     let (teller, _) = tell();
     let mut configured = impatient();
-    configured.http2_max_concurrent_streams = 2;
+    configured.http2.max_concurrent_streams = 2;
     let server = Server::with_small_buffer(configured, http(teller, stream));
     let settings = [(INITIAL_WINDOW_SIZE, 1)];
     let mut client = RawClient::connect_with_small_buffer(&server, &settings).await;

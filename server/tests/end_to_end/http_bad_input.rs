@@ -177,7 +177,7 @@ async fn a_connection_that_ends_within_a_head_or_at_once_harms_nothing() {
 #[tokio::test]
 async fn a_head_that_takes_too_long_is_answered_408() {
     let mut configured = config();
-    configured.timeout_request_head = Duration::from_millis(50);
+    configured.timeouts.request_head = Duration::from_millis(50);
     let server = Server::with(configured, crate::support::says("fine"));
     for part in ["G", "GET / HTTP/1.1\r\nhost: te"] {
         let answer = server.ask_all(part).await;
@@ -191,14 +191,14 @@ async fn a_head_that_takes_too_long_is_answered_408() {
 #[tokio::test]
 async fn a_server_of_one_version_refuses_the_other() {
     let mut configured = config();
-    configured.http = callgate_server::HttpVersions::Http2;
+    configured.http.versions = callgate_server::HttpVersions::Http2;
     let server = Server::with(configured, crate::support::says("fine"));
     let answer = server.ask_all(get("/")).await;
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer:?}");
     server.finish().await;
 
     let mut configured = config();
-    configured.http = callgate_server::HttpVersions::Http1;
+    configured.http.versions = callgate_server::HttpVersions::Http1;
     let server = Server::with(configured, crate::support::says("fine"));
     let answer = server.ask_all("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 505 "), "{answer:?}");

@@ -54,7 +54,7 @@ async fn http_24_head_has_the_fields_and_no_content() {
 async fn http_24_content_without_end_is_not_sent_to_nobody_for_ever() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_disconnect = Duration::from_millis(50);
+    configured.timeouts.disconnect = Duration::from_millis(50);
     let server = Server::with(
         configured,
         http(teller, async |teller, scope, mut receiver, sender| {
@@ -326,7 +326,7 @@ async fn http_38_date_and_server_are_added_unless_set() {
         })
     };
     let mut configured = config();
-    configured.headers = ["1", "2"]
+    configured.http.headers = ["1", "2"]
         .map(|value| ("x-all".parse().unwrap(), value.parse().unwrap()))
         .into();
     let server = Server::with(configured, app());
@@ -344,8 +344,8 @@ async fn http_38_date_and_server_are_added_unless_set() {
     server.finish().await;
 
     let mut configured = config();
-    configured.server_header = false;
-    configured.date_header = false;
+    configured.http.server_header = false;
+    configured.http.date_header = false;
     let server = Server::with(configured, app());
     for request in [get("/"), "GET\r\n\r\n".to_owned()] {
         let response = server.ask(request).await;

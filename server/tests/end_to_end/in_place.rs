@@ -12,7 +12,7 @@ const SHORT: Duration = Duration::from_millis(200);
 #[tokio::test]
 async fn an_application_that_uses_up_its_budget_does_not_hold_its_output_back() {
     let mut configured = config();
-    configured.timeout_write = SHORT;
+    configured.timeouts.write = SHORT;
     let gate = Gate::new();
     let server = Server::with(
         configured,
@@ -120,8 +120,8 @@ async fn a_response_to_a_client_that_waits_for_continue_is_the_last_on_its_conne
 #[tokio::test]
 async fn a_close_delimited_response_that_is_given_up_is_reset() {
     let mut configured = config();
-    configured.timeout_half_close = SHORT;
-    configured.timeout_disconnect = SHORT;
+    configured.timeouts.half_close = SHORT;
+    configured.timeouts.disconnect = SHORT;
     let server = Server::with(
         configured,
         http((), async |(), _, _receiver, sender| {
@@ -142,7 +142,7 @@ async fn a_close_delimited_response_that_is_given_up_is_reset() {
 #[tokio::test]
 async fn early_hints_without_end_wait_for_a_client_that_does_not_read() {
     let mut configured = config();
-    configured.timeout_write = SHORT;
+    configured.timeouts.write = SHORT;
     let (teller, mut told) = tell();
     let server = Server::with(
         configured,

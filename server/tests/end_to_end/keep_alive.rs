@@ -33,7 +33,7 @@ async fn keep_alive_serves_many_and_close_is_honoured() {
 #[tokio::test]
 async fn an_idle_connection_is_closed_after_the_keep_alive_time() {
     let mut configured = config();
-    configured.timeout_keep_alive = Duration::from_millis(50);
+    configured.timeouts.keep_alive = Duration::from_millis(50);
     let server = Server::with(configured, crate::support::says("x"));
     let mut client = server.connect().await;
     client.send(get("/")).await;

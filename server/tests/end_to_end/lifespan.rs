@@ -180,7 +180,7 @@ async fn life_07_an_application_that_declines_lifespan_is_served_without() {
 #[tokio::test]
 async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
     let mut configured = config();
-    configured.lifespan = LifespanMode::On;
+    configured.process.lifespan = LifespanMode::On;
     let (teller, _told) = tell();
     let mut server = Server::with(configured, app(Life::Declines, teller));
     assert_eq!(server.ended().await.unwrap_err().exit_status(), 3);
@@ -189,7 +189,7 @@ async fn life_07_declining_is_a_failure_when_lifespan_is_required() {
 #[tokio::test]
 async fn life_01_lifespan_that_is_off_is_not_called() {
     let mut configured = config();
-    configured.lifespan = LifespanMode::Off;
+    configured.process.lifespan = LifespanMode::Off;
     let (teller, mut told) = tell();
     let server = Server::with(configured, app(Life::FailsStartup, teller));
     assert_eq!(server.ask(get("/")).await.body, "served");

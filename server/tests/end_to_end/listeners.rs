@@ -87,7 +87,7 @@ async fn scope_connections_of_unix_sockets_have_no_addresses() {
 async fn a_server_without_a_listener_binds_when_it_serves() {
     let taken = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let mut configured = config();
-    configured.port = taken.local_addr().unwrap().port();
+    configured.listen.port = taken.local_addr().unwrap().port();
     let server = Server::new(says("x")).config(configured);
     let error = server
         .serve_until(std::future::pending())
@@ -96,7 +96,7 @@ async fn a_server_without_a_listener_binds_when_it_serves() {
     let ServeError::Listen { address, reason } = &error else {
         panic!("{error}");
     };
-    assert_eq!(*address, ListenAddr::Tcp(taken.local_addr().unwrap()));
+    assert_eq!(*address, taken.local_addr().unwrap().into());
     assert_eq!(reason.kind(), std::io::ErrorKind::AddrInUse);
     assert_eq!(error.exit_status(), 3);
 }
@@ -112,7 +112,7 @@ async fn a_server_stops_when_the_future_of_its_caller_completes() {
 #[tokio::test]
 async fn a_setting_that_cannot_be_used_is_named() {
     let mut configured = config();
-    configured.root_path = "/a?b".into();
+    configured.proxy.root_path = "/a?b".into();
     let server = Server::new(says("x")).config(configured);
     let error = server
         .serve_until(std::future::pending())

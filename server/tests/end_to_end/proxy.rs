@@ -1,14 +1,14 @@
 //! A server behind proxies: the header fields of trusted peers, and the PROXY protocol.
 
 use callgate::Scheme;
-use callgate_server::{ProxyConfig, ProxyHeaderFamily, ProxyProtocol, Server};
+use callgate_server::{Config, ProxyHeaderFamily, ProxyProtocol, Server};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::support::{config, http, whole, within};
 
 /// Starts a server that responds with what its scope says of the client, and sends it one request.
-async fn scope_of(proxy: ProxyConfig, before: &[u8], fields: &str) -> String {
+async fn scope_of(config: Config, before: &[u8], fields: &str) -> String {
     let app = http((), async |(), scope, _, sender| {
         let client = scope.client.map(|it| match it.port() {
             0 => it.ip().to_string(),
@@ -34,11 +34,7 @@ async fn scope_of(proxy: ProxyConfig, before: &[u8], fields: &str) -> String {
         );
         whole(&sender, text).await
     });
-    let server = Server::new(app)
-        .config(config())
-        .proxy(proxy)
-        .bind()
-        .unwrap();
+    let server = Server::new(app).config(config).bind().unwrap();
     let address = server.local_addr().unwrap();
     tokio::spawn(server.serve_until(std::future::pending()));
     let mut stream = within(TcpStream::connect(address)).await.unwrap();
@@ -54,12 +50,6 @@ async fn scope_of(proxy: ProxyConfig, before: &[u8], fields: &str) -> String {
     within(stream.read_to_end(&mut response)).await.ok();
     let response = String::from_utf8(response).unwrap();
     response.rsplit("\r\n").next().unwrap().to_owned()
-}
-
-fn family(header_family: ProxyHeaderFamily) -> ProxyConfig {
-    let mut proxy = ProxyConfig::default();
-    proxy.header_family = header_family;
-    proxy
 }
 
 #[tokio::test]
@@ -108,11 +98,7 @@ async fn x_forwarded_fields_of_a_trusted_peer_set_the_scope() {
             "peer http h /p /p 0",
         ),
     ] {
-        assert_eq!(
-            scope_of(ProxyConfig::default(), b"", fields).await,
-            expected,
-            "{fields}"
-        );
+        assert_eq!(scope_of(config(), b"", fields).await, expected, "{fields}");
     }
 }
 
@@ -129,7 +115,7 @@ async fn malformed_fields_are_removed_and_the_client_is_unknown() {
         "x-forwarded-proto: \u{e4}\r\n",
         "x-forwarded-for: 192.0.2.1, ::1, ::1\r\nx-forwarded-proto: https, http\r\n",
     ] {
-        let scope = scope_of(ProxyConfig::default(), b"", fields).await;
+        let scope = scope_of(config(), b"", fields).await;
         assert_eq!(scope, "- http h /p /p 0", "{fields}");
     }
 }
@@ -153,27 +139,29 @@ async fn forwarded_fields_of_a_trusted_peer_set_the_scope() {
             "- http h /p /p 0",
         ),
     ] {
-        let scope = scope_of(family(ProxyHeaderFamily::Forwarded), b"", fields).await;
+        let scope = scope_of(
+            config().proxy_header_family(ProxyHeaderFamily::Forwarded),
+            b"",
+            fields,
+        )
+        .await;
         assert_eq!(scope, expected, "{fields}");
     }
 }
 
 #[tokio::test]
 async fn the_fields_of_other_peers_are_removed() {
-    let mut proxy = ProxyConfig::default();
-    proxy.trusted_peers = "10.0.0.0/8".parse().unwrap();
+    let proxy = config().forwarded_allow_ips("10.0.0.0/8".parse().unwrap());
     let fields =
         "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: https\r\nforwarded: for=1.2.3.4\r\n";
     assert_eq!(scope_of(proxy, b"", fields).await, "peer http h /p /p 0");
-    let mut proxy = ProxyConfig::default();
-    proxy.headers = false;
+    let proxy = config().proxy_headers(false);
     assert_eq!(scope_of(proxy, b"", fields).await, "peer http h /p /p 3");
 }
 
 #[tokio::test]
 async fn the_proxy_protocol_names_the_client_and_no_octet_is_lost() {
-    let mut proxy = ProxyConfig::default();
-    proxy.protocol = ProxyProtocol::Required;
+    let proxy = config().proxy_protocol(ProxyProtocol::Required);
     let fields = "x-forwarded-for: 192.0.2.1\r\n";
     for (header, expected) in [
         (
@@ -190,6 +178,6 @@ async fn the_proxy_protocol_names_the_client_and_no_octet_is_lost() {
     ] {
         assert_eq!(scope_of(proxy.clone(), header, fields).await, expected);
     }
-    proxy.trusted_peers = "10.0.0.0/8".parse().unwrap();
+    let proxy = proxy.forwarded_allow_ips("10.0.0.0/8".parse().unwrap());
     assert_eq!(scope_of(proxy, b"PROXY UNKNOWN\r\n", "").await, "");
 }

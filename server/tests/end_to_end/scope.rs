@@ -145,7 +145,7 @@ async fn scope_14_both_addresses_are_passed() {
 #[tokio::test]
 async fn scope_15_a_root_path_stands_in_front_of_the_path() {
     let mut mounted = config();
-    mounted.root_path = "/api".into();
+    mounted.proxy.root_path = "/api".into();
     let (scope, _) = served_with(mounted, &get("/users%20?q")).await;
     assert_eq!(scope.root_path, "/api");
     assert_eq!(scope.raw_path(), "/api/users%20");

@@ -117,7 +117,7 @@ async fn core_08_sends_wait_for_a_client_that_does_not_read() {
 async fn core_09_and_14_the_future_is_dropped_when_the_grace_period_has_passed() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_disconnect = Duration::from_millis(50);
+    configured.timeouts.disconnect = Duration::from_millis(50);
     let server = Server::with(
         configured,
         http(teller, async |teller, scope, mut receiver, sender| {
@@ -196,7 +196,7 @@ async fn core_14_and_21_a_rule_broken_after_the_last_event_begins_no_grace_perio
     let (teller, mut told) = tell();
     let gate = Gate::new();
     let mut configured = config();
-    configured.timeout_disconnect = Duration::from_millis(50);
+    configured.timeouts.disconnect = Duration::from_millis(50);
     let app = async |(teller, gate): (Teller<&'static str>, Gate),
                      scope: HttpScope,
                      mut receiver: Receiver,

@@ -177,7 +177,7 @@ async fn core_14_what_outlasts_the_time_for_shutdown_is_dropped() {
     for target in ["/waiting", "/started", "/streaming", "/ended"] {
         let (teller, mut told) = tell();
         let mut configured = config();
-        configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+        configured.timeouts.graceful_shutdown = Some(Duration::from_millis(50));
         let mut server = Server::with(configured, http((teller, Gate::new()), wait_in_phase));
         let mut client = server.connect().await;
         client.send(get(target)).await;
@@ -199,7 +199,7 @@ async fn core_14_websockets_that_outlast_the_time_for_shutdown_are_dropped() {
     for is_open in [true, false] {
         let (teller, mut told) = tell();
         let mut configured = config();
-        configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+        configured.timeouts.graceful_shutdown = Some(Duration::from_millis(50));
         let mut server = Server::with(
             configured,
             websocket(
@@ -234,7 +234,7 @@ async fn core_14_websockets_that_outlast_the_time_for_shutdown_are_dropped() {
 #[tokio::test]
 async fn ws_26_a_client_that_does_not_answer_the_close_does_not_hold_up_an_impatient_server() {
     let mut configured = config();
-    configured.timeout_graceful_shutdown = Some(Duration::from_millis(50));
+    configured.timeouts.graceful_shutdown = Some(Duration::from_millis(50));
     let mut server = Server::with(
         configured,
         websocket((), async |(), _, mut receiver, sender| {
@@ -274,7 +274,7 @@ async fn connections_in_the_systems_queue_are_served_before_the_end() {
 async fn a_server_that_is_told_twice_to_stop_does_not_wait() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_graceful_shutdown = None;
+    configured.timeouts.graceful_shutdown = None;
     let mut server = Server::with(
         configured,
         move |scope, mut receiver: Receiver, sender: Sender| {
@@ -310,7 +310,7 @@ async fn an_application_that_blocks_its_thread_is_reported_and_not_waited_for() 
         let (unblock, blocked) = std::sync::mpsc::channel::<()>();
         let blocked = std::sync::Arc::new(std::sync::Mutex::new(blocked));
         let mut configured = config();
-        configured.timeout_graceful_shutdown = limit;
+        configured.timeouts.graceful_shutdown = limit;
         let mut server = Server::with(
             configured,
             http((teller, blocked), async |(teller, blocked), _, _, _| {

@@ -15,7 +15,7 @@ const LENGTH: usize = 16 << 20;
 #[tokio::test]
 async fn content_that_makes_no_progress_is_answered_408() {
     let mut configured = config();
-    configured.timeout_request_content = SHORT;
+    configured.timeouts.request_content = SHORT;
     let (teller, mut told) = tell();
     let server = Server::with(
         configured,
@@ -45,7 +45,7 @@ async fn content_that_makes_no_progress_is_answered_408() {
 #[tokio::test]
 async fn content_that_makes_no_progress_cuts_a_response_that_has_begun() {
     let mut configured = config();
-    configured.timeout_request_content = SHORT;
+    configured.timeouts.request_content = SHORT;
     let server = Server::with(
         configured,
         http((), async |(), _, mut receiver, sender| {
@@ -68,7 +68,7 @@ async fn content_that_makes_no_progress_cuts_a_response_that_has_begun() {
 #[tokio::test]
 async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
     let mut configured = config();
-    configured.timeout_request_content = 2 * SHORT;
+    configured.timeouts.request_content = 2 * SHORT;
     let server = Server::with(
         configured,
         http((), async |(), _, mut receiver, sender| {
@@ -104,7 +104,7 @@ async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
 #[tokio::test]
 async fn content_that_makes_slow_progress_is_waited_for() {
     let mut configured = config();
-    configured.timeout_request_content = Duration::from_secs(1);
+    configured.timeouts.request_content = Duration::from_secs(1);
     let server = Server::with(
         configured,
         http((), async |(), _, mut receiver, sender| {
@@ -127,7 +127,7 @@ async fn content_that_makes_slow_progress_is_waited_for() {
 #[tokio::test]
 async fn an_application_that_does_not_receive_is_not_held_to_the_time_for_content() {
     let mut configured = config();
-    configured.timeout_request_content = SHORT;
+    configured.timeouts.request_content = SHORT;
     let server = Server::with(
         configured,
         http((), async |(), _, _receiver, sender| {
@@ -146,7 +146,7 @@ async fn an_application_that_does_not_receive_is_not_held_to_the_time_for_conten
 #[tokio::test]
 async fn content_that_is_skipped_and_makes_no_progress_ends_the_connection() {
     let mut configured = config();
-    configured.timeout_request_content = SHORT;
+    configured.timeouts.request_content = SHORT;
     let server = Server::with(configured, crate::support::says("enough"));
     let mut client = server.connect().await;
     client
@@ -160,7 +160,7 @@ async fn content_that_is_skipped_and_makes_no_progress_ends_the_connection() {
 #[tokio::test]
 async fn a_client_that_takes_nothing_of_its_response_is_reset() {
     let mut configured = config();
-    configured.timeout_write = SHORT;
+    configured.timeouts.write = SHORT;
     let (teller, mut told) = tell();
     let server = Server::with(
         configured,
@@ -201,7 +201,7 @@ async fn a_client_that_takes_nothing_of_its_response_is_reset() {
 #[tokio::test]
 async fn a_client_that_pipelines_and_never_reads_is_reset() {
     let mut configured = config();
-    configured.timeout_write = SHORT;
+    configured.timeouts.write = SHORT;
     let server = Server::with(
         configured,
         crate::support::says("a response of some length"),
@@ -232,7 +232,7 @@ async fn a_client_that_pipelines_and_never_reads_is_reset() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_its_whole_response() {
     let mut configured = config();
-    configured.timeout_write = Duration::from_secs(1);
+    configured.timeouts.write = Duration::from_secs(1);
     let server = Server::with(
         configured,
         http((), async |(), _, _, sender| {

@@ -26,7 +26,7 @@ async fn the_setting_decides_whether_an_offer_is_accepted() {
         ),
     ] {
         let mut config = config();
-        config.ws_per_message_deflate = setting;
+        config.websocket.per_message_deflate = setting;
         let (teller, mut told) = tell();
         let app = websocket(teller, async |teller, scope, receiver, sender| {
             teller.tell(scope.features.contains(Feature::PerMessageDeflate));

@@ -110,7 +110,7 @@ async fn ws_17_18_and_19_bad_input_closes_with_its_code() {
     ];
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.ws_max_size = 1000;
+    configured.websocket.max_size = 1000;
     let server = Server::with(configured, websocket(teller, echo));
     for (name, bytes, code) in cases {
         let mut client = open(&server, "/").await;
@@ -269,7 +269,7 @@ async fn ws_26_shutdown_closes_with_1012() {
 async fn core_14_the_grace_period_holds_for_a_websocket() {
     let (teller, mut told) = tell();
     let mut configured = config();
-    configured.timeout_disconnect = Duration::from_millis(50);
+    configured.timeouts.disconnect = Duration::from_millis(50);
     let server = Server::with(
         configured,
         websocket(teller, async |teller, scope, mut receiver, sender| {

@@ -17,8 +17,8 @@ const LARGE: usize = 32 << 20;
 fn sends_a_large_message(ping: Option<Duration>) -> (Server, Told<u16>) {
     let (teller, told) = tell();
     let mut configured = config();
-    configured.ws_ping_interval = ping;
-    configured.ws_ping_timeout = ping;
+    configured.websocket.ping_interval = ping;
+    configured.websocket.ping_timeout = ping;
     let app = websocket(teller, async |teller, _, mut receiver, sender| {
         sender.send(WebSocketAccept::new()).await?;
         sender.send(Message::binary(vec![b'y'; LARGE])).await?;

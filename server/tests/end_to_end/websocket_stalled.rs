@@ -25,7 +25,7 @@ enum Report {
 fn server_that_never_receives() -> (Server, Told<Report>) {
     let (teller, told) = tell();
     let mut configured = pinging(INTERVAL, INTERVAL);
-    configured.timeout_disconnect = Duration::ZERO;
+    configured.timeouts.disconnect = Duration::ZERO;
     let app = websocket(teller, async |teller, _, _receiver, sender| {
         let _dropped = OnDrop::tell(&teller, Report::Dropped);
         sender.send(WebSocketAccept::new()).await?;

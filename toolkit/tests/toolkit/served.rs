@@ -15,7 +15,7 @@ pub(crate) struct Served {
 impl Served {
     pub(crate) fn start(app: impl App) -> Self {
         let mut config = Config::default();
-        config.port = 0;
+        config.listen.port = 0;
         let server = Server::new(app).config(config).bind().unwrap();
         let address = server.local_addr().unwrap().to_string();
         let handle = server.handle();

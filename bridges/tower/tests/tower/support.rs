@@ -55,7 +55,7 @@ pub(crate) struct Server {
 impl Server {
     pub(crate) fn start(app: impl App) -> Self {
         let mut config = Config::default();
-        config.port = 0;
+        config.listen.port = 0;
         let server = callgate_server::Server::new(checked(app)).config(config);
         let server = server.bind().unwrap();
         let address = server.local_addr().unwrap();

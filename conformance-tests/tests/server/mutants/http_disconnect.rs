@@ -192,7 +192,7 @@ fn http_12_a_client_that_has_ended_its_sending_side_is_waited_for() -> InProcess
 
 fn http_49_a_client_that_half_closes_is_gone_at_once() -> InProcess {
     InProcess {
-        config: Some(|config| config.timeout_half_close = Duration::ZERO),
+        config: Some(|config| config.timeouts.half_close = Duration::ZERO),
         ..InProcess::default()
     }
 }

@@ -33,7 +33,7 @@ fn http_37_repeated_fields_are_joined() -> InProcess {
 
 fn http_38_no_server_field_is_added() -> InProcess {
     InProcess {
-        config: Some(|config| config.server_header = false),
+        config: Some(|config| config.http.server_header = false),
         ..InProcess::default()
     }
 }

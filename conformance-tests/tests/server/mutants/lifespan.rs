@@ -100,8 +100,8 @@ impl Channel for Silent {
 fn life_01_lifespan_is_run_where_it_is_off() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == LifespanMode::Off {
-                config.lifespan = LifespanMode::Auto;
+            if config.process.lifespan == LifespanMode::Off {
+                config.process.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()
@@ -185,8 +185,8 @@ fn life_06_an_error_at_startup_is_taken_for_an_application_without_lifespan() ->
 fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == LifespanMode::Auto {
-                config.lifespan = LifespanMode::On;
+            if config.process.lifespan == LifespanMode::Auto {
+                config.process.lifespan = LifespanMode::On;
             }
         }),
         ..InProcess::default()
@@ -196,8 +196,8 @@ fn life_07_an_application_without_lifespan_is_not_served() -> InProcess {
 fn life_07_an_application_without_lifespan_is_served_where_it_is_required() -> InProcess {
     InProcess {
         config: Some(|config| {
-            if config.lifespan == LifespanMode::On {
-                config.lifespan = LifespanMode::Auto;
+            if config.process.lifespan == LifespanMode::On {
+                config.process.lifespan = LifespanMode::Auto;
             }
         }),
         ..InProcess::default()

@@ -154,7 +154,7 @@ fn ws_15_pongs_have_another_payload() -> InProcess {
 
 fn ws_16_a_client_may_leave_pings_unanswered() -> InProcess {
     InProcess {
-        config: Some(|config| config.ws_ping_timeout = None),
+        config: Some(|config| config.websocket.ping_timeout = None),
         ..InProcess::default()
     }
 }
@@ -163,7 +163,7 @@ fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
     InProcess {
         config: Some(|config| {
             without_compression(config);
-            config.ws_max_size += 1000;
+            config.websocket.max_size += 1000;
         }),
         ..InProcess::default()
     }
@@ -171,7 +171,7 @@ fn ws_17_a_message_may_be_larger_than_the_limit() -> InProcess {
 
 /// Rules of compressed messages are not broken beside the rule of a mutant.
 fn without_compression(config: &mut Config) {
-    config.ws_per_message_deflate = PerMessageDeflate::Off;
+    config.websocket.per_message_deflate = PerMessageDeflate::Off;
 }
 
 fn ws_18_a_text_that_is_not_utf8_closes_with_1003() -> InProcess {

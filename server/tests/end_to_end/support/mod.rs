@@ -34,7 +34,7 @@ pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
 /// A default configuration on a free port.
 pub(crate) fn config() -> Config {
     let mut config = Config::default();
-    config.port = 0;
+    config.listen.port = 0;
     config
 }
 
@@ -59,7 +59,7 @@ impl Server {
     pub(crate) fn with_small_buffer(config: Config, app: impl App) -> Self {
         let listener = tokio::net::TcpSocket::new_v4().unwrap();
         listener.set_send_buffer_size(16 * 1024).unwrap();
-        listener.bind((config.host, config.port).into()).unwrap();
+        listener.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let server = callgate_server::Server::new(app).config(config);
         let listener = listener.listen(1024).unwrap();
         Self::run(server.listener(listener).unwrap())

@@ -30,8 +30,8 @@ pub(crate) async fn echo(
 /// A configuration with this interval of pings, and this time to answer them.
 pub(crate) fn pinging(interval: Duration, timeout: Duration) -> Config {
     let mut configured = config();
-    configured.ws_ping_interval = Some(interval);
-    configured.ws_ping_timeout = Some(timeout);
+    configured.websocket.ping_interval = Some(interval);
+    configured.websocket.ping_timeout = Some(timeout);
     configured
 }
 

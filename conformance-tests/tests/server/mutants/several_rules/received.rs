@@ -151,7 +151,7 @@ fn received_content_lacks_its_beginning() -> InProcess {
 
 fn a_message_at_the_limit_is_too_big() -> InProcess {
     InProcess {
-        config: Some(|config| config.ws_max_size -= 1),
+        config: Some(|config| config.websocket.max_size -= 1),
         ..InProcess::default()
     }
 }

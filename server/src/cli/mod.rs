@@ -29,31 +29,38 @@
 //! - 0: the server stopped at a signal, during start-up or later; or the command printed its help or
 //!   its version.
 //! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
-//! - 2: a flag or an environment variable is wrong.
+//! - 2: a flag, an environment variable or the settings file is wrong.
 //! - 3: the server could not start.
 //!
 //! Every status but 0 comes with an error on standard error.
 
+mod file;
 mod flags;
-mod values;
+mod settings;
 
 use std::ffi::OsString;
 use std::io::{self, stderr};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use callgate::App;
 use callgate_cli::{STARTUP, fail};
-use clap::{Args as _, Command};
+use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::config::{LogLevel, MAX_THREADS};
 use crate::signals::{ForcedExit, SignalThread};
 use crate::{ServeError, Server};
 
 pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
-pub use values::TimeLimit;
+pub use settings::SettingsCommand;
 
 /// How the process ends after a second signal when a blocked thread keeps it alive.
 const FORCED_EXIT: ForcedExit = ForcedExit {
@@ -61,12 +68,43 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
     status: 1,
 };
 
+/// The command line of a program that serves one application.
+#[derive(Debug)]
+struct Program {
+    /// `None` to serve the application.
+    command: Option<SettingsCommand>,
+    flags: Flags,
+}
+
+impl FromArgMatches for Program {
+    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+        let command = match matches.subcommand() {
+            Some(_) => Some(SettingsCommand::from_arg_matches(matches)?),
+            None => None,
+        };
+        let flags = Flags::from_arg_matches(matches)?;
+        Ok(Self { command, flags })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
 /// Serves `app` with the settings of the command line. This is the whole `main` of a program that
 /// serves one application.
+///
+/// The commands `config`, `completions` and `man` show the settings instead ([`SettingsCommand`]).
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
-    match callgate_cli::read(&command_for(&args), &args) {
-        Ok(flags) => run(app, flags),
+    let command = command_for(&args);
+    match callgate_cli::read::<Program>(&command, &args) {
+        Ok(Program {
+            command: Some(settings),
+            ..
+        }) => settings.run(command),
+        Ok(Program { flags, .. }) => run(app, flags),
         Err(status) => status,
     }
 }
@@ -74,9 +112,11 @@ pub fn main(app: impl App) -> ExitCode {
 /// Serves `app` until SIGINT or SIGTERM. Sets up logging and the runtime, and writes an error as
 /// one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
-    start_logging(flags.log_level);
+    let config = flags.into_config();
+    start_logging(&config.log.level);
+    let threads = config.process.threads.unwrap_or_else(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(flags.threads.get())
+        .worker_threads(threads.get())
         .enable_all()
         .build();
     let runtime = match runtime {
@@ -85,13 +125,12 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
             return fail(
                 STARTUP,
                 format_args!(
-                    "cannot start {} threads: {error} (choose fewer with --threads)",
-                    flags.threads
+                    "cannot start {threads} threads: {error} (choose fewer with --threads)"
                 ),
             );
         }
     };
-    let server = Server::new(app).config(flags.into_config());
+    let server = Server::new(app).config(config);
     let mut signals = None;
     let result = runtime.block_on(async {
         let server = server.bound()?;
@@ -115,9 +154,11 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
 fn remedy(error: &ServeError) -> &'static str {
     match error {
         ServeError::Listen { reason, .. } => match reason.kind() {
-            io::ErrorKind::AddrInUse => " (choose another with --port)",
-            io::ErrorKind::AddrNotAvailable => " (choose an address of this machine with --host)",
-            io::ErrorKind::PermissionDenied => " (choose a port above 1023 with --port)",
+            io::ErrorKind::AddrInUse => " (choose another with --port or --bind)",
+            io::ErrorKind::AddrNotAvailable => {
+                " (choose an address of this machine with --host or --bind)"
+            }
+            io::ErrorKind::PermissionDenied => " (choose another with --port or --bind)",
             _ => "",
         },
         ServeError::LifespanDeclined => " (serve it without by --lifespan auto)",
@@ -133,21 +174,40 @@ fn command_for(args: &[OsString]) -> Command {
         .map_or_else(|| "app".into(), |name| name.to_string_lossy().into_owned());
     // clap keeps a name for the life of the process, so this name is leaked, once.
     let name: &'static str = name.leak();
-    Flags::augment_args(Command::new(name))
+    let command = SettingsCommand::augment_subcommands(Command::new(name));
+    Flags::augment_args(command)
+        .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
 }
 
 /// Logs to standard error, one line an event, coloured on a terminal.
-fn start_logging(level: LevelFilter) {
-    // This fails in a program that has set up its own logging, which is kept.
-    let _ = tracing_subscriber::fmt()
-        .with_max_level(level)
+fn start_logging(levels: &[LogLevel]) {
+    let lines = tracing_subscriber::fmt::layer()
         .with_writer(stderr)
         .with_ansi(callgate_cli::is_coloured(&stderr()))
         .with_target(false)
         // Otherwise a log whose reader has closed the pipe causes a panic.
         .log_internal_errors(false)
-        .compact()
+        .compact();
+    // This fails in a program that has set up its own logging, which is kept.
+    let _ = tracing_subscriber::registry()
+        .with(targets(levels))
+        .with(lines)
         .try_init();
+}
+
+/// Returns the filter of these levels. The last level of a target applies.
+fn targets(levels: &[LogLevel]) -> Targets {
+    let filter = Targets::new().with_default(LevelFilter::INFO);
+    levels
+        .iter()
+        .fold(filter, |filter, level| match &level.target {
+            Some(target) => filter.with_target(target, level.level),
+            None => filter.with_default(level.level),
+        })
+}
+
+fn cores() -> NonZeroUsize {
+    available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
 }

@@ -1,8 +1,11 @@
 //! Listeners, which the server binds or the program passes to it.
 
+#[cfg(unix)]
+mod unix_socket;
+
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 #[cfg(unix)]
@@ -11,6 +14,9 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+#[cfg(unix)]
+use self::unix_socket::SocketFile;
+use crate::config::{BindAddress, Listen};
 use crate::stream::Stream;
 
 /// The idle time of a connection after which TCP keep-alive probes begin. Only they detect a client
@@ -85,7 +91,7 @@ impl IntoListener for tokio::net::TcpListener {
 impl IntoListener for UnixListener {
     fn into_listener(self) -> io::Result<Listener> {
         self.set_nonblocking(true)?;
-        Ok(Listener::Unix(self))
+        Ok(Listener::Unix(self, None))
     }
 }
 
@@ -101,9 +107,10 @@ impl IntoListener for tokio::net::UnixListener {
 pub enum Listener {
     #[doc(hidden)]
     Tcp(TcpListener),
+    /// A Unix socket, with its file if the server has created it.
     #[doc(hidden)]
     #[cfg(unix)]
-    Unix(UnixListener),
+    Unix(UnixListener, Option<SocketFile>),
 }
 
 /// An accepted connection.
@@ -116,8 +123,38 @@ pub(crate) struct Connection {
 }
 
 impl Listener {
+    /// Binds to an address. A name has a listener for each of its addresses, on the same port.
+    pub(crate) fn bind(address: &BindAddress, settings: &Listen) -> io::Result<Vec<Self>> {
+        match address {
+            BindAddress::Tcp(host, port) => {
+                let mut listeners = Vec::new();
+                let mut port = *port;
+                for mut address in (host.as_str(), port).to_socket_addrs()? {
+                    address.set_port(port);
+                    let listener = Self::bind_tcp(address, settings.backlog)?;
+                    if let ListenAddr::Tcp(address) = listener.local_addr()? {
+                        port = address.port();
+                    }
+                    listeners.push(listener);
+                }
+                Ok(listeners)
+            }
+            #[cfg(unix)]
+            BindAddress::Unix(path) => {
+                let (listener, file) = unix_socket::bind(path, settings)?;
+                listener.set_nonblocking(true)?;
+                Ok(vec![Self::Unix(listener, Some(file))])
+            }
+            #[cfg(not(unix))]
+            BindAddress::Unix(_) => {
+                let reason = "this system has no Unix sockets";
+                Err(io::Error::new(io::ErrorKind::Unsupported, reason))
+            }
+        }
+    }
+
     /// Binds to a TCP address. At most `backlog` connections wait to be accepted.
-    pub(crate) fn bind(address: SocketAddr, backlog: u32) -> io::Result<Self> {
+    fn bind_tcp(address: SocketAddr, backlog: u32) -> io::Result<Self> {
         let socket = Socket::new(
             Domain::for_address(address),
             Type::STREAM,
@@ -136,7 +173,7 @@ impl Listener {
         Ok(match self {
             Self::Tcp(listener) => ListenAddr::Tcp(listener.local_addr()?),
             #[cfg(unix)]
-            Self::Unix(listener) => {
+            Self::Unix(listener, _) => {
                 let address = listener.local_addr()?;
                 ListenAddr::Unix(address.as_pathname().map(Into::into))
             }
@@ -156,7 +193,7 @@ impl Listener {
                 Connection::tcp(tokio::net::TcpStream::from_std(stream)?, client)
             }
             #[cfg(unix)]
-            Self::Unix(listener) => {
+            Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 let stream = tokio::net::UnixStream::from_std(stream)?;
@@ -171,7 +208,7 @@ impl Listener {
 pub(crate) enum AsyncListener {
     Tcp(tokio::net::TcpListener),
     #[cfg(unix)]
-    Unix(tokio::net::UnixListener),
+    Unix(tokio::net::UnixListener, Option<SocketFile>),
 }
 
 impl AsyncListener {
@@ -179,7 +216,9 @@ impl AsyncListener {
         Ok(match listener {
             Listener::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
             #[cfg(unix)]
-            Listener::Unix(listener) => Self::Unix(tokio::net::UnixListener::from_std(listener)?),
+            Listener::Unix(listener, file) => {
+                Self::Unix(tokio::net::UnixListener::from_std(listener)?, file)
+            }
         })
     }
 
@@ -190,7 +229,7 @@ impl AsyncListener {
                 Connection::tcp(stream, client)
             }
             #[cfg(unix)]
-            Self::Unix(listener) => {
+            Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
                 Ok(Connection::unix(stream))
             }
@@ -201,7 +240,7 @@ impl AsyncListener {
         Ok(match self {
             Self::Tcp(listener) => Listener::Tcp(listener.into_std()?),
             #[cfg(unix)]
-            Self::Unix(listener) => Listener::Unix(listener.into_std()?),
+            Self::Unix(listener, file) => Listener::Unix(listener.into_std()?, file),
         })
     }
 }

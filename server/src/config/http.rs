@@ -1,0 +1,85 @@
+//! The settings that both versions of HTTP have.
+
+use http::header::{self, HeaderName, HeaderValue};
+
+use super::kind::{Many, One, Parsed, Shape};
+use super::setting::settings;
+use super::values::SWITCH;
+
+settings! {
+    /// HTTP in all its versions.
+    http: Http {
+        /// The versions of HTTP to serve: 1, 2 or auto, for the version that the client speaks.
+        ///
+        /// The first octets of a connection tell which version it is. HTTP/2 without TLS is served to
+        /// clients with prior knowledge.
+        http => versions: (HttpVersions) = "auto" as VERSIONS;
+
+        /// Add `server: callgate` to responses without a `server` field.
+        server_header => server_header: (bool) = "true" as SWITCH;
+
+        /// Add `date` to responses without one.
+        date_header => date_header: (bool) = "true" as SWITCH;
+
+        /// Add this field to responses without a field of the name; may be given repeatedly.
+        header => headers: [(HeaderName, HeaderValue)] = "none" as HEADERS;
+    }
+}
+
+/// The versions of HTTP that a server speaks on its listeners.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HttpVersions {
+    /// HTTP/1 and HTTP/2, detected by the first bytes of each connection.
+    #[default]
+    Auto,
+    /// HTTP/1.0 and HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 by prior knowledge only.
+    Http2,
+}
+
+const VERSIONS: One<HttpVersions> = One {
+    name: "VERSION",
+    shape: Shape::Text,
+    parse: versions,
+    show: |versions| {
+        let text = match versions {
+            HttpVersions::Auto => "auto",
+            HttpVersions::Http1 => "1",
+            HttpVersions::Http2 => "2",
+        };
+        Some(text.into())
+    },
+};
+
+const HEADERS: Many<(HeaderName, HeaderValue)> = Many {
+    name: "NAME:VALUE",
+    separator: '\n',
+    parse: header,
+    show: |(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
+};
+
+fn versions(text: &str) -> Parsed<HttpVersions> {
+    match text {
+        "auto" => Ok(HttpVersions::Auto),
+        "1" => Ok(HttpVersions::Http1),
+        "2" => Ok(HttpVersions::Http2),
+        _ => Err("give auto, 1 or 2"),
+    }
+}
+
+fn header(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
+    let (name, value) =
+        (text.split_once(':')).ok_or("give NAME:VALUE, such as x-frame-options:DENY")?;
+    let name: HeaderName =
+        (name.trim().parse()).map_err(|_| "give a header name of letters, digits and -")?;
+    let value = HeaderValue::from_bytes(value.trim().as_bytes())
+        .map_err(|_| "give a header value without control characters")?;
+    match name {
+        header::CONNECTION
+        | header::CONTENT_LENGTH
+        | header::TRANSFER_ENCODING
+        | header::UPGRADE => Err("give another header; the server sets this one itself"),
+        _ => Ok((name, value)),
+    }
+}

@@ -1,0 +1,284 @@
+//! The settings of listeners.
+
+use std::fmt;
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use super::kind::{Many, One, Parsed, Shape};
+use super::setting::settings;
+use crate::error::ServeError;
+
+settings! {
+    /// Where the server listens.
+    listen: Listen {
+        /// The address to listen on: an IP address, or a name such as `localhost` for all its addresses.
+        ///
+        /// The default is reached from this machine only; 0.0.0.0 and :: stand for all addresses of
+        /// the machine.
+        host => host: (String) = "127.0.0.1" as HOST;
+
+        /// The port to listen on; 0 for any free port.
+        port => port: (u16) = "8000" as PORT;
+
+        /// An address to listen on, in place of host and port; may be given repeatedly.
+        ///
+        /// `127.0.0.1:8000`, `[::]:8000`, `localhost:8000` for all addresses of a name, or `unix:PATH` for
+        /// a Unix socket. The socket that a dead server has left at this path is replaced, and the socket
+        /// is removed when the server stops. Exchanges over a Unix socket have neither `client` nor
+        /// `server`.
+        bind => bind: [BindAddress] = "none" as BIND;
+
+        /// The path of a Unix socket to listen on, in place of host and port: the same as
+        /// `--bind unix:PATH`.
+        uds => uds: (Option<PathBuf>) = "none" as SOCKET_PATH;
+
+        /// The permissions of Unix sockets, such as 660; `none` for those that the umask leaves.
+        uds_mode => uds_mode: (Option<u32>) = "none" as MODE;
+
+        /// The owner of Unix sockets, as the numbers USER:GROUP, such as 33:33; `none` for the user and
+        /// the group of the server.
+        uds_owner => uds_owner: (Option<(u32, u32)>) = "none" as OWNER;
+
+        /// The number of connections that may wait in the system's queue to be accepted.
+        backlog => backlog: (u32) = "2048" as BACKLOG;
+    }
+}
+
+/// An address that a server is told to listen on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BindAddress {
+    /// An IP address, or a name for all its addresses, and a port; 0 picks a free port.
+    Tcp(String, u16),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl From<SocketAddr> for BindAddress {
+    fn from(address: SocketAddr) -> Self {
+        Self::Tcp(address.ip().to_string(), address.port())
+    }
+}
+
+impl fmt::Display for BindAddress {
+    /// Writes the address as it is given: `127.0.0.1:8000`, `[::1]:8000` or `unix:/run/app.sock`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(host, port) if host.parse::<Ipv6Addr>().is_ok() => {
+                write!(f, "[{host}]:{port}")
+            }
+            Self::Tcp(host, port) => write!(f, "{host}:{port}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+impl Listen {
+    /// Returns the addresses to listen on: those of `bind` and `uds`, or `host` and `port`.
+    pub(crate) fn addresses(&self) -> Vec<BindAddress> {
+        let uds = self.uds.clone().map(BindAddress::Unix);
+        let addresses: Vec<_> = self.bind.iter().cloned().chain(uds).collect();
+        if addresses.is_empty() {
+            return vec![BindAddress::Tcp(self.host.clone(), self.port)];
+        }
+        addresses
+    }
+
+    pub(super) fn check(&self) -> Result<(), ServeError> {
+        let default = Self::default();
+        let own = [
+            ("host", self.host != default.host),
+            ("port", self.port != default.port),
+        ];
+        let others = [("bind", !self.bind.is_empty()), ("uds", self.uds.is_some())];
+        let given = |settings: [(&'static str, bool); 2]| {
+            let mut given = settings.into_iter().filter(|(_, is_given)| *is_given);
+            given.next().map(|(name, _)| name)
+        };
+        match (given(others), given(own)) {
+            (Some(other), Some(own)) => Err(ServeError::Conflict {
+                names: [own, other],
+                remedy: "give all addresses as `bind`, each with its port",
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+const HOST: One<String> = One {
+    name: "HOST",
+    shape: Shape::Text,
+    parse: host,
+    show: |host| Some(host.clone()),
+};
+
+const PORT: One<u16> = One {
+    name: "PORT",
+    shape: Shape::Number,
+    parse: port,
+    show: |port| Some(port.to_string()),
+};
+
+const BIND: Many<BindAddress> = Many {
+    name: "ADDRESS",
+    separator: ',',
+    parse: bind,
+    show: |address| address.to_string(),
+};
+
+const SOCKET_PATH: One<Option<PathBuf>> = One {
+    name: "PATH",
+    shape: Shape::Text,
+    parse: socket_path,
+    show: |path| {
+        Some(
+            path.as_ref()
+                .map_or_else(|| "none".into(), |path| path.display().to_string()),
+        )
+    },
+};
+
+const MODE: One<Option<u32>> = One {
+    name: "MODE",
+    shape: Shape::Text,
+    parse: mode,
+    show: |mode| Some(mode.map_or_else(|| "none".into(), |mode| format!("{mode:o}"))),
+};
+
+const OWNER: One<Option<(u32, u32)>> = One {
+    name: "USER:GROUP",
+    shape: Shape::Text,
+    parse: owner,
+    show: |owner| {
+        Some(owner.map_or_else(|| "none".into(), |(user, group)| format!("{user}:{group}")))
+    },
+};
+
+const BACKLOG: One<u32> = One {
+    name: "NUMBER",
+    shape: Shape::Number,
+    parse: backlog,
+    show: |number| Some(number.to_string()),
+};
+
+fn host(text: &str) -> Parsed<String> {
+    // An IPv6 address may have brackets, as in a URL.
+    let address = (text.strip_prefix('['))
+        .and_then(|rest| rest.strip_suffix(']'))
+        .filter(|address| address.parse::<Ipv6Addr>().is_ok());
+    let is_name = !text.is_empty()
+        && (text.chars()).all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
+    match address {
+        Some(address) => Ok(address.into()),
+        None if is_name || text.parse::<Ipv6Addr>().is_ok() => Ok(text.into()),
+        None => Err("give an IP address or a name, such as 127.0.0.1, ::1 or localhost"),
+    }
+}
+
+fn port(text: &str) -> Parsed<u16> {
+    text.parse()
+        .map_err(|_| "give a number from 0 to 65535; 0 picks a free port")
+}
+
+fn bind(text: &str) -> Parsed<BindAddress> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path {
+            "" => Err("give a path, such as unix:/run/app.sock"),
+            _ => Ok(BindAddress::Unix(path.into())),
+        };
+    }
+    let remedy =
+        "give HOST:PORT or unix:PATH, such as 127.0.0.1:8000, [::]:8000 or unix:/run/app.sock";
+    let (name, number) = text.rsplit_once(':').ok_or(remedy)?;
+    // An IPv6 address has brackets here, so that its end can be told from a port.
+    if name.contains(':') && !name.starts_with('[') {
+        return Err(remedy);
+    }
+    let name = host(name).map_err(|_| remedy)?;
+    let number = port(number).map_err(|_| remedy)?;
+    Ok(BindAddress::Tcp(name, number))
+}
+
+fn socket_path(text: &str) -> Parsed<Option<PathBuf>> {
+    match text {
+        "" => Err("give a path, such as /run/app.sock"),
+        "none" => Ok(None),
+        _ => Ok(Some(text.into())),
+    }
+}
+
+fn mode(text: &str) -> Parsed<Option<u32>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    (u32::from_str_radix(text, 8).ok())
+        .filter(|mode| *mode <= 0o777)
+        .map(Some)
+        .ok_or("give permissions in octal, such as 660")
+}
+
+fn owner(text: &str) -> Parsed<Option<(u32, u32)>> {
+    if text == "none" {
+        return Ok(None);
+    }
+    (text.split_once(':'))
+        .and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)))
+        .map(Some)
+        .ok_or("give the numbers of a user and a group, such as 33:33")
+}
+
+fn backlog(text: &str) -> Parsed<u32> {
+    text.parse()
+        .ok()
+        .filter(|number| (1..=i32::MAX as u32).contains(number))
+        .ok_or("give a number from 1 to 2147483647")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_shown_as_they_are_given() {
+        for text in [
+            "127.0.0.1:8000",
+            "[::]:0",
+            "localhost:80",
+            "unix:/run/a.sock",
+            "unix:b",
+        ] {
+            assert_eq!(bind(text).unwrap().to_string(), text);
+        }
+        for text in [
+            "", "8000", ":8000", "::1:80", "[::1]", "a:b:80", "a b:80", "[x]:80", "h:65536",
+            "unix:",
+        ] {
+            assert!(bind(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_may_be_written_as_in_a_url() {
+        assert_eq!(host("[::1]").unwrap(), "::1");
+        assert_eq!(host("localhost").unwrap(), "localhost");
+        for text in ["", "a/b", "http://a", "[a]", "a:80"] {
+            assert!(host(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_beside_other_addresses_is_refused_with_the_names_of_both() {
+        let address = || BindAddress::from(SocketAddr::from(([127, 0, 0, 1], 80)));
+        let mut listen = Listen::default();
+        listen.bind.push(address());
+        assert!(listen.check().is_ok());
+        listen.port = 1;
+        let error = listen.check().unwrap_err().to_string();
+        assert!(error.contains("`port` and `bind`"), "{error}");
+        let mut listen = Listen::default();
+        listen.uds = Some("/run/a.sock".into());
+        listen.host = "::1".into();
+        let error = listen.check().unwrap_err().to_string();
+        assert!(error.contains("`host` and `uds`"), "{error}");
+    }
+}

@@ -1,0 +1,72 @@
+//! The settings of WebSockets.
+
+use std::time::Duration;
+
+use callgate_drive::websocket::PerMessageDeflate;
+
+use super::kind::{One, Parsed, Shape};
+use super::setting::settings;
+use super::values::{SECONDS_OR_NEVER, size};
+
+settings! {
+    /// WebSockets, over HTTP/1.1 and HTTP/2.
+    websocket: WebSocket {
+        /// The largest message to take, in its inflated form.
+        ///
+        /// A client that sends a larger message is closed with 1009.
+        ws_max_size => max_size: (usize) = "16777216" as MESSAGE_SIZE;
+
+        /// Compress messages with the clients that offer it (RFC 7692): off, on or context-takeover.
+        ///
+        /// With `on`, each message is compressed by itself, and an idle WebSocket holds no memory for
+        /// compression. `context-takeover` compresses small messages better, and keeps 340 KiB for
+        /// each WebSocket.
+        ws_per_message_deflate => per_message_deflate: (PerMessageDeflate) = "on" as DEFLATE;
+
+        /// Send a ping on a WebSocket that is silent for this long; `none` or 0 for never.
+        ws_ping_interval => ping_interval: (Option<Duration>) = "20" as SECONDS_OR_NEVER;
+
+        /// Close a WebSocket whose client was pinged and does nothing for this long; `none` or 0 for
+        /// never.
+        ///
+        /// A client does something when it sends octets, or takes octets that wait for it (rule `WS-16`).
+        ws_ping_timeout => ping_timeout: (Option<Duration>) = "20" as SECONDS_OR_NEVER;
+    }
+}
+
+const MESSAGE_SIZE: One<usize> = One {
+    name: "BYTES",
+    shape: Shape::Number,
+    parse: message_size,
+    show: |bytes| Some(bytes.to_string()),
+};
+
+const DEFLATE: One<PerMessageDeflate> = One {
+    name: "MODE",
+    shape: Shape::Text,
+    parse: per_message_deflate,
+    show: |mode| {
+        let text = match mode {
+            PerMessageDeflate::Off => "off",
+            PerMessageDeflate::On => "on",
+            PerMessageDeflate::ContextTakeover => "context-takeover",
+        };
+        Some(text.into())
+    },
+};
+
+fn message_size(text: &str) -> Parsed<usize> {
+    size(text)
+        .filter(|bytes| *bytes >= 1)
+        .ok_or("give a number of bytes, 1 or more, such as 65536 or 64KiB")
+}
+
+/// Reads a mode. `true` and `false` are uvicorn's values.
+fn per_message_deflate(text: &str) -> Parsed<PerMessageDeflate> {
+    match text {
+        "off" | "false" => Ok(PerMessageDeflate::Off),
+        "on" | "true" => Ok(PerMessageDeflate::On),
+        "context-takeover" => Ok(PerMessageDeflate::ContextTakeover),
+        _ => Err("give off, on or context-takeover"),
+    }
+}
