@@ -2,7 +2,7 @@
 //! detected by the first octets, and then the connection is served.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use bytes::{BufMut, BytesMut};
@@ -46,6 +46,7 @@ impl ConnectionInfo {
         peer: Option<SocketAddr>,
         address: Option<SocketAddr>,
     ) -> Self {
+        let [peer, address] = [peer, address].map(|it| it.map(canonical));
         Self {
             is_trusted_proxy: is_trusted(&server.config.proxy.forwarded_allow_ips, peer),
             server,
@@ -53,6 +54,14 @@ impl ConnectionInfo {
             client: peer,
             address,
         }
+    }
+}
+
+/// Returns the IPv4 address of an address that is mapped into IPv6, as on a socket for both.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
     }
 }
 

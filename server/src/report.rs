@@ -86,3 +86,24 @@ impl fmt::Display for Via {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_behind_a_proxy_is_logged_with_its_peer() {
+        let address = |text: &str| Some(text.parse().unwrap());
+        let peer = address("127.0.0.1:1025");
+        for (client, peer, expected) in [
+            (peer, peer, "127.0.0.1:1025"),
+            (address("192.0.2.1:0"), peer, "192.0.2.1 via 127.0.0.1:1025"),
+            (address("[2001:db8::1]:81"), None, "[2001:db8::1]:81 via -"),
+            (None, peer, "- via 127.0.0.1:1025"),
+            (None, None, "-"),
+        ] {
+            let logged = format!("{}{}", Client(client), Via { client, peer });
+            assert_eq!(logged, expected);
+        }
+    }
+}

@@ -26,6 +26,7 @@ mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
 mod proxy;
+mod proxy_transports;
 mod scope;
 mod sending;
 mod shutdown;
