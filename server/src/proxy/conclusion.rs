@@ -1,6 +1,6 @@
 //! The conclusions from the header fields of a trusted proxy.
 
-use std::net::SocketAddr;
+use std::net::{Ipv6Addr, SocketAddr};
 
 use callgate::Scheme;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
@@ -156,16 +156,22 @@ fn port(text: &str) -> Option<u16> {
     text.parse().ok().filter(|port| is_number && *port > 0)
 }
 
-/// Parses a host with an optional port, without user information.
+/// Parses a host with an optional port, without user information. A host is a name of letters, digits,
+/// `-`, `.` and `_`, an IPv4 address, or an IPv6 address in brackets.
 fn authority(text: &str) -> Option<Authority> {
     let authority: Authority = text.parse().ok()?;
     let host = authority.host();
+    let is_name = |it: u8| it.is_ascii_alphanumeric() || b"-._".contains(&it);
+    let is_host = match host.strip_prefix('[') {
+        Some(address) => address.strip_suffix(']')?.parse::<Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && host.bytes().all(is_name),
+    };
     let is_port = |it: &str| it.strip_prefix(':').and_then(port).is_some();
     let has_port = authority
         .as_str()
         .strip_prefix(host)
         .is_some_and(|it| it.is_empty() || is_port(it));
-    (!host.is_empty() && has_port).then_some(authority)
+    (is_host && has_port).then_some(authority)
 }
 
 /// Returns `host` with the port, unless the host has a port or the port is that of the scheme.
