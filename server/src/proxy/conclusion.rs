@@ -140,14 +140,10 @@ fn from_forwarded(headers: &HeaderMap, trusted: &TrustedPeers) -> Option<Conclus
 }
 
 fn scheme(text: &str) -> Option<Scheme> {
-    let is = |scheme: &&str| text.eq_ignore_ascii_case(scheme);
-    if ["https", "wss"].iter().any(|it| is(it)) {
-        Some(Scheme::Https)
-    } else {
-        ["http", "ws"]
-            .iter()
-            .any(|it| is(it))
-            .then_some(Scheme::Http)
+    match text.to_ascii_lowercase().as_str() {
+        "https" | "wss" => Some(Scheme::Https),
+        "http" | "ws" => Some(Scheme::Http),
+        _ => None,
     }
 }
 
