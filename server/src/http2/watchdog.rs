@@ -225,11 +225,7 @@ mod tests {
     }
 
     fn load(server: &Arc<ServerContext>) -> Arc<Load> {
-        Arc::new(Load::new(ConnectionInfo {
-            server: server.clone(),
-            client: None,
-            address: None,
-        }))
+        Arc::new(Load::new(ConnectionInfo::new(server.clone(), None, None)))
     }
 
     #[tokio::test(start_paused = true)]

@@ -27,6 +27,8 @@ mod one_write;
 mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
+mod proxy;
+mod proxy_transports;
 mod scope;
 mod sending;
 mod shutdown;
