@@ -44,7 +44,7 @@ fn from_x_forwarded(
     const HOST: &str = "x-forwarded-host";
     const PORT: &str = "x-forwarded-port";
     const PREFIX: &str = "x-forwarded-prefix";
-    let nodes = entries(headers, FOR).ok_or(FOR)?;
+    let nodes = entries(headers, FOR);
     let mut distance = 0;
     let mut client = None;
     // What stands to the left of the client comes from the client, and is not read.
@@ -64,7 +64,7 @@ fn from_x_forwarded(
         }
     }
     let entry = |name| {
-        let entries = entries(headers, name).ok_or(name)?;
+        let entries = entries(headers, name);
         of_hop(&entries, distance).ok_or(name)
     };
     let scheme = entry(PROTO)?

@@ -2,18 +2,18 @@
 
 use http::HeaderMap;
 
-/// Returns the entries of all field lines with this name, in order, without empty ones. Returns `None`
-/// if a value is not visible ASCII.
-pub(super) fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Option<Vec<&'a str>> {
-    let mut entries = Vec::new();
-    for value in headers.get_all(name) {
-        let value = value.to_str().ok()?;
-        let trimmed = value
-            .split(',')
-            .map(|entry| entry.trim_matches([' ', '\t']));
-        entries.extend(trimmed.filter(|entry| !entry.is_empty()));
-    }
-    Some(entries)
+/// Stands for an entry that is not UTF-8. No field has such an entry.
+const UNREADABLE: &str = "?";
+
+/// Returns the entries of all field lines with this name, in order, without empty ones.
+pub(super) fn entries<'a>(headers: &'a HeaderMap, name: &str) -> Vec<&'a str> {
+    let lines = headers.get_all(name).iter();
+    lines
+        .flat_map(|value| value.as_bytes().split(|octet| *octet == b','))
+        .map(|entry| str::from_utf8(entry).unwrap_or(UNREADABLE))
+        .map(|entry| entry.trim_matches([' ', '\t']))
+        .filter(|entry| !entry.is_empty())
+        .collect()
 }
 
 /// Returns the entry of the hop that is `distance` entries from the right. A proxy that does not append

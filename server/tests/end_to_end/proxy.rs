@@ -181,3 +181,118 @@ async fn the_proxy_protocol_names_the_client_and_no_octet_is_lost() {
     let proxy = proxy.forwarded_allow_ips("10.0.0.0/8".parse().unwrap());
     assert_eq!(scope_of(proxy, b"PROXY UNKNOWN\r\n", "").await, "");
 }
+
+#[tokio::test]
+async fn fields_that_a_client_smuggles_past_its_proxy_do_not_count() {
+    let x_forwarded = ProxyHeaderFamily::XForwarded;
+    let forwarded = ProxyHeaderFamily::Forwarded;
+    // The proxy appends `192.0.2.1`, or adds a field line of its own. The rest is the client's.
+    for (family, fields, expected) in [
+        (
+            x_forwarded,
+            "x-forwarded-for: 127.0.0.1, 192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: ,,,, , 192.0.2.1,",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: \"1.2.3.4, 192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "X-Forwarded-For: \u{e4}\r\nx-forwarded-for: 192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: \u{e4}, 192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: 1.2.3.4\t192.0.2.1",
+            "- http h /p /p 0",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: 1.2.3.4;192.0.2.1",
+            "- http h /p /p 0",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-for: 192.0.2.1\r\nforwarded: for=1.2.3.4;host=evil",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-host: evil\r\nx-forwarded-host: a.example",
+            "peer http a.example /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-proto: https,\r\nx-forwarded-proto: http",
+            "peer http h /p /p 1",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-host: a.example@evil",
+            "- http h /p /p 0",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-host: a.example\\evil",
+            "- http h /p /p 0",
+        ),
+        (
+            x_forwarded,
+            "x-forwarded-prefix: /a/../../b",
+            "- http h /p /p 0",
+        ),
+        (
+            forwarded,
+            "forwarded: for=127.0.0.1, for=192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            forwarded,
+            "forwarded: for=1.2.3.4;proto=https\r\nforwarded: for=192.0.2.1",
+            "192.0.2.1 http h /p /p 1",
+        ),
+        (
+            forwarded,
+            "forwarded: for=192.0.2.1;for=1.2.3.4",
+            "- http h /p /p 0",
+        ),
+        (
+            forwarded,
+            "forwarded: for=\"1.2.3.4\r\nforwarded: for=192.0.2.1",
+            "- http h /p /p 0",
+        ),
+        (
+            forwarded,
+            "forwarded: for=192.0.2.1\r\nx-forwarded-for: 1.2.3.4\r\nx-forwarded-proto: https",
+            "192.0.2.1 http h /p /p 1",
+        ),
+    ] {
+        let fields = format!("{fields}\r\n");
+        let scope = scope_of(config().proxy_header_family(family), b"", &fields).await;
+        assert_eq!(scope, expected, "{fields}");
+    }
+    // A folded line, a control character and white space in a name never come to the application.
+    for fields in [
+        "x-forwarded-for: 1.2.3.4,\r\n 192.0.2.1\r\n",
+        "x-forwarded-for: 1.2.3.4\0\r\n",
+        "x-forwarded-for : 1.2.3.4\r\n",
+    ] {
+        let content = scope_of(config(), b"", fields).await;
+        assert!(
+            content.starts_with("400 Bad Request"),
+            "{fields:?}: {content}"
+        );
+    }
+}
