@@ -196,6 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn a_file_cannot_forge_a_line_of_its_error() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"[listen]\nhost = \"a\\nb\\u001b[31m\"")
+            .unwrap();
+        let matches = <Flags as clap::Args>::augment_args(clap::Command::new("test"))
+            .no_binary_name(true)
+            .mut_args(|arg| arg.env(None::<&str>))
+            .get_matches_from(["--config", file.path().to_str().unwrap()]);
+        let error = <Flags as clap::FromArgMatches>::from_arg_matches(&matches).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(r"invalid value 'a\nb\u{1b}[31m'"), "{error}");
+        assert_eq!(error.lines().count(), 1);
+    }
+
+    #[test]
     fn what_is_wrong_is_told_with_its_line_and_a_remedy() {
         for (text, expected) in [
             (
