@@ -111,7 +111,9 @@ fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
                 .help_heading(heading);
             vec![arg, opposite]
         }
-        Shape::List(_) => vec![arg.action(ArgAction::Append)],
+        Shape::List(separator) => {
+            vec![arg.action(ArgAction::Append).value_delimiter(separator)]
+        }
         Shape::Number | Shape::Text => vec![arg],
     }
 }
