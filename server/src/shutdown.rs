@@ -19,20 +19,39 @@ const FORCED: Duration = Duration::from_millis(800);
 /// an application that blocks its thread takes longer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks a server to shut down. All clones ask the same server.
+/// Asks a server to shut down, and tells when it has started. All clones belong to the same server.
 ///
 /// [`Server::handle`](crate::Server::handle) returns it.
 #[derive(Clone, Debug)]
 pub struct ServerHandle {
     /// The number of requests to shut down.
     requests: watch::Sender<u32>,
+    has_started: watch::Sender<bool>,
 }
 
 impl ServerHandle {
     pub(crate) fn new() -> Self {
         Self {
             requests: watch::Sender::new(0),
+            has_started: watch::Sender::new(false),
         }
+    }
+
+    /// Completes when the application's start-up is complete and the server accepts connections. Never
+    /// completes if the server does not start.
+    pub async fn started(&self) {
+        let mut has_started = self.has_started.subscribe();
+        let started = has_started.wait_for(|has_started| *has_started);
+        started.await.expect("this handle has the sender");
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.has_started.send_replace(true);
+    }
+
+    /// Completes when the server has been asked to shut down.
+    pub async fn stopping(&self) {
+        self.requests().next().await;
     }
 
     /// Asks the server to shut down.
