@@ -7,6 +7,7 @@ mod room;
 use callgate::{
     App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
+use callgate_toolkit::middleware::WebSocketOrigins;
 
 use self::room::Room;
 use crate::{Entry, Group, http_errors, page};
@@ -22,7 +23,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}ws",
         "python -m websockets {ws}room/ws",
     ],
-    app: |_| BoxApp::new(http_errors::handle(Chat::default())),
+    app: |_| BoxApp::new(http_errors::handle(WebSocketOrigins::new(Chat::default()))),
 };
 
 const PAGE: &str = include_str!("chat/page.html");

@@ -5,6 +5,7 @@ use callgate::{
     App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, SendError, Sender,
     WebSocketAccept,
 };
+use callgate_toolkit::middleware::WebSocketOrigins;
 use tokio::sync::watch;
 
 use crate::{Entry, Group, http_errors, page};
@@ -15,7 +16,11 @@ pub const ENTRY: Entry = Entry {
     group: Group::Live,
     summary: "Counts the open WebSockets, and sends each of them the count when it changes.",
     try_it: &["{http}", "python -m websockets {ws}"],
-    app: |_| BoxApp::new(http_errors::handle(Counter::default())),
+    app: |_| {
+        BoxApp::new(http_errors::handle(WebSocketOrigins::new(
+            Counter::default(),
+        )))
+    },
 };
 
 const PAGE: &str = include_str!("counter/page.html");

@@ -1,7 +1,7 @@
 //! The common parts of the applications' HTML pages.
 
 use callgate::{AppError, HttpScope, Sender};
-use callgate_toolkit::{mount, respond};
+use callgate_toolkit::respond;
 
 use crate::{http_errors, method};
 
@@ -36,7 +36,7 @@ pub(crate) async fn send(
     let response = if scope.raw_path().ends_with('/') {
         respond::html(page())
     } else {
-        mount::add_slash(&scope.uri)
+        respond::add_slash(&scope.uri)
     };
     response.send(sender).await
 }

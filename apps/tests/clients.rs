@@ -391,7 +391,7 @@ fn a_port_in_use_is_one_line_and_status_3() {
         .output()
         .unwrap();
     let line = format!(
-        "error: cannot listen on {address}: address already in use (choose another with --port)\n"
+        "error: cannot listen on {address}: address already in use (choose another with --port or --bind)\n"
     );
     assert_eq!(String::from_utf8(output.stderr).unwrap(), line);
     assert_eq!(output.status.code(), Some(3));

@@ -97,7 +97,7 @@ fn a_wrong_variable_is_named() {
     assert_usage_error(
         &[],
         &[("CALLGATE_HTTP", "3")],
-        "invalid value '3' for 'CALLGATE_HTTP'\n  [possible values: auto, 1, 2]",
+        "invalid value '3' for 'CALLGATE_HTTP': give auto, 1 or 2",
     );
     assert_usage_error(
         &["run", "hello"],

@@ -87,13 +87,25 @@ impl Opening {
 
 /// Opens a regular file, and returns its length in bytes.
 fn open(path: &Path) -> io::Result<(std::fs::File, u64)> {
-    // Checked before the file is opened: opening a pipe, for example, might never return.
+    let not_regular = || io::Error::other("not a regular file");
+    // Checked before the file is opened, because opening a device can have effects.
     if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
+        return Err(not_regular());
     }
-    let file = std::fs::File::open(path)?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    // Opening a pipe that has taken the place of the file since then would wait for its writer.
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata.len())),
+        false => Err(not_regular()),
+    }
 }
 
 /// Opens a regular file if the system has its path in memory. Fails with the path otherwise, and when

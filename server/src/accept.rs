@@ -84,12 +84,7 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         client,
         server,
     } = connection;
-    let info = ConnectionInfo {
-        server: context.clone(),
-        client,
-        address: server,
-        tls: None,
-    };
+    let info = ConnectionInfo::new(context.clone(), client, server);
     context.tasks.spawn(connection::serve(info, stream));
 }
 

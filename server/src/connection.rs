@@ -1,10 +1,11 @@
-//! A connection: the version of HTTP is detected by the first octets, and then serves it.
+//! A connection: the header of the PROXY protocol is read and TLS set up, if they are asked for, then the version of HTTP is
+//! detected by the first octets, and then the connection is served.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use callgate::TlsInfo;
 use futures_util::FutureExt as _;
 use tokio::io::AsyncReadExt as _;
@@ -12,8 +13,8 @@ use tokio::time::timeout;
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
+use crate::proxy::{self, Parsed, ProxyProtocol, Source, TrustedPeers};
 use crate::rejection::Rejection;
-#[cfg(feature = "tls")]
 use crate::report;
 use crate::stage::{Stage, Stages};
 use crate::stream::Stream;
@@ -31,18 +32,62 @@ const FIRST_READ: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionInfo {
     pub(crate) server: Arc<ServerContext>,
-    /// The address of the client. `None` for a Unix socket, as for `address`.
+    /// The address of the peer. `None` for a Unix socket.
+    pub(crate) peer: Option<SocketAddr>,
+    /// The address of the client: that of the PROXY protocol, or the peer's.
     pub(crate) client: Option<SocketAddr>,
     /// The address that the client connected to.
     pub(crate) address: Option<SocketAddr>,
+    /// Whether the client is a trusted proxy, whose header fields tell of its own clients.
+    pub(crate) is_trusted_proxy: bool,
     /// The security of the connection, once it is secured.
     pub(crate) tls: Option<Arc<TlsInfo>>,
 }
 
+impl ConnectionInfo {
+    /// Creates the information on a connection without a header of the PROXY protocol.
+    pub(crate) fn new(
+        server: Arc<ServerContext>,
+        peer: Option<SocketAddr>,
+        address: Option<SocketAddr>,
+    ) -> Self {
+        let [peer, address] = [peer, address].map(|it| it.map(canonical));
+        Self {
+            is_trusted_proxy: is_trusted(&server.config.proxy.forwarded_allow_ips, peer),
+            server,
+            peer,
+            client: peer,
+            address,
+            tls: None,
+        }
+    }
+}
+
+/// Returns the IPv4 address of an address that is mapped into IPv6, as on a socket for both.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::new(ip.into(), address.port()),
+        IpAddr::V6(_) => address,
+    }
+}
+
+fn is_trusted(trusted: &TrustedPeers, peer: Option<SocketAddr>) -> bool {
+    match peer {
+        Some(peer) => trusted.contains(peer.ip()),
+        None => trusted.contains_unix(),
+    }
+}
+
 /// Serves a connection until it is over.
-pub(crate) async fn serve(mut info: ConnectionInfo, stream: Stream) {
+pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
+    if info.server.config.proxy.protocol == ProxyProtocol::Required
+        && let Err(reason) = Box::pin(read_proxy_header(&mut info, &mut stream)).await
+    {
+        report::failed(info.peer, &reason);
+        return;
+    }
     let Some(mut stream) = Box::pin(secure(&mut info, stream)).await else {
         return;
     };
@@ -65,6 +110,57 @@ pub(crate) async fn serve(mut info: ConnectionInfo, stream: Stream) {
             Box::pin(http1::reject(&info, stream, Rejection::too_slow())).await;
         }
         Detected::Gone => {}
+    }
+}
+
+/// Reads the header of the PROXY protocol, and no octet behind it. The error says why the connection is
+/// closed.
+async fn read_proxy_header(
+    info: &mut ConnectionInfo,
+    stream: &mut Stream,
+) -> Result<(), &'static str> {
+    if !info.is_trusted_proxy {
+        return Err("the peer is no trusted proxy, so its PROXY header is not read");
+    }
+    let limit = info.server.config.timeouts.request_head;
+    let reading = read_proxy_source(&info.server.stages, stream);
+    let source = timeout(limit, reading)
+        .await
+        .map_err(|_| "the PROXY header did not come in time")??;
+    match source {
+        Source::Proxy => {}
+        // The fields of a client that is not known are not believed.
+        Source::Unknown => info.is_trusted_proxy = false,
+        Source::Client { client, server } => {
+            info.is_trusted_proxy =
+                is_trusted(&info.server.config.proxy.forwarded_allow_ips, Some(client));
+            info.client = Some(client);
+            info.address = Some(server);
+        }
+    }
+    Ok(())
+}
+
+async fn read_proxy_source(stages: &Stages, stream: &mut Stream) -> Result<Source, &'static str> {
+    let mut header = BytesMut::new();
+    loop {
+        let missing = match proxy::parse(&header) {
+            Parsed::Incomplete(missing) => missing,
+            Parsed::Complete(source) => return Ok(source),
+            Parsed::Malformed => return Err("the connection begins with no valid PROXY header"),
+        };
+        let mut missing = (&mut header).limit(missing);
+        let read = match missing.get_ref().is_empty() {
+            true => read_first(stages, stream, &mut missing).await,
+            false => tokio::select! {
+                biased;
+                read = stream.read_buf(&mut missing) => read,
+                () = stages.reached(Stage::Ending) => Ok(0),
+            },
+        };
+        if !matches!(read, Ok(1..)) {
+            return Err("the connection ended before its PROXY header");
+        }
     }
 }
 
@@ -157,7 +253,7 @@ async fn read_version(stages: &Stages, stream: &mut Stream, input: &mut BytesMut
 async fn read_first(
     stages: &Stages,
     stream: &mut Stream,
-    input: &mut BytesMut,
+    input: &mut impl BufMut,
 ) -> io::Result<usize> {
     tokio::select! {
         biased;

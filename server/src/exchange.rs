@@ -14,6 +14,7 @@ use callgate_drive::http::{self as drive, Content, ErrorStatus};
 use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd, replacement};
 use http::HeaderValue;
 
+use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
 use crate::report::AccessLog;
 
@@ -42,13 +43,16 @@ impl<C: Content> Exchange<C> {
         scope: Box<HttpScope>,
         content: C,
         status_for: ErrorStatus<C::Error>,
-        server: &ServerContext,
+        connection: &ConnectionInfo,
     ) -> Self {
-        let access_log = server
-            .config
-            .log
-            .access
-            .then(|| Box::new(AccessLog::new(RequestLine::of_http(&scope), scope.client)));
+        let server = &*connection.server;
+        let access_log = server.config.log.access.then(|| {
+            Box::new(AccessLog::new(
+                RequestLine::of_http(&scope),
+                scope.client,
+                connection.peer,
+            ))
+        });
         let shutdown = &server.stages.shutdown;
         Self {
             inner: drive::Exchange::new(&server.app, scope, content, status_for, shutdown),

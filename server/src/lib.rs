@@ -37,6 +37,7 @@ mod http1;
 mod http2;
 mod lifespan;
 mod listener;
+mod proxy;
 mod rejection;
 mod report;
 mod request;
@@ -54,6 +55,7 @@ pub use callgate_drive::websocket::PerMessageDeflate;
 pub use config::{BindAddress, Config, HttpVersions, LifespanMode};
 pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};
+pub use proxy::{InvalidTrustedPeers, ProxyHeaderFamily, ProxyProtocol, TrustedPeers};
 pub use server::{Server, serve};
 pub use shutdown::ServerHandle;
 #[cfg(feature = "tls")]

@@ -1,7 +1,7 @@
 //! Turns the head of a request into a scope, or into a rejection.
 
 use bytestring::ByteString;
-use callgate::{Feature, Features, HttpScope, Scheme, WebSocketScope};
+use callgate::{Feature, Features, HttpScope, RequestScope, Scheme, WebSocketScope};
 use http::header::{self, HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::uri::PathAndQuery;
@@ -10,7 +10,9 @@ use http::{Method, StatusCode, Uri, Version};
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 
 use crate::connection::ConnectionInfo;
+use crate::proxy::{Conclusion, conclude, is_proxy_field, remove_proxy_fields};
 use crate::rejection::Rejection;
+use crate::report;
 
 /// A request that the application is called for, as its scope.
 #[derive(Debug)]
@@ -26,6 +28,10 @@ pub(crate) fn read(
 ) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
     normalise_authority(&mut parts, &fields)?;
+    let conclusion = match fields.has_proxy_fields && connection.server.config.proxy.headers {
+        true => take_proxy_fields(&mut parts.headers, connection),
+        false => None,
+    };
     let is_websocket = asks_for_websocket(&parts, &fields)?;
     if parts.method == Method::CONNECT && !is_websocket {
         return Err(Rejection::new(
@@ -34,7 +40,14 @@ pub(crate) fn read(
         ));
     }
     let server = &*connection.server;
-    make_origin_form(&mut parts, &server.raw_root_path)?;
+    let prefix = conclusion.as_ref().and_then(|it| it.prefix.as_ref());
+    match prefix {
+        Some(prefix) => {
+            let root_path = format!("{}{}", prefix.raw, server.raw_root_path);
+            make_origin_form(&mut parts, &root_path)?;
+        }
+        None => make_origin_form(&mut parts, &server.raw_root_path)?,
+    }
     if is_websocket {
         copy_values(&mut parts.headers);
         let mut scope = Box::new(WebSocketScope::new(copy_of(&parts.uri)?));
@@ -46,6 +59,7 @@ pub(crate) fn read(
         scope.client = connection.client;
         scope.server = connection.address;
         scope.state = server.state();
+        apply(&mut scope.request, conclusion);
         scope.features = Features::NONE.with(Feature::DenialResponse);
         if let Some(tls) = &connection.tls {
             scope.scheme = Scheme::Https;
@@ -69,6 +83,7 @@ pub(crate) fn read(
         scope.client = connection.client;
         scope.server = connection.address;
         scope.state = server.state();
+        apply(&mut scope.request, conclusion);
         Ok(ParsedRequest::Http(scope))
     }
 }
@@ -81,6 +96,7 @@ struct Fields {
     has_te: bool,
     has_upgrade: bool,
     has_expect: bool,
+    has_proxy_fields: bool,
 }
 
 impl Fields {
@@ -95,9 +111,62 @@ impl Fields {
                 fields.has_upgrade = true;
             } else if name == header::EXPECT {
                 fields.has_expect = true;
+            } else if is_proxy_field(name) {
+                fields.has_proxy_fields = true;
             }
         }
         fields
+    }
+}
+
+/// Takes what the fields of a trusted proxy tell, and removes the fields that are not believed, so that no
+/// application believes them either.
+// Not inlined, because most requests have no such fields.
+#[inline(never)]
+fn take_proxy_fields(
+    headers: &mut HeaderMap,
+    connection: &ConnectionInfo,
+) -> Option<Box<Conclusion>> {
+    let settings = &connection.server.config.proxy;
+    if !connection.is_trusted_proxy {
+        remove_proxy_fields(headers, None);
+        return None;
+    }
+    let family = settings.header_family;
+    let conclusion = match conclude(headers, family, &settings.forwarded_allow_ips) {
+        Ok(conclusion) => {
+            remove_proxy_fields(headers, Some(family));
+            conclusion
+        }
+        Err(name) => {
+            let reason = format_args!("the field `{name}` of a trusted proxy is malformed");
+            report::failed(connection.peer, &reason);
+            remove_proxy_fields(headers, None);
+            // The client is not the proxy, whose address an application may trust.
+            Conclusion {
+                client: Some(None),
+                ..Conclusion::default()
+            }
+        }
+    };
+    if let Some(host) = &conclusion.host {
+        headers.insert(header::HOST, host.clone());
+    }
+    Some(Box::new(conclusion))
+}
+
+fn apply(scope: &mut RequestScope, conclusion: Option<Box<Conclusion>>) {
+    let Some(conclusion) = conclusion else {
+        return;
+    };
+    if let Some(client) = conclusion.client {
+        scope.client = client;
+    }
+    if let Some(scheme) = conclusion.scheme {
+        scope.scheme = scheme;
+    }
+    if let Some(prefix) = conclusion.prefix {
+        scope.root_path = format!("{}{}", prefix.decoded, scope.root_path).into();
     }
 }
 

@@ -198,6 +198,12 @@ impl Server {
         run.await
     }
 
+    /// Returns whether the configuration has addresses beside its host and port.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn has_addresses_to_bind(&self) -> bool {
+        !self.config.listen.bind.is_empty() || self.config.listen.uds.is_some()
+    }
+
     /// Binds to the addresses of the configuration if there is no listener.
     pub(crate) fn bound(self) -> Result<Self, ServeError> {
         self.config.check()?;
@@ -252,6 +258,7 @@ impl Server {
             };
             tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
         }
+        self.handle.set_started();
         tokio::select! {
             biased;
             () = requests.next() => {}

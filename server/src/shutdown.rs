@@ -23,7 +23,7 @@ const FORCED: Duration = Duration::from_millis(800);
 /// an application that blocks its thread takes longer.
 const DROP_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Asks a server to shut down. All clones ask the same server.
+/// Asks a server to shut down, and tells when it has started. All clones belong to the same server.
 ///
 /// [`Server::handle`](crate::Server::handle) returns it.
 #[derive(Clone, Debug)]
@@ -33,6 +33,7 @@ pub struct ServerHandle {
     /// The certificates, once they have been loaded for the first time.
     #[cfg(feature = "tls")]
     tls: Arc<OnceLock<Arc<Acceptor>>>,
+    has_started: watch::Sender<bool>,
 }
 
 impl ServerHandle {
@@ -41,7 +42,25 @@ impl ServerHandle {
             requests: watch::Sender::new(0),
             #[cfg(feature = "tls")]
             tls: Arc::default(),
+            has_started: watch::Sender::new(false),
         }
+    }
+
+    /// Completes when the application's start-up is complete and the server accepts connections. Never
+    /// completes if the server does not start.
+    pub async fn started(&self) {
+        let mut has_started = self.has_started.subscribe();
+        let started = has_started.wait_for(|has_started| *has_started);
+        started.await.expect("this handle has the sender");
+    }
+
+    pub(crate) fn set_started(&self) {
+        self.has_started.send_replace(true);
+    }
+
+    /// Completes when the server has been asked to shut down.
+    pub async fn stopping(&self) {
+        self.requests().next().await;
     }
 
     /// Asks the server to shut down.

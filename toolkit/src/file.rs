@@ -26,25 +26,30 @@
 //! - A file that does not exist is a 404, and a method other than GET and HEAD a 405.
 //!
 //! The path is opened as it is. An application that makes a path of a client's text must check the
-//! path.
+//! path. A [`Directory`] does so, and serves all files below it.
 
 mod condition;
+mod directory;
+mod encoding;
 mod metadata;
+mod open;
 mod parts;
 mod range;
 
 use std::fs::Metadata;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use callgate::{
-    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope, Sender,
+    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope,
+    SendError, Sender,
 };
 use http::header::{CONTENT_LENGTH, CONTENT_RANGE, ETAG, LAST_MODIFIED, RANGE};
 use http::{HeaderMap, Method, StatusCode};
 use tokio::fs::File;
 
 use self::condition::Validators;
+pub use self::directory::Directory;
 use self::parts::Parts;
 use self::range::Selection;
 use crate::response::{Content, Response};
@@ -73,26 +78,41 @@ impl Content for FileContent<'_> {
         sender: &Sender,
     ) -> Result<(), AppError> {
         let scope = self.scope;
-        if !matches!(scope.method, Method::GET | Method::HEAD) {
-            let response = explain(
-                StatusCode::METHOD_NOT_ALLOWED,
-                "Only GET and HEAD are served here.\n",
-            );
-            return response.header("allow", "GET, HEAD").send(sender).await;
+        if !is_served(&scope.method) {
+            return method_not_allowed().send(sender).await;
         }
         let path = std::path::absolute(&self.path)?;
-        // Ranges are defined for GET only (RFC 9110, 14.2).
-        let has_range = scope.method == Method::GET && scope.headers.contains_key(RANGE);
-        // A path send is always the whole file.
-        let is_path_send = scope.features.contains(Feature::PathSend) && !has_range;
-        let (metadata, file) = match open(&path, is_path_send).await {
-            Err(error) if is_missing(&error) => {
-                let response = explain(StatusCode::NOT_FOUND, "There is no such file.\n");
-                return response.send(sender).await;
-            }
+        let source = match open(path, can_path_send(scope)).await {
+            Err(error) if is_missing(&error) => return not_found().send(sender).await,
             opened => opened?,
         };
-        metadata::describe(&mut start.headers, &self.path, &metadata);
+        metadata::describe(&mut start.headers, &self.path, &source.metadata, None);
+        source.send(scope, start, sender).await
+    }
+}
+
+/// A file to respond with.
+struct Source {
+    metadata: Metadata,
+    opened: Opened,
+}
+
+enum Opened {
+    /// The server opens the file at this path.
+    ByServer(PathBuf),
+    /// The file is open. The server can open it again by the path, if there is one.
+    Here(std::fs::File, Option<PathBuf>),
+}
+
+impl Source {
+    /// Sends the head, which describes the file already, and the file or the ranges of it that the
+    /// request asks for.
+    async fn send(
+        self,
+        scope: &HttpScope,
+        mut start: HttpResponseStart,
+        sender: &Sender,
+    ) -> Result<(), AppError> {
         let validators = Validators::of(&start.headers);
         match validators.instead(&scope.headers) {
             None => {}
@@ -106,13 +126,28 @@ impl Content for FileContent<'_> {
                 return Ok(());
             }
         }
-        let Some(file) = file else {
-            sender.send(start).await?;
-            sender.send(HttpResponsePathSend::new(path)).await?;
-            return Ok(());
+        let file = match self.opened {
+            Opened::ByServer(path) => {
+                sender.send(start).await?;
+                return Ok(sender.send(HttpResponsePathSend::new(path)).await?);
+            }
+            Opened::Here(file, path) => match path.filter(|_| can_path_send(scope)) {
+                None => file,
+                Some(path) => {
+                    sender.send(start).await?;
+                    return match sender.send(HttpResponsePathSend::new(path)).await {
+                        // The server finds no such path: `/proc` is not mounted, for example.
+                        Err(SendError::File { .. }) => {
+                            let parts = Parts::single(0..self.metadata.len());
+                            parts.send(File::from_std(file), sender).await
+                        }
+                        sent => Ok(sent?),
+                    };
+                }
+            },
         };
-        let length = metadata.len();
-        let selection = if has_range && validators.is_of_range(&scope.headers) {
+        let length = self.metadata.len();
+        let selection = if has_range(scope) && validators.is_of_range(&scope.headers) {
             Selection::of(&scope.headers, length)
         } else {
             Selection::Whole
@@ -131,27 +166,72 @@ impl Content for FileContent<'_> {
             sender.send(HttpResponseBody::end()).await?;
             return Ok(());
         }
-        parts.send(file, sender).await
+        parts.send(File::from_std(file), sender).await
     }
 }
 
-/// Returns the metadata of a file, and the open file unless the server opens it.
-async fn open(path: &Path, is_path_send: bool) -> io::Result<(Metadata, Option<File>)> {
-    // Opening a file that is not a regular file, such as a pipe, may block for ever.
-    let metadata = tokio::fs::metadata(path).await?;
-    if !metadata.is_file() {
-        return Err(io::ErrorKind::NotFound.into());
+/// Opens the file at this path, unless the server opens it.
+async fn open(path: PathBuf, is_path_send: bool) -> io::Result<Source> {
+    blocking(move || {
+        // The device behind a path is not opened, as opening it may have effects.
+        let metadata = std::fs::metadata(&path)?;
+        if !metadata.is_file() {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        if is_path_send {
+            let opened = Opened::ByServer(path);
+            return Ok(Source { metadata, opened });
+        }
+        // The path may name another file by now; the response describes the file that it sends.
+        let file = open::open(&path)?;
+        let (file, metadata) = regular_file(file)?;
+        let opened = Opened::Here(file, None);
+        Ok(Source { metadata, opened })
+    })
+    .await
+}
+
+/// Returns an open file with its metadata, if it is a regular file.
+fn regular_file(file: std::fs::File) -> io::Result<(std::fs::File, Metadata)> {
+    let metadata = file.metadata()?;
+    match metadata.is_file() {
+        true => Ok((file, metadata)),
+        false => Err(io::ErrorKind::NotFound.into()),
     }
-    if is_path_send {
-        return Ok((metadata, None));
-    }
-    let file = File::open(path).await?;
-    // The path may name another file by now; the response describes the file that it sends.
-    let metadata = file.metadata().await?;
-    Ok((metadata, Some(file)))
+}
+
+/// Calls a function on a thread for blocking work.
+async fn blocking<T: Send + 'static>(
+    function: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
+    tokio::task::spawn_blocking(function).await?
+}
+
+fn is_served(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
+}
+
+/// Returns whether the request asks for ranges, which are defined for GET only (RFC 9110, 14.2).
+fn has_range(scope: &HttpScope) -> bool {
+    scope.method == Method::GET && scope.headers.contains_key(RANGE)
+}
+
+/// Returns whether the server can send the file by its path. A path send is always the whole file.
+fn can_path_send(scope: &HttpScope) -> bool {
+    scope.features.contains(Feature::PathSend) && !has_range(scope)
 }
 
 fn is_missing(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::io::Errno;
+
+        // A link in a circle or out of a directory, or a socket.
+        let missing = [Errno::LOOP, Errno::XDEV, Errno::NXIO];
+        if Errno::from_io_error(error).is_some_and(|error| missing.contains(&error)) {
+            return true;
+        }
+    }
     matches!(
         error.kind(),
         io::ErrorKind::NotFound
@@ -160,6 +240,15 @@ fn is_missing(error: &io::Error) -> bool {
             | io::ErrorKind::InvalidFilename
             | io::ErrorKind::InvalidInput
     )
+}
+
+fn not_found() -> Response {
+    explain(StatusCode::NOT_FOUND, "There is no such file.\n")
+}
+
+fn method_not_allowed() -> Response {
+    let text = "Only GET and HEAD are served here.\n";
+    explain(StatusCode::METHOD_NOT_ALLOWED, text).header("allow", "GET, HEAD")
 }
 
 /// Returns a response in place of the file.

@@ -7,13 +7,13 @@
 //! | --- | --- | --- |
 //! | [`read`] | Reads a request: bytes, text, JSON, forms, the query, cookies | `json`, `form` |
 //! | [`respond`] | Responds with bytes, text, HTML, JSON, redirects, streams | `json` |
-//! | [`file`](mod@file) | Responds with files, whole or in ranges | `file` |
+//! | [`file`](mod@file) | Responds with files, whole or in ranges; serves directories | `file` |
 //! | [`sse`] | Responds with server-sent events | |
 //! | [`cookies`](mod@cookies) | Reads and sets cookies | `cookies` |
 //! | [`multipart`](mod@multipart) | Reads multipart forms, such as uploaded files | `multipart` |
 //! | [`websocket`] | Accepts WebSockets, each as a `Stream` and a `Sink` | |
 //! | [`mount`] | Several applications as one, by path prefix | `lifespan` |
-//! | [`middleware`] | Code between server and application | |
+//! | [`middleware`] | Code between server and application: hosts, origins, limits, time-outs, CORS | |
 //! | [`errors`] | Responds to errors with JSON | `json` |
 //! | [`blocking`] | Blocking functions on a bounded pool of threads | `blocking` |
 //! | [`lifespan`] | A resource that is opened at start-up and closed at shutdown | `lifespan` |
@@ -46,8 +46,10 @@
 //! reported nor waited for.
 
 mod interruption;
+mod random;
 mod response;
 mod stream;
+mod vary;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;

@@ -1,12 +1,40 @@
 //! Middleware: code between a server and an application, which sees and changes what passes.
 //!
-//! A middleware is an [`App`] that holds another `App`. There are two ways to make one without writing
-//! that type: [`from_fn`] for code around the call, and [`wrap`] for code that looks at each event.
+//! A middleware is an [`App`] that holds another `App`. These are ready to use:
+//!
+//! | Middleware | What it does |
+//! | --- | --- |
+//! | [`AllowedHosts`] | Refuses requests for other hosts |
+//! | [`WebSocketOrigins`] | Refuses WebSockets that pages of other sites open |
+//! | [`ContentLimit`] | Limits the content of requests |
+//! | [`Timeout`] | Limits the time until a response is complete |
+//! | [`SetRequestId`] | Gives each request an identifier |
+//! | [`SecurityHeaders`] | Adds fields by which browsers protect users |
+//! | [`Cors`] | Lets pages of other origins make requests |
+//!
+//! ```
+//! use std::time::Duration;
+//! use callgate::App;
+//! use callgate_toolkit::middleware::{AllowedHosts, ContentLimit, SetRequestId, Timeout};
+//!
+//! fn hardened(app: impl App) -> impl App {
+//!     let app = Timeout::new(app, Duration::from_secs(30));
+//!     let app = ContentLimit::new(app, 1024 * 1024);
+//!     let app = AllowedHosts::new(app, ["example.com", "www.example.com"]);
+//!     // The outermost middleware is called first, and sees each response last.
+//!     SetRequestId::new(app)
+//! }
+//! ```
+//!
+//! For compression, tracing and other layers of tower, the crate `callgate-tower` has `layer`.
+//!
+//! There are two ways to make a middleware without writing its type: [`from_fn`] for code around the
+//! call, and [`wrap`] for code that looks at each event.
 //!
 //! ```
 //! use std::time::Instant;
-//! use callgate::{App, AppError, Receiver, Scope, SendEvent, Sender};
-//! use callgate_toolkit::middleware::{Next, from_fn, tap};
+//! use callgate::{App, AppError, Receiver, Scope, Sender};
+//! use callgate_toolkit::middleware::{Next, from_fn};
 //! use callgate_toolkit::respond;
 //! use http::StatusCode;
 //!
@@ -30,34 +58,22 @@
 //!     next.call(scope, receiver, sender).await
 //! }
 //!
-//! #[derive(Clone)]
-//! struct RequestId(String);
-//!
-//! /// Hands the ID of each request to the application, and back to the client.
-//! async fn request_id(
-//!     mut scope: Scope,
-//!     receiver: Receiver,
-//!     sender: Sender,
-//!     next: Next,
-//! ) -> Result<(), AppError> {
-//!     let Some(request) = scope.request_mut() else {
-//!         return next.call(scope, receiver, sender).await;
-//!     };
-//!     let id = request.headers.get("x-request-id").cloned();
-//!     let id = id.unwrap_or_else(|| "none".parse().expect("a header value"));
-//!     request.extensions.insert(RequestId(format!("{id:?}")));
-//!     let (receiver, sender) = tap(receiver, sender, move |event: &mut SendEvent| {
-//!         if let SendEvent::HttpResponseStart(start) = event {
-//!             start.headers.insert("x-request-id", id.clone());
-//!         }
-//!     });
-//!     next.call(scope, receiver, sender).await
-//! }
-//!
 //! fn app(app: impl App) -> impl App {
-//!     from_fn(from_fn(from_fn(app, request_id), auth), timing)
+//!     from_fn(from_fn(app, auth), timing)
 //! }
 //! ```
+
+mod allowed_hosts;
+mod content_limit;
+mod cors;
+mod gate;
+mod host;
+mod origin;
+mod refusal;
+mod request_id;
+mod security_headers;
+mod timeout;
+mod websocket_origins;
 
 use std::fmt;
 use std::future::Future;
@@ -68,6 +84,15 @@ use callgate::{
     App, AppError, BoxApp, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent,
     SendProgress, Sender,
 };
+
+pub use self::allowed_hosts::AllowedHosts;
+pub use self::content_limit::ContentLimit;
+pub use self::cors::Cors;
+pub(crate) use self::refusal::Refusal;
+pub use self::request_id::{RequestId, SetRequestId};
+pub use self::security_headers::SecurityHeaders;
+pub use self::timeout::{TimedOut, Timeout};
+pub use self::websocket_origins::WebSocketOrigins;
 
 /// Puts the function `middleware` around `app`. The function is called in place of the application, and
 /// calls the application through [`Next`], or responds itself.

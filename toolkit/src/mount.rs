@@ -20,11 +20,11 @@ use callgate::{
     App, AppError, BoxApp, LifespanShutdownComplete, LifespanShutdownFailed,
     LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, Receiver, Scope, Sender, State,
 };
-use http::{StatusCode, Uri};
+use http::StatusCode;
 
 use crate::lifespan::{self, RunningLifespan};
+use crate::middleware::Refusal;
 use crate::respond::{self, Response};
-use crate::websocket::WebSocketUpgrade;
 
 /// An application that hands each exchange to the application that is mounted at a prefix of its path.
 ///
@@ -114,18 +114,17 @@ impl App for Mounts {
         };
         match (self.find(&path), &scope) {
             (Some((_, _, true)), Scope::Http(http)) if self.adds_slash => {
-                add_slash(&http.uri).send(&sender).await
+                respond::add_slash(&http.uri).send(&sender).await
             }
             (Some((index, mount, _)), _) => {
                 drop(path);
                 let scope = mount.enter(index, scope);
                 mount.app.call(scope, receiver, sender).await
             }
-            (None, Scope::WebSocket(scope)) => {
-                let upgrade = WebSocketUpgrade::new(scope, receiver, sender);
-                upgrade.deny(not_found()).await
-            }
-            (None, _) => not_found().send(&sender).await,
+            (None, scope) => match Refusal::of(scope) {
+                Some(refusal) => refusal.send(not_found(), &sender).await,
+                None => Err(AppError::Unsupported),
+            },
         }
     }
 }
@@ -220,15 +219,6 @@ async fn shut_down_all(started: Vec<(&str, RunningLifespan)>) -> Result<(), Stri
     } else {
         Err(failures.join("; "))
     }
-}
-
-/// Returns a redirect to the same target with a slash at the end of its path. The location is relative,
-/// and so valid under any root path.
-pub fn add_slash(uri: &Uri) -> Response {
-    let segment = uri.path().rsplit('/').next().unwrap_or_default();
-    let query = uri.query().map(|query| format!("?{query}"));
-    // Every character of a target is valid in a header field.
-    respond::redirect(format!("./{segment}/{}", query.unwrap_or_default()))
 }
 
 fn not_found() -> Response {

@@ -21,8 +21,8 @@
 use bytes::Bytes;
 use callgate::{AppError, Receiver};
 use futures_util::{Stream, StreamExt as _};
-use http::StatusCode;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderValue, LOCATION};
+use http::{StatusCode, Uri};
 #[cfg(feature = "file")]
 use {crate::file::FileContent, callgate::HttpScope, std::path::PathBuf};
 
@@ -70,6 +70,15 @@ pub fn status(status: StatusCode) -> Response {
 /// is percent-encoded first.
 pub fn redirect(location: impl AsRef<str>) -> Response {
     status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, location.as_ref())
+}
+
+/// Returns a redirect to the same target with a slash at the end of its path. The location is relative,
+/// and so valid under any root path.
+pub fn add_slash(uri: &Uri) -> Response {
+    let segment = uri.path().rsplit('/').next().unwrap_or_default();
+    let query = uri.query().map(|query| format!("?{query}"));
+    // Every character of a target is valid in a header field.
+    redirect(format!("./{segment}/{}", query.unwrap_or_default()))
 }
 
 /// Returns a response that refuses the method of the request: 405, with the methods that are served.

@@ -26,6 +26,7 @@ use callgate::{
 };
 use futures_util::{Sink, Stream};
 
+use crate::middleware::Refusal;
 use crate::response::Response;
 
 /// The handshake of a WebSocket, which the application accepts or refuses.
@@ -82,10 +83,9 @@ impl WebSocketUpgrade {
     ///
     /// As [`Sender::send`].
     pub async fn deny(self, response: Response) -> Result<(), AppError> {
-        match self.offers_denial {
-            true => response.deny(&self.sender).await,
-            false => self.refuse().await,
-        }
+        let offers_denial = self.offers_denial;
+        let refusal = Refusal::WebSocket { offers_denial };
+        refusal.send(response, &self.sender).await
     }
 }
 

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz targets of the HTTP/1 decoder and encoder.
+//! `cargo xtask fuzz`: the fuzz targets of the HTTP/1 decoder and encoder, and of the server.
 //!
 //! The coverage instrumentation is that of `cargo fuzz` without a sanitizer, which no safe code needs,
 //! so that the targets also run where Rust is stable.
@@ -11,8 +11,32 @@ use serde::Deserialize;
 use crate::prepare::{self, CXX};
 use crate::step::{Step, root, shown, target};
 
-/// The fuzz targets, which lie in `http1/fuzz`.
-pub(crate) const TARGETS: [&str; 3] = ["decode", "encode", "round_trip"];
+/// The fuzz targets.
+pub(crate) const TARGETS: [&str; 5] = [
+    "decode",
+    "encode",
+    "round_trip",
+    "proxy_headers",
+    "proxy_protocol",
+];
+
+/// Returns the folder of a target's crate, and the dictionary of its inputs.
+fn crate_of(target: &str) -> (&'static str, &'static str) {
+    match target {
+        "proxy_headers" | "proxy_protocol" => ("server/fuzz", "proxy.dict"),
+        _ => ("http1/fuzz", "http.dict"),
+    }
+}
+
+/// The inputs with which the targets for proxies begin.
+const PROXY_SEEDS: [&[u8]; 6] = [
+    b"\0\x00 9.9.9.9, 192.0.2.1:81, 127.0.0.1\n\x01https\n\x02a.example\n\x038443\n\x04/api/",
+    b"\x01\x05for=_x, for=\"[2001:db8::1]:80\";proto=https;host=\"a:8\"\n\x05for=127.0.0.1",
+    b"PROXY TCP4 192.0.2.1 198.51.100.2 1025 443\r\n",
+    b"PROXY UNKNOWN\r\n",
+    b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x04\x01\x01\xbb",
+    b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+];
 
 /// The flags that instrument the code for libFuzzer.
 const INSTRUMENTATION: &str = "-Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
@@ -81,12 +105,18 @@ pub(crate) fn targets(names: &[&str], seconds: u64) -> Result<(), String> {
         match *name {
             "decode" => write_seeds(&seeds, &NO_SETTINGS, &inputs)?,
             "round_trip" => write_seeds(&seeds, &[], &inputs)?,
+            "proxy_headers" | "proxy_protocol" => {
+                write_seeds(&seeds, &[], &PROXY_SEEDS.map(<[u8]>::to_vec))?;
+            }
             _ => {}
         }
+        let (folder, dictionary) = crate_of(name);
         Step::new(
             format!("fuzz target {name}"),
-            "cargo run --release --manifest-path http1/fuzz/Cargo.toml --bin",
+            "cargo run --release --manifest-path",
         )
+        .arg(format!("{folder}/Cargo.toml"))
+        .arg("--bin")
         .arg(*name)
         .arg("--target")
         .arg(&host)
@@ -97,7 +127,7 @@ pub(crate) fn targets(names: &[&str], seconds: u64) -> Result<(), String> {
         .arg("-print_final_stats=1")
         .arg("-max_len=4096")
         .arg(format!("-max_total_time={seconds}"))
-        .arg("-dict=http1/fuzz/http.dict")
+        .arg(format!("-dict={folder}/{dictionary}"))
         .arg(format!("-artifact_prefix={}/{name}-", shown(&directory)))
         .arg(shown(&found))
         .arg(shown(&seeds))

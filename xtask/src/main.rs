@@ -29,7 +29,7 @@ Commands:
               --rounds N   how often (default 7)
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
-  fuzz      Fuzz the HTTP/1 decoder and encoder with libFuzzer
+  fuzz      Fuzz the decoders and encoders with libFuzzer
               --seconds N  how long each target runs (default 60)
               NAME         one of decode, encode, round_trip; may be repeated
   postgres COMMAND...

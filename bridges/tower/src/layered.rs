@@ -14,6 +14,23 @@ use crate::{AppService, BoxError, RequestBody, ServiceApp};
 /// Requests and WebSockets pass through the layer, by [`ServiceApp`] and [`AppService`]. Lifespan
 /// is not a request, and is passed to `app` itself.
 ///
+/// A layer sees requests and responses of the [`http`] crate, and no events. So a part of the protocol does
+/// not reach the application below it:
+///
+/// | | below a layer |
+/// | --- | --- |
+/// | content, in both directions | streamed, with back-pressure |
+/// | trailer fields, `http.shutdown`, `tls`, extensions, state | as without a layer |
+/// | disconnect | the application receives it, with the grace period of [`AppService`] |
+/// | path send | not offered: files are streamed through the process |
+/// | early hints, `http.response.debug` | not offered |
+/// | work after the response | goes on as a task of its own: a server that shuts down does not wait for it |
+/// | WebSockets | the layer sees the handshake; messages pass through a connection in memory, which costs time and memory for each WebSocket |
+/// | denial responses | always offered; a response in place of a WebSocket is the layer's too |
+///
+/// The middlewares of `callgate_toolkit::middleware` have none of these costs. A layer is the way to what
+/// the toolkit does not have, such as compression and tracing.
+///
 /// ```
 /// use std::time::Duration;
 /// use callgate::{AppError, Receiver, Scope, Sender};

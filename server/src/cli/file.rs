@@ -60,6 +60,7 @@ fn read_group(
         let texts: Vec<_> = texts.iter().map(String::as_str).collect();
         (setting.set)(&mut flags.config, &texts).map_err(|wrong| {
             let shown = match setting.shape {
+                #[cfg(feature = "tls")]
                 Shape::Secret => "***",
                 _ => &wrong.text,
             };
@@ -98,8 +99,8 @@ fn texts(setting: &Setting, value: &DeValue<'_>) -> Result<Vec<String>, &'static
         (Shape::Number, DeValue::Float(number)) => number.as_str().replace('_', ""),
         (Shape::Number, DeValue::String(text)) => text.to_string(),
         (Shape::Number, _) => return Err("give a number"),
-        (Shape::Text | Shape::Secret, DeValue::String(text)) => text.to_string(),
-        (Shape::Text | Shape::Secret, _) => return Err("give a string, in quotes"),
+        (_, DeValue::String(text)) => text.to_string(),
+        (_, _) => return Err("give a string, in quotes"),
     };
     Ok(vec![text])
 }
@@ -197,6 +198,21 @@ mod tests {
         assert_eq!(config.http.headers.len(), 2);
         assert_eq!(config.listen.bind.len(), 2);
         assert_eq!(config.listen.backlog, 1000);
+    }
+
+    #[test]
+    fn a_file_cannot_forge_a_line_of_its_error() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(b"[listen]\nhost = \"a\\nb\\u001b[31m\"")
+            .unwrap();
+        let matches = <Flags as clap::Args>::augment_args(clap::Command::new("test"))
+            .no_binary_name(true)
+            .mut_args(|arg| arg.env(None::<&str>))
+            .get_matches_from(["--config", file.path().to_str().unwrap()]);
+        let error = <Flags as clap::FromArgMatches>::from_arg_matches(&matches).unwrap_err();
+        let error = error.to_string();
+        assert!(error.contains(r"invalid value 'a\nb\u{1b}[31m'"), "{error}");
+        assert_eq!(error.lines().count(), 1);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::path::PathBuf;
 
+use callgate_drive::Escaped;
 use clap::builder::{OsStr, ValueParser};
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
@@ -14,7 +15,7 @@ use crate::config::{Config, GROUPS, Setting, Shape, find};
 use crate::error::ServeError;
 
 /// The identifier of `--config`.
-const CONFIG: &str = "config";
+pub(super) const CONFIG: &str = "config";
 
 /// The settings of a server from the command line: its flags, their environment variables, and a
 /// settings file.
@@ -110,7 +111,10 @@ fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
                 .help_heading(heading);
             vec![arg, opposite]
         }
-        Shape::List(_) => vec![arg.action(ArgAction::Append)],
+        Shape::List(separator) => {
+            vec![arg.action(ArgAction::Append).value_delimiter(separator)]
+        }
+        #[cfg(feature = "tls")]
         Shape::Secret => vec![arg.hide_env_values(true)],
         Shape::Number | Shape::Text => vec![arg],
     }
@@ -183,7 +187,8 @@ fn given<'a>(setting: &'static Setting, matches: &'a ArgMatches) -> Option<(Vec<
 
 /// Returns an error of the command line, of which `reason` is a line.
 fn usage_error(reason: impl fmt::Display) -> clap::Error {
-    clap::Error::raw(ErrorKind::ValueValidation, format!("{reason}\n"))
+    let line = format!("{}\n", Escaped(reason));
+    clap::Error::raw(ErrorKind::ValueValidation, line)
 }
 
 /// Returns the text of an error about settings, with their flags.

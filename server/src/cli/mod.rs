@@ -37,11 +37,14 @@
 mod file;
 mod flags;
 mod settings;
+#[cfg(unix)]
+mod systemd;
 
 use std::ffi::OsString;
 use std::io::{self, stderr};
 use std::num::NonZeroUsize;
 use std::path::Path;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::thread::available_parallelism;
 use std::time::Duration;
@@ -133,10 +136,22 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
     let server = Server::new(app).config(config);
     let mut signals = None;
     let result = runtime.block_on(async {
+        #[cfg(unix)]
+        let server = systemd::add_sockets(server)?;
         let server = server.bound()?;
+        #[cfg(target_os = "linux")]
+        let report = systemd::report(server.handle());
+        #[cfg(not(target_os = "linux"))]
+        let report = std::future::pending();
         let thread = SignalThread::start(server.handle(), Some(FORCED_EXIT)).await;
         signals = Some(thread.map_err(ServeError::Signals)?);
-        server.run().await
+        let mut run = pin!(server.run());
+        tokio::select! {
+            // A server that stops reports so before anything else.
+            biased;
+            () = report => run.await,
+            result = &mut run => result,
+        }
     });
     // A thread that an application blocks must not keep the process alive.
     runtime.shutdown_background();

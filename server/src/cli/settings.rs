@@ -8,7 +8,7 @@ use callgate_cli::fail;
 use clap::{Command, Subcommand};
 use clap_complete::Shell;
 
-use super::flags::{Flags, Origin};
+use super::flags::{CONFIG, Flags, Origin};
 use crate::config::{Config, GROUPS, Setting, Shape, paragraphs};
 
 /// The width of the comments in a settings file.
@@ -36,7 +36,7 @@ pub enum SettingsCommand {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual page
+    /// Print the manual page of the command that serves
     Man,
 }
 
@@ -55,7 +55,8 @@ impl SettingsCommand {
                 clap_complete::generate(shell, &mut command, name, &mut output);
             }
             Self::Man => {
-                if let Err(error) = clap_mangen::Man::new(command).render(&mut output) {
+                let page = clap_mangen::Man::new(serving(&command));
+                if let Err(error) = page.render(&mut output) {
                     return fail(1, format_args!("cannot write the manual page: {error}"));
                 }
             }
@@ -68,6 +69,25 @@ impl SettingsCommand {
             _ => ExitCode::SUCCESS,
         }
     }
+}
+
+/// Returns the command that has the flags of a server: `command`, or the first of its subcommands.
+fn serving(command: &Command) -> Command {
+    let has_flags = |command: &Command| command.get_arguments().any(|arg| arg.get_id() == CONFIG);
+    if has_flags(command) {
+        return command.clone();
+    }
+    let found = command.get_subcommands().find(|command| has_flags(command));
+    found.map_or_else(
+        || command.clone(),
+        |found| {
+            let name = format!("{} {}", command.get_name(), found.get_name());
+            found
+                .clone()
+                .bin_name(name.clone())
+                .display_name(name.replace(' ', "-"))
+        },
+    )
 }
 
 /// Returns a settings file with the values in force, each with its origin.
@@ -136,6 +156,7 @@ fn value(setting: &Setting, config: &Config) -> String {
         Shape::Switch => text,
         Shape::Number if text.parse::<f64>().is_ok() => text,
         Shape::Number | Shape::Text => quoted(&text),
+        #[cfg(feature = "tls")]
         Shape::Secret => quoted(if text == "none" { "none" } else { "***" }),
         Shape::List(_) => {
             let items: Vec<_> = texts.iter().map(|text| quoted(text)).collect();

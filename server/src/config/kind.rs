@@ -38,6 +38,7 @@ pub(crate) enum Shape {
     /// A text.
     Text,
     /// A text that is not shown to users.
+    #[cfg(feature = "tls")]
     Secret,
     /// A list of texts. A variable has them in one text, with this separator.
     List(char),

@@ -95,10 +95,21 @@ impl Listen {
             let mut given = settings.into_iter().filter(|(_, is_given)| *is_given);
             given.next().map(|(name, _)| name)
         };
-        match (given(others), given(own)) {
-            (Some(other), Some(own)) => Err(ServeError::Conflict {
+        if let (Some(other), Some(own)) = (given(others), given(own)) {
+            return Err(ServeError::Conflict {
                 names: [own, other],
                 remedy: "give all addresses as `bind`, each with its port",
+            });
+        }
+        let of_sockets = [
+            ("uds_mode", self.uds_mode.is_some()),
+            ("uds_owner", self.uds_owner.is_some()),
+        ];
+        let is_unix = |address: &BindAddress| matches!(address, BindAddress::Unix(_));
+        match given(of_sockets) {
+            Some(name) if !self.addresses().iter().any(is_unix) => Err(ServeError::Conflict {
+                names: [name, "bind"],
+                remedy: "there is no Unix socket; give one as `unix:PATH`",
             }),
             _ => Ok(()),
         }
@@ -267,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_host_beside_other_addresses_is_refused_with_the_names_of_both() {
+    fn settings_that_do_not_fit_together_are_refused_with_the_names_of_both() {
         let address = || BindAddress::from(SocketAddr::from(([127, 0, 0, 1], 80)));
         let mut listen = Listen::default();
         listen.bind.push(address());
@@ -275,10 +286,18 @@ mod tests {
         listen.port = 1;
         let error = listen.check().unwrap_err().to_string();
         assert!(error.contains("`port` and `bind`"), "{error}");
-        let mut listen = Listen::default();
-        listen.uds = Some("/run/a.sock".into());
-        listen.host = "::1".into();
+        let listen = Listen {
+            uds: Some("/run/a.sock".into()),
+            host: "::1".into(),
+            ..Listen::default()
+        };
         let error = listen.check().unwrap_err().to_string();
         assert!(error.contains("`host` and `uds`"), "{error}");
+        let listen = Listen {
+            uds_mode: Some(0o660),
+            ..Listen::default()
+        };
+        let error = listen.check().unwrap_err().to_string();
+        assert!(error.contains("`uds_mode` and `bind`"), "{error}");
     }
 }

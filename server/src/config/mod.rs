@@ -13,6 +13,10 @@ mod listen;
 mod log;
 mod process;
 mod proxy;
+#[cfg_attr(
+    not(feature = "cli"),
+    expect(dead_code, reason = "only the command line shows the settings")
+)]
 mod setting;
 mod timeouts;
 #[cfg(feature = "tls")]

@@ -2,16 +2,85 @@
 
 use super::kind::{One, Parsed, Shape};
 use super::setting::settings;
+use super::values::SWITCH;
+use crate::proxy::{InvalidTrustedPeers, ProxyHeaderFamily, ProxyProtocol, REMEDY, TrustedPeers};
 
 settings! {
     /// What a proxy in front of the server does.
     proxy: Proxy {
+        /// Take the client, the scheme, the host and the root path from the header fields of trusted
+        /// proxies.
+        ///
+        /// The fields that are not believed are removed: those of other peers, those of the other family,
+        /// and malformed ones. With `false`, all fields are passed on, and none has an effect.
+        proxy_headers => headers: (bool) = "true" as SWITCH;
+
+        /// The header fields that trusted proxies set: x-forwarded or forwarded.
+        ///
+        /// `x-forwarded` stands for X-Forwarded-For, -Proto, -Host, -Port and -Prefix; `forwarded` for
+        /// Forwarded (RFC 7239).
+        proxy_header_family => header_family: (ProxyHeaderFamily) = "x-forwarded" as FAMILY;
+
+        /// The peers that are trusted proxies: addresses, networks, `unix` or `*`, separated by commas.
+        ///
+        /// `unix` stands for the peers of Unix sockets, `*` for all peers. With `*`, any client that
+        /// reaches the server chooses its own address. The setting holds for the PROXY protocol too.
+        forwarded_allow_ips => forwarded_allow_ips: (TrustedPeers) = "127.0.0.1,::1" as TRUSTED_PEERS;
+
+        /// Whether each connection begins with a header of the PROXY protocol, version 1 or 2: off or
+        /// required.
+        ///
+        /// With `required`, a connection without a valid header, or of a peer that is not trusted, is
+        /// closed without a response.
+        proxy_protocol => protocol: (ProxyProtocol) = "off" as PROTOCOL;
+
         /// The path under which a proxy has mounted the application, such as /api.
         ///
         /// The server puts the path in front of the path of every request, and passes it as `root_path`.
         root_path => root_path: (String) = "/" as ROOT_PATH;
     }
 }
+
+const FAMILY: One<ProxyHeaderFamily> = One {
+    name: "FAMILY",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "x-forwarded" => Ok(ProxyHeaderFamily::XForwarded),
+        "forwarded" => Ok(ProxyHeaderFamily::Forwarded),
+        _ => Err("give x-forwarded or forwarded"),
+    },
+    show: |family| {
+        let text = match family {
+            ProxyHeaderFamily::XForwarded => "x-forwarded",
+            ProxyHeaderFamily::Forwarded => "forwarded",
+        };
+        Some(text.into())
+    },
+};
+
+const TRUSTED_PEERS: One<TrustedPeers> = One {
+    name: "PEERS",
+    shape: Shape::Text,
+    parse: |text| text.parse().map_err(|InvalidTrustedPeers| REMEDY),
+    show: |peers| Some(peers.to_string()),
+};
+
+const PROTOCOL: One<ProxyProtocol> = One {
+    name: "MODE",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "off" => Ok(ProxyProtocol::Off),
+        "required" => Ok(ProxyProtocol::Required),
+        _ => Err("give off or required"),
+    },
+    show: |protocol| {
+        let text = match protocol {
+            ProxyProtocol::Off => "off",
+            ProxyProtocol::Required => "required",
+        };
+        Some(text.into())
+    },
+};
 
 const ROOT_PATH: One<String> = One {
     name: "PATH",

@@ -12,7 +12,11 @@ settings! {
     /// exceeded by an eighth of it, or by 0.1 s.
     timeouts: Timeouts {
         /// Close a connection that is idle between requests for this long.
-        timeout_keep_alive => keep_alive: (Duration) = "5" as SECONDS;
+        ///
+        /// A proxy in front must close its idle connections earlier, or it sends a request on a connection
+        /// that is being closed, and responds with 502. The default is longer than the 60 s of nginx and
+        /// of most load balancers.
+        timeout_keep_alive => keep_alive: (Duration) = "75" as SECONDS;
 
         /// Close a connection whose TLS handshake takes longer.
         timeout_tls_handshake => tls_handshake: (Duration) = "10" as SECONDS_ABOVE_0;

@@ -242,7 +242,7 @@ impl Connection {
         match request::read(incoming::into_parts(head), &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
                 let server = &self.info.server;
-                let mut exchange = Exchange::new(scope, content, content::status_for, server);
+                let mut exchange = Exchange::new(scope, content, content::status_for, &self.info);
                 // An exchange that completes at the first poll is never on the heap.
                 match exchange.poll(cx, server) {
                     Poll::Ready(exchange::Response::Final(head, body)) => {
@@ -262,7 +262,7 @@ impl Connection {
                 }
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
-                let handshake = Handshake::new(scope, &self.info.server);
+                let handshake = Handshake::new(scope, &self.info);
                 let pending = PendingHandshake { handshake, encoder };
                 self.outgoing = Outgoing::Handshake(Box::new(pending));
             }

@@ -186,12 +186,11 @@ mod tests {
     }
 
     fn info(app: impl App) -> ConnectionInfo {
-        ConnectionInfo {
-            server: Arc::new(ServerContext::new(BoxApp::new(app), Config::default())),
-            client: None,
-            address: None,
-            tls: None,
-        }
+        ConnectionInfo::new(
+            Arc::new(ServerContext::new(BoxApp::new(app), Config::default())),
+            None,
+            None,
+        )
     }
 
     fn connect(app: impl App) -> (DuplexStream, JoinHandle<()>) {

@@ -57,7 +57,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         let content = RequestContent::new(content, &parts.headers, self.load.clone(), &stream);
         match request::read(parts, info) {
             Ok(ParsedRequest::Http(scope)) => {
-                let exchange = Exchange::new(scope, content, status_for, &info.server);
+                let exchange = Exchange::new(scope, content, status_for, info);
                 PendingResponse::Exchange(PendingExchange::new(exchange, stream))
             }
             Ok(ParsedRequest::WebSocket(scope)) => {

@@ -225,12 +225,7 @@ mod tests {
     }
 
     fn load(server: &Arc<ServerContext>) -> Arc<Load> {
-        Arc::new(Load::new(ConnectionInfo {
-            server: server.clone(),
-            client: None,
-            address: None,
-            tls: None,
-        }))
+        Arc::new(Load::new(ConnectionInfo::new(server.clone(), None, None)))
     }
 
     #[tokio::test(start_paused = true)]

@@ -42,10 +42,10 @@ impl PendingHandshake {
         on_upgrade: Option<OnUpgrade>,
         stream: Arc<StreamState>,
     ) -> Self {
-        let server = stream.load().info.server.clone();
+        let connection = &stream.load().info;
         Self {
-            handshake: Handshake::new(scope, &server),
-            server,
+            handshake: Handshake::new(scope, connection),
+            server: connection.server.clone(),
             on_upgrade,
             stream: Some(stream),
         }

@@ -128,16 +128,28 @@ impl Listener {
         match address {
             BindAddress::Tcp(host, port) => {
                 let mut listeners = Vec::new();
+                let mut unavailable = io::ErrorKind::AddrNotAvailable.into();
                 let mut port = *port;
                 for mut address in (host.as_str(), port).to_socket_addrs()? {
                     address.set_port(port);
-                    let listener = Self::bind_tcp(address, settings.backlog)?;
-                    if let ListenAddr::Tcp(address) = listener.local_addr()? {
-                        port = address.port();
+                    match Self::bind_tcp(address, settings.backlog) {
+                        Ok(listener) => {
+                            if let ListenAddr::Tcp(address) = listener.local_addr()? {
+                                port = address.port();
+                            }
+                            listeners.push(listener);
+                        }
+                        // A name may have an address of IPv6 that this machine has switched off.
+                        Err(error) if error.kind() == io::ErrorKind::AddrNotAvailable => {
+                            unavailable = error;
+                        }
+                        Err(error) => return Err(error),
                     }
-                    listeners.push(listener);
                 }
-                Ok(listeners)
+                match listeners.is_empty() {
+                    true => Err(unavailable),
+                    false => Ok(listeners),
+                }
             }
             #[cfg(unix)]
             BindAddress::Unix(path) => {

@@ -16,6 +16,7 @@ use http::Version;
 use http::header::HeaderValue;
 
 use super::session::{AcceptedWebSocket, CallDetacher};
+use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
 use crate::report::AccessLog;
 use crate::stage::Stage;
@@ -46,7 +47,8 @@ pub(crate) enum Response {
 impl Handshake {
     // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
-    pub(crate) fn new(mut scope: Box<WebSocketScope>, server: &Arc<ServerContext>) -> Box<Self> {
+    pub(crate) fn new(mut scope: Box<WebSocketScope>, connection: &ConnectionInfo) -> Box<Self> {
+        let server = &connection.server;
         let accept_key = accept_key(&scope.headers);
         let setting = server.config.websocket.per_message_deflate;
         let deflate = DeflateParameters::negotiate(&mut scope, setting);
@@ -54,6 +56,7 @@ impl Handshake {
             Box::new(AccessLog::new(
                 RequestLine::of_websocket(&scope),
                 scope.client,
+                connection.peer,
             ))
         });
         let stages = server.stages.clone();

@@ -12,7 +12,7 @@ use crate::support::{config, http, says, whole, within};
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n";
 
 /// Sends a request, and reads until the server closes the connection.
-async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
+pub(crate) async fn ask(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> String {
     within(stream.write_all(REQUEST)).await.unwrap();
     let mut response = String::new();
     within(stream.read_to_string(&mut response)).await.unwrap();

@@ -1,5 +1,7 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
+#[cfg(unix)]
+mod bind;
 mod client_gone;
 mod features;
 mod files;
@@ -25,6 +27,8 @@ mod one_write;
 mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
+mod proxy;
+mod proxy_transports;
 mod scope;
 mod sending;
 mod shutdown;

@@ -2,6 +2,7 @@
 //!
 //! Each test starts itself again as the server, told apart by an environment variable.
 
+use std::os::fd::OwnedFd;
 use std::process::{ExitCode, Stdio};
 use std::thread;
 
@@ -9,9 +10,10 @@ use callgate::{App, AppError, LifespanStartupComplete, Receiver, Scope, Sender};
 use callgate_server::cli::{self, Flags};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
 
+use crate::listeners::ask;
 use crate::support::{get, whole, within};
 
 /// Set in the process that is the server.
@@ -55,12 +57,18 @@ struct Process {
 impl Process {
     /// Starts the test of this name as a server.
     fn start(test: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_with(Stdio::null(), test, environment)
+    }
+
+    /// Starts the test of this name as a server, with this standard input.
+    fn start_with(stdin: Stdio, test: &str, environment: &[(&str, &str)]) -> Self {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", &format!("process::{test}"), "--nocapture"])
             .env(IS_SERVER, "true")
             .env("CALLGATE_PORT", "0")
             .env("CALLGATE_THREADS", "1")
             .envs(environment.iter().copied())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
@@ -229,4 +237,72 @@ async fn the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread() {
     assert_eq!(status, Some(1), "{log}");
     let expected = "error: the application failed to shut down: it did not answer in time\n";
     assert!(log.ends_with(expected), "{log}");
+}
+
+async fn serves(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    scope.into_http()?;
+    whole(&sender, "served").await
+}
+
+#[tokio::test]
+async fn a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other() {
+    if is_server() {
+        serve(serves);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("app.sock");
+    let sockets: [(OwnedFd, String); 2] = [
+        {
+            let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+            let address = listener.local_addr().unwrap().to_string();
+            (listener.into(), format!("http://{address}"))
+        },
+        {
+            let listener = std::os::unix::net::UnixListener::bind(&path).unwrap();
+            (listener.into(), format!("unix:{}", path.display()))
+        },
+    ];
+    for (socket, address) in sockets {
+        let mut process = Process::start_with(
+            socket.into(),
+            "a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other",
+            &[("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "0")],
+        );
+        let line = process.line_with("running on").await;
+        assert!(line.contains(&format!("running on {address} ")), "{line}");
+        let response = match address.strip_prefix("http://") {
+            Some(address) => ask(within(TcpStream::connect(address)).await.unwrap()).await,
+            None => ask(within(UnixStream::connect(&path)).await.unwrap()).await,
+        };
+        assert!(response.ends_with("served"), "{response}");
+        process.signal(Signal::TERM);
+        let (status, log) = process.ended().await;
+        assert_eq!(status, Some(0), "{log}");
+        assert!(!log.contains("running on"), "{log}");
+    }
+    assert!(path.exists(), "the socket belongs to systemd");
+}
+
+#[tokio::test]
+async fn systemd_is_told_that_the_server_has_started_and_that_it_stops() {
+    if is_server() {
+        serve(serves);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify.sock");
+    let notifications = UnixDatagram::bind(&path).unwrap();
+    let mut process = Process::start(
+        "systemd_is_told_that_the_server_has_started_and_that_it_stops",
+        &[("NOTIFY_SOCKET", path.to_str().unwrap())],
+    );
+    let next = async || {
+        let mut buffer = [0; 64];
+        let length = within(notifications.recv(&mut buffer)).await.unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
+    };
+    assert_eq!(next().await, "READY=1\n");
+    process.line_with("running on").await;
+    process.signal(Signal::TERM);
+    assert_eq!(next().await, "STOPPING=1\n");
+    assert_eq!(process.ended().await.0, Some(0));
 }

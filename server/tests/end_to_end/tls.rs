@@ -12,11 +12,11 @@ use callgate_server::ServeError;
 use callgate_server::config::{ClientCertificates, TlsVersion};
 use rustls::HandshakeKind;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 use tokio::sync::mpsc::unbounded_channel;
 use tokio_rustls::client::TlsStream;
 
-use crate::support::tls::{Authority, connect, connect_over};
+use crate::support::tls::{Authority, connect};
 use crate::support::{Client, Server, frames, http, says, websocket, whole, within};
 
 type TlsClient = TlsStream<TcpStream>;

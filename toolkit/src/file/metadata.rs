@@ -5,20 +5,35 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use http::HeaderMap;
-use http::header::{ACCEPT_RANGES, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED};
+use http::header::{
+    ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED,
+};
+
+use super::encoding::Coding;
 
 /// The time from the epoch to the year 10000, which an HTTP date cannot name.
 const YEAR_10000: Duration = Duration::from_secs(253_402_300_800);
 
-/// Adds the fields that describe the file, except those that are set already.
-pub(super) fn describe(headers: &mut HeaderMap, path: &Path, metadata: &Metadata) {
+/// Adds the fields that describe the file, except those that are set already. `path` is the name of the
+/// file before it was compressed.
+pub(super) fn describe(
+    headers: &mut HeaderMap,
+    path: &Path,
+    metadata: &Metadata,
+    coding: Option<Coding>,
+) {
+    if let Some(coding) = coding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
+    }
     if !headers.contains_key(CONTENT_TYPE) {
         headers.insert(CONTENT_TYPE, content_type(path));
     }
     if let Some(modified) = modified(metadata) {
         let since_epoch = modified.duration_since(SystemTime::UNIX_EPOCH);
         let nanoseconds = since_epoch.unwrap_or_default().as_nanos();
-        let etag = format!("\"{nanoseconds:x}-{:x}\"", metadata.len());
+        // The compressed file and the plain one are different representations, and have different tags.
+        let suffix = coding.map_or("", Coding::suffix);
+        let etag = format!("\"{nanoseconds:x}-{:x}{suffix}\"", metadata.len());
         headers.entry(ETAG).or_insert_with(|| ascii(etag));
         if let Some(date) = last_modified(modified, SystemTime::now()) {
             headers.entry(LAST_MODIFIED).or_insert(date);

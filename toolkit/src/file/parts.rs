@@ -1,6 +1,5 @@
 //! The parts of a response that come from a file, and the heads of a multipart response between them.
 
-use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::ops::Range;
 
@@ -13,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _};
 
 use super::metadata::ascii;
 use super::range::Selection;
+use crate::random::random_hex;
 
 /// The size of one read of a file, in bytes.
 const CHUNK: usize = 64 * 1024;
@@ -44,8 +44,7 @@ impl Parts {
             return Some(Self::single(range.clone()));
         }
         // The author of the file must not be able to guess the boundary and put it into the file.
-        let random = [(); 2].map(|()| RandomState::new().hash_one(length));
-        let boundary = format!("callgate-{:016x}{:016x}", random[0], random[1]);
+        let boundary = format!("callgate-{}", random_hex());
         let multipart = format!("multipart/byteranges; boundary={boundary}");
         let content_type = headers.insert(CONTENT_TYPE, ascii(multipart));
         let content_type = content_type
@@ -66,7 +65,8 @@ impl Parts {
         })
     }
 
-    fn single(range: Range<u64>) -> Self {
+    /// Returns the content of one range.
+    pub(super) fn single(range: Range<u64>) -> Self {
         Self {
             parts: vec![(Bytes::new(), range)],
             end: Bytes::new(),

@@ -3,10 +3,16 @@
 mod blocking;
 mod blocking_sockets;
 mod cookies;
+mod directory;
+mod directory_escapes;
 mod errors;
 mod file;
 mod lifespan;
 mod middleware;
+mod middleware_fields;
+mod middleware_guards;
+mod middleware_limits;
+mod middleware_rules;
 mod mount;
 mod multipart;
 mod read;

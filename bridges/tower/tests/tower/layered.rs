@@ -2,14 +2,15 @@
 
 use std::future::{Ready, ready};
 
-use callgate::{AppError, Receiver, Scope, SendEvent, Sender, WebSocketAccept};
+use callgate::{AppError, Feature, Receiver, Scope, SendEvent, Sender, WebSocketAccept};
 use callgate_toolkit::lifespan::with_resource;
 use callgate_toolkit::respond;
-use callgate_toolkit::test_client::{Error, ResponseExt as _, TestClient};
+use callgate_toolkit::test_client::{Error, ResponseExt as _, TestClient, TestExchange};
 use callgate_tower::RequestBody;
 use futures_util::future::Either;
 use http::{Request, Response, StatusCode};
-use tower::{Layer, Service, layer::layer_fn};
+use tower::layer::{layer_fn, util::Identity};
+use tower::{Layer, Service};
 
 use crate::support::checked;
 
@@ -99,4 +100,52 @@ async fn websockets_go_through_the_layer() {
     assert_eq!(socket.text().await.unwrap(), "the pool");
     assert_eq!(socket.closed().await.unwrap().code, 1000);
     client.shutdown().await.unwrap();
+}
+
+/// Says which features are offered.
+async fn features(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let request = scope.request().ok_or(AppError::Unsupported)?;
+    let names: Vec<_> = request.features.iter().map(Feature::name).collect();
+    let text = names.join(" ");
+    match scope {
+        Scope::Http(_) => respond::text(text).send(&sender).await,
+        _ => {
+            sender.send(WebSocketAccept::new()).await?;
+            let message = callgate::Message::text(text);
+            Ok(sender.send(SendEvent::WebSocketSend(message)).await?)
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_application_below_a_layer_is_offered_what_passes_through_a_layer() {
+    let app = callgate_tower::layer(Identity::new(), checked(features));
+    let client = TestClient::new(checked(app));
+    let request = client.get("/").header("te", "trailers");
+    let offered = request.send().await.unwrap();
+    assert_eq!(offered.text(), "http.response.trailers http.shutdown");
+    let mut socket = client.websocket("/").connect().await.unwrap();
+    assert_eq!(socket.text().await.unwrap(), "websocket.http.response");
+}
+
+#[tokio::test]
+async fn a_call_with_a_layer_ends_before_the_work_after_its_response() {
+    let (work, mut worked) = tokio::sync::mpsc::channel::<()>(1);
+    let app = move |scope: Scope, _: Receiver, sender: Sender| {
+        let work = work.clone();
+        async move {
+            scope.into_http()?;
+            respond::text("done").send(&sender).await?;
+            // The test receives after the call has ended.
+            work.send(()).await?;
+            work.send(()).await?;
+            Ok::<_, AppError>(())
+        }
+    };
+    let client = TestClient::new(callgate_tower::layer(Identity::new(), app));
+    let response = client.get("/").send().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(worked.recv().await, Some(()));
+    }
 }
