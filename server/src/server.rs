@@ -7,7 +7,7 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use callgate::{App, BoxApp};
-#[cfg(all(feature = "tls", feature = "reload"))]
+#[cfg(feature = "reload")]
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::accept;
@@ -245,10 +245,11 @@ impl Server {
         #[cfg(not(feature = "tls"))]
         let is_secured = false;
         #[cfg(feature = "tls")]
-        let _watching = acceptor.map(|acceptor| {
+        if let Some(acceptor) = &acceptor {
             self.handle.set_acceptor(acceptor.clone());
-            watch(acceptor)
-        });
+        }
+        #[cfg(feature = "reload")]
+        let _watching = acceptor.map(watch);
         for address in &self.addresses {
             let scheme = match address {
                 ListenAddr::Tcp(_) if is_secured => "https://",
@@ -276,7 +277,7 @@ impl Server {
 }
 
 /// Watches the files of certificates, until the returned guard is dropped.
-#[cfg(all(feature = "tls", feature = "reload"))]
+#[cfg(feature = "reload")]
 fn watch(acceptor: Arc<Acceptor>) -> DropGuard {
     let token = CancellationToken::new();
     tokio::spawn(
@@ -286,6 +287,3 @@ fn watch(acceptor: Arc<Acceptor>) -> DropGuard {
     );
     token.drop_guard()
 }
-
-#[cfg(all(feature = "tls", not(feature = "reload")))]
-fn watch(_: Arc<Acceptor>) {}

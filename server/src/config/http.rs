@@ -2,7 +2,7 @@
 
 use http::header::{self, HeaderName, HeaderValue};
 
-use super::kind::{Many, One, Parsed, Shape};
+use super::kind::{Choice, Many, Parsed};
 use super::setting::settings;
 use super::values::SWITCH;
 
@@ -38,18 +38,14 @@ pub enum HttpVersions {
     Http2,
 }
 
-const VERSIONS: One<HttpVersions> = One {
+const VERSIONS: Choice<HttpVersions> = Choice {
     name: "VERSION",
-    shape: Shape::Text,
-    parse: versions,
-    show: |versions| {
-        let text = match versions {
-            HttpVersions::Auto => "auto",
-            HttpVersions::Http1 => "1",
-            HttpVersions::Http2 => "2",
-        };
-        Some(text.into())
-    },
+    words: &[
+        ("auto", HttpVersions::Auto),
+        ("1", HttpVersions::Http1),
+        ("2", HttpVersions::Http2),
+    ],
+    remedy: "give auto, 1 or 2",
 };
 
 const HEADERS: Many<(HeaderName, HeaderValue)> = Many {
@@ -58,15 +54,6 @@ const HEADERS: Many<(HeaderName, HeaderValue)> = Many {
     parse: header,
     show: |(name, value)| format!("{name}: {}", String::from_utf8_lossy(value.as_bytes())),
 };
-
-fn versions(text: &str) -> Parsed<HttpVersions> {
-    match text {
-        "auto" => Ok(HttpVersions::Auto),
-        "1" => Ok(HttpVersions::Http1),
-        "2" => Ok(HttpVersions::Http2),
-        _ => Err("give auto, 1 or 2"),
-    }
-}
 
 fn header(text: &str) -> Parsed<(HeaderName, HeaderValue)> {
     let (name, value) =

@@ -1,6 +1,6 @@
 //! The settings of HTTP/1.
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{One, Parsed};
 use super::setting::settings;
 
 settings! {
@@ -11,12 +11,7 @@ settings! {
     }
 }
 
-const FIELD_COUNT: One<usize> = One {
-    name: "NUMBER",
-    shape: Shape::Number,
-    parse: field_count,
-    show: |count| Some(count.to_string()),
-};
+const FIELD_COUNT: One<usize> = One::number("NUMBER", field_count);
 
 fn field_count(text: &str) -> Parsed<usize> {
     text.parse()

@@ -1,6 +1,6 @@
 //! The settings of HTTP/2.
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{One, Parsed};
 use super::setting::settings;
 
 settings! {
@@ -11,12 +11,7 @@ settings! {
     }
 }
 
-const STREAM_COUNT: One<u32> = One {
-    name: "NUMBER",
-    shape: Shape::Number,
-    parse: stream_count,
-    show: |count| Some(count.to_string()),
-};
+const STREAM_COUNT: One<u32> = One::number("NUMBER", stream_count);
 
 fn stream_count(text: &str) -> Parsed<u32> {
     text.parse()

@@ -73,8 +73,19 @@ pub(crate) struct One<T> {
     pub(crate) name: &'static str,
     pub(crate) shape: Shape,
     pub(crate) parse: fn(&str) -> Parsed<T>,
-    /// Returns `None` for a value that is not set.
-    pub(crate) show: fn(&T) -> Option<String>,
+    pub(crate) show: fn(&T) -> String,
+}
+
+impl<T: ToString> One<T> {
+    /// Returns a kind of numbers.
+    pub(crate) const fn number(name: &'static str, parse: fn(&str) -> Parsed<T>) -> Self {
+        Self {
+            name,
+            shape: Shape::Number,
+            parse,
+            show: T::to_string,
+        }
+    }
 }
 
 impl<T> Kind for One<T> {
@@ -94,7 +105,43 @@ impl<T> Kind for One<T> {
     }
 
     fn show(&self, value: &T) -> Vec<String> {
-        (self.show)(value).into_iter().collect()
+        vec![(self.show)(value)]
+    }
+}
+
+/// A kind of value that is one of a few words.
+#[derive(Debug)]
+pub(crate) struct Choice<T: 'static> {
+    pub(crate) name: &'static str,
+    /// The words, each with its value. The first word of a value is shown; the others are understood too.
+    pub(crate) words: &'static [(&'static str, T)],
+    /// What to give instead of another word.
+    pub(crate) remedy: &'static str,
+}
+
+impl<T: Copy + PartialEq> Kind for Choice<T> {
+    type Value = T;
+
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn shape(&self) -> Shape {
+        Shape::Text
+    }
+
+    fn parse(&self, texts: &[&str]) -> Result<T, WrongText> {
+        let text = texts.last().copied().unwrap_or_default();
+        let found = self.words.iter().find(|(word, _)| *word == text);
+        found.map_or_else(|| Err(wrong(text)(self.remedy)), |(_, value)| Ok(*value))
+    }
+
+    fn show(&self, value: &T) -> Vec<String> {
+        let found = self.words.iter().find(|(_, of_word)| of_word == value);
+        found
+            .map(|(word, _)| (*word).to_owned())
+            .into_iter()
+            .collect()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings of limits.
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{One, Parsed};
 use super::setting::settings;
 use super::values::size;
 
@@ -12,12 +12,7 @@ settings! {
     }
 }
 
-const HEAD_SIZE: One<usize> = One {
-    name: "BYTES",
-    shape: Shape::Number,
-    parse: head_size,
-    show: |bytes| Some(bytes.to_string()),
-};
+const HEAD_SIZE: One<usize> = One::number("BYTES", head_size);
 
 fn head_size(text: &str) -> Parsed<usize> {
     size(text)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use super::kind::{Many, One, Parsed, Shape};
 use super::setting::settings;
+use super::values::path;
 use crate::error::ServeError;
 
 settings! {
@@ -120,15 +121,10 @@ const HOST: One<String> = One {
     name: "HOST",
     shape: Shape::Text,
     parse: host,
-    show: |host| Some(host.clone()),
+    show: String::clone,
 };
 
-const PORT: One<u16> = One {
-    name: "PORT",
-    shape: Shape::Number,
-    parse: port,
-    show: |port| Some(port.to_string()),
-};
+const PORT: One<u16> = One::number("PORT", port);
 
 const BIND: Many<BindAddress> = Many {
     name: "ADDRESS",
@@ -137,40 +133,23 @@ const BIND: Many<BindAddress> = Many {
     show: |address| address.to_string(),
 };
 
-const SOCKET_PATH: One<Option<PathBuf>> = One {
-    name: "PATH",
-    shape: Shape::Text,
-    parse: socket_path,
-    show: |path| {
-        Some(
-            path.as_ref()
-                .map_or_else(|| "none".into(), |path| path.display().to_string()),
-        )
-    },
-};
+const SOCKET_PATH: One<Option<PathBuf>> = path("PATH");
 
 const MODE: One<Option<u32>> = One {
     name: "MODE",
     shape: Shape::Text,
     parse: mode,
-    show: |mode| Some(mode.map_or_else(|| "none".into(), |mode| format!("{mode:o}"))),
+    show: |mode| mode.map_or_else(|| "none".into(), |mode| format!("{mode:o}")),
 };
 
 const OWNER: One<Option<(u32, u32)>> = One {
     name: "USER:GROUP",
     shape: Shape::Text,
     parse: owner,
-    show: |owner| {
-        Some(owner.map_or_else(|| "none".into(), |(user, group)| format!("{user}:{group}")))
-    },
+    show: |owner| owner.map_or_else(|| "none".into(), |(user, group)| format!("{user}:{group}")),
 };
 
-const BACKLOG: One<u32> = One {
-    name: "NUMBER",
-    shape: Shape::Number,
-    parse: backlog,
-    show: |number| Some(number.to_string()),
-};
+const BACKLOG: One<u32> = One::number("NUMBER", backlog);
 
 fn host(text: &str) -> Parsed<String> {
     // An IPv6 address may have brackets, as in a URL.
@@ -208,14 +187,6 @@ fn bind(text: &str) -> Parsed<BindAddress> {
     let name = host(name).map_err(|_| remedy)?;
     let number = port(number).map_err(|_| remedy)?;
     Ok(BindAddress::Tcp(name, number))
-}
-
-fn socket_path(text: &str) -> Parsed<Option<PathBuf>> {
-    match text {
-        "" => Err("give a path, such as /run/app.sock"),
-        "none" => Ok(None),
-        _ => Ok(Some(text.into())),
-    }
 }
 
 fn mode(text: &str) -> Parsed<Option<u32>> {

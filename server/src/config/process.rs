@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{Choice, One, Parsed, Shape};
 use super::setting::settings;
 
 settings! {
@@ -38,21 +38,17 @@ const THREADS: One<Option<NonZeroUsize>> = One {
     name: "NUMBER",
     shape: Shape::Number,
     parse: threads,
-    show: |threads| Some(threads.map_or_else(|| "auto".into(), |number| number.to_string())),
+    show: |threads| threads.map_or_else(|| "auto".into(), |number| number.to_string()),
 };
 
-const LIFESPAN: One<LifespanMode> = One {
+const LIFESPAN: Choice<LifespanMode> = Choice {
     name: "MODE",
-    shape: Shape::Text,
-    parse: lifespan,
-    show: |mode| {
-        let text = match mode {
-            LifespanMode::Auto => "auto",
-            LifespanMode::On => "on",
-            LifespanMode::Off => "off",
-        };
-        Some(text.into())
-    },
+    words: &[
+        ("auto", LifespanMode::Auto),
+        ("on", LifespanMode::On),
+        ("off", LifespanMode::Off),
+    ],
+    remedy: "give auto, on or off",
 };
 
 fn threads(text: &str) -> Parsed<Option<NonZeroUsize>> {
@@ -64,13 +60,4 @@ fn threads(text: &str) -> Parsed<Option<NonZeroUsize>> {
         .filter(|number| *number <= MAX_THREADS)
         .map(Some)
         .ok_or("give a number from 1 to 1024, or auto")
-}
-
-fn lifespan(text: &str) -> Parsed<LifespanMode> {
-    match text {
-        "auto" => Ok(LifespanMode::Auto),
-        "on" => Ok(LifespanMode::On),
-        "off" => Ok(LifespanMode::Off),
-        _ => Err("give auto, on or off"),
-    }
 }

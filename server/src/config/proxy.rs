@@ -1,6 +1,6 @@
 //! The settings of a server behind a proxy.
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{Choice, One, Parsed, Shape};
 use super::setting::settings;
 use super::values::SWITCH;
 use crate::proxy::{InvalidTrustedPeers, ProxyHeaderFamily, ProxyProtocol, REMEDY, TrustedPeers};
@@ -41,45 +41,29 @@ settings! {
     }
 }
 
-const FAMILY: One<ProxyHeaderFamily> = One {
+const FAMILY: Choice<ProxyHeaderFamily> = Choice {
     name: "FAMILY",
-    shape: Shape::Text,
-    parse: |text| match text {
-        "x-forwarded" => Ok(ProxyHeaderFamily::XForwarded),
-        "forwarded" => Ok(ProxyHeaderFamily::Forwarded),
-        _ => Err("give x-forwarded or forwarded"),
-    },
-    show: |family| {
-        let text = match family {
-            ProxyHeaderFamily::XForwarded => "x-forwarded",
-            ProxyHeaderFamily::Forwarded => "forwarded",
-        };
-        Some(text.into())
-    },
+    words: &[
+        ("x-forwarded", ProxyHeaderFamily::XForwarded),
+        ("forwarded", ProxyHeaderFamily::Forwarded),
+    ],
+    remedy: "give x-forwarded or forwarded",
 };
 
 const TRUSTED_PEERS: One<TrustedPeers> = One {
     name: "PEERS",
     shape: Shape::Text,
     parse: |text| text.parse().map_err(|InvalidTrustedPeers| REMEDY),
-    show: |peers| Some(peers.to_string()),
+    show: TrustedPeers::to_string,
 };
 
-const PROTOCOL: One<ProxyProtocol> = One {
+const PROTOCOL: Choice<ProxyProtocol> = Choice {
     name: "MODE",
-    shape: Shape::Text,
-    parse: |text| match text {
-        "off" => Ok(ProxyProtocol::Off),
-        "required" => Ok(ProxyProtocol::Required),
-        _ => Err("give off or required"),
-    },
-    show: |protocol| {
-        let text = match protocol {
-            ProxyProtocol::Off => "off",
-            ProxyProtocol::Required => "required",
-        };
-        Some(text.into())
-    },
+    words: &[
+        ("off", ProxyProtocol::Off),
+        ("required", ProxyProtocol::Required),
+    ],
+    remedy: "give off or required",
 };
 
 const ROOT_PATH: One<String> = One {
@@ -87,11 +71,11 @@ const ROOT_PATH: One<String> = One {
     shape: Shape::Text,
     parse: root_path,
     show: |path| {
-        Some(if path.is_empty() {
+        if path.is_empty() {
             "/".into()
         } else {
             path.clone()
-        })
+        }
     },
 };
 

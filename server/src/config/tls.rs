@@ -3,9 +3,9 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::kind::{Many, One, Parsed, Shape};
+use super::kind::{Choice, Many, One, Parsed, Shape};
 use super::setting::settings;
-use super::values::SWITCH;
+use super::values::{SWITCH, path};
 use crate::error::ServeError;
 
 settings! {
@@ -154,61 +154,38 @@ const FILES: Many<PathBuf> = Many {
     show: |path| path.display().to_string(),
 };
 
-const FILE: One<Option<PathBuf>> = One {
-    name: "FILE",
-    shape: Shape::Text,
-    parse: |text| match text {
-        "none" => Ok(None),
-        _ => file(text).map(Some),
-    },
-    show: |path| {
-        let path = path.as_ref();
-        Some(path.map_or_else(|| "none".into(), |path| path.display().to_string()))
-    },
-};
+const FILE: One<Option<PathBuf>> = path("FILE");
 
 const PASSWORD: One<Option<Password>> = One {
     name: "PASSWORD",
     shape: Shape::Secret,
     parse: |text| Ok((text != "none").then(|| text.into())),
     show: |password| {
-        let password = password.as_ref().map_or("none", Password::as_str);
-        Some(password.to_owned())
+        password
+            .as_ref()
+            .map_or("none", Password::as_str)
+            .to_owned()
     },
 };
 
-const VERSION: One<TlsVersion> = One {
+const VERSION: Choice<TlsVersion> = Choice {
     name: "VERSION",
-    shape: Shape::Text,
-    parse: |text| match text {
-        "1.2" => Ok(TlsVersion::Tls12),
-        "1.3" => Ok(TlsVersion::Tls13),
-        _ => Err("give 1.2 or 1.3"),
-    },
-    show: |version| {
-        Some(match version {
-            TlsVersion::Tls12 => "1.2".into(),
-            TlsVersion::Tls13 => "1.3".into(),
-        })
-    },
+    words: &[("1.2", TlsVersion::Tls12), ("1.3", TlsVersion::Tls13)],
+    remedy: "give 1.2 or 1.3",
 };
 
-const CERT_REQS: One<ClientCertificates> = One {
+// The last three words are uvicorn's.
+const CERT_REQS: Choice<ClientCertificates> = Choice {
     name: "WHETHER",
-    shape: Shape::Text,
-    parse: |text| match text {
-        "none" | "0" => Ok(ClientCertificates::None),
-        "optional" | "1" => Ok(ClientCertificates::Optional),
-        "required" | "2" => Ok(ClientCertificates::Required),
-        _ => Err("give none, optional or required"),
-    },
-    show: |whether| {
-        Some(match whether {
-            ClientCertificates::None => "none".into(),
-            ClientCertificates::Optional => "optional".into(),
-            ClientCertificates::Required => "required".into(),
-        })
-    },
+    words: &[
+        ("none", ClientCertificates::None),
+        ("optional", ClientCertificates::Optional),
+        ("required", ClientCertificates::Required),
+        ("0", ClientCertificates::None),
+        ("1", ClientCertificates::Optional),
+        ("2", ClientCertificates::Required),
+    ],
+    remedy: "give none, optional or required",
 };
 
 fn file(text: &str) -> Parsed<PathBuf> {

@@ -1,5 +1,6 @@
 //! The kinds of values that the settings of several groups have.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::kind::{One, Parsed, Shape};
@@ -9,7 +10,7 @@ pub(super) const SWITCH: One<bool> = One {
     name: "BOOL",
     shape: Shape::Switch,
     parse: switch,
-    show: |value| Some(value.to_string()),
+    show: bool::to_string,
 };
 
 /// A time; zero is allowed.
@@ -17,7 +18,7 @@ pub(super) const SECONDS: One<Duration> = One {
     name: "SECONDS",
     shape: Shape::Number,
     parse: seconds,
-    show: |time| Some(show_seconds(*time)),
+    show: |time| show_seconds(*time),
 };
 
 /// A time above zero.
@@ -25,7 +26,7 @@ pub(super) const SECONDS_ABOVE_0: One<Duration> = One {
     name: "SECONDS",
     shape: Shape::Number,
     parse: seconds_above_0,
-    show: |time| Some(show_seconds(*time)),
+    show: |time| show_seconds(*time),
 };
 
 /// A time, or `none`; zero is a time.
@@ -43,6 +44,23 @@ pub(super) const SECONDS_OR_NEVER: One<Option<Duration>> = One {
     parse: seconds_or_never,
     show: show_seconds_or_none,
 };
+
+/// Returns the kind of a path, or of `none`.
+pub(super) const fn path(name: &'static str) -> One<Option<PathBuf>> {
+    One {
+        name,
+        shape: Shape::Text,
+        parse: |text| match text {
+            "" => Err("give a path, or none"),
+            "none" => Ok(None),
+            _ => Ok(Some(text.into())),
+        },
+        show: |path| {
+            let path = path.as_ref();
+            path.map_or_else(|| "none".into(), |path| path.display().to_string())
+        },
+    }
+}
 
 fn switch(text: &str) -> Parsed<bool> {
     match text {
@@ -88,8 +106,8 @@ fn show_seconds(time: Duration) -> String {
     }
 }
 
-fn show_seconds_or_none(time: &Option<Duration>) -> Option<String> {
-    Some(time.map_or_else(|| "none".into(), show_seconds))
+fn show_seconds_or_none(time: &Option<Duration>) -> String {
+    time.map_or_else(|| "none".into(), show_seconds)
 }
 
 /// Reads a size: a number of bytes, or of KiB, MiB or GiB with this unit behind it.

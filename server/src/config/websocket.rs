@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use callgate_drive::websocket::PerMessageDeflate;
 
-use super::kind::{One, Parsed, Shape};
+use super::kind::{Choice, One, Parsed};
 use super::setting::settings;
 use super::values::{SECONDS_OR_NEVER, size};
 
@@ -34,39 +34,23 @@ settings! {
     }
 }
 
-const MESSAGE_SIZE: One<usize> = One {
-    name: "BYTES",
-    shape: Shape::Number,
-    parse: message_size,
-    show: |bytes| Some(bytes.to_string()),
-};
+const MESSAGE_SIZE: One<usize> = One::number("BYTES", message_size);
 
-const DEFLATE: One<PerMessageDeflate> = One {
+// The last two words are uvicorn's.
+const DEFLATE: Choice<PerMessageDeflate> = Choice {
     name: "MODE",
-    shape: Shape::Text,
-    parse: per_message_deflate,
-    show: |mode| {
-        let text = match mode {
-            PerMessageDeflate::Off => "off",
-            PerMessageDeflate::On => "on",
-            PerMessageDeflate::ContextTakeover => "context-takeover",
-        };
-        Some(text.into())
-    },
+    words: &[
+        ("off", PerMessageDeflate::Off),
+        ("on", PerMessageDeflate::On),
+        ("context-takeover", PerMessageDeflate::ContextTakeover),
+        ("false", PerMessageDeflate::Off),
+        ("true", PerMessageDeflate::On),
+    ],
+    remedy: "give off, on or context-takeover",
 };
 
 fn message_size(text: &str) -> Parsed<usize> {
     size(text)
         .filter(|bytes| *bytes >= 1)
         .ok_or("give a number of bytes, 1 or more, such as 65536 or 64KiB")
-}
-
-/// Reads a mode. `true` and `false` are uvicorn's values.
-fn per_message_deflate(text: &str) -> Parsed<PerMessageDeflate> {
-    match text {
-        "off" | "false" => Ok(PerMessageDeflate::Off),
-        "on" | "true" => Ok(PerMessageDeflate::On),
-        "context-takeover" => Ok(PerMessageDeflate::ContextTakeover),
-        _ => Err("give off, on or context-takeover"),
-    }
 }

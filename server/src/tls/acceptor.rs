@@ -1,6 +1,7 @@
 //! The certificates that new connections get, and their reload.
 
 use std::collections::HashMap;
+#[cfg(feature = "reload")]
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +15,6 @@ use rustls::{ServerConfig, version};
 use super::certificate::{self, Certificate};
 use super::client_auth;
 use super::error::TlsError;
-use super::files;
 use super::self_signed;
 use crate::config::{BindAddress, Config, HttpVersions, Password, Tls, TlsVersion};
 
@@ -80,6 +80,7 @@ impl Acceptor {
     }
 
     /// Returns the paths of all files.
+    #[cfg(feature = "reload")]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let settings = &self.settings;
         let lists = [&settings.certfile, &settings.keyfile];
@@ -88,11 +89,6 @@ impl Acceptor {
             .chain(single.into_iter().flatten())
             .cloned()
             .collect()
-    }
-
-    /// Returns a number that changes with the content of the files.
-    pub(crate) fn digest(&self) -> u64 {
-        files::digest(&self.files())
     }
 
     pub(super) fn current(&self) -> Arc<Identity> {

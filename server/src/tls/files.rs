@@ -1,9 +1,7 @@
 //! Reads certificates, private keys and revocation lists from PEM files.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs;
-use std::hash::{Hash as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use pkcs8::EncryptedPrivateKeyInfoRef;
 use pkcs8::der::pem::decode_vec;
@@ -91,13 +89,4 @@ fn decrypt(path: &Path, pem: &str, password: &str) -> Result<PrivateKeyDer<'stat
         .decrypt(password)
         .map_err(|_| TlsError::WrongPassword(path.into()))?;
     Ok(PrivatePkcs8KeyDer::from(key.as_bytes().to_vec()).into())
-}
-
-/// Returns a number that changes with the content of the files.
-pub(super) fn digest(paths: &[PathBuf]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    for path in paths {
-        fs::read(path).ok().hash(&mut hasher);
-    }
-    hasher.finish()
 }

@@ -1,7 +1,10 @@
 //! Watches the files of certificates, and loads them again when they change.
 
 use std::collections::HashSet;
+use std::collections::hash_map::DefaultHasher;
 use std::convert::Infallible;
+use std::fs;
+use std::hash::{Hash as _, Hasher as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +29,7 @@ pub(crate) async fn watch(acceptor: Arc<Acceptor>) -> Infallible {
             return std::future::pending().await;
         }
     };
-    let mut digest = acceptor.digest();
+    let mut digest = content_digest(&acceptor.files());
     loop {
         changed.notified().await;
         while tokio::time::timeout(QUIET, changed.notified())
@@ -35,7 +38,7 @@ pub(crate) async fn watch(acceptor: Arc<Acceptor>) -> Infallible {
         {}
         let acceptor = acceptor.clone();
         let reloading = tokio::task::spawn_blocking(move || {
-            let now = acceptor.digest();
+            let now = content_digest(&acceptor.files());
             if now != digest {
                 acceptor.reload_and_log();
             }
@@ -65,4 +68,13 @@ fn watcher(files: &[PathBuf], changed: Arc<Notify>) -> notify::Result<Recommende
         watcher.watch(&folder, RecursiveMode::NonRecursive)?;
     }
     Ok(watcher)
+}
+
+/// Returns a number that changes with the content of the files.
+fn content_digest(paths: &[PathBuf]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for path in paths {
+        fs::read(path).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
