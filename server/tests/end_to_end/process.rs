@@ -253,7 +253,7 @@ async fn a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other(
     let path = directory.path().join("app.sock");
     let sockets: [(OwnedFd, String); 2] = [
         {
-            let listener = std::net::TcpListener::bind("[::1]:0").unwrap();
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
             let address = listener.local_addr().unwrap().to_string();
             (listener.into(), format!("http://{address}"))
         },
