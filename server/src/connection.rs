@@ -1,5 +1,5 @@
-//! A connection: the header of the PROXY protocol is read and TLS set up, if they are asked for, then the version of HTTP is
-//! detected by the first octets, and then the connection is served.
+//! A connection: the server reads the header of the PROXY protocol and sets up TLS, where the settings ask
+//! for them, then detects the version of HTTP by the first octets, and serves the connection.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};

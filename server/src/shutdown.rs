@@ -67,8 +67,7 @@ impl ServerHandle {
     ///
     /// At the first call the server stops accepting connections and waits for exchanges and background
     /// work, as long as [`Timeouts::graceful_shutdown`](crate::config::Timeouts::graceful_shutdown)
-    /// allows. At the second
-    /// call the server ends within a second. Further calls have no effect.
+    /// allows. At the second call the server ends within a second. Further calls have no effect.
     pub fn shutdown(&self) {
         self.requests
             .send_modify(|requests| *requests = requests.saturating_add(1));

@@ -80,8 +80,7 @@ Each flag without a value has an opposite: --no-access-log for --access-log.";
 /// Returns the flag of a setting; for a switch, its opposite too.
 fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
     let check = move |text: &str| -> Result<String, &'static str> {
-        let texts = setting.shape.split(text);
-        match (setting.set)(&mut Config::default(), &texts) {
+        match (setting.check)(&setting.shape.split(text)) {
             Ok(()) => Ok(text.to_owned()),
             Err(wrong) => Err(wrong.remedy),
         }

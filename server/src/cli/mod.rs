@@ -73,20 +73,17 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
 
 /// The command line of a program that serves one application.
 #[derive(Debug)]
-struct Program {
-    /// `None` to serve the application.
-    command: Option<SettingsCommand>,
-    flags: Flags,
+enum Program {
+    Serve(Box<Flags>),
+    Show(SettingsCommand),
 }
 
 impl FromArgMatches for Program {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
-        let command = match matches.subcommand() {
-            Some(_) => Some(SettingsCommand::from_arg_matches(matches)?),
-            None => None,
-        };
-        let flags = Flags::from_arg_matches(matches)?;
-        Ok(Self { command, flags })
+        match matches.subcommand() {
+            Some(_) => SettingsCommand::from_arg_matches(matches).map(Self::Show),
+            None => Box::<Flags>::from_arg_matches(matches).map(Self::Serve),
+        }
     }
 
     fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
@@ -103,11 +100,8 @@ pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     let command = command_for(&args);
     match callgate_cli::read::<Program>(&command, &args) {
-        Ok(Program {
-            command: Some(settings),
-            ..
-        }) => settings.run(command),
-        Ok(Program { flags, .. }) => run(app, flags),
+        Ok(Program::Show(settings)) => settings.run(command),
+        Ok(Program::Serve(flags)) => run(app, *flags),
         Err(status) => status,
     }
 }

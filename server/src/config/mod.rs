@@ -118,11 +118,10 @@ impl Config {
 
     /// Checks that each value is one that a user could give, and that the values fit together.
     pub(crate) fn check(&self) -> Result<(), ServeError> {
-        let mut checked = self.clone();
         for (_, setting) in all() {
             let texts = (setting.show)(self);
             let texts: Vec<_> = texts.iter().map(String::as_str).collect();
-            (setting.set)(&mut checked, &texts).map_err(|wrong| ServeError::Setting {
+            (setting.check)(&texts).map_err(|wrong| ServeError::Setting {
                 name: setting.name,
                 remedy: wrong.remedy,
             })?;

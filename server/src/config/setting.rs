@@ -33,6 +33,8 @@ pub(crate) struct Setting {
     /// The word for the value.
     pub(crate) value_name: &'static str,
     pub(crate) shape: Shape,
+    /// Checks texts without setting the field.
+    pub(crate) check: fn(&[&str]) -> Result<(), WrongText>,
     /// Sets the field.
     pub(crate) set: fn(&mut Config, &[&str]) -> Result<(), WrongText>,
     /// Returns the texts of the field's value; none if it is not set.
@@ -48,6 +50,7 @@ pub(super) struct Definition {
     pub(super) default: &'static str,
     pub(super) value_name: &'static str,
     pub(super) shape: Shape,
+    pub(super) check: fn(&[&str]) -> Result<(), WrongText>,
     pub(super) set: fn(&mut Config, &[&str]) -> Result<(), WrongText>,
     pub(super) show: fn(&Config) -> Vec<String>,
 }
@@ -65,6 +68,7 @@ impl From<Definition> for Setting {
             default: definition.default,
             value_name: definition.value_name,
             shape: definition.shape,
+            check: definition.check,
             set: definition.set,
             show: definition.show,
         }
@@ -156,6 +160,7 @@ macro_rules! settings {
                                 default: $default,
                                 value_name: $kind.name(),
                                 shape: $kind.shape(),
+                                check: |texts| $kind.parse(texts).map(drop),
                                 set: |config, texts| {
                                     config.$group.$field = $kind.parse(texts)?;
                                     Ok(())

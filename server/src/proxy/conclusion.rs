@@ -7,12 +7,13 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::uri::Authority;
 
 use super::forwarded;
-use super::node::{self, Node};
+use super::node;
 use super::prefix::Prefix;
 use super::x_forwarded::{entries, of_hop};
 use super::{ProxyHeaderFamily, TrustedPeers};
 
-/// The conclusions from the fields of one request. What is `None` stays as it is.
+/// The conclusions from the fields of one request. A part of the scope whose conclusion is `None` is not
+/// changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Conclusion {
     /// The client. `Some(None)` if the proxies hide it.
@@ -50,17 +51,10 @@ fn from_x_forwarded(
     // What stands to the left of the client comes from the client, and is not read.
     for (number, text) in nodes.iter().rev().enumerate() {
         distance = number;
-        match node::parse_x_forwarded(text).ok_or(FOR)? {
-            Node::Address(address) => {
-                client = Some(Some(address));
-                if !trusted.contains(address.ip()) {
-                    break;
-                }
-            }
-            Node::Hidden => {
-                client = Some(None);
-                break;
-            }
+        let address = node::parse_x_forwarded(text).ok_or(FOR)?.address();
+        client = Some(address);
+        if !is_trusted_proxy(address, trusted) {
+            break;
         }
     }
     let entry = |name| {
@@ -103,17 +97,10 @@ fn from_forwarded(headers: &HeaderMap, trusted: &TrustedPeers) -> Option<Conclus
         hop = Some(element);
         // A proxy that does not name its client leaves the chain without a continuation.
         let Some(text) = &element.node else { break };
-        match node::parse(text)? {
-            Node::Address(address) => {
-                client = Some(Some(address));
-                if !trusted.contains(address.ip()) {
-                    break;
-                }
-            }
-            Node::Hidden => {
-                client = Some(None);
-                break;
-            }
+        let address = node::parse(text)?.address();
+        client = Some(address);
+        if !is_trusted_proxy(address, trusted) {
+            break;
         }
     }
     let (mut proto, mut host) = (None, None);
@@ -137,6 +124,11 @@ fn from_forwarded(headers: &HeaderMap, trusted: &TrustedPeers) -> Option<Conclus
         host: host.and_then(|host| HeaderValue::try_from(host.as_str()).ok()),
         prefix: None,
     })
+}
+
+/// Returns whether a node is one more trusted proxy, and not the client.
+fn is_trusted_proxy(address: Option<SocketAddr>, trusted: &TrustedPeers) -> bool {
+    address.is_some_and(|address| trusted.contains(address.ip()))
 }
 
 fn scheme(text: &str) -> Option<Scheme> {

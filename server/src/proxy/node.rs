@@ -11,6 +11,16 @@ pub(super) enum Node {
     Hidden,
 }
 
+impl Node {
+    /// Returns the address; `None` for a node that is hidden.
+    pub(super) fn address(self) -> Option<SocketAddr> {
+        match self {
+            Self::Address(address) => Some(address),
+            Self::Hidden => None,
+        }
+    }
+}
+
 /// Parses a node of `Forwarded`, in which an IPv6 address has brackets.
 pub(super) fn parse(text: &str) -> Option<Node> {
     if let Some(rest) = text.strip_prefix('[') {

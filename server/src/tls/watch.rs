@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::acceptor::Acceptor;
 
-/// How long the files stay as they are before they are read. A certificate and its private key are
+/// The files are read when none of them has changed for this time. A certificate and its private key are
 /// seldom replaced at the same moment.
 const QUIET: Duration = Duration::from_secs(1);
 
