@@ -13,6 +13,8 @@ use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
+use crate::limit::LimitCounters;
+use crate::registry::Registry;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
@@ -27,6 +29,13 @@ pub(crate) struct ServerContext {
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
     pub(crate) stages: Arc<Stages>,
+    /// The connections that are open.
+    pub(crate) registry: Arc<Registry>,
+    /// The largest number of connections, and of those of one client.
+    pub(crate) max_connections: usize,
+    pub(crate) max_client_connections: usize,
+    /// How often each limit has been reached.
+    pub(crate) limits: LimitCounters,
     /// The settings of the HTTP/1 decoders.
     pub(crate) http1: Arc<callgate_http1::Config>,
     pub(crate) http2: http2::Builder,
@@ -47,12 +56,17 @@ impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
+        let max_connections = config.limits.connections(open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
         Self {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
             stages: Arc::default(),
+            registry: Arc::default(),
+            max_connections,
+            max_client_connections: config.limits.client_connections(max_connections),
+            limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),
             tasks,
@@ -130,6 +144,17 @@ impl ServerContext {
             }
         });
     }
+}
+
+/// Returns how many files the system lets the process open; `None` without a limit.
+#[cfg(unix)]
+fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn open_files() -> Option<u64> {
+    None
 }
 
 fn default_headers(config: &Config) -> HeaderMap {

@@ -78,6 +78,11 @@ impl Connection {
         }
     }
 
+    /// Returns the number of requests whose head has been decoded.
+    pub(super) fn requests(&self) -> u64 {
+        self.requests
+    }
+
     /// Returns what is left of the connection.
     pub(super) fn into_remainder(self) -> Remainder {
         Remainder {
@@ -453,6 +458,7 @@ impl Connection {
 
     /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
     pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
+        self.info.server.limits.expired(wait);
         match wait {
             Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
             Wait::FirstRequest => Some(End::Gone),

@@ -13,6 +13,7 @@ use callgate_drive::websocket::{
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::context::ServerContext;
+use crate::registry::OpenConnection;
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
 
@@ -35,9 +36,10 @@ pub(crate) fn run_over_http1(
     server: &ServerContext,
     stream: Stream,
     unread: Bytes,
+    connection: Arc<OpenConnection>,
 ) -> impl Future<Output = ()> + use<> {
     let transport = Transport::new(stream).unread(unread).peer_state(peer_state);
-    run(websocket, server, transport)
+    run(websocket, server, transport, connection)
 }
 
 /// Runs a session. Its future holds no value twice, because it is nearly all of the memory of an
@@ -46,6 +48,7 @@ pub(crate) fn run<S>(
     websocket: AcceptedWebSocket,
     server: &ServerContext,
     transport: Transport<S>,
+    connection: Arc<OpenConnection>,
 ) -> impl Future<Output = ()> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -60,6 +63,8 @@ where
     async move {
         let mut stage = pin!(stages.watch());
         session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        // The connection is open as long as its session runs.
+        drop(connection);
     }
 }
 

@@ -22,6 +22,7 @@ mod in_place;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod limit_connections;
 mod listeners;
 mod one_write;
 mod pipelining;

@@ -5,10 +5,11 @@
 use std::os::fd::OwnedFd;
 use std::process::{ExitCode, Stdio};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use callgate::{App, AppError, LifespanStartupComplete, Receiver, Scope, Sender};
 use callgate_server::cli::{self, Flags};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 use tokio::process::{Child, ChildStderr, Command};
@@ -90,11 +91,17 @@ impl Process {
         }
     }
 
-    /// Sends a request once the server runs.
-    async fn request(&mut self) -> TcpStream {
+    /// Returns the address of the server once it runs.
+    async fn address(&mut self) -> String {
         let line = self.line_with("running on http://").await;
         let (_, rest) = line.split_once("http://").unwrap();
         let (address, _) = rest.split_once(' ').unwrap();
+        address.to_owned()
+    }
+
+    /// Sends a request once the server runs.
+    async fn request(&mut self) -> TcpStream {
+        let address = self.address().await;
         let mut client = within(TcpStream::connect(address)).await.unwrap();
         client.write_all(get("/").as_bytes()).await.unwrap();
         client
@@ -305,4 +312,35 @@ async fn systemd_is_told_that_the_server_has_started_and_that_it_stops() {
     process.signal(Signal::TERM);
     assert_eq!(next().await, "STOPPING=1\n");
     assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
+    const FILES: u64 = 64;
+    if is_server() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(FILES);
+        setrlimit(Resource::Nofile, limit).unwrap();
+        serve(serves);
+    }
+    let mut process = Process::start(
+        "silent_connections_make_room_when_no_more_files_can_be_opened",
+        &[("CALLGATE_MAX_CONNECTIONS", "1000")],
+    );
+    let address = process.address().await;
+    let mut silent = Vec::new();
+    for _ in 0..FILES + 20 {
+        silent.push(within(TcpStream::connect(&address)).await.unwrap());
+    }
+    let since = Instant::now();
+    for _ in 0..2 {
+        let response = ask(within(TcpStream::connect(&address)).await.unwrap()).await;
+        assert!(response.ends_with("served"), "{response}");
+    }
+    // The time for the first request has the default of 30 s.
+    assert!(since.elapsed() < Duration::from_secs(15), "{since:?}");
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(0), "{log}");
+    assert_eq!(log.matches("cannot accept").count(), 1, "{log}");
 }
