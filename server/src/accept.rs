@@ -161,10 +161,9 @@ fn is_of_client(error: &io::Error) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::future::{pending, poll_fn};
+    use std::future::pending;
     use std::num::NonZeroUsize;
     use std::pin::Pin;
-    use std::task::Poll;
 
     use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
 
@@ -223,7 +222,7 @@ mod tests {
             |()| accepted.send(()).unwrap(),
         );
         let closes: Pin<Box<dyn Future<Output = Infallible>>> = Box::pin(async {
-            poll_fn(|cx| Poll::Ready(idle.register(cx))).await;
+            idle.register().await;
             idle.room_needed().await;
             drop(idle);
             pending().await

@@ -1,11 +1,9 @@
 //! A connection: the server reads the header of the PROXY protocol and sets up TLS, where the settings ask
 //! for them, then detects the version of HTTP by the first octets, and serves the connection.
 
-use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::task::Poll;
 
 use bytes::{BufMut, BytesMut};
 use callgate::TlsInfo;
@@ -117,7 +115,7 @@ fn is_trusted(trusted: &TrustedPeers, peer: Option<SocketAddr>) -> bool {
 pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
-    poll_fn(|cx| Poll::Ready(info.open.register(cx))).await;
+    info.open.register().await;
     if info.server.config.proxy.protocol == ProxyProtocol::Required
         && let Err(reason) = Box::pin(read_proxy_header(&mut info, &mut stream)).await
     {

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::deadline::Wait;
+use crate::rejection::Rejection;
 
 /// A limit on what clients may ask of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,13 @@ impl LimitCounters {
     /// Counts the limit that a client has reached whose wait has expired.
     pub(crate) fn expired(&self, wait: Wait) {
         if let Some(limit) = wait.limit() {
+            self.reached(limit);
+        }
+    }
+
+    /// Counts the limit for which a request is rejected.
+    pub(crate) fn rejected(&self, rejection: &Rejection) {
+        if let Some(limit) = rejection.reached() {
             self.reached(limit);
         }
     }

@@ -5,7 +5,7 @@ use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
@@ -238,9 +238,12 @@ impl OpenConnection {
         self.protocol.store(protocol as u8, Ordering::Relaxed);
     }
 
-    /// Registers the task of the connection, which makes room when it is woken.
-    pub(crate) fn register(&self, cx: &Context<'_>) {
-        self.task.register(cx.waker());
+    /// Registers the present task as that of the connection, which is woken when it must make room.
+    pub(crate) fn register(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            self.task.register(cx.waker());
+            Poll::Ready(())
+        })
     }
 
     /// Records the state and the number of requests.

@@ -104,7 +104,7 @@ impl Connection {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(error) => {
-                    report::rejected(self.info.client, &error.into());
+                    self.report(&error.into());
                     continue;
                 }
             }
@@ -344,13 +344,19 @@ impl Connection {
     /// Responds to a request for which the application is not called, as the last on the connection.
     #[cold]
     pub(super) fn reject(&mut self, rejection: Rejection, encoder: ResponseEncoder) {
-        report::rejected(self.info.client, &rejection);
+        self.report(&rejection);
         self.incoming = Incoming::Nothing;
         let (head, body) = rejection.into_response();
         self.outgoing = match self.encode_head(head, body, None, encoder) {
             Some(response) => Outgoing::Content(Box::new(response)),
             None => Outgoing::None,
         };
+    }
+
+    #[cold]
+    fn report(&self, rejection: &Rejection) {
+        self.info.server.limits.rejected(rejection);
+        report::rejected(self.info.client, rejection);
     }
 
     fn upgrade(
