@@ -29,9 +29,10 @@ Commands:
               --rounds N   how often (default 7)
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
-  fuzz      Fuzz the decoders and encoders with libFuzzer
+  fuzz      Fuzz with libFuzzer what reads octets of others
               --seconds N  how long each target runs (default 60)
-              NAME         one of decode, encode, round_trip; may be repeated
+              NAME         one of decode, encode, round_trip (HTTP/1), serialised, proxy_headers,
+                           proxy_protocol and settings; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
