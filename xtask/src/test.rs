@@ -1,5 +1,6 @@
 //! `cargo xtask test`: everything that must pass.
 
+use crate::deny;
 use crate::fuzz;
 use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON};
 use crate::step::{Step, shown, target};
@@ -24,6 +25,7 @@ pub(crate) fn run() -> Result<(), String> {
     let python = python.to_string_lossy();
 
     Step::new("format", "cargo fmt --all --check").run()?;
+    deny::offline()?;
     Step::new(
         "clippy",
         "cargo clippy --workspace --all-targets --all-features -- -D warnings",
