@@ -27,6 +27,7 @@ mod accept;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod concurrency;
 pub mod config;
 mod connection;
 mod context;

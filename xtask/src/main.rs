@@ -31,9 +31,10 @@ Commands:
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
   deny      Check the licenses, the origin, the duplicates and the advisories of all dependencies
-  fuzz      Fuzz the decoders and encoders with libFuzzer
+  fuzz      Fuzz with libFuzzer what reads octets of others
               --seconds N  how long each target runs (default 60)
-              NAME         one of decode, encode, round_trip; may be repeated
+              NAME         one of decode, encode, round_trip (HTTP/1), serialised, proxy_headers,
+                           proxy_protocol and settings; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
