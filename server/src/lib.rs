@@ -33,6 +33,8 @@ mod context;
 mod deadline;
 mod error;
 mod exchange;
+#[cfg(feature = "reload")]
+mod file_watch;
 mod http1;
 mod http2;
 mod lifespan;
@@ -41,12 +43,15 @@ mod proxy;
 mod rejection;
 mod report;
 mod request;
+mod retirement;
 mod server;
 mod shutdown;
 mod signals;
 mod socket;
 mod stage;
 mod stream;
+#[cfg(all(unix, feature = "cli"))]
+mod succession;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;

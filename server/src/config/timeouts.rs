@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::setting::settings;
-use super::values::{SECONDS, SECONDS_ABOVE_0, SECONDS_OR_NONE};
+use super::values::{SECONDS, SECONDS_ABOVE_0, SECONDS_OR_NEVER, SECONDS_OR_NONE};
 
 settings! {
     /// How long the server waits for a client or for the application.
@@ -56,5 +56,10 @@ settings! {
         /// A shutdown waits so long for exchanges and background work. The lifespan has the same time
         /// after that.
         timeout_graceful_shutdown => graceful_shutdown: (Option<Duration>) = "30" as SECONDS_OR_NONE;
+
+        /// Kill a successor that is not ready to serve after this time; `none` or 0 to wait for it.
+        ///
+        /// The process that was to be replaced then goes on.
+        timeout_upgrade => upgrade: (Option<Duration>) = "none" as SECONDS_OR_NEVER;
     }
 }
