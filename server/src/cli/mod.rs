@@ -24,10 +24,17 @@
 //! At a second signal the process ends within a second. Both are true for an application that
 //! blocks its threads.
 //!
+//! # Replacement
+//!
+//! At SIGUSR2, and at `--limit-max-requests` and `--limit-max-age`, the process starts its executable
+//! again and passes its sockets on. When the new process is ready to serve, this one shuts down. With
+//! `--reload`, a second process serves, which is replaced when the executable changes. The README
+//! describes both. This needs Unix.
+//!
 //! # Exit status
 //!
-//! - 0: the server stopped at a signal, during start-up or later; or the command printed its help or
-//!   its version.
+//! - 0: the server stopped at a signal, during start-up or later, or because another process serves in
+//!   its place; or the command printed its help or its version.
 //! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
 //! - 2: a flag, an environment variable or the settings file is wrong.
 //! - 3: the server could not start.
