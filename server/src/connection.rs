@@ -13,10 +13,12 @@ use tokio::time::timeout;
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
+use crate::limit::Limit;
 use crate::proxy::{self, Parsed, ProxyProtocol, Source, TrustedPeers};
+use crate::registry::{OpenConnection, Protocol};
 use crate::rejection::Rejection;
 use crate::report;
-use crate::stage::{Stage, Stages};
+use crate::stage::Stage;
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, HandshakeError};
@@ -32,6 +34,8 @@ const FIRST_READ: usize = 4096;
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectionInfo {
     pub(crate) server: Arc<ServerContext>,
+    /// The entry of the connection in the registry.
+    pub(crate) open: Arc<OpenConnection>,
     /// The address of the peer. `None` for a Unix socket.
     pub(crate) peer: Option<SocketAddr>,
     /// The address of the client: that of the PROXY protocol, or the peer's.
@@ -54,12 +58,41 @@ impl ConnectionInfo {
         let [peer, address] = [peer, address].map(|it| it.map(canonical));
         Self {
             is_trusted_proxy: is_trusted(&server.config.proxy.forwarded_allow_ips, peer),
+            open: server.registry.add(peer),
             server,
             peer,
             client: peer,
             address,
             tls: None,
         }
+    }
+
+    /// Waits until the connection must end although it waits for its client: the server has reached
+    /// `stage`, or another connection needs room.
+    pub(crate) async fn must_end(&self, stage: Stage) {
+        tokio::select! {
+            biased;
+            () = self.server.stages.reached(stage) => {}
+            () = self.open.room_needed() => {}
+        }
+    }
+
+    /// Counts the connection for its client. Returns false if the client has too many connections. Trusted
+    /// proxies and the peers of Unix sockets have no limit.
+    fn count_client(&self) -> bool {
+        let Some(client) = self.client.map(|client| client.ip()) else {
+            return true;
+        };
+        let server = &*self.server;
+        if server.config.proxy.forwarded_allow_ips.contains(client) {
+            return true;
+        }
+        let most = server.max_client_connections;
+        if self.open.count_for(client, most) {
+            return true;
+        }
+        server.limits.reached(Limit::ClientConnections);
+        server.registry.make_room(Some(client)) > 0 && self.open.count_for(client, most + 1)
     }
 }
 
@@ -82,10 +115,18 @@ fn is_trusted(trusted: &TrustedPeers, peer: Option<SocketAddr>) -> bool {
 pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
+    info.open.register().await;
     if info.server.config.proxy.protocol == ProxyProtocol::Required
         && let Err(reason) = Box::pin(read_proxy_header(&mut info, &mut stream)).await
     {
         report::failed(info.peer, &reason);
+        return;
+    }
+    if !info.count_client() {
+        report::failed(
+            info.client,
+            &"the client has too many connections (--max-client-connections)",
+        );
         return;
     }
     let Some(mut stream) = Box::pin(secure(&mut info, stream)).await else {
@@ -100,13 +141,20 @@ pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
     // Thousands of these futures are idle at a time, nearly all of them in `http1`. The other
     // futures are boxed, so that they take no memory there.
     match detected {
-        Detected::Http2 => Box::pin(http2::serve(info, stream, input.freeze())).await,
+        Detected::Http2 => {
+            info.open.set_protocol(Protocol::Http2);
+            Box::pin(http2::serve(info, stream, input.freeze())).await;
+        }
         Detected::Http1 if versions == HttpVersions::Http2 => {
             let rejection = Rejection::unsupported_version();
             Box::pin(http1::reject(&info, stream, rejection)).await;
         }
-        Detected::Http1 => http1::serve(info, stream, input).await,
+        Detected::Http1 => {
+            info.open.set_protocol(Protocol::Http1);
+            http1::serve(info, stream, input).await;
+        }
         Detected::TooSlow => {
+            info.server.limits.reached(Limit::RequestHeadTime);
             Box::pin(http1::reject(&info, stream, Rejection::too_slow())).await;
         }
         Detected::Gone => {}
@@ -123,7 +171,7 @@ async fn read_proxy_header(
         return Err("the peer is no trusted proxy, so its PROXY header is not read");
     }
     let limit = info.server.config.timeouts.request_head;
-    let reading = read_proxy_source(&info.server.stages, stream);
+    let reading = read_proxy_source(info, stream);
     let source = timeout(limit, reading)
         .await
         .map_err(|_| "the PROXY header did not come in time")??;
@@ -132,6 +180,7 @@ async fn read_proxy_header(
         // The fields of a client that is not known are not believed.
         Source::Unknown => info.is_trusted_proxy = false,
         Source::Client { client, server } => {
+            info.open.set_client(client);
             info.is_trusted_proxy =
                 is_trusted(&info.server.config.proxy.forwarded_allow_ips, Some(client));
             info.client = Some(client);
@@ -141,7 +190,10 @@ async fn read_proxy_header(
     Ok(())
 }
 
-async fn read_proxy_source(stages: &Stages, stream: &mut Stream) -> Result<Source, &'static str> {
+async fn read_proxy_source(
+    info: &ConnectionInfo,
+    stream: &mut Stream,
+) -> Result<Source, &'static str> {
     let mut header = BytesMut::new();
     loop {
         let missing = match proxy::parse(&header) {
@@ -151,11 +203,11 @@ async fn read_proxy_source(stages: &Stages, stream: &mut Stream) -> Result<Sourc
         };
         let mut missing = (&mut header).limit(missing);
         let read = match missing.get_ref().is_empty() {
-            true => read_first(stages, stream, &mut missing).await,
+            true => read_first(info, stream, &mut missing).await,
             false => tokio::select! {
                 biased;
                 read = stream.read_buf(&mut missing) => read,
-                () = stages.reached(Stage::Ending) => Ok(0),
+                () = info.must_end(Stage::Ending) => Ok(0),
             },
         };
         if !matches!(read, Ok(1..)) {
@@ -176,7 +228,7 @@ async fn secure(info: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
     let handshake = tokio::select! {
         biased;
         handshake = timeout(limit, tls::accept(acceptor, socket)) => handshake,
-        () = server.stages.reached(Stage::Ending) => return None,
+        () = info.must_end(Stage::Ending) => return None,
     };
     match handshake {
         Ok(Ok((stream, tls))) => {
@@ -193,7 +245,10 @@ async fn secure(info: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
                 &format_args!("the TLS handshake failed: {error}"),
             );
         }
-        Err(_) => report::failed(info.client, &"the TLS handshake did not end in time"),
+        Err(_) => {
+            server.limits.reached(Limit::TlsHandshakeTime);
+            report::failed(info.client, &"the TLS handshake did not end in time");
+        }
     }
     None
 }
@@ -215,15 +270,22 @@ enum Detected {
 /// Reads into `input` until the version is known.
 async fn detect(info: &ConnectionInfo, stream: &mut Stream, input: &mut BytesMut) -> Detected {
     let limit = info.server.config.timeouts.request_head;
-    let reading = read_version(&info.server.stages, stream, input);
+    let reading = read_version(info, stream, input);
     match timeout(limit, reading).await {
         Ok(detected) => detected,
-        Err(_) if input.is_empty() => Detected::Gone,
+        Err(_) if input.is_empty() => {
+            info.server.limits.reached(Limit::RequestHeadTime);
+            Detected::Gone
+        }
         Err(_) => Detected::TooSlow,
     }
 }
 
-async fn read_version(stages: &Stages, stream: &mut Stream, input: &mut BytesMut) -> Detected {
+async fn read_version(
+    info: &ConnectionInfo,
+    stream: &mut Stream,
+    input: &mut BytesMut,
+) -> Detected {
     loop {
         let compared = input.len().min(HTTP2_PREFACE.len());
         if input[..compared] != HTTP2_PREFACE[..compared] {
@@ -234,12 +296,12 @@ async fn read_version(stages: &Stages, stream: &mut Stream, input: &mut BytesMut
         }
         input.reserve(FIRST_READ);
         let read = match compared {
-            0 => read_first(stages, stream, input).await,
+            0 => read_first(info, stream, input).await,
             // A client that has begun its preface completes it, also while the server drains.
             _ => tokio::select! {
                 biased;
                 read = stream.read_buf(input) => read,
-                () = stages.reached(Stage::Ending) => return Detected::Gone,
+                () = info.must_end(Stage::Ending) => return Detected::Gone,
             },
         };
         if !matches!(read, Ok(1..)) {
@@ -248,17 +310,17 @@ async fn read_version(stages: &Stages, stream: &mut Stream, input: &mut BytesMut
     }
 }
 
-/// Reads the first octets of a connection. While the server drains, only octets that have arrived
-/// are read. Returns 0 if there are none.
+/// Reads the first octets of a connection. While the server drains, or when another connection needs room,
+/// only octets that have arrived are read. Returns 0 if there are none.
 async fn read_first(
-    stages: &Stages,
+    info: &ConnectionInfo,
     stream: &mut Stream,
     input: &mut impl BufMut,
 ) -> io::Result<usize> {
     tokio::select! {
         biased;
         read = stream.read_buf(input) => return read,
-        () = stages.reached(Stage::Draining) => stream.read_directly(),
+        () = info.must_end(Stage::Draining) => stream.read_directly(),
     }
     stream.read_buf(input).now_or_never().unwrap_or(Ok(0))
 }

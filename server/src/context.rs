@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -12,7 +13,12 @@ use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
+use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
+use crate::limit::{Limit, LimitCounters};
+use crate::registry::Registry;
+use crate::rejection::Rejection;
+use crate::report;
 use crate::retirement::Retirement;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
@@ -28,6 +34,17 @@ pub(crate) struct ServerContext {
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
     pub(crate) stages: Arc<Stages>,
+    /// The connections that are open.
+    pub(crate) registry: Arc<Registry>,
+    /// The largest number of connections, and of those of one client.
+    pub(crate) max_connections: usize,
+    pub(crate) max_client_connections: usize,
+    /// The exchanges in flight.
+    pub(crate) concurrency: Concurrency,
+    /// The WebSockets that may still be open.
+    pub(crate) websockets: OpenWebSockets,
+    /// How often each limit has been reached.
+    pub(crate) limits: LimitCounters,
     /// The settings of the HTTP/1 decoders.
     pub(crate) http1: Arc<callgate_http1::Config>,
     pub(crate) http2: http2::Builder,
@@ -50,6 +67,7 @@ impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
+        let max_connections = config.limits.connections(open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
         Self {
             raw_root_path: head::encode_path(root_path),
@@ -57,6 +75,12 @@ impl ServerContext {
             app,
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
+            registry: Arc::default(),
+            max_connections,
+            max_client_connections: config.limits.client_connections(max_connections),
+            concurrency: Concurrency::new(&config),
+            websockets: OpenWebSockets::new(&config),
+            limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),
             tasks,
@@ -121,6 +145,28 @@ impl ServerContext {
         })
     }
 
+    /// Refuses an exchange of this client, because too many are in flight.
+    #[cold]
+    pub(crate) fn refuse(&self, client: Option<SocketAddr>) -> Rejection {
+        let retry_after = self.config.timeouts.concurrency_queue;
+        let rejection = Rejection::overloaded("too many requests are in flight", retry_after)
+            .limit(Limit::Concurrency);
+        self.limits.rejected(&rejection);
+        report::rejected(client, &rejection);
+        rejection
+    }
+
+    /// Refuses a WebSocket of this client, because too many are open.
+    #[cold]
+    pub(crate) fn refuse_websocket(&self, client: Option<SocketAddr>) -> Rejection {
+        let retry_after = self.config.timeouts.concurrency_queue;
+        let rejection = Rejection::overloaded("too many WebSockets are open", retry_after)
+            .limit(Limit::WebSockets);
+        self.limits.rejected(&rejection);
+        report::rejected(client, &rejection);
+        rejection
+    }
+
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has
     /// the grace period.
     // Not inlined, because the task's future would be on the stack of every exchange.
@@ -141,6 +187,17 @@ impl ServerContext {
             }
         });
     }
+}
+
+/// Returns how many files the system lets the process open; `None` without a limit.
+#[cfg(unix)]
+fn open_files() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Nofile).current
+}
+
+#[cfg(not(unix))]
+fn open_files() -> Option<u64> {
+    None
 }
 
 fn default_headers(config: &Config) -> HeaderMap {

@@ -11,6 +11,7 @@ use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
 use crate::config::Config;
+use crate::limit::Limit;
 
 /// The wait of a connection or a stream, with a number that changes when the wait makes progress.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +35,23 @@ pub(crate) enum Wait {
     /// The end of the response to a client that has closed its sending side. The number counts the
     /// octets that have been read and written.
     HalfClosed(u64),
+}
+
+impl Wait {
+    /// Returns the limit that a client has reached when this wait has expired. An idle connection reaches
+    /// none.
+    pub(crate) fn limit(self) -> Option<Limit> {
+        match self {
+            Self::FirstRequest | Self::Head(_) => Some(Limit::RequestHeadTime),
+            Self::Content(_) => Some(Limit::RequestContentTime),
+            Self::Write(_) => Some(Limit::WriteTime),
+            Self::Application
+            | Self::NextRequest(_)
+            | Self::Expectation
+            | Self::Activity(_)
+            | Self::HalfClosed(_) => None,
+        }
+    }
 }
 
 /// The number of checks within a limit. Progress since the last check counts as if it had been made

@@ -27,6 +27,7 @@ mod accept;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod concurrency;
 pub mod config;
 mod connection;
 mod context;
@@ -38,8 +39,10 @@ mod file_watch;
 mod http1;
 mod http2;
 mod lifespan;
+mod limit;
 mod listener;
 mod proxy;
+mod registry;
 mod rejection;
 mod report;
 mod request;

@@ -1,6 +1,7 @@
 //! Responses to requests for which the application is not called.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::HttpResponseStart;
@@ -9,12 +10,16 @@ use callgate_http1::DecodeError;
 use http::StatusCode;
 use http::header::{self, HeaderName, HeaderValue};
 
+use crate::limit::Limit;
+
 /// A short response in plain text, after which an HTTP/1 connection is closed.
 #[derive(Debug)]
 pub(crate) struct Rejection {
     status: StatusCode,
     reason: Cow<'static, str>,
     headers: Vec<(HeaderName, HeaderValue)>,
+    /// The limit that the client has reached.
+    limit: Option<Limit>,
 }
 
 impl Rejection {
@@ -23,6 +28,7 @@ impl Rejection {
             status,
             reason: reason.into(),
             headers: Vec::new(),
+            limit: None,
         }
     }
 
@@ -33,6 +39,17 @@ impl Rejection {
     pub(crate) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.push((name, value));
         self
+    }
+
+    /// Sets the limit that the client has reached.
+    pub(crate) fn limit(mut self, limit: Limit) -> Self {
+        self.limit = Some(limit);
+        self
+    }
+
+    /// Returns the limit that the client has reached.
+    pub(crate) fn reached(&self) -> Option<Limit> {
+        self.limit
     }
 
     pub(crate) fn unsupported_version() -> Self {
@@ -47,6 +64,14 @@ impl Rejection {
             StatusCode::REQUEST_TIMEOUT,
             "the head of the request did not come in time",
         )
+    }
+
+    /// Creates the rejection of an exchange that is too much for now. The client may try again after this
+    /// time.
+    pub(crate) fn overloaded(reason: &'static str, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+            .header(header::RETRY_AFTER, seconds.max(1).into())
     }
 
     pub(crate) fn status(&self) -> StatusCode {
@@ -74,7 +99,16 @@ impl Rejection {
 impl From<DecodeError> for Rejection {
     /// Returns the response to a head that is malformed or too large.
     fn from(error: DecodeError) -> Self {
-        Self::new(error.status(), error.reason())
+        let rejection = Self::new(error.status(), error.reason());
+        match error {
+            DecodeError::MethodTooLong
+            | DecodeError::TargetTooLong
+            | DecodeError::FieldTooLong
+            | DecodeError::TooManyFields
+            | DecodeError::FieldsTooLarge
+            | DecodeError::TrailersTooLarge => rejection.limit(Limit::RequestHead),
+            _ => rejection,
+        }
     }
 }
 

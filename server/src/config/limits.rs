@@ -1,12 +1,49 @@
 //! The settings of limits.
 
-use super::kind::{One, Parsed};
+use std::num::NonZeroUsize;
+
+use super::kind::{One, Parsed, Shape};
 use super::setting::settings;
 use super::values::size;
 
 settings! {
     /// What a client may ask of the server.
     limits: Limits {
+        /// The largest number of connections; `auto` for nine tenths of the files that the process may open.
+        ///
+        /// At this number, the server closes connections that are idle, first the one that has been idle for
+        /// the longest time. While all are in use, new connections wait in the queue of the system. The
+        /// server does the same when the system lets it open no more files.
+        max_connections => max_connections: (Option<NonZeroUsize>) = "auto" as COUNT_OR_AUTO;
+
+        /// The largest number of connections of one client; `auto` for half of `max-connections`.
+        ///
+        /// An IPv4 address is a client, and so is an IPv6 network of 64 bits. At this number, the server
+        /// closes an idle connection of the client, or else the new one. Trusted proxies
+        /// (`forwarded-allow-ips`) and the peers of Unix sockets have no limit; the client that the PROXY
+        /// protocol names has.
+        max_client_connections => max_client_connections: (Option<NonZeroUsize>) = "auto" as COUNT_OR_AUTO;
+
+        /// The largest number of exchanges for which the application runs at a time; `none` for no limit.
+        ///
+        /// A further request gets 503 with `retry-after`, over HTTP/1 and HTTP/2, unless there is a queue
+        /// (`concurrency-queue`). Exchanges are counted, and not connections: an exchange counts until the
+        /// call of the application has ended, and the handshake of a WebSocket until it is answered.
+        limit_concurrency => concurrency: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
+
+        /// The largest number of exchanges that wait while `limit-concurrency` is reached; 0 for none.
+        ///
+        /// They begin in the order in which they came. An exchange that has waited for
+        /// `timeout-concurrency-queue` gets 503.
+        concurrency_queue => concurrency_queue: (usize) = "0" as COUNT;
+
+        /// The largest number of requests on one connection; `none` for no limit.
+        ///
+        /// The last response says `connection: close`; over HTTP/2, the server sends GOAWAY and completes
+        /// the streams that are open. Clients then connect again, perhaps to another server behind the same
+        /// balancer.
+        max_requests_per_connection => requests_per_connection: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
+
         /// The largest head of a request: its first line and its fields; at least 8192.
         max_request_head => max_request_head: (usize) = "65536" as HEAD_SIZE;
     }
@@ -14,8 +51,76 @@ settings! {
 
 const HEAD_SIZE: One<usize> = One::number("BYTES", head_size);
 
+const COUNT_OR_AUTO: One<Option<NonZeroUsize>> = One {
+    name: "NUMBER",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "auto" => Ok(None),
+        _ => (text.parse().map(Some)).map_err(|_| "give a number, 1 or more, or auto"),
+    },
+    show: |count| count.map_or_else(|| "auto".into(), |count| count.to_string()),
+};
+
+/// A number, or `none` for no limit.
+pub(super) const COUNT_OR_NONE: One<Option<NonZeroUsize>> = One {
+    name: "NUMBER",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => (text.parse().map(Some)).map_err(|_| "give a number, 1 or more, or none"),
+    },
+    show: |count| count.map_or_else(|| "none".into(), |count| count.to_string()),
+};
+
+const COUNT: One<usize> = One::number("NUMBER", |text| text.parse().map_err(|_| "give a number"));
+
+impl Limits {
+    /// Returns the largest number of connections of a process that may open so many files.
+    pub(crate) fn connections(&self, open_files: Option<u64>) -> usize {
+        let of_files = open_files.map_or(usize::MAX, |files| {
+            usize::try_from(files - files / 10).unwrap_or(usize::MAX)
+        });
+        self.max_connections
+            .map_or(of_files.max(1), NonZeroUsize::get)
+    }
+
+    /// Returns whether a connection takes no request after so many.
+    #[inline]
+    pub(crate) fn is_last_request(&self, requests: u64) -> bool {
+        (self.requests_per_connection).is_some_and(|limit| requests >= limit.get() as u64)
+    }
+
+    /// Returns the largest number of connections of one client of a server with so many connections.
+    pub(crate) fn client_connections(&self, connections: usize) -> usize {
+        (self.max_client_connections).map_or(connections.div_ceil(2), NonZeroUsize::get)
+    }
+}
+
 fn head_size(text: &str) -> Parsed<usize> {
     size(text)
         .filter(|bytes| *bytes >= 8192)
         .ok_or("give a number of bytes, 8192 or more, such as 65536 or 64KiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_number_of_connections_follows_from_the_files_that_may_be_open() {
+        let mut limits = Limits::default();
+        for (files, expected) in [
+            (Some(1024), 922),
+            (Some(1), 1),
+            (Some(0), 1),
+            (None, usize::MAX),
+        ] {
+            assert_eq!(limits.connections(files), expected, "{files:?}");
+        }
+        assert_eq!(limits.client_connections(7), 4);
+        limits.max_connections = NonZeroUsize::new(5000);
+        limits.max_client_connections = NonZeroUsize::new(3);
+        assert_eq!(limits.connections(Some(1024)), 5000);
+        assert_eq!(limits.client_connections(5000), 3);
+    }
 }

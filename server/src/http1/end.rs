@@ -1,13 +1,13 @@
 //! The end of a connection.
 
-use std::future::Future;
 use std::time::Duration;
 
 use bytes::Bytes;
 use callgate_drive::linger::linger;
 
-use crate::context::ServerContext;
-use crate::stage::{Stage, Stages};
+use crate::connection::ConnectionInfo;
+use crate::registry::ConnectionState;
+use crate::stage::Stage;
 use crate::stream::Stream;
 use crate::websocket::{AcceptedWebSocket, run_over_http1};
 
@@ -36,7 +36,8 @@ pub(super) struct Remainder {
 }
 
 /// Ends a connection whose output has been written.
-pub(super) async fn conclude(server: &ServerContext, remainder: Remainder, end: End) {
+pub(super) async fn conclude(info: &ConnectionInfo, remainder: Remainder, end: End) {
+    let server = &info.server;
     let Remainder {
         mut stream,
         unread,
@@ -45,25 +46,23 @@ pub(super) async fn conclude(server: &ServerContext, remainder: Remainder, end: 
     match end {
         // On a task of its own, so that the memory of this task is freed.
         End::Upgrade(websocket) => {
-            let session = run_over_http1(websocket, server, stream, unread);
+            info.open.set_state(ConnectionState::WebSocket);
+            let open = info.open.clone();
+            let session = run_over_http1(websocket, server, stream, unread, open);
             server.tasks.spawn(session);
         }
-        // The client of a secured connection is told of its end (RFC 8446, 6.1). Closing both sides while the client is sending would destroy output that it has not read
-        // (RFC 9112, 9.6).
+        // The client of a secured connection is told of its end (RFC 8446, 6.1). Closing both sides while
+        // the client is sending would destroy output that the client has not read (RFC 9112, 9.6).
         End::Done if !is_input_ended || !unread.is_empty() || stream.is_secured() => {
-            until_ending(&server.stages, linger(&mut stream)).await;
+            info.open.set_state(ConnectionState::Closing);
+            tokio::select! {
+                biased;
+                () = linger(&mut stream) => {}
+                () = info.must_end(Stage::Ending) => {}
+            }
         }
         End::Done | End::Gone => {}
         // Without a connection there is nothing to reset.
         End::Reset => drop(stream.as_socket().set_linger(Some(Duration::ZERO))),
-    }
-}
-
-/// Runs `work`, at most until the time for a shutdown is over.
-async fn until_ending(stages: &Stages, work: impl Future<Output = ()>) {
-    tokio::select! {
-        biased;
-        () = work => {}
-        () = stages.reached(Stage::Ending) => {}
     }
 }

@@ -16,6 +16,7 @@ use bytes::BytesMut;
 use callgate_http1::{Config as CodecConfig, Limits, ResponseEncoder, TargetGrammar};
 
 use self::connection::Connection;
+use self::end::End;
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
 use crate::deadline::{Check, Deadline};
@@ -65,6 +66,10 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
                     return Poll::Ready(end);
                 }
                 let wait = connection.wait();
+                info.open.record(wait.into(), connection.requests());
+                if info.open.must_make_room() {
+                    return Poll::Ready(End::Gone);
+                }
                 match deadline.as_mut().poll(wait, &server.config, cx) {
                     Poll::Pending => return Poll::Pending,
                     Poll::Ready(Check::Quiet) => {
@@ -82,5 +87,5 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
         .await
     };
     // Boxed, so that an idle connection does not hold the memory of this future.
-    Box::pin(end::conclude(server, connection.into_remainder(), end)).await;
+    Box::pin(end::conclude(&info, connection.into_remainder(), end)).await;
 }

@@ -130,6 +130,7 @@ impl RequestContent {
             if self.put_off() || check == Check::Quiet {
                 continue;
             }
+            self.load.info.server.limits.expired(wait);
             return Poll::Ready(match wait {
                 Wait::Expectation => ContentError::ExpectationFailed,
                 _ => ContentError::TooSlow,

@@ -72,6 +72,7 @@ impl Service<Request<Incoming>> for ConnectionService {
 impl ConnectionService {
     #[cold]
     fn reject(&self, rejection: Rejection, stream: Arc<StreamState>) -> Rejected {
+        self.load.info.server.limits.rejected(&rejection);
         report::rejected(self.load.info.client, &rejection);
         let (mut head, body) = rejection.into_response();
         self.load.info.server.add_default_headers(&mut head.headers);

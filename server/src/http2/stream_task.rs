@@ -93,6 +93,7 @@ impl<F: Future> Future for StreamTask<F> {
             match ready!(deadline.as_mut().poll(wait, &info.server.config, cx)) {
                 Check::Quiet => {}
                 Check::Expired => {
+                    info.server.limits.expired(wait);
                     report::failed(
                         info.client,
                         &"a stream is reset, because the client takes nothing",

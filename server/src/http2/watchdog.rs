@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep};
 use super::load::Load;
 use crate::context::ServerContext;
 use crate::deadline::{CHECKS, Check, Deadline, SHORTEST, Wait};
+use crate::limit::Limit;
 use crate::report;
 use crate::stage::{Stage, StageWatch};
 
@@ -21,7 +22,7 @@ const GOAWAY_GRACE: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
     /// Send GOAWAY and complete the streams that are open: the connection has been idle for too
-    /// long, or the server shuts down. This order is given once.
+    /// long, others need room, or the server shuts down. This order is given once.
     Finish,
     /// Drop the connection.
     End,
@@ -94,6 +95,11 @@ impl<'a> Watchdog<'a> {
         if stage.seen() == Stage::Draining && *this.phase == Phase::Serving {
             return self.finish(cx);
         }
+        let limits = &this.server.config.limits;
+        if *this.phase == Phase::Serving && limits.is_last_request(this.load.begun().into()) {
+            this.server.limits.reached(Limit::RequestsPerConnection);
+            return self.finish(cx);
+        }
         if *this.phase == Phase::GoingAway && this.grace.is_elapsed() {
             *this.phase = Phase::Refusing;
             this.load.refuse();
@@ -152,6 +158,7 @@ impl<'a> Watchdog<'a> {
         if *this.is_period_set && !is_delayed {
             *this.written = written;
             if finished.begin_period() {
+                this.server.limits.reached(Limit::WriteTime);
                 return true;
             }
         }
@@ -164,13 +171,23 @@ impl<'a> Watchdog<'a> {
     fn poll_deadline(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Order> {
         let wait = self.wait();
         let this = self.as_mut().project();
+        let open = &this.load.info.open;
+        open.record(wait.into(), this.load.begun().into());
+        if *this.phase == Phase::Serving && open.must_make_room() {
+            *this.phase = Phase::Refusing;
+            this.load.refuse();
+            return Poll::Ready(Order::Finish);
+        }
         match this.deadline.poll(wait, &this.server.config, cx) {
             Poll::Pending | Poll::Ready(Check::Quiet) => Poll::Pending,
-            Poll::Ready(Check::Expired) => match wait {
-                Wait::NextRequest(_) => self.finish(cx),
-                // A connection without a stream has nothing to complete.
-                _ => Poll::Ready(Order::End),
-            },
+            Poll::Ready(Check::Expired) => {
+                this.server.limits.expired(wait);
+                match wait {
+                    Wait::NextRequest(_) => self.finish(cx),
+                    // A connection without a stream has nothing to complete.
+                    _ => Poll::Ready(Order::End),
+                }
+            }
         }
     }
 

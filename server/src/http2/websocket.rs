@@ -89,7 +89,8 @@ async fn run(
             upgraded: TokioIo::new(upgraded),
             stream: stream.clone(),
         };
-        websocket::run(websocket, &server, Transport::new(tunnel)).await;
+        let open = stream.load().info.open.clone();
+        websocket::run(websocket, &server, Transport::new(tunnel), open).await;
     }
     stream.close_output();
 }

@@ -12,20 +12,35 @@ use callgate_drive::websocket::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::concurrency::Permit;
 use crate::context::ServerContext;
+use crate::registry::OpenConnection;
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
 
 /// A WebSocket that the application has accepted, before its session.
 pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
-/// Runs detached calls on tasks that a shutdown of the server waits for.
+/// Runs detached calls on tasks that a shutdown of the server waits for. Lives as long as its WebSocket.
 #[derive(Debug)]
-pub(crate) struct CallDetacher(pub(super) Arc<ServerContext>);
+pub(crate) struct CallDetacher {
+    server: Arc<ServerContext>,
+    _place: Option<Permit>,
+}
+
+impl CallDetacher {
+    /// Creates the detacher of a WebSocket with this place among the open ones.
+    pub(super) fn new(server: Arc<ServerContext>, place: Option<Permit>) -> Self {
+        Self {
+            server,
+            _place: place,
+        }
+    }
+}
 
 impl Detach for CallDetacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        self.0.detach(call, mailbox);
+        self.server.detach(call, mailbox);
     }
 }
 
@@ -35,9 +50,10 @@ pub(crate) fn run_over_http1(
     server: &ServerContext,
     stream: Stream,
     unread: Bytes,
+    connection: Arc<OpenConnection>,
 ) -> impl Future<Output = ()> + use<> {
     let transport = Transport::new(stream).unread(unread).peer_state(peer_state);
-    run(websocket, server, transport)
+    run(websocket, server, transport, connection)
 }
 
 /// Runs a session. Its future holds no value twice, because it is nearly all of the memory of an
@@ -46,6 +62,7 @@ pub(crate) fn run<S>(
     websocket: AcceptedWebSocket,
     server: &ServerContext,
     transport: Transport<S>,
+    connection: Arc<OpenConnection>,
 ) -> impl Future<Output = ()> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -60,6 +77,8 @@ where
     async move {
         let mut stage = pin!(stages.watch());
         session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        // The connection is open as long as its session runs.
+        drop(connection);
     }
 }
 

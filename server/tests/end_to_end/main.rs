@@ -22,6 +22,8 @@ mod in_place;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+mod limit_connections;
+mod limit_exchanges;
 mod listeners;
 mod one_write;
 mod pipelining;

@@ -1,9 +1,10 @@
 //! The command line as a process: signals, although the application blocks threads.
-//!
+
 use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
 
 use callgate::{AppError, LifespanStartupComplete, Receiver, Scope, Sender};
-use rustix::process::Signal;
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 
 use crate::listeners::ask;
@@ -223,4 +224,35 @@ async fn systemd_is_told_that_the_threads_of_a_watched_server_are_not_blocked() 
         let length = within(notifications.recv(&mut buffer)).await.unwrap();
         assert_eq!(String::from_utf8_lossy(&buffer[..length]), expected);
     }
+}
+
+#[tokio::test]
+async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
+    const FILES: u64 = 64;
+    if is_server() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(FILES);
+        setrlimit(Resource::Nofile, limit).unwrap();
+        serve(serves);
+    }
+    let mut process = Process::start(
+        "process::silent_connections_make_room_when_no_more_files_can_be_opened",
+        &[("CALLGATE_MAX_CONNECTIONS", "1000")],
+    );
+    let address = process.address().await;
+    let mut silent = Vec::new();
+    for _ in 0..FILES + 20 {
+        silent.push(within(TcpStream::connect(&address)).await.unwrap());
+    }
+    let since = Instant::now();
+    for _ in 0..2 {
+        let response = ask(within(TcpStream::connect(&address)).await.unwrap()).await;
+        assert!(response.ends_with("served"), "{response}");
+    }
+    // The time for the first request has the default of 30 s.
+    assert!(since.elapsed() < Duration::from_secs(15), "{since:?}");
+    process.signal(Signal::TERM);
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(0), "{log}");
+    assert_eq!(log.matches("cannot accept").count(), 1, "{log}");
 }

@@ -1,0 +1,454 @@
+//! The connections that are open.
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::{Future, poll_fn};
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use tokio::sync::Notify;
+
+use crate::deadline::Wait;
+
+/// How long a new connection is not closed to make room for another: its first request is on its way.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
+/// The fraction of the connections without an exchange that is closed at once to make room.
+const CLOSED_AT_ONCE: usize = 64;
+
+/// The connections that are open.
+///
+/// A time is measured in connections: it is the number of the connections that had been accepted. No
+/// exchange reads the clock for the registry. Room is needed when connections are accepted, so this time
+/// tells those apart that have been idle for long.
+#[derive(Debug, Default)]
+pub(crate) struct Registry {
+    /// The number of connections that have been accepted.
+    accepted: AtomicU64,
+    table: Mutex<Table>,
+    /// Wakes a listener that waits for the end of a connection.
+    ended: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    open: BTreeMap<u64, Weak<OpenConnection>>,
+    /// The number of the connections of each client that is counted.
+    clients: HashMap<ClientNetwork, usize>,
+}
+
+/// The addresses that count as one client: an IPv4 address, or an IPv6 network of 64 bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct ClientNetwork(IpAddr);
+
+impl From<IpAddr> for ClientNetwork {
+    fn from(address: IpAddr) -> Self {
+        Self(match address.to_canonical() {
+            IpAddr::V4(address) => address.into(),
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
+        })
+    }
+}
+
+/// The state of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum ConnectionState {
+    /// The head of the first request has not been read.
+    Handshake,
+    /// The connection waits for its next request.
+    Idle,
+    /// An exchange is in flight, or the head of a further request is being read.
+    Active,
+    /// The connection is a WebSocket. One over HTTP/2 is an exchange in flight.
+    WebSocket,
+    /// All has been written. The server waits for the client to close the connection.
+    Closing,
+}
+
+impl ConnectionState {
+    /// All states.
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Handshake,
+        Self::Idle,
+        Self::Active,
+        Self::WebSocket,
+        Self::Closing,
+    ];
+
+    /// Returns whether a connection in this state may be closed to make room.
+    fn can_make_room(self) -> bool {
+        matches!(self, Self::Handshake | Self::Idle | Self::Closing)
+    }
+}
+
+impl From<Wait> for ConnectionState {
+    fn from(wait: Wait) -> Self {
+        match wait {
+            Wait::FirstRequest | Wait::Head(0) => Self::Handshake,
+            Wait::NextRequest(_) => Self::Idle,
+            _ => Self::Active,
+        }
+    }
+}
+
+/// The protocol of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Protocol {
+    /// The first octets have not been read.
+    Unknown,
+    Http1,
+    Http2,
+}
+
+impl Protocol {
+    const ALL: [Self; 3] = [Self::Unknown, Self::Http1, Self::Http2];
+}
+
+/// A connection that is open. It is removed from the registry when it is dropped.
+///
+/// Only the tasks of the connection write the fields. No other memory is ordered by them.
+#[derive(Debug)]
+pub(crate) struct OpenConnection {
+    registry: Arc<Registry>,
+    id: u64,
+    peer: Option<SocketAddr>,
+    /// The client that the PROXY protocol named.
+    client: OnceLock<SocketAddr>,
+    /// The client for whom the connection is counted.
+    counted: OnceLock<ClientNetwork>,
+    accepted: Instant,
+    protocol: AtomicU8,
+    state: AtomicU8,
+    /// The number of requests.
+    requests: AtomicU64,
+    /// The time of the last change of the state or of the number of requests.
+    changed: AtomicU64,
+    /// Whether the connection is closed as soon as no exchange is in flight.
+    must_make_room: AtomicBool,
+    /// The task of the connection.
+    task: AtomicWaker,
+}
+
+impl Registry {
+    /// Adds a connection of this peer.
+    pub(crate) fn add(self: &Arc<Self>, peer: Option<SocketAddr>) -> Arc<OpenConnection> {
+        let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
+        let connection = Arc::new(OpenConnection {
+            registry: self.clone(),
+            id,
+            peer,
+            client: OnceLock::new(),
+            counted: OnceLock::new(),
+            accepted: Instant::now(),
+            protocol: AtomicU8::new(Protocol::Unknown as u8),
+            state: AtomicU8::new(ConnectionState::Handshake as u8),
+            requests: AtomicU64::new(0),
+            changed: AtomicU64::new(id),
+            must_make_room: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        });
+        (self.lock().open).insert(id, Arc::downgrade(&connection));
+        connection
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of the connections that are open.
+    pub(crate) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// Returns the connections that are open, in the order in which they were accepted.
+    pub(crate) fn open(&self) -> Vec<Arc<OpenConnection>> {
+        // The last owner of a connection locks the table, so the connections leave the lock.
+        (self.lock().open.values())
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// Returns the number of the connections in each state.
+    #[cfg_attr(not(test), expect(dead_code, reason = "metrics use it"))]
+    pub(crate) fn count_by_state(&self) -> [(ConnectionState, usize); ConnectionState::ALL.len()] {
+        let mut counts = ConnectionState::ALL.map(|state| (state, 0));
+        for connection in self.open() {
+            counts[connection.state() as usize].1 += 1;
+        }
+        counts
+    }
+
+    /// Closes some of the connections without an exchange in flight to make room: those that have been idle
+    /// for the longest time. With `client`, closes one connection of this client. Returns the number of
+    /// connections that are about to be closed.
+    pub(crate) fn make_room(&self, client: Option<IpAddr>) -> usize {
+        let now = Instant::now();
+        let network = client.map(ClientNetwork::from);
+        let mut open = self.open();
+        open.retain(|connection| {
+            connection.can_make_room(now)
+                && network.is_none_or(|network| connection.counted.get() == Some(&network))
+        });
+        let most = match network {
+            Some(_) => 1,
+            None => open.len().div_ceil(CLOSED_AT_ONCE),
+        };
+        open.sort_unstable_by_key(|connection| {
+            (connection.changed.load(Ordering::Relaxed), connection.id)
+        });
+        open.truncate(most);
+        for connection in &open {
+            connection.must_make_room.store(true, Ordering::Release);
+            connection.task.wake();
+        }
+        open.len()
+    }
+
+    /// Waits for the end of a connection. Completes at once if one has ended since the last call.
+    pub(crate) async fn ended(&self) {
+        self.ended.notified().await;
+    }
+}
+
+impl OpenConnection {
+    /// Counts the connection for its client. Returns false if the client has `most` connections already.
+    pub(crate) fn count_for(&self, client: IpAddr, most: usize) -> bool {
+        let network = ClientNetwork::from(client);
+        let mut table = self.registry.lock();
+        let count = table.clients.entry(network).or_default();
+        if *count >= most || self.counted.set(network).is_err() {
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    /// Sets the client that the PROXY protocol named.
+    pub(crate) fn set_client(&self, client: SocketAddr) {
+        // A connection has one header of the PROXY protocol.
+        let _ = self.client.set(client);
+    }
+
+    pub(crate) fn set_protocol(&self, protocol: Protocol) {
+        self.protocol.store(protocol as u8, Ordering::Relaxed);
+    }
+
+    /// Registers the present task as that of the connection, which is woken when it must make room.
+    pub(crate) fn register(&self) -> impl Future<Output = ()> {
+        poll_fn(|cx| {
+            self.task.register(cx.waker());
+            Poll::Ready(())
+        })
+    }
+
+    /// Records the state and the number of requests.
+    #[inline]
+    pub(crate) fn record(&self, state: ConnectionState, requests: u64) {
+        if self.requests.load(Ordering::Relaxed) != requests
+            || self.state.load(Ordering::Relaxed) != state as u8
+        {
+            self.requests.store(requests, Ordering::Relaxed);
+            self.set_state(state);
+        }
+    }
+
+    /// Records the state.
+    pub(crate) fn set_state(&self, state: ConnectionState) {
+        self.state.store(state as u8, Ordering::Relaxed);
+        let now = self.registry.accepted.load(Ordering::Relaxed);
+        self.changed.store(now, Ordering::Relaxed);
+    }
+
+    /// Returns whether the connection must be closed now, because others need room and no exchange is in
+    /// flight.
+    #[inline]
+    pub(crate) fn must_make_room(&self) -> bool {
+        self.must_make_room.load(Ordering::Acquire) && self.state().can_make_room()
+    }
+
+    /// Waits until the connection must be closed. Only the task that is registered is woken.
+    pub(crate) fn room_needed(&self) -> impl Future<Output = ()> {
+        poll_fn(|_| match self.must_make_room() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        })
+    }
+
+    fn can_make_room(&self, now: Instant) -> bool {
+        let is_new = self.requests() == 0
+            && now.saturating_duration_since(self.accepted) < FIRST_REQUEST_GRACE;
+        !is_new && self.state().can_make_room() && !self.must_make_room.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn state(&self) -> ConnectionState {
+        ConnectionState::ALL[usize::from(self.state.load(Ordering::Relaxed))]
+    }
+
+    /// Returns the number of requests whose head has been read.
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+}
+
+/// What the admin listener shows of a connection.
+#[cfg_attr(not(test), expect(dead_code, reason = "the admin listener uses it"))]
+impl OpenConnection {
+    /// Returns the number of the connection. The first connection is 1.
+    pub(crate) fn id(&self) -> u64 {
+        self.id
+    }
+
+    /// Returns the address of the peer; `None` for a Unix socket.
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
+    }
+
+    /// Returns the address of the client: that of the PROXY protocol, or the peer's.
+    pub(crate) fn client(&self) -> Option<SocketAddr> {
+        self.client.get().copied().or(self.peer)
+    }
+
+    /// Returns how long the connection has been open.
+    pub(crate) fn age(&self) -> Duration {
+        self.accepted.elapsed()
+    }
+
+    pub(crate) fn protocol(&self) -> Protocol {
+        Protocol::ALL[usize::from(self.protocol.load(Ordering::Relaxed))]
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let mut table = self.registry.lock();
+        table.open.remove(&self.id);
+        if let Some(network) = self.counted.get()
+            && let Some(count) = table.clients.get_mut(network)
+        {
+            *count -= 1;
+            if *count == 0 {
+                table.clients.remove(network);
+            }
+        }
+        drop(table);
+        self.registry.ended.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    fn registry() -> Arc<Registry> {
+        Arc::default()
+    }
+
+    fn must_close(connections: &[Arc<OpenConnection>]) -> Vec<u64> {
+        let mut numbers = Vec::new();
+        for connection in connections {
+            if connection.must_make_room() {
+                numbers.push(connection.id());
+            }
+        }
+        numbers
+    }
+
+    #[test]
+    fn the_connection_that_has_been_idle_for_the_longest_time_makes_room() {
+        let registry = registry();
+        let connections: Vec<_> = (0..4).map(|_| registry.add(None)).collect();
+        // In this order.
+        for (index, state) in [
+            (2, ConnectionState::Idle),
+            (0, ConnectionState::Idle),
+            (1, ConnectionState::Active),
+        ] {
+            connections[index].record(state, 1);
+            drop(registry.add(None));
+        }
+        assert_eq!(registry.make_room(None), 1);
+        assert_eq!(must_close(&connections), [3]);
+        assert_eq!(registry.make_room(None), 1);
+        assert_eq!(must_close(&connections), [1, 3]);
+        // One has an exchange in flight, and the other may be about to send its first request.
+        assert_eq!(registry.make_room(None), 0);
+    }
+
+    #[test]
+    fn a_connection_that_has_begun_an_exchange_since_it_was_asked_to_make_room_ends_it_first() {
+        let registry = registry();
+        let connection = registry.add(None);
+        connection.record(ConnectionState::Idle, 1);
+        assert_eq!(registry.make_room(None), 1);
+        connection.record(ConnectionState::Active, 2);
+        assert!(!connection.must_make_room());
+        connection.record(ConnectionState::Idle, 2);
+        assert!(connection.must_make_room());
+        assert_eq!(connection.room_needed().now_or_never(), Some(()));
+    }
+
+    #[test]
+    fn the_networks_of_ipv6_count_as_one_client_and_the_addresses_of_ipv4_do_not() {
+        let registry = registry();
+        let address = |text: &str| text.parse::<IpAddr>().unwrap();
+        let count = |text| {
+            let connection = registry.add(None);
+            let is_counted = connection.count_for(address(text), 2);
+            is_counted.then_some(connection)
+        };
+        let first = count("2001:db8::1").unwrap();
+        let _second = count("2001:db8::ffff:1").unwrap();
+        assert!(count("2001:db8::2").is_none());
+        assert!(count("2001:db8:0:1::1").is_some());
+        drop(first);
+        assert!(count("2001:db8::2").is_some());
+        let _first = count("192.0.2.1").unwrap();
+        let _second = count("::ffff:192.0.2.1").unwrap();
+        assert!(count("192.0.2.1").is_none());
+        assert!(count("192.0.2.2").is_some());
+    }
+
+    #[test]
+    fn a_connection_of_the_same_client_makes_room_for_its_client() {
+        let registry = registry();
+        let add = |text: &str| {
+            let connection = registry.add(None);
+            assert!(connection.count_for(text.parse().unwrap(), 1));
+            connection.record(ConnectionState::Idle, 1);
+            connection
+        };
+        let connections = [add("192.0.2.1"), add("192.0.2.2")];
+        assert_eq!(registry.make_room("192.0.2.2".parse().ok()), 1);
+        assert_eq!(must_close(&connections), [2]);
+        assert_eq!(registry.make_room("192.0.2.3".parse().ok()), 0);
+    }
+
+    #[test]
+    fn a_connection_is_listed_until_it_is_dropped() {
+        let registry = registry();
+        let peer = "192.0.2.1:1000".parse().ok();
+        let connection = registry.add(peer);
+        connection.set_client("192.0.2.7:7".parse().unwrap());
+        connection.set_protocol(Protocol::Http2);
+        connection.record(ConnectionState::Active, 3);
+        let open = registry.open();
+        let listed = &open[0];
+        assert_eq!((listed.id(), listed.peer()), (1, peer));
+        assert_eq!(listed.client(), "192.0.2.7:7".parse().ok());
+        assert_eq!((listed.protocol(), listed.requests()), (Protocol::Http2, 3));
+        assert!(listed.age() < Duration::from_secs(60));
+        assert_eq!(registry.count_by_state()[2], (ConnectionState::Active, 1));
+        drop(open);
+        assert!(registry.ended().now_or_never().is_none());
+        drop(connection);
+        assert_eq!(registry.len(), 0);
+        assert!(registry.ended().now_or_never().is_some());
+    }
+}
