@@ -31,6 +31,8 @@ mod pipelining;
 mod process;
 mod proxy;
 mod proxy_transports;
+#[cfg(all(unix, feature = "cli"))]
+mod reload;
 mod scope;
 mod sending;
 mod shutdown;
@@ -39,6 +41,8 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 mod trailers;
+#[cfg(all(unix, feature = "cli"))]
+mod upgrade;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;
