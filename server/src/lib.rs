@@ -34,6 +34,8 @@ mod context;
 mod deadline;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod faults;
 #[cfg(feature = "reload")]
 mod file_watch;
 mod http1;
