@@ -298,7 +298,7 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
     let path = gate.path("admin.sock");
     let admin = format!("unix:{path}");
     let mut process = start(&gate, test, &[("CALLGATE_ADMIN", &admin)]).await;
-    process.line_with("running on").await;
+    let address = process.address().await;
     let ready = async || {
         let mut stream = within(UnixStream::connect(&path)).await.unwrap();
         let request = "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
@@ -315,10 +315,9 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
         assert!(ready().await.starts_with("HTTP/1.1 200"));
     }
     drop(start_up);
-    let line = process.line_with("this process has taken over").await;
+    process.line_with("this process has taken over").await;
     assert_eq!(process.status().await, Some(0));
-    assert!(ready().await.starts_with("HTTP/1.1 200"), "{line}");
-    let address = process.address().await;
+    assert!(ready().await.starts_with("HTTP/1.1 200"));
     end(process, serving(&address).await).await;
     assert!(!Path::new(&path).exists());
 }
