@@ -194,7 +194,7 @@ impl<'a> Watchdog<'a> {
     /// Returns what the connection waits for.
     fn wait(&self) -> Wait {
         if self.load.is_writing() {
-            return Wait::Write(self.load.written());
+            return Wait::Write(self.load.written() / self.server.rates.output);
         }
         if self.load.has_streams() || self.phase != Phase::Serving {
             return Wait::Application;
