@@ -11,7 +11,7 @@ use tokio::io::AsyncReadExt as _;
 use tokio::time::sleep;
 
 use crate::support::{
-    Server, Teller, config, content, get, http, http2, post, says, tell, whole, within,
+    Client, Server, Teller, config, content, get, http, http2, post, says, tell, whole, within,
 };
 
 /// A time-out of these tests, and the time between two octets of a client that is slow.
@@ -94,10 +94,7 @@ async fn content_below_the_least_rate_gets_408() {
     let server = Server::with(slow(100), echo(teller));
     let mut client = server.connect().await;
     client.send(post("/", "").replace(": 0", ": 100000")).await;
-    while !client.has_input() {
-        client.send("x").await;
-        sleep(STEP).await;
-    }
+    within(sends_slowly(&mut client)).await;
     assert_eq!(client.response().await.status, 408);
     assert!(!told.next().await);
     let mut client = http2::Client::connect(&server).await;
@@ -115,6 +112,14 @@ async fn content_below_the_least_rate_gets_408() {
     }
     drop(client);
     server.finish().await;
+}
+
+/// Sends an octet now and then, until the server says something.
+async fn sends_slowly(client: &mut Client) {
+    while !client.has_input() {
+        client.send("x").await;
+        sleep(STEP).await;
+    }
 }
 
 /// Starts the response, and then receives all content.
@@ -207,10 +212,7 @@ async fn content_that_is_skipped_has_a_time_limit_however_steadily_it_comes() {
     client.send(post("/", "").replace(": 0", ": 60000")).await;
     assert_eq!(client.response().await.status, 200);
     // The server closes the connection.
-    while !client.has_input() {
-        client.send("x").await;
-        sleep(STEP).await;
-    }
+    within(sends_slowly(&mut client)).await;
     assert_eq!(client.rest().await, "");
     server.finish().await;
 }
