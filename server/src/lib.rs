@@ -34,6 +34,8 @@ mod context;
 mod deadline;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod faults;
 mod http1;
 mod http2;
 mod lifespan;
