@@ -127,6 +127,10 @@ impl Deadline {
         cx: &mut Context<'_>,
     ) -> Poll<Check> {
         if wait == Wait::Application {
+            // The client has taken all output that there is, which is progress, however little it was.
+            if matches!(self.wait, Wait::Write(_)) {
+                *self.project().wait = wait;
+            }
             return Poll::Pending;
         }
         let is_same = std::mem::discriminant(&wait) == std::mem::discriminant(&self.wait);

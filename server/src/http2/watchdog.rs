@@ -237,7 +237,8 @@ mod tests {
         let config = Config::new()
             .timeout_keep_alive(KEEP_ALIVE)
             .timeout_request_head(HEAD)
-            .timeout_write(WRITE);
+            .timeout_write(WRITE)
+            .min_response_rate(0);
         Arc::new(ServerContext::new(BoxApp::new(never), config))
     }
 
