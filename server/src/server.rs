@@ -351,7 +351,7 @@ impl Server {
                 if (succession.as_ref()).is_some_and(|succession| succession.is_handed_over()) {
                     return;
                 }
-                pending().await
+                pending::<()>().await;
             };
             admin.run_until(handed_over).await
         }

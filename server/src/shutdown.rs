@@ -127,7 +127,7 @@ impl ShutdownRequests {
         let request = self.requests.wait_for(|requests| *requests > seen);
         if request.await.is_err() {
             // All handles are gone.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 }
