@@ -71,7 +71,7 @@ pub use escape::Escaped;
 pub use file::FileBody;
 pub use output::Incomplete;
 pub use replacement::replacement;
-pub use report::RequestLine;
+pub use report::{RequestLine, violations};
 pub use response_body::{CutSignal, ResponseBody};
 pub use shutdown::ShutdownSignal;
 

@@ -1,8 +1,10 @@
 //! The log of calls: one line for each failure, with the request that failed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use callgate::{AppError, HttpScope, Violation, WebSocketScope};
 use http::uri::PathAndQuery;
@@ -98,8 +100,24 @@ impl fmt::Display for RequestLine {
     }
 }
 
-/// Logs that an application broke a rule.
+/// How often each rule has been broken, by its ID.
+static VIOLATIONS: Mutex<BTreeMap<&str, u64>> = Mutex::new(BTreeMap::new());
+
+/// Returns the ID of each rule that an application of this process has broken, and how often.
+#[must_use]
+pub fn violations() -> Vec<(&'static str, u64)> {
+    let counts = VIOLATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    counts.iter().map(|(rule, count)| (*rule, *count)).collect()
+}
+
+fn count(violation: &Violation) {
+    let mut counts = VIOLATIONS.lock().unwrap_or_else(PoisonError::into_inner);
+    *counts.entry(violation.rule.id).or_default() += 1;
+}
+
+/// Logs that an application broke a rule, and counts it.
 pub(crate) fn violation(request: &RequestLine, violation: &Violation) {
+    count(violation);
     tracing::error!(
         rule = violation.rule.id,
         "{request}: {}",
@@ -114,6 +132,7 @@ pub(crate) fn failure(request: &RequestLine, error: &AppError, broken: Option<&V
             violation(request, broken);
         }
         (_, Some(broken)) => {
+            count(broken);
             tracing::error!(
                 rule = broken.rule.id,
                 "{request}: {} (after {})",

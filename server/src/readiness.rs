@@ -21,7 +21,15 @@ pub(crate) enum Readiness {
 }
 
 impl Readiness {
-    const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Stopping];
+    pub(crate) const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Stopping];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready => "ready",
+            Self::Stopping => "stopping",
+        }
+    }
 }
 
 /// The present readiness of a server. Clones share it.

@@ -179,6 +179,12 @@ impl Registry {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Returns the number of the connections that have been accepted.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
     /// Returns the number of the connections that are open.
     pub(crate) fn len(&self) -> usize {
         self.lock().open.len()

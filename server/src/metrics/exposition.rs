@@ -1,0 +1,243 @@
+//! The metrics in the text format of OpenMetrics, which Prometheus reads. `METRICS.md` describes each.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::UNIX_EPOCH;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::{Registry, Unit};
+
+use super::histogram::Histogram;
+use super::{METHODS, Metrics, STATUSES, VERSIONS};
+use crate::context::ServerContext;
+use crate::limit::Limit;
+use crate::readiness::Readiness;
+use crate::record::Outcome;
+
+/// The content type of the text.
+pub(crate) const CONTENT_TYPE: &str =
+    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// Returns the metrics of a server.
+pub(crate) fn write(server: &Arc<ServerContext>) -> Result<String, fmt::Error> {
+    let mut registry = Registry::with_prefix("callgate");
+    registry.register_collector(Box::new(OfServer(server.clone())));
+    let mut text = String::new();
+    encode(&mut text, &registry)?;
+    Ok(text)
+}
+
+#[derive(Debug)]
+struct OfServer(Arc<ServerContext>);
+
+impl Collector for OfServer {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let server = &self.0;
+        let mut families = Families(&mut encoder);
+        if let Some(metrics) = &server.metrics {
+            exchanges(&mut families, metrics)?;
+        }
+        connections(&mut families, server)?;
+        failures(&mut families, server)?;
+        process(&mut families, server)
+    }
+}
+
+fn exchanges(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result {
+    let mut requests = families.labelled(
+        "http_requests",
+        "Exchanges that have ended, those of rejected requests and WebSocket handshakes included",
+        None,
+        MetricType::Counter,
+    )?;
+    for (method, statuses) in METHODS.iter().zip(&metrics.requests) {
+        for (status, versions) in STATUSES.iter().zip(statuses) {
+            for (version, count) in VERSIONS.iter().zip(versions) {
+                let count = count.load(Ordering::Relaxed);
+                if count > 0 {
+                    let labels = [("method", *method), ("status", *status), ("version", *version)];
+                    counter(&mut requests.encode_family(&labels)?, count)?;
+                }
+            }
+        }
+    }
+    let mut ended = families.labelled(
+        "http_exchanges_ended",
+        "Exchanges that have ended, by how",
+        None,
+        MetricType::Counter,
+    )?;
+    for (outcome, count) in Outcome::ALL.iter().zip(&metrics.ended) {
+        let labels = [("outcome", outcome.name())];
+        counter(&mut ended.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+    }
+    families.gauge(
+        "http_exchanges_in_flight",
+        "Exchanges in flight, open WebSockets included",
+        metrics.in_flight.load(Ordering::Relaxed),
+    )?;
+    families.histogram(
+        "http_exchange_duration",
+        "Time from the head of a request to the last octet of its response, without WebSockets",
+        &metrics.duration,
+    )?;
+    families.histogram(
+        "http_response_delay",
+        "Time from the head of a request to the beginning of its response",
+        &metrics.until_response,
+    )?;
+    let octets = [
+        ("received", &metrics.octets_in),
+        ("sent", &metrics.octets_out),
+    ];
+    let mut content = families.labelled(
+        "content",
+        "Content of ended exchanges; of WebSockets, their messages",
+        Some(&Unit::Bytes),
+        MetricType::Counter,
+    )?;
+    for (direction, count) in octets {
+        let labels = [("direction", direction)];
+        counter(&mut content.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+    }
+    families.gauge(
+        "websockets_open",
+        "WebSockets that are open",
+        metrics.websockets.load(Ordering::Relaxed),
+    )?;
+    let mut messages = families.labelled(
+        "websocket_messages",
+        "Messages of WebSockets that have ended",
+        None,
+        MetricType::Counter,
+    )?;
+    for (direction, count) in [
+        ("received", &metrics.messages_in),
+        ("sent", &metrics.messages_out),
+    ] {
+        let labels = [("direction", direction)];
+        counter(&mut messages.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+    }
+    Ok(())
+}
+
+fn connections(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
+    families.counter(
+        "connections_accepted",
+        "Connections that have been accepted",
+        server.registry.accepted(),
+    )?;
+    let mut connections = families.labelled(
+        "connections",
+        "Connections that are open, by state",
+        None,
+        MetricType::Gauge,
+    )?;
+    for (state, count) in server.registry.count_by_state() {
+        let labels = [("state", state.name())];
+        connections.encode_family(&labels)?.encode_gauge(&(count as u64))?;
+    }
+    Ok(())
+}
+
+fn failures(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
+    let mut limits = families.labelled(
+        "limit_reached",
+        "How often each limit has been reached",
+        None,
+        MetricType::Counter,
+    )?;
+    for limit in Limit::ALL {
+        let labels = [("limit", limit.name())];
+        counter(&mut limits.encode_family(&labels)?, server.limits.count(limit))?;
+    }
+    let mut violations = families.labelled(
+        "rule_violations",
+        "Rules that applications have broken, of all servers of the process",
+        None,
+        MetricType::Counter,
+    )?;
+    for (rule, count) in callgate_drive::violations() {
+        counter(&mut violations.encode_family(&[("rule", rule)])?, count)?;
+    }
+    Ok(())
+}
+
+fn process(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
+    let mut state = families.labelled(
+        "server_state",
+        "1 for the state that the server is in",
+        None,
+        MetricType::Gauge,
+    )?;
+    for readiness in Readiness::ALL {
+        let labels = [("state", readiness.name())];
+        let is_now = u64::from(server.readiness.get() == readiness);
+        state.encode_family(&labels)?.encode_gauge(&is_now)?;
+    }
+    #[cfg(feature = "tls")]
+    if let Some(acceptor) = &server.tls {
+        let mut reloads = families.labelled(
+            "certificate_reloads",
+            "Reloads of the certificates",
+            None,
+            MetricType::Counter,
+        )?;
+        for (result, count) in acceptor.reloads() {
+            counter(&mut reloads.encode_family(&[("result", result)])?, count)?;
+        }
+    }
+    if let Some(metrics) = &server.metrics {
+        let start = metrics.start.duration_since(UNIX_EPOCH).unwrap_or_default();
+        families
+            .labelled(
+                "start_time",
+                "When the server was created, since 1970-01-01",
+                Some(&Unit::Seconds),
+                MetricType::Gauge,
+            )?
+            .encode_gauge(&start.as_secs_f64())?;
+    }
+    families
+        .labelled("build", "The version of the server", None, MetricType::Info)?
+        .encode_info(&[("version", env!("CARGO_PKG_VERSION"))])
+}
+
+/// Encodes metric families.
+struct Families<'a, 'b>(&'a mut DescriptorEncoder<'b>);
+
+impl Families<'_, '_> {
+    /// Begins a family, whose values have labels.
+    fn labelled<'s>(
+        &'s mut self,
+        name: &'s str,
+        help: &str,
+        unit: Option<&'s Unit>,
+        kind: MetricType,
+    ) -> Result<MetricEncoder<'s>, fmt::Error> {
+        // The full stop is that of the registry for metrics that it holds itself.
+        self.0.encode_descriptor(name, &format!("{help}."), unit, kind)
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        counter(&mut self.labelled(name, help, None, MetricType::Counter)?, value)
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
+        self.labelled(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
+        let values = histogram.snapshot();
+        self.labelled(name, help, Some(&Unit::Seconds), MetricType::Histogram)?
+            .encode_histogram::<NoLabelSet>(values.sum, values.count, &values.buckets, None)
+    }
+}
+
+fn counter(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None)
+}
