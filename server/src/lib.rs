@@ -44,6 +44,8 @@ mod http2;
 mod lifespan;
 mod limit;
 mod listener;
+#[cfg(feature = "metrics")]
+mod metrics;
 mod proxy;
 mod readiness;
 mod registry;

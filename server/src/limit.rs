@@ -59,7 +59,7 @@ impl Limit {
     ];
 
     /// Returns the name, as the label of a metric.
-    #[cfg_attr(not(test), expect(dead_code, reason = "metrics use it"))]
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Connections => "connections",
@@ -105,7 +105,7 @@ impl LimitCounters {
     }
 
     /// Returns how often a limit has been reached.
-    #[cfg_attr(not(test), expect(dead_code, reason = "metrics use it"))]
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn count(&self, limit: Limit) -> u64 {
         self.0[limit as usize].load(Ordering::Relaxed)
     }

@@ -199,7 +199,7 @@ impl Registry {
     }
 
     /// Returns the number of the connections in each state.
-    #[cfg_attr(not(test), expect(dead_code, reason = "metrics use it"))]
+    #[cfg(any(test, feature = "metrics"))]
     pub(crate) fn count_by_state(&self) -> [(ConnectionState, usize); ConnectionState::ALL.len()] {
         let mut counts = ConnectionState::ALL.map(|state| (state, 0));
         for connection in self.open() {

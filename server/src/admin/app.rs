@@ -10,6 +10,8 @@ use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use crate::context::ServerContext;
+#[cfg(feature = "metrics")]
+use crate::metrics;
 use crate::registry::OpenConnection;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -61,9 +63,10 @@ impl App for AdminApp {
                 let connections = self.connections();
                 respond(&sender, StatusCode::OK, "application/json", connections).await?;
             }
-            "/" => {
-                let paths = "/livez\n/readyz\n/connections\n";
-                respond(&sender, StatusCode::OK, TEXT, paths).await?;
+            #[cfg(feature = "metrics")]
+            "/metrics" => {
+                let text = metrics::write(&self.server).map_err(AppError::failed)?;
+                respond(&sender, StatusCode::OK, metrics::CONTENT_TYPE, text).await?;
             }
             _ => respond(&sender, StatusCode::NOT_FOUND, TEXT, "not found\n").await?,
         }

@@ -241,3 +241,57 @@ impl Families<'_, '_> {
 fn counter(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
     encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None)
 }
+
+#[cfg(test)]
+mod tests {
+    use callgate::BoxApp;
+
+    use super::*;
+    use crate::Config;
+
+    async fn app(
+        _: callgate::Scope,
+        _: callgate::Receiver,
+        _: callgate::Sender,
+    ) -> Result<(), callgate::AppError> {
+        Err(callgate::AppError::Unsupported)
+    }
+
+    #[test]
+    fn the_document_describes_each_metric() {
+        let config = Config::new().admin(Some("unix:/a".parse().unwrap()));
+        #[cfg(feature = "tls")]
+        let config = config.ssl_self_signed(true);
+        let context = ServerContext::new(BoxApp::new(app), config);
+        #[cfg(feature = "tls")]
+        let context = {
+            let acceptor = crate::tls::Acceptor::load(&context.config).unwrap();
+            context.tls(acceptor.map(Arc::new))
+        };
+        let text = write(&Arc::new(context)).unwrap();
+        let document = include_str!("../../METRICS.md");
+        let mut described = 0;
+        for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
+            let (name, help) = help.split_once(' ').unwrap();
+            let kind = format!("# TYPE {name} ");
+            let kind = text.lines().find_map(|line| line.strip_prefix(&kind)).unwrap();
+            let suffix = match kind {
+                "counter" => "_total",
+                "info" => "_info",
+                _ => "",
+            };
+            let row = format!("| `{name}{suffix}` | {kind} |");
+            let row = document.lines().find(|line| line.starts_with(&row));
+            let row = row.unwrap_or_else(|| panic!("METRICS.md lacks {name}{suffix}, a {kind}"));
+            assert!(row.ends_with(&format!("| {help} |")), "{row} {help}");
+            described += 1;
+        }
+        assert_eq!(document.matches("| `callgate_").count(), described);
+        let values = (Limit::ALL.iter().map(|it| it.name()))
+            .chain(Outcome::ALL.iter().map(|it| it.name()))
+            .chain(METHODS);
+        for value in values {
+            assert!(document.contains(&format!("`{value}`")) || value == "other", "{value}");
+        }
+    }
+}

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 #[cfg(feature = "reload")]
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
@@ -26,6 +27,9 @@ pub(crate) struct Acceptor {
     /// The hosts of a self-signed certificate.
     hosts: Vec<String>,
     current: ArcSwap<Identity>,
+    /// The number of reloads that have succeeded, and of those that have failed.
+    loaded: AtomicU64,
+    failed: AtomicU64,
 }
 
 /// What one load of the files has given.
@@ -57,6 +61,8 @@ impl Acceptor {
             versions: config.http.versions,
             hosts,
             current: ArcSwap::from_pointee(identity),
+            loaded: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
         }))
     }
 
@@ -66,9 +72,18 @@ impl Acceptor {
         if self.settings.self_signed {
             return Ok(());
         }
-        let identity = Identity::load(&self.settings, self.versions, &self.hosts)?;
+        let identity = Identity::load(&self.settings, self.versions, &self.hosts)
+            .inspect_err(|_| _ = self.failed.fetch_add(1, Ordering::Relaxed))?;
         self.current.store(Arc::new(identity));
+        self.loaded.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    /// Returns the number of reloads by their result.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn reloads(&self) -> [(&'static str, u64); 2] {
+        let counts = [("loaded", &self.loaded), ("failed", &self.failed)];
+        counts.map(|(result, count)| (result, count.load(Ordering::Relaxed)))
     }
 
     /// Loads the files again, and logs the result.
