@@ -34,7 +34,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
 
 /// As [`Escaped`], for text between double quotes: quotes and backslashes are escaped as well.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EscapedInQuotes<T>(pub(crate) T);
+pub struct EscapedInQuotes<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for EscapedInQuotes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

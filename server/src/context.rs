@@ -12,8 +12,10 @@ use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
+use crate::access_log;
 use crate::config::Config;
 use crate::limit::LimitCounters;
+use crate::record::ExchangeRecord;
 use crate::registry::Registry;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
@@ -28,6 +30,8 @@ pub(crate) struct ServerContext {
     pub(crate) root_path: ByteString,
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
+    /// Whether exchanges are recorded. Without a record, an exchange costs less.
+    pub(crate) takes_records: bool,
     pub(crate) stages: Arc<Stages>,
     /// The connections that are open.
     pub(crate) registry: Arc<Registry>,
@@ -62,6 +66,7 @@ impl ServerContext {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
+            takes_records: config.log.access,
             stages: Arc::default(),
             registry: Arc::default(),
             max_connections,
@@ -92,6 +97,13 @@ impl ServerContext {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.set(state).expect("start-up completes once");
+    }
+
+    /// Takes the record of an exchange that has ended.
+    pub(crate) fn exchange_ended(&self, record: &ExchangeRecord) {
+        if self.config.log.access {
+            access_log::write(record);
+        }
     }
 
     /// Adds the default fields, but for the date, to a response over HTTP/2.

@@ -11,12 +11,11 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
-use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd, replacement};
+use callgate_drive::{Call, ResponseBody, ServerEnd, replacement};
 use http::HeaderValue;
 
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
-use crate::report::AccessLog;
 
 /// The response of an exchange.
 #[derive(Debug)]
@@ -33,7 +32,6 @@ pub(crate) enum Response {
 #[derive(Debug)]
 pub(crate) struct Exchange<C: Content> {
     inner: drive::Exchange<C>,
-    access_log: Option<Box<AccessLog>>,
 }
 
 impl<C: Content> Exchange<C> {
@@ -46,17 +44,9 @@ impl<C: Content> Exchange<C> {
         connection: &ConnectionInfo,
     ) -> Self {
         let server = &*connection.server;
-        let access_log = server.config.log.access.then(|| {
-            Box::new(AccessLog::new(
-                RequestLine::of_http(&scope),
-                scope.client,
-                connection.peer,
-            ))
-        });
         let shutdown = &server.stages.shutdown;
         Self {
             inner: drive::Exchange::new(&server.app, scope, content, status_for, shutdown),
-            access_log,
         }
     }
 
@@ -78,9 +68,6 @@ impl<C: Content> Exchange<C> {
                 return Poll::Ready(Response::ClientGone);
             }
         };
-        if let Some(log) = self.access_log.take() {
-            log.write(head.status);
-        }
         Poll::Ready(Response::Final(head, body))
     }
 

@@ -24,6 +24,7 @@
 //! exchange passes through the server.
 
 mod accept;
+mod access_log;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -39,6 +40,7 @@ mod lifespan;
 mod limit;
 mod listener;
 mod proxy;
+mod record;
 mod registry;
 mod rejection;
 mod report;

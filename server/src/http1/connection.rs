@@ -10,10 +10,11 @@ use bytes::BytesMut;
 use callgate::HttpResponseStart;
 use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
-    AfterHead, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
-    ResponseEncoder,
+    AfterHead, DecodeError, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence,
+    RequestHead, ResponseEncoder,
 };
 use http::StatusCode;
+use http_body::Body as _;
 use tokio::task::coop::unconstrained;
 
 use super::content::{self, ContentError};
@@ -24,9 +25,11 @@ use super::outgoing::{
     self, Outgoing, PendingExchange, PendingHandshake, ResponseEnd, StreamedResponse,
 };
 use super::output::Output;
+use super::records::Records;
 use crate::connection::ConnectionInfo;
 use crate::deadline::Wait;
 use crate::exchange::{self, Exchange, RunningCall};
+use crate::record::Outcome;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
@@ -50,6 +53,8 @@ pub(super) struct Connection {
     output: Output,
     incoming: Incoming,
     outgoing: Outgoing,
+    /// `None` if the server takes no records.
+    records: Option<Box<Records>>,
     /// The number of requests whose head has been decoded.
     requests: u64,
     /// Whether only the end of the connection is the end of the last response.
@@ -65,6 +70,7 @@ impl Connection {
     pub(super) fn new(info: ConnectionInfo, stream: Stream, read: BytesMut) -> Self {
         let decoder = HeadDecoder::new(info.server.http1.clone());
         Self {
+            records: Records::new(&info),
             info,
             stream,
             input: Input::new(read),
@@ -85,6 +91,13 @@ impl Connection {
 
     /// Returns what is left of the connection.
     pub(super) fn into_remainder(self) -> Remainder {
+        if let Some(records) = self.records {
+            let sent = match &self.outgoing {
+                Outgoing::Content(response) => response.sent(),
+                _ => 0,
+            };
+            records.end(sent, &self.output);
+        }
         Remainder {
             is_input_ended: self.input.is_ended(),
             stream: self.stream,
@@ -100,7 +113,7 @@ impl Connection {
                 continue;
             }
             self.send_continue(cx);
-            match self.incoming.decode_content(&mut self.input, cx) {
+            match self.decode_content(cx) {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(error) => {
@@ -109,7 +122,11 @@ impl Connection {
                 }
             }
             let was_full = self.output.is_full();
-            match self.poll_output(cx) {
+            let written = self.poll_output(cx);
+            if let Some(records) = &mut self.records {
+                records.written(&self.output, self.stream.is_secured());
+            }
+            match written {
                 Poll::Ready(Ok(())) => {
                     if let Some(end) = self.end.take() {
                         return Poll::Ready(end);
@@ -128,6 +145,12 @@ impl Connection {
         // The other tasks of the thread run.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Decodes content that the application waits for. Returns whether there was some, or its end.
+    fn decode_content(&mut self, cx: &mut Context<'_>) -> Result<bool, DecodeError> {
+        let records = self.records.as_deref_mut();
+        self.incoming.decode_content(&mut self.input, records, cx)
     }
 
     /// Writes the output. An application that uses up the budget of the task does not hold it back.
@@ -170,7 +193,10 @@ impl Connection {
                 },
                 Outgoing::Content(response) => match response.poll(&mut self.output, cx) {
                     Poll::Pending => return,
-                    Poll::Ready(end) => self.end_response(end),
+                    Poll::Ready(end) => {
+                        let sent = response.sent();
+                        self.end_response(end, sent);
+                    }
                 },
             }
         }
@@ -237,6 +263,10 @@ impl Connection {
         self.requests += 1;
         let encoder = ResponseEncoder::new(&head);
         let awaits_continue = head.expectation == Expectation::Continue;
+        let parts = incoming::into_parts(head);
+        if let Some(records) = &mut self.records {
+            records.begin(&parts, &self.info);
+        }
         let content = match incoming::begin(next, awaits_continue, &mut self.input) {
             Ok((content, incoming)) => {
                 self.incoming = incoming;
@@ -244,8 +274,12 @@ impl Connection {
             }
             Err(error) => return self.reject(error.into(), encoder),
         };
-        match request::read(incoming::into_parts(head), &self.info) {
+        match request::read(parts, &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
+                if let Some(records) = &mut self.records {
+                    records.called(&scope, false);
+                    records.received(content.size_hint().lower());
+                }
                 let server = &self.info.server;
                 let mut exchange = Exchange::new(scope, content, content::status_for, &self.info);
                 // An exchange that completes at the first poll is never on the heap.
@@ -267,6 +301,9 @@ impl Connection {
                 }
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
+                if let Some(records) = &mut self.records {
+                    records.called(&scope, true);
+                }
                 let handshake = Handshake::new(scope, &self.info);
                 let pending = PendingHandshake { handshake, encoder };
                 self.outgoing = Outgoing::Handshake(Box::new(pending));
@@ -289,7 +326,7 @@ impl Connection {
         };
         // A response that is complete at once is never on the heap.
         match response.poll(&mut self.output, cx) {
-            Poll::Ready(end) => self.end_response(end),
+            Poll::Ready(end) => self.end_response(end, response.sent()),
             Poll::Pending => self.outgoing = Outgoing::Content(Box::new(response)),
         }
     }
@@ -306,6 +343,9 @@ impl Connection {
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
         }
+        if let Some(records) = &mut self.records {
+            records.respond(head.status);
+        }
         let output = &mut self.output;
         let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
@@ -317,12 +357,12 @@ impl Connection {
                 Some(StreamedResponse::new(body, encoder, call))
             }
             Ok(AfterHead::End(persistence)) => {
-                self.end_response(ResponseEnd::Complete(persistence));
+                self.end_response(ResponseEnd::Complete(persistence), 0);
                 None
             }
             // CONNECT is rejected, so there is no tunnel.
             Ok(AfterHead::Tunnel) => {
-                self.end_response(ResponseEnd::Complete(Persistence::Close));
+                self.end_response(ResponseEnd::Complete(Persistence::Close), 0);
                 None
             }
             Err(error) => self.replace(&error, encoder),
@@ -345,6 +385,9 @@ impl Connection {
     #[cold]
     pub(super) fn reject(&mut self, rejection: Rejection, encoder: ResponseEncoder) {
         self.report(&rejection);
+        if let Some(records) = &mut self.records {
+            records.reject(&self.info);
+        }
         self.incoming = Incoming::Nothing;
         let (head, body) = rejection.into_response();
         self.outgoing = match self.encode_head(head, body, None, encoder) {
@@ -367,7 +410,14 @@ impl Connection {
     ) {
         let server = &self.info.server;
         match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
-            Ok(()) => self.finish(End::Upgrade(websocket)),
+            Ok(()) => {
+                let records = self.records.as_mut();
+                let record = records.and_then(|records| {
+                    records.respond(head.status);
+                    records.take()
+                });
+                self.finish(End::Upgrade(websocket, record));
+            }
             Err(error) => {
                 let response = self.replace(&error, encoder);
                 self.outgoing = response.map_or(Outgoing::None, |response| {
@@ -377,8 +427,16 @@ impl Connection {
         }
     }
 
-    fn end_response(&mut self, end: ResponseEnd) {
+    /// Ends a response of which `sent` octets of content have been encoded.
+    fn end_response(&mut self, end: ResponseEnd, sent: u64) {
         self.outgoing = Outgoing::None;
+        if let Some(records) = &mut self.records {
+            let outcome = match end {
+                ResponseEnd::Complete(_) => Outcome::Complete,
+                ResponseEnd::Cut => Outcome::CutByApplication,
+            };
+            records.end_response(outcome, sent, &self.output);
+        }
         match end {
             ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.can_be_skipped() => {
                 self.incoming.discard_content();
@@ -468,9 +526,12 @@ impl Connection {
         match wait {
             Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
             Wait::FirstRequest => Some(End::Gone),
-            Wait::HalfClosed(_) => Some(self.abandon()),
+            Wait::HalfClosed(_) => Some(self.abandon(Outcome::ClientGone)),
             Wait::NextRequest(_) => Some(End::Done),
-            Wait::Write(_) => Some(End::Reset),
+            Wait::Write(_) => {
+                self.abandon(Outcome::TimedOut);
+                Some(End::Reset)
+            }
             Wait::Head(_) => {
                 let encoder = ResponseEncoder::for_malformed_request();
                 self.reject(Rejection::too_slow(), encoder);
@@ -484,9 +545,12 @@ impl Connection {
         }
     }
 
-    /// Returns the end of a connection that is given up. A client must see that its response is
-    /// incomplete.
-    pub(super) fn abandon(&self) -> End {
+    /// Returns the end of a connection that is given up, with this outcome of its exchanges. A client must
+    /// see that its response is incomplete.
+    pub(super) fn abandon(&mut self, outcome: Outcome) -> End {
+        if let Some(records) = &mut self.records {
+            records.cut(outcome);
+        }
         let is_incomplete =
             !self.output.is_empty() || matches!(self.outgoing, Outgoing::Content(_));
         match self.is_close_delimited && is_incomplete {

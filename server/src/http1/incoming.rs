@@ -8,6 +8,7 @@ use http::request::Parts;
 
 use super::content::{self, ContentError, ContentSender, Demand, RequestContent};
 use super::input::Input;
+use super::records::Records;
 
 /// The most content that is read and discarded after a response, in octets. With more, the
 /// connection is closed.
@@ -131,6 +132,7 @@ impl Incoming {
     pub(super) fn decode_content(
         &mut self,
         input: &mut Input,
+        mut records: Option<&mut Records>,
         cx: &mut Context<'_>,
     ) -> Result<bool, DecodeError> {
         let Some(mut content) = self.take_wanted(cx) else {
@@ -145,6 +147,9 @@ impl Incoming {
                 }
                 Ok(DecodedContent::Incomplete(_)) => content.sender.fail(ContentError::Cut, cx),
                 Ok(DecodedContent::Data(data, decoder)) => {
+                    if let Some(records) = &mut records {
+                        records.received(data.len() as u64);
+                    }
                     content.sender.send(data, cx);
                     content.decoder = decoder;
                     // The end of content of a known length follows without a further octet.

@@ -11,14 +11,13 @@ use callgate::{HttpResponseStart, WebSocketAccept, WebSocketScope};
 use callgate_drive::websocket::{
     self as drive, DeflateParameters, HandshakeResponse, accept_key, response_head,
 };
-use callgate_drive::{RequestLine, ResponseBody, replacement};
+use callgate_drive::{ResponseBody, replacement};
 use http::Version;
 use http::header::HeaderValue;
 
 use super::session::{AcceptedWebSocket, CallDetacher};
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
-use crate::report::AccessLog;
 use crate::stage::Stage;
 
 /// A handshake without a response.
@@ -30,7 +29,6 @@ pub(crate) struct Handshake {
     accept_key: Option<HeaderValue>,
     /// The parameters of permessage-deflate, if an offer of the client is accepted.
     deflate: Option<DeflateParameters>,
-    access_log: Option<Box<AccessLog>>,
     /// Completes when the server drains; `None` after that.
     draining: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
@@ -52,13 +50,6 @@ impl Handshake {
         let accept_key = accept_key(&scope.headers);
         let setting = server.config.websocket.per_message_deflate;
         let deflate = DeflateParameters::negotiate(&mut scope, setting);
-        let access_log = server.config.log.access.then(|| {
-            Box::new(AccessLog::new(
-                RequestLine::of_websocket(&scope),
-                scope.client,
-                connection.peer,
-            ))
-        });
         let stages = server.stages.clone();
         Box::new(Self {
             version: scope.version,
@@ -66,7 +57,6 @@ impl Handshake {
             server: server.clone(),
             accept_key,
             deflate,
-            access_log,
             draining: Some(Box::pin(async move {
                 stages.reached(Stage::Draining).await;
             })),
@@ -94,10 +84,6 @@ impl Handshake {
             HandshakeResponse::Deny(head, body) => Response::Refused(head, body),
         };
         self.detach();
-        if let Some(log) = self.access_log.take() {
-            let (Response::Accepted(head, _) | Response::Refused(head, _)) = &response;
-            log.write(head.status);
-        }
         Poll::Ready(response)
     }
 
