@@ -66,8 +66,9 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// Returns whether a character can make a line of the log look like another.
-fn is_deceptive(character: char) -> bool {
+/// Returns whether a character can make a line of the log look like another. [`Escaped`] escapes it.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

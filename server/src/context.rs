@@ -12,7 +12,7 @@ use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
-use crate::access_log;
+use crate::access_log::AccessLog;
 use crate::config::Config;
 use crate::limit::LimitCounters;
 use crate::record::ExchangeRecord;
@@ -32,6 +32,7 @@ pub(crate) struct ServerContext {
     pub(crate) raw_root_path: String,
     /// Whether exchanges are recorded. Without a record, an exchange costs less.
     pub(crate) takes_records: bool,
+    access_log: AccessLog,
     pub(crate) stages: Arc<Stages>,
     /// The connections that are open.
     pub(crate) registry: Arc<Registry>,
@@ -67,6 +68,7 @@ impl ServerContext {
             root_path: ByteString::from(root_path),
             app,
             takes_records: config.log.access,
+            access_log: AccessLog::to_server_log(config.log.access_format),
             stages: Arc::default(),
             registry: Arc::default(),
             max_connections,
@@ -82,6 +84,12 @@ impl ServerContext {
             tls: None,
             config,
         }
+    }
+
+    /// Sets the access log.
+    pub(crate) fn access_log(mut self, access_log: AccessLog) -> Self {
+        self.access_log = access_log;
+        self
     }
 
     /// Has the listeners speak TLS.
@@ -102,7 +110,7 @@ impl ServerContext {
     /// Takes the record of an exchange that has ended.
     pub(crate) fn exchange_ended(&self, record: &ExchangeRecord) {
         if self.config.log.access {
-            access_log::write(record);
+            self.access_log.write(record);
         }
     }
 

@@ -5,12 +5,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate::{App, BoxApp};
 #[cfg(feature = "reload")]
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::accept;
+use crate::access_log::AccessLog;
 use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
@@ -227,7 +229,12 @@ impl Server {
         let acceptor = Acceptor::load(&self.config)
             .map_err(ServeError::Tls)?
             .map(Arc::new);
-        let context = ServerContext::new(self.app, self.config);
+        let access_log = AccessLog::open(&self.config.log)?;
+        let access_log_file = access_log.file();
+        if let Some(file) = &access_log_file {
+            self.handle.add_log_file(file.clone());
+        }
+        let context = ServerContext::new(self.app, self.config).access_log(access_log);
         #[cfg(feature = "tls")]
         let context = context.tls(acceptor.clone());
         let context = Arc::new(context);
@@ -272,9 +279,17 @@ impl Server {
             }
         }
         let drained = shutdown::drain(&context, &mut requests).await;
-        shutdown::finish(lifespan, drained, &mut requests).await
+        let result = shutdown::finish(lifespan, drained, &mut requests).await;
+        if let Some(file) = access_log_file {
+            let flushing = tokio::task::spawn_blocking(move || file.writer().flush(LAST_LINES));
+            let _ = flushing.await;
+        }
+        result
     }
 }
+
+/// The longest time for which the end of the server waits for the last lines of the access log.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Watches the files of certificates, until the returned guard is dropped.
 #[cfg(feature = "reload")]

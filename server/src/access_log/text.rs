@@ -29,9 +29,12 @@ impl fmt::Display for Text<'_> {
             None => f.write_str("-")?,
         }
         write!(f, " {:.1?}", record.duration)?;
-        match record.outcome {
-            Outcome::Complete => Ok(()),
-            outcome => write!(f, " {}", outcome.name()),
+        if record.outcome != Outcome::Complete {
+            write!(f, " {}", record.outcome.name())?;
+        }
+        match record.request_id.as_ref().map(|id| id.to_str()) {
+            Some(Ok(id)) => write!(f, " request_id={id}"),
+            _ => Ok(()),
         }
     }
 }

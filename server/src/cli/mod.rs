@@ -36,12 +36,13 @@
 
 mod file;
 mod flags;
+mod log;
 mod settings;
 #[cfg(unix)]
 mod systemd;
 
 use std::ffi::OsString;
-use std::io::{self, stderr};
+use std::io;
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::pin::pin;
@@ -52,12 +53,9 @@ use std::time::Duration;
 use callgate::App;
 use callgate_cli::{STARTUP, fail};
 use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{LogLevel, MAX_THREADS};
+use self::log::ServerLog;
+use crate::config::{Config, MAX_THREADS};
 use crate::signals::{ForcedExit, SignalThread};
 use crate::{ServeError, Server};
 
@@ -110,7 +108,21 @@ pub fn main(app: impl App) -> ExitCode {
 /// one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
     let config = flags.into_config();
-    start_logging(&config.log.level);
+    let log = match ServerLog::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(STARTUP, describe(&error)),
+    };
+    let status = serve(app, config, &log);
+    // The last line is not held up by a log that nobody reads.
+    log.finish();
+    match status {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((status, reason)) => log.fail(status, reason),
+    }
+}
+
+/// Runs the server. The error is the exit status and the reason.
+fn serve(app: impl App, config: Config, log: &ServerLog) -> Result<(), (u8, String)> {
     let threads = config.process.threads.unwrap_or_else(cores);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads.get())
@@ -119,12 +131,9 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
     let runtime = match runtime {
         Ok(runtime) => runtime,
         Err(error) => {
-            return fail(
-                STARTUP,
-                format_args!(
-                    "cannot start {threads} threads: {error} (choose fewer with --threads)"
-                ),
-            );
+            let reason =
+                format!("cannot start {threads} threads: {error} (choose fewer with --threads)");
+            return Err((STARTUP, reason));
         }
     };
     let server = Server::new(app).config(config);
@@ -133,6 +142,7 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
         #[cfg(unix)]
         let server = systemd::add_sockets(server)?;
         let server = server.bound()?;
+        log.reopen_at_reload(&server.handle());
         #[cfg(target_os = "linux")]
         let report = systemd::report(server.handle());
         #[cfg(not(target_os = "linux"))]
@@ -149,13 +159,12 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
     });
     // A thread that an application blocks must not keep the process alive.
     runtime.shutdown_background();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(
-            error.exit_status(),
-            format_args!("{error}{}", remedy(&error)),
-        ),
-    }
+    result.map_err(|error| (error.exit_status(), describe(&error)))
+}
+
+/// Returns the line of an error.
+fn describe(error: &ServeError) -> String {
+    format!("{error}{}", remedy(error))
 }
 
 /// Returns the flag that avoids the error, as an addition to the error's line; empty if there is
@@ -169,6 +178,10 @@ fn remedy(error: &ServeError) -> &'static str {
             }
             io::ErrorKind::PermissionDenied => " (choose another with --port or --bind)",
             _ => "",
+        },
+        ServeError::LogFile { name, .. } => match *name {
+            "log_file" => " (choose another with --log-file)",
+            _ => " (choose another with --access-log-file)",
         },
         ServeError::LifespanDeclined => " (serve it without by --lifespan auto)",
         _ => "",
@@ -188,33 +201,6 @@ fn command_for(args: &[OsString]) -> Command {
         .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
-}
-
-/// Logs to standard error, one line an event, coloured on a terminal.
-fn start_logging(levels: &[LogLevel]) {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(callgate_cli::is_coloured(&stderr()))
-        .with_target(false)
-        // Otherwise a log whose reader has closed the pipe causes a panic.
-        .log_internal_errors(false)
-        .compact();
-    // This fails in a program that has set up its own logging, which is kept.
-    let _ = tracing_subscriber::registry()
-        .with(targets(levels))
-        .with(lines)
-        .try_init();
-}
-
-/// Returns the filter of these levels. The last level of a target applies.
-fn targets(levels: &[LogLevel]) -> Targets {
-    let filter = Targets::new().with_default(LevelFilter::INFO);
-    levels
-        .iter()
-        .fold(filter, |filter, level| match &level.target {
-            Some(target) => filter.with_target(target, level.level),
-            None => filter.with_default(level.level),
-        })
 }
 
 fn cores() -> NonZeroUsize {

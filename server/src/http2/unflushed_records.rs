@@ -14,9 +14,9 @@ pub(super) struct UnflushedRecords(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// The records since the last poll.
-    new: Vec<Box<ExchangeRecord>>,
+    new: Vec<ExchangeRecord>,
     /// The records for which the connection is polled, or has been while its socket was full.
-    polled: Vec<Box<ExchangeRecord>>,
+    polled: Vec<ExchangeRecord>,
     /// The outcome of the exchanges that are left at the end of the connection.
     end: Option<Outcome>,
 }
@@ -26,7 +26,7 @@ impl UnflushedRecords {
     pub(super) fn end_exchange(&self, mut record: Box<ExchangeRecord>) {
         let mut state = self.lock();
         match (record.outcome, state.end) {
-            (Outcome::Complete, None) => return state.new.push(record),
+            (Outcome::Complete, None) => return state.new.push(*record),
             (Outcome::Complete, Some(end)) => record.outcome = end,
             // The connection was not dropped for its client.
             (Outcome::ClientGone, Some(end)) if end != Outcome::Complete => record.outcome = end,
