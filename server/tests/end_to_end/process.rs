@@ -384,7 +384,7 @@ async fn log_files_have_their_form_and_are_opened_again_at_a_signal() {
     }
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    let mut process = Process::start(
+    let process = Process::start(
         "log_files_have_their_form_and_are_opened_again_at_a_signal",
         &[
             ("CALLGATE_LOG_FILE", path("log").to_str().unwrap()),
