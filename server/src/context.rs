@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
@@ -21,6 +21,7 @@ use crate::record::ExchangeRecord;
 use crate::registry::Registry;
 use crate::rejection::Rejection;
 use crate::report;
+use crate::retirement::Retirement;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
@@ -45,6 +46,7 @@ pub(crate) struct ServerContext {
     pub(crate) max_client_connections: usize,
     /// The exchanges in flight.
     pub(crate) concurrency: Concurrency,
+    pub(crate) rates: Rates,
     /// The WebSockets that may still be open.
     pub(crate) websockets: OpenWebSockets,
     /// How often each limit has been reached.
@@ -58,11 +60,34 @@ pub(crate) struct ServerContext {
     default_headers: HeaderMap,
     /// The same fields, as HTTP/1 encodes them.
     default_lines: FieldLines,
+    /// Counts the requests.
+    pub(crate) retirement: Arc<Retirement>,
     /// The state that the application returned from start-up.
     state: OnceLock<State>,
     /// The certificates, if the server speaks TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<Acceptor>>,
+}
+
+/// The octets that a client must send or take within the time-out for content and for output, which is how the
+/// least rates are kept: less is no progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) content: u64,
+    pub(crate) output: u64,
+}
+
+impl Rates {
+    fn new(config: &Config) -> Self {
+        let least = |rate: u64, time: Duration| {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            (rate.saturating_mul(millis) / 1000).max(1)
+        };
+        Self {
+            content: least(config.limits.request_rate, config.timeouts.request_content),
+            output: least(config.limits.response_rate, config.timeouts.write),
+        }
+    }
 }
 
 impl ServerContext {
@@ -77,11 +102,13 @@ impl ServerContext {
             app,
             takes_records: config.log.access,
             access_log: AccessLog::to_server_log(config.log.access_format),
+            retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
             registry: Arc::default(),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
             concurrency: Concurrency::new(&config),
+            rates: Rates::new(&config),
             websockets: OpenWebSockets::new(&config),
             limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
@@ -106,6 +133,13 @@ impl ServerContext {
     #[cfg(feature = "tls")]
     pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
         self.tls = acceptor;
+        self
+    }
+
+    /// Has the requests counted by a process that another one replaces.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn retirement(mut self, retirement: Arc<Retirement>) -> Self {
+        self.retirement = retirement;
         self
     }
 

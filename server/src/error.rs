@@ -53,6 +53,19 @@ pub enum ServeError {
     Tls(TlsError),
     /// Signals cannot be listened for.
     Signals(io::Error),
+    /// The threads of the runtime cannot be started.
+    Runtime {
+        /// The number of threads.
+        threads: usize,
+        /// The error of the operating system.
+        reason: io::Error,
+    },
+    /// The number of the process cannot be written to a file.
+    PidFile(String),
+    /// Files cannot be watched, so that the server cannot start again when they change.
+    Reload(String),
+    /// The sockets of the process that this one succeeds cannot be taken over.
+    Predecessor(io::Error),
     /// The application's start-up failed: its message, or the rule that it broke.
     Startup(String),
     /// The application does not serve lifespan, which [`LifespanMode::On`](crate::LifespanMode)
@@ -78,6 +91,10 @@ impl ServeError {
             | Self::LogThread(_)
             | Self::Listener(_)
             | Self::Signals(_)
+            | Self::Runtime { .. }
+            | Self::PidFile(_)
+            | Self::Reload(_)
+            | Self::Predecessor(_)
             | Self::Startup(_)
             | Self::LifespanDeclined => 3,
             #[cfg(feature = "tls")]
@@ -117,6 +134,17 @@ impl fmt::Display for ServeError {
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
             Self::Signals(reason) => write!(f, "cannot listen for signals: {reason}"),
+            Self::Runtime { threads, reason } => {
+                write!(f, "cannot start {threads} threads: {reason}")
+            }
+            Self::PidFile(reason) => f.write_str(reason),
+            Self::Reload(reason) => write!(f, "cannot watch files: {reason}"),
+            Self::Predecessor(reason) => {
+                write!(
+                    f,
+                    "cannot take the sockets of the process before this one: {reason}"
+                )
+            }
             Self::Startup(reason) => {
                 write!(f, "the application failed to start: {}", Escaped(reason))
             }
@@ -142,8 +170,10 @@ impl std::error::Error for ServeError {
             Self::Listen { reason, .. }
             | Self::LogFile { reason, .. }
             | Self::LogThread(reason)
+            | Self::Runtime { reason, .. }
             | Self::Listener(reason)
-            | Self::Signals(reason) => Some(reason),
+            | Self::Signals(reason)
+            | Self::Predecessor(reason) => Some(reason),
             #[cfg(feature = "tls")]
             Self::Tls(error) => Some(error),
             _ => None,

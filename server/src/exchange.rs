@@ -9,16 +9,20 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
-use callgate_drive::{Call, ResponseBody, ServerEnd, replacement};
-use http::HeaderValue;
+use callgate_drive::timer::LONGEST;
+use callgate_drive::{Call, CutSignal, ResponseBody, ServerEnd, replacement};
+use http::{HeaderValue, StatusCode};
 
 use crate::concurrency::{Admission, Permit, Waiting};
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::limit::Limit;
 use crate::rejection::Rejection;
+use crate::report;
 
 /// The response of an exchange.
 #[derive(Debug)]
@@ -35,6 +39,8 @@ pub(crate) enum Response {
 #[derive(Debug)]
 pub(crate) struct Exchange<C: Content> {
     progress: Progress<C>,
+    /// Completes when the exchange has taken too long.
+    time_out: Option<CutSignal>,
 }
 
 #[derive(Debug)]
@@ -85,7 +91,11 @@ impl<C: Content> Exchange<C> {
                 Progress::Refused(Some(Box::new(server.refuse(connection.client))))
             }
         };
-        Self { progress }
+        let limit = server.config.timeouts.request;
+        Self {
+            progress,
+            time_out: limit.map(|limit| time_out(limit, connection)),
+        }
     }
 
     /// Polls the application, and returns its response. The exchange must not be polled again after
@@ -95,7 +105,15 @@ impl<C: Content> Exchange<C> {
         cx: &mut Context<'_>,
         server: &Arc<ServerContext>,
     ) -> Poll<Response> {
-        let (head, body) = match ready!(self.progress.poll(cx, server)) {
+        let response = match self.progress.poll(cx, server) {
+            Poll::Ready(response) => response,
+            Poll::Pending => {
+                ready!(self.poll_time_out(cx));
+                self.detach(server);
+                drive::Response::Replacement(StatusCode::GATEWAY_TIMEOUT)
+            }
+        };
+        let (head, mut body) = match response {
             drive::Response::Started(head, body) => (head, body),
             drive::Response::Replacement(status) => replacement(status),
             drive::Response::EarlyHints(links) => {
@@ -106,7 +124,19 @@ impl<C: Content> Exchange<C> {
                 return Poll::Ready(Response::ClientGone);
             }
         };
+        if let Some(time_out) = self.time_out.take() {
+            body.cut_when(time_out);
+        }
         Poll::Ready(Response::Final(head, body))
+    }
+
+    fn poll_time_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(time_out) = &mut self.time_out else {
+            return Poll::Pending;
+        };
+        ready!(time_out.poll(cx));
+        self.time_out = None;
+        Poll::Ready(())
     }
 
     /// Takes the call, if it goes on after its response has started.
@@ -130,6 +160,17 @@ impl<C: Content> Exchange<C> {
             server.detach(call, end);
         }
     }
+}
+
+/// Completes when an exchange that begins now has taken too long.
+fn time_out(limit: Duration, connection: &ConnectionInfo) -> CutSignal {
+    let sleep = tokio::time::sleep(limit.min(LONGEST));
+    let (server, client) = (connection.server.clone(), connection.client);
+    CutSignal::new(async move {
+        sleep.await;
+        server.limits.reached(Limit::RequestTime);
+        report::failed(client, &"an exchange is ended (--timeout-request)");
+    })
 }
 
 /// Calls the application. The permit is kept until the call has ended.

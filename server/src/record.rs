@@ -28,7 +28,7 @@ pub(crate) enum Outcome {
     CutByApplication,
     /// The server ended the exchange: at its shutdown, or for input that breaks the protocol.
     CutByServer,
-    /// The client took too long.
+    /// A time-out ended the exchange: the client took too long, or the whole exchange did.
     TimedOut,
 }
 
@@ -158,6 +158,13 @@ impl ExchangeRecord {
 impl Drop for ExchangeRecord {
     fn drop(&mut self) {
         self.duration = self.start.elapsed();
+        // A response that takes too long is cut like one whose application has failed.
+        let limit = self.server.config.timeouts.request;
+        if self.outcome == Outcome::CutByApplication
+            && limit.is_some_and(|limit| self.duration >= limit)
+        {
+            self.outcome = Outcome::TimedOut;
+        }
         self.server.exchange_ended(self);
     }
 }

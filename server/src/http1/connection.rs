@@ -12,8 +12,8 @@ use bytes::BytesMut;
 use callgate::HttpResponseStart;
 use callgate_drive::{ResponseBody, replacement};
 use callgate_http1::{
-    AfterHead, DecodeError, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence,
-    RequestHead, ResponseEncoder,
+    AfterHead, DecodedHead, EncodeError, Expectation, HeadDecoder, Next, Persistence, RequestHead,
+    ResponseEncoder,
 };
 use http::StatusCode;
 use http_body::Body as _;
@@ -118,8 +118,8 @@ impl Connection {
             match self.decode_content(cx) {
                 Ok(false) => {}
                 Ok(true) => continue,
-                Err(error) => {
-                    self.report(&error.into());
+                Err(rejection) => {
+                    self.report(&rejection);
                     continue;
                 }
             }
@@ -150,9 +150,11 @@ impl Connection {
     }
 
     /// Decodes content that the application waits for. Returns whether there was some, or its end.
-    fn decode_content(&mut self, cx: &mut Context<'_>) -> Result<bool, DecodeError> {
+    fn decode_content(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
+        let limits = &self.info.server.config.limits;
         let records = self.records.as_deref_mut();
-        self.incoming.decode_content(&mut self.input, records, cx)
+        self.incoming
+            .decode_content(&mut self.input, limits, records, cx)
     }
 
     /// Writes the output. An application that uses up the budget of the task does not hold it back.
@@ -268,6 +270,12 @@ impl Connection {
         let parts = incoming::into_parts(head);
         if let Some(records) = &mut self.records {
             records.begin(&parts, &self.info);
+        }
+        if let Next::Content(decoder) = &next
+            && let Some(length) = decoder.remaining()
+            && self.info.server.config.limits.is_too_large(length)
+        {
+            return self.reject(Rejection::content_too_large(), encoder);
         }
         let content = match incoming::begin(next, awaits_continue, &mut self.input) {
             Ok((content, incoming)) => {

@@ -24,14 +24,19 @@ mod keep_alive;
 mod lifecycle;
 mod lifespan;
 mod limit_connections;
+mod limit_content;
 mod limit_exchanges;
 mod listeners;
 mod one_write;
 mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
+#[cfg(all(unix, feature = "cli"))]
+mod process_log;
 mod proxy;
 mod proxy_transports;
+#[cfg(all(unix, feature = "cli"))]
+mod reload;
 mod scope;
 mod sending;
 mod shutdown;
@@ -40,6 +45,8 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 mod trailers;
+#[cfg(all(unix, feature = "cli"))]
+mod upgrade;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;
