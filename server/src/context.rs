@@ -17,6 +17,8 @@ use crate::access_log::AccessLog;
 use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
 use crate::limit::{Limit, LimitCounters};
+use crate::log_file::LogFile;
+use crate::readiness::{HealthChecked, SharedReadiness};
 use crate::record::ExchangeRecord;
 use crate::registry::Registry;
 use crate::rejection::Rejection;
@@ -39,6 +41,8 @@ pub(crate) struct ServerContext {
     pub(crate) takes_records: bool,
     access_log: AccessLog,
     pub(crate) stages: Arc<Stages>,
+    /// Whether the server is ready to serve.
+    pub(crate) readiness: SharedReadiness,
     /// The connections that are open.
     pub(crate) registry: Arc<Registry>,
     /// The largest number of connections, and of those of one client.
@@ -96,6 +100,11 @@ impl ServerContext {
         let default_headers = default_headers(&config);
         let max_connections = config.limits.connections(open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
+        let readiness = SharedReadiness::default();
+        let app = match config.admin.health_path.clone() {
+            Some(path) => BoxApp::new(HealthChecked::new(app, path, readiness.clone())),
+            None => app,
+        };
         Self {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
@@ -104,6 +113,7 @@ impl ServerContext {
             access_log: AccessLog::to_server_log(config.log.access_format),
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
+            readiness,
             registry: Arc::default(),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
@@ -127,6 +137,11 @@ impl ServerContext {
     pub(crate) fn access_log(mut self, access_log: AccessLog) -> Self {
         self.access_log = access_log;
         self
+    }
+
+    /// Returns the file of the access log, if the log has one of its own.
+    pub(crate) fn access_log_file(&self) -> Option<Arc<LogFile>> {
+        self.access_log.file()
     }
 
     /// Has the listeners speak TLS.

@@ -25,6 +25,7 @@
 
 mod accept;
 mod access_log;
+mod admin;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -47,6 +48,7 @@ mod line_writer;
 mod listener;
 mod log_file;
 mod proxy;
+mod readiness;
 mod record;
 mod registry;
 mod rejection;

@@ -1,6 +1,7 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
 mod access_log;
+mod admin;
 #[cfg(unix)]
 mod bind;
 mod client_gone;
