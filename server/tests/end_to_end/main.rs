@@ -8,6 +8,7 @@ mod files;
 mod http2;
 mod http2_bounds;
 mod http2_failure;
+mod http2_floods;
 mod http2_idle;
 mod http2_malformed;
 mod http2_shutdown;
