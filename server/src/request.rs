@@ -40,6 +40,7 @@ pub(crate) fn read(
         ));
     }
     let server = &*connection.server;
+    server.retirement.count();
     let prefix = conclusion.as_ref().and_then(|it| it.prefix.as_ref());
     match prefix {
         Some(prefix) => {

@@ -32,6 +32,8 @@ mod pipelining;
 mod process;
 mod proxy;
 mod proxy_transports;
+#[cfg(all(unix, feature = "cli"))]
+mod reload;
 mod scope;
 mod sending;
 mod shutdown;
@@ -40,6 +42,8 @@ mod support;
 #[cfg(feature = "tls")]
 mod tls;
 mod trailers;
+#[cfg(all(unix, feature = "cli"))]
+mod upgrade;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;
