@@ -119,10 +119,9 @@ impl Before {
             Duration::from_secs(30),
         );
         let most = self.memory + KEPT;
-        let kept = server
-            .settled_memory(most)
-            .await?
-            .saturating_sub(self.memory);
+        let (kept, settling) = server.settled_memory(most).await?;
+        outcome.note("until its memory is released", &format!("{settling:.1?}"));
+        let kept = kept.saturating_sub(self.memory);
         outcome.memory("memory that is kept", kept, KEPT);
         finish(server, outcome).await
     }
