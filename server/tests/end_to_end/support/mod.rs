@@ -19,7 +19,7 @@ use callgate::{
     App, AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, Scope, Sender, WebSocketScope,
 };
-use callgate_server::{Config, ServeError, ServerHandle};
+use callgate_server::{Config, ListenAddr, ServeError, ServerHandle};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -45,6 +45,7 @@ pub(crate) fn config() -> Config {
 /// A server that runs in this process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    admin: Option<SocketAddr>,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -71,14 +72,32 @@ impl Server {
 
     fn run(server: callgate_server::Server) -> Self {
         let address = server.local_addr().unwrap();
+        let admin = match server.admin_addrs().unwrap().first() {
+            Some(ListenAddr::Tcp(address)) => Some(*address),
+            _ => None,
+        };
         let handle = server.handle();
         // A server that is dropped goes on until the test ends.
         let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
+            admin,
             handle,
             serving,
         }
+    }
+
+    /// Completes when the server has started.
+    pub(crate) async fn started(&self) {
+        within(self.handle.started()).await;
+    }
+
+    /// Sends a GET request to the admin listener.
+    pub(crate) async fn ask_admin(&self, path: &str) -> Response {
+        let admin = self.admin.expect("an admin listener");
+        let mut client = Client::over(within(TcpStream::connect(admin)).await.unwrap());
+        client.send(get(path)).await;
+        client.response().await
     }
 
     /// Tells the server to stop.
