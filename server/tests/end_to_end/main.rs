@@ -21,6 +21,7 @@ mod http_request;
 mod http_response;
 mod http_shutdown;
 mod in_place;
+mod injection;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
