@@ -24,6 +24,7 @@
 //! exchange passes through the server.
 
 mod accept;
+mod access_log;
 mod admin;
 mod alarm;
 #[cfg(feature = "cli")]
@@ -43,11 +44,14 @@ mod http1;
 mod http2;
 mod lifespan;
 mod limit;
+mod line_writer;
 mod listener;
+mod log_file;
 #[cfg(feature = "metrics")]
 mod metrics;
 mod proxy;
 mod readiness;
+mod record;
 mod registry;
 mod rejection;
 mod report;

@@ -19,8 +19,7 @@ use crate::readiness::Readiness;
 use crate::record::Outcome;
 
 /// The content type of the text.
-pub(crate) const CONTENT_TYPE: &str =
-    "application/openmetrics-text; version=1.0.0; charset=utf-8";
+pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Returns the metrics of a server.
 pub(crate) fn write(server: &Arc<ServerContext>) -> Result<String, fmt::Error> {
@@ -59,7 +58,11 @@ fn exchanges(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result 
             for (version, count) in VERSIONS.iter().zip(versions) {
                 let count = count.load(Ordering::Relaxed);
                 if count > 0 {
-                    let labels = [("method", *method), ("status", *status), ("version", *version)];
+                    let labels = [
+                        ("method", *method),
+                        ("status", *status),
+                        ("version", *version),
+                    ];
                     counter(&mut requests.encode_family(&labels)?, count)?;
                 }
             }
@@ -73,7 +76,10 @@ fn exchanges(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result 
     )?;
     for (outcome, count) in Outcome::ALL.iter().zip(&metrics.ended) {
         let labels = [("outcome", outcome.name())];
-        counter(&mut ended.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+        counter(
+            &mut ended.encode_family(&labels)?,
+            count.load(Ordering::Relaxed),
+        )?;
     }
     families.gauge(
         "http_exchanges_in_flight",
@@ -102,7 +108,10 @@ fn exchanges(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result 
     )?;
     for (direction, count) in octets {
         let labels = [("direction", direction)];
-        counter(&mut content.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+        counter(
+            &mut content.encode_family(&labels)?,
+            count.load(Ordering::Relaxed),
+        )?;
     }
     families.gauge(
         "websockets_open",
@@ -120,7 +129,10 @@ fn exchanges(families: &mut Families<'_, '_>, metrics: &Metrics) -> fmt::Result 
         ("sent", &metrics.messages_out),
     ] {
         let labels = [("direction", direction)];
-        counter(&mut messages.encode_family(&labels)?, count.load(Ordering::Relaxed))?;
+        counter(
+            &mut messages.encode_family(&labels)?,
+            count.load(Ordering::Relaxed),
+        )?;
     }
     Ok(())
 }
@@ -139,7 +151,9 @@ fn connections(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::
     )?;
     for (state, count) in server.registry.count_by_state() {
         let labels = [("state", state.name())];
-        connections.encode_family(&labels)?.encode_gauge(&(count as u64))?;
+        connections
+            .encode_family(&labels)?
+            .encode_gauge(&(count as u64))?;
     }
     Ok(())
 }
@@ -153,8 +167,16 @@ fn failures(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Res
     )?;
     for limit in Limit::ALL {
         let labels = [("limit", limit.name())];
-        counter(&mut limits.encode_family(&labels)?, server.limits.count(limit))?;
+        counter(
+            &mut limits.encode_family(&labels)?,
+            server.limits.count(limit),
+        )?;
     }
+    families.counter(
+        "log_lines_lost",
+        "Lines of the logs that had no room in their queue, of all servers of the process",
+        crate::line_writer::lost_lines(),
+    )?;
     let mut violations = families.labelled(
         "rule_violations",
         "Rules that applications have broken, of all servers of the process",
@@ -220,15 +242,20 @@ impl Families<'_, '_> {
         kind: MetricType,
     ) -> Result<MetricEncoder<'s>, fmt::Error> {
         // The full stop is that of the registry for metrics that it holds itself.
-        self.0.encode_descriptor(name, &format!("{help}."), unit, kind)
+        self.0
+            .encode_descriptor(name, &format!("{help}."), unit, kind)
     }
 
     fn counter(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        counter(&mut self.labelled(name, help, None, MetricType::Counter)?, value)
+        counter(
+            &mut self.labelled(name, help, None, MetricType::Counter)?,
+            value,
+        )
     }
 
     fn gauge(&mut self, name: &str, help: &str, value: u64) -> fmt::Result {
-        self.labelled(name, help, None, MetricType::Gauge)?.encode_gauge(&value)
+        self.labelled(name, help, None, MetricType::Gauge)?
+            .encode_gauge(&value)
     }
 
     fn histogram(&mut self, name: &str, help: &str, histogram: &Histogram) -> fmt::Result {
@@ -259,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_document_describes_each_metric() {
-        let config = Config::new().admin(Some("unix:/a".parse().unwrap()));
+        let config = Config::new().admin(Some(crate::BindAddress::Unix("/a".into())));
         #[cfg(feature = "tls")]
         let config = config.ssl_self_signed(true);
         let context = ServerContext::new(BoxApp::new(app), config);
@@ -274,7 +301,10 @@ mod tests {
         for help in text.lines().filter_map(|line| line.strip_prefix("# HELP ")) {
             let (name, help) = help.split_once(' ').unwrap();
             let kind = format!("# TYPE {name} ");
-            let kind = text.lines().find_map(|line| line.strip_prefix(&kind)).unwrap();
+            let kind = text
+                .lines()
+                .find_map(|line| line.strip_prefix(&kind))
+                .unwrap();
             let suffix = match kind {
                 "counter" => "_total",
                 "info" => "_info",
@@ -291,7 +321,10 @@ mod tests {
             .chain(Outcome::ALL.iter().map(|it| it.name()))
             .chain(METHODS);
         for value in values {
-            assert!(document.contains(&format!("`{value}`")) || value == "other", "{value}");
+            assert!(
+                document.contains(&format!("`{value}`")) || value == "other",
+                "{value}"
+            );
         }
     }
 }

@@ -17,7 +17,15 @@ use crate::record::{ExchangeRecord, Outcome};
 
 /// The values of the label `method`. A WebSocket handshake is `WEBSOCKET` over either version.
 const METHODS: [&str; 9] = [
-    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "WEBSOCKET", "other",
+    "GET",
+    "HEAD",
+    "POST",
+    "PUT",
+    "PATCH",
+    "DELETE",
+    "OPTIONS",
+    "WEBSOCKET",
+    "other",
 ];
 
 /// The values of the label `status`; `none` if there was no response.
@@ -81,7 +89,9 @@ impl Metrics {
             Some(request) => (method(&request.method), version(request.version)),
             None => (METHODS.len() - 1, 1),
         };
-        let status = record.status.map_or(0, |it| usize::from(it.as_u16() / 100).min(5));
+        let status = record
+            .status
+            .map_or(0, |it| usize::from(it.as_u16() / 100).min(5));
         add(&self.requests[method][status][version], 1);
         let outcome = Outcome::ALL.iter().position(|it| *it == record.outcome);
         add(&self.ended[outcome.unwrap_or(0)], 1);
