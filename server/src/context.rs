@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 
 use crate::config::Config;
 use crate::limit::LimitCounters;
+#[cfg(feature = "tls")]
+use crate::redirect::HttpsRedirect;
 use crate::registry::Registry;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
@@ -50,6 +52,9 @@ pub(crate) struct ServerContext {
     /// The certificates, if the server speaks TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<Acceptor>>,
+    /// The redirect of requests in cleartext, if they are redirected.
+    #[cfg(feature = "tls")]
+    pub(crate) https_redirect: Option<HttpsRedirect>,
 }
 
 impl ServerContext {
@@ -75,14 +80,18 @@ impl ServerContext {
             state: OnceLock::new(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            https_redirect: None,
             config,
         }
     }
 
-    /// Has the listeners speak TLS.
+    /// Has the listeners speak TLS, the first of them at this port.
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
+    pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>, port: Option<u16>) -> Self {
         self.tls = acceptor;
+        self.https_redirect =
+            (self.config.tls.redirect_to_https).then(|| HttpsRedirect::to_port(port));
         self
     }
 

@@ -39,6 +39,8 @@ mod lifespan;
 mod limit;
 mod listener;
 mod proxy;
+#[cfg(feature = "tls")]
+mod redirect;
 mod registry;
 mod rejection;
 mod report;

@@ -15,7 +15,7 @@ use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::lifespan;
-use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
+use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener, Security};
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
 #[cfg(feature = "tls")]
@@ -70,7 +70,7 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 pub struct Server {
     app: BoxApp,
     config: Config,
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
     handle: ServerHandle,
 }
@@ -102,23 +102,32 @@ impl Server {
     ///
     /// [`ServeError::Listen`] when an address cannot be listened on.
     pub fn bind(mut self) -> Result<Self, ServeError> {
-        for address in self.config.listen.addresses() {
-            self.bind_to(&address)
-                .map_err(|reason| ServeError::Listen { address, reason })?;
-        }
+        self.bind_all(self.config.listen.addresses())?;
         Ok(self)
     }
 
-    fn bind_to(&mut self, address: &BindAddress) -> io::Result<()> {
+    /// Binds to `addresses` and to those for cleartext.
+    fn bind_all(&mut self, addresses: Vec<BindAddress>) -> Result<(), ServeError> {
+        let insecure = self.config.listen.insecure_bind.clone().into_iter();
+        let insecure = insecure.map(|address| (address, Security::Cleartext));
+        let addresses = addresses.into_iter().map(|it| (it, Security::Tls));
+        for (address, security) in addresses.chain(insecure) {
+            self.bind_to(&address, security)
+                .map_err(|reason| ServeError::Listen { address, reason })?;
+        }
+        Ok(())
+    }
+
+    fn bind_to(&mut self, address: &BindAddress, security: Security) -> io::Result<()> {
         for listener in Listener::bind(address, &self.config.listen)? {
             self.addresses.push(listener.local_addr()?);
-            self.listeners.push(listener);
+            self.listeners.push((listener, security));
         }
         Ok(())
     }
 
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
-    /// `UnixListener` of either.
+    /// `UnixListener` of either. Its connections speak TLS if there is a certificate.
     ///
     /// The server makes the listener non-blocking and enables TCP keep-alive. A connection of a
     /// Unix socket has no addresses: `client` and `server` are `None` in its scopes.
@@ -129,7 +138,7 @@ impl Server {
     pub fn listener(mut self, listener: impl IntoListener) -> Result<Self, ServeError> {
         let listener = listener.into_listener().map_err(ServeError::Listener)?;
         let address = listener.local_addr().map_err(ServeError::Listener)?;
-        self.listeners.push(listener);
+        self.listeners.push((listener, Security::Tls));
         self.addresses.push(address);
         Ok(self)
     }
@@ -198,10 +207,11 @@ impl Server {
         run.await
     }
 
-    /// Returns whether the configuration has addresses beside its host and port.
+    /// Binds to the addresses of the configuration, but not to its host and port.
     #[cfg(all(unix, feature = "cli"))]
-    pub(crate) fn has_addresses_to_bind(&self) -> bool {
-        !self.config.listen.bind.is_empty() || self.config.listen.uds.is_some()
+    pub(crate) fn bind_given(mut self) -> Result<Self, ServeError> {
+        self.bind_all(self.config.listen.given_addresses())?;
+        Ok(self)
     }
 
     /// Binds to the addresses of the configuration if there is no listener.
@@ -220,7 +230,7 @@ impl Server {
         let listeners = self
             .listeners
             .into_iter()
-            .map(AsyncListener::new)
+            .map(|(listener, security)| AsyncListener::new(listener, security))
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
         #[cfg(feature = "tls")]
@@ -229,7 +239,10 @@ impl Server {
             .map(Arc::new);
         let context = ServerContext::new(self.app, self.config);
         #[cfg(feature = "tls")]
-        let context = context.tls(acceptor.clone());
+        let context = context.tls(
+            acceptor.clone(),
+            first_tls_port(&self.addresses, &listeners),
+        );
         let context = Arc::new(context);
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
@@ -250,12 +263,12 @@ impl Server {
         }
         #[cfg(feature = "reload")]
         let _watching = acceptor.map(watch);
-        for address in &self.addresses {
-            let scheme = match address {
-                ListenAddr::Tcp(_) if is_secured => "https://",
-                ListenAddr::Tcp(_) => "http://",
+        for (address, listener) in self.addresses.iter().zip(&listeners) {
+            let scheme = match (address, listener.security) {
                 #[cfg(unix)]
-                ListenAddr::Unix(_) => "",
+                (ListenAddr::Unix(_), _) => "",
+                (_, Security::Tls) if is_secured => "https://",
+                _ => "http://",
             };
             tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
         }
@@ -266,14 +279,25 @@ impl Server {
             never = accept::accept(&context, &listeners) => match never {},
         }
         for listener in listeners {
+            let security = listener.security;
             match listener.into_listener() {
-                Ok(listener) => accept::accept_queued(&context, &listener),
+                Ok(listener) => accept::accept_queued(&context, &listener, security),
                 Err(error) => tracing::error!("cannot accept queued connections: {error}"),
             }
         }
         let drained = shutdown::drain(&context, &mut requests).await;
         shutdown::finish(lifespan, drained, &mut requests).await
     }
+}
+
+/// Returns the port of the first TCP listener that speaks TLS.
+#[cfg(feature = "tls")]
+fn first_tls_port(addresses: &[ListenAddr], listeners: &[AsyncListener]) -> Option<u16> {
+    let mut all = addresses.iter().zip(listeners);
+    all.find_map(|(address, listener)| match (address, listener.security) {
+        (ListenAddr::Tcp(address), Security::Tls) => Some(address.port()),
+        _ => None,
+    })
 }
 
 /// Watches the files of certificates, until the returned guard is dropped.

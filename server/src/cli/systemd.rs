@@ -13,7 +13,7 @@ use crate::ServerHandle;
 use crate::{ServeError, Server};
 
 /// Adds the sockets that systemd has opened for this process. With such sockets, the server binds to no
-/// address but those of `bind` and `uds`.
+/// address but those of `bind`, `uds` and `insecure_bind`.
 pub(super) fn add_sockets(server: Server) -> Result<Server, ServeError> {
     let mut sockets = ListenFd::from_env();
     let count = sockets.len();
@@ -28,8 +28,8 @@ pub(super) fn add_sockets(server: Server) -> Result<Server, ServeError> {
             },
         }
     })?;
-    match count > 0 && server.has_addresses_to_bind() {
-        true => server.bind(),
+    match count > 0 {
+        true => server.bind_given(),
         false => Ok(server),
     }
 }

@@ -127,7 +127,7 @@ impl Config {
             })?;
         }
         #[cfg(feature = "tls")]
-        self.tls.check()?;
+        self.tls.check(&self.listen)?;
         self.listen.check()
     }
 }

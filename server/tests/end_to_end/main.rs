@@ -37,6 +37,10 @@ mod stalled;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(feature = "tls")]
+mod tls_cleartext;
+#[cfg(feature = "tls")]
+mod tls_shutdown;
 mod trailers;
 mod websocket;
 mod websocket_deflate;

@@ -43,6 +43,9 @@ pub(crate) fn config() -> Config {
 /// A server that runs in this process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// All TCP addresses of the server, of which `address` is the first.
+    #[cfg(feature = "tls")]
+    pub(crate) addresses: Vec<SocketAddr>,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -69,11 +72,20 @@ impl Server {
 
     fn run(server: callgate_server::Server) -> Self {
         let address = server.local_addr().unwrap();
+        #[cfg(feature = "tls")]
+        let addresses = (server.local_addrs().iter())
+            .filter_map(|address| match address {
+                callgate_server::ListenAddr::Tcp(address) => Some(*address),
+                _ => None,
+            })
+            .collect();
         let handle = server.handle();
         // A server that is dropped goes on until the test ends.
         let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
+            #[cfg(feature = "tls")]
+            addresses,
             handle,
             serving,
         }
