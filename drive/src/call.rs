@@ -73,6 +73,8 @@ pub struct Call {
     future: Option<AppFuture>,
     request: RequestLine,
     on_end: Option<OnEnd>,
+    /// A value that is dropped when the call has ended.
+    held: Option<Box<dyn Any + Send>>,
 }
 
 impl Call {
@@ -89,6 +91,7 @@ impl Call {
             future: Some(app.call_boxed(scope, receiver, sender)),
             request,
             on_end: None,
+            held: None,
         }
     }
 
@@ -97,6 +100,11 @@ impl Call {
     /// its end.
     pub(crate) fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         self.on_end = Some(Box::new(on_end));
+    }
+
+    /// Keeps a value until the call has ended, or is dropped.
+    pub(crate) fn hold(&mut self, value: Box<dyn Any + Send>) {
+        self.held = Some(value);
     }
 
     /// Polls the application once. When the call ends, records the end in the mailbox and logs a
@@ -115,6 +123,7 @@ impl Call {
         let future = self.future.as_mut().expect("not polled after its end");
         let result = ready!(poll_caught(future, cx));
         self.future = None;
+        self.held = None;
         Poll::Ready(result)
     }
 
@@ -153,6 +162,7 @@ impl Call {
     /// Ends a call that cannot go on, as if the application had returned this error.
     pub fn fail(mut self, end: &impl ServerEnd, error: AppError) {
         self.future = None;
+        self.held = None;
         let result = CallResult::Returned(Err(error));
         let report = end.end(&result);
         self.finish(result, report);

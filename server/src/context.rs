@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
@@ -12,11 +13,14 @@ use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio_util::task::TaskTracker;
 
+use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
-use crate::limit::LimitCounters;
+use crate::limit::{Limit, LimitCounters};
 #[cfg(feature = "tls")]
 use crate::redirect::HttpsRedirect;
 use crate::registry::Registry;
+use crate::rejection::Rejection;
+use crate::report;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
@@ -36,6 +40,10 @@ pub(crate) struct ServerContext {
     /// The largest number of connections, and of those of one client.
     pub(crate) max_connections: usize,
     pub(crate) max_client_connections: usize,
+    /// The exchanges in flight.
+    pub(crate) concurrency: Concurrency,
+    /// The WebSockets that may still be open.
+    pub(crate) websockets: OpenWebSockets,
     /// How often each limit has been reached.
     pub(crate) limits: LimitCounters,
     /// The settings of the HTTP/1 decoders.
@@ -71,6 +79,8 @@ impl ServerContext {
             registry: Arc::default(),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
+            concurrency: Concurrency::new(&config),
+            websockets: OpenWebSockets::new(&config),
             limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
             http2: http2::builder(&config, tasks.clone()),
@@ -86,12 +96,18 @@ impl ServerContext {
         }
     }
 
-    /// Has the listeners speak TLS, the first of them at this port.
+    /// Has the listeners speak TLS.
     #[cfg(feature = "tls")]
-    pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>, port: Option<u16>) -> Self {
+    pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
         self.tls = acceptor;
-        self.https_redirect =
-            (self.config.tls.redirect_to_https).then(|| HttpsRedirect::to_port(port));
+        self
+    }
+
+    /// Has requests in cleartext redirected to this port, if the settings ask for it.
+    #[cfg(feature = "tls")]
+    pub(crate) fn https_port(mut self, port: Option<u16>) -> Self {
+        let redirects = self.config.tls.redirect_to_https;
+        self.https_redirect = redirects.then(|| HttpsRedirect::to_port(port));
         self
     }
 
@@ -131,6 +147,28 @@ impl ServerContext {
             let date = Some(&*date);
             encode(DefaultFields { date, lines })
         })
+    }
+
+    /// Refuses an exchange of this client, because too many are in flight.
+    #[cold]
+    pub(crate) fn refuse(&self, client: Option<SocketAddr>) -> Rejection {
+        let retry_after = self.config.timeouts.concurrency_queue;
+        let rejection = Rejection::overloaded("too many requests are in flight", retry_after)
+            .limit(Limit::Concurrency);
+        self.limits.rejected(&rejection);
+        report::rejected(client, &rejection);
+        rejection
+    }
+
+    /// Refuses a WebSocket of this client, because too many are open.
+    #[cold]
+    pub(crate) fn refuse_websocket(&self, client: Option<SocketAddr>) -> Rejection {
+        let retry_after = self.config.timeouts.concurrency_queue;
+        let rejection = Rejection::overloaded("too many WebSockets are open", retry_after)
+            .limit(Limit::WebSockets);
+        self.limits.rejected(&rejection);
+        report::rejected(client, &rejection);
+        rejection
     }
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has

@@ -6,6 +6,7 @@
 //! lost its client, or streams over HTTP/2.
 
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -14,8 +15,10 @@ use callgate_drive::http::{self as drive, Content, ErrorStatus};
 use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd, replacement};
 use http::HeaderValue;
 
+use crate::concurrency::{Admission, Permit, Waiting};
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::rejection::Rejection;
 use crate::report::AccessLog;
 
 /// The response of an exchange.
@@ -32,13 +35,37 @@ pub(crate) enum Response {
 /// An exchange without a response.
 #[derive(Debug)]
 pub(crate) struct Exchange<C: Content> {
-    inner: drive::Exchange<C>,
+    progress: Progress<C>,
     access_log: Option<Box<AccessLog>>,
 }
 
+#[derive(Debug)]
+enum Progress<C: Content> {
+    /// The exchange waits until others have ended.
+    Queued(Box<QueuedExchange<C>>),
+    /// The application has been called.
+    Called(drive::Exchange<C>),
+    /// The application is not called. `None` once the response has been returned.
+    Refused(Option<Box<Rejection>>),
+}
+
+/// An exchange that waits until others have ended.
+struct QueuedExchange<C: Content> {
+    waiting: Waiting,
+    request: Option<(Box<HttpScope>, C)>,
+    status_for: ErrorStatus<C::Error>,
+    client: Option<SocketAddr>,
+}
+
+impl<C: Content> fmt::Debug for QueuedExchange<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QueuedExchange").finish_non_exhaustive()
+    }
+}
+
 impl<C: Content> Exchange<C> {
-    /// Calls the application with the content of its request. `status_for` decides the status of
-    /// the response when the content cannot be read.
+    /// Calls the application with the content of its request, unless too many exchanges are in flight.
+    /// `status_for` decides the status of the response when the content cannot be read.
     pub(crate) fn new(
         scope: Box<HttpScope>,
         content: C,
@@ -53,9 +80,22 @@ impl<C: Content> Exchange<C> {
                 connection.peer,
             ))
         });
-        let shutdown = &server.stages.shutdown;
+        let progress = match server.concurrency.admit() {
+            Admission::Admitted(permit) => {
+                Progress::Called(call(server, scope, content, status_for, permit))
+            }
+            Admission::Queued(waiting) => Progress::Queued(Box::new(QueuedExchange {
+                waiting,
+                request: Some((scope, content)),
+                status_for,
+                client: connection.client,
+            })),
+            Admission::Refused => {
+                Progress::Refused(Some(Box::new(server.refuse(connection.client))))
+            }
+        };
         Self {
-            inner: drive::Exchange::new(&server.app, scope, content, status_for, shutdown),
+            progress,
             access_log,
         }
     }
@@ -67,7 +107,7 @@ impl<C: Content> Exchange<C> {
         cx: &mut Context<'_>,
         server: &Arc<ServerContext>,
     ) -> Poll<Response> {
-        let (head, body) = match ready!(self.inner.poll(cx)) {
+        let (head, body) = match ready!(self.progress.poll(cx, server)) {
             drive::Response::Started(head, body) => (head, body),
             drive::Response::Replacement(status) => replacement(status),
             drive::Response::EarlyHints(links) => {
@@ -86,7 +126,10 @@ impl<C: Content> Exchange<C> {
 
     /// Takes the call, if it goes on after its response has started.
     pub(crate) fn take_call(&mut self, server: &Arc<ServerContext>) -> Option<RunningCall> {
-        let (call, end) = self.inner.detach()?;
+        let Progress::Called(exchange) = &mut self.progress else {
+            return None;
+        };
+        let (call, end) = exchange.detach()?;
         Some(RunningCall {
             call: Some((call, end)),
             server: server.clone(),
@@ -96,9 +139,54 @@ impl<C: Content> Exchange<C> {
     /// Moves a call that has not ended to a task of its own. Without a response, the application
     /// receives a disconnect.
     pub(crate) fn detach(&mut self, server: &Arc<ServerContext>) {
-        if let Some((call, end)) = self.inner.detach() {
+        if let Progress::Called(exchange) = &mut self.progress
+            && let Some((call, end)) = exchange.detach()
+        {
             server.detach(call, end);
         }
+    }
+}
+
+/// Calls the application. The permit is kept until the call has ended.
+fn call<C: Content>(
+    server: &ServerContext,
+    scope: Box<HttpScope>,
+    content: C,
+    status_for: ErrorStatus<C::Error>,
+    permit: Option<Permit>,
+) -> drive::Exchange<C> {
+    let shutdown = &server.stages.shutdown;
+    let mut exchange = drive::Exchange::new(&server.app, scope, content, status_for, shutdown);
+    if let Some(permit) = permit {
+        exchange.hold(permit);
+    }
+    exchange
+}
+
+impl<C: Content> Progress<C> {
+    fn poll(&mut self, cx: &mut Context<'_>, server: &ServerContext) -> Poll<drive::Response> {
+        loop {
+            match self {
+                Self::Called(exchange) => return exchange.poll(cx),
+                Self::Queued(queued) => *self = ready!(queued.poll(cx, server)),
+                Self::Refused(rejection) => {
+                    let rejection = rejection.take().expect("not polled after its response");
+                    let (head, body) = rejection.into_response();
+                    return Poll::Ready(drive::Response::Started(head, body));
+                }
+            }
+        }
+    }
+}
+
+impl<C: Content> QueuedExchange<C> {
+    fn poll(&mut self, cx: &mut Context<'_>, server: &ServerContext) -> Poll<Progress<C>> {
+        let permit = ready!(self.waiting.poll(cx));
+        let (scope, content) = self.request.take().expect("not polled after it was ready");
+        Poll::Ready(match permit {
+            None => Progress::Refused(Some(Box::new(server.refuse(self.client)))),
+            permit => Progress::Called(call(server, scope, content, self.status_for, permit)),
+        })
     }
 }
 

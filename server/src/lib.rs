@@ -27,12 +27,15 @@ mod accept;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
+mod concurrency;
 pub mod config;
 mod connection;
 mod context;
 mod deadline;
 mod error;
 mod exchange;
+#[cfg(test)]
+mod faults;
 mod http1;
 mod http2;
 mod lifespan;

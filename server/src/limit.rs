@@ -17,6 +17,14 @@ pub(crate) enum Limit {
     OpenFiles,
     /// The time of a TLS handshake (`--timeout-tls-handshake`).
     TlsHandshakeTime,
+    /// The exchanges in flight (`--limit-concurrency`).
+    Concurrency,
+    /// The requests of one connection (`--max-requests-per-connection`).
+    RequestsPerConnection,
+    /// The WebSockets that are open (`--max-websockets`).
+    WebSockets,
+    /// The time for the application to answer a handshake (`--timeout-websocket-handshake`).
+    WebSocketHandshakeTime,
     /// The size of the head of a request (`--max-request-head`).
     RequestHead,
     /// The time for the head of a request (`--timeout-request-head`).
@@ -29,11 +37,15 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
         Self::TlsHandshakeTime,
+        Self::Concurrency,
+        Self::RequestsPerConnection,
+        Self::WebSockets,
+        Self::WebSocketHandshakeTime,
         Self::RequestHead,
         Self::RequestHeadTime,
         Self::RequestContentTime,
@@ -48,6 +60,10 @@ impl Limit {
             Self::ClientConnections => "client_connections",
             Self::OpenFiles => "open_files",
             Self::TlsHandshakeTime => "tls_handshake_time",
+            Self::Concurrency => "concurrency",
+            Self::RequestsPerConnection => "requests_per_connection",
+            Self::WebSockets => "websockets",
+            Self::WebSocketHandshakeTime => "websocket_handshake_time",
             Self::RequestHead => "request_head",
             Self::RequestHeadTime => "request_head_time",
             Self::RequestContentTime => "request_content_time",

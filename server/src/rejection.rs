@@ -1,6 +1,7 @@
 //! Responses to requests for which the application is not called.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::HttpResponseStart;
@@ -63,6 +64,14 @@ impl Rejection {
             StatusCode::REQUEST_TIMEOUT,
             "the head of the request did not come in time",
         )
+    }
+
+    /// Creates the rejection of an exchange that is too much for now. The client may try again after this
+    /// time.
+    pub(crate) fn overloaded(reason: &'static str, retry_after: Duration) -> Self {
+        let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, reason)
+            .header(header::RETRY_AFTER, seconds.max(1).into())
     }
 
     pub(crate) fn status(&self) -> StatusCode {

@@ -239,10 +239,9 @@ impl Server {
             .map(Arc::new);
         let context = ServerContext::new(self.app, self.config);
         #[cfg(feature = "tls")]
-        let context = context.tls(
-            acceptor.clone(),
-            first_tls_port(&self.addresses, &listeners),
-        );
+        let context = context
+            .tls(acceptor.clone())
+            .https_port(first_tls_port(&self.addresses, &listeners));
         let context = Arc::new(context);
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.

@@ -14,12 +14,18 @@ use tokio::net::TcpStream;
 #[cfg(unix)]
 use tokio::net::UnixStream;
 
+#[cfg(test)]
+use crate::faults::{Direction, Faults};
+
 /// A connected socket.
 #[derive(Debug)]
 pub(crate) struct Socket {
     kind: Kind,
     /// Set while the runtime may not know of input that has arrived. Reads then ask the system.
     must_read_directly: bool,
+    /// What a test does to the input and the output.
+    #[cfg(test)]
+    faults: Option<std::sync::Arc<Faults>>,
 }
 
 #[derive(Debug)]
@@ -47,7 +53,16 @@ impl Socket {
         Self {
             kind,
             must_read_directly: false,
+            #[cfg(test)]
+            faults: None,
         }
+    }
+
+    /// Gives the socket the faults of a test.
+    #[cfg(test)]
+    pub(crate) fn with_faults(mut self, faults: std::sync::Arc<Faults>) -> Self {
+        self.faults = Some(faults);
+        self
     }
 
     /// Disables Nagle's algorithm, so that each write is sent at once.
@@ -80,6 +95,12 @@ impl Socket {
 
     /// Polls for input without reading it. A read may still find none.
     pub(crate) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        #[cfg(test)]
+        if let Some(faults) = &self.faults
+            && ready!(faults.poll(Direction::Input, cx))? == 0
+        {
+            return Poll::Ready(Ok(()));
+        }
         match self.must_read_directly {
             true => Poll::Ready(Ok(())),
             false => self.poll_runtime(cx),
@@ -176,6 +197,13 @@ impl Socket {
         cx: &mut Context<'_>,
         pieces: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        #[cfg(test)]
+        if let Some(faults) = &self.faults {
+            let most = ready!(faults.poll(Direction::Output, cx))?;
+            // The system would hold back octets before a stall.
+            let sent = self.poll_output(cx, |socket| socket.send(first(pieces, most)));
+            return sent.map_ok(|sent| faults.passed_on(Direction::Output, sent));
+        }
         self.poll_output(cx, |socket| system::send_more(socket, pieces))
     }
 
@@ -194,6 +222,10 @@ impl Socket {
         cx: &mut Context<'_>,
         mut send: impl FnMut(&SockRef<'_>) -> io::Result<usize>,
     ) -> Poll<io::Result<usize>> {
+        #[cfg(test)]
+        if let Some(faults) = &self.faults {
+            ready!(faults.poll(Direction::Output, cx))?;
+        }
         loop {
             let sent = match &self.kind {
                 Kind::Tcp(stream) => {
@@ -234,6 +266,14 @@ impl Socket {
     }
 }
 
+/// Returns the first octets of `pieces`, of one piece and at most this many.
+#[cfg(test)]
+fn first<'a>(pieces: &'a [IoSlice<'_>], most: usize) -> &'a [u8] {
+    let piece = pieces.iter().find(|piece| !piece.is_empty());
+    let piece = piece.map_or(&[][..], |piece| piece);
+    &piece[..piece.len().min(most)]
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -241,6 +281,22 @@ impl AsyncRead for Socket {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        #[cfg(test)]
+        if let Some(faults) = this.faults.clone() {
+            let most = ready!(faults.poll(Direction::Input, cx))?;
+            let mut octets = vec![0; most.min(buf.remaining())];
+            let mut part = ReadBuf::new(&mut octets);
+            // The faults are applied once.
+            this.faults = None;
+            let read = match most {
+                0 => Poll::Ready(Ok(())),
+                _ => Pin::new(&mut *this).poll_read(cx, &mut part),
+            };
+            this.faults = Some(faults.clone());
+            buf.put_slice(part.filled());
+            faults.passed_on(Direction::Input, part.filled().len());
+            return read;
+        }
         if this.must_read_directly {
             match (&*this.as_socket()).read(buf.initialize_unfilled()) {
                 Ok(length) => {
@@ -268,6 +324,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
+        #[cfg(test)]
+        if self.faults.is_some() {
+            return self.poll_write_vectored(cx, &[IoSlice::new(buf)]);
+        }
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(unix)]
@@ -280,6 +340,10 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
+        #[cfg(test)]
+        if self.faults.is_some() {
+            return self.poll_write_more(cx, bufs);
+        }
         match &mut self.get_mut().kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(unix)]

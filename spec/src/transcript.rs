@@ -1,6 +1,6 @@
 //! A readable record of the events of an exchange.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use bytes::Bytes;
 use http::HeaderMap;
@@ -125,12 +125,12 @@ impl fmt::Display for Entry {
                 show_sent(f, event)?;
                 match result {
                     Ok(()) => Ok(()),
-                    Err(error) => write!(f, " (failed: {error})"),
+                    Err(error) => write!(f, " (failed: {})", OneLine(error)),
                 }
             }
             Self::Returned(Ok(())) => f.write_str("returned"),
-            Self::Returned(Err(error)) => write!(f, "returned  an error: {error}"),
-            Self::Panicked(message) => write!(f, "panicked  {message}"),
+            Self::Returned(Err(error)) => write!(f, "returned  an error: {}", OneLine(error)),
+            Self::Panicked(message) => write!(f, "panicked  {}", OneLine(message)),
             Self::Wire(Direction::ToServer, octets) => {
                 f.write_str("client > ")?;
                 show_octets(f, octets)
@@ -139,7 +139,7 @@ impl fmt::Display for Entry {
                 f.write_str("server > ")?;
                 show_octets(f, octets)
             }
-            Self::Note(note) => write!(f, "note      {note}"),
+            Self::Note(note) => write!(f, "note      {}", OneLine(note)),
         }
     }
 }
@@ -158,7 +158,7 @@ fn show_scope(f: &mut fmt::Formatter<'_>, scope: &Scope) -> fmt::Result {
             show_start(f, &scope.uri.to_string())?;
             write!(f, " {:?}", scope.version)?;
             if !scope.subprotocols.is_empty() {
-                write!(f, " offering {}", scope.subprotocols.join(", "))?;
+                write!(f, " offering {}", OneLine(scope.subprotocols.join(", ")))?;
             }
             show_fields(f, &scope.headers)
         }
@@ -194,12 +194,12 @@ fn show_sent(f: &mut fmt::Formatter<'_>, event: &SendEvent) -> fmt::Result {
             show_part(f, &body.body, body.more_body)
         }
         SendEvent::HttpResponseTrailers(trailers) => show_fields(f, &trailers.headers),
-        SendEvent::HttpResponsePathSend(file) => write!(f, " {}", file.path.display()),
+        SendEvent::HttpResponsePathSend(file) => write!(f, " {}", OneLine(file.path.display())),
         SendEvent::HttpResponseEarlyHint(hints) => write!(f, " {:?}", hints.links),
         SendEvent::HttpResponseDebug(debug) => write!(f, " {:?}", debug.info),
         SendEvent::WebSocketAccept(accept) => {
             if let Some(subprotocol) = &accept.subprotocol {
-                write!(f, " {subprotocol}")?;
+                write!(f, " {}", OneLine(subprotocol))?;
             }
             show_fields(f, &accept.headers)
         }
@@ -247,6 +247,21 @@ fn show_code(f: &mut fmt::Formatter<'_>, code: u16, reason: &str) -> fmt::Result
     write!(f, " {reason:?}")
 }
 
+/// Displays a value with escapes for the characters that end a line, reorder it or are invisible.
+struct OneLine<T>(T);
+
+impl<T: fmt::Display> fmt::Display for OneLine<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .to_string()
+            .chars()
+            .try_for_each(|character| match character {
+                '"' | '\'' | '\\' => f.write_char(character),
+                _ => write!(f, "{}", character.escape_debug()),
+            })
+    }
+}
+
 /// The number of characters of a text, or of bytes of binary data, that a line shows.
 const SHOWN: usize = 200;
 
@@ -268,7 +283,7 @@ fn show_text(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
 
 fn show_start(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
     let shown = start(text);
-    f.write_str(shown)?;
+    write!(f, "{}", OneLine(shown))?;
     show_rest(f, text.len() - shown.len())
 }
 
@@ -290,7 +305,8 @@ fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::{
-        HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, WebSocketDisconnect,
+        HttpRequestBody, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope,
+        WebSocketAccept, WebSocketDisconnect, WebSocketScope,
     };
 
     #[test]
@@ -309,6 +325,40 @@ mod tests {
                 "ab: cd, ".repeat(25)
             )
         );
+    }
+
+    #[test]
+    fn no_text_of_an_application_or_a_client_begins_a_line_of_its_own() {
+        let hostile = "a\n\u{202e}\"b\\";
+        let shown = r#"a\n\u{202e}"b\"#;
+        let mut scope = WebSocketScope::new("/".parse().unwrap());
+        scope.subprotocols = vec![hostile.into()];
+        let accept = WebSocketAccept::new().subprotocol(hostile);
+        for (entry, expected) in [
+            (
+                Entry::Called(scope.into()),
+                format!("called    websocket / HTTP/1.1 offering {shown}"),
+            ),
+            (
+                Entry::Sent(accept.into(), Ok(())),
+                format!("sent      websocket.accept {shown}"),
+            ),
+            (
+                Entry::Sent(HttpResponsePathSend::new(hostile).into(), Ok(())),
+                format!("sent      http.response.pathsend {shown}"),
+            ),
+            (
+                Entry::Returned(Err(hostile.into())),
+                format!("returned  an error: {shown}"),
+            ),
+            (
+                Entry::Panicked(hostile.into()),
+                format!("panicked  {shown}"),
+            ),
+            (Entry::Note(hostile.into()), format!("note      {shown}")),
+        ] {
+            assert_eq!(entry.to_string(), expected);
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! `cargo xtask fuzz`: the fuzz targets of the HTTP/1 decoder and encoder, and of the server.
+//! `cargo xtask fuzz`: the fuzz targets of the HTTP/1 codec, of the serialised form, and of the server.
 //!
 //! The coverage instrumentation is that of `cargo fuzz` without a sanitizer, which no safe code needs,
 //! so that the targets also run where Rust is stable.
@@ -11,22 +11,67 @@ use serde::Deserialize;
 use crate::prepare::{self, CXX};
 use crate::step::{Step, root, shown, target};
 
-/// The fuzz targets.
-pub(crate) const TARGETS: [&str; 5] = [
-    "decode",
-    "encode",
-    "round_trip",
-    "proxy_headers",
-    "proxy_protocol",
-];
-
-/// Returns the folder of a target's crate, and the dictionary of its inputs.
-fn crate_of(target: &str) -> (&'static str, &'static str) {
-    match target {
-        "proxy_headers" | "proxy_protocol" => ("server/fuzz", "proxy.dict"),
-        _ => ("http1/fuzz", "http.dict"),
-    }
+/// A fuzz target.
+#[derive(Debug)]
+pub(crate) struct Target {
+    name: &'static str,
+    /// The folder of its crate, which has its dictionary.
+    folder: &'static str,
+    dictionary: &'static str,
+    /// Returns the inputs with which it begins.
+    seeds: fn() -> Result<Vec<Vec<u8>>, String>,
 }
+
+/// The fuzz targets.
+pub(crate) const TARGETS: [Target; 7] = [
+    Target {
+        name: "decode",
+        folder: "http1/fuzz",
+        dictionary: "http.dict",
+        seeds: || {
+            Ok(corpus()?
+                .iter()
+                .map(|it| [&NO_SETTINGS, &it[..]].concat())
+                .collect())
+        },
+    },
+    Target {
+        name: "encode",
+        folder: "http1/fuzz",
+        dictionary: "http.dict",
+        seeds: || Ok(Vec::new()),
+    },
+    Target {
+        name: "round_trip",
+        folder: "http1/fuzz",
+        dictionary: "http.dict",
+        seeds: corpus,
+    },
+    Target {
+        name: "serialised",
+        folder: "spec/fuzz",
+        dictionary: "json.dict",
+        seeds: || blocks("spec/docs/serialised.md", "json"),
+    },
+    Target {
+        name: "proxy_headers",
+        folder: "server/fuzz",
+        dictionary: "proxy.dict",
+        seeds: || Ok(PROXY_SEEDS.map(<[u8]>::to_vec).into()),
+    },
+    Target {
+        name: "proxy_protocol",
+        folder: "server/fuzz",
+        dictionary: "proxy.dict",
+        seeds: || Ok(PROXY_SEEDS.map(<[u8]>::to_vec).into()),
+    },
+    Target {
+        name: "settings",
+        folder: "server/fuzz",
+        dictionary: "settings.dict",
+        seeds: || Ok(SETTINGS_SEEDS.map(<[u8]>::to_vec).into()),
+    },
+];
 
 /// The inputs with which the targets for proxies begin.
 const PROXY_SEEDS: [&[u8]; 6] = [
@@ -36,6 +81,13 @@ const PROXY_SEEDS: [&[u8]; 6] = [
     b"PROXY UNKNOWN\r\n",
     b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\x04\x01\x01\xbb",
     b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0",
+];
+
+/// The inputs with which the target for the settings file begins.
+const SETTINGS_SEEDS: [&[u8]; 3] = [
+    b"[listen]\nport = 80\nbind = [\"127.0.0.1:8000\", \"unix:/a\"]\n[log]\naccess = true\nlevel = \"info,a=off\"\n",
+    b"[timeouts]\nkeep-alive = 7.5\ngraceful-shutdown = \"none\"\n[limits]\nmax-request-head = \"64KiB\"\n",
+    b"[proxy]\nforwarded-allow-ips = \"10.0.0.0/8,unix\"\nroot-path = \"/a\"\n[http]\nheaders = [\"x-one: 1\"]\n",
 ];
 
 /// The flags that instrument the code for libFuzzer.
@@ -65,23 +117,23 @@ struct Entry {
 /// Returns which argument is wrong, or how to repeat the target that failed.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
     let mut seconds = 60;
-    let mut names = Vec::new();
+    let mut chosen = Vec::new();
     let mut args = args.iter().map(String::as_str);
     while let Some(arg) = args.next() {
         if arg == "--seconds" {
             let value = args.next().and_then(|value| value.parse().ok());
             seconds = value.ok_or("`--seconds` needs a number")?;
-        } else if TARGETS.contains(&arg) {
-            names.push(arg);
+        } else if let Some(target) = TARGETS.iter().find(|target| target.name == arg) {
+            chosen.push(target);
         } else {
-            let targets = TARGETS.join(", ");
-            return Err(format!("there is no target `{arg}`, but {targets}"));
+            let names = TARGETS.map(|target| target.name).join(", ");
+            return Err(format!("there is no target `{arg}`, but {names}"));
         }
     }
-    if names.is_empty() {
-        names.extend(TARGETS);
+    if chosen.is_empty() {
+        chosen.extend(&TARGETS);
     }
-    targets(&names, seconds)
+    targets(chosen, seconds)
 }
 
 /// Runs these targets, each for so many seconds.
@@ -89,28 +141,27 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
 /// # Errors
 ///
 /// Returns how to repeat the target that failed.
-pub(crate) fn targets(names: &[&str], seconds: u64) -> Result<(), String> {
+pub(crate) fn targets(
+    targets: impl IntoIterator<Item = &'static Target>,
+    seconds: u64,
+) -> Result<(), String> {
     prepare::tools(&[CXX])?;
     let directory = target()?.join("fuzz");
     let host = host()?;
-    let inputs = corpus()?;
-    for name in names {
+    for Target {
+        name,
+        folder,
+        dictionary,
+        seeds,
+    } in targets
+    {
+        let inputs = seeds()?;
         let seeds = directory.join("seeds").join(name);
         let found = directory.join("found").join(name);
-        let create = |path: &Path| {
-            fs::create_dir_all(path).map_err(|reason| format!("{}: {reason}", path.display()))
-        };
-        create(&seeds)?;
-        create(&found)?;
-        match *name {
-            "decode" => write_seeds(&seeds, &NO_SETTINGS, &inputs)?,
-            "round_trip" => write_seeds(&seeds, &[], &inputs)?,
-            "proxy_headers" | "proxy_protocol" => {
-                write_seeds(&seeds, &[], &PROXY_SEEDS.map(<[u8]>::to_vec))?;
-            }
-            _ => {}
+        for path in [&seeds, &found] {
+            fs::create_dir_all(path).map_err(|reason| format!("{}: {reason}", path.display()))?;
         }
-        let (folder, dictionary) = crate_of(name);
+        write_seeds(&seeds, &inputs)?;
         Step::new(
             format!("fuzz target {name}"),
             "cargo run --release --manifest-path",
@@ -170,12 +221,22 @@ fn corpus() -> Result<Vec<Vec<u8>>, String> {
     Ok(inputs)
 }
 
+/// Returns the code blocks of this language in a document.
+fn blocks(document: &str, language: &str) -> Result<Vec<Vec<u8>>, String> {
+    let path = root().join(document);
+    let text =
+        fs::read_to_string(&path).map_err(|reason| format!("{}: {reason}", path.display()))?;
+    let fence = format!("```{language}\n");
+    let blocks = text.split(&fence).skip(1);
+    let blocks = blocks.filter_map(|rest| Some(rest.split_once("```")?.0.as_bytes().to_vec()));
+    Ok(blocks.collect())
+}
+
 /// Writes the inputs as files, with which libFuzzer begins.
-fn write_seeds(directory: &Path, before: &[u8], inputs: &[Vec<u8>]) -> Result<(), String> {
+fn write_seeds(directory: &Path, inputs: &[Vec<u8>]) -> Result<(), String> {
     for (number, input) in inputs.iter().enumerate() {
         let path = directory.join(format!("{number:04}"));
-        fs::write(&path, [before, input].concat())
-            .map_err(|reason| format!("{}: {reason}", path.display()))?;
+        fs::write(&path, input).map_err(|reason| format!("{}: {reason}", path.display()))?;
     }
     Ok(())
 }

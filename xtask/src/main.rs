@@ -1,6 +1,7 @@
 //! The commands for contributors: `cargo xtask`.
 
 mod bench;
+mod deny;
 mod fuzz;
 mod peers;
 mod postgres;
@@ -29,9 +30,11 @@ Commands:
               --rounds N   how often (default 7)
   peers     Check other servers, of ASGI, beside ours, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
-  fuzz      Fuzz the decoders and encoders with libFuzzer
+  deny      Check the licenses, the origin, the duplicates and the advisories of all dependencies
+  fuzz      Fuzz with libFuzzer what reads octets of others
               --seconds N  how long each target runs (default 60)
-              NAME         one of decode, encode, round_trip; may be repeated
+              NAME         one of decode, encode, round_trip (HTTP/1), serialised, proxy_headers,
+                           proxy_protocol and settings; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
@@ -51,6 +54,8 @@ fn main() -> ExitCode {
         "test" if args.len() == 1 => test::run(),
         "test" => Err("`cargo xtask test` takes no arguments".into()),
         "bench" => bench::run(&args[1..]),
+        "deny" if args.len() == 1 => deny::run(),
+        "deny" => Err("`cargo xtask deny` takes no arguments".into()),
         "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),

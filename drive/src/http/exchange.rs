@@ -1,5 +1,6 @@
 //! An HTTP exchange until its response has started.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
@@ -51,6 +52,13 @@ impl<B: Content> Exchange<B> {
     pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         if let Some(call) = &mut self.call {
             call.on_end(on_end);
+        }
+    }
+
+    /// Keeps a value, such as a permit, until the call has ended or is dropped.
+    pub fn hold(&mut self, value: impl Any + Send) {
+        if let Some(call) = &mut self.call {
+            call.hold(Box::new(value));
         }
     }
 

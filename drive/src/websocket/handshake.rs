@@ -82,6 +82,12 @@ impl Handshake {
         self.mailbox.refuse_at_shutdown();
     }
 
+    /// Refuses the handshake with 504, if the application has not responded. The application receives a
+    /// disconnect, and the next poll returns the refusal.
+    pub fn time_out(&mut self) {
+        self.mailbox.time_out();
+    }
+
     /// Returns the parts of an accepted WebSocket: its call, if that has not ended, and its
     /// mailbox.
     pub fn open(&mut self) -> (Option<Call>, Arc<Mailbox>) {

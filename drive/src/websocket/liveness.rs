@@ -203,7 +203,7 @@ mod tests {
     fn output_is_blocked_until_the_stream_is_flushed() {
         let mut stream = Observed::new(Holding::default(), |_| PeerState::Unknown);
         let mut cx = Context::from_waker(Waker::noop());
-        let mut poll_flush = |stream: &mut Observed<Holding>| {
+        let poll_flush = |stream: &mut Observed<Holding>| {
             Pin::new(stream).poll_flush(&mut Context::from_waker(Waker::noop()))
         };
         assert!(poll_flush(&mut stream).is_pending());

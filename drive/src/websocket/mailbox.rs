@@ -163,10 +163,19 @@ impl Mailbox {
     /// Refuses a handshake at the shutdown of the server, if the application has not responded
     /// (rule `WS-34`). A denial response that has started goes on.
     pub(super) fn refuse_at_shutdown(&self) {
+        self.refuse(1012, StatusCode::SERVICE_UNAVAILABLE);
+    }
+
+    /// Refuses the handshake with 504, because the application has not responded in time.
+    pub(super) fn time_out(&self) {
+        self.refuse(1006, StatusCode::GATEWAY_TIMEOUT);
+    }
+
+    fn refuse(&self, code: u16, status: StatusCode) {
         let mut state = self.0.lock();
         if matches!(state.conversation.phase(), WebSocketPhase::Connecting) {
-            state.disconnect(WebSocketDisconnect::new(1012));
-            state.respond(HandshakeResponse::Refuse(StatusCode::SERVICE_UNAVAILABLE));
+            state.disconnect(WebSocketDisconnect::new(code));
+            state.respond(HandshakeResponse::Refuse(status));
         }
     }
 

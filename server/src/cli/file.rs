@@ -11,12 +11,20 @@ use crate::config::{GROUPS, Group, Setting, Shape};
 
 /// Reads the file at `path` into `flags`. The error is one line, which names the file and the line.
 pub(super) fn read(path: &Path, flags: &mut Flags) -> Result<(), String> {
-    let shown = path.display();
     let text = fs::read_to_string(path).map_err(|error| {
-        format!("cannot read the settings file {shown}: {error} (choose another with --config)")
+        format!(
+            "cannot read the settings file {}: {error} (choose another with --config)",
+            path.display()
+        )
     })?;
+    parse(&text, path, flags)
+}
+
+/// Reads `text`, which is that of the file at `path`, into `flags`.
+pub(super) fn parse(text: &str, path: &Path, flags: &mut Flags) -> Result<(), String> {
+    let shown = path.display();
     let at = |offset: usize| text[..offset].matches('\n').count() + 1;
-    let table = DeTable::parse(&text).map_err(|error| {
+    let table = DeTable::parse(text).map_err(|error| {
         let line = error.span().map_or(1, |span| at(span.start));
         format!("{shown}:{line}: {}", error.message())
     })?;
@@ -157,18 +165,12 @@ mod tests {
     use super::*;
     use crate::config::Config;
 
-    /// Reads a file with this text. An error is returned without the name of the file.
     fn read_text(text: &str) -> Result<Flags, String> {
         let mut flags = Flags {
             config: Config::default(),
             origins: HashMap::new(),
         };
-        let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(text.as_bytes()).unwrap();
-        let name = file.path().display().to_string();
-        read(file.path(), &mut flags)
-            .map(|()| flags)
-            .map_err(|error| error.replace(&name, "FILE"))
+        parse(text, Path::new("FILE"), &mut flags).map(|()| flags)
     }
 
     /// Returns the line of the file that a setting comes from.

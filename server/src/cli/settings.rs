@@ -272,4 +272,40 @@ mod tests {
             "write it anew: cargo run -- config --reference > server/SETTINGS.md"
         );
     }
+
+    /// Returns the flags in a document, each with the default that the document gives it: `--flag` or
+    /// `--flag`: `default`.
+    fn documented(text: &str) -> Vec<(&str, Option<&str>)> {
+        let mut flags = Vec::new();
+        for rest in text.split("`--").skip(1) {
+            let Some((flag, rest)) = rest.split_once('`') else {
+                continue;
+            };
+            let default = rest.strip_prefix(": `").and_then(|it| it.split_once('`'));
+            flags.push((flag, default.map(|(default, _)| default)));
+        }
+        flags
+    }
+
+    #[test]
+    fn the_document_on_security_names_settings_and_their_defaults() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../SECURITY.md");
+        let text = std::fs::read_to_string(path).unwrap();
+        let documented = documented(&text);
+        for (flag, default) in &documented {
+            let setting = GROUPS
+                .iter()
+                .flat_map(|group| &group.settings)
+                .find(|it| it.flag == *flag);
+            let Some(setting) = setting else {
+                assert_eq!(*default, None, "there is no --{flag}");
+                assert!(["config"].contains(flag), "there is no --{flag}");
+                continue;
+            };
+            if let Some(default) = default {
+                assert_eq!(*default, setting.default, "--{flag}");
+            }
+        }
+        assert!(documented.len() > 20);
+    }
 }

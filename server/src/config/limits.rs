@@ -24,6 +24,26 @@ settings! {
         /// protocol names has.
         max_client_connections => max_client_connections: (Option<NonZeroUsize>) = "auto" as COUNT_OR_AUTO;
 
+        /// The largest number of exchanges for which the application runs at a time; `none` for no limit.
+        ///
+        /// A further request gets 503 with `retry-after`, over HTTP/1 and HTTP/2, unless there is a queue
+        /// (`concurrency-queue`). Exchanges are counted, and not connections: an exchange counts until the
+        /// call of the application has ended, and the handshake of a WebSocket until it is answered.
+        limit_concurrency => concurrency: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
+
+        /// The largest number of exchanges that wait while `limit-concurrency` is reached; 0 for none.
+        ///
+        /// They begin in the order in which they came. An exchange that has waited for
+        /// `timeout-concurrency-queue` gets 503.
+        concurrency_queue => concurrency_queue: (usize) = "0" as COUNT;
+
+        /// The largest number of requests on one connection; `none` for no limit.
+        ///
+        /// The last response says `connection: close`; over HTTP/2, the server sends GOAWAY and completes
+        /// the streams that are open. Clients then connect again, perhaps to another server behind the same
+        /// balancer.
+        max_requests_per_connection => requests_per_connection: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
+
         /// The largest head of a request: its first line and its fields; at least 8192.
         max_request_head => max_request_head: (usize) = "65536" as HEAD_SIZE;
     }
@@ -41,6 +61,19 @@ const COUNT_OR_AUTO: One<Option<NonZeroUsize>> = One {
     show: |count| count.map_or_else(|| "auto".into(), |count| count.to_string()),
 };
 
+/// A number, or `none` for no limit.
+pub(super) const COUNT_OR_NONE: One<Option<NonZeroUsize>> = One {
+    name: "NUMBER",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => (text.parse().map(Some)).map_err(|_| "give a number, 1 or more, or none"),
+    },
+    show: |count| count.map_or_else(|| "none".into(), |count| count.to_string()),
+};
+
+const COUNT: One<usize> = One::number("NUMBER", |text| text.parse().map_err(|_| "give a number"));
+
 impl Limits {
     /// Returns the largest number of connections of a process that may open so many files.
     pub(crate) fn connections(&self, open_files: Option<u64>) -> usize {
@@ -49,6 +82,12 @@ impl Limits {
         });
         self.max_connections
             .map_or(of_files.max(1), NonZeroUsize::get)
+    }
+
+    /// Returns whether a connection takes no request after so many.
+    #[inline]
+    pub(crate) fn is_last_request(&self, requests: u64) -> bool {
+        (self.requests_per_connection).is_some_and(|limit| requests >= limit.get() as u64)
     }
 
     /// Returns the largest number of connections of one client of a server with so many connections.

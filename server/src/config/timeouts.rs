@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::setting::settings;
-use super::values::{SECONDS, SECONDS_ABOVE_0, SECONDS_OR_NONE};
+use super::values::{SECONDS, SECONDS_ABOVE_0, SECONDS_OR_NEVER, SECONDS_OR_NONE};
 
 settings! {
     /// How long the server waits for a client or for the application.
@@ -33,6 +33,15 @@ settings! {
         /// of its response either. The request is then answered with 408, or its response is cut. An
         /// exchange that may be silent in both directions needs a longer time.
         timeout_request_content => request_content: (Duration) = "60" as SECONDS_ABOVE_0;
+
+        /// Refuse an exchange with 503 that has waited for this long, because `limit-concurrency` is reached.
+        timeout_concurrency_queue => concurrency_queue: (Duration) = "5" as SECONDS_ABOVE_0;
+
+        /// Refuse a WebSocket with 504 whose application does not answer the handshake for this long; `none` or
+        /// 0 for never.
+        ///
+        /// The application receives a disconnect.
+        timeout_websocket_handshake => websocket_handshake: (Option<Duration>) = "60" as SECONDS_OR_NEVER;
 
         /// Give up a client that takes nothing of its response for this long.
         ///

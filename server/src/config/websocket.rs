@@ -1,10 +1,12 @@
 //! The settings of WebSockets.
 
+use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use callgate_drive::websocket::PerMessageDeflate;
 
 use super::kind::{Choice, One, Parsed};
+use super::limits::COUNT_OR_NONE;
 use super::setting::settings;
 use super::values::{SECONDS_OR_NEVER, size};
 
@@ -15,6 +17,17 @@ settings! {
         ///
         /// A client that sends a larger message is closed with 1009.
         ws_max_size => max_size: (usize) = "16777216" as MESSAGE_SIZE;
+
+        /// The largest number of messages that wait in each direction of a WebSocket.
+        ///
+        /// When so many messages of the client wait for the application, the server reads no more of them;
+        /// when so many of the application wait for the client, its sends wait.
+        ws_max_queue => max_queue: (NonZeroUsize) = "64" as MESSAGE_COUNT;
+
+        /// The largest number of WebSockets that are open at a time; `none` for no limit.
+        ///
+        /// A further handshake gets 503. A handshake takes its place before the application is called.
+        max_websockets => max_open: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
 
         /// Compress messages with the clients that offer it (RFC 7692): off, on or context-takeover.
         ///
@@ -33,6 +46,10 @@ settings! {
         ws_ping_timeout => ping_timeout: (Option<Duration>) = "20" as SECONDS_OR_NEVER;
     }
 }
+
+const MESSAGE_COUNT: One<NonZeroUsize> = One::number("NUMBER", |text| {
+    text.parse().map_err(|_| "give a number, 1 or more")
+});
 
 const MESSAGE_SIZE: One<usize> = One::number("BYTES", message_size);
 

@@ -1,6 +1,8 @@
 //! An HTTP/1 connection as one state machine: requests are decoded from the input, answered one after
 //! the other, and their responses are encoded into the output.
 
+mod waits;
+
 use std::future::{Future as _, poll_fn};
 use std::io;
 use std::pin::pin;
@@ -16,7 +18,7 @@ use callgate_http1::{
 use http::StatusCode;
 use tokio::task::coop::unconstrained;
 
-use super::content::{self, ContentError};
+use super::content;
 use super::end::{End, Remainder};
 use super::incoming::{self, Incoming};
 use super::input::Input;
@@ -25,8 +27,8 @@ use super::outgoing::{
 };
 use super::output::Output;
 use crate::connection::ConnectionInfo;
-use crate::deadline::Wait;
 use crate::exchange::{self, Exchange, RunningCall};
+use crate::limit::Limit;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
@@ -305,6 +307,9 @@ impl Connection {
         let server = &self.info.server;
         if server.stages.now() != Stage::Serving || !self.incoming.allows_next() {
             encoder.close();
+        } else if server.config.limits.is_last_request(self.requests) {
+            server.limits.reached(Limit::RequestsPerConnection);
+            encoder.close();
         }
         let output = &mut self.output;
         let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
@@ -431,68 +436,6 @@ impl Connection {
         };
         let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, most, cx));
         pin!(unconstrained(reading)).poll(cx).map_ok(drop)
-    }
-
-    /// Returns what the connection waits for.
-    pub(super) fn wait(&self) -> Wait {
-        if self.output.is_blocked() {
-            return Wait::Write(self.output.written());
-        }
-        if !self.output.is_empty() {
-            // The rest of the output waits for a file, and not for the client.
-            return Wait::Application;
-        }
-        match (&self.outgoing, &self.incoming) {
-            (Outgoing::None, Incoming::Head(decoder)) => {
-                match decoder.buffered(&self.input.buffer) {
-                    1.. => Wait::Head(self.requests),
-                    0 if self.requests == 0 => Wait::FirstRequest,
-                    0 => Wait::NextRequest(self.requests),
-                }
-            }
-            (Outgoing::None, _) => Wait::Content(self.input.read()),
-            // A client that takes its response is there, though its content makes no progress.
-            (_, incoming) if incoming.is_content_wanted() => {
-                Wait::Content(self.input.read().wrapping_add(self.output.written()))
-            }
-            _ if self.input.is_ended() || self.has_hung_up => {
-                Wait::HalfClosed(self.input.read().wrapping_add(self.output.written()))
-            }
-            _ => Wait::Application,
-        }
-    }
-
-    /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
-    pub(super) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
-        self.info.server.limits.expired(wait);
-        match wait {
-            Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
-            Wait::FirstRequest => Some(End::Gone),
-            Wait::HalfClosed(_) => Some(self.abandon()),
-            Wait::NextRequest(_) => Some(End::Done),
-            Wait::Write(_) => Some(End::Reset),
-            Wait::Head(_) => {
-                let encoder = ResponseEncoder::for_malformed_request();
-                self.reject(Rejection::too_slow(), encoder);
-                None
-            }
-            Wait::Content(_) if self.incoming.has_content() => {
-                self.incoming.fail_content(ContentError::TooSlow, cx);
-                None
-            }
-            Wait::Content(_) => Some(End::Done),
-        }
-    }
-
-    /// Returns the end of a connection that is given up. A client must see that its response is
-    /// incomplete.
-    pub(super) fn abandon(&self) -> End {
-        let is_incomplete =
-            !self.output.is_empty() || matches!(self.outgoing, Outgoing::Content(_));
-        match self.is_close_delimited && is_incomplete {
-            true => End::Reset,
-            false => End::Gone,
-        }
     }
 
     /// Frees the memory that an idle connection does not need.

@@ -95,6 +95,11 @@ impl<'a> Watchdog<'a> {
         if stage.seen() == Stage::Draining && *this.phase == Phase::Serving {
             return self.finish(cx);
         }
+        let limits = &this.server.config.limits;
+        if *this.phase == Phase::Serving && limits.is_last_request(this.load.begun().into()) {
+            this.server.limits.reached(Limit::RequestsPerConnection);
+            return self.finish(cx);
+        }
         if *this.phase == Phase::GoingAway && this.grace.is_elapsed() {
             *this.phase = Phase::Refusing;
             this.load.refuse();

@@ -12,6 +12,7 @@ use callgate_drive::websocket::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::concurrency::Permit;
 use crate::context::ServerContext;
 use crate::registry::OpenConnection;
 use crate::stage::{Stage, StageWatch};
@@ -20,13 +21,26 @@ use crate::stream::Stream;
 /// A WebSocket that the application has accepted, before its session.
 pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 
-/// Runs detached calls on tasks that a shutdown of the server waits for.
+/// Runs detached calls on tasks that a shutdown of the server waits for. Lives as long as its WebSocket.
 #[derive(Debug)]
-pub(crate) struct CallDetacher(pub(super) Arc<ServerContext>);
+pub(crate) struct CallDetacher {
+    server: Arc<ServerContext>,
+    _place: Option<Permit>,
+}
+
+impl CallDetacher {
+    /// Creates the detacher of a WebSocket with this place among the open ones.
+    pub(super) fn new(server: Arc<ServerContext>, place: Option<Permit>) -> Self {
+        Self {
+            server,
+            _place: place,
+        }
+    }
+}
 
 impl Detach for CallDetacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
-        self.0.detach(call, mailbox);
+        self.server.detach(call, mailbox);
     }
 }
 

@@ -1,0 +1,77 @@
+//! The waits of a connection for its client, and how each of them ends.
+
+use std::task::Context;
+
+use callgate_http1::ResponseEncoder;
+
+use super::Connection;
+use crate::deadline::Wait;
+use crate::http1::content::ContentError;
+use crate::http1::end::End;
+use crate::http1::incoming::Incoming;
+use crate::http1::outgoing::Outgoing;
+use crate::rejection::Rejection;
+
+impl Connection {
+    /// Returns what the connection waits for.
+    pub(in crate::http1) fn wait(&self) -> Wait {
+        if self.output.is_blocked() {
+            return Wait::Write(self.output.written());
+        }
+        if !self.output.is_empty() {
+            // The rest of the output waits for a file, and not for the client.
+            return Wait::Application;
+        }
+        match (&self.outgoing, &self.incoming) {
+            (Outgoing::None, Incoming::Head(decoder)) => {
+                match decoder.buffered(&self.input.buffer) {
+                    1.. => Wait::Head(self.requests),
+                    0 if self.requests == 0 => Wait::FirstRequest,
+                    0 => Wait::NextRequest(self.requests),
+                }
+            }
+            (Outgoing::None, _) => Wait::Content(self.input.read()),
+            // A client that takes its response is there, though its content makes no progress.
+            (_, incoming) if incoming.is_content_wanted() => {
+                Wait::Content(self.input.read().wrapping_add(self.output.written()))
+            }
+            _ if self.input.is_ended() || self.has_hung_up => {
+                Wait::HalfClosed(self.input.read().wrapping_add(self.output.written()))
+            }
+            _ => Wait::Application,
+        }
+    }
+
+    /// Ends a wait that has taken too long. Returns the end of the connection, if it ends at once.
+    pub(in crate::http1) fn expire(&mut self, wait: Wait, cx: &mut Context<'_>) -> Option<End> {
+        self.info.server.limits.expired(wait);
+        match wait {
+            Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
+            Wait::FirstRequest => Some(End::Gone),
+            Wait::HalfClosed(_) => Some(self.abandon()),
+            Wait::NextRequest(_) => Some(End::Done),
+            Wait::Write(_) => Some(End::Reset),
+            Wait::Head(_) => {
+                let encoder = ResponseEncoder::for_malformed_request();
+                self.reject(Rejection::too_slow(), encoder);
+                None
+            }
+            Wait::Content(_) if self.incoming.has_content() => {
+                self.incoming.fail_content(ContentError::TooSlow, cx);
+                None
+            }
+            Wait::Content(_) => Some(End::Done),
+        }
+    }
+
+    /// Returns the end of a connection that is given up. A client must see that its response is
+    /// incomplete.
+    pub(in crate::http1) fn abandon(&self) -> End {
+        let is_incomplete =
+            !self.output.is_empty() || matches!(self.outgoing, Outgoing::Content(_));
+        match self.is_close_delimited && is_incomplete {
+            true => End::Reset,
+            false => End::Gone,
+        }
+    }
+}
