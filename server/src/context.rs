@@ -21,6 +21,7 @@ use crate::redirect::HttpsRedirect;
 use crate::registry::Registry;
 use crate::rejection::Rejection;
 use crate::report;
+use crate::retirement::Retirement;
 use crate::stage::{Stage, Stages};
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
@@ -55,6 +56,8 @@ pub(crate) struct ServerContext {
     default_headers: HeaderMap,
     /// The same fields, as HTTP/1 encodes them.
     default_lines: FieldLines,
+    /// Counts the requests.
+    pub(crate) retirement: Arc<Retirement>,
     /// The state that the application returned from start-up.
     state: OnceLock<State>,
     /// The certificates, if the server speaks TLS.
@@ -75,6 +78,7 @@ impl ServerContext {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
+            retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
             registry: Arc::default(),
             max_connections,
@@ -108,6 +112,13 @@ impl ServerContext {
     pub(crate) fn https_port(mut self, port: Option<u16>) -> Self {
         let redirects = self.config.tls.redirect_to_https;
         self.https_redirect = redirects.then(|| HttpsRedirect::to_port(port));
+        self
+    }
+
+    /// Has the requests counted by a process that another one replaces.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn retirement(mut self, retirement: Arc<Retirement>) -> Self {
+        self.retirement = retirement;
         self
     }
 

@@ -41,6 +41,19 @@ pub enum ServeError {
     Tls(TlsError),
     /// Signals cannot be listened for.
     Signals(io::Error),
+    /// The threads of the runtime cannot be started.
+    Runtime {
+        /// The number of threads.
+        threads: usize,
+        /// The error of the operating system.
+        reason: io::Error,
+    },
+    /// The number of the process cannot be written to a file.
+    PidFile(String),
+    /// Files cannot be watched, so that the server cannot start again when they change.
+    Reload(String),
+    /// The sockets of the process that this one succeeds cannot be taken over.
+    Predecessor(io::Error),
     /// The application's start-up failed: its message, or the rule that it broke.
     Startup(String),
     /// The application does not serve lifespan, which [`LifespanMode::On`](crate::LifespanMode)
@@ -64,6 +77,10 @@ impl ServeError {
             | Self::Listen { .. }
             | Self::Listener(_)
             | Self::Signals(_)
+            | Self::Runtime { .. }
+            | Self::PidFile(_)
+            | Self::Reload(_)
+            | Self::Predecessor(_)
             | Self::Startup(_)
             | Self::LifespanDeclined => 3,
             #[cfg(feature = "tls")]
@@ -99,6 +116,17 @@ impl fmt::Display for ServeError {
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
             Self::Signals(reason) => write!(f, "cannot listen for signals: {reason}"),
+            Self::Runtime { threads, reason } => {
+                write!(f, "cannot start {threads} threads: {reason}")
+            }
+            Self::PidFile(reason) => f.write_str(reason),
+            Self::Reload(reason) => write!(f, "cannot watch files: {reason}"),
+            Self::Predecessor(reason) => {
+                write!(
+                    f,
+                    "cannot take the sockets of the process before this one: {reason}"
+                )
+            }
             Self::Startup(reason) => {
                 write!(f, "the application failed to start: {}", Escaped(reason))
             }
@@ -121,9 +149,11 @@ impl fmt::Display for ServeError {
 impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Listen { reason, .. } | Self::Listener(reason) | Self::Signals(reason) => {
-                Some(reason)
-            }
+            Self::Listen { reason, .. }
+            | Self::Runtime { reason, .. }
+            | Self::Listener(reason)
+            | Self::Signals(reason)
+            | Self::Predecessor(reason) => Some(reason),
             #[cfg(feature = "tls")]
             Self::Tls(error) => Some(error),
             _ => None,

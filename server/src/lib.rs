@@ -36,6 +36,8 @@ mod error;
 mod exchange;
 #[cfg(test)]
 mod faults;
+#[cfg(feature = "reload")]
+mod file_watch;
 mod http1;
 mod http2;
 mod lifespan;
@@ -48,12 +50,15 @@ mod registry;
 mod rejection;
 mod report;
 mod request;
+mod retirement;
 mod server;
 mod shutdown;
 mod signals;
 mod socket;
 mod stage;
 mod stream;
+#[cfg(all(unix, feature = "cli"))]
+mod succession;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;

@@ -42,6 +42,7 @@ pub(crate) fn read(
         ));
     }
     let server = &*connection.server;
+    server.retirement.count();
     #[cfg(feature = "tls")]
     if let Some(redirect) = server.https_redirect
         && HttpsRedirect::is_for(connection, conclusion.as_deref())

@@ -15,9 +15,13 @@ use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
 use crate::lifespan;
+#[cfg(all(unix, feature = "cli"))]
+use crate::listener::PassedSocket;
 use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener, Security};
 use crate::shutdown::{self, ServerHandle};
 use crate::signals::SignalThread;
+#[cfg(all(unix, feature = "cli"))]
+use crate::succession::Succession;
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
 
@@ -72,7 +76,12 @@ pub struct Server {
     config: Config,
     listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
+    /// The address of the settings of each listener, and whether it is for cleartext; empty for a listener that was handed in.
+    origins: Vec<String>,
     handle: ServerHandle,
+    /// What the server shares with its predecessor and its successor, if it can be replaced.
+    #[cfg(all(unix, feature = "cli"))]
+    succession: Option<Arc<Succession>>,
 }
 
 impl Server {
@@ -83,7 +92,10 @@ impl Server {
             config: Config::default(),
             listeners: Vec::new(),
             addresses: Vec::new(),
+            origins: Vec::new(),
             handle: ServerHandle::new(),
+            #[cfg(all(unix, feature = "cli"))]
+            succession: None,
         }
     }
 
@@ -119,11 +131,55 @@ impl Server {
     }
 
     fn bind_to(&mut self, address: &BindAddress, security: Security) -> io::Result<()> {
-        for listener in Listener::bind(address, &self.config.listen)? {
-            self.addresses.push(listener.local_addr()?);
-            self.listeners.push((listener, security));
+        let origin = match security {
+            Security::Tls => address.to_string(),
+            Security::Cleartext => format!("{address} (cleartext)"),
+        };
+        for listener in self.listeners_on(address, &origin)? {
+            self.add(listener, security, origin.clone())?;
         }
         Ok(())
+    }
+
+    /// Returns the listeners on an address: those of the predecessor, or new ones.
+    fn listeners_on(&self, address: &BindAddress, origin: &str) -> io::Result<Vec<Listener>> {
+        #[cfg(all(unix, feature = "cli"))]
+        if let Some(succession) = &self.succession {
+            let inherited = succession.take(origin);
+            if !inherited.is_empty() {
+                return Ok(inherited);
+            }
+        }
+        Listener::bind(address, &self.config.listen)
+    }
+
+    pub(crate) fn add(
+        &mut self,
+        listener: Listener,
+        security: Security,
+        origin: String,
+    ) -> io::Result<()> {
+        self.addresses.push(listener.local_addr()?);
+        self.listeners.push((listener, security));
+        self.origins.push(origin);
+        Ok(())
+    }
+
+    /// Lets the server be replaced by another process.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn succession(mut self, succession: Arc<Succession>) -> Self {
+        self.succession = Some(succession);
+        self
+    }
+
+    /// Returns duplicates of the listeners, for another process.
+    #[cfg(all(unix, feature = "cli"))]
+    pub(crate) fn sockets_to_pass(&self) -> Result<Vec<PassedSocket>, ServeError> {
+        let listeners = self.listeners.iter().zip(&self.origins);
+        listeners
+            .map(|((listener, _), origin)| PassedSocket::new(listener, origin))
+            .collect::<io::Result<_>>()
+            .map_err(ServeError::Listener)
     }
 
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
@@ -137,9 +193,8 @@ impl Server {
     /// [`ServeError::Listener`] when the operating system refuses one of these.
     pub fn listener(mut self, listener: impl IntoListener) -> Result<Self, ServeError> {
         let listener = listener.into_listener().map_err(ServeError::Listener)?;
-        let address = listener.local_addr().map_err(ServeError::Listener)?;
-        self.listeners.push((listener, Security::Tls));
-        self.addresses.push(address);
+        self.add(listener, Security::Tls, String::new())
+            .map_err(ServeError::Listener)?;
         Ok(self)
     }
 
@@ -183,7 +238,7 @@ impl Server {
     ///   Dropping the runtime would wait for that thread; `Runtime::shutdown_background` does not.
     pub async fn serve(self) -> Result<(), ServeError> {
         let server = self.bound()?;
-        let _signals = SignalThread::start(server.handle(), None)
+        let _signals = SignalThread::start(server.handle(), None, || Ok(std::future::pending()))
             .await
             .map_err(ServeError::Signals)?;
         server.run().await
@@ -227,6 +282,12 @@ impl Server {
     /// Serves until a handle asks for the shutdown. There is at least one listener.
     pub(crate) async fn run(self) -> Result<(), ServeError> {
         let mut requests = self.handle.requests();
+        #[cfg(all(unix, feature = "cli"))]
+        let succession = self.succession.clone();
+        #[cfg(all(unix, feature = "cli"))]
+        if let Some(succession) = &succession {
+            succession.share(self.sockets_to_pass()?);
+        }
         let listeners = self
             .listeners
             .into_iter()
@@ -238,11 +299,21 @@ impl Server {
             .map_err(ServeError::Tls)?
             .map(Arc::new);
         let context = ServerContext::new(self.app, self.config);
+        #[cfg(all(unix, feature = "cli"))]
+        let context = match &succession {
+            Some(succession) => context.retirement(succession.retirement.clone()),
+            None => context,
+        };
         #[cfg(feature = "tls")]
         let context = context
             .tls(acceptor.clone())
             .https_port(first_tls_port(&self.addresses, &listeners));
         let context = Arc::new(context);
+        // A server that is not replaced by another process stops when a limit is reached.
+        #[cfg(all(unix, feature = "cli"))]
+        let stops_at_limit = succession.is_none();
+        #[cfg(not(all(unix, feature = "cli")))]
+        let stops_at_limit = true;
         let lifespan = tokio::select! {
             // An application whose start-up is complete is always shut down.
             biased;
@@ -275,9 +346,22 @@ impl Server {
         tokio::select! {
             biased;
             () = requests.next() => {}
+            limit = context.retirement.due(), if stops_at_limit => {
+                tracing::info!("the server stops, because {limit}");
+                self.handle.shutdown();
+                requests.next().await;
+            }
             never = accept::accept(&context, &listeners) => match never {},
         }
+        // A successor accepts the connections that are in the queue.
+        #[cfg(all(unix, feature = "cli"))]
+        let is_handed_over = succession.is_some_and(|succession| succession.close());
+        #[cfg(not(all(unix, feature = "cli")))]
+        let is_handed_over = false;
         for listener in listeners {
+            if is_handed_over {
+                continue;
+            }
             let security = listener.security;
             match listener.into_listener() {
                 Ok(listener) => accept::accept_queued(&context, &listener, security),

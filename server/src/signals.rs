@@ -28,10 +28,12 @@ pub(crate) struct ForcedExit {
 }
 
 impl SignalThread {
-    /// Starts the thread, and returns once it listens for signals.
-    pub(crate) async fn start(
+    /// Starts the thread, and returns once it listens for signals. The thread also runs the future
+    /// that `companion` returns there.
+    pub(crate) async fn start<F: Future<Output = Infallible>>(
         handle: ServerHandle,
         forced_exit: Option<ForcedExit>,
+        companion: impl FnOnce() -> io::Result<F> + Send + 'static,
     ) -> io::Result<Self> {
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
@@ -43,8 +45,9 @@ impl SignalThread {
             let result = runtime.and_then(|runtime| {
                 let guard = runtime.enter();
                 let signals = Signals::new()?;
+                let companion = companion()?;
                 drop(guard);
-                Ok((runtime, signals))
+                Ok((runtime, signals, companion))
             });
             let (answer, listening) = match result {
                 Ok(listening) => (Ok(()), Some(listening)),
@@ -52,11 +55,12 @@ impl SignalThread {
             };
             // This fails when the caller has dropped its future.
             let _ = ready.send(answer);
-            if let Some((runtime, mut signals)) = listening {
+            if let Some((runtime, mut signals, companion)) = listening {
                 runtime.block_on(async {
                     tokio::select! {
                         _ = stopped => {}
                         never = forward(&mut signals, &handle, forced_exit) => match never {},
+                        never = companion => match never {},
                     }
                 });
             }

@@ -24,10 +24,17 @@
 //! At a second signal the process ends within a second. Both are true for an application that
 //! blocks its threads.
 //!
+//! # Replacement
+//!
+//! At SIGUSR2, and at `--limit-max-requests` and `--limit-max-age`, the process starts its executable
+//! again and passes its sockets on. When the new process is ready to serve, this one shuts down. With
+//! `--reload`, a second process serves, which is replaced when the executable changes. The README
+//! describes both. This needs Unix.
+//!
 //! # Exit status
 //!
-//! - 0: the server stopped at a signal, during start-up or later; or the command printed its help or
-//!   its version.
+//! - 0: the server stopped at a signal, during start-up or later, or because another process serves in
+//!   its place; or the command printed its help or its version.
 //! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
 //! - 2: a flag, an environment variable or the settings file is wrong.
 //! - 3: the server could not start.
@@ -36,40 +43,33 @@
 
 mod file;
 mod flags;
+mod pid_file;
+mod serve;
 mod settings;
 #[cfg(unix)]
 mod systemd;
+#[cfg(unix)]
+mod upgrade;
 
 use std::ffi::OsString;
 use std::io::{self, stderr};
-use std::num::NonZeroUsize;
 use std::path::Path;
-use std::pin::pin;
 use std::process::ExitCode;
-use std::thread::available_parallelism;
-use std::time::Duration;
 
 use callgate::App;
-use callgate_cli::{STARTUP, fail};
+use callgate_cli::fail;
 use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::config::{LogLevel, MAX_THREADS};
-use crate::signals::{ForcedExit, SignalThread};
-use crate::{ServeError, Server};
+use crate::ServeError;
+use crate::config::LogLevel;
 
 pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
 pub use settings::SettingsCommand;
-
-/// How the process ends after a second signal when a blocked thread keeps it alive.
-const FORCED_EXIT: ForcedExit = ForcedExit {
-    after: Duration::from_millis(900),
-    status: 1,
-};
 
 /// The command line of a program that serves one application.
 #[derive(Debug)]
@@ -111,45 +111,7 @@ pub fn main(app: impl App) -> ExitCode {
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
     let config = flags.into_config();
     start_logging(&config.log.level);
-    let threads = config.process.threads.unwrap_or_else(cores);
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(threads.get())
-        .enable_all()
-        .build();
-    let runtime = match runtime {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            return fail(
-                STARTUP,
-                format_args!(
-                    "cannot start {threads} threads: {error} (choose fewer with --threads)"
-                ),
-            );
-        }
-    };
-    let server = Server::new(app).config(config);
-    let mut signals = None;
-    let result = runtime.block_on(async {
-        #[cfg(unix)]
-        let server = systemd::add_sockets(server)?;
-        let server = server.bound()?;
-        #[cfg(target_os = "linux")]
-        let report = systemd::report(server.handle());
-        #[cfg(not(target_os = "linux"))]
-        let report = std::future::pending();
-        let thread = SignalThread::start(server.handle(), Some(FORCED_EXIT)).await;
-        signals = Some(thread.map_err(ServeError::Signals)?);
-        let mut run = pin!(server.run());
-        tokio::select! {
-            // A server that stops reports so before anything else.
-            biased;
-            () = report => run.await,
-            result = &mut run => result,
-        }
-    });
-    // A thread that an application blocks must not keep the process alive.
-    runtime.shutdown_background();
-    match result {
+    match serve::serve(app, config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(
             error.exit_status(),
@@ -170,6 +132,7 @@ fn remedy(error: &ServeError) -> &'static str {
             io::ErrorKind::PermissionDenied => " (choose another with --port or --bind)",
             _ => "",
         },
+        ServeError::Runtime { .. } => " (choose fewer with --threads)",
         ServeError::LifespanDeclined => " (serve it without by --lifespan auto)",
         _ => "",
     }
@@ -215,8 +178,4 @@ fn targets(levels: &[LogLevel]) -> Targets {
             Some(target) => filter.with_target(target, level.level),
             None => filter.with_default(level.level),
         })
-}
-
-fn cores() -> NonZeroUsize {
-    available_parallelism().map_or(NonZeroUsize::MIN, |cores| cores.min(MAX_THREADS))
 }

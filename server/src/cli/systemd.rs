@@ -10,60 +10,113 @@ use sd_notify::NotifyState;
 
 #[cfg(target_os = "linux")]
 use crate::ServerHandle;
+use crate::listener::{IntoListener as _, Listener, Security};
+use crate::succession::Succession;
 use crate::{ServeError, Server};
 
-/// Adds the sockets that systemd has opened for this process. With such sockets, the server binds to no
-/// address but those of `bind`, `uds` and `insecure_bind`.
-pub(super) fn add_sockets(server: Server) -> Result<Server, ServeError> {
-    let mut sockets = ListenFd::from_env();
-    let count = sockets.len();
-    let server = (0..count).try_fold(server, |server, index| {
-        // An error says that the socket is not of this kind.
-        match sockets.take_unix_listener(index) {
-            Ok(Some(listener)) => server.listener(listener),
-            _ => match sockets.take_tcp_listener(index) {
-                Ok(Some(listener)) => server.listener(listener),
-                Ok(None) => Ok(server),
-                Err(error) => Err(ServeError::Listener(error)),
-            },
-        }
-    })?;
-    match count > 0 {
+/// Adds the sockets that systemd has opened for this process or, for a successor, for the first of its
+/// predecessors. With such sockets, the server binds to no address but those of `bind`, `uds`, `fd` and
+/// `insecure_bind`.
+pub(super) fn add_sockets(
+    mut server: Server,
+    inherited: Option<&Succession>,
+) -> Result<Server, ServeError> {
+    let listeners = match inherited {
+        Some(succession) => succession.take_activated(),
+        None => activated().map_err(ServeError::Listener)?,
+    };
+    let is_activated = !listeners.is_empty();
+    for listener in listeners {
+        (server.add(listener, Security::Tls, String::new())).map_err(ServeError::Listener)?;
+    }
+    match is_activated {
         true => server.bind_given(),
         false => Ok(server),
     }
 }
 
-/// Reports to systemd when the server has started and when it stops. Completes then.
+/// Returns the sockets that systemd has opened for this process.
+fn activated() -> std::io::Result<Vec<Listener>> {
+    let mut sockets = ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for index in 0..sockets.len() {
+        // An error says that the socket is not of this kind.
+        if let Ok(Some(listener)) = sockets.take_unix_listener(index) {
+            listeners.push(listener.into_listener()?);
+        } else if let Some(listener) = sockets.take_tcp_listener(index)? {
+            listeners.push(listener.into_listener()?);
+        }
+    }
+    Ok(listeners)
+}
+
+/// Reports to systemd when the server has started, that it lives, and when it stops. A successor has
+/// been reported by its predecessor. Completes when the server stops.
 #[cfg(target_os = "linux")]
-pub(super) async fn report(handle: ServerHandle) {
+pub(super) async fn report(handle: ServerHandle, succession: &Succession, is_successor: bool) {
     tokio::select! {
-        () = handle.started() => notify(NotifyState::Ready),
+        () = handle.started() => if !is_successor {
+            notify_ready();
+        },
         () = handle.stopping() => {}
     }
-    tokio::spawn(report_alive());
-    handle.stopping().await;
-    notify(NotifyState::Stopping);
+    tokio::select! {
+        () = report_alive() => {}
+        () = handle.stopping() => {}
+    }
+    if !succession.is_handed_over() {
+        notify(&[NotifyState::Stopping]);
+    }
 }
 
 /// Reports that the threads of the runtime are not blocked, if systemd watches this process.
 #[cfg(target_os = "linux")]
 async fn report_alive() {
-    let mut limit = 0;
-    if sd_notify::watchdog_enabled(false, &mut limit) {
-        // Twice in the time after which systemd regards the server as dead.
-        let mut ticks = tokio::time::interval(Duration::from_micros(limit.max(2)) / 2);
-        loop {
-            ticks.tick().await;
-            notify(NotifyState::Watchdog);
-        }
+    let Some(limit) = watchdog_limit() else {
+        return std::future::pending().await;
+    };
+    // Twice in the time after which systemd regards the server as dead.
+    let mut ticks = tokio::time::interval(limit / 2);
+    loop {
+        ticks.tick().await;
+        notify(&[NotifyState::Watchdog]);
     }
 }
 
-/// Sends a state to systemd, if it has started this process and waits for it.
+/// Returns the time after which systemd regards a silent process as dead (`sd_watchdog_enabled(3)`). The
+/// process of the variable is the one that systemd has started, and a successor has no such variable.
 #[cfg(target_os = "linux")]
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(false, &[state]) {
+fn watchdog_limit() -> Option<Duration> {
+    let limit: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;
+    let is_other =
+        std::env::var("WATCHDOG_PID").is_ok_and(|pid| pid != std::process::id().to_string());
+    (!is_other).then(|| Duration::from_micros(limit.max(2)))
+}
+
+/// Reports that the server is ready.
+#[cfg(target_os = "linux")]
+pub(super) fn notify_ready() {
+    notify(&[NotifyState::Ready]);
+}
+
+/// Reports that a successor starts.
+#[cfg(target_os = "linux")]
+pub(super) fn notify_reloading() {
+    if let Ok(now) = NotifyState::monotonic_usec_now() {
+        notify(&[NotifyState::Reloading, now]);
+    }
+}
+
+/// Reports that a successor, which is ready, is the main process of the service.
+#[cfg(target_os = "linux")]
+pub(super) fn notify_main_pid(pid: u32) {
+    notify(&[NotifyState::MainPid(pid), NotifyState::Ready]);
+}
+
+/// Sends states to systemd, if it has started this process and waits for them.
+#[cfg(target_os = "linux")]
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(false, states) {
         tracing::warn!("cannot notify systemd: {error}");
     }
 }

@@ -23,8 +23,8 @@ settings! {
 
         /// An address to listen on, in place of host and port; may be given repeatedly.
         ///
-        /// `127.0.0.1:8000`, `[::]:8000`, `localhost:8000` for all addresses of a name, or `unix:PATH` for
-        /// a Unix socket. The socket that a dead server has left at this path is replaced, and the socket
+        /// `127.0.0.1:8000`, `[::]:8000`, `localhost:8000` for all addresses of a name, `unix:PATH` for a
+        /// Unix socket, or `fd:N` for a socket that the server inherits. The socket that a dead server has left at this path is replaced, and the socket
         /// is removed when the server stops. Exchanges over a Unix socket have neither `client` nor
         /// `server`.
         bind => bind: [BindAddress] = "none" as BIND;
@@ -40,12 +40,16 @@ settings! {
         /// `--bind unix:PATH`.
         uds => uds: (Option<PathBuf>) = "none" as SOCKET_PATH;
 
+        /// The descriptor of a TCP or Unix socket that the server inherits, in place of host and port: the
+        /// same as `--bind fd:N`.
+        fd => fd: (Option<i32>) = "none" as DESCRIPTOR;
+
         /// The permissions of Unix sockets, such as 660; `none` for those that the umask leaves.
         uds_mode => uds_mode: (Option<u32>) = "none" as MODE;
 
-        /// The owner of Unix sockets, as the numbers USER:GROUP, such as 33:33; `none` for the user and
-        /// the group of the server.
-        uds_owner => uds_owner: (Option<(u32, u32)>) = "none" as OWNER;
+        /// The owner of Unix sockets, as names or numbers, such as www-data:www-data or 33:33; `none` for
+        /// the user and the group of the server.
+        uds_owner => uds_owner: (Option<SocketOwner>) = "none" as OWNER;
 
         /// The number of connections that may wait in the system's queue to be accepted.
         backlog => backlog: (u32) = "2048" as BACKLOG;
@@ -60,6 +64,26 @@ pub enum BindAddress {
     Tcp(String, u16),
     /// The path of a Unix socket.
     Unix(PathBuf),
+    /// The descriptor of a TCP or Unix socket that the process inherits.
+    Fd(i32),
+}
+
+/// The owner of a Unix socket. A name that is a number is the number of the user or the group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketOwner {
+    /// The user.
+    pub user: String,
+    /// The group.
+    pub group: String,
+}
+
+impl From<(u32, u32)> for SocketOwner {
+    fn from((user, group): (u32, u32)) -> Self {
+        Self {
+            user: user.to_string(),
+            group: group.to_string(),
+        }
+    }
 }
 
 impl From<SocketAddr> for BindAddress {
@@ -69,7 +93,8 @@ impl From<SocketAddr> for BindAddress {
 }
 
 impl fmt::Display for BindAddress {
-    /// Writes the address as it is given: `127.0.0.1:8000`, `[::1]:8000` or `unix:/run/app.sock`.
+    /// Writes the address as it is given: `127.0.0.1:8000`, `[::1]:8000`, `unix:/run/app.sock` or
+    /// `fd:3`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(host, port) if host.parse::<Ipv6Addr>().is_ok() => {
@@ -77,19 +102,21 @@ impl fmt::Display for BindAddress {
             }
             Self::Tcp(host, port) => write!(f, "{host}:{port}"),
             Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Fd(number) => write!(f, "fd:{number}"),
         }
     }
 }
 
 impl Listen {
-    /// Returns the addresses of `bind` and `uds`.
+    /// Returns the addresses of `bind`, `uds` and `fd`.
     pub(crate) fn given_addresses(&self) -> Vec<BindAddress> {
         let uds = self.uds.clone().map(BindAddress::Unix);
-        self.bind.iter().cloned().chain(uds).collect()
+        let fd = self.fd.map(BindAddress::Fd);
+        (self.bind.iter().cloned()).chain(uds).chain(fd).collect()
     }
 
-    /// Returns the addresses to listen on, but for those of `insecure_bind`: those of `bind` and `uds`,
-    /// or `host` and `port`.
+    /// Returns the addresses to listen on, but for those of `insecure_bind`: those of `bind`, `uds` and
+    /// `fd`, or `host` and `port`.
     pub(crate) fn addresses(&self) -> Vec<BindAddress> {
         let addresses = self.given_addresses();
         if addresses.is_empty() {
@@ -104,12 +131,16 @@ impl Listen {
             ("host", self.host != default.host),
             ("port", self.port != default.port),
         ];
-        let others = [("bind", !self.bind.is_empty()), ("uds", self.uds.is_some())];
-        let given = |settings: [(&'static str, bool); 2]| {
-            let mut given = settings.into_iter().filter(|(_, is_given)| *is_given);
-            given.next().map(|(name, _)| name)
+        let others = [
+            ("bind", !self.bind.is_empty()),
+            ("uds", self.uds.is_some()),
+            ("fd", self.fd.is_some()),
+        ];
+        let given = |settings: &[(&'static str, bool)]| {
+            let given = settings.iter().find(|(_, is_given)| *is_given);
+            given.map(|(name, _)| *name)
         };
-        if let (Some(other), Some(own)) = (given(others), given(own)) {
+        if let (Some(other), Some(own)) = (given(&others), given(&own)) {
             return Err(ServeError::Conflict {
                 names: [own, other],
                 remedy: "give all addresses as `bind`, each with its port",
@@ -120,19 +151,13 @@ impl Listen {
             ("uds_owner", self.uds_owner.is_some()),
         ];
         let is_unix = |address: &BindAddress| matches!(address, BindAddress::Unix(_));
-        match given(of_sockets) {
-            Some(name)
-                if !self
-                    .addresses()
-                    .iter()
-                    .chain(&self.insecure_bind)
-                    .any(is_unix) =>
-            {
-                Err(ServeError::Conflict {
-                    names: [name, "bind"],
-                    remedy: "there is no Unix socket; give one as `unix:PATH`",
-                })
-            }
+        let mut all = self.addresses();
+        all.extend_from_slice(&self.insecure_bind);
+        match given(&of_sockets) {
+            Some(name) if !all.iter().any(is_unix) => Err(ServeError::Conflict {
+                names: [name, "bind"],
+                remedy: "there is no Unix socket; give one as `unix:PATH`",
+            }),
             _ => Ok(()),
         }
     }
@@ -163,11 +188,24 @@ const MODE: One<Option<u32>> = One {
     show: |mode| mode.map_or_else(|| "none".into(), |mode| format!("{mode:o}")),
 };
 
-const OWNER: One<Option<(u32, u32)>> = One {
+const OWNER: One<Option<SocketOwner>> = One {
     name: "USER:GROUP",
     shape: Shape::Text,
     parse: owner,
-    show: |owner| owner.map_or_else(|| "none".into(), |(user, group)| format!("{user}:{group}")),
+    show: |owner| match owner {
+        None => "none".into(),
+        Some(SocketOwner { user, group }) => format!("{user}:{group}"),
+    },
+};
+
+const DESCRIPTOR: One<Option<i32>> = One {
+    name: "NUMBER",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => descriptor(text).map(Some),
+    },
+    show: |number| number.map_or_else(|| "none".into(), |number| number.to_string()),
 };
 
 const BACKLOG: One<u32> = One::number("NUMBER", backlog);
@@ -198,8 +236,11 @@ fn bind(text: &str) -> Parsed<BindAddress> {
             _ => Ok(BindAddress::Unix(path.into())),
         };
     }
-    let remedy =
-        "give HOST:PORT or unix:PATH, such as 127.0.0.1:8000, [::]:8000 or unix:/run/app.sock";
+    if let Some(number) = text.strip_prefix("fd:") {
+        return descriptor(number).map(BindAddress::Fd);
+    }
+    let remedy = "give HOST:PORT, unix:PATH or fd:N, such as 127.0.0.1:8000, [::]:8000 or \
+                  unix:/run/app.sock";
     let (name, number) = text.rsplit_once(':').ok_or(remedy)?;
     // An IPv6 address has brackets here, so that its end can be told from a port.
     if name.contains(':') && !name.starts_with('[') {
@@ -220,14 +261,25 @@ fn mode(text: &str) -> Parsed<Option<u32>> {
         .ok_or("give permissions in octal, such as 660")
 }
 
-fn owner(text: &str) -> Parsed<Option<(u32, u32)>> {
+fn owner(text: &str) -> Parsed<Option<SocketOwner>> {
     if text == "none" {
         return Ok(None);
     }
     (text.split_once(':'))
-        .and_then(|(user, group)| Some((user.parse().ok()?, group.parse().ok()?)))
+        .filter(|(user, group)| !user.is_empty() && !group.is_empty() && !group.contains(':'))
+        .map(|(user, group)| SocketOwner {
+            user: user.into(),
+            group: group.into(),
+        })
         .map(Some)
-        .ok_or("give the numbers of a user and a group, such as 33:33")
+        .ok_or("give a user and a group, such as www-data:www-data or 33:33")
+}
+
+fn descriptor(text: &str) -> Parsed<i32> {
+    text.parse()
+        .ok()
+        .filter(|number| *number >= 0)
+        .ok_or("give the number of an open descriptor, such as 3")
 }
 
 fn backlog(text: &str) -> Parsed<u32> {
@@ -249,12 +301,13 @@ mod tests {
             "localhost:80",
             "unix:/run/a.sock",
             "unix:b",
+            "fd:3",
         ] {
             assert_eq!(bind(text).unwrap().to_string(), text);
         }
         for text in [
             "", "8000", ":8000", "::1:80", "[::1]", "a:b:80", "a b:80", "[x]:80", "h:65536",
-            "unix:",
+            "unix:", "fd:", "fd:-1", "fd:a",
         ] {
             assert!(bind(text).is_err(), "{text:?}");
         }

@@ -28,7 +28,7 @@ pub use self::http::{Http, HttpVersions};
 pub use self::http1::Http1;
 pub use self::http2::Http2;
 pub use self::limits::Limits;
-pub use self::listen::{BindAddress, Listen};
+pub use self::listen::{BindAddress, Listen, SocketOwner};
 pub use self::log::{Log, LogLevel};
 pub use self::process::{LifespanMode, Process};
 pub use self::proxy::Proxy;
@@ -128,6 +128,7 @@ impl Config {
         }
         #[cfg(feature = "tls")]
         self.tls.check(&self.listen)?;
+        self.process.check()?;
         self.listen.check()
     }
 }

@@ -65,5 +65,10 @@ settings! {
         /// A shutdown waits so long for exchanges and background work. The lifespan has the same time
         /// after that.
         timeout_graceful_shutdown => graceful_shutdown: (Option<Duration>) = "30" as SECONDS_OR_NONE;
+
+        /// Kill a successor that is not ready to serve after this time; `none` or 0 to wait for it.
+        ///
+        /// The process that was to be replaced then goes on.
+        timeout_upgrade => upgrade: (Option<Duration>) = "none" as SECONDS_OR_NEVER;
     }
 }

@@ -1,5 +1,11 @@
 //! Listeners, which the server binds or the program passes to it.
 
+#[cfg(all(unix, feature = "cli"))]
+mod handover;
+#[cfg(unix)]
+mod inherited;
+#[cfg(unix)]
+mod socket_owner;
 #[cfg(unix)]
 mod unix_socket;
 
@@ -14,6 +20,10 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 
+#[cfg(all(unix, feature = "cli"))]
+pub(crate) use self::handover::PassedSocket;
+#[cfg(all(unix, feature = "cli"))]
+pub(crate) use self::unix_socket::FileOwnership;
 #[cfg(unix)]
 use self::unix_socket::SocketFile;
 use crate::config::{BindAddress, Listen};
@@ -166,9 +176,11 @@ impl Listener {
                 listener.set_nonblocking(true)?;
                 Ok(vec![Self::Unix(listener, Some(file))])
             }
+            #[cfg(unix)]
+            BindAddress::Fd(number) => Ok(vec![inherited::listen_on(*number, settings.backlog)?]),
             #[cfg(not(unix))]
-            BindAddress::Unix(_) => {
-                let reason = "this system has no Unix sockets";
+            BindAddress::Unix(_) | BindAddress::Fd(_) => {
+                let reason = "this system has no Unix sockets and passes no descriptors on";
                 Err(io::Error::new(io::ErrorKind::Unsupported, reason))
             }
         }

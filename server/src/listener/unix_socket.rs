@@ -5,25 +5,75 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use super::socket_owner;
 use crate::config::Listen;
 
-/// The file of a Unix socket. It is removed when this is dropped, unless another socket has taken its
-/// place.
+/// Whether this process removes the files of its Unix sockets. All clones have the same value.
+///
+/// While a server hands its sockets over to a successor, exactly one of the two processes does so.
+#[derive(Clone, Debug)]
+pub(crate) struct FileOwnership(Arc<AtomicBool>);
+
+impl FileOwnership {
+    pub(crate) fn new(is_owner: bool) -> Self {
+        Self(Arc::new(AtomicBool::new(is_owner)))
+    }
+
+    #[cfg(feature = "cli")]
+    pub(crate) fn set(&self, is_owner: bool) {
+        self.0.store(is_owner, Ordering::Release);
+    }
+
+    fn is_owner(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// The file of a Unix socket. The owner removes it when this is dropped, unless another socket has taken
+/// its place.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     /// The device and the number of the file.
     identity: (u64, u64),
+    ownership: FileOwnership,
+}
+
+impl SocketFile {
+    fn new(path: &Path, ownership: FileOwnership) -> io::Result<Self> {
+        Ok(Self {
+            path: path.into(),
+            identity: identity(&fs::symlink_metadata(path)?),
+            ownership,
+        })
+    }
+
+    /// Returns the file of a socket that another process has created. `None` if the file is gone.
+    #[cfg(feature = "cli")]
+    pub(super) fn of(listener: &UnixListener, ownership: &FileOwnership) -> Option<Self> {
+        let address = listener.local_addr().ok()?;
+        Self::new(address.as_pathname()?, ownership.clone()).ok()
+    }
+
+    #[cfg(feature = "cli")]
+    pub(super) fn ownership(&self) -> FileOwnership {
+        self.ownership.clone()
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         let is_same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| identity(&metadata) == self.identity);
-        if is_same && let Err(error) = fs::remove_file(&self.path) {
+        if is_same
+            && self.ownership.is_owner()
+            && let Err(error) = fs::remove_file(&self.path)
+        {
             tracing::warn!("cannot remove {}: {error}", self.path.display());
         }
     }
@@ -34,12 +84,10 @@ pub(super) fn bind(path: &Path, settings: &Listen) -> io::Result<(UnixListener, 
     remove_stale(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
-    let file = SocketFile {
-        path: path.into(),
-        identity: identity(&fs::symlink_metadata(path)?),
-    };
+    let file = SocketFile::new(path, FileOwnership::new(true))?;
     // Nobody can connect before the socket listens.
-    if let Some((user, group)) = settings.uds_owner {
+    if let Some(owner) = &settings.uds_owner {
+        let (user, group) = socket_owner::ids(owner)?;
         chown(path, Some(user), Some(group))?;
     }
     if let Some(mode) = settings.uds_mode {

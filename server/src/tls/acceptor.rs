@@ -46,7 +46,7 @@ impl Acceptor {
         }
         let host = |address| match address {
             BindAddress::Tcp(host, _) => Some(host),
-            BindAddress::Unix(_) => None,
+            BindAddress::Unix(_) | BindAddress::Fd(_) => None,
         };
         let hosts: Vec<_> = (config.listen.addresses().into_iter())
             .filter_map(host)

@@ -129,7 +129,7 @@ fn a_socket_has_the_permissions_and_the_owner_that_are_set() {
     let owner = std::fs::metadata(directory.path()).unwrap();
     let config = on(&path)
         .uds_mode(Some(0o640))
-        .uds_owner(Some((owner.uid(), owner.gid())));
+        .uds_owner(Some((owner.uid(), owner.gid()).into()));
     let _server = bind(config).unwrap();
     let metadata = std::fs::metadata(&path).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o777, 0o640);

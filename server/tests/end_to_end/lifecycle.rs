@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::support::{Client, Server, content, get, http, post, whole};
+use crate::support::{Client, Server, config, content, get, http, post, says, whole};
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
 };
@@ -148,4 +148,16 @@ async fn core_09_nothing_is_left_of_exchanges_that_clients_broke_off() {
     assert_eq!(calls.alive.load(Ordering::SeqCst), 0);
     // Each that was not broken off within its head has been called.
     assert!(calls.all.load(Ordering::SeqCst) > CLIENTS as usize * REQUESTS / 2);
+}
+
+#[tokio::test]
+async fn a_server_that_no_process_replaces_stops_at_its_limit_of_requests() {
+    let config = config().limit_max_requests(Some(2));
+    let mut server = Server::with(config, says("served"));
+    for _ in 0..2 {
+        let mut client = server.connect().await;
+        client.send(get("/")).await;
+        assert_eq!(client.response().await.body, "served");
+    }
+    server.ended().await.unwrap();
 }

@@ -31,6 +31,8 @@ mod pipelining;
 mod process;
 mod proxy;
 mod proxy_transports;
+#[cfg(all(unix, feature = "cli"))]
+mod reload;
 mod scope;
 mod sending;
 mod shutdown;
@@ -43,6 +45,8 @@ mod tls_cleartext;
 #[cfg(feature = "tls")]
 mod tls_shutdown;
 mod trailers;
+#[cfg(all(unix, feature = "cli"))]
+mod upgrade;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;

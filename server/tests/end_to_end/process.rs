@@ -1,125 +1,15 @@
 //! The command line as a process: signals, although the application blocks threads.
-//!
-//! Each test starts itself again as the server, told apart by an environment variable.
 
 use std::os::fd::OwnedFd;
-use std::process::{ExitCode, Stdio};
-use std::thread;
 use std::time::{Duration, Instant};
 
-use callgate::{App, AppError, LifespanStartupComplete, Receiver, Scope, Sender};
-use callgate_server::cli::{self, Flags};
-use rustix::process::{Pid, Resource, Signal, getrlimit, kill_process, setrlimit};
-use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use callgate::{AppError, LifespanStartupComplete, Receiver, Scope, Sender};
+use rustix::process::{Resource, Signal, getrlimit, setrlimit};
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
-use tokio::process::{Child, ChildStderr, Command};
 
 use crate::listeners::ask;
-use crate::support::{get, whole, within};
-
-/// Set in the process that is the server.
-const IS_SERVER: &str = "CALLGATE_TEST_IS_SERVER";
-
-#[derive(clap::Parser)]
-struct Server {
-    #[command(flatten)]
-    flags: Flags,
-}
-
-/// Serves `app` with the flags of the environment, and exits.
-fn serve(app: impl App) -> ! {
-    // The thread of the test has a runtime already.
-    let main = thread::spawn(|| match cli::parse_from(["server".into()]) {
-        Ok(Server { flags }) => cli::run(app, flags),
-        Err(code) => code,
-    });
-    let code = main.join().unwrap();
-    let status = (0..=3).find(|status| ExitCode::from(*status) == code);
-    std::process::exit(status.map_or(-1, i32::from));
-}
-
-fn is_server() -> bool {
-    std::env::var_os(IS_SERVER).is_some()
-}
-
-fn block() -> ! {
-    eprintln!("blocked");
-    loop {
-        thread::park();
-    }
-}
-
-/// A server that is a process of its own.
-struct Process {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-}
-
-impl Process {
-    /// Starts the test of this name as a server.
-    fn start(test: &str, environment: &[(&str, &str)]) -> Self {
-        Self::start_with(Stdio::null(), test, environment)
-    }
-
-    /// Starts the test of this name as a server, with this standard input.
-    fn start_with(stdin: Stdio, test: &str, environment: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", &format!("process::{test}"), "--nocapture"])
-            .env(IS_SERVER, "true")
-            .env("CALLGATE_PORT", "0")
-            .env("CALLGATE_THREADS", "1")
-            .envs(environment.iter().copied())
-            .stdin(stdin)
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        Self { child, stderr }
-    }
-
-    /// Reads standard error up to a line that has this text.
-    async fn line_with(&mut self, text: &str) -> String {
-        loop {
-            let mut line = String::new();
-            let read = within(self.stderr.read_line(&mut line)).await.unwrap();
-            assert!(read > 0, "no line has {text:?}");
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Returns the address of the server once it runs.
-    async fn address(&mut self) -> String {
-        let line = self.line_with("running on http://").await;
-        let (_, rest) = line.split_once("http://").unwrap();
-        let (address, _) = rest.split_once(' ').unwrap();
-        address.to_owned()
-    }
-
-    /// Sends a request once the server runs.
-    async fn request(&mut self) -> TcpStream {
-        let address = self.address().await;
-        let mut client = within(TcpStream::connect(address)).await.unwrap();
-        client.write_all(get("/").as_bytes()).await.unwrap();
-        client
-    }
-
-    fn signal(&self, signal: Signal) {
-        let pid = i32::try_from(self.child.id().unwrap()).unwrap();
-        kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-    }
-
-    /// Waits for the end: the exit status, and the rest of standard error.
-    async fn ended(mut self) -> (Option<i32>, String) {
-        let mut rest = String::new();
-        within(self.stderr.read_to_string(&mut rest)).await.unwrap();
-        let status = within(self.child.wait()).await.unwrap();
-        (status.code(), rest)
-    }
-}
+use crate::support::process::{Process, block, is_server, serve};
+use crate::support::{whole, within};
 
 async fn blocks_in_a_request(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
     match scope {
@@ -137,7 +27,7 @@ async fn a_second_signal_ends_a_process_whose_only_thread_is_blocked() {
         serve(blocks_in_a_request);
     }
     let mut process = Process::start(
-        "a_second_signal_ends_a_process_whose_only_thread_is_blocked",
+        "process::a_second_signal_ends_a_process_whose_only_thread_is_blocked",
         &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "none")],
     );
     let _client = process.request().await;
@@ -156,7 +46,7 @@ async fn the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked() {
         serve(blocks_in_a_request);
     }
     let mut process = Process::start(
-        "the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked",
+        "process::the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked",
         &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "1")],
     );
     let _client = process.request().await;
@@ -177,7 +67,7 @@ async fn a_signal_ends_a_process_whose_start_up_blocks_its_only_thread() {
         serve(blocks_in_startup);
     }
     let mut process = Process::start(
-        "a_signal_ends_a_process_whose_start_up_blocks_its_only_thread",
+        "process::a_signal_ends_a_process_whose_start_up_blocks_its_only_thread",
         &[],
     );
     process.line_with("blocked").await;
@@ -205,7 +95,7 @@ async fn a_second_signal_ends_a_process_whose_last_thread_is_blocked() {
         });
     }
     let mut process = Process::start(
-        "a_second_signal_ends_a_process_whose_last_thread_is_blocked",
+        "process::a_second_signal_ends_a_process_whose_last_thread_is_blocked",
         &[],
     );
     process.line_with("running on").await;
@@ -235,7 +125,7 @@ async fn the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread() {
         serve(blocks_in_shutdown);
     }
     let mut process = Process::start(
-        "the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread",
+        "process::the_graceful_time_out_ends_a_shutdown_that_blocks_the_only_thread",
         &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "1")],
     );
     process.line_with("running on").await;
@@ -272,7 +162,7 @@ async fn a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other(
     for (socket, address) in sockets {
         let mut process = Process::start_with(
             socket.into(),
-            "a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other",
+            "process::a_server_serves_on_the_sockets_that_systemd_has_opened_and_on_no_other",
             &[("LISTEN_FDS", "1"), ("LISTEN_FDS_FIRST_FD", "0")],
         );
         let line = process.line_with("running on").await;
@@ -299,7 +189,7 @@ async fn systemd_is_told_that_the_server_has_started_and_that_it_stops() {
     let path = directory.path().join("notify.sock");
     let notifications = UnixDatagram::bind(&path).unwrap();
     let mut process = Process::start(
-        "systemd_is_told_that_the_server_has_started_and_that_it_stops",
+        "process::systemd_is_told_that_the_server_has_started_and_that_it_stops",
         &[("NOTIFY_SOCKET", path.to_str().unwrap())],
     );
     let next = async || {
@@ -315,6 +205,28 @@ async fn systemd_is_told_that_the_server_has_started_and_that_it_stops() {
 }
 
 #[tokio::test]
+async fn systemd_is_told_that_the_threads_of_a_watched_server_are_not_blocked() {
+    if is_server() {
+        serve(serves);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("notify.sock");
+    let notifications = UnixDatagram::bind(&path).unwrap();
+    let _process = Process::start(
+        "process::systemd_is_told_that_the_threads_of_a_watched_server_are_not_blocked",
+        &[
+            ("NOTIFY_SOCKET", path.to_str().unwrap()),
+            ("WATCHDOG_USEC", "20000"),
+        ],
+    );
+    for expected in ["READY=1\n", "WATCHDOG=1\n", "WATCHDOG=1\n"] {
+        let mut buffer = [0; 64];
+        let length = within(notifications.recv(&mut buffer)).await.unwrap();
+        assert_eq!(String::from_utf8_lossy(&buffer[..length]), expected);
+    }
+}
+
+#[tokio::test]
 async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
     const FILES: u64 = 64;
     if is_server() {
@@ -324,7 +236,7 @@ async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
         serve(serves);
     }
     let mut process = Process::start(
-        "silent_connections_make_room_when_no_more_files_can_be_opened",
+        "process::silent_connections_make_room_when_no_more_files_can_be_opened",
         &[("CALLGATE_MAX_CONNECTIONS", "1000")],
     );
     let address = process.address().await;

@@ -3,6 +3,8 @@
 pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod http2_frames;
+#[cfg(all(unix, feature = "cli"))]
+pub(crate) mod process;
 #[cfg(feature = "tls")]
 pub(crate) mod tls;
 pub(crate) mod websocket;

@@ -1,0 +1,100 @@
+//! Development: a server that starts again when its program changes.
+
+use std::fs;
+
+use rustix::process::Signal;
+use tokio::net::TcpStream;
+
+use crate::listeners::ask;
+use crate::support::process::{Process, is_server, serve};
+use crate::support::within;
+use crate::upgrade::{Gate, tells_process};
+
+async fn serving(address: &str) -> String {
+    let response = ask(within(TcpStream::connect(address)).await.unwrap()).await;
+    response.rsplit_once("\r\n").unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn a_build_is_served_when_it_has_started_and_one_that_fails_is_not() {
+    if is_server() {
+        serve(tells_process);
+    }
+    let gate = Gate::new();
+    let program = gate.path("app");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let (name, path) = gate.variable();
+    let pid_file = gate.path("app.pid");
+    let mut process = Process::start_program(
+        &program,
+        "reload::a_build_is_served_when_it_has_started_and_one_that_fails_is_not",
+        &[
+            (name, &path),
+            ("CALLGATE_RELOAD", "true"),
+            ("CALLGATE_PID", &pid_file),
+        ],
+    );
+    // A build that fails to start at first leaves requests to the next.
+    gate.fail("no database").await;
+    process.line_with("requests wait for a change: ").await;
+    let build = || {
+        let new = gate.path("new");
+        fs::copy(&program, &new).unwrap();
+        fs::rename(&new, &program).unwrap();
+    };
+    build();
+    drop(gate.start_up().await);
+    let address = process.address().await;
+    let first = serving(&address).await;
+    build();
+    gate.fail("no table").await;
+    let line = process.line_with("goes on").await;
+    assert!(line.contains(&format!("process {first} goes on")), "{line}");
+    assert!(line.contains("no table"), "{line}");
+    assert_eq!(serving(&address).await, first);
+    build();
+    let start_up = gate.start_up().await;
+    assert_eq!(serving(&address).await, first);
+    drop(start_up);
+    process.line_with("running on").await;
+    let second = async {
+        loop {
+            let number = serving(&address).await;
+            if number != first {
+                return number;
+            }
+        }
+    };
+    within(second).await;
+    let own = process.id().to_string();
+    assert_eq!(fs::read_to_string(&pid_file).unwrap().trim_end(), own);
+    process.signal(Signal::TERM);
+    // The log ends when all processes have ended.
+    let (status, log) = process.ended().await;
+    assert_eq!(status, Some(0), "{log}");
+    assert!(!fs::exists(&pid_file).unwrap());
+}
+
+#[tokio::test]
+async fn a_change_in_a_folder_starts_the_server_again() {
+    if is_server() {
+        serve(tells_process);
+    }
+    let gate = Gate::new();
+    let templates = gate.path("templates");
+    fs::create_dir(&templates).unwrap();
+    let (name, path) = gate.variable();
+    let process = Process::start(
+        "reload::a_change_in_a_folder_starts_the_server_again",
+        &[
+            (name, &path),
+            ("CALLGATE_RELOAD", "true"),
+            ("CALLGATE_RELOAD_DIR", &templates),
+        ],
+    );
+    drop(gate.start_up().await);
+    fs::write(format!("{templates}/page.html"), "new").unwrap();
+    drop(gate.start_up().await);
+    process.signal(Signal::INT);
+    assert_eq!(process.ended().await.0, Some(0));
+}
