@@ -135,22 +135,18 @@ impl Server {
             Security::Tls => address.to_string(),
             Security::Cleartext => format!("{address} (cleartext)"),
         };
-        for listener in self.listeners_on(address, &origin)? {
+        let mut listeners = Vec::new();
+        #[cfg(all(unix, feature = "cli"))]
+        if let Some(succession) = &self.succession {
+            listeners = succession.take(&origin);
+        }
+        if listeners.is_empty() {
+            listeners = Listener::bind(address, &self.config.listen)?;
+        }
+        for listener in listeners {
             self.add(listener, security, origin.clone())?;
         }
         Ok(())
-    }
-
-    /// Returns the listeners on an address: those of the predecessor, or new ones.
-    fn listeners_on(&self, address: &BindAddress, origin: &str) -> io::Result<Vec<Listener>> {
-        #[cfg(all(unix, feature = "cli"))]
-        if let Some(succession) = &self.succession {
-            let inherited = succession.take(origin);
-            if !inherited.is_empty() {
-                return Ok(inherited);
-            }
-        }
-        Listener::bind(address, &self.config.listen)
     }
 
     pub(crate) fn add(

@@ -40,6 +40,8 @@ mod stalled;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(unix, feature = "tls"))]
+mod tls_certificates;
 #[cfg(feature = "tls")]
 mod tls_cleartext;
 #[cfg(feature = "tls")]
