@@ -72,7 +72,7 @@ pub use file::FileBody;
 pub use output::Incomplete;
 pub use replacement::replacement;
 pub use report::RequestLine;
-pub use response_body::ResponseBody;
+pub use response_body::{CutSignal, ResponseBody};
 pub use shutdown::ShutdownSignal;
 
 /// The examples of the README are compiled and run as doctests.

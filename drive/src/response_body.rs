@@ -1,5 +1,7 @@
 //! The content of a response, for the transport.
 
+use std::fmt;
+use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -19,6 +21,27 @@ use crate::output::{Incomplete, Output, OutputSource, Piece};
 /// the body is dropped before its end, the application receives a disconnect.
 #[derive(Debug)]
 pub struct ResponseBody(Kind);
+
+/// A future whose completion [cuts](ResponseBody::cut_when) a response.
+pub struct CutSignal(Pin<Box<dyn Future<Output = ()> + Send>>);
+
+impl CutSignal {
+    /// Creates the signal that completes when this future does.
+    pub fn new(future: impl Future<Output = ()> + Send + 'static) -> Self {
+        Self(Box::pin(future))
+    }
+
+    /// Returns ready once the response is cut. Must not be polled again after that.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl fmt::Debug for CutSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CutSignal").finish_non_exhaustive()
+    }
+}
 
 /// Large and rare variants are boxed, because transports move bodies.
 #[derive(Debug)]
@@ -62,6 +85,14 @@ impl ResponseBody {
         }
     }
 
+    /// Cuts the content when `signal` completes, unless the application has sent all of it: the body then ends
+    /// with an error, and the application receives a disconnect.
+    pub fn cut_when(&mut self, signal: CutSignal) {
+        if let Kind::Streamed(stream) = &mut self.0 {
+            stream.cut = Some(signal);
+        }
+    }
+
     /// Creates the body of a response that consists of this one piece.
     pub(crate) fn of(content: Piece) -> Self {
         match content {
@@ -77,6 +108,7 @@ impl ResponseBody {
             source,
             remaining: content_length(head),
             file: None,
+            cut: None,
             is_done: false,
         })))
     }
@@ -115,6 +147,8 @@ struct StreamedContent {
     remaining: Option<u64>,
     /// A file whose content has not all been taken from this body.
     file: Option<Box<FileBody>>,
+    /// Completes when the response is cut.
+    cut: Option<CutSignal>,
     is_done: bool,
 }
 
@@ -139,6 +173,14 @@ impl StreamedContent {
             }
             if self.is_done {
                 return Poll::Ready(None);
+            }
+            if let Some(cut) = &mut self.cut
+                && cut.poll(cx).is_ready()
+            {
+                self.cut = None;
+                self.is_done = true;
+                self.source.disconnect();
+                return Poll::Ready(Some(Err(Incomplete)));
             }
             let output = ready!(self.source.poll_output(cx));
             self.is_done = output.as_ref().map_or(true, |output| output.is_last);

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
@@ -43,6 +43,7 @@ pub(crate) struct ServerContext {
     pub(crate) max_client_connections: usize,
     /// The exchanges in flight.
     pub(crate) concurrency: Concurrency,
+    pub(crate) rates: Rates,
     /// The WebSockets that may still be open.
     pub(crate) websockets: OpenWebSockets,
     /// How often each limit has been reached.
@@ -68,6 +69,27 @@ pub(crate) struct ServerContext {
     pub(crate) https_redirect: Option<HttpsRedirect>,
 }
 
+/// The octets that a client must send or take within the time-out for content and for output, which is how the
+/// least rates are kept: less is no progress.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    pub(crate) content: u64,
+    pub(crate) output: u64,
+}
+
+impl Rates {
+    fn new(config: &Config) -> Self {
+        let least = |rate: u64, time: Duration| {
+            let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+            (rate.saturating_mul(millis) / 1000).max(1)
+        };
+        Self {
+            content: least(config.limits.request_rate, config.timeouts.request_content),
+            output: least(config.limits.response_rate, config.timeouts.write),
+        }
+    }
+}
+
 impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
@@ -84,6 +106,7 @@ impl ServerContext {
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
             concurrency: Concurrency::new(&config),
+            rates: Rates::new(&config),
             websockets: OpenWebSockets::new(&config),
             limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),

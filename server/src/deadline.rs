@@ -24,13 +24,17 @@ pub(crate) enum Wait {
     NextRequest(u64),
     /// The rest of a request's head. The number counts the requests of the connection.
     Head(u64),
-    /// Content of the request. The number counts the octets that have been read.
+    /// Content of the request. The number counts what has been read, in units of
+    /// [`Rates::content`](crate::context::Rates) where the least rate holds.
     Content(u64),
+    /// The end of content that is skipped. The number counts the requests of the connection.
+    SkippedContent(u64),
     /// Content of a request whose client may wait for a `100 Continue` that cannot be sent.
     Expectation,
     /// Any activity of the client, such as the acknowledgement of a PING. The number changes with it.
     Activity(u64),
-    /// Room for output. The number counts the octets that have been written.
+    /// Room for output. The number counts what has been written, in units of
+    /// [`Rates::output`](crate::context::Rates).
     Write(u64),
     /// The end of the response to a client that has closed its sending side. The number counts the
     /// octets that have been read and written.
@@ -43,7 +47,7 @@ impl Wait {
     pub(crate) fn limit(self) -> Option<Limit> {
         match self {
             Self::FirstRequest | Self::Head(_) => Some(Limit::RequestHeadTime),
-            Self::Content(_) => Some(Limit::RequestContentTime),
+            Self::Content(_) | Self::SkippedContent(_) => Some(Limit::RequestContentTime),
             Self::Write(_) => Some(Limit::WriteTime),
             Self::Application
             | Self::NextRequest(_)
@@ -123,6 +127,10 @@ impl Deadline {
         cx: &mut Context<'_>,
     ) -> Poll<Check> {
         if wait == Wait::Application {
+            // The client has taken all output that there is, which is progress, however little it was.
+            if matches!(self.wait, Wait::Write(_)) {
+                *self.project().wait = wait;
+            }
             return Poll::Pending;
         }
         let is_same = std::mem::discriminant(&wait) == std::mem::discriminant(&self.wait);
@@ -193,7 +201,7 @@ fn limit(wait: Wait, config: &Config) -> Duration {
         // A client may take as long to begin its first request as to send its head.
         Wait::FirstRequest | Wait::Head(_) => config.timeouts.request_head,
         Wait::NextRequest(_) => config.timeouts.keep_alive,
-        Wait::Content(_) => config.timeouts.request_content,
+        Wait::Content(_) | Wait::SkippedContent(_) => config.timeouts.request_content,
         Wait::Expectation => config.timeouts.request_content.min(EXPECTATION),
         Wait::Activity(_) => SILENCE,
         Wait::Write(_) => config.timeouts.write,

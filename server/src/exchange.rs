@@ -9,16 +9,20 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
-use callgate_drive::{Call, RequestLine, ResponseBody, ServerEnd, replacement};
-use http::HeaderValue;
+use callgate_drive::timer::LONGEST;
+use callgate_drive::{Call, CutSignal, RequestLine, ResponseBody, ServerEnd, replacement};
+use http::{HeaderValue, StatusCode};
 
 use crate::concurrency::{Admission, Permit, Waiting};
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::limit::Limit;
 use crate::rejection::Rejection;
+use crate::report;
 use crate::report::AccessLog;
 
 /// The response of an exchange.
@@ -36,6 +40,8 @@ pub(crate) enum Response {
 #[derive(Debug)]
 pub(crate) struct Exchange<C: Content> {
     progress: Progress<C>,
+    /// Completes when the exchange has taken too long.
+    time_out: Option<CutSignal>,
     access_log: Option<Box<AccessLog>>,
 }
 
@@ -94,8 +100,10 @@ impl<C: Content> Exchange<C> {
                 Progress::Refused(Some(Box::new(server.refuse(connection.client))))
             }
         };
+        let limit = server.config.timeouts.request;
         Self {
             progress,
+            time_out: limit.map(|limit| time_out(limit, connection)),
             access_log,
         }
     }
@@ -107,7 +115,15 @@ impl<C: Content> Exchange<C> {
         cx: &mut Context<'_>,
         server: &Arc<ServerContext>,
     ) -> Poll<Response> {
-        let (head, body) = match ready!(self.progress.poll(cx, server)) {
+        let response = match self.progress.poll(cx, server) {
+            Poll::Ready(response) => response,
+            Poll::Pending => {
+                ready!(self.poll_time_out(cx));
+                self.detach(server);
+                drive::Response::Replacement(StatusCode::GATEWAY_TIMEOUT)
+            }
+        };
+        let (head, mut body) = match response {
             drive::Response::Started(head, body) => (head, body),
             drive::Response::Replacement(status) => replacement(status),
             drive::Response::EarlyHints(links) => {
@@ -121,7 +137,19 @@ impl<C: Content> Exchange<C> {
         if let Some(log) = self.access_log.take() {
             log.write(head.status);
         }
+        if let Some(time_out) = self.time_out.take() {
+            body.cut_when(time_out);
+        }
         Poll::Ready(Response::Final(head, body))
+    }
+
+    fn poll_time_out(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(time_out) = &mut self.time_out else {
+            return Poll::Pending;
+        };
+        ready!(time_out.poll(cx));
+        self.time_out = None;
+        Poll::Ready(())
     }
 
     /// Takes the call, if it goes on after its response has started.
@@ -145,6 +173,17 @@ impl<C: Content> Exchange<C> {
             server.detach(call, end);
         }
     }
+}
+
+/// Completes when an exchange that begins now has taken too long.
+fn time_out(limit: Duration, connection: &ConnectionInfo) -> CutSignal {
+    let sleep = tokio::time::sleep(limit.min(LONGEST));
+    let (server, client) = (connection.server.clone(), connection.client);
+    CutSignal::new(async move {
+        sleep.await;
+        server.limits.reached(Limit::RequestTime);
+        report::failed(client, &"an exchange is ended (--timeout-request)");
+    })
 }
 
 /// Calls the application. The permit is kept until the call has ended.

@@ -29,6 +29,10 @@ pub(crate) enum Limit {
     RequestHead,
     /// The time for the head of a request (`--timeout-request-head`).
     RequestHeadTime,
+    /// The size of a request's content (`--max-request-body`).
+    RequestBody,
+    /// The time of the whole exchange (`--timeout-request`).
+    RequestTime,
     /// The time without progress of a request's content (`--timeout-request-content`).
     RequestContentTime,
     /// The time in which a client takes nothing of its response (`--timeout-write`).
@@ -37,7 +41,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 14] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
@@ -48,6 +52,8 @@ impl Limit {
         Self::WebSocketHandshakeTime,
         Self::RequestHead,
         Self::RequestHeadTime,
+        Self::RequestBody,
+        Self::RequestTime,
         Self::RequestContentTime,
         Self::WriteTime,
     ];
@@ -66,6 +72,8 @@ impl Limit {
             Self::WebSocketHandshakeTime => "websocket_handshake_time",
             Self::RequestHead => "request_head",
             Self::RequestHeadTime => "request_head_time",
+            Self::RequestBody => "request_body",
+            Self::RequestTime => "request_time",
             Self::RequestContentTime => "request_content_time",
             Self::WriteTime => "write_time",
         }

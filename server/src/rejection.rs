@@ -59,6 +59,11 @@ impl Rejection {
         )
     }
 
+    pub(crate) fn content_too_large() -> Self {
+        let reason = "the content of the request is too large";
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, reason).limit(Limit::RequestBody)
+    }
+
     pub(crate) fn too_slow() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,

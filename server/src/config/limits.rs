@@ -44,6 +44,26 @@ settings! {
         /// balancer.
         max_requests_per_connection => requests_per_connection: (Option<NonZeroUsize>) = "none" as COUNT_OR_NONE;
 
+        /// The largest content of a request; `none` for no limit.
+        ///
+        /// A request whose `content-length` is larger gets 413 at once. Otherwise the application's receive
+        /// fails where the limit is passed: it receives `http.disconnect`, and the client gets 413 if the
+        /// response has not started.
+        max_request_body => request_body: (Option<u64>) = "none" as SIZE_OR_NONE;
+
+        /// The least rate of a request's content, in bytes per second; 0 for none.
+        ///
+        /// A client that sends less than this many bytes for each second of `timeout-request-content` makes no
+        /// progress. The rate holds while the application waits for the content and has not started its
+        /// response, so it does not hold for streams in both directions.
+        min_request_rate => request_rate: (u64) = "240" as RATE;
+
+        /// The least rate at which a client takes its response, in bytes per second; 0 for none.
+        ///
+        /// A client that takes less than this many bytes for each second of `timeout-write`, while output
+        /// waits for it, takes nothing. A response that the application sends slowly has no least rate.
+        min_response_rate => response_rate: (u64) = "240" as RATE;
+
         /// The largest head of a request: its first line and its fields; at least 8192.
         max_request_head => max_request_head: (usize) = "65536" as HEAD_SIZE;
     }
@@ -72,6 +92,22 @@ pub(super) const COUNT_OR_NONE: One<Option<NonZeroUsize>> = One {
     show: |count| count.map_or_else(|| "none".into(), |count| count.to_string()),
 };
 
+const SIZE_OR_NONE: One<Option<u64>> = One {
+    name: "BYTES",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => (size(text).map(|bytes| Some(bytes as u64)))
+            .ok_or("give a number of bytes, such as 1048576 or 1MiB, or none"),
+    },
+    show: |bytes| bytes.map_or_else(|| "none".into(), |bytes| bytes.to_string()),
+};
+
+const RATE: One<u64> = One::number("BYTES", |text| {
+    (size(text).map(|bytes| bytes as u64))
+        .ok_or("give a number of bytes, such as 240 or 1KiB, or 0")
+});
+
 const COUNT: One<usize> = One::number("NUMBER", |text| text.parse().map_err(|_| "give a number"));
 
 impl Limits {
@@ -82,6 +118,12 @@ impl Limits {
         });
         self.max_connections
             .map_or(of_files.max(1), NonZeroUsize::get)
+    }
+
+    /// Returns whether so much content is too much.
+    #[inline]
+    pub(crate) fn is_too_large(&self, content: u64) -> bool {
+        self.request_body.is_some_and(|limit| content > limit)
     }
 
     /// Returns whether a connection takes no request after so many.

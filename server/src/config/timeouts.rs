@@ -37,6 +37,13 @@ settings! {
         /// Refuse an exchange with 503 that has waited for this long, because `limit-concurrency` is reached.
         timeout_concurrency_queue => concurrency_queue: (Duration) = "5" as SECONDS_ABOVE_0;
 
+        /// End an exchange whose application has not sent its whole response for this long after the head of
+        /// the request; `none` or 0 for never.
+        ///
+        /// The application receives a disconnect. A client whose response has not started gets 504; a
+        /// response that has started is cut. Streams without end need `none`.
+        timeout_request => request: (Option<Duration>) = "none" as SECONDS_OR_NEVER;
+
         /// Refuse a WebSocket with 504 whose application does not answer the handshake for this long; `none` or
         /// 0 for never.
         ///

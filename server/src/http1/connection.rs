@@ -102,11 +102,12 @@ impl Connection {
                 continue;
             }
             self.send_continue(cx);
-            match self.incoming.decode_content(&mut self.input, cx) {
+            let limits = &self.info.server.config.limits;
+            match self.incoming.decode_content(&mut self.input, limits, cx) {
                 Ok(false) => {}
                 Ok(true) => continue,
-                Err(error) => {
-                    self.report(&error.into());
+                Err(rejection) => {
+                    self.report(&rejection);
                     continue;
                 }
             }
@@ -239,6 +240,12 @@ impl Connection {
         self.requests += 1;
         let encoder = ResponseEncoder::new(&head);
         let awaits_continue = head.expectation == Expectation::Continue;
+        if let Next::Content(decoder) = &next
+            && let Some(length) = decoder.remaining()
+            && self.info.server.config.limits.is_too_large(length)
+        {
+            return self.reject(Rejection::content_too_large(), encoder);
+        }
         let content = match incoming::begin(next, awaits_continue, &mut self.input) {
             Ok((content, incoming)) => {
                 self.incoming = incoming;

@@ -19,6 +19,8 @@ use callgate_http1::DecodeError;
 pub(crate) enum ContentError {
     /// The content is malformed.
     Malformed(DecodeError),
+    /// There is more content than the settings allow.
+    TooLarge,
     /// The client made no progress in time.
     TooSlow,
     /// The connection has ended before the content.
@@ -30,6 +32,7 @@ pub(crate) enum ContentError {
 pub(super) fn status_for(error: &ContentError) -> Option<StatusCode> {
     match error {
         ContentError::Malformed(error) => Some(error.status()),
+        ContentError::TooLarge => Some(StatusCode::PAYLOAD_TOO_LARGE),
         ContentError::TooSlow => Some(StatusCode::REQUEST_TIMEOUT),
         ContentError::Cut => None,
     }

@@ -8,6 +8,8 @@ use http::request::Parts;
 
 use super::content::{self, ContentError, ContentSender, Demand, RequestContent};
 use super::input::Input;
+use crate::config::Limits;
+use crate::rejection::Rejection;
 
 /// The most content that is read and discarded after a response, in octets. With more, the
 /// connection is closed.
@@ -127,12 +129,13 @@ impl Incoming {
     ///
     /// # Errors
     ///
-    /// Returns why the content is malformed. The application's receive fails.
+    /// Returns why the content is malformed or too large. The application's receive fails.
     pub(super) fn decode_content(
         &mut self,
         input: &mut Input,
+        limits: &Limits,
         cx: &mut Context<'_>,
-    ) -> Result<bool, DecodeError> {
+    ) -> Result<bool, Rejection> {
         let Some(mut content) = self.take_wanted(cx) else {
             return Ok(false);
         };
@@ -144,6 +147,10 @@ impl Incoming {
                     return Ok(false);
                 }
                 Ok(DecodedContent::Incomplete(_)) => content.sender.fail(ContentError::Cut, cx),
+                Ok(DecodedContent::Data(_, decoder)) if limits.is_too_large(decoder.received()) => {
+                    content.sender.fail(ContentError::TooLarge, cx);
+                    return Err(Rejection::content_too_large());
+                }
                 Ok(DecodedContent::Data(data, decoder)) => {
                     content.sender.send(data, cx);
                     content.decoder = decoder;
@@ -159,7 +166,7 @@ impl Incoming {
                 }
                 Err(error) => {
                     content.sender.fail(ContentError::Malformed(error), cx);
-                    return Err(error);
+                    return Err(error.into());
                 }
             }
             return Ok(true);

@@ -26,6 +26,8 @@ const MAX_DELAYS: u32 = 10 * CHECKS;
 pub(super) enum ContentError {
     /// The trailer fields are malformed.
     Malformed,
+    /// There is more content than the settings allow.
+    TooLarge,
     /// The client made no progress in time.
     TooSlow,
     /// The client sent no content, because it waits for a `100 Continue` that hyper cannot send.
@@ -39,6 +41,7 @@ pub(super) enum ContentError {
 pub(super) fn status_for(error: &ContentError) -> Option<StatusCode> {
     match error {
         ContentError::Malformed => Some(StatusCode::BAD_REQUEST),
+        ContentError::TooLarge => Some(StatusCode::PAYLOAD_TOO_LARGE),
         ContentError::TooSlow => Some(StatusCode::REQUEST_TIMEOUT),
         ContentError::ExpectationFailed => Some(StatusCode::EXPECTATION_FAILED),
         ContentError::Cut => None,
@@ -52,8 +55,12 @@ pub(super) struct RequestContent {
     load: Arc<Load>,
     /// The stream, which ends with its response.
     stream: Weak<StreamState>,
-    /// Counts the frames that have been read, and how often the deadline has been put off.
-    progress: u64,
+    /// The octets that have been read.
+    received: u64,
+    /// The number of frames that have been read.
+    frames: u64,
+    /// How often the deadline has been put off.
+    put_off: u64,
     /// How often the deadline has been put off since the last frame.
     delays: u32,
     /// Whether the client may wait for a `100 Continue`: it has sent no content.
@@ -77,7 +84,9 @@ impl RequestContent {
             incoming,
             load,
             stream: Arc::downgrade(stream),
-            progress: 0,
+            received: 0,
+            frames: 0,
+            put_off: 0,
             delays: 0,
             expects_continue: expectation.is_some_and(|expectation| {
                 expectation.as_bytes().eq_ignore_ascii_case(b"100-continue")
@@ -93,9 +102,12 @@ impl RequestContent {
         if self.expects_continue && !window.is_used_up() {
             return Wait::Expectation;
         }
-        // A client that takes its response is there.
-        let output = self.stream.upgrade().map_or(0, |stream| stream.progress());
-        Wait::Content(self.progress + window.reopened() + output)
+        let delays = window.reopened() + self.put_off;
+        Wait::Content(match self.stream.upgrade() {
+            // A client that takes its response is there, though its content makes no progress.
+            Some(stream) if stream.has_started() => self.frames + stream.progress() + delays,
+            _ => self.received / self.load.info.server.rates.content + delays,
+        })
     }
 
     /// Puts the deadline off if the stream is delayed: the client cannot send, because other streams
@@ -110,8 +122,17 @@ impl RequestContent {
             return false;
         }
         self.delays += 1;
-        self.progress += 1;
+        self.put_off += 1;
         true
+    }
+
+    #[cold]
+    fn too_large(&self) -> ContentError {
+        let info = &self.load.info;
+        let rejection = Rejection::content_too_large();
+        info.server.limits.rejected(&rejection);
+        report::rejected(info.client, &rejection);
+        ContentError::TooLarge
     }
 
     /// Returns an error when the client has made no progress in time.
@@ -151,7 +172,7 @@ impl Body for RequestContent {
         let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
             return this.poll_deadline(cx).map(|error| Some(Err(error)));
         };
-        this.progress += 1;
+        this.frames += 1;
         this.delays = 0;
         this.expects_continue = false;
         Poll::Ready(frame.map(|frame| match frame {
@@ -160,7 +181,20 @@ impl Body for RequestContent {
                 report::rejected(this.load.info.client, &rejection);
                 Err(ContentError::Malformed)
             }
-            Ok(frame) => Ok(frame),
+            Ok(frame) => {
+                this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+                match this
+                    .load
+                    .info
+                    .server
+                    .config
+                    .limits
+                    .is_too_large(this.received)
+                {
+                    true => Err(this.too_large()),
+                    false => Ok(frame),
+                }
+            }
             Err(_) => Err(ContentError::Cut),
         }))
     }

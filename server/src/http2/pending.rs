@@ -49,6 +49,7 @@ impl PendingExchange {
             }
         };
         server.add_default_headers(&mut head.headers);
+        stream.start();
         set_stream(stream);
         let content = ResponseContent::new(body, self.stream.take());
         Poll::Ready(Ok(head.into_response(content)))

@@ -48,8 +48,10 @@ impl Buf for ResponseData {
 
     fn advance(&mut self, count: usize) {
         self.octets.advance(count);
-        self.stream.frame_advances(count);
-        if let Some(period) = &mut self.period {
+        let is_progress = self.stream.frame_advances(count);
+        if let Some(period) = &mut self.period
+            && is_progress
+        {
             self.stream.load().finished.renew(period);
         }
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use h2::Reason;
+use http_body::Body as _;
 use hyper::body::Incoming;
 use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
@@ -54,8 +55,14 @@ impl Service<Request<Incoming>> for ConnectionService {
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        // The length that `content-length` announces.
+        let least = content.size_hint().lower();
         let content = RequestContent::new(content, &parts.headers, self.load.clone(), &stream);
         match request::read(parts, info) {
+            Ok(ParsedRequest::Http(_)) if info.server.config.limits.is_too_large(least) => {
+                let rejection = Rejection::content_too_large();
+                PendingResponse::Rejected(Some(self.reject(rejection, stream)))
+            }
             Ok(ParsedRequest::Http(scope)) => {
                 let exchange = Exchange::new(scope, content, status_for, info);
                 PendingResponse::Exchange(PendingExchange::new(exchange, stream))

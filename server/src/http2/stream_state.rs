@@ -49,6 +49,8 @@ pub(super) struct StreamState {
     frames: AtomicU32,
     /// See [`Self::progress`].
     progress: AtomicU64,
+    /// Whether the response has started.
+    has_started: AtomicBool,
     /// Whether the session of the stream's WebSocket has no further output.
     is_output_closed: AtomicBool,
     /// The task of the stream.
@@ -63,6 +65,7 @@ impl StreamState {
             load: load.clone(),
             frames: AtomicU32::new(0),
             progress: AtomicU64::new(0),
+            has_started: AtomicBool::new(false),
             is_output_closed: AtomicBool::new(false),
             task: AtomicWaker::new(),
         })
@@ -79,12 +82,22 @@ impl StreamState {
         if !is_output_closed && self.frames.load(Ordering::Relaxed) == 0 {
             return Wait::Application;
         }
-        Wait::Write(progress.update(self.progress(), &self.load))
+        let written = self.progress() / self.load.info.server.rates.output;
+        Wait::Write(progress.update(written, &self.load))
     }
 
     /// Returns a number that changes when content of the response is written.
     pub(super) fn progress(&self) -> u64 {
         self.progress.load(Ordering::Relaxed)
+    }
+
+    /// Records that the response has started.
+    pub(super) fn start(&self) {
+        self.has_started.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_started(&self) -> bool {
+        self.has_started.load(Ordering::Relaxed)
     }
 
     /// Registers the task of the stream for [`Self::close_output`].
@@ -130,10 +143,13 @@ impl StreamState {
         self.load.add_unwritten(octets);
     }
 
-    /// Records that octets of a data frame have been written.
-    pub(super) fn frame_advances(&self, octets: usize) {
-        self.progress.fetch_add(octets as u64, Ordering::Relaxed);
+    /// Records that octets of a data frame have been written. Returns whether the client has taken enough for
+    /// the least rate.
+    pub(super) fn frame_advances(&self, octets: usize) -> bool {
+        let before = self.progress.fetch_add(octets as u64, Ordering::Relaxed);
         self.load.remove_unwritten(octets);
+        let least = self.load.info.server.rates.output;
+        (before + octets as u64) / least > before / least
     }
 
     /// Records that hyper has dropped a data frame. `octets` of it have not been written.

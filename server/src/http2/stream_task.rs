@@ -82,7 +82,7 @@ impl<F: Future> Future for StreamTask<F> {
             stream.register(cx);
         }
         let wait = stream.wait(this.progress);
-        if wait == Wait::Application {
+        if wait == Wait::Application && this.deadline.is_none() {
             return Poll::Pending;
         }
         let info = &stream.load().info;

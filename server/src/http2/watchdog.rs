@@ -194,7 +194,7 @@ impl<'a> Watchdog<'a> {
     /// Returns what the connection waits for.
     fn wait(&self) -> Wait {
         if self.load.is_writing() {
-            return Wait::Write(self.load.written());
+            return Wait::Write(self.load.written() / self.server.rates.output);
         }
         if self.load.has_streams() || self.phase != Phase::Serving {
             return Wait::Application;
@@ -237,7 +237,8 @@ mod tests {
         let config = Config::new()
             .timeout_keep_alive(KEEP_ALIVE)
             .timeout_request_head(HEAD)
-            .timeout_write(WRITE);
+            .timeout_write(WRITE)
+            .min_response_rate(0);
         Arc::new(ServerContext::new(BoxApp::new(never), config))
     }
 

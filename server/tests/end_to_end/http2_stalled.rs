@@ -112,9 +112,9 @@ async fn content_that_stalls_is_answered_408_although_the_connection_lives() {
 }
 
 #[tokio::test]
-async fn content_that_makes_progress_is_taken_however_slow() {
+async fn without_a_least_rate_content_that_makes_progress_is_taken_however_slow() {
     let (teller, mut told) = tell();
-    let server = impatient(http(teller, serve));
+    let server = Server::with(impatient_config().min_request_rate(0), http(teller, serve));
     let mut client = Client::connect(&server).await;
     let (response, mut content) = client.begin(request("/content"));
     for _ in 0..6 {

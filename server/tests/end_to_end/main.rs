@@ -23,6 +23,7 @@ mod keep_alive;
 mod lifecycle;
 mod lifespan;
 mod limit_connections;
+mod limit_content;
 mod limit_exchanges;
 mod listeners;
 mod one_write;

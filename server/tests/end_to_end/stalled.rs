@@ -102,8 +102,8 @@ async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
 }
 
 #[tokio::test]
-async fn content_that_makes_slow_progress_is_waited_for() {
-    let mut configured = config();
+async fn without_a_least_rate_content_that_makes_slow_progress_is_waited_for() {
+    let mut configured = config().min_request_rate(0);
     configured.timeouts.request_content = Duration::from_secs(1);
     let server = Server::with(
         configured,

@@ -16,7 +16,7 @@ impl Connection {
     /// Returns what the connection waits for.
     pub(in crate::http1) fn wait(&self) -> Wait {
         if self.output.is_blocked() {
-            return Wait::Write(self.output.written());
+            return Wait::Write(self.output.written() / self.info.server.rates.output);
         }
         if !self.output.is_empty() {
             // The rest of the output waits for a file, and not for the client.
@@ -30,7 +30,10 @@ impl Connection {
                     0 => Wait::NextRequest(self.requests),
                 }
             }
-            (Outgoing::None, _) => Wait::Content(self.input.read()),
+            (Outgoing::None, _) => Wait::SkippedContent(self.requests),
+            (Outgoing::Exchange(_), incoming) if incoming.is_content_wanted() => {
+                Wait::Content(self.input.read() / self.info.server.rates.content)
+            }
             // A client that takes its response is there, though its content makes no progress.
             (_, incoming) if incoming.is_content_wanted() => {
                 Wait::Content(self.input.read().wrapping_add(self.output.written()))
@@ -60,7 +63,7 @@ impl Connection {
                 self.incoming.fail_content(ContentError::TooSlow, cx);
                 None
             }
-            Wait::Content(_) => Some(End::Done),
+            Wait::Content(_) | Wait::SkippedContent(_) => Some(End::Done),
         }
     }
 
