@@ -73,6 +73,12 @@ impl ServerHandle {
             .send_modify(|requests| *requests = requests.saturating_add(1));
     }
 
+    /// Asks the server to shut down, unless it has been asked already.
+    pub(crate) fn begin_shutdown(&self) {
+        self.requests
+            .send_modify(|requests| *requests = (*requests).max(1));
+    }
+
     /// Loads the certificates again, as at SIGHUP. No connection is dropped. The files are read on this
     /// thread. A server without TLS has nothing to load.
     ///
@@ -210,5 +216,24 @@ async fn shut_down(
         result = lifespan.shutdown() => result.map_err(ServeError::Shutdown),
         () = requests.next() => Err(ServeError::Shutdown("the server was told again to stop".into())),
         () = elapsed(time_left) => Err(ServeError::Shutdown("it did not answer in time".into())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_first_signal_does_not_hurry_a_server_that_drains() {
+        let handle = ServerHandle::new();
+        let mut requests = handle.requests();
+        handle.shutdown();
+        handle.begin_shutdown();
+        requests.next().await;
+        assert!(requests.next().now_or_never().is_none());
+        handle.shutdown();
+        requests.next().await;
     }
 }

@@ -76,7 +76,8 @@ async fn forward(
     forced_exit: Option<ForcedExit>,
 ) -> Infallible {
     signals.stop(handle).await;
-    handle.shutdown();
+    // A process that has been replaced, and drains, is not hurried by the first signal.
+    handle.begin_shutdown();
     loop {
         signals.stop(handle).await;
         handle.shutdown();

@@ -153,9 +153,11 @@ impl Listener {
                     address.set_port(port);
                     match Self::bind_tcp(address, settings.backlog) {
                         Ok(listener) => {
-                            if let ListenAddr::Tcp(address) = listener.local_addr()? {
-                                port = address.port();
-                            }
+                            port = match listener.local_addr()? {
+                                ListenAddr::Tcp(address) => address.port(),
+                                #[cfg(unix)]
+                                ListenAddr::Unix(_) => port,
+                            };
                             listeners.push(listener);
                         }
                         // A name may have an address of IPv6 that this machine has switched off.
