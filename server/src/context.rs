@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
 use crate::limit::{Limit, LimitCounters};
+use crate::readiness::{HealthChecked, SharedReadiness};
 #[cfg(feature = "tls")]
 use crate::redirect::HttpsRedirect;
 use crate::registry::Registry;
@@ -36,6 +37,8 @@ pub(crate) struct ServerContext {
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
     pub(crate) stages: Arc<Stages>,
+    /// Whether the server is ready to serve.
+    pub(crate) readiness: SharedReadiness,
     /// The connections that are open.
     pub(crate) registry: Arc<Registry>,
     /// The largest number of connections, and of those of one client.
@@ -96,12 +99,18 @@ impl ServerContext {
         let default_headers = default_headers(&config);
         let max_connections = config.limits.connections(open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
+        let readiness = SharedReadiness::default();
+        let app = match config.admin.health_path.clone() {
+            Some(path) => BoxApp::new(HealthChecked::new(app, path, readiness.clone())),
+            None => app,
+        };
         Self {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
+            readiness,
             registry: Arc::default(),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),

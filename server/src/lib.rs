@@ -24,6 +24,7 @@
 //! exchange passes through the server.
 
 mod accept;
+mod admin;
 mod alarm;
 #[cfg(feature = "cli")]
 pub mod cli;
@@ -44,6 +45,7 @@ mod lifespan;
 mod limit;
 mod listener;
 mod proxy;
+mod readiness;
 #[cfg(feature = "tls")]
 mod redirect;
 mod registry;

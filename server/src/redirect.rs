@@ -7,6 +7,7 @@ use http::uri::Authority;
 use http::{StatusCode, Uri};
 
 use crate::connection::ConnectionInfo;
+use crate::listener::{ListenAddr, Listener, Security};
 use crate::proxy::Conclusion;
 use crate::rejection::Rejection;
 
@@ -69,6 +70,18 @@ impl HttpsRedirect {
         ))
         .ok()
     }
+}
+
+/// Returns the port of the first TCP listener that speaks TLS.
+pub(crate) fn first_tls_port(
+    addresses: &[ListenAddr],
+    listeners: &[(Listener, Security)],
+) -> Option<u16> {
+    let mut all = addresses.iter().zip(listeners);
+    all.find_map(|(address, (_, security))| match (address, security) {
+        (ListenAddr::Tcp(address), Security::Tls) => Some(address.port()),
+        _ => None,
+    })
 }
 
 /// Returns the path and the query; nothing for the target `*`, which stands for the server itself.

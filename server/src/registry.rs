@@ -79,6 +79,17 @@ impl ConnectionState {
         Self::Closing,
     ];
 
+    /// Returns the name, as the label of a metric.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Handshake => "handshake",
+            Self::Idle => "idle",
+            Self::Active => "active",
+            Self::WebSocket => "websocket",
+            Self::Closing => "closing",
+        }
+    }
+
     /// Returns whether a connection in this state may be closed to make room.
     fn can_make_room(self) -> bool {
         matches!(self, Self::Handshake | Self::Idle | Self::Closing)
@@ -107,6 +118,14 @@ pub(crate) enum Protocol {
 
 impl Protocol {
     const ALL: [Self; 3] = [Self::Unknown, Self::Http1, Self::Http2];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Http1 => "http/1",
+            Self::Http2 => "http/2",
+        }
+    }
 }
 
 /// A connection that is open. It is removed from the registry when it is dropped.
@@ -296,7 +315,6 @@ impl OpenConnection {
 }
 
 /// What the admin listener shows of a connection.
-#[cfg_attr(not(test), expect(dead_code, reason = "the admin listener uses it"))]
 impl OpenConnection {
     /// Returns the number of the connection. The first connection is 1.
     pub(crate) fn id(&self) -> u64 {

@@ -1,7 +1,11 @@
 //! Building and running a server.
 
-use std::future::Future;
+use std::convert::Infallible;
+use std::future::{Future, pending};
 use std::io;
+#[cfg(all(unix, feature = "cli"))]
+use std::iter;
+use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -11,6 +15,8 @@ use callgate::{App, BoxApp};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::accept;
+use crate::admin::AdminServer;
+use crate::alarm::elapsed;
 use crate::config::{BindAddress, Config};
 use crate::context::ServerContext;
 use crate::error::ServeError;
@@ -18,7 +24,10 @@ use crate::lifespan;
 #[cfg(all(unix, feature = "cli"))]
 use crate::listener::PassedSocket;
 use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener, Security};
-use crate::shutdown::{self, ServerHandle};
+use crate::readiness::Readiness;
+#[cfg(feature = "tls")]
+use crate::redirect;
+use crate::shutdown::{self, ServerHandle, ShutdownRequests};
 use crate::signals::SignalThread;
 #[cfg(all(unix, feature = "cli"))]
 use crate::succession::Succession;
@@ -76,8 +85,11 @@ pub struct Server {
     config: Config,
     listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
-    /// The address of the settings of each listener, and whether it is for cleartext; empty for a listener that was handed in.
+    /// The address of the settings of each listener, and whether it is for cleartext; empty for a
+    /// listener that was handed in.
     origins: Vec<String>,
+    /// The admin listener; more than one for a name with several addresses.
+    admin_listeners: Vec<Listener>,
     handle: ServerHandle,
     /// What the server shares with its predecessor and its successor, if it can be replaced.
     #[cfg(all(unix, feature = "cli"))]
@@ -93,6 +105,7 @@ impl Server {
             listeners: Vec::new(),
             addresses: Vec::new(),
             origins: Vec::new(),
+            admin_listeners: Vec::new(),
             handle: ServerHandle::new(),
             #[cfg(all(unix, feature = "cli"))]
             succession: None,
@@ -105,7 +118,7 @@ impl Server {
         self
     }
 
-    /// Binds to the addresses of the configuration.
+    /// Binds to the addresses of the configuration, that of the admin listener included.
     ///
     /// Looking up the addresses of a name blocks the thread. A Unix socket is removed when the server
     /// no longer listens on it.
@@ -115,7 +128,7 @@ impl Server {
     /// [`ServeError::Listen`] when an address cannot be listened on.
     pub fn bind(mut self) -> Result<Self, ServeError> {
         self.bind_all(self.config.listen.addresses())?;
-        Ok(self)
+        self.bind_admin()
     }
 
     /// Binds to `addresses` and to those for cleartext.
@@ -135,18 +148,34 @@ impl Server {
             Security::Tls => address.to_string(),
             Security::Cleartext => format!("{address} (cleartext)"),
         };
-        let mut listeners = Vec::new();
-        #[cfg(all(unix, feature = "cli"))]
-        if let Some(succession) = &self.succession {
-            listeners = succession.take(&origin);
-        }
-        if listeners.is_empty() {
-            listeners = Listener::bind(address, &self.config.listen)?;
-        }
+        let listeners = self.listeners_on(address, &origin)?;
         for listener in listeners {
             self.add(listener, security, origin.clone())?;
         }
         Ok(())
+    }
+
+    /// Returns the listeners on an address: those of the predecessor with this origin, or new ones.
+    fn listeners_on(
+        &self,
+        address: &BindAddress,
+        #[cfg_attr(
+            not(all(unix, feature = "cli")),
+            expect(
+                unused_variables,
+                reason = "a server without a command line has no predecessor"
+            )
+        )]
+        origin: &str,
+    ) -> io::Result<Vec<Listener>> {
+        #[cfg(all(unix, feature = "cli"))]
+        if let Some(succession) = &self.succession {
+            let inherited = succession.take(origin);
+            if !inherited.is_empty() {
+                return Ok(inherited);
+            }
+        }
+        Listener::bind(address, &self.config.listen)
     }
 
     pub(crate) fn add(
@@ -172,8 +201,12 @@ impl Server {
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn sockets_to_pass(&self) -> Result<Vec<PassedSocket>, ServeError> {
         let listeners = self.listeners.iter().zip(&self.origins);
+        let admin = self.config.admin.bind.as_ref().map(ToString::to_string);
+        let admin = (self.admin_listeners.iter()).zip(iter::repeat(admin.as_deref().unwrap_or("")));
         listeners
-            .map(|((listener, _), origin)| PassedSocket::new(listener, origin))
+            .map(|((listener, _), origin)| (listener, origin.as_str()))
+            .chain(admin)
+            .map(|(listener, origin)| PassedSocket::new(listener, origin))
             .collect::<io::Result<_>>()
             .map_err(ServeError::Listener)
     }
@@ -210,6 +243,19 @@ impl Server {
         })
     }
 
+    /// Returns the addresses of the admin listener; none without [`admin`](Config::admin), and before the
+    /// server is bound.
+    ///
+    /// # Errors
+    ///
+    /// The error of the operating system.
+    pub fn admin_addrs(&self) -> io::Result<Vec<ListenAddr>> {
+        self.admin_listeners
+            .iter()
+            .map(Listener::local_addr)
+            .collect()
+    }
+
     /// Returns a handle that shuts the server down.
     #[must_use]
     pub fn handle(&self) -> ServerHandle {
@@ -234,7 +280,7 @@ impl Server {
     ///   Dropping the runtime would wait for that thread; `Runtime::shutdown_background` does not.
     pub async fn serve(self) -> Result<(), ServeError> {
         let server = self.bound()?;
-        let _signals = SignalThread::start(server.handle(), None, || Ok(std::future::pending()))
+        let _signals = SignalThread::start(server.handle(), None, || Ok(pending()))
             .await
             .map_err(ServeError::Signals)?;
         server.run().await
@@ -271,43 +317,93 @@ impl Server {
         if self.listeners.is_empty() {
             self.bind()
         } else {
-            Ok(self)
+            self.bind_admin()
         }
     }
 
+    /// Binds to the address of the admin listener, if there is one that is not bound.
+    fn bind_admin(mut self) -> Result<Self, ServeError> {
+        let Some(address) = self.config.admin.bind.clone() else {
+            return Ok(self);
+        };
+        if !self.admin_listeners.is_empty() {
+            return Ok(self);
+        }
+        self.admin_listeners = self
+            .listeners_on(&address, &address.to_string())
+            .map_err(|reason| ServeError::Listen { address, reason })?;
+        Ok(self)
+    }
+
     /// Serves until a handle asks for the shutdown. There is at least one listener.
-    pub(crate) async fn run(self) -> Result<(), ServeError> {
-        let mut requests = self.handle.requests();
+    pub(crate) async fn run(mut self) -> Result<(), ServeError> {
         #[cfg(all(unix, feature = "cli"))]
-        let succession = self.succession.clone();
-        #[cfg(all(unix, feature = "cli"))]
-        if let Some(succession) = &succession {
+        if let Some(succession) = &self.succession {
             succession.share(self.sockets_to_pass()?);
         }
+        let context = Arc::new(self.context()?);
+        let admin_listeners = mem::take(&mut self.admin_listeners);
+        let admin = AdminServer::new(admin_listeners, &context)?;
+        let admin_runs = self.run_admin(admin);
+        tokio::select! {
+            biased;
+            result = self.serve_clients(context) => result,
+            never = admin_runs => match never {},
+        }
+    }
+
+    fn context(&self) -> Result<ServerContext, ServeError> {
+        let context = ServerContext::new(self.app.clone(), self.config.clone());
+        #[cfg(all(unix, feature = "cli"))]
+        let context = match &self.succession {
+            Some(succession) => context.retirement(succession.retirement.clone()),
+            None => context,
+        };
+        #[cfg(feature = "tls")]
+        let context = {
+            let acceptor = Acceptor::load(&self.config).map_err(ServeError::Tls)?;
+            context
+                .tls(acceptor.map(Arc::new))
+                .https_port(redirect::first_tls_port(&self.addresses, &self.listeners))
+        };
+        Ok(context)
+    }
+
+    /// Runs the admin listener. Of a predecessor and its successor, only one answers: the predecessor until
+    /// its successor has taken over.
+    fn run_admin(&self, admin: AdminServer) -> impl Future<Output = Infallible> + use<> {
+        let handle = self.handle.clone();
+        #[cfg(all(unix, feature = "cli"))]
+        let succession = self.succession.clone();
+        async move {
+            #[cfg(all(unix, feature = "cli"))]
+            if (succession.as_ref()).is_some_and(|succession| succession.has_predecessor()) {
+                handle.started().await;
+            }
+            let handed_over = async {
+                handle.stopping().await;
+                #[cfg(all(unix, feature = "cli"))]
+                if (succession.as_ref()).is_some_and(|succession| succession.is_handed_over()) {
+                    return;
+                }
+                pending::<()>().await;
+            };
+            admin.run_until(handed_over).await
+        }
+    }
+
+    /// Starts the application, and serves its clients until a handle asks for the shutdown.
+    async fn serve_clients(self, context: Arc<ServerContext>) -> Result<(), ServeError> {
+        let mut requests = self.handle.requests();
         let listeners = self
             .listeners
             .into_iter()
             .map(|(listener, security)| AsyncListener::new(listener, security))
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
-        #[cfg(feature = "tls")]
-        let acceptor = Acceptor::load(&self.config)
-            .map_err(ServeError::Tls)?
-            .map(Arc::new);
-        let context = ServerContext::new(self.app, self.config);
-        #[cfg(all(unix, feature = "cli"))]
-        let context = match &succession {
-            Some(succession) => context.retirement(succession.retirement.clone()),
-            None => context,
-        };
-        #[cfg(feature = "tls")]
-        let context = context
-            .tls(acceptor.clone())
-            .https_port(first_tls_port(&self.addresses, &listeners));
-        let context = Arc::new(context);
         // A server that is not replaced by another process stops when a limit is reached.
         #[cfg(all(unix, feature = "cli"))]
-        let stops_at_limit = succession.is_none();
+        let stops_at_limit = self.succession.is_none();
         #[cfg(not(all(unix, feature = "cli")))]
         let stops_at_limit = true;
         let lifespan = tokio::select! {
@@ -320,15 +416,15 @@ impl Server {
             context.set_state(lifespan.state().clone());
         }
         #[cfg(feature = "tls")]
-        let is_secured = acceptor.is_some();
+        let is_secured = context.tls.is_some();
         #[cfg(not(feature = "tls"))]
         let is_secured = false;
         #[cfg(feature = "tls")]
-        if let Some(acceptor) = &acceptor {
+        if let Some(acceptor) = &context.tls {
             self.handle.set_acceptor(acceptor.clone());
         }
         #[cfg(feature = "reload")]
-        let _watching = acceptor.map(watch);
+        let _watching = context.tls.clone().map(watch);
         for (address, listener) in self.addresses.iter().zip(&listeners) {
             let scheme = match (address, listener.security) {
                 #[cfg(unix)]
@@ -338,6 +434,7 @@ impl Server {
             };
             tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
         }
+        context.readiness.set(Readiness::Ready);
         self.handle.set_started();
         tokio::select! {
             biased;
@@ -349,19 +446,20 @@ impl Server {
             }
             never = accept::accept(&context, &listeners) => match never {},
         }
-        // A successor accepts the connections that are in the queue.
+        context.readiness.set(Readiness::Stopping);
         #[cfg(all(unix, feature = "cli"))]
-        let is_handed_over = succession.is_some_and(|succession| succession.close());
+        let is_handed_over = self.succession.is_some_and(|succession| succession.close());
         #[cfg(not(all(unix, feature = "cli")))]
         let is_handed_over = false;
-        for listener in listeners {
-            if is_handed_over {
-                continue;
-            }
-            let security = listener.security;
-            match listener.into_listener() {
-                Ok(listener) => accept::accept_queued(&context, &listener, security),
-                Err(error) => tracing::error!("cannot accept queued connections: {error}"),
+        // A successor accepts the connections that are in the queue.
+        if !is_handed_over {
+            serve_during_delay(&context, &listeners, &mut requests).await;
+            for listener in listeners {
+                let security = listener.security;
+                match listener.into_listener() {
+                    Ok(listener) => accept::accept_queued(&context, &listener, security),
+                    Err(error) => tracing::error!("cannot accept queued connections: {error}"),
+                }
             }
         }
         let drained = shutdown::drain(&context, &mut requests).await;
@@ -369,14 +467,25 @@ impl Server {
     }
 }
 
-/// Returns the port of the first TCP listener that speaks TLS.
-#[cfg(feature = "tls")]
-fn first_tls_port(addresses: &[ListenAddr], listeners: &[AsyncListener]) -> Option<u16> {
-    let mut all = addresses.iter().zip(listeners);
-    all.find_map(|(address, listener)| match (address, listener.security) {
-        (ListenAddr::Tcp(address), Security::Tls) => Some(address.port()),
-        _ => None,
-    })
+/// Goes on serving for the time of the settings, or until the second request to shut down.
+async fn serve_during_delay(
+    context: &Arc<ServerContext>,
+    listeners: &[AsyncListener],
+    requests: &mut ShutdownRequests,
+) {
+    let delay = context.config.admin.shutdown_delay;
+    if delay.is_zero() {
+        return;
+    }
+    tracing::info!(
+        "serving for another {delay:?}, until balancers have noticed (signal again to end)"
+    );
+    tokio::select! {
+        biased;
+        () = requests.has_next() => {}
+        () = elapsed(Some(delay)) => {}
+        never = accept::accept(context, listeners) => match never {},
+    }
 }
 
 /// Watches the files of certificates, until the returned guard is dropped.

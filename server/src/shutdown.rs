@@ -123,13 +123,18 @@ pub(crate) struct ShutdownRequests {
 impl ShutdownRequests {
     /// Completes when the server is asked to shut down, once for each request.
     pub(crate) async fn next(&mut self) {
+        self.has_next().await;
+        self.seen += 1;
+    }
+
+    /// Completes when [`next`](Self::next) would.
+    pub(crate) async fn has_next(&mut self) {
         let seen = self.seen;
         let request = self.requests.wait_for(|requests| *requests > seen);
         if request.await.is_err() {
             // All handles are gone.
-            return std::future::pending().await;
+            std::future::pending::<()>().await;
         }
-        self.seen += 1;
     }
 }
 

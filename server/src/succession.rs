@@ -16,6 +16,7 @@ pub(crate) struct Succession {
     inherited: Mutex<Vec<(String, Listener)>>,
     /// The sockets for a successor, until the server stops to accept.
     sockets: Mutex<Option<Vec<PassedSocket>>>,
+    has_predecessor: bool,
     is_handed_over: AtomicBool,
 }
 
@@ -23,10 +24,16 @@ impl Succession {
     pub(crate) fn new(retirement: Retirement, inherited: Vec<(String, Listener)>) -> Self {
         Self {
             retirement: Arc::new(retirement),
+            has_predecessor: !inherited.is_empty(),
             inherited: Mutex::new(inherited),
             sockets: Mutex::default(),
             is_handed_over: AtomicBool::new(false),
         }
+    }
+
+    /// Returns whether a predecessor has passed sockets on.
+    pub(crate) fn has_predecessor(&self) -> bool {
+        self.has_predecessor
     }
 
     /// Takes the listeners of the predecessor that came with its process.

@@ -10,6 +10,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use callgate::App;
+#[cfg(unix)]
+use futures_util::FutureExt as _;
 use tokio::runtime::Builder;
 
 use super::pid_file::PidFile;
@@ -81,12 +83,17 @@ fn serve_as(
         let report = systemd::report(server.handle(), &succession, is_successor);
         #[cfg(not(target_os = "linux"))]
         let report = std::future::pending();
+        let mut report = pin!(report);
         let mut run = pin!(server.run());
         tokio::select! {
             // A server that stops reports so before anything else.
             biased;
-            () = report => run.await,
-            result = &mut run => result,
+            () = &mut report => run.await,
+            result = &mut run => {
+                // The server may have been told to stop, and have ended, since the report was polled.
+                let _ = report.now_or_never();
+                result
+            }
         }
     });
     if !succession.is_handed_over()

@@ -229,7 +229,7 @@ fn port(text: &str) -> Parsed<u16> {
         .map_err(|_| "give a number from 0 to 65535; 0 picks a free port")
 }
 
-fn bind(text: &str) -> Parsed<BindAddress> {
+pub(super) fn bind(text: &str) -> Parsed<BindAddress> {
     if let Some(path) = text.strip_prefix("unix:") {
         return match path {
             "" => Err("give a path, such as unix:/run/app.sock"),

@@ -4,6 +4,7 @@
 //! flag, its environment variable, its key of the settings file and its place in the documents come
 //! from that definition.
 
+mod admin;
 mod http;
 mod http1;
 mod http2;
@@ -24,6 +25,7 @@ mod tls;
 mod values;
 mod websocket;
 
+pub use self::admin::Admin;
 pub use self::http::{Http, HttpVersions};
 pub use self::http1::Http1;
 pub use self::http2::Http2;
@@ -89,6 +91,8 @@ pub struct Config {
     pub limits: Limits,
     /// The log of the server.
     pub log: Log,
+    /// What the server tells its operators and balancers about itself.
+    pub admin: Admin,
 }
 
 /// Returns the table of settings, in the order in which a reader meets them.
@@ -106,6 +110,7 @@ fn groups() -> Vec<Group> {
         Timeouts::group(),
         Limits::group(),
         Log::group(),
+        Admin::group(),
     ]
 }
 
@@ -128,6 +133,7 @@ impl Config {
         }
         #[cfg(feature = "tls")]
         self.tls.check(&self.listen)?;
+        self.admin.check(&self.listen)?;
         self.process.check()?;
         self.listen.check()
     }

@@ -1,5 +1,6 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
+mod admin;
 #[cfg(unix)]
 mod bind;
 mod client_gone;

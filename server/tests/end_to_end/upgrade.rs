@@ -291,6 +291,37 @@ async fn the_files_of_sockets_and_of_the_process_number_pass_to_the_successor() 
     assert!(!Path::new(&pid_file).exists());
 }
 
+#[tokio::test]
+async fn the_admin_listener_answers_for_the_process_that_serves() {
+    let gate = Gate::new();
+    let test = "the_admin_listener_answers_for_the_process_that_serves";
+    let path = gate.path("admin.sock");
+    let admin = format!("unix:{path}");
+    let mut process = start(&gate, test, &[("CALLGATE_ADMIN", &admin)]).await;
+    let address = process.address().await;
+    let ready = async || {
+        let mut stream = within(UnixStream::connect(&path)).await.unwrap();
+        let request = "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut response = String::new();
+        within(stream.read_to_string(&mut response)).await.unwrap();
+        response
+    };
+    assert!(ready().await.starts_with("HTTP/1.1 200"));
+    process.signal(Signal::USR2);
+    let start_up = gate.start_up().await;
+    // The successor has the socket, but is not ready.
+    for _ in 0..5 {
+        assert!(ready().await.starts_with("HTTP/1.1 200"));
+    }
+    drop(start_up);
+    process.line_with("this process has taken over").await;
+    assert_eq!(process.status().await, Some(0));
+    assert!(ready().await.starts_with("HTTP/1.1 200"));
+    end(process, serving(&address).await).await;
+    assert!(!Path::new(&path).exists());
+}
+
 /// Receives a notification of systemd.
 async fn notification(notifications: &UnixDatagram) -> String {
     let mut buffer = [0; 128];

@@ -19,7 +19,7 @@ use callgate::{
     App, AppError, HttpRequestBody, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent,
     Receiver, Scope, Sender, WebSocketScope,
 };
-use callgate_server::{Config, ServeError, ServerHandle};
+use callgate_server::{Config, ListenAddr, ServeError, ServerHandle};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -48,6 +48,7 @@ pub(crate) struct Server {
     /// All TCP addresses of the server, of which `address` is the first.
     #[cfg(feature = "tls")]
     pub(crate) addresses: Vec<SocketAddr>,
+    admin: Option<SocketAddr>,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
@@ -77,10 +78,14 @@ impl Server {
         #[cfg(feature = "tls")]
         let addresses = (server.local_addrs().iter())
             .filter_map(|address| match address {
-                callgate_server::ListenAddr::Tcp(address) => Some(*address),
+                ListenAddr::Tcp(address) => Some(*address),
                 _ => None,
             })
             .collect();
+        let admin = match server.admin_addrs().unwrap().first() {
+            Some(ListenAddr::Tcp(address)) => Some(*address),
+            _ => None,
+        };
         let handle = server.handle();
         // A server that is dropped goes on until the test ends.
         let serving = tokio::spawn(server.serve_until(std::future::pending()));
@@ -88,9 +93,23 @@ impl Server {
             address,
             #[cfg(feature = "tls")]
             addresses,
+            admin,
             handle,
             serving,
         }
+    }
+
+    /// Completes when the server has started.
+    pub(crate) async fn started(&self) {
+        within(self.handle.started()).await;
+    }
+
+    /// Sends a GET request to the admin listener.
+    pub(crate) async fn ask_admin(&self, path: &str) -> Response {
+        let admin = self.admin.expect("an admin listener");
+        let mut client = Client::over(within(TcpStream::connect(admin)).await.unwrap());
+        client.send(get(path)).await;
+        client.response().await
     }
 
     /// Tells the server to stop.

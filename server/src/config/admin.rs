@@ -1,0 +1,117 @@
+//! The settings of what the server tells about itself.
+
+use std::time::Duration;
+
+use super::kind::{One, Parsed, Shape};
+use super::listen::{BindAddress, Listen, bind};
+use super::setting::settings;
+use super::values::SECONDS;
+use crate::error::ServeError;
+
+settings! {
+    /// What the server tells its operators and balancers about itself.
+    admin: Admin {
+        /// The address of the admin listener, such as 127.0.0.1:9000 or `unix:PATH`; never one of those that
+        /// clients use.
+        ///
+        /// The listener answers `/livez`, `/readyz`, `/connections` and `/metrics`, from before the start-up of
+        /// the application until after its shutdown. Whoever reaches this address sees the addresses of all
+        /// clients.
+        admin => bind: (Option<BindAddress>) = "none" as ADDRESS;
+
+        /// The path of a health check on the public addresses, which the server answers itself; `none` for no
+        /// such path.
+        ///
+        /// The response is 200, or 503 as soon as the server has been told to stop. The check is an exchange as
+        /// any other: it is logged and counted, and it gets 503 when `limit-concurrency` is reached. A balancer
+        /// that can reach the admin listener asks `/readyz` there.
+        health_path => health_path: (Option<String>) = "none" as HEALTH_PATH;
+
+        /// Keep serving for this long after being told to stop.
+        ///
+        /// `/readyz` and the health check tell at once that the server is not ready, and balancers have this
+        /// time to notice it before connections are closed. A second signal ends the server as always. A server
+        /// whose successor has taken over does not wait.
+        shutdown_delay => shutdown_delay: (Duration) = "0" as SECONDS;
+    }
+}
+
+impl Admin {
+    pub(super) fn check(&self, listen: &Listen) -> Result<(), ServeError> {
+        let Some(address) = &self.bind else {
+            return Ok(());
+        };
+        let name = if listen.bind.contains(address) {
+            "bind"
+        } else if listen.addresses().contains(address) {
+            match address {
+                BindAddress::Tcp(..) => "port",
+                _ => "uds",
+            }
+        } else {
+            return Ok(());
+        };
+        match address {
+            // Each listener gets a port of its own.
+            BindAddress::Tcp(_, 0) => Ok(()),
+            _ => Err(ServeError::Conflict {
+                names: ["admin", name],
+                remedy: "give the admin listener an address that clients do not reach",
+            }),
+        }
+    }
+}
+
+const ADDRESS: One<Option<BindAddress>> = One {
+    name: "ADDRESS",
+    shape: Shape::Text,
+    parse: |text| match text {
+        "none" => Ok(None),
+        _ => bind(text).map(Some),
+    },
+    show: |address| (address.as_ref()).map_or_else(|| "none".into(), ToString::to_string),
+};
+
+const HEALTH_PATH: One<Option<String>> = One {
+    name: "PATH",
+    shape: Shape::Text,
+    parse: health_path,
+    show: |path| path.clone().unwrap_or_else(|| "none".into()),
+};
+
+fn health_path(text: &str) -> Parsed<Option<String>> {
+    let is_path = text.starts_with('/')
+        && text
+            .bytes()
+            .all(|octet| octet.is_ascii_graphic() && !matches!(octet, b'?' | b'#' | b'%'));
+    match text {
+        "none" => Ok(None),
+        _ if is_path => Ok(Some(text.into())),
+        _ => Err("give a path, such as /health, or none"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::Config;
+    use crate::config::BindAddress;
+
+    #[test]
+    fn the_admin_listener_has_an_address_of_its_own() {
+        let tcp = |port| BindAddress::Tcp("127.0.0.1".into(), port);
+        let unix = BindAddress::Unix("/a.sock".into());
+        let admin = |address: &BindAddress| Config::new().admin(Some(address.clone()));
+        for (config, name) in [
+            (admin(&tcp(8000)), "port"),
+            (admin(&tcp(80)).bind(tcp(80)), "bind"),
+            (admin(&unix).uds(Some("/a.sock".into())), "uds"),
+        ] {
+            let error = config.check().unwrap_err().to_string();
+            assert!(error.contains("`admin`"), "{error}");
+            assert!(error.contains(&format!("`{name}`")), "{error}");
+        }
+        for config in [admin(&tcp(8001)), admin(&tcp(0)).port(0), admin(&unix)] {
+            config.check().unwrap();
+        }
+    }
+}
