@@ -373,6 +373,14 @@ fn invalid_serialised_forms_are_refused() {
         json!({"type": "http.response.start", "status": 42}),
         json!({"type": "http.response.start", "status": 200, "headers": [["a b", ""]]}),
         json!({"type": "http.response.start", "status": 200, "headers": [["a", "x\ny"]]}),
+        json!({"type": "http.response.start", "status": 200, "headers": [["a\r\nb", ""]]}),
+        json!({"type": "http.response.start", "status": 200, "headers": [["a", "x\r\nb: c"]]}),
+        json!({"type": "http.response.start", "status": 200, "headers": [["a", "x\u{0}"]]}),
+        json!({"type": "http.response.start", "status": 200, "headers": [[":status", "200"]]}),
+        json!({"type": "http.response.start", "status": "200 OK\r\nb: c"}),
+        json!({"type": "http.response.trailers", "headers": [["a", "x\r\nb: c"]]}),
+        json!({"type": "http.response.early_hint", "links": ["x\r\nb: c"]}),
+        json!({"type": "websocket.accept", "headers": [["a", "x\r\nb: c"]]}),
         json!({"type": "http.response.body", "body": {"base64": "?"}}),
     ] {
         assert!(read::<SendEvent>(event.clone()).is_err(), "{event}");

@@ -7,6 +7,7 @@ mod peers;
 mod postgres;
 mod prepare;
 mod readme;
+mod soak;
 mod step;
 mod test;
 
@@ -35,6 +36,11 @@ Commands:
               --seconds N  how long each target runs (default 60)
               NAME         one of decode, encode, round_trip (HTTP/1), serialised, proxy_headers,
                            proxy_protocol and settings; may be repeated
+  soak      Load the server with floods, faults and restarts, and write server/RELIABILITY.md
+              --only NAME  run this scenario only, such as restarts or mixed, and print the result,
+                           without writing it; may be repeated
+              --quick      run all with small numbers, and print the result
+              --seconds N  how long the mixed load takes (default 3600)
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
@@ -59,6 +65,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
+        "soak" => soak::run(&args[1..]),
         "readme" => readme::run(&args[1..]),
         other => {
             eprintln!("{HELP}");

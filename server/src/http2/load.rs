@@ -9,10 +9,6 @@ use super::finished::FinishedResponses;
 use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
 
-/// The content of all responses of a connection that hyper may hold, in octets. A stream of which
-/// hyper holds nothing may exceed this bound by one data frame.
-const MAX_UNWRITTEN: usize = 1024 * 1024;
-
 /// The content that h2 may hold for each stream, in octets: it takes a data frame of 64 KiB while it
 /// holds less than as much.
 const MAX_HELD: u64 = 128 * 1024;
@@ -112,9 +108,10 @@ impl Load {
         self.task.wake();
     }
 
-    /// Returns whether hyper may be given further content.
+    /// Returns whether hyper may be given further content. A stream of which hyper holds nothing may exceed the
+    /// bound by one data frame.
     pub(super) fn has_room(&self) -> bool {
-        self.unwritten.load(Ordering::Relaxed) < MAX_UNWRITTEN
+        self.unwritten.load(Ordering::Relaxed) < self.info.server.config.http2.max_unwritten
     }
 
     pub(super) fn add_unwritten(&self, octets: usize) {

@@ -5,6 +5,7 @@ mod extensions;
 mod grpc;
 mod http;
 mod http2;
+mod injection;
 mod layered;
 mod service;
 mod service_websocket;

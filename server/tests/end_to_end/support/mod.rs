@@ -377,8 +377,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Reads until the server closes the connection.
     pub(crate) async fn rest(&mut self) -> String {
+        text(self.rest_octets().await)
+    }
+
+    /// Reads until the server closes the connection, octets that are no text too.
+    pub(crate) async fn rest_octets(&mut self) -> Vec<u8> {
         while self.more().await {}
-        text(std::mem::take(&mut self.read))
+        std::mem::take(&mut self.read)
     }
 
     /// Reads the head of a response, interim or final.

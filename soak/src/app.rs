@@ -1,0 +1,121 @@
+//! The application of the soak.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use callgate::{
+    App, AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
+    LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+};
+use http::StatusCode;
+
+/// The variable with the time that a start-up takes, in milliseconds.
+pub(crate) const COLD_START: &str = "CALLGATE_SOAK_COLD_START";
+
+/// The content of `/large`, in octets.
+pub(crate) const LARGE: usize = 1024 * 1024;
+
+/// The paths are `/`, `/large`, `/upload`, which responds with the length of the content, `/events`, which
+/// sends events until the server shuts down, and `/calls`, which responds with the number of calls that
+/// run beside its own. A WebSocket sends messages back.
+#[derive(Debug, Default)]
+pub(crate) struct SoakApp {
+    running: Arc<AtomicU64>,
+}
+
+/// Counts a call until it is dropped.
+struct Running(Arc<AtomicU64>);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl App for SoakApp {
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let scope = match scope {
+            Scope::Lifespan(_) => return lifespan(receiver, sender).await,
+            scope => scope,
+        };
+        let others = self.running.fetch_add(1, Ordering::SeqCst);
+        let _running = Running(self.running.clone());
+        match scope {
+            Scope::Http(scope) => match scope.raw_path() {
+                "/" => whole(&sender, "hello").await,
+                "/large" => whole(&sender, vec![b'x'; LARGE]).await,
+                "/upload" => upload(receiver, sender).await,
+                "/events" => events(receiver, sender).await,
+                "/calls" => whole(&sender, others.to_string()).await,
+                _ => {
+                    let start = HttpResponseStart::new(StatusCode::NOT_FOUND);
+                    sender.send(start).await?;
+                    Ok(sender.send(HttpResponseBody::end()).await?)
+                }
+            },
+            Scope::WebSocket(_) => messages(receiver, sender).await,
+            _ => Err(AppError::Unsupported),
+        }
+    }
+}
+
+async fn lifespan(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    receiver.receive().await;
+    let milliseconds = std::env::var(COLD_START).ok();
+    let milliseconds = milliseconds.and_then(|text| text.parse().ok());
+    tokio::time::sleep(Duration::from_millis(milliseconds.unwrap_or(0))).await;
+    sender.send(LifespanStartupComplete::new()).await?;
+    receiver.receive().await;
+    sender.send(LifespanShutdownComplete::new()).await?;
+    Ok(())
+}
+
+async fn whole(sender: &Sender, content: impl Into<bytes::Bytes>) -> Result<(), AppError> {
+    sender.send(HttpResponseStart::ok()).await?;
+    sender.send(HttpResponseBody::last(content)).await?;
+    Ok(())
+}
+
+async fn upload(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let mut length = 0;
+    while let ReceiveEvent::HttpRequestBody(part) = receiver.receive().await {
+        length += part.body.len();
+        if !part.more_body {
+            return whole(&sender, length.to_string()).await;
+        }
+    }
+    Ok(())
+}
+
+/// Sends an event every few milliseconds, and a last one when the server shuts down.
+async fn events(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let start = HttpResponseStart::ok().header("content-type", "text/event-stream");
+    sender.send(start).await?;
+    loop {
+        tokio::select! {
+            event = receiver.receive() => match event {
+                ReceiveEvent::HttpRequestBody(_) => {}
+                ReceiveEvent::HttpShutdown => {
+                    let last = HttpResponseBody::last("data: last\n\n");
+                    return Ok(sender.send(last).await?);
+                }
+                _ => return Ok(()),
+            },
+            () = tokio::time::sleep(Duration::from_millis(5)) => {
+                sender.send(HttpResponseBody::part("data: one\n\n")).await?;
+            }
+        }
+    }
+}
+
+async fn messages(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::WebSocketConnect => sender.send(WebSocketAccept::new()).await?,
+            ReceiveEvent::WebSocketReceive(message) => sender.send(message).await?,
+            ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! Loads the reference server over loopback with floods, faults and restarts, and checks that it holds: `cargo
+//! xtask soak`. The server is this program again, as a process of its own.
+
+mod app;
+mod client;
+mod probe;
+mod report;
+mod scenario;
+mod server;
+
+use std::io;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use callgate_server::cli::{self, Flags};
+use clap::Parser;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::app::SoakApp;
+use crate::report::Outcome;
+use crate::scenario::{Extent, SCENARIOS};
+
+/// Loads the reference server with floods, faults and restarts
+#[derive(Debug, Parser)]
+struct Soak {
+    /// Run only this scenario; may be repeated. The result is printed, and not written
+    #[arg(long, value_parser = scenario::names())]
+    only: Vec<String>,
+    /// How long the mixed load takes, in seconds; each flood takes a hundredth of it, from 3 s to 20 s
+    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=14_400))]
+    seconds: u64,
+    /// Restart 5 times in place of 50, with 500 connections and a mixed load of 10 s. The result is printed, and
+    /// not written
+    #[arg(long, conflicts_with = "seconds")]
+    quick: bool,
+}
+
+/// The server of a scenario.
+#[derive(Debug, Parser)]
+struct Serve {
+    #[command(flatten)]
+    flags: Flags,
+}
+
+/// The most connections of a flood.
+const CONNECTIONS: u64 = 10_000;
+/// The files that a process has beside its connections.
+const OTHER_FILES: u64 = 300;
+
+fn main() -> ExitCode {
+    let mut args: Vec<_> = std::env::args_os().collect();
+    if args.get(1).is_some_and(|arg| arg == "serve") {
+        args.remove(1);
+        return match cli::parse_from(args) {
+            Ok(Serve { flags }) => cli::run(SoakApp::default(), flags),
+            Err(status) => status,
+        };
+    }
+    match run(&Soak::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            eprintln!("error: not every bound holds");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs the scenarios. Returns whether every bound holds.
+fn run(soak: &Soak) -> io::Result<bool> {
+    let files = raise_file_limit()?;
+    let connections = CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
+    let extent = match soak.quick {
+        true => Extent {
+            connections: connections.min(500) as usize,
+            restarts: 5,
+            flood: Duration::from_secs(2),
+            mixed: Duration::from_secs(10),
+        },
+        false => Extent {
+            connections: connections as usize,
+            restarts: 50,
+            flood: Duration::from_secs((soak.seconds / 100).clamp(3, 20)),
+            mixed: Duration::from_secs(soak.seconds),
+        },
+    };
+    let runtime = tokio::runtime::Runtime::new()?;
+    let mut outcomes: Vec<Outcome> = Vec::new();
+    for scenario in &SCENARIOS {
+        if !soak.only.is_empty() && !soak.only.iter().any(|only| only == scenario.name) {
+            continue;
+        }
+        println!("{}", scenario.name);
+        let begun = Instant::now();
+        let mut outcome = runtime
+            .block_on((scenario.run)(extent))
+            .map_err(|error| io::Error::other(format!("{}: {error}", scenario.name)))?;
+        outcome.took = begun.elapsed();
+        for measure in &outcome.measures {
+            let mark = if measure.holds { "" } else { "  NO" };
+            println!(
+                "  {}: {} {}{mark}",
+                measure.name, measure.value, measure.bound
+            );
+        }
+        outcomes.push(outcome);
+    }
+    let report = report::write(&outcomes, extent.connections);
+    if soak.only.is_empty() && !soak.quick {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("server");
+        let path = directory.join("RELIABILITY.md");
+        std::fs::write(&path, report)?;
+        println!("The results are in {}.", path.display());
+    } else {
+        println!("\n{report}");
+    }
+    Ok(outcomes.iter().all(Outcome::holds))
+}
+
+/// Raises the number of files that this process and the server may open. Returns the number.
+fn raise_file_limit() -> io::Result<u64> {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    setrlimit(Resource::Nofile, raised)?;
+    Ok(limit.maximum.unwrap_or(u64::MAX))
+}

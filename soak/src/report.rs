@@ -1,0 +1,160 @@
+//! The results of the scenarios, as Markdown.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::time::Duration;
+
+/// A measured value with its bound.
+#[derive(Clone, Debug)]
+pub(crate) struct Measure {
+    pub(crate) name: String,
+    pub(crate) value: String,
+    pub(crate) bound: String,
+    pub(crate) holds: bool,
+}
+
+/// The result of a scenario.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) name: &'static str,
+    pub(crate) summary: String,
+    pub(crate) measures: Vec<Measure>,
+    pub(crate) took: Duration,
+}
+
+impl Outcome {
+    pub(crate) fn new(name: &'static str, summary: impl Into<String>) -> Self {
+        Self {
+            name,
+            summary: summary.into(),
+            measures: Vec::new(),
+            took: Duration::ZERO,
+        }
+    }
+
+    /// Adds a value without a bound.
+    pub(crate) fn note(&mut self, name: &str, value: &impl ToString) {
+        self.add(name, value.to_string(), String::new(), true);
+    }
+
+    /// Adds a number that must not be larger than its bound.
+    pub(crate) fn at_most(&mut self, name: &str, value: u64, bound: u64) {
+        self.add(
+            name,
+            value.to_string(),
+            format!("<= {bound}"),
+            value <= bound,
+        );
+    }
+
+    /// Adds a number that must not be smaller than its bound.
+    pub(crate) fn at_least(&mut self, name: &str, value: u64, bound: u64) {
+        self.add(
+            name,
+            value.to_string(),
+            format!(">= {bound}"),
+            value >= bound,
+        );
+    }
+
+    /// Adds memory in octets, shown in MB.
+    pub(crate) fn memory(&mut self, name: &str, value: u64, bound: u64) {
+        let shown = |octets: u64| format!("{:.1} MB", octets as f64 / f64::from(1 << 20));
+        self.add(
+            name,
+            shown(value),
+            format!("<= {}", shown(bound)),
+            value <= bound,
+        );
+    }
+
+    /// Adds a time.
+    pub(crate) fn time(&mut self, name: &str, value: Duration, bound: Duration) {
+        let holds = value <= bound;
+        self.add(name, format!("{value:.1?}"), format!("<= {bound:?}"), holds);
+    }
+
+    fn add(&mut self, name: &str, value: String, bound: String, holds: bool) {
+        self.measures.push(Measure {
+            name: name.to_owned(),
+            value,
+            bound,
+            holds,
+        });
+    }
+
+    pub(crate) fn holds(&self) -> bool {
+        self.measures.iter().all(|measure| measure.holds)
+    }
+}
+
+const HEAD: &str = "\
+# Reliability
+
+`cargo xtask soak` writes this file.
+
+The server is a process on the same machine, and the clients of each scenario load it over loopback. Each scenario begins with a new
+process and ends it with SIGTERM. Memory is resident memory, read from the system while the scenario runs. A probe makes one
+well-behaved request after another meanwhile; its times are those of the whole request, on a machine that the clients share. The bound
+of each value was set before it was measured. An MB is 1,048,576 octets.
+
+";
+
+/// Returns the document.
+pub(crate) fn write(outcomes: &[Outcome], connections: usize) -> String {
+    let mut text = String::from(HEAD);
+    for (name, value) in machine() {
+        line(&mut text, format_args!("- {name}: {value}"));
+    }
+    line(
+        &mut text,
+        format_args!("- connections of a flood: {connections}"),
+    );
+    for outcome in outcomes {
+        line(&mut text, format_args!("\n## {}\n", outcome.name));
+        line(&mut text, format_args!("{}\n", outcome.summary));
+        text += "| value | measured | bound | holds |\n| --- | --- | --- | --- |\n";
+        for measure in &outcome.measures {
+            let holds = match (measure.bound.is_empty(), measure.holds) {
+                (true, _) => "",
+                (_, true) => "yes",
+                (_, false) => "**no**",
+            };
+            line(
+                &mut text,
+                format_args!(
+                    "| {} | {} | {} | {holds} |",
+                    measure.name, measure.value, measure.bound
+                ),
+            );
+        }
+        line(&mut text, format_args!("\nIt took {:.0?}.", outcome.took));
+    }
+    text
+}
+
+fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {
+    writeln!(text, "{arguments}").expect("a string takes everything");
+}
+
+/// Returns the properties of the machine, each with its name.
+fn machine() -> Vec<(&'static str, String)> {
+    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let models: Vec<_> = cpu
+        .lines()
+        .filter(|line| line.starts_with("model name"))
+        .collect();
+    let model = models.first().and_then(|line| line.split_once(": "));
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let build = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
+    vec![
+        ("processor", model.map_or("unknown", |it| it.1).to_owned()),
+        ("cores", models.len().to_string()),
+        ("Linux", kernel.trim().to_owned()),
+        ("build", build.to_owned()),
+    ]
+}

@@ -1,0 +1,180 @@
+//! Floods of connections that are slow or silent, as many as the system lets a process open.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use socket2::{Domain, Socket, Type};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+
+use super::{Before, Extent, flags};
+use crate::client::tls::Authority;
+use crate::probe::{Probe, with_peak};
+use crate::report::Outcome;
+use crate::server::Server;
+
+/// What the connections of a flood do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// The head of a request does not end.
+    Head,
+    /// The content of a request does not come.
+    Content,
+    /// A response of 1 MiB is not read.
+    Reader,
+    /// The TLS handshake does not end.
+    Handshake,
+    /// The connection is kept alive after a request.
+    Idle,
+}
+
+/// The time-outs of the server.
+const TIMEOUTS: &str = "--timeout-request-head 8 --timeout-request-content 8 --timeout-write 8 \
+    --timeout-tls-handshake 8 --timeout-keep-alive 8";
+
+/// How many connections are opened at a time.
+const AT_A_TIME: usize = 64;
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Head => "slow-heads",
+            Self::Content => "slow-content",
+            Self::Reader => "slow-readers",
+            Self::Handshake => "slow-handshakes",
+            Self::Idle => "idle",
+        }
+    }
+
+    fn summary(self) -> &'static str {
+        match self {
+            Self::Head => "Connections send a part of a head, and no more.",
+            Self::Content => "Connections send ten octets of a content, and no more.",
+            Self::Reader => "Connections request 1 MB, and read nothing.",
+            Self::Handshake => "Connections send ten octets of a TLS handshake, and no more.",
+            Self::Idle => "Connections make a request, read the response, and stay.",
+        }
+    }
+
+    /// Returns what each connection sends.
+    fn octets(self) -> &'static [u8] {
+        match self {
+            Self::Head => b"GET / HTTP/1.1\r\nhost: localhost\r\nx-a: ",
+            Self::Content => {
+                b"POST /upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n0123456789"
+            }
+            Self::Reader => b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            Self::Handshake => b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03",
+            Self::Idle => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
+        }
+    }
+
+    /// Returns the bound of the memory of a connection, in octets.
+    fn cost(self) -> u64 {
+        match self {
+            Self::Head | Self::Idle => 12 * 1024,
+            Self::Content => 20 * 1024,
+            Self::Handshake => 24 * 1024,
+            // The application gives the server the whole response in one event.
+            Self::Reader => 1024 * 1024 + 20 * 1024,
+        }
+    }
+
+    /// Returns the number of connections. The memory of a machine limits those that hold a response.
+    fn connections(self, extent: Extent) -> usize {
+        match self {
+            Self::Reader => extent.connections.min(1_000),
+            _ => extent.connections,
+        }
+    }
+}
+
+/// Runs the flood.
+pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
+    let mut outcome = Outcome::new(
+        kind.name(),
+        format!(
+            "{} The server has time-outs of 8 s, and ends the connections by itself.",
+            kind.summary()
+        ),
+    );
+    let server = Server::start(&flags(TIMEOUTS), Duration::ZERO).await?;
+    let authority = Authority::new()?;
+    authority.issue()?;
+    // The probe speaks cleartext, so the handshakes of a flood have a server of their own.
+    let secured = match kind {
+        Kind::Handshake => {
+            let all = [flags(TIMEOUTS), authority.flags()].concat();
+            Some(Server::start(&all, Duration::ZERO).await?)
+        }
+        _ => None,
+    };
+    let before = Before::of(&server).await?;
+    let probe = Probe::start(server.address);
+    let flooded = secured.as_ref().unwrap_or(&server);
+    let (files, memory) = (flooded.files()?, flooded.memory()?);
+    let count = kind.connections(extent);
+    let flood = async {
+        let streams = open(flooded.address, kind, count).await?;
+        // The connections stay open while the server holds them.
+        sleep(Duration::from_secs(3)).await;
+        io::Result::Ok(streams)
+    };
+    let (streams, peak) = with_peak(flooded, flood).await?;
+    let streams = streams?;
+    outcome.at_least("connections", streams.len() as u64, count as u64);
+    let times = probe.finish().await;
+    if let Some(secured) = secured {
+        let cost = kind.cost() * count as u64;
+        outcome.memory(
+            "memory of the server with the handshakes",
+            peak.saturating_sub(memory),
+            cost,
+        );
+        secured.released(files + super::OTHER_FILES).await?;
+        super::finish(secured, &mut outcome).await?;
+    }
+    let peak = match kind {
+        Kind::Handshake => server.memory()?,
+        _ => peak,
+    };
+    let cost = kind.cost() * count as u64;
+    before
+        .conclude(server, (peak, cost), &times, &mut outcome)
+        .await?;
+    drop(streams);
+    Ok(outcome)
+}
+
+/// Opens connections, which send their octets.
+async fn open(address: SocketAddr, kind: Kind, count: usize) -> io::Result<Vec<TcpStream>> {
+    let mut streams = Vec::with_capacity(count);
+    let mut opening = JoinSet::new();
+    for index in 0..count {
+        opening.spawn(open_one(address, kind));
+        if index >= AT_A_TIME
+            && let Some(stream) = opening.join_next().await
+        {
+            streams.push(stream.map_err(io::Error::other)??);
+        }
+    }
+    while let Some(stream) = opening.join_next().await {
+        streams.push(stream.map_err(io::Error::other)??);
+    }
+    Ok(streams)
+}
+
+async fn open_one(address: SocketAddr, kind: Kind) -> io::Result<TcpStream> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    if kind == Kind::Reader {
+        socket.set_recv_buffer_size(4096)?;
+    }
+    socket.set_nonblocking(true)?;
+    let socket = tokio::net::TcpSocket::from_std_stream(socket.into());
+    let mut stream = socket.connect(address).await?;
+    stream.write_all(kind.octets()).await?;
+    Ok(stream)
+}
