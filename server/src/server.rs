@@ -85,7 +85,7 @@ pub struct Server {
     config: Config,
     listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
-    /// The address of the settings of each listener, and whether it is for cleartext; empty for a
+    /// The address of each listener in the settings, and whether it is for cleartext; empty for a
     /// listener that was handed in.
     origins: Vec<String>,
     /// The admin listener; more than one for a name with several addresses.
