@@ -52,6 +52,8 @@ mod metrics;
 mod proxy;
 mod readiness;
 mod record;
+#[cfg(feature = "tls")]
+mod redirect;
 mod registry;
 mod rejection;
 mod report;
