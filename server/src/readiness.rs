@@ -23,6 +23,7 @@ pub(crate) enum Readiness {
 impl Readiness {
     pub(crate) const ALL: [Self; 3] = [Self::Starting, Self::Ready, Self::Stopping];
 
+    #[cfg(feature = "metrics")]
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Starting => "starting",
