@@ -10,12 +10,29 @@ use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::client::http1::Connection;
+use crate::client::tls::Clients;
 use crate::server::{LOOK, Server};
 
 /// The time between two requests of the probe.
 const PAUSE: Duration = Duration::from_millis(5);
 /// The time after which a request of the probe has failed.
 const TOO_LONG: Duration = Duration::from_secs(20);
+
+/// Where the requests of a probe go.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Cleartext(SocketAddr),
+    Tls(Clients),
+}
+
+impl Target {
+    async fn open(&self) -> io::Result<Connection> {
+        match self {
+            Self::Cleartext(address) => Connection::open(*address).await,
+            Self::Tls(clients) => Ok(Connection::over(clients.open_http1().await?)),
+        }
+    }
+}
 
 /// Makes one request after another until it is finished.
 #[derive(Debug)]
@@ -32,8 +49,8 @@ pub(crate) struct Times {
 }
 
 impl Probe {
-    /// Begins to make requests to a server in cleartext.
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    /// Begins to make requests.
+    pub(crate) fn start(target: Target) -> Self {
         let is_finished = Arc::new(AtomicBool::new(false));
         let finished = is_finished.clone();
         let task = tokio::spawn(async move {
@@ -41,7 +58,7 @@ impl Probe {
             let mut connection = None;
             while !finished.load(Ordering::Relaxed) {
                 let begun = Instant::now();
-                let request = timeout(TOO_LONG, request(&mut connection, address)).await;
+                let request = timeout(TOO_LONG, request(&mut connection, &target)).await;
                 match request {
                     Ok(Ok(())) => times.sorted.push(begun.elapsed()),
                     _ => {
@@ -63,10 +80,10 @@ impl Probe {
     }
 }
 
-async fn request(connection: &mut Option<Connection>, address: SocketAddr) -> io::Result<()> {
+async fn request(connection: &mut Option<Connection>, target: &Target) -> io::Result<()> {
     let mut open = match connection.take() {
         Some(open) => open,
-        None => Connection::open(address).await?,
+        None => target.open().await?,
     };
     open.send(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await?;
