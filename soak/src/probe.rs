@@ -4,9 +4,9 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::client::http1::Connection;
@@ -34,11 +34,12 @@ impl Target {
     }
 }
 
-/// Makes one request after another until it is finished.
+/// Makes one request after another until it is finished, on a thread of its own, so that the clients of a flood do
+/// not hold it up.
 #[derive(Debug)]
 pub(crate) struct Probe {
     is_finished: Arc<AtomicBool>,
-    task: JoinHandle<Times>,
+    thread: JoinHandle<io::Result<Times>>,
 }
 
 /// The times of requests.
@@ -53,31 +54,43 @@ impl Probe {
     pub(crate) fn start(target: Target) -> Self {
         let is_finished = Arc::new(AtomicBool::new(false));
         let finished = is_finished.clone();
-        let task = tokio::spawn(async move {
-            let mut times = Times::default();
-            let mut connection = None;
-            while !finished.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                let request = timeout(TOO_LONG, request(&mut connection, &target)).await;
-                match request {
-                    Ok(Ok(())) => times.sorted.push(begun.elapsed()),
-                    _ => {
-                        connection = None;
-                        times.failed += 1;
-                    }
-                }
-                sleep(PAUSE).await;
-            }
-            times.sorted.sort_unstable();
-            times
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.map(|runtime| runtime.block_on(requests(&target, &finished)))
         });
-        Self { is_finished, task }
+        Self {
+            is_finished,
+            thread,
+        }
     }
 
-    pub(crate) async fn finish(self) -> Times {
+    /// Ends after the request in flight.
+    pub(crate) async fn finish(self) -> io::Result<Times> {
         self.is_finished.store(true, Ordering::Relaxed);
-        self.task.await.expect("the probe does not panic")
+        let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
+        let times = joined.map_err(io::Error::other)?;
+        times.unwrap_or_else(|_| Err(io::Error::other("the probe has panicked")))
     }
+}
+
+async fn requests(target: &Target, is_finished: &AtomicBool) -> Times {
+    let mut times = Times::default();
+    let mut connection = None;
+    while !is_finished.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        match timeout(TOO_LONG, request(&mut connection, target)).await {
+            Ok(Ok(())) => times.sorted.push(begun.elapsed()),
+            _ => {
+                connection = None;
+                times.failed += 1;
+            }
+        }
+        sleep(PAUSE).await;
+    }
+    times.sorted.sort_unstable();
+    times
 }
 
 async fn request(connection: &mut Option<Connection>, target: &Target) -> io::Result<()> {

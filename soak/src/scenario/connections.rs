@@ -92,6 +92,9 @@ impl Kind {
     }
 }
 
+/// The memory of a flood that does not depend on the number of connections, in octets.
+const FIXED: u64 = 16 << 20;
+
 /// The memory that a second flood may add to what the first has left, in octets. The allocator keeps memory that is
 /// free, in pieces that differ from flood to flood.
 const GAINED: u64 = 48 << 20;
@@ -119,7 +122,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     };
     let before = Before::of(&server, &target).await?;
     let count = kind.connections(extent);
-    let cost = kind.cost() * count as u64;
+    let cost = kind.cost() * count as u64 + FIXED;
     let mut left = Vec::new();
     for round in ["first flood", "second flood"] {
         outcome.note(round, &"");
@@ -133,7 +136,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
         let (flooded, peak) = with_peak(&server, flood).await?;
         let (opened, released) = flooded?;
         outcome.at_least("connections", opened, count as u64);
-        let times = probe.finish().await;
+        let times = probe.finish().await?;
         before.add_costs((peak, cost), &times, &mut outcome);
         outcome.time("until all connections are released", released, RELEASED);
         let memory = server.memory()?.saturating_sub(before.memory);

@@ -147,7 +147,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     };
     let (result, peak) = with_peak(&server, flood).await?;
     result?;
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.note("octets sent", &sent.load(Ordering::Relaxed));
     outcome.note(
         "connections that the server ended",

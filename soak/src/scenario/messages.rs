@@ -98,7 +98,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     };
     let (result, peak) = with_peak(&server, flood).await?;
     result?;
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.note("octets sent", &counts.sent.load(Ordering::Relaxed));
     let closed = counts.closed.load(Ordering::Relaxed);
     if kind == Kind::Pings {

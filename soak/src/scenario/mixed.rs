@@ -79,7 +79,7 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
     let early = peak(&server, end - 3 * quarter).await?;
     let late = peak(&server, end).await?;
     while clients.join_next().await.is_some() {}
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.at_least(
         "exchanges that were complete",
         complete.load(Ordering::Relaxed),

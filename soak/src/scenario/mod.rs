@@ -89,7 +89,7 @@ impl Before {
     async fn of(server: &Server, target: &Target) -> io::Result<Self> {
         let probe = Probe::start(target.clone());
         tokio::time::sleep(Duration::from_millis(500)).await;
-        probe.finish().await;
+        probe.finish().await?;
         Ok(Self {
             files: server.files()?,
             memory: server.memory()?,
