@@ -119,16 +119,11 @@ impl ServerContext {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
-            #[cfg(not(feature = "metrics"))]
-            takes_records: config.log.access,
+            takes_records: config.log.access
+                || config.log.request_id
+                || (cfg!(feature = "metrics") && config.admin.bind.is_some()),
             #[cfg(feature = "metrics")]
-            takes_records: config.log.access || config.admin.bind.is_some(),
-            #[cfg(feature = "metrics")]
-            metrics: config
-                .admin
-                .bind
-                .is_some()
-                .then(|| Box::new(Metrics::new())),
+            metrics: (config.admin.bind.is_some()).then(|| Box::new(Metrics::new())),
             access_log: AccessLog::to_server_log(config.log.access_format),
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),

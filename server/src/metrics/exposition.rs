@@ -177,6 +177,11 @@ fn failures(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Res
         "Lines of the logs that had no room in their queue, of all servers of the process",
         crate::line_writer::lost_lines(),
     )?;
+    families.counter(
+        "log_lines_left_out",
+        "Lines that clients caused and that were left out because there were many, of all servers of the process",
+        crate::report::left_out_lines(),
+    )?;
     let mut violations = families.labelled(
         "rule_violations",
         "Rules that applications have broken, of all servers of the process",
