@@ -132,17 +132,19 @@ impl Server {
     }
 
     fn bind_to(&mut self, address: &BindAddress) -> io::Result<()> {
-        for listener in self.listeners_on(address)? {
-            self.add(listener, address.to_string())?;
+        let origin = address.to_string();
+        for listener in self.listeners_on(address, &origin)? {
+            self.add(listener, origin.clone())?;
         }
         Ok(())
     }
 
-    /// Returns the listeners on an address: those of the predecessor, or new ones.
-    fn listeners_on(&self, address: &BindAddress) -> io::Result<Vec<Listener>> {
+    /// Returns the listeners on an address: those of the predecessor of the same origin, or new ones.
+    #[cfg_attr(not(all(unix, feature = "cli")), expect(unused_variables))]
+    fn listeners_on(&self, address: &BindAddress, origin: &str) -> io::Result<Vec<Listener>> {
         #[cfg(all(unix, feature = "cli"))]
         if let Some(succession) = &self.succession {
-            let inherited = succession.take(address);
+            let inherited = succession.take(origin);
             if !inherited.is_empty() {
                 return Ok(inherited);
             }
@@ -168,7 +170,7 @@ impl Server {
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn sockets_to_pass(&self) -> Result<Vec<PassedSocket>, ServeError> {
         let listeners = self.listeners.iter().zip(&self.origins);
-        let admin = self.config.admin.bind.as_ref().map(ToString::to_string);
+        let admin = self.config.admin.bind.as_ref().map(admin_origin);
         let admin = (self.admin_listeners.iter()).zip(iter::repeat(admin.as_deref().unwrap_or("")));
         listeners
             .map(|(listener, origin)| (listener, origin.as_str()))
@@ -297,7 +299,7 @@ impl Server {
             return Ok(self);
         }
         self.admin_listeners = self
-            .listeners_on(&address)
+            .listeners_on(&address, &admin_origin(&address))
             .map_err(|reason| ServeError::Listen { address, reason })?;
         Ok(self)
     }
@@ -450,6 +452,12 @@ async fn serve_during_delay(
         () = elapsed(Some(delay)) => {}
         never = accept::accept(context, listeners) => match never {},
     }
+}
+
+/// Returns the origin of admin listeners. An admin listener does not become one for clients, even if both
+/// are bound to any free port.
+fn admin_origin(address: &BindAddress) -> String {
+    format!("admin {address}")
 }
 
 /// Watches the files of certificates, until the returned guard is dropped.

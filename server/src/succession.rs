@@ -5,7 +5,6 @@ use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::config::BindAddress;
 use crate::listener::{Listener, PassedSocket};
 use crate::retirement::Retirement;
 
@@ -37,17 +36,13 @@ impl Succession {
         self.has_predecessor
     }
 
-    /// Takes the listeners of the predecessor that were bound to `address`.
-    pub(crate) fn take(&self, address: &BindAddress) -> Vec<Listener> {
-        self.take_of(&address.to_string())
-    }
-
     /// Takes the listeners of the predecessor that came with its process.
     pub(crate) fn take_activated(&self) -> Vec<Listener> {
-        self.take_of("")
+        self.take("")
     }
 
-    fn take_of(&self, origin: &str) -> Vec<Listener> {
+    /// Takes the listeners of the predecessor that have this origin.
+    pub(crate) fn take(&self, origin: &str) -> Vec<Listener> {
         let mut inherited = lock(&self.inherited);
         let taken = inherited.extract_if(.., |(of, _)| of == origin);
         taken.map(|(_, listener)| listener).collect()
