@@ -33,6 +33,8 @@ pub(crate) enum Limit {
     RequestBody,
     /// The time of the whole exchange (`--timeout-request`).
     RequestTime,
+    /// The control frames of an HTTP/2 connection (`--http2-max-control-frames`).
+    Http2ControlFrames,
     /// The time without progress of a request's content (`--timeout-request-content`).
     RequestContentTime,
     /// The time in which a client takes nothing of its response (`--timeout-write`).
@@ -41,7 +43,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
@@ -54,6 +56,7 @@ impl Limit {
         Self::RequestHeadTime,
         Self::RequestBody,
         Self::RequestTime,
+        Self::Http2ControlFrames,
         Self::RequestContentTime,
         Self::WriteTime,
     ];
@@ -74,6 +77,7 @@ impl Limit {
             Self::RequestHeadTime => "request_head_time",
             Self::RequestBody => "request_body",
             Self::RequestTime => "request_time",
+            Self::Http2ControlFrames => "http2_control_frames",
             Self::RequestContentTime => "request_content_time",
             Self::WriteTime => "write_time",
         }

@@ -12,10 +12,12 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::app::COLD_START;
+use crate::client::http1::Connection;
 
 /// The longest time for which a scenario waits for the server.
 const LONGEST_WAIT: Duration = Duration::from_secs(120);
@@ -49,6 +51,8 @@ impl Server {
         let mut child = Command::new(std::env::current_exe()?)
             .args(["serve", "--port", "0", "--pid"])
             .arg(&pid_file)
+            .arg("--admin")
+            .arg(format!("unix:{}", admin(&folder).display()))
             .args(flags)
             .env(COLD_START, cold_start.as_millis().to_string())
             .stdin(Stdio::null())
@@ -154,6 +158,23 @@ impl Server {
         Ok(fs::read_dir(self.proc()?.join("fd"))?.count())
     }
 
+    /// Waits some time for the admin listener to list no connection. Returns the number of those that it lists.
+    pub(crate) async fn listed(&self) -> io::Result<u64> {
+        let begun = Instant::now();
+        loop {
+            let stream = UnixStream::connect(admin(&self.folder)).await?;
+            let mut connection = Connection::over(stream);
+            let request = b"GET /connections HTTP/1.1\r\nhost: localhost\r\n\r\n";
+            connection.send(request).await?;
+            let content = connection.response().await?.content;
+            let listed = String::from_utf8_lossy(&content).matches("\"id\":").count();
+            if listed == 0 || begun.elapsed() > SETTLING {
+                return Ok(listed as u64);
+            }
+            sleep(LOOK).await;
+        }
+    }
+
     /// Returns how often a line of the log told of a panic.
     pub(crate) fn panics(&self) -> u64 {
         self.panics.load(Ordering::Relaxed)
@@ -179,6 +200,11 @@ impl Server {
         };
         Ok(self.until("the server does not end", is_gone).await.is_ok())
     }
+}
+
+/// Returns the path of the admin listener.
+fn admin(folder: &TempDir) -> PathBuf {
+    folder.path().join("admin.sock")
 }
 
 fn pid(number: Option<u32>) -> io::Result<Pid> {

@@ -6,12 +6,9 @@ use std::task::Context;
 use futures_util::task::AtomicWaker;
 
 use super::finished::FinishedResponses;
+use super::unflushed_records::UnflushedRecords;
 use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
-
-/// The content of all responses of a connection that hyper may hold, in octets. A stream of which
-/// hyper holds nothing may exceed this bound by one data frame.
-const MAX_UNWRITTEN: usize = 1024 * 1024;
 
 /// The content that h2 may hold for each stream, in octets: it takes a data frame of 64 KiB while it
 /// holds less than as much.
@@ -30,6 +27,7 @@ const MAX_HELD: u64 = 128 * 1024;
 pub(super) struct Load {
     pub(super) info: ConnectionInfo,
     pub(super) finished: FinishedResponses,
+    pub(super) unflushed: UnflushedRecords,
     /// The streams whose response has not been written.
     running: AtomicU32,
     /// The number of streams that have begun, finished or not. The number wraps.
@@ -60,6 +58,7 @@ impl Load {
         Self {
             info,
             finished: FinishedResponses::default(),
+            unflushed: UnflushedRecords::default(),
             running: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             unwritten: AtomicUsize::new(0),
@@ -112,9 +111,10 @@ impl Load {
         self.task.wake();
     }
 
-    /// Returns whether hyper may be given further content.
+    /// Returns whether hyper may be given further content. A stream of which hyper holds nothing may exceed the
+    /// bound by one data frame.
     pub(super) fn has_room(&self) -> bool {
-        self.unwritten.load(Ordering::Relaxed) < MAX_UNWRITTEN
+        self.unwritten.load(Ordering::Relaxed) < self.info.server.config.http2.max_unwritten
     }
 
     pub(super) fn add_unwritten(&self, octets: usize) {

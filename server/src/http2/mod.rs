@@ -16,16 +16,18 @@
 //!   after a PING, when its socket takes no output in time, and when a response is stalled whose stream
 //!   hyper can no longer reset ([`finished`]). After GOAWAY, new streams are refused by time, not only
 //!   when the client acknowledges it.
+//! - [`flood`]: a connection ends that sends too many frames without content.
 //! - [`windows`]: the socket follows the windows of the connection by its frames, so a stream is not
 //!   blamed for the time in which other streams have used a window up.
 //!
-//! `h2` bounds what else a client can cause: concurrent streams, 20 streams that are reset before
-//! the service has been called, 1,024 that `h2` resets itself, the frames and the size of a header
+//! `h2` bounds what else a client can cause: concurrent streams, streams that are reset before
+//! the service has been called (`--http2-max-pending-resets`), 1,024 that `h2` resets itself, the frames and the size of a header
 //! section (`--max-request-head`), and data frames with little content. It reads no further frame before
 //! it has written the acknowledgement of a PING or of SETTINGS.
 
 mod content;
 mod finished;
+mod flood;
 mod load;
 mod malformed;
 mod pending;
@@ -35,6 +37,7 @@ mod service;
 mod socket;
 mod stream_state;
 mod stream_task;
+mod unflushed_records;
 mod watchdog;
 mod websocket;
 mod windows;
@@ -59,15 +62,8 @@ use self::watchdog::{Order, Watchdog};
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
 use crate::deadline::SILENCE;
+use crate::record::Outcome;
 use crate::report;
-
-/// The window of a stream, in octets: half of the connection's, so that one stream whose application
-/// does not receive leaves the others room.
-const STREAM_WINDOW: u32 = 512 * 1024;
-
-/// The window of a connection, in octets. It bounds the content of all its requests that no
-/// application has received.
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 
 /// The content of one stream that h2 holds, in octets.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -83,8 +79,9 @@ pub(crate) fn builder(config: &Config, tasks: TaskTracker) -> Builder {
         .auto_date_header(config.http.date_header)
         .max_header_list_size(u32::try_from(config.limits.max_request_head).unwrap_or(u32::MAX))
         .max_concurrent_streams(config.http2.max_concurrent_streams)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
+        .initial_stream_window_size(config.http2.stream_window)
+        .initial_connection_window_size(config.http2.connection_window)
+        .max_pending_accept_reset_streams(config.http2.max_pending_resets)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(Some(SILENCE / 2))
         // The watchdog ends the connection of a client that does not acknowledge the PING: hyper does
@@ -106,7 +103,8 @@ where
     let mut connection = pin!(server.http2.serve_connection(TokioIo::new(socket), service));
     let mut watchdog = pin!(Watchdog::new(&server, &load));
     let mut has_waited = false;
-    poll_fn(|cx| {
+    let takes_records = server.takes_records;
+    let end = poll_fn(|cx| {
         load.register(cx);
         // Each stream wakes this task, and the runtime would run it right after the first of
         // them. The task goes to the end of the queue instead, so that the responses of the others
@@ -118,26 +116,34 @@ where
         }
         has_waited = false;
         loop {
+            if takes_records {
+                load.unflushed.begin_poll();
+            }
             match connection.as_mut().poll(cx) {
                 Poll::Pending => {}
                 // hyper returns in the middle of a connection when it resets the stream of a CONNECT
                 // with content. A connection is over only when the socket is closed or has failed.
                 Poll::Ready(Ok(())) if !load.is_closed() => continue,
-                Poll::Ready(result) => {
-                    if let Err(error) = result {
-                        report::failed(load.info.client, &error);
-                    }
-                    return Poll::Ready(());
+                Poll::Ready(Ok(())) => return Poll::Ready(Outcome::Complete),
+                Poll::Ready(Err(error)) => {
+                    report::failed(load.info.client, &error);
+                    return Poll::Ready(Outcome::ClientGone);
                 }
+            }
+            if takes_records && !load.is_writing() {
+                load.unflushed.flushed();
             }
             match watchdog.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Order::Finish) => connection.as_mut().graceful_shutdown(),
-                Poll::Ready(Order::End) => return Poll::Ready(()),
+                Poll::Ready(Order::End(outcome)) => return Poll::Ready(outcome),
             }
         }
     })
     .await;
+    if takes_records {
+        load.unflushed.end(end);
+    }
 }
 
 #[cfg(test)]
@@ -298,9 +304,10 @@ mod tests {
         let limit = Config::default().timeouts.request_content;
         let mut client = client(app).await;
         let mut streams = Vec::new();
-        for _ in 0..CONNECTION_WINDOW / STREAM_WINDOW {
+        let http2 = Config::default().http2;
+        for _ in 0..http2.connection_window / http2.stream_window {
             let (response, mut content) = client.send_request(post("/slow"), false).unwrap();
-            let octets = vec![b'x'; 2 * STREAM_WINDOW as usize];
+            let octets = vec![b'x'; 2 * http2.stream_window as usize];
             content.send_data(octets.into(), false).unwrap();
             streams.push((response, content));
         }

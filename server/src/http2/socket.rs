@@ -9,8 +9,10 @@ use std::task::{Context, Poll, ready};
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::flood::{self, FloodGuard};
 use super::load::Load;
-use super::windows::FrameReader;
+use super::windows::{FrameReader, Window};
+use crate::limit::Limit;
 
 /// Joined output is written at this size at the latest, in octets.
 const JOINED: usize = 16 * 1024;
@@ -32,11 +34,14 @@ pub(super) struct Socket<S> {
     is_full: bool,
     frames_in: FrameReader,
     frames_out: FrameReader,
+    flood: FloodGuard,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
     pub(super) fn new(stream: S, read: Bytes, load: Arc<Load>) -> Self {
+        let rate = load.info.server.config.http2.max_control_frames;
         Self {
+            flood: FloodGuard::new(rate),
             stream,
             load,
             read,
@@ -68,6 +73,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Socket<S> {
         ready!(self.record(result))?;
         self.load.set_writing(false);
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends the connection of a client that sends a flood of frames, with GOAWAY if the socket takes it.
+    #[cold]
+    fn end_flood(&mut self, cx: &mut Context<'_>) -> io::Error {
+        self.load
+            .info
+            .server
+            .limits
+            .reached(Limit::Http2ControlFrames);
+        let mut ahead = self.frames_out.clone();
+        ahead.read(&self.output[self.written..], &Window::new(), &Window::new());
+        if ahead.is_between_frames() {
+            let frame = flood::goaway(self.frames_in.last_stream());
+            self.output.extend_from_slice(&frame);
+            // A client that does not take its output gets no GOAWAY.
+            let _ = self.poll_write_output(cx);
+        }
+        self.load.set_closed();
+        io::Error::other("the client sends too many control frames (--http2-max-control-frames)")
     }
 
     /// Records the result of a write or of a flush.
@@ -103,6 +128,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         }
         let octets = &buf.filled()[before..];
         this.load.record_input(&mut this.frames_in, octets);
+        if this.flood.is_flooded(&this.frames_in, &this.frames_out) {
+            return Poll::Ready(Err(this.end_flood(cx)));
+        }
         Poll::Ready(Ok(()))
     }
 }

@@ -16,9 +16,13 @@ const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const INCREMENT: usize = 4;
 
-/// The types of the frames that change windows (RFC 9113, 6.1 and 6.9).
+/// The types of the frames that change windows or begin a stream (RFC 9113, 6.1, 6.2 and 6.9).
 const DATA: u8 = 0;
+const HEADERS: u8 = 1;
 const WINDOW_UPDATE: u8 = 8;
+
+/// The flag of the last DATA frame of a stream.
+const END_STREAM: u8 = 1;
 
 /// The window of a connection in one direction.
 ///
@@ -60,14 +64,21 @@ impl Window {
     }
 }
 
-/// Reads the heads of the frames that one side sends.
-#[derive(Debug)]
+/// Reads the heads of the frames that one side sends, and counts them.
+#[derive(Clone, Debug)]
 pub(super) struct FrameReader {
     /// The beginning of the present frame: its head, and the increment of a WINDOW_UPDATE frame.
     frame: [u8; HEAD + INCREMENT],
     filled: usize,
     /// The octets before the next frame.
     skipped: usize,
+    /// The number of DATA frames with content.
+    data_frames: u64,
+    window_updates: u64,
+    /// The number of the other frames that carry neither a request nor content nor its end.
+    control_frames: u64,
+    /// The last stream of a HEADERS frame.
+    last_stream: u32,
 }
 
 impl FrameReader {
@@ -85,7 +96,32 @@ impl FrameReader {
             frame: [0; HEAD + INCREMENT],
             filled: 0,
             skipped: 0,
+            data_frames: 0,
+            window_updates: 0,
+            control_frames: 0,
+            last_stream: 0,
         }
+    }
+
+    pub(super) fn data_frames(&self) -> u64 {
+        self.data_frames
+    }
+
+    pub(super) fn window_updates(&self) -> u64 {
+        self.window_updates
+    }
+
+    pub(super) fn control_frames(&self) -> u64 {
+        self.control_frames
+    }
+
+    pub(super) fn last_stream(&self) -> u32 {
+        self.last_stream
+    }
+
+    /// Returns whether the octets end with a frame.
+    pub(super) fn is_between_frames(&self) -> bool {
+        self.skipped == 0 && self.filled == 0
     }
 
     /// Reads octets of a side. `own` is the window for what this side sends, and `other` the window
@@ -113,6 +149,16 @@ impl FrameReader {
         }
     }
 
+    fn count(&mut self, kind: u8, flags: u8, length: u32, stream: u32) {
+        match kind {
+            DATA if length > 0 => self.data_frames += 1,
+            DATA if flags & END_STREAM != 0 => {}
+            HEADERS => self.last_stream = self.last_stream.max(stream),
+            WINDOW_UPDATE => self.window_updates += 1,
+            _ => self.control_frames += 1,
+        }
+    }
+
     /// Applies the frame whose head or increment is complete.
     fn read_frame(&mut self, own: &Window, other: &Window) {
         let length = number(&self.frame[..3]);
@@ -122,6 +168,7 @@ impl FrameReader {
         if has_increment && self.filled == HEAD {
             return;
         }
+        self.count(kind, self.frame[4], length, stream);
         match kind {
             DATA => own.consume(length),
             _ if has_increment => other.extend(number(&self.frame[HEAD..])),
@@ -154,7 +201,6 @@ mod tests {
 
     #[test]
     fn windows_follow_the_frames_however_the_octets_are_divided() {
-        const HEADERS: u8 = 1;
         let octets = [
             vec![DATA; PREFACE],
             frame(HEADERS, 1, &[DATA; 100]),

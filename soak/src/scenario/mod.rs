@@ -129,6 +129,8 @@ impl Before {
 
 /// Ends the server, which has not panicked.
 async fn finish(server: Server, outcome: &mut Outcome) -> io::Result<()> {
+    let listed = server.listed().await?;
+    outcome.at_most("connections that the admin listener lists", listed, 0);
     let panics = server.panics();
     let is_in_order = server.terminate().await?;
     outcome.at_most("panics", panics, 0);
