@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use crate::connection::{self, ConnectionInfo};
 use crate::context::ServerContext;
 use crate::limit::Limit;
-use crate::listener::{AsyncListener, Connection, Listener};
+use crate::listener::{AsyncListener, Connection, Listener, Security};
 
 /// The longest time for which a listener waits for the end of a connection, before it looks again for
 /// connections that can be closed.
@@ -110,11 +110,11 @@ async fn make_room(context: &ServerContext) {
 /// Accepts and serves the connections that the system holds in the queue of `listener`. At most
 /// `backlog` connections are accepted, which is the size of the queue, so that clients that go on
 /// connecting do not delay the shutdown.
-pub(crate) fn accept_queued(context: &Arc<ServerContext>, listener: &Listener) {
+pub(crate) fn accept_queued(context: &Arc<ServerContext>, listener: &Listener, security: Security) {
     let begin = |connection| begin(context, connection);
     accept_up_to(
         context.config.listen.backlog,
-        || listener.accept_queued(),
+        || listener.accept_queued(security),
         begin,
     );
 }
@@ -143,9 +143,12 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         stream,
         client,
         server,
+        security,
     } = connection;
     let info = ConnectionInfo::new(context.clone(), client, server);
-    context.tasks.spawn(connection::serve(info, stream));
+    context
+        .tasks
+        .spawn(connection::serve(info, stream, security));
 }
 
 /// Returns whether the error is that a client ended its connection before it was accepted. The next

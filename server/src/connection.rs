@@ -1,6 +1,8 @@
 //! A connection: the server reads the header of the PROXY protocol and sets up TLS, where the settings ask
 //! for them, then detects the version of HTTP by the first octets, and serves the connection.
 
+#[cfg(feature = "tls")]
+use std::future::poll_fn;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -9,15 +11,20 @@ use bytes::{BufMut, BytesMut};
 use callgate::TlsInfo;
 use futures_util::FutureExt as _;
 use tokio::io::AsyncReadExt as _;
+#[cfg(feature = "tls")]
+use tokio::time::Instant;
 use tokio::time::timeout;
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
 use crate::limit::Limit;
+use crate::listener::Security;
 use crate::proxy::{self, Parsed, ProxyProtocol, Source, TrustedPeers};
 use crate::registry::{OpenConnection, Protocol};
 use crate::rejection::Rejection;
 use crate::report;
+#[cfg(feature = "tls")]
+use crate::socket::Socket;
 use crate::stage::Stage;
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
@@ -112,7 +119,7 @@ fn is_trusted(trusted: &TrustedPeers, peer: Option<SocketAddr>) -> bool {
 }
 
 /// Serves a connection until it is over.
-pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
+pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream, security: Security) {
     // Each response is one write already. Waiting for more output would only delay it.
     stream.set_nodelay();
     info.open.register().await;
@@ -129,11 +136,15 @@ pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream) {
         );
         return;
     }
-    let Some(mut stream) = Box::pin(secure(&mut info, stream)).await else {
-        return;
+    let mut input = BytesMut::new();
+    let mut stream = match security {
+        Security::Cleartext => stream,
+        Security::Tls => match Box::pin(secure(&mut info, stream, &mut input)).await {
+            Some(stream) => stream,
+            None => return,
+        },
     };
     let versions = info.server.config.http.versions;
-    let mut input = BytesMut::new();
     let detected = match versions {
         HttpVersions::Http1 => Detected::Http1,
         _ => detect(&info, &mut stream, &mut input).await,
@@ -216,24 +227,48 @@ async fn read_proxy_source(
     }
 }
 
-/// Secures the connection, if the server speaks TLS. Returns `None` for a connection that is over.
+/// Secures the connection, if the server has a certificate. Returns `None` for a connection that is over.
+///
+/// A handshake that has begun before the server drains is completed, and the first octets behind it are
+/// read into `input`, in the time of one handshake.
 #[cfg(feature = "tls")]
-async fn secure(info: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
+async fn secure(info: &mut ConnectionInfo, stream: Stream, input: &mut BytesMut) -> Option<Stream> {
     let server = info.server.clone();
     let (acceptor, socket) = match (&server.tls, stream) {
         (Some(acceptor), Stream::Cleartext(socket)) => (acceptor, socket),
         (_, stream) => return Some(stream),
     };
+    let start = Instant::now();
     let limit = server.config.timeouts.tls_handshake;
+    let handshake = async {
+        match has_begun(info, &socket).await {
+            true => Some(tls::accept(acceptor, socket).await),
+            false => None,
+        }
+    };
     let handshake = tokio::select! {
         biased;
-        handshake = timeout(limit, tls::accept(acceptor, socket)) => handshake,
+        handshake = timeout(limit, handshake) => handshake.map(Option::transpose),
         () = info.must_end(Stage::Ending) => return None,
     };
     match handshake {
-        Ok(Ok((stream, tls))) => {
+        Ok(Ok(None)) => {}
+        Ok(Ok(Some((stream, tls)))) => {
             info.tls = Some(tls);
-            return Some(Stream::Tls(Box::new(stream)));
+            let mut stream = Stream::Tls(Box::new(stream));
+            if server.stages.now() == Stage::Serving {
+                return Some(stream);
+            }
+            input.reserve(FIRST_READ);
+            let read = timeout(
+                limit.saturating_sub(start.elapsed()),
+                stream.read_buf(input),
+            );
+            return tokio::select! {
+                biased;
+                read = read => matches!(read, Ok(Ok(1..))).then_some(stream),
+                () = info.must_end(Stage::Ending) => None,
+            };
         }
         Ok(Err(HandshakeError::Cleartext(socket))) => {
             let rejection = Rejection::bad_request("this port speaks HTTPS, not HTTP");
@@ -254,8 +289,19 @@ async fn secure(info: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
 }
 
 #[cfg(not(feature = "tls"))]
-async fn secure(_: &mut ConnectionInfo, stream: Stream) -> Option<Stream> {
+async fn secure(_: &mut ConnectionInfo, stream: Stream, _: &mut BytesMut) -> Option<Stream> {
     Some(stream)
+}
+
+/// Waits for the first octets of a handshake. While the server drains, or when another connection needs
+/// room, only octets that have arrived count. Returns whether there are any.
+#[cfg(feature = "tls")]
+async fn has_begun(info: &ConnectionInfo, socket: &Socket) -> bool {
+    tokio::select! {
+        biased;
+        () = poll_fn(|cx| socket.poll_input(cx)) => true,
+        () = info.must_end(Stage::Draining) => socket.has_input(),
+    }
 }
 
 enum Detected {

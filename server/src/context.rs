@@ -20,6 +20,8 @@ use crate::limit::{Limit, LimitCounters};
 use crate::log_file::LogFile;
 use crate::readiness::{HealthChecked, SharedReadiness};
 use crate::record::ExchangeRecord;
+#[cfg(feature = "tls")]
+use crate::redirect::HttpsRedirect;
 use crate::registry::Registry;
 use crate::rejection::Rejection;
 use crate::report;
@@ -71,6 +73,9 @@ pub(crate) struct ServerContext {
     /// The certificates, if the server speaks TLS.
     #[cfg(feature = "tls")]
     pub(crate) tls: Option<Arc<Acceptor>>,
+    /// The redirect of requests in cleartext, if they are redirected.
+    #[cfg(feature = "tls")]
+    pub(crate) https_redirect: Option<HttpsRedirect>,
 }
 
 /// The octets that a client must send or take within the time-out for content and for output, which is how the
@@ -129,6 +134,8 @@ impl ServerContext {
             state: OnceLock::new(),
             #[cfg(feature = "tls")]
             tls: None,
+            #[cfg(feature = "tls")]
+            https_redirect: None,
             config,
         }
     }
@@ -148,6 +155,14 @@ impl ServerContext {
     #[cfg(feature = "tls")]
     pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
         self.tls = acceptor;
+        self
+    }
+
+    /// Has requests in cleartext redirected to this port, if the settings ask for it.
+    #[cfg(feature = "tls")]
+    pub(crate) fn https_port(mut self, port: Option<u16>) -> Self {
+        let redirects = self.config.tls.redirect_to_https;
+        self.https_redirect = redirects.then(|| HttpsRedirect::to_port(port));
         self
     }
 

@@ -50,6 +50,8 @@ mod log_file;
 mod proxy;
 mod readiness;
 mod record;
+#[cfg(feature = "tls")]
+mod redirect;
 mod registry;
 mod rejection;
 mod report;

@@ -11,6 +11,8 @@ use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, joi
 
 use crate::connection::ConnectionInfo;
 use crate::proxy::{Conclusion, conclude, is_proxy_field, remove_proxy_fields};
+#[cfg(feature = "tls")]
+use crate::redirect::HttpsRedirect;
 use crate::rejection::Rejection;
 use crate::report;
 
@@ -41,6 +43,12 @@ pub(crate) fn read(
     }
     let server = &*connection.server;
     server.retirement.count();
+    #[cfg(feature = "tls")]
+    if let Some(redirect) = server.https_redirect
+        && HttpsRedirect::is_for(connection, conclusion.as_deref())
+    {
+        return Err(redirect.respond(&parts, is_websocket));
+    }
     let prefix = conclusion.as_ref().and_then(|it| it.prefix.as_ref());
     match prefix {
         Some(prefix) => {

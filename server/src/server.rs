@@ -25,8 +25,10 @@ use crate::error::ServeError;
 use crate::lifespan;
 #[cfg(all(unix, feature = "cli"))]
 use crate::listener::PassedSocket;
-use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener};
+use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener, Security};
 use crate::readiness::Readiness;
+#[cfg(feature = "tls")]
+use crate::redirect;
 use crate::shutdown::{self, ServerHandle, ShutdownRequests};
 use crate::signals::SignalThread;
 #[cfg(all(unix, feature = "cli"))]
@@ -83,9 +85,10 @@ pub async fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
 pub struct Server {
     app: BoxApp,
     config: Config,
-    listeners: Vec<Listener>,
+    listeners: Vec<(Listener, Security)>,
     addresses: Vec<ListenAddr>,
-    /// The address of the settings of each listener; empty for a listener that was handed in.
+    /// The address of each listener in the settings, and whether it is for cleartext; empty for a
+    /// listener that was handed in.
     origins: Vec<String>,
     /// The admin listener; more than one for a name with several addresses.
     admin_listeners: Vec<Listener>,
@@ -126,24 +129,47 @@ impl Server {
     ///
     /// [`ServeError::Listen`] when an address cannot be listened on.
     pub fn bind(mut self) -> Result<Self, ServeError> {
-        for address in self.config.listen.addresses() {
-            self.bind_to(&address)
-                .map_err(|reason| ServeError::Listen { address, reason })?;
-        }
+        self.bind_all(self.config.listen.addresses())?;
         self.bind_admin()
     }
 
-    fn bind_to(&mut self, address: &BindAddress) -> io::Result<()> {
-        let origin = address.to_string();
-        for listener in self.listeners_on(address, &origin)? {
-            self.add(listener, origin.clone())?;
+    /// Binds to `addresses` and to those for cleartext.
+    fn bind_all(&mut self, addresses: Vec<BindAddress>) -> Result<(), ServeError> {
+        let insecure = self.config.listen.insecure_bind.clone().into_iter();
+        let insecure = insecure.map(|address| (address, Security::Cleartext));
+        let addresses = addresses.into_iter().map(|it| (it, Security::Tls));
+        for (address, security) in addresses.chain(insecure) {
+            self.bind_to(&address, security)
+                .map_err(|reason| ServeError::Listen { address, reason })?;
         }
         Ok(())
     }
 
-    /// Returns the listeners on an address: those of the predecessor of the same origin, or new ones.
-    #[cfg_attr(not(all(unix, feature = "cli")), expect(unused_variables))]
-    fn listeners_on(&self, address: &BindAddress, origin: &str) -> io::Result<Vec<Listener>> {
+    fn bind_to(&mut self, address: &BindAddress, security: Security) -> io::Result<()> {
+        let origin = match security {
+            Security::Tls => address.to_string(),
+            Security::Cleartext => format!("{address} (cleartext)"),
+        };
+        let listeners = self.listeners_on(address, &origin)?;
+        for listener in listeners {
+            self.add(listener, security, origin.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Returns the listeners on an address: those of the predecessor with this origin, or new ones.
+    fn listeners_on(
+        &self,
+        address: &BindAddress,
+        #[cfg_attr(
+            not(all(unix, feature = "cli")),
+            expect(
+                unused_variables,
+                reason = "a server without a command line has no predecessor"
+            )
+        )]
+        origin: &str,
+    ) -> io::Result<Vec<Listener>> {
         #[cfg(all(unix, feature = "cli"))]
         if let Some(succession) = &self.succession {
             let inherited = succession.take(origin);
@@ -154,9 +180,14 @@ impl Server {
         Listener::bind(address, &self.config.listen)
     }
 
-    pub(crate) fn add(&mut self, listener: Listener, origin: String) -> io::Result<()> {
+    pub(crate) fn add(
+        &mut self,
+        listener: Listener,
+        security: Security,
+        origin: String,
+    ) -> io::Result<()> {
         self.addresses.push(listener.local_addr()?);
-        self.listeners.push(listener);
+        self.listeners.push((listener, security));
         self.origins.push(origin);
         Ok(())
     }
@@ -175,7 +206,7 @@ impl Server {
         let admin = self.config.admin.bind.as_ref().map(admin_origin);
         let admin = (self.admin_listeners.iter()).zip(iter::repeat(admin.as_deref().unwrap_or("")));
         listeners
-            .map(|(listener, origin)| (listener, origin.as_str()))
+            .map(|((listener, _), origin)| (listener, origin.as_str()))
             .chain(admin)
             .map(|(listener, origin)| PassedSocket::new(listener, origin))
             .collect::<io::Result<_>>()
@@ -183,7 +214,7 @@ impl Server {
     }
 
     /// Adds a listener that exists: a `TcpListener` of the standard library or of Tokio, or, on Unix, a
-    /// `UnixListener` of either.
+    /// `UnixListener` of either. Its connections speak TLS if there is a certificate.
     ///
     /// The server makes the listener non-blocking and enables TCP keep-alive. A connection of a
     /// Unix socket has no addresses: `client` and `server` are `None` in its scopes.
@@ -193,7 +224,7 @@ impl Server {
     /// [`ServeError::Listener`] when the operating system refuses one of these.
     pub fn listener(mut self, listener: impl IntoListener) -> Result<Self, ServeError> {
         let listener = listener.into_listener().map_err(ServeError::Listener)?;
-        self.add(listener, String::new())
+        self.add(listener, Security::Tls, String::new())
             .map_err(ServeError::Listener)?;
         Ok(self)
     }
@@ -275,11 +306,11 @@ impl Server {
         run.await
     }
 
-    /// Returns whether the configuration has addresses beside its host and port.
+    /// Binds to the addresses of the configuration, but not to its host and port.
     #[cfg(all(unix, feature = "cli"))]
-    pub(crate) fn has_addresses_to_bind(&self) -> bool {
-        let listen = &self.config.listen;
-        !listen.bind.is_empty() || listen.uds.is_some() || listen.fd.is_some()
+    pub(crate) fn bind_given(mut self) -> Result<Self, ServeError> {
+        self.bind_all(self.config.listen.given_addresses())?;
+        Ok(self)
     }
 
     /// Binds to the addresses of the configuration if there is no listener.
@@ -333,7 +364,9 @@ impl Server {
         #[cfg(feature = "tls")]
         let context = {
             let acceptor = Acceptor::load(&self.config).map_err(ServeError::Tls)?;
-            context.tls(acceptor.map(Arc::new))
+            context
+                .tls(acceptor.map(Arc::new))
+                .https_port(redirect::first_tls_port(&self.addresses, &self.listeners))
         };
         let access_log = AccessLog::open(&self.config.log)?;
         if let Some(file) = access_log.file() {
@@ -371,7 +404,7 @@ impl Server {
         let listeners = self
             .listeners
             .into_iter()
-            .map(AsyncListener::new)
+            .map(|(listener, security)| AsyncListener::new(listener, security))
             .collect::<Result<Vec<_>, _>>()
             .map_err(ServeError::Listener)?;
         // A server that is not replaced by another process stops when a limit is reached.
@@ -398,12 +431,12 @@ impl Server {
         }
         #[cfg(feature = "reload")]
         let _watching = context.tls.clone().map(watch);
-        for address in &self.addresses {
-            let scheme = match address {
-                ListenAddr::Tcp(_) if is_secured => "https://",
-                ListenAddr::Tcp(_) => "http://",
+        for (address, listener) in self.addresses.iter().zip(&listeners) {
+            let scheme = match (address, listener.security) {
                 #[cfg(unix)]
-                ListenAddr::Unix(_) => "",
+                (ListenAddr::Unix(_), _) => "",
+                (_, Security::Tls) if is_secured => "https://",
+                _ => "http://",
             };
             tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
         }
@@ -428,8 +461,9 @@ impl Server {
         if !is_handed_over {
             serve_during_delay(&context, &listeners, &mut requests).await;
             for listener in listeners {
+                let security = listener.security;
                 match listener.into_listener() {
-                    Ok(listener) => accept::accept_queued(&context, &listener),
+                    Ok(listener) => accept::accept_queued(&context, &listener, security),
                     Err(error) => tracing::error!("cannot accept queued connections: {error}"),
                 }
             }

@@ -2,6 +2,8 @@
 
 use std::future::Future as _;
 use std::io::{self, IoSlice, Read as _};
+#[cfg(feature = "tls")]
+use std::mem::MaybeUninit;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -128,6 +130,33 @@ impl Socket {
             #[cfg(unix)]
             Kind::Unix(_) => Poll::Ready(Ok(None)),
         }
+    }
+
+    /// Returns whether octets have arrived that have not been read. Asks the system, and not the runtime.
+    #[cfg(feature = "tls")]
+    pub(crate) fn has_input(&self) -> bool {
+        matches!(self.peek(), Ok(1..))
+    }
+
+    /// Returns ready once there is input, or the end of the input. The runtime may report input before
+    /// there is any.
+    #[cfg(feature = "tls")]
+    pub(crate) fn poll_input(&self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            let is_failed = ready!(self.poll_runtime(cx)).is_err();
+            match self.peek() {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock && !is_failed => {
+                    self.forget_input();
+                }
+                _ => return Poll::Ready(()),
+            }
+        }
+    }
+
+    /// Returns 1 if there is input, or 0 at the end of the input.
+    #[cfg(feature = "tls")]
+    fn peek(&self) -> io::Result<usize> {
+        self.as_socket().peek(&mut [MaybeUninit::uninit()])
     }
 
     /// Returns ready once the peer has closed or lost its connection, even if there is unread input.

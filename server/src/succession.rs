@@ -41,7 +41,7 @@ impl Succession {
         self.take("")
     }
 
-    /// Takes the listeners of the predecessor that have this origin.
+    /// Takes the listeners of the predecessor with this origin.
     pub(crate) fn take(&self, origin: &str) -> Vec<Listener> {
         let mut inherited = lock(&self.inherited);
         let taken = inherited.extract_if(.., |(of, _)| of == origin);

@@ -30,13 +30,15 @@ pub(super) enum Activity {
 /// A stream that records the activity of the client.
 ///
 /// A successful write does not show that the client is connected, because the system buffers output
-/// for a client that is gone. A successful write after a blocked one does.
+/// for a client that is gone. A successful write after a blocked one does, as does a flush. A stream of
+/// TLS takes writes also while its output is blocked, so that only its flush shows room.
 pub(super) struct Observed<S> {
     stream: S,
     peer_state: fn(&S) -> PeerState,
     has_sent: bool,
     has_made_room: bool,
-    is_blocked: bool,
+    is_write_blocked: bool,
+    is_flush_blocked: bool,
     /// Octets read since the last reset of this counter.
     octets_read: usize,
 }
@@ -48,7 +50,8 @@ impl<S> Observed<S> {
             peer_state,
             has_sent: false,
             has_made_room: false,
-            is_blocked: false,
+            is_write_blocked: false,
+            is_flush_blocked: false,
             octets_read: 0,
         }
     }
@@ -59,7 +62,7 @@ impl<S> Observed<S> {
 
     /// Returns whether output waits for the client to make room.
     pub(super) fn is_blocked(&self) -> bool {
-        self.is_blocked
+        self.is_write_blocked || self.is_flush_blocked
     }
 
     pub(super) fn octets_read(&self) -> usize {
@@ -84,13 +87,21 @@ impl<S> Observed<S> {
         if std::mem::take(&mut self.has_made_room) {
             return Some(Activity::MadeRoom);
         }
-        (has_sent && !self.is_blocked).then_some(Activity::Sent)
+        (has_sent && !self.is_blocked()).then_some(Activity::Sent)
     }
 
     fn record_write(&mut self, written: &Poll<io::Result<usize>>) {
         match written {
-            Poll::Pending => self.is_blocked = true,
-            Poll::Ready(Ok(_)) => self.has_made_room |= std::mem::take(&mut self.is_blocked),
+            Poll::Pending => self.is_write_blocked = true,
+            Poll::Ready(Ok(_)) => self.has_made_room |= std::mem::take(&mut self.is_write_blocked),
+            Poll::Ready(Err(_)) => {}
+        }
+    }
+
+    fn record_flush(&mut self, flushed: &Poll<io::Result<()>>) {
+        match flushed {
+            Poll::Pending => self.is_flush_blocked = true,
+            Poll::Ready(Ok(())) => self.has_made_room |= std::mem::take(&mut self.is_flush_blocked),
             Poll::Ready(Err(_)) => {}
         }
     }
@@ -99,7 +110,7 @@ impl<S> Observed<S> {
 impl<S> fmt::Debug for Observed<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Observed")
-            .field("is_blocked", &self.is_blocked)
+            .field("is_blocked", &self.is_blocked())
             .finish_non_exhaustive()
     }
 }
@@ -145,10 +156,66 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Observed<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.record_flush(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// A stream that holds all output, as TLS does, and whose flush is blocked.
+    #[derive(Default)]
+    struct Holding {
+        is_flushed: bool,
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.is_flushed {
+                true => Poll::Ready(Ok(())),
+                false => Poll::Pending,
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn output_is_blocked_until_the_stream_is_flushed() {
+        let mut stream = Observed::new(Holding::default(), |_| PeerState::Unknown);
+        let mut cx = Context::from_waker(Waker::noop());
+        let poll_flush = |stream: &mut Observed<Holding>| {
+            Pin::new(stream).poll_flush(&mut Context::from_waker(Waker::noop()))
+        };
+        assert!(poll_flush(&mut stream).is_pending());
+        assert!(stream.is_blocked());
+        // Input does not count while the output is blocked, and a write shows no room.
+        stream.record_sent();
+        assert!(Pin::new(&mut stream).poll_write(&mut cx, b"x").is_ready());
+        assert!(stream.is_blocked());
+        assert_eq!(stream.take_activity(), None);
+        stream.stream.is_flushed = true;
+        assert!(poll_flush(&mut stream).is_ready());
+        assert!(!stream.is_blocked());
+        assert_eq!(stream.take_activity(), Some(Activity::MadeRoom));
     }
 }

@@ -13,7 +13,7 @@ use crate::accept;
 use crate::config::{Config, LifespanMode};
 use crate::context::ServerContext;
 use crate::error::ServeError;
-use crate::listener::{AsyncListener, Listener};
+use crate::listener::{AsyncListener, Listener, Security};
 use crate::stage::{Stage, Stages};
 
 /// The admin listener of a server.
@@ -30,7 +30,9 @@ impl AdminServer {
         listeners: Vec<Listener>,
         server: &Arc<ServerContext>,
     ) -> Result<Self, ServeError> {
-        let listeners = listeners.into_iter().map(AsyncListener::new);
+        let listeners = listeners
+            .into_iter()
+            .map(|listener| AsyncListener::new(listener, Security::Cleartext));
         let app = BoxApp::new(AdminApp::new(server.clone()));
         let config = Config::new().lifespan(LifespanMode::Off);
         Ok(Self {

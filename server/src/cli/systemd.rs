@@ -10,12 +10,13 @@ use sd_notify::NotifyState;
 
 #[cfg(target_os = "linux")]
 use crate::ServerHandle;
-use crate::listener::{IntoListener as _, Listener};
+use crate::listener::{IntoListener as _, Listener, Security};
 use crate::succession::Succession;
 use crate::{ServeError, Server};
 
 /// Adds the sockets that systemd has opened for this process or, for a successor, for the first of its
-/// predecessors. With such sockets, the server binds to no address but those of `bind`, `uds` and `fd`.
+/// predecessors. With such sockets, the server binds to no address but those of `bind`, `uds`, `fd` and
+/// `insecure_bind`.
 pub(super) fn add_sockets(
     mut server: Server,
     inherited: Option<&Succession>,
@@ -26,10 +27,10 @@ pub(super) fn add_sockets(
     };
     let is_activated = !listeners.is_empty();
     for listener in listeners {
-        (server.add(listener, String::new())).map_err(ServeError::Listener)?;
+        (server.add(listener, Security::Tls, String::new())).map_err(ServeError::Listener)?;
     }
-    match is_activated && server.has_addresses_to_bind() {
-        true => server.bind(),
+    match is_activated {
+        true => server.bind_given(),
         false => Ok(server),
     }
 }

@@ -29,6 +29,13 @@ settings! {
         /// `server`.
         bind => bind: [BindAddress] = "none" as BIND;
 
+        /// An address to listen on for cleartext beside the addresses that speak TLS; may be given
+        /// repeatedly.
+        ///
+        /// The addresses are written as those of `bind`. The host and the port, or `bind` and `uds`, speak
+        /// TLS if there is a certificate.
+        insecure_bind => insecure_bind: [BindAddress] = "none" as BIND;
+
         /// The path of a Unix socket to listen on, in place of host and port: the same as
         /// `--bind unix:PATH`.
         uds => uds: (Option<PathBuf>) = "none" as SOCKET_PATH;
@@ -101,11 +108,17 @@ impl fmt::Display for BindAddress {
 }
 
 impl Listen {
-    /// Returns the addresses to listen on: those of `bind`, `uds` and `fd`, or `host` and `port`.
-    pub(crate) fn addresses(&self) -> Vec<BindAddress> {
+    /// Returns the addresses of `bind`, `uds` and `fd`.
+    pub(crate) fn given_addresses(&self) -> Vec<BindAddress> {
         let uds = self.uds.clone().map(BindAddress::Unix);
         let fd = self.fd.map(BindAddress::Fd);
-        let addresses: Vec<_> = (self.bind.iter().cloned()).chain(uds).chain(fd).collect();
+        (self.bind.iter().cloned()).chain(uds).chain(fd).collect()
+    }
+
+    /// Returns the addresses to listen on, but for those of `insecure_bind`: those of `bind`, `uds` and
+    /// `fd`, or `host` and `port`.
+    pub(crate) fn addresses(&self) -> Vec<BindAddress> {
+        let addresses = self.given_addresses();
         if addresses.is_empty() {
             return vec![BindAddress::Tcp(self.host.clone(), self.port)];
         }
@@ -138,8 +151,10 @@ impl Listen {
             ("uds_owner", self.uds_owner.is_some()),
         ];
         let is_unix = |address: &BindAddress| matches!(address, BindAddress::Unix(_));
+        let mut all = self.addresses();
+        all.extend_from_slice(&self.insecure_bind);
         match given(&of_sockets) {
-            Some(name) if !self.addresses().iter().any(is_unix) => Err(ServeError::Conflict {
+            Some(name) if !all.iter().any(is_unix) => Err(ServeError::Conflict {
                 names: [name, "bind"],
                 remedy: "there is no Unix socket; give one as `unix:PATH`",
             }),

@@ -132,7 +132,7 @@ impl Config {
             })?;
         }
         #[cfg(feature = "tls")]
-        self.tls.check()?;
+        self.tls.check(&self.listen)?;
         self.admin.check(&self.listen)?;
         self.process.check()?;
         self.listen.check()

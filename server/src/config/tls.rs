@@ -3,13 +3,14 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use super::Listen;
 use super::kind::{Choice, Many, One, Parsed, Shape};
 use super::setting::settings;
 use super::values::{SWITCH, path};
 use crate::error::ServeError;
 
 settings! {
-    /// TLS on all listeners, if there is a certificate.
+    /// TLS on all listeners but those of `insecure_bind`, if there is a certificate.
     ///
     /// The files are read again at SIGHUP, and when they change. A changed file that cannot be used is
     /// reported in the log, and the server goes on with what it has.
@@ -51,6 +52,14 @@ settings! {
         /// The certificate is for localhost, 127.0.0.1, ::1 and the addresses of the server. Its SHA-256
         /// fingerprint is logged.
         ssl_self_signed => self_signed: (bool) = "false" as SWITCH;
+
+        /// Redirect the requests at the addresses of `insecure_bind` to HTTPS, by the status 308.
+        ///
+        /// The redirect leads to the host of the request, at the port of the first address that speaks
+        /// TLS. WebSockets are refused. A request that a trusted proxy has received over HTTPS is served.
+        /// Browsers make no further request in cleartext if responses have the field
+        /// `strict-transport-security`, which `header` adds.
+        redirect_to_https => redirect_to_https: (bool) = "false" as SWITCH;
     }
 }
 
@@ -110,7 +119,7 @@ impl Tls {
         !self.certfile.is_empty() || self.self_signed
     }
 
-    pub(super) fn check(&self) -> Result<(), ServeError> {
+    pub(super) fn check(&self, listen: &Listen) -> Result<(), ServeError> {
         let conflict = |names, remedy| Err(ServeError::Conflict { names, remedy });
         if self.self_signed && !self.certfile.is_empty() {
             return conflict(["ssl_self_signed", "ssl_certfile"], "give one of them");
@@ -119,6 +128,18 @@ impl Tls {
             return conflict(
                 ["ssl_keyfile", "ssl_certfile"],
                 "give one private key for each certificate, in the same order",
+            );
+        }
+        if self.redirect_to_https && !self.is_on() {
+            return conflict(
+                ["redirect_to_https", "ssl_certfile"],
+                "give a certificate too",
+            );
+        }
+        if self.redirect_to_https && listen.insecure_bind.is_empty() {
+            return conflict(
+                ["redirect_to_https", "insecure_bind"],
+                "give an address that speaks cleartext too, such as 0.0.0.0:80",
             );
         }
         let asks = self.cert_reqs != ClientCertificates::None;
@@ -213,7 +234,8 @@ mod tests {
         let with = |change: fn(&mut Tls)| {
             let mut tls = Tls::default();
             change(&mut tls);
-            tls.check().map_err(|error| error.to_string())
+            tls.check(&Listen::default())
+                .map_err(|error| error.to_string())
         };
         for (result, names) in [
             (
@@ -226,6 +248,17 @@ mod tests {
             (
                 with(|tls| tls.keyfile = vec!["a.key".into()]),
                 "`ssl_keyfile` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| tls.redirect_to_https = true),
+                "`redirect_to_https` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| {
+                    tls.self_signed = true;
+                    tls.redirect_to_https = true;
+                }),
+                "`redirect_to_https` and `insecure_bind`",
             ),
             (
                 with(|tls| tls.cert_reqs = ClientCertificates::Required),

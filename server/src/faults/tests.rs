@@ -23,6 +23,7 @@ use super::{Direction, Fault, Faults};
 use crate::config::Config;
 use crate::connection::{self, ConnectionInfo};
 use crate::context::ServerContext;
+use crate::listener::Security;
 use crate::socket::Socket;
 use crate::tls::Acceptor;
 
@@ -235,7 +236,9 @@ async fn run(client: Client, tls: Option<&Tls>, faults: Faults) -> (Vec<u8>, [us
     let faults = Arc::new(faults);
     let socket = Socket::from(socket).with_faults(faults.clone());
     let info = ConnectionInfo::new(context.clone(), Some(peer), None);
-    context.tasks.spawn(connection::serve(info, socket.into()));
+    context
+        .tasks
+        .spawn(connection::serve(info, socket.into(), Security::Tls));
 
     let exchange = async {
         let Some(tls) = tls else {

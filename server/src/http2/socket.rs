@@ -191,3 +191,75 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Socket<S> {
         Pin::new(&mut this.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
+
+    use super::*;
+    use crate::Config;
+    use crate::connection::ConnectionInfo;
+    use crate::context::ServerContext;
+
+    /// A stream that takes all output and holds it, as TLS does.
+    #[derive(Default)]
+    struct Holding {
+        taken: Vec<u8>,
+        is_flushed: bool,
+    }
+
+    impl AsyncRead for Holding {
+        fn poll_read(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            _: &mut ReadBuf<'_>,
+        ) -> Poll<io::Result<()>> {
+            Poll::Pending
+        }
+    }
+
+    impl AsyncWrite for Holding {
+        fn poll_write(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+            buf: &[u8],
+        ) -> Poll<io::Result<usize>> {
+            self.taken.extend_from_slice(buf);
+            Poll::Ready(Ok(buf.len()))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            match self.is_flushed {
+                true => Poll::Ready(Ok(())),
+                false => Poll::Pending,
+            }
+        }
+
+        fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn output_waits_until_the_stream_below_is_flushed() {
+        async fn never(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+            Err(AppError::Unsupported)
+        }
+        let server = Arc::new(ServerContext::new(BoxApp::new(never), Config::new()));
+        let load = Arc::new(Load::new(ConnectionInfo::new(server, None, None)));
+        let mut socket = Socket::new(Holding::default(), Bytes::new(), load.clone());
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(Pin::new(&mut socket).poll_write(&mut cx, b"x").is_ready());
+        assert!(Pin::new(&mut socket).poll_flush(&mut cx).is_pending());
+        assert_eq!(socket.stream.taken, b"x");
+        assert!(load.is_writing());
+        let unblocked = load.unblocked();
+        socket.stream.is_flushed = true;
+        assert!(Pin::new(&mut socket).poll_flush(&mut cx).is_ready());
+        assert!(!load.is_writing());
+        assert_eq!(load.unblocked(), unblocked + 1);
+        assert_eq!(socket.stream.taken, b"x");
+    }
+}

@@ -112,6 +112,14 @@ impl IntoListener for tokio::net::UnixListener {
     }
 }
 
+/// Whether the connections of a listener are secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Security {
+    Cleartext,
+    /// TLS, if the server has a certificate.
+    Tls,
+}
+
 /// A non-blocking listener that is not registered with a runtime.
 #[derive(Debug)]
 pub enum Listener {
@@ -130,6 +138,7 @@ pub(crate) struct Connection {
     /// The address of the client; `None` for a Unix socket, as for `server`.
     pub(crate) client: Option<SocketAddr>,
     pub(crate) server: Option<SocketAddr>,
+    pub(crate) security: Security,
 }
 
 impl Listener {
@@ -211,19 +220,20 @@ impl Listener {
     /// # Errors
     ///
     /// [`WouldBlock`](io::ErrorKind::WouldBlock) when the queue is empty.
-    pub(crate) fn accept_queued(&self) -> io::Result<Connection> {
+    pub(crate) fn accept_queued(&self, security: Security) -> io::Result<Connection> {
         match self {
             Self::Tcp(listener) => {
                 let (stream, client) = listener.accept()?;
                 stream.set_nonblocking(true)?;
-                Connection::tcp(tokio::net::TcpStream::from_std(stream)?, client)
+                let stream = tokio::net::TcpStream::from_std(stream)?;
+                Connection::tcp(stream, client, security)
             }
             #[cfg(unix)]
             Self::Unix(listener, _) => {
                 let (stream, _) = listener.accept()?;
                 stream.set_nonblocking(true)?;
                 let stream = tokio::net::UnixStream::from_std(stream)?;
-                Ok(Connection::unix(stream))
+                Ok(Connection::unix(stream, security))
             }
         }
     }
@@ -231,48 +241,61 @@ impl Listener {
 
 /// A listener that is registered with the current runtime.
 #[derive(Debug)]
-pub(crate) enum AsyncListener {
+pub(crate) struct AsyncListener {
+    socket: AsyncSocket,
+    pub(crate) security: Security,
+}
+
+#[derive(Debug)]
+enum AsyncSocket {
     Tcp(tokio::net::TcpListener),
     #[cfg(unix)]
     Unix(tokio::net::UnixListener, Option<SocketFile>),
 }
 
 impl AsyncListener {
-    pub(crate) fn new(listener: Listener) -> io::Result<Self> {
-        Ok(match listener {
-            Listener::Tcp(listener) => Self::Tcp(tokio::net::TcpListener::from_std(listener)?),
+    pub(crate) fn new(listener: Listener, security: Security) -> io::Result<Self> {
+        let socket = match listener {
+            Listener::Tcp(listener) => {
+                AsyncSocket::Tcp(tokio::net::TcpListener::from_std(listener)?)
+            }
             #[cfg(unix)]
             Listener::Unix(listener, file) => {
-                Self::Unix(tokio::net::UnixListener::from_std(listener)?, file)
+                AsyncSocket::Unix(tokio::net::UnixListener::from_std(listener)?, file)
             }
-        })
+        };
+        Ok(Self { socket, security })
     }
 
     pub(crate) async fn accept(&self) -> io::Result<Connection> {
-        match self {
-            Self::Tcp(listener) => {
+        match &self.socket {
+            AsyncSocket::Tcp(listener) => {
                 let (stream, client) = listener.accept().await?;
-                Connection::tcp(stream, client)
+                Connection::tcp(stream, client, self.security)
             }
             #[cfg(unix)]
-            Self::Unix(listener, _) => {
+            AsyncSocket::Unix(listener, _) => {
                 let (stream, _) = listener.accept().await?;
-                Ok(Connection::unix(stream))
+                Ok(Connection::unix(stream, self.security))
             }
         }
     }
 
     pub(crate) fn into_listener(self) -> io::Result<Listener> {
-        Ok(match self {
-            Self::Tcp(listener) => Listener::Tcp(listener.into_std()?),
+        Ok(match self.socket {
+            AsyncSocket::Tcp(listener) => Listener::Tcp(listener.into_std()?),
             #[cfg(unix)]
-            Self::Unix(listener, file) => Listener::Unix(listener.into_std()?, file),
+            AsyncSocket::Unix(listener, file) => Listener::Unix(listener.into_std()?, file),
         })
     }
 }
 
 impl Connection {
-    fn tcp(stream: tokio::net::TcpStream, client: SocketAddr) -> io::Result<Self> {
+    fn tcp(
+        stream: tokio::net::TcpStream,
+        client: SocketAddr,
+        security: Security,
+    ) -> io::Result<Self> {
         // A connection without a local address has been closed by its client.
         let server = stream
             .local_addr()
@@ -281,15 +304,17 @@ impl Connection {
             client: Some(client),
             server: Some(server),
             stream: Stream::from(stream),
+            security,
         })
     }
 
     #[cfg(unix)]
-    fn unix(stream: tokio::net::UnixStream) -> Self {
+    fn unix(stream: tokio::net::UnixStream, security: Security) -> Self {
         Self {
             stream: Stream::from(stream),
             client: None,
             server: None,
+            security,
         }
     }
 }

@@ -47,6 +47,12 @@ mod stalled;
 mod support;
 #[cfg(feature = "tls")]
 mod tls;
+#[cfg(all(unix, feature = "tls"))]
+mod tls_certificates;
+#[cfg(feature = "tls")]
+mod tls_cleartext;
+#[cfg(feature = "tls")]
+mod tls_shutdown;
 mod trailers;
 #[cfg(all(unix, feature = "cli"))]
 mod upgrade;

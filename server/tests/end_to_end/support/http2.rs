@@ -5,6 +5,7 @@ use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{RecvStream, SendStream};
 use http::{Method, Request, Response, Version};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
@@ -23,6 +24,13 @@ impl Client {
 
     pub(crate) async fn with_settings(server: &Server, settings: &h2::client::Builder) -> Self {
         let stream = within(TcpStream::connect(server.address)).await.unwrap();
+        Self::over(stream, settings).await
+    }
+
+    pub(crate) async fn over(
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        settings: &h2::client::Builder,
+    ) -> Self {
         let (requests, connection) = within(settings.handshake(stream)).await.unwrap();
         let connection = tokio::spawn(connection);
         let requests = within(requests.ready()).await.unwrap();

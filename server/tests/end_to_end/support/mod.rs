@@ -45,6 +45,9 @@ pub(crate) fn config() -> Config {
 /// A server that runs in this process.
 pub(crate) struct Server {
     pub(crate) address: SocketAddr,
+    /// All TCP addresses of the server, of which `address` is the first.
+    #[cfg(feature = "tls")]
+    pub(crate) addresses: Vec<SocketAddr>,
     admin: Option<SocketAddr>,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
@@ -72,6 +75,13 @@ impl Server {
 
     fn run(server: callgate_server::Server) -> Self {
         let address = server.local_addr().unwrap();
+        #[cfg(feature = "tls")]
+        let addresses = (server.local_addrs().iter())
+            .filter_map(|address| match address {
+                ListenAddr::Tcp(address) => Some(*address),
+                _ => None,
+            })
+            .collect();
         let admin = match server.admin_addrs().unwrap().first() {
             Some(ListenAddr::Tcp(address)) => Some(*address),
             _ => None,
@@ -81,6 +91,8 @@ impl Server {
         let serving = tokio::spawn(server.serve_until(std::future::pending()));
         Self {
             address,
+            #[cfg(feature = "tls")]
+            addresses,
             admin,
             handle,
             serving,

@@ -1,7 +1,7 @@
 //! Certificates made for a test, and clients that speak TLS.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use callgate_server::Config;
@@ -89,6 +89,11 @@ impl Authority {
 
     pub(crate) fn pem(&self) -> String {
         self.issuer.pem()
+    }
+
+    /// Returns the folder of the files.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
     /// Writes a file, and returns its path.
