@@ -4,12 +4,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
 use crate::client::http1::Connection;
+use crate::client::tls::Clients;
 use crate::server::{LOOK, Server};
 
 /// The time between two requests of the probe.
@@ -17,11 +18,28 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// The time after which a request of the probe has failed.
 const TOO_LONG: Duration = Duration::from_secs(20);
 
-/// Makes one request after another until it is finished.
+/// Where the requests of a probe go.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Cleartext(SocketAddr),
+    Tls(Clients),
+}
+
+impl Target {
+    async fn open(&self) -> io::Result<Connection> {
+        match self {
+            Self::Cleartext(address) => Connection::open(*address).await,
+            Self::Tls(clients) => Ok(Connection::over(clients.open_http1().await?)),
+        }
+    }
+}
+
+/// Makes one request after another until it is finished, on a thread of its own, so that the clients of a flood do
+/// not hold it up.
 #[derive(Debug)]
 pub(crate) struct Probe {
     is_finished: Arc<AtomicBool>,
-    task: JoinHandle<Times>,
+    thread: JoinHandle<io::Result<Times>>,
 }
 
 /// The times of requests.
@@ -32,41 +50,53 @@ pub(crate) struct Times {
 }
 
 impl Probe {
-    /// Begins to make requests to a server in cleartext.
-    pub(crate) fn start(address: SocketAddr) -> Self {
+    /// Begins to make requests.
+    pub(crate) fn start(target: Target) -> Self {
         let is_finished = Arc::new(AtomicBool::new(false));
         let finished = is_finished.clone();
-        let task = tokio::spawn(async move {
-            let mut times = Times::default();
-            let mut connection = None;
-            while !finished.load(Ordering::Relaxed) {
-                let begun = Instant::now();
-                let request = timeout(TOO_LONG, request(&mut connection, address)).await;
-                match request {
-                    Ok(Ok(())) => times.sorted.push(begun.elapsed()),
-                    _ => {
-                        connection = None;
-                        times.failed += 1;
-                    }
-                }
-                sleep(PAUSE).await;
-            }
-            times.sorted.sort_unstable();
-            times
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.map(|runtime| runtime.block_on(requests(&target, &finished)))
         });
-        Self { is_finished, task }
+        Self {
+            is_finished,
+            thread,
+        }
     }
 
-    pub(crate) async fn finish(self) -> Times {
+    /// Ends after the request in flight.
+    pub(crate) async fn finish(self) -> io::Result<Times> {
         self.is_finished.store(true, Ordering::Relaxed);
-        self.task.await.expect("the probe does not panic")
+        let joined = tokio::task::spawn_blocking(|| self.thread.join()).await;
+        let times = joined.map_err(io::Error::other)?;
+        times.unwrap_or_else(|_| Err(io::Error::other("the probe has panicked")))
     }
 }
 
-async fn request(connection: &mut Option<Connection>, address: SocketAddr) -> io::Result<()> {
+async fn requests(target: &Target, is_finished: &AtomicBool) -> Times {
+    let mut times = Times::default();
+    let mut connection = None;
+    while !is_finished.load(Ordering::Relaxed) {
+        let begun = Instant::now();
+        match timeout(TOO_LONG, request(&mut connection, target)).await {
+            Ok(Ok(())) => times.sorted.push(begun.elapsed()),
+            _ => {
+                connection = None;
+                times.failed += 1;
+            }
+        }
+        sleep(PAUSE).await;
+    }
+    times.sorted.sort_unstable();
+    times
+}
+
+async fn request(connection: &mut Option<Connection>, target: &Target) -> io::Result<()> {
     let mut open = match connection.take() {
         Some(open) => open,
-        None => Connection::open(address).await?,
+        None => target.open().await?,
     };
     open.send(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n")
         .await?;

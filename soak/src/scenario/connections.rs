@@ -8,11 +8,10 @@ use socket2::{Domain, Socket, Type};
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
-use tokio::time::sleep;
 
-use super::{Before, Extent, flags};
+use super::{Before, Extent, OTHER_FILES, RELEASED, finish, flags};
 use crate::client::tls::Authority;
-use crate::probe::{Probe, with_peak};
+use crate::probe::{Probe, Target, with_peak};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -75,9 +74,10 @@ impl Kind {
     /// Returns the bound of the memory of a connection, in octets.
     fn cost(self) -> u64 {
         match self {
-            Self::Head | Self::Idle => 12 * 1024,
-            Self::Content => 20 * 1024,
-            Self::Handshake => 24 * 1024,
+            Self::Idle => 12 * 1024,
+            // The buffers, and the response 408 of all at once.
+            Self::Head => 20 * 1024,
+            Self::Content | Self::Handshake => 24 * 1024,
             // The application gives the server the whole response in one event.
             Self::Reader => 1024 * 1024 + 20 * 1024,
         }
@@ -92,60 +92,60 @@ impl Kind {
     }
 }
 
-/// Runs the flood.
+/// The memory of a flood that does not depend on the number of connections, in octets.
+const FIXED: u64 = 16 << 20;
+
+/// The memory that a second flood may add to what the first has left, in octets. The allocator keeps memory that is
+/// free, in pieces that differ from flood to flood.
+const GAINED: u64 = 48 << 20;
+
+/// Runs the flood twice.
 pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     let mut outcome = Outcome::new(
         kind.name(),
         format!(
-            "{} The server has time-outs of 8 s, and ends the connections by itself.",
+            "{} The server has time-outs of 8 s, and ends the connections by itself. The flood comes twice: the first leaves memory \
+             that is free, which the allocator keeps for the second.",
             kind.summary()
         ),
     );
-    let server = Server::start(&flags(TIMEOUTS), Duration::ZERO).await?;
     let authority = Authority::new()?;
     authority.issue()?;
-    // The probe speaks cleartext, so the handshakes of a flood have a server of their own.
-    let secured = match kind {
-        Kind::Handshake => {
-            let all = [flags(TIMEOUTS), authority.flags()].concat();
-            Some(Server::start(&all, Duration::ZERO).await?)
-        }
-        _ => None,
-    };
-    let before = Before::of(&server).await?;
-    let probe = Probe::start(server.address);
-    let flooded = secured.as_ref().unwrap_or(&server);
-    let (files, memory) = (flooded.files()?, flooded.memory()?);
-    let count = kind.connections(extent);
-    let flood = async {
-        let streams = open(flooded.address, kind, count).await?;
-        // The connections stay open while the server holds them.
-        sleep(Duration::from_secs(3)).await;
-        io::Result::Ok(streams)
-    };
-    let (streams, peak) = with_peak(flooded, flood).await?;
-    let streams = streams?;
-    outcome.at_least("connections", streams.len() as u64, count as u64);
-    let times = probe.finish().await;
-    if let Some(secured) = secured {
-        let cost = kind.cost() * count as u64;
-        outcome.memory(
-            "memory of the server with the handshakes",
-            peak.saturating_sub(memory),
-            cost,
-        );
-        secured.released(files + super::OTHER_FILES).await?;
-        super::finish(secured, &mut outcome).await?;
+    let mut all = flags(TIMEOUTS);
+    if kind == Kind::Handshake {
+        all.extend(authority.flags());
     }
-    let peak = match kind {
-        Kind::Handshake => server.memory()?,
-        _ => peak,
+    let server = Server::start(&all, Duration::ZERO).await?;
+    let target = match kind {
+        Kind::Handshake => Target::Tls(authority.clients(server.address)?),
+        _ => Target::Cleartext(server.address),
     };
-    let cost = kind.cost() * count as u64;
-    before
-        .conclude(server, (peak, cost), &times, &mut outcome)
-        .await?;
-    drop(streams);
+    let before = Before::of(&server, &target).await?;
+    let count = kind.connections(extent);
+    let cost = kind.cost() * count as u64 + FIXED;
+    let mut left = Vec::new();
+    for round in ["first flood", "second flood"] {
+        outcome.note(round, &"");
+        let probe = Probe::start(target.clone());
+        let flood = async {
+            let streams = open(server.address, kind, count).await?;
+            // The clients keep the connections until the server has ended them.
+            let released = server.released(before.files + OTHER_FILES).await?;
+            io::Result::Ok((streams.len() as u64, released))
+        };
+        let (flooded, peak) = with_peak(&server, flood).await?;
+        let (opened, released) = flooded?;
+        outcome.at_least("connections", opened, count as u64);
+        let times = probe.finish().await?;
+        before.add_costs((peak, cost), &times, &mut outcome);
+        outcome.time("until all connections are released", released, RELEASED);
+        let memory = server.memory()?.saturating_sub(before.memory);
+        outcome.memory("memory that is kept", memory, cost);
+        left.push(memory);
+    }
+    let gained = left[1].saturating_sub(left[0]);
+    outcome.memory("memory that the second flood adds", gained, GAINED);
+    finish(server, &mut outcome).await?;
     Ok(outcome)
 }
 

@@ -15,7 +15,7 @@ use crate::client::http2::{
     CONTINUATION, END_HEADERS, END_STREAM, GET, GET_LARGE, HEADERS, PING, RST_STREAM, SETTINGS,
     drain, frame, open,
 };
-use crate::probe::{Probe, with_peak};
+use crate::probe::{Probe, Target, with_peak};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -128,8 +128,9 @@ impl Kind {
 pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     let mut outcome = Outcome::new(kind.name(), kind.summary());
     let server = Server::start(&flags("--timeout-write 8"), Duration::ZERO).await?;
-    let before = Before::of(&server).await?;
-    let probe = Probe::start(server.address);
+    let target = Target::Cleartext(server.address);
+    let before = Before::of(&server, &target).await?;
+    let probe = Probe::start(target);
     let sent = Arc::new(AtomicU64::new(0));
     let ended = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + extent.flood;
@@ -146,7 +147,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     };
     let (result, peak) = with_peak(&server, flood).await?;
     result?;
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.note("octets sent", &sent.load(Ordering::Relaxed));
     outcome.note(
         "connections that the server ended",

@@ -16,7 +16,7 @@ use crate::client::http1::Connection;
 use crate::client::websocket::{
     BINARY, COMPRESSED, CONTINUATION, FIN, PING, TEXT, close_code, frame, open,
 };
-use crate::probe::{Probe, with_peak};
+use crate::probe::{Probe, Target, with_peak};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -76,8 +76,9 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     let mut outcome = Outcome::new(kind.name(), summary);
     let all = flags("--ws-max-size 1048576 --timeout-write 8");
     let server = Server::start(&all, Duration::ZERO).await?;
-    let before = Before::of(&server).await?;
-    let probe = Probe::start(server.address);
+    let target = Target::Cleartext(server.address);
+    let before = Before::of(&server, &target).await?;
+    let probe = Probe::start(target);
     let counts = Counts::default();
     let bomb: Arc<[u8]> = match kind {
         Kind::CompressedBomb => bomb()?.into(),
@@ -97,7 +98,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     };
     let (result, peak) = with_peak(&server, flood).await?;
     result?;
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.note("octets sent", &counts.sent.load(Ordering::Relaxed));
     let closed = counts.closed.load(Ordering::Relaxed);
     if kind == Kind::Pings {

@@ -11,11 +11,11 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
-use super::{Before, Extent, OTHER_FILES, P99, finish, flags};
+use super::{Before, Extent, OTHER_FILES, P99, RELEASED, finish, flags};
 use crate::client::http1::Connection;
 use crate::client::http2::{END_HEADERS, END_STREAM, GET, HEADERS, RST_STREAM, frame as h2_frame};
 use crate::client::websocket::{self, FIN, HANDSHAKE, TEXT, frame};
-use crate::probe::Probe;
+use crate::probe::{Probe, Target};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -63,8 +63,9 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
         ),
     );
     let server = Server::start(&flags("--timeout-disconnect 2"), Duration::ZERO).await?;
-    let before = Before::of(&server).await?;
-    let probe = Probe::start(server.address);
+    let target = Target::Cleartext(server.address);
+    let before = Before::of(&server, &target).await?;
+    let probe = Probe::start(target);
     let (complete, failed) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
     let cut = Arc::new(AtomicU64::new(0));
     let end = Instant::now() + extent.mixed;
@@ -78,7 +79,7 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
     let early = peak(&server, end - 3 * quarter).await?;
     let late = peak(&server, end).await?;
     while clients.join_next().await.is_some() {}
-    let times = probe.finish().await;
+    let times = probe.finish().await?;
     outcome.at_least(
         "exchanges that were complete",
         complete.load(Ordering::Relaxed),
@@ -102,11 +103,7 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
         GROWTH,
     );
     let released = server.released(before.files + OTHER_FILES).await?;
-    outcome.time(
-        "until all connections are released",
-        released,
-        Duration::from_secs(30),
-    );
+    outcome.time("until all connections are released", released, RELEASED);
     outcome.at_most("calls that go on", calls(server.address).await?, 0);
     finish(server, &mut outcome).await?;
     Ok(outcome)

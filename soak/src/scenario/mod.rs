@@ -10,7 +10,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
-use crate::probe::{Probe, Times};
+use crate::probe::{Probe, Target, Times};
 use crate::report::Outcome;
 use crate::server::Server;
 
@@ -69,7 +69,9 @@ pub(crate) fn names() -> Vec<&'static str> {
 }
 
 /// The 99th percentile of well-behaved requests during a flood.
-const P99: Duration = Duration::from_millis(500);
+const P99: Duration = Duration::from_secs(1);
+/// The longest time until all connections of a flood are released.
+const RELEASED: Duration = Duration::from_secs(30);
 /// The memory that a server keeps after a flood, in octets beside what it had before.
 const KEPT: u64 = 64 << 20;
 /// The files that a server may have after a flood beside what it had before: the connection of the probe,
@@ -84,25 +86,18 @@ struct Before {
 
 impl Before {
     /// Makes some requests, so that the server has made its one-time allocations, and looks at the server.
-    async fn of(server: &Server) -> io::Result<Self> {
-        let probe = Probe::start(server.address);
+    async fn of(server: &Server, target: &Target) -> io::Result<Self> {
+        let probe = Probe::start(target.clone());
         tokio::time::sleep(Duration::from_millis(500)).await;
-        probe.finish().await;
+        probe.finish().await?;
         Ok(Self {
             files: server.files()?,
             memory: server.memory()?,
         })
     }
 
-    /// Adds what the flood has cost to the outcome, waits until all is released, and ends the server. `cost` is
-    /// the bound of the memory in octets.
-    async fn conclude(
-        self,
-        server: Server,
-        (peak, cost): (u64, u64),
-        times: &Times,
-        outcome: &mut Outcome,
-    ) -> io::Result<()> {
+    /// Adds what a flood has cost to the outcome. `cost` is the bound of the memory in octets.
+    fn add_costs(&self, (peak, cost): (u64, u64), times: &Times, outcome: &mut Outcome) {
         let during = peak.saturating_sub(self.memory);
         outcome.memory("memory of the flood, at its peak", during, cost);
         outcome.note("well-behaved requests meanwhile", &times.count());
@@ -112,14 +107,20 @@ impl Before {
             &format!("{:.1?}", times.percentile(50)),
         );
         outcome.time("their 99th percentile", times.percentile(99), P99);
+    }
+
+    /// Adds the costs of a flood, waits until its connections and its memory is released, and ends the server.
+    async fn conclude(
+        self,
+        server: Server,
+        peak_and_cost: (u64, u64),
+        times: &Times,
+        outcome: &mut Outcome,
+    ) -> io::Result<()> {
+        self.add_costs(peak_and_cost, times, outcome);
         let released = server.released(self.files + OTHER_FILES).await?;
-        outcome.time(
-            "until all connections are released",
-            released,
-            Duration::from_secs(30),
-        );
-        let most = self.memory + KEPT;
-        let (kept, settling) = server.settled_memory(most).await?;
+        outcome.time("until all connections are released", released, RELEASED);
+        let (kept, settling) = server.settled_memory(self.memory + KEPT).await?;
         outcome.note("until its memory is released", &format!("{settling:.1?}"));
         let kept = kept.saturating_sub(self.memory);
         outcome.memory("memory that is kept", kept, KEPT);
