@@ -275,14 +275,14 @@ async fn secure(info: &mut ConnectionInfo, stream: Stream, input: &mut BytesMut)
             http1::reject(info, socket.into(), rejection).await;
         }
         Ok(Err(HandshakeError::Failed(error))) => {
-            report::failed(
+            report::handshake_failed(
                 info.client,
                 &format_args!("the TLS handshake failed: {error}"),
             );
         }
         Err(_) => {
             server.limits.reached(Limit::TlsHandshakeTime);
-            report::failed(info.client, &"the TLS handshake did not end in time");
+            report::handshake_failed(info.client, &"the TLS handshake did not end in time");
         }
     }
     None

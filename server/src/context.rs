@@ -114,7 +114,7 @@ impl ServerContext {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
-            takes_records: config.log.access,
+            takes_records: config.log.access || config.log.request_id,
             access_log: AccessLog::to_server_log(config.log.access_format),
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),

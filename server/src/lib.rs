@@ -56,6 +56,7 @@ mod registry;
 mod rejection;
 mod report;
 mod request;
+mod request_id;
 mod retirement;
 mod server;
 mod shutdown;

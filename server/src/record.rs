@@ -9,13 +9,14 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use callgate::RequestScope;
+use callgate::{HttpResponseStart, RequestScope};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
 
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::request_id::{self, X_REQUEST_ID};
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,28 +117,39 @@ pub(crate) struct ExchangeRecord {
 impl ExchangeRecord {
     /// Begins the record of a request; `None` if no part of the server takes records. `parts` is `None` for a
     /// request without a complete head.
-    pub(crate) fn begin(parts: Option<&Parts>, connection: &ConnectionInfo) -> Option<Box<Self>> {
+    pub(crate) fn begin(
+        parts: Option<&mut Parts>,
+        connection: &ConnectionInfo,
+    ) -> Option<Box<Self>> {
         let server = &connection.server;
-        server.takes_records.then(|| {
-            Box::new(Self {
-                server: server.clone(),
-                time: SystemTime::now(),
-                start: Instant::now(),
-                client: connection.client,
-                peer: connection.peer,
-                tls_version: connection.tls.as_ref().and_then(|tls| tls.tls_version),
-                request_id: None,
-                request: parts.map(RecordedRequest::new),
-                status: None,
-                octets_in: 0,
-                octets_out: 0,
-                messages_in: 0,
-                messages_out: 0,
-                until_response: None,
-                duration: Duration::ZERO,
-                outcome: Outcome::ClientGone,
-            })
-        })
+        if !server.takes_records {
+            return None;
+        }
+        let mut request_id = None;
+        let request = parts.map(|parts| {
+            if server.config.log.request_id {
+                request_id = Some(request_id::assign(&mut parts.headers, connection));
+            }
+            RecordedRequest::new(parts)
+        });
+        Some(Box::new(Self {
+            server: server.clone(),
+            time: SystemTime::now(),
+            start: Instant::now(),
+            client: connection.client,
+            peer: connection.peer,
+            tls_version: connection.tls.as_ref().and_then(|tls| tls.tls_version),
+            request_id,
+            request,
+            status: None,
+            octets_in: 0,
+            octets_out: 0,
+            messages_in: 0,
+            messages_out: 0,
+            until_response: None,
+            duration: Duration::ZERO,
+            outcome: Outcome::ClientGone,
+        }))
     }
 
     /// Records the scope for which the application is called.
@@ -148,9 +160,14 @@ impl ExchangeRecord {
         }
     }
 
-    /// Records that the response begins.
-    pub(crate) fn respond(&mut self, status: StatusCode) {
-        self.status = Some(status);
+    /// Records that the response begins, and adds the identifier of the request to a response without one.
+    pub(crate) fn respond(&mut self, head: &mut HttpResponseStart) {
+        if let Some(id) = &self.request_id
+            && !head.headers.contains_key(&X_REQUEST_ID)
+        {
+            head.headers.insert(X_REQUEST_ID, id.clone());
+        }
+        self.status = Some(head.status);
         self.until_response = Some(self.start.elapsed());
     }
 }

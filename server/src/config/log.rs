@@ -42,6 +42,14 @@ settings! {
         /// before it, is lost, and the number of lines that were lost is logged.
         access_log => access: (bool) = "false" as SWITCH;
 
+        /// Give each request an identifier, in the field `x-request-id`.
+        ///
+        /// The identifier of a trusted proxy is taken (`forwarded-allow-ips`), if it has at most 128 letters,
+        /// digits and `-._~+/=:@`. Any other request gets a new one. The application finds the identifier in
+        /// the fields of the request. The response has it too, unless the application has set one, and so has
+        /// the access log.
+        request_id => request_id: (bool) = "false" as SWITCH;
+
         /// The form of the lines of the access log: text, combined or json.
         ///
         /// `text` is uvicorn's form, with the duration and with the outcome of an exchange that is not

@@ -188,7 +188,7 @@ impl Connection {
                     Poll::Pending => return,
                     Poll::Ready(websocket::Response::Accepted(head, websocket)) => {
                         let encoder = pending.encoder.clone();
-                        self.upgrade(&head, websocket, encoder);
+                        self.upgrade(head, websocket, encoder);
                     }
                     Poll::Ready(websocket::Response::Refused(head, body)) => {
                         let encoder = pending.encoder.clone();
@@ -267,9 +267,9 @@ impl Connection {
         self.requests += 1;
         let encoder = ResponseEncoder::new(&head);
         let awaits_continue = head.expectation == Expectation::Continue;
-        let parts = incoming::into_parts(head);
+        let mut parts = incoming::into_parts(head);
         if let Some(records) = &mut self.records {
-            records.begin(&parts, &self.info);
+            records.begin(&mut parts, &self.info);
         }
         if let Next::Content(decoder) = &next
             && let Some(length) = decoder.remaining()
@@ -344,7 +344,7 @@ impl Connection {
     /// Encodes the head of a response. Returns the response if its content follows.
     fn encode_head(
         &mut self,
-        head: HttpResponseStart,
+        mut head: HttpResponseStart,
         body: ResponseBody,
         call: Option<RunningCall>,
         mut encoder: ResponseEncoder,
@@ -357,7 +357,7 @@ impl Connection {
             encoder.close();
         }
         if let Some(records) = &mut self.records {
-            records.respond(head.status);
+            records.respond(&mut head);
         }
         let output = &mut self.output;
         let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
@@ -417,16 +417,16 @@ impl Connection {
 
     fn upgrade(
         &mut self,
-        head: &HttpResponseStart,
+        mut head: HttpResponseStart,
         websocket: AcceptedWebSocket,
         encoder: ResponseEncoder,
     ) {
         let server = &self.info.server;
-        match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
+        match outgoing::encode_upgrade(&head, encoder.clone(), server, &mut self.output) {
             Ok(()) => {
                 let records = self.records.as_mut();
                 let record = records.and_then(|records| {
-                    records.respond(head.status);
+                    records.respond(&mut head);
                     records.take()
                 });
                 self.finish(End::Upgrade(websocket, record));

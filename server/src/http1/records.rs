@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use callgate::RequestScope;
-use http::StatusCode;
+use callgate::{HttpResponseStart, RequestScope};
 use http::request::Parts;
 
 use super::output::Output;
@@ -44,7 +43,7 @@ impl Records {
     }
 
     /// Begins the record of a request.
-    pub(super) fn begin(&mut self, parts: &Parts, info: &ConnectionInfo) {
+    pub(super) fn begin(&mut self, parts: &mut Parts, info: &ConnectionInfo) {
         self.current = ExchangeRecord::begin(Some(parts), info);
     }
 
@@ -68,9 +67,9 @@ impl Records {
         }
     }
 
-    pub(super) fn respond(&mut self, status: StatusCode) {
+    pub(super) fn respond(&mut self, head: &mut HttpResponseStart) {
         if let Some(record) = &mut self.current {
-            record.respond(status);
+            record.respond(head);
         }
     }
 

@@ -47,7 +47,7 @@ impl Service<Request<Incoming>> for ConnectionService {
     fn call(&self, request: Request<Incoming>) -> PendingResponse {
         let (mut parts, content) = request.into_parts();
         let info = &self.load.info;
-        let stream = StreamState::begin(&self.load, ExchangeRecord::begin(Some(&parts), info));
+        let stream = StreamState::begin(&self.load, ExchangeRecord::begin(Some(&mut parts), info));
         if self.load.is_refusing() {
             return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
         }
@@ -86,7 +86,7 @@ impl ConnectionService {
         report::rejected(self.load.info.client, &rejection);
         let (mut head, body) = rejection.into_response();
         self.load.info.server.add_default_headers(&mut head.headers);
-        stream.record(|record| record.respond(head.status));
+        stream.record(|record| record.respond(&mut head));
         let content = ResponseContent::new(body, Some(stream.clone()));
         Rejected {
             response: head.into_response(content),

@@ -55,11 +55,11 @@ impl PendingHandshake {
         if let Some(stream) = &self.stream {
             set_stream(stream);
         }
-        let response = ready!(self.handshake.poll(cx));
+        let mut response = ready!(self.handshake.poll(cx));
         let (websocket::Response::Accepted(head, _) | websocket::Response::Refused(head, _)) =
-            &response;
+            &mut response;
         if let Some(stream) = &self.stream {
-            stream.record(|record| record.respond(head.status));
+            stream.record(|record| record.respond(head));
         }
         let (mut head, body) = match response {
             websocket::Response::Accepted(head, websocket) => {

@@ -391,3 +391,47 @@ async fn an_access_log_that_cannot_be_opened_is_an_error_of_its_setting() {
     let expected = "cannot open the log file /no/such/directory/access.log: ";
     assert!(error.to_string().starts_with(expected), "{error}");
 }
+
+#[tokio::test]
+async fn a_request_has_the_identifier_of_a_trusted_proxy_or_a_new_one() {
+    async fn tell(_: (), scope: HttpScope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+        let id = scope.headers["x-request-id"].to_str().unwrap().to_owned();
+        let mut start = HttpResponseStart::ok();
+        if scope.raw_path() == "/own" {
+            start = start.header("x-request-id", "own");
+        }
+        sender.send(start).await?;
+        Ok(sender.send(HttpResponseBody::last(id)).await?)
+    }
+
+    let request = |path: &str| {
+        format!("GET {path} HTTP/1.1\r\nhost: test\r\nx-request-id: from-the-proxy\r\n\r\n")
+    };
+    for (trusted, is_taken) in [("127.0.0.1", true), ("192.0.2.1", false)] {
+        let mut log = AccessLog::new();
+        let configured = log
+            .config(AccessLogFormat::Json)
+            .request_id(true)
+            .forwarded_allow_ips(trusted.parse().unwrap());
+        let server = Server::with(configured, http((), tell));
+        let response = server.ask(request("/")).await;
+        let id = response.field("x-request-id").unwrap();
+        assert_eq!(response.body, id);
+        assert_eq!(id == "from-the-proxy", is_taken, "{id}");
+        assert_entry(&log.entry().await, &[("request_id", id.into())]);
+        let response = server.ask(request("/own")).await;
+        assert_eq!(response.all("x-request-id"), ["own"]);
+        log.entry().await;
+
+        let mut client = http2::Client::connect(&server).await;
+        let response = client.get("/").await.unwrap();
+        let id = response.headers()["x-request-id"]
+            .to_str()
+            .unwrap()
+            .to_owned();
+        assert_eq!(http2::text(response.into_body()).await.unwrap(), id);
+        assert_entry(&log.entry().await, &[("request_id", id.into())]);
+        drop(client);
+        server.finish().await;
+    }
+}

@@ -112,3 +112,25 @@ async fn log_files_have_their_form_and_are_opened_again_at_a_signal() {
     );
     assert_eq!(process.ended().await.0, Some(3));
 }
+
+#[tokio::test]
+async fn lines_that_clients_cause_are_left_out_when_there_are_many_and_their_number_is_logged() {
+    if is_server() {
+        serve(serves);
+    }
+    let mut process = Process::start(
+        "process_log::lines_that_clients_cause_are_left_out_when_there_are_many_and_their_number_is_logged",
+        &[],
+    );
+    let address = process.address().await;
+    for _ in 0..100 {
+        let mut client = within(TcpStream::connect(&address)).await.unwrap();
+        client.write_all(b"garbage\r\n\r\n").await.unwrap();
+        let mut response = String::new();
+        within(client.read_to_string(&mut response)).await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+    }
+    process.line_with(" lines about rejected requests").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.status().await, Some(0));
+}
