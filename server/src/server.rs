@@ -203,7 +203,7 @@ impl Server {
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn sockets_to_pass(&self) -> Result<Vec<PassedSocket>, ServeError> {
         let listeners = self.listeners.iter().zip(&self.origins);
-        let admin = self.config.admin.bind.as_ref().map(ToString::to_string);
+        let admin = self.config.admin.bind.as_ref().map(admin_origin);
         let admin = (self.admin_listeners.iter()).zip(iter::repeat(admin.as_deref().unwrap_or("")));
         listeners
             .map(|((listener, _), origin)| (listener, origin.as_str()))
@@ -332,7 +332,7 @@ impl Server {
             return Ok(self);
         }
         self.admin_listeners = self
-            .listeners_on(&address, &address.to_string())
+            .listeners_on(&address, &admin_origin(&address))
             .map_err(|reason| ServeError::Listen { address, reason })?;
         Ok(self)
     }
@@ -500,6 +500,12 @@ async fn serve_during_delay(
         () = elapsed(Some(delay)) => {}
         never = accept::accept(context, listeners) => match never {},
     }
+}
+
+/// Returns the origin of admin listeners. An admin listener does not become one for clients, even if both
+/// are bound to any free port.
+fn admin_origin(address: &BindAddress) -> String {
+    format!("admin {address}")
 }
 
 /// Watches the files of certificates, until the returned guard is dropped.

@@ -322,6 +322,26 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
     assert!(!Path::new(&path).exists());
 }
 
+#[tokio::test]
+async fn the_admin_listener_does_not_become_one_for_clients() {
+    let gate = Gate::new();
+    let test = "the_admin_listener_does_not_become_one_for_clients";
+    // Clients are served on a free port of the same address.
+    let mut process = start(&gate, test, &[("CALLGATE_ADMIN", "127.0.0.1:0")]).await;
+    let address = process.address().await;
+    process.signal(Signal::USR2);
+    drop(gate.start_up().await);
+    assert_eq!(process.address().await, address);
+    loop {
+        let line = process.line_with("").await;
+        assert!(!line.contains("running on"), "{line}");
+        if line.contains("this process has taken over") {
+            break;
+        }
+    }
+    end(process, serving(&address).await).await;
+}
+
 /// Receives a notification of systemd.
 async fn notification(notifications: &UnixDatagram) -> String {
     let mut buffer = [0; 128];

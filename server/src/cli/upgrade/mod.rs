@@ -103,7 +103,11 @@ impl Upgrader {
             return self.handle.started().await;
         };
         match self.take_over(predecessor).await {
-            Ok(connection) if self.is_reloaded => connection.closed().await,
+            Ok(connection) if self.is_reloaded => {
+                connection.closed().await;
+                // The next child accepts the connections that are in the queue.
+                let _ = self.succession.hand_over(|| Ok::<_, io::Error>(()));
+            }
             Ok(_) => return,
             Err(reason) => tracing::error!("this process does not take over: {reason}"),
         }
