@@ -225,11 +225,11 @@ async fn the_access_log_has_one_line_for_each_exchange_whatever_its_target() {
         assert_eq!(client.send(request).await.status(), StatusCode::OK);
         let line = server.logged(" 200 ");
         let (_, entry) = line.split_once(" INFO ").unwrap();
-        let (client_address, entry) = entry.split_once(' ').unwrap();
+        let (client_address, entry) = entry.split_once(" - ").unwrap();
         let client_address: SocketAddr = client_address.parse().unwrap();
         assert!(client_address.ip().is_loopback(), "{line}");
         let (exchange, time) = entry.rsplit_once(' ').unwrap();
-        assert_eq!(exchange, format!("\"GET {logged} HTTP/2.0\" 200"));
+        assert_eq!(exchange, format!("\"GET {logged} HTTP/2.0\" 200 OK"));
         assert!(time.ends_with('s'), "{line}");
     }
     drop(client);

@@ -34,7 +34,7 @@ impl<T: fmt::Display> fmt::Display for Escaped<T> {
 
 /// As [`Escaped`], for text between double quotes: quotes and backslashes are escaped as well.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct EscapedInQuotes<T>(pub(crate) T);
+pub struct EscapedInQuotes<T>(pub T);
 
 impl<T: fmt::Display> fmt::Display for EscapedInQuotes<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,8 +66,9 @@ impl fmt::Write for Escaping<'_, '_> {
     }
 }
 
-/// Returns whether a character can make a line of the log look like another.
-fn is_deceptive(character: char) -> bool {
+/// Returns whether a character can make a line of the log look like another. [`Escaped`] escapes it.
+#[must_use]
+pub fn is_deceptive(character: char) -> bool {
     character.is_control()
         || matches!(
             character,

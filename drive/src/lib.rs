@@ -67,7 +67,7 @@ mod trailers;
 pub mod websocket;
 
 pub use call::{Call, CallResult, EndReport, ServerEnd, panic_message};
-pub use escape::Escaped;
+pub use escape::{Escaped, EscapedInQuotes, is_deceptive};
 pub use file::FileBody;
 pub use output::Incomplete;
 pub use replacement::replacement;

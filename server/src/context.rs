@@ -14,10 +14,13 @@ use http::header::{self, HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use crate::access_log::AccessLog;
 use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
 use crate::limit::{Limit, LimitCounters};
+use crate::log_file::LogFile;
 use crate::readiness::{HealthChecked, SharedReadiness};
+use crate::record::ExchangeRecord;
 use crate::registry::Registry;
 use crate::rejection::Rejection;
 use crate::report;
@@ -35,6 +38,9 @@ pub(crate) struct ServerContext {
     pub(crate) root_path: ByteString,
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
+    /// Whether exchanges are recorded. Without a record, an exchange costs less.
+    pub(crate) takes_records: bool,
+    access_log: AccessLog,
     pub(crate) stages: Arc<Stages>,
     /// Whether the server is ready to serve.
     pub(crate) readiness: SharedReadiness,
@@ -106,6 +112,8 @@ impl ServerContext {
             raw_root_path: head::encode_path(root_path),
             root_path: ByteString::from(root_path),
             app,
+            takes_records: config.log.access,
+            access_log: AccessLog::to_server_log(config.log.access_format),
             retirement: Arc::new(Retirement::new(&config.process)),
             stages: Arc::default(),
             readiness,
@@ -131,6 +139,17 @@ impl ServerContext {
         }
     }
 
+    /// Sets the access log.
+    pub(crate) fn access_log(mut self, access_log: AccessLog) -> Self {
+        self.access_log = access_log;
+        self
+    }
+
+    /// Returns the file of the access log, if the log has one of its own.
+    pub(crate) fn access_log_file(&self) -> Option<Arc<LogFile>> {
+        self.access_log.file()
+    }
+
     /// Has the listeners speak TLS.
     #[cfg(feature = "tls")]
     pub(crate) fn tls(mut self, acceptor: Option<Arc<Acceptor>>) -> Self {
@@ -151,6 +170,13 @@ impl ServerContext {
 
     pub(crate) fn set_state(&self, state: State) {
         self.state.set(state).expect("start-up completes once");
+    }
+
+    /// Takes the record of an exchange that has ended.
+    pub(crate) fn exchange_ended(&self, record: &ExchangeRecord) {
+        if self.config.log.access {
+            self.access_log.write(record);
+        }
     }
 
     /// Adds the default fields, but for the date, to a response over HTTP/2.

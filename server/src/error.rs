@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 
 use callgate_drive::Escaped;
 
@@ -34,6 +35,17 @@ pub enum ServeError {
         /// The error of the operating system.
         reason: io::Error,
     },
+    /// The file of a log cannot be opened.
+    LogFile {
+        /// The method of [`Config`](crate::Config) that sets it.
+        name: &'static str,
+        /// The path of the file.
+        path: PathBuf,
+        /// The error of the operating system.
+        reason: io::Error,
+    },
+    /// The thread that writes the log cannot be started.
+    LogThread(io::Error),
     /// A listener that was handed in cannot be used.
     Listener(io::Error),
     /// The certificates cannot be used.
@@ -75,6 +87,8 @@ impl ServeError {
             Self::Setting { .. }
             | Self::Conflict { .. }
             | Self::Listen { .. }
+            | Self::LogFile { .. }
+            | Self::LogThread(_)
             | Self::Listener(_)
             | Self::Signals(_)
             | Self::Runtime { .. }
@@ -112,6 +126,10 @@ impl fmt::Display for ServeError {
                 let reason = reason.split(" (os error").next().unwrap_or_default();
                 write!(f, "cannot listen on {address}: {}", reason.to_lowercase())
             }
+            Self::LogFile { path, reason, .. } => {
+                write!(f, "cannot open the log file {}: {reason}", path.display())
+            }
+            Self::LogThread(reason) => write!(f, "cannot start the thread of the log: {reason}"),
             Self::Listener(reason) => write!(f, "cannot use a listener: {reason}"),
             #[cfg(feature = "tls")]
             Self::Tls(error) => error.fmt(f),
@@ -150,6 +168,8 @@ impl std::error::Error for ServeError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Listen { reason, .. }
+            | Self::LogFile { reason, .. }
+            | Self::LogThread(reason)
             | Self::Runtime { reason, .. }
             | Self::Listener(reason)
             | Self::Signals(reason)
@@ -191,6 +211,12 @@ mod tests {
                 address,
                 reason: reason(),
             },
+            ServeError::LogFile {
+                name: "access_log_file",
+                path: "/no/log".into(),
+                reason: reason(),
+            },
+            ServeError::LogThread(reason()),
             ServeError::Listener(reason()),
             ServeError::Signals(reason()),
             ServeError::Startup("x".into()),

@@ -14,7 +14,7 @@ use std::time::Duration;
 use callgate::{HttpResponseStart, HttpScope};
 use callgate_drive::http::{self as drive, Content, ErrorStatus};
 use callgate_drive::timer::LONGEST;
-use callgate_drive::{Call, CutSignal, RequestLine, ResponseBody, ServerEnd, replacement};
+use callgate_drive::{Call, CutSignal, ResponseBody, ServerEnd, replacement};
 use http::{HeaderValue, StatusCode};
 
 use crate::concurrency::{Admission, Permit, Waiting};
@@ -23,7 +23,6 @@ use crate::context::ServerContext;
 use crate::limit::Limit;
 use crate::rejection::Rejection;
 use crate::report;
-use crate::report::AccessLog;
 
 /// The response of an exchange.
 #[derive(Debug)]
@@ -42,7 +41,6 @@ pub(crate) struct Exchange<C: Content> {
     progress: Progress<C>,
     /// Completes when the exchange has taken too long.
     time_out: Option<CutSignal>,
-    access_log: Option<Box<AccessLog>>,
 }
 
 #[derive(Debug)]
@@ -79,13 +77,6 @@ impl<C: Content> Exchange<C> {
         connection: &ConnectionInfo,
     ) -> Self {
         let server = &*connection.server;
-        let access_log = server.config.log.access.then(|| {
-            Box::new(AccessLog::new(
-                RequestLine::of_http(&scope),
-                scope.client,
-                connection.peer,
-            ))
-        });
         let progress = match server.concurrency.admit() {
             Admission::Admitted(permit) => {
                 Progress::Called(call(server, scope, content, status_for, permit))
@@ -104,7 +95,6 @@ impl<C: Content> Exchange<C> {
         Self {
             progress,
             time_out: limit.map(|limit| time_out(limit, connection)),
-            access_log,
         }
     }
 
@@ -134,9 +124,6 @@ impl<C: Content> Exchange<C> {
                 return Poll::Ready(Response::ClientGone);
             }
         };
-        if let Some(log) = self.access_log.take() {
-            log.write(head.status);
-        }
         if let Some(time_out) = self.time_out.take() {
             body.cut_when(time_out);
         }

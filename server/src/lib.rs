@@ -24,6 +24,7 @@
 //! exchange passes through the server.
 
 mod accept;
+mod access_log;
 mod admin;
 mod alarm;
 #[cfg(feature = "cli")]
@@ -43,9 +44,12 @@ mod http1;
 mod http2;
 mod lifespan;
 mod limit;
+mod line_writer;
 mod listener;
+mod log_file;
 mod proxy;
 mod readiness;
+mod record;
 mod registry;
 mod rejection;
 mod report;

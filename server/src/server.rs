@@ -9,12 +9,14 @@ use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use callgate::{App, BoxApp};
 #[cfg(feature = "reload")]
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::accept;
+use crate::access_log::AccessLog;
 use crate::admin::AdminServer;
 use crate::alarm::elapsed;
 use crate::config::{BindAddress, Config};
@@ -331,7 +333,11 @@ impl Server {
             let acceptor = Acceptor::load(&self.config).map_err(ServeError::Tls)?;
             context.tls(acceptor.map(Arc::new))
         };
-        Ok(context)
+        let access_log = AccessLog::open(&self.config.log)?;
+        if let Some(file) = access_log.file() {
+            self.handle.add_log_file(file);
+        }
+        Ok(context.access_log(access_log))
     }
 
     /// Runs the admin listener. Of a predecessor and its successor, only one answers: the predecessor until
@@ -427,9 +433,17 @@ impl Server {
             }
         }
         let drained = shutdown::drain(&context, &mut requests).await;
-        shutdown::finish(lifespan, drained, &mut requests).await
+        let result = shutdown::finish(lifespan, drained, &mut requests).await;
+        if let Some(file) = context.access_log_file() {
+            let flushing = tokio::task::spawn_blocking(move || file.writer().flush(LAST_LINES));
+            let _ = flushing.await;
+        }
+        result
     }
 }
+
+/// The longest time for which the end of the server waits for the last lines of the access log.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
 /// Goes on serving for the time of the settings, or until the second request to shut down.
 async fn serve_during_delay(

@@ -2,7 +2,8 @@
 //! lifespan down.
 
 #[cfg(feature = "tls")]
-use std::sync::{Arc, OnceLock};
+use std::sync::OnceLock;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use callgate_drive::lifespan::RunningLifespan;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use crate::alarm::elapsed;
 use crate::context::ServerContext;
 use crate::error::ServeError;
+use crate::log_file::LogFile;
 use crate::stage::Stage;
 #[cfg(feature = "tls")]
 use crate::tls::{Acceptor, TlsError};
@@ -33,6 +35,7 @@ pub struct ServerHandle {
     /// The certificates, once they have been loaded for the first time.
     #[cfg(feature = "tls")]
     tls: Arc<OnceLock<Arc<Acceptor>>>,
+    log_files: Arc<Mutex<Vec<Arc<LogFile>>>>,
     has_started: watch::Sender<bool>,
 }
 
@@ -42,6 +45,7 @@ impl ServerHandle {
             requests: watch::Sender::new(0),
             #[cfg(feature = "tls")]
             tls: Arc::default(),
+            log_files: Arc::default(),
             has_started: watch::Sender::new(false),
         }
     }
@@ -96,9 +100,19 @@ impl ServerHandle {
         let _ = self.tls.set(acceptor);
     }
 
-    /// Loads files again, at a signal.
+    /// Adds a file that is opened again at [`Self::reload`].
+    pub(crate) fn add_log_file(&self, file: Arc<LogFile>) {
+        let files = self.log_files.lock();
+        files.unwrap_or_else(PoisonError::into_inner).push(file);
+    }
+
+    /// Opens log files and loads certificates again, at a signal.
     #[cfg(unix)]
     pub(crate) fn reload(&self) {
+        let files = self.log_files.lock();
+        for file in &*files.unwrap_or_else(PoisonError::into_inner) {
+            file.reopen();
+        }
         #[cfg(feature = "tls")]
         if let Some(acceptor) = self.tls.get() {
             acceptor.reload_and_log();

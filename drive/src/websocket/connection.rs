@@ -63,6 +63,36 @@ pub(super) struct Connection<S> {
     /// The rounds since the end of the client's input.
     rounds_after_end: usize,
     keep_alive: KeepAlive,
+    traffic: Traffic,
+    end: SessionEnd,
+}
+
+/// The messages that a session has carried.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Traffic {
+    /// The number of messages that have been received.
+    pub messages_in: u64,
+    /// The octets of these messages.
+    pub octets_in: u64,
+    /// The number of messages that have been taken from the application.
+    pub messages_out: u64,
+    /// The octets of these messages.
+    pub octets_out: u64,
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    /// The application or the client closed the WebSocket.
+    Closed,
+    /// The connection was lost before.
+    ConnectionLost,
+    /// The client did not answer a ping or a close frame in time.
+    TimedOut,
+    /// The client broke the protocol or a limit.
+    InvalidInput,
+    /// The server dropped the connection.
+    Dropped,
 }
 
 /// The end of the input of a client whose connection still carries output.
@@ -117,7 +147,19 @@ where
             input_end: None,
             rounds_after_end: 0,
             keep_alive,
+            traffic: Traffic::default(),
+            end: SessionEnd::Closed,
         }
+    }
+
+    /// Returns what has been carried.
+    pub(super) fn traffic(&self) -> Traffic {
+        self.traffic
+    }
+
+    /// Returns how the session has ended, once it is closed.
+    pub(super) fn end(&self) -> SessionEnd {
+        self.end
     }
 
     pub(super) fn stream_mut(&mut self) -> &mut Observed<S> {
@@ -226,6 +268,9 @@ where
                     has_read = true;
                     let disconnect = WebSocketDisconnect::new(1006);
                     self.mailbox.disconnect_with(disconnect);
+                    if self.is_open() {
+                        self.end = SessionEnd::ConnectionLost;
+                    }
                     self.finish();
                 }
             }
@@ -270,6 +315,8 @@ where
         self.socket.get_mut().record_sent();
         match received {
             Received::Message(message) => {
+                self.traffic.messages_in += 1;
+                self.traffic.octets_in += message.len() as u64;
                 if self.phase == Phase::Open {
                     self.messages_ahead += 1;
                     self.bytes_ahead += message.len();
@@ -297,6 +344,7 @@ where
         let (disconnect, close) = match end {
             InputEnd::Close(close) => (to_disconnect(close.clone()), close),
             InputEnd::Invalid(error) => {
+                self.end = SessionEnd::InvalidInput;
                 let code = error.close_code();
                 (
                     WebSocketDisconnect::new(code),
@@ -318,6 +366,9 @@ where
     /// Ends the WebSocket without a close frame: the connection is lost.
     fn lose(&mut self) {
         self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
+        if self.is_open() {
+            self.end = SessionEnd::ConnectionLost;
+        }
         self.phase = Phase::Closed;
     }
 
@@ -341,7 +392,11 @@ where
             written.is_some = true;
             written.leads_to_round |= taken.has_made_room;
             match taken.outbound {
-                Outbound::Message(message) => self.socket.start_send(message),
+                Outbound::Message(message) => {
+                    self.traffic.messages_out += 1;
+                    self.traffic.octets_out += message.len() as u64;
+                    self.socket.start_send(message);
+                }
                 Outbound::Close(close) => {
                     self.close(cx, &close);
                     // A session that was stalled has not read in this round.
@@ -412,7 +467,10 @@ where
                 self.flush(cx);
             }
             (Phase::Open, due) => self.check_client(cx, due),
-            _ => self.phase = Phase::Closed,
+            _ => {
+                self.end = SessionEnd::TimedOut;
+                self.phase = Phase::Closed;
+            }
         }
         cx.waker().wake_by_ref();
     }
@@ -439,10 +497,12 @@ where
             (PeerState::Connected, _) | (PeerState::Unknown, Due::Check) => self.keep_alive.seen(),
             (PeerState::Disconnected, _) => {
                 self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
+                self.end = SessionEnd::ConnectionLost;
                 self.close(cx, &WebSocketClose::new(1011));
             }
             (PeerState::Unknown, _) => {
                 let close = WebSocketClose::new(1011).reason("keepalive ping timeout");
+                self.end = SessionEnd::TimedOut;
                 self.close(cx, &close);
             }
         }

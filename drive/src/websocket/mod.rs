@@ -28,6 +28,8 @@ pub use mailbox::Mailbox;
 pub use queue::Outbound;
 
 #[cfg(feature = "websocket")]
+pub use self::connection::{SessionEnd, Traffic};
+#[cfg(feature = "websocket")]
 pub use self::deflate::{DeflateParameters, PerMessageDeflate};
 #[cfg(feature = "websocket")]
 pub use self::liveness::PeerState;

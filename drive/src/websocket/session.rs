@@ -13,7 +13,7 @@ use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::handshake::derive_accept_key;
 
-use super::connection::Connection;
+use super::connection::{Connection, SessionEnd, Traffic};
 use super::keep_alive::KeepAlive;
 use super::liveness::{Observed, PeerState};
 use super::message::{MessageConfig, MessageStream, Role};
@@ -189,14 +189,17 @@ where
 {
     /// Carries messages until the WebSocket is closed, and waits for the end of the connection. A
     /// call that goes on after the disconnect is detached. The session must not be run again after
-    /// that.
+    /// that. Returns how the session ended.
     ///
     /// The future must be alone on its task: what the application waits for does not wake the task while
     /// the session polls.
     ///
     /// The application is polled in place. `poll_shutdown` is called at each poll of the session,
     /// and returns each stage of a shutdown once, as a stream does.
-    pub async fn run(&mut self, mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>) {
+    pub async fn run(
+        &mut self,
+        mut poll_shutdown: impl FnMut(&mut Context<'_>) -> Poll<Shutdown>,
+    ) -> SessionEnd {
         let Self {
             connection,
             websocket,
@@ -220,8 +223,9 @@ where
             .await
         };
         if matches!(end, End::Dropped) {
-            return;
+            return SessionEnd::Dropped;
         }
+        let end = connection.end();
         // Boxed, so that an idle WebSocket does not hold the memory of this future.
         let mut lingering = Box::pin(linger(connection.stream_mut()));
         poll_fn(|cx| {
@@ -233,6 +237,12 @@ where
             lingering.as_mut().poll(cx)
         })
         .await;
+        end
+    }
+
+    /// Returns the messages that the session has carried.
+    pub fn traffic(&self) -> Traffic {
+        self.connection.traffic()
     }
 }
 

@@ -43,6 +43,7 @@
 
 mod file;
 mod flags;
+mod log;
 mod pid_file;
 mod serve;
 mod settings;
@@ -52,20 +53,16 @@ mod systemd;
 mod upgrade;
 
 use std::ffi::OsString;
-use std::io::{self, stderr};
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
 use callgate::App;
 use callgate_cli::fail;
 use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
-use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
 
+use self::log::ServerLog;
 use crate::ServeError;
-use crate::config::LogLevel;
 
 pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
@@ -110,14 +107,22 @@ pub fn main(app: impl App) -> ExitCode {
 /// one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
     let config = flags.into_config();
-    start_logging(&config.log.level);
-    match serve::serve(app, config) {
+    let log = match ServerLog::start(&config.log) {
+        Ok(log) => log,
+        Err(error) => return fail(error.exit_status(), describe(&error)),
+    };
+    let result = serve::serve(app, config, &log);
+    // The last line is not held up by a log that nobody reads.
+    log.finish();
+    match result {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => fail(
-            error.exit_status(),
-            format_args!("{error}{}", remedy(&error)),
-        ),
+        Err(error) => log.fail(error.exit_status(), describe(&error)),
     }
+}
+
+/// Returns the line of an error.
+fn describe(error: &ServeError) -> String {
+    format!("{error}{}", remedy(error))
 }
 
 /// Returns the flag that avoids the error, as an addition to the error's line; empty if there is
@@ -131,6 +136,10 @@ fn remedy(error: &ServeError) -> &'static str {
             }
             io::ErrorKind::PermissionDenied => " (choose another with --port or --bind)",
             _ => "",
+        },
+        ServeError::LogFile { name, .. } => match *name {
+            "log_file" => " (choose another with --log-file)",
+            _ => " (choose another with --access-log-file)",
         },
         ServeError::Runtime { .. } => " (choose fewer with --threads)",
         ServeError::LifespanDeclined => " (serve it without by --lifespan auto)",
@@ -151,31 +160,4 @@ fn command_for(args: &[OsString]) -> Command {
         .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
-}
-
-/// Logs to standard error, one line an event, coloured on a terminal.
-fn start_logging(levels: &[LogLevel]) {
-    let lines = tracing_subscriber::fmt::layer()
-        .with_writer(stderr)
-        .with_ansi(callgate_cli::is_coloured(&stderr()))
-        .with_target(false)
-        // Otherwise a log whose reader has closed the pipe causes a panic.
-        .log_internal_errors(false)
-        .compact();
-    // This fails in a program that has set up its own logging, which is kept.
-    let _ = tracing_subscriber::registry()
-        .with(targets(levels))
-        .with(lines)
-        .try_init();
-}
-
-/// Returns the filter of these levels. The last level of a target applies.
-fn targets(levels: &[LogLevel]) -> Targets {
-    let filter = Targets::new().with_default(LevelFilter::INFO);
-    levels
-        .iter()
-        .fold(filter, |filter, level| match &level.target {
-            Some(target) => filter.with_target(target, level.level),
-            None => filter.with_default(level.level),
-        })
 }

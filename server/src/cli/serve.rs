@@ -14,6 +14,7 @@ use callgate::App;
 use futures_util::FutureExt as _;
 use tokio::runtime::Builder;
 
+use super::log::ServerLog;
 use super::pid_file::PidFile;
 #[cfg(unix)]
 use super::systemd;
@@ -35,16 +36,16 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
 
 /// Serves `app` until a signal, or until a successor has taken over.
 #[cfg(unix)]
-pub(super) fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
+pub(super) fn serve(app: impl App, config: Config, log: &ServerLog) -> Result<(), ServeError> {
     let predecessor = Predecessor::find().map_err(ServeError::Predecessor)?;
     let Some((predecessor, inherited)) = predecessor else {
         return match config.process.reload {
             true => on_runtime(NonZeroUsize::MIN, reloader::run(app, config)),
-            false => serve_as(app, &config, None, Vec::new()),
+            false => serve_as(app, &config, None, Vec::new(), log),
         };
     };
     let failure = predecessor.failure().map_err(ServeError::Predecessor)?;
-    let result = serve_as(app, &config, Some(predecessor), inherited);
+    let result = serve_as(app, &config, Some(predecessor), inherited, log);
     if let Err(error) = &result {
         failure.tell(&error.to_string());
     }
@@ -58,6 +59,7 @@ fn serve_as(
     config: &Config,
     predecessor: Option<Predecessor>,
     inherited: Inherited,
+    log: &ServerLog,
 ) -> Result<(), ServeError> {
     let retirement = Retirement::new(&config.process);
     let succession = Arc::new(Succession::new(retirement, inherited));
@@ -75,6 +77,7 @@ fn serve_as(
             file.write().map_err(ServeError::PidFile)?;
         }
         let handle = server.handle();
+        log.reopen_at_reload(&handle);
         let upgrader = Upgrader::new(handle, succession.clone(), pid_file.clone(), config);
         let companion = move || upgrader.start(predecessor);
         let thread = SignalThread::start(server.handle(), Some(FORCED_EXIT), companion).await;
@@ -106,7 +109,7 @@ fn serve_as(
 
 /// Serves `app` until a signal.
 #[cfg(not(unix))]
-pub(super) fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
+pub(super) fn serve(app: impl App, config: Config, log: &ServerLog) -> Result<(), ServeError> {
     if config.process.reload {
         return Err(ServeError::Setting {
             name: "reload",
@@ -117,6 +120,7 @@ pub(super) fn serve(app: impl App, config: Config) -> Result<(), ServeError> {
     let mut signals = None;
     let result = on_runtime(threads(&config), async {
         let server = Server::new(app).config(config).bound()?;
+        log.reopen_at_reload(&server.handle());
         if let Some(file) = &pid_file {
             file.write().map_err(ServeError::PidFile)?;
         }

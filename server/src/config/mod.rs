@@ -31,7 +31,7 @@ pub use self::http1::Http1;
 pub use self::http2::Http2;
 pub use self::limits::Limits;
 pub use self::listen::{BindAddress, Listen, SocketOwner};
-pub use self::log::{Log, LogLevel};
+pub use self::log::{AccessLogFormat, Log, LogFormat, LogLevel, LogTime};
 pub use self::process::{LifespanMode, Process};
 pub use self::proxy::Proxy;
 pub use self::timeouts::Timeouts;

@@ -16,6 +16,7 @@ use callgate_http1::{
     ResponseEncoder,
 };
 use http::StatusCode;
+use http_body::Body as _;
 use tokio::task::coop::unconstrained;
 
 use super::content;
@@ -26,9 +27,11 @@ use super::outgoing::{
     self, Outgoing, PendingExchange, PendingHandshake, ResponseEnd, StreamedResponse,
 };
 use super::output::Output;
+use super::records::Records;
 use crate::connection::ConnectionInfo;
 use crate::exchange::{self, Exchange, RunningCall};
 use crate::limit::Limit;
+use crate::record::Outcome;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
@@ -52,6 +55,8 @@ pub(super) struct Connection {
     output: Output,
     incoming: Incoming,
     outgoing: Outgoing,
+    /// `None` if the server takes no records.
+    records: Option<Box<Records>>,
     /// The number of requests whose head has been decoded.
     requests: u64,
     /// Whether only the end of the connection is the end of the last response.
@@ -67,6 +72,7 @@ impl Connection {
     pub(super) fn new(info: ConnectionInfo, stream: Stream, read: BytesMut) -> Self {
         let decoder = HeadDecoder::new(info.server.http1.clone());
         Self {
+            records: Records::new(&info),
             info,
             stream,
             input: Input::new(read),
@@ -87,6 +93,13 @@ impl Connection {
 
     /// Returns what is left of the connection.
     pub(super) fn into_remainder(self) -> Remainder {
+        if let Some(records) = self.records {
+            let sent = match &self.outgoing {
+                Outgoing::Content(response) => response.sent(),
+                _ => 0,
+            };
+            records.end(sent, &self.output);
+        }
         Remainder {
             is_input_ended: self.input.is_ended(),
             stream: self.stream,
@@ -102,8 +115,7 @@ impl Connection {
                 continue;
             }
             self.send_continue(cx);
-            let limits = &self.info.server.config.limits;
-            match self.incoming.decode_content(&mut self.input, limits, cx) {
+            match self.decode_content(cx) {
                 Ok(false) => {}
                 Ok(true) => continue,
                 Err(rejection) => {
@@ -112,7 +124,11 @@ impl Connection {
                 }
             }
             let was_full = self.output.is_full();
-            match self.poll_output(cx) {
+            let written = self.poll_output(cx);
+            if let Some(records) = &mut self.records {
+                records.written(&self.output, self.stream.is_secured());
+            }
+            match written {
                 Poll::Ready(Ok(())) => {
                     if let Some(end) = self.end.take() {
                         return Poll::Ready(end);
@@ -131,6 +147,14 @@ impl Connection {
         // The other tasks of the thread run.
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Decodes content that the application waits for. Returns whether there was some, or its end.
+    fn decode_content(&mut self, cx: &mut Context<'_>) -> Result<bool, Rejection> {
+        let limits = &self.info.server.config.limits;
+        let records = self.records.as_deref_mut();
+        self.incoming
+            .decode_content(&mut self.input, limits, records, cx)
     }
 
     /// Writes the output. An application that uses up the budget of the task does not hold it back.
@@ -173,7 +197,10 @@ impl Connection {
                 },
                 Outgoing::Content(response) => match response.poll(&mut self.output, cx) {
                     Poll::Pending => return,
-                    Poll::Ready(end) => self.end_response(end),
+                    Poll::Ready(end) => {
+                        let sent = response.sent();
+                        self.end_response(end, sent);
+                    }
                 },
             }
         }
@@ -240,6 +267,10 @@ impl Connection {
         self.requests += 1;
         let encoder = ResponseEncoder::new(&head);
         let awaits_continue = head.expectation == Expectation::Continue;
+        let parts = incoming::into_parts(head);
+        if let Some(records) = &mut self.records {
+            records.begin(&parts, &self.info);
+        }
         if let Next::Content(decoder) = &next
             && let Some(length) = decoder.remaining()
             && self.info.server.config.limits.is_too_large(length)
@@ -253,8 +284,12 @@ impl Connection {
             }
             Err(error) => return self.reject(error.into(), encoder),
         };
-        match request::read(incoming::into_parts(head), &self.info) {
+        match request::read(parts, &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
+                if let Some(records) = &mut self.records {
+                    records.called(&scope, false);
+                    records.received(content.size_hint().lower());
+                }
                 let server = &self.info.server;
                 let mut exchange = Exchange::new(scope, content, content::status_for, &self.info);
                 // An exchange that completes at the first poll is never on the heap.
@@ -276,6 +311,9 @@ impl Connection {
                 }
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
+                if let Some(records) = &mut self.records {
+                    records.called(&scope, true);
+                }
                 let handshake = Handshake::new(scope, &self.info);
                 let pending = PendingHandshake { handshake, encoder };
                 self.outgoing = Outgoing::Handshake(Box::new(pending));
@@ -298,7 +336,7 @@ impl Connection {
         };
         // A response that is complete at once is never on the heap.
         match response.poll(&mut self.output, cx) {
-            Poll::Ready(end) => self.end_response(end),
+            Poll::Ready(end) => self.end_response(end, response.sent()),
             Poll::Pending => self.outgoing = Outgoing::Content(Box::new(response)),
         }
     }
@@ -318,6 +356,9 @@ impl Connection {
             server.limits.reached(Limit::RequestsPerConnection);
             encoder.close();
         }
+        if let Some(records) = &mut self.records {
+            records.respond(head.status);
+        }
         let output = &mut self.output;
         let encoded = outgoing::encode_head(&head, &body, encoder.clone(), server, output);
         if let Incoming::Head(decoder) = &mut self.incoming {
@@ -329,12 +370,12 @@ impl Connection {
                 Some(StreamedResponse::new(body, encoder, call))
             }
             Ok(AfterHead::End(persistence)) => {
-                self.end_response(ResponseEnd::Complete(persistence));
+                self.end_response(ResponseEnd::Complete(persistence), 0);
                 None
             }
             // CONNECT is rejected, so there is no tunnel.
             Ok(AfterHead::Tunnel) => {
-                self.end_response(ResponseEnd::Complete(Persistence::Close));
+                self.end_response(ResponseEnd::Complete(Persistence::Close), 0);
                 None
             }
             Err(error) => self.replace(&error, encoder),
@@ -357,6 +398,9 @@ impl Connection {
     #[cold]
     pub(super) fn reject(&mut self, rejection: Rejection, encoder: ResponseEncoder) {
         self.report(&rejection);
+        if let Some(records) = &mut self.records {
+            records.reject(&self.info);
+        }
         self.incoming = Incoming::Nothing;
         let (head, body) = rejection.into_response();
         self.outgoing = match self.encode_head(head, body, None, encoder) {
@@ -379,7 +423,14 @@ impl Connection {
     ) {
         let server = &self.info.server;
         match outgoing::encode_upgrade(head, encoder.clone(), server, &mut self.output) {
-            Ok(()) => self.finish(End::Upgrade(websocket)),
+            Ok(()) => {
+                let records = self.records.as_mut();
+                let record = records.and_then(|records| {
+                    records.respond(head.status);
+                    records.take()
+                });
+                self.finish(End::Upgrade(websocket, record));
+            }
             Err(error) => {
                 let response = self.replace(&error, encoder);
                 self.outgoing = response.map_or(Outgoing::None, |response| {
@@ -389,8 +440,16 @@ impl Connection {
         }
     }
 
-    fn end_response(&mut self, end: ResponseEnd) {
+    /// Ends a response of which `sent` octets of content have been encoded.
+    fn end_response(&mut self, end: ResponseEnd, sent: u64) {
         self.outgoing = Outgoing::None;
+        if let Some(records) = &mut self.records {
+            let outcome = match end {
+                ResponseEnd::Complete(_) => Outcome::Complete,
+                ResponseEnd::Cut => Outcome::CutByApplication,
+            };
+            records.end_response(outcome, sent, &self.output);
+        }
         match end {
             ResponseEnd::Complete(Persistence::KeepAlive) if self.incoming.can_be_skipped() => {
                 self.incoming.discard_content();

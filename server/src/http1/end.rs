@@ -6,6 +6,7 @@ use bytes::Bytes;
 use callgate_drive::linger::linger;
 
 use crate::connection::ConnectionInfo;
+use crate::record::ExchangeRecord;
 use crate::registry::ConnectionState;
 use crate::stage::Stage;
 use crate::stream::Stream;
@@ -22,7 +23,7 @@ pub(super) enum End {
     /// connection is reset.
     Reset,
     /// The connection becomes a WebSocket.
-    Upgrade(AcceptedWebSocket),
+    Upgrade(AcceptedWebSocket, Option<Box<ExchangeRecord>>),
 }
 
 /// The stream of a connection after its end, and its unread input.
@@ -45,10 +46,10 @@ pub(super) async fn conclude(info: &ConnectionInfo, remainder: Remainder, end: E
     } = remainder;
     match end {
         // On a task of its own, so that the memory of this task is freed.
-        End::Upgrade(websocket) => {
+        End::Upgrade(websocket, record) => {
             info.open.set_state(ConnectionState::WebSocket);
             let open = info.open.clone();
-            let session = run_over_http1(websocket, server, stream, unread, open);
+            let session = run_over_http1(websocket, server, stream, unread, open, record);
             server.tasks.spawn(session);
         }
         // The client of a secured connection is told of its end (RFC 8446, 6.1). Closing both sides while

@@ -8,6 +8,7 @@ use http::request::Parts;
 
 use super::content::{self, ContentError, ContentSender, Demand, RequestContent};
 use super::input::Input;
+use super::records::Records;
 use crate::config::Limits;
 use crate::rejection::Rejection;
 
@@ -134,6 +135,7 @@ impl Incoming {
         &mut self,
         input: &mut Input,
         limits: &Limits,
+        mut records: Option<&mut Records>,
         cx: &mut Context<'_>,
     ) -> Result<bool, Rejection> {
         let Some(mut content) = self.take_wanted(cx) else {
@@ -152,6 +154,9 @@ impl Incoming {
                     return Err(Rejection::content_too_large());
                 }
                 Ok(DecodedContent::Data(data, decoder)) => {
+                    if let Some(records) = &mut records {
+                        records.received(data.len() as u64);
+                    }
                     content.sender.send(data, cx);
                     content.decoder = decoder;
                     // The end of content of a known length follows without a further octet.

@@ -7,6 +7,7 @@ mod incoming;
 mod input;
 mod outgoing;
 mod output;
+mod records;
 
 use std::future::poll_fn;
 use std::pin::pin;
@@ -20,6 +21,7 @@ use self::end::End;
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
 use crate::deadline::{Check, Deadline};
+use crate::record::Outcome;
 use crate::rejection::Rejection;
 use crate::stage::Stage;
 use crate::stream::Stream;
@@ -59,7 +61,7 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
         let mut stage = pin!(server.stages.watch());
         poll_fn(|cx| {
             if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
-                return Poll::Ready(connection.abandon());
+                return Poll::Ready(connection.abandon(Outcome::CutByServer));
             }
             loop {
                 if let Poll::Ready(end) = connection.poll(cx) {

@@ -87,6 +87,8 @@ pub(super) struct StreamedResponse {
     encoder: Option<ContentEncoder>,
     /// The call of the application, if it goes on.
     call: Option<RunningCall>,
+    /// The octets of content that have been encoded.
+    sent: u64,
 }
 
 /// How a response has ended.
@@ -148,7 +150,13 @@ impl StreamedResponse {
             body,
             encoder: Some(encoder),
             call,
+            sent: 0,
         }
+    }
+
+    /// Returns how many octets of content have been encoded.
+    pub(super) fn sent(&self) -> u64 {
+        self.sent
     }
 
     /// Polls the application and encodes its content, until there is enough output or the application
@@ -186,6 +194,7 @@ impl StreamedResponse {
                 if encoder.frame(file.remaining()).is_err() {
                     return Poll::Ready(self.cut());
                 }
+                self.sent += file.remaining();
                 output.push_file(file, cx);
                 continue;
             }
@@ -199,6 +208,7 @@ impl StreamedResponse {
                     let Ok(frame) = encoder.frame(data.len() as u64) else {
                         return Poll::Ready(self.cut());
                     };
+                    self.sent += data.len() as u64;
                     output.push_framed(frame, data);
                 }
                 Err(frame) => return Poll::Ready(self.end(frame.into_trailers().ok(), output)),

@@ -175,6 +175,12 @@ impl Body for RequestContent {
         this.frames += 1;
         this.delays = 0;
         this.expects_continue = false;
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+            && let Some(stream) = this.stream.upgrade()
+        {
+            stream.record(|record| record.octets_in += data.len() as u64);
+        }
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
                 let rejection = Rejection::bad_request("a trailer field is malformed");

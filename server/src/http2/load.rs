@@ -6,6 +6,7 @@ use std::task::Context;
 use futures_util::task::AtomicWaker;
 
 use super::finished::FinishedResponses;
+use super::unflushed_records::UnflushedRecords;
 use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
 
@@ -26,6 +27,7 @@ const MAX_HELD: u64 = 128 * 1024;
 pub(super) struct Load {
     pub(super) info: ConnectionInfo,
     pub(super) finished: FinishedResponses,
+    pub(super) unflushed: UnflushedRecords,
     /// The streams whose response has not been written.
     running: AtomicU32,
     /// The number of streams that have begun, finished or not. The number wraps.
@@ -56,6 +58,7 @@ impl Load {
         Self {
             info,
             finished: FinishedResponses::default(),
+            unflushed: UnflushedRecords::default(),
             running: AtomicU32::new(0),
             begun: AtomicU32::new(0),
             unwritten: AtomicUsize::new(0),

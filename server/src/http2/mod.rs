@@ -37,6 +37,7 @@ mod service;
 mod socket;
 mod stream_state;
 mod stream_task;
+mod unflushed_records;
 mod watchdog;
 mod websocket;
 mod windows;
@@ -61,6 +62,7 @@ use self::watchdog::{Order, Watchdog};
 use crate::config::Config;
 use crate::connection::ConnectionInfo;
 use crate::deadline::SILENCE;
+use crate::record::Outcome;
 use crate::report;
 
 /// The content of one stream that h2 holds, in octets.
@@ -101,7 +103,8 @@ where
     let mut connection = pin!(server.http2.serve_connection(TokioIo::new(socket), service));
     let mut watchdog = pin!(Watchdog::new(&server, &load));
     let mut has_waited = false;
-    poll_fn(|cx| {
+    let takes_records = server.takes_records;
+    let end = poll_fn(|cx| {
         load.register(cx);
         // Each stream wakes this task, and the runtime would run it right after the first of
         // them. The task goes to the end of the queue instead, so that the responses of the others
@@ -113,26 +116,34 @@ where
         }
         has_waited = false;
         loop {
+            if takes_records {
+                load.unflushed.begin_poll();
+            }
             match connection.as_mut().poll(cx) {
                 Poll::Pending => {}
                 // hyper returns in the middle of a connection when it resets the stream of a CONNECT
                 // with content. A connection is over only when the socket is closed or has failed.
                 Poll::Ready(Ok(())) if !load.is_closed() => continue,
-                Poll::Ready(result) => {
-                    if let Err(error) = result {
-                        report::failed(load.info.client, &error);
-                    }
-                    return Poll::Ready(());
+                Poll::Ready(Ok(())) => return Poll::Ready(Outcome::Complete),
+                Poll::Ready(Err(error)) => {
+                    report::failed(load.info.client, &error);
+                    return Poll::Ready(Outcome::ClientGone);
                 }
+            }
+            if takes_records && !load.is_writing() {
+                load.unflushed.flushed();
             }
             match watchdog.as_mut().poll(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(Order::Finish) => connection.as_mut().graceful_shutdown(),
-                Poll::Ready(Order::End) => return Poll::Ready(()),
+                Poll::Ready(Order::End(outcome)) => return Poll::Ready(outcome),
             }
         }
     })
     .await;
+    if takes_records {
+        load.unflushed.end(end);
+    }
 }
 
 #[cfg(test)]

@@ -51,6 +51,7 @@ impl PendingExchange {
         server.add_default_headers(&mut head.headers);
         stream.start();
         set_stream(stream);
+        stream.record(|record| record.respond(head.status));
         let content = ResponseContent::new(body, self.stream.take());
         Poll::Ready(Ok(head.into_response(content)))
     }

@@ -11,6 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::response_data::ResponseData;
 use super::stream_state::StreamState;
+use crate::record::Outcome;
 
 /// The largest data frame for hyper, in octets.
 const MAX_FRAME: usize = 64 * 1024;
@@ -58,6 +59,12 @@ enum End {
 
 impl ResponseContent {
     pub(super) fn new(body: ResponseBody, stream: Option<Arc<StreamState>>) -> Self {
+        // hyper does not poll the content of a response without content.
+        if let Some(stream) = &stream
+            && body.is_end_stream()
+        {
+            stream.set_outcome(Outcome::Complete);
+        }
         Self {
             body,
             stream,
@@ -132,6 +139,10 @@ impl Body for ResponseContent {
                 Progress::Ending(_) => {
                     ready!(stream.poll_written(cx));
                     let ending = std::mem::replace(progress, Progress::Ended);
+                    stream.set_outcome(match ending {
+                        Progress::Ending(End::Failed(_)) => Outcome::CutByApplication,
+                        _ => Outcome::Complete,
+                    });
                     return Poll::Ready(match ending {
                         Progress::Ending(End::Trailers(trailers)) => {
                             Some(Ok(Frame::trailers(trailers)))
@@ -155,6 +166,9 @@ impl Body for ResponseContent {
             }
             let (data, next) = next_frame(rest, body, stream);
             *progress = next;
+            if let Progress::Ended = progress {
+                stream.set_outcome(Outcome::Complete);
+            }
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
     }

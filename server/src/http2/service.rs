@@ -21,6 +21,7 @@ use super::stream_state::StreamState;
 use super::stream_task::set_stream;
 use super::websocket::PendingHandshake;
 use crate::exchange::Exchange;
+use crate::record::{ExchangeRecord, Outcome};
 use crate::rejection::Rejection;
 use crate::report;
 use crate::request::{self, ParsedRequest};
@@ -44,12 +45,12 @@ impl Service<Request<Incoming>> for ConnectionService {
     type Future = PendingResponse;
 
     fn call(&self, request: Request<Incoming>) -> PendingResponse {
-        let stream = StreamState::begin(&self.load);
+        let (mut parts, content) = request.into_parts();
+        let info = &self.load.info;
+        let stream = StreamState::begin(&self.load, ExchangeRecord::begin(Some(&parts), info));
         if self.load.is_refusing() {
             return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
         }
-        let (mut parts, content) = request.into_parts();
-        let info = &self.load.info;
         if let Err(reason) = check_head(&parts) {
             report::rejected(info.client, &Rejection::bad_request(reason));
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
@@ -64,10 +65,12 @@ impl Service<Request<Incoming>> for ConnectionService {
                 PendingResponse::Rejected(Some(self.reject(rejection, stream)))
             }
             Ok(ParsedRequest::Http(scope)) => {
+                stream.record(|record| record.called(&scope, false));
                 let exchange = Exchange::new(scope, content, status_for, info);
                 PendingResponse::Exchange(PendingExchange::new(exchange, stream))
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
+                stream.record(|record| record.called(&scope, true));
                 let handshake = PendingHandshake::new(scope, on_upgrade, stream);
                 PendingResponse::Handshake(Box::new(handshake))
             }
@@ -83,6 +86,7 @@ impl ConnectionService {
         report::rejected(self.load.info.client, &rejection);
         let (mut head, body) = rejection.into_response();
         self.load.info.server.add_default_headers(&mut head.headers);
+        stream.record(|record| record.respond(head.status));
         let content = ResponseContent::new(body, Some(stream.clone()));
         Rejected {
             response: head.into_response(content),
@@ -123,6 +127,7 @@ impl Future for PendingResponse {
             }
             Self::Reset(reason, stream) => {
                 set_stream(stream);
+                stream.set_outcome(Outcome::CutByServer);
                 Poll::Ready(Err((*reason).into()))
             }
         }

@@ -1,13 +1,14 @@
 //! The state of one stream, which its task, its response and the session of its WebSocket share.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_util::task::AtomicWaker;
 
 use super::load::Load;
 use crate::deadline::Wait;
+use crate::record::{ExchangeRecord, Outcome};
 
 /// The progress of the output of a stream, as its task last saw it.
 #[derive(Debug, Default)]
@@ -45,6 +46,8 @@ impl OutputProgress {
 #[derive(Debug)]
 pub(super) struct StreamState {
     load: Arc<Load>,
+    is_recorded: bool,
+    record: Mutex<Option<Box<ExchangeRecord>>>,
     /// The data frames of the response that hyper holds.
     frames: AtomicU32,
     /// See [`Self::progress`].
@@ -59,10 +62,12 @@ pub(super) struct StreamState {
 
 impl StreamState {
     /// Begins a stream.
-    pub(super) fn begin(load: &Arc<Load>) -> Arc<Self> {
+    pub(super) fn begin(load: &Arc<Load>, record: Option<Box<ExchangeRecord>>) -> Arc<Self> {
         load.begin();
         Arc::new(Self {
             load: load.clone(),
+            is_recorded: record.is_some(),
+            record: Mutex::new(record),
             frames: AtomicU32::new(0),
             progress: AtomicU64::new(0),
             has_started: AtomicBool::new(false),
@@ -74,6 +79,29 @@ impl StreamState {
     /// Returns the load of the stream's connection.
     pub(super) fn load(&self) -> &Load {
         &self.load
+    }
+
+    /// Changes the record of the exchange, if there is one.
+    pub(super) fn record(&self, change: impl FnOnce(&mut ExchangeRecord)) {
+        if self.is_recorded
+            && let Some(record) = &mut *self.lock_record()
+        {
+            change(record);
+        }
+    }
+
+    /// Sets how the exchange ends once hyper holds nothing of its response.
+    pub(super) fn set_outcome(&self, outcome: Outcome) {
+        self.record(|record| record.outcome = outcome);
+    }
+
+    /// Takes the record of a handshake, which becomes that of its WebSocket.
+    pub(super) fn take_record(&self) -> Option<Box<ExchangeRecord>> {
+        self.lock_record().take()
+    }
+
+    fn lock_record(&self) -> MutexGuard<'_, Option<Box<ExchangeRecord>>> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns what the task of the stream waits for.
@@ -148,6 +176,7 @@ impl StreamState {
     pub(super) fn frame_advances(&self, octets: usize) -> bool {
         let before = self.progress.fetch_add(octets as u64, Ordering::Relaxed);
         self.load.remove_unwritten(octets);
+        self.record(|record| record.octets_out += octets as u64);
         let least = self.load.info.server.rates.output;
         (before + octets as u64) / least > before / least
     }
@@ -155,6 +184,13 @@ impl StreamState {
     /// Records that hyper has dropped a data frame. `octets` of it have not been written.
     pub(super) fn frame_ends(&self, octets: usize) {
         self.load.remove_unwritten(octets);
+        if octets > 0 {
+            self.record(|record| {
+                if record.outcome == Outcome::Complete {
+                    record.outcome = Outcome::ClientGone;
+                }
+            });
+        }
         let was_last = self.frames.fetch_sub(1, Ordering::Release) == 1;
         self.progress.fetch_add(1, Ordering::Relaxed);
         if was_last {
@@ -165,6 +201,14 @@ impl StreamState {
 
 impl Drop for StreamState {
     fn drop(&mut self) {
+        let record = self
+            .record
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(record) = record.take() {
+            self.load.unflushed.end_exchange(record);
+            self.load.wake();
+        }
         self.load.end();
     }
 }

@@ -12,6 +12,7 @@ use tokio_util::task::TaskTracker;
 
 use super::stream_state::{OutputProgress, StreamState};
 use crate::deadline::{Check, Deadline, Wait};
+use crate::record::Outcome;
 use crate::report;
 
 tokio::task_local! {
@@ -98,6 +99,7 @@ impl<F: Future> Future for StreamTask<F> {
                         info.client,
                         &"a stream is reset, because the client takes nothing",
                     );
+                    stream.set_outcome(Outcome::TimedOut);
                     // hyper's future is dropped with the task, which resets the stream.
                     return Poll::Ready(());
                 }

@@ -12,6 +12,7 @@ use super::load::Load;
 use crate::context::ServerContext;
 use crate::deadline::{CHECKS, Check, Deadline, SHORTEST, Wait};
 use crate::limit::Limit;
+use crate::record::Outcome;
 use crate::report;
 use crate::stage::{Stage, StageWatch};
 
@@ -24,8 +25,8 @@ pub(super) enum Order {
     /// Send GOAWAY and complete the streams that are open: the connection has been idle for too
     /// long, others need room, or the server shuts down. This order is given once.
     Finish,
-    /// Drop the connection.
-    End,
+    /// Drop the connection, with this outcome of its exchanges.
+    End(Outcome),
 }
 
 /// Whether the connection takes new streams.
@@ -90,7 +91,7 @@ impl<'a> Watchdog<'a> {
         let this = self.as_mut().project();
         let mut stage = this.stage;
         if stage.as_mut().poll_new(cx) == Some(Stage::Ending) {
-            return Poll::Ready(Order::End);
+            return Poll::Ready(Order::End(Outcome::CutByServer));
         }
         if stage.seen() == Stage::Draining && *this.phase == Phase::Serving {
             return self.finish(cx);
@@ -105,10 +106,13 @@ impl<'a> Watchdog<'a> {
             this.load.refuse();
         }
         if *this.phase == Phase::Refusing && this.load.is_idle() {
-            return Poll::Ready(Order::End);
+            return Poll::Ready(Order::End(Outcome::Complete));
         }
-        if self.as_mut().is_client_silent(cx) || self.as_mut().is_response_stalled(cx) {
-            return Poll::Ready(Order::End);
+        if self.as_mut().is_client_silent(cx) {
+            return Poll::Ready(Order::End(Outcome::ClientGone));
+        }
+        if self.as_mut().is_response_stalled(cx) {
+            return Poll::Ready(Order::End(Outcome::TimedOut));
         }
         self.poll_deadline(cx)
     }
@@ -185,7 +189,7 @@ impl<'a> Watchdog<'a> {
                 match wait {
                     Wait::NextRequest(_) => self.finish(cx),
                     // A connection without a stream has nothing to complete.
-                    _ => Poll::Ready(Order::End),
+                    _ => Poll::Ready(Order::End(Outcome::TimedOut)),
                 }
             }
         }
@@ -254,13 +258,13 @@ mod tests {
         let mut frames = FrameReader::of_client();
         // The connection is not closed while it is used.
         for _ in 0..20 {
-            drop(StreamState::begin(&load));
+            drop(StreamState::begin(&load, None));
             load.record_input(&mut frames, b"x");
             let nearly = KEEP_ALIVE - Duration::from_secs(1);
             let order = timeout(nearly, poll_fn(|cx| watchdog.as_mut().poll(cx)));
             assert_eq!(order.await.ok(), None);
         }
-        drop(StreamState::begin(&load));
+        drop(StreamState::begin(&load, None));
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
         assert_eq!(order, Order::Finish);
@@ -268,7 +272,7 @@ mod tests {
         assert!(is_kept(KEEP_ALIVE, idle), "{idle:?}");
         // The client does not close the connection.
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
-        assert_eq!(order, Order::End);
+        assert_eq!(order, Order::End(Outcome::Complete));
         let waited = last.elapsed() - idle;
         assert!(is_kept(GOAWAY_GRACE, waited), "{waited:?}");
     }
@@ -280,14 +284,17 @@ mod tests {
         let mut watchdog = pin!(Watchdog::new(&server, &load));
         let begun = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
-        assert_eq!((order, begun.elapsed()), (Order::End, HEAD));
+        assert_eq!(
+            (order, begun.elapsed()),
+            (Order::End(Outcome::TimedOut), HEAD)
+        );
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_connection_whose_socket_takes_nothing_is_closed_although_it_has_streams() {
         let server = server();
         let load = load(&server);
-        let _stream = StreamState::begin(&load);
+        let _stream = StreamState::begin(&load, None);
         let mut watchdog = pin!(Watchdog::new(&server, &load));
         let mut frames = FrameReader::of_server();
         load.set_writing(true);
@@ -299,7 +306,7 @@ mod tests {
         }
         let last = Instant::now();
         let order = poll_fn(|cx| watchdog.as_mut().poll(cx)).await;
-        assert_eq!(order, Order::End);
+        assert_eq!(order, Order::End(Outcome::TimedOut));
         assert!(is_kept(WRITE, last.elapsed()), "{:?}", last.elapsed());
     }
 }

@@ -55,7 +55,13 @@ impl PendingHandshake {
         if let Some(stream) = &self.stream {
             set_stream(stream);
         }
-        let (mut head, body) = match ready!(self.handshake.poll(cx)) {
+        let response = ready!(self.handshake.poll(cx));
+        let (websocket::Response::Accepted(head, _) | websocket::Response::Refused(head, _)) =
+            &response;
+        if let Some(stream) = &self.stream {
+            stream.record(|record| record.respond(head.status));
+        }
+        let (mut head, body) = match response {
             websocket::Response::Accepted(head, websocket) => {
                 self.open(websocket);
                 (head, ResponseBody::empty())
@@ -90,7 +96,8 @@ async fn run(
             stream: stream.clone(),
         };
         let open = stream.load().info.open.clone();
-        websocket::run(websocket, &server, Transport::new(tunnel), open).await;
+        let record = stream.take_record();
+        websocket::run(websocket, &server, Transport::new(tunnel), open, record).await;
     }
     stream.close_output();
 }

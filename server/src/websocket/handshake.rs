@@ -13,7 +13,7 @@ use callgate_drive::timer::LONGEST;
 use callgate_drive::websocket::{
     self as drive, DeflateParameters, HandshakeResponse, accept_key, response_head,
 };
-use callgate_drive::{RequestLine, ResponseBody, replacement};
+use callgate_drive::{ResponseBody, replacement};
 use http::Version;
 use http::header::HeaderValue;
 use tokio::time::sleep;
@@ -24,7 +24,6 @@ use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
 use crate::limit::Limit;
 use crate::rejection::Rejection;
-use crate::report::AccessLog;
 use crate::stage::Stage;
 
 /// A handshake without a response.
@@ -39,7 +38,6 @@ pub(crate) struct Handshake {
     deflate: Option<DeflateParameters>,
     /// The place among the open WebSockets, if they are counted.
     place: Option<Permit>,
-    access_log: Option<Box<AccessLog>>,
 }
 
 #[derive(Debug)]
@@ -85,13 +83,6 @@ impl Handshake {
         let accept_key = accept_key(&scope.headers);
         let setting = server.config.websocket.per_message_deflate;
         let deflate = DeflateParameters::negotiate(&mut scope, setting);
-        let access_log = server.config.log.access.then(|| {
-            Box::new(AccessLog::new(
-                RequestLine::of_websocket(&scope),
-                scope.client,
-                connection.peer,
-            ))
-        });
         let client = connection.client;
         let version = scope.version;
         let (place, progress) = match server.websockets.take() {
@@ -106,7 +97,6 @@ impl Handshake {
             accept_key,
             deflate,
             place,
-            access_log,
         })
     }
 
@@ -122,10 +112,6 @@ impl Handshake {
             HandshakeResponse::Deny(head, body) => Response::Refused(head, body),
         };
         self.detach();
-        if let Some(log) = self.access_log.take() {
-            let (Response::Accepted(head, _) | Response::Refused(head, _)) = &response;
-            log.write(head.status);
-        }
         Poll::Ready(response)
     }
 

@@ -8,12 +8,13 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use callgate_drive::Call;
 use callgate_drive::websocket::{
-    self as drive, Detach, Mailbox, PeerState, SessionConfig, Shutdown, Transport,
+    self as drive, Detach, Mailbox, PeerState, SessionConfig, SessionEnd, Shutdown, Transport,
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::concurrency::Permit;
 use crate::context::ServerContext;
+use crate::record::{ExchangeRecord, Outcome};
 use crate::registry::OpenConnection;
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
@@ -51,9 +52,10 @@ pub(crate) fn run_over_http1(
     stream: Stream,
     unread: Bytes,
     connection: Arc<OpenConnection>,
+    record: Option<Box<ExchangeRecord>>,
 ) -> impl Future<Output = ()> + use<> {
     let transport = Transport::new(stream).unread(unread).peer_state(peer_state);
-    run(websocket, server, transport, connection)
+    run(websocket, server, transport, connection, record)
 }
 
 /// Runs a session. Its future holds no value twice, because it is nearly all of the memory of an
@@ -63,6 +65,7 @@ pub(crate) fn run<S>(
     server: &ServerContext,
     transport: Transport<S>,
     connection: Arc<OpenConnection>,
+    record: Option<Box<ExchangeRecord>>,
 ) -> impl Future<Output = ()> + use<S>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -76,7 +79,20 @@ where
     let stages = server.stages.clone();
     async move {
         let mut stage = pin!(stages.watch());
-        session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        let end = session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        if let Some(mut record) = record {
+            record.outcome = match end {
+                SessionEnd::Closed => Outcome::Complete,
+                SessionEnd::ConnectionLost => Outcome::ClientGone,
+                SessionEnd::TimedOut => Outcome::TimedOut,
+                SessionEnd::InvalidInput | SessionEnd::Dropped => Outcome::CutByServer,
+            };
+            let traffic = session.traffic();
+            record.octets_in = traffic.octets_in;
+            record.octets_out = traffic.octets_out;
+            record.messages_in = traffic.messages_in;
+            record.messages_out = traffic.messages_out;
+        }
         // The connection is open as long as its session runs.
         drop(connection);
     }

@@ -1,5 +1,6 @@
 //! The reference server from end to end, over sockets: one file a chapter of the documents.
 
+mod access_log;
 mod admin;
 #[cfg(unix)]
 mod bind;
@@ -33,6 +34,8 @@ mod one_write;
 mod pipelining;
 #[cfg(all(unix, feature = "cli"))]
 mod process;
+#[cfg(all(unix, feature = "cli"))]
+mod process_log;
 mod proxy;
 mod proxy_transports;
 #[cfg(all(unix, feature = "cli"))]

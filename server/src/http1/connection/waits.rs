@@ -10,6 +10,7 @@ use crate::http1::content::ContentError;
 use crate::http1::end::End;
 use crate::http1::incoming::Incoming;
 use crate::http1::outgoing::Outgoing;
+use crate::record::Outcome;
 use crate::rejection::Rejection;
 
 impl Connection {
@@ -51,9 +52,12 @@ impl Connection {
         match wait {
             Wait::Application | Wait::Expectation | Wait::Activity(_) => None,
             Wait::FirstRequest => Some(End::Gone),
-            Wait::HalfClosed(_) => Some(self.abandon()),
+            Wait::HalfClosed(_) => Some(self.abandon(Outcome::ClientGone)),
             Wait::NextRequest(_) => Some(End::Done),
-            Wait::Write(_) => Some(End::Reset),
+            Wait::Write(_) => {
+                self.abandon(Outcome::TimedOut);
+                Some(End::Reset)
+            }
             Wait::Head(_) => {
                 let encoder = ResponseEncoder::for_malformed_request();
                 self.reject(Rejection::too_slow(), encoder);
@@ -67,9 +71,12 @@ impl Connection {
         }
     }
 
-    /// Returns the end of a connection that is given up. A client must see that its response is
-    /// incomplete.
-    pub(in crate::http1) fn abandon(&self) -> End {
+    /// Returns the end of a connection that is given up, with this outcome of its exchanges. A client must
+    /// see that its response is incomplete.
+    pub(in crate::http1) fn abandon(&mut self, outcome: Outcome) -> End {
+        if let Some(records) = &mut self.records {
+            records.cut(outcome);
+        }
         let is_incomplete =
             !self.output.is_empty() || matches!(self.outgoing, Outgoing::Content(_));
         match self.is_close_delimited && is_incomplete {
