@@ -244,7 +244,7 @@ impl ServerContext {
                 let Ok(_permit) = server.abandoned_calls.try_acquire() else {
                     return;
                 };
-                pending().await
+                pending::<()>().await;
             };
             tokio::select! {
                 biased;
