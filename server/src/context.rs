@@ -1,7 +1,7 @@
 //! The context that all connections and exchanges of a server share.
 
 use std::cell::RefCell;
-use std::future::Future;
+use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
@@ -11,6 +11,7 @@ use callgate::{BoxApp, State};
 use callgate_drive::{Call, ServerEnd, head};
 use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
@@ -58,6 +59,8 @@ pub(crate) struct ServerContext {
     /// The exchanges in flight.
     pub(crate) concurrency: Concurrency,
     pub(crate) rates: Rates,
+    /// The calls that may still go on after their client is gone.
+    abandoned_calls: Semaphore,
     /// The WebSockets that may still be open.
     pub(crate) websockets: OpenWebSockets,
     /// How often each limit has been reached.
@@ -133,6 +136,9 @@ impl ServerContext {
             max_client_connections: config.limits.client_connections(max_connections),
             concurrency: Concurrency::new(&config),
             rates: Rates::new(&config),
+            abandoned_calls: Semaphore::new(
+                config.limits.abandoned_calls.min(Semaphore::MAX_PERMITS),
+            ),
             websockets: OpenWebSockets::new(&config),
             limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
@@ -270,11 +276,31 @@ impl ServerContext {
     }
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has
-    /// the grace period.
+    /// the grace period, unless too many calls have it already.
     // Not inlined, because the task's future would be on the stack of every exchange.
     #[inline(never)]
-    pub(crate) fn detach(&self, call: Call, end: Arc<impl ServerEnd + ?Sized>) {
-        self.spawn(call.run(end, self.config.timeouts.disconnect));
+    pub(crate) fn detach(self: &Arc<Self>, call: Call, end: Arc<impl ServerEnd + ?Sized>) {
+        let server = self.clone();
+        let run = call.run(end.clone(), self.config.timeouts.disconnect);
+        self.spawn(async move {
+            let too_many = async {
+                poll_fn(|cx| end.poll_disconnected(cx)).await;
+                let Ok(_permit) = server.abandoned_calls.try_acquire() else {
+                    return;
+                };
+                pending::<()>().await;
+            };
+            tokio::select! {
+                biased;
+                () = run => {}
+                () = too_many => {
+                    server.limits.reached(Limit::AbandonedCalls);
+                    let reason = "a call is dropped, because too many go on without a client \
+                                  (--max-abandoned-calls)";
+                    report::failed(None, &reason);
+                }
+            }
+        });
     }
 
     /// Runs `work` on a task of its own. A shutdown waits for the task, and drops it at the stage

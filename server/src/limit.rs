@@ -29,6 +29,8 @@ pub(crate) enum Limit {
     RequestHead,
     /// The time for the head of a request (`--timeout-request-head`).
     RequestHeadTime,
+    /// The calls that go on after their client is gone (`--max-abandoned-calls`).
+    AbandonedCalls,
     /// The size of a request's content (`--max-request-body`).
     RequestBody,
     /// The time of the whole exchange (`--timeout-request`).
@@ -43,7 +45,7 @@ pub(crate) enum Limit {
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 15] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
@@ -54,6 +56,7 @@ impl Limit {
         Self::WebSocketHandshakeTime,
         Self::RequestHead,
         Self::RequestHeadTime,
+        Self::AbandonedCalls,
         Self::RequestBody,
         Self::RequestTime,
         Self::Http2ControlFrames,
@@ -75,6 +78,7 @@ impl Limit {
             Self::WebSocketHandshakeTime => "websocket_handshake_time",
             Self::RequestHead => "request_head",
             Self::RequestHeadTime => "request_head_time",
+            Self::AbandonedCalls => "abandoned_calls",
             Self::RequestBody => "request_body",
             Self::RequestTime => "request_time",
             Self::Http2ControlFrames => "http2_control_frames",

@@ -37,6 +37,11 @@ settings! {
         /// `timeout-concurrency-queue` gets 503.
         concurrency_queue => concurrency_queue: (usize) = "0" as COUNT;
 
+        /// The largest number of calls of the application that go on after their client is gone.
+        ///
+        /// Such a call has `timeout-disconnect` to come to its end. A call too many is dropped at once.
+        max_abandoned_calls => abandoned_calls: (usize) = "1000" as COUNT;
+
         /// The largest number of requests on one connection; `none` for no limit.
         ///
         /// The last response says `connection: close`; over HTTP/2, the server sends GOAWAY and completes

@@ -7,7 +7,7 @@ use callgate::{App, AppError, ReceiveEvent, Scope, WebSocketAccept};
 use callgate_server::Config;
 
 use crate::support::frames::{ask, close, handshake, open};
-use crate::support::{Gate, Server, Teller, config, get, http2, tell, whole, within};
+use crate::support::{Gate, OnDrop, Server, Teller, config, get, http, http2, tell, whole, within};
 
 fn at_a_time(exchanges: usize) -> Config {
     config().limit_concurrency(NonZeroUsize::new(exchanges))
@@ -197,4 +197,32 @@ async fn a_connection_that_has_had_its_requests_is_closed() {
     assert_eq!(client.text("/").await, "served");
     within(client.connection).await.unwrap().unwrap();
     server.finish().await;
+}
+
+#[tokio::test]
+async fn a_call_too_many_whose_client_is_gone_is_dropped_at_once() {
+    let (begun, mut is_begun) = tell();
+    let (dropped, mut is_dropped) = tell();
+    let server = Server::with(
+        config().max_abandoned_calls(1),
+        http((begun, dropped), async |(begun, dropped), _, _, _| {
+            let _dropped = OnDrop::tell(&dropped, ());
+            begun.tell(());
+            std::future::pending().await
+        }),
+    );
+    for _ in 0..2 {
+        let mut client = http2::Client::connect(&server).await;
+        let (response, _) = (client.requests)
+            .send_request(http2::request("/"), true)
+            .unwrap();
+        is_begun.next().await;
+        drop((response, client.requests));
+        client.connection.abort();
+    }
+    // The default of the time after a disconnect is longer than this test waits.
+    is_dropped.next().await;
+    assert!(is_dropped.is_empty());
+    server.stop();
+    server.stop();
 }
