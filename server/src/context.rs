@@ -155,6 +155,14 @@ impl ServerContext {
         }
     }
 
+    /// Returns whether the listeners speak TLS, but for those for cleartext.
+    pub(crate) fn speaks_tls(&self) -> bool {
+        #[cfg(feature = "tls")]
+        return self.tls.is_some();
+        #[cfg(not(feature = "tls"))]
+        false
+    }
+
     /// Sets the access log.
     pub(crate) fn access_log(mut self, access_log: AccessLog) -> Self {
         self.access_log = access_log;
@@ -182,7 +190,6 @@ impl ServerContext {
     }
 
     /// Has the requests counted by a process that another one replaces.
-    #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn retirement(mut self, retirement: Arc<Retirement>) -> Self {
         self.retirement = retirement;
         self

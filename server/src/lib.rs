@@ -68,6 +68,9 @@ mod stage;
 mod stream;
 #[cfg(all(unix, feature = "cli"))]
 mod succession;
+#[cfg(not(all(unix, feature = "cli")))]
+#[path = "no_succession.rs"]
+mod succession;
 #[cfg(feature = "tls")]
 mod tls;
 mod websocket;

@@ -11,7 +11,7 @@ use crate::retirement::Retirement;
 /// The sockets of a server, from its predecessor and for its successor.
 #[derive(Debug)]
 pub(crate) struct Succession {
-    pub(crate) retirement: Arc<Retirement>,
+    retirement: Arc<Retirement>,
     /// The listeners of the predecessor that this process has not taken, each with its origin.
     inherited: Mutex<Vec<(String, Listener)>>,
     /// The sockets for a successor, until the server stops to accept.
@@ -29,6 +29,11 @@ impl Succession {
             sockets: Mutex::default(),
             is_handed_over: AtomicBool::new(false),
         }
+    }
+
+    /// Returns the limits of this process.
+    pub(crate) fn retirement(&self) -> Arc<Retirement> {
+        self.retirement.clone()
     }
 
     /// Returns whether a predecessor has passed sockets on.

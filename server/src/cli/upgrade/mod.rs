@@ -71,10 +71,11 @@ impl Upgrader {
         Ok(async move {
             // A signal during the start has its effect after it.
             self.serving(predecessor).await;
+            let retirement = self.succession.retirement();
             loop {
                 let reason = tokio::select! {
                     () = requests.next() => "SIGUSR2".to_owned(),
-                    limit = self.succession.retirement.due() => {
+                    limit = retirement.due() => {
                         if is_first_of_container() {
                             tracing::info!("this process ends, and with it its container: {limit}");
                             self.handle.shutdown();

@@ -1,40 +1,25 @@
-//! Building and running a server.
+//! Building a server. [`run`] is what it does then.
 
-use std::convert::Infallible;
+mod run;
+
 use std::future::{Future, pending};
 use std::io;
 #[cfg(all(unix, feature = "cli"))]
 use std::iter;
-use std::mem;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use callgate::{App, BoxApp};
-#[cfg(feature = "reload")]
-use tokio_util::sync::{CancellationToken, DropGuard};
 
-use crate::accept;
-use crate::access_log::AccessLog;
-use crate::admin::AdminServer;
-use crate::alarm::elapsed;
 use crate::config::{BindAddress, Config};
-use crate::context::ServerContext;
 use crate::error::ServeError;
-use crate::lifespan;
 #[cfg(all(unix, feature = "cli"))]
 use crate::listener::PassedSocket;
-use crate::listener::{AsyncListener, IntoListener, ListenAddr, Listener, Security};
-use crate::readiness::Readiness;
-#[cfg(feature = "tls")]
-use crate::redirect;
-use crate::shutdown::{self, ServerHandle, ShutdownRequests};
+use crate::listener::{IntoListener, ListenAddr, Listener, Security};
+use crate::shutdown::ServerHandle;
 use crate::signals::SignalThread;
-#[cfg(all(unix, feature = "cli"))]
 use crate::succession::Succession;
-#[cfg(feature = "tls")]
-use crate::tls::Acceptor;
 
 /// Serves `app` at the addresses of `config` until SIGINT or SIGTERM.
 ///
@@ -94,7 +79,6 @@ pub struct Server {
     admin_listeners: Vec<Listener>,
     handle: ServerHandle,
     /// What the server shares with its predecessor and its successor, if it can be replaced.
-    #[cfg(all(unix, feature = "cli"))]
     succession: Option<Arc<Succession>>,
 }
 
@@ -109,7 +93,6 @@ impl Server {
             origins: Vec::new(),
             admin_listeners: Vec::new(),
             handle: ServerHandle::new(),
-            #[cfg(all(unix, feature = "cli"))]
             succession: None,
         }
     }
@@ -158,19 +141,7 @@ impl Server {
     }
 
     /// Returns the listeners on an address: those of the predecessor with this origin, or new ones.
-    fn listeners_on(
-        &self,
-        address: &BindAddress,
-        #[cfg_attr(
-            not(all(unix, feature = "cli")),
-            expect(
-                unused_variables,
-                reason = "a server without a command line has no predecessor"
-            )
-        )]
-        origin: &str,
-    ) -> io::Result<Vec<Listener>> {
-        #[cfg(all(unix, feature = "cli"))]
+    fn listeners_on(&self, address: &BindAddress, origin: &str) -> io::Result<Vec<Listener>> {
         if let Some(succession) = &self.succession {
             let inherited = succession.take(origin);
             if !inherited.is_empty() {
@@ -336,186 +307,10 @@ impl Server {
             .map_err(|reason| ServeError::Listen { address, reason })?;
         Ok(self)
     }
-
-    /// Serves until a handle asks for the shutdown. There is at least one listener.
-    pub(crate) async fn run(mut self) -> Result<(), ServeError> {
-        #[cfg(all(unix, feature = "cli"))]
-        if let Some(succession) = &self.succession {
-            succession.share(self.sockets_to_pass()?);
-        }
-        let context = Arc::new(self.context()?);
-        let admin_listeners = mem::take(&mut self.admin_listeners);
-        let admin = AdminServer::new(admin_listeners, &context)?;
-        let admin_runs = self.run_admin(admin);
-        tokio::select! {
-            biased;
-            result = self.serve_clients(context) => result,
-            never = admin_runs => match never {},
-        }
-    }
-
-    fn context(&self) -> Result<ServerContext, ServeError> {
-        let context = ServerContext::new(self.app.clone(), self.config.clone());
-        #[cfg(all(unix, feature = "cli"))]
-        let context = match &self.succession {
-            Some(succession) => context.retirement(succession.retirement.clone()),
-            None => context,
-        };
-        #[cfg(feature = "tls")]
-        let context = {
-            let acceptor = Acceptor::load(&self.config).map_err(ServeError::Tls)?;
-            context
-                .tls(acceptor.map(Arc::new))
-                .https_port(redirect::first_tls_port(&self.addresses, &self.listeners))
-        };
-        let access_log = AccessLog::open(&self.config.log)?;
-        if let Some(file) = access_log.file() {
-            self.handle.add_log_file(file);
-        }
-        Ok(context.access_log(access_log))
-    }
-
-    /// Runs the admin listener. Of a predecessor and its successor, only one answers: the predecessor until
-    /// its successor has taken over.
-    fn run_admin(&self, admin: AdminServer) -> impl Future<Output = Infallible> + use<> {
-        let handle = self.handle.clone();
-        #[cfg(all(unix, feature = "cli"))]
-        let succession = self.succession.clone();
-        async move {
-            #[cfg(all(unix, feature = "cli"))]
-            if (succession.as_ref()).is_some_and(|succession| succession.has_predecessor()) {
-                handle.started().await;
-            }
-            let handed_over = async {
-                handle.stopping().await;
-                #[cfg(all(unix, feature = "cli"))]
-                if (succession.as_ref()).is_some_and(|succession| succession.is_handed_over()) {
-                    return;
-                }
-                pending::<()>().await;
-            };
-            admin.run_until(handed_over).await
-        }
-    }
-
-    /// Starts the application, and serves its clients until a handle asks for the shutdown.
-    async fn serve_clients(self, context: Arc<ServerContext>) -> Result<(), ServeError> {
-        let mut requests = self.handle.requests();
-        let listeners = self
-            .listeners
-            .into_iter()
-            .map(|(listener, security)| AsyncListener::new(listener, security))
-            .collect::<Result<Vec<_>, _>>()
-            .map_err(ServeError::Listener)?;
-        // A server that is not replaced by another process stops when a limit is reached.
-        #[cfg(all(unix, feature = "cli"))]
-        let stops_at_limit = self.succession.is_none();
-        #[cfg(not(all(unix, feature = "cli")))]
-        let stops_at_limit = true;
-        let lifespan = tokio::select! {
-            // An application whose start-up is complete is always shut down.
-            biased;
-            started = lifespan::start(&context.app, context.config.process.lifespan) => started?,
-            () = requests.next() => return Ok(()),
-        };
-        if let Some(lifespan) = &lifespan {
-            context.set_state(lifespan.state().clone());
-        }
-        #[cfg(feature = "tls")]
-        let is_secured = context.tls.is_some();
-        #[cfg(not(feature = "tls"))]
-        let is_secured = false;
-        #[cfg(feature = "tls")]
-        if let Some(acceptor) = &context.tls {
-            self.handle.set_acceptor(acceptor.clone());
-        }
-        #[cfg(feature = "reload")]
-        let _watching = context.tls.clone().map(watch);
-        for (address, listener) in self.addresses.iter().zip(&listeners) {
-            let scheme = match (address, listener.security) {
-                #[cfg(unix)]
-                (ListenAddr::Unix(_), _) => "",
-                (_, Security::Tls) if is_secured => "https://",
-                _ => "http://",
-            };
-            tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
-        }
-        context.readiness.set(Readiness::Ready);
-        self.handle.set_started();
-        tokio::select! {
-            biased;
-            () = requests.next() => {}
-            limit = context.retirement.due(), if stops_at_limit => {
-                tracing::info!("the server stops, because {limit}");
-                self.handle.shutdown();
-                requests.next().await;
-            }
-            never = accept::accept(&context, &listeners) => match never {},
-        }
-        context.readiness.set(Readiness::Stopping);
-        #[cfg(all(unix, feature = "cli"))]
-        let is_handed_over = self.succession.is_some_and(|succession| succession.close());
-        #[cfg(not(all(unix, feature = "cli")))]
-        let is_handed_over = false;
-        // A successor accepts the connections that are in the queue.
-        if !is_handed_over {
-            serve_during_delay(&context, &listeners, &mut requests).await;
-            for listener in listeners {
-                let security = listener.security;
-                match listener.into_listener() {
-                    Ok(listener) => accept::accept_queued(&context, &listener, security),
-                    Err(error) => tracing::error!("cannot accept queued connections: {error}"),
-                }
-            }
-        }
-        let drained = shutdown::drain(&context, &mut requests).await;
-        let result = shutdown::finish(lifespan, drained, &mut requests).await;
-        if let Some(file) = context.access_log_file() {
-            let flushing = tokio::task::spawn_blocking(move || file.writer().flush(LAST_LINES));
-            let _ = flushing.await;
-        }
-        result
-    }
-}
-
-/// The longest time for which the end of the server waits for the last lines of the access log.
-const LAST_LINES: Duration = Duration::from_millis(500);
-
-/// Goes on serving for the time of the settings, or until the second request to shut down.
-async fn serve_during_delay(
-    context: &Arc<ServerContext>,
-    listeners: &[AsyncListener],
-    requests: &mut ShutdownRequests,
-) {
-    let delay = context.config.admin.shutdown_delay;
-    if delay.is_zero() {
-        return;
-    }
-    tracing::info!(
-        "serving for another {delay:?}, until balancers have noticed (signal again to end)"
-    );
-    tokio::select! {
-        biased;
-        () = requests.has_next() => {}
-        () = elapsed(Some(delay)) => {}
-        never = accept::accept(context, listeners) => match never {},
-    }
 }
 
 /// Returns the origin of admin listeners. An admin listener does not become one for clients, even if both
 /// are bound to any free port.
 fn admin_origin(address: &BindAddress) -> String {
     format!("admin {address}")
-}
-
-/// Watches the files of certificates, until the returned guard is dropped.
-#[cfg(feature = "reload")]
-fn watch(acceptor: Arc<Acceptor>) -> DropGuard {
-    let token = CancellationToken::new();
-    tokio::spawn(
-        token
-            .clone()
-            .run_until_cancelled_owned(crate::tls::watch::watch(acceptor)),
-    );
-    token.drop_guard()
 }
