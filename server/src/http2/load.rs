@@ -14,6 +14,10 @@ use crate::connection::ConnectionInfo;
 /// holds less than as much.
 const MAX_HELD: u64 = 128 * 1024;
 
+/// The octets that one poll of a connection reads. The smallest frames of as many octets take about as long
+/// as the largest request.
+const MAX_READ_OF_POLL: u64 = 64 * 1024;
+
 /// The load of a connection.
 ///
 /// Two things delay all streams of a connection in one direction: its socket is *full* while the
@@ -42,6 +46,8 @@ pub(super) struct Load {
     relieved: AtomicU64,
     /// The octets that have been read from the socket.
     read: AtomicU64,
+    /// The octets that had been read when the present poll of the connection began.
+    read_before_poll: AtomicU64,
     /// The windows for what the server sends, and for what the client sends.
     send_window: Window,
     receive_window: Window,
@@ -66,6 +72,7 @@ impl Load {
             written: AtomicU64::new(0),
             relieved: AtomicU64::new(0),
             read: AtomicU64::new(0),
+            read_before_poll: AtomicU64::new(0),
             send_window: Window::new(),
             receive_window: Window::new(),
             is_closed: AtomicBool::new(false),
@@ -169,6 +176,16 @@ impl Load {
     /// Returns the octets that have been read from the socket.
     pub(super) fn read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
+    }
+
+    /// Records that a poll of the connection begins.
+    pub(super) fn begin_poll(&self) {
+        self.read_before_poll.store(self.read(), Ordering::Relaxed);
+    }
+
+    /// Returns whether the present poll has read enough: the other tasks of the thread run first.
+    pub(super) fn has_read_enough(&self) -> bool {
+        self.read() - self.read_before_poll.load(Ordering::Relaxed) >= MAX_READ_OF_POLL
     }
 
     /// Returns the window for what the client sends.

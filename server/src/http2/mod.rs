@@ -116,6 +116,7 @@ where
         }
         has_waited = false;
         loop {
+            load.begin_poll();
             if takes_records {
                 load.unflushed.begin_poll();
             }
@@ -150,6 +151,7 @@ where
 mod tests {
     use std::io;
     use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::sync::mpsc;
     use std::task::Context;
     use std::thread;
@@ -246,6 +248,54 @@ mod tests {
         }
         drop(client);
         serving.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_poll_of_a_connection_reads_a_part_of_much_input_so_that_other_tasks_run() {
+        /// Input that is there at once.
+        struct Input {
+            octets: Bytes,
+            /// The octets that have been read since another task has run, and the most of them.
+            since: Arc<AtomicUsize>,
+            most: Arc<AtomicUsize>,
+        }
+
+        impl AsyncRead for Input {
+            fn poll_read(
+                mut self: Pin<&mut Self>,
+                _: &mut Context<'_>,
+                buf: &mut ReadBuf<'_>,
+            ) -> Poll<io::Result<()>> {
+                if self.octets.is_empty() {
+                    return Poll::Pending;
+                }
+                let length = self.octets.len().min(buf.remaining()).min(4096);
+                buf.put_slice(&self.octets.split_to(length));
+                let since = self.since.fetch_add(length, Ordering::Relaxed) + length;
+                self.most.fetch_max(since, Ordering::Relaxed);
+                Poll::Ready(Ok(()))
+            }
+        }
+
+        let data = [&[0, 0x40, 0, DATA, 0, 0, 0, 0, 1], &[b'x'; 0x4000][..]].concat();
+        let octets = [request(), data.repeat(20)].concat();
+        let [since, most] = [Arc::default(), Arc::<AtomicUsize>::default()];
+        let input = Input {
+            octets: octets.clone().into(),
+            since: Arc::clone(&since),
+            most: most.clone(),
+        };
+        let stream = tokio::io::join(input, tokio::io::sink());
+        let serving = tokio::spawn(async { serve(info(busy), stream, Bytes::new()).await });
+        let mut read = 0;
+        while read < octets.len() {
+            read += since.swap(0, Ordering::Relaxed);
+            tokio::task::yield_now().await;
+        }
+        let most = most.load(Ordering::Relaxed);
+        // The task of the connection may also be woken by its stream before the other task runs.
+        assert!(most <= 160 * 1024, "{most} octets");
+        serving.abort();
     }
 
     /// Returns a client of HTTP/2, which acknowledges PINGs.

@@ -1,13 +1,15 @@
 //! The socket of a connection, as hyper reads and writes it. The socket joins small pieces of output,
 //! and records what passes.
 
+use std::future::Future as _;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf as _, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::task::yield_now;
 
 use super::flood::{self, FloodGuard};
 use super::load::Load;
@@ -114,6 +116,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Socket<S> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.load.has_read_enough() {
+            // The runtime looks for input of other connections before it polls this one again.
+            return pin!(yield_now()).poll(cx).map(Ok);
+        }
         let before = buf.filled().len();
         if this.read.is_empty() {
             let result = ready!(Pin::new(&mut this.stream).poll_read(cx, buf));
