@@ -30,6 +30,9 @@ pub enum ServeError {
     },
     /// An address cannot be listened on.
     Listen {
+        /// The method of [`Config`](crate::Config) that sets the address: `bind` stands for all that name
+        /// addresses for clients, but for `insecure_bind`.
+        name: &'static str,
         /// The address.
         address: BindAddress,
         /// The error of the operating system.
@@ -120,7 +123,9 @@ impl fmt::Display for ServeError {
                     "the settings `{first}` and `{second}` do not fit together: {remedy}"
                 )
             }
-            Self::Listen { address, reason } => {
+            Self::Listen {
+                address, reason, ..
+            } => {
                 // The text of the system's error, without its number.
                 let reason = reason.to_string();
                 let reason = reason.split(" (os error").next().unwrap_or_default();
@@ -208,6 +213,7 @@ mod tests {
                 remedy: "give one of them",
             },
             ServeError::Listen {
+                name: "bind",
                 address,
                 reason: reason(),
             },

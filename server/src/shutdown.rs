@@ -67,6 +67,12 @@ impl ServerHandle {
         self.requests().next().await;
     }
 
+    /// Returns whether the server has been asked to shut down.
+    #[cfg(all(target_os = "linux", feature = "cli"))]
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.requests.borrow() > 0
+    }
+
     /// Asks the server to shut down.
     ///
     /// At the first call the server stops accepting connections and waits for exchanges and background

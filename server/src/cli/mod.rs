@@ -129,12 +129,15 @@ fn describe(error: &ServeError) -> String {
 /// none.
 fn remedy(error: &ServeError) -> &'static str {
     match error {
-        ServeError::Listen { reason, .. } => match reason.kind() {
-            io::ErrorKind::AddrInUse => " (choose another with --port or --bind)",
-            io::ErrorKind::AddrNotAvailable => {
+        ServeError::Listen { name, reason, .. } => match (*name, reason.kind()) {
+            ("admin", _) => " (choose another with --admin)",
+            ("insecure_bind", _) => " (choose another with --insecure-bind)",
+            (_, io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) => {
+                " (choose another with --port or --bind)"
+            }
+            (_, io::ErrorKind::AddrNotAvailable) => {
                 " (choose an address of this machine with --host or --bind)"
             }
-            io::ErrorKind::PermissionDenied => " (choose another with --port or --bind)",
             _ => "",
         },
         ServeError::LogFile { name, .. } => match *name {

@@ -10,8 +10,6 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use callgate::App;
-#[cfg(unix)]
-use futures_util::FutureExt as _;
 use tokio::runtime::Builder;
 
 use super::log::ServerLog;
@@ -83,6 +81,8 @@ fn serve_as(
         let thread = SignalThread::start(server.handle(), Some(FORCED_EXIT), companion).await;
         signals = Some(thread.map_err(ServeError::Signals)?);
         #[cfg(target_os = "linux")]
+        let handle = server.handle();
+        #[cfg(target_os = "linux")]
         let report = systemd::report(server.handle(), &succession, is_successor);
         #[cfg(not(target_os = "linux"))]
         let report = std::future::pending();
@@ -93,8 +93,11 @@ fn serve_as(
             biased;
             () = &mut report => run.await,
             result = &mut run => {
-                // The server may have been told to stop, and have ended, since the report was polled.
-                let _ = report.now_or_never();
+                // The server may have ended before the report has learned that it stops.
+                #[cfg(target_os = "linux")]
+                if handle.is_stopping() {
+                    systemd::report_stopping(&succession);
+                }
                 result
             }
         }

@@ -64,6 +64,12 @@ pub(super) async fn report(handle: ServerHandle, succession: &Succession, is_suc
         () = report_alive() => {}
         () = handle.stopping() => {}
     }
+    report_stopping(succession);
+}
+
+/// Reports that the server stops, unless a successor serves in its place.
+#[cfg(target_os = "linux")]
+pub(super) fn report_stopping(succession: &Succession) {
     if !succession.is_handed_over() {
         notify(&[NotifyState::Stopping]);
     }

@@ -11,8 +11,8 @@ use crate::error::ServeError;
 settings! {
     /// What the server tells its operators and balancers about itself.
     admin: Admin {
-        /// The address of the admin listener, such as 127.0.0.1:9000 or `unix:PATH`; never one of those that
-        /// clients use.
+        /// The address of the admin listener, such as 127.0.0.1:9000, `unix:PATH` or `fd:N`; never one of those
+        /// that clients use.
         ///
         /// The listener answers `/livez`, `/readyz`, `/connections` and `/metrics`, from before the start-up of
         /// the application until after its shutdown. Whoever reaches this address sees the addresses of all
@@ -41,14 +41,20 @@ impl Admin {
         let Some(address) = &self.bind else {
             return Ok(());
         };
-        let name = if listen.bind.contains(address) {
-            "bind"
-        } else if listen.addresses().contains(address) {
-            match address {
-                BindAddress::Tcp(..) => "port",
-                _ => "uds",
-            }
-        } else {
+        let given = [
+            ("bind", listen.bind.contains(address)),
+            ("insecure_bind", listen.insecure_bind.contains(address)),
+            (
+                "uds",
+                listen.uds.clone().map(BindAddress::Unix).as_ref() == Some(address),
+            ),
+            (
+                "fd",
+                listen.fd.map(BindAddress::Fd).as_ref() == Some(address),
+            ),
+            ("port", listen.addresses().contains(address)),
+        ];
+        let Some((name, _)) = given.into_iter().find(|(_, is_same)| *is_same) else {
             return Ok(());
         };
         match address {
@@ -104,7 +110,9 @@ mod tests {
         for (config, name) in [
             (admin(&tcp(8000)), "port"),
             (admin(&tcp(80)).bind(tcp(80)), "bind"),
+            (admin(&tcp(80)).insecure_bind(tcp(80)), "insecure_bind"),
             (admin(&unix).uds(Some("/a.sock".into())), "uds"),
+            (admin(&BindAddress::Fd(5)).fd(Some(5)), "fd"),
         ] {
             let error = config.check().unwrap_err().to_string();
             assert!(error.contains("`admin`"), "{error}");

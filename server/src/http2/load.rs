@@ -14,8 +14,7 @@ use crate::connection::ConnectionInfo;
 /// holds less than as much.
 const MAX_HELD: u64 = 128 * 1024;
 
-/// The octets that one poll of a connection reads. The smallest frames of as many octets take about as long
-/// as the largest request.
+/// The octets that one poll of a connection reads at most, before the other tasks of the thread run.
 const MAX_READ_OF_POLL: u64 = 64 * 1024;
 
 /// The load of a connection.

@@ -122,8 +122,16 @@ impl Server {
         let insecure = insecure.map(|address| (address, Security::Cleartext));
         let addresses = addresses.into_iter().map(|it| (it, Security::Tls));
         for (address, security) in addresses.chain(insecure) {
+            let name = match security {
+                Security::Tls => "bind",
+                Security::Cleartext => "insecure_bind",
+            };
             self.bind_to(&address, security)
-                .map_err(|reason| ServeError::Listen { address, reason })?;
+                .map_err(|reason| ServeError::Listen {
+                    name,
+                    address,
+                    reason,
+                })?;
         }
         Ok(())
     }
@@ -304,7 +312,11 @@ impl Server {
         }
         self.admin_listeners = self
             .listeners_on(&address, &admin_origin(&address))
-            .map_err(|reason| ServeError::Listen { address, reason })?;
+            .map_err(|reason| ServeError::Listen {
+                name: "admin",
+                address,
+                reason,
+            })?;
         Ok(self)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use crate::support::{Client, Server, config, content, get, http, post, says, whole};
 use callgate::{
@@ -133,7 +134,9 @@ async fn run_client(server: Arc<Server>, seed: u64) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn core_09_nothing_is_left_of_exchanges_that_clients_broke_off() {
     let calls = Arc::new(Calls::default());
-    let server = Arc::new(Server::start(http(calls.clone(), app)));
+    // Some clients close their sending side while their application waits.
+    let config = config().timeout_half_close(Duration::from_millis(10));
+    let server = Arc::new(Server::with(config, http(calls.clone(), app)));
     let clients: Vec<_> = (1..=CLIENTS)
         .map(|seed| {
             let random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -93,7 +93,10 @@ async fn a_server_without_a_listener_binds_when_it_serves() {
         .serve_until(std::future::pending())
         .await
         .unwrap_err();
-    let ServeError::Listen { address, reason } = &error else {
+    let ServeError::Listen {
+        address, reason, ..
+    } = &error
+    else {
         panic!("{error}");
     };
     assert_eq!(*address, taken.local_addr().unwrap().into());
