@@ -47,6 +47,8 @@ struct State {
     next_output: Option<Box<dyn Write + Send>>,
     is_writing: bool,
     is_closed: bool,
+    /// How long each line is waited for; `None` while the process goes on.
+    patience: Option<Duration>,
 }
 
 impl LineWriter {
@@ -67,7 +69,8 @@ impl LineWriter {
         Ok(Self(Arc::new(Handle(shared))))
     }
 
-    /// Hands over a line, which ends with a line end. Never waits for the thread to write.
+    /// Hands over a line, which ends with a line end. Does not wait for the thread to write, except at the
+    /// end of the process.
     pub(crate) fn write_line(&self, line: &[u8]) {
         let mut state = self.0.0.lock();
         if state.lines.len() + line.len() > BUFFER {
@@ -77,10 +80,21 @@ impl LineWriter {
         }
         let is_idle = state.lines.is_empty();
         state.lines.extend_from_slice(line);
+        let patience = state.patience;
         drop(state);
         if is_idle {
             self.0.0.work.notify_one();
         }
+        if let Some(limit) = patience {
+            self.flush_at_end(limit);
+        }
+    }
+
+    /// Waits until all lines have been written, for at most `limit`, and so for each line that follows:
+    /// the process may end at any time. After a wait that was too short, no line is waited for.
+    pub(crate) fn flush_at_end(&self, limit: Duration) {
+        let patience = self.flush(limit).then_some(limit);
+        self.0.0.lock().patience = patience;
     }
 
     /// Writes the lines that follow to another output.
@@ -91,19 +105,20 @@ impl LineWriter {
         self.0.0.work.notify_one();
     }
 
-    /// Waits until all lines have been written, for at most `limit`.
-    pub(crate) fn flush(&self, limit: Duration) {
+    /// Waits until all lines have been written, for at most `limit`. Returns whether they have.
+    pub(crate) fn flush(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
         let shared = &self.0.0;
         let mut state = shared.lock();
         while state.is_writing || !state.lines.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                return false;
             }
             let waited = shared.written.wait_timeout(state, left);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
+        true
     }
 }
 
@@ -233,6 +248,19 @@ mod tests {
         writer.write_line(b"last\n");
         drop(writer);
         assert_eq!(written.recv().unwrap(), b"last\n");
+    }
+
+    #[test]
+    fn at_the_end_of_the_process_each_line_is_waited_for() {
+        let (writer, written, permit) = gated();
+        writer.flush_at_end(Duration::from_secs(30));
+        permit.send(Ok(())).unwrap();
+        writer.write_line(b"last\n");
+        assert_eq!(written.try_recv().unwrap(), b"last\n");
+        // Nobody takes this line, and no line after it is waited for.
+        writer.flush_at_end(Duration::from_millis(1));
+        writer.write_line(b"not taken\n");
+        writer.0.0.lock().patience.ok_or(()).unwrap_err();
     }
 
     #[test]

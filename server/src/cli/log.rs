@@ -78,9 +78,10 @@ impl ServerLog {
         }
     }
 
-    /// Waits until the last lines have been written, but not for long.
+    /// Waits until the last lines have been written, but not for long. A line that the program logs after
+    /// that is waited for as well.
     pub(super) fn finish(&self) {
-        self.writer.flush(LAST_LINES);
+        self.writer.flush_at_end(LAST_LINES);
     }
 
     /// Writes an error on standard error, as [`fail`] does, and does not wait for long if nobody reads it.
