@@ -263,23 +263,35 @@ impl ServerContext {
     /// Refuses an exchange of this client, because too many are in flight.
     #[cold]
     pub(crate) fn refuse(&self, client: Option<SocketAddr>) -> Rejection {
-        let retry_after = self.config.timeouts.concurrency_queue;
-        let rejection = Rejection::overloaded("too many requests are in flight", retry_after)
-            .limit(Limit::Concurrency);
-        self.limits.rejected(&rejection);
-        report::rejected(client, &rejection);
-        rejection
+        self.overloaded(
+            client,
+            Limit::Concurrency,
+            "too many requests are in flight",
+        )
     }
 
     /// Refuses a WebSocket of this client, because too many are open.
     #[cold]
     pub(crate) fn refuse_websocket(&self, client: Option<SocketAddr>) -> Rejection {
+        self.overloaded(client, Limit::WebSockets, "too many WebSockets are open")
+    }
+
+    fn overloaded(
+        &self,
+        client: Option<SocketAddr>,
+        limit: Limit,
+        reason: &'static str,
+    ) -> Rejection {
         let retry_after = self.config.timeouts.concurrency_queue;
-        let rejection = Rejection::overloaded("too many WebSockets are open", retry_after)
-            .limit(Limit::WebSockets);
-        self.limits.rejected(&rejection);
-        report::rejected(client, &rejection);
+        let rejection = Rejection::overloaded(reason, retry_after).limit(limit);
+        self.report_rejected(client, &rejection);
         rejection
+    }
+
+    /// Logs that a request of this client is rejected, and counts the limit that it has reached, if any.
+    pub(crate) fn report_rejected(&self, client: Option<SocketAddr>, rejection: &Rejection) {
+        self.limits.rejected(rejection);
+        report::rejected(client, rejection);
     }
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has

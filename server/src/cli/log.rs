@@ -162,7 +162,8 @@ fn json<F, T>(format: Format<F, T>) -> Format<tracing_subscriber::fmt::format::J
     format.with_target(true).json().flatten_event(true)
 }
 
-/// The form of a line. The lines of the access log are written as they are, if they have a form of their own.
+/// Formats events as lines. A line of the access log in the form `combined` or `json` is complete already, and gets
+/// neither a time nor a level.
 struct Lined<F> {
     inner: F,
     is_access_raw: bool,

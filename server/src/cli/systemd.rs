@@ -89,8 +89,8 @@ async fn report_alive() {
     }
 }
 
-/// Returns the time after which systemd regards a silent process as dead (`sd_watchdog_enabled(3)`). The
-/// process of the variable is the one that systemd has started, and a successor has no such variable.
+/// Returns the time after which systemd regards a silent process as dead (`sd_watchdog_enabled(3)`). systemd
+/// names the process that it has started in `WATCHDOG_PID`; a successor is started without this variable.
 #[cfg(target_os = "linux")]
 fn watchdog_limit() -> Option<Duration> {
     let limit: u64 = std::env::var("WATCHDOG_USEC").ok()?.parse().ok()?;

@@ -15,7 +15,7 @@ settings! {
         /// that clients use.
         ///
         /// The listener answers `/livez`, `/readyz`, `/connections` and `/metrics`, from before the start-up of
-        /// the application until after its shutdown. Whoever reaches this address sees the addresses of all
+        /// the application until after its shutdown. A peer that reaches this address sees the addresses of all
         /// clients.
         admin => bind: (Option<BindAddress>) = "none" as ADDRESS;
 

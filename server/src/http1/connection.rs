@@ -411,8 +411,8 @@ impl Connection {
 
     #[cold]
     fn report(&self, rejection: &Rejection) {
-        self.info.server.limits.rejected(rejection);
-        report::rejected(self.info.client, rejection);
+        let info = &self.info;
+        info.server.report_rejected(info.client, rejection);
     }
 
     fn upgrade(

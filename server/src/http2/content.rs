@@ -15,7 +15,6 @@ use super::malformed::has_valid_values;
 use super::stream_state::StreamState;
 use crate::deadline::{CHECKS, Check, Deadline, Wait};
 use crate::rejection::Rejection;
-use crate::report;
 
 /// How often the deadline of content is put off after the last frame. The deadline is put off once in
 /// an eighth of its limit, so it passes after about eleven limits.
@@ -130,8 +129,7 @@ impl RequestContent {
     fn too_large(&self) -> ContentError {
         let info = &self.load.info;
         let rejection = Rejection::content_too_large();
-        info.server.limits.rejected(&rejection);
-        report::rejected(info.client, &rejection);
+        info.server.report_rejected(info.client, &rejection);
         ContentError::TooLarge
     }
 
@@ -184,7 +182,8 @@ impl Body for RequestContent {
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
                 let rejection = Rejection::bad_request("a trailer field is malformed");
-                report::rejected(this.load.info.client, &rejection);
+                let info = &this.load.info;
+                info.server.report_rejected(info.client, &rejection);
                 Err(ContentError::Malformed)
             }
             Ok(frame) => {

@@ -23,7 +23,6 @@ use super::websocket::PendingHandshake;
 use crate::exchange::Exchange;
 use crate::record::{ExchangeRecord, Outcome};
 use crate::rejection::Rejection;
-use crate::report;
 use crate::request::{self, ParsedRequest};
 
 /// The service of one connection.
@@ -52,7 +51,8 @@ impl Service<Request<Incoming>> for ConnectionService {
             return PendingResponse::Reset(Reason::REFUSED_STREAM, stream);
         }
         if let Err(reason) = check_head(&parts) {
-            report::rejected(info.client, &Rejection::bad_request(reason));
+            let rejection = Rejection::bad_request(reason);
+            info.server.report_rejected(info.client, &rejection);
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
@@ -82,10 +82,10 @@ impl Service<Request<Incoming>> for ConnectionService {
 impl ConnectionService {
     #[cold]
     fn reject(&self, rejection: Rejection, stream: Arc<StreamState>) -> Rejected {
-        self.load.info.server.limits.rejected(&rejection);
-        report::rejected(self.load.info.client, &rejection);
+        let info = &self.load.info;
+        info.server.report_rejected(info.client, &rejection);
         let (mut head, body) = rejection.into_response();
-        self.load.info.server.add_default_headers(&mut head.headers);
+        info.server.add_default_headers(&mut head.headers);
         stream.record(|record| record.respond(&mut head));
         let content = ResponseContent::new(body, Some(stream.clone()));
         Rejected {

@@ -5,8 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use callgate::{
-    AppError, HttpResponseBody, HttpResponseStart, HttpScope, Message, ReceiveEvent, Receiver,
-    Sender, WebSocketAccept,
+    AppError, HttpResponseBody, HttpResponseStart, HttpScope, ReceiveEvent, Receiver, Sender,
 };
 use callgate_server::Config;
 use callgate_server::config::AccessLogFormat;
@@ -15,6 +14,7 @@ use serde_json::Value;
 use crate::support::frames::{FIN, TEXT, close, frame};
 use crate::support::http2::{self, octets};
 use crate::support::websocket;
+use crate::support::websocket::exclaim;
 use crate::support::{Server, config, content, get, http, within};
 
 /// A file of the access log, and the lines that have been read.
@@ -294,17 +294,8 @@ async fn exchanges_over_http_2_have_the_same_lines() {
 }
 
 fn echo() -> impl callgate::App {
-    websocket((), async |(), _, mut receiver, sender| {
-        sender.send(WebSocketAccept::new()).await?;
-        loop {
-            match receiver.receive().await {
-                ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
-                    sender.send(Message::text(format!("{text}!"))).await?;
-                }
-                ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
-                _ => {}
-            }
-        }
+    websocket((), async |(), _, receiver, sender| {
+        exclaim(receiver, sender).await
     })
 }
 

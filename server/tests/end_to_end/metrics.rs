@@ -3,11 +3,10 @@
 
 use std::net::SocketAddr;
 
-use callgate::{
-    AppError, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept, WebSocketScope,
-};
+use callgate::{AppError, Receiver, Scope, Sender};
 
 use crate::support::frames::{FIN, TEXT, close, frame, open};
+use crate::support::websocket::exclaim;
 use crate::support::{Server, config, content, get, http2, post, whole, within};
 
 async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
@@ -16,21 +15,8 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
             let (content, _) = content(&mut receiver).await.unwrap_or_default();
             whole(&sender, content).await
         }
-        Scope::WebSocket(scope) => echo(*scope, receiver, sender).await,
+        Scope::WebSocket(_) => exclaim(receiver, sender).await,
         _ => Err(AppError::Unsupported),
-    }
-}
-
-async fn echo(_: WebSocketScope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-    sender.send(WebSocketAccept::new()).await?;
-    loop {
-        match receiver.receive().await {
-            ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
-                sender.send(Message::text(format!("{text}!"))).await?;
-            }
-            ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
-            _ => {}
-        }
     }
 }
 

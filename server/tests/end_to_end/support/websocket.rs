@@ -2,10 +2,26 @@
 
 use std::time::Duration;
 
-use callgate::{AppError, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketScope};
+use callgate::{
+    AppError, Message, ReceiveEvent, Receiver, Sender, WebSocketAccept, WebSocketScope,
+};
 use callgate_server::Config;
 
 use super::{Server, Teller, Told, config, tell, websocket};
+
+/// Accepts, and sends each text back with an exclamation mark.
+pub(crate) async fn exclaim(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    sender.send(WebSocketAccept::new()).await?;
+    loop {
+        match receiver.receive().await {
+            ReceiveEvent::WebSocketReceive(Message::Text(text)) => {
+                sender.send(Message::text(format!("{text}!"))).await?;
+            }
+            ReceiveEvent::WebSocketDisconnect(_) => return Ok(()),
+            _ => {}
+        }
+    }
+}
 
 /// An application that accepts, sends every message back, and tells how it was disconnected.
 pub(crate) async fn echo(
