@@ -338,12 +338,12 @@ impl ServerContext {
 
 /// Returns how many files the system lets the process open; `None` without a limit.
 #[cfg(unix)]
-fn open_files() -> Option<u64> {
+pub(crate) fn open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 #[cfg(not(unix))]
-fn open_files() -> Option<u64> {
+pub(crate) fn open_files() -> Option<u64> {
     None
 }
 

@@ -6,6 +6,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::refusal::{self, is_refused_head};
+
 /// The window of every new connection in both directions, in octets (RFC 9113, 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
 
@@ -16,13 +18,17 @@ const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const INCREMENT: usize = 4;
 
+/// The longest payload that is read of a frame.
+const PAYLOAD: usize = refusal::LONGEST;
+
 /// The types of the frames that change windows or begin a stream (RFC 9113, 6.1, 6.2 and 6.9).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
 const WINDOW_UPDATE: u8 = 8;
 
-/// The flag of the last DATA frame of a stream.
+/// The flag of the last frame of a stream, and with it that of a whole header section.
 const END_STREAM: u8 = 1;
+const ENDS_STREAM: u8 = END_STREAM | 4;
 
 /// The window of a connection in one direction.
 ///
@@ -67,8 +73,8 @@ impl Window {
 /// Reads the heads of the frames that one side sends, and counts them.
 #[derive(Clone, Debug)]
 pub(super) struct FrameReader {
-    /// The beginning of the present frame: its head, and the increment of a WINDOW_UPDATE frame.
-    frame: [u8; HEAD + INCREMENT],
+    /// The beginning of the present frame: its head, and the payload of a short one.
+    frame: [u8; HEAD + PAYLOAD],
     filled: usize,
     /// The octets before the next frame.
     skipped: usize,
@@ -79,6 +85,8 @@ pub(super) struct FrameReader {
     control_frames: u64,
     /// The last stream of a HEADERS frame.
     last_stream: u32,
+    /// The number of the responses 431 of `h2`.
+    refused_heads: u64,
 }
 
 impl FrameReader {
@@ -93,13 +101,14 @@ impl FrameReader {
     /// Creates the reader of what the server sends.
     pub(super) fn of_server() -> Self {
         Self {
-            frame: [0; HEAD + INCREMENT],
+            frame: [0; HEAD + PAYLOAD],
             filled: 0,
             skipped: 0,
             data_frames: 0,
             window_updates: 0,
             control_frames: 0,
             last_stream: 0,
+            refused_heads: 0,
         }
     }
 
@@ -113,6 +122,11 @@ impl FrameReader {
 
     pub(super) fn control_frames(&self) -> u64 {
         self.control_frames
+    }
+
+    /// Returns the number of the requests that `h2` has answered with 431.
+    pub(super) fn refused_heads(&self) -> u64 {
+        self.refused_heads
     }
 
     pub(super) fn last_stream(&self) -> u32 {
@@ -137,7 +151,7 @@ impl FrameReader {
             let needed = if self.filled < HEAD {
                 HEAD
             } else {
-                HEAD + INCREMENT
+                HEAD + self.short_payload()
             };
             let taken = (needed - self.filled).min(octets.len());
             self.frame[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
@@ -147,6 +161,19 @@ impl FrameReader {
                 self.read_frame(own, other);
             }
         }
+    }
+
+    /// Returns the length of the payload of the present frame, if it is read: the increment of a window of the
+    /// connection, or a short header section that ends its stream.
+    fn short_payload(&self) -> usize {
+        let length = number(&self.frame[..3]) as usize;
+        let (kind, flags) = (self.frame[3], self.frame[4]);
+        let is_read = match kind {
+            WINDOW_UPDATE => length == INCREMENT && number(&self.frame[5..HEAD]) == 0,
+            HEADERS => length <= PAYLOAD && flags & ENDS_STREAM == ENDS_STREAM,
+            _ => false,
+        };
+        if is_read { length } else { 0 }
     }
 
     fn count(&mut self, kind: u8, flags: u8, length: u32, stream: u32) {
@@ -164,14 +191,19 @@ impl FrameReader {
         let length = number(&self.frame[..3]);
         let kind = self.frame[3];
         let stream = number(&self.frame[5..HEAD]);
-        let has_increment = kind == WINDOW_UPDATE && stream == 0 && length as usize == INCREMENT;
-        if has_increment && self.filled == HEAD {
+        let is_short = self.short_payload() > 0;
+        if is_short && self.filled == HEAD {
             return;
+        }
+        let payload = &self.frame[HEAD..self.filled];
+        let has_increment = kind == WINDOW_UPDATE && stream == 0 && is_short;
+        if kind == HEADERS && is_short && is_refused_head(payload, self.refused_heads > 0) {
+            self.refused_heads += 1;
         }
         self.count(kind, self.frame[4], length, stream);
         match kind {
             DATA => own.consume(length),
-            _ if has_increment => other.extend(number(&self.frame[HEAD..])),
+            _ if has_increment => other.extend(number(&self.frame[HEAD..HEAD + INCREMENT])),
             _ => {}
         }
         self.skipped = HEAD + length as usize - self.filled;
