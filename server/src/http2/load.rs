@@ -166,6 +166,9 @@ impl Load {
             .fetch_add(octets.len() as u64, Ordering::Relaxed);
         let refused = frames.refused_heads();
         frames.read(octets, &self.send_window, &self.receive_window);
+        if let Some(limit) = frames.take_goaway() {
+            self.info.server.limits.reached(limit);
+        }
         for _ in refused..frames.refused_heads() {
             self.info.server.limits.reached(Limit::RequestHead);
         }

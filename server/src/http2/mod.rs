@@ -130,9 +130,6 @@ where
                 Poll::Ready(Ok(())) if !load.is_closed() => continue,
                 Poll::Ready(Ok(())) => return Poll::Ready(Outcome::Complete),
                 Poll::Ready(Err(error)) => {
-                    if let Some(limit) = refusal::limit_of(&error) {
-                        load.info.server.limits.reached(limit);
-                    }
                     report::failed(load.info.client, &error);
                     return Poll::Ready(Outcome::ClientGone);
                 }

@@ -1,17 +1,15 @@
 //! What `h2` refuses by itself, without a call of the service.
 //!
 //! `h2` answers a header section that is too large with 431, and ends a connection that has reached one of
-//! the limits of `h2` with GOAWAY. It reports neither but in what it sends and in the text of its error.
-
-use std::error::Error as _;
+//! the limits of `h2` with GOAWAY. Only the frames that it sends show which.
 
 use crate::limit::Limit;
 
 /// The longest header section of [`is_refused_head`], in octets.
-pub(super) const LONGEST: usize = 5;
+pub(super) const HEAD_OCTETS: usize = 5;
 
 /// The literal field `:status: 431`, which enters the dynamic table (RFC 7541, 6.2.1).
-const LITERAL: [u8; LONGEST] = [0x48, 0x83, 0x69, 0x90, 0xff];
+const LITERAL: [u8; HEAD_OCTETS] = [0x48, 0x83, 0x69, 0x90, 0xff];
 
 /// The first octet of a reference to the dynamic table (RFC 7541, 6.1).
 const FIRST_DYNAMIC: u8 = 0x80 | 62;
@@ -28,21 +26,24 @@ pub(super) fn is_refused_head(section: &[u8], has_refused: bool) -> bool {
     }
 }
 
-/// Returns the limit for which `h2` has ended a connection. The debug data of its GOAWAY frame names it.
-pub(super) fn limit_of(error: &hyper::Error) -> Option<Limit> {
-    let error = error.source()?.downcast_ref::<h2::Error>()?;
-    if !error.is_library() || error.reason() != Some(h2::Reason::ENHANCE_YOUR_CALM) {
-        return None;
+/// The octets of the payload of a GOAWAY frame before its debug data (RFC 9113, 6.8).
+const BEFORE_DEBUG_DATA: usize = 8;
+
+/// The octets of the payload by which [`limit_of_goaway`] recognises a limit.
+pub(super) const GOAWAY_OCTETS: usize = BEFORE_DEBUG_DATA + 10;
+
+/// Returns the limit for which `h2` ends a connection, from the first octets of the GOAWAY frame: `h2` names the
+/// limit in the debug data.
+pub(super) fn limit_of_goaway(payload: &[u8]) -> Option<Limit> {
+    match payload.get(BEFORE_DEBUG_DATA..GOAWAY_OCTETS)? {
+        // `header_list_way_too_large`, `too_many_continuations`.
+        b"header_lis" | b"too_many_c" => Some(Limit::RequestHead),
+        // `too_many_resets`, `too_many_internal_resets`.
+        b"too_many_r" | b"too_many_i" => Some(Limit::Http2Resets),
+        // `too_many_data_frames`.
+        b"too_many_d" => Some(Limit::Http2ControlFrames),
+        _ => None,
     }
-    let text = error.to_string();
-    let is_named = |names: &[&str]| names.iter().any(|name| text.contains(name));
-    Some(if is_named(&["header_list", "continuations"]) {
-        Limit::RequestHead
-    } else if is_named(&["resets"]) {
-        Limit::Http2Resets
-    } else {
-        Limit::Http2ControlFrames
-    })
 }
 
 #[cfg(test)]

@@ -6,7 +6,8 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
-use super::refusal::{self, is_refused_head};
+use super::refusal::{self, is_refused_head, limit_of_goaway};
+use crate::limit::Limit;
 
 /// The window of every new connection in both directions, in octets (RFC 9113, 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
@@ -19,11 +20,12 @@ const HEAD: usize = 9;
 const INCREMENT: usize = 4;
 
 /// The longest payload that is read of a frame.
-const PAYLOAD: usize = refusal::LONGEST;
+const PAYLOAD: usize = refusal::GOAWAY_OCTETS;
 
-/// The types of the frames that change windows or begin a stream (RFC 9113, 6.1, 6.2 and 6.9).
+/// The types of the frames that change windows, begin a stream or end the connection (RFC 9113, 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
 /// The flag of the last frame of a stream, and with it that of a whole header section.
@@ -87,6 +89,8 @@ pub(super) struct FrameReader {
     last_stream: u32,
     /// The number of the responses 431 of `h2`.
     refused_heads: u64,
+    /// The limit that a GOAWAY frame of `h2` names.
+    goaway: Option<Limit>,
 }
 
 impl FrameReader {
@@ -109,6 +113,7 @@ impl FrameReader {
             control_frames: 0,
             last_stream: 0,
             refused_heads: 0,
+            goaway: None,
         }
     }
 
@@ -127,6 +132,11 @@ impl FrameReader {
     /// Returns the number of the requests that `h2` has answered with 431.
     pub(super) fn refused_heads(&self) -> u64 {
         self.refused_heads
+    }
+
+    /// Takes the limit that a GOAWAY frame of `h2` names.
+    pub(super) fn take_goaway(&mut self) -> Option<Limit> {
+        self.goaway.take()
     }
 
     pub(super) fn last_stream(&self) -> u32 {
@@ -151,7 +161,7 @@ impl FrameReader {
             let needed = if self.filled < HEAD {
                 HEAD
             } else {
-                HEAD + self.short_payload()
+                HEAD + self.read_payload()
             };
             let taken = (needed - self.filled).min(octets.len());
             self.frame[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
@@ -163,17 +173,18 @@ impl FrameReader {
         }
     }
 
-    /// Returns the length of the payload of the present frame, if it is read: the increment of a window of the
-    /// connection, or a short header section that ends its stream.
-    fn short_payload(&self) -> usize {
+    /// Returns how much is read of the payload of the present frame: the increment of a window of the
+    /// connection, a short header section that ends its stream, or the beginning of a GOAWAY frame.
+    fn read_payload(&self) -> usize {
         let length = number(&self.frame[..3]) as usize;
         let (kind, flags) = (self.frame[3], self.frame[4]);
         let is_read = match kind {
             WINDOW_UPDATE => length == INCREMENT && number(&self.frame[5..HEAD]) == 0,
-            HEADERS => length <= PAYLOAD && flags & ENDS_STREAM == ENDS_STREAM,
+            HEADERS => length <= refusal::HEAD_OCTETS && flags & ENDS_STREAM == ENDS_STREAM,
+            GOAWAY => length >= PAYLOAD,
             _ => false,
         };
-        if is_read { length } else { 0 }
+        if is_read { length.min(PAYLOAD) } else { 0 }
     }
 
     fn count(&mut self, kind: u8, flags: u8, length: u32, stream: u32) {
@@ -191,14 +202,18 @@ impl FrameReader {
         let length = number(&self.frame[..3]);
         let kind = self.frame[3];
         let stream = number(&self.frame[5..HEAD]);
-        let is_short = self.short_payload() > 0;
-        if is_short && self.filled == HEAD {
+        let is_read = self.read_payload() > 0;
+        if is_read && self.filled == HEAD {
             return;
         }
         let payload = &self.frame[HEAD..self.filled];
-        let has_increment = kind == WINDOW_UPDATE && stream == 0 && is_short;
-        if kind == HEADERS && is_short && is_refused_head(payload, self.refused_heads > 0) {
-            self.refused_heads += 1;
+        let has_increment = kind == WINDOW_UPDATE && is_read;
+        match kind {
+            HEADERS if is_read && is_refused_head(payload, self.refused_heads > 0) => {
+                self.refused_heads += 1;
+            }
+            GOAWAY if is_read => self.goaway = limit_of_goaway(payload),
+            _ => {}
         }
         self.count(kind, self.frame[4], length, stream);
         match kind {

@@ -17,7 +17,7 @@ const PONG: u8 = 10;
 const FIN: u8 = 0x80;
 const KEY: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 const LIMIT: usize = 1 << 20;
-const FRAMES: usize = 100;
+const FRAMES: usize = 300;
 
 /// Returns a masked frame with this first octet.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
