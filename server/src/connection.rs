@@ -13,7 +13,7 @@ use futures_util::FutureExt as _;
 use tokio::io::AsyncReadExt as _;
 #[cfg(feature = "tls")]
 use tokio::time::Instant;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
@@ -84,6 +84,25 @@ impl ConnectionInfo {
         }
     }
 
+    /// Waits until the connection must end although no octet of its first request has been read: the server
+    /// drains, and the request of a new connection has had its time to arrive; or another connection needs
+    /// room.
+    async fn must_end_unused(&self) {
+        let stages = &self.server.stages;
+        let drained = async {
+            stages.reached(Stage::Draining).await;
+            tokio::select! {
+                () = sleep(self.open.grace()) => {}
+                () = stages.reached(Stage::Ending) => {}
+            }
+        };
+        tokio::select! {
+            biased;
+            () = drained => {}
+            () = self.open.room_needed() => {}
+        }
+    }
+
     /// Counts the connection for its client. Returns false if the client has too many connections. Trusted
     /// proxies and the peers of Unix sockets have no limit.
     fn count_client(&self) -> bool {
@@ -145,10 +164,7 @@ pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream, security
         },
     };
     let versions = info.server.config.http.versions;
-    let detected = match versions {
-        HttpVersions::Http1 => Detected::Http1,
-        _ => detect(&info, &mut stream, &mut input).await,
-    };
+    let detected = detect(&info, &mut stream, &mut input).await;
     // Thousands of these futures are idle at a time, nearly all of them in `http1`. The other
     // futures are boxed, so that they take no memory there.
     match detected {
@@ -293,14 +309,14 @@ async fn secure(_: &mut ConnectionInfo, stream: Stream, _: &mut BytesMut) -> Opt
     Some(stream)
 }
 
-/// Waits for the first octets of a handshake. While the server drains, or when another connection needs
-/// room, only octets that have arrived count. Returns whether there are any.
+/// Waits for the first octets of a handshake. When the connection must end, only octets that have arrived
+/// count. Returns whether there are any.
 #[cfg(feature = "tls")]
 async fn has_begun(info: &ConnectionInfo, socket: &Socket) -> bool {
     tokio::select! {
         biased;
         () = poll_fn(|cx| socket.poll_input(cx)) => true,
-        () = info.must_end(Stage::Draining) => socket.has_input(),
+        () = info.must_end_unused() => socket.has_input(),
     }
 }
 
@@ -332,9 +348,11 @@ async fn read_version(
     stream: &mut Stream,
     input: &mut BytesMut,
 ) -> Detected {
+    let versions = info.server.config.http.versions;
     loop {
         let compared = input.len().min(HTTP2_PREFACE.len());
-        if input[..compared] != HTTP2_PREFACE[..compared] {
+        let is_http1 = versions == HttpVersions::Http1 && compared > 0;
+        if is_http1 || input[..compared] != HTTP2_PREFACE[..compared] {
             return Detected::Http1;
         }
         if compared == HTTP2_PREFACE.len() {
@@ -356,8 +374,8 @@ async fn read_version(
     }
 }
 
-/// Reads the first octets of a connection. While the server drains, or when another connection needs room,
-/// only octets that have arrived are read. Returns 0 if there are none.
+/// Reads the first octets of a connection. When the connection must end, only octets that have arrived are
+/// read. Returns 0 if there are none.
 async fn read_first(
     info: &ConnectionInfo,
     stream: &mut Stream,
@@ -366,7 +384,7 @@ async fn read_first(
     tokio::select! {
         biased;
         read = stream.read_buf(input) => return read,
-        () = info.must_end(Stage::Draining) => stream.read_directly(),
+        () = info.must_end_unused() => stream.read_directly(),
     }
     stream.read_buf(input).now_or_never().unwrap_or(Ok(0))
 }

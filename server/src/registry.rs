@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 
 use crate::deadline::Wait;
 
-/// How long a new connection is not closed to make room for another: its first request is on its way.
+/// How long a new connection is neither closed to make room for another, nor by a server that drains: its
+/// first request is on its way.
 const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
 
 /// The fraction of the connections without an exchange that is closed at once to make room.
@@ -212,11 +213,10 @@ impl Registry {
     /// for the longest time. With `client`, closes one connection of this client. Returns the number of
     /// connections that are about to be closed.
     pub(crate) fn make_room(&self, client: Option<IpAddr>) -> usize {
-        let now = Instant::now();
         let network = client.map(ClientNetwork::from);
         let mut open = self.open();
         open.retain(|connection| {
-            connection.can_make_room(now)
+            connection.can_make_room()
                 && network.is_none_or(|network| connection.counted.get() == Some(&network))
         });
         let most = match network {
@@ -304,9 +304,13 @@ impl OpenConnection {
         })
     }
 
-    fn can_make_room(&self, now: Instant) -> bool {
-        let is_new = self.requests() == 0
-            && now.saturating_duration_since(self.accepted) < FIRST_REQUEST_GRACE;
+    /// Returns the time that is left for the first request to arrive.
+    pub(crate) fn grace(&self) -> Duration {
+        FIRST_REQUEST_GRACE.saturating_sub(self.age())
+    }
+
+    fn can_make_room(&self) -> bool {
+        let is_new = self.requests() == 0 && !self.grace().is_zero();
         !is_new && self.state().can_make_room() && !self.must_make_room.load(Ordering::Relaxed)
     }
 

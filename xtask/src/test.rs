@@ -8,6 +8,10 @@ use crate::step::{Step, shown, target};
 /// The programs that the checks need.
 const TOOLS: [prepare::Tool; 5] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES];
 
+/// The number of tests that run at a time. Most tests wait for clients and time-outs, so more of them run than
+/// there are cores.
+const THREADS: &str = "4";
+
 /// How long each fuzz target runs.
 const FUZZ_SECONDS: u64 = 5;
 
@@ -51,14 +55,14 @@ pub(crate) fn run() -> Result<(), String> {
         "cargo xtask postgres cargo test --workspace --all-features --exclude callgate-conformance",
     )
     .env("CALLGATE_PYTHON", &*python)
+    .env("RUST_TEST_THREADS", THREADS)
     .run()?;
-    // Most of these tests wait for time-outs, so more of them run than there are cores.
     Step::new(
         "tests of the suite",
         "cargo test -p callgate-conformance --all-features",
     )
     .env("CALLGATE_PYTHON", &*python)
-    .env("RUST_TEST_THREADS", "4")
+    .env("RUST_TEST_THREADS", THREADS)
     .run()?;
     Step::new(
         "tests of the protocol without features",

@@ -1,6 +1,6 @@
 //! A shutdown of the server while clients make their handshakes.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::time::Duration;
 
 use rustls::pki_types::ServerName;
@@ -8,6 +8,7 @@ use rustls::{ClientConfig, ClientConnection};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
+use crate::shutdown::while_connections_are_new;
 use crate::support::tls::Authority;
 use crate::support::{Server, get, says, within};
 
@@ -18,13 +19,17 @@ struct Handshaking {
 }
 
 impl Handshaking {
-    /// Sends the first message, and waits for the answer of the server.
+    /// Connects, sends the first message, and waits for the answer of the server.
     async fn begin(server: &Server, config: ClientConfig) -> Self {
+        let stream = within(TcpStream::connect(server.address)).await.unwrap();
+        Self::over(stream, config).await
+    }
+
+    /// Sends the first message over a connection, and waits for the answer of the server.
+    async fn over(stream: TcpStream, config: ClientConfig) -> Self {
         let name = ServerName::try_from("a.test").unwrap();
-        let mut client = Self {
-            session: ClientConnection::new(config.into(), name).unwrap(),
-            stream: within(TcpStream::connect(server.address)).await.unwrap(),
-        };
+        let session = ClientConnection::new(config.into(), name).unwrap();
+        let mut client = Self { session, stream };
         client.write().await;
         within(client.stream.readable()).await.unwrap();
         client
@@ -41,7 +46,10 @@ impl Handshaking {
     /// Reads once. Returns whether the connection goes on.
     async fn read(&mut self) -> bool {
         let mut octets = vec![0; 16 * 1024];
-        let length = within(self.stream.read(&mut octets)).await.unwrap();
+        let length = match within(self.stream.read(&mut octets)).await {
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => 0,
+            read => read.unwrap(),
+        };
         let mut octets = &octets[..length];
         while !octets.is_empty() {
             self.session.read_tls(&mut octets).unwrap();
@@ -62,18 +70,26 @@ impl Handshaking {
         }
     }
 
+    /// Sends a request.
+    async fn request(&mut self) {
+        let mut writer = self.session.writer();
+        writer.write_all(get("/").as_bytes()).unwrap();
+        self.write().await;
+    }
+
+    /// Returns the content that has been read and decrypted.
+    fn content(&mut self) -> String {
+        let mut content = Vec::new();
+        // The error says that there is no more yet.
+        let _ = self.session.reader().read_to_end(&mut content);
+        String::from_utf8(content).unwrap()
+    }
+
     /// Sends a request, and reads to the end of the connection.
     async fn ask(&mut self) -> String {
-        let mut response = String::new();
-        self.session
-            .writer()
-            .write_all(get("/").as_bytes())
-            .unwrap();
-        self.write().await;
+        self.request().await;
         while self.read().await {}
-        let mut reader = self.session.reader();
-        std::io::Read::read_to_string(&mut reader, &mut response).unwrap();
-        response
+        self.content()
     }
 }
 
@@ -89,6 +105,10 @@ fn start(authority: &Authority, limit: Duration) -> Server {
 async fn stop(server: &Server, authority: &Authority) {
     let mut idle = Handshaking::begin(server, authority.client()).await;
     idle.complete().await;
+    idle.request().await;
+    while idle.content().is_empty() {
+        idle.read().await;
+    }
     server.stop();
     while idle.read().await {}
 }
@@ -109,7 +129,48 @@ async fn a_handshake_that_has_begun_is_completed_and_the_request_behind_it_is_se
 }
 
 #[tokio::test]
-async fn a_client_that_has_sent_nothing_does_not_delay_the_shutdown() {
+async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_server_drains() {
+    let authority = Authority::new();
+    while_connections_are_new(async || {
+        let mut server = start(&authority, Duration::from_secs(600));
+        let stream = within(TcpStream::connect(server.address)).await.unwrap();
+        stop(&server, &authority).await;
+        let mut new = Handshaking::over(stream, authority.client()).await;
+        if !new.read().await {
+            return Err("no handshake".to_owned());
+        }
+        new.write().await;
+        new.complete().await;
+        let response = new.ask().await;
+        server.ended().await.unwrap();
+        match response.ends_with("served") {
+            true => Ok(()),
+            false => Err(response),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_first_request_behind_a_new_handshake_is_served_while_the_server_drains() {
+    let authority = Authority::new();
+    while_connections_are_new(async || {
+        let mut server = start(&authority, Duration::from_secs(600));
+        let mut new = Handshaking::begin(&server, authority.client()).await;
+        new.complete().await;
+        stop(&server, &authority).await;
+        let response = new.ask().await;
+        server.ended().await.unwrap();
+        match response.ends_with("served") {
+            true => Ok(()),
+            false => Err(response),
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_does_not_delay_the_shutdown_for_long() {
     let authority = Authority::new();
     let mut server = start(&authority, Duration::from_secs(600));
     let _silent = within(TcpStream::connect(server.address)).await.unwrap();
