@@ -114,7 +114,9 @@ async fn serve(
 }
 
 fn start(log: &AccessLog) -> Server {
-    Server::with(log.config(AccessLogFormat::Json), http((), serve))
+    let config = log.config(AccessLogFormat::Json);
+    let config = config.timeout_half_close(Duration::from_millis(20));
+    Server::with(config, http((), serve))
 }
 
 /// Asserts the fields of an entry.
@@ -166,6 +168,7 @@ async fn content_that_comes_in_chunks_is_counted_without_their_frames() {
     assert_eq!(client.response().await.body, "abcde!");
     let entry = log.entry().await;
     assert_entry(&entry, &[("bytes_in", 5.into()), ("bytes_out", 6.into())]);
+    drop(client);
     server.finish().await;
 }
 
@@ -308,6 +311,7 @@ async fn the_line_of_a_websocket_is_written_when_its_session_is_over() {
     assert_eq!(client.message().await, "hello!");
     client.send(close(1000, "")).await;
     client.close_frame().await;
+    drop(client);
     let expected = [
         ("method", "GET".into()),
         ("websocket", true.into()),

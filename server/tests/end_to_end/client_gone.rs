@@ -208,5 +208,6 @@ async fn content_that_has_come_is_received_although_much_came_behind_it() {
     }
     gate.open();
     assert_eq!(within(client.response()).await.body, "300000");
+    drop(client);
     server.finish().await;
 }

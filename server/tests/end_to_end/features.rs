@@ -65,6 +65,7 @@ async fn ext_26_early_hints_are_sent_before_the_response() {
     }
     client.send("x").await;
     assert_eq!(client.response().await.body, "response");
+    drop(client);
     server.finish().await;
 }
 
@@ -108,6 +109,7 @@ async fn ext_04_trailers_follow_the_content() {
         assert_eq!(response.body, "content");
         assert_eq!(response.trailers, "x-one: value\r\nx-two: value\r\n");
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -140,6 +142,7 @@ async fn trailers_are_bounded_and_what_fits_is_sent() {
     assert_eq!(fitted, 64 * 1024 / 42);
     assert_eq!(error, "the trailer fields take more than 65536 bytes");
     assert_eq!(response.trailers, "x-one: value\r\n".repeat(fitted));
+    drop(client);
     server.finish().await;
 }
 
@@ -204,5 +207,6 @@ async fn ext_10_a_file_after_a_part_cuts_the_response() {
     assert_eq!(client.chunk().await.unwrap(), "part");
     assert_eq!(client.rest().await, "");
     assert_eq!(told.next().await, Some("EXT-10"));
+    drop(client);
     server.finish().await;
 }

@@ -33,7 +33,7 @@ async fn settled(sent: &AtomicUsize) -> usize {
     let settled = async {
         let mut last = 0;
         loop {
-            tokio::time::sleep(Duration::from_millis(700)).await;
+            tokio::time::sleep(Duration::from_millis(250)).await;
             match sent.load(Ordering::Relaxed) {
                 now if now == last && now > 0 => return now,
                 now => last = now,

@@ -8,6 +8,7 @@ use crate::support::{Server, config, http, websocket, whole};
 use callgate::{
     App, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, ReceiveEvent, WebSocketAccept,
 };
+use futures_util::future::join_all;
 
 /// How long the connections of an impatient server may be idle.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -70,13 +71,7 @@ async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
         Ok(())
     }));
     let length_of_file = std::fs::metadata(FILE).unwrap().len() as usize;
-    for (path, length) in [
-        ("/large", 1 << 20),
-        ("/small", 4000),
-        ("/file", length_of_file),
-        ("/streamed", 1 << 20),
-        ("/ended", 4000),
-    ] {
+    let check = async |(path, length)| {
         // There is room for so much until the client takes something.
         let mut settings = h2::client::Builder::new();
         settings.initial_window_size(1000);
@@ -85,6 +80,14 @@ async fn a_client_that_takes_its_time_with_a_response_gets_all_of_it() {
         tokio::time::sleep(5 * PATIENCE).await;
         let content = text(body).await;
         assert_eq!(content.map(|text| text.len()).ok(), Some(length), "{path}");
-    }
+    };
+    let responses = [
+        ("/large", 1 << 20),
+        ("/small", 4000),
+        ("/file", length_of_file),
+        ("/streamed", 1 << 20),
+        ("/ended", 4000),
+    ];
+    join_all(responses.map(check)).await;
     server.finish().await;
 }

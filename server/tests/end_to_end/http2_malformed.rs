@@ -197,5 +197,6 @@ async fn a_pseudo_field_in_trailers_reaches_no_application_and_harms_no_stream()
     }
     contents.sort();
     assert_eq!(contents, [b"one".to_vec(), b"three".to_vec()]);
+    drop(client);
     server.finish().await;
 }

@@ -189,6 +189,7 @@ async fn http_16_an_event_after_the_end_fails_and_leaves_the_response() {
         assert_eq!(told.next().await, Some("HTTP-16"));
         assert_eq!(told.next().await, Some("HTTP-16"));
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -233,6 +234,7 @@ async fn http_32_a_call_that_ends_before_sending_is_answered_500() {
         client.send(get(&format!("/{phase}/declines"))).await;
         assert_replaced(&mut client, 501).await;
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -267,6 +269,7 @@ async fn http_33_what_was_sent_before_the_failure_reaches_the_client() {
     client.head().await;
     assert_eq!(client.chunk().await.map(|chunk| chunk.len()), Some(LENGTH));
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -279,6 +282,7 @@ async fn core_15_an_end_after_the_response_harms_nothing() {
         let response = client.response().await;
         assert_eq!((response.status, response.body.as_str()), (200, "whole"));
     }
+    drop(client);
     server.finish().await;
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Gate, Server, content, get, http, post, says, tell, whole, within};
+use crate::support::{Gate, Server, config, content, get, http, post, says, tell, whole, within};
 use callgate::{HttpRequestBody, HttpResponseBody, HttpResponseStart, ReceiveEvent, SendError};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
@@ -44,6 +44,7 @@ async fn http_02_no_content_is_one_empty_event() {
             ReceiveEvent::HttpRequestBody(HttpRequestBody::default())
         );
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -69,6 +70,7 @@ async fn http_03_content_is_delivered_as_it_arrives() {
     assert_eq!(told.next().await.0, "two");
     client.send("end").await;
     assert_eq!(client.response().await.body, "done");
+    drop(client);
     server.finish().await;
 }
 
@@ -118,6 +120,7 @@ async fn http_04_content_that_is_not_received_holds_the_client_back() {
         sent += length;
     }
     assert_eq!(client.response().await.body, TOTAL.to_string());
+    drop(client);
     server.finish().await;
 }
 
@@ -207,25 +210,29 @@ async fn http_08_a_receive_after_the_body_waits_for_the_end_of_the_response() {
 #[tokio::test]
 async fn http_09_a_client_that_goes_away_is_told_in_every_phase() {
     let (teller, mut told) = tell();
-    let server = Server::start(http(teller, async |teller, scope, mut receiver, sender| {
-        receiver.receive().await;
-        if scope.raw_path() != "/waiting" {
-            sender.send(HttpResponseStart::ok()).await?;
-        }
-        if scope.raw_path() == "/streaming" {
-            sender.send(HttpResponseBody::part("x")).await?;
-        }
-        teller.tell("ready".to_owned());
-        teller.tell(format!("{:?}", receiver.receive().await));
-        let event = if scope.raw_path() == "/waiting" {
-            sender.send(HttpResponseStart::ok()).await
-        } else {
-            sender.send(HttpResponseBody::part("y")).await
-        };
-        teller.tell(format!("{event:?}"));
-        event?;
-        Ok(())
-    }));
+    let configured = config().timeout_half_close(Duration::from_millis(20));
+    let server = Server::with(
+        configured,
+        http(teller, async |teller, scope, mut receiver, sender| {
+            receiver.receive().await;
+            if scope.raw_path() != "/waiting" {
+                sender.send(HttpResponseStart::ok()).await?;
+            }
+            if scope.raw_path() == "/streaming" {
+                sender.send(HttpResponseBody::part("x")).await?;
+            }
+            teller.tell("ready".to_owned());
+            teller.tell(format!("{:?}", receiver.receive().await));
+            let event = if scope.raw_path() == "/waiting" {
+                sender.send(HttpResponseStart::ok()).await
+            } else {
+                sender.send(HttpResponseBody::part("y")).await
+            };
+            teller.tell(format!("{event:?}"));
+            event?;
+            Ok(())
+        }),
+    );
     for target in ["/waiting", "/started", "/streaming"] {
         let mut client = server.connect().await;
         client.send(get(target)).await;
@@ -261,6 +268,7 @@ async fn http_10_continue_is_sent_when_the_application_receives() {
     client.send("hello").await;
     let response = client.response().await;
     assert_eq!((response.status, response.body.as_str()), (200, "hello"));
+    drop(client);
     server.finish().await;
 }
 
@@ -324,6 +332,7 @@ async fn http_13_malformed_content_cuts_a_response_that_has_begun() {
     assert_eq!(client.chunk().await.unwrap(), "begun");
     client.send("zz\r\n").await;
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -390,5 +399,6 @@ async fn small_content_that_was_not_received_leaves_the_connection_usable() {
             .await;
         assert_eq!(client.response().await.body, target);
     }
+    drop(client);
     server.finish().await;
 }

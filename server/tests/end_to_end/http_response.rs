@@ -47,6 +47,7 @@ async fn http_24_head_has_the_fields_and_no_content() {
         assert_eq!(response.field("x-kept"), Some("1"));
         assert_eq!(response.field("content-length"), length, "{target}");
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -91,6 +92,7 @@ async fn http_24_content_without_end_is_not_sent_to_nobody_for_ever() {
         assert_eq!(client.response().await.body, "xx");
         assert_eq!(told.next().await, "ended");
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -115,6 +117,7 @@ async fn http_22_and_26_no_content_statuses_have_no_content() {
     }
     client.send(get("/205/whole")).await;
     assert_eq!(client.response().await.field("content-length"), Some("0"));
+    drop(client);
     server.finish().await;
 }
 
@@ -138,6 +141,7 @@ async fn http_25_nothing_is_sent_before_the_first_body_event() {
     gate.open();
     // The head was held: it can still be replaced.
     assert_replaced(&mut client, 500).await;
+    drop(client);
     server.finish().await;
 }
 
@@ -156,6 +160,7 @@ async fn http_26_a_whole_response_is_sized() {
         assert_eq!(response.field("transfer-encoding"), None);
         assert_eq!(response.body.len(), length);
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -192,6 +197,7 @@ async fn http_27_a_streamed_response_is_framed_for_its_version() {
     let response = server.ask("GET / HTTP/1.0\r\n\r\n").await;
     assert_eq!(response.field("transfer-encoding"), None);
     assert_eq!(response.body, "one, two");
+    drop(client);
     server.finish().await;
 }
 
@@ -214,6 +220,7 @@ async fn http_28_and_29_an_empty_part_sends_the_head_and_parts_are_not_held() {
     assert_eq!(client.chunk().await.unwrap(), "one");
     gate.open();
     assert_eq!(client.chunk().await, None);
+    drop(client);
     server.finish().await;
 }
 
@@ -306,6 +313,7 @@ async fn http_37_a_304_keeps_the_length_of_the_200() {
         assert_eq!(response.status, 304);
         assert_eq!(response.field("content-length"), Some("1234"));
     }
+    drop(client);
     server.finish().await;
 }
 

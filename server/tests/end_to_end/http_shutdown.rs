@@ -43,6 +43,7 @@ async fn ext_17_a_stream_ends_in_order_when_the_server_shuts_down() {
     assert_eq!(client.chunk().await.unwrap(), "ended");
     assert_eq!(client.chunk().await, None);
     assert_eq!(told.next().await, "http.disconnect");
+    drop(client);
     server.ended().await.unwrap();
 }
 
@@ -84,5 +85,6 @@ async fn ext_17_a_long_poll_is_told_before_its_response_has_started() {
     assert_eq!(told.next().await, "waiting");
     server.stop();
     assert_eq!(client.response().await.body, "a long poll");
+    drop(client);
     server.ended().await.unwrap();
 }

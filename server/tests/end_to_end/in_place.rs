@@ -40,6 +40,7 @@ async fn an_application_that_uses_up_its_budget_does_not_hold_its_output_back() 
     gate.open();
     assert_eq!(client.chunk().await.as_deref(), Some("late"));
     assert_eq!(client.chunk().await, None);
+    drop(client);
     server.finish().await;
 }
 
@@ -114,6 +115,7 @@ async fn a_response_to_a_client_that_waits_for_continue_is_the_last_on_its_conne
     let response = client.response().await;
     assert_eq!(response.field("connection"), Some("close"));
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 

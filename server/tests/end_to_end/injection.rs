@@ -230,6 +230,7 @@ async fn content_that_looks_like_the_end_of_a_message_stays_content() {
         let response = client.response().await;
         assert_eq!(response.body, CONTENT.repeat(2));
     }
+    drop(client);
     server.finish().await;
 }
 

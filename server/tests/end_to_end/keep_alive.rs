@@ -17,6 +17,7 @@ async fn keep_alive_serves_many_and_close_is_honoured() {
         .await;
     assert_eq!(client.response().await.field("connection"), Some("close"));
     assert_eq!(client.rest().await, "");
+    drop(client);
 
     let mut client = server.connect().await;
     client
@@ -27,6 +28,7 @@ async fn keep_alive_serves_many_and_close_is_honoured() {
     client.send("GET / HTTP/1.0\r\n\r\n").await;
     assert_eq!(client.response().await.body, "x");
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -39,6 +41,7 @@ async fn an_idle_connection_is_closed_after_the_keep_alive_time() {
     client.send(get("/")).await;
     assert_eq!(client.response().await.body, "x");
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -52,6 +55,7 @@ async fn a_little_content_that_comes_after_the_response_is_skipped() {
     assert_eq!(client.response().await.field("connection"), None);
     client.send("x".repeat(1000) + &get("/")).await;
     assert_eq!(client.response().await.body, "enough");
+    drop(client);
     server.finish().await;
 }
 

@@ -97,6 +97,7 @@ async fn content_below_the_least_rate_gets_408() {
     within(sends_slowly(&mut client)).await;
     assert_eq!(client.response().await.status, 408);
     assert!(!told.next().await);
+    drop(client);
     let mut client = http2::Client::connect(&server).await;
     let (mut response, mut stream) = client.begin(post_http2());
     let sends = async {
@@ -154,6 +155,7 @@ async fn a_stream_in_both_directions_has_no_least_rate() {
     }
     client.send("0\r\n\r\n").await;
     assert_eq!(client.response().await.body, "first complete");
+    drop(client);
     let mut client = http2::Client::connect(&server).await;
     let (response, mut stream) = client.begin(post_http2());
     for _ in 0..steps {
@@ -214,6 +216,7 @@ async fn content_that_is_skipped_has_a_time_limit_however_steadily_it_comes() {
     // The server closes the connection.
     within(sends_slowly(&mut client)).await;
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 

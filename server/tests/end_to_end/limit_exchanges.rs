@@ -155,6 +155,7 @@ async fn a_websocket_too_many_gets_503_until_another_is_closed() {
     first.send(close(1000, "")).await;
     first.closed_with(1000).await;
     first.rest().await;
+    drop(first);
     // The server ends the session when it has closed the connection.
     let second = loop {
         let mut client = server.connect().await;
@@ -192,6 +193,7 @@ async fn a_connection_that_has_had_its_requests_is_closed() {
         (200, Some("close"))
     );
     assert_eq!(client.rest().await, "");
+    drop(client);
     let mut client = http2::Client::connect(&server).await;
     assert_eq!(client.text("/").await, "served");
     assert_eq!(client.text("/").await, "served");

@@ -47,7 +47,7 @@ async fn the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked() {
     }
     let mut process = Process::start(
         "process::the_graceful_time_out_ends_a_process_whose_only_thread_is_blocked",
-        &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "1")],
+        &[("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "0.1")],
     );
     let _client = process.request().await;
     process.line_with("blocked").await;

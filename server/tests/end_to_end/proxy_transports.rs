@@ -46,12 +46,13 @@ async fn header_fields_of_a_trusted_peer_set_the_scope_of_a_websocket() {
     let server = Server::with(config().root_path("/inner".into()), app);
     let fields =
         "x-forwarded-for: 192.0.2.1\r\nx-forwarded-proto: wss\r\nx-forwarded-prefix: /a%20b\r\n";
-    let (_client, _) = ask(&server, "/", fields).await;
+    let (stream, _) = ask(&server, "/", fields).await;
     let client = Some("192.0.2.1:0".parse().unwrap());
     assert_eq!(
         told.next().await,
         (client, Scheme::Https, "/a b/inner".into())
     );
+    drop(stream);
     server.finish().await;
 }
 

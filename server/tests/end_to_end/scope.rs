@@ -139,6 +139,7 @@ async fn scope_14_both_addresses_are_passed() {
     client.response().await;
     let own = client.stream.local_addr().unwrap();
     assert_eq!(told.next().await, (Some(own), Some(server.address)));
+    drop(client);
     server.finish().await;
 }
 

@@ -11,19 +11,22 @@ use crate::support::{Gate, OnDrop, Server, Teller, config, content, get, http, t
 #[tokio::test]
 async fn core_03_sends_after_a_disconnect_fail_with_disconnected() {
     let (teller, mut told) = tell();
-    let server = Server::start(http(teller, async |teller, _, mut receiver, sender| {
-        content(&mut receiver).await;
-        teller.tell("ready".to_owned());
-        receiver.receive().await;
-        // Even an event that would break a rule.
-        for event in [
-            SendEvent::from(HttpResponseBody::end()),
-            HttpResponseStart::ok().into(),
-        ] {
-            teller.tell(format!("{:?}", sender.send(event).await));
-        }
-        Ok(())
-    }));
+    let server = Server::with(
+        config().timeout_half_close(Duration::from_millis(20)),
+        http(teller, async |teller, _, mut receiver, sender| {
+            content(&mut receiver).await;
+            teller.tell("ready".to_owned());
+            receiver.receive().await;
+            // Even an event that would break a rule.
+            for event in [
+                SendEvent::from(HttpResponseBody::end()),
+                HttpResponseStart::ok().into(),
+            ] {
+                teller.tell(format!("{:?}", sender.send(event).await));
+            }
+            Ok(())
+        }),
+    );
     let mut client = server.connect().await;
     client.send(get("/")).await;
     assert_eq!(told.next().await, "ready");
@@ -73,8 +76,8 @@ async fn core_07_concurrent_sends_are_delivered_whole() {
 #[tokio::test]
 async fn core_08_sends_wait_for_a_client_that_does_not_read() {
     const PART: usize = 64 << 10;
-    const PARTS: usize = 2048;
-    const BOUND: usize = 64 << 20;
+    const PARTS: usize = 1024;
+    const BOUND: usize = 32 << 20;
     let (teller, mut told) = tell();
     let sent = Arc::new(AtomicUsize::new(0));
     let server = Server::start(http(
@@ -85,7 +88,7 @@ async fn core_08_sends_wait_for_a_client_that_does_not_read() {
                 let mut sending =
                     std::pin::pin!(sender.send(HttpResponseBody::part("x".repeat(PART))));
                 // One that is told too early only makes less of it.
-                match tokio::time::timeout(Duration::from_millis(500), &mut sending).await {
+                match tokio::time::timeout(Duration::from_millis(100), &mut sending).await {
                     Ok(sent) => sent?,
                     Err(_) => {
                         teller.tell(());
@@ -110,6 +113,7 @@ async fn core_08_sends_wait_for_a_client_that_does_not_read() {
         received += chunk.len();
     }
     assert_eq!(received, PART * PARTS);
+    drop(client);
     server.finish().await;
 }
 
@@ -118,6 +122,7 @@ async fn core_09_and_14_the_future_is_dropped_when_the_grace_period_has_passed()
     let (teller, mut told) = tell();
     let mut configured = config();
     configured.timeouts.disconnect = Duration::from_millis(50);
+    configured.timeouts.half_close = Duration::from_millis(20);
     let server = Server::with(
         configured,
         http(teller, async |teller, scope, mut receiver, sender| {

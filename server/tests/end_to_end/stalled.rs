@@ -61,6 +61,7 @@ async fn content_that_makes_no_progress_cuts_a_response_that_has_begun() {
         .await;
     client.head().await;
     assert_eq!(client.rest().await, "5\r\nbegun\r\n");
+    drop(client);
     server.finish().await;
 }
 
@@ -104,7 +105,7 @@ async fn content_may_be_silent_for_as_long_as_the_response_makes_progress() {
 #[tokio::test]
 async fn without_a_least_rate_content_that_makes_slow_progress_is_waited_for() {
     let mut configured = config().min_request_rate(0);
-    configured.timeouts.request_content = Duration::from_secs(1);
+    configured.timeouts.request_content = Duration::from_millis(500);
     let server = Server::with(
         configured,
         http((), async |(), _, mut receiver, sender| {
@@ -114,13 +115,14 @@ async fn without_a_least_rate_content_that_makes_slow_progress_is_waited_for() {
     );
     let mut client = server.connect().await;
     client
-        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 15\r\n\r\n")
+        .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 8\r\n\r\n")
         .await;
-    for _ in 0..15 {
-        tokio::time::sleep(SHORT).await;
+    for _ in 0..8 {
+        tokio::time::sleep(SHORT / 2).await;
         client.send("x").await;
     }
-    assert_eq!(client.response().await.body, "x".repeat(15));
+    assert_eq!(client.response().await.body, "x".repeat(8));
+    drop(client);
     server.finish().await;
 }
 
@@ -140,6 +142,7 @@ async fn an_application_that_does_not_receive_is_not_held_to_the_time_for_conten
         .send("POST / HTTP/1.1\r\nhost: test\r\ncontent-length: 10\r\n\r\nxyz")
         .await;
     assert_eq!(client.response().await.body, "late");
+    drop(client);
     server.finish().await;
 }
 
@@ -154,6 +157,7 @@ async fn content_that_is_skipped_and_makes_no_progress_ends_the_connection() {
         .await;
     assert_eq!(client.response().await.body, "enough");
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -232,7 +236,7 @@ async fn a_client_that_pipelines_and_never_reads_is_reset() {
 #[tokio::test]
 async fn a_client_that_reads_slowly_gets_its_whole_response() {
     let mut configured = config();
-    configured.timeouts.write = Duration::from_secs(1);
+    configured.timeouts.write = Duration::from_millis(500);
     let server = Server::with(
         configured,
         http((), async |(), _, _, sender| {
@@ -247,7 +251,8 @@ async fn a_client_that_reads_slowly_gets_its_whole_response() {
         let piece = left.min(2 << 20);
         client.bytes(piece).await;
         left -= piece;
-        tokio::time::sleep(SHORT).await;
+        tokio::time::sleep(SHORT / 2).await;
     }
+    drop(client);
     server.finish().await;
 }

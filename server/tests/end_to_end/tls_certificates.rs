@@ -218,6 +218,7 @@ async fn each_address_is_logged_with_its_scheme_and_certificates_are_loaded_agai
     let expected = format!("https://test:{port}/");
     let response = client.response().await;
     assert_eq!(response.field("location"), Some(expected.as_str()));
+    drop(client);
     // The files are the same, so that nothing but the signal has them read.
     process.signal(Signal::HUP);
     process.line_with("have been loaded again").await;

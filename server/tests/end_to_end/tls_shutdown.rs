@@ -123,6 +123,7 @@ async fn a_handshake_that_has_begun_is_completed_and_the_request_behind_it_is_se
         client.complete().await;
         let response = client.ask().await;
         assert!(response.ends_with("served"), "{response}");
+        drop(client);
         server.ended().await.unwrap();
     }
 }

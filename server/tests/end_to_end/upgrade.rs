@@ -165,12 +165,16 @@ async fn an_upgrade_under_load_fails_no_request() {
         assert_eq!(process.status().await, Some(0));
         stop.send_replace(true);
     };
-    let (first, second, ()) = tokio::join!(load(), load(), upgrade);
+    // The response that is in flight is that of the old process.
+    let in_flight = async {
+        let mut response = String::new();
+        stream.read_to_string(&mut response).await.unwrap();
+        drop(stream);
+        response
+    };
+    let (first, second, response, ()) = tokio::join!(load(), load(), in_flight, upgrade);
     assert_eq!(first[0], process.id());
     assert_eq!(second[0], process.id());
-    // The response that was in flight is that of the old process.
-    let mut response = String::new();
-    stream.read_to_string(&mut response).await.unwrap();
     let expected = format!("ended by {}", process.id());
     assert!(response.contains(&expected), "{response}");
     let successor = serving(&address).await;

@@ -45,6 +45,7 @@ async fn ws_16_a_ping_that_is_not_answered_closes_with_1011() {
     assert_eq!(client.frame().await, (FIN | PING, Vec::new()));
     client.closed_with(1011).await;
     assert_eq!(told.next().await.0, 1011);
+    drop(client);
     server.finish().await;
 }
 
@@ -194,6 +195,7 @@ async fn ws_21_messages_before_a_disconnect_are_not_lost() {
         };
         assert_eq!(end.code, 1001);
     }
+    drop(client);
     server.finish().await;
 }
 
@@ -250,6 +252,7 @@ async fn ws_24_and_10_the_applications_close_is_kept_and_final() {
     assert_eq!(told.next().await, "WS-10");
     client.send(close(4000, "")).await;
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.finish().await;
 }
 
@@ -262,6 +265,7 @@ async fn ws_26_shutdown_closes_with_1012() {
     server.stop();
     client.closed_with(1012).await;
     assert_eq!(told.next().await.0, 1012);
+    drop(client);
     server.ended().await.unwrap();
 }
 
@@ -270,6 +274,7 @@ async fn core_14_the_grace_period_holds_for_a_websocket() {
     let (teller, mut told) = tell();
     let mut configured = config();
     configured.timeouts.disconnect = Duration::from_millis(50);
+    configured.timeouts.half_close = Duration::from_millis(20);
     let server = Server::with(
         configured,
         websocket(teller, async |teller, scope, mut receiver, sender| {

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use callgate::{Message, ReceiveEvent, WebSocketAccept};
+use futures_util::future::join_all;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::{sleep, timeout};
 
@@ -11,7 +12,7 @@ use crate::support::websocket::{disconnect_code, echo, echo_server, pinging};
 use crate::support::{Client, OnDrop, Server, Told, config, find, tell, websocket, within};
 
 /// More than systems hold for a client that does not read, in bytes.
-const LARGE: usize = 32 << 20;
+const LARGE: usize = 16 << 20;
 
 /// A server that sends a large message and tells the code with which it is disconnected.
 fn sends_a_large_message(ping: Option<Duration>) -> (Server, Told<u16>) {
@@ -61,21 +62,14 @@ async fn ws_16_a_client_that_sends_and_never_reads_is_given_up() {
     let server = Server::with(configured, app);
     let mut client = open(&server, "/").await;
     let message = frame(FIN | BINARY, vec![0; 64 << 10]);
-    let mut sending =
-        std::pin::pin!(async { while client.stream.write_all(&message).await.is_ok() {} });
+    let sending = async { while client.stream.write_all(&message).await.is_ok() {} };
     tokio::select! {
         () = told.next() => {}
-        () = &mut sending => panic!("the connection has ended before the call"),
+        () = sending => panic!("the connection has ended before the call"),
     }
-    // So does the connection, whatever still comes. In between, the server waits for the client to
-    // be silent for a while.
-    let _ = timeout(Duration::from_secs(1), sending).await;
-    let ended = async {
-        while client.stream.write_all(b"x").await.is_ok() {
-            sleep(Duration::from_secs(3)).await;
-        }
-    };
-    within(ended).await;
+    // So does the connection.
+    client.rest_octets().await;
+    drop(client);
     server.finish().await;
 }
 
@@ -115,12 +109,13 @@ async fn ws_15_a_client_that_pings_and_never_reads_is_held_back() {
         .unwrap();
     client.send(close(1000, "")).await;
     assert_eq!(told.next().await.0, 1000);
+    drop(client);
     server.finish().await;
 }
 
 #[tokio::test]
 async fn ws_16_a_client_that_takes_long_to_send_a_message_is_there() {
-    const PAUSE: Duration = Duration::from_millis(50);
+    const PAUSE: Duration = Duration::from_millis(20);
     let (teller, mut told) = tell();
     let configured = pinging(20 * PAUSE, 20 * PAUSE);
     let server = Server::with(configured, websocket(teller, echo));
@@ -143,14 +138,14 @@ async fn ws_16_a_client_that_takes_long_to_send_a_message_is_there() {
 
 #[tokio::test]
 async fn ws_16_a_client_that_takes_long_to_read_a_message_is_there() {
-    let ping = Duration::from_secs(1);
+    let ping = Duration::from_millis(500);
     let (server, mut told) = sends_a_large_message(Some(ping));
     let mut client = open(&server, "/").await;
     assert_eq!(told.next().await, 0);
     let mut left = LARGE;
     while left > 0 {
         // A ping would wait behind the message.
-        sleep(ping * 3 / 32).await;
+        sleep(ping * 3 / 16).await;
         let part = left.min(1 << 20);
         client.bytes(part).await;
         left -= part;
@@ -163,14 +158,10 @@ async fn ws_16_a_client_that_takes_long_to_read_a_message_is_there() {
 
 #[tokio::test]
 async fn ws_20_what_was_sent_before_the_clients_close_arrives() {
-    const PING_EACH: Duration = Duration::from_millis(500);
+    const PING_EACH: Duration = Duration::from_millis(250);
     // Some time in which a server could do something else than to wait.
     const PAUSE: Duration = Duration::from_millis(200);
-    for (ping, is_half_closed, pause) in [
-        (None, false, PAUSE),
-        (None, true, PAUSE),
-        (Some(PING_EACH), false, 3 * PING_EACH),
-    ] {
+    let check = async |(ping, is_half_closed, pause)| {
         let (server, mut told) = sends_a_large_message(ping);
         let mut client = open(&server, "/").await;
         assert_eq!(told.next().await, 0);
@@ -187,8 +178,15 @@ async fn ws_20_what_was_sent_before_the_clients_close_arrives() {
             (FIN | CLOSE, 1000_u16.to_be_bytes().into())
         );
         assert_eq!(client.rest().await, "");
+        drop(client);
         server.finish().await;
-    }
+    };
+    let closes = [
+        (None, false, PAUSE),
+        (None, true, PAUSE),
+        (Some(PING_EACH), false, 3 * PING_EACH),
+    ];
+    join_all(closes.map(check)).await;
 }
 
 #[tokio::test]
@@ -204,5 +202,6 @@ async fn ws_26_what_was_sent_before_a_shutdown_arrives() {
     large_message(&mut client).await;
     assert_eq!(client.close_frame().await.0, 1012);
     assert_eq!(client.rest().await, "");
+    drop(client);
     server.ended().await.unwrap();
 }

@@ -1,10 +1,11 @@
 //! WebSockets over HTTP/1.1, up to the answer to the handshake.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::support::frames::{FIN, TEXT, ask, close, frame, handshake, open};
 use crate::support::websocket::{disconnect_code, echo_server};
-use crate::support::{Gate, Server, get, http, tell, websocket};
+use crate::support::{Gate, Server, config, get, http, tell, websocket};
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, Message, SendError, SendEvent, WebSocketAccept,
     WebSocketClose,
@@ -31,6 +32,7 @@ async fn ws_02_the_handshake_waits_for_the_application() {
     gate.open();
     assert_eq!(client.head().await.status, 101);
     client.closed_with(1000).await;
+    drop(client);
     server.finish().await;
 }
 
@@ -103,6 +105,7 @@ async fn ws_34_shutdown_before_accept_is_answered_503() {
     server.stop();
     assert_eq!(client.response().await.status, 503);
     assert_eq!(told.next().await, 1012);
+    drop(client);
     server.ended().await.unwrap();
 }
 
@@ -149,17 +152,17 @@ async fn ws_27_and_28_a_bad_handshake_is_answered_without_a_call() {
 #[tokio::test]
 async fn ws_30_a_client_that_goes_away_before_accept_is_told() {
     let (teller, mut told) = tell();
-    let server = Server::start(websocket(
-        teller,
-        async |teller, _, mut receiver, sender| {
+    let server = Server::with(
+        config().timeout_half_close(Duration::from_millis(20)),
+        websocket(teller, async |teller, _, mut receiver, sender| {
             receiver.receive().await;
             teller.tell(0);
             teller.tell(disconnect_code(&mut receiver).await);
             let sent = sender.send(WebSocketAccept::new()).await;
             assert!(matches!(sent, Err(SendError::Disconnected)));
             Ok(())
-        },
-    ));
+        }),
+    );
     let mut client = server.connect().await;
     client.send(handshake("/", "")).await;
     assert_eq!(told.next().await, 0);
@@ -207,6 +210,7 @@ async fn ws_33_and_scope_22_subprotocols_and_fields_are_kept() {
     let accepted = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
     assert_eq!(response.field("sec-websocket-accept"), Some(accepted));
     client.closed_with(1000).await;
+    drop(client);
     server.finish().await;
 }
 
@@ -300,6 +304,7 @@ async fn a_denial_response_that_has_begun_is_completed_at_shutdown() {
     let response = client.response().await;
     assert_eq!((response.status, response.body.as_str()), (401, "log in"));
     assert_eq!(told.next().await, "ended");
+    drop(client);
     server.ended().await.unwrap();
 }
 
@@ -375,6 +380,7 @@ async fn ext_12_a_denial_after_accept_closes_with_1011() {
     }));
     let mut client = open(&server, "/").await;
     client.closed_with(1011).await;
+    drop(client);
     server.finish().await;
 }
 
@@ -402,6 +408,7 @@ async fn a_refused_handshake_leaves_the_connection_usable() {
     assert_eq!(client.response().await.status, 403);
     client.send(get("/")).await;
     assert_eq!(client.response().await.status, 501);
+    drop(client);
     server.finish().await;
 }
 

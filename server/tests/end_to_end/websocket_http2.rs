@@ -39,8 +39,9 @@ async fn ws_29_a_websocket_over_extended_connect() {
         },
     ));
     let mut client = Client::connect(&server).await;
-    let (response, _stream) = open(&mut client, "/refused").await;
+    let (response, stream) = open(&mut client, "/refused").await;
     assert_eq!(response.status(), 403);
+    drop((response, stream));
 
     let (response, mut stream) = open(&mut client, "/").await;
     assert_eq!(response.status(), 200);
@@ -61,6 +62,7 @@ async fn ws_29_a_websocket_over_extended_connect() {
     let data = within(body.data()).await.unwrap().unwrap();
     assert_eq!(data[0], FIN | CLOSE);
     assert_eq!(told.next().await, "1000");
+    drop((stream, body));
 
     // A stream that is reset is a client that is lost.
     let (response, mut stream) = open(&mut client, "/").await;

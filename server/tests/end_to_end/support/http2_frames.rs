@@ -72,6 +72,8 @@ impl RawClient {
     }
 
     async fn over(stream: TcpStream, settings: &[(u16, u32)]) -> Self {
+        // Each frame leaves at once, and does not wait for the acknowledgement of the frame before it.
+        stream.set_nodelay(true).unwrap();
         let mut client = Self { stream };
         let mut payload = Vec::new();
         for (id, value) in settings {
