@@ -13,7 +13,7 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
 use crate::connection::{self, ConnectionInfo};
-use crate::context::{ServerContext, open_files};
+use crate::context::{ServerContext, max_open_files};
 use crate::limit::Limit;
 use crate::listener::{AsyncListener, Connection, Listener, Security};
 use crate::registry::Registry;
@@ -187,7 +187,7 @@ const RESERVED_FILES: u64 = 16;
 
 /// Returns the number of the first file that is left to the rest of the process; `None` without a limit.
 fn first_reserved_file() -> Option<u64> {
-    open_files().map(|limit| limit - (limit / 8).min(RESERVED_FILES))
+    max_open_files().map(|limit| limit - (limit / 8).min(RESERVED_FILES))
 }
 
 /// Returns the number of a connection's file.
