@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use crate::buffers::BufferBudget;
 use crate::deadline::Wait;
 
 /// How long a new connection is neither closed to make room for another, nor by a server that drains: its
@@ -32,6 +33,8 @@ pub(crate) struct Registry {
     table: Mutex<Table>,
     /// Wakes a listener that waits for the end of a connection.
     ended: Notify,
+    /// What the connections buffer.
+    pub(crate) budget: BufferBudget,
 }
 
 #[derive(Debug, Default)]
@@ -150,11 +153,25 @@ pub(crate) struct OpenConnection {
     changed: AtomicU64,
     /// Whether the connection is closed as soon as no exchange is in flight.
     must_make_room: AtomicBool,
+    /// The octets that are counted in the budget for buffers.
+    buffered: AtomicUsize,
+    /// The octets that were counted when the connection was asked to release them.
+    leaving: AtomicUsize,
+    /// Whether the connection is asked to end, because it buffers the most.
+    must_release: AtomicBool,
     /// The task of the connection.
     task: AtomicWaker,
 }
 
 impl Registry {
+    /// Creates the registry of connections that may buffer so many octets.
+    pub(crate) fn new(max_buffered: usize) -> Self {
+        Self {
+            budget: BufferBudget::new(max_buffered),
+            ..Self::default()
+        }
+    }
+
     /// Adds a connection of this peer.
     pub(crate) fn add(self: &Arc<Self>, peer: Option<SocketAddr>) -> Arc<OpenConnection> {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
@@ -170,6 +187,9 @@ impl Registry {
             requests: AtomicU64::new(0),
             changed: AtomicU64::new(id),
             must_make_room: AtomicBool::new(false),
+            buffered: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            must_release: AtomicBool::new(false),
             task: AtomicWaker::new(),
         });
         (self.lock().open).insert(id, Arc::downgrade(&connection));
@@ -234,6 +254,28 @@ impl Registry {
         open.len()
     }
 
+    /// Asks the connections that buffer the most to end, until the budget suffices.
+    #[cold]
+    fn release_buffers(&self) {
+        let mut open = self.open();
+        open.sort_by_cached_key(|connection| connection.buffered.load(Ordering::Relaxed));
+        while self.budget.is_exceeded()
+            && let Some(largest) = open.pop()
+        {
+            let octets = largest.buffered.load(Ordering::Relaxed);
+            let asked =
+                largest
+                    .leaving
+                    .compare_exchange(0, octets, Ordering::Relaxed, Ordering::Relaxed);
+            // A connection is asked once.
+            if octets > 0 && asked.is_ok() {
+                self.budget.leaves(octets);
+                largest.must_release.store(true, Ordering::Release);
+                largest.task.wake();
+            }
+        }
+    }
+
     /// Waits for the end of a connection. Completes at once if one has ended since the last call.
     pub(crate) async fn ended(&self) {
         self.ended.notified().await;
@@ -253,6 +295,27 @@ impl OpenConnection {
         true
     }
 
+    /// Records that an owner of buffers has so many octets counted, where it had `before`.
+    pub(crate) fn buffered(&self, before: usize, now: usize) {
+        let budget = &self.registry.budget;
+        if now < before {
+            self.buffered.fetch_sub(before - now, Ordering::Relaxed);
+            budget.remove(before - now);
+            return;
+        }
+        self.buffered.fetch_add(now - before, Ordering::Relaxed);
+        budget.add(now - before);
+        if budget.is_exceeded() {
+            self.registry.release_buffers();
+        }
+    }
+
+    /// Returns whether the connection must end, because it buffers the most. Returns true once.
+    #[inline]
+    pub(crate) fn must_release(&self) -> bool {
+        self.must_release.load(Ordering::Relaxed) && self.must_release.swap(false, Ordering::AcqRel)
+    }
+
     /// Sets the client that the PROXY protocol named.
     pub(crate) fn set_client(&self, client: SocketAddr) {
         // A connection has one header of the PROXY protocol.
@@ -263,12 +326,18 @@ impl OpenConnection {
         self.protocol.store(protocol as u8, Ordering::Relaxed);
     }
 
-    /// Registers the present task as that of the connection, which is woken when it must make room.
+    /// Registers the present task as that of the connection, which is woken when it must make room or release
+    /// its buffers.
     pub(crate) fn register(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
-            self.task.register(cx.waker());
+            self.register_task(cx);
             Poll::Ready(())
         })
+    }
+
+    /// Registers the task of this context as that of the connection.
+    pub(crate) fn register_task(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
     }
 
     /// Records the state and the number of requests.
@@ -364,6 +433,7 @@ impl Drop for OpenConnection {
             }
         }
         drop(table);
+        (self.registry.budget).left(self.leaving.load(Ordering::Relaxed));
         self.registry.ended.notify_one();
     }
 }

@@ -394,6 +394,27 @@ where
         }
     }
 
+    /// Closes the WebSocket with 1013 ("Try Again Later" in the registry of RFC 6455, 11.7), and drops the
+    /// message whose octets are arriving.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>) {
+        let close = WebSocketClose::new(1013);
+        self.mailbox
+            .disconnect_with(to_disconnect(Some(close.clone())));
+        if let Phase::Open | Phase::Closing(_) = self.phase {
+            self.end = SessionEnd::Dropped;
+            self.input_end = None;
+            self.socket.discard_input();
+            self.socket.start_close(Some(&close));
+            self.finish();
+            self.flush(cx);
+        }
+    }
+
+    /// Returns the octets that the session buffers.
+    pub(super) fn buffered(&self) -> usize {
+        self.socket.buffered() + self.mailbox.buffered()
+    }
+
     fn flush(&mut self, cx: &mut Context<'_>) {
         match self.socket.poll_flush(cx) {
             Poll::Pending => {}
