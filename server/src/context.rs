@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::future::{Future, pending, poll_fn};
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime};
 
@@ -15,6 +16,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use crate::access_log::AccessLog;
+use crate::buffers;
 use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
 use crate::http1;
@@ -126,6 +128,10 @@ impl ServerContext {
         let default_headers = default_headers(&config);
         let max_connections = config.limits.connections(max_open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
+        let max_buffered = config
+            .limits
+            .buffered
+            .map_or_else(|| buffers::automatic(buffers::memory()), NonZeroUsize::get);
         let readiness = SharedReadiness::default();
         let app = match config.admin.health_path.clone() {
             Some(path) => BoxApp::new(HealthChecked::new(app, path, readiness.clone())),
@@ -148,7 +154,7 @@ impl ServerContext {
             handle: ServerHandle::new(),
             stages: Arc::default(),
             readiness,
-            registry: Arc::new(Registry::new(config.admin.bind.is_some())),
+            registry: Arc::new(Registry::new(config.admin.bind.is_some(), max_buffered)),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
             concurrency: Concurrency::new(&config),
@@ -304,6 +310,13 @@ impl ServerContext {
             Limit::Concurrency,
             "too many requests are in flight",
         )
+    }
+
+    /// Counts a connection of this client that ends, because it buffers the most.
+    #[cold]
+    pub(crate) fn end_buffered(&self, client: Option<SocketAddr>) {
+        self.limits.reached(Limit::Buffered);
+        report::failed(client, &"the connection buffers the most (--max-buffered)");
     }
 
     /// Refuses a WebSocket of this client, because too many are open.

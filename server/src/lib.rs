@@ -35,6 +35,7 @@ mod accept;
 mod access_log;
 mod admin;
 mod alarm;
+mod buffers;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod concurrency;

@@ -48,11 +48,13 @@ pub(crate) enum Limit {
     /// The streams of an HTTP/2 connection that are reset before the server has taken them
     /// (`--http2-max-pending-resets`), or by the server (`--http2-max-stream-errors`).
     Http2Resets,
+    /// What all connections buffer (`--max-buffered`).
+    Buffered,
 }
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 19] = [
+    pub(crate) const ALL: [Self; 20] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
@@ -72,6 +74,7 @@ impl Limit {
         Self::WebSocketMessageSize,
         Self::WebSocketMessageFrames,
         Self::Http2Resets,
+        Self::Buffered,
     ];
 
     /// Returns the name, as the label of a metric.
@@ -97,6 +100,7 @@ impl Limit {
             Self::WebSocketMessageSize => "websocket_message_size",
             Self::WebSocketMessageFrames => "websocket_message_frames",
             Self::Http2Resets => "http2_resets",
+            Self::Buffered => "buffered",
         }
     }
 }

@@ -6,14 +6,15 @@ mod tests;
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 use tokio::sync::Notify;
 
+use crate::buffers::BufferBudget;
 use crate::deadline::Wait;
 
 /// How long a new connection is neither closed to make room for another, nor by a server that drains: its
@@ -38,6 +39,8 @@ pub(crate) struct Registry {
     table: Mutex<Table>,
     /// Wakes a listener that waits for the end of a connection.
     ended: Notify,
+    /// What the connections buffer.
+    pub(crate) budget: BufferBudget,
 }
 
 #[derive(Debug, Default)]
@@ -168,6 +171,12 @@ pub(crate) struct OpenConnection {
     security: OnceLock<ConnectionSecurity>,
     /// Whether the connection is closed as soon as no exchange is in flight.
     must_make_room: AtomicBool,
+    /// The octets that are counted in the budget for buffers.
+    buffered: AtomicUsize,
+    /// The octets that were counted when the connection was asked to release them.
+    leaving: AtomicUsize,
+    /// Whether the connection is asked to end, because it buffers the most.
+    must_release: AtomicBool,
     /// The task of the connection.
     task: AtomicWaker,
 }
@@ -182,10 +191,12 @@ pub(crate) struct ConnectionSecurity {
 }
 
 impl Registry {
-    /// Creates a registry, which records the times of changes if `records_times` is set.
-    pub(crate) fn new(records_times: bool) -> Self {
+    /// Creates the registry of connections that may buffer so many octets. It records the times of changes if
+    /// `records_times` is set.
+    pub(crate) fn new(records_times: bool, max_buffered: usize) -> Self {
         Self {
             records_times,
+            budget: BufferBudget::new(max_buffered),
             ..Self::default()
         }
     }
@@ -207,6 +218,9 @@ impl Registry {
             changed_after: AtomicU64::new(0),
             security: OnceLock::new(),
             must_make_room: AtomicBool::new(false),
+            buffered: AtomicUsize::new(0),
+            leaving: AtomicUsize::new(0),
+            must_release: AtomicBool::new(false),
             task: AtomicWaker::new(),
         });
         (self.lock().open).insert(id, Arc::downgrade(&connection));
@@ -271,6 +285,28 @@ impl Registry {
         open.len()
     }
 
+    /// Asks the connections that buffer the most to end, until the budget suffices.
+    #[cold]
+    fn release_buffers(&self) {
+        let mut open = self.open();
+        open.sort_by_cached_key(|connection| connection.buffered.load(Ordering::Relaxed));
+        while self.budget.is_exceeded()
+            && let Some(largest) = open.pop()
+        {
+            let octets = largest.buffered.load(Ordering::Relaxed);
+            let asked =
+                largest
+                    .leaving
+                    .compare_exchange(0, octets, Ordering::Relaxed, Ordering::Relaxed);
+            // A connection is asked once.
+            if octets > 0 && asked.is_ok() {
+                self.budget.leaves(octets);
+                largest.must_release.store(true, Ordering::Release);
+                largest.task.wake();
+            }
+        }
+    }
+
     /// Waits for the end of a connection. Completes at once if one has ended since the last call.
     pub(crate) async fn ended(&self) {
         self.ended.notified().await;
@@ -290,6 +326,27 @@ impl OpenConnection {
         true
     }
 
+    /// Records that an owner of buffers has so many octets counted, where it had `before`.
+    pub(crate) fn buffered(&self, before: usize, now: usize) {
+        let budget = &self.registry.budget;
+        if now < before {
+            self.buffered.fetch_sub(before - now, Ordering::Relaxed);
+            budget.remove(before - now);
+            return;
+        }
+        self.buffered.fetch_add(now - before, Ordering::Relaxed);
+        budget.add(now - before);
+        if budget.is_exceeded() {
+            self.registry.release_buffers();
+        }
+    }
+
+    /// Returns whether the connection must end, because it buffers the most. Returns true once.
+    #[inline]
+    pub(crate) fn must_release(&self) -> bool {
+        self.must_release.load(Ordering::Relaxed) && self.must_release.swap(false, Ordering::AcqRel)
+    }
+
     /// Sets the client that the PROXY protocol named.
     pub(crate) fn set_client(&self, client: SocketAddr) {
         // A connection has one header of the PROXY protocol.
@@ -307,12 +364,18 @@ impl OpenConnection {
         self.protocol.store(protocol as u8, Ordering::Relaxed);
     }
 
-    /// Registers the present task as that of the connection, which is woken when it must make room.
+    /// Registers the present task as that of the connection, which is woken when it must make room or release
+    /// its buffers.
     pub(crate) fn register(&self) -> impl Future<Output = ()> {
         poll_fn(|cx| {
-            self.task.register(cx.waker());
+            self.register_task(cx);
             Poll::Ready(())
         })
+    }
+
+    /// Registers the task of this context as that of the connection.
+    pub(crate) fn register_task(&self, cx: &Context<'_>) {
+        self.task.register(cx.waker());
     }
 
     /// Records the state and the number of requests.
@@ -425,6 +488,7 @@ impl Drop for OpenConnection {
             }
         }
         drop(table);
+        (self.registry.budget).left(self.leaving.load(Ordering::Relaxed));
         self.registry.ended.notify_one();
     }
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 use callgate_server::cli::{self, Flags};
 use clap::Parser;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::time::timeout;
 
 use crate::app::SoakApp;
 use crate::report::Outcome;
@@ -27,12 +28,13 @@ struct Soak {
     /// Run only this scenario; may be repeated. The result is printed, and not written
     #[arg(long, value_parser = scenario::names())]
     only: Vec<String>,
-    /// How long the mixed load takes, in seconds; each flood takes a hundredth of it, from 3 s to 20 s
-    #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u64).range(1..=14_400))]
-    seconds: u64,
-    /// Restart 5 times in place of 50, with 500 connections and a mixed load of 10 s. The result is printed, and
-    /// not written
-    #[arg(long, conflicts_with = "seconds")]
+    /// How long the mixed load takes, in seconds; 3600 without it. Each flood takes a hundredth of it, from 3 s to
+    /// 20 s
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=14_400))]
+    seconds: Option<u64>,
+    /// Restart 5 times in place of 50, with 500 connections, floods of 2 s and a mixed load of 10 s. The result is
+    /// printed, and not written
+    #[arg(long)]
     quick: bool,
 }
 
@@ -74,18 +76,19 @@ fn main() -> ExitCode {
 fn run(soak: &Soak) -> io::Result<bool> {
     let files = raise_file_limit()?;
     let connections = CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
+    let seconds = soak.seconds.unwrap_or(3600);
     let extent = match soak.quick {
         true => Extent {
             connections: connections.min(500) as usize,
             restarts: 5,
             flood: Duration::from_secs(2),
-            mixed: Duration::from_secs(10),
+            mixed: Duration::from_secs(soak.seconds.unwrap_or(10)),
         },
         false => Extent {
             connections: connections as usize,
             restarts: 50,
-            flood: Duration::from_secs((soak.seconds / 100).clamp(3, 20)),
-            mixed: Duration::from_secs(soak.seconds),
+            flood: Duration::from_secs((seconds / 100).clamp(3, 20)),
+            mixed: Duration::from_secs(seconds),
         },
     };
     let runtime = tokio::runtime::Runtime::new()?;
@@ -96,8 +99,10 @@ fn run(soak: &Soak) -> io::Result<bool> {
         }
         println!("{}", scenario.name);
         let begun = Instant::now();
-        let mut outcome = runtime
-            .block_on((scenario.run)(extent))
+        let run =
+            runtime.block_on(async { timeout(extent.longest(), (scenario.run)(extent)).await });
+        let mut outcome = run
+            .unwrap_or_else(|late| Err(late.into()))
             .map_err(|error| io::Error::other(format!("{}: {error}", scenario.name)))?;
         outcome.took = begun.elapsed();
         for measure in &outcome.measures {

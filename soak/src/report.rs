@@ -95,8 +95,11 @@ const HEAD: &str = "\
 
 The server is a process on the same machine, and the clients of each scenario load it over loopback. Each scenario begins with a new
 process and ends it with SIGTERM. Memory is resident memory, read from the system while the scenario runs. A probe makes one
-well-behaved request after another meanwhile; its times are those of the whole request, on a machine that the clients share. The bound
-of each value was set before it was measured. An MB is 1,048,576 octets.
+well-behaved request after another meanwhile; its times are those of the whole request, on a machine that the clients share. An MB is
+1,048,576 octets.
+
+Each bound stands in the source of its scenario, and follows from the limits of the server and not from a measurement: the memory of a
+flood is what the limits allow a connection, times the connections, and 16 MB for the process.
 
 ";
 

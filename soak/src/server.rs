@@ -162,17 +162,27 @@ impl Server {
     pub(crate) async fn listed(&self) -> io::Result<u64> {
         let begun = Instant::now();
         loop {
-            let stream = UnixStream::connect(admin(&self.folder)).await?;
-            let mut connection = Connection::over(stream);
-            let request = b"GET /connections HTTP/1.1\r\nhost: localhost\r\n\r\n";
-            connection.send(request).await?;
-            let content = connection.response().await?.content;
-            let listed = String::from_utf8_lossy(&content).matches("\"id\":").count();
+            let listed = self.ask_admin("/connections").await?;
+            let listed = listed.matches("\"id\":").count();
             if listed == 0 || begun.elapsed() > SETTLING {
                 return Ok(listed as u64);
             }
             sleep(LOOK).await;
         }
+    }
+
+    /// Returns the metrics.
+    pub(crate) async fn metrics(&self) -> io::Result<String> {
+        self.ask_admin("/metrics").await
+    }
+
+    async fn ask_admin(&self, path: &str) -> io::Result<String> {
+        let stream = UnixStream::connect(admin(&self.folder)).await?;
+        let mut connection = Connection::over(stream);
+        let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\n\r\n");
+        connection.send(request.as_bytes()).await?;
+        let content = connection.response().await?.content;
+        Ok(String::from_utf8_lossy(&content).into_owned())
     }
 
     /// Returns how often a line of the log told of a panic.

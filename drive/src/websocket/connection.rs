@@ -1,5 +1,7 @@
 //! An open WebSocket: its frames on the connection, and its messages in the mailbox.
 
+mod time;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,14 +11,13 @@ use callgate::{WebSocketClose, WebSocketDisconnect};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::time::{Instant, Sleep};
 
-use super::keep_alive::{Due, KeepAlive};
-use super::liveness::{Activity, Observed, PeerState};
+use super::keep_alive::KeepAlive;
+use super::liveness::Observed;
 use super::mailbox::Waiting;
 use super::message::{MessageError, MessageStream, ReadError, Received, to_disconnect};
 use super::session_end::{SessionEnd, Traffic};
 use super::{Mailbox, Outbound};
 use crate::Call;
-use crate::timer::set_timer;
 
 /// How long the client may take to answer a close frame, counted from when it last took output.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -394,6 +395,27 @@ where
         }
     }
 
+    /// Closes the WebSocket with 1013 ("Try Again Later" in the registry of RFC 6455, 11.7), and drops the
+    /// message whose octets are arriving.
+    pub(super) fn give_up(&mut self, cx: &mut Context<'_>) {
+        let close = WebSocketClose::new(1013);
+        self.mailbox
+            .disconnect_with(to_disconnect(Some(close.clone())));
+        if let Phase::Open | Phase::Closing(_) = self.phase {
+            self.end = SessionEnd::Dropped;
+            self.input_end = None;
+            self.socket.discard_input();
+            self.socket.start_close(Some(&close));
+            self.finish();
+            self.flush(cx);
+        }
+    }
+
+    /// Returns the octets that the session buffers.
+    pub(super) fn buffered(&self) -> usize {
+        self.socket.buffered() + self.mailbox.buffered()
+    }
+
     fn flush(&mut self, cx: &mut Context<'_>) {
         match self.socket.poll_flush(cx) {
             Poll::Pending => {}
@@ -403,80 +425,6 @@ where
                 if let Phase::Flushing(_) = self.phase {
                     self.phase = Phase::Closed;
                 }
-            }
-        }
-    }
-
-    /// Pings a silent client, and closes the WebSocket of a client that is gone. Otherwise sets the
-    /// timer to the next deadline.
-    fn poll_time(&mut self, cx: &mut Context<'_>, timer: Pin<&mut Sleep>) {
-        if let Some(activity) = self.socket.get_mut().take_activity() {
-            self.keep_alive.seen();
-            if let (Activity::MadeRoom, Phase::Closing(deadline) | Phase::Flushing(deadline)) =
-                (activity, &mut self.phase)
-            {
-                *deadline = Instant::now() + CLOSE_TIMEOUT;
-            }
-        }
-        let next = match self.phase {
-            Phase::Open => self.keep_alive.next(self.stalled.is_some()),
-            Phase::Closing(deadline) | Phase::Flushing(deadline) => Some((deadline, Due::TimedOut)),
-            Phase::Closed => None,
-        };
-        let Some((deadline, due)) = next else { return };
-        if !timer.is_elapsed() && timer.deadline() <= deadline {
-            return;
-        }
-        if Instant::now() < deadline {
-            if set_timer(timer, deadline, cx).is_ready() {
-                cx.waker().wake_by_ref();
-            }
-            return;
-        }
-        match (self.phase, due) {
-            (Phase::Open, Due::Ping) => {
-                self.keep_alive.pinged();
-                self.socket.start_ping();
-                self.flush(cx);
-            }
-            (Phase::Open, due) => self.check_client(cx, due),
-            _ => {
-                self.end = SessionEnd::TimedOut;
-                self.phase = Phase::Closed;
-            }
-        }
-        cx.waker().wake_by_ref();
-    }
-
-    /// Closes the WebSocket unless the client is connected although nothing has been received.
-    ///
-    /// A stalled session does not read, so it cannot see a pong. The session regards the client as
-    /// connected while the application receives messages from the queue, or while the transport
-    /// reports so.
-    fn check_client(&mut self, cx: &mut Context<'_>, due: Due) {
-        let peer_state = match self.stalled {
-            None => PeerState::Unknown,
-            Some(before) => {
-                let left = self.mailbox.inbound_len();
-                self.stalled = Some(left);
-                match self.socket.get_ref().peer_state() {
-                    _ if self.socket.get_ref().is_blocked() => PeerState::Unknown,
-                    _ if left < before => PeerState::Connected,
-                    peer_state => peer_state,
-                }
-            }
-        };
-        match (peer_state, due) {
-            (PeerState::Connected, _) | (PeerState::Unknown, Due::Check) => self.keep_alive.seen(),
-            (PeerState::Disconnected, _) => {
-                self.mailbox.disconnect_with(WebSocketDisconnect::new(1006));
-                self.end = SessionEnd::ConnectionLost;
-                self.close(cx, &WebSocketClose::new(1011));
-            }
-            (PeerState::Unknown, _) => {
-                let close = WebSocketClose::new(1011).reason("keepalive ping timeout");
-                self.end = SessionEnd::TimedOut;
-                self.close(cx, &close);
             }
         }
     }

@@ -160,6 +160,13 @@ impl Mailbox {
         self.0.with(|state| state.inbound.len())
     }
 
+    /// Returns the octets of the messages in both queues.
+    #[cfg(feature = "websocket")]
+    pub(super) fn buffered(&self) -> usize {
+        self.0
+            .with(|state| state.inbound.bytes() + state.outbound.bytes())
+    }
+
     /// Refuses a handshake at the shutdown of the server, if the application has not responded
     /// (rule `WS-34`). A denial response that has started goes on.
     pub(super) fn refuse_at_shutdown(&self) {

@@ -71,6 +71,12 @@ impl<T> Queue<T> {
         usize::from(self.first.is_some()) + self.rest.len()
     }
 
+    /// Returns the size of all items, in bytes.
+    #[cfg(feature = "websocket")]
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn push(&mut self, item: T, bytes: usize) {
         self.bytes += bytes;
         match &self.first {

@@ -30,15 +30,24 @@ const MAX_WAITING_OUTPUT: usize = 16 * 1024;
 pub trait Detach {
     /// Runs the call to its end on a task of its own: [`Call::run`].
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>);
+
+    /// Called after each poll of the session with the octets that the session buffers: messages that have not
+    /// arrived as a whole or have not been received, and output that the connection has not taken.
+    fn buffers(&self, octets: usize) {
+        let _ = octets;
+    }
 }
 
-/// The stages of a server's shutdown, as a session sees them.
+/// Why a server ends a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shutdown {
     /// The WebSocket is closed with 1012 (rule `WS-26`), and the client has time to answer.
     Close,
     /// The connection is dropped at once.
     Drop,
+    /// The WebSocket is closed with 1013, because the server needs the memory of its buffers. No further input
+    /// is read.
+    Overload,
 }
 
 /// The limits and the pings of a session.
@@ -216,6 +225,7 @@ where
                     match shutdown {
                         Shutdown::Close => connection.close(cx, &WebSocketClose::new(1012)),
                         Shutdown::Drop => return Poll::Ready(End::Dropped),
+                        Shutdown::Overload => connection.give_up(cx),
                     }
                 }
                 let closed = connection.poll(cx, &mut websocket.call, timer.as_mut());
@@ -223,6 +233,7 @@ where
                     // Detached before the connection lingers: the grace period begins now.
                     websocket.detach_call();
                 }
+                websocket.detach.buffers(connection.buffered());
                 closed.map(|()| End::Closed)
             })
             .await

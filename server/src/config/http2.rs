@@ -45,6 +45,14 @@ settings! {
         ///
         /// Beyond this, each stream may hold one data frame of at most 64 KiB.
         http2_max_unwritten => max_unwritten: (usize) = "1048576" as UNWRITTEN;
+
+        /// The content of all responses of a connection, sent by applications and not taken by the client, at
+        /// which further requests of the connection wait.
+        ///
+        /// The application is called for them when the client has taken some. An application that sends its
+        /// content in one event hands over all of it at once: a connection holds this much, and one event more
+        /// for each response that has begun.
+        http2_response_backlog => response_backlog: (usize) = "8388608" as UNWRITTEN;
     }
 }
 

@@ -42,6 +42,14 @@ settings! {
         /// Such a call has `timeout-disconnect` to come to its end. A call too many is dropped at once.
         max_abandoned_calls => abandoned_calls: (usize) = "1000" as COUNT;
 
+        /// The most bytes that the server buffers, over all connections; `auto` for a quarter of the memory.
+        ///
+        /// What is counted is input that no application has received, unfinished WebSocket messages, and output
+        /// that no client has taken, each beyond its first 16 KiB. When it is too much, the connection ends that
+        /// buffers the most: with 503 if its response has not begun, a WebSocket with 1013, and otherwise the
+        /// response is cut. `auto` is 1 GiB where the memory is not known.
+        max_buffered => buffered: (Option<NonZeroUsize>) = "auto" as SIZE_OR_AUTO;
+
         /// The largest number of requests on one connection; `none` for no limit.
         ///
         /// The last response says `connection: close`; over HTTP/2, the server sends GOAWAY and completes
@@ -106,6 +114,17 @@ const SIZE_OR_NONE: One<Option<u64>> = One {
             .ok_or("give a number of bytes, such as 1048576 or 1MiB, or none"),
     },
     show: |bytes| bytes.map_or_else(|| "none".into(), |bytes| bytes.to_string()),
+};
+
+const SIZE_OR_AUTO: One<Option<NonZeroUsize>> = One {
+    name: "BYTES",
+    shape: Shape::Number,
+    parse: |text| match text {
+        "auto" => Ok(None),
+        _ => (size(text).and_then(NonZeroUsize::new).map(Some))
+            .ok_or("give a number of bytes, 1 or more, such as 1GiB, or auto"),
+    },
+    show: |bytes| bytes.map_or_else(|| "auto".into(), |bytes| bytes.to_string()),
 };
 
 const RATE: One<u64> = One::number("BYTES", |text| {

@@ -21,6 +21,7 @@ use super::input::Input;
 use super::outgoing::{self, Outgoing, PendingExchange, PendingHandshake};
 use super::output::Output;
 use super::records::Records;
+use crate::buffers::BufferShare;
 use crate::connection::ConnectionInfo;
 use crate::exchange::{self, Exchange};
 use crate::rejection::Rejection;
@@ -41,6 +42,7 @@ const READ_AHEAD: usize = 16 * 1024;
 #[derive(Debug)]
 pub(super) struct Connection {
     info: ConnectionInfo,
+    buffers: BufferShare,
     stream: Stream,
     input: Input,
     output: Output,
@@ -64,6 +66,7 @@ impl Connection {
         let decoder = HeadDecoder::new(info.server.http1.clone());
         Self {
             records: Records::new(&info),
+            buffers: BufferShare::new(info.open.clone()),
             info,
             stream,
             input: Input::new(read),
@@ -355,6 +358,13 @@ impl Connection {
         };
         let reading = poll_fn(|cx| self.input.poll_read(&mut self.stream, most, cx));
         pin!(unconstrained(reading)).poll(cx).map_ok(drop)
+    }
+
+    /// Counts what the connection buffers.
+    #[inline]
+    pub(super) fn count_buffers(&self) {
+        self.buffers
+            .set(self.input.buffer.capacity() + self.output.buffered());
     }
 
     /// Frees the memory that an idle connection does not need.

@@ -69,8 +69,15 @@ async fn run(info: ConnectionInfo, mut connection: Connection) {
                 }
                 let wait = connection.wait();
                 info.open.record(wait.into(), connection.requests());
+                connection.count_buffers();
                 if info.open.must_make_room() {
                     return Poll::Ready(End::Gone);
+                }
+                if info.open.must_release() {
+                    match connection.release_buffers() {
+                        Some(end) => return Poll::Ready(end),
+                        None => continue,
+                    }
                 }
                 match deadline.as_mut().poll(wait, &server.config, cx) {
                     Poll::Pending => return Poll::Pending,

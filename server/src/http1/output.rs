@@ -67,6 +67,16 @@ impl Output {
         self.length
     }
 
+    /// Returns the number of octets that are in memory.
+    #[inline]
+    pub(super) fn buffered(&self) -> usize {
+        let pieces = self.pieces.iter().map(|piece| match piece {
+            Piece::Data(data) => data.len(),
+            Piece::File(_) => 0,
+        });
+        self.buffer.capacity() + pieces.sum::<usize>()
+    }
+
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked
     }

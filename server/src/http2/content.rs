@@ -179,6 +179,11 @@ impl Body for RequestContent {
         {
             stream.record(|record| record.octets_in += data.len() as u64);
         }
+        if let Some(Ok(frame)) = &frame
+            && let Some(data) = frame.data_ref()
+        {
+            this.load.received(data.len());
+        }
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
                 let rejection = Rejection::bad_request("a trailer field is malformed");

@@ -1,13 +1,15 @@
 //! The load of a connection, which its task, its socket and its streams share.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
-use std::task::Context;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use futures_util::task::AtomicWaker;
 
 use super::finished::FinishedResponses;
 use super::unflushed_records::UnflushedRecords;
 use super::windows::{FrameReader, Window};
+use crate::buffers::BufferShare;
 use crate::connection::ConnectionInfo;
 use crate::limit::Limit;
 
@@ -38,6 +40,14 @@ pub(super) struct Load {
     begun: AtomicU32,
     /// The octets of content that hyper holds for all streams.
     unwritten: AtomicUsize,
+    /// The octets of content that applications have sent and the client has not taken.
+    held: AtomicUsize,
+    /// The octets of content that the client has sent and no application has received.
+    unread: AtomicUsize,
+    /// What the connection buffers.
+    buffers: BufferShare,
+    /// The tasks of requests that wait until [`Self::held`] is small enough.
+    waiting: Mutex<Vec<Waker>>,
     /// Whether the socket holds output.
     is_writing: AtomicBool,
     /// The octets that the system has taken from the socket.
@@ -62,6 +72,10 @@ pub(super) struct Load {
 impl Load {
     pub(super) fn new(info: ConnectionInfo) -> Self {
         Self {
+            held: AtomicUsize::new(0),
+            unread: AtomicUsize::new(0),
+            buffers: BufferShare::new(info.open.clone()),
+            waiting: Mutex::default(),
             info,
             finished: FinishedResponses::default(),
             unflushed: UnflushedRecords::default(),
@@ -105,6 +119,8 @@ impl Load {
     /// waiting for it.
     pub(super) fn end(&self) {
         if self.running.fetch_sub(1, Ordering::AcqRel) == 1 {
+            self.unread.store(0, Ordering::Relaxed);
+            self.count_buffers();
             self.wake();
         }
     }
@@ -122,6 +138,56 @@ impl Load {
     /// bound by one data frame.
     pub(super) fn has_room(&self) -> bool {
         self.unwritten.load(Ordering::Relaxed) < self.info.server.config.http2.max_unwritten
+    }
+
+    /// Records content that an application has sent.
+    pub(super) fn hold(&self, octets: usize) {
+        self.held.fetch_add(octets, Ordering::Relaxed);
+        self.count_buffers();
+    }
+
+    /// Records content that the client has taken, or will not take.
+    pub(super) fn release(&self, octets: usize) {
+        let before = self.held.fetch_sub(octets, Ordering::Relaxed);
+        let limit = self.info.server.config.http2.response_backlog;
+        self.count_buffers();
+        if before >= limit && before - octets < limit {
+            let waiting = std::mem::take(&mut *self.lock_waiting());
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    /// Returns ready once the application may be called for a further request: the responses before it hold
+    /// less than their limit.
+    pub(super) fn poll_backlog(&self, cx: &Context<'_>) -> Poll<()> {
+        let limit = self.info.server.config.http2.response_backlog;
+        if self.held.load(Ordering::Relaxed) < limit {
+            return Poll::Ready(());
+        }
+        let mut waiting = self.lock_waiting();
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        match self.held.load(Ordering::Relaxed) < limit {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    }
+
+    fn lock_waiting(&self) -> MutexGuard<'_, Vec<Waker>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Records content that an application has received.
+    pub(super) fn received(&self, octets: usize) {
+        let subtract = |unread: usize| Some(unread.saturating_sub(octets));
+        let _ = (self.unread).fetch_update(Ordering::Relaxed, Ordering::Relaxed, subtract);
+        self.count_buffers();
+    }
+
+    fn count_buffers(&self) {
+        self.buffers
+            .update(|| self.held.load(Ordering::Relaxed) + self.unread.load(Ordering::Relaxed));
     }
 
     pub(super) fn add_unwritten(&self, octets: usize) {
@@ -177,7 +243,25 @@ impl Load {
     /// Records input.
     pub(super) fn record_input(&self, frames: &mut FrameReader, octets: &[u8]) {
         self.read.fetch_add(octets.len() as u64, Ordering::Relaxed);
+        let before = frames.data_octets();
         frames.read(octets, &self.receive_window, &self.send_window);
+        let content = frames.data_octets() - before;
+        if content > 0 {
+            self.add_unread(content);
+        }
+    }
+
+    /// Records content of the client.
+    ///
+    /// Content that is dropped without being received is not seen. The window is extended for it, so what the
+    /// window lacks is a bound as well.
+    fn add_unread(&self, octets: u64) {
+        let octets = usize::try_from(octets).unwrap_or(usize::MAX);
+        self.unread.fetch_add(octets, Ordering::Relaxed);
+        let window = i64::from(self.info.server.config.http2.connection_window);
+        let lacking = usize::try_from(window - self.receive_window.octets()).unwrap_or(0);
+        self.unread.fetch_min(lacking, Ordering::Relaxed);
+        self.count_buffers();
     }
 
     /// Returns the octets that have been read from the socket.

@@ -19,6 +19,8 @@ pub(super) struct ClientGone;
 #[derive(Debug)]
 pub(super) struct PendingExchange {
     exchange: Exchange<RequestContent>,
+    /// Whether the application has been polled.
+    has_begun: bool,
     /// `None` once the response has been returned.
     stream: Option<Arc<StreamState>>,
 }
@@ -27,6 +29,7 @@ impl PendingExchange {
     pub(super) fn new(exchange: Exchange<RequestContent>, stream: Arc<StreamState>) -> Self {
         Self {
             exchange,
+            has_begun: false,
             stream: Some(stream),
         }
     }
@@ -36,6 +39,10 @@ impl PendingExchange {
         cx: &mut Context<'_>,
     ) -> Poll<Result<Response<ResponseContent>, ClientGone>> {
         let stream = self.stream.as_ref().expect("not polled after it was ready");
+        if !self.has_begun {
+            ready!(stream.load().poll_backlog(cx));
+            self.has_begun = true;
+        }
         let server = &stream.load().info.server;
         let (mut head, body) = loop {
             match ready!(self.exchange.poll(cx, server)) {

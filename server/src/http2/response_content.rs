@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
 use callgate_drive::{Incomplete, ResponseBody};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
@@ -34,6 +34,8 @@ pub(super) struct ResponseContent {
     stream: Option<Arc<StreamState>>,
     /// The rest of a part that is larger than a frame.
     rest: Bytes,
+    /// The octets in memory that are in no data frame yet, as [`Load::hold`](super::load::Load::hold) counts them.
+    held: usize,
     progress: Progress,
 }
 
@@ -65,11 +67,41 @@ impl ResponseContent {
         {
             stream.set_outcome(Outcome::Complete);
         }
-        Self {
+        let mut content = Self {
             body,
             stream,
             rest: Bytes::new(),
+            held: 0,
             progress: Progress::None,
+        };
+        content.count_held();
+        content
+    }
+
+    /// Counts the octets that are in memory.
+    fn count_held(&mut self) {
+        let Some(stream) = &self.stream else { return };
+        count_held(&mut self.held, &self.rest, &self.body, stream);
+    }
+}
+
+fn count_held(held: &mut usize, rest: &Bytes, body: &ResponseBody, stream: &StreamState) {
+    let whole = match body.is_in_memory() {
+        true => body.size_hint().lower(),
+        false => 0,
+    };
+    let now = rest.len() + usize::try_from(whole).unwrap_or(usize::MAX);
+    match now.checked_sub(*held) {
+        Some(more) => stream.load().hold(more),
+        None => stream.load().release(*held - now),
+    }
+    *held = now;
+}
+
+impl Drop for ResponseContent {
+    fn drop(&mut self) {
+        if let Some(stream) = &self.stream {
+            stream.load().release(self.held);
         }
     }
 }
@@ -128,6 +160,7 @@ impl Body for ResponseContent {
             body,
             stream,
             rest,
+            held,
             progress,
         } = self.get_mut();
         let Some(stream) = stream else {
@@ -160,11 +193,14 @@ impl Body for ResponseContent {
                 *progress = Progress::Ending(end);
                 continue;
             }
+            count_held(held, rest, body, stream);
             // Only the first frame may be empty: with it, the head is sent before a failure.
             if rest.is_empty() && matches!(progress, Progress::Started) {
                 continue;
             }
             let (data, next) = next_frame(rest, body, stream);
+            // The octets of the frame are released when they are written.
+            *held -= data.remaining();
             *progress = next;
             if let Progress::Ended = progress {
                 stream.set_outcome(Outcome::Complete);

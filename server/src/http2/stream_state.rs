@@ -176,6 +176,7 @@ impl StreamState {
     pub(super) fn frame_advances(&self, octets: usize) -> bool {
         let before = self.progress.fetch_add(octets as u64, Ordering::Relaxed);
         self.load.remove_unwritten(octets);
+        self.load.release(octets);
         self.record(|record| record.octets_out += octets as u64);
         let least = self.load.info.server.rates.output;
         (before + octets as u64) / least > before / least
@@ -185,6 +186,7 @@ impl StreamState {
     pub(super) fn frame_ends(&self, octets: usize) {
         self.load.remove_unwritten(octets);
         if octets > 0 {
+            self.load.release(octets);
             self.record(|record| {
                 if record.outcome == Outcome::Complete {
                     record.outcome = Outcome::ClientGone;

@@ -182,6 +182,10 @@ impl<'a> Watchdog<'a> {
             this.load.refuse();
             return Poll::Ready(Order::Finish);
         }
+        if open.must_release() {
+            this.server.end_buffered(this.load.info.client);
+            return Poll::Ready(Order::End(Outcome::CutByServer));
+        }
         match this.deadline.poll(wait, &this.server.config, cx) {
             Poll::Pending | Poll::Ready(Check::Quiet) => Poll::Pending,
             Poll::Ready(Check::Expired) => {

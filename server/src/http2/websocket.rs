@@ -120,7 +120,10 @@ impl AsyncRead for Tunnel {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.upgraded).poll_read(cx, buf)
+        let before = buf.filled().len();
+        let read = Pin::new(&mut self.upgraded).poll_read(cx, buf);
+        self.stream.load().received(buf.filled().len() - before);
+        read
     }
 }
 

@@ -56,6 +56,11 @@ impl Window {
         self.octets.load(Ordering::Relaxed) <= 0
     }
 
+    /// Returns how many octets the sender may still send.
+    pub(super) fn octets(&self) -> i64 {
+        self.octets.load(Ordering::Relaxed)
+    }
+
     /// Returns how often the receiver has extended the window after it had been used up.
     pub(super) fn reopened(&self) -> u64 {
         self.reopened.load(Ordering::Relaxed)
@@ -80,8 +85,9 @@ pub(super) struct FrameReader {
     filled: usize,
     /// The octets before the next frame.
     skipped: usize,
-    /// The number of DATA frames with content.
+    /// The number of DATA frames with content, and the octets of all.
     data_frames: u64,
+    data_octets: u64,
     window_updates: u64,
     /// The number of the other frames that carry neither a request nor content nor its end.
     control_frames: u64,
@@ -109,6 +115,7 @@ impl FrameReader {
             filled: 0,
             skipped: 0,
             data_frames: 0,
+            data_octets: 0,
             window_updates: 0,
             control_frames: 0,
             last_stream: 0,
@@ -119,6 +126,10 @@ impl FrameReader {
 
     pub(super) fn data_frames(&self) -> u64 {
         self.data_frames
+    }
+
+    pub(super) fn data_octets(&self) -> u64 {
+        self.data_octets
     }
 
     pub(super) fn window_updates(&self) -> u64 {
@@ -217,7 +228,10 @@ impl FrameReader {
         }
         self.count(kind, self.frame[4], length, stream);
         match kind {
-            DATA => own.consume(length),
+            DATA => {
+                self.data_octets += u64::from(length);
+                own.consume(length);
+            }
             _ if has_increment => other.extend(number(&self.frame[HEAD..HEAD + INCREMENT])),
             _ => {}
         }

@@ -149,6 +149,14 @@ fn connections(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::
         "Connections that have been accepted",
         server.registry.accepted(),
     )?;
+    families
+        .labelled(
+            "buffered",
+            "What the connections buffer, each beyond its first 16 KiB",
+            Some(&Unit::Bytes),
+            MetricType::Gauge,
+        )?
+        .encode_gauge(&(server.registry.budget.counted() as u64))?;
     let mut connections = families.labelled(
         "connections",
         "Connections that are open, by state",

@@ -88,7 +88,7 @@ fn a_connection_of_the_same_client_makes_room_for_its_client() {
 
 #[test]
 fn only_a_connection_that_waits_for_its_next_request_is_idle() {
-    let registry = Arc::new(Registry::new(true));
+    let registry = Arc::new(Registry::new(true, usize::MAX));
     let connection = registry.add(None);
     assert_eq!(connection.idle(), None);
     connection.record(ConnectionState::Idle, 1);

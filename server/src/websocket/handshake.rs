@@ -23,6 +23,7 @@ use crate::concurrency::{Admission, Permit, Place, Waiting};
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
 use crate::limit::Limit;
+use crate::registry::OpenConnection;
 use crate::rejection::Rejection;
 use crate::stage::Stage;
 
@@ -30,6 +31,7 @@ use crate::stage::Stage;
 pub(crate) struct Handshake {
     progress: Progress,
     server: Arc<ServerContext>,
+    open: Arc<OpenConnection>,
     client: Option<SocketAddr>,
     version: Version,
     /// The value of `sec-websocket-accept`, which only HTTP/1.1 has.
@@ -92,6 +94,7 @@ impl Handshake {
         Box::new(Self {
             progress,
             server: server.clone(),
+            open: connection.open.clone(),
             client,
             version,
             accept_key,
@@ -119,7 +122,8 @@ impl Handshake {
         let Progress::Called(called) = &mut self.progress else {
             unreachable!("only the application accepts");
         };
-        let detacher = CallDetacher::new(self.server.clone(), self.place.take());
+        let place = self.place.take();
+        let detacher = CallDetacher::new(self.server.clone(), self.open.clone(), place);
         let websocket = AcceptedWebSocket::new(called.inner.open(), detacher).deflate(self.deflate);
         let extensions = self.deflate.map(|parameters| parameters.header_value());
         let head = response_head(accept, self.version, self.accept_key.take(), extensions);

@@ -13,11 +13,12 @@ use callgate_drive::websocket::{
 };
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::buffers::BufferShare;
 use crate::concurrency::Permit;
 use crate::context::ServerContext;
 use crate::limit::Limit;
 use crate::record::{ExchangeRecord, Outcome};
-use crate::registry::OpenConnection;
+use crate::registry::{OpenConnection, Protocol};
 use crate::stage::{Stage, StageWatch};
 use crate::stream::Stream;
 
@@ -28,14 +29,20 @@ pub(crate) type AcceptedWebSocket = drive::AcceptedWebSocket<CallDetacher>;
 #[derive(Debug)]
 pub(crate) struct CallDetacher {
     server: Arc<ServerContext>,
+    buffers: BufferShare,
     _place: Option<Permit>,
 }
 
 impl CallDetacher {
     /// Creates the detacher of a WebSocket with this place among the open ones.
-    pub(super) fn new(server: Arc<ServerContext>, place: Option<Permit>) -> Self {
+    pub(super) fn new(
+        server: Arc<ServerContext>,
+        connection: Arc<OpenConnection>,
+        place: Option<Permit>,
+    ) -> Self {
         Self {
             server,
+            buffers: BufferShare::new(connection),
             _place: place,
         }
     }
@@ -44,6 +51,10 @@ impl CallDetacher {
 impl Detach for CallDetacher {
     fn detach(&self, call: Call, mailbox: Arc<Mailbox>) {
         self.server.detach(call, mailbox);
+    }
+
+    fn buffers(&self, octets: usize) {
+        self.buffers.set(octets);
     }
 }
 
@@ -80,9 +91,23 @@ where
     };
     let mut session = websocket.into_session(transport, config);
     let server = server.clone();
+    // Over HTTP/2, the task of the connection ends it.
+    let protocol = connection.protocol();
     async move {
         let mut stage = pin!(server.stages.watch());
-        let end = session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        let mut is_registered = protocol == Protocol::Http2;
+        let run = session.run(|cx| {
+            if !is_registered {
+                connection.register_task(cx);
+                is_registered = true;
+            }
+            if protocol == Protocol::Http1 && connection.must_release() {
+                server.end_buffered(connection.client());
+                return Poll::Ready(Shutdown::Overload);
+            }
+            poll_shutdown(stage.as_mut(), cx)
+        });
+        let end = run.await;
         if let SessionEnd::InvalidInput(error) = end
             && let Some(limit) = limit(error)
         {

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::support::http2::{Client, request};
-use crate::support::http2_frames::{INITIAL_WINDOW_SIZE, LARGEST_WINDOW, RawClient};
-use crate::support::{Server, http, whole, within};
+use crate::support::http2_frames::{INITIAL_WINDOW_SIZE, LARGEST_WINDOW, PING, RawClient};
+use crate::support::{Server, config, http, tell, whole, within};
 use callgate::{AppError, HttpResponseBody, HttpResponseStart, HttpScope, Receiver, Sender};
 use futures_util::future::join_all;
 
@@ -125,4 +125,35 @@ async fn content_that_is_not_received_leaves_other_streams_their_window() {
     }
     drop((client, unreceived));
     server.stop();
+}
+
+#[tokio::test]
+async fn requests_wait_while_the_responses_before_them_hold_too_much() {
+    const LARGE: usize = 1 << 20;
+    const STREAMS: usize = 20;
+    let (begun, mut is_begun) = tell();
+    let config = config().http2_response_backlog(2 * LARGE);
+    let app = http(begun, async |begun, _, _, sender| {
+        begun.tell(());
+        whole(&sender, vec![b'x'; LARGE]).await
+    });
+    let server = Server::with(config, app);
+    let mut client = RawClient::connect(&server, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+    for stream in (1..).step_by(2).take(STREAMS) {
+        client.get(stream, "/").await;
+    }
+    is_begun.next().await;
+    is_begun.next().await;
+    // The acknowledgement shows that the server has read all requests.
+    client.send(PING, 0, 0, &[0; 8]).await;
+    client.frame_of(PING).await.unwrap();
+    assert!(is_begun.is_empty());
+    // The client takes one response, whichever has begun.
+    for stream in (1..).step_by(2).take(STREAMS) {
+        client.extend_window(stream, LARGE as u32).await;
+    }
+    client.extend_window(0, LARGE as u32).await;
+    is_begun.next().await;
+    drop(client);
+    server.finish().await;
 }

@@ -26,6 +26,8 @@ mod injection;
 mod keep_alive;
 mod lifecycle;
 mod lifespan;
+#[cfg(feature = "metrics")]
+mod limit_buffers;
 mod limit_connections;
 mod limit_content;
 #[cfg(feature = "metrics")]

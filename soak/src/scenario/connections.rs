@@ -9,7 +9,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
-use super::{Before, Extent, OTHER_FILES, RELEASED, finish, flags};
+use super::{Before, Extent, FIXED, OTHER_FILES, RELEASED, finish, flags};
+use crate::app::LARGE;
 use crate::client::tls::Authority;
 use crate::probe::{Probe, Target, with_peak};
 use crate::report::Outcome;
@@ -71,15 +72,14 @@ impl Kind {
         }
     }
 
-    /// Returns the bound of the memory of a connection, in octets.
+    /// Returns the bound of the memory of a connection, in octets: what a connection may buffer without being
+    /// counted (`--max-buffered`), its state, and what the application has given it.
     fn cost(self) -> u64 {
+        let own = UNCOUNTED + STATE;
         match self {
-            Self::Idle => 12 * 1024,
-            // The buffers, and the response 408 of all at once.
-            Self::Head => 20 * 1024,
-            Self::Content | Self::Handshake => 24 * 1024,
+            Self::Idle | Self::Head | Self::Content | Self::Handshake => own,
             // The application gives the server the whole response in one event.
-            Self::Reader => 1024 * 1024 + 20 * 1024,
+            Self::Reader => own + LARGE as u64,
         }
     }
 
@@ -92,8 +92,11 @@ impl Kind {
     }
 }
 
-/// The memory of a flood that does not depend on the number of connections, in octets.
-const FIXED: u64 = 16 << 20;
+/// What a connection may buffer without being counted, in octets.
+const UNCOUNTED: u64 = 16 * 1024;
+
+/// The tasks, the session of TLS and the timers of a connection, in octets.
+const STATE: u64 = 8 * 1024;
 
 /// The memory that a second flood may add to what the first has left, in octets. The allocator keeps memory that is
 /// free, in pieces that differ from flood to flood.

@@ -10,7 +10,8 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Before, Extent, flags};
+use super::{Before, Extent, FIXED, flags};
+use crate::app::LARGE;
 use crate::client::http2::{
     CONTINUATION, END_HEADERS, END_STREAM, GET, GET_LARGE, HEADERS, PING, RST_STREAM, SETTINGS,
     drain, frame, open,
@@ -38,6 +39,10 @@ pub(crate) enum Kind {
 
 /// The connections of a flood.
 const CONNECTIONS: u64 = 8;
+/// The default of `--http2-response-backlog`.
+const BACKLOG: u64 = 8 << 20;
+/// The state of a stream, in octets.
+const STREAM: u64 = 16 * 1024;
 /// The responses that a connection with a window of 0 requests.
 const STREAMS: u32 = 100;
 
@@ -68,13 +73,16 @@ impl Kind {
         }
     }
 
-    /// Returns the bound of the memory of the flood, in octets.
+    /// Returns the bound of the memory of the flood, in octets: the limits of a connection times the connections.
     fn cost(self) -> u64 {
-        match self {
-            // The application gives the server each response of 1 MB in one event.
-            Self::ZeroWindows => CONNECTIONS * u64::from(STREAMS) * ((1 << 20) + (32 << 10)),
-            _ => CONNECTIONS * (2 << 20) + (16 << 20),
-        }
+        let of_connection = match self {
+            // The responses before which further requests wait (`--http2-response-backlog`), the event with
+            // which the bound is passed, and the streams that wait.
+            Self::ZeroWindows => BACKLOG + LARGE as u64 + u64::from(STREAMS) * STREAM,
+            // The content in both directions (`--http2-connection-window`, `--http2-max-unwritten`).
+            _ => 2 << 20,
+        };
+        CONNECTIONS * of_connection + FIXED
     }
 
     /// Returns the next octets of a connection. `number` counts from 0.

@@ -11,7 +11,7 @@ use flate2::write::DeflateEncoder;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Before, Extent, flags};
+use super::{Before, Extent, FIXED, flags};
 use crate::client::http1::Connection;
 use crate::client::websocket::{
     BINARY, COMPRESSED, CONTINUATION, FIN, PING, TEXT, close_code, frame, open,
@@ -35,6 +35,8 @@ pub(crate) enum Kind {
 const CLIENTS: u64 = 16;
 /// The size of a message that the server accepts, in octets.
 const MESSAGE: u64 = 1 << 20;
+/// The default of `--ws-max-frames`.
+const FRAGMENTS: u32 = 16_384;
 /// The content of a fragment.
 const FRAGMENT: &[u8] = &[b'x'; 16];
 /// The inflated size of a compressed message, in octets.
@@ -52,10 +54,19 @@ impl Kind {
     fn summary(self) -> &'static str {
         match self {
             Self::Fragments => {
-                "A message of a WebSocket comes in fragments of 16 octets, and is larger than the server accepts."
+                "A message of a WebSocket comes in fragments of 16 octets, and in more than the server accepts."
             }
             Self::Pings => "Pings of 125 octets come without end, and no pong is read.",
             Self::CompressedBomb => "A message of 256 KB inflates to 256 MB.",
+        }
+    }
+
+    /// Returns the code with which the server closes a WebSocket; `None` if it closes none.
+    fn close_code(self) -> Option<u16> {
+        match self {
+            Self::Fragments => Some(1008),
+            Self::CompressedBomb => Some(1009),
+            Self::Pings => None,
         }
     }
 
@@ -101,12 +112,11 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
     let times = probe.finish().await?;
     outcome.note("octets sent", &counts.sent.load(Ordering::Relaxed));
     let closed = counts.closed.load(Ordering::Relaxed);
-    if kind == Kind::Pings {
-        outcome.note("WebSockets closed with 1009", &closed);
-    } else {
-        outcome.at_least("WebSockets closed with 1009", closed, 1);
+    if let Some(code) = kind.close_code() {
+        outcome.at_least(&format!("WebSockets closed with {code}"), closed, 1);
     }
-    let cost = CLIENTS * 3 * MESSAGE + (16 << 20);
+    // A message, whose memory is doubled as it grows, and its copy in the doubled memory.
+    let cost = CLIENTS * 3 * MESSAGE + FIXED;
     before
         .conclude(server, (peak, cost), &times, &mut outcome)
         .await?;
@@ -116,7 +126,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
 #[derive(Clone, Debug, Default)]
 struct Counts {
     sent: Arc<AtomicU64>,
-    /// The WebSockets that were closed because a message is too big.
+    /// The WebSockets that were closed because of a message.
     closed: Arc<AtomicU64>,
 }
 
@@ -140,18 +150,19 @@ async fn attack(
                     .sent
                     .fetch_add(octets.len() as u64, Ordering::Relaxed),
             };
-            // The server closes the WebSocket in answer to a message that is too big.
-            let is_too_big = match kind {
-                Kind::Fragments => u64::from(number) * 512 * FRAGMENT.len() as u64 > MESSAGE,
+            // The server closes the WebSocket in answer to a message that is too big or has too many frames.
+            let is_too_much = match kind {
+                Kind::Fragments => number * 512 > FRAGMENTS,
                 Kind::CompressedBomb => true,
                 Kind::Pings => false,
             };
-            if is_too_big {
+            if is_too_much {
                 break;
             }
         }
-        if kind != Kind::Pings
-            && let Ok(Ok(1009)) = timeout_at(end, close_code(&mut connection)).await
+        if let Some(code) = kind.close_code()
+            && let Ok(Ok(closed)) = timeout_at(end, close_code(&mut connection)).await
+            && closed == code
         {
             counts.closed.fetch_add(1, Ordering::Relaxed);
         }

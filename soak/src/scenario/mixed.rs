@@ -105,8 +105,54 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
     let released = server.released(before.files + OTHER_FILES).await?;
     outcome.time("until all connections are released", released, RELEASED);
     outcome.at_most("calls that go on", calls(server.address).await?, 0);
+    add_up(&server, &mut outcome).await?;
     finish(server, &mut outcome).await?;
     Ok(outcome)
+}
+
+/// Checks the counters of a server that serves nothing.
+async fn add_up(server: &Server, outcome: &mut Outcome) -> io::Result<()> {
+    // The admin listener lists no connection any more, so all exchanges have been counted.
+    server.listed().await?;
+    let metrics = Metrics(server.metrics().await?);
+    let ended = metrics.sum("callgate_http_exchanges_ended_total{");
+    let by_method = metrics.sum("callgate_http_requests_total{");
+    let websockets =
+        metrics.sum("callgate_http_requests_total{method=\"WEBSOCKET\",status=\"1xx\"");
+    let timed = metrics.sum("callgate_http_exchange_duration_seconds_count");
+    outcome.at_least("exchanges that the server has counted", ended, 1);
+    for (name, one, other) in [
+        ("exchanges by outcome and those by method", ended, by_method),
+        (
+            "exchanges and those with a duration",
+            ended,
+            timed + websockets,
+        ),
+    ] {
+        outcome.at_most(&format!("the difference of {name}"), one.abs_diff(other), 0);
+    }
+    for (name, metric) in [
+        ("exchanges in flight", "callgate_http_exchanges_in_flight "),
+        ("WebSockets that are open", "callgate_websockets_open "),
+        ("connections that are open", "callgate_connections{"),
+        ("octets that are buffered", "callgate_buffered_bytes "),
+    ] {
+        outcome.at_most(name, metrics.sum(metric), 0);
+    }
+    Ok(())
+}
+
+/// The text of the metrics.
+struct Metrics(String);
+
+impl Metrics {
+    /// Returns the sum of the values whose line begins with this.
+    fn sum(&self, beginning: &str) -> u64 {
+        let lines = self.0.lines().filter(|line| line.starts_with(beginning));
+        lines
+            .filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok())
+            .sum()
+    }
 }
 
 /// Returns the largest memory of the server until `end`.

@@ -27,6 +27,17 @@ pub(crate) struct Extent {
     pub(crate) mixed: Duration,
 }
 
+impl Extent {
+    /// Returns the time after which a scenario has failed.
+    pub(crate) fn longest(&self) -> Duration {
+        self.mixed + Duration::from_secs(600)
+    }
+}
+
+/// The memory of a process that does not depend on the number of connections, in octets: threads, tables and what
+/// the allocator keeps in reserve.
+const FIXED: u64 = 16 << 20;
+
 type Run = fn(Extent) -> Pin<Box<dyn Future<Output = io::Result<Outcome>>>>;
 
 /// A scenario and its name.

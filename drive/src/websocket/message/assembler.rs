@@ -50,6 +50,11 @@ impl Assembler {
         self.is_compressed
     }
 
+    /// Returns the memory of the payload, in octets.
+    pub(super) fn capacity(&self) -> usize {
+        self.payload.capacity()
+    }
+
     /// Counts a frame that has ended, and is not the last.
     pub(super) fn end_frame(&mut self) {
         self.frames += 1;

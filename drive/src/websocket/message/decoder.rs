@@ -92,6 +92,16 @@ impl Decoder {
         }
     }
 
+    /// Returns the memory of the message whose frames are arriving, in octets.
+    pub(super) fn buffered(&self) -> usize {
+        self.message.as_ref().map_or(0, Assembler::capacity)
+    }
+
+    /// Drops the message whose frames are arriving.
+    pub(super) fn discard(&mut self) {
+        self.message = None;
+    }
+
     /// Decodes octets up to the end of the first message or control frame. Returns the number of
     /// octets that have been used, which are all if nothing is complete. Payload is unmasked in
     /// place.

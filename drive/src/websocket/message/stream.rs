@@ -194,6 +194,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
         self.has_closed = true;
     }
 
+    /// Returns the octets that are buffered: those of an incomplete message, and output.
+    pub fn buffered(&self) -> usize {
+        self.decoder.buffered() + self.unread.len() + self.output.remaining()
+    }
+
+    /// Drops the input that has been read. Nothing may be read after this.
+    pub fn discard_input(&mut self) {
+        self.decoder.discard();
+        self.unread = BytesMut::new();
+    }
+
     /// Returns whether queued frames are still to be sent.
     pub fn has_output(&self) -> bool {
         self.output.has_remaining()

@@ -1,7 +1,9 @@
 //! The waits of a connection for its client, and how each of them ends.
 
 use std::task::Context;
+use std::time::Duration;
 
+use bytes::BytesMut;
 use callgate_http1::ResponseEncoder;
 
 use super::Connection;
@@ -10,6 +12,7 @@ use crate::http1::content::ContentError;
 use crate::http1::end::End;
 use crate::http1::incoming::Incoming;
 use crate::http1::outgoing::Outgoing;
+use crate::limit::Limit;
 use crate::record::Outcome;
 use crate::rejection::Rejection;
 
@@ -69,6 +72,21 @@ impl Connection {
             }
             Wait::Content(_) | Wait::SkippedContent(_) => Some(End::Done),
         }
+    }
+
+    /// Ends the connection, because it buffers the most. A request without a response gets 503. Returns the
+    /// end of the connection, if it ends at once.
+    pub(in crate::http1) fn release_buffers(&mut self) -> Option<End> {
+        if self.output.is_empty() && !matches!(self.outgoing, Outgoing::Content(_)) {
+            let reason = "the server buffers too much";
+            let rejection = Rejection::overloaded(reason, Duration::ZERO).limit(Limit::Buffered);
+            self.input.buffer = BytesMut::new();
+            self.reject(rejection, ResponseEncoder::for_malformed_request());
+            return None;
+        }
+        self.info.server.end_buffered(self.info.client);
+        self.abandon(Outcome::CutByServer);
+        Some(End::Reset)
     }
 
     /// Returns the end of a connection that is given up, with this outcome of its exchanges. A client must
