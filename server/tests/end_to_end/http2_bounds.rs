@@ -84,7 +84,7 @@ async fn with_the_largest_window_the_streams_of_a_connection_share_a_bound() {
 
 #[tokio::test]
 async fn a_connection_has_as_many_streams_at_a_time_as_configured() {
-    let mut configured = crate::support::config();
+    let mut configured = config();
     assert_eq!(configured.http2.max_concurrent_streams, 100);
     for streams in [100, 7] {
         configured.http2.max_concurrent_streams = streams;
