@@ -28,6 +28,8 @@ mod lifecycle;
 mod lifespan;
 mod limit_connections;
 mod limit_content;
+#[cfg(feature = "metrics")]
+mod limit_counters;
 mod limit_exchanges;
 mod listeners;
 #[cfg(feature = "metrics")]
