@@ -59,6 +59,8 @@ mod tls_certificates;
 mod tls_cleartext;
 #[cfg(feature = "tls")]
 mod tls_shutdown;
+#[cfg(feature = "cli")]
+mod trace;
 mod trailers;
 #[cfg(all(unix, feature = "cli"))]
 mod upgrade;
