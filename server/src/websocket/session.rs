@@ -95,7 +95,7 @@ where
     let protocol = connection.protocol();
     async move {
         let mut stage = pin!(server.stages.watch());
-        let mut is_registered = protocol == Protocol::Http2;
+        let mut is_registered = protocol != Protocol::Http1;
         let run = session.run(|cx| {
             if !is_registered {
                 connection.register_task(cx);
