@@ -100,8 +100,8 @@ async fn a_server_of_asgi_is_not_blamed_where_the_rfcs_leave_a_choice() {
     assert_eq!(failed, expected, "{report}");
 }
 
-#[tokio::test]
-async fn a_scope_that_is_malformed_fails_as_that() {
+/// Returns a server whose scopes have a version of HTTP that there is not.
+fn with_malformed_version() -> InProcess {
     struct NoSuchVersion;
     impl MessageFilter for NoSuchVersion {
         fn message(&mut self, message: &mut Value) {
@@ -110,10 +110,15 @@ async fn a_scope_that_is_malformed_fails_as_that() {
             }
         }
     }
-    let server = InProcess {
+    InProcess {
         message_filter: Some(|| Box::new(NoSuchVersion)),
         ..InProcess::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_is_malformed_fails_as_that() {
+    let server = with_malformed_version();
     let mut options = ServerOptions::default();
     options.only = vec!["SCOPE-12".into()];
     let report = check_server(&server, &options, |_| {}).await;
@@ -172,18 +177,7 @@ async fn a_server_of_asgi_may_send_the_start_before_the_first_body_event() {
 
 #[tokio::test]
 async fn a_malformed_scope_counts_once_against_a_server_of_asgi() {
-    struct NoSuchVersion;
-    impl MessageFilter for NoSuchVersion {
-        fn message(&mut self, message: &mut Value) {
-            if let Some(version) = message.pointer_mut("/scope/http_version") {
-                *version = "1".into();
-            }
-        }
-    }
-    let server = InProcess {
-        message_filter: Some(|| Box::new(NoSuchVersion)),
-        ..InProcess::default()
-    };
+    let server = with_malformed_version();
     let report = asgi_report(&[rule::ONE_CALL, rule::VERSION], server).await;
     let broken: Vec<_> = report.broken_rules();
     assert_eq!(broken, [rule::VERSION], "{report}");

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
@@ -15,7 +16,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixDatagram, UnixListener, UnixStream};
 
 use crate::listeners::ask;
-use crate::support::process::{Process, is_server, serve, signal};
+use crate::support::process::{Process, exists, is_server, serve, signal};
 use crate::support::{get, whole, within};
 
 /// The variable with the path of a [`Gate`].
@@ -210,13 +211,24 @@ async fn a_successor_that_fails_leaves_the_process_serving() {
 async fn a_successor_that_is_not_ready_in_time_is_killed() {
     let gate = Gate::new();
     let test = "a_successor_that_is_not_ready_in_time_is_killed";
-    let mut process = start(&gate, test, &[("CALLGATE_TIMEOUT_UPGRADE", "0.2")]).await;
+    let mut process = start(&gate, test, &[("CALLGATE_TIMEOUT_UPGRADE", "0.5")]).await;
     let address = process.address().await;
     process.signal(Signal::USR2);
+    let line = process.line_with(" as successor").await;
+    let (_, rest) = line.split_once("starting process ").unwrap();
+    let (successor, _) = rest.split_once(' ').unwrap();
+    // A process that is stopped does not end by itself when its connection is closed.
+    let successor = successor.parse().unwrap();
+    signal(successor, Signal::STOP);
     process
         .line_with("the successor was not ready in time")
         .await;
-    // The end of the process closes its connection, if it got so far.
+    within(async {
+        while exists(successor) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    })
+    .await;
     assert_eq!(serving(&address).await, process.id());
     process.signal(Signal::TERM);
     assert_eq!(process.ended().await.0, Some(0));
