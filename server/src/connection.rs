@@ -17,9 +17,14 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::HttpVersions;
 use crate::context::ServerContext;
+use crate::http1;
+#[cfg(feature = "http2")]
+use crate::http2;
 use crate::limit::Limit;
 use crate::listener::Security;
 use crate::proxy::{self, Parsed, ProxyProtocol, Source, TrustedPeers};
+#[cfg(feature = "tls")]
+use crate::registry::ConnectionSecurity;
 use crate::registry::{OpenConnection, Protocol};
 use crate::rejection::Rejection;
 use crate::report;
@@ -29,9 +34,9 @@ use crate::stage::Stage;
 use crate::stream::Stream;
 #[cfg(feature = "tls")]
 use crate::tls::{self, HandshakeError};
-use crate::{http1, http2};
 
 /// The first octets of a client that speaks HTTP/2 by prior knowledge (RFC 9113, 3.4).
+#[cfg(feature = "http2")]
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// The size of the first read, in octets.
@@ -163,16 +168,17 @@ pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream, security
             None => return,
         },
     };
-    let versions = info.server.config.http.versions;
     let detected = detect(&info, &mut stream, &mut input).await;
     // Thousands of these futures are idle at a time, nearly all of them in `http1`. The other
     // futures are boxed, so that they take no memory there.
     match detected {
+        #[cfg(feature = "http2")]
         Detected::Http2 => {
             info.open.set_protocol(Protocol::Http2);
             Box::pin(http2::serve(info, stream, input.freeze())).await;
         }
-        Detected::Http1 if versions == HttpVersions::Http2 => {
+        #[cfg(feature = "http2")]
+        Detected::Http1 if info.server.config.http.versions == HttpVersions::Http2 => {
             let rejection = Rejection::unsupported_version();
             Box::pin(http1::reject(&info, stream, rejection)).await;
         }
@@ -270,6 +276,10 @@ async fn secure(info: &mut ConnectionInfo, stream: Stream, input: &mut BytesMut)
     match handshake {
         Ok(Ok(None)) => {}
         Ok(Ok(Some((stream, tls)))) => {
+            info.open.set_security(ConnectionSecurity {
+                version: tls.tls_version,
+                alpn: tls::negotiated_protocol(&stream),
+            });
             info.tls = Some(tls);
             let mut stream = Stream::Tls(Box::new(stream));
             if server.stages.now() == Stage::Serving {
@@ -322,6 +332,7 @@ async fn has_begun(info: &ConnectionInfo, socket: &Socket) -> bool {
 
 enum Detected {
     Http1,
+    #[cfg(feature = "http2")]
     Http2,
     /// The client did not send its first octets in time.
     TooSlow,
@@ -350,16 +361,11 @@ async fn read_version(
 ) -> Detected {
     let versions = info.server.config.http.versions;
     loop {
-        let compared = input.len().min(HTTP2_PREFACE.len());
-        let is_http1 = versions == HttpVersions::Http1 && compared > 0;
-        if is_http1 || input[..compared] != HTTP2_PREFACE[..compared] {
-            return Detected::Http1;
-        }
-        if compared == HTTP2_PREFACE.len() {
-            return Detected::Http2;
+        if let Some(detected) = version_of(input, versions) {
+            return detected;
         }
         input.reserve(FIRST_READ);
-        let read = match compared {
+        let read = match input.len() {
             0 => read_first(info, stream, input).await,
             // A client that has begun its preface completes it, also while the server drains.
             _ => tokio::select! {
@@ -372,6 +378,23 @@ async fn read_version(
             return Detected::Gone;
         }
     }
+}
+
+/// Returns the version of a client that has sent these octets first; `None` if more octets are needed.
+#[cfg(feature = "http2")]
+fn version_of(input: &[u8], versions: HttpVersions) -> Option<Detected> {
+    let compared = input.len().min(HTTP2_PREFACE.len());
+    let is_http1 = versions == HttpVersions::Http1 && compared > 0;
+    if is_http1 || input[..compared] != HTTP2_PREFACE[..compared] {
+        return Some(Detected::Http1);
+    }
+    (compared == HTTP2_PREFACE.len()).then_some(Detected::Http2)
+}
+
+/// Returns HTTP/1 for a client that has sent any octet.
+#[cfg(not(feature = "http2"))]
+fn version_of(input: &[u8], _: HttpVersions) -> Option<Detected> {
+    (!input.is_empty()).then_some(Detected::Http1)
 }
 
 /// Reads the first octets of a connection. When the connection must end, only octets that have arrived are

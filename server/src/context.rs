@@ -17,6 +17,9 @@ use tokio_util::task::TaskTracker;
 use crate::access_log::AccessLog;
 use crate::concurrency::{Concurrency, OpenWebSockets};
 use crate::config::Config;
+use crate::http1;
+#[cfg(feature = "http2")]
+use crate::http2;
 use crate::limit::{Limit, LimitCounters};
 use crate::log_file::LogFile;
 #[cfg(feature = "metrics")]
@@ -29,10 +32,12 @@ use crate::registry::Registry;
 use crate::rejection::Rejection;
 use crate::report;
 use crate::retirement::Retirement;
+#[cfg(feature = "metrics")]
+use crate::shutdown::ServerHandle;
 use crate::stage::{Stage, Stages};
+use crate::succession::Succession;
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
-use crate::{http1, http2};
 
 /// The application, its configuration, and the tasks that serve it.
 #[derive(Debug)]
@@ -67,15 +72,23 @@ pub(crate) struct ServerContext {
     pub(crate) limits: LimitCounters,
     /// The settings of the HTTP/1 decoders.
     pub(crate) http1: Arc<callgate_http1::Config>,
+    #[cfg(feature = "http2")]
     pub(crate) http2: http2::Builder,
     /// The tasks of connections, and of calls that outlive their exchange.
     pub(crate) tasks: TaskTracker,
     /// The fields that are added to responses without a field of that name.
+    #[cfg(feature = "http2")]
     default_headers: HeaderMap,
     /// The same fields, as HTTP/1 encodes them.
     default_lines: FieldLines,
     /// Counts the requests.
     pub(crate) retirement: Arc<Retirement>,
+    /// What the server shares with its predecessor and its successor, if it can be replaced.
+    #[cfg(feature = "metrics")]
+    pub(crate) succession: Option<Arc<Succession>>,
+    /// The handle of the server, which counts the requests to shut down.
+    #[cfg(feature = "metrics")]
+    pub(crate) handle: ServerHandle,
     /// The state that the application returned from start-up.
     state: OnceLock<State>,
     /// The certificates, if the server speaks TLS.
@@ -111,7 +124,7 @@ impl ServerContext {
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
-        let max_connections = config.limits.connections(open_files());
+        let max_connections = config.limits.connections(max_open_files());
         let root_path = config.proxy.root_path.trim_end_matches('/');
         let readiness = SharedReadiness::default();
         let app = match config.admin.health_path.clone() {
@@ -129,22 +142,26 @@ impl ServerContext {
             metrics: (config.admin.bind.is_some()).then(|| Box::new(Metrics::new())),
             access_log: AccessLog::to_server_log(config.log.access_format),
             retirement: Arc::new(Retirement::new(&config.process)),
+            #[cfg(feature = "metrics")]
+            succession: None,
+            #[cfg(feature = "metrics")]
+            handle: ServerHandle::new(),
             stages: Arc::default(),
             readiness,
-            registry: Arc::default(),
+            registry: Arc::new(Registry::new(config.admin.bind.is_some())),
             max_connections,
             max_client_connections: config.limits.client_connections(max_connections),
             concurrency: Concurrency::new(&config),
             rates: Rates::new(&config),
-            abandoned_calls: Semaphore::new(
-                config.limits.abandoned_calls.min(Semaphore::MAX_PERMITS),
-            ),
+            abandoned_calls: Semaphore::new(most_abandoned_calls(&config)),
             websockets: OpenWebSockets::new(&config),
             limits: LimitCounters::default(),
             http1: Arc::new(http1::codec_config(&config)),
+            #[cfg(feature = "http2")]
             http2: http2::builder(&config, tasks.clone()),
             tasks,
             default_lines: FieldLines::from(&default_headers),
+            #[cfg(feature = "http2")]
             default_headers,
             state: OnceLock::new(),
             #[cfg(feature = "tls")]
@@ -189,9 +206,27 @@ impl ServerContext {
         self
     }
 
-    /// Has the requests counted by a process that another one replaces.
-    pub(crate) fn retirement(mut self, retirement: Arc<Retirement>) -> Self {
-        self.retirement = retirement;
+    /// Sets the handle of the server.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn handle(mut self, handle: ServerHandle) -> Self {
+        self.handle = handle;
+        self
+    }
+
+    /// Returns the number of the calls that go on although their client is gone.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn abandoned_calls(&self) -> usize {
+        let most = most_abandoned_calls(&self.config);
+        most - self.abandoned_calls.available_permits()
+    }
+
+    /// Has the requests counted for the process, which another one replaces.
+    pub(crate) fn succession(mut self, succession: &Arc<Succession>) -> Self {
+        self.retirement = succession.retirement();
+        #[cfg(feature = "metrics")]
+        {
+            self.succession = Some(succession.clone());
+        }
         self
     }
 
@@ -231,6 +266,7 @@ impl ServerContext {
     }
 
     /// Adds the default fields, but for the date, to a response over HTTP/2.
+    #[cfg(feature = "http2")]
     pub(crate) fn add_default_headers(&self, headers: &mut HeaderMap) {
         for name in self.default_headers.keys() {
             if !headers.contains_key(name) {
@@ -288,8 +324,12 @@ impl ServerContext {
         rejection
     }
 
-    /// Logs that a request of this client is rejected, and counts the limit that it has reached, if any.
+    /// Logs that a request of this client is rejected, and counts the limit that it has reached, if any. A
+    /// redirect is what the settings ask for, and is an exchange as any other.
     pub(crate) fn report_rejected(&self, client: Option<SocketAddr>, rejection: &Rejection) {
+        if rejection.status().is_redirection() {
+            return;
+        }
         self.limits.rejected(rejection);
         report::rejected(client, rejection);
     }
@@ -338,13 +378,17 @@ impl ServerContext {
 
 /// Returns how many files the system lets the process open; `None` without a limit.
 #[cfg(unix)]
-fn open_files() -> Option<u64> {
+pub(crate) fn max_open_files() -> Option<u64> {
     rustix::process::getrlimit(rustix::process::Resource::Nofile).current
 }
 
 #[cfg(not(unix))]
-fn open_files() -> Option<u64> {
+pub(crate) fn max_open_files() -> Option<u64> {
     None
+}
+
+fn most_abandoned_calls(config: &Config) -> usize {
+    config.limits.abandoned_calls.min(Semaphore::MAX_PERMITS)
 }
 
 fn default_headers(config: &Config) -> HeaderMap {

@@ -1,12 +1,16 @@
 //! The time-outs of a connection and of a stream: each thing that they may wait for has a limit.
 
+#[cfg(feature = "http2")]
 use std::future::Future as _;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
+#[cfg(feature = "http2")]
+use std::pin::pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use callgate_drive::timer::{LONGEST, set_timer, unset_timer};
 use pin_project::pin_project;
+#[cfg(feature = "http2")]
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
@@ -30,8 +34,16 @@ pub(crate) enum Wait {
     /// The end of content that is skipped. The number counts the requests of the connection.
     SkippedContent(u64),
     /// Content of a request whose client may wait for a `100 Continue` that cannot be sent.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(dead_code, reason = "only HTTP/2 has this wait")
+    )]
     Expectation,
     /// Any activity of the client, such as the acknowledgement of a PING. The number changes with it.
+    #[cfg_attr(
+        not(feature = "http2"),
+        expect(dead_code, reason = "only HTTP/2 has this wait")
+    )]
     Activity(u64),
     /// Room for output. The number counts what has been written, in units of
     /// [`Rates::output`](crate::context::Rates).
@@ -142,6 +154,7 @@ impl Deadline {
     }
 
     /// Has the deadline wake this task, after another task has polled it.
+    #[cfg(feature = "http2")]
     pub(crate) fn register(self: Pin<&mut Self>, cx: &mut Context<'_>) {
         let this = self.project();
         if *this.is_set {

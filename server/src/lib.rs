@@ -22,6 +22,14 @@
 //! A program that has a Tokio runtime calls [`serve`], or builds a [`Server`] to choose its
 //! listeners and to decide when it stops. `ARCHITECTURE.md` of the repository describes how an
 //! exchange passes through the server.
+//!
+//! # Cargo features
+//!
+//! - `cli` (default): the command line, [`cli`]. It has all other features.
+//! - `http2`: HTTP/2, on hyper and h2. A server without it speaks HTTP/1.0 and HTTP/1.1.
+//! - `tls`: TLS, on rustls with the cryptography of ring.
+//! - `reload`: certificates are reloaded when their files change, and not only at SIGHUP.
+//! - `metrics`: metrics for Prometheus, at `/metrics` of the admin listener.
 
 mod accept;
 mod access_log;
@@ -41,6 +49,7 @@ mod faults;
 #[cfg(feature = "reload")]
 mod file_watch;
 mod http1;
+#[cfg(feature = "http2")]
 mod http2;
 mod lifespan;
 mod limit;

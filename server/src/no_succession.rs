@@ -14,6 +14,11 @@ impl Succession {
         match *self {}
     }
 
+    #[cfg(feature = "metrics")]
+    pub(crate) fn upgrades(&self) -> [(&'static str, u64); 2] {
+        match *self {}
+    }
+
     pub(crate) fn has_predecessor(&self) -> bool {
         match *self {}
     }

@@ -61,6 +61,11 @@ impl SharedReadiness {
     }
 }
 
+/// Returns whether a request to this path of the application asks whether the server is ready.
+pub(crate) fn is_health_check(method: &Method, path: &str, health_path: &str) -> bool {
+    path == health_path && matches!(*method, Method::GET | Method::HEAD)
+}
+
 /// An application with a path that tells whether the server is ready.
 pub(crate) struct HealthChecked {
     app: BoxApp,
@@ -82,8 +87,7 @@ impl App for HealthChecked {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
             Scope::Http(scope)
-                if scope.route_path() == self.path
-                    && matches!(scope.method, Method::GET | Method::HEAD) =>
+                if is_health_check(&scope.method, &scope.route_path(), &self.path) =>
             {
                 Ok(self.readiness.respond(&sender).await?)
             }

@@ -1,5 +1,8 @@
 //! The connections that are open.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::{BTreeMap, HashMap};
 use std::future::{Future, poll_fn};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -22,11 +25,14 @@ const CLOSED_AT_ONCE: usize = 64;
 
 /// The connections that are open.
 ///
-/// A time is measured in connections: it is the number of the connections that had been accepted. No
-/// exchange reads the clock for the registry. Room is needed when connections are accepted, so this time
-/// tells those apart that have been idle for long.
+/// The order in which connections became idle is measured in connections: the number of those that had
+/// been accepted by then. Room is needed when connections are accepted, so this number tells those apart
+/// that have been idle for long. An exchange reads the clock for the registry only if there is an admin
+/// listener to show the time.
 #[derive(Debug, Default)]
 pub(crate) struct Registry {
+    /// Whether the times of changes are recorded.
+    records_times: bool,
     /// The number of connections that have been accepted.
     accepted: AtomicU64,
     table: Mutex<Table>,
@@ -114,16 +120,24 @@ pub(crate) enum Protocol {
     /// The first octets have not been read.
     Unknown,
     Http1,
+    #[cfg(feature = "http2")]
     Http2,
 }
 
 impl Protocol {
-    const ALL: [Self; 3] = [Self::Unknown, Self::Http1, Self::Http2];
+    /// All protocols, in the order of their numbers.
+    const ALL: &[Self] = &[
+        Self::Unknown,
+        Self::Http1,
+        #[cfg(feature = "http2")]
+        Self::Http2,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Unknown => "unknown",
             Self::Http1 => "http/1",
+            #[cfg(feature = "http2")]
             Self::Http2 => "http/2",
         }
     }
@@ -146,15 +160,36 @@ pub(crate) struct OpenConnection {
     state: AtomicU8,
     /// The number of requests.
     requests: AtomicU64,
-    /// The time of the last change of the state or of the number of requests.
+    /// The number of accepted connections at the last change of the state or of the number of requests.
     changed: AtomicU64,
+    /// The time of this change in microseconds since the connection was accepted, if times are recorded.
+    changed_after: AtomicU64,
+    /// The security of the connection, once the handshake of TLS is complete.
+    security: OnceLock<ConnectionSecurity>,
     /// Whether the connection is closed as soon as no exchange is in flight.
     must_make_room: AtomicBool,
     /// The task of the connection.
     task: AtomicWaker,
 }
 
+/// What the admin listener shows of the TLS of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ConnectionSecurity {
+    /// The version of TLS as the number on the wire.
+    pub(crate) version: Option<u16>,
+    /// The protocol that has been negotiated (ALPN, RFC 7301).
+    pub(crate) alpn: Option<&'static str>,
+}
+
 impl Registry {
+    /// Creates a registry, which records the times of changes if `records_times` is set.
+    pub(crate) fn new(records_times: bool) -> Self {
+        Self {
+            records_times,
+            ..Self::default()
+        }
+    }
+
     /// Adds a connection of this peer.
     pub(crate) fn add(self: &Arc<Self>, peer: Option<SocketAddr>) -> Arc<OpenConnection> {
         let id = self.accepted.fetch_add(1, Ordering::Relaxed) + 1;
@@ -169,6 +204,8 @@ impl Registry {
             state: AtomicU8::new(ConnectionState::Handshake as u8),
             requests: AtomicU64::new(0),
             changed: AtomicU64::new(id),
+            changed_after: AtomicU64::new(0),
+            security: OnceLock::new(),
             must_make_room: AtomicBool::new(false),
             task: AtomicWaker::new(),
         });
@@ -259,6 +296,13 @@ impl OpenConnection {
         let _ = self.client.set(client);
     }
 
+    /// Sets the security of the connection.
+    #[cfg(feature = "tls")]
+    pub(crate) fn set_security(&self, security: ConnectionSecurity) {
+        // A connection has one handshake.
+        let _ = self.security.set(security);
+    }
+
     pub(crate) fn set_protocol(&self, protocol: Protocol) {
         self.protocol.store(protocol as u8, Ordering::Relaxed);
     }
@@ -287,6 +331,10 @@ impl OpenConnection {
         self.state.store(state as u8, Ordering::Relaxed);
         let now = self.registry.accepted.load(Ordering::Relaxed);
         self.changed.store(now, Ordering::Relaxed);
+        if self.registry.records_times {
+            let after = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
+            self.changed_after.store(after, Ordering::Relaxed);
+        }
     }
 
     /// Returns whether the connection must be closed now, because others need room and no exchange is in
@@ -346,6 +394,19 @@ impl OpenConnection {
         self.accepted.elapsed()
     }
 
+    /// Returns how long the connection has waited for its next request; `None` if it does not wait for one,
+    /// or if no times are recorded.
+    pub(crate) fn idle(&self) -> Option<Duration> {
+        let since = Duration::from_micros(self.changed_after.load(Ordering::Relaxed));
+        let is_known = self.registry.records_times && self.state() == ConnectionState::Idle;
+        is_known.then(|| self.age().saturating_sub(since))
+    }
+
+    /// Returns the security of the connection; `None` in cleartext, and before the handshake is complete.
+    pub(crate) fn security(&self) -> Option<ConnectionSecurity> {
+        self.security.get().copied()
+    }
+
     pub(crate) fn protocol(&self) -> Protocol {
         Protocol::ALL[usize::from(self.protocol.load(Ordering::Relaxed))]
     }
@@ -365,118 +426,5 @@ impl Drop for OpenConnection {
         }
         drop(table);
         self.registry.ended.notify_one();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt as _;
-
-    use super::*;
-
-    fn registry() -> Arc<Registry> {
-        Arc::default()
-    }
-
-    fn must_close(connections: &[Arc<OpenConnection>]) -> Vec<u64> {
-        let mut numbers = Vec::new();
-        for connection in connections {
-            if connection.must_make_room() {
-                numbers.push(connection.id());
-            }
-        }
-        numbers
-    }
-
-    #[test]
-    fn the_connection_that_has_been_idle_for_the_longest_time_makes_room() {
-        let registry = registry();
-        let connections: Vec<_> = (0..4).map(|_| registry.add(None)).collect();
-        // In this order.
-        for (index, state) in [
-            (2, ConnectionState::Idle),
-            (0, ConnectionState::Idle),
-            (1, ConnectionState::Active),
-        ] {
-            connections[index].record(state, 1);
-            drop(registry.add(None));
-        }
-        assert_eq!(registry.make_room(None), 1);
-        assert_eq!(must_close(&connections), [3]);
-        assert_eq!(registry.make_room(None), 1);
-        assert_eq!(must_close(&connections), [1, 3]);
-        // One has an exchange in flight, and the other may be about to send its first request.
-        assert_eq!(registry.make_room(None), 0);
-    }
-
-    #[test]
-    fn a_connection_that_has_begun_an_exchange_since_it_was_asked_to_make_room_ends_it_first() {
-        let registry = registry();
-        let connection = registry.add(None);
-        connection.record(ConnectionState::Idle, 1);
-        assert_eq!(registry.make_room(None), 1);
-        connection.record(ConnectionState::Active, 2);
-        assert!(!connection.must_make_room());
-        connection.record(ConnectionState::Idle, 2);
-        assert!(connection.must_make_room());
-        assert_eq!(connection.room_needed().now_or_never(), Some(()));
-    }
-
-    #[test]
-    fn the_networks_of_ipv6_count_as_one_client_and_the_addresses_of_ipv4_do_not() {
-        let registry = registry();
-        let address = |text: &str| text.parse::<IpAddr>().unwrap();
-        let count = |text| {
-            let connection = registry.add(None);
-            let is_counted = connection.count_for(address(text), 2);
-            is_counted.then_some(connection)
-        };
-        let first = count("2001:db8::1").unwrap();
-        let _second = count("2001:db8::ffff:1").unwrap();
-        assert!(count("2001:db8::2").is_none());
-        assert!(count("2001:db8:0:1::1").is_some());
-        drop(first);
-        assert!(count("2001:db8::2").is_some());
-        let _first = count("192.0.2.1").unwrap();
-        let _second = count("::ffff:192.0.2.1").unwrap();
-        assert!(count("192.0.2.1").is_none());
-        assert!(count("192.0.2.2").is_some());
-    }
-
-    #[test]
-    fn a_connection_of_the_same_client_makes_room_for_its_client() {
-        let registry = registry();
-        let add = |text: &str| {
-            let connection = registry.add(None);
-            assert!(connection.count_for(text.parse().unwrap(), 1));
-            connection.record(ConnectionState::Idle, 1);
-            connection
-        };
-        let connections = [add("192.0.2.1"), add("192.0.2.2")];
-        assert_eq!(registry.make_room("192.0.2.2".parse().ok()), 1);
-        assert_eq!(must_close(&connections), [2]);
-        assert_eq!(registry.make_room("192.0.2.3".parse().ok()), 0);
-    }
-
-    #[test]
-    fn a_connection_is_listed_until_it_is_dropped() {
-        let registry = registry();
-        let peer = "192.0.2.1:1000".parse().ok();
-        let connection = registry.add(peer);
-        connection.set_client("192.0.2.7:7".parse().unwrap());
-        connection.set_protocol(Protocol::Http2);
-        connection.record(ConnectionState::Active, 3);
-        let open = registry.open();
-        let listed = &open[0];
-        assert_eq!((listed.id(), listed.peer()), (1, peer));
-        assert_eq!(listed.client(), "192.0.2.7:7".parse().ok());
-        assert_eq!((listed.protocol(), listed.requests()), (Protocol::Http2, 3));
-        assert!(listed.age() < Duration::from_secs(60));
-        assert_eq!(registry.count_by_state()[2], (ConnectionState::Active, 1));
-        drop(open);
-        assert!(registry.ended().now_or_never().is_none());
-        drop(connection);
-        assert_eq!(registry.len(), 0);
-        assert!(registry.ended().now_or_never().is_some());
     }
 }

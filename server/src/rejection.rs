@@ -52,6 +52,7 @@ impl Rejection {
         self.limit
     }
 
+    #[cfg(feature = "http2")]
     pub(crate) fn unsupported_version() -> Self {
         Self::new(
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,

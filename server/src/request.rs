@@ -10,7 +10,11 @@ use http::{Method, StatusCode, Uri, Version};
 use callgate_drive::head::{has_token, has_websocket_key, is_percent_encoded, join_cookies, list};
 
 use crate::connection::ConnectionInfo;
+#[cfg(feature = "tls")]
+use crate::context::ServerContext;
 use crate::proxy::{Conclusion, conclude, is_proxy_field, remove_proxy_fields};
+#[cfg(feature = "tls")]
+use crate::readiness;
 #[cfg(feature = "tls")]
 use crate::redirect::HttpsRedirect;
 use crate::rejection::Rejection;
@@ -24,8 +28,10 @@ pub(crate) enum ParsedRequest {
 }
 
 /// Turns the head of a request into a scope, or returns the rejection of the request.
+/// `is_extended_connect` tells whether the request opens a WebSocket by extended CONNECT (RFC 8441).
 pub(crate) fn read(
     mut parts: Parts,
+    is_extended_connect: bool,
     connection: &ConnectionInfo,
 ) -> Result<ParsedRequest, Rejection> {
     let fields = Fields::of(&parts.headers);
@@ -34,7 +40,10 @@ pub(crate) fn read(
         true => take_proxy_fields(&mut parts.headers, connection),
         false => None,
     };
-    let is_websocket = asks_for_websocket(&parts, &fields)?;
+    let is_websocket = is_extended_connect || asks_for_upgrade(&parts, &fields);
+    if is_websocket {
+        check_handshake(&parts, is_extended_connect, &fields)?;
+    };
     if parts.method == Method::CONNECT && !is_websocket {
         return Err(Rejection::new(
             StatusCode::NOT_IMPLEMENTED,
@@ -46,6 +55,7 @@ pub(crate) fn read(
     #[cfg(feature = "tls")]
     if let Some(redirect) = server.https_redirect
         && HttpsRedirect::is_for(connection, conclusion.as_deref())
+        && !is_health_check(&parts, server)
     {
         return Err(redirect.respond(&parts, is_websocket));
     }
@@ -95,6 +105,14 @@ pub(crate) fn read(
         apply(&mut scope.request, conclusion);
         Ok(ParsedRequest::Http(scope))
     }
+}
+
+/// Returns whether a request asks for the health of the server. Balancers ask in cleartext, and follow no
+/// redirect.
+#[cfg(feature = "tls")]
+fn is_health_check(parts: &Parts, server: &ServerContext) -> bool {
+    let health_path = server.config.admin.health_path.as_deref();
+    health_path.is_some_and(|it| readiness::is_health_check(&parts.method, parts.uri.path(), it))
 }
 
 /// Which of the fields that the server reads are present. One pass over all fields costs less than
@@ -241,23 +259,21 @@ fn copy_of(target: &Uri) -> Result<Uri, Rejection> {
     Uri::try_from(target.to_string()).map_err(|_| Rejection::bad_request("the target is malformed"))
 }
 
-/// Returns whether the request opens a WebSocket: by upgrade (RFC 6455) or by extended CONNECT (RFC
-/// 8441).
-fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection> {
-    let is_extended_connect = parts
-        .extensions
-        .get::<hyper::ext::Protocol>()
-        .is_some_and(|protocol| protocol.as_str() == "websocket");
-    if !is_extended_connect {
-        let is_upgrade = parts.version == Version::HTTP_11
-            && fields.has_upgrade
-            && parts.method == Method::GET
-            && has_token(&parts.headers, header::UPGRADE, "websocket")
-            && has_token(&parts.headers, header::CONNECTION, "upgrade");
-        if !is_upgrade {
-            return Ok(false);
-        }
-    }
+/// Returns whether the request opens a WebSocket by an upgrade (RFC 6455, 4.1).
+fn asks_for_upgrade(parts: &Parts, fields: &Fields) -> bool {
+    parts.version == Version::HTTP_11
+        && fields.has_upgrade
+        && parts.method == Method::GET
+        && has_token(&parts.headers, header::UPGRADE, "websocket")
+        && has_token(&parts.headers, header::CONNECTION, "upgrade")
+}
+
+/// Checks a request that opens a WebSocket.
+fn check_handshake(
+    parts: &Parts,
+    is_extended_connect: bool,
+    fields: &Fields,
+) -> Result<(), Rejection> {
     if parts
         .headers
         .get(header::SEC_WEBSOCKET_VERSION)
@@ -275,7 +291,7 @@ fn asks_for_websocket(parts: &Parts, fields: &Fields) -> Result<bool, Rejection>
             "a WebSocket handshake has no content and no `expect`",
         ));
     }
-    Ok(true)
+    Ok(())
 }
 
 /// Returns the rejection of a handshake for another version of the protocol (RFC 6455, 4.4; RFC 9110,

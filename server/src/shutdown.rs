@@ -73,6 +73,12 @@ impl ServerHandle {
         *self.requests.borrow() > 0
     }
 
+    /// Returns how often the server has been asked to shut down.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn shutdown_requests(&self) -> u32 {
+        *self.requests.borrow()
+    }
+
     /// Asks the server to shut down.
     ///
     /// At the first call the server stops accepting connections and waits for exchanges and background

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::mem;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::listener::{Listener, PassedSocket};
@@ -18,6 +18,10 @@ pub(crate) struct Succession {
     sockets: Mutex<Option<Vec<PassedSocket>>>,
     has_predecessor: bool,
     is_handed_over: AtomicBool,
+    /// The upgrades that have completed since the first process of the server.
+    completed_upgrades: AtomicU64,
+    /// The upgrades of this process that have failed.
+    failed_upgrades: AtomicU64,
 }
 
 impl Succession {
@@ -28,7 +32,29 @@ impl Succession {
             inherited: Mutex::new(inherited),
             sockets: Mutex::default(),
             is_handed_over: AtomicBool::new(false),
+            completed_upgrades: AtomicU64::new(0),
+            failed_upgrades: AtomicU64::new(0),
         }
+    }
+
+    /// Sets the number of the upgrades that have completed since the first process of the server.
+    pub(crate) fn set_completed_upgrades(&self, number: u64) {
+        self.completed_upgrades.store(number, Ordering::Relaxed);
+    }
+
+    pub(crate) fn completed_upgrades(&self) -> u64 {
+        self.completed_upgrades.load(Ordering::Relaxed)
+    }
+
+    /// Counts an upgrade that has failed.
+    pub(crate) fn upgrade_failed(&self) {
+        self.failed_upgrades.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns the number of upgrades by their outcome.
+    pub(crate) fn upgrades(&self) -> [(&'static str, u64); 2] {
+        let failed = self.failed_upgrades.load(Ordering::Relaxed);
+        [("completed", self.completed_upgrades()), ("failed", failed)]
     }
 
     /// Returns the limits of this process.

@@ -237,6 +237,13 @@ struct ScopeForm<'a> {
 
 impl ScopeForm<'_> {
     fn uri<E: serde::de::Error>(&self) -> Result<Uri, E> {
+        let is_path = self.raw_path.starts_with('/') || self.raw_path == "*";
+        if !is_path || self.raw_path.contains(['?', '#']) {
+            return Err(E::custom(format_args!(
+                "`raw_path` is a path that begins with `/`, or `*`, and not `{}`",
+                self.raw_path
+            )));
+        }
         match &self.query_string {
             Some(query) => format!("{}?{query}", self.raw_path).parse(),
             None => self.raw_path.parse(),

@@ -195,7 +195,14 @@ fn show_sent(f: &mut fmt::Formatter<'_>, event: &SendEvent) -> fmt::Result {
         }
         SendEvent::HttpResponseTrailers(trailers) => show_fields(f, &trailers.headers),
         SendEvent::HttpResponsePathSend(file) => write!(f, " {}", OneLine(file.path.display())),
-        SendEvent::HttpResponseEarlyHint(hints) => write!(f, " {:?}", hints.links),
+        SendEvent::HttpResponseEarlyHint(hints) => {
+            let links = hints
+                .links
+                .iter()
+                .map(|link| link.as_bytes().escape_ascii());
+            f.write_str(" ")?;
+            show_start(f, &join(links))
+        }
         SendEvent::HttpResponseDebug(debug) => write!(f, " {:?}", debug.info),
         SendEvent::WebSocketAccept(accept) => {
             if let Some(subprotocol) = &accept.subprotocol {
@@ -220,8 +227,13 @@ fn show_fields(f: &mut fmt::Formatter<'_>, fields: &HeaderMap) -> fmt::Result {
         .iter()
         .map(|(name, value)| format!("{name}: {}", value.as_bytes().escape_ascii()));
     f.write_str(" {")?;
-    show_start(f, &lines.collect::<Vec<_>>().join(", "))?;
+    show_start(f, &join(lines))?;
     f.write_str("}")
+}
+
+fn join(parts: impl Iterator<Item = impl fmt::Display>) -> String {
+    let parts: Vec<_> = parts.map(|part| part.to_string()).collect();
+    parts.join(", ")
 }
 
 fn show_part(f: &mut fmt::Formatter<'_>, octets: &[u8], more: bool) -> fmt::Result {
@@ -305,8 +317,8 @@ fn show_rest(f: &mut fmt::Formatter<'_>, more: usize) -> fmt::Result {
 mod tests {
     use super::*;
     use crate::{
-        HttpRequestBody, HttpResponseBody, HttpResponsePathSend, HttpResponseStart, HttpScope,
-        WebSocketAccept, WebSocketDisconnect, WebSocketScope,
+        HttpRequestBody, HttpResponseBody, HttpResponseEarlyHint, HttpResponsePathSend,
+        HttpResponseStart, HttpScope, WebSocketAccept, WebSocketDisconnect, WebSocketScope,
     };
 
     #[test]
@@ -334,6 +346,7 @@ mod tests {
         let mut scope = WebSocketScope::new("/".parse().unwrap());
         scope.subprotocols = vec![hostile.into()];
         let accept = WebSocketAccept::new().subprotocol(hostile);
+        let tab = http::HeaderValue::from_static("a\tb");
         for (entry, expected) in [
             (
                 Entry::Called(scope.into()),
@@ -356,6 +369,10 @@ mod tests {
                 format!("panicked  {shown}"),
             ),
             (Entry::Note(hostile.into()), format!("note      {shown}")),
+            (
+                Entry::Sent(HttpResponseEarlyHint::new([tab]).into(), Ok(())),
+                r"sent      http.response.early_hint a\tb".to_owned(),
+            ),
         ] {
             assert_eq!(entry.to_string(), expected);
         }

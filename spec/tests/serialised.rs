@@ -388,7 +388,13 @@ fn invalid_serialised_forms_are_refused() {
     for (key, value) in [
         ("http_version", json!("1.2")),
         ("scheme", json!("ws")),
-        ("raw_path", json!("a b")),
+        ("raw_path", json!("")),
+        ("raw_path", json!("/a b")),
+        ("raw_path", json!("a")),
+        ("raw_path", json!("/a?b")),
+        ("raw_path", json!("/a#b")),
+        ("raw_path", json!("example.com:80")),
+        ("raw_path", json!("http://example.com/")),
         ("method", Value::Null),
         ("client", json!(["localhost", 80])),
     ] {

@@ -110,6 +110,25 @@ struct Entry {
     input: String,
 }
 
+/// How long a target runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Extent {
+    /// For so many seconds, from a new seed at each run.
+    Seconds(u64),
+    /// For so many inputs, from the same seed at each run.
+    Inputs(u64),
+}
+
+impl Extent {
+    /// Returns the arguments of libFuzzer.
+    fn args(self) -> Vec<String> {
+        match self {
+            Self::Seconds(seconds) => vec![format!("-max_total_time={seconds}")],
+            Self::Inputs(inputs) => vec![format!("-runs={inputs}"), "-seed=1".to_owned()],
+        }
+    }
+}
+
 /// Runs the targets that `args` name, or all.
 ///
 /// # Errors
@@ -133,17 +152,17 @@ pub(crate) fn run(args: &[String]) -> Result<(), String> {
     if chosen.is_empty() {
         chosen.extend(&TARGETS);
     }
-    targets(chosen, seconds)
+    targets(chosen, Extent::Seconds(seconds))
 }
 
-/// Runs these targets, each for so many seconds.
+/// Runs these targets.
 ///
 /// # Errors
 ///
 /// Returns how to repeat the target that failed.
 pub(crate) fn targets(
     targets: impl IntoIterator<Item = &'static Target>,
-    seconds: u64,
+    extent: Extent,
 ) -> Result<(), String> {
     prepare::tools(&[CXX])?;
     let directory = target()?.join("fuzz");
@@ -162,7 +181,7 @@ pub(crate) fn targets(
             fs::create_dir_all(path).map_err(|reason| format!("{}: {reason}", path.display()))?;
         }
         write_seeds(&seeds, &inputs)?;
-        Step::new(
+        let step = Step::new(
             format!("fuzz target {name}"),
             "cargo run --release --manifest-path",
         )
@@ -177,13 +196,12 @@ pub(crate) fn targets(
         .arg("-verbosity=0")
         .arg("-print_final_stats=1")
         .arg("-max_len=4096")
-        .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-dict={folder}/{dictionary}"))
         .arg(format!("-artifact_prefix={}/{name}-", shown(&directory)))
         .arg(shown(&found))
         .arg(shown(&seeds))
-        .env("RUSTFLAGS", INSTRUMENTATION)
-        .run()?;
+        .env("RUSTFLAGS", INSTRUMENTATION);
+        extent.args().into_iter().fold(step, Step::arg).run()?;
     }
     Ok(())
 }

@@ -12,8 +12,8 @@ const TOOLS: [prepare::Tool; 5] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES];
 /// there are cores.
 const THREADS: &str = "4";
 
-/// How long each fuzz target runs.
-const FUZZ_SECONDS: u64 = 5;
+/// The number of inputs of each fuzz target.
+const FUZZ_INPUTS: u64 = 50_000;
 
 /// Runs every check, up to the first that fails.
 ///
@@ -70,7 +70,7 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     model_check()?;
-    fuzz::targets(&fuzz::TARGETS, FUZZ_SECONDS)?;
+    fuzz::targets(&fuzz::TARGETS, fuzz::Extent::Inputs(FUZZ_INPUTS))?;
     Step::new("the code blocks of the READMEs", "cargo xtask readme").run()?;
     Step::new(
         "documentation",

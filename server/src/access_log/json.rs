@@ -48,7 +48,7 @@ fn seconds(time: Duration) -> f64 {
 }
 
 /// Returns the name of a version of TLS.
-fn tls_name(version: u16) -> String {
+pub(crate) fn tls_name(version: u16) -> String {
     match version {
         0x0303 => "TLSv1.2".into(),
         0x0304 => "TLSv1.3".into(),

@@ -12,6 +12,7 @@ use crate::error::ServeError;
 use crate::log_file::LogFile;
 use crate::record::ExchangeRecord;
 
+pub(crate) use self::json::tls_name;
 pub(crate) use self::text::Client;
 
 /// The target of the lines in the log of the server.

@@ -9,6 +9,7 @@ use callgate::{
 use http::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
+use crate::access_log::tls_name;
 use crate::context::ServerContext;
 #[cfg(feature = "metrics")]
 use crate::metrics;
@@ -35,6 +36,7 @@ impl AdminApp {
 }
 
 fn connection(open: &OpenConnection) -> Value {
+    let (idle, security) = (open.idle(), open.security());
     json!({
         "id": open.id(),
         "client": open.client(),
@@ -42,7 +44,10 @@ fn connection(open: &OpenConnection) -> Value {
         "protocol": open.protocol().name(),
         "state": open.state().name(),
         "requests": open.requests(),
+        "tls": security.and_then(|it| it.version).map(tls_name),
+        "alpn": security.and_then(|it| it.alpn),
         "age_seconds": open.age().as_secs_f64(),
+        "idle_seconds": idle.map(|idle| idle.as_secs_f64()),
     })
 }
 

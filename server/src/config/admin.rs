@@ -23,8 +23,9 @@ settings! {
         /// such path.
         ///
         /// The response is 200, or 503 as soon as the server has been told to stop. The check is an exchange as
-        /// any other: it is logged and counted, and it gets 503 when `limit-concurrency` is reached. A balancer
-        /// that can reach the admin listener asks `/readyz` there.
+        /// any other: it is logged and counted, and it gets 503 when `limit-concurrency` is reached. It is
+        /// answered in cleartext where `redirect-to-https` redirects other requests. A balancer that can reach
+        /// the admin listener asks `/readyz` there.
         health_path => health_path: (Option<String>) = "none" as HEALTH_PATH;
 
         /// Keep serving for this long after being told to stop.
@@ -52,19 +53,32 @@ impl Admin {
                 "fd",
                 listen.fd.map(BindAddress::Fd).as_ref() == Some(address),
             ),
-            ("port", listen.addresses().contains(address)),
         ];
-        let Some((name, _)) = given.into_iter().find(|(_, is_same)| *is_same) else {
-            return Ok(());
-        };
-        match address {
-            // Each listener gets a port of its own.
-            BindAddress::Tcp(_, 0) => Ok(()),
-            _ => Err(ServeError::Conflict {
-                names: ["admin", name],
-                remedy: "give the admin listener an address that clients do not reach",
-            }),
+        match given.into_iter().find(|(_, is_same)| *is_same) {
+            Some((name, _)) => conflict(address, name),
+            None => Ok(()),
         }
+    }
+
+    /// Checks the address against the host and the port. The server listens there only if no other address
+    /// is given and no listener exists.
+    pub(crate) fn check_port(&self, listen: &Listen) -> Result<(), ServeError> {
+        match &self.bind {
+            Some(address) if listen.addresses().contains(address) => conflict(address, "port"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Returns the error of an admin listener with an address of another setting.
+fn conflict(address: &BindAddress, name: &'static str) -> Result<(), ServeError> {
+    match address {
+        // Each listener gets a port of its own.
+        BindAddress::Tcp(_, 0) => Ok(()),
+        _ => Err(ServeError::Conflict {
+            names: ["admin", name],
+            remedy: "give the admin listener an address that clients do not reach",
+        }),
     }
 }
 
@@ -108,7 +122,6 @@ mod tests {
         let unix = BindAddress::Unix("/a.sock".into());
         let admin = |address: &BindAddress| Config::new().admin(Some(address.clone()));
         for (config, name) in [
-            (admin(&tcp(8000)), "port"),
             (admin(&tcp(80)).bind(tcp(80)), "bind"),
             (admin(&tcp(80)).insecure_bind(tcp(80)), "insecure_bind"),
             (admin(&unix).uds(Some("/a.sock".into())), "uds"),
@@ -120,6 +133,19 @@ mod tests {
         }
         for config in [admin(&tcp(8001)), admin(&tcp(0)).port(0), admin(&unix)] {
             config.check().unwrap();
+            config.admin.check_port(&config.listen).unwrap();
         }
+    }
+
+    #[test]
+    fn the_port_is_no_conflict_where_the_server_does_not_listen_on_it() {
+        let tcp = |port| BindAddress::Tcp("127.0.0.1".into(), port);
+        let config = Config::new().admin(Some(tcp(8000)));
+        // The server may have sockets of systemd.
+        config.check().unwrap();
+        let error = config.admin.check_port(&config.listen).unwrap_err();
+        assert!(error.to_string().contains("`admin` and `port`"), "{error}");
+        let config = config.bind(tcp(80));
+        config.admin.check_port(&config.listen).unwrap();
     }
 }

@@ -7,6 +7,7 @@
 mod admin;
 mod http;
 mod http1;
+#[cfg(feature = "http2")]
 mod http2;
 mod kind;
 mod limits;
@@ -28,6 +29,7 @@ mod websocket;
 pub use self::admin::Admin;
 pub use self::http::{Http, HttpVersions};
 pub use self::http1::Http1;
+#[cfg(feature = "http2")]
 pub use self::http2::Http2;
 pub use self::limits::Limits;
 pub use self::listen::{BindAddress, Listen, SocketOwner};
@@ -82,6 +84,7 @@ pub struct Config {
     /// HTTP/1.0 and HTTP/1.1.
     pub http1: Http1,
     /// HTTP/2.
+    #[cfg(feature = "http2")]
     pub http2: Http2,
     /// WebSockets.
     pub websocket: WebSocket,
@@ -105,6 +108,7 @@ fn groups() -> Vec<Group> {
         Proxy::group(),
         Http::group(),
         Http1::group(),
+        #[cfg(feature = "http2")]
         Http2::group(),
         WebSocket::group(),
         Timeouts::group(),
@@ -207,8 +211,11 @@ mod tests {
 
     #[test]
     fn values_out_of_their_range_are_refused() {
-        let config = Config::new().http2_max_concurrent_streams(0);
-        assert_refused(&config, "http2_max_concurrent_streams", "from 1");
+        #[cfg(feature = "http2")]
+        {
+            let config = Config::new().http2_max_concurrent_streams(0);
+            assert_refused(&config, "http2_max_concurrent_streams", "from 1");
+        }
         let config = Config::new().max_request_head(8191);
         assert_refused(&config, "max_request_head", "8192 or more");
         let config = Config::new().max_request_fields(0);

@@ -1,7 +1,7 @@
 //! Faults between the server and its socket, for tests: short reads and writes, errors, ends and stalls
 //! at a chosen octet.
 
-#[cfg(all(test, feature = "tls"))]
+#[cfg(all(test, feature = "http2", feature = "tls"))]
 mod tests;
 
 use std::io;

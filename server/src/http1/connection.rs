@@ -275,7 +275,7 @@ impl Connection {
             }
             Err(error) => return self.reject(error.into(), encoder),
         };
-        match request::read(parts, &self.info) {
+        match request::read(parts, false, &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
                 if let Some(records) = &mut self.records {
                     records.called(&scope, false);

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use h2::Reason;
 use http_body::Body as _;
 use hyper::body::Incoming;
+use hyper::ext::Protocol;
 use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
@@ -56,10 +57,12 @@ impl Service<Request<Incoming>> for ConnectionService {
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
+        let protocol = parts.extensions.get::<Protocol>();
+        let opens_websocket = protocol.is_some_and(|protocol| protocol.as_str() == "websocket");
         // The length that `content-length` announces.
         let least = content.size_hint().lower();
         let content = RequestContent::new(content, &parts.headers, self.load.clone(), &stream);
-        match request::read(parts, info) {
+        match request::read(parts, opens_websocket, info) {
             Ok(ParsedRequest::Http(_)) if info.server.config.limits.is_too_large(least) => {
                 let rejection = Rejection::content_too_large();
                 PendingResponse::Rejected(Some(self.reject(rejection, stream)))

@@ -12,6 +12,8 @@ use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::histogram::Histogram;
+#[cfg(target_os = "linux")]
+use super::process::ProcessCollector;
 use super::{METHODS, Metrics, STATUSES, VERSIONS};
 use crate::context::ServerContext;
 use crate::limit::Limit;
@@ -23,17 +25,20 @@ pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 
 /// Returns the metrics of a server.
 pub(crate) fn write(server: &Arc<ServerContext>) -> Result<String, fmt::Error> {
-    let mut registry = Registry::with_prefix("callgate");
-    registry.register_collector(Box::new(OfServer(server.clone())));
+    let mut registry = Registry::default();
+    let of_server = ServerCollector(server.clone());
+    (registry.sub_registry_with_prefix("callgate")).register_collector(Box::new(of_server));
+    #[cfg(target_os = "linux")]
+    (registry.sub_registry_with_prefix("process")).register_collector(Box::new(ProcessCollector));
     let mut text = String::new();
     encode(&mut text, &registry)?;
     Ok(text)
 }
 
 #[derive(Debug)]
-struct OfServer(Arc<ServerContext>);
+struct ServerCollector(Arc<ServerContext>);
 
-impl Collector for OfServer {
+impl Collector for ServerCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let server = &self.0;
         let mut families = Families(&mut encoder);
@@ -42,7 +47,8 @@ impl Collector for OfServer {
         }
         connections(&mut families, server)?;
         failures(&mut families, server)?;
-        process(&mut families, server)
+        certificates(&mut families, server)?;
+        life(&mut families, server)
     }
 }
 
@@ -172,6 +178,11 @@ fn failures(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Res
             server.limits.count(limit),
         )?;
     }
+    families.gauge(
+        "abandoned_calls",
+        "Calls of the application that go on although their client is gone",
+        server.abandoned_calls() as u64,
+    )?;
     families.counter(
         "log_lines_lost",
         "Lines of the logs that had no room in their queue, of all servers of the process",
@@ -194,7 +205,42 @@ fn failures(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Res
     Ok(())
 }
 
-fn process(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
+#[cfg(feature = "tls")]
+fn certificates(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
+    let Some(acceptor) = &server.tls else {
+        return Ok(());
+    };
+    let mut expiries = families.labelled(
+        "certificate_not_after_timestamp",
+        "When each certificate in use expires, since 1970-01-01",
+        Some(&Unit::Seconds),
+        MetricType::Gauge,
+    )?;
+    for (number, (name, not_after)) in (1..).zip(acceptor.expiries()) {
+        let labels = [("certificate", number.to_string()), ("name", name)];
+        expiries
+            .encode_family(&labels)?
+            .encode_gauge(&not_after.as_secs_f64())?;
+    }
+    let mut reloads = families.labelled(
+        "certificate_reloads",
+        "Reloads of the certificates",
+        None,
+        MetricType::Counter,
+    )?;
+    for (result, count) in acceptor.reloads() {
+        counter(&mut reloads.encode_family(&[("result", result)])?, count)?;
+    }
+    Ok(())
+}
+
+#[cfg(not(feature = "tls"))]
+fn certificates(_: &mut Families<'_, '_>, _: &ServerContext) -> fmt::Result {
+    Ok(())
+}
+
+/// Encodes the metrics of the life of the server.
+fn life(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Result {
     let mut state = families.labelled(
         "server_state",
         "1 for the state that the server is in",
@@ -206,16 +252,20 @@ fn process(families: &mut Families<'_, '_>, server: &ServerContext) -> fmt::Resu
         let is_now = u64::from(server.readiness.get() == readiness);
         state.encode_family(&labels)?.encode_gauge(&is_now)?;
     }
-    #[cfg(feature = "tls")]
-    if let Some(acceptor) = &server.tls {
-        let mut reloads = families.labelled(
-            "certificate_reloads",
-            "Reloads of the certificates",
+    families.counter(
+        "shutdown_requests",
+        "Requests to shut down: the first begins the shutdown, and the second ends the server",
+        server.handle.shutdown_requests().into(),
+    )?;
+    if let Some(succession) = &server.succession {
+        let mut upgrades = families.labelled(
+            "upgrades",
+            "Replacements of the process by another, since the first process of the server",
             None,
             MetricType::Counter,
         )?;
-        for (result, count) in acceptor.reloads() {
-            counter(&mut reloads.encode_family(&[("result", result)])?, count)?;
+        for (outcome, count) in succession.upgrades() {
+            counter(&mut upgrades.encode_family(&[("outcome", outcome)])?, count)?;
         }
     }
     if let Some(metrics) = &server.metrics {
@@ -274,12 +324,16 @@ fn counter(encoder: &mut MetricEncoder<'_>, value: u64) -> fmt::Result {
     encoder.encode_counter::<NoLabelSet, u64, u64>(&value, None)
 }
 
-#[cfg(test)]
+// All metrics are there on Linux only, and with all features.
+#[cfg(all(test, target_os = "linux", feature = "cli"))]
 mod tests {
     use callgate::BoxApp;
 
     use super::*;
     use crate::Config;
+    use crate::retirement::Retirement;
+    use crate::succession::Succession;
+    use crate::tls::Acceptor;
 
     async fn app(
         _: callgate::Scope,
@@ -291,15 +345,14 @@ mod tests {
 
     #[test]
     fn the_document_describes_each_metric() {
-        let config = Config::new().admin(Some(crate::BindAddress::Unix("/a".into())));
-        #[cfg(feature = "tls")]
-        let config = config.ssl_self_signed(true);
-        let context = ServerContext::new(BoxApp::new(app), config);
-        #[cfg(feature = "tls")]
-        let context = {
-            let acceptor = crate::tls::Acceptor::load(&context.config).unwrap();
-            context.tls(acceptor.map(Arc::new))
-        };
+        let config = Config::new()
+            .admin(Some(crate::BindAddress::Unix("/a".into())))
+            .ssl_self_signed(true);
+        let acceptor = Acceptor::load(&config).unwrap();
+        let succession = Succession::new(Retirement::new(&config.process), Vec::new());
+        let context = ServerContext::new(BoxApp::new(app), config)
+            .tls(acceptor.map(Arc::new))
+            .succession(&Arc::new(succession));
         let text = write(&Arc::new(context)).unwrap();
         let document = include_str!("../../METRICS.md");
         let mut described = 0;
@@ -321,7 +374,9 @@ mod tests {
             assert!(row.ends_with(&format!("| {help} |")), "{row} {help}");
             described += 1;
         }
-        assert_eq!(document.matches("| `callgate_").count(), described);
+        let rows =
+            document.matches("| `callgate_").count() + document.matches("| `process_").count();
+        assert_eq!(rows, described);
         let values = (Limit::ALL.iter().map(|it| it.name()))
             .chain(Outcome::ALL.iter().map(|it| it.name()))
             .chain(METHODS);

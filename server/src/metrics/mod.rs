@@ -5,6 +5,8 @@
 
 mod exposition;
 mod histogram;
+#[cfg(target_os = "linux")]
+mod process;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;

@@ -110,8 +110,10 @@ impl Server {
     ///
     /// # Errors
     ///
-    /// [`ServeError::Listen`] when an address cannot be listened on.
+    /// [`ServeError::Listen`] when an address cannot be listened on, and [`ServeError::Conflict`] when the
+    /// admin listener has the address for clients.
     pub fn bind(mut self) -> Result<Self, ServeError> {
+        self.config.admin.check_port(&self.config.listen)?;
         self.bind_all(self.config.listen.addresses())?;
         self.bind_admin()
     }
@@ -121,12 +123,20 @@ impl Server {
         let insecure = self.config.listen.insecure_bind.clone().into_iter();
         let insecure = insecure.map(|address| (address, Security::Cleartext));
         let addresses = addresses.into_iter().map(|it| (it, Security::Tls));
+        let mut origins = Vec::new();
         for (address, security) in addresses.chain(insecure) {
-            let name = match security {
-                Security::Tls => "bind",
-                Security::Cleartext => "insecure_bind",
+            let (name, origin) = match security {
+                Security::Tls => ("bind", address.to_string()),
+                Security::Cleartext => ("insecure_bind", format!("{address} (cleartext)")),
             };
-            self.bind_to(&address, security)
+            let repetition = origins.iter().filter(|it| **it == origin).count();
+            origins.push(origin.clone());
+            // An address with port 0 that is given twice has two sockets.
+            let origin = match repetition {
+                0 => origin,
+                _ => format!("{origin} (repetition {repetition})"),
+            };
+            self.bind_to(&address, security, &origin)
                 .map_err(|reason| ServeError::Listen {
                     name,
                     address,
@@ -136,14 +146,14 @@ impl Server {
         Ok(())
     }
 
-    fn bind_to(&mut self, address: &BindAddress, security: Security) -> io::Result<()> {
-        let origin = match security {
-            Security::Tls => address.to_string(),
-            Security::Cleartext => format!("{address} (cleartext)"),
-        };
-        let listeners = self.listeners_on(address, &origin)?;
-        for listener in listeners {
-            self.add(listener, security, origin.clone())?;
+    fn bind_to(
+        &mut self,
+        address: &BindAddress,
+        security: Security,
+        origin: &str,
+    ) -> io::Result<()> {
+        for listener in self.listeners_on(address, origin)? {
+            self.add(listener, security, origin.to_owned())?;
         }
         Ok(())
     }

@@ -49,9 +49,11 @@ impl Server {
     fn context(&self) -> Result<ServerContext, ServeError> {
         let context = ServerContext::new(self.app.clone(), self.config.clone());
         let context = match &self.succession {
-            Some(succession) => context.retirement(succession.retirement()),
+            Some(succession) => context.succession(succession),
             None => context,
         };
+        #[cfg(feature = "metrics")]
+        let context = context.handle(self.handle.clone());
         #[cfg(feature = "tls")]
         let context = {
             let acceptor = Acceptor::load(&self.config).map_err(ServeError::Tls)?;

@@ -5,6 +5,8 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+#[cfg(feature = "metrics")]
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use callgate::TlsInfo;
@@ -86,6 +88,16 @@ impl Acceptor {
         counts.map(|(result, count)| (result, count.load(Ordering::Relaxed)))
     }
 
+    /// Returns the first name of each certificate, and when the certificate expires, since 1970-01-01.
+    #[cfg(feature = "metrics")]
+    pub(crate) fn expiries(&self) -> Vec<(String, Duration)> {
+        let identity = self.current();
+        let certificates = identity.certificates.iter();
+        certificates
+            .map(|(certificate, _)| (certificate.first_name().to_owned(), certificate.not_after()))
+            .collect()
+    }
+
     /// Loads the files again, and logs the result.
     pub(crate) fn reload_and_log(&self) {
         match self.reload() {
@@ -134,8 +146,12 @@ impl Identity {
         // again. So each load has keys of its own, and the tickets of the load before end with it.
         config.ticketer = ring::Ticketer::new().map_err(other)?;
         config.alpn_protocols = match http {
+            #[cfg(feature = "http2")]
             HttpVersions::Auto => vec![b"h2".to_vec(), b"http/1.1".to_vec()],
+            #[cfg(not(feature = "http2"))]
+            HttpVersions::Auto => vec![b"http/1.1".to_vec()],
             HttpVersions::Http1 => vec![b"http/1.1".to_vec()],
+            #[cfg(feature = "http2")]
             HttpVersions::Http2 => vec![b"h2".to_vec()],
         };
         let configs = certificates.into_iter().map(|certificate| {

@@ -27,6 +27,12 @@ pub(super) struct Certificate {
     pub(super) pem: String,
     /// The names that the certificate is for, in lower case.
     names: Vec<String>,
+    /// When the certificate expires, since 1970-01-01.
+    #[cfg_attr(
+        not(feature = "metrics"),
+        expect(dead_code, reason = "only the metrics show it")
+    )]
+    not_after: Duration,
 }
 
 impl Certificate {
@@ -56,17 +62,35 @@ impl Certificate {
         Ok(Self {
             pem: pem(&key.cert[0]),
             names: names(&certificate),
+            not_after: certificate
+                .tbs_certificate()
+                .validity()
+                .not_after
+                .to_unix_duration(),
             key: Arc::new(key),
         })
     }
 
-    /// Returns the certificate of a key, without a check.
-    pub(super) fn new(key: CertifiedKey, names: Vec<String>) -> Self {
+    /// Returns the certificate of a key, without a check. `not_after` is when it expires, since 1970-01-01.
+    pub(super) fn new(key: CertifiedKey, names: Vec<String>, not_after: Duration) -> Self {
         Self {
             pem: pem(&key.cert[0]),
             names,
+            not_after,
             key: Arc::new(key),
         }
+    }
+
+    /// Returns the first name that the certificate is for; nothing if it is for none.
+    #[cfg(feature = "metrics")]
+    pub(super) fn first_name(&self) -> &str {
+        self.names.first().map_or("", String::as_str)
+    }
+
+    /// Returns when the certificate expires, since 1970-01-01.
+    #[cfg(feature = "metrics")]
+    pub(super) fn not_after(&self) -> Duration {
+        self.not_after
     }
 
     /// Returns whether the certificate is for this name.

@@ -28,6 +28,15 @@ impl From<io::Error> for HandshakeError {
     }
 }
 
+/// Returns the protocol that a connection has negotiated (ALPN, RFC 7301).
+pub(crate) fn negotiated_protocol(stream: &TlsStream) -> Option<&'static str> {
+    match stream.get_ref().1.alpn_protocol()? {
+        b"h2" => Some("h2"),
+        b"http/1.1" => Some("http/1.1"),
+        _ => None,
+    }
+}
+
 /// Secures a connection. The caller limits the time.
 pub(crate) async fn accept(
     acceptor: &Acceptor,

@@ -15,7 +15,7 @@ pub(crate) mod watch;
 
 pub(crate) use self::acceptor::Acceptor;
 pub use self::error::TlsError;
-pub(crate) use self::handshake::{HandshakeError, accept};
+pub(crate) use self::handshake::{HandshakeError, accept, negotiated_protocol};
 use crate::socket::Socket;
 
 /// A connection after its handshake.

@@ -1,7 +1,7 @@
 //! A certificate for development, which the server makes at its start.
 
 use std::fmt::Write as _;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{CertificateParams, KeyPair};
 use ring::digest::{SHA256, digest};
@@ -13,6 +13,9 @@ use super::certificate::Certificate;
 use super::error::TlsError;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long a certificate is valid.
+const LIFETIME: Duration = Duration::from_secs(365 * DAY.as_secs());
 
 /// The names that each self-signed certificate is for.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -26,22 +29,26 @@ pub(super) fn make(hosts: &[String], provider: &CryptoProvider) -> Result<Certif
             .filter(|host| !NAMES.contains(&host.as_str()))
             .cloned(),
     );
+    let not_after = SystemTime::now() + LIFETIME;
     let (certificate, key) =
-        generate(&names).map_err(|error| TlsError::Other(error.to_string()))?;
+        generate(&names, not_after).map_err(|error| TlsError::Other(error.to_string()))?;
     let der = certificate.der().clone();
     let fingerprint = fingerprint(&der);
     tracing::info!("the certificate is self-signed; its SHA-256 fingerprint is {fingerprint}");
     let key = PrivatePkcs8KeyDer::from(key.serialize_der()).into();
     let key = CertifiedKey::from_der(vec![der], key, provider)
         .map_err(|error| TlsError::Other(error.to_string()))?;
-    Ok(Certificate::new(key, names))
+    let not_after = not_after.duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(Certificate::new(key, names, not_after))
 }
 
-fn generate(names: &[String]) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
+fn generate(
+    names: &[String],
+    not_after: SystemTime,
+) -> Result<(rcgen::Certificate, KeyPair), rcgen::Error> {
     let mut params = CertificateParams::new(names)?;
-    let now = SystemTime::now();
-    params.not_before = (now - DAY).into();
-    params.not_after = (now + 365 * DAY).into();
+    params.not_before = (SystemTime::now() - DAY).into();
+    params.not_after = not_after.into();
     let key = KeyPair::generate()?;
     Ok((params.self_signed(&key)?, key))
 }

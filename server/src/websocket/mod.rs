@@ -4,4 +4,6 @@ mod handshake;
 mod session;
 
 pub(crate) use handshake::{Handshake, Response};
-pub(crate) use session::{AcceptedWebSocket, run, run_over_http1};
+#[cfg(feature = "http2")]
+pub(crate) use session::run;
+pub(crate) use session::{AcceptedWebSocket, run_over_http1};

@@ -13,6 +13,8 @@ use callgate_server::Config;
 use serde_json::Value;
 use tokio::sync::Notify;
 
+#[cfg(feature = "tls")]
+use crate::support::tls::{Authority, connect};
 use crate::support::{Server, config, get, http, post, says, whole, within};
 
 fn with_admin() -> Config {
@@ -138,7 +140,63 @@ async fn the_admin_listener_lists_the_connections_that_are_open() {
         client.stream.local_addr().unwrap().to_string()
     );
     assert!(connection["age_seconds"].as_f64().unwrap() < 60.0);
+    assert_eq!(
+        (&connection["tls"], &connection["alpn"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(connection["state"], "idle");
+    let age = connection["age_seconds"].as_f64().unwrap();
+    assert!(
+        connection["idle_seconds"].as_f64().unwrap() <= age,
+        "{listed}"
+    );
     drop(client);
+    server.finish().await;
+}
+
+#[cfg(feature = "tls")]
+#[tokio::test]
+async fn the_admin_listener_tells_the_tls_of_each_connection() {
+    let authority = Authority::new();
+    let config = authority
+        .config("a.test")
+        .admin(Some(SocketAddr::from(([127, 0, 0, 1], 0)).into()));
+    let server = Server::with(config, says("served"));
+    server.started().await;
+    let mut clients = Vec::new();
+    for protocols in [&["h2"][..], &["http/1.1"], &[]] {
+        let mut settings = authority.client();
+        settings.alpn_protocols = protocols.iter().map(|it| it.as_bytes().to_vec()).collect();
+        clients.push(connect(&server, settings, "a.test").await.unwrap());
+    }
+    let listed = within(async {
+        loop {
+            let listed = server.ask_admin("/connections").await.body;
+            let listed: Value = serde_json::from_str(&listed).unwrap();
+            // The server learns of the end of a handshake after the client.
+            let of_tls = |it: &&Value| it["tls"] == "TLSv1.3";
+            if listed["connections"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .filter(of_tls)
+                .count()
+                == 3
+            {
+                return listed;
+            }
+        }
+    })
+    .await;
+    let alpn: Vec<_> = (listed["connections"].as_array().unwrap().iter())
+        .map(|connection| &connection["alpn"])
+        .collect();
+    assert_eq!(
+        alpn,
+        [&Value::from("h2"), &Value::from("http/1.1"), &Value::Null]
+    );
+    assert_eq!(listed["connections"][0]["idle_seconds"], Value::Null);
+    drop(clients);
     server.finish().await;
 }
 

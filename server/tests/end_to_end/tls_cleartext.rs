@@ -6,8 +6,10 @@ use callgate::{HttpScope, Scheme};
 use callgate_server::{Config, ServeError};
 
 use crate::support::frames::handshake;
+#[cfg(feature = "cli")]
+use crate::support::log::Log;
 use crate::support::tls::{Authority, connect};
-use crate::support::{Client, Server, config, get, http, http2, says, whole};
+use crate::support::{Client, Server, config, get, http, http2, post, says, whole};
 
 /// Adds an address for cleartext.
 fn with_cleartext(config: Config) -> Config {
@@ -98,6 +100,41 @@ async fn a_request_that_came_to_a_trusted_proxy_over_https_is_served() {
     let (_, server) =
         redirecting(|config| config.proxy.forwarded_allow_ips = "192.0.2.1".parse().unwrap());
     assert_eq!(server.ask(request("https")).await.status, 308);
+}
+
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn a_redirect_is_logged_as_an_exchange_and_not_as_a_rejected_request() {
+    let (log, _guard) = Log::capture();
+    let (_, server) = redirecting(|config| config.log.access = true);
+    assert_eq!(server.ask(get("/a")).await.status, 308);
+    assert_eq!(server.ask("GET / HTTP/1.0\r\n\r\n").await.status, 400);
+    server.finish().await;
+    let text = log.text();
+    let lines_with = |text: &str, part: &str| text.lines().filter(|it| it.contains(part)).count();
+    assert_eq!(
+        lines_with(&text, "\"GET /a HTTP/1.1\" 308 Permanent Redirect"),
+        1
+    );
+    assert_eq!(lines_with(&text, "308 "), 1, "{text}");
+    assert_eq!(
+        lines_with(&text, "400 Bad Request: there is no `host`"),
+        1,
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn a_health_check_is_answered_where_other_requests_are_redirected() {
+    let (_, server) = redirecting(|config| config.admin.health_path = Some("/health".into()));
+    server.started().await;
+    let health = server.ask(get("/health?from=balancer")).await;
+    assert_eq!((health.status, &*health.body), (200, "ok\n"));
+    let mut client = http2::Client::connect(&server).await;
+    assert_eq!(client.get("/health").await.unwrap().status(), 200);
+    for request in [get("/healthy"), post("/health", "")] {
+        assert_eq!(server.ask(request).await.status, 308);
+    }
 }
 
 #[tokio::test]

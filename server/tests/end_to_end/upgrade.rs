@@ -16,8 +16,10 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpStream, UnixDatagram, UnixListener, UnixStream};
 
 use crate::listeners::ask;
+use crate::support::frames::{FIN, TEXT, frame, handshake};
 use crate::support::process::{Process, exists, is_server, serve, signal};
-use crate::support::{get, whole, within};
+use crate::support::websocket::exclaim;
+use crate::support::{Client, get, whole, within};
 
 /// The variable with the path of a [`Gate`].
 const GATE: &str = "CALLGATE_TEST_GATE";
@@ -46,6 +48,7 @@ pub(crate) async fn tells_process(
             sender.send(LifespanShutdownComplete::new()).await?;
             return Ok(());
         }
+        Scope::WebSocket(_) => return exclaim(receiver, sender).await,
         _ => return Err(AppError::Unsupported),
     };
     let number = std::process::id().to_string();
@@ -184,6 +187,54 @@ async fn an_upgrade_under_load_fails_no_request() {
 }
 
 #[tokio::test]
+async fn a_websocket_is_closed_with_1012_when_the_successor_has_taken_over() {
+    let gate = Gate::new();
+    let test = "a_websocket_is_closed_with_1012_when_the_successor_has_taken_over";
+    let mut process = start(&gate, test, &[]).await;
+    let address = process.address().await;
+    let open = async || {
+        let stream = within(TcpStream::connect(&address)).await.unwrap();
+        let mut client = Client::over(stream);
+        client.send(handshake("/chat", "")).await;
+        assert_eq!(client.head().await.status, 101);
+        client
+    };
+    let mut client = open().await;
+    process.signal(Signal::USR2);
+    let start_up = gate.start_up().await;
+    // The old process serves until the new one is ready.
+    client.send(frame(FIN | TEXT, "hello")).await;
+    assert_eq!(client.message().await, "hello!");
+    drop(start_up);
+    client.closed_with(1012).await;
+    assert_eq!(process.status().await, Some(0));
+    // The client connects again, to the new process.
+    let mut client = open().await;
+    client.send(frame(FIN | TEXT, "again")).await;
+    assert_eq!(client.message().await, "again!");
+    end(process, serving(&address).await).await;
+}
+
+#[tokio::test]
+async fn an_address_with_any_port_that_is_given_twice_has_two_sockets_also_after_an_upgrade() {
+    let gate = Gate::new();
+    let test = "an_address_with_any_port_that_is_given_twice_has_two_sockets_also_after_an_upgrade";
+    let bind = "127.0.0.1:0,127.0.0.1:0";
+    let environment = [("CALLGATE_PORT", "8000"), ("CALLGATE_BIND", bind)];
+    let mut process = start(&gate, test, &environment).await;
+    let addresses = [process.address().await, process.address().await];
+    process.signal(Signal::USR2);
+    drop(gate.start_up().await);
+    let of_successor = [process.address().await, process.address().await];
+    assert_eq!(of_successor, addresses);
+    assert_eq!(process.status().await, Some(0));
+    let successor = serving(&addresses[0]).await;
+    assert_eq!(serving(&addresses[1]).await, successor);
+    let log = end(process, successor).await;
+    assert!(!log.contains("running on"), "{log}");
+}
+
+#[tokio::test]
 async fn a_successor_that_fails_leaves_the_process_serving() {
     let gate = Gate::new();
     let test = "a_successor_that_fails_leaves_the_process_serving";
@@ -315,15 +366,29 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
     let admin = format!("unix:{path}");
     let mut process = start(&gate, test, &[("CALLGATE_ADMIN", &admin)]).await;
     let address = process.address().await;
-    let ready = async || {
+    let ask = async |target: &str| {
         let mut stream = within(UnixStream::connect(&path)).await.unwrap();
-        let request = "GET /readyz HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n";
+        let request = format!("GET {target} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();
         let mut response = String::new();
         within(stream.read_to_string(&mut response)).await.unwrap();
         response
     };
+    let ready = async || ask("/readyz").await;
     assert!(ready().await.starts_with("HTTP/1.1 200"));
+    process.signal(Signal::USR2);
+    gate.fail("not yet").await;
+    process.line_with("the upgrade has failed").await;
+    let metrics = ask("/metrics").await;
+    for line in [
+        "upgrades_total{outcome=\"completed\"} 0",
+        "upgrades_total{outcome=\"failed\"} 1",
+    ] {
+        assert!(
+            metrics.contains(&format!("\ncallgate_{line}\n")),
+            "{metrics}"
+        );
+    }
     process.signal(Signal::USR2);
     let start_up = gate.start_up().await;
     // The successor has the socket, but is not ready.
@@ -334,6 +399,9 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
     process.line_with("this process has taken over").await;
     assert_eq!(process.status().await, Some(0));
     assert!(ready().await.starts_with("HTTP/1.1 200"));
+    let metrics = ask("/metrics").await;
+    let line = "\ncallgate_upgrades_total{outcome=\"completed\"} 1\n";
+    assert!(metrics.contains(line), "{metrics}");
     end(process, serving(&address).await).await;
     assert!(!Path::new(&path).exists());
 }

@@ -24,7 +24,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use self::predecessor::Connection;
 pub(super) use self::predecessor::{Inherited, Predecessor};
-use self::program::Program;
+use self::program::{COMPLETED_UPGRADES, Program};
 use self::successor::Successor;
 use super::pid_file::PidFile;
 #[cfg(target_os = "linux")]
@@ -120,6 +120,7 @@ impl Upgrader {
     async fn take_over(&self, predecessor: Predecessor) -> Result<Connection, String> {
         let pid = predecessor.pid();
         let files = predecessor.files();
+        let completed_upgrades = predecessor.completed_upgrades();
         let mut connection = (predecessor.connection()).map_err(|error| error.to_string())?;
         let gone = || format!("process {pid} does not wait for it any more");
         tokio::select! {
@@ -134,6 +135,7 @@ impl Upgrader {
             return Ok(connection);
         }
         files.set(true);
+        self.succession.set_completed_upgrades(completed_upgrades);
         drop(self.succession.take_rest());
         if let Some(Err(error)) = self.pid_file.as_ref().map(PidFile::write) {
             tracing::error!("{error}");
@@ -146,8 +148,11 @@ impl Upgrader {
     async fn upgrade(&self, reason: &str) -> bool {
         #[cfg(target_os = "linux")]
         systemd::notify_reloading();
-        let started = (self.succession.sockets())
-            .and_then(|sockets| Successor::start(self.program.command(), &sockets));
+        let mut command = self.program.command();
+        let completed_upgrades = self.succession.completed_upgrades() + 1;
+        command.env(COMPLETED_UPGRADES, completed_upgrades.to_string());
+        let started =
+            (self.succession.sockets()).and_then(|sockets| Successor::start(command, &sockets));
         let result = match started {
             Ok(mut successor) => {
                 tracing::info!(
@@ -171,6 +176,7 @@ impl Upgrader {
         match result {
             Ok(()) => return true,
             Err(reason) => {
+                self.succession.upgrade_failed();
                 tracing::error!("the upgrade has failed, and this process goes on: {reason}");
             }
         }

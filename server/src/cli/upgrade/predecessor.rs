@@ -10,7 +10,7 @@ use rustix::stdio::dup2_stdin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::program::PREDECESSOR;
+use super::program::{COMPLETED_UPGRADES, PREDECESSOR};
 use super::wire;
 use crate::listener::{FileOwnership, Listener};
 
@@ -20,6 +20,8 @@ pub(in crate::cli) struct Predecessor {
     pid: u32,
     connection: StdUnixStream,
     files: FileOwnership,
+    /// The number of upgrades of the server that have completed when this process takes over.
+    completed_upgrades: u64,
 }
 
 /// The listeners of a predecessor, each with its origin.
@@ -52,12 +54,20 @@ impl Predecessor {
             pid,
             connection,
             files,
+            completed_upgrades: env::var(COMPLETED_UPGRADES)
+                .ok()
+                .and_then(|number| number.parse().ok())
+                .unwrap_or(0),
         };
         Ok((predecessor, listeners))
     }
 
     pub(in crate::cli) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(super) fn completed_upgrades(&self) -> u64 {
+        self.completed_upgrades
     }
 
     pub(super) fn files(&self) -> FileOwnership {

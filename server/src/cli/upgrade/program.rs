@@ -9,6 +9,9 @@ use tokio::process::Command;
 /// Set for a successor: the number of the process that it succeeds, which is its parent.
 pub(super) const PREDECESSOR: &str = "CALLGATE_PREDECESSOR";
 
+/// Set for a successor: the number of upgrades of the server that will have completed when it takes over.
+pub(super) const COMPLETED_UPGRADES: &str = "CALLGATE_COMPLETED_UPGRADES";
+
 /// The variables of systemd that are for one process.
 const OF_ONE_PROCESS: [&str; 5] = [
     "LISTEN_FDS",

@@ -4,6 +4,8 @@ mod client;
 pub(crate) mod frames;
 pub(crate) mod http2;
 pub(crate) mod http2_frames;
+#[cfg(feature = "cli")]
+pub(crate) mod log;
 #[cfg(all(unix, feature = "cli"))]
 pub(crate) mod process;
 #[cfg(feature = "tls")]
