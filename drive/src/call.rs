@@ -10,6 +10,7 @@ use std::time::Duration;
 use callgate::{AppError, AppFuture, BoxApp, Channel, Receiver, Scope, Sender, Violation};
 use http::StatusCode;
 use tokio::task::coop::unconstrained;
+use tracing::{Instrument as _, Span};
 
 use crate::report::{self, RequestLine};
 
@@ -100,6 +101,13 @@ impl Call {
     /// its end.
     pub(crate) fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         self.on_end = Some(Box::new(on_end));
+    }
+
+    /// Has the application polled in a span.
+    pub(crate) fn instrument(&mut self, span: &Span) {
+        if let Some(future) = self.future.take() {
+            self.future = Some(Box::pin(future.instrument(span.clone())));
+        }
     }
 
     /// Keeps a value until the call has ended, or is dropped.

@@ -2,6 +2,7 @@
 //! to drain.
 
 use std::convert::Infallible;
+use std::fmt;
 use std::future::Future;
 use std::io;
 use std::sync::Arc;
@@ -12,9 +13,11 @@ use futures_util::future::select_all;
 use tokio::time::{Instant, timeout};
 
 use crate::connection::{self, ConnectionInfo};
-use crate::context::ServerContext;
+use crate::context::{ServerContext, max_open_files};
 use crate::limit::Limit;
 use crate::listener::{AsyncListener, Connection, Listener, Security};
+use crate::registry::Registry;
+use crate::stream::Stream;
 
 /// The longest time for which a listener waits for the end of a connection, before it looks again for
 /// connections that can be closed.
@@ -24,14 +27,46 @@ const PAUSE: Duration = Duration::from_millis(250);
 const LOG_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Accepts and serves connections until the future is dropped.
+///
+/// The listeners of clients leave the last files that the process may open to the rest of the process. The
+/// admin listener takes them, so that it is reached when clients have taken all others.
 pub(crate) async fn accept(
+    context: &Arc<ServerContext>,
+    listeners: &[AsyncListener],
+) -> Infallible {
+    let room = Room {
+        context,
+        others: None,
+        first_reserved_file: first_reserved_file(),
+    };
+    accept_with(room, context, listeners).await
+}
+
+/// Accepts and serves connections of the admin listener until the future is dropped. Connections of `server`
+/// make room for them.
+pub(crate) async fn accept_admin(
+    context: &Arc<ServerContext>,
+    listeners: &[AsyncListener],
+    server: &ServerContext,
+) -> Infallible {
+    let room = Room {
+        context,
+        others: Some(&server.registry),
+        first_reserved_file: None,
+    };
+    accept_with(room, context, listeners).await
+}
+
+async fn accept_with(
+    room: Room<'_>,
     context: &Arc<ServerContext>,
     listeners: &[AsyncListener],
 ) -> Infallible {
     let accepting = listeners.iter().map(|listener| {
         Box::pin(accept_from(
-            context,
+            room,
             || listener.accept(),
+            |connection| file_number(&connection.stream),
             |connection| begin(context, connection),
         ))
     });
@@ -39,8 +74,9 @@ pub(crate) async fn accept(
 }
 
 async fn accept_from<T, F>(
-    context: &ServerContext,
+    room: Room<'_>,
     mut accept: impl FnMut() -> F,
+    file_number: impl Fn(&T) -> u64,
     mut begin: impl FnMut(T),
 ) -> Infallible
 where
@@ -50,25 +86,36 @@ where
     loop {
         match accept().await {
             Ok(connection) => {
+                let number = file_number(&connection);
                 // Begins also when the listener is closed while the connection waits for room.
                 let _held = Held {
                     connection: Some(connection),
                     begin: &mut begin,
                 };
-                room(context).await;
+                if room.is_reserved(number) {
+                    room.context.limits.reached(Limit::OpenFiles);
+                    log(&mut last_logged, &"few files are left");
+                    room.wait_for_end().await;
+                }
+                room.wait_for_place().await;
             }
             Err(error) if is_of_client(&error) => {}
             Err(error) => {
-                context.limits.reached(Limit::OpenFiles);
-                if last_logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
-                    last_logged = Some(Instant::now());
-                    tracing::error!(
-                        "cannot accept a connection: {error} (idle connections are closed to make room)"
-                    );
-                }
-                make_room(context).await;
+                room.context.limits.reached(Limit::OpenFiles);
+                log(&mut last_logged, &error);
+                room.make().await;
             }
         }
+    }
+}
+
+/// Logs why a connection is not accepted, unless that has been logged lately.
+fn log(last_logged: &mut Option<Instant>, reason: &dyn fmt::Display) {
+    if last_logged.is_none_or(|last| last.elapsed() >= LOG_INTERVAL) {
+        *last_logged = Some(Instant::now());
+        tracing::error!(
+            "cannot accept a connection: {reason} (idle connections are closed to make room)"
+        );
     }
 }
 
@@ -86,25 +133,73 @@ impl<T, B: FnMut(T)> Drop for Held<'_, T, B> {
     }
 }
 
-/// Waits until there is room for another connection.
-async fn room(context: &ServerContext) {
-    if context.registry.len() < context.max_connections {
-        return;
+/// The room for the connections of a listener.
+#[derive(Clone, Copy)]
+struct Room<'a> {
+    context: &'a ServerContext,
+    /// Other connections that make room. Their own listener waits for their end.
+    others: Option<&'a Registry>,
+    /// The number of the first file that a connection takes only when another has ended.
+    first_reserved_file: Option<u64>,
+}
+
+impl Room<'_> {
+    /// Returns whether a file is one of the last that the process may open: a new file has the lowest number
+    /// that is free.
+    fn is_reserved(&self, file: u64) -> bool {
+        self.first_reserved_file.is_some_and(|first| file >= first)
     }
-    context.limits.reached(Limit::Connections);
-    while context.registry.len() >= context.max_connections {
-        make_room(context).await;
+
+    /// Waits until there is a place for another connection.
+    async fn wait_for_place(&self) {
+        let Self { context, .. } = self;
+        if context.registry.len() < context.max_connections {
+            return;
+        }
+        context.limits.reached(Limit::Connections);
+        while context.registry.len() >= context.max_connections {
+            self.make().await;
+        }
+    }
+
+    /// Waits until a connection has ended, if there is one.
+    async fn wait_for_end(&self) {
+        while self.context.registry.len() > 0 && !self.make().await {}
+    }
+
+    /// Closes connections that are idle, and waits until a connection has ended. Returns whether one has.
+    async fn make(&self) -> bool {
+        let registry = &self.context.registry;
+        // A connection that has ended since the last call may have left room already.
+        if registry.ended().now_or_never().is_some() {
+            return true;
+        }
+        registry.make_room(None);
+        if let Some(others) = self.others {
+            others.make_room(None);
+        }
+        timeout(PAUSE, registry.ended()).await.is_ok()
     }
 }
 
-/// Closes connections that are idle, and waits until a connection has ended.
-async fn make_room(context: &ServerContext) {
-    let registry = &context.registry;
-    // A connection that has ended since the last call may have left room already.
-    if registry.ended().now_or_never().is_none() {
-        registry.make_room(None);
-        let _ = timeout(PAUSE, registry.ended()).await;
-    }
+/// The files that are left to the rest of the process: at most so many, and at most an eighth of all.
+const RESERVED_FILES: u64 = 16;
+
+/// Returns the number of the first file that is left to the rest of the process; `None` without a limit.
+fn first_reserved_file() -> Option<u64> {
+    max_open_files().map(|limit| limit - (limit / 8).min(RESERVED_FILES))
+}
+
+/// Returns the number of a connection's file.
+#[cfg(unix)]
+fn file_number(stream: &Stream) -> u64 {
+    use std::os::fd::AsRawFd as _;
+    u64::try_from(stream.as_socket().as_raw_fd()).unwrap_or(0)
+}
+
+#[cfg(not(unix))]
+fn file_number(_: &Stream) -> u64 {
+    0
 }
 
 /// Accepts and serves the connections that the system holds in the queue of `listener`. At most
@@ -166,7 +261,7 @@ fn is_of_client(error: &io::Error) -> bool {
 mod tests {
     use std::future::pending;
     use std::num::NonZeroUsize;
-    use std::pin::Pin;
+    use std::pin::{Pin, pin};
 
     use callgate::{AppError, BoxApp, Receiver, Scope, Sender};
 
@@ -187,16 +282,71 @@ mod tests {
         Arc::new(ServerContext::new(app, config))
     }
 
+    /// The room of a server whose files are reserved from number 10 on.
+    fn room(context: &ServerContext) -> Room<'_> {
+        Room {
+            context,
+            others: None,
+            first_reserved_file: Some(10),
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_takes_a_reserved_file_begins_when_another_has_ended() {
+        let context = context();
+        let open = context.registry.add(None);
+        let mut numbers = vec![10, 9];
+        let (begun, mut is_begun) = tokio::sync::mpsc::unbounded_channel();
+        let mut accepting = pin!(accept_from(
+            room(&context),
+            || {
+                let number = numbers.pop();
+                async move {
+                    match number {
+                        Some(number) => Ok(number),
+                        None => pending().await,
+                    }
+                }
+            },
+            |number| *number,
+            |number| begun.send(number).unwrap(),
+        ));
+        assert!(timeout(PAUSE * 3, &mut accepting).await.is_err());
+        assert_eq!(is_begun.try_recv(), Ok(9));
+        assert!(is_begun.try_recv().is_err());
+        drop(open);
+        assert!(timeout(PAUSE, &mut accepting).await.is_err());
+        assert_eq!(is_begun.try_recv(), Ok(10));
+        assert_eq!(context.limits.count(Limit::OpenFiles), 1);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn idle_connections_of_the_server_make_room_for_its_admin_listener() {
+        let (admin, server) = (context(), context());
+        let idle = server.registry.add(None);
+        idle.record(ConnectionState::Idle, 1);
+        let room = Room {
+            others: Some(&server.registry),
+            ..room(&admin)
+        };
+        room.make().await;
+        assert!(idle.must_make_room());
+        // The listener of the server is woken by the end of its connection.
+        drop(idle);
+        assert!(server.registry.ended().now_or_never().is_some());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn after_a_failed_accept_the_next_is_tried_after_a_pause() {
         let context = context();
         let mut attempts = 0;
         let accepting = accept_from(
-            &context,
+            room(&context),
             || {
                 attempts += 1;
                 std::future::ready(io::Result::<()>::Err(exhausted()))
             },
+            |()| 0,
             |()| panic!("nothing is accepted"),
         );
         assert!(timeout(PAUSE * 5 / 2, accepting).await.is_err());
@@ -212,7 +362,7 @@ mod tests {
         let mut results = vec![Ok(()), Err(exhausted())];
         let (accepted, mut is_accepted) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept_from(
-            &context,
+            room(&context),
             || {
                 let result = results.pop();
                 async {
@@ -222,6 +372,7 @@ mod tests {
                     }
                 }
             },
+            |()| 0,
             |()| accepted.send(()).unwrap(),
         );
         let closes: Pin<Box<dyn Future<Output = Infallible>>> = Box::pin(async {
@@ -247,8 +398,9 @@ mod tests {
             .collect();
         let (begun, mut is_begun) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept_from(
-            &context,
+            room(&context),
             || std::future::ready(Ok(())),
+            |()| 0,
             |()| begun.send(()).unwrap(),
         );
         assert!(accepting.now_or_never().is_none());
@@ -263,7 +415,7 @@ mod tests {
         let mut results = vec![Ok(()), Err(io::ErrorKind::ConnectionAborted.into())];
         let (accepted, mut is_accepted) = tokio::sync::mpsc::unbounded_channel();
         let accepting = accept_from(
-            &context,
+            room(&context),
             || {
                 let result = results.pop();
                 async {
@@ -273,6 +425,7 @@ mod tests {
                     }
                 }
             },
+            |()| 0,
             |()| accepted.send(()).unwrap(),
         );
         tokio::select! {

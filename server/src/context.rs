@@ -38,6 +38,7 @@ use crate::stage::{Stage, Stages};
 use crate::succession::Succession;
 #[cfg(feature = "tls")]
 use crate::tls::Acceptor;
+use crate::trace;
 
 /// The application, its configuration, and the tasks that serve it.
 #[derive(Debug)]
@@ -47,7 +48,8 @@ pub(crate) struct ServerContext {
     pub(crate) root_path: ByteString,
     /// The root path, percent-encoded.
     pub(crate) raw_root_path: String,
-    /// Whether exchanges are recorded. Without a record, an exchange costs less.
+    /// Whether exchanges are recorded: for the access log, the metrics, or their spans. Without a record, an
+    /// exchange costs less.
     pub(crate) takes_records: bool,
     access_log: AccessLog,
     /// The counters of exchanges, if there is an admin listener that shows them.
@@ -137,6 +139,7 @@ impl ServerContext {
             app,
             takes_records: config.log.access
                 || config.log.request_id
+                || trace::is_enabled()
                 || (cfg!(feature = "metrics") && config.admin.bind.is_some()),
             #[cfg(feature = "metrics")]
             metrics: (config.admin.bind.is_some()).then(|| Box::new(Metrics::new())),

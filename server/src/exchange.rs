@@ -16,6 +16,7 @@ use callgate_drive::http::{self as drive, Content, ErrorStatus};
 use callgate_drive::timer::LONGEST;
 use callgate_drive::{Call, CutSignal, ResponseBody, ServerEnd, replacement};
 use http::{HeaderValue, StatusCode};
+use tracing::Span;
 
 use crate::concurrency::{Admission, Permit, Waiting};
 use crate::connection::ConnectionInfo;
@@ -58,6 +59,7 @@ struct QueuedExchange<C: Content> {
     waiting: Waiting,
     request: Option<(Box<HttpScope>, C)>,
     status_for: ErrorStatus<C::Error>,
+    span: Span,
     client: Option<SocketAddr>,
 }
 
@@ -68,23 +70,25 @@ impl<C: Content> fmt::Debug for QueuedExchange<C> {
 }
 
 impl<C: Content> Exchange<C> {
-    /// Calls the application with the content of its request, unless too many exchanges are in flight.
+    /// Calls the application with the content of its request in `span`, unless too many exchanges are in flight.
     /// `status_for` decides the status of the response when the content cannot be read.
     pub(crate) fn new(
         scope: Box<HttpScope>,
         content: C,
         status_for: ErrorStatus<C::Error>,
         connection: &ConnectionInfo,
+        span: Span,
     ) -> Self {
         let server = &*connection.server;
         let progress = match server.concurrency.admit() {
             Admission::Admitted(permit) => {
-                Progress::Called(call(server, scope, content, status_for, permit))
+                Progress::Called(call(server, scope, content, status_for, permit, &span))
             }
             Admission::Queued(waiting) => Progress::Queued(Box::new(QueuedExchange {
                 waiting,
                 request: Some((scope, content)),
                 status_for,
+                span,
                 client: connection.client,
             })),
             Admission::Refused => {
@@ -180,9 +184,18 @@ fn call<C: Content>(
     content: C,
     status_for: ErrorStatus<C::Error>,
     permit: Option<Permit>,
+    span: &Span,
 ) -> drive::Exchange<C> {
     let shutdown = &server.stages.shutdown;
-    let mut exchange = drive::Exchange::new(&server.app, scope, content, status_for, shutdown);
+    let app = &server.app;
+    let mut exchange = match span.is_disabled() {
+        true => drive::Exchange::new(app, scope, content, status_for, shutdown),
+        false => span.in_scope(|| {
+            let mut exchange = drive::Exchange::new(app, scope, content, status_for, shutdown);
+            exchange.instrument(span);
+            exchange
+        }),
+    };
     if let Some(permit) = permit {
         exchange.hold(permit);
     }
@@ -211,7 +224,10 @@ impl<C: Content> QueuedExchange<C> {
         let (scope, content) = self.request.take().expect("not polled after it was ready");
         Poll::Ready(match permit {
             None => Progress::Refused(Some(Box::new(server.refuse(self.client)))),
-            permit => Progress::Called(call(server, scope, content, self.status_for, permit)),
+            permit => {
+                let status_for = self.status_for;
+                Progress::Called(call(server, scope, content, status_for, permit, &self.span))
+            }
         })
     }
 }

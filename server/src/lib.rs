@@ -82,6 +82,7 @@ mod succession;
 mod succession;
 #[cfg(feature = "tls")]
 mod tls;
+pub mod trace;
 mod websocket;
 
 pub use callgate_drive::websocket::PerMessageDeflate;

@@ -41,11 +41,18 @@ pub(crate) enum Limit {
     RequestContentTime,
     /// The time in which a client takes nothing of its response (`--timeout-write`).
     WriteTime,
+    /// The size of a WebSocket message (`--ws-max-size`).
+    WebSocketMessageSize,
+    /// The frames of a WebSocket message (`--ws-max-frames`).
+    WebSocketMessageFrames,
+    /// The streams of an HTTP/2 connection that are reset before the server has taken them
+    /// (`--http2-max-pending-resets`), or by the server (`--http2-max-stream-errors`).
+    Http2Resets,
 }
 
 impl Limit {
     /// All limits.
-    pub(crate) const ALL: [Self; 16] = [
+    pub(crate) const ALL: [Self; 19] = [
         Self::Connections,
         Self::ClientConnections,
         Self::OpenFiles,
@@ -62,6 +69,9 @@ impl Limit {
         Self::Http2ControlFrames,
         Self::RequestContentTime,
         Self::WriteTime,
+        Self::WebSocketMessageSize,
+        Self::WebSocketMessageFrames,
+        Self::Http2Resets,
     ];
 
     /// Returns the name, as the label of a metric.
@@ -84,6 +94,9 @@ impl Limit {
             Self::Http2ControlFrames => "http2_control_frames",
             Self::RequestContentTime => "request_content_time",
             Self::WriteTime => "write_time",
+            Self::WebSocketMessageSize => "websocket_message_size",
+            Self::WebSocketMessageFrames => "websocket_message_frames",
+            Self::Http2Resets => "http2_resets",
         }
     }
 }

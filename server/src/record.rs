@@ -13,10 +13,12 @@ use callgate::{HttpResponseStart, RequestScope};
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, StatusCode, Version};
+use tracing::Span;
 
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
 use crate::request_id::{self, X_REQUEST_ID};
+use crate::trace;
 
 /// How an exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +107,8 @@ pub(crate) struct ExchangeRecord {
     /// The version of TLS as the number on the wire; `None` without TLS.
     pub(crate) tls_version: Option<u16>,
     pub(crate) request_id: Option<HeaderValue>,
+    /// The span of the exchange; a disabled one if no subscriber is interested.
+    span: Span,
     /// `None` for a request that was rejected before its head was complete.
     pub(crate) request: Option<RecordedRequest>,
     /// The status of the response; `None` if there was no response.
@@ -136,10 +140,12 @@ impl ExchangeRecord {
             return None;
         }
         let mut request_id = None;
+        let mut span = Span::none();
         let request = parts.map(|parts| {
             if server.config.log.request_id {
                 request_id = Some(request_id::assign(&mut parts.headers, connection));
             }
+            span = trace::begin(parts, request_id.as_ref(), connection);
             RecordedRequest::new(parts)
         });
         server.exchange_begins();
@@ -151,6 +157,7 @@ impl ExchangeRecord {
             peer: connection.peer,
             tls_version: connection.tls.as_ref().and_then(|tls| tls.tls_version),
             request_id,
+            span,
             request,
             status: None,
             octets_in: 0,
@@ -163,12 +170,14 @@ impl ExchangeRecord {
         }))
     }
 
-    /// Records the scope for which the application is called.
-    pub(crate) fn called(&mut self, scope: &RequestScope, is_websocket: bool) {
+    /// Records the scope for which the application is called, and returns the span of the exchange.
+    pub(crate) fn called(&mut self, scope: &RequestScope, is_websocket: bool) -> Span {
         self.client = scope.client;
+        trace::called(&self.span, scope);
         if let Some(request) = &mut self.request {
             request.is_websocket = is_websocket;
         }
+        self.span.clone()
     }
 
     /// Records that the response begins, and adds the identifier of the request to a response without one.
@@ -179,6 +188,7 @@ impl ExchangeRecord {
             head.headers.insert(X_REQUEST_ID, id.clone());
         }
         self.status = Some(head.status);
+        (self.span).record("http.response.status_code", head.status.as_u16());
         self.until_response = Some(self.start.elapsed());
         if self.is_open_websocket() {
             self.server.websocket_opens();
@@ -204,6 +214,8 @@ impl Drop for ExchangeRecord {
         {
             self.outcome = Outcome::TimedOut;
         }
+        let is_failure = self.outcome == Outcome::CutByApplication;
+        trace::end(&self.span, self.status, self.outcome.name(), is_failure);
         self.server.exchange_ended(self);
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use callgate::{BoxApp, HttpScope};
+use tracing::Span;
 
 use super::content::{Content, ErrorStatus};
 use super::mailbox::Mailbox;
@@ -52,6 +53,13 @@ impl<B: Content> Exchange<B> {
     pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         if let Some(call) = &mut self.call {
             call.on_end(on_end);
+        }
+    }
+
+    /// Has the application polled in a span. The span ends with the call at the earliest.
+    pub fn instrument(&mut self, span: &Span) {
+        if let Some(call) = &mut self.call {
+            call.instrument(span);
         }
     }
 

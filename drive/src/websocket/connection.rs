@@ -13,6 +13,7 @@ use super::keep_alive::{Due, KeepAlive};
 use super::liveness::{Activity, Observed, PeerState};
 use super::mailbox::Waiting;
 use super::message::{MessageError, MessageStream, ReadError, Received, to_disconnect};
+use super::session_end::{SessionEnd, Traffic};
 use super::{Mailbox, Outbound};
 use crate::Call;
 use crate::timer::set_timer;
@@ -65,34 +66,6 @@ pub(super) struct Connection<S> {
     keep_alive: KeepAlive,
     traffic: Traffic,
     end: SessionEnd,
-}
-
-/// The messages that a session has carried.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Traffic {
-    /// The number of messages that have been received.
-    pub messages_in: u64,
-    /// The octets of these messages.
-    pub octets_in: u64,
-    /// The number of messages that have been taken from the application.
-    pub messages_out: u64,
-    /// The octets of these messages.
-    pub octets_out: u64,
-}
-
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionEnd {
-    /// The application or the client closed the WebSocket.
-    Closed,
-    /// The connection was lost before.
-    ConnectionLost,
-    /// The client did not answer a ping or a close frame in time.
-    TimedOut,
-    /// The client broke the protocol or a limit.
-    InvalidInput,
-    /// The server dropped the connection.
-    Dropped,
 }
 
 /// The end of the input of a client whose connection still carries output.
@@ -344,7 +317,7 @@ where
         let (disconnect, close) = match end {
             InputEnd::Close(close) => (to_disconnect(close.clone()), close),
             InputEnd::Invalid(error) => {
-                self.end = SessionEnd::InvalidInput;
+                self.end = SessionEnd::InvalidInput(error);
                 let code = error.close_code();
                 (
                     WebSocketDisconnect::new(code),

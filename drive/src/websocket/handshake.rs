@@ -9,6 +9,7 @@ use http::header::{
     SEC_WEBSOCKET_PROTOCOL, UPGRADE,
 };
 use http::{StatusCode, Version};
+use tracing::Span;
 
 use super::Mailbox;
 use crate::ResponseBody;
@@ -55,6 +56,13 @@ impl Handshake {
     pub fn on_end(&mut self, on_end: impl FnOnce(CallResult, EndReport) + Send + 'static) {
         if let Some(call) = &mut self.call {
             call.on_end(on_end);
+        }
+    }
+
+    /// Has the application polled in a span. The span ends with the call at the earliest.
+    pub fn instrument(&mut self, span: &Span) {
+        if let Some(call) = &mut self.call {
+            call.instrument(span);
         }
     }
 

@@ -21,14 +21,14 @@ pub mod message;
 mod queue;
 #[cfg(feature = "websocket")]
 mod session;
+#[cfg(feature = "websocket")]
+mod session_end;
 mod state;
 
 pub use handshake::{Handshake, HandshakeResponse, response_head};
 pub use mailbox::Mailbox;
 pub use queue::Outbound;
 
-#[cfg(feature = "websocket")]
-pub use self::connection::{SessionEnd, Traffic};
 #[cfg(feature = "websocket")]
 pub use self::deflate::{DeflateParameters, PerMessageDeflate};
 #[cfg(feature = "websocket")]
@@ -37,3 +37,5 @@ pub use self::liveness::PeerState;
 pub use self::session::{
     AcceptedWebSocket, Detach, Session, SessionConfig, Shutdown, Transport, accept_key,
 };
+#[cfg(feature = "websocket")]
+pub use self::session_end::{SessionEnd, Traffic};

@@ -13,10 +13,11 @@ use http::header::{HeaderMap, HeaderValue, SEC_WEBSOCKET_KEY};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tungstenite::handshake::derive_accept_key;
 
-use super::connection::{Connection, SessionEnd, Traffic};
+use super::connection::Connection;
 use super::keep_alive::KeepAlive;
 use super::liveness::{Observed, PeerState};
 use super::message::{MessageConfig, MessageStream, Role};
+use super::session_end::{SessionEnd, Traffic};
 use super::{DeflateParameters, Mailbox};
 use crate::Call;
 use crate::linger::linger;
@@ -45,6 +46,8 @@ pub enum Shutdown {
 pub struct SessionConfig {
     /// The largest message taken from the client, in bytes (rule `WS-17`). Default: 16 MiB.
     pub max_message_size: usize,
+    /// The largest number of frames of a message of the client. Default: 16384.
+    pub max_message_frames: usize,
     /// How long the client may be silent before the session pings it; `None` for no pings. Default:
     /// 20 s.
     pub ping_interval: Option<Duration>,
@@ -57,6 +60,7 @@ impl Default for SessionConfig {
     fn default() -> Self {
         Self {
             max_message_size: 16 * 1024 * 1024,
+            max_message_frames: 16 * 1024,
             ping_interval: Some(Duration::from_secs(20)),
             ping_timeout: Some(Duration::from_secs(20)),
         }
@@ -141,6 +145,7 @@ impl<D: Detach> AcceptedWebSocket<D> {
         let stream = Observed::new(transport.stream, transport.peer_state);
         let limits = MessageConfig {
             max_message_size: config.max_message_size,
+            max_message_frames: config.max_message_frames,
             max_waiting_output: MAX_WAITING_OUTPUT,
             deflate: self.deflate,
         };

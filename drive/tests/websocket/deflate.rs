@@ -195,6 +195,7 @@ type Client = MessageStream<tokio::io::DuplexStream>;
 fn client_of(opened: Opened, deflate: DeflateParameters) -> Client {
     let config = MessageConfig {
         max_message_size: usize::MAX,
+        max_message_frames: usize::MAX,
         max_waiting_output: 0,
         deflate: Some(deflate),
     };

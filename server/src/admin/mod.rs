@@ -20,6 +20,7 @@ use crate::stage::{Stage, Stages};
 #[derive(Debug)]
 pub(crate) struct AdminServer {
     context: Arc<ServerContext>,
+    server: Arc<ServerContext>,
     /// None if the server has no admin listener.
     listeners: Vec<AsyncListener>,
 }
@@ -37,6 +38,7 @@ impl AdminServer {
         let config = Config::new().lifespan(LifespanMode::Off);
         Ok(Self {
             context: Arc::new(ServerContext::new(app, config)),
+            server: server.clone(),
             listeners: listeners
                 .collect::<Result<_, _>>()
                 .map_err(ServeError::Listener)?,
@@ -50,7 +52,7 @@ impl AdminServer {
             tokio::select! {
                 biased;
                 () = stop => {}
-                never = accept::accept(&self.context, &self.listeners) => match never {},
+                never = accept::accept_admin(&self.context, &self.listeners, &self.server) => match never {},
             }
         }
         drop(self.listeners);

@@ -27,6 +27,7 @@ use crate::error::ServeError;
 use crate::line_writer::LineWriter;
 use crate::log_file::LogFile;
 use crate::shutdown::ServerHandle;
+use crate::trace;
 
 /// The longest time for which the end of the process waits for the last lines to be written.
 const LAST_LINES: Duration = Duration::from_millis(500);
@@ -99,7 +100,10 @@ impl ServerLog {
 
 /// Returns the filter of these levels. The last level of a target applies.
 fn targets(levels: &[LogLevel]) -> Targets {
-    let filter = Targets::new().with_default(LevelFilter::INFO);
+    // The spans of exchanges have a cost, and the lines of the application do not need them.
+    let filter = Targets::new()
+        .with_default(LevelFilter::INFO)
+        .with_target(trace::TARGET, LevelFilter::OFF);
     levels
         .iter()
         .fold(filter, |filter, level| match &level.target {

@@ -23,6 +23,13 @@ settings! {
         /// A client that resets more of them is closed with GOAWAY (ENHANCE_YOUR_CALM).
         http2_max_pending_resets => max_pending_resets: (usize) = "20" as RESET_COUNT;
 
+        /// The largest number of streams of a connection that the server has reset because they broke the
+        /// protocol or were too many.
+        ///
+        /// They are counted as long as the connection lives. A client that begins more of them is closed with
+        /// GOAWAY (ENHANCE_YOUR_CALM).
+        http2_max_stream_errors => max_stream_errors: (usize) = "1024" as RESET_COUNT;
+
         /// The content of one stream that a client may send before the application receives, from 65535.
         ///
         /// A larger window makes uploads over slow paths faster.

@@ -18,11 +18,17 @@ settings! {
         /// A client that sends a larger message is closed with 1009.
         ws_max_size => max_size: (usize) = "16777216" as MESSAGE_SIZE;
 
+        /// The largest number of frames of a message to take.
+        ///
+        /// A client that sends a message in more frames is closed with 1008. Without this limit, a message of
+        /// empty frames would never end. Control frames are no part of a message.
+        ws_max_frames => max_frames: (NonZeroUsize) = "16384" as COUNT;
+
         /// The largest number of messages that wait in each direction of a WebSocket.
         ///
         /// When so many messages of the client wait for the application, the server reads no more of them;
         /// when so many of the application wait for the client, its sends wait.
-        ws_max_queue => max_queue: (NonZeroUsize) = "64" as MESSAGE_COUNT;
+        ws_max_queue => max_queue: (NonZeroUsize) = "64" as COUNT;
 
         /// The largest number of WebSockets that are open at a time; `none` for no limit.
         ///
@@ -47,7 +53,7 @@ settings! {
     }
 }
 
-const MESSAGE_COUNT: One<NonZeroUsize> = One::number("NUMBER", |text| {
+const COUNT: One<NonZeroUsize> = One::number("NUMBER", |text| {
     text.parse().map_err(|_| "give a number, 1 or more")
 });
 

@@ -13,6 +13,7 @@ use bytes::BytesMut;
 use callgate_http1::{DecodedHead, Expectation, HeadDecoder, Next, RequestHead, ResponseEncoder};
 use http_body::Body as _;
 use tokio::task::coop::unconstrained;
+use tracing::Span;
 
 use super::content;
 use super::end::{End, Remainder};
@@ -277,12 +278,14 @@ impl Connection {
         };
         match request::read(parts, false, &self.info) {
             Ok(ParsedRequest::Http(scope)) => {
+                let mut span = Span::none();
                 if let Some(records) = &mut self.records {
-                    records.called(&scope, false);
+                    span = records.called(&scope, false);
                     records.received(content.size_hint().lower());
                 }
                 let server = &self.info.server;
-                let mut exchange = Exchange::new(scope, content, content::status_for, &self.info);
+                let mut exchange =
+                    Exchange::new(scope, content, content::status_for, &self.info, span);
                 // An exchange that completes at the first poll is never on the heap.
                 match exchange.poll(cx, server) {
                     Poll::Ready(exchange::Response::Final(head, body)) => {
@@ -302,10 +305,9 @@ impl Connection {
                 }
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
-                if let Some(records) = &mut self.records {
-                    records.called(&scope, true);
-                }
-                let handshake = Handshake::new(scope, &self.info);
+                let records = self.records.as_mut();
+                let span = records.map_or_else(Span::none, |records| records.called(&scope, true));
+                let handshake = Handshake::new(scope, &self.info, span);
                 let pending = PendingHandshake { handshake, encoder };
                 self.outgoing = Outgoing::Handshake(Box::new(pending));
             }

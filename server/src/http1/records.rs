@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 
 use callgate::{HttpResponseStart, RequestScope};
 use http::request::Parts;
+use tracing::Span;
 
 use super::output::Output;
 use crate::connection::ConnectionInfo;
@@ -54,9 +55,11 @@ impl Records {
         }
     }
 
-    pub(super) fn called(&mut self, scope: &RequestScope, is_websocket: bool) {
-        if let Some(record) = &mut self.current {
-            record.called(scope, is_websocket);
+    /// Records the scope for which the application is called, and returns the span of the exchange.
+    pub(super) fn called(&mut self, scope: &RequestScope, is_websocket: bool) -> Span {
+        match &mut self.current {
+            Some(record) => record.called(scope, is_websocket),
+            None => Span::none(),
         }
     }
 

@@ -9,6 +9,7 @@ use super::finished::FinishedResponses;
 use super::unflushed_records::UnflushedRecords;
 use super::windows::{FrameReader, Window};
 use crate::connection::ConnectionInfo;
+use crate::limit::Limit;
 
 /// The content that h2 may hold for each stream, in octets: it takes a data frame of 64 KiB while it
 /// holds less than as much.
@@ -163,7 +164,14 @@ impl Load {
     pub(super) fn record_output(&self, frames: &mut FrameReader, octets: &[u8]) {
         self.written
             .fetch_add(octets.len() as u64, Ordering::Relaxed);
+        let refused = frames.refused_heads();
         frames.read(octets, &self.send_window, &self.receive_window);
+        if let Some(limit) = frames.take_goaway() {
+            self.info.server.limits.reached(limit);
+        }
+        for _ in refused..frames.refused_heads() {
+            self.info.server.limits.reached(Limit::RequestHead);
+        }
     }
 
     /// Records input.

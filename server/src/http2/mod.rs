@@ -21,9 +21,10 @@
 //!   blamed for the time in which other streams have used a window up.
 //!
 //! `h2` bounds what else a client can cause: concurrent streams, streams that are reset before
-//! the service has been called (`--http2-max-pending-resets`), 1,024 that `h2` resets itself, the frames and the size of a header
-//! section (`--max-request-head`), and data frames with little content. It reads no further frame before
-//! it has written the acknowledgement of a PING or of SETTINGS.
+//! the service has been called (`--http2-max-pending-resets`), streams that `h2` resets itself
+//! (`--http2-max-stream-errors`), the frames and the size of a header section (`--max-request-head`), and data
+//! frames with little content. It reads no further frame before it has written the acknowledgement of a PING
+//! or of SETTINGS. [`refusal`] recognises what `h2` refuses by itself, so that it is counted.
 
 mod content;
 mod finished;
@@ -31,6 +32,7 @@ mod flood;
 mod load;
 mod malformed;
 mod pending;
+mod refusal;
 mod response_content;
 mod response_data;
 mod service;
@@ -82,6 +84,7 @@ pub(crate) fn builder(config: &Config, tasks: TaskTracker) -> Builder {
         .initial_stream_window_size(config.http2.stream_window)
         .initial_connection_window_size(config.http2.connection_window)
         .max_pending_accept_reset_streams(config.http2.max_pending_resets)
+        .max_local_error_reset_streams(config.http2.max_stream_errors)
         .max_send_buf_size(SEND_BUFFER)
         .keep_alive_interval(Some(SILENCE / 2))
         // The watchdog ends the connection of a client that does not acknowledge the PING: hyper does

@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use callgate::RequestScope;
 use h2::Reason;
 use http_body::Body as _;
 use hyper::body::Incoming;
@@ -12,6 +13,7 @@ use hyper::ext::Protocol;
 use hyper::service::Service;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
+use tracing::Span;
 
 use super::content::{RequestContent, status_for};
 use super::load::Load;
@@ -68,18 +70,25 @@ impl Service<Request<Incoming>> for ConnectionService {
                 PendingResponse::Rejected(Some(self.reject(rejection, stream)))
             }
             Ok(ParsedRequest::Http(scope)) => {
-                stream.record(|record| record.called(&scope, false));
-                let exchange = Exchange::new(scope, content, status_for, info);
+                let span = called(&stream, &scope, false);
+                let exchange = Exchange::new(scope, content, status_for, info, span);
                 PendingResponse::Exchange(PendingExchange::new(exchange, stream))
             }
             Ok(ParsedRequest::WebSocket(scope)) => {
-                stream.record(|record| record.called(&scope, true));
-                let handshake = PendingHandshake::new(scope, on_upgrade, stream);
+                let span = called(&stream, &scope, true);
+                let handshake = PendingHandshake::new(scope, on_upgrade, stream, span);
                 PendingResponse::Handshake(Box::new(handshake))
             }
             Err(rejection) => PendingResponse::Rejected(Some(self.reject(rejection, stream))),
         }
     }
+}
+
+/// Records the scope for which the application is called, and returns the span of the exchange.
+fn called(stream: &StreamState, scope: &RequestScope, is_websocket: bool) -> Span {
+    let mut span = Span::none();
+    stream.record(|record| span = record.called(scope, is_websocket));
+    span
 }
 
 impl ConnectionService {

@@ -12,6 +12,7 @@ use http::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tracing::Span;
 
 use super::response_content::ResponseContent;
 use super::stream_state::StreamState;
@@ -41,10 +42,11 @@ impl PendingHandshake {
         scope: Box<WebSocketScope>,
         on_upgrade: Option<OnUpgrade>,
         stream: Arc<StreamState>,
+        span: Span,
     ) -> Self {
         let connection = &stream.load().info;
         Self {
-            handshake: Handshake::new(scope, connection),
+            handshake: Handshake::new(scope, connection, span),
             server: connection.server.clone(),
             on_upgrade,
             stream: Some(stream),

@@ -6,6 +6,9 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
+use super::refusal::{self, is_refused_head, limit_of_goaway};
+use crate::limit::Limit;
+
 /// The window of every new connection in both directions, in octets (RFC 9113, 6.9.2).
 const INITIAL_WINDOW: i64 = 65_535;
 
@@ -16,13 +19,18 @@ const PREFACE: usize = 24;
 const HEAD: usize = 9;
 const INCREMENT: usize = 4;
 
-/// The types of the frames that change windows or begin a stream (RFC 9113, 6.1, 6.2 and 6.9).
+/// The longest payload that is read of a frame.
+const PAYLOAD: usize = refusal::GOAWAY_OCTETS;
+
+/// The types of the frames that change windows, begin a stream or end the connection (RFC 9113, 6).
 const DATA: u8 = 0;
 const HEADERS: u8 = 1;
+const GOAWAY: u8 = 7;
 const WINDOW_UPDATE: u8 = 8;
 
-/// The flag of the last DATA frame of a stream.
+/// The flag of the last frame of a stream, and with it that of a whole header section.
 const END_STREAM: u8 = 1;
+const ENDS_STREAM: u8 = END_STREAM | 4;
 
 /// The window of a connection in one direction.
 ///
@@ -67,8 +75,8 @@ impl Window {
 /// Reads the heads of the frames that one side sends, and counts them.
 #[derive(Clone, Debug)]
 pub(super) struct FrameReader {
-    /// The beginning of the present frame: its head, and the increment of a WINDOW_UPDATE frame.
-    frame: [u8; HEAD + INCREMENT],
+    /// The beginning of the present frame: its head, and the payload of a short one.
+    frame: [u8; HEAD + PAYLOAD],
     filled: usize,
     /// The octets before the next frame.
     skipped: usize,
@@ -79,6 +87,10 @@ pub(super) struct FrameReader {
     control_frames: u64,
     /// The last stream of a HEADERS frame.
     last_stream: u32,
+    /// The number of the responses 431 of `h2`.
+    refused_heads: u64,
+    /// The limit that a GOAWAY frame of `h2` names.
+    goaway: Option<Limit>,
 }
 
 impl FrameReader {
@@ -93,13 +105,15 @@ impl FrameReader {
     /// Creates the reader of what the server sends.
     pub(super) fn of_server() -> Self {
         Self {
-            frame: [0; HEAD + INCREMENT],
+            frame: [0; HEAD + PAYLOAD],
             filled: 0,
             skipped: 0,
             data_frames: 0,
             window_updates: 0,
             control_frames: 0,
             last_stream: 0,
+            refused_heads: 0,
+            goaway: None,
         }
     }
 
@@ -113,6 +127,16 @@ impl FrameReader {
 
     pub(super) fn control_frames(&self) -> u64 {
         self.control_frames
+    }
+
+    /// Returns the number of the requests that `h2` has answered with 431.
+    pub(super) fn refused_heads(&self) -> u64 {
+        self.refused_heads
+    }
+
+    /// Takes the limit that a GOAWAY frame of `h2` names.
+    pub(super) fn take_goaway(&mut self) -> Option<Limit> {
+        self.goaway.take()
     }
 
     pub(super) fn last_stream(&self) -> u32 {
@@ -137,7 +161,7 @@ impl FrameReader {
             let needed = if self.filled < HEAD {
                 HEAD
             } else {
-                HEAD + INCREMENT
+                HEAD + self.read_payload()
             };
             let taken = (needed - self.filled).min(octets.len());
             self.frame[self.filled..self.filled + taken].copy_from_slice(&octets[..taken]);
@@ -147,6 +171,20 @@ impl FrameReader {
                 self.read_frame(own, other);
             }
         }
+    }
+
+    /// Returns how much is read of the payload of the present frame: the increment of a window of the
+    /// connection, a short header section that ends its stream, or the beginning of a GOAWAY frame.
+    fn read_payload(&self) -> usize {
+        let length = number(&self.frame[..3]) as usize;
+        let (kind, flags) = (self.frame[3], self.frame[4]);
+        let is_read = match kind {
+            WINDOW_UPDATE => length == INCREMENT && number(&self.frame[5..HEAD]) == 0,
+            HEADERS => length <= refusal::HEAD_OCTETS && flags & ENDS_STREAM == ENDS_STREAM,
+            GOAWAY => length >= PAYLOAD,
+            _ => false,
+        };
+        if is_read { length.min(PAYLOAD) } else { 0 }
     }
 
     fn count(&mut self, kind: u8, flags: u8, length: u32, stream: u32) {
@@ -164,14 +202,23 @@ impl FrameReader {
         let length = number(&self.frame[..3]);
         let kind = self.frame[3];
         let stream = number(&self.frame[5..HEAD]);
-        let has_increment = kind == WINDOW_UPDATE && stream == 0 && length as usize == INCREMENT;
-        if has_increment && self.filled == HEAD {
+        let is_read = self.read_payload() > 0;
+        if is_read && self.filled == HEAD {
             return;
+        }
+        let payload = &self.frame[HEAD..self.filled];
+        let has_increment = kind == WINDOW_UPDATE && is_read;
+        match kind {
+            HEADERS if is_read && is_refused_head(payload, self.refused_heads > 0) => {
+                self.refused_heads += 1;
+            }
+            GOAWAY if is_read => self.goaway = limit_of_goaway(payload),
+            _ => {}
         }
         self.count(kind, self.frame[4], length, stream);
         match kind {
             DATA => own.consume(length),
-            _ if has_increment => other.extend(number(&self.frame[HEAD..])),
+            _ if has_increment => other.extend(number(&self.frame[HEAD..HEAD + INCREMENT])),
             _ => {}
         }
         self.skipped = HEAD + length as usize - self.filled;

@@ -17,6 +17,7 @@ use callgate_drive::{ResponseBody, replacement};
 use http::Version;
 use http::header::HeaderValue;
 use tokio::time::sleep;
+use tracing::Span;
 
 use super::session::{AcceptedWebSocket, CallDetacher};
 use crate::concurrency::{Admission, Permit, Place, Waiting};
@@ -43,7 +44,7 @@ pub(crate) struct Handshake {
 #[derive(Debug)]
 enum Progress {
     /// The handshake waits until other exchanges have ended. `None` once that is over.
-    Queued(Waiting, Option<Box<WebSocketScope>>),
+    Queued(Waiting, Option<Box<WebSocketScope>>, Span),
     /// The application has been called.
     Called(CalledHandshake),
     /// The application is not called. `None` once the response has been returned.
@@ -78,7 +79,11 @@ pub(crate) enum Response {
 impl Handshake {
     // Not inlined, because it would enlarge the stack of every request.
     #[inline(never)]
-    pub(crate) fn new(mut scope: Box<WebSocketScope>, connection: &ConnectionInfo) -> Box<Self> {
+    pub(crate) fn new(
+        mut scope: Box<WebSocketScope>,
+        connection: &ConnectionInfo,
+        span: Span,
+    ) -> Box<Self> {
         let server = &connection.server;
         let accept_key = accept_key(&scope.headers);
         let setting = server.config.websocket.per_message_deflate;
@@ -86,7 +91,7 @@ impl Handshake {
         let client = connection.client;
         let version = scope.version;
         let (place, progress) = match server.websockets.take() {
-            Place::Free(place) => (place, Progress::admitted(scope, server, client)),
+            Place::Free(place) => (place, Progress::admitted(scope, server, client, span)),
             Place::None => (None, Progress::refused(server.refuse_websocket(client))),
         };
         Box::new(Self {
@@ -141,12 +146,13 @@ impl Progress {
         scope: Box<WebSocketScope>,
         server: &ServerContext,
         client: Option<SocketAddr>,
+        span: Span,
     ) -> Self {
         match server.concurrency.admit() {
             Admission::Admitted(permit) => {
-                Self::Called(CalledHandshake::new(scope, server, permit))
+                Self::Called(CalledHandshake::new(scope, server, permit, &span))
             }
-            Admission::Queued(waiting) => Self::Queued(waiting, Some(scope)),
+            Admission::Queued(waiting) => Self::Queued(waiting, Some(scope), span),
             Admission::Refused => Self::refused(server.refuse(client)),
         }
     }
@@ -164,12 +170,12 @@ impl Progress {
         loop {
             match self {
                 Self::Called(called) => return called.poll(cx, server),
-                Self::Queued(waiting, scope) => {
+                Self::Queued(waiting, scope, span) => {
                     let permit = ready!(waiting.poll(cx));
                     let scope = scope.take().expect("not polled after it was ready");
                     *self = match permit {
                         None => Self::refused(server.refuse(client)),
-                        permit => Self::Called(CalledHandshake::new(scope, server, permit)),
+                        permit => Self::Called(CalledHandshake::new(scope, server, permit, span)),
                     };
                 }
                 Self::Refused(rejection) => {
@@ -183,11 +189,19 @@ impl Progress {
 }
 
 impl CalledHandshake {
-    fn new(scope: Box<WebSocketScope>, server: &ServerContext, permit: Option<Permit>) -> Self {
+    fn new(
+        scope: Box<WebSocketScope>,
+        server: &ServerContext,
+        permit: Option<Permit>,
+        span: &Span,
+    ) -> Self {
         let stages = server.stages.clone();
         let limit = server.config.timeouts.websocket_handshake;
         let limit = limit.map_or(LONGEST, |limit| limit.min(LONGEST));
-        let mut inner = drive::Handshake::new(&server.app, scope);
+        let mut inner = span.in_scope(|| drive::Handshake::new(&server.app, scope));
+        if !span.is_disabled() {
+            inner.instrument(span);
+        }
         inner.set_queue_capacity(server.config.websocket.max_queue.get());
         Self {
             inner,

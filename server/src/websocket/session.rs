@@ -7,6 +7,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use callgate_drive::Call;
+use callgate_drive::websocket::message::MessageError;
 use callgate_drive::websocket::{
     self as drive, Detach, Mailbox, PeerState, SessionConfig, SessionEnd, Shutdown, Transport,
 };
@@ -14,6 +15,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::concurrency::Permit;
 use crate::context::ServerContext;
+use crate::limit::Limit;
 use crate::record::{ExchangeRecord, Outcome};
 use crate::registry::OpenConnection;
 use crate::stage::{Stage, StageWatch};
@@ -48,7 +50,7 @@ impl Detach for CallDetacher {
 /// Runs a WebSocket over an HTTP/1.1 connection. `unread` is the input behind the handshake.
 pub(crate) fn run_over_http1(
     websocket: AcceptedWebSocket,
-    server: &ServerContext,
+    server: &Arc<ServerContext>,
     stream: Stream,
     unread: Bytes,
     connection: Arc<OpenConnection>,
@@ -62,7 +64,7 @@ pub(crate) fn run_over_http1(
 /// idle WebSocket.
 pub(crate) fn run<S>(
     websocket: AcceptedWebSocket,
-    server: &ServerContext,
+    server: &Arc<ServerContext>,
     transport: Transport<S>,
     connection: Arc<OpenConnection>,
     record: Option<Box<ExchangeRecord>>,
@@ -72,20 +74,26 @@ where
 {
     let config = SessionConfig {
         max_message_size: server.config.websocket.max_size,
+        max_message_frames: server.config.websocket.max_frames.get(),
         ping_interval: server.config.websocket.ping_interval,
         ping_timeout: server.config.websocket.ping_timeout,
     };
     let mut session = websocket.into_session(transport, config);
-    let stages = server.stages.clone();
+    let server = server.clone();
     async move {
-        let mut stage = pin!(stages.watch());
+        let mut stage = pin!(server.stages.watch());
         let end = session.run(|cx| poll_shutdown(stage.as_mut(), cx)).await;
+        if let SessionEnd::InvalidInput(error) = end
+            && let Some(limit) = limit(error)
+        {
+            server.limits.reached(limit);
+        }
         if let Some(mut record) = record {
             record.outcome = match end {
                 SessionEnd::Closed => Outcome::Complete,
                 SessionEnd::ConnectionLost => Outcome::ClientGone,
                 SessionEnd::TimedOut => Outcome::TimedOut,
-                SessionEnd::InvalidInput | SessionEnd::Dropped => Outcome::CutByServer,
+                SessionEnd::InvalidInput(_) | SessionEnd::Dropped => Outcome::CutByServer,
             };
             let traffic = session.traffic();
             record.octets_in = traffic.octets_in;
@@ -95,6 +103,15 @@ where
         }
         // The connection is open as long as its session runs.
         drop(connection);
+    }
+}
+
+/// Returns the limit that a message has reached.
+fn limit(error: MessageError) -> Option<Limit> {
+    match error {
+        MessageError::TooLarge => Some(Limit::WebSocketMessageSize),
+        MessageError::TooManyFrames => Some(Limit::WebSocketMessageFrames),
+        _ => None,
     }
 }
 

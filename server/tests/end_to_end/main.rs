@@ -28,6 +28,8 @@ mod lifecycle;
 mod lifespan;
 mod limit_connections;
 mod limit_content;
+#[cfg(feature = "metrics")]
+mod limit_counters;
 mod limit_exchanges;
 mod listeners;
 #[cfg(feature = "metrics")]
@@ -55,6 +57,8 @@ mod tls_certificates;
 mod tls_cleartext;
 #[cfg(feature = "tls")]
 mod tls_shutdown;
+#[cfg(feature = "cli")]
+mod trace;
 mod trailers;
 #[cfg(all(unix, feature = "cli"))]
 mod upgrade;

@@ -34,7 +34,7 @@ async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(),
 }
 
 /// Waits until the metrics have all of these lines.
-async fn has_lines(server: &Server, lines: &[&str]) -> String {
+pub(crate) async fn has_lines(server: &Server, lines: &[&str]) -> String {
     let mut missing = String::new();
     let waiting = async {
         loop {

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use callgate::{AppError, LifespanStartupComplete, Receiver, Scope, Sender};
 use rustix::process::{Resource, Signal, getrlimit, setrlimit};
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 
 use crate::listeners::ask;
 use crate::support::process::{Process, block, is_server, serve};
-use crate::support::{whole, within};
+use crate::support::{get, whole, within};
 
 async fn blocks_in_a_request(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
     match scope {
@@ -255,4 +256,46 @@ async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
     let (status, log) = process.ended().await;
     assert_eq!(status, Some(0), "{log}");
     assert_eq!(log.matches("cannot accept").count(), 1, "{log}");
+}
+
+async fn serves_after_a_pause(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    let scope = scope.into_http()?;
+    if scope.raw_path() == "/" {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+    }
+    whole(&sender, "served").await
+}
+
+#[tokio::test]
+async fn the_admin_listener_is_reached_when_clients_in_flight_have_taken_all_files() {
+    const FILES: u64 = 64;
+    if is_server() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(FILES);
+        setrlimit(Resource::Nofile, limit).unwrap();
+        serve(serves_after_a_pause);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    let mut process = Process::start(
+        "process::the_admin_listener_is_reached_when_clients_in_flight_have_taken_all_files",
+        &[
+            ("CALLGATE_MAX_CONNECTIONS", "1000"),
+            ("CALLGATE_ADMIN", &format!("unix:{}", path.display())),
+        ],
+    );
+    let address = process.address().await;
+    let mut in_flight = Vec::new();
+    for _ in 0..FILES {
+        let mut client = within(TcpStream::connect(&address)).await.unwrap();
+        client.write_all(get("/").as_bytes()).await.unwrap();
+        in_flight.push(client);
+    }
+    process.line_with("cannot accept a connection").await;
+    let response = ask(within(UnixStream::connect(&path)).await.unwrap()).await;
+    assert!(response.starts_with("HTTP/1.1 404 "), "{response}");
+    process.signal(Signal::TERM);
+    process.line_with("waiting for connections").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.0, Some(0));
 }

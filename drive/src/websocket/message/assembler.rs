@@ -29,6 +29,8 @@ pub(super) struct Following {
 #[derive(Debug)]
 pub(super) struct Assembler {
     payload: Vec<u8>,
+    /// The frames that have ended.
+    frames: usize,
     is_compressed: bool,
     /// `None` for a binary message.
     text: Option<Utf8Validator>,
@@ -38,6 +40,7 @@ impl Assembler {
     pub(super) fn new(is_text: bool, is_compressed: bool) -> Self {
         Self {
             payload: Vec::new(),
+            frames: 0,
             is_compressed,
             text: is_text.then(Utf8Validator::default),
         }
@@ -45,6 +48,16 @@ impl Assembler {
 
     pub(super) fn is_compressed(&self) -> bool {
         self.is_compressed
+    }
+
+    /// Counts a frame that has ended, and is not the last.
+    pub(super) fn end_frame(&mut self) {
+        self.frames += 1;
+    }
+
+    /// The number of frames that have ended.
+    pub(super) fn frames(&self) -> usize {
+        self.frames
     }
 
     /// The number of octets that have arrived, after inflation.

@@ -16,6 +16,7 @@ use crate::websocket::deflate::{DeflateParameters, Inflater};
 pub(super) struct Decoder {
     role: Role,
     max_message_size: usize,
+    max_message_frames: usize,
     /// Set if permessage-deflate was agreed to.
     inflater: Option<Inflater>,
     /// The octets of an incomplete header.
@@ -71,6 +72,7 @@ impl Decoder {
     pub(super) fn new(
         role: Role,
         max_message_size: usize,
+        max_message_frames: usize,
         deflate: Option<&DeflateParameters>,
     ) -> Self {
         let context = deflate.map(|parameters| match role {
@@ -80,6 +82,7 @@ impl Decoder {
         Self {
             role,
             max_message_size,
+            max_message_frames,
             inflater: context.map(Inflater::new),
             header: [0; MAX_HEADER],
             header_length: 0,
@@ -151,6 +154,7 @@ impl Decoder {
         if is_final {
             return self.finish_message();
         }
+        message.end_frame();
         Ok(None)
     }
 
@@ -179,9 +183,11 @@ impl Decoder {
             role: self.role,
             has_deflate: self.inflater.is_some(),
             max_message_size: self.max_message_size,
+            max_message_frames: self.max_message_frames,
             message: self.message.as_ref().map(|message| Incomplete {
                 is_compressed: message.is_compressed(),
                 length: message.len(),
+                frames: message.frames(),
             }),
         }
     }
@@ -212,10 +218,14 @@ impl Decoder {
             }
             _ => message.push(payload, frame.following())?,
         }
-        if frame.to_come == 0 && frame.is_final {
-            return self.finish_message();
+        match (frame.to_come, frame.is_final) {
+            (1.., _) => Ok(None),
+            (0, false) => {
+                message.end_frame();
+                Ok(None)
+            }
+            (0, true) => self.finish_message(),
         }
-        Ok(None)
     }
 
     fn finish_message(&mut self) -> Result<Option<Received>, MessageError> {

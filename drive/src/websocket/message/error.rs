@@ -25,6 +25,8 @@ pub enum MessageError {
     NotDeflated,
     /// A message is larger than the limit, in the inflated form if it is compressed.
     TooLarge,
+    /// A message has more frames than the limit.
+    TooManyFrames,
 }
 
 /// A violation of the framing of RFC 6455.
@@ -60,11 +62,15 @@ pub enum FramingError {
 
 impl MessageError {
     /// Returns the code of the close frame that answers the error (RFC 6455, 7.4.1).
+    ///
+    /// Too many frames violate a policy (1008): the message may be small, so "too big" (1009) would have the
+    /// peer send less, and not in fewer frames.
     #[must_use]
     pub const fn close_code(self) -> u16 {
         match self {
             Self::Framing(_) => 1002,
             Self::NotUtf8 | Self::NotDeflated => 1007,
+            Self::TooManyFrames => 1008,
             Self::TooLarge => 1009,
         }
     }
@@ -92,6 +98,7 @@ impl fmt::Display for MessageError {
             Self::NotUtf8 => "a text is not UTF-8",
             Self::NotDeflated => "a compressed message cannot be inflated",
             Self::TooLarge => "a message is larger than the limit",
+            Self::TooManyFrames => "a message has more frames than the limit",
         })
     }
 }

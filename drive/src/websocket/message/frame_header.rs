@@ -61,6 +61,8 @@ pub(super) struct Incomplete {
     pub(super) is_compressed: bool,
     /// The octets that have arrived, after inflation.
     pub(super) length: usize,
+    /// The frames that have ended.
+    pub(super) frames: usize,
 }
 
 /// What decides whether the next header is valid.
@@ -71,6 +73,8 @@ pub(super) struct HeaderContext {
     pub(super) has_deflate: bool,
     /// The limit of a message, in its inflated form.
     pub(super) max_message_size: usize,
+    /// The limit of the frames of a message.
+    pub(super) max_message_frames: usize,
     /// `None` between messages.
     pub(super) message: Option<Incomplete>,
 }
@@ -86,6 +90,7 @@ impl HeaderContext {
             return Ok(None);
         };
         let kind = self.parse_first(first)?;
+        self.check_frames(kind)?;
         let is_compressed = first & FIRST_RESERVED_BIT != 0;
         let Some(&second) = octets.get(1) else {
             return Ok(None);
@@ -133,6 +138,18 @@ impl HeaderContext {
         }
     }
 
+    /// Checks that a message is allowed another frame. Control frames between those of a message do not count.
+    fn check_frames(&self, kind: FrameKind) -> Result<(), MessageError> {
+        let before = match kind {
+            FrameKind::Continuation => self.message.map_or(0, |message| message.frames),
+            _ => 0,
+        };
+        match before >= self.max_message_frames {
+            true => Err(MessageError::TooManyFrames),
+            false => Ok(()),
+        }
+    }
+
     /// Returns the size of the masking key.
     fn parse_mask(&self, second: u8) -> Result<usize, FramingError> {
         match (self.role, second & MASK != 0) {
@@ -151,6 +168,7 @@ impl HeaderContext {
             FrameKind::Text | FrameKind::Binary => Some(Incomplete {
                 is_compressed,
                 length: 0,
+                frames: 0,
             }),
             _ => None,
         };
@@ -192,12 +210,14 @@ mod tests {
         role: Role::Server,
         has_deflate: false,
         max_message_size: usize::MAX,
+        max_message_frames: usize::MAX,
         message: None,
     };
     const WITHIN_MESSAGE: HeaderContext = HeaderContext {
         message: Some(Incomplete {
             is_compressed: false,
             length: 100,
+            frames: 1,
         }),
         max_message_size: 70_000,
         ..CONTEXT

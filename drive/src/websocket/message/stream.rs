@@ -27,6 +27,8 @@ const MIN_DIRECT_READ: usize = 4096;
 pub struct MessageConfig {
     /// The largest message that is read, in bytes.
     pub max_message_size: usize,
+    /// The largest number of frames of a message that is read.
+    pub max_message_frames: usize,
     /// The octets of output that may wait when a further message is written. The message itself may
     /// be larger.
     pub max_waiting_output: usize,
@@ -58,6 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
     pub fn new(stream: S, unread: &[u8], role: Role, config: MessageConfig) -> Self {
         let MessageConfig {
             max_message_size,
+            max_message_frames,
             deflate,
             ..
         } = config;
@@ -69,7 +72,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> MessageStream<S> {
             stream,
             role,
             max_waiting_output: config.max_waiting_output,
-            decoder: Decoder::new(role, max_message_size, deflate.as_ref()),
+            decoder: Decoder::new(role, max_message_size, max_message_frames, deflate.as_ref()),
             unread: BytesMut::from(unread),
             output: Output::default(),
             compressor: context.map(Compressor::new),

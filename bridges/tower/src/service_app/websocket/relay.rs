@@ -52,10 +52,11 @@ impl WebSocketRelay {
         receiver: Receiver,
         sender: Sender,
     ) -> Self {
-        // The server limits the size of messages. No output may wait, so that a message which the
+        // The server limits messages. No output may wait, so that a message which the
         // service does not read makes the next one wait.
         let config = MessageConfig {
             max_message_size: usize::MAX,
+            max_message_frames: usize::MAX,
             max_waiting_output: 0,
             // The server compresses, for the client.
             deflate: None,

@@ -17,6 +17,7 @@ const PONG: u8 = 10;
 const FIN: u8 = 0x80;
 const KEY: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
 const LIMIT: usize = 1 << 20;
+const FRAMES: usize = 300;
 
 /// Returns a masked frame with this first octet.
 fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
@@ -63,7 +64,7 @@ fn decode<'a>(
     limit: usize,
     min_direct: usize,
 ) -> Decoded {
-    let mut decoder = Decoder::new(Role::Server, limit, None);
+    let mut decoder = Decoder::new(Role::Server, limit, FRAMES, None);
     let mut decoded = Vec::new();
     for piece in pieces {
         let mut piece = piece.to_vec();
@@ -414,7 +415,7 @@ fn a_message_at_the_limit_is_taken_and_a_larger_one_fails_at_its_header() {
 
 #[test]
 fn an_idle_decoder_holds_no_memory() {
-    let mut decoder = Decoder::new(Role::Server, LIMIT, None);
+    let mut decoder = Decoder::new(Role::Server, LIMIT, FRAMES, None);
     let mut octets = [
         frame(TEXT, "a"),
         frame(FIN | PING, "ping"),
@@ -426,4 +427,33 @@ fn an_idle_decoder_holds_no_memory() {
     }
     assert!(decoder.frame.is_none() && decoder.message.is_none());
     assert_eq!(decoder.control.capacity(), 0);
+}
+
+#[test]
+fn a_message_of_too_many_frames_is_refused_at_the_first_octet_of_the_frame_too_many() {
+    let fragments = |count: usize, payload: &str| {
+        let more = (1..count).flat_map(|_| [frame(CONTINUATION, payload), frame(FIN | PING, "")]);
+        [frame(TEXT, payload)]
+            .into_iter()
+            .chain(more)
+            .collect::<Vec<_>>()
+            .concat()
+    };
+    for payload in ["", "x"] {
+        // Control frames do not count, and each message has its own count.
+        let whole = [
+            fragments(FRAMES - 1, payload),
+            frame(FIN | CONTINUATION, payload),
+        ]
+        .concat();
+        let too_many = [fragments(FRAMES, payload), vec![FIN]].concat();
+        let message = text(&payload.repeat(FRAMES));
+        let pings = |count| std::iter::repeat_n(ping(b""), count);
+        let expected = pings(FRAMES - 2).chain([message]).chain(pings(FRAMES - 1));
+        check(
+            "frames",
+            &[whole, too_many].concat(),
+            &(expected.collect(), Some(MessageError::TooManyFrames)),
+        );
+    }
 }
