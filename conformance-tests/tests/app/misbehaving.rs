@@ -168,8 +168,7 @@ fn sends_that_pile_up_are_reported() {
         |scope: Scope, _: Receiver, sender: Sender| async move {
             http(scope)?;
             sender.send(HttpResponseStart::ok()).await?;
-            // A few more than may wait at once.
-            let parts = (0..1100).map(|_| {
+            let parts = (0..2000).map(|_| {
                 let sender = sender.clone();
                 tokio::spawn(async move { sender.send(HttpResponseBody::part("more")).await })
             });

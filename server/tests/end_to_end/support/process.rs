@@ -6,7 +6,7 @@ use std::thread;
 
 use callgate::App;
 use callgate_server::cli::{self, Flags};
-use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
 use tokio::process::{Child, ChildStderr, Command};
@@ -151,9 +151,4 @@ fn pid(number: u32) -> Pid {
 /// Sends a signal to the process with this number.
 pub(crate) fn signal(number: u32, signal: Signal) {
     kill_process(pid(number), signal).unwrap();
-}
-
-/// Returns whether there is a process with this number.
-pub(crate) fn exists(number: u32) -> bool {
-    test_kill_process(pid(number)).is_ok()
 }
