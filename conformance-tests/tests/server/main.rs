@@ -8,11 +8,12 @@ mod message_filter;
 mod mutants;
 mod proxy;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use callgate::{Scope, rule};
 use callgate_conformance::{
-    Basis, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
+    Basis, ClientTls, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
 };
 use http::Version;
 use serde_json::Value;
@@ -27,6 +28,23 @@ async fn the_reference_server_keeps_every_rule() {
     let report = check_server(&InProcess::default(), &ServerOptions::default(), |_| {}).await;
     let broken: Vec<_> = report.failed().collect();
     assert!(broken.is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn the_reference_server_keeps_every_rule_over_tls() {
+    let mut options = ServerOptions::default();
+    options.tls = Some(ClientTls::with_own_certificates().unwrap());
+    let report = check_server(&InProcess::default(), &options, |_| {}).await;
+    let broken: Vec<_> = report.failed().collect();
+    assert!(broken.is_empty(), "{report}");
+    let passed = report
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.verdict, Verdict::Passed));
+    let passed: HashSet<_> = passed.map(|finding| finding.check.rule.id).collect();
+    for rule in ["TLS-01", "TLS-02", "TLS-03", "TLS-04"] {
+        assert!(passed.contains(rule), "{rule}: {report}");
+    }
 }
 
 #[tokio::test]
