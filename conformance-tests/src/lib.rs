@@ -36,7 +36,7 @@ pub use record::{MASKED, RecordFile, Recorder};
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};
 pub use server_suite::{
-    AttachedServer, Basis, Citation, CommandLine, Document, LaunchError, LifespanMode,
+    AttachedServer, Basis, Citation, ClientTls, CommandLine, Document, LaunchError, LifespanMode,
     RunningServer, ServerExit, ServerLauncher, ServerOptions, ServerSettings, basis_of,
     check_server, server_checks, try_check_server,
 };

@@ -75,34 +75,20 @@ pub(crate) fn read(
         scope.subprotocols = subprotocols(&parts.headers);
         scope.headers = parts.headers;
         scope.root_path = server.root_path.clone();
-        scope.client = connection.client;
-        scope.server = connection.address;
         scope.state = server.state();
-        apply(&mut scope.request, conclusion);
         scope.features = Features::NONE.with(Feature::DenialResponse);
-        if let Some(tls) = &connection.tls {
-            scope.scheme = Scheme::Https;
-            scope.features = scope.features.with(Feature::Tls);
-            scope.tls = Some(tls.clone());
-        }
+        set_origin(&mut scope.request, connection, conclusion);
         Ok(ParsedRequest::WebSocket(scope))
     } else {
         let features = features(parts.version, &parts.headers, &fields);
         let place = Box::new_uninit();
         let mut scope = Box::write(place, HttpScope::from_parts(parts));
         scope.features = features;
-        if let Some(tls) = &connection.tls {
-            scope.scheme = Scheme::Https;
-            scope.features = scope.features.with(Feature::Tls);
-            scope.tls = Some(tls.clone());
-        }
         if !server.root_path.is_empty() {
             scope.root_path = server.root_path.clone();
         }
-        scope.client = connection.client;
-        scope.server = connection.address;
         scope.state = server.state();
-        apply(&mut scope.request, conclusion);
+        set_origin(&mut scope.request, connection, conclusion);
         Ok(ParsedRequest::Http(scope))
     }
 }
@@ -182,18 +168,35 @@ fn take_proxy_fields(
     Some(Box::new(conclusion))
 }
 
-fn apply(scope: &mut RequestScope, conclusion: Option<Box<Conclusion>>) {
-    let Some(conclusion) = conclusion else {
-        return;
-    };
-    if let Some(client) = conclusion.client {
-        scope.client = client;
+/// Sets the addresses, the scheme and the security of a request: those of its connection, except for what
+/// trusted proxies say of the client.
+fn set_origin(
+    scope: &mut RequestScope,
+    connection: &ConnectionInfo,
+    conclusion: Option<Box<Conclusion>>,
+) {
+    scope.client = connection.client;
+    scope.server = connection.address;
+    if connection.tls.is_some() {
+        scope.scheme = Scheme::Https;
     }
-    if let Some(scheme) = conclusion.scheme {
-        scope.scheme = scheme;
+    if let Some(conclusion) = conclusion {
+        if let Some(client) = conclusion.client {
+            scope.client = client;
+        }
+        if let Some(scheme) = conclusion.scheme {
+            scope.scheme = scheme;
+        }
+        if let Some(prefix) = conclusion.prefix {
+            scope.root_path = format!("{}{}", prefix.decoded, scope.root_path).into();
+        }
     }
-    if let Some(prefix) = conclusion.prefix {
-        scope.root_path = format!("{}{}", prefix.decoded, scope.root_path).into();
+    // A proxy may speak TLS with the server, and cleartext with the client (rule `TLS-01`).
+    if let Some(tls) = &connection.tls
+        && scope.scheme == Scheme::Https
+    {
+        scope.features = scope.features.with(Feature::Tls);
+        scope.tls = Some(tls.clone());
     }
 }
 

@@ -1,6 +1,7 @@
 //! `server`: checks a server that the suite starts, or a server that is already running.
 
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::Uri;
@@ -13,8 +14,8 @@ use super::subjects::NamedServer;
 use crate::probe::PROBE_VARIABLE;
 use crate::report::Report;
 use crate::server_suite::{
-    AttachedServer, CommandLine, ServerLauncher, ServerOptions, ServerSettings, server_checks,
-    try_check_server,
+    AttachedServer, ClientTls, CommandLine, ServerLauncher, ServerOptions, ServerSettings,
+    server_checks, try_check_server,
 };
 
 /// The hidden subcommand that runs the server of this program.
@@ -43,6 +44,10 @@ value that must be a whole number:
 The settings are root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout,
 timeout-graceful-shutdown and timeout-disconnect.
 
+With --tls, the clients speak TLS, and the server gets two more settings, ssl-certfile and ssl-keyfile.
+In the command, {certfile} and {keyfile} stand for the same files. The cases about client certificates
+need ssl-ca-certs and ssl-cert-reqs, whose value 1 admits clients without a certificate.
+
 A server that the suite does not start connects to the suite when it calls the probe. Start the suite
 first:
 
@@ -62,11 +67,20 @@ pub(super) struct Args {
 
     /// Check the server that is running at this address
     #[arg(long, value_name = "URL", value_parser = url, requires = "probe")]
-    url: Option<SocketAddr>,
+    url: Option<ServerUrl>,
 
     /// Listen here for the probe of that server
     #[arg(long, value_name = "ADDRESS", value_parser = probe, requires = "url")]
     probe: Option<SocketAddr>,
+
+    /// Check the server over TLS, with certificates that the suite makes; HTTP/2 is negotiated by ALPN
+    #[arg(long, conflicts_with = "url")]
+    tls: bool,
+
+    /// The authority that issued the certificate of the server at an https URL; without it, any
+    /// certificate is accepted
+    #[arg(long, value_name = "FILE", requires = "url")]
+    ca: Option<PathBuf>,
 
     /// Leave out what only Callgate demands, for servers of ASGI
     #[arg(long)]
@@ -96,6 +110,7 @@ pub(super) async fn check(
         only: args.reporting.only(&checks, "server")?,
         cases: args.cases.clone(),
         asgi: args.asgi,
+        tls: client_tls(args)?,
     };
     let launch = launch(args, own_server)?;
 
@@ -117,18 +132,35 @@ pub(super) async fn check(
     .map_err(|reason| CommandError::startup(format!("cannot check `{name}`: {reason}{remedy}")))
 }
 
+/// Returns the TLS of the clients; `None` for cleartext.
+fn client_tls(args: &Args) -> Result<Option<ClientTls>, CommandError> {
+    match &args.url {
+        Some(ServerUrl {
+            certified_host: Some(host),
+            ..
+        }) => ClientTls::of_running_server(host, args.ca.as_deref())
+            .map(Some)
+            .map_err(|error| CommandError::startup(format!("cannot use --ca: {error}"))),
+        Some(_) if args.ca.is_some() => Err(CommandError::usage("--ca is for an https URL")),
+        None if args.tls => ClientTls::with_own_certificates()
+            .map(Some)
+            .map_err(|error| CommandError::startup(format!("cannot make certificates: {error}"))),
+        _ => Ok(None),
+    }
+}
+
 fn launch(
     args: &Args,
     own_server: Option<&NamedServer>,
 ) -> Result<Box<dyn ServerLauncher>, CommandError> {
-    if let (Some(url), Some(probe)) = (args.url, args.probe) {
+    if let (Some(url), Some(probe)) = (&args.url, args.probe) {
         // A listener that fails here has a better message than one that fails in the suite.
         TcpListener::bind(probe).map_err(|error| {
             CommandError::startup(format!(
                 "cannot listen on {probe} for the probe: {error} (choose another address with --probe)"
             ))
         })?;
-        return Ok(Box::new(AttachedServer::new(url, probe)));
+        return Ok(Box::new(AttachedServer::new(url.address, probe)));
     }
     let server = match &args.command {
         Some(command) => CommandLine::new(command),
@@ -181,21 +213,41 @@ fn flag(text: &str) -> Result<(String, String), String> {
     Ok((setting.to_owned(), flag.to_owned()))
 }
 
-fn url(text: &str) -> Result<SocketAddr, String> {
-    let hint = || "give http://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
+/// The URL of a server that is running.
+#[derive(Clone, Debug)]
+struct ServerUrl {
+    address: SocketAddr,
+    /// The host that the certificate of the server must be for; `None` for cleartext.
+    certified_host: Option<String>,
+}
+
+fn url(text: &str) -> Result<ServerUrl, String> {
+    let hint =
+        || "give http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
     let uri: Uri = text.parse().map_err(|_| hint())?;
     let is_root = matches!(
         uri.path_and_query().map(http::uri::PathAndQuery::as_str),
         None | Some("/")
     );
-    if uri.scheme_str() != Some("http") || !is_root {
+    let is_https = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(hint()),
+    };
+    if !is_root {
         return Err(hint());
     }
     let host = uri.host().ok_or_else(hint)?.trim_matches(['[', ']']);
-    let mut addresses = (host, uri.port_u16().unwrap_or(80))
+    let mut addresses = (
+        host,
+        uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
+    )
         .to_socket_addrs()
         .map_err(|error| format!("`{host}` has no address: {error}"))?;
-    addresses.next().ok_or_else(hint)
+    Ok(ServerUrl {
+        address: addresses.next().ok_or_else(hint)?,
+        certified_host: is_https.then(|| host.to_owned()),
+    })
 }
 
 fn probe(text: &str) -> Result<SocketAddr, &'static str> {

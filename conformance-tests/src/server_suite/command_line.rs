@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::Stdio;
 use std::sync::{Arc, Mutex};
@@ -21,6 +22,10 @@ use crate::probe::PROBE_VARIABLE;
 /// open while a child process of the server lives.
 const LOG_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// In a command, the places of the files of the server's certificate.
+const CERTFILE: &str = "{certfile}";
+const KEYFILE: &str = "{keyfile}";
+
 /// Starts a server by a command line.
 #[derive(Clone, Debug)]
 pub struct CommandLine {
@@ -33,7 +38,8 @@ pub struct CommandLine {
 impl CommandLine {
     /// Creates a launcher from the command that starts a server on the loopback interface. `{port}` is
     /// replaced by the port to listen on, and `{flags}` by the flags of [`ServerSettings`]; without
-    /// `{flags}`, cases that need a setting are not run. A shell runs the command, with
+    /// `{flags}`, cases that need a setting are not run. `{certfile}` and `{keyfile}` are replaced by the
+    /// files of the server's certificate, which then are not among the flags. A shell runs the command, with
     /// [`PROBE_VARIABLE`] in its environment.
     #[must_use]
     pub fn new(command: impl Into<String>) -> Self {
@@ -62,7 +68,15 @@ impl CommandLine {
     }
 
     /// Returns the flags that set this server to `settings`.
-    fn flags(&self, settings: &ServerSettings) -> Result<String, LaunchError> {
+    fn flags(&self, mut settings: ServerSettings) -> Result<String, LaunchError> {
+        for (placeholder, file) in [
+            (CERTFILE, &mut settings.ssl_certfile),
+            (KEYFILE, &mut settings.ssl_keyfile),
+        ] {
+            if self.command.contains(placeholder) {
+                *file = None;
+            }
+        }
         let wanted = settings.flags();
         if wanted.is_empty() {
             return Ok(String::new());
@@ -111,11 +125,17 @@ impl ServerLauncher for CommandLine {
         settings: &ServerSettings,
         suite: SocketAddr,
     ) -> Result<Box<dyn RunningServer>, LaunchError> {
-        let flags = self.flags(settings)?;
+        let flags = self.flags(settings.clone())?;
         let address = free_address()?;
+        let path = |path: &Option<PathBuf>| {
+            let path = path.as_ref().map(|path| path.display().to_string());
+            path.unwrap_or_default()
+        };
         let command = self
             .command
             .replace("{port}", &address.port().to_string())
+            .replace(CERTFILE, &path(&settings.ssl_certfile))
+            .replace(KEYFILE, &path(&settings.ssl_keyfile))
             .replace("{flags}", &flags);
         let mut child = Command::new("sh")
             .arg("-c")
@@ -223,7 +243,7 @@ mod tests {
     use super::*;
 
     fn flags(server: &CommandLine, settings: &ServerSettings) -> Result<String, String> {
-        server.flags(settings).map_err(|error| match error {
+        server.flags(settings.clone()).map_err(|error| match error {
             LaunchError::NotSupported(what) => what,
             LaunchError::Failed(error) => error.to_string(),
         })
@@ -257,6 +277,19 @@ mod tests {
             flags(&server, &settings()),
             Ok("--prefix=/api --size 10 --ping 0.5".into())
         );
+    }
+
+    #[test]
+    fn a_file_with_a_place_in_the_command_is_not_a_flag() {
+        let settings = ServerSettings {
+            ssl_certfile: Some("a.pem".into()),
+            ssl_keyfile: Some("a.key".into()),
+            ..settings()
+        };
+        let server = CommandLine::new("serve {certfile} {flags}");
+        let flags = flags(&server, &settings).unwrap();
+        assert!(flags.ends_with(" --ssl-keyfile a.key"), "{flags}");
+        assert!(!flags.contains("a.pem"), "{flags}");
     }
 
     #[test]

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use super::ServerOptions;
 use super::case_log::{CaseLog, Observations};
+use super::client_tls::ClientTls;
 use super::launch::{LaunchError, ServerLauncher};
 use super::result::CaseResult;
 use super::server::Server;
@@ -17,6 +19,7 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub(super) struct Fixture<'a> {
     launcher: &'a dyn ServerLauncher,
     timeout: Duration,
+    tls: Option<ClientTls>,
     log: CaseLog,
     /// Servers that cases share, with their settings.
     servers: Vec<(ServerSettings, Server)>,
@@ -25,10 +28,11 @@ pub(super) struct Fixture<'a> {
 }
 
 impl<'a> Fixture<'a> {
-    pub(super) fn new(launcher: &'a dyn ServerLauncher, timeout: Duration) -> Self {
+    pub(super) fn new(launcher: &'a dyn ServerLauncher, options: &ServerOptions) -> Self {
         Self {
             launcher,
-            timeout,
+            timeout: options.timeout,
+            tls: options.tls.clone(),
             log: CaseLog::default(),
             servers: Vec::new(),
             has_lifespan: true,
@@ -48,13 +52,11 @@ impl<'a> Fixture<'a> {
     /// One line that says why the server does not serve the probe.
     pub(super) async fn start_shared_server(&mut self, timeout: Duration) -> Result<(), String> {
         let settings = ServerSettings::default();
-        let log = self.log.clone();
-        let mut server = Server::launch(self.launcher, &settings, log, timeout)
-            .await
-            .map_err(|error| match error {
-                LaunchError::NotSupported(what) => what,
-                LaunchError::Failed(error) => error.to_string(),
-            })?;
+        let launched = self.launch_server(&settings, timeout);
+        let mut server = launched.await.map_err(|error| match error {
+            LaunchError::NotSupported(what) => what,
+            LaunchError::Failed(error) => error.to_string(),
+        })?;
         let served = match server.run_lifespan().await {
             Ok(()) => server.expect_no_call().await,
             Err(verdict) => Err(verdict),
@@ -117,13 +119,48 @@ impl<'a> Fixture<'a> {
                 "a server that runs already cannot be set".into(),
             ));
         }
-        let launched = Server::launch(self.launcher, settings, self.log.clone(), self.timeout);
-        launched.await.map_err(|error| match error {
+        let launched = self.launch_server(settings, self.timeout).await;
+        launched.map_err(|error| match error {
             LaunchError::NotSupported(what) => Verdict::NotApplicable(what.into()),
             LaunchError::Failed(error) => {
                 Verdict::failed(format!("the server cannot be started: {error}"))
             }
         })
+    }
+
+    /// Launches a server, with a certificate if clients speak TLS.
+    async fn launch_server(
+        &self,
+        settings: &ServerSettings,
+        timeout: Duration,
+    ) -> Result<Server, LaunchError> {
+        let mut settings = settings.clone();
+        if let Some([certfile, keyfile]) = self.tls.as_ref().and_then(ClientTls::server_files) {
+            settings.ssl_certfile = Some(certfile);
+            settings.ssl_keyfile = Some(keyfile);
+        }
+        let (log, tls) = (self.log.clone(), self.tls.clone());
+        Server::launch(self.launcher, &settings, log, timeout, tls).await
+    }
+
+    /// Returns the TLS that clients speak, if they speak TLS.
+    pub(super) fn tls(&self) -> Option<&ClientTls> {
+        self.tls.as_ref()
+    }
+
+    /// Returns a running server that asks clients for a certificate of the suite's authority, and admits
+    /// clients without a certificate.
+    pub(super) async fn server_with_client_certificates(&mut self) -> CaseResult<&mut Server> {
+        let certificates = self.tls.as_ref().and_then(|tls| tls.certificates.as_ref());
+        let certificates = certificates.ok_or_else(|| {
+            Verdict::NotApplicable("a server that runs already cannot be set".into())
+        })?;
+        let settings = ServerSettings {
+            ssl_ca_certs: Some(certificates.ca_certs()),
+            ssl_cert_reqs: Some(1),
+            ..ServerSettings::default()
+        };
+        self.server_with(settings).await
     }
 
     /// Discards the observations from before a case.

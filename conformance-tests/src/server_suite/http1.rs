@@ -7,9 +7,9 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use super::case_log::CaseLog;
+use super::client_stream::ClientStream;
 use super::request::{Request, Response};
 use super::result::{CaseResult, within};
 use crate::Verdict;
@@ -23,7 +23,7 @@ const READ_ROOM: usize = 16 * 1024;
 
 #[derive(Debug)]
 pub(super) struct Http1 {
-    stream: TcpStream,
+    stream: ClientStream,
     /// The read buffer.
     unread: BytesMut,
     log: CaseLog,
@@ -31,7 +31,7 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(stream: TcpStream, log: CaseLog, timeout: Duration) -> Self {
+    pub(super) fn new(stream: ClientStream, log: CaseLog, timeout: Duration) -> Self {
         Self {
             stream,
             unread: BytesMut::new(),
@@ -57,11 +57,16 @@ impl Http1 {
         let written = within(
             self.timeout,
             "the server to take what is sent",
-            self.stream.write_all(octets),
+            self.write_all(octets),
         );
         written
             .await?
             .map_err(|error| Verdict::failed(format!("the server takes nothing: {error}")))
+    }
+
+    async fn write_all(&mut self, octets: &[u8]) -> io::Result<()> {
+        self.stream.write_all(octets).await?;
+        self.stream.flush().await
     }
 
     /// Writes as many of these octets as the server takes at once within this time. Returns their
@@ -90,7 +95,7 @@ impl Http1 {
         let written = within(
             self.timeout,
             "the server to take what is sent",
-            self.stream.write_all(octets),
+            self.write_all(octets),
         );
         // A later read shows the error.
         let _ = written.await?;

@@ -1,4 +1,4 @@
-//! A client of HTTP/2 by prior knowledge.
+//! A client of HTTP/2: by prior knowledge over cleartext, and by ALPN over TLS.
 
 use std::future::{Future as _, poll_fn};
 use std::net::SocketAddr;
@@ -10,12 +10,13 @@ use bytes::Bytes;
 use h2::client::{ResponseFuture, SendRequest};
 use h2::ext::Protocol;
 use h2::{Ping, PingPong, RecvStream, SendStream};
+use http::uri::Scheme;
 use http::{Method, Uri};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 
 use super::case_log::CaseLog;
+use super::client_stream::ClientStream;
 use super::request::{Request, Response};
 use super::result::{CaseResult, within};
 use crate::Verdict;
@@ -28,6 +29,8 @@ pub(super) struct Http2 {
     driver: JoinHandle<Result<(), h2::Error>>,
     /// The client's own address.
     pub(super) address: SocketAddr,
+    /// The scheme of requests in origin form.
+    scheme: Scheme,
     log: CaseLog,
     timeout: Duration,
 }
@@ -75,9 +78,10 @@ const FRAME_TYPE: usize = 3;
 const SETTINGS: u8 = 4;
 
 /// Returns whether a server answers the preface with SETTINGS, as HTTP/2 demands.
-pub(super) async fn is_spoken(mut stream: TcpStream, timeout: Duration) -> bool {
+pub(super) async fn is_spoken(mut stream: ClientStream, timeout: Duration) -> bool {
     let answer = async {
         stream.write_all(CLIENT_PREFACE).await?;
+        stream.flush().await?;
         let mut head = [0; FRAME_HEAD];
         stream.read_exact(&mut head).await?;
         std::io::Result::Ok(head[FRAME_TYPE] == SETTINGS)
@@ -89,13 +93,14 @@ pub(super) async fn is_spoken(mut stream: TcpStream, timeout: Duration) -> bool 
 impl Http2 {
     /// Begins a connection.
     pub(super) async fn new(
-        stream: TcpStream,
+        stream: ClientStream,
         log: CaseLog,
         timeout: Duration,
     ) -> CaseResult<Self> {
         let address = stream
             .local_addr()
             .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))?;
+        let scheme = stream.scheme();
         let handshake = within(
             timeout,
             "an HTTP/2 connection",
@@ -109,6 +114,7 @@ impl Http2 {
             pings: connection.ping_pong(),
             driver: tokio::spawn(connection),
             address,
+            scheme,
             log,
             timeout,
         })
@@ -117,7 +123,8 @@ impl Http2 {
     /// Sends the head of a request, and its content if there is any. With `more`, further content
     /// follows through [`Http2Stream::content`].
     pub(super) async fn begin(&mut self, request: &Request, more: bool) -> CaseResult<Http2Stream> {
-        self.begin_with(head(request)?, &request.body, more).await
+        let head = head(request, &self.scheme)?;
+        self.begin_with(head, &request.body, more).await
     }
 
     /// Sends the head of an extended CONNECT (RFC 8441) for this protocol, whose octets
@@ -127,7 +134,7 @@ impl Http2 {
         request: &Request,
         protocol: &'static str,
     ) -> CaseResult<Http2Stream> {
-        let mut head = head(request)?;
+        let mut head = head(request, &self.scheme)?;
         head.extensions_mut()
             .insert(Protocol::from_static(protocol));
         self.begin_with(head, &[], true).await
@@ -383,7 +390,7 @@ fn broken(error: h2::Error) -> Verdict {
 }
 
 /// Returns the head as HTTP/2 has it: the `host` field is the authority.
-fn head(request: &Request) -> CaseResult<http::Request<()>> {
+fn head(request: &Request, scheme: &Scheme) -> CaseResult<http::Request<()>> {
     let (hosts, others): (Vec<_>, Vec<_>) = request
         .fields
         .iter()
@@ -394,7 +401,7 @@ fn head(request: &Request) -> CaseResult<http::Request<()>> {
     let wrong = |error: String| Verdict::failed(format!("the case cannot send this: {error}"));
     let uri = match request.target.starts_with('/') || request.target == "*" {
         true => Uri::builder()
-            .scheme("http")
+            .scheme(scheme.clone())
             .authority(authority)
             .path_and_query(request.target.as_str())
             .build(),

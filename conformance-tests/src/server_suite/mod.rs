@@ -9,7 +9,10 @@ mod basis;
 mod case;
 mod case_log;
 mod cases;
+mod certificates;
 mod client_exchange;
+mod client_stream;
+mod client_tls;
 mod command_line;
 mod deflate;
 mod fixture;
@@ -33,6 +36,7 @@ use callgate::rule::{self, Rule};
 
 pub use attached::AttachedServer;
 pub use basis::{Basis, Citation, Document};
+pub use client_tls::ClientTls;
 pub use command_line::CommandLine;
 pub use launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 pub use settings::{LifespanMode, ServerSettings};
@@ -55,6 +59,8 @@ pub struct ServerOptions {
     pub cases: Vec<String>,
     /// Leave out what only Callgate demands: for servers of ASGI. Default unset.
     pub asgi: bool,
+    /// The TLS of the clients. Default none: they speak cleartext.
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for ServerOptions {
@@ -64,6 +70,7 @@ impl Default for ServerOptions {
             only: Vec::new(),
             cases: Vec::new(),
             asgi: false,
+            tls: None,
         }
     }
 }
@@ -134,7 +141,7 @@ pub async fn check_server(
     options: &ServerOptions,
     progress: impl FnMut(&Finding),
 ) -> Report {
-    let fixture = Fixture::new(launcher, options.timeout);
+    let fixture = Fixture::new(launcher, options);
     run_checks(fixture, launcher.name(), options, progress).await
 }
 
@@ -150,7 +157,7 @@ pub async fn try_check_server(
     timeout: Duration,
     progress: impl FnMut(&Finding),
 ) -> Result<Report, String> {
-    let mut fixture = Fixture::new(launcher, options.timeout);
+    let mut fixture = Fixture::new(launcher, options);
     fixture.start_shared_server(timeout).await?;
     Ok(run_checks(fixture, launcher.name(), options, progress).await)
 }

@@ -1,6 +1,6 @@
 //! A server under test, while it runs.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,6 +16,8 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
 use super::case_log::CaseLog;
+use super::client_stream::ClientStream;
+use super::client_tls::{ClientCertificateKind, ClientTls, Negotiated};
 use super::http1::Http1;
 use super::http2::{self, Http2};
 use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
@@ -44,7 +46,17 @@ pub(super) struct Server {
     log: CaseLog,
     timeout: Duration,
     speaks_http2: OnceCell<bool>,
+    /// The TLS that clients speak; `None` for cleartext.
+    tls: Option<ClientTls>,
+    /// The certificate that clients of further connections present.
+    client_certificate: ClientCertificateKind,
+    /// The result of the last handshake.
+    negotiated: Cell<Option<Negotiated>>,
 }
+
+/// The names of the versions of HTTP in a handshake (RFC 7301, RFC 9113).
+const HTTP1: &[u8] = b"http/1.1";
+const HTTP2: &[u8] = b"h2";
 
 impl Server {
     pub(super) async fn launch(
@@ -52,6 +64,7 @@ impl Server {
         settings: &ServerSettings,
         log: CaseLog,
         timeout: Duration,
+        tls: Option<ClientTls>,
     ) -> Result<Self, LaunchError> {
         let listener = ProbeListener::bind(launcher.probe_address(), log.clone(), timeout).await?;
         let running = launcher.launch(settings, listener.address)?;
@@ -63,6 +76,9 @@ impl Server {
             log,
             timeout,
             speaks_http2: OnceCell::new(),
+            tls,
+            client_certificate: ClientCertificateKind::None,
+            negotiated: Cell::new(None),
         })
     }
 
@@ -242,12 +258,13 @@ impl Server {
         };
         let stream = within(self.timeout, "a connection", connect).await?;
         let stream = stream.map_err(connection_refused)?;
+        let stream = self.secure(stream, HTTP1, self.client_certificate).await?;
         Ok(Http1::new(stream, self.log.clone(), self.timeout))
     }
 
     /// Opens a connection for HTTP/1.
     pub(super) async fn connect(&self) -> CaseResult<Http1> {
-        let stream = self.connect_tcp().await?;
+        let stream = self.connect_for(HTTP1).await?;
         Ok(Http1::new(stream, self.log.clone(), self.timeout))
     }
 
@@ -258,11 +275,13 @@ impl Server {
     /// The case is not applicable where the server does not speak HTTP/2.
     pub(super) async fn connect_http2(&self) -> CaseResult<Http2> {
         if !self.speaks_http2().await? {
-            return Err(Verdict::NotApplicable(
-                "the server does not speak HTTP/2 by prior knowledge".into(),
-            ));
+            let reason = match &self.tls {
+                None => "the server does not speak HTTP/2 by prior knowledge",
+                Some(_) => "the server does not negotiate HTTP/2",
+            };
+            return Err(Verdict::NotApplicable(reason.into()));
         }
-        let stream = self.connect_tcp().await?;
+        let stream = self.connect_for(HTTP2).await?;
         Http2::new(stream, self.log.clone(), self.timeout).await
     }
 
@@ -270,9 +289,52 @@ impl Server {
         if let Some(speaks_http2) = self.speaks_http2.get() {
             return Ok(*speaks_http2);
         }
+        // A server without HTTP/2 may refuse a handshake that offers nothing else (RFC 7301, 3.2).
         let stream = self.connect_tcp().await?;
-        let speaks_http2 = http2::is_spoken(stream, self.timeout).await;
+        let secured = self.secure(stream, HTTP2, ClientCertificateKind::None);
+        let speaks_http2 = match secured.await {
+            Ok(ClientStream::Tls(stream)) if stream.get_ref().1.alpn_protocol() != Some(HTTP2) => {
+                false
+            }
+            Ok(stream) => http2::is_spoken(stream, self.timeout).await,
+            Err(_) if self.tls.is_some() => false,
+            Err(verdict) => return Err(verdict),
+        };
         Ok(*self.speaks_http2.get_or_init(|| speaks_http2))
+    }
+
+    /// Presents this certificate on further connections.
+    pub(super) fn present(&mut self, certificate: ClientCertificateKind) {
+        self.client_certificate = certificate;
+    }
+
+    /// Returns the parameters of the last handshake; `None` over cleartext.
+    pub(super) fn negotiated(&self) -> Option<Negotiated> {
+        self.negotiated.get()
+    }
+
+    /// Opens a connection for a version of HTTP.
+    async fn connect_for(&self, protocol: &[u8]) -> CaseResult<ClientStream> {
+        let stream = self.connect_tcp().await?;
+        self.secure(stream, protocol, self.client_certificate).await
+    }
+
+    /// Makes the handshake, if clients speak TLS.
+    async fn secure(
+        &self,
+        stream: TcpStream,
+        protocol: &[u8],
+        certificate: ClientCertificateKind,
+    ) -> CaseResult<ClientStream> {
+        let Some(tls) = &self.tls else {
+            return Ok(ClientStream::Cleartext(stream));
+        };
+        let handshake = tls.connect(stream, protocol, certificate);
+        let stream = within(self.timeout, "a TLS handshake", handshake).await?;
+        let stream = stream
+            .map_err(|error| Verdict::failed(format!("the TLS handshake failed: {error}")))?;
+        self.negotiated.set(Negotiated::of(&stream));
+        Ok(ClientStream::Tls(Box::new(stream)))
     }
 
     async fn connect_tcp(&self) -> CaseResult<TcpStream> {

@@ -1,5 +1,6 @@
 //! The settings of a server that cases need.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// The settings that a case needs a server to have. The names are those of the flags, which are
@@ -21,6 +22,14 @@ pub struct ServerSettings {
     pub timeout_graceful_shutdown: Option<Duration>,
     /// The time that an application may go on after its client has disconnected.
     pub timeout_disconnect: Option<Duration>,
+    /// The file with the server's certificate, as PEM.
+    pub ssl_certfile: Option<PathBuf>,
+    /// The file with the private key of this certificate, as PEM.
+    pub ssl_keyfile: Option<PathBuf>,
+    /// The file with the authority that issues client certificates, as PEM.
+    pub ssl_ca_certs: Option<PathBuf>,
+    /// Whether the server asks clients for a certificate, as in uvicorn: 1 admits clients without one.
+    pub ssl_cert_reqs: Option<u8>,
 }
 
 /// The modes of lifespan: whether a server calls the application for it.
@@ -47,6 +56,10 @@ impl ServerSettings {
             ws_ping_timeout: Some(Duration::ZERO),
             timeout_graceful_shutdown: Some(Duration::ZERO),
             timeout_disconnect: Some(Duration::ZERO),
+            ssl_certfile: Some(PathBuf::new()),
+            ssl_keyfile: Some(PathBuf::new()),
+            ssl_ca_certs: Some(PathBuf::new()),
+            ssl_cert_reqs: Some(1),
         };
         let flags = everything.flags().into_iter().step_by(2);
         flags.map(|flag| flag.trim_start_matches('-').to_owned())
@@ -55,6 +68,7 @@ impl ServerSettings {
     /// Returns the flags that set a server to these settings, where they differ from the defaults.
     #[must_use]
     pub fn flags(&self) -> Vec<String> {
+        let path = |path: &PathBuf| path.display().to_string();
         let seconds = |time: Duration| time.as_secs_f64().to_string();
         let lifespan = match self.lifespan {
             LifespanMode::Auto => None,
@@ -75,6 +89,13 @@ impl ServerSettings {
                 self.timeout_graceful_shutdown.map(seconds),
             ),
             ("--timeout-disconnect", self.timeout_disconnect.map(seconds)),
+            ("--ssl-certfile", self.ssl_certfile.as_ref().map(path)),
+            ("--ssl-keyfile", self.ssl_keyfile.as_ref().map(path)),
+            ("--ssl-ca-certs", self.ssl_ca_certs.as_ref().map(path)),
+            (
+                "--ssl-cert-reqs",
+                self.ssl_cert_reqs.map(|mode| mode.to_string()),
+            ),
         ]
         .into_iter()
         .filter_map(|(flag, value)| Some([flag.to_owned(), value?]))

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use callgate::BoxApp;
 use callgate_conformance::{
-    LaunchError, Probe, RunningServer, ServerExit, ServerLauncher, ServerSettings,
+    ClientTls, LaunchError, Probe, RunningServer, ServerExit, ServerLauncher, ServerSettings,
 };
+use callgate_server::config::ClientCertificates;
 use callgate_server::{Config, LifespanMode, Server};
 use tokio::sync::oneshot;
 use tracing_subscriber::fmt::MakeWriter;
@@ -44,6 +45,8 @@ pub(crate) struct InProcess {
     pub(crate) exit: Option<fn(i32) -> i32>,
     /// Changes the log.
     pub(crate) log: Option<fn(String) -> String>,
+    /// The TLS of the clients; cleartext if there is none.
+    pub(crate) tls: Option<ClientTls>,
 }
 
 impl ServerLauncher for InProcess {
@@ -128,7 +131,7 @@ impl ServerLauncher for InProcess {
         Ok(Box::new(Instance {
             address: proxy.as_ref().map_or(address, Proxy::address),
             _proxy: proxy,
-            _hearsay: message_filter,
+            _message_filter: message_filter,
             stop: Some(stop),
             on_stop: self.on_stop,
             exited,
@@ -163,6 +166,12 @@ fn configure(settings: &ServerSettings) -> Config {
     if let Some(time) = settings.timeout_graceful_shutdown {
         config.timeouts.graceful_shutdown = Some(time);
     }
+    config.tls.certfile = settings.ssl_certfile.iter().cloned().collect();
+    config.tls.keyfile = settings.ssl_keyfile.iter().cloned().collect();
+    config.tls.ca_certs = settings.ssl_ca_certs.clone();
+    if settings.ssl_cert_reqs.is_some() {
+        config.tls.cert_reqs = ClientCertificates::Optional;
+    }
     if let Some(time) = settings.timeout_disconnect {
         config.timeouts.disconnect = time;
     }
@@ -172,7 +181,7 @@ fn configure(settings: &ServerSettings) -> Config {
 struct Instance {
     address: SocketAddr,
     _proxy: Option<Proxy>,
-    _hearsay: Option<Relay>,
+    _message_filter: Option<Relay>,
     stop: Option<oneshot::Sender<()>>,
     on_stop: Option<fn()>,
     exited: oneshot::Receiver<i32>,

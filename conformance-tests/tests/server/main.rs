@@ -8,11 +8,12 @@ mod message_filter;
 mod mutants;
 mod proxy;
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use callgate::{Scope, rule};
 use callgate_conformance::{
-    Basis, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
+    Basis, ClientTls, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
 };
 use http::Version;
 use serde_json::Value;
@@ -27,6 +28,23 @@ async fn the_reference_server_keeps_every_rule() {
     let report = check_server(&InProcess::default(), &ServerOptions::default(), |_| {}).await;
     let broken: Vec<_> = report.failed().collect();
     assert!(broken.is_empty(), "{report}");
+}
+
+#[tokio::test]
+async fn the_reference_server_keeps_every_rule_over_tls() {
+    let mut options = ServerOptions::default();
+    options.tls = Some(ClientTls::with_own_certificates().unwrap());
+    let report = check_server(&InProcess::default(), &options, |_| {}).await;
+    let broken: Vec<_> = report.failed().collect();
+    assert!(broken.is_empty(), "{report}");
+    let passed = report
+        .findings
+        .iter()
+        .filter(|finding| matches!(finding.verdict, Verdict::Passed));
+    let passed: HashSet<_> = passed.map(|finding| finding.check.rule.id).collect();
+    for rule in ["TLS-01", "TLS-02", "TLS-03", "TLS-04"] {
+        assert!(passed.contains(rule), "{rule}: {report}");
+    }
 }
 
 #[tokio::test]
@@ -100,8 +118,8 @@ async fn a_server_of_asgi_is_not_blamed_where_the_rfcs_leave_a_choice() {
     assert_eq!(failed, expected, "{report}");
 }
 
-#[tokio::test]
-async fn a_scope_that_is_malformed_fails_as_that() {
+/// Returns a server whose scopes have a version of HTTP that there is not.
+fn with_malformed_version() -> InProcess {
     struct NoSuchVersion;
     impl MessageFilter for NoSuchVersion {
         fn message(&mut self, message: &mut Value) {
@@ -110,10 +128,15 @@ async fn a_scope_that_is_malformed_fails_as_that() {
             }
         }
     }
-    let server = InProcess {
+    InProcess {
         message_filter: Some(|| Box::new(NoSuchVersion)),
         ..InProcess::default()
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_scope_that_is_malformed_fails_as_that() {
+    let server = with_malformed_version();
     let mut options = ServerOptions::default();
     options.only = vec!["SCOPE-12".into()];
     let report = check_server(&server, &options, |_| {}).await;
@@ -172,18 +195,7 @@ async fn a_server_of_asgi_may_send_the_start_before_the_first_body_event() {
 
 #[tokio::test]
 async fn a_malformed_scope_counts_once_against_a_server_of_asgi() {
-    struct NoSuchVersion;
-    impl MessageFilter for NoSuchVersion {
-        fn message(&mut self, message: &mut Value) {
-            if let Some(version) = message.pointer_mut("/scope/http_version") {
-                *version = "1".into();
-            }
-        }
-    }
-    let server = InProcess {
-        message_filter: Some(|| Box::new(NoSuchVersion)),
-        ..InProcess::default()
-    };
+    let server = with_malformed_version();
     let report = asgi_report(&[rule::ONE_CALL, rule::VERSION], server).await;
     let broken: Vec<_> = report.broken_rules();
     assert_eq!(broken, [rule::VERSION], "{report}");

@@ -30,6 +30,12 @@ settings! {
         /// The password of the private keys that are encrypted.
         ssl_keyfile_password => keyfile_password: (Option<Password>) = "none" as PASSWORD;
 
+        /// A file with the OCSP response for a certificate, as DER; one for each certificate, in their order.
+        ///
+        /// A client that asks for the response gets it with the certificate, and need not ask the authority.
+        /// A response that is out of date is reported in the log and not sent.
+        ssl_ocspfile => ocspfile: [PathBuf] = "none" as FILES;
+
         /// The lowest version of TLS: 1.2 or 1.3.
         ssl_min_version => min_version: (TlsVersion) = "1.2" as VERSION;
 
@@ -128,6 +134,12 @@ impl Tls {
             return conflict(
                 ["ssl_keyfile", "ssl_certfile"],
                 "give one private key for each certificate, in the same order",
+            );
+        }
+        if !self.ocspfile.is_empty() && self.ocspfile.len() != self.certfile.len() {
+            return conflict(
+                ["ssl_ocspfile", "ssl_certfile"],
+                "give one OCSP response for each certificate, in the same order",
             );
         }
         if self.redirect_to_https && !self.is_on() {
@@ -248,6 +260,10 @@ mod tests {
             (
                 with(|tls| tls.keyfile = vec!["a.key".into()]),
                 "`ssl_keyfile` and `ssl_certfile`",
+            ),
+            (
+                with(|tls| tls.ocspfile = vec!["a.der".into()]),
+                "`ssl_ocspfile` and `ssl_certfile`",
             ),
             (
                 with(|tls| tls.redirect_to_https = true),

@@ -110,7 +110,7 @@ impl Acceptor {
     #[cfg(feature = "reload")]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
         let settings = &self.settings;
-        let lists = [&settings.certfile, &settings.keyfile];
+        let lists = [&settings.certfile, &settings.keyfile, &settings.ocspfile];
         let single = [&settings.ca_certs, &settings.crlfile];
         (lists.into_iter().flatten())
             .chain(single.into_iter().flatten())
@@ -215,7 +215,11 @@ fn read_certificates(
     (settings.certfile.iter().enumerate())
         .map(|(index, certfile)| {
             let keyfile = settings.keyfile.get(index).unwrap_or(certfile);
-            Certificate::read(certfile, keyfile, password, provider)
+            let mut certificate = Certificate::read(certfile, keyfile, password, provider)?;
+            if let Some(ocspfile) = settings.ocspfile.get(index) {
+                certificate.staple(ocspfile, certfile)?;
+            }
+            Ok(certificate)
         })
         .collect()
 }

@@ -14,7 +14,7 @@ use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
 use super::error::TlsError;
-use super::files;
+use super::{files, ocsp};
 
 /// How long before its end a certificate is reported in the log.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -23,6 +23,8 @@ const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 #[derive(Debug)]
 pub(super) struct Certificate {
     pub(super) key: Arc<CertifiedKey>,
+    /// The serial number, as in DER.
+    serial: Vec<u8>,
     /// The certificate as PEM text.
     pub(super) pem: String,
     /// The names that the certificate is for, in lower case.
@@ -62,6 +64,7 @@ impl Certificate {
         Ok(Self {
             pem: pem(&key.cert[0]),
             names: names(&certificate),
+            serial: (certificate.tbs_certificate().serial_number().as_bytes()).to_vec(),
             not_after: certificate
                 .tbs_certificate()
                 .validity()
@@ -71,12 +74,20 @@ impl Certificate {
         })
     }
 
+    /// Adds the OCSP response in a file, which must be for this certificate in `certfile`.
+    pub(super) fn staple(&mut self, ocspfile: &Path, certfile: &Path) -> Result<(), TlsError> {
+        let response = ocsp::read(ocspfile, certfile, &self.serial)?;
+        Arc::make_mut(&mut self.key).ocsp = response;
+        Ok(())
+    }
+
     /// Returns the certificate of a key, without a check. `not_after` is when it expires, since 1970-01-01.
     pub(super) fn new(key: CertifiedKey, names: Vec<String>, not_after: Duration) -> Self {
         Self {
             pem: pem(&key.cert[0]),
             names,
             not_after,
+            serial: Vec::new(),
             key: Arc::new(key),
         }
     }

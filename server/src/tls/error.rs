@@ -16,6 +16,15 @@ pub enum TlsError {
     NoKey(PathBuf),
     /// The file has no revocation list.
     NoRevocationList(PathBuf),
+    /// The file has no OCSP response, or one that reports an error.
+    NoOcspResponse(PathBuf),
+    /// The OCSP response is not for the certificate.
+    OcspMismatch {
+        /// The file of the OCSP response.
+        ocspfile: PathBuf,
+        /// The file of the certificate.
+        certfile: PathBuf,
+    },
     /// The private key is encrypted, and there is no password.
     EncryptedKey(PathBuf),
     /// The password does not open the private key.
@@ -66,6 +75,18 @@ impl fmt::Display for TlsError {
                 f,
                 "{} has no revocation list; give a file with `-----BEGIN X509 CRL-----`",
                 path.display()
+            ),
+            Self::NoOcspResponse(path) => write!(
+                f,
+                "{} has no successful OCSP response as DER; write one with `openssl ocsp -respout {0}`",
+                path.display()
+            ),
+            Self::OcspMismatch { ocspfile, certfile } => write!(
+                f,
+                "the OCSP response in {} is not for the certificate in {}; give the files in the order \
+                 of the certificates",
+                ocspfile.display(),
+                certfile.display()
             ),
             Self::EncryptedKey(path) => write!(
                 f,

@@ -1,4 +1,4 @@
-//! Reads certificates, private keys and revocation lists from PEM files.
+//! Reads the files of certificates, private keys and revocation lists.
 
 use std::fs;
 use std::path::Path;
@@ -18,7 +18,7 @@ const ENCRYPTED_END: &str = "-----END ENCRYPTED PRIVATE KEY-----";
 /// The line of a key that OpenSSL has encrypted in its own format (RFC 1421).
 const LEGACY_ENCRYPTION: &str = "Proc-Type: 4,ENCRYPTED";
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     fs::read(path).map_err(|error| TlsError::Read(path.into(), error))
 }
 

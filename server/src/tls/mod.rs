@@ -9,6 +9,7 @@ mod client_auth;
 mod error;
 mod files;
 mod handshake;
+mod ocsp;
 mod self_signed;
 #[cfg(feature = "reload")]
 pub(crate) mod watch;

@@ -8,7 +8,7 @@ use callgate::{
     HttpResponseTrailers, HttpScope, Receiver, SendError, Sender, WebSocketAccept, WebSocketClose,
     WebSocketScope,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::support::frames::{self, CLOSE, FIN, close};
 use crate::support::{Server, find, get, http, http2, start, tell, websocket, whole};
@@ -56,20 +56,6 @@ fn assert_clean(wire: &[u8]) {
             line.starts_with(b"HTTP/1.1 ") || find(line, b": ").is_some(),
             "{shown:?}"
         );
-    }
-}
-
-#[test]
-fn types_refuse_what_would_end_a_field() {
-    for text in HOSTILE {
-        assert!(HeaderValue::try_from(text).is_err(), "{text:?}");
-        assert!(HeaderName::try_from(text).is_err(), "{text:?}");
-    }
-    for name in [":status", "a b", "a:", "", "é"] {
-        assert!(HeaderName::try_from(name).is_err(), "{name:?}");
-    }
-    for code in [0, 99, 1000] {
-        assert!(StatusCode::from_u16(code).is_err(), "{code}");
     }
 }
 

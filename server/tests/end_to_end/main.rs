@@ -57,6 +57,8 @@ mod tls;
 mod tls_certificates;
 #[cfg(feature = "tls")]
 mod tls_cleartext;
+#[cfg(all(unix, feature = "tls"))]
+mod tls_ocsp;
 #[cfg(feature = "tls")]
 mod tls_shutdown;
 #[cfg(feature = "cli")]

@@ -143,7 +143,8 @@ async fn files_that_cannot_be_used_are_errors_that_name_them_and_say_what_to_do(
     assert_refused(config, "/nowhere/server.pem: there is no such file").await;
 }
 
-async fn assert_refused(config: callgate_server::Config, reason: &str) {
+/// Checks that a server with this configuration does not start, for this reason.
+pub(crate) async fn assert_refused(config: callgate_server::Config, reason: &str) {
     let mut server = Server::with(config, says("hello"));
     let error = server.ended().await.unwrap_err();
     assert!(matches!(error, ServeError::Tls(_)), "{error}");

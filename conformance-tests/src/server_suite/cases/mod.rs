@@ -23,6 +23,7 @@ mod scope_connection;
 mod scope_fields;
 mod steps;
 mod tls;
+mod tls_behind_proxy;
 mod websocket;
 mod websocket_end;
 mod websocket_errors;
@@ -61,6 +62,7 @@ pub(super) fn all() -> impl Iterator<Item = &'static Case> {
         feature_shutdown::CASES,
         feature_deflate::CASES,
         tls::CASES,
+        tls_behind_proxy::CASES,
     ]
     .into_iter()
     .flatten()

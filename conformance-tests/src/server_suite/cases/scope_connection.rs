@@ -81,15 +81,16 @@ const SCHEME: &[Case] = &[
         rule: rule::SCHEME,
         name: "the_scheme",
         transports: HTTP1_AND_HTTP2,
-        does: "Sends requests over a connection that is not secured, one of them for an `https` target.",
-        must: "The scope says so of each.",
+        does: "Sends requests, one of them for an `https` target.",
+        must: "The scope of each says whether its connection is secured.",
         basis: Basis::CallgateOnly("ASGI's scheme is that of the URL, which may be the target's"),
         steps: steps!(async |fixture, transport| {
+            let expected = scheme_of_connections(fixture);
             let server = fixture.server().await?;
 
             for target in ["/", "https://test/"] {
                 let scope = scope_over(transport, server, &Request::get(target)).await?;
-                is_http(scope.scheme)?;
+                is_scheme(scope.scheme, expected)?;
             }
             Ok(())
         }),
@@ -98,19 +99,27 @@ const SCHEME: &[Case] = &[
         rule: rule::SCHEME,
         name: "the_scheme_of_a_websocket",
         transports: HTTP1,
-        does: "Sends a handshake over a connection that is not secured.",
-        must: "The scope says so.",
+        does: "Sends a handshake.",
+        must: "Its scope says whether the connection is secured.",
         basis: Basis::Standard(&[demands(AsgiHttp, "Websocket Connection Scope")]),
         steps: steps!(async |fixture| {
+            let expected = scheme_of_connections(fixture);
             let (_client, app) = call_over(Http1, fixture.server().await?, &handshake()).await?;
-            is_http(app.websocket()?.scheme)?;
+            is_scheme(app.websocket()?.scheme, expected)?;
             app.finish(Step::Decline).await
         }),
     },
 ];
 
-fn is_http(scheme: Scheme) -> CaseResult {
-    must!(scheme == Scheme::Http, "the scheme is `{scheme}`");
+fn scheme_of_connections(fixture: &Fixture<'_>) -> Scheme {
+    match fixture.tls() {
+        Some(_) => Scheme::Https,
+        None => Scheme::Http,
+    }
+}
+
+fn is_scheme(scheme: Scheme, expected: Scheme) -> CaseResult {
+    must!(scheme == expected, "the scheme is `{scheme}`");
     Ok(())
 }
 

@@ -1,20 +1,20 @@
-//! `tls.md`: how the connection is secured.
+//! `tls.md`: the security of the connection.
 //!
-//! The suite does not speak TLS. It sends the requests of a proxy that terminates TLS,
-//! and looks at what the scope of a server that goes by that says of it.
+//! The cases compare the scope with the parameters that the client has negotiated and the certificates that
+//! it has presented. They need clients that speak TLS, except for the cases about cleartext.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use callgate::{Feature, Scheme, Scope, TlsInfo, rule};
 use x509_cert::Certificate;
-use x509_cert::der::DecodePem as _;
+use x509_cert::der::{DecodePem as _, Encode as _};
 
 use crate::Verdict;
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::AsgiTls, demands};
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, Transport};
+use crate::server_suite::client_tls::ClientCertificateKind;
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::request::Request;
 use crate::server_suite::result::{CaseResult, must};
@@ -31,6 +31,8 @@ pub(super) const CASES: &[&[Case]] = &[
 const TLS_ONLY_WHEN_SECURED_BASIS: Basis =
     Basis::Standard(&[demands(AsgiTls, "When to use this extension")]);
 
+pub(super) const SCOPE_BASIS: Basis = Basis::Standard(&[demands(AsgiTls, "TLS Connection Scope")]);
+
 const TLS_ONLY_WHEN_SECURED: &[Case] = &[
     Case {
         rule: rule::TLS_ONLY_WHEN_SECURED,
@@ -40,9 +42,8 @@ const TLS_ONLY_WHEN_SECURED: &[Case] = &[
         must: "Its scope neither offers `tls` nor has it.",
         basis: TLS_ONLY_WHEN_SECURED_BASIS,
         steps: steps!(async |fixture, transport| {
-            let server = fixture.server().await?;
-            let scope = scope_of(server, transport, Request::get("/")).await?;
-            has_no_tls(&scope)
+            let server = cleartext_server(fixture).await?;
+            has_no_tls(&scope_of(server, transport, Request::get("/")).await?)
         }),
     },
     Case {
@@ -53,12 +54,53 @@ const TLS_ONLY_WHEN_SECURED: &[Case] = &[
         must: "Its scope neither offers `tls` nor has it.",
         basis: TLS_ONLY_WHEN_SECURED_BASIS,
         steps: steps!(async |fixture, transport| {
-            let server = fixture.server().await?;
-            let scope = scope_of(server, transport, handshake()).await?;
-            has_no_tls(&scope)
+            let server = cleartext_server(fixture).await?;
+            has_no_tls(&scope_of(server, transport, handshake()).await?)
+        }),
+    },
+    Case {
+        rule: rule::TLS_ONLY_WHEN_SECURED,
+        name: "cleartext_before_a_proxy",
+        transports: HTTP1_AND_HTTP2,
+        does: "Sends, over TLS, a request and a handshake that a proxy has received in cleartext.",
+        must: "A scope whose scheme is not secured neither offers `tls` nor has it.",
+        basis: TLS_ONLY_WHEN_SECURED_BASIS,
+        steps: steps!(async |fixture, transport| {
+            let server = tls_server(fixture).await?;
+            for request in [Request::get("/"), handshake()] {
+                let request = received_by_proxy(request, "http");
+                let scope = scope_of(server, transport, request).await?;
+                if secured(&scope).0 == Scheme::Http {
+                    has_no_tls(&scope)?;
+                }
+            }
+            Ok(())
         }),
     },
 ];
+
+async fn cleartext_server<'a>(fixture: &'a mut Fixture<'_>) -> CaseResult<&'a mut Server> {
+    match fixture.tls() {
+        Some(_) => Err(Verdict::NotApplicable("every connection is secured".into())),
+        None => fixture.server().await,
+    }
+}
+
+async fn tls_server<'a>(fixture: &'a mut Fixture<'_>) -> CaseResult<&'a mut Server> {
+    match fixture.tls() {
+        Some(_) => fixture.server().await,
+        None => Err(Verdict::NotApplicable(
+            "the suite does not speak TLS".into(),
+        )),
+    }
+}
+
+/// Returns a request with the fields of a proxy that has received it over this scheme.
+pub(super) fn received_by_proxy(request: Request, scheme: &str) -> Request {
+    request
+        .field("forwarded", &format!("proto={scheme}"))
+        .field("x-forwarded-proto", scheme)
+}
 
 fn has_no_tls(scope: &Scope) -> CaseResult {
     let (_, offers, tls) = secured(scope);
@@ -67,14 +109,13 @@ fn has_no_tls(scope: &Scope) -> CaseResult {
     Ok(())
 }
 
-/// Has the application called for a request or a handshake; the scope.
-async fn scope_of(
+/// Calls the application by a request or a handshake. Returns its scope.
+pub(super) async fn scope_of(
     server: &mut Server,
     transport: Transport,
     request: Request,
 ) -> CaseResult<Scope> {
-    let is_handshake = request.fields.iter().any(|(name, _)| name == "upgrade");
-    if is_handshake {
+    if is_handshake(&request) {
         let _pending = begin_handshake(server, transport, &request).await?;
         return called(server).await;
     }
@@ -89,6 +130,43 @@ async fn called(server: &mut Server) -> CaseResult<Scope> {
     Ok(scope)
 }
 
+/// Calls the application by a request or a handshake. Returns its scope, or `None` if the server refuses the
+/// connection or the request. The server may refuse a connection after its handshake, too: in TLS 1.3, the
+/// client completes the handshake before the server has its certificate.
+async fn scope_unless_refused(
+    server: &mut Server,
+    transport: Transport,
+    request: Request,
+) -> CaseResult<Option<Scope>> {
+    let call = if is_handshake(&request) {
+        let Ok(pending) = begin_handshake(server, transport, &request).await else {
+            return Ok(None);
+        };
+        tokio::select! {
+            biased;
+            call = server.call() => call,
+            _ = pending.response() => return Ok(None),
+        }
+    } else {
+        let Ok(mut exchange) = ClientExchange::begin(server, transport, &request).await else {
+            return Ok(None);
+        };
+        tokio::select! {
+            biased;
+            call = server.call() => call,
+            _ = exchange.head() => return Ok(None),
+        }
+    };
+    let app = call?;
+    let scope = app.scope().clone();
+    app.finish(Step::Decline).await?;
+    Ok(Some(scope))
+}
+
+fn is_handshake(request: &Request) -> bool {
+    request.fields.iter().any(|(name, _)| name == "upgrade")
+}
+
 /// Returns the scheme, whether `tls` is offered, and its value.
 fn secured(scope: &Scope) -> (Scheme, bool, Option<Arc<TlsInfo>>) {
     let (scheme, features, tls) = match scope {
@@ -99,86 +177,109 @@ fn secured(scope: &Scope) -> (Scheme, bool, Option<Arc<TlsInfo>>) {
     (scheme, features.contains(Feature::Tls), tls.clone())
 }
 
+/// Returns the `tls` of a scope.
+///
+/// # Errors
+///
+/// The case is not applicable where `tls` is not offered.
+pub(super) fn tls_of(scope: &Scope) -> CaseResult<Arc<TlsInfo>> {
+    let (_, offers, tls) = secured(scope);
+    tls.filter(|_| offers)
+        .ok_or_else(|| Verdict::NotApplicable("it does not offer `tls`".into()))
+}
+
 const TLS_VERSION: &[Case] = &[Case {
     rule: rule::TLS_VERSION,
     name: "version_and_cipher_suite",
     transports: HTTP1_AND_HTTP2,
-    does: "Sends a request and a handshake that have come over TLS.",
-    must: "If the scope offers `tls`, its version is one of TLS and its cipher suite is one of that version, or they are none.",
-    basis: Basis::Standard(&[demands(AsgiTls, "TLS Connection Scope")]),
+    does: "Sends a request and a handshake over TLS.",
+    must: "If the scope offers `tls`, the version and the cipher suite are those of the connection, or none.",
+    basis: SCOPE_BASIS,
     steps: steps!(async |fixture, transport| {
-        for tls in over_tls(fixture, transport).await? {
-            let version = tls.tls_version;
+        let server = tls_server(fixture).await?;
+        for request in [Request::get("/"), handshake()] {
+            let tls = tls_of(&scope_of(server, transport, request).await?)?;
+            let Some(negotiated) = server.negotiated() else {
+                return Err(Verdict::failed("the handshake has no result"));
+            };
+            let (version, suite) = (tls.tls_version, tls.cipher_suite);
             must!(
-                version.is_none_or(|version| (SSL_3_0..=TLS_1_3).contains(&version)),
-                "the version is {version:?}"
+                version.is_none_or(|version| version == negotiated.version)
+                    && suite.is_none_or(|suite| suite == negotiated.cipher_suite),
+                "the version is {version:?} and the cipher suite {suite:?} on a connection with {negotiated:?}"
             );
-            if let Some(suite) = tls.cipher_suite {
-                // Those of TLS 1.3 are for no other version (RFC 8446, B.4).
-                let is_of_tls_1_3 = matches!(suite >> 8, 0x13);
-                let fits = version.is_none_or(|version| (version == TLS_1_3) == is_of_tls_1_3);
-                must!(
-                    suite != 0 && fits,
-                    "the version is {version:?} and the cipher suite {suite:#06x}"
-                );
-            }
         }
         Ok(())
     }),
 }];
 
-/// Returns the TLS information in the scopes of a request and of a handshake that came through a proxy
-/// which terminates TLS.
-async fn over_tls(
+const TLS_CLIENT_CHAIN: &[Case] = &[
+    Case {
+        rule: rule::TLS_CLIENT_CHAIN,
+        name: "a_client_certificate_is_given",
+        transports: HTTP1_AND_HTTP2,
+        does: "Sends a request and a handshake over TLS, as a client with a certificate.",
+        must: "If the scope offers `tls`, it has a certificate.",
+        basis: Basis::CallgateOnly("ASGI lets a server leave out the client's certificates"),
+        steps: steps!(async |fixture, transport| {
+            for tls in tls_with_certificate(fixture, transport).await? {
+                must!(
+                    !tls.client_cert_chain.is_empty(),
+                    "there is no certificate of the client"
+                );
+            }
+            Ok(())
+        }),
+    },
+    Case {
+        rule: rule::TLS_CLIENT_CHAIN,
+        name: "client_certificates",
+        transports: HTTP1_AND_HTTP2,
+        does: "Sends a request and a handshake over TLS, as a client with a certificate and its issuer.",
+        must: "If the scope offers `tls`, each certificate in it is a PEM text and issued by the next, and the first is the client's own.",
+        basis: SCOPE_BASIS,
+        steps: steps!(async |fixture, transport| {
+            for tls in tls_with_certificate(fixture, transport).await? {
+                let chain = certificates(&tls)?;
+                let Some(first) = chain.first().and_then(|first| first.to_der().ok()) else {
+                    continue;
+                };
+                must!(
+                    own_certificate(fixture).is_some_and(|own| own == first),
+                    "the first certificate is not the one that the client has presented"
+                );
+                is_ordered(&chain)?;
+            }
+            Ok(())
+        }),
+    },
+];
+
+/// Returns the `tls` of a request and of a handshake of a client with a certificate.
+async fn tls_with_certificate(
     fixture: &mut Fixture<'_>,
     transport: Transport,
 ) -> CaseResult<Vec<Arc<TlsInfo>>> {
-    let server = fixture.server().await?;
+    tls_server(fixture).await?;
+    let server = fixture.server_with_client_certificates().await?;
     let mut all = Vec::new();
     for request in [Request::get("/"), handshake()] {
-        let request = request
-            .field("forwarded", "proto=https")
-            .field("x-forwarded-proto", "https");
-        let (_, offers, tls) = secured(&scope_of(server, transport, request).await?);
-        all.extend(tls.filter(|_| offers));
+        server.present(ClientCertificateKind::Valid);
+        let scope = scope_of(server, transport, request).await;
+        server.present(ClientCertificateKind::None);
+        all.push(tls_of(&scope?)?);
     }
-    match all.is_empty() {
-        false => Ok(all),
-        true => Err(Verdict::NotApplicable("it does not offer `tls`".into())),
-    }
+    Ok(all)
 }
 
-const SSL_3_0: u16 = 0x0300;
-
-const TLS_1_3: u16 = 0x0304;
-
-const TLS_CLIENT_CHAIN: &[Case] = &[Case {
-    rule: rule::TLS_CLIENT_CHAIN,
-    name: "client_certificates",
-    transports: HTTP1_AND_HTTP2,
-    does: "Sends a request and a handshake that have come over TLS.",
-    must: "If the scope offers `tls`, each of the client's certificates is a PEM text, and issued by the next.",
-    basis: Basis::Standard(&[demands(AsgiTls, "TLS Connection Scope")]),
-    steps: steps!(async |fixture, transport| {
-        for tls in over_tls(fixture, transport).await? {
-            let chain = certificates(&tls)?;
-            for pair in chain.windows(2) {
-                let (issued, issuer) = (pair[0].tbs_certificate(), pair[1].tbs_certificate());
-                must!(
-                    issued.issuer() == issuer.subject(),
-                    "the certificate of `{}` is followed by that of `{}`, and was issued by `{}`",
-                    issued.subject(),
-                    issuer.subject(),
-                    issued.issuer()
-                );
-            }
-        }
-        Ok(())
-    }),
-}];
+/// Returns the certificate that the client of the suite presents.
+fn own_certificate<'a>(fixture: &'a Fixture<'_>) -> Option<&'a [u8]> {
+    let certificates = fixture.tls()?.certificates.as_ref()?;
+    certificates.client.chain.first().map(|first| &**first)
+}
 
 /// Returns the client's certificates, which must be PEM texts.
-fn certificates(tls: &TlsInfo) -> CaseResult<Vec<Certificate>> {
+pub(super) fn certificates(tls: &TlsInfo) -> CaseResult<Vec<Certificate>> {
     let read = |text: &String| {
         Certificate::from_pem(text)
             .map_err(|error| Verdict::failed(format!("`{text}` is no certificate in PEM: {error}")))
@@ -186,36 +287,46 @@ fn certificates(tls: &TlsInfo) -> CaseResult<Vec<Certificate>> {
     tls.client_cert_chain.iter().map(read).collect()
 }
 
+/// Checks that each certificate is followed by its issuer.
+pub(super) fn is_ordered(chain: &[Certificate]) -> CaseResult {
+    for pair in chain.windows(2) {
+        let (issued, issuer) = (pair[0].tbs_certificate(), pair[1].tbs_certificate());
+        must!(
+            issued.issuer() == issuer.subject(),
+            "the certificate of `{}` is followed by that of `{}`, and was issued by `{}`",
+            issued.subject(),
+            issuer.subject(),
+            issued.issuer()
+        );
+    }
+    Ok(())
+}
+
 const TLS_CLIENT_ERROR: &[Case] = &[Case {
     rule: rule::TLS_CLIENT_ERROR,
-    name: "client_certificate_error",
+    name: "an_expired_client_certificate",
     transports: HTTP1_AND_HTTP2,
-    does: "Sends a request and a handshake that have come over TLS.",
-    must: "If the scope offers `tls` and the client's certificates are out of date, there is an error; if there is an error, it says something.",
-    basis: Basis::Standard(&[demands(AsgiTls, "TLS Connection Scope")]),
+    does: "Sends a request and a handshake over TLS, as a client whose certificate has expired.",
+    must: "The server refuses the connection or the request. If it does not, and the scope has the certificate, the scope has the error too.",
+    basis: SCOPE_BASIS,
     steps: steps!(async |fixture, transport| {
-        for tls in over_tls(fixture, transport).await? {
-            match &tls.client_cert_error {
-                Some(error) => must!(!error.trim().is_empty(), "the error is empty"),
-                // Another rule is about malformed certificates.
-                None => {
-                    for certificate in certificates(&tls).unwrap_or_default() {
-                        let certificate = certificate.tbs_certificate();
-                        let validity = certificate.validity();
-                        let now = SystemTime::now()
-                            .duration_since(SystemTime::UNIX_EPOCH)
-                            .unwrap_or_default();
-                        must!(
-                            validity.not_before.to_unix_duration() <= now
-                                && now <= validity.not_after.to_unix_duration(),
-                            "the certificate of `{}` is valid from {} to {}, and there is no error",
-                            certificate.subject(),
-                            validity.not_before,
-                            validity.not_after
-                        );
-                    }
-                }
-            }
+        tls_server(fixture).await?;
+        let server = fixture.server_with_client_certificates().await?;
+        for request in [Request::get("/"), handshake()] {
+            server.present(ClientCertificateKind::Expired);
+            let scope = scope_unless_refused(server, transport, request).await;
+            server.present(ClientCertificateKind::None);
+            let Some(scope) = scope? else { continue };
+            let tls = tls_of(&scope)?;
+            let has_error = tls
+                .client_cert_error
+                .as_ref()
+                .is_some_and(|error| !error.trim().is_empty());
+            must!(
+                has_error || tls.client_cert_chain.is_empty(),
+                "the scope has a certificate that has expired, and the error {:?}",
+                tls.client_cert_error
+            );
         }
         Ok(())
     }),

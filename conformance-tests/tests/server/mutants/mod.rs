@@ -21,6 +21,7 @@ mod scope;
 mod scope_connection;
 mod several_rules;
 mod tls;
+mod tls_behind_proxy;
 mod websocket;
 mod websocket_end;
 mod websocket_handshake;
@@ -29,7 +30,9 @@ use std::time::Duration;
 
 use callgate::rule::{self, Role, Rule};
 use callgate::{BoxApp, Channel, SendError, SendEvent, SendProgress};
-use callgate_conformance::{Check, Probe, Report, ServerOptions, check_server, server_checks};
+use callgate_conformance::{
+    Check, ClientTls, Probe, Report, ServerOptions, check_server, server_checks,
+};
 
 use crate::connection_filter::ConnectionFilter;
 use crate::in_process::InProcess;
@@ -60,6 +63,7 @@ const MUTANTS: &[&[Failing]] = &[
     scope::MUTANTS,
     scope_connection::MUTANTS,
     tls::MUTANTS,
+    tls_behind_proxy::MUTANTS,
     websocket::MUTANTS,
     websocket_end::MUTANTS,
     websocket_handshake::MUTANTS,
@@ -85,9 +89,16 @@ macro_rules! mutants {
 }
 use mutants;
 
-/// Asserts that the suite reports exactly this rule for this server, for these cases at least.
+/// Asserts that the suite reports exactly this rule for this server, for these cases at least. Over TLS, only
+/// the rules of TLS are checked: the cases of the others do not depend on it.
 async fn assert_breaks(failing: Failing, mutant: InProcess) {
-    let report = check_server(&mutant, &options(), |_| {}).await;
+    let mut options = options(&mutant);
+    if options.tls.is_some() {
+        options.only = ["TLS-01", "TLS-02", "TLS-03", "TLS-04"]
+            .map(Into::into)
+            .into();
+    }
+    let report = check_server(&mutant, &options, |_| {}).await;
     let broken: Vec<_> = report.broken_rules().iter().map(|rule| rule.id).collect();
     assert_eq!(broken, [failing.0.id], "{report}");
     assert_failed(&[failing], &report);
@@ -95,14 +106,15 @@ async fn assert_breaks(failing: Failing, mutant: InProcess) {
 
 /// Asserts that this server fails these cases, and may fail others of their rules.
 async fn assert_fails(failing: &[Failing], mutant: InProcess) {
-    let mut options = options();
+    let mut options = options(&mutant);
     options.only = failing.iter().map(|(rule, _)| rule.id.into()).collect();
     let report = check_server(&mutant, &options, |_| {}).await;
     assert_failed(failing, &report);
 }
 
-fn options() -> ServerOptions {
+fn options(mutant: &InProcess) -> ServerOptions {
     let mut options = ServerOptions::default();
+    options.tls = mutant.tls.clone();
     // A mutant may never send the event that a case waits for.
     options.timeout = Duration::from_secs(2);
     options
@@ -124,6 +136,14 @@ fn with_app(app: impl Fn(Probe) -> BoxApp + 'static) -> InProcess {
     InProcess {
         app: Some(Box::new(app)),
         ..InProcess::default()
+    }
+}
+
+/// Returns this server, whose clients speak TLS.
+fn over_tls(server: InProcess) -> InProcess {
+    InProcess {
+        tls: Some(ClientTls::with_own_certificates().unwrap()),
+        ..server
     }
 }
 

@@ -1,16 +1,12 @@
-//! Servers that break the rules checked in `cases/tls.rs`.
-//!
-//! They trust the fields of a proxy that has taken a request over TLS, as a server may, and tell
-//! the application something wrong.
+//! Servers that break the rules checked in `cases/tls.rs`. Most of them speak TLS.
 
 use std::sync::Arc;
 
 use callgate::{Feature, Scheme, Scope, TlsInfo};
-use callgate_conformance::{ServerOptions, check_server};
 
-use super::{mutants, with_app, with_interceptor};
+use super::{mutants, over_tls, with_interceptor};
 use crate::in_process::InProcess;
-use crate::interceptor::{Interceptor, intercepted};
+use crate::interceptor::Interceptor;
 
 mutants! {
     tls_01_tls_is_offered_on_every_connection: TLS_ONLY_WHEN_SECURED [
@@ -19,67 +15,55 @@ mutants! {
         "a_plain_websocket",
         "a_plain_websocket_over_http2",
     ],
-    tls_02_the_version_is_that_of_its_name: TLS_VERSION [
+    tls_01_tls_is_offered_to_clients_of_a_proxy_in_cleartext: TLS_ONLY_WHEN_SECURED [
+        "cleartext_before_a_proxy",
+        "cleartext_before_a_proxy_over_http2",
+    ],
+    tls_02_the_version_is_not_that_of_the_connection: TLS_VERSION [
         "version_and_cipher_suite",
         "version_and_cipher_suite_over_http2",
     ],
-    tls_02_the_cipher_suite_is_of_another_version: TLS_VERSION [
+    tls_02_the_cipher_suite_is_not_that_of_the_connection: TLS_VERSION [
         "version_and_cipher_suite",
         "version_and_cipher_suite_over_http2",
     ],
-    tls_03_the_authority_comes_before_the_client: TLS_CLIENT_CHAIN [
+    tls_03_there_is_no_client_certificate: TLS_CLIENT_CHAIN [
+        "a_client_certificate_is_given",
+        "a_client_certificate_is_given_over_http2",
+    ],
+    tls_03_the_issuer_comes_before_the_client: TLS_CLIENT_CHAIN [
         "client_certificates",
         "client_certificates_over_http2",
     ],
-    tls_03_the_certificates_are_in_one_line: TLS_CLIENT_CHAIN [
-        "client_certificates",
-        "client_certificates_over_http2",
-    ],
-    tls_04_there_is_no_error_for_a_certificate_that_has_expired: TLS_CLIENT_ERROR [
-        "client_certificate_error",
-        "client_certificate_error_over_http2",
-    ],
 }
 
-const AUTHORITY: &str = include_str!("../certificates/ca.pem");
-/// Issued by the authority.
-const CLIENT: &str = include_str!("../certificates/client.pem");
-/// Issued by the authority, and valid in the year 2000.
-const EXPIRED: &str = include_str!("../certificates/expired.pem");
+/// A client certificate that was valid in the year 2000.
+pub(super) const EXPIRED: &str = include_str!("../certificates/expired.pem");
 
-/// Adds this `tls` to the scopes of requests that have come over TLS.
-struct BehindProxy(fn(&mut TlsInfo));
-
-impl Interceptor for BehindProxy {
-    fn scope(&self, scope: &mut Scope) {
-        let is_secured = scope
-            .headers()
-            .is_some_and(|fields| fields.contains_key("x-forwarded-proto"));
-        if !is_secured {
-            return;
-        }
-        let mut tls = TlsInfo::default();
-        tls.tls_version = Some(0x0304);
-        tls.cipher_suite = Some(0x1301);
-        tls.client_cert_chain = vec![CLIENT.into(), AUTHORITY.into()];
-        self.0(&mut tls);
-        offer(scope, Scheme::Https, tls);
-    }
-}
-
-fn offer(scope: &mut Scope, secured: Scheme, info: TlsInfo) {
+/// Sets the scheme and the `tls` of a scope.
+pub(super) fn offer(scope: &mut Scope, scheme: Scheme, info: TlsInfo) {
     if let Some(request) = scope.request_mut() {
-        request.scheme = secured;
+        request.scheme = scheme;
         request.features = request.features.with(Feature::Tls);
         request.tls = Some(Arc::new(info));
     }
 }
 
-#[tokio::test]
-async fn tls_information_that_is_right_breaks_no_rule() {
-    let server = with_interceptor(|| BehindProxy(|_| {}));
-    let report = check_server(&server, &ServerOptions::default(), |_| {}).await;
-    assert!(report.broken_rules().is_empty(), "{report}");
+/// Changes the `tls` of each scope that has it.
+pub(super) struct ChangedTls(pub(super) fn(&mut TlsInfo));
+
+impl Interceptor for ChangedTls {
+    fn scope(&self, scope: &mut Scope) {
+        if let Some(request) = scope.request_mut()
+            && let Some(tls) = &mut request.tls
+        {
+            (self.0)(Arc::make_mut(tls));
+        }
+    }
+}
+
+fn with_changed_tls(change: fn(&mut TlsInfo)) -> InProcess {
+    over_tls(with_interceptor(move || ChangedTls(change)))
 }
 
 fn tls_01_tls_is_offered_on_every_connection() -> InProcess {
@@ -92,34 +76,33 @@ fn tls_01_tls_is_offered_on_every_connection() -> InProcess {
     with_interceptor(|| Always)
 }
 
-fn tls_02_the_version_is_that_of_its_name() -> InProcess {
-    with_interceptor(|| BehindProxy(|tls| tls.tls_version = Some(13)))
+fn tls_01_tls_is_offered_to_clients_of_a_proxy_in_cleartext() -> InProcess {
+    struct OfProxy;
+    impl Interceptor for OfProxy {
+        fn scope(&self, scope: &mut Scope) {
+            let is_cleartext = scope
+                .request_mut()
+                .is_some_and(|request| request.scheme == Scheme::Http);
+            if is_cleartext {
+                offer(scope, Scheme::Http, TlsInfo::default());
+            }
+        }
+    }
+    over_tls(with_interceptor(|| OfProxy))
 }
 
-fn tls_02_the_cipher_suite_is_of_another_version() -> InProcess {
-    with_interceptor(|| BehindProxy(|tls| tls.cipher_suite = Some(0xc02f)))
+fn tls_02_the_version_is_not_that_of_the_connection() -> InProcess {
+    with_changed_tls(|tls| tls.tls_version = Some(0x0303))
 }
 
-fn tls_03_the_authority_comes_before_the_client() -> InProcess {
-    with_interceptor(|| BehindProxy(|tls| tls.client_cert_chain.reverse()))
+fn tls_02_the_cipher_suite_is_not_that_of_the_connection() -> InProcess {
+    with_changed_tls(|tls| tls.cipher_suite = Some(0x1305))
 }
 
-fn tls_03_the_certificates_are_in_one_line() -> InProcess {
-    with_app(|probe| {
-        intercepted(probe, || {
-            BehindProxy(|tls| {
-                for certificate in &mut tls.client_cert_chain {
-                    *certificate = certificate.replace('\n', "");
-                }
-            })
-        })
-    })
+fn tls_03_there_is_no_client_certificate() -> InProcess {
+    with_changed_tls(|tls| tls.client_cert_chain.clear())
 }
 
-fn tls_04_there_is_no_error_for_a_certificate_that_has_expired() -> InProcess {
-    with_app(|probe| {
-        intercepted(probe, || {
-            BehindProxy(|tls| tls.client_cert_chain[0] = EXPIRED.into())
-        })
-    })
+fn tls_03_the_issuer_comes_before_the_client() -> InProcess {
+    with_changed_tls(|tls| tls.client_cert_chain.reverse())
 }

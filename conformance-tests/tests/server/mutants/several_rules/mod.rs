@@ -6,6 +6,7 @@ mod http1;
 mod http2;
 mod received;
 mod sent;
+mod tls;
 
 use super::Failing;
 
@@ -16,6 +17,7 @@ pub(super) const FAILING: &[&[Failing]] = &[
     http2::FAILING,
     received::FAILING,
     sent::FAILING,
+    tls::FAILING,
 ];
 
 /// For each function that makes a mutant, the rules and the cases of each that it fails at least.
