@@ -41,7 +41,7 @@ fn a_wrong_command_line_is_refused_with_status_2() {
         ),
         (
             &["server", "--url", "127.0.0.1:1", "--probe", "127.0.0.1:2"],
-            "invalid value '127.0.0.1:1' for '--url <URL>': give http://HOST:PORT, such as http://127.0.0.1:8000",
+            "invalid value '127.0.0.1:1' for '--url <URL>': give http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8000",
         ),
         (
             &[

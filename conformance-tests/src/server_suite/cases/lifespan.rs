@@ -1,8 +1,11 @@
 //! `lifespan.md`: start-up.
 
+use std::time::Duration;
+
 use callgate::{
     HttpResponseStart, LifespanStartupComplete, LifespanStartupFailed, ReceiveEvent, rule,
 };
+use tokio::time::timeout;
 
 use super::steps::{FENCES, ends_after, receive_shutdown, starting};
 use crate::Verdict;
@@ -117,7 +120,7 @@ const STARTUP_BEFORE_ACCEPT: &[Case] = &[Case {
         let (mut server, mut lifespan) = starting(fixture, &ServerSettings::default()).await?;
         lifespan.receive().await?;
         let request = waiting(&server).await?;
-        let mut rejected = server.connect().await.ok();
+        let mut rejected = connect_early(&server).await;
         if let Some(client) = &mut rejected {
             // There is no `host`.
             client.send("GET / HTTP/1.1\r\n\r\n").await?;
@@ -139,9 +142,18 @@ const STARTUP_BEFORE_ACCEPT: &[Case] = &[Case {
     }),
 }];
 
-/// Has a request wait for a server that is starting, if that lets anyone connect already.
+/// The time for a connection to a server that is starting. Over TLS, a server that keeps the rules lets it pass.
+const EARLY_CONNECTION: Duration = Duration::from_millis(300);
+
+/// Opens a connection to a server that is starting, if the server accepts connections and makes handshakes.
+async fn connect_early(server: &Server) -> Option<Http1> {
+    let connected = timeout(EARLY_CONNECTION, server.connect()).await;
+    connected.ok()?.ok()
+}
+
+/// Has a request wait for a server that is starting, if the server lets clients connect.
 async fn waiting(server: &Server) -> CaseResult<Option<Http1>> {
-    let Ok(mut client) = server.connect().await else {
+    let Some(mut client) = connect_early(server).await else {
         return Ok(None);
     };
     client.send(Request::get("/").http1()).await?;

@@ -5,7 +5,7 @@ use callgate::{
     LifespanStartupComplete, ReceiveEvent, rule,
 };
 
-use super::steps::{FENCES, ends_after, receive_shutdown, starting};
+use super::steps::{FENCES, answered, ends_after, receive_shutdown, starting};
 use crate::probe::Step;
 use crate::server_suite::basis::{Basis, Document::AsgiLifespan, demands};
 use crate::server_suite::case::{Case, HTTP1, steps};
@@ -84,13 +84,17 @@ async fn start_server(fixture: &mut Fixture<'_>) -> CaseResult<(Server, ProbeCal
 /// Stops a server that still serves; the receive that must not yield `lifespan.shutdown` yet.
 async fn stopping(server: &mut Server, lifespan: &mut ProbeCall) -> CaseResult<u64> {
     let mut idle = server.connect().await?;
+    // From the server's side as well: a server may wait for the first request of a new connection.
+    idle.exchange(&answered(Request::get("/"), "served"))
+        .await?;
+    server.call().await?.ended().await?;
     let mut receiving = lifespan.begin(Step::Receive);
     while !lifespan.is_pending(receiving).await? {
         lifespan.received(Some(receiving)).await?;
         receiving = lifespan.begin(Step::Receive);
     }
     server.stop()?;
-    // Most servers close a connection without a request when they have been told.
+    // Most servers close an idle connection when they have been told.
     let _ = idle.read_to_any_end().await;
     for _ in 0..FENCES {
         must!(
