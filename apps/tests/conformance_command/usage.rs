@@ -51,7 +51,7 @@ fn a_wrong_command_line_is_refused_with_status_2() {
                 "--flag",
                 "lifespam=--off",
             ],
-            "invalid value 'lifespam=--off' for '--flag <SETTING=FLAG>': there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect",
+            "invalid value 'lifespam=--off' for '--flag <SETTING=FLAG>': there is no setting `lifespam`; one of: root-path, lifespan, ws-max-size, ws-ping-interval, ws-ping-timeout, timeout-graceful-shutdown, timeout-disconnect, ssl-certfile, ssl-keyfile, ssl-ca-certs, ssl-cert-reqs",
         ),
     ] {
         let done = conformance(args);
