@@ -187,15 +187,11 @@ fn call<C: Content>(
     span: &Span,
 ) -> drive::Exchange<C> {
     let shutdown = &server.stages.shutdown;
-    let app = &server.app;
-    let mut exchange = match span.is_disabled() {
-        true => drive::Exchange::new(app, scope, content, status_for, shutdown),
-        false => span.in_scope(|| {
-            let mut exchange = drive::Exchange::new(app, scope, content, status_for, shutdown);
-            exchange.instrument(span);
-            exchange
-        }),
-    };
+    let mut exchange =
+        span.in_scope(|| drive::Exchange::new(&server.app, scope, content, status_for, shutdown));
+    if !span.is_disabled() {
+        exchange.instrument(span);
+    }
     if let Some(permit) = permit {
         exchange.hold(permit);
     }

@@ -16,7 +16,7 @@ pub enum TlsError {
     NoKey(PathBuf),
     /// The file has no revocation list.
     NoRevocationList(PathBuf),
-    /// The file has no OCSP response, or one that reports an error.
+    /// The file has no OCSP response as DER, or its response reports an error.
     NoOcspResponse(PathBuf),
     /// The OCSP response is not for the certificate.
     OcspMismatch {

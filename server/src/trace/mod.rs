@@ -1,9 +1,9 @@
 //! A span of `tracing` for each exchange, in which the application's call is polled.
 //!
 //! The span has the target `callgate::exchange`, the level INFO, and the fields of OpenTelemetry's conventions
-//! for HTTP servers, so a layer such as that of `tracing-opentelemetry` exports it as it is. It begins when
-//! the head of a request has been read, and ends when both the exchange and the call have ended; that of a
-//! WebSocket ends with its session. Without a subscriber that is interested in the target when the server is
+//! for HTTP servers, so a layer such as that of `tracing-opentelemetry` exports the span unchanged. The span
+//! begins when the head of a request has been read, and ends when both the exchange and the call have ended;
+//! the span of a WebSocket ends with its session. Without a subscriber that is interested in the target when the server is
 //! created, there is no span and no cost. The log of the command line is not interested unless `--log-level`
 //! names the target.
 //!

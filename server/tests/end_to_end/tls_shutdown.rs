@@ -128,6 +128,14 @@ async fn a_handshake_that_has_begun_is_completed_and_the_request_behind_it_is_se
     }
 }
 
+/// Returns a response that is not that of the application as an error.
+fn is_served(response: String) -> Result<(), String> {
+    match response.ends_with("served") {
+        true => Ok(()),
+        false => Err(response),
+    }
+}
+
 #[tokio::test]
 async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_server_drains() {
     let authority = Authority::new();
@@ -143,10 +151,7 @@ async fn the_handshake_and_the_request_of_a_new_connection_are_served_while_the_
         new.complete().await;
         let response = new.ask().await;
         server.ended().await.unwrap();
-        match response.ends_with("served") {
-            true => Ok(()),
-            false => Err(response),
-        }
+        is_served(response)
     })
     .await;
 }
@@ -161,10 +166,7 @@ async fn the_first_request_behind_a_new_handshake_is_served_while_the_server_dra
         stop(&server, &authority).await;
         let response = new.ask().await;
         server.ended().await.unwrap();
-        match response.ends_with("served") {
-            true => Ok(()),
-            false => Err(response),
-        }
+        is_served(response)
     })
     .await;
 }
