@@ -12,7 +12,7 @@
 //!   leaves are events of the group, and [`Group::send_to`] sends to one member.
 //!
 //! The [chapter](documents::channels) has the rules on which an application may rely. Each rule has a test in the
-//! public [suite](crate::suite).
+//! public [suite].
 //!
 //! | Backend | URL | Feature |
 //! | --- | --- | --- |

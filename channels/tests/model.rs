@@ -16,7 +16,7 @@ fn operation() -> impl Strategy<Value = Operation> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100))]
+    #![proptest_config(ProptestConfig { cases: 100, max_shrink_time: 30_000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn memory_agrees_with_the_model(operations in prop::collection::vec(operation(), 1..80)) {

@@ -179,3 +179,24 @@ impl State {
             .any(|(_, position)| *position <= self.first)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Message;
+
+    #[test]
+    fn numbers_increase_when_the_clock_is_behind() {
+        let ahead = Sequence::new(Sequence::now().get() + 3_600_000_000);
+        let log = EventLog::new(ahead, &Settings::default());
+        for number in [ahead.next(), ahead.next().next()] {
+            let (sequence, _wakeups) = log
+                .append_next(false, |sequence| {
+                    let payload = "x".into();
+                    GroupEvent::Message(Message { sequence, payload })
+                })
+                .expect("nobody waits");
+            assert_eq!(sequence, number);
+        }
+    }
+}
