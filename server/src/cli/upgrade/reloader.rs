@@ -72,7 +72,7 @@ impl Reloader {
                 Ok(mut successor) => tokio::select! {
                     biased;
                     event = events.next() => {
-                        successor.kill();
+                        successor.kill().await;
                         event
                     }
                     result = successor.ready() => {
