@@ -11,7 +11,7 @@ use crate::listeners::ask;
 use crate::support::process::{Process, is_server, serve};
 use crate::support::within;
 use crate::upgrade::{Gate, tells_process};
-use crate::upgrade_failure::blocks_as_successor;
+use crate::upgrade_failure::Replaceable;
 
 async fn serving(address: &str) -> String {
     let response = ask(within(TcpStream::connect(address)).await.unwrap()).await;
@@ -103,17 +103,20 @@ async fn a_change_in_a_folder_starts_the_server_again() {
 }
 
 #[tokio::test]
-async fn a_process_whose_start_up_blocks_is_killed_at_the_end() {
+async fn a_program_that_has_not_started_is_killed_at_the_end() {
     if is_server() {
-        serve(blocks_as_successor);
+        serve(tells_process);
     }
-    let mut process = Process::start(
-        "reload::a_process_whose_start_up_blocks_is_killed_at_the_end",
+    let program = Replaceable::new();
+    let mut process = program.start(
+        "reload::a_program_that_has_not_started_is_killed_at_the_end",
         &[("CALLGATE_RELOAD", "true")],
     );
-    process.line_with("blocked").await;
+    process.line_with("running on").await;
+    program.replace("");
+    process.line_with("waiting").await;
     process.signal(Signal::INT);
-    // The log ends when both processes have ended.
+    // The log ends when all processes have ended.
     assert_eq!(process.ended().await.0, Some(0));
 }
 

@@ -2,26 +2,14 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use callgate::{AppError, Receiver, Scope, Sender};
 use rustix::process::Signal;
+use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
 
-use crate::support::process::{Process, block, is_server, serve};
+use crate::support::process::{Process, is_server, serve};
 use crate::upgrade::{Gate, serving, tells_process};
-
-/// Blocks its thread in the start-up of a process that another one has started.
-pub(crate) async fn blocks_as_successor(
-    scope: Scope,
-    receiver: Receiver,
-    sender: Sender,
-) -> Result<(), AppError> {
-    if matches!(scope, Scope::Lifespan(_)) && std::env::var_os("CALLGATE_PREDECESSOR").is_some() {
-        block();
-    }
-    tells_process(scope, receiver, sender).await
-}
 
 /// Starts the test of this name as a server with variables, once its start-up is complete.
 async fn start(gate: &Gate, test: &str, environment: &[(&str, &str)]) -> Process {
@@ -59,15 +47,48 @@ async fn a_successor_that_fails_leaves_the_process_serving() {
     assert_eq!(process.ended().await.0, Some(0));
 }
 
+/// A program that is replaced by a script, which starts no server.
+pub(crate) struct Replaceable(TempDir);
+
+impl Replaceable {
+    /// Copies the program of this test.
+    pub(crate) fn new() -> Self {
+        let program = Self(tempfile::tempdir().unwrap());
+        fs::copy(std::env::current_exe().unwrap(), program.path()).unwrap();
+        program
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.0.path().join("app")
+    }
+
+    /// Starts the test of this name as a server, with variables.
+    pub(crate) fn start(&self, test: &str, environment: &[(&str, &str)]) -> Process {
+        Process::start_program(self.path().to_str().unwrap(), test, environment)
+    }
+
+    /// Replaces the program by one that says `waiting` and then does nothing.
+    pub(crate) fn replace(&self, redirection: &str) {
+        let script = self.0.path().join("script");
+        let text = format!("#!/bin/sh\necho waiting >&2\nexec sleep 60 {redirection}\n");
+        fs::write(&script, text).unwrap();
+        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        fs::rename(&script, self.path()).unwrap();
+    }
+}
+
 #[tokio::test]
 async fn a_successor_that_is_not_ready_in_time_is_killed() {
     if is_server() {
-        serve(blocks_as_successor);
+        serve(tells_process);
     }
-    let gate = Gate::new();
-    let test = "a_successor_that_is_not_ready_in_time_is_killed";
-    let mut process = start(&gate, test, &[("CALLGATE_TIMEOUT_UPGRADE", "0.2")]).await;
+    let program = Replaceable::new();
+    let mut process = program.start(
+        "upgrade_failure::a_successor_that_is_not_ready_in_time_is_killed",
+        &[("CALLGATE_TIMEOUT_UPGRADE", "0.1")],
+    );
     let address = process.address().await;
+    program.replace("");
     process.signal(Signal::USR2);
     process
         .line_with("the successor was not ready in time")
@@ -79,9 +100,41 @@ async fn a_successor_that_is_not_ready_in_time_is_killed() {
 }
 
 #[tokio::test]
+async fn a_successor_that_closes_the_connection_and_goes_on_is_killed() {
+    if is_server() {
+        serve(tells_process);
+    }
+    let program = Replaceable::new();
+    let test = "upgrade_failure::a_successor_that_closes_the_connection_and_goes_on_is_killed";
+    let mut process = program.start(test, &[]);
+    process.line_with("running on").await;
+    program.replace("< /dev/null");
+    process.signal(Signal::USR2);
+    process.line_with("it ended with signal: 9").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_process_that_is_stopped_during_an_upgrade_ends_a_successor_that_has_not_started() {
+    if is_server() {
+        serve(tells_process);
+    }
+    let program = Replaceable::new();
+    let test = "upgrade_failure::a_process_that_is_stopped_during_an_upgrade_ends_a_successor_that_has_not_started";
+    let mut process = program.start(test, &[]);
+    process.line_with("running on").await;
+    program.replace("");
+    process.signal(Signal::USR2);
+    process.line_with("waiting").await;
+    process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
 async fn a_process_that_is_stopped_during_an_upgrade_ends_its_successor() {
     if is_server() {
-        serve(blocks_as_successor);
+        serve(tells_process);
     }
     let gate = Gate::new();
     let test = "a_process_that_is_stopped_during_an_upgrade_ends_its_successor";
@@ -90,7 +143,7 @@ async fn a_process_that_is_stopped_during_an_upgrade_ends_its_successor() {
     let mut process = start(&gate, test, &environment).await;
     process.line_with("running on").await;
     process.signal(Signal::USR2);
-    process.line_with("blocked").await;
+    let _start_up = gate.start_up().await;
     process.signal(Signal::TERM);
     let (status, log) = process.ended().await;
     assert_eq!(status, Some(0), "{log}");
@@ -112,26 +165,4 @@ async fn a_successor_ends_when_its_predecessor_is_killed() {
     process.signal(Signal::KILL);
     let (_, log) = process.ended().await;
     assert!(log.contains("this process does not take over"), "{log}");
-}
-
-#[tokio::test]
-async fn a_successor_that_closes_the_connection_and_goes_on_is_killed() {
-    if is_server() {
-        serve(tells_process);
-    }
-    let directory = tempfile::tempdir().unwrap();
-    let path = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
-    let program = path("app");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
-    let test = "upgrade_failure::a_successor_that_closes_the_connection_and_goes_on_is_killed";
-    let mut process = Process::start_program(&program, test, &[]);
-    process.line_with("running on").await;
-    let other = path("other");
-    fs::write(&other, "#!/bin/sh\nexec sleep 60 < /dev/null\n").unwrap();
-    fs::set_permissions(&other, fs::Permissions::from_mode(0o700)).unwrap();
-    fs::rename(&other, &program).unwrap();
-    process.signal(Signal::USR2);
-    process.line_with("it ended with signal: 9").await;
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await.0, Some(0));
 }

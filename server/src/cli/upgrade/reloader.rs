@@ -136,9 +136,11 @@ impl Reloader {
         events.next().await
     }
 
-    /// Waits for the end of all children. At a second signal, they drop what still runs.
+    /// Stops all children, and waits for their end. At a second signal, they drop what still runs: each signal
+    /// is passed on.
     async fn stop(&mut self, events: &mut Events) {
         self.retire(None);
+        self.ending.iter().for_each(terminate);
         tokio::select! {
             _ = join_all(self.ending.iter_mut().map(Child::wait)) => return,
             () = events.stop() => {}

@@ -66,13 +66,13 @@ impl Successor {
         self.connection.try_write(&[wire::HANDED_OVER]).map(drop)
     }
 
-    /// Asks the process to stop, also one whose start-up blocks its thread.
+    /// Asks the process to stop, also if its program has not come to the server.
     pub(super) fn terminate(&self) {
         terminate(&self.child);
     }
 
-    /// Kills the process, unless it has ended, and returns how it has ended. A process whose start-up
-    /// blocks its thread does not notice that the connection is closed.
+    /// Kills the process, unless it has ended, and returns how it has ended. A program that has not come to the
+    /// server does not notice that the connection is closed.
     pub(super) async fn kill(&mut self) -> String {
         let _ = self.child.start_kill();
         self.ended().await
