@@ -112,7 +112,7 @@ impl Upgrader {
             Ok(_) => return,
             Err(reason) => tracing::error!("this process does not take over: {reason}"),
         }
-        self.handle.begin_shutdown();
+        self.handle.shutdown();
         pending::<()>().await;
     }
 
