@@ -122,10 +122,18 @@ async fn start_with(
 }
 
 /// Returns the number of the process that answers.
-async fn serving(address: &str) -> u32 {
+pub(crate) async fn serving(address: &str) -> u32 {
     let response = ask(within(TcpStream::connect(address)).await.unwrap()).await;
     let (_, number) = response.rsplit_once("\r\n").unwrap();
     number.parse().unwrap()
+}
+
+/// Waits for the end of a process, which answers until then, and returns the number of its successor.
+async fn successor(process: &mut Process, address: &str) -> u32 {
+    assert_eq!(process.status().await, Some(0));
+    let successor = serving(address).await;
+    assert_ne!(successor, process.id());
+    successor
 }
 
 /// Ends the successor of a process that has ended, and returns the rest of the log of both.
@@ -206,12 +214,12 @@ async fn a_websocket_is_closed_with_1012_when_the_successor_has_taken_over() {
     assert_eq!(client.message().await, "hello!");
     drop(start_up);
     client.closed_with(1012).await;
-    assert_eq!(process.status().await, Some(0));
+    let successor = successor(&mut process, &address).await;
     // The client connects again, to the new process.
     let mut client = open().await;
     client.send(frame(FIN | TEXT, "again")).await;
     assert_eq!(client.message().await, "again!");
-    end(process, serving(&address).await).await;
+    end(process, successor).await;
 }
 
 #[tokio::test]
@@ -226,68 +234,10 @@ async fn an_address_with_any_port_that_is_given_twice_has_two_sockets_also_after
     drop(gate.start_up().await);
     let of_successor = [process.address().await, process.address().await];
     assert_eq!(of_successor, addresses);
-    assert_eq!(process.status().await, Some(0));
-    let successor = serving(&addresses[0]).await;
+    let successor = successor(&mut process, &addresses[0]).await;
     assert_eq!(serving(&addresses[1]).await, successor);
     let log = end(process, successor).await;
     assert!(!log.contains("running on"), "{log}");
-}
-
-#[tokio::test]
-async fn a_successor_that_fails_leaves_the_process_serving() {
-    let gate = Gate::new();
-    let test = "a_successor_that_fails_leaves_the_process_serving";
-    let mut process = start(&gate, test, &[]).await;
-    let address = process.address().await;
-    process.signal(Signal::USR2);
-    let mut start_up = gate.start_up().await;
-    process.signal(Signal::USR2);
-    process
-        .line_with("SIGUSR2 has no effect during an upgrade")
-        .await;
-    start_up.write_all(b"no database").await.unwrap();
-    drop(start_up);
-    let line = process.line_with("the upgrade has failed").await;
-    assert!(
-        line.contains("the application failed to start: no database"),
-        "{line}"
-    );
-    assert_eq!(serving(&address).await, process.id());
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await.0, Some(0));
-}
-
-#[tokio::test]
-async fn a_successor_that_is_not_ready_in_time_is_killed() {
-    let gate = Gate::new();
-    let test = "a_successor_that_is_not_ready_in_time_is_killed";
-    let mut process = start(&gate, test, &[("CALLGATE_TIMEOUT_UPGRADE", "0.2")]).await;
-    let address = process.address().await;
-    process.signal(Signal::USR2);
-    process
-        .line_with("the successor was not ready in time")
-        .await;
-    // The end of the process closes its connection, if it got so far.
-    assert_eq!(serving(&address).await, process.id());
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await.0, Some(0));
-}
-
-#[tokio::test]
-async fn a_process_that_is_stopped_during_an_upgrade_ends_its_successor() {
-    let gate = Gate::new();
-    let test = "a_process_that_is_stopped_during_an_upgrade_ends_its_successor";
-    let path = gate.path("app.sock");
-    let environment = [("CALLGATE_PORT", "8000"), ("CALLGATE_UDS", &path)];
-    let mut process = start(&gate, test, &environment).await;
-    process.line_with("running on").await;
-    process.signal(Signal::USR2);
-    let _start_up = gate.start_up().await;
-    process.signal(Signal::TERM);
-    let (status, log) = process.ended().await;
-    assert_eq!(status, Some(0), "{log}");
-    assert!(!log.contains("running on"), "{log}");
-    assert!(!Path::new(&path).exists());
 }
 
 #[tokio::test]
@@ -300,9 +250,7 @@ async fn a_process_is_replaced_after_its_limit_of_requests() {
         assert_eq!(serving(&address).await, process.id());
     }
     drop(gate.start_up().await);
-    assert_eq!(process.status().await, Some(0));
-    let successor = serving(&address).await;
-    assert_ne!(successor, process.id());
+    let successor = successor(&mut process, &address).await;
     let log = end(process, successor).await;
     assert!(log.contains("(2 requests have been served)"), "{log}");
 }
@@ -385,12 +333,12 @@ async fn the_admin_listener_answers_for_the_process_that_serves() {
     }
     drop(start_up);
     process.line_with("this process has taken over").await;
-    assert_eq!(process.status().await, Some(0));
+    let successor = successor(&mut process, &address).await;
     assert!(ready().await.starts_with("HTTP/1.1 200"));
     let metrics = ask("/metrics").await;
     let line = "\ncallgate_upgrades_total{outcome=\"completed\"} 1\n";
     assert!(metrics.contains(line), "{metrics}");
-    end(process, serving(&address).await).await;
+    end(process, successor).await;
     assert!(!Path::new(&path).exists());
 }
 
@@ -411,7 +359,8 @@ async fn the_admin_listener_does_not_become_one_for_clients() {
             break;
         }
     }
-    end(process, serving(&address).await).await;
+    let successor = successor(&mut process, &address).await;
+    end(process, successor).await;
 }
 
 /// Receives a notification of systemd.
@@ -453,8 +402,7 @@ async fn systemd_is_told_the_main_process_and_its_sockets_are_kept() {
             .starts_with("RELOADING=1\n")
     );
     let main = notification(&notifications).await;
-    assert_eq!(process.status().await, Some(0));
-    let successor = serving(&address).await;
+    let successor = successor(&mut process, &address).await;
     assert_eq!(main, format!("MAINPID={successor}\nREADY=1\n"));
     end(process, successor).await;
     // The old process does not say that the service stops.
@@ -477,8 +425,6 @@ async fn an_inherited_descriptor_is_served_on_and_passes_to_the_successor() {
     assert_eq!(serving(&address).await, process.id());
     process.signal(Signal::USR2);
     drop(gate.start_up().await);
-    assert_eq!(process.status().await, Some(0));
-    let successor = serving(&address).await;
-    assert_ne!(successor, process.id());
+    let successor = successor(&mut process, &address).await;
     end(process, successor).await;
 }
