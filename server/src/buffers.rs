@@ -192,13 +192,20 @@ mod tests {
         assert!(asked(&connections).is_empty());
         shares[3].set(UNCOUNTED + LIMIT / 16);
         assert_eq!(asked(&connections), [2]);
-        // What is about to be released counts no more.
-        shares[0].set(UNCOUNTED + LIMIT / 16 * 8);
+        // What is about to be released counts no more, and a connection is asked once.
+        shares[0].set(UNCOUNTED + LIMIT / 16 * 6);
         assert!(asked(&connections).is_empty());
-        shares[3].set(UNCOUNTED + LIMIT / 16 * 6);
-        assert_eq!(asked(&connections), [1]);
+        // A connection that has released its buffers is not the one that buffers the most.
+        shares[0].set(0);
+        shares[3].set(UNCOUNTED + LIMIT / 16 * 4);
+        shares[1].set(UNCOUNTED + LIMIT / 16 * 17);
+        assert_eq!(asked(&connections), [3]);
+        // The end of a connection that was asked leaves the budget as it was.
         drop((shares, connections));
         assert_eq!(registry.budget.counted(), 0);
-        assert!(!registry.budget.is_exceeded());
+        let connections = [registry.add(None)];
+        let share = BufferShare::new(connections[0].clone());
+        share.set(UNCOUNTED + LIMIT + STEP);
+        assert_eq!(asked(&connections).len(), 1);
     }
 }
