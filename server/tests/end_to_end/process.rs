@@ -330,6 +330,7 @@ async fn idle_clients_make_room_for_the_admin_listener() {
         assert_eq!(client.response().await.status, 200);
         admin.push(client);
     }
+    assert_eq!(idle.remove(0).rest().await, "");
     process.signal(Signal::TERM);
     drop((idle, admin));
     assert_eq!(process.ended().await.0, Some(0));
