@@ -25,6 +25,8 @@ const CLIENTS: usize = 8;
 const GROWTH: u64 = 16 << 20;
 /// The time for which a client that does not behave keeps its connection.
 const HELD: Duration = Duration::from_millis(20);
+/// The time that a client that behaves waits between two connections.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a client sends that does not behave, before it closes or resets the connection.
 fn misbehaviours() -> Vec<Vec<u8>> {
@@ -201,6 +203,7 @@ async fn behave(
                 failed.fetch_add(1, Ordering::Relaxed)
             }
         };
+        sleep(PAUSE).await;
     }
 }
 
