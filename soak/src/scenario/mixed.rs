@@ -24,9 +24,9 @@ const CLIENTS: usize = 8;
 /// The memory that may be gained after the first quarter of the time, in octets.
 const GROWTH: u64 = 16 << 20;
 /// The time for which a client that does not behave keeps its connection.
-const HELD: Duration = Duration::from_millis(20);
+const HELD: Duration = Duration::from_millis(40);
 /// The time that a client that behaves waits between two connections.
-const PAUSE: Duration = Duration::from_millis(20);
+const PAUSE: Duration = Duration::from_millis(40);
 
 /// What a client sends that does not behave, before it closes or resets the connection.
 fn misbehaviours() -> Vec<Vec<u8>> {
