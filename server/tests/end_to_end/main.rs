@@ -66,6 +66,8 @@ mod trace;
 mod trailers;
 #[cfg(all(unix, feature = "cli"))]
 mod upgrade;
+#[cfg(all(unix, feature = "cli"))]
+mod upgrade_failure;
 mod websocket;
 mod websocket_deflate;
 mod websocket_end;

@@ -1,7 +1,9 @@
 //! Development: a server that starts again when its program changes.
 
 use std::fs;
+use std::future::pending;
 
+use callgate::{AppError, Receiver, Scope, Sender};
 use rustix::process::Signal;
 use tokio::net::TcpStream;
 
@@ -9,6 +11,7 @@ use crate::listeners::ask;
 use crate::support::process::{Process, is_server, serve};
 use crate::support::within;
 use crate::upgrade::{Gate, tells_process};
+use crate::upgrade_failure::Replaceable;
 
 async fn serving(address: &str) -> String {
     let response = ask(within(TcpStream::connect(address)).await.unwrap()).await;
@@ -95,6 +98,50 @@ async fn a_change_in_a_folder_starts_the_server_again() {
     drop(gate.start_up().await);
     fs::write(format!("{templates}/page.html"), "new").unwrap();
     drop(gate.start_up().await);
+    process.signal(Signal::INT);
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn a_program_that_has_not_started_is_killed_at_the_end() {
+    if is_server() {
+        serve(tells_process);
+    }
+    let program = Replaceable::new();
+    let mut process = program.start(
+        "reload::a_program_that_has_not_started_is_killed_at_the_end",
+        &[("CALLGATE_RELOAD", "true")],
+    );
+    process.line_with("running on").await;
+    program.replace("");
+    process.line_with("waiting").await;
+    process.signal(Signal::INT);
+    // The log ends when all processes have ended.
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+async fn goes_on(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
+    scope.into_http()?;
+    eprintln!("called");
+    pending().await
+}
+
+#[tokio::test]
+async fn a_second_signal_ends_a_request_that_goes_on() {
+    if is_server() {
+        serve(goes_on);
+    }
+    let mut process = Process::start(
+        "reload::a_second_signal_ends_a_request_that_goes_on",
+        &[
+            ("CALLGATE_RELOAD", "true"),
+            ("CALLGATE_TIMEOUT_GRACEFUL_SHUTDOWN", "none"),
+        ],
+    );
+    let _client = process.request().await;
+    process.line_with("called").await;
+    process.signal(Signal::INT);
+    process.line_with("waiting for connections").await;
     process.signal(Signal::INT);
     assert_eq!(process.ended().await.0, Some(0));
 }

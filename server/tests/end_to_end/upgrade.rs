@@ -122,7 +122,7 @@ async fn start_with(
 }
 
 /// Returns the number of the process that answers.
-async fn serving(address: &str) -> u32 {
+pub(crate) async fn serving(address: &str) -> u32 {
     let response = ask(within(TcpStream::connect(address)).await.unwrap()).await;
     let (_, number) = response.rsplit_once("\r\n").unwrap();
     number.parse().unwrap()
@@ -238,63 +238,6 @@ async fn an_address_with_any_port_that_is_given_twice_has_two_sockets_also_after
     assert_eq!(serving(&addresses[1]).await, successor);
     let log = end(process, successor).await;
     assert!(!log.contains("running on"), "{log}");
-}
-
-#[tokio::test]
-async fn a_successor_that_fails_leaves_the_process_serving() {
-    let gate = Gate::new();
-    let test = "a_successor_that_fails_leaves_the_process_serving";
-    let mut process = start(&gate, test, &[]).await;
-    let address = process.address().await;
-    process.signal(Signal::USR2);
-    let mut start_up = gate.start_up().await;
-    process.signal(Signal::USR2);
-    process
-        .line_with("SIGUSR2 has no effect during an upgrade")
-        .await;
-    start_up.write_all(b"no database").await.unwrap();
-    drop(start_up);
-    let line = process.line_with("the upgrade has failed").await;
-    assert!(
-        line.contains("the application failed to start: no database"),
-        "{line}"
-    );
-    assert_eq!(serving(&address).await, process.id());
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await.0, Some(0));
-}
-
-#[tokio::test]
-async fn a_successor_that_is_not_ready_in_time_is_killed() {
-    let gate = Gate::new();
-    let test = "a_successor_that_is_not_ready_in_time_is_killed";
-    let mut process = start(&gate, test, &[("CALLGATE_TIMEOUT_UPGRADE", "0.2")]).await;
-    let address = process.address().await;
-    process.signal(Signal::USR2);
-    process
-        .line_with("the successor was not ready in time")
-        .await;
-    // The end of the process closes its connection, if it got so far.
-    assert_eq!(serving(&address).await, process.id());
-    process.signal(Signal::TERM);
-    assert_eq!(process.ended().await.0, Some(0));
-}
-
-#[tokio::test]
-async fn a_process_that_is_stopped_during_an_upgrade_ends_its_successor() {
-    let gate = Gate::new();
-    let test = "a_process_that_is_stopped_during_an_upgrade_ends_its_successor";
-    let path = gate.path("app.sock");
-    let environment = [("CALLGATE_PORT", "8000"), ("CALLGATE_UDS", &path)];
-    let mut process = start(&gate, test, &environment).await;
-    process.line_with("running on").await;
-    process.signal(Signal::USR2);
-    let _start_up = gate.start_up().await;
-    process.signal(Signal::TERM);
-    let (status, log) = process.ended().await;
-    assert_eq!(status, Some(0), "{log}");
-    assert!(!log.contains("running on"), "{log}");
-    assert!(!Path::new(&path).exists());
 }
 
 #[tokio::test]

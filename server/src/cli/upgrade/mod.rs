@@ -196,7 +196,7 @@ impl Upgrader {
             biased;
             result = successor.ready() => result?,
             () = timeout => {
-                successor.kill();
+                successor.kill().await;
                 return Err("the successor was not ready in time".into());
             }
         }

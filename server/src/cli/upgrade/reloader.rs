@@ -72,7 +72,7 @@ impl Reloader {
                 Ok(mut successor) => tokio::select! {
                     biased;
                     event = events.next() => {
-                        successor.kill();
+                        successor.kill().await;
                         event
                     }
                     result = successor.ready() => {
@@ -104,7 +104,7 @@ impl Reloader {
     fn replace(&mut self, successor: Successor, result: Result<(), String>) {
         let result = result.and_then(|()| successor.hand_over().map_err(|error| error.to_string()));
         match (result, &self.serving) {
-            (Ok(()), _) => self.retire(Some(successor)),
+            (Ok(()), _) => self.retire(successor),
             (Err(reason), Some(serving)) => {
                 let pid = serving.pid();
                 tracing::error!("the new process has failed, and process {pid} goes on: {reason}");
@@ -116,10 +116,10 @@ impl Reloader {
     }
 
     /// Has the child that serves drain, and `next` serve.
-    fn retire(&mut self, next: Option<Successor>) {
+    fn retire(&mut self, next: Successor) {
         self.ending
             .retain_mut(|child| matches!(child.try_wait(), Ok(None)));
-        let before = std::mem::replace(&mut self.serving, next);
+        let before = self.serving.replace(next);
         self.ending.extend(before.map(Successor::release));
     }
 
@@ -136,14 +136,28 @@ impl Reloader {
         events.next().await
     }
 
-    /// Waits for the end of all children. At a second signal, they drop what still runs.
+    /// Stops all children, and waits for their end. At a second signal, they drop what still runs: each signal
+    /// is passed on.
     async fn stop(&mut self, events: &mut Events) {
-        self.retire(None);
+        self.terminate();
         tokio::select! {
-            _ = join_all(self.ending.iter_mut().map(Child::wait)) => return,
+            () = self.ended() => return,
             () = events.stop() => {}
         }
+        self.terminate();
+        self.ended().await;
+    }
+
+    fn terminate(&self) {
+        self.serving.iter().for_each(Successor::terminate);
         self.ending.iter().for_each(terminate);
+    }
+
+    /// Completes when all children have ended.
+    async fn ended(&mut self) {
+        if let Some(serving) = &mut self.serving {
+            serving.ended().await;
+        }
         join_all(self.ending.iter_mut().map(Child::wait)).await;
     }
 }

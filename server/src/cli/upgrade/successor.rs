@@ -56,13 +56,7 @@ impl Successor {
                 Err(String::from_utf8_lossy(&reason).into_owned())
             }
             // The process has closed the connection. Usually it has ended.
-            _ => {
-                let _ = self.child.start_kill();
-                Err(match self.child.wait().await {
-                    Ok(status) => format!("it ended with {status}"),
-                    Err(error) => format!("it cannot be waited for: {error}"),
-                })
-            }
+            _ => Err(format!("it ended with {}", self.kill().await)),
         }
     }
 
@@ -72,14 +66,16 @@ impl Successor {
         self.connection.try_write(&[wire::HANDED_OVER]).map(drop)
     }
 
-    /// Asks the process to stop.
+    /// Asks the process to stop, also if its program has not come to the server.
     pub(super) fn terminate(&self) {
         terminate(&self.child);
     }
 
-    /// Ends the process at once.
-    pub(super) fn kill(&mut self) {
+    /// Kills the process, unless it has ended, and returns how it has ended. A program that has not come to the
+    /// server does not notice that the connection is closed.
+    pub(super) async fn kill(&mut self) -> String {
         let _ = self.child.start_kill();
+        self.ended().await
     }
 
     /// Closes the connection, by which a process that has not been left alone stops. Returns the process.
@@ -87,7 +83,7 @@ impl Successor {
         self.child
     }
 
-    /// Completes when the process has ended.
+    /// Completes when the process has ended. Returns how it has ended.
     pub(super) async fn ended(&mut self) -> String {
         match self.child.wait().await {
             Ok(status) => status.to_string(),
