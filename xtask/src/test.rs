@@ -41,8 +41,8 @@ pub(crate) fn run() -> Result<(), String> {
     )
     .run()?;
     Step::new(
-        "the toolkit without features",
-        "cargo clippy -p callgate-toolkit --no-default-features -- -D warnings",
+        "the toolkit and the channel layer without features",
+        "cargo clippy -p callgate-toolkit -p callgate-channels --no-default-features -- -D warnings",
     )
     .run()?;
     Step::new(

@@ -1,0 +1,181 @@
+//! A position in a log.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::log::EventLog;
+use super::waiters::Registration;
+use crate::sync::lock;
+use crate::{GroupEvent, Missed, Sequence};
+
+/// The most events that a reader takes at a time, so that it seldom locks the log.
+const BATCH_EVENTS: usize = 32;
+
+/// The bytes after which a reader takes no more events at a time: what a reader has taken is no longer bounded
+/// by the log.
+const BATCH_OCTETS: usize = 64 * 1024;
+
+/// A reader of an [`EventLog`].
+#[derive(Debug)]
+pub struct Reader {
+    log: Arc<EventLog>,
+    /// The position of the next event. The one before the first event stands for all before.
+    position: u64,
+    /// The number of the last event that was taken.
+    seen: Sequence,
+    registration: Option<Registration>,
+    /// The place in the log's list of readers that publishers wait for.
+    awaited: Option<usize>,
+}
+
+/// What a reader took.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) enum Taken {
+    /// Events.
+    Events,
+    /// First a [`Missed`], because the log has removed events that this reader was too slow to read.
+    AfterOverrun,
+    /// Nothing: the log is closed.
+    Closed,
+}
+
+impl EventLog {
+    /// Returns a reader of the events that come after the last one.
+    #[must_use]
+    pub fn reader(self: &Arc<Self>) -> Reader {
+        let mut state = lock(&self.state);
+        let position = state.first + state.events.len() as u64;
+        let seen = state.head;
+        state.readers += 1;
+        drop(state);
+        Reader::new(Arc::clone(self), position, seen)
+    }
+
+    /// Returns a reader of the events after a number, which begins with a [`Missed`] if the log does not
+    /// have all of them. For [`Sequence::ZERO`], the reader begins with the oldest event.
+    ///
+    /// # Errors
+    ///
+    /// Returns the number of the last event if the number is greater.
+    pub fn reader_after(self: &Arc<Self>, after: Sequence) -> Result<Reader, Sequence> {
+        let mut state = lock(&self.state);
+        if after > state.head {
+            return Err(state.head);
+        }
+        let (position, seen) = if after == Sequence::ZERO {
+            (state.first, state.removed_to)
+        } else if after < state.removed_to {
+            // A position before the first event reads as a gap.
+            (state.first.wrapping_sub(1), after)
+        } else {
+            let index = state
+                .events
+                .partition_point(|event| event.sequence() <= after);
+            (state.first + index as u64, after)
+        };
+        state.readers += 1;
+        drop(state);
+        Ok(Reader::new(Arc::clone(self), position, seen))
+    }
+}
+
+impl Reader {
+    fn new(log: Arc<EventLog>, position: u64, seen: Sequence) -> Self {
+        Self {
+            log,
+            position,
+            seen,
+            registration: None,
+            awaited: None,
+        }
+    }
+
+    /// Returns the number of the last event that was taken, or where the reader started.
+    pub(crate) fn seen(&self) -> Sequence {
+        self.seen
+    }
+
+    /// Lets publishers wait until this reader has read.
+    pub(crate) fn let_publishers_wait(&mut self) {
+        let mut state = lock(&self.log.state);
+        let position = self.position.max(state.first);
+        self.awaited = Some(state.awaited.insert(position));
+    }
+
+    /// Appends the next events to `batch`.
+    pub(crate) fn poll_take(
+        &mut self,
+        batch: &mut VecDeque<GroupEvent>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Taken> {
+        let mut guard = lock(&self.log.state);
+        let state = &mut *guard;
+        let mut taken = Taken::Events;
+        let behind = state.first.wrapping_sub(self.position);
+        if behind != 0 && behind <= u64::MAX / 2 {
+            batch.push_back(GroupEvent::Missed(Missed {
+                from: self.seen.next(),
+                to: state.removed_to,
+            }));
+            self.seen = state.removed_to;
+            self.position = state.first;
+            taken = Taken::AfterOverrun;
+        }
+        let index = usize::try_from(self.position - state.first).unwrap_or(usize::MAX);
+        let mut octets = 0;
+        for event in state.events.range(index..).take(BATCH_EVENTS) {
+            octets += event.len();
+            self.position += 1;
+            self.seen = event.sequence();
+            push(batch, event);
+            if octets > BATCH_OCTETS {
+                break;
+            }
+        }
+        if batch.is_empty() {
+            if state.is_closed {
+                return Poll::Ready(Taken::Closed);
+            }
+            state.waiters.register(&mut self.registration, cx.waker());
+            return Poll::Pending;
+        }
+        if let Some(key) = self.awaited {
+            state.awaited[key] = self.position;
+            drop(guard);
+            self.log.room.notify_waiters();
+        }
+        Poll::Ready(taken)
+    }
+}
+
+/// Appends an event; a gap that follows a gap becomes part of it.
+fn push(batch: &mut VecDeque<GroupEvent>, event: &GroupEvent) {
+    if let GroupEvent::Missed(more) = event
+        && let Some(GroupEvent::Missed(gap)) = batch.back_mut()
+    {
+        gap.to = more.to;
+    } else {
+        batch.push_back(event.clone());
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = lock(&self.log.state);
+        state.readers -= 1;
+        let waker = self
+            .registration
+            .take()
+            .and_then(|registration| state.waiters.remove(registration));
+        let awaited = self.awaited.take();
+        if let Some(key) = awaited {
+            state.awaited.remove(key);
+        }
+        drop(state);
+        drop(waker);
+        if awaited.is_some() {
+            self.log.room.notify_waiters();
+        }
+    }
+}

@@ -1,0 +1,28 @@
+//! The health of a layer.
+
+use std::time::SystemTime;
+
+/// Whether a layer can reach its backend.
+#[derive(Clone, Debug, Eq, PartialEq)]
+#[non_exhaustive]
+pub enum Health {
+    /// The backend is reached.
+    Ready,
+    /// The backend cannot be reached, and the layer goes on to connect.
+    Unreachable {
+        /// Since when.
+        since: SystemTime,
+        /// What cannot be reached, and why.
+        reason: String,
+    },
+    /// The layer is closed.
+    Closed,
+}
+
+impl Health {
+    /// Returns whether the backend is reached.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        matches!(self, Self::Ready)
+    }
+}
