@@ -2,15 +2,19 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, PushInfo,
-    PushKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _,
+    ProtocolVersion, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
 };
 use tokio::sync::Notify;
 
 use crate::{Error, Settings};
+
+/// The longest time between two attempts to connect.
+pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
 /// Connects to a Redis.
 #[derive(Debug)]
@@ -51,6 +55,10 @@ impl Connector {
             ),
         };
         let info = url.into_connection_info().map_err(invalid)?;
+        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
+            // This fails if the application has chosen a provider of cryptography, which is used then.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        }
         let redis = info.redis_settings().clone();
         let info = info.set_redis_settings(redis.set_protocol(ProtocolVersion::RESP3));
         let target = format!("redis at {}", info.addr());
@@ -121,7 +129,16 @@ impl Connector {
         Error::Unreachable {
             target: self.target.clone(),
             reason,
-            retry: super::driver::LONGEST_RETRY,
+            retry: Some(LONGEST_RETRY),
+        }
+    }
+
+    /// Returns the error for a layer that does not start.
+    pub(super) fn not_started(&self, error: &RedisError) -> Error {
+        Error::Unreachable {
+            target: self.target.clone(),
+            reason: plain(error),
+            retry: None,
         }
     }
 

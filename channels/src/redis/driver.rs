@@ -9,16 +9,13 @@ use redis::RedisError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::connection::Session;
+use super::connection::{LONGEST_RETRY, Session};
 use super::feed::Feed;
 use super::shared::{Link, Shared};
 use crate::{Error, Sequence};
 
 /// The time before the second attempt to connect, which doubles for each attempt.
 const FIRST_RETRY: Duration = Duration::from_millis(50);
-
-/// The longest time between two attempts to connect.
-pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(1);
 
 /// The number of subscriptions that are changed at a time.
 const CHANGES: usize = 256;
@@ -171,6 +168,7 @@ async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisE
             if known == 0 {
                 for member in shared.members_of_process(&topic) {
                     shared.join(session, &topic, &member).await?;
+                    shared.leave_again_if_left(&topic, &member.id);
                 }
             }
             Ok::<_, RedisError>(

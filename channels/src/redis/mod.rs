@@ -52,7 +52,7 @@ impl RedisBackend {
         let session = shared
             .connect(0)
             .await
-            .map_err(|error| shared.connector.unreachable(error.to_string()))?;
+            .map_err(|error| shared.connector.not_started(&error))?;
         shared.set_link(Link::Up(session.clone()));
         let driver = tokio::spawn(driver::drive(Arc::clone(&shared), session, receiver));
         Ok(Self { shared, driver })
@@ -129,27 +129,23 @@ impl RedisBackend {
 
     async fn open(&self, topic: &Topic, start: Start) -> Result<Opened, Error> {
         loop {
-            let feed = self.shared.feed_of(topic);
-            let attached = feed.attached.get_or_try_init(|| self.attach(&feed)).await;
-            if let Err(error) = attached {
-                drop(feed);
-                self.shared.release(topic);
-                return Err(error);
-            }
+            let opening = Opening {
+                shared: &self.shared,
+                feed: Some(self.shared.feed_of(topic)),
+            };
+            let feed = opening.feed.as_ref().expect("is taken when dropped");
+            feed.attached.get_or_try_init(|| self.attach(feed)).await?;
             let log = feed.log().expect("the feed is attached");
+            let opened = match start {
+                Start::Now => self.shared.with_feed(feed, || Opened {
+                    backlog: Vec::new(),
+                    reader: log.reader(),
+                }),
+                Start::After(after) => self.open_after(feed, log, after).await?,
+            };
             // Another reader may have been the last one meanwhile, and the feed be forgotten.
-            match start {
-                Start::Now => {
-                    if let Some(reader) = self.shared.with_feed(&feed, || log.reader()) {
-                        let backlog = Vec::new();
-                        return Ok(Opened { backlog, reader });
-                    }
-                }
-                Start::After(after) => {
-                    if let Some(opened) = self.open_after(&feed, log, after).await? {
-                        return Ok(opened);
-                    }
-                }
+            if let Some(opened) = opened {
+                return Ok(opened);
             }
         }
     }
@@ -252,6 +248,24 @@ impl RedisBackend {
         }
         self.driver.abort();
         shared.close_logs();
+    }
+}
+
+/// A feed that is being opened. It is forgotten if it has no reader at the end, also when the task that opens it
+/// is dropped.
+#[derive(Debug)]
+struct Opening<'a> {
+    shared: &'a Shared,
+    feed: Option<Arc<Feed>>,
+}
+
+impl Drop for Opening<'_> {
+    fn drop(&mut self) {
+        if let Some(feed) = self.feed.take() {
+            let topic = feed.topic.clone();
+            drop(feed);
+            self.shared.release(&topic);
+        }
     }
 }
 

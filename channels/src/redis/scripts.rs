@@ -113,7 +113,7 @@ impl Scripts {
         call.key(&keys.stream)
             .key(&keys.processes)
             .key(&keys.members);
-        call.arg(id);
+        call.arg(id).arg(self.bounds.presence_millis);
         self.bounded(call, floor)
     }
 

@@ -336,6 +336,16 @@ impl Shared {
         presence.leaving.insert((topic.clone(), id.clone()));
     }
 
+    /// Lets a member leave again if it has left while the driver has let it join.
+    pub(super) fn leave_again_if_left(&self, topic: &Topic, id: &MemberId) {
+        let mut presence = lock(&self.presence);
+        let members = presence.members.get(topic);
+        if !members.is_some_and(|members| members.contains_key(id)) {
+            presence.leaving.insert((topic.clone(), id.clone()));
+            self.leaving.notify_one();
+        }
+    }
+
     /// Removes all members of this process.
     pub(super) fn remove_all_members(&self) {
         let mut presence = lock(&self.presence);
