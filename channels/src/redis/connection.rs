@@ -89,8 +89,8 @@ impl Connector {
             match push.kind {
                 PushKind::Disconnection => of_subscriptions.notify_one(),
                 PushKind::Message | PushKind::SMessage => {
-                    if let [Value::BulkString(channel), Value::BulkString(content)] =
-                        &mut push.data.into_iter().collect::<Vec<_>>()[..]
+                    let mut data = push.data;
+                    if let [Value::BulkString(channel), Value::BulkString(content)] = &mut data[..]
                         && let Ok(channel) = std::str::from_utf8(channel)
                     {
                         receive(channel, std::mem::take(content));

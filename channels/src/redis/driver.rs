@@ -105,7 +105,7 @@ async fn serve(
             () = session.lost.notified() => Err(disconnected()),
             _ = pings.tick() => session.ping().await,
             _ = heartbeats.tick() => heartbeat(shared, session).await,
-            () = shared.leaving.notified() => leave(shared, session).await,
+            () = shared.presence.leaving.notified() => leave(shared, session).await,
             _ = changes.recv_many(&mut batch, CHANGES) => {
                 change(shared, session, &mut batch).await
             }
@@ -166,9 +166,9 @@ async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisE
                 .invoke_async(&mut connection)
                 .await?;
             if known == 0 {
-                for member in shared.members_of_process(&topic) {
+                for member in shared.presence.members(&topic) {
                     shared.join(session, &topic, &member).await?;
-                    shared.leave_again_if_left(&topic, &member.id);
+                    shared.presence.leave_again_if_left(&topic, &member.id);
                 }
             }
             Ok::<_, RedisError>(
@@ -189,9 +189,9 @@ async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisE
 
 /// Removes the members that have left without waiting.
 async fn leave(shared: &Shared, session: &Session) -> Result<(), RedisError> {
-    for (topic, member) in shared.leaving_members() {
+    for (topic, member) in shared.presence.left() {
         match shared.leave(session, &topic, &member).await {
-            Ok(()) => shared.has_left(&topic, &member),
+            Ok(()) => shared.presence.confirm_left(&topic, &member),
             Err(error) if matches!(shared.connector.error(&error), Error::Refused { .. }) => {}
             Err(error) => return Err(error),
         }

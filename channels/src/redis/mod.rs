@@ -4,6 +4,7 @@ mod connection;
 mod driver;
 mod feed;
 mod keys;
+mod presence;
 mod scripts;
 mod shared;
 mod wire;
@@ -158,8 +159,16 @@ impl RedisBackend {
         after: Sequence,
     ) -> Result<Option<Opened>, Error> {
         // The reader keeps the feed, and its position is where the backlog ends.
-        let Some(reader) = self.shared.with_feed(feed, || log.reader()) else {
-            return Ok(None);
+        let kept = self.shared.with_feed(feed, || {
+            log.reader_if_kept(after).ok_or_else(|| log.reader())
+        });
+        let reader = match kept {
+            Some(Ok(reader)) => {
+                let backlog = Vec::new();
+                return Ok(Some(Opened { backlog, reader }));
+            }
+            Some(Err(reader)) => reader,
+            None => return Ok(None),
         };
         let session = self.shared.session().await?;
         let mut opened = Opened {
@@ -212,12 +221,12 @@ impl RedisBackend {
 
     async fn join(&self, group: &Topic, member: &Member) -> Result<(), Error> {
         let session = self.shared.session().await?;
-        self.shared.add_member(group, member);
+        self.shared.presence.add(group, member);
         self.answer(self.shared.join(&session, group, member)).await
     }
 
     async fn leave(&self, group: &Topic, member: &MemberId) -> Result<(), Error> {
-        self.shared.remove_member(group, member);
+        self.shared.presence.remove(group, member);
         let left = async {
             let session = self.shared.session().await?;
             self.answer(self.shared.leave(&session, group, member))
@@ -225,19 +234,19 @@ impl RedisBackend {
         };
         let result = left.await;
         match result {
-            Ok(()) => self.shared.has_left(group, member),
-            Err(_) => self.shared.leaving.notify_one(),
+            Ok(()) => self.shared.presence.confirm_left(group, member),
+            Err(_) => self.shared.presence.leaving.notify_one(),
         }
         result
     }
 
     async fn close(&self) {
         let shared = &self.shared;
-        shared.remove_all_members();
+        shared.presence.remove_all();
         let previous = shared.link.send_replace(Link::Closed);
         if let Link::Up(session) = previous {
             let leaving = async {
-                for (topic, id) in shared.leaving_members() {
+                for (topic, id) in shared.presence.left() {
                     if shared.leave(&session, &topic, &id).await.is_err() {
                         // The other processes forget the rest in time.
                         break;
@@ -313,8 +322,8 @@ impl Backend for RedisBackend {
     }
 
     fn leave_in_background(&self, group: &Topic, member: &MemberId) {
-        self.shared.remove_member(group, member);
-        self.shared.leaving.notify_one();
+        self.shared.presence.remove(group, member);
+        self.shared.presence.leaving.notify_one();
     }
 
     fn members<'a>(&'a self, group: &'a Topic) -> BoxFuture<'a, Result<Vec<Member>, Error>> {

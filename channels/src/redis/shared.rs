@@ -1,23 +1,24 @@
 //! What the driver and the operations of the backend share.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use redis::RedisError;
-use tokio::sync::{Notify, mpsc, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
 use super::connection::{Connector, Session};
 use super::driver::Change;
 use super::feed::{Feed, Fetch};
 use super::keys::Keys;
+use super::presence::{Presence, process_of};
 use super::scripts::Scripts;
 use super::wire::{Entry, encode_data};
 use crate::backend::Topic;
 use crate::sync::lock;
-use crate::{Error, Member, MemberId, Payload, Sequence, Settings};
+use crate::{Error, Member, MemberId, Sequence, Settings};
 
 /// The number of events that are read from a stream at a time.
 const PAGE: usize = 64;
@@ -40,23 +41,13 @@ pub(super) struct Shared {
     pub(super) scripts: Scripts,
     pub(super) link: watch::Sender<Link>,
     pub(super) changes: mpsc::UnboundedSender<Change>,
-    /// Is notified when there is a member in `Presence::leaving`.
-    pub(super) leaving: Notify,
     pub(super) reconnects: AtomicU64,
     /// The topics that this process reads, by channel.
     feeds: Mutex<HashMap<String, Arc<Feed>>>,
-    presence: Mutex<Presence>,
+    pub(super) presence: Presence,
     /// The greatest number that this process has seen of any group. A Redis whose clock is behind goes on
     /// above it.
     floor: AtomicU64,
-}
-
-/// The members of this process.
-#[derive(Debug, Default)]
-struct Presence {
-    members: HashMap<Topic, HashMap<MemberId, Payload>>,
-    /// Members that have left, of which Redis does not know yet.
-    leaving: HashSet<(Topic, MemberId)>,
 }
 
 impl Shared {
@@ -72,10 +63,9 @@ impl Shared {
             connector,
             link: watch::Sender::new(Link::Down { since, reason }),
             changes,
-            leaving: Notify::new(),
             reconnects: AtomicU64::new(0),
             feeds: Mutex::default(),
-            presence: Mutex::default(),
+            presence: Presence::default(),
             floor: AtomicU64::new(0),
         })
     }
@@ -299,72 +289,8 @@ impl Shared {
             .filter(|feed| feed.log().is_some())
             .map(|feed| (feed.topic.clone(), String::new()))
             .collect();
-        for (topic, members) in &lock(&self.presence).members {
-            if let Some(id) = members.keys().next() {
-                topics.insert(topic.clone(), process_of(id).to_owned());
-            }
-        }
+        topics.extend(self.presence.processes());
         topics.into_iter().collect()
-    }
-
-    pub(super) fn add_member(&self, topic: &Topic, member: &Member) {
-        let mut presence = lock(&self.presence);
-        let members = presence.members.entry(topic.clone()).or_default();
-        members.insert(member.id.clone(), member.data.clone());
-    }
-
-    pub(super) fn members_of_process(&self, topic: &Topic) -> Vec<Member> {
-        let presence = lock(&self.presence);
-        let members = presence.members.get(topic).into_iter().flatten();
-        members
-            .map(|(id, data)| Member {
-                id: id.clone(),
-                data: data.clone(),
-            })
-            .collect()
-    }
-
-    /// Removes a member of this process, of whose leave Redis is to be told.
-    pub(super) fn remove_member(&self, topic: &Topic, id: &MemberId) {
-        let mut presence = lock(&self.presence);
-        if let Some(members) = presence.members.get_mut(topic) {
-            members.remove(id);
-            if members.is_empty() {
-                presence.members.remove(topic);
-            }
-        }
-        presence.leaving.insert((topic.clone(), id.clone()));
-    }
-
-    /// Lets a member leave again if it has left while the driver has let it join.
-    pub(super) fn leave_again_if_left(&self, topic: &Topic, id: &MemberId) {
-        let mut presence = lock(&self.presence);
-        let members = presence.members.get(topic);
-        if !members.is_some_and(|members| members.contains_key(id)) {
-            presence.leaving.insert((topic.clone(), id.clone()));
-            self.leaving.notify_one();
-        }
-    }
-
-    /// Removes all members of this process.
-    pub(super) fn remove_all_members(&self) {
-        let mut presence = lock(&self.presence);
-        let members = std::mem::take(&mut presence.members);
-        for (topic, members) in members {
-            let leaving = members.into_keys().map(|id| (topic.clone(), id));
-            presence.leaving.extend(leaving);
-        }
-    }
-
-    pub(super) fn leaving_members(&self) -> Vec<(Topic, MemberId)> {
-        lock(&self.presence).leaving.iter().cloned().collect()
-    }
-
-    /// Notes that Redis knows of a leave.
-    pub(super) fn has_left(&self, topic: &Topic, id: &MemberId) {
-        lock(&self.presence)
-            .leaving
-            .remove(&(topic.clone(), id.clone()));
     }
 
     pub(super) async fn join(
@@ -399,10 +325,4 @@ impl Shared {
             .invoke_async(&mut connection)
             .await
     }
-}
-
-/// Returns the part of an ID that all members of its process share.
-fn process_of(id: &MemberId) -> &str {
-    let id = id.as_str();
-    id.rsplit_once('-').map_or(id, |(process, _)| process)
 }

@@ -50,7 +50,7 @@ pub(crate) struct Outcome {
 /// Settings with short times and a short history.
 pub(crate) fn settings() -> Settings {
     Settings::default()
-        .timeout(Duration::from_millis(250))
+        .timeout(Duration::from_millis(400))
         .presence_timeout(Duration::from_secs(1))
         .history_messages(32)
 }

@@ -5,10 +5,10 @@ local known = 1
 if KEYS[2] then
   sweep(KEYS[1], KEYS[2], KEYS[3], limits)
   if ARGV[1] ~= '' then
-    known = redis.call('ZSCORE', KEYS[2], ARGV[1]) and 1 or 0
+    known = redis.call('ZSCORE', KEYS[2], ARGV[1]) and redis.call('EXISTS', KEYS[3])
     renew(KEYS[2], KEYS[3], ARGV[1], tonumber(ARGV[2]))
   end
 end
 redis.call('PEXPIRE', KEYS[1], limits.milliseconds)
 local number = last(KEYS[1])
-return { number, known }
+return { number, known or 0 }
