@@ -4,10 +4,13 @@
 //! the verdict of each check of one application or one server.
 //!
 //! - [`app_tests!`] tests an application with one line of code; [`check_app`] returns a report.
-//! - [`check_server`] checks a server while it serves the [`Probe`].
+//! - `check_server` checks a server while it serves the [`Probe`].
 //! - [`Lint`] checks every message while an application is served.
 //! - [`Recorder`] records exchanges, and [`replay()`] replays them.
 //! - [`Model`] is the state machine behind all of them.
+//!
+//! `check_server` needs the feature `server`, and the command line `cli` the feature of this name. Neither is on by
+//! default, so that the tests of an application do not build the clients of the server suite.
 
 mod app_suite;
 mod app_tests;
@@ -23,6 +26,7 @@ mod record;
 mod replay;
 mod report;
 mod scope_kind;
+#[cfg(feature = "server")]
 mod server_suite;
 
 pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
@@ -35,6 +39,7 @@ pub use probe::{
 pub use record::{MASKED, RecordFile, Recorder};
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report};
+#[cfg(feature = "server")]
 pub use server_suite::{
     AttachedServer, Basis, Citation, ClientTls, CommandLine, Document, LaunchError, LifespanMode,
     RunningServer, ServerExit, ServerLauncher, ServerOptions, ServerSettings, basis_of,

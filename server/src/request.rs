@@ -180,23 +180,23 @@ fn set_origin(
     if connection.tls.is_some() {
         scope.scheme = Scheme::Https;
     }
-    if let Some(conclusion) = conclusion {
-        if let Some(client) = conclusion.client {
-            scope.client = client;
+    let Some(conclusion) = conclusion else {
+        if let Some(tls) = &connection.tls {
+            scope.features = scope.features.with(Feature::Tls);
+            scope.tls = Some(tls.clone());
         }
-        if let Some(scheme) = conclusion.scheme {
-            scope.scheme = scheme;
-        }
-        if let Some(prefix) = conclusion.prefix {
-            scope.root_path = format!("{}{}", prefix.decoded, scope.root_path).into();
-        }
+        return;
+    };
+    // The security of this connection is between the proxy and the server: the certificate of the proxy is not
+    // that of its client (rule `TLS-03`), which may speak cleartext with the proxy (rule `TLS-01`).
+    if let Some(client) = conclusion.client {
+        scope.client = client;
     }
-    // A proxy may speak TLS with the server, and cleartext with the client (rule `TLS-01`).
-    if let Some(tls) = &connection.tls
-        && scope.scheme == Scheme::Https
-    {
-        scope.features = scope.features.with(Feature::Tls);
-        scope.tls = Some(tls.clone());
+    if let Some(scheme) = conclusion.scheme {
+        scope.scheme = scheme;
+    }
+    if let Some(prefix) = conclusion.prefix {
+        scope.root_path = format!("{}{}", prefix.decoded, scope.root_path).into();
     }
 }
 

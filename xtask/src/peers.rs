@@ -1,13 +1,16 @@
-//! `cargo xtask peers`: runs the server suite against servers of ASGI, and writes RESULTS.md.
+//! `cargo xtask peers`: runs the server suite against servers of ASGI, in cleartext and over TLS, and writes
+//! RESULTS.md.
 
+mod differences;
 mod findings;
 mod results;
+mod table;
 
 use std::path::Path;
 
 use crate::prepare::{self, PYTHON, PythonEnvironment};
 use crate::step::{Step, root, shown, target};
-use findings::{ListedRule, Report, Subject};
+use findings::{ListedRule, Report, Run, Security, Subject};
 
 /// The file of the results.
 const RESULTS: &str = "conformance-tests/RESULTS.md";
@@ -21,54 +24,105 @@ const TIMEOUT: &str = "10";
 /// A server of ASGI.
 #[derive(Debug)]
 struct Peer {
-    /// The name of the server, of its Python package and of its module.
     name: &'static str,
-    /// The requirement that pip installs.
-    package: &'static str,
-    /// The arguments after `python -m NAME`.
+    /// The requirements that pip installs.
+    packages: &'static [&'static str],
+    /// The Python package whose version is that of the server, which is its module too, and then the packages
+    /// of others that serve in it.
+    versions_of: &'static [&'static str],
+    /// The arguments after `python -m MODULE`. `{address}` is replaced by `cleartext` or `tls`.
     args: &'static str,
+    /// The address to listen on in cleartext.
+    cleartext: &'static str,
+    /// The address to listen on over TLS, with the certificate of the suite.
+    tls: &'static str,
     /// The flags for the settings of the suite. A setting without a flag is not checked.
     flags: &'static [&'static str],
+    /// The flags for client certificates.
+    client_certificate_flags: &'static [&'static str],
 }
 
-const PEERS: [Peer; 4] = [
+const UVICORN_TLS: &str = "--port {port} --ssl-certfile {certfile} --ssl-keyfile {keyfile}";
+
+const UVICORN_FLAGS: &[&str] = &[
+    "root-path=--root-path {value}",
+    "lifespan=--lifespan {value}",
+    "ws-max-size=--ws-max-size {value}",
+    "ws-ping-interval=--ws-ping-interval {value}",
+    "ws-ping-timeout=--ws-ping-timeout {value}",
+    "timeout-graceful-shutdown=--timeout-graceful-shutdown {integer}",
+];
+
+const UVICORN_CLIENT_CERTIFICATE_FLAGS: &[&str] = &[
+    "ssl-ca-certs=--ssl-ca-certs {value}",
+    "ssl-cert-reqs=--ssl-cert-reqs {value}",
+];
+
+const PEERS: [Peer; 5] = [
     Peer {
         name: "uvicorn",
-        package: "uvicorn[standard]",
-        args: "asgi_probe:app --port {port} {flags}",
-        flags: &[
-            "root-path=--root-path {value}",
-            "lifespan=--lifespan {value}",
-            "ws-max-size=--ws-max-size {value}",
-            "ws-ping-interval=--ws-ping-interval {value}",
-            "ws-ping-timeout=--ws-ping-timeout {value}",
-            "timeout-graceful-shutdown=--timeout-graceful-shutdown {integer}",
-        ],
+        packages: &["uvicorn[standard]"],
+        versions_of: &["uvicorn"],
+        args: "asgi_probe:app {address} {flags}",
+        cleartext: "--port {port}",
+        tls: UVICORN_TLS,
+        flags: UVICORN_FLAGS,
+        client_certificate_flags: UVICORN_CLIENT_CERTIFICATE_FLAGS,
+    },
+    // uvicorn speaks HTTP/2 with this implementation only.
+    Peer {
+        name: "uvicorn-zttp",
+        packages: &["uvicorn[standard]", "zttp"],
+        versions_of: &["uvicorn", "zttp"],
+        args: "asgi_probe:app --http zttp --http2 {address} {flags}",
+        cleartext: "--port {port}",
+        tls: UVICORN_TLS,
+        flags: UVICORN_FLAGS,
+        client_certificate_flags: UVICORN_CLIENT_CERTIFICATE_FLAGS,
     },
     Peer {
         name: "hypercorn",
-        package: "hypercorn",
-        args: "asgi_probe:app --bind 127.0.0.1:{port} {flags}",
+        packages: &["hypercorn"],
+        versions_of: &["hypercorn"],
+        args: "asgi_probe:app {address} {flags}",
+        cleartext: "--bind 127.0.0.1:{port}",
+        tls: "--bind 127.0.0.1:{port} --certfile {certfile} --keyfile {keyfile}",
         flags: &[
             "root-path=--root-path {value}",
             "ws-ping-interval=--websocket-ping-interval {integer}",
             "timeout-graceful-shutdown=--graceful-timeout {integer}",
         ],
+        client_certificate_flags: &[
+            "ssl-ca-certs=--ca-certs {value}",
+            "ssl-cert-reqs:1=--verify-mode CERT_OPTIONAL",
+        ],
     },
     Peer {
         name: "granian",
-        package: "granian",
-        args: "--interface asgi --port {port} {flags} asgi_probe:app",
+        packages: &["granian"],
+        versions_of: &["granian"],
+        args: "--interface asgi {address} {flags} asgi_probe:app",
+        cleartext: "--port {port}",
+        tls: "--port {port} --ssl-certificate {certfile} --ssl-keyfile {keyfile}",
         flags: &[
             "root-path=--url-path-prefix {value}",
             "lifespan:off=--interface asginl",
             "timeout-graceful-shutdown=--workers-kill-timeout {integer}",
         ],
+        client_certificate_flags: &[
+            "ssl-ca-certs=--ssl-ca {value}",
+            // The server then demands a certificate, which each client of these cases presents.
+            "ssl-cert-reqs:1=--ssl-client-verify",
+        ],
     },
     Peer {
         name: "daphne",
-        package: "daphne",
-        args: "--port {port} {flags} asgi_probe:app",
+        // Twisted negotiates HTTP/2 over TLS.
+        packages: &["daphne", "Twisted[tls,http2]"],
+        versions_of: &["daphne"],
+        args: "{address} {flags} asgi_probe:app",
+        cleartext: "--port {port}",
+        tls: "-e ssl:{port}:interface=127.0.0.1:privateKey={keyfile}:certKey={certfile}",
         flags: &[
             "root-path=--root-path {value}",
             "ws-max-size=--websocket-max-message-size {value}",
@@ -76,6 +130,7 @@ const PEERS: [Peer; 4] = [
             "ws-ping-timeout=--ping-timeout {integer}",
             "timeout-disconnect=--application-close-timeout {integer}",
         ],
+        client_certificate_flags: &[],
     },
 ];
 
@@ -111,7 +166,8 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if !environment.python().exists() {
         environment.create()?;
     }
-    let packages: Vec<_> = peers.iter().map(|peer| peer.package).collect();
+    let packages = peers.iter().flat_map(|peer| peer.packages).copied();
+    let packages: Vec<_> = packages.collect();
     environment.install(&packages)?;
     Step::new(
         "build",
@@ -120,28 +176,27 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     .run()?;
 
     let rules: Vec<ListedRule> = {
-        let list = conformance("rules")?.arg("--list").arg("--format=json");
+        let list = suite("rules")?.arg("--list").arg("--format=json");
         findings::read(&list.output()?)?
     };
     let mut subjects = Vec::new();
     if is_all {
-        let step = conformance("the reference server")?.arg("server");
-        let version = env!("CARGO_PKG_VERSION").to_owned();
-        let command = format!("{SUITE} server");
-        let report = report(step, &[])?;
-        subjects.push(Subject::new(
-            "callgate-server",
-            version,
-            true,
-            command,
-            &report,
-        ));
+        subjects.push(Subject {
+            name: "callgate-server",
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            is_of_callgate: true,
+            cleartext: check_reference(Security::Cleartext)?,
+            tls: check_reference(Security::Tls)?,
+        });
     }
     for peer in peers {
-        let version = peer.version(&environment)?;
-        let report = report(peer.step(&environment)?, cases)?;
-        let command = peer.command();
-        subjects.push(Subject::new(peer.name, version, false, command, &report));
+        subjects.push(Subject {
+            name: peer.name,
+            version: peer.version(&environment)?,
+            is_of_callgate: false,
+            cleartext: peer.check(Security::Cleartext, &environment, cases)?,
+            tls: peer.check(Security::Tls, &environment, cases)?,
+        });
     }
 
     let results = results::write(&rules, &subjects);
@@ -159,49 +214,102 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 impl Peer {
     /// Returns the version that is installed.
     fn version(&self, environment: &PythonEnvironment) -> Result<String, String> {
-        let code = format!(
-            "import importlib.metadata as m; print(m.version('{}'))",
-            self.name
-        );
-        let step = Step::program(
-            format!("the version of {}", self.name),
-            shown(&environment.python()),
-        );
-        let version = step.arg("-c").arg(code).output()?;
-        Ok(version.trim().to_owned())
+        let version_of = |package: &str| {
+            let code = format!("import importlib.metadata as m; print(m.version('{package}'))");
+            let name = format!("the version of {package}");
+            let step = Step::program(name, shown(&environment.python()));
+            let version = step.arg("-c").arg(code).output()?;
+            Ok::<_, String>(version.trim().to_owned())
+        };
+        let mut versions = version_of(self.module())?;
+        for package in &self.versions_of[1..] {
+            versions = format!("{versions} with {package} {}", version_of(package)?);
+        }
+        Ok(versions)
+    }
+
+    fn module(&self) -> &'static str {
+        self.versions_of[0]
+    }
+
+    /// Returns the arguments of the server.
+    fn args(&self, security: Security) -> String {
+        let address = match security {
+            Security::Cleartext => self.cleartext,
+            Security::Tls => self.tls,
+        };
+        self.args.replace("{address}", address)
+    }
+
+    /// Returns the flags for the settings of the suite.
+    fn flags(&self, security: Security) -> impl Iterator<Item = &'static str> {
+        let flags_of_tls = match security {
+            Security::Cleartext => &[],
+            Security::Tls => self.client_certificate_flags,
+        };
+        self.flags.iter().chain(flags_of_tls).copied()
     }
 
     /// Returns the command that checks the peer, for a reader who has it installed.
-    fn command(&self) -> String {
-        let flags = self.flags.iter().map(|flag| format!(" --flag '{flag}'"));
+    fn command(&self, security: Security) -> String {
+        let flags = self.flags(security);
+        let flags = flags.map(|flag| format!(" --flag '{flag}'"));
         format!(
-            "PYTHONPATH=conformance-tests {SUITE} server --asgi --command 'python -m {} {}'{}",
-            self.name,
-            self.args,
+            "PYTHONPATH=conformance-tests {SUITE} {} --asgi --command 'python -m {} {}'{}",
+            subcommand(security),
+            self.module(),
+            self.args(security),
             flags.collect::<String>()
         )
     }
 
-    /// Returns the step that checks the peer.
-    fn step(&self, environment: &PythonEnvironment) -> Result<Step, String> {
+    /// Checks the peer.
+    fn check(
+        &self,
+        security: Security,
+        environment: &PythonEnvironment,
+        cases: &[String],
+    ) -> Result<Run, String> {
         let python = quoted(&environment.python());
         let probe = quoted(&root().join("conformance-tests"));
         let command = format!(
             "env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={probe} {python} -m {} {}",
-            self.name, self.args
+            self.module(),
+            self.args(security)
         );
-        let step = conformance(self.name)?
-            .arg("server")
+        let step = suite_step(self.name, security)?
             .arg("--asgi")
             .arg("--command")
             .arg(command);
-        let flags = self.flags.iter();
-        Ok(flags.fold(step, |step, flag| step.arg("--flag").arg(*flag)))
+        let flags = self.flags(security);
+        let step = flags.fold(step, |step, flag| step.arg("--flag").arg(flag));
+        Ok(Run::new(self.command(security), &report(step, cases)?))
     }
 }
 
+/// Checks the reference server.
+fn check_reference(security: Security) -> Result<Run, String> {
+    let report = report(suite_step("the reference server", security)?, &[])?;
+    let command = format!("{SUITE} {}", subcommand(security));
+    Ok(Run::new(command, &report))
+}
+
+/// Returns the subcommand that checks a server.
+fn subcommand(security: Security) -> &'static str {
+    match security {
+        Security::Cleartext => "server",
+        Security::Tls => "server --tls",
+    }
+}
+
+/// Returns a step that checks the server of this name.
+fn suite_step(name: &str, security: Security) -> Result<Step, String> {
+    let step = suite(&format!("{name}, {security}"))?;
+    Ok(subcommand(security).split(' ').fold(step, Step::arg))
+}
+
 /// Returns a step that runs the suite.
-fn conformance(name: &str) -> Result<Step, String> {
+fn suite(name: &str) -> Result<Step, String> {
     let program = target()?.join("debug").join("callgate-conformance");
     Ok(Step::program(name, shown(&program)))
 }

@@ -4,7 +4,7 @@ use std::future::Future as _;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::BytesMut;
 use http::uri::Scheme;
@@ -71,10 +71,18 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Cleartext(stream) => Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        let stream = match self.get_mut() {
+            Self::Cleartext(stream) => return Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => stream,
+        };
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+        if buf.filled().len() == before && buf.remaining() > 0 {
+            // A server may wait for the `close_notify` of the client before it is done with the connection.
+            // The connection is over, so errors do not matter.
+            let _ = Pin::new(stream).poll_shutdown(cx);
         }
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -249,6 +249,23 @@ impl Http1 {
         Ok((std::mem::take(&mut self.unread).to_vec(), is_orderly))
     }
 
+    /// Waits for `work` while the client reads what comes. A server that ends a connection over TLS may wait
+    /// until the client has read its `close_notify`.
+    pub(super) async fn read_during<T>(
+        &mut self,
+        work: impl Future<Output = CaseResult<T>>,
+    ) -> CaseResult<T> {
+        let reading = async {
+            while let Ok(Ok(1..)) = self.try_fill("octets or the end of the connection").await {}
+            std::future::pending().await
+        };
+        tokio::select! {
+            biased;
+            done = work => done,
+            never = reading => never,
+        }
+    }
+
     /// Checks that the server closes the connection, and sends nothing more.
     pub(super) async fn expect_closed(&mut self) -> CaseResult {
         match self.read_to_end().await? {
@@ -341,4 +358,57 @@ fn header_map(fields: &[httparse::Header<'_>]) -> Result<HeaderMap, String> {
             Ok((name, value))
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::sync::Arc;
+
+    use rustls::ServerConfig;
+    use rustls::crypto::ring;
+    use rustls::pki_types::pem::PemObject as _;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::sync::oneshot;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+    use crate::server_suite::client_tls::{ClientCertificateKind, ClientTls};
+
+    #[tokio::test]
+    async fn a_server_that_ends_a_connection_gets_the_close_notify_of_the_client() {
+        let tls = ClientTls::with_own_certificates().unwrap();
+        let [certfile, keyfile] = tls.server_files().unwrap();
+        let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from_pem_file(certfile).unwrap()],
+                PrivateKeyDer::from_pem_file(keyfile).unwrap(),
+            )
+            .unwrap();
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (done, server_is_done) = oneshot::channel();
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let acceptor = TlsAcceptor::from(Arc::new(config));
+            let mut stream = acceptor.accept(stream).await.unwrap();
+            stream.write_all(b"octets").await.unwrap();
+            stream.shutdown().await.unwrap();
+            // An end without `close_notify` is an error.
+            let _ = done.send(stream.read(&mut [0]).await.unwrap());
+        });
+        let stream = TcpStream::connect(address).await.unwrap();
+        let connected = tls.connect(stream, b"http/1.1", ClientCertificateKind::None);
+        let stream = ClientStream::Tls(Box::new(connected.await.unwrap()));
+        let timeout = Duration::from_secs(5);
+        let mut client = Http1::new(stream, CaseLog::default(), timeout);
+        let server_is_done = within(timeout, "the server", server_is_done);
+        let read = client.read_during(server_is_done).await;
+        assert_eq!(read.unwrap().unwrap(), 0);
+        assert_eq!(client.read_to_end().await.unwrap(), b"octets");
+    }
 }

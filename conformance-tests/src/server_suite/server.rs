@@ -291,7 +291,8 @@ impl Server {
         }
         // A server without HTTP/2 may refuse a handshake that offers nothing else (RFC 7301, 3.2).
         let stream = self.connect_tcp().await?;
-        let secured = self.secure(stream, HTTP2, ClientCertificateKind::None);
+        // A server that demands a certificate would end the connection of a client without one.
+        let secured = self.secure(stream, HTTP2, ClientCertificateKind::Valid);
         let speaks_http2 = match secured.await {
             Ok(ClientStream::Tls(stream)) if stream.get_ref().1.alpn_protocol() != Some(HTTP2) => {
                 false

@@ -349,6 +349,18 @@ impl WebSocket {
         }
     }
 
+    /// Waits for `work` while the client reads what comes, as [`Http1::read_during`] does.
+    pub(super) async fn read_during<T>(
+        &mut self,
+        work: impl Future<Output = CaseResult<T>>,
+    ) -> CaseResult<T> {
+        match &mut self.connection {
+            WebSocketConnection::Http1(client) => client.read_during(work).await,
+            // The task of the connection reads.
+            WebSocketConnection::Http2(_) => work.await,
+        }
+    }
+
     async fn read_exactly(&mut self, length: usize) -> CaseResult<Bytes> {
         match &mut self.connection {
             WebSocketConnection::Http1(client) => client.read_exactly(length).await,

@@ -15,6 +15,7 @@ use callgate::{Scope, rule};
 use callgate_conformance::{
     Basis, ClientTls, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
 };
+use callgate_server::config::HttpVersions;
 use http::Version;
 use serde_json::Value;
 
@@ -226,6 +227,26 @@ async fn fields_of_an_accept_are_not_checked_of_a_server_of_an_earlier_version()
     for finding in &report.findings {
         assert!(matches!(finding.verdict, Verdict::Passed), "{report}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_negotiate_http2_has_refused_no_certificate() {
+    let server = InProcess {
+        config: Some(|config| config.http.versions = HttpVersions::Http1),
+        ..InProcess::default()
+    };
+    let mut options = ServerOptions::default();
+    options.only = vec![rule::TLS_CLIENT_ERROR.id.into()];
+    options.tls = Some(ClientTls::with_own_certificates().unwrap());
+    let report = check_server(&server, &options, |_| {}).await;
+    let verdict = |name| {
+        let finding = report.findings.iter().find(|it| it.check.name == name);
+        &finding.unwrap().verdict
+    };
+    let over_http1 = verdict("an_expired_client_certificate");
+    assert!(matches!(over_http1, Verdict::Passed), "{report}");
+    let over_http2 = verdict("an_expired_client_certificate_over_http2");
+    assert!(matches!(over_http2, Verdict::NotApplicable(_)), "{report}");
 }
 
 #[tokio::test]

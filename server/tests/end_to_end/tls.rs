@@ -158,6 +158,50 @@ async fn an_optional_certificate_may_be_missing_but_not_wrong() {
 }
 
 #[tokio::test]
+async fn the_security_of_a_connection_to_a_proxy_is_not_that_of_its_client() {
+    let authority = Authority::new();
+    let trusting = || {
+        let mut config = authority.config("a.test");
+        config.tls.cert_reqs = ClientCertificates::Required;
+        config.tls.ca_certs = Some(authority.file("ca.pem", authority.pem()));
+        config
+    };
+    let mut distrusting = trusting();
+    distrusting.proxy.forwarded_allow_ips = "192.0.2.9".parse().unwrap();
+    let proxy = authority.issue("proxy");
+    let (https, hidden) = (
+        "x-forwarded-proto: https\r\n",
+        "x-forwarded-for: rubbish\r\n",
+    );
+    for (config, fields, expected) in [
+        (trusting(), "", "https true CN=proxy"),
+        (trusting(), https, "https false none"),
+        (
+            trusting(),
+            "x-forwarded-for: 192.0.2.1\r\n",
+            "https false none",
+        ),
+        (trusting(), hidden, "https false none"),
+        (trusting(), "x-forwarded-proto: http\r\n", "http false none"),
+        (distrusting, https, "https true CN=proxy"),
+    ] {
+        let app = http((), async |(), scope, _, sender| {
+            let tls = scope.tls.as_ref();
+            let certificate = tls.and_then(|tls| tls.client_cert_name.clone());
+            let (scheme, offers) = (scope.scheme, scope.features.contains(Feature::Tls));
+            let certificate = certificate.unwrap_or_else(|| "none".into());
+            whole(&sender, format!("{scheme} {offers} {certificate}")).await
+        });
+        let server = Server::with(config, app);
+        let client = connect(&server, authority.client_with(Some(&proxy)), "a.test");
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\n");
+        let response = ask(client.await.unwrap(), request.as_bytes()).await;
+        let response = response.unwrap();
+        assert!(response.ends_with(expected), "{fields}: {response}");
+    }
+}
+
+#[tokio::test]
 async fn the_scope_has_the_security_of_the_connection() {
     let authority = Authority::new();
     let pair = authority.issue("a.test");

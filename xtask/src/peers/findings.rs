@@ -1,6 +1,7 @@
 //! The lists and reports of the suite, as far as the results need them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -52,14 +53,37 @@ pub(crate) fn read<T: DeserializeOwned>(json: &str) -> Result<T, String> {
         .map_err(|error| format!("xtask does not understand the output of the suite: {error}"))
 }
 
-/// A server that was checked.
+/// The security of the connections of a run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Security {
+    Cleartext,
+    Tls,
+}
+
+impl fmt::Display for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cleartext => "in cleartext",
+            Self::Tls => "over TLS",
+        })
+    }
+}
+
+/// A server that was checked, in cleartext and over TLS.
 #[derive(Debug)]
 pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) version: String,
     /// Whether the server speaks Callgate, so that every check counts.
     pub(crate) is_of_callgate: bool,
-    /// The command that checks the server.
+    pub(crate) cleartext: Run,
+    pub(crate) tls: Run,
+}
+
+/// A run of the suite.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// The command that repeats the run.
     pub(crate) command: String,
     /// The verdicts, by rule and check.
     verdicts: BTreeMap<(String, String), Verdict>,
@@ -87,34 +111,11 @@ pub(crate) enum RuleResult {
 }
 
 impl Subject {
-    pub(crate) fn new(
-        name: &'static str,
-        version: String,
-        is_of_callgate: bool,
-        command: String,
-        report: &Report,
-    ) -> Self {
-        let verdicts = report.findings.iter().map(|finding| {
-            let seen = clean(finding.seen.as_deref().unwrap_or_default());
-            let verdict = match finding.verdict.as_str() {
-                "passed" => Verdict::Passed,
-                "failed" => Verdict::Failed(seen),
-                _ => Verdict::NotChecked(seen),
-            };
-            ((finding.rule.clone(), finding.check.clone()), verdict)
-        });
-        Self {
-            name,
-            version,
-            is_of_callgate,
-            command,
-            verdicts: verdicts.collect(),
-        }
-    }
-
-    /// Returns the verdict of a check; none if the report does not have it.
-    pub(crate) fn verdict(&self, rule: &ListedRule, check: &ListedCheck) -> Option<&Verdict> {
-        self.verdicts.get(&(rule.rule.clone(), check.name.clone()))
+    pub(crate) fn runs(&self) -> [(Security, &Run); 2] {
+        [
+            (Security::Cleartext, &self.cleartext),
+            (Security::Tls, &self.tls),
+        ]
     }
 
     /// Returns the level of the sentences that the server broke by failing a check. A server of
@@ -126,12 +127,36 @@ impl Subject {
         }
     }
 
-    /// Returns whether the server failed a check of a rule that breaks a sentence of this level.
-    pub(crate) fn has_failed(&self, rule: &ListedRule, level: &str) -> bool {
+    /// Returns whether the server failed, in this run, a check of a rule that breaks a sentence of this
+    /// level.
+    pub(crate) fn has_failed(&self, run: &Run, rule: &ListedRule, level: &str) -> bool {
         rule.checks.iter().any(|check| {
-            matches!(self.verdict(rule, check), Some(Verdict::Failed(_)))
+            matches!(run.verdict(rule, check), Some(Verdict::Failed(_)))
                 && self.broken_level(rule, check) == level
         })
+    }
+}
+
+impl Run {
+    pub(crate) fn new(command: String, report: &Report) -> Self {
+        let verdicts = report.findings.iter().map(|finding| {
+            let seen = clean(finding.seen.as_deref().unwrap_or_default());
+            let verdict = match finding.verdict.as_str() {
+                "passed" => Verdict::Passed,
+                "failed" => Verdict::Failed(seen),
+                _ => Verdict::NotChecked(seen),
+            };
+            ((finding.rule.clone(), finding.check.clone()), verdict)
+        });
+        Self {
+            command,
+            verdicts: verdicts.collect(),
+        }
+    }
+
+    /// Returns the verdict of a check; none if the report does not have it.
+    pub(crate) fn verdict(&self, rule: &ListedRule, check: &ListedCheck) -> Option<&Verdict> {
+        self.verdicts.get(&(rule.rule.clone(), check.name.clone()))
     }
 
     /// Returns the result of all checks of a rule: failed if one failed, passed if none failed and one
@@ -156,6 +181,15 @@ impl Subject {
     }
 }
 
+/// Returns every check, with its rule.
+pub(super) fn checks<'a>(
+    rules: &[&'a ListedRule],
+) -> impl Iterator<Item = (&'a ListedRule, &'a ListedCheck)> {
+    rules
+        .iter()
+        .flat_map(|rule| rule.checks.iter().map(|check| (*rule, check)))
+}
+
 impl ListedCheck {
     /// Returns whether the check was not run because only Callgate demands the behaviour.
     pub(crate) fn is_left_out(&self, verdict: &Verdict) -> bool {
@@ -167,13 +201,14 @@ impl ListedCheck {
 }
 
 /// Returns the first line of an observation, without the parts that differ from one run to the
-/// next: ports, addresses in memory, the time.
+/// next: ports, addresses in memory, the time, temporary files.
 fn clean(seen: &str) -> String {
     let mut text = seen.lines().next().unwrap_or_default().to_owned();
     let is_digit = |c: char| c.is_ascii_digit();
     text = replace_after(&text, "127.0.0.1:", is_digit, "PORT");
     text = replace_after(&text, "\"127.0.0.1\",", is_digit, "PORT");
     text = replace_after(&text, "127.0.0.1\", ", is_digit, "PORT");
+    text = replace_after(&text, "/tmp/.tmp", |c| c.is_ascii_alphanumeric(), "...");
     text = replace_after(&text, " 0x", |c| c.is_ascii_hexdigit(), "...");
     replace_after(&text, "date: ", |c| c != '\\' && c != '"', "...")
 }
@@ -208,6 +243,10 @@ mod tests {
             (
                 r"200\r\ndate: Sat, 21 Nov\r\nserver: x",
                 r"200\r\ndate: ...\r\nserver: x",
+            ),
+            (
+                "no flag for /tmp/.tmpFJp9S8/ca.pem",
+                "no flag for /tmp/.tmp.../ca.pem",
             ),
             ("one\ntwo", "one"),
             ("received 65536 bytes", "received 65536 bytes"),

@@ -2,18 +2,26 @@
 
 use std::fmt::Write as _;
 
-use super::findings::{ListedCheck, ListedRule, RuleResult, Subject, Verdict};
+use super::differences;
+use super::findings::{
+    ListedCheck, ListedRule, RuleResult, Run, Security, Subject, Verdict, checks,
+};
+use super::table::{grouped, head, in_cell, in_words, link, row, shortened};
 
 const HEAD: &str = "\
 # Results
 
-Which servers keep which rules. `cargo xtask peers` installs the newest servers of ASGI, checks them beside the
-reference server, and writes this file; it is not edited.
+Which servers keep which rules, in cleartext and over TLS. `cargo xtask peers` installs the newest servers of ASGI, checks
+them beside the reference server, and writes this file; it is not edited.
 
 A server of ASGI serves [`asgi_probe.py`](asgi_probe.py). A check counts against it only where a sentence of ASGI or of an
 RFC demands what the check checks: [What failed](#what-failed) cites each sentence, and says whether it demands (MUST) or
 recommends (SHOULD). What only Callgate demands is not counted, and [stands below](#what-only-callgate-demands) with the
 reason. What a server has no flag for, or does not offer, is not checked.
+
+Each server is checked twice: in cleartext, with HTTP/2 by prior knowledge, and over TLS, with a certificate that the suite
+makes and HTTP/2 if the server negotiates it (ALPN). Where the results differ,
+[In cleartext and over TLS](#in-cleartext-and-over-tls) says how.
 ";
 
 /// Returns the document about `subjects`. `rules` are all rules, in their order.
@@ -25,6 +33,7 @@ pub(crate) fn write(rules: &[ListedRule], subjects: &[Subject]) -> String {
     let mut text = HEAD.to_owned();
     summary(&rules, subjects, &mut text);
     failed(&rules, subjects, &mut text);
+    differences::write(&rules, subjects, &mut text);
     by_rule(&rules, subjects, &mut text);
     differs(&rules, subjects, &mut text);
     not_checked(&rules, subjects, &mut text);
@@ -33,34 +42,33 @@ pub(crate) fn write(rules: &[ListedRule], subjects: &[Subject]) -> String {
 
 fn summary(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## Summary\n\nRules, each counted once however many checks it has.\n\n");
-    let columns = "server, version, checked, passed, broke a MUST, broke a SHOULD, only Callgate's, not checked";
+    let columns = "server, version, run, checked, passed, broke a MUST, broke a SHOULD, only Callgate's, not checked";
     head(columns, text);
     for subject in subjects {
-        let count = |of: &dyn Fn(&ListedRule) -> bool| {
-            let rules = rules.iter().filter(|rule| of(rule));
-            rules.count().to_string()
-        };
-        let has = |result: RuleResult| count(&|rule| subject.result(rule) == result);
-        row(
-            &[
-                subject.name.into(),
-                subject.version.clone(),
-                count(&|rule| {
-                    matches!(
-                        subject.result(rule),
-                        RuleResult::Passed | RuleResult::Failed
-                    )
-                }),
-                has(RuleResult::Passed),
-                count(&|rule| subject.has_failed(rule, "MUST")),
-                count(&|rule| {
-                    subject.has_failed(rule, "SHOULD") && !subject.has_failed(rule, "MUST")
-                }),
-                has(RuleResult::Differs),
-                has(RuleResult::NotChecked),
-            ],
-            text,
-        );
+        for (security, run) in subject.runs() {
+            let count = |of: &dyn Fn(&ListedRule) -> bool| {
+                let rules = rules.iter().filter(|rule| of(rule));
+                rules.count().to_string()
+            };
+            let has = |result: RuleResult| count(&|rule| run.result(rule) == result);
+            let breaks = |rule: &ListedRule, level| subject.has_failed(run, rule, level);
+            row(
+                &[
+                    subject.name.into(),
+                    subject.version.clone(),
+                    security.to_string(),
+                    count(&|rule| {
+                        matches!(run.result(rule), RuleResult::Passed | RuleResult::Failed)
+                    }),
+                    has(RuleResult::Passed),
+                    count(&|rule| breaks(rule, "MUST")),
+                    count(&|rule| breaks(rule, "SHOULD") && !breaks(rule, "MUST")),
+                    has(RuleResult::Differs),
+                    has(RuleResult::NotChecked),
+                ],
+                text,
+            );
+        }
     }
 }
 
@@ -68,16 +76,17 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## What failed\n");
     for subject in subjects {
         let rows: Vec<_> = checks(rules)
-            .filter_map(|(rule, check)| match subject.verdict(rule, check)? {
-                Verdict::Failed(seen) => Some([
+            .filter_map(|(rule, check)| {
+                let (runs, seen) = failures(subject, rule, check)?;
+                Some([
                     link(rule),
                     in_words(check),
                     demanded_by(subject, rule, check),
                     subject.broken_level(rule, check),
-                    shortened(seen),
+                    runs,
+                    seen,
                     repeated_by(subject, check),
-                ]),
-                _ => None,
+                ])
             })
             .collect();
         let (name, version) = (subject.name, &subject.version);
@@ -89,18 +98,40 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
         if !subject.is_of_callgate {
             write!(
                 text,
-                "The check of {name}, in the root of the repository; add `--case NAME` for one check:\n\n\
-                 ```console\n$ {}\n```\n\n",
-                subject.command
+                "The checks of {name}, in the root of the repository; add `--case NAME` for one check:\n\n\
+                 ```console\n$ {}\n$ {}\n```\n\n",
+                subject.cleartext.command, subject.tls.command
             )
             .expect("a text can be written to");
         }
         head(
-            "rule, check, demanded by, level, what was seen, repeat with",
+            "rule, check, demanded by, level, failed, what was seen, repeat with",
             text,
         );
         for columns in rows {
             row(&columns, text);
+        }
+    }
+}
+
+/// Returns in which runs the server failed a check, and what was seen; none if it failed the check in none.
+fn failures(subject: &Subject, rule: &ListedRule, check: &ListedCheck) -> Option<(String, String)> {
+    let failures: Vec<_> = subject
+        .runs()
+        .into_iter()
+        .filter_map(|(security, run)| match run.verdict(rule, check)? {
+            Verdict::Failed(seen) => Some((security.to_string(), shortened(seen))),
+            _ => None,
+        })
+        .collect();
+    match &failures[..] {
+        [] => None,
+        [(run, seen)] => Some((run.clone(), seen.clone())),
+        [(_, seen), (_, other)] if seen == other => Some(("in both".into(), seen.clone())),
+        several => {
+            let seen = several.iter().map(|(run, seen)| format!("{run}: {seen}"));
+            let seen: Vec<_> = seen.collect();
+            Some(("in both".into(), seen.join("; ")))
         }
     }
 }
@@ -116,7 +147,7 @@ fn demanded_by(subject: &Subject, rule: &ListedRule, check: &ListedCheck) -> Str
 /// Returns the command that repeats one check.
 fn repeated_by(subject: &Subject, check: &ListedCheck) -> String {
     match subject.is_of_callgate {
-        true => format!("`{} --case {}`", subject.command, check.name),
+        true => format!("`{} --case {}`", subject.tls.command, check.name),
         false => format!("`cargo xtask peers {} --case {}`", subject.name, check.name),
     }
 }
@@ -130,17 +161,29 @@ fn by_rule(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     );
     for rule in rules {
         let mut columns = vec![link(rule), rule.level.clone()];
-        columns.extend(subjects.iter().map(|subject| {
-            match subject.result(rule) {
-                RuleResult::Passed => "passed",
-                RuleResult::Failed => "**failed**",
-                RuleResult::Differs => "differs",
-                RuleResult::NotChecked => "-",
-            }
-            .to_owned()
-        }));
+        columns.extend(subjects.iter().map(|subject| results(subject, rule)));
         columns.push(rule.sentence.clone());
         row(&columns, text);
+    }
+}
+
+/// Returns the results of a rule in both runs.
+fn results(subject: &Subject, rule: &ListedRule) -> String {
+    let [cleartext, tls] = subject.runs().map(|(_, run)| run.result(rule));
+    match (cleartext, tls) {
+        _ if cleartext == tls => word(tls).to_owned(),
+        (RuleResult::NotChecked, _) => format!("{} {}", word(tls), Security::Tls),
+        (_, RuleResult::NotChecked) => format!("{} {}", word(cleartext), Security::Cleartext),
+        _ => format!("{}; {} {}", word(cleartext), word(tls), Security::Tls),
+    }
+}
+
+fn word(result: RuleResult) -> &'static str {
+    match result {
+        RuleResult::Passed => "passed",
+        RuleResult::Failed => "**failed**",
+        RuleResult::Differs => "differs",
+        RuleResult::NotChecked => "-",
     }
 }
 
@@ -148,8 +191,8 @@ fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## What only Callgate demands\n\n");
     let rows: Vec<_> = checks(rules)
         .filter_map(|(rule, check)| {
-            let is_left_out = subjects.iter().any(|subject| {
-                let verdict = subject.verdict(rule, check);
+            let is_left_out = subjects.iter().flat_map(Subject::runs).any(|(_, run)| {
+                let verdict = run.verdict(rule, check);
                 verdict.is_some_and(|verdict| check.is_left_out(verdict))
             });
             let why = check.callgate_only.clone().filter(|_| is_left_out)?;
@@ -167,71 +210,39 @@ fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 }
 
 fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
-    text.push_str("\n## What was not checked\n\n");
-    let mut rows: Vec<(&str, &str, Vec<String>)> = Vec::new();
-    for subject in subjects {
-        for (rule, check) in checks(rules) {
-            let why = match subject.verdict(rule, check) {
-                Some(verdict @ Verdict::NotChecked(why)) if !check.is_left_out(verdict) => why,
-                _ => continue,
-            };
-            let text = format!("{}: {}", link(rule), in_words(check));
-            let known = rows
-                .iter_mut()
-                .find(|(name, reason, _)| (*name, *reason) == (subject.name, why.as_str()));
-            match known {
-                Some((_, _, checks)) => checks.push(text),
-                None => rows.push((subject.name, why, vec![text])),
-            }
-        }
-    }
+    text.push_str("\n## What was not checked\n\nNeither in cleartext nor over TLS.\n\n");
+    let rows = subjects.iter().flat_map(|subject| {
+        let checks = checks(rules);
+        checks.filter_map(|(rule, check)| {
+            let why = reason_in_both(subject, rule, check)?;
+            Some(([subject.name.to_owned(), why], in_cell(rule, check)))
+        })
+    });
+    let rows = grouped(rows);
     if rows.is_empty() {
         text.push_str("Nothing else.\n");
         return;
     }
     head("server, why, checks", text);
-    for (name, why, checks) in rows {
-        row(&[name.into(), shortened(why), checks.join("; ")], text);
+    for ([name, why], checks) in rows {
+        row(&[name, why, checks], text);
     }
 }
 
-/// Returns every check, with its rule.
-fn checks<'a>(rules: &[&'a ListedRule]) -> impl Iterator<Item = (&'a ListedRule, &'a ListedCheck)> {
-    rules
-        .iter()
-        .flat_map(|rule| rule.checks.iter().map(|check| (*rule, check)))
-}
-
-fn in_words(check: &ListedCheck) -> String {
-    check.name.replace('_', " ")
-}
-
-/// Writes the head of a table, whose columns are separated by commas.
-fn head(columns: &str, text: &mut String) {
-    let columns: Vec<_> = columns.split(", ").map(str::to_owned).collect();
-    row(&columns, text);
-    row(&vec!["---".to_owned(); columns.len()], text);
-}
-
-fn row(columns: &[String], text: &mut String) {
-    let columns: Vec<_> = columns
-        .iter()
-        .map(|column| column.replace('|', r"\|"))
-        .collect();
-    writeln!(text, "| {} |", columns.join(" | ")).expect("a text can be written to");
-}
-
-fn link(rule: &ListedRule) -> String {
-    format!("[{}](../spec/docs/{})", rule.rule, rule.document)
-}
-
-/// The number of characters of an observation that are shown.
-const SHOWN: usize = 200;
-
-/// Returns a text that is short enough for a table.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
-    }
+/// Returns why a check was run neither in cleartext nor over TLS; none if it was run, or if only Callgate
+/// demands it.
+fn reason_in_both(subject: &Subject, rule: &ListedRule, check: &ListedCheck) -> Option<String> {
+    let reason = |run: &Run| match run.verdict(rule, check)? {
+        verdict @ Verdict::NotChecked(why) if !check.is_left_out(verdict) => Some(shortened(why)),
+        _ => None,
+    };
+    let [cleartext, tls] = [reason(&subject.cleartext)?, reason(&subject.tls)?];
+    Some(match cleartext == tls {
+        true => tls,
+        false => format!(
+            "{}: {cleartext}; {}: {tls}",
+            Security::Cleartext,
+            Security::Tls
+        ),
+    })
 }

@@ -40,8 +40,11 @@ const SHUTDOWN_LAST: &[Case] = &[
             app.send(HttpResponseBody::part("the beginning")).await?;
             client.head().await?;
             let receiving = stopping(&mut server, &mut lifespan).await?;
-            app.send(HttpResponseBody::end()).await?;
-            app.finish(Step::Return).await?;
+            let finishing = async {
+                app.send(HttpResponseBody::end()).await?;
+                app.finish(Step::Return).await
+            };
+            client.read_during(finishing).await?;
             drop(client);
             expect_one_shutdown(&mut lifespan, receiving).await
         }),

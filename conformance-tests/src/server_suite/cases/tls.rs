@@ -3,6 +3,7 @@
 //! The cases compare the scope with the parameters that the client has negotiated and the certificates that
 //! it has presented. They need clients that speak TLS, except for the cases about cleartext.
 
+use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use callgate::{Feature, Scheme, Scope, TlsInfo, rule};
@@ -30,6 +31,9 @@ pub(super) const CASES: &[&[Case]] = &[
 
 const TLS_ONLY_WHEN_SECURED_BASIS: Basis =
     Basis::Standard(&[demands(AsgiTls, "When to use this extension")]);
+
+/// A client that a proxy names, an address for documentation (RFC 5737).
+const CLIENT_OF_PROXY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 
 pub(super) const SCOPE_BASIS: Basis = Basis::Standard(&[demands(AsgiTls, "TLS Connection Scope")]);
 
@@ -133,13 +137,18 @@ async fn called(server: &mut Server) -> CaseResult<Scope> {
 /// Calls the application by a request or a handshake. Returns its scope, or `None` if the server refuses the
 /// connection or the request. The server may refuse a connection after its handshake, too: in TLS 1.3, the
 /// client completes the handshake before the server has its certificate.
+///
+/// # Errors
+///
+/// The case is not applicable where the server does not speak this version of HTTP.
 async fn scope_unless_refused(
     server: &mut Server,
     transport: Transport,
     request: Request,
 ) -> CaseResult<Option<Scope>> {
     let call = if is_handshake(&request) {
-        let Ok(pending) = begin_handshake(server, transport, &request).await else {
+        let Some(pending) = unless_refused(begin_handshake(server, transport, &request).await)?
+        else {
             return Ok(None);
         };
         tokio::select! {
@@ -148,7 +157,8 @@ async fn scope_unless_refused(
             _ = pending.response() => return Ok(None),
         }
     } else {
-        let Ok(mut exchange) = ClientExchange::begin(server, transport, &request).await else {
+        let exchange = ClientExchange::begin(server, transport, &request).await;
+        let Some(mut exchange) = unless_refused(exchange)? else {
             return Ok(None);
         };
         tokio::select! {
@@ -163,18 +173,24 @@ async fn scope_unless_refused(
     Ok(Some(scope))
 }
 
+fn unless_refused<T>(begun: CaseResult<T>) -> CaseResult<Option<T>> {
+    match begun {
+        Err(Verdict::Failed(_)) => Ok(None),
+        begun => begun.map(Some),
+    }
+}
+
 fn is_handshake(request: &Request) -> bool {
     request.fields.iter().any(|(name, _)| name == "upgrade")
 }
 
 /// Returns the scheme, whether `tls` is offered, and its value.
 fn secured(scope: &Scope) -> (Scheme, bool, Option<Arc<TlsInfo>>) {
-    let (scheme, features, tls) = match scope {
-        Scope::Http(scope) => (scope.scheme, scope.features, &scope.tls),
-        Scope::WebSocket(scope) => (scope.scheme, scope.features, &scope.tls),
-        _ => return (Scheme::Http, false, None),
+    let Some(request) = scope.request() else {
+        return (Scheme::Http, false, None);
     };
-    (scheme, features.contains(Feature::Tls), tls.clone())
+    let offers = request.features.contains(Feature::Tls);
+    (request.scheme, offers, request.tls.clone())
 }
 
 /// Returns the `tls` of a scope.
@@ -253,6 +269,33 @@ const TLS_CLIENT_CHAIN: &[Case] = &[
             Ok(())
         }),
     },
+    Case {
+        rule: rule::TLS_CLIENT_CHAIN,
+        name: "the_certificate_of_a_proxy",
+        transports: HTTP1_AND_HTTP2,
+        does: "Sends a request and a handshake over TLS, as a proxy with a certificate whose client has none.",
+        must: "If the scope has the client that the proxy names, it does not have the certificate of the proxy.",
+        basis: SCOPE_BASIS,
+        steps: steps!(async |fixture, transport| {
+            tls_with_certificate(fixture, transport).await?;
+            let server = fixture.server_with_client_certificates().await?;
+            for request in [Request::get("/"), handshake()] {
+                let request = request
+                    .field("forwarded", &format!("for={CLIENT_OF_PROXY};proto=https"))
+                    .field("x-forwarded-for", &CLIENT_OF_PROXY.to_string())
+                    .field("x-forwarded-proto", "https");
+                let scope = scope_for_certificate(server, transport, request).await?;
+                let client = scope.request().and_then(|request| request.client);
+                let is_believed = client.is_some_and(|client| client.ip() == CLIENT_OF_PROXY);
+                let (_, _, tls) = secured(&scope);
+                must!(
+                    !is_believed || tls.is_none_or(|tls| tls.client_cert_chain.is_empty()),
+                    "the client {CLIENT_OF_PROXY} has the certificate of the proxy"
+                );
+            }
+            Ok(())
+        }),
+    },
 ];
 
 /// Returns the `tls` of a request and of a handshake of a client with a certificate.
@@ -264,12 +307,23 @@ async fn tls_with_certificate(
     let server = fixture.server_with_client_certificates().await?;
     let mut all = Vec::new();
     for request in [Request::get("/"), handshake()] {
-        server.present(ClientCertificateKind::Valid);
-        let scope = scope_of(server, transport, request).await;
-        server.present(ClientCertificateKind::None);
-        all.push(tls_of(&scope?)?);
+        all.push(tls_of(
+            &scope_for_certificate(server, transport, request).await?,
+        )?);
     }
     Ok(all)
+}
+
+/// Calls the application by a request or a handshake of a client with a certificate. Returns its scope.
+async fn scope_for_certificate(
+    server: &mut Server,
+    transport: Transport,
+    request: Request,
+) -> CaseResult<Scope> {
+    server.present(ClientCertificateKind::Valid);
+    let scope = scope_of(server, transport, request).await;
+    server.present(ClientCertificateKind::None);
+    scope
 }
 
 /// Returns the certificate that the client of the suite presents.

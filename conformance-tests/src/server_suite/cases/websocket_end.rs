@@ -42,7 +42,8 @@ const DISCONNECT_CODE: &[Case] = &[
             for code in [1001, 4321] {
                 let (mut app, mut client) = open(server, transport).await?;
                 client.send(close(code, "")).await?;
-                expect_disconnect_code(&mut app, code).await?;
+                let disconnect = expect_disconnect_code(&mut app, code);
+                client.read_during(disconnect).await?;
                 app.finish(Step::Return).await?;
             }
             Ok(())
@@ -59,7 +60,7 @@ const DISCONNECT_CODE: &[Case] = &[
             let server = fixture.server().await?;
             let (mut app, mut client) = open(server, transport).await?;
             client.send(close(4321, "since")).await?;
-            let disconnect = disconnected(&mut app).await?;
+            let disconnect = client.read_during(disconnected(&mut app)).await?;
             must!(disconnect.reason == "since", "received {disconnect:?}");
             app.finish(Step::Return).await
         }),
@@ -78,7 +79,8 @@ const DISCONNECT_CODE: &[Case] = &[
             let server = fixture.server().await?;
             let (mut app, mut client) = open(server, transport).await?;
             client.send(frame(FIN | CLOSE, "")).await?;
-            expect_disconnect_code(&mut app, 1005).await?;
+            let disconnect = expect_disconnect_code(&mut app, 1005);
+            client.read_during(disconnect).await?;
             app.finish(Step::Return).await
         }),
     },

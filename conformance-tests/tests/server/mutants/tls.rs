@@ -35,6 +35,10 @@ mutants! {
         "client_certificates",
         "client_certificates_over_http2",
     ],
+    tls_03_the_client_of_a_proxy_has_a_certificate: TLS_CLIENT_CHAIN [
+        "the_certificate_of_a_proxy",
+        "the_certificate_of_a_proxy_over_http2",
+    ],
 }
 
 /// A client certificate that was valid in the year 2000.
@@ -105,4 +109,21 @@ fn tls_03_there_is_no_client_certificate() -> InProcess {
 
 fn tls_03_the_issuer_comes_before_the_client() -> InProcess {
     with_changed_tls(|tls| tls.client_cert_chain.reverse())
+}
+
+fn tls_03_the_client_of_a_proxy_has_a_certificate() -> InProcess {
+    struct OfProxy;
+    impl Interceptor for OfProxy {
+        fn scope(&self, scope: &mut Scope) {
+            let is_of_proxy = scope
+                .request()
+                .is_some_and(|request| request.scheme == Scheme::Https && request.tls.is_none());
+            if is_of_proxy {
+                let mut tls = TlsInfo::default();
+                tls.client_cert_chain = vec![EXPIRED.into()];
+                offer(scope, Scheme::Https, tls);
+            }
+        }
+    }
+    over_tls(with_interceptor(|| OfProxy))
 }
