@@ -42,6 +42,11 @@ enum Command {
     },
     /// List the applications
     Apps,
+    /// Ask a server with the same settings whether it is ready
+    Healthcheck {
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
     #[command(flatten)]
     Settings(SettingsCommand),
 }
@@ -60,6 +65,9 @@ fn main() -> ExitCode {
         Ok(Cli {
             command: Command::Apps,
         }) => list(),
+        Ok(Cli {
+            command: Command::Healthcheck { flags },
+        }) => cli::healthcheck(*flags),
         Ok(Cli {
             command: Command::Settings(settings),
         }) => settings.run(Cli::command()),

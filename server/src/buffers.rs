@@ -147,10 +147,23 @@ pub(crate) fn memory() -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicBool;
+    use std::task::{Context, Wake, Waker};
+
     use super::*;
     use crate::registry::Registry;
 
     const LIMIT: usize = 256 * 1024;
+
+    /// Whether a task has been woken.
+    #[derive(Default)]
+    struct Flag(AtomicBool);
+
+    impl Wake for Flag {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
 
     #[test]
     fn a_budget_is_a_quarter_of_the_memory() {
@@ -190,15 +203,26 @@ mod tests {
             share.set(UNCOUNTED + LIMIT / 16 * sixteenths);
         }
         assert!(asked(&connections).is_empty());
+        let is_woken = Arc::new(Flag::default());
+        let waker = Waker::from(is_woken.clone());
+        connections[1].register_task(&Context::from_waker(&waker));
         shares[3].set(UNCOUNTED + LIMIT / 16);
         assert_eq!(asked(&connections), [2]);
-        // What is about to be released counts no more.
-        shares[0].set(UNCOUNTED + LIMIT / 16 * 8);
+        assert!(is_woken.0.load(Ordering::Relaxed));
+        // What is about to be released counts no more, and a connection is asked once.
+        shares[0].set(UNCOUNTED + LIMIT / 16 * 6);
         assert!(asked(&connections).is_empty());
-        shares[3].set(UNCOUNTED + LIMIT / 16 * 6);
-        assert_eq!(asked(&connections), [1]);
+        // A connection that has released its buffers is not the one that buffers the most.
+        shares[0].set(0);
+        shares[3].set(UNCOUNTED + LIMIT / 16 * 4);
+        shares[1].set(UNCOUNTED + LIMIT / 16 * 17);
+        assert_eq!(asked(&connections), [3]);
+        // The end of a connection that was asked leaves the budget as it was.
         drop((shares, connections));
         assert_eq!(registry.budget.counted(), 0);
-        assert!(!registry.budget.is_exceeded());
+        let connections = [registry.add(None)];
+        let share = BufferShare::new(connections[0].clone());
+        share.set(UNCOUNTED + LIMIT + STEP);
+        assert_eq!(asked(&connections).len(), 1);
     }
 }

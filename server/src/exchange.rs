@@ -187,8 +187,7 @@ fn call<C: Content>(
     span: &Span,
 ) -> drive::Exchange<C> {
     let shutdown = &server.stages.shutdown;
-    let mut exchange =
-        span.in_scope(|| drive::Exchange::new(&server.app, scope, content, status_for, shutdown));
+    let mut exchange = drive::Exchange::new(&server.app, scope, content, status_for, shutdown);
     if !span.is_disabled() {
         exchange.instrument(span);
     }

@@ -155,9 +155,11 @@ fn way(file: &Path) -> Vec<PathBuf> {
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::symlink;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::time::Instant;
 
+    use futures_util::FutureExt as _;
     use tempfile::TempDir;
+    use tokio::time::timeout;
 
     use super::*;
 
@@ -179,8 +181,11 @@ mod tests {
 
     async fn assert_changes(watch: &mut FileWatch, change: impl FnOnce()) {
         change();
-        let changed = watch.changed(QUIET);
-        let in_time = tokio::time::timeout(Duration::from_secs(20), changed).await;
+        within(watch.changed(QUIET)).await;
+    }
+
+    async fn within(future: impl Future<Output = ()>) {
+        let in_time = timeout(Duration::from_secs(20), future).await;
         assert!(in_time.is_ok(), "the change was not seen");
     }
 
@@ -229,22 +234,37 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_folder_whose_other_files_always_change_does_not_delay_a_change() {
+    async fn reading_the_file_and_changes_of_other_files_do_not_count() {
+        let (_folder, root) = root();
+        let [file, other] = ["tls.pem", "log"].map(|name| root.join(name));
+        fs::write(&file, "").unwrap();
+        let watch = FileWatch::of_files(std::slice::from_ref(&file)).unwrap();
+        let mut of_other = FileWatch::of_files(std::slice::from_ref(&other)).unwrap();
+        assert_changes(&mut of_other, || {
+            fs::read(&file).unwrap();
+            fs::write(&other, "").unwrap();
+        })
+        .await;
+        assert_eq!(watch.has_changed.notified().now_or_never(), None);
+    }
+
+    #[tokio::test]
+    async fn a_change_completes_after_a_quiet_time_and_is_not_lost_with_the_future() {
+        const LONG: Duration = Duration::from_millis(100);
         let (_folder, root) = root();
         let file = root.join("tls.pem");
         let mut watch = FileWatch::of_files(std::slice::from_ref(&file)).unwrap();
-        let is_done = Arc::new(AtomicBool::new(false));
-        let other = std::thread::spawn({
-            let (is_done, other) = (is_done.clone(), root.join("log"));
-            move || {
-                while !is_done.load(Ordering::Relaxed) {
-                    fs::write(&other, "").unwrap();
-                }
+        fs::write(&file, "").unwrap();
+        let since = Instant::now();
+        let never = Duration::from_secs(3600);
+        within(async {
+            while !watch.is_pending {
+                let _ = timeout(Duration::from_millis(1), watch.changed(never)).await;
             }
-        });
-        assert_changes(&mut watch, || fs::write(&file, "").unwrap()).await;
-        is_done.store(true, Ordering::Relaxed);
-        other.join().unwrap();
+        })
+        .await;
+        within(watch.changed(LONG)).await;
+        assert!(since.elapsed() >= LONG, "{since:?}");
     }
 
     #[test]

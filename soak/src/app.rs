@@ -10,6 +10,8 @@ use callgate::{
 };
 use http::StatusCode;
 
+use crate::ALLOCATOR;
+
 /// The variable with the time that a start-up takes, in milliseconds.
 pub(crate) const COLD_START: &str = "CALLGATE_SOAK_COLD_START";
 
@@ -17,8 +19,8 @@ pub(crate) const COLD_START: &str = "CALLGATE_SOAK_COLD_START";
 pub(crate) const LARGE: usize = 1024 * 1024;
 
 /// The paths are `/`, `/large`, `/upload`, which responds with the length of the content, `/events`, which
-/// sends events until the server shuts down, and `/calls`, which responds with the number of calls that
-/// run beside its own. A WebSocket sends messages back.
+/// sends events until the server shuts down, `/calls`, which responds with the number of calls that run beside its
+/// own, and `/heap`, which responds with the memory in use, in octets. A WebSocket sends messages back.
 #[derive(Debug, Default)]
 pub(crate) struct SoakApp {
     running: Arc<AtomicU64>,
@@ -48,6 +50,7 @@ impl App for SoakApp {
                 "/upload" => upload(receiver, sender).await,
                 "/events" => events(receiver, sender).await,
                 "/calls" => whole(&sender, others.to_string()).await,
+                "/heap" => whole(&sender, ALLOCATOR.current_usage().to_string()).await,
                 _ => {
                     let start = HttpResponseStart::new(StatusCode::NOT_FOUND);
                     sender.send(start).await?;

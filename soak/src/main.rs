@@ -15,12 +15,17 @@ use std::time::{Duration, Instant};
 
 use callgate_server::cli::{self, Flags};
 use clap::Parser;
+use peak_alloc::PeakAlloc;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::timeout;
 
 use crate::app::SoakApp;
 use crate::report::Outcome;
 use crate::scenario::{Extent, SCENARIOS};
+
+/// Counts the memory in use.
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
 
 /// Loads the reference server with floods, faults and restarts
 #[derive(Debug, Parser)]

@@ -32,6 +32,25 @@ impl Target {
             Self::Tls(clients) => Ok(Connection::over(clients.open_http1().await?)),
         }
     }
+
+    /// Asks a path that responds with a number, until the number is at most `most`, or for 10 s. Returns the number.
+    pub(crate) async fn number(&self, path: &str, most: u64) -> io::Result<u64> {
+        let begun = Instant::now();
+        loop {
+            let mut connection = self.open().await?;
+            let request =
+                format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+            connection.send(request.as_bytes()).await?;
+            let content = connection.response().await?.content;
+            let number = String::from_utf8_lossy(&content)
+                .parse()
+                .map_err(io::Error::other)?;
+            if number <= most || begun.elapsed() > Duration::from_secs(10) {
+                return Ok(number);
+            }
+            sleep(LOOK).await;
+        }
+    }
 }
 
 /// Makes one request after another until it is finished, on a thread of its own, so that the clients of a flood do

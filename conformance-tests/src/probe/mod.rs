@@ -23,6 +23,8 @@ use commanded_call::{CommandedCall, Texts};
 pub use protocol::{
     PROBE_FIELD, PROBE_VARIABLE, ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step,
 };
+#[cfg(feature = "server")]
+pub(crate) use protocol::{from_line, to_line};
 use suite_connection::SuiteConnection;
 
 /// The application that the server suite has a server serve.

@@ -1,6 +1,7 @@
 //! The commands of the suite to the probe, and the messages of the probe to the suite.
 
 use callgate::{Feature, HttpResponseBody, ReceiveEvent, SendError, SendEvent};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -61,6 +62,20 @@ pub enum Step {
     FailDisconnected,
     /// Ends the call with a panic of this text.
     Panic(String),
+}
+
+/// Returns a command or a message as a line of JSON.
+///
+/// The text of a [`Value`] is written and read by code of `serde_json`, which is optimised in builds of tests too. A
+/// line has up to some megabytes.
+pub(crate) fn to_line(content: &impl Serialize) -> String {
+    let value = serde_json::to_value(content).expect("each has a serialised form");
+    format!("{value}\n")
+}
+
+/// Returns the command or the message of a line of JSON.
+pub(crate) fn from_line<T: DeserializeOwned>(line: &str) -> serde_json::Result<T> {
+    serde_json::from_value(line.parse()?)
 }
 
 impl Step {

@@ -12,7 +12,9 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::protocol::{ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step};
+use super::protocol::{
+    ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step, from_line, to_line,
+};
 
 /// A connection to the suite. Clones share it.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ impl SuiteConnection {
     async fn read_all(self, read: OwnedReadHalf) {
         let mut lines = BufReader::new(read).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            match serde_json::from_str(&line) {
+            match from_line(&line) {
                 Ok(command) => self.dispatch(command),
                 Err(error) => {
                     tracing::error!("the suite sent `{}`: {error}", line.escape_debug());
@@ -135,9 +137,7 @@ impl SuiteConnection {
 
 async fn write_all(mut write: OwnedWriteHalf, mut messages: UnboundedReceiver<ProbeMessage>) {
     while let Some(message) = messages.recv().await {
-        let mut line = serde_json::to_vec(&message).expect("a message has a serialised form");
-        line.push(b'\n');
-        if write.write_all(&line).await.is_err() {
+        if write.write_all(to_line(&message).as_bytes()).await.is_err() {
             return;
         }
     }

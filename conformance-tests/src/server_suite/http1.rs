@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::{HeaderMap, HeaderName, HeaderValue};
+use memchr::memmem;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::case_log::CaseLog;
@@ -306,11 +307,7 @@ impl Http1 {
     /// Reads up to and including `end`.
     pub(super) async fn read_through(&mut self, end: &[u8], what: &str) -> CaseResult<Bytes> {
         loop {
-            let found = self
-                .unread
-                .windows(end.len())
-                .position(|window| window == end);
-            if let Some(at) = found {
+            if let Some(at) = memmem::find(&self.unread, end) {
                 return Ok(self.unread.split_to(at + end.len()).freeze());
             }
             if self.unread.remaining() > MAX_HEAD {

@@ -17,7 +17,7 @@ use super::case_log::CaseLog;
 use super::probe_call::{Called, ProbeCall};
 use super::result::CaseResult;
 use crate::Verdict;
-use crate::probe::{ProbeCommand, ProbeMessage};
+use crate::probe::{ProbeCommand, ProbeMessage, from_line, to_line};
 
 /// Listens for the probe of one server.
 #[derive(Debug)]
@@ -88,7 +88,7 @@ impl ProbeConnection {
         tokio::spawn(write_all(write, to_write));
         let mut lines = BufReader::<OwnedReadHalf>::new(read).lines();
         while let Ok(Some(line)) = lines.next_line().await {
-            match serde_json::from_str(&line) {
+            match from_line(&line) {
                 Ok(message) => self.dispatch(message, &commands),
                 Err(error) => self.log.note(format!(
                     "the probe's message `{line}` is malformed: {error}"
@@ -164,9 +164,7 @@ fn without_pseudo_fields(scope: &Value) -> Value {
 
 async fn write_all(mut write: OwnedWriteHalf, mut commands: UnboundedReceiver<ProbeCommand>) {
     while let Some(command) = commands.recv().await {
-        let mut line = serde_json::to_vec(&command).expect("a command has a serialised form");
-        line.push(b'\n');
-        if write.write_all(&line).await.is_err() {
+        if write.write_all(to_line(&command).as_bytes()).await.is_err() {
             return;
         }
     }

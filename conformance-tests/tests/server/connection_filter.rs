@@ -63,10 +63,7 @@ pub(crate) fn replace(octets: &[u8], old: impl AsRef<[u8]>, new: impl AsRef<[u8]
 
 /// Returns where `wanted` begins in `octets`.
 pub(crate) fn find(octets: &[u8], wanted: impl AsRef<[u8]>) -> Option<usize> {
-    let wanted = wanted.as_ref();
-    octets
-        .windows(wanted.len())
-        .position(|window| window == wanted)
+    memchr::memmem::find(octets, wanted.as_ref())
 }
 
 /// Returns whether the octets are the handshake of a WebSocket over HTTP/1.1.

@@ -35,7 +35,8 @@
 //!
 //! - 0: the server stopped at a signal, during start-up or later, or because another process serves in
 //!   its place; or the command printed its help or its version.
-//! - 1: the server stopped, but the application's shutdown failed, or an application still ran.
+//! - 1: the server stopped, but the application's shutdown failed, or an application still ran; or
+//!   `healthcheck` found a server that is not ready.
 //! - 2: a flag, an environment variable or the settings file is wrong.
 //! - 3: the server could not start.
 //!
@@ -43,6 +44,7 @@
 
 mod file;
 mod flags;
+mod healthcheck;
 mod log;
 mod pid_file;
 mod serve;
@@ -66,18 +68,26 @@ use crate::ServeError;
 
 pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
+pub use healthcheck::healthcheck;
 pub use settings::SettingsCommand;
+
+/// The name of the command that asks whether a server is ready.
+const HEALTHCHECK: &str = "healthcheck";
 
 /// The command line of a program that serves one application.
 #[derive(Debug)]
 enum Program {
     Serve(Box<Flags>),
+    Healthcheck(Box<Flags>),
     Show(SettingsCommand),
 }
 
 impl FromArgMatches for Program {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
+            Some((HEALTHCHECK, matches)) => {
+                Box::<Flags>::from_arg_matches(matches).map(Self::Healthcheck)
+            }
             Some(_) => SettingsCommand::from_arg_matches(matches).map(Self::Show),
             None => Box::<Flags>::from_arg_matches(matches).map(Self::Serve),
         }
@@ -92,13 +102,15 @@ impl FromArgMatches for Program {
 /// Serves `app` with the settings of the command line. This is the whole `main` of a program that
 /// serves one application.
 ///
-/// The commands `config`, `completions` and `man` show the settings instead ([`SettingsCommand`]).
+/// The commands `config`, `completions` and `man` show the settings instead ([`SettingsCommand`]), and the
+/// command `healthcheck` asks a server with the same settings whether it is ready ([`healthcheck`]).
 pub fn main(app: impl App) -> ExitCode {
     let args: Vec<_> = std::env::args_os().collect();
     let command = command_for(&args);
     match callgate_cli::read::<Program>(&command, &args) {
         Ok(Program::Show(settings)) => settings.run(command),
         Ok(Program::Serve(flags)) => run(app, *flags),
+        Ok(Program::Healthcheck(flags)) => healthcheck(*flags),
         Err(status) => status,
     }
 }
@@ -159,6 +171,9 @@ fn command_for(args: &[OsString]) -> Command {
     // clap keeps a name for the life of the process, so this name is leaked, once.
     let name: &'static str = name.leak();
     let command = SettingsCommand::augment_subcommands(Command::new(name));
+    let healthcheck = Flags::augment_args(Command::new(HEALTHCHECK))
+        .about("Ask a server with the same settings whether it is ready");
+    let command = command.subcommand(healthcheck);
     Flags::augment_args(command)
         .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")

@@ -27,7 +27,9 @@ settings! {
         /// protocol or were too many.
         ///
         /// They are counted as long as the connection lives. A client that begins more of them is closed with
-        /// GOAWAY (ENHANCE_YOUR_CALM).
+        /// GOAWAY (ENHANCE_YOUR_CALM). Requests with a malformed field or a second authority do not count,
+        /// although their streams are reset: the application is not called for them, and each holds its place
+        /// among the concurrent streams until its reset has been written.
         http2_max_stream_errors => max_stream_errors: (usize) = "1024" as RESET_COUNT;
 
         /// The content of one stream that a client may send before the application receives, from 65535.

@@ -125,6 +125,17 @@ impl Tls {
         !self.certfile.is_empty() || self.self_signed
     }
 
+    /// Returns the paths of all files.
+    #[cfg(feature = "reload")]
+    pub(crate) fn files(&self) -> Vec<PathBuf> {
+        let lists = [&self.certfile, &self.keyfile, &self.ocspfile];
+        let single = [&self.ca_certs, &self.crlfile];
+        (lists.into_iter().flatten())
+            .chain(single.into_iter().flatten())
+            .cloned()
+            .collect()
+    }
+
     pub(super) fn check(&self, listen: &Listen) -> Result<(), ServeError> {
         let conflict = |names, remedy| Err(ServeError::Conflict { names, remedy });
         if self.self_signed && !self.certfile.is_empty() {
@@ -239,6 +250,25 @@ mod tests {
             ..Tls::default()
         };
         assert!(!format!("{tls:?}").contains("secret"));
+    }
+
+    #[cfg(feature = "reload")]
+    #[test]
+    fn every_file_is_watched() {
+        let path = |name: &str| PathBuf::from(name);
+        let tls = Tls {
+            certfile: vec![path("a.pem"), path("b.pem")],
+            keyfile: vec![path("a.key"), path("b.key")],
+            ocspfile: vec![path("a.ocsp")],
+            ca_certs: Some(path("ca.pem")),
+            crlfile: Some(path("crl.pem")),
+            ..Tls::default()
+        };
+        let files = tls.files();
+        let expected = [
+            "a.pem", "b.pem", "a.key", "b.key", "a.ocsp", "ca.pem", "crl.pem",
+        ];
+        assert_eq!(files, expected.map(path));
     }
 
     #[test]

@@ -25,6 +25,11 @@
 //! (`--http2-max-stream-errors`), the frames and the size of a header section (`--max-request-head`), and data
 //! frames with little content. It reads no further frame before it has written the acknowledgement of a PING
 //! or of SETTINGS. [`refusal`] recognises what `h2` refuses by itself, so that it is counted.
+//!
+//! The streams that [`service`] resets do not count for `--http2-max-stream-errors`. A proxy may pass such requests on
+//! for many clients, and each costs less than a request that is served: the application is not called, and
+//! the stream stays one of the concurrent streams until its reset has been written. `h2` refuses those beyond
+//! them, which counts.
 
 mod content;
 mod finished;

@@ -109,13 +109,7 @@ impl Acceptor {
     /// Returns the paths of all files.
     #[cfg(feature = "reload")]
     pub(crate) fn files(&self) -> Vec<PathBuf> {
-        let settings = &self.settings;
-        let lists = [&settings.certfile, &settings.keyfile, &settings.ocspfile];
-        let single = [&settings.ca_certs, &settings.crlfile];
-        (lists.into_iter().flatten())
-            .chain(single.into_iter().flatten())
-            .cloned()
-            .collect()
+        self.settings.files()
     }
 
     pub(super) fn current(&self) -> Arc<Identity> {

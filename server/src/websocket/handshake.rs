@@ -202,7 +202,7 @@ impl CalledHandshake {
         let stages = server.stages.clone();
         let limit = server.config.timeouts.websocket_handshake;
         let limit = limit.map_or(LONGEST, |limit| limit.min(LONGEST));
-        let mut inner = span.in_scope(|| drive::Handshake::new(&server.app, scope));
+        let mut inner = drive::Handshake::new(&server.app, scope);
         if !span.is_disabled() {
             inner.instrument(span);
         }

@@ -2,6 +2,8 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+#[cfg(feature = "cli")]
+use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -100,6 +102,49 @@ async fn a_server_with_a_shutdown_delay_serves_until_the_second_request_to_stop(
     assert_eq!(server.ask(get("/")).await.body, "served");
     server.stop();
     server.ended().await.unwrap();
+}
+
+#[cfg(feature = "cli")]
+#[tokio::test]
+async fn the_command_healthcheck_succeeds_while_the_server_is_ready() {
+    use callgate_server::cli::{Flags, healthcheck, parse_from};
+
+    #[derive(clap::Parser)]
+    struct Command {
+        #[command(flatten)]
+        flags: Flags,
+    }
+
+    let config = with_admin()
+        .health_path(Some("/health".into()))
+        .shutdown_delay(Duration::from_secs(3600));
+    let mut server = Server::with(config, says("served"));
+    server.started().await;
+    let is_ready = async |flags: &[&str]| {
+        let args = [&["server"], flags].concat();
+        let Command { flags } = parse_from(args.iter().map(Into::into)).unwrap();
+        let checking = tokio::task::spawn_blocking(|| healthcheck(flags));
+        match checking.await.unwrap() {
+            ready if ready == ExitCode::SUCCESS => true,
+            not_ready => {
+                assert_eq!(not_ready, ExitCode::from(1));
+                false
+            }
+        }
+    };
+    let admin = server.admin.unwrap().to_string();
+    let address = server.address.to_string();
+    let by_admin = ["--admin", &admin];
+    let by_path = |path| ["--bind", address.as_str(), "--health-path", path];
+    assert!(is_ready(&by_admin).await);
+    assert!(is_ready(&by_path("/health")).await);
+    assert!(!is_ready(&[]).await);
+    server.stop();
+    within(async { while is_ready(&by_admin).await {} }).await;
+    assert!(!is_ready(&by_path("/health")).await);
+    server.stop();
+    server.ended().await.unwrap();
+    assert!(!is_ready(&by_admin).await);
 }
 
 #[tokio::test]

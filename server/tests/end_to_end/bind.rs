@@ -148,3 +148,14 @@ fn a_socket_that_cannot_be_set_up_leaves_no_file() {
     assert!(error.contains("address already in use"), "{error}");
     assert!(!path.exists());
 }
+
+#[test]
+fn the_admin_listener_is_not_bound_to_the_address_for_clients() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap();
+    let config = Config::new()
+        .port(address.port())
+        .admin(Some(address.into()));
+    let error = error(config);
+    assert!(error.contains("`admin` and `port`"), "{error}");
+}

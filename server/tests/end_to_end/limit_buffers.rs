@@ -2,21 +2,33 @@
 
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use callgate::{AppError, Receiver, Scope, Sender};
 
 use crate::metrics::has_lines;
 use crate::support::frames::{BINARY, FIN, TEXT, close, frame, open};
-use crate::support::http2_frames::{ACK, DATA, GOAWAY, RawClient, SETTINGS, head};
+use crate::support::http2::{Client, request};
+use crate::support::http2_frames::{
+    ACK, DATA, GOAWAY, HEADERS, INITIAL_WINDOW_SIZE, RawClient, SETTINGS, head,
+};
 use crate::support::websocket::exclaim;
-use crate::support::{Server, config, get, whole};
+use crate::support::{Server, config, content, get, whole, within};
 
 /// More than systems hold for a client that does not read, in octets.
 const LARGE: usize = 32 << 20;
 
-async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+async fn app(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     match scope {
         Scope::Http(scope) if scope.raw_path() == "/wait" => std::future::pending().await,
+        Scope::Http(scope) if scope.raw_path() == "/receive" => {
+            content(&mut receiver).await;
+            whole(&sender, "received").await
+        }
+        Scope::Http(scope) if scope.raw_path().starts_with("/held/") => {
+            let octets = scope.raw_path()[6..].parse().unwrap();
+            whole(&sender, vec![b'x'; octets]).await
+        }
         Scope::Http(scope) if scope.raw_path() == "/large" => {
             whole(&sender, vec![b'x'; LARGE]).await
         }
@@ -29,7 +41,8 @@ async fn app(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), App
 async fn server(max_buffered: usize) -> Server {
     let config = config()
         .admin(Some(SocketAddr::from(([127, 0, 0, 1], 0)).into()))
-        .max_buffered(NonZeroUsize::new(max_buffered));
+        .max_buffered(NonZeroUsize::new(max_buffered))
+        .timeout_disconnect(Duration::from_millis(10));
     let server = Server::with(config, app);
     server.started().await;
     server
@@ -106,4 +119,51 @@ async fn a_connection_of_http2_whose_content_nobody_receives_ends_when_it_needs_
     is_released(&server).await;
     assert_eq!(server.ask(get("/")).await.body, "served");
     server.finish().await;
+}
+
+#[tokio::test]
+async fn a_connection_of_http2_that_is_quiet_ends_when_its_responses_hold_the_most() {
+    let server = server(1 << 20).await;
+    let mut clients = Vec::new();
+    for octets in [700_000, 500_000] {
+        let mut client = RawClient::connect(&server, &[(INITIAL_WINDOW_SIZE, 0)]).await;
+        client.get(1, &format!("/held/{octets}")).await;
+        client.frame_of(HEADERS).await.unwrap();
+        clients.push(client);
+    }
+    assert!(clients[0].frame_of(DATA).await.is_none());
+    has_lines(
+        &server,
+        &["callgate_limit_reached_total{limit=\"buffered\"} 1"],
+    )
+    .await;
+    clients[1].extend_window(1, 1000).await;
+    assert_eq!(clients[1].frame_of(DATA).await.unwrap().payload.len(), 1000);
+    drop(clients);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn content_over_http2_that_was_received_or_dropped_is_not_buffered() {
+    let server = server(700_000).await;
+    let mut client = Client::connect(&server).await;
+    let (_waits, _content) = client.begin(request("/wait"));
+    let (response, mut received) = client.begin(request("/receive"));
+    received.send_data(vec![0; 160_000].into(), false).unwrap();
+    has_lines(&server, &["callgate_buffered_bytes 0"]).await;
+    received.send_data("".into(), true).unwrap();
+    within(response).await.unwrap();
+    // The application of these does not receive, and the connection goes on.
+    for _ in 0..40 {
+        let (response, mut dropped) = client.begin(request("/"));
+        dropped.send_data(vec![0; 250_000].into(), true).unwrap();
+        within(response).await.unwrap();
+    }
+    has_lines(
+        &server,
+        &["callgate_limit_reached_total{limit=\"buffered\"} 0"],
+    )
+    .await;
+    drop(client);
+    server.stop();
 }

@@ -10,7 +10,7 @@ use tokio::net::{TcpStream, UnixDatagram, UnixStream};
 
 use crate::listeners::ask;
 use crate::support::process::{Process, block, is_server, serve};
-use crate::support::{get, whole, within};
+use crate::support::{Client, get, whole, within};
 
 async fn blocks_in_a_request(scope: Scope, _: Receiver, _: Sender) -> Result<(), AppError> {
     match scope {
@@ -297,5 +297,41 @@ async fn the_admin_listener_is_reached_when_clients_in_flight_have_taken_all_fil
     process.signal(Signal::TERM);
     process.line_with("waiting for connections").await;
     process.signal(Signal::TERM);
+    assert_eq!(process.ended().await.0, Some(0));
+}
+
+#[tokio::test]
+async fn idle_clients_make_room_for_the_admin_listener() {
+    const FILES: u64 = 64;
+    if is_server() {
+        let mut limit = getrlimit(Resource::Nofile);
+        limit.current = Some(FILES);
+        setrlimit(Resource::Nofile, limit).unwrap();
+        serve(serves);
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("admin.sock");
+    let mut process = Process::start(
+        "process::idle_clients_make_room_for_the_admin_listener",
+        &[("CALLGATE_ADMIN", &format!("unix:{}", path.display()))],
+    );
+    let address = process.address().await;
+    let mut idle = Vec::new();
+    for _ in 0..30 {
+        let mut client = Client::over(within(TcpStream::connect(&address)).await.unwrap());
+        client.send(get("/")).await;
+        client.response().await;
+        idle.push(client);
+    }
+    let mut admin = Vec::new();
+    for _ in 0..FILES / 2 {
+        let mut client = Client::over(within(UnixStream::connect(&path)).await.unwrap());
+        client.send(get("/livez")).await;
+        assert_eq!(client.response().await.status, 200);
+        admin.push(client);
+    }
+    assert_eq!(idle.remove(0).rest().await, "");
+    process.signal(Signal::TERM);
+    drop((idle, admin));
     assert_eq!(process.ended().await.0, Some(0));
 }

@@ -114,10 +114,38 @@ async fn a_response_is_presented_unless_it_is_out_of_date_and_is_read_again_with
 }
 
 #[tokio::test]
+async fn each_certificate_has_its_own_response() {
+    let authority = Authority::new();
+    let mut config = config(&authority, 7, RESPONSE);
+    let pair = authority.issue_with("b.test", |params| {
+        params.serial_number = Some(SerialNumber::from(7_u64));
+    });
+    let (certfile, keyfile) = authority.write("other", &pair);
+    config.tls.certfile.insert(0, certfile);
+    config.tls.keyfile.insert(0, keyfile);
+    let out_of_date = response_until(b"20061103171357Z");
+    let ocspfile = authority.file("other.ocsp", out_of_date);
+    config.tls.ocspfile.insert(0, ocspfile);
+    let server = Server::with(config, says("hello"));
+    assert_eq!(presented(&server, &authority).await, RESPONSE);
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn a_file_without_a_response_for_the_certificate_is_an_error_that_says_what_to_do() {
     let authority = Authority::new();
     let cut = &RESPONSE[..RESPONSE.len() - 1];
-    for response in [&b""[..], TRY_LATER, cut, b"-----BEGIN OCSP RESPONSE-----"] {
+    // The octets before it are the heads of the response and of its status.
+    let mut with_error = RESPONSE.to_vec();
+    assert_eq!(with_error[4..7], [0x0a, 1, 0]);
+    with_error[6] = 3;
+    for response in [
+        &b""[..],
+        TRY_LATER,
+        cut,
+        &with_error,
+        b"-----BEGIN OCSP RESPONSE-----",
+    ] {
         let config = config(&authority, 7, response);
         assert_refused(config, "server.ocsp has no successful OCSP response as DER").await;
     }

@@ -185,7 +185,7 @@ pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8>
 }
 
 /// Encodes fields as literals without indexing (RFC 7541, 6.2.2).
-fn section(fields: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn section(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut section = Vec::new();
     for (name, value) in fields {
         section.push(0);

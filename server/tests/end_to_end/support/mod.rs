@@ -52,7 +52,7 @@ pub(crate) struct Server {
     /// All TCP addresses of the server, of which `address` is the first.
     #[cfg(feature = "tls")]
     pub(crate) addresses: Vec<SocketAddr>,
-    admin: Option<SocketAddr>,
+    pub(crate) admin: Option<SocketAddr>,
     handle: ServerHandle,
     serving: JoinHandle<Result<(), ServeError>>,
 }
