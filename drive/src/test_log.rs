@@ -1,9 +1,10 @@
 //! Captures the log of a test.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use tracing::subscriber::DefaultGuard;
+use tracing::Dispatch;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing_subscriber::fmt::MakeWriter;
 
 /// The text of a log.
@@ -36,6 +37,10 @@ impl<'a> MakeWriter<'a> for Log {
 
 /// Captures what this thread logs until the guard is dropped.
 pub(crate) fn capture() -> (Log, DefaultGuard) {
+    // With a single subscriber in the process, tracing caches for each call site whether the thread that reaches it
+    // first is interested. A second subscriber turns that off.
+    static SECOND: OnceLock<Dispatch> = OnceLock::new();
+    SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
     let log = Log::default();
     let subscriber = tracing_subscriber::fmt()
         .with_max_level(tracing::level_filters::LevelFilter::INFO)
@@ -43,4 +48,19 @@ pub(crate) fn capture() -> (Log, DefaultGuard) {
         .with_writer(log.clone())
         .finish();
     (log, tracing::subscriber::set_default(subscriber))
+}
+
+#[cfg(test)]
+mod tests {
+    fn hit() {
+        tracing::info!("hit");
+    }
+
+    #[test]
+    fn what_another_thread_logs_first_is_captured_here_too() {
+        let (log, _guard) = super::capture();
+        std::thread::spawn(hit).join().unwrap();
+        hit();
+        assert!(log.text().contains("hit"));
+    }
 }

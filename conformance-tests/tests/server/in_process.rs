@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,8 @@ use callgate_conformance::{
 use callgate_server::config::ClientCertificates;
 use callgate_server::{Config, LifespanMode, Server};
 use tokio::sync::oneshot;
+use tracing::Dispatch;
+use tracing::subscriber::NoSubscriber;
 use tracing_subscriber::fmt::MakeWriter;
 
 use crate::connection_filter::ConnectionFilter;
@@ -87,6 +89,10 @@ impl ServerLauncher for InProcess {
         let app = observe_startup(app, started.clone(), started.clone());
         let (stop, stopped) = oneshot::channel();
         let (exit, exited) = oneshot::channel();
+        // With a single subscriber in the process, tracing caches for each call site whether the thread that reaches it
+        // first is interested. A second subscriber turns that off.
+        static SECOND: OnceLock<Dispatch> = OnceLock::new();
+        SECOND.get_or_init(|| Dispatch::new(NoSubscriber::default()));
         let log = ServerLog::default();
         let subscriber = tracing_subscriber::fmt()
             .with_ansi(false)

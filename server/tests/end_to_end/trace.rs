@@ -15,6 +15,7 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::support::frames::{FIN, TEXT, close, frame, open};
 use crate::support::http2::{Client, text};
+use crate::support::log::subscribe;
 use crate::support::websocket::exclaim;
 use crate::support::{Server, config, get, whole, within};
 
@@ -74,7 +75,7 @@ impl Spans {
     fn capture() -> (Self, DefaultGuard) {
         let spans = Self::default();
         let subscriber = tracing_subscriber::registry().with(spans.clone());
-        (spans, tracing::subscriber::set_default(subscriber))
+        (spans, subscribe(subscriber))
     }
 
     /// Returns the fields of the next span that has ended.
