@@ -38,14 +38,14 @@ pub enum Error {
         /// The name of the backend.
         backend: &'static str,
     },
-    /// The backend cannot be reached. Nothing was sent. The backend goes on to connect.
+    /// The backend cannot be reached. Nothing was sent.
     Unreachable {
         /// What cannot be reached, such as `redis at 127.0.0.1:6379`.
         target: String,
         /// Why.
         reason: String,
-        /// The longest time between two attempts to connect.
-        retry: Duration,
+        /// The longest time between two attempts to connect; `None` at the start of the layer, which tries once.
+        retry: Option<Duration>,
     },
     /// The backend was lost, or did not answer in time, after the operation was sent: it may have taken
     /// effect. Subscribers see a message once or not at all.
@@ -103,10 +103,13 @@ impl fmt::Display for Error {
                 target,
                 reason,
                 retry,
-            } => write!(
-                f,
-                "cannot reach {target}: {reason} (tried again at least every {retry:?})"
-            ),
+            } => match retry {
+                Some(retry) => write!(
+                    f,
+                    "cannot reach {target}: {reason} (tried again at least every {retry:?})"
+                ),
+                None => write!(f, "cannot reach {target}: {reason}"),
+            },
             Self::Unconfirmed { target, reason } => write!(
                 f,
                 "no answer from {target}: {reason} (the operation may have taken effect)"

@@ -64,11 +64,12 @@ impl ChannelLayer {
         }
     }
 
-    /// Creates the layer that a URL names, with the default settings: `memory`.
+    /// Creates the layer that a URL names, with the default settings: `memory`, or with the cargo feature
+    /// `redis` a URL such as `redis://127.0.0.1:6379`.
     ///
     /// # Errors
     ///
-    /// [`Error::InvalidUrl`].
+    /// [`Error::InvalidUrl`]; [`Error::Unreachable`] if the backend cannot be reached.
     pub async fn connect(url: &str) -> Result<Self, Error> {
         Self::connect_with(url, Settings::default()).await
     }
@@ -79,12 +80,25 @@ impl ChannelLayer {
     ///
     /// As for [`connect`](Self::connect).
     pub async fn connect_with(url: &str, settings: Settings) -> Result<Self, Error> {
-        match url {
-            "memory" => Ok(Self::with_backend(Arc::new(MemoryBackend::new(settings)))),
-            _ => Err(Error::InvalidUrl {
-                reason: "there is no such channel layer (choose memory)".to_owned(),
-            }),
+        if url == "memory" {
+            return Ok(Self::with_backend(Arc::new(MemoryBackend::new(settings))));
         }
+        #[cfg(feature = "redis")]
+        if ["redis://", "rediss://", "unix://"]
+            .iter()
+            .any(|scheme| url.starts_with(scheme))
+        {
+            let backend = crate::RedisBackend::connect(url, settings).await?;
+            return Ok(Self::with_backend(Arc::new(backend)));
+        }
+        let choice = if cfg!(feature = "redis") {
+            "memory, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
+        } else {
+            "memory"
+        };
+        Err(Error::InvalidUrl {
+            reason: format!("there is no such channel layer (choose {choice})"),
+        })
     }
 
     /// Returns the name of the kind of backend, such as `memory`.

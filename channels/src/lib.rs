@@ -17,6 +17,7 @@
 //! | Backend | URL | Feature |
 //! | --- | --- | --- |
 //! | [`MemoryBackend`] | `memory` | |
+//! | [`RedisBackend`] | `redis://127.0.0.1:6379`, `rediss://...` for TLS | `redis` |
 //!
 //! ```
 //! use callgate_channels::{ChannelLayer, GroupEvent, Missed};
@@ -52,6 +53,8 @@ mod memory;
 mod metrics;
 mod payload;
 mod random;
+#[cfg(feature = "redis")]
+mod redis;
 mod sequence;
 mod settings;
 mod subscription;
@@ -59,6 +62,8 @@ mod subscription;
 pub mod suite;
 mod sync;
 
+#[cfg(feature = "redis")]
+pub use self::redis::RedisBackend;
 pub use error::Error;
 pub use event::{GroupEvent, Message, Missed};
 pub use group::{Group, Subscribe};

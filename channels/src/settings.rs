@@ -6,6 +6,9 @@ use std::time::Duration;
 #[derive(Clone, Debug, Eq, PartialEq)]
 #[non_exhaustive]
 pub struct Settings {
+    /// The beginning of the names that the layer uses in a store, so that applications can share a store.
+    /// Default: `callgate`.
+    pub namespace: String,
     /// The longest name of a group in bytes. Default: 512.
     pub max_name: usize,
     /// The largest message, and the largest data of a member, in bytes. Default: 64 KiB.
@@ -27,6 +30,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            namespace: "callgate".to_owned(),
             max_name: 512,
             max_message: 64 * 1024,
             history_messages: 256,
@@ -43,6 +47,13 @@ impl Settings {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// Sets the beginning of the names that the layer uses in a store.
+    #[must_use]
+    pub fn namespace(mut self, namespace: impl Into<String>) -> Self {
+        self.namespace = namespace.into();
+        self
     }
 
     /// Sets the longest name of a group in bytes.

@@ -84,9 +84,11 @@ const PROXY_SEEDS: [&[u8]; 6] = [
 ];
 
 /// The inputs with which the target for the settings file begins.
-const SETTINGS_SEEDS: [&[u8]; 3] = [
+const SETTINGS_SEEDS: [&[u8]; 5] = [
     b"[listen]\nport = 80\nbind = [\"127.0.0.1:8000\", \"unix:/a\"]\n[log]\naccess = true\nlevel = \"info,a=off\"\n",
-    b"[timeouts]\nkeep-alive = 7.5\ngraceful-shutdown = \"none\"\n[limits]\nmax-request-head = \"64KiB\"\n",
+    b"[timeouts]\nkeep-alive = 7.05\ngraceful-shutdown = \"none\"\n[limits]\nmax-request-head = \"64KiB\"\n",
+    b"[limits]\n\"\xc3\xa9\" = [true, {}]\n",
+    b"[\"\"]\n\"\" = '\"'\n",
     b"[proxy]\nforwarded-allow-ips = \"10.0.0.0/8,unix\"\nroot-path = \"/a\"\n[http]\nheaders = [\"x-one: 1\"]\n",
 ];
 

@@ -7,6 +7,7 @@ mod peers;
 mod postgres;
 mod prepare;
 mod readme;
+mod redis;
 mod soak;
 mod step;
 mod test;
@@ -45,6 +46,8 @@ Commands:
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
+  redis COMMAND...
+            Run a command with a Redis of its own, whose URL is in CALLGATE_REDIS_URL
   help      Print this
 
 Missing Debian packages are installed with apt-get when this runs as root, and named otherwise.
@@ -66,6 +69,7 @@ fn main() -> ExitCode {
         "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => postgres::run(&args[1..]),
+        "redis" => redis::run(&args[1..]),
         "soak" => soak::run(&args[1..]),
         "readme" => readme::run(&args[1..]),
         other => {

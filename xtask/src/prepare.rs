@@ -56,6 +56,12 @@ pub(crate) const POSTGRES: Tool = Tool {
     packages: &["postgresql"],
 };
 
+/// A store of groups for tests.
+pub(crate) const REDIS: Tool = Tool {
+    check: "redis-server --version && redis-cli --version",
+    packages: &["redis-server"],
+};
+
 /// Prints the packages that a task is about to install for `tools`, for Rust and for Python.
 pub(crate) fn announce(tools: &[Tool]) {
     let python = PythonEnvironment::named("python").is_ok_and(|python| python.has_test_packages());

@@ -2,11 +2,11 @@
 
 use crate::deny;
 use crate::fuzz;
-use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON};
+use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, REDIS};
 use crate::step::{Step, shown, target};
 
 /// The programs that the checks need.
-const TOOLS: [prepare::Tool; 5] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES];
+const TOOLS: [prepare::Tool; 6] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES, REDIS];
 
 /// The number of tests that run at a time. Most tests wait for clients and time-outs, so more of them run than
 /// there are cores.
@@ -52,7 +52,7 @@ pub(crate) fn run() -> Result<(), String> {
     .run()?;
     Step::new(
         "tests and doctests",
-        "cargo xtask postgres cargo test --workspace --all-features --exclude callgate-conformance",
+        "cargo xtask postgres cargo xtask redis cargo test --workspace --all-features --exclude callgate-conformance",
     )
     .env("CALLGATE_PYTHON", &*python)
     .env("RUST_TEST_THREADS", THREADS)

@@ -78,6 +78,16 @@ impl EventLog {
         drop(state);
         Ok(Reader::new(Arc::clone(self), position, seen))
     }
+
+    /// Returns a reader of the events after a number, if the log has all of them.
+    #[cfg(feature = "redis")]
+    pub(crate) fn reader_if_kept(self: &Arc<Self>, after: Sequence) -> Option<Reader> {
+        let removed_to = lock(&self.state).removed_to;
+        // Events that are removed from now on are a gap.
+        (after >= removed_to)
+            .then(|| self.reader_after(after).ok())
+            .flatten()
+    }
 }
 
 impl Reader {

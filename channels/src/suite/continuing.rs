@@ -80,13 +80,13 @@ pub async fn ch_15_the_history_is_bounded_by_events_and_by_bytes(harness: &impl 
 /// `CH-16`: a history without subscribers is forgotten after its time, which a subscriber that
 /// continues is told.
 pub async fn ch_16_an_old_history_is_forgotten_and_a_gap(harness: &impl Harness) {
-    let time = Duration::from_millis(50);
+    let time = Duration::from_millis(200);
     let layer = harness
         .process(Settings::default().history_time(time))
         .await;
     let group = layer.group("g");
     let old = publish(&group, 2).await;
-    tokio::time::sleep(time * 3).await;
+    tokio::time::sleep(time * 2).await;
     let subscribe = group.subscribe_from(old[1]);
     let mut subscription = subscribe.await.expect("subscribed");
     let missed = next_missed(&mut subscription).await;

@@ -323,31 +323,30 @@ async fn a_slow_client_gets_the_last_octets_while_its_connection_stays_open() {
 }
 
 #[tokio::test]
-async fn a_connection_that_is_cut_is_no_end_of_content() {
+async fn a_connection_that_is_cut_is_gone_at_once_and_not_half_closed() {
     let authority = Authority::new();
     let (send, mut ends) = unbounded_channel();
     let app = http(send, async |send, _, mut receiver, _| {
-        while let ReceiveEvent::HttpRequestBody(content) = receiver.receive().await {
-            if !content.more_body {
-                send.send("complete").unwrap();
-                return Ok(());
-            }
-        }
+        while !matches!(receiver.receive().await, ReceiveEvent::HttpDisconnect) {}
         send.send("disconnect").unwrap();
         Ok(())
     });
-    let server = Server::with(authority.config("a.test"), app);
-    let mut client = connect(&server, authority.client(), "a.test")
-        .await
-        .unwrap();
-    client
-        .write_all(b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n")
-        .await
-        .unwrap();
-    // Without `close_notify`.
-    let (stream, _) = client.into_inner();
-    drop(stream);
-    assert_eq!(within(ends.recv()).await, Some("disconnect"));
+    let mut config = authority.config("a.test");
+    config.timeouts.half_close = Duration::from_secs(600);
+    let server = Server::with(config, app);
+    for request in [
+        REQUEST,
+        b"POST / HTTP/1.1\r\nhost: test\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n",
+    ] {
+        let mut client = connect(&server, authority.client(), "a.test")
+            .await
+            .unwrap();
+        client.write_all(request).await.unwrap();
+        // Without `close_notify`.
+        let (stream, _) = client.into_inner();
+        drop(stream);
+        assert_eq!(within(ends.recv()).await, Some("disconnect"));
+    }
 }
 
 #[tokio::test]

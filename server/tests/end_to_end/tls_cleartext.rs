@@ -9,7 +9,7 @@ use crate::support::frames::handshake;
 #[cfg(feature = "cli")]
 use crate::support::log::Log;
 use crate::support::tls::{Authority, connect};
-use crate::support::{Client, Server, config, get, http, http2, post, says, whole};
+use crate::support::{Client, Server, config, get, http, http2, post, says, whole, within};
 
 /// Adds an address for cleartext.
 fn with_cleartext(config: Config) -> Config {
@@ -140,10 +140,9 @@ async fn a_health_check_is_answered_where_other_requests_are_redirected() {
 #[tokio::test]
 async fn a_redirect_without_an_address_in_cleartext_is_an_error() {
     let config = config().ssl_self_signed(true).redirect_to_https(true);
-    let error = callgate_server::Server::new(says("served"))
+    let serving = callgate_server::Server::new(says("served"))
         .config(config)
-        .serve_until(std::future::pending())
-        .await
-        .unwrap_err();
+        .serve_until(std::future::pending());
+    let error = within(serving).await.unwrap_err();
     assert!(matches!(error, ServeError::Conflict { .. }), "{error}");
 }

@@ -1,14 +1,9 @@
 //! The OCSP responses that a server presents with its certificate.
 
-use std::sync::{Arc, Mutex};
-
 use callgate_server::Config;
 use rcgen::SerialNumber;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 
-use crate::support::tls::{Authority, connect};
+use crate::support::tls::{AnyCertificate, Authority, connect};
 use crate::support::{Server, says};
 use crate::tls_certificates::assert_refused;
 
@@ -20,48 +15,6 @@ const END: &[u8] = b"21261103171357Z";
 
 /// A response whose status is `tryLater` (RFC 6960, 4.2.1).
 const TRY_LATER: &[u8] = &[0x30, 3, 0x0a, 1, 3];
-
-/// Accepts every certificate, and keeps the OCSP response of the last handshake.
-#[derive(Debug, Default)]
-struct Verifier(Mutex<Vec<u8>>);
-
-impl ServerCertVerifier for Verifier {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        ocsp_response: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        *self.0.lock().unwrap() = ocsp_response.to_vec();
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _: &[u8],
-        _: &CertificateDer<'_>,
-        _: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        rustls::crypto::ring::default_provider()
-            .signature_verification_algorithms
-            .supported_schemes()
-    }
-}
 
 /// Returns the configuration of a server with a certificate of this serial number and this OCSP response.
 fn config(authority: &Authority, serial: u64, response: &[u8]) -> Config {
@@ -86,14 +39,9 @@ fn response_until(end: &[u8]) -> Vec<u8> {
 
 /// Returns the OCSP response that a new connection gets; an empty one for none.
 async fn presented(server: &Server, authority: &Authority) -> Vec<u8> {
-    let verifier = Arc::new(Verifier::default());
-    let mut client: ClientConfig = authority.client();
-    client
-        .dangerous()
-        .set_certificate_verifier(verifier.clone());
+    let (client, verifier) = AnyCertificate::client(authority);
     connect(server, client, "a.test").await.unwrap();
-    let response = verifier.0.lock().unwrap();
-    response.clone()
+    verifier.ocsp_response()
 }
 
 #[tokio::test]

@@ -12,6 +12,9 @@ use crate::shutdown::while_connections_are_new;
 use crate::support::tls::Authority;
 use crate::support::{Server, get, says, within};
 
+/// The time that a new connection has for its first request, although the server drains.
+const FIRST_REQUEST_GRACE: Duration = Duration::from_secs(1);
+
 /// A client that makes its handshake step by step.
 struct Handshaking {
     session: ClientConnection,
@@ -61,7 +64,7 @@ impl Handshaking {
     /// Completes the handshake, and waits until the server has completed it.
     async fn complete(&mut self) {
         while self.session.is_handshaking() {
-            self.read().await;
+            assert!(self.read().await, "the connection ended in the handshake");
             self.write().await;
         }
         // In TLS 1.3, the server sends its tickets then. In TLS 1.2, its last message was the last of all.
@@ -116,16 +119,23 @@ async fn stop(server: &Server, authority: &Authority) {
 #[tokio::test]
 async fn a_handshake_that_has_begun_is_completed_and_the_request_behind_it_is_served() {
     let authority = Authority::new();
-    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let mut server = start(&authority, Duration::from_secs(600));
-        let mut client = Handshaking::begin(&server, authority.client_of(version)).await;
-        stop(&server, &authority).await;
+    let mut server = start(&authority, Duration::from_secs(600));
+    let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let mut clients = Vec::new();
+    for version in versions {
+        clients.push(Handshaking::begin(&server, authority.client_of(version)).await);
+    }
+    // The first request of a younger connection would be served for its age alone.
+    tokio::time::sleep(FIRST_REQUEST_GRACE).await;
+    stop(&server, &authority).await;
+    for mut client in clients {
         client.complete().await;
+        // The server would close an idle connection meanwhile.
+        tokio::time::sleep(Duration::from_millis(50)).await;
         let response = client.ask().await;
         assert!(response.ends_with("served"), "{response}");
-        drop(client);
-        server.ended().await.unwrap();
     }
+    server.ended().await.unwrap();
 }
 
 /// Returns a response that is not that of the application as an error.

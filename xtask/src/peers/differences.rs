@@ -64,3 +64,41 @@ fn outcome(verdict: &Verdict) -> String {
         Verdict::NotChecked(why) => format!("not checked: {}", shortened(why)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::findings::{Run, read};
+    use super::*;
+
+    fn run(verdicts: &str) -> Run {
+        Run::new(String::new(), &read(verdicts).unwrap())
+    }
+
+    #[test]
+    fn a_check_that_fails_over_tls_only_is_a_difference_and_one_that_fails_in_both_is_none() {
+        let rule = r#"{"rule": "SCOPE-13", "role": "server", "level": "MUST", "document": "overview.md",
+            "sentence": "", "checks": [{"name": "the_scheme"}, {"name": "the_host"}]}"#;
+        let rule: ListedRule = read(rule).unwrap();
+        let finding = |check: &str, verdict: &str| {
+            format!(
+                r#"{{"rule": "SCOPE-13", "check": "{check}", "verdict": "{verdict}", "seen": "`http`"}}"#
+            )
+        };
+        let report = |scheme: &str| {
+            let [scheme, host] = [finding("the_scheme", scheme), finding("the_host", "failed")];
+            run(&format!(r#"{{"findings": [{scheme}, {host}]}}"#))
+        };
+        let subject = Subject {
+            name: "peer",
+            version: String::new(),
+            is_of_callgate: false,
+            cleartext: report("passed"),
+            tls: report("failed"),
+        };
+        let mut text = String::new();
+        write(&[&rule], &[subject], &mut text);
+        let row = "| peer | passed | **failed**: `http` | [SCOPE-13](../spec/docs/overview.md): the scheme |";
+        assert!(text.contains(row), "{text}");
+        assert!(!text.contains("the host"), "{text}");
+    }
+}

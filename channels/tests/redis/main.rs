@@ -1,0 +1,15 @@
+//! The Redis backend keeps the rules, with a Redis that works and with one that fails.
+//!
+//! `cargo xtask redis cargo test -p callgate-channels --all-features` starts a Redis for these tests.
+
+mod faults;
+mod harness;
+mod load;
+mod model;
+mod outages;
+mod server;
+
+use crate::harness::RedisHarness;
+
+callgate_channels::suite_tests!(RedisHarness::new());
+callgate_channels::suite_process_tests!(RedisHarness::new());
