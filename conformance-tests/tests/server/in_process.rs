@@ -88,7 +88,7 @@ impl ServerLauncher for InProcess {
         }
         let app = observe_startup(app, started.clone(), started.clone());
         let (stop, stopped) = oneshot::channel();
-        let (exit, exited) = oneshot::channel();
+        let (mut exit, exited) = oneshot::channel();
         // With a single subscriber in the process, tracing caches for each call site whether the thread that reaches it
         // first is interested. A second subscriber turns that off.
         static SECOND: OnceLock<Dispatch> = OnceLock::new();
@@ -117,7 +117,6 @@ impl ServerLauncher for InProcess {
                 })
                 .await;
                 if stopped.await.is_err() {
-                    // The case has ended, and dropped this server.
                     std::future::pending::<()>().await;
                 }
             };
@@ -125,9 +124,17 @@ impl ServerLauncher for InProcess {
                 let server = Server::new(app).config(config).listener(listener)?;
                 server.serve_until(stop).await
             };
-            let status = match runtime.block_on(serve) {
-                Ok(()) => 0,
-                Err(error) => {
+            let ended = runtime.block_on(async {
+                tokio::select! {
+                    result = serve => Some(result),
+                    // The case has ended, and dropped this server.
+                    () = exit.closed() => None,
+                }
+            });
+            let status = match ended {
+                None => return,
+                Some(Ok(())) => 0,
+                Some(Err(error)) => {
                     writeln!(error_log, "error: {error}").unwrap();
                     i32::from(error.exit_status())
                 }
