@@ -18,7 +18,10 @@ pub(crate) const COLD_START: &str = "CALLGATE_SOAK_COLD_START";
 /// The content of `/large`, in octets.
 pub(crate) const LARGE: usize = 1024 * 1024;
 
-/// The paths are `/`, `/large`, `/upload`, which responds with the length of the content, `/events`, which
+/// The content of `/page`, in octets.
+pub(crate) const PAGE: usize = 64 * 1024;
+
+/// The paths are `/`, `/large`, `/page`, `/upload`, which responds with the length of the content, `/events`, which
 /// sends events until the server shuts down, `/calls`, which responds with the number of calls that run beside its
 /// own, and `/heap`, which responds with the memory in use, in octets. A WebSocket sends messages back.
 #[derive(Debug, Default)]
@@ -47,6 +50,7 @@ impl App for SoakApp {
             Scope::Http(scope) => match scope.raw_path() {
                 "/" => whole(&sender, "hello").await,
                 "/large" => whole(&sender, vec![b'x'; LARGE]).await,
+                "/page" => whole(&sender, vec![b'x'; PAGE]).await,
                 "/upload" => upload(receiver, sender).await,
                 "/events" => events(receiver, sender).await,
                 "/calls" => whole(&sender, others.to_string()).await,

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 
 use super::{Before, Extent, FIXED, OTHER_FILES, RELEASED, finish, flags};
-use crate::app::LARGE;
+use crate::app::PAGE;
 use crate::client::tls::Authority;
 use crate::probe::{Probe, Target, with_peak};
 use crate::report::Outcome;
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     Head,
     /// The content of a request does not come.
     Content,
-    /// A response of 1 MiB is not read.
+    /// A response of 64 KiB is not read.
     Reader,
     /// The TLS handshake does not end.
     Handshake,
@@ -53,7 +53,7 @@ impl Kind {
         match self {
             Self::Head => "Connections send a part of a head, and no more.",
             Self::Content => "Connections send ten octets of a content, and no more.",
-            Self::Reader => "Connections request 1 MB, and read nothing.",
+            Self::Reader => "Connections request 64 KB, and read nothing.",
             Self::Handshake => "Connections send ten octets of a TLS handshake, and no more.",
             Self::Idle => "Connections make a request, read the response, and stay.",
         }
@@ -66,7 +66,7 @@ impl Kind {
             Self::Content => {
                 b"POST /upload HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\n0123456789"
             }
-            Self::Reader => b"GET /large HTTP/1.1\r\nhost: localhost\r\n\r\n",
+            Self::Reader => b"GET /page HTTP/1.1\r\nhost: localhost\r\n\r\n",
             Self::Handshake => b"\x16\x03\x01\x02\0\x01\0\x01\xfc\x03",
             Self::Idle => b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n",
         }
@@ -79,15 +79,7 @@ impl Kind {
         match self {
             Self::Idle | Self::Head | Self::Content | Self::Handshake => own,
             // The application gives the server the whole response in one event.
-            Self::Reader => own + LARGE as u64,
-        }
-    }
-
-    /// Returns the number of connections. The memory of a machine limits those that hold a response.
-    fn connections(self, extent: Extent) -> usize {
-        match self {
-            Self::Reader => extent.connections.min(1_000),
-            _ => extent.connections,
+            Self::Reader => own + PAGE as u64,
         }
     }
 }
@@ -123,7 +115,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
         _ => Target::Cleartext(server.address),
     };
     let before = Before::of(&server, &target).await?;
-    let count = kind.connections(extent);
+    let count = extent.connections;
     let cost = kind.cost() * count as u64 + FIXED;
     let mut in_use = None;
     for round in ["first flood", "second flood"] {
