@@ -4,10 +4,9 @@ mod bench;
 mod deny;
 mod fuzz;
 mod peers;
-mod postgres;
 mod prepare;
 mod readme;
-mod redis;
+mod service;
 mod soak;
 mod step;
 mod test;
@@ -68,8 +67,8 @@ fn main() -> ExitCode {
         "deny" => Err("`cargo xtask deny` takes no arguments".into()),
         "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
-        "postgres" => postgres::run(&args[1..]),
-        "redis" => redis::run(&args[1..]),
+        "postgres" => service::run(&service::POSTGRES, &args[1..]),
+        "redis" => service::run(&service::REDIS, &args[1..]),
         "soak" => soak::run(&args[1..]),
         "readme" => readme::run(&args[1..]),
         other => {
