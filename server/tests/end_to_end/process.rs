@@ -227,13 +227,18 @@ async fn systemd_is_told_that_the_threads_of_a_watched_server_are_not_blocked() 
     }
 }
 
+/// Sets the number of files that this process may open.
+fn limit_files(files: u64) {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = Some(files);
+    setrlimit(Resource::Nofile, limit).unwrap();
+}
+
 #[tokio::test]
 async fn silent_connections_make_room_when_no_more_files_can_be_opened() {
     const FILES: u64 = 64;
     if is_server() {
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = Some(FILES);
-        setrlimit(Resource::Nofile, limit).unwrap();
+        limit_files(FILES);
         serve(serves);
     }
     let mut process = Process::start(
@@ -270,9 +275,7 @@ async fn serves_after_a_pause(scope: Scope, _: Receiver, sender: Sender) -> Resu
 async fn the_admin_listener_is_reached_when_clients_in_flight_have_taken_all_files() {
     const FILES: u64 = 64;
     if is_server() {
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = Some(FILES);
-        setrlimit(Resource::Nofile, limit).unwrap();
+        limit_files(FILES);
         serve(serves_after_a_pause);
     }
     let directory = tempfile::tempdir().unwrap();
@@ -304,9 +307,7 @@ async fn the_admin_listener_is_reached_when_clients_in_flight_have_taken_all_fil
 async fn idle_clients_make_room_for_the_admin_listener() {
     const FILES: u64 = 64;
     if is_server() {
-        let mut limit = getrlimit(Resource::Nofile);
-        limit.current = Some(FILES);
-        setrlimit(Resource::Nofile, limit).unwrap();
+        limit_files(FILES);
         serve(serves);
     }
     let directory = tempfile::tempdir().unwrap();
