@@ -16,7 +16,8 @@ pub struct Settings {
     /// The number of events of a group that are kept for slow subscribers and for
     /// [`subscribe_from`](crate::Group::subscribe_from), at least one. Default: 256.
     pub history_messages: usize,
-    /// The bytes of these events. The newest event is kept whatever its length. Default: 1 MiB.
+    /// The largest sum of the lengths of these events, in bytes. An event that alone is longer is kept until the next.
+    /// Default: 1 MiB.
     pub history_octets: usize,
     /// How long the events of a group are kept after its last event, when nobody is subscribed.
     /// Default: 5 minutes.

@@ -23,8 +23,8 @@ pub async fn ch_12_a_subscription_continues_without_hole_or_repetition(harness: 
     assert_eq!(read(&mut from_the_oldest, 40).await, numbers);
 }
 
-/// `CH-13`: a gap stands in the place of the events that are not kept, from the number after the one to
-/// continue from to the last one that is not kept.
+/// `CH-13`: a subscription from a number begins with a gap in the place of the events that are not kept. The gap
+/// begins after the number, and ends with the last of these events.
 pub async fn ch_13_what_is_not_kept_is_a_gap(harness: &impl Harness) {
     let (publisher, other) = (
         harness.process(kept(4)).await,

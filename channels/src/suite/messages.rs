@@ -8,7 +8,7 @@ use super::Harness;
 use super::steps::{layer, next_message, publish, read};
 use crate::{Payload, Sequence, Settings};
 
-/// `CH-01`: numbers increase, whoever publishes.
+/// `CH-01`: numbers increase, also when several processes publish.
 pub async fn ch_01_numbers_increase(harness: &impl Harness) {
     let (first, second) = (layer(harness).await, layer(harness).await);
     let mut last = Sequence::ZERO;

@@ -60,7 +60,7 @@ pub async fn ch_27_a_closed_layer_ends_its_subscriptions(harness: &impl Harness)
     assert_eq!(layer.health(), Health::Closed);
 }
 
-/// `CH-28`: the metrics count what was published, delivered and missed, and who is there.
+/// `CH-28`: the metrics count what was published, delivered and missed, the subscriptions and the members.
 pub async fn ch_28_the_metrics_count(harness: &impl Harness) {
     let layer = harness.process(kept(4)).await;
     let group = layer.group("g");

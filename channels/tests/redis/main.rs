@@ -1,4 +1,4 @@
-//! The Redis backend keeps the rules, with a Redis that works and with one that fails.
+//! The rules of the channel layer with the Redis backend, also while the Redis fails.
 //!
 //! `cargo xtask redis cargo test -p callgate-channels --all-features` starts a Redis for these tests.
 

@@ -117,6 +117,7 @@ impl ServerLauncher for InProcess {
                 })
                 .await;
                 if stopped.await.is_err() {
+                    // A server that is dropped does not shut down in order.
                     std::future::pending::<()>().await;
                 }
             };

@@ -135,6 +135,7 @@ pub(crate) async fn run(kind: Kind, extent: Extent) -> io::Result<Outcome> {
         outcome.time("until all connections are released", released, RELEASED);
         let memory = server.memory()?.saturating_sub(before.memory);
         outcome.memory("memory that the allocator keeps", memory, cost);
+        // After the first flood, no number is small enough: the memory has the whole time to settle.
         let most = in_use.map_or(0, |first: u64| first + GAINED);
         let now = target.number("/heap", most).await?;
         match in_use {
