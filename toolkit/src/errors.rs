@@ -98,6 +98,23 @@ impl HttpError {
     }
 }
 
+/// An error of the channel layer: 503 with `retry-after` when the layer cannot be reached, 413 for a message
+/// that is too large, 400 for a name that is too long, 404 for a member that is not there, 409 for a number to
+/// continue from that is not known, otherwise 500. The message for the client does not name hosts.
+#[cfg(feature = "channels")]
+impl From<callgate_channels::Error> for HttpError {
+    fn from(error: callgate_channels::Error) -> Self {
+        use crate::channels::{is_outage, reason, status};
+
+        let of_client = Self::new(status(&error), reason(&error));
+        let of_client = match is_outage(&error) {
+            true => of_client.header(http::header::RETRY_AFTER, "1"),
+            false => of_client,
+        };
+        of_client.source(error)
+    }
+}
+
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
@@ -117,8 +134,8 @@ impl Error for HttpError {
 /// Puts `app` into an application that responds to its errors: where an HTTP call fails before it has
 /// started a response, the client gets one.
 ///
-/// The status is that of an [`HttpError`] or a [`ReadError`], also when it is the
-/// [source](Error::source) of the error. Any other error is a 500 with a message that does not tell the
+/// The status is that of an [`HttpError`], of a [`ReadError`] or of an error of the channel layer, also when it is
+/// the [source](Error::source) of the error. Any other error is a 500 with a message that does not tell the
 /// cause (rule `HTTP-34`). An error of 500 and above is returned to the server as well, which reports
 /// it.
 ///
@@ -176,6 +193,10 @@ fn response_to(error: &(dyn Error + 'static)) -> Response {
         }
         if let Some(error) = error.downcast_ref::<ReadError>() {
             return response(error.status(), &error.to_string());
+        }
+        #[cfg(feature = "channels")]
+        if let Some(error) = error.downcast_ref::<callgate_channels::Error>() {
+            return HttpError::from(error.clone()).response();
         }
         next = error.source();
     }

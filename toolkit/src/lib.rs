@@ -12,6 +12,7 @@
 //! | [`cookies`](mod@cookies) | Reads and sets cookies | `cookies` |
 //! | [`multipart`](mod@multipart) | Reads multipart forms, such as uploaded files | `multipart` |
 //! | [`websocket`] | Accepts WebSockets, each as a `Stream` and a `Sink` | |
+//! | [`channels`] | WebSockets in groups, over one or many processes | `channels` |
 //! | [`mount`] | Several applications as one, by path prefix | `lifespan` |
 //! | [`middleware`] | Code between server and application: hosts, origins, limits, time-outs, CORS | |
 //! | [`errors`] | Responds to errors with JSON | `json` |
@@ -53,6 +54,8 @@ mod vary;
 
 #[cfg(feature = "blocking")]
 pub mod blocking;
+#[cfg(feature = "channels")]
+pub mod channels;
 #[cfg(feature = "cookies")]
 pub mod cookies;
 #[cfg(feature = "json")]

@@ -209,6 +209,14 @@ impl Outgoing {
     }
 }
 
+#[cfg(feature = "channels")]
+impl Outgoing {
+    /// Returns the sender.
+    pub(crate) fn sender(&self) -> &Sender {
+        &self.sender
+    }
+}
+
 impl Sink<Message> for Outgoing {
     type Error = SendError;
 

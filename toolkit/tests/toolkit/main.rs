@@ -2,6 +2,8 @@
 
 mod blocking;
 mod blocking_sockets;
+mod channels;
+mod channels_members;
 mod cookies;
 mod directory;
 mod directory_escapes;
