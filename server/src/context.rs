@@ -26,6 +26,7 @@ use crate::limit::{Limit, LimitCounters};
 use crate::log_file::LogFile;
 #[cfg(feature = "metrics")]
 use crate::metrics::Metrics;
+use crate::monitoring::Monitoring;
 use crate::readiness::{HealthChecked, SharedReadiness};
 use crate::record::ExchangeRecord;
 #[cfg(feature = "tls")]
@@ -58,7 +59,7 @@ pub(crate) struct ServerContext {
     #[cfg(feature = "metrics")]
     pub(crate) metrics: Option<Box<Metrics>>,
     pub(crate) stages: Arc<Stages>,
-    /// Whether the server is ready to serve.
+    /// Whether the server is ready to serve, and what the application adds to that and to the metrics.
     pub(crate) readiness: SharedReadiness,
     /// The connections that are open.
     pub(crate) registry: Arc<Registry>,
@@ -125,7 +126,12 @@ impl Rates {
 }
 
 impl ServerContext {
+    /// Creates a context without anything of the application to monitor.
     pub(crate) fn new(app: BoxApp, config: Config) -> Self {
+        Self::monitored(app, config, Monitoring::new())
+    }
+
+    pub(crate) fn monitored(app: BoxApp, config: Config, monitoring: Monitoring) -> Self {
         let tasks = TaskTracker::new();
         let default_headers = default_headers(&config);
         let max_connections = config.limits.connections(max_open_files());
@@ -134,7 +140,7 @@ impl ServerContext {
             .limits
             .buffered
             .map_or_else(|| buffers::automatic(buffers::memory()), NonZeroUsize::get);
-        let readiness = SharedReadiness::default();
+        let readiness = SharedReadiness::new(monitoring);
         let app = match config.admin.health_path.clone() {
             Some(path) => BoxApp::new(HealthChecked::new(app, path, readiness.clone())),
             None => app,

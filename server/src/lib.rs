@@ -59,6 +59,7 @@ mod listener;
 mod log_file;
 #[cfg(feature = "metrics")]
 mod metrics;
+mod monitoring;
 mod proxy;
 mod readiness;
 mod record;
@@ -90,6 +91,9 @@ pub use callgate_drive::websocket::PerMessageDeflate;
 pub use config::{BindAddress, Config, HttpVersions, LifespanMode};
 pub use error::ServeError;
 pub use listener::{IntoListener, ListenAddr};
+pub use monitoring::Monitoring;
+#[cfg(feature = "metrics")]
+pub use prometheus_client;
 pub use proxy::{InvalidTrustedPeers, ProxyHeaderFamily, ProxyProtocol, TrustedPeers};
 pub use server::{Server, serve};
 pub use shutdown::ServerHandle;

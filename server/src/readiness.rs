@@ -6,7 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use callgate::{
     App, AppError, BoxApp, HttpResponseBody, HttpResponseStart, Receiver, Scope, SendError, Sender,
 };
+use callgate_drive::Escaped;
 use http::{Method, StatusCode, header};
+
+use crate::monitoring::{Failure, Monitoring};
 
 /// Whether the server is ready to serve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,25 +36,54 @@ impl Readiness {
     }
 }
 
-/// The present readiness of a server. Clones share it.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SharedReadiness(Arc<AtomicU8>);
+/// Who asks whether the server is ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asker {
+    /// A peer of the admin listener, who learns why a check has failed.
+    Operator,
+    /// A client of the public addresses, who learns which check has failed.
+    Client,
+}
+
+/// The present readiness of a server, and the checks of its application. Clones share them.
+#[derive(Clone, Debug)]
+pub(crate) struct SharedReadiness {
+    readiness: Arc<AtomicU8>,
+    monitoring: Monitoring,
+}
 
 impl SharedReadiness {
+    pub(crate) fn new(monitoring: Monitoring) -> Self {
+        Self {
+            readiness: Arc::default(),
+            monitoring,
+        }
+    }
+
+    #[cfg(feature = "metrics")]
+    pub(crate) fn monitoring(&self) -> &Monitoring {
+        &self.monitoring
+    }
+
     pub(crate) fn get(&self) -> Readiness {
-        Readiness::ALL[usize::from(self.0.load(Ordering::Acquire))]
+        Readiness::ALL[usize::from(self.readiness.load(Ordering::Acquire))]
     }
 
     pub(crate) fn set(&self, readiness: Readiness) {
-        self.0.store(readiness as u8, Ordering::Release);
+        self.readiness.store(readiness as u8, Ordering::Release);
     }
 
-    /// Responds with 200 if the server is ready, and otherwise with 503 and the reason.
-    pub(crate) async fn respond(&self, sender: &Sender) -> Result<(), SendError> {
-        let (status, text) = match self.get() {
-            Readiness::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
-            Readiness::Ready => (StatusCode::OK, "ok\n"),
-            Readiness::Stopping => (StatusCode::SERVICE_UNAVAILABLE, "stopping\n"),
+    /// Responds with 200 if the server is ready and all checks of the application succeed, and otherwise
+    /// with 503 and what is not ready.
+    pub(crate) async fn respond(&self, asker: Asker, sender: &Sender) -> Result<(), SendError> {
+        let unready = match self.get() {
+            Readiness::Starting => "starting\n".into(),
+            Readiness::Ready => describe(&self.monitoring.failures().await, asker),
+            Readiness::Stopping => "stopping\n".into(),
+        };
+        let (status, text) = match unready.is_empty() {
+            true => (StatusCode::OK, "ok\n".into()),
+            false => (StatusCode::SERVICE_UNAVAILABLE, unready),
         };
         let head = HttpResponseStart::new(status)
             .header(header::CONTENT_TYPE, "text/plain")
@@ -59,6 +91,17 @@ impl SharedReadiness {
         sender.send(head).await?;
         sender.send(HttpResponseBody::last(text)).await
     }
+}
+
+/// Returns a line for each failed check.
+fn describe(failures: &[Failure], asker: Asker) -> String {
+    failures
+        .iter()
+        .map(|Failure { name, reason }| match asker {
+            Asker::Operator => format!("{}: {}\n", Escaped(name), Escaped(reason)),
+            Asker::Client => format!("{}\n", Escaped(name)),
+        })
+        .collect()
 }
 
 /// Returns whether a request to this path of the application asks whether the server is ready.
@@ -89,7 +132,7 @@ impl App for HealthChecked {
             Scope::Http(scope)
                 if is_health_check(&scope.method, &scope.route_path(), &self.path) =>
             {
-                Ok(self.readiness.respond(&sender).await?)
+                Ok(self.readiness.respond(Asker::Client, &sender).await?)
             }
             scope => self.app.call_boxed(scope, receiver, sender).await,
         }

@@ -13,6 +13,7 @@ use crate::access_log::tls_name;
 use crate::context::ServerContext;
 #[cfg(feature = "metrics")]
 use crate::metrics;
+use crate::readiness::Asker;
 use crate::registry::OpenConnection;
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -63,7 +64,12 @@ impl App for AdminApp {
         }
         match &*scope.path() {
             "/livez" => respond(&sender, StatusCode::OK, TEXT, "ok\n").await?,
-            "/readyz" => self.server.readiness.respond(&sender).await?,
+            "/readyz" => {
+                self.server
+                    .readiness
+                    .respond(Asker::Operator, &sender)
+                    .await?;
+            }
             "/connections" => {
                 let connections = self.connections();
                 respond(&sender, StatusCode::OK, "application/json", connections).await?;

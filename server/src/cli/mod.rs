@@ -15,7 +15,7 @@
 //! ```
 //!
 //! A program with commands of its own flattens [`Flags`] into them, and calls [`parse`] and
-//! [`run`].
+//! [`run`]. [`Program`] takes what the application adds to the health checks and to the metrics.
 //!
 //! # Shutdown
 //!
@@ -59,12 +59,12 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use callgate::App;
+use callgate::{App, BoxApp};
 use callgate_cli::fail;
 use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
 
 use self::log::ServerLog;
-use crate::ServeError;
+use crate::{Monitoring, ServeError, Server};
 
 pub use callgate_cli::{parse, parse_from};
 pub use flags::Flags;
@@ -74,15 +74,15 @@ pub use settings::SettingsCommand;
 /// The name of the command that asks whether a server is ready.
 const HEALTHCHECK: &str = "healthcheck";
 
-/// The command line of a program that serves one application.
+/// What the command line of a program that serves one application asks for.
 #[derive(Debug)]
-enum Program {
+enum Invocation {
     Serve(Box<Flags>),
     Healthcheck(Box<Flags>),
     Show(SettingsCommand),
 }
 
-impl FromArgMatches for Program {
+impl FromArgMatches for Invocation {
     fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
         match matches.subcommand() {
             Some((HEALTHCHECK, matches)) => {
@@ -105,30 +105,85 @@ impl FromArgMatches for Program {
 /// The commands `config`, `completions` and `man` show the settings instead ([`SettingsCommand`]), and the
 /// command `healthcheck` asks a server with the same settings whether it is ready ([`healthcheck`]).
 pub fn main(app: impl App) -> ExitCode {
-    let args: Vec<_> = std::env::args_os().collect();
-    let command = command_for(&args);
-    match callgate_cli::read::<Program>(&command, &args) {
-        Ok(Program::Show(settings)) => settings.run(command),
-        Ok(Program::Serve(flags)) => run(app, *flags),
-        Ok(Program::Healthcheck(flags)) => healthcheck(*flags),
-        Err(status) => status,
-    }
+    Program::new(app).main()
 }
 
 /// Serves `app` until SIGINT or SIGTERM. Sets up logging and the runtime, and writes an error as
 /// one line on standard error.
 pub fn run(app: impl App, flags: Flags) -> ExitCode {
-    let config = flags.into_config();
-    let log = match ServerLog::start(&config.log) {
-        Ok(log) => log,
-        Err(error) => return fail(error.exit_status(), describe(&error)),
-    };
-    let result = serve::serve(app, config, &log);
-    // The last line is not held up by a log that nobody reads.
-    log.finish();
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => log.fail(error.exit_status(), describe(&error)),
+    Program::new(app).run(flags)
+}
+
+/// A program that serves one application, with what the application adds to the health checks and to the
+/// metrics.
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use callgate_server::{Monitoring, cli};
+/// # async fn app(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> {
+/// #     Err(callgate::AppError::Unsupported)
+/// # }
+///
+/// fn main() -> ExitCode {
+///     let monitoring = Monitoring::new();
+///     // A clone of it goes to the application.
+///     cli::Program::new(app).monitoring(monitoring).main()
+/// }
+/// ```
+#[derive(Debug)]
+#[must_use = "a program does nothing until it runs"]
+pub struct Program {
+    app: BoxApp,
+    monitoring: Monitoring,
+}
+
+impl Program {
+    /// Creates a program that serves `app`.
+    pub fn new(app: impl App) -> Self {
+        Self {
+            app: BoxApp::new(app),
+            monitoring: Monitoring::new(),
+        }
+    }
+
+    /// Sets what the application adds to the health checks and to the metrics of the server.
+    pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
+        self.monitoring = monitoring;
+        self
+    }
+
+    /// Does what the command line asks for, as [`main`] does.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        let args: Vec<_> = std::env::args_os().collect();
+        let command = command_for(&args);
+        match callgate_cli::read::<Invocation>(&command, &args) {
+            Ok(Invocation::Show(settings)) => settings.run(command),
+            Ok(Invocation::Serve(flags)) => self.run(*flags),
+            Ok(Invocation::Healthcheck(flags)) => healthcheck(*flags),
+            Err(status) => status,
+        }
+    }
+
+    /// Serves the application, as [`run`] does.
+    #[must_use]
+    pub fn run(self, flags: Flags) -> ExitCode {
+        let config = flags.into_config();
+        let log = match ServerLog::start(&config.log) {
+            Ok(log) => log,
+            Err(error) => return fail(error.exit_status(), describe(&error)),
+        };
+        let server = Server::new(self.app)
+            .config(config.clone())
+            .monitoring(self.monitoring);
+        let result = serve::serve(server, &config, &log);
+        // The last line is not held up by a log that nobody reads.
+        log.finish();
+        match result {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => log.fail(error.exit_status(), describe(&error)),
+        }
     }
 }
 

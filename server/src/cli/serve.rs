@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use callgate::App;
 use tokio::runtime::Builder;
 
 use super::log::ServerLog;
@@ -32,28 +31,28 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
     status: 1,
 };
 
-/// Serves `app` until a signal, or until a successor has taken over.
+/// Runs `server` until a signal, or until a successor has taken over.
 #[cfg(unix)]
-pub(super) fn serve(app: impl App, config: Config, log: &ServerLog) -> Result<(), ServeError> {
+pub(super) fn serve(server: Server, config: &Config, log: &ServerLog) -> Result<(), ServeError> {
     let predecessor = Predecessor::find().map_err(ServeError::Predecessor)?;
     let Some((predecessor, inherited)) = predecessor else {
         return match config.process.reload {
-            true => on_runtime(NonZeroUsize::MIN, reloader::run(app, config)),
-            false => serve_as(app, &config, None, Vec::new(), log),
+            true => on_runtime(NonZeroUsize::MIN, reloader::run(server, config)),
+            false => serve_as(server, config, None, Vec::new(), log),
         };
     };
     let failure = predecessor.failure().map_err(ServeError::Predecessor)?;
-    let result = serve_as(app, &config, Some(predecessor), inherited, log);
+    let result = serve_as(server, config, Some(predecessor), inherited, log);
     if let Err(error) = &result {
         failure.tell(&error.to_string());
     }
     result
 }
 
-/// Serves `app` in this process, as the first or as a successor.
+/// Runs `server` in this process, as the first or as a successor.
 #[cfg(unix)]
 fn serve_as(
-    app: impl App,
+    server: Server,
     config: &Config,
     predecessor: Option<Predecessor>,
     inherited: Inherited,
@@ -66,9 +65,7 @@ fn serve_as(
     let pid_file = pid_file(config).filter(|_| !(is_successor && config.process.reload));
     let mut signals = None;
     let result = on_runtime(threads(config), async {
-        let server = Server::new(app)
-            .config(config.clone())
-            .succession(succession.clone());
+        let server = server.succession(succession.clone());
         let inherited = is_successor.then_some(&*succession);
         let server = systemd::add_sockets(server, inherited)?.bound()?;
         if !is_successor && let Some(file) = &pid_file {
@@ -110,19 +107,19 @@ fn serve_as(
     result
 }
 
-/// Serves `app` until a signal.
+/// Runs `server` until a signal.
 #[cfg(not(unix))]
-pub(super) fn serve(app: impl App, config: Config, log: &ServerLog) -> Result<(), ServeError> {
+pub(super) fn serve(server: Server, config: &Config, log: &ServerLog) -> Result<(), ServeError> {
     if config.process.reload {
         return Err(ServeError::Setting {
             name: "reload",
             remedy: "on this system, sockets cannot be passed on to another process",
         });
     }
-    let pid_file = pid_file(&config);
+    let pid_file = pid_file(config);
     let mut signals = None;
-    let result = on_runtime(threads(&config), async {
-        let server = Server::new(app).config(config).bound()?;
+    let result = on_runtime(threads(config), async {
+        let server = server.bound()?;
         log.reopen_at_reload(&server.handle());
         if let Some(file) = &pid_file {
             file.write().map_err(ServeError::PidFile)?;

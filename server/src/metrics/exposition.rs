@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::UNIX_EPOCH;
 
 use prometheus_client::collector::Collector;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::encoding::{DescriptorEncoder, MetricEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::{Registry, Unit};
@@ -23,7 +23,7 @@ use crate::record::Outcome;
 /// The content type of the text.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Returns the metrics of a server.
+/// Returns the metrics of a server and of its application.
 pub(crate) fn write(server: &Arc<ServerContext>) -> Result<String, fmt::Error> {
     let mut registry = Registry::default();
     let of_server = ServerCollector(server.clone());
@@ -31,7 +31,9 @@ pub(crate) fn write(server: &Arc<ServerContext>) -> Result<String, fmt::Error> {
     #[cfg(target_os = "linux")]
     (registry.sub_registry_with_prefix("process")).register_collector(Box::new(ProcessCollector));
     let mut text = String::new();
-    encode(&mut text, &registry)?;
+    server.readiness.monitoring().write_metrics(&mut text)?;
+    encode_registry(&mut text, &registry)?;
+    encode_eof(&mut text)?;
     Ok(text)
 }
 

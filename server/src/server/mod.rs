@@ -17,6 +17,7 @@ use crate::error::ServeError;
 #[cfg(all(unix, feature = "cli"))]
 use crate::listener::PassedSocket;
 use crate::listener::{IntoListener, ListenAddr, Listener, Security};
+use crate::monitoring::Monitoring;
 use crate::shutdown::ServerHandle;
 use crate::signals::SignalThread;
 use crate::succession::Succession;
@@ -78,6 +79,7 @@ pub struct Server {
     /// The admin listener; more than one for a name with several addresses.
     admin_listeners: Vec<Listener>,
     handle: ServerHandle,
+    monitoring: Monitoring,
     /// What the server shares with its predecessor and its successor, if it can be replaced.
     succession: Option<Arc<Succession>>,
 }
@@ -93,6 +95,7 @@ impl Server {
             origins: Vec::new(),
             admin_listeners: Vec::new(),
             handle: ServerHandle::new(),
+            monitoring: Monitoring::new(),
             succession: None,
         }
     }
@@ -100,6 +103,12 @@ impl Server {
     /// Sets the configuration. [`bind`](Self::bind) comes after this.
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
+        self
+    }
+
+    /// Sets what the application adds to the health checks and to the metrics of the server.
+    pub fn monitoring(mut self, monitoring: Monitoring) -> Self {
+        self.monitoring = monitoring;
         self
     }
 

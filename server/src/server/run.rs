@@ -47,7 +47,11 @@ impl Server {
     }
 
     fn context(&self) -> Result<ServerContext, ServeError> {
-        let context = ServerContext::new(self.app.clone(), self.config.clone());
+        let context = ServerContext::monitored(
+            self.app.clone(),
+            self.config.clone(),
+            self.monitoring.clone(),
+        );
         let context = match &self.succession {
             Some(succession) => context.succession(succession),
             None => context,

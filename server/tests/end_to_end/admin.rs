@@ -1,20 +1,24 @@
 //! The admin listener, the health check on the public address, and the delay of a shutdown.
 
+use std::future::{Ready, pending};
 use std::net::SocketAddr;
 use std::num::NonZeroUsize;
 #[cfg(feature = "cli")]
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callgate::{
     AppError, HttpResponseBody, HttpResponseStart, LifespanShutdownComplete,
     LifespanStartupComplete, ReceiveEvent, Receiver, Scope, Sender,
 };
-use callgate_server::Config;
+use callgate_server::{Config, Monitoring};
 use serde_json::Value;
 use tokio::sync::Notify;
 
+#[cfg(feature = "cli")]
+use crate::support::log::Log;
 #[cfg(feature = "tls")]
 use crate::support::tls::{Authority, connect};
 use crate::support::{Server, config, get, http, post, says, whole, within};
@@ -102,6 +106,80 @@ async fn a_server_with_a_shutdown_delay_serves_until_the_second_request_to_stop(
     assert_eq!(server.ask(get("/")).await.body, "served");
     server.stop();
     server.ended().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_check_of_the_application_decides_whether_the_server_is_ready() {
+    #[cfg(feature = "cli")]
+    let (log, _guard) = Log::capture();
+    let monitoring = Monitoring::new();
+    let is_reachable = Arc::new(AtomicBool::new(false));
+    let is_up = is_reachable.clone();
+    monitoring.ready_check("database", move || {
+        let is_up = is_up.load(Ordering::Relaxed);
+        async move {
+            if is_up {
+                Ok(())
+            } else {
+                Err("10.1.2.3: refused")
+            }
+        }
+    });
+    monitoring.ready_check("cache", async || Ok::<_, String>(()));
+    let config = with_admin().health_path(Some("/health".into()));
+    let server = callgate_server::Server::new(says("served"))
+        .config(config)
+        .monitoring(monitoring.clone());
+    let server = Server::run(server.bind().unwrap());
+    server.started().await;
+
+    let ready = server.ask_admin("/readyz").await;
+    assert_eq!(
+        (ready.status, &*ready.body),
+        (503, "database: 10.1.2.3: refused\n")
+    );
+    // A client does not learn the addresses of others.
+    let health = server.ask(get("/health")).await;
+    assert_eq!((health.status, &*health.body), (503, "database\n"));
+    assert_eq!(server.ask(get("/")).await.body, "served");
+
+    is_reachable.store(true, Ordering::Relaxed);
+    let ready = server.ask_admin("/readyz").await;
+    assert_eq!((ready.status, &*ready.body), (200, "ok\n"));
+    assert_eq!(server.ask(get("/health")).await.status, 200);
+
+    // A check that is added later counts, and replaces that of its name.
+    monitoring.ready_check("cache", async || Err("cold"));
+    let ready = server.ask_admin("/readyz").await;
+    assert_eq!((ready.status, &*ready.body), (503, "cache: cold\n"));
+    monitoring.ready_check("cache", async || Ok::<_, String>(()));
+    assert_eq!(server.ask_admin("/readyz").await.status, 200);
+
+    // The log has a change, and not each failure.
+    #[cfg(feature = "cli")]
+    {
+        let text = log.text();
+        let line = "not ready: database: 10.1.2.3: refused";
+        assert_eq!(text.matches(line).count(), 1, "{text}");
+        assert_eq!(text.matches("ready again: database").count(), 1, "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_that_hangs_or_panics_has_failed() {
+    let monitoring = Monitoring::new();
+    monitoring.ready_check("hanging", pending::<Result<(), String>>);
+    monitoring.ready_check("panicking", || -> Ready<Result<(), String>> {
+        panic!("on purpose")
+    });
+    let server = callgate_server::Server::new(says("served"))
+        .config(with_admin())
+        .monitoring(monitoring);
+    let server = Server::run(server.bind().unwrap());
+    server.started().await;
+    let ready = server.ask_admin("/readyz").await;
+    let failures = "hanging: no answer within 1s\npanicking: the check panicked\n";
+    assert_eq!((ready.status, &*ready.body), (503, failures));
 }
 
 #[cfg(feature = "cli")]

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};
+use callgate_server::Monitoring;
+use callgate_server::prometheus_client::metrics::counter::Counter;
+use callgate_server::prometheus_client::registry::Registry;
 #[cfg(feature = "tls")]
 use rcgen::date_time_ymd;
 
@@ -55,6 +58,29 @@ pub(crate) async fn has_lines(server: &Server, lines: &[&str]) -> String {
         Ok(text) => text,
         Err(_) => panic!("there is no {missing}"),
     }
+}
+
+#[tokio::test]
+async fn the_metrics_of_the_application_come_with_those_of_the_server() {
+    let messages = Counter::<u64>::default();
+    let mut registry = Registry::default();
+    registry.register("chat_messages", "Messages", messages.clone());
+    let monitoring = Monitoring::new();
+    monitoring.metrics(registry);
+    messages.inc_by(7);
+    let config = config().admin(Some(SocketAddr::from(([127, 0, 0, 1], 0)).into()));
+    let server = callgate_server::Server::new(app)
+        .config(config)
+        .monitoring(monitoring);
+    let server = Server::run(server.bind().unwrap());
+    server.started().await;
+    let lines = [
+        "chat_messages_total 7",
+        "callgate_http_exchanges_in_flight 0",
+    ];
+    let text = has_lines(&server, &lines).await;
+    assert!(text.ends_with("\n# EOF\n"), "{text}");
+    assert_eq!(text.matches("# EOF").count(), 1, "{text}");
 }
 
 #[tokio::test]

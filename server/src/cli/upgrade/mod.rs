@@ -7,8 +7,8 @@
 //! - [`Upgrader`] replaces a process that serves, at SIGUSR2 and at the limits of the settings.
 //! - [`reloader`] is a process that serves nothing itself and replaces its child, for development.
 
+mod executable;
 mod predecessor;
-mod program;
 pub(super) mod reloader;
 mod successor;
 mod wire;
@@ -22,9 +22,9 @@ use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
+use self::executable::{COMPLETED_UPGRADES, Executable};
 use self::predecessor::Connection;
 pub(super) use self::predecessor::{Inherited, Predecessor};
-use self::program::{COMPLETED_UPGRADES, Program};
 use self::successor::Successor;
 use super::pid_file::PidFile;
 #[cfg(target_os = "linux")]
@@ -37,7 +37,7 @@ use crate::{Config, ServerHandle};
 pub(super) struct Upgrader {
     handle: ServerHandle,
     succession: Arc<Succession>,
-    program: Program,
+    executable: Executable,
     pid_file: Option<PidFile>,
     timeout: Option<Duration>,
     /// Whether the predecessor is a [`reloader`], which goes on and replaces this process itself.
@@ -54,7 +54,7 @@ impl Upgrader {
         Self {
             handle,
             succession,
-            program: Program::of_this_process(),
+            executable: Executable::of_this_process(),
             pid_file,
             timeout: config.timeouts.upgrade,
             is_reloaded: config.process.reload,
@@ -148,7 +148,7 @@ impl Upgrader {
     async fn upgrade(&self, reason: &str) -> bool {
         #[cfg(target_os = "linux")]
         systemd::notify_reloading();
-        let mut command = self.program.command();
+        let mut command = self.executable.command();
         let completed_upgrades = self.succession.completed_upgrades() + 1;
         command.env(COMPLETED_UPGRADES, completed_upgrades.to_string());
         let started =
@@ -169,7 +169,7 @@ impl Upgrader {
                 }
             }
             Err(error) => {
-                let path = self.program.path().display();
+                let path = self.executable.path().display();
                 Err(format!("cannot start {path}: {error}"))
             }
         };

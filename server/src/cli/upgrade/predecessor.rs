@@ -10,7 +10,7 @@ use rustix::stdio::dup2_stdin;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::program::{COMPLETED_UPGRADES, PREDECESSOR};
+use super::executable::{COMPLETED_UPGRADES, PREDECESSOR};
 use super::wire;
 use crate::listener::{FileOwnership, Listener};
 

@@ -5,12 +5,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use callgate::App;
 use futures_util::future::join_all;
 use tokio::process::Child;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-use super::program::Program;
+use super::executable::Executable;
 use super::successor::{Successor, terminate};
 use crate::cli::pid_file::PidFile;
 use crate::cli::systemd;
@@ -23,12 +22,12 @@ use crate::{ServeError, Server};
 const QUIET: Duration = Duration::from_millis(200);
 
 /// Serves by a child until SIGINT or SIGTERM.
-pub(in crate::cli) async fn run(app: impl App, config: Config) -> Result<(), ServeError> {
-    let program = Program::of_this_process();
-    let mut events = Events::new(&program, &config.process.reload_dir)?;
+pub(in crate::cli) async fn run(server: Server, config: &Config) -> Result<(), ServeError> {
+    let executable = Executable::of_this_process();
+    let mut events = Events::new(&executable, &config.process.reload_dir)?;
     let pid_file = config.process.pid.clone().map(PidFile::new);
     // The server is not run. It keeps the listeners, and removes the files of sockets at the end.
-    let server = systemd::add_sockets(Server::new(app).config(config), None)?.bound()?;
+    let server = systemd::add_sockets(server, None)?.bound()?;
     let mut sockets = server.sockets_to_pass()?;
     for socket in &mut sockets {
         socket.file = None;
@@ -37,7 +36,7 @@ pub(in crate::cli) async fn run(app: impl App, config: Config) -> Result<(), Ser
         file.write().map_err(ServeError::PidFile)?;
     }
     let mut reloader = Reloader {
-        program,
+        executable,
         sockets,
         serving: None,
         ending: Vec::new(),
@@ -52,7 +51,7 @@ pub(in crate::cli) async fn run(app: impl App, config: Config) -> Result<(), Ser
 
 #[derive(Debug)]
 struct Reloader {
-    program: Program,
+    executable: Executable,
     sockets: Vec<PassedSocket>,
     /// The child that serves.
     serving: Option<Successor>,
@@ -65,7 +64,7 @@ impl Reloader {
     async fn serve(&mut self, events: &mut Events) {
         tracing::info!(
             "the server starts again when {} changes",
-            self.program.path().display()
+            self.executable.path().display()
         );
         loop {
             let event = match self.start() {
@@ -81,7 +80,7 @@ impl Reloader {
                     }
                 },
                 Err(error) => {
-                    let path = self.program.path().display();
+                    let path = self.executable.path().display();
                     tracing::error!("cannot start {path}: {error}");
                     self.next(events).await
                 }
@@ -94,7 +93,7 @@ impl Reloader {
     }
 
     fn start(&self) -> io::Result<Successor> {
-        let mut command = self.program.command();
+        let mut command = self.executable.command();
         // A terminal sends Ctrl-C to this process alone, which tells the child.
         command.process_group(0);
         Successor::start(command, &self.sockets)
@@ -180,12 +179,12 @@ struct Events {
 }
 
 impl Events {
-    fn new(program: &Program, folders: &[PathBuf]) -> Result<Self, ServeError> {
+    fn new(executable: &Executable, folders: &[PathBuf]) -> Result<Self, ServeError> {
         let watch = |result: notify::Result<FileWatch>| {
             result.map_err(|error| ServeError::Reload(error.to_string()))
         };
         let listen = |kind| signal(kind).map_err(ServeError::Signals);
-        let path = program.path().to_owned();
+        let path = executable.path().to_owned();
         Ok(Self {
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,

@@ -77,7 +77,7 @@ impl Server {
         Self::run(server.listener(listener).unwrap())
     }
 
-    fn run(server: callgate_server::Server) -> Self {
+    pub(crate) fn run(server: callgate_server::Server) -> Self {
         let address = server.local_addr().unwrap();
         #[cfg(feature = "tls")]
         let addresses = (server.local_addrs().iter())

@@ -1,4 +1,4 @@
-//! The program of this process, to be started anew.
+//! The executable of this process, to be started anew.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -23,15 +23,15 @@ const OF_ONE_PROCESS: [&str; 5] = [
 
 /// The executable and the command line of this process.
 #[derive(Debug)]
-pub(super) struct Program {
+pub(super) struct Executable {
     path: PathBuf,
     name: OsString,
     args: Vec<OsString>,
 }
 
-impl Program {
-    /// Returns the program by the name that it was started with, so that a new file of this name, or a
-    /// symbolic link that is switched to another file, is the program that is started next.
+impl Executable {
+    /// Returns the executable by the name that it was started with, so that a new file of this name, or a
+    /// symbolic link that is switched to another file, is the one that is started next.
     pub(super) fn of_this_process() -> Self {
         let mut args = env::args_os();
         let name = args.next().unwrap_or_default();
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_is_found_by_the_name_that_it_was_started_with() {
+    fn an_executable_is_found_by_the_name_that_it_was_started_with() {
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("app");
         std::fs::write(&file, "").unwrap();
