@@ -25,4 +25,17 @@ impl Health {
     pub fn is_ready(&self) -> bool {
         matches!(self, Self::Ready)
     }
+
+    /// Returns why the backend is not reached, as the error of a readiness check.
+    ///
+    /// # Errors
+    ///
+    /// What cannot be reached, and why; that the layer is closed.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Ready => Ok(()),
+            Self::Unreachable { reason, .. } => Err(format!("cannot reach {reason}")),
+            Self::Closed => Err(crate::Error::Closed.to_string()),
+        }
+    }
 }

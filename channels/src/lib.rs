@@ -52,6 +52,8 @@ mod membership;
 mod memory;
 mod metrics;
 mod payload;
+#[cfg(feature = "prometheus")]
+mod prometheus;
 mod random;
 #[cfg(feature = "redis")]
 mod redis;
@@ -74,6 +76,8 @@ pub use membership::Membership;
 pub use memory::MemoryBackend;
 pub use metrics::Metrics;
 pub use payload::Payload;
+#[cfg(feature = "prometheus")]
+pub use prometheus::MetricsCollector;
 pub use sequence::Sequence;
 pub use settings::Settings;
 pub use subscription::{SlowConsumer, Subscription};
