@@ -65,7 +65,7 @@ impl ChannelLayer {
     }
 
     /// Creates the layer that a URL names, with the default settings: `memory`, or with the cargo feature
-    /// `redis` a URL such as `redis://127.0.0.1:6379`.
+    /// `redis` a URL such as `redis://127.0.0.1:6379`, of which the [chapter](crate::documents::channels) has all forms.
     ///
     /// # Errors
     ///
@@ -84,15 +84,13 @@ impl ChannelLayer {
             return Ok(Self::with_backend(Arc::new(MemoryBackend::new(settings))));
         }
         #[cfg(feature = "redis")]
-        if ["redis://", "rediss://", "unix://"]
-            .iter()
-            .any(|scheme| url.starts_with(scheme))
-        {
+        if crate::redis::is_redis_url(url) {
             let backend = crate::RedisBackend::connect(url, settings).await?;
             return Ok(Self::with_backend(Arc::new(backend)));
         }
         let choice = if cfg!(feature = "redis") {
-            "memory, redis://HOST:PORT, rediss://HOST:PORT or unix:///PATH"
+            "memory, redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or \
+             redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
         } else {
             "memory"
         };

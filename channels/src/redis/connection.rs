@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
 use redis::{
-    AsyncConnectionConfig, Client, ConnectionAddr, ErrorKind, IntoConnectionInfo as _,
-    ProtocolVersion, PushInfo, PushKind, RedisError, ServerErrorKind, Value,
+    AsyncConnectionConfig, ConnectionAddr, ErrorKind, PushInfo, PushKind, RedisError,
+    ServerErrorKind, Value,
 };
 use tokio::sync::Notify;
 
+use super::address::{Address, Place, plain};
 use crate::{Error, Settings};
 
 /// The longest time between two attempts to connect.
@@ -19,9 +20,7 @@ pub(super) const LONGEST_RETRY: Duration = Duration::from_secs(1);
 /// Connects to a Redis.
 #[derive(Debug)]
 pub(super) struct Connector {
-    client: Client,
-    /// What is connected to, for messages.
-    target: String,
+    address: Address,
     settings: Settings,
 }
 
@@ -30,12 +29,21 @@ pub(super) struct Connector {
 pub(super) struct Session {
     pub(super) commands: MultiplexedConnection,
     pub(super) subscriptions: MultiplexedConnection,
-    /// Whether the Redis has sharded pub/sub.
-    is_sharded: bool,
+    pub(super) server: Arc<Server>,
     /// Is notified when a connection is lost.
     pub(super) lost: Arc<Notify>,
     /// Is different for each session.
     pub(super) generation: u64,
+}
+
+/// What there is at the other end of the connections.
+#[derive(Debug)]
+pub(super) struct Server {
+    address: ConnectionAddr,
+    /// Differs for each Redis, and for each start of it.
+    pub(super) run: String,
+    /// Whether the Redis has sharded pub/sub.
+    pub(super) is_sharded: bool,
 }
 
 impl fmt::Debug for Session {
@@ -48,26 +56,8 @@ impl fmt::Debug for Session {
 
 impl Connector {
     pub(super) fn new(url: &str, settings: Settings) -> Result<Self, Error> {
-        let invalid = |reason: RedisError| Error::InvalidUrl {
-            reason: format!(
-                "the URL of Redis is not understood: {} (write redis://HOST:PORT, or rediss:// for TLS)",
-                plain(&reason)
-            ),
-        };
-        let info = url.into_connection_info().map_err(invalid)?;
-        if matches!(info.addr(), ConnectionAddr::TcpTls { .. }) {
-            // This fails if the application has chosen a provider of cryptography, which is used then.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        }
-        let redis = info.redis_settings().clone();
-        let info = info.set_redis_settings(redis.set_protocol(ProtocolVersion::RESP3));
-        let target = format!("redis at {}", info.addr());
-        let client = Client::open(info).map_err(invalid)?;
-        Ok(Self {
-            client,
-            target,
-            settings,
-        })
+        let address = Address::parse(url)?;
+        Ok(Self { address, settings })
     }
 
     /// Connects twice. `receive` is called with the channel and the content of each message.
@@ -100,34 +90,53 @@ impl Connector {
             }
             Ok::<(), ()>(())
         };
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.settings.timeout))
-            .set_response_timeout(Some(self.settings.timeout));
-        let connect = |config: AsyncConnectionConfig| async move {
-            self.client
-                .get_multiplexed_async_connection_with_config(&config)
-                .await
+        let config = self.config();
+        let of_commands = config.clone().set_push_sender(watch_commands);
+        let of_subscriptions = config.clone().set_push_sender(watch_subscriptions);
+        let (client, mut commands) = match &self.address.place {
+            Place::Server(client) => {
+                let connect = client.get_multiplexed_async_connection_with_config(&of_commands);
+                (client.clone(), connect.await?)
+            }
+            Place::Sentinels(service) => service.connect(&config, &of_commands).await?,
         };
-        let mut commands = connect(config.clone().set_push_sender(watch_commands)).await?;
-        let subscriptions = connect(config.set_push_sender(watch_subscriptions)).await?;
-        let is_sharded = redis::cmd("EVAL")
-            .arg("return redis.REDIS_VERSION_NUM and 1 or 0")
-            .arg(0)
-            .query_async(&mut commands)
+        let subscriptions = client
+            .get_multiplexed_async_connection_with_config(&of_subscriptions)
             .await?;
+        let address = client.get_connection_info().addr().clone();
+        let server = Arc::new(Server::of(address, &mut commands).await?);
         Ok(Session {
             commands,
             subscriptions,
-            is_sharded,
+            server,
             lost,
             generation,
         })
     }
 
+    fn config(&self) -> AsyncConnectionConfig {
+        AsyncConnectionConfig::new()
+            .set_connection_timeout(Some(self.settings.timeout))
+            .set_response_timeout(Some(self.settings.timeout))
+    }
+
+    /// Checks that the sentinels, if there are any, still name the master of a session: one that has lost the others
+    /// may not know that it is replaced.
+    pub(super) async fn confirm(&self, session: &Session) -> Result<(), RedisError> {
+        match &self.address.place {
+            Place::Server(_) => Ok(()),
+            Place::Sentinels(service) => {
+                service
+                    .confirm(&session.server.address, &self.config())
+                    .await
+            }
+        }
+    }
+
     /// Returns the error for what was not sent.
     pub(super) fn unreachable(&self, reason: String) -> Error {
         Error::Unreachable {
-            target: self.target.clone(),
+            target: self.address.target.clone(),
             reason,
             retry: Some(LONGEST_RETRY),
         }
@@ -136,7 +145,7 @@ impl Connector {
     /// Returns the error for a layer that does not start.
     pub(super) fn not_started(&self, error: &RedisError) -> Error {
         Error::Unreachable {
-            target: self.target.clone(),
+            target: self.address.target.clone(),
             reason: plain(error),
             retry: None,
         }
@@ -144,12 +153,14 @@ impl Connector {
 
     /// Returns the error for what was sent.
     pub(super) fn error(&self, error: &RedisError) -> Error {
-        let target = self.target.clone();
+        let target = self.address.target.clone();
         let reason = plain(error);
         match error.kind() {
-            ErrorKind::Server(ServerErrorKind::BusyLoading | ServerErrorKind::MasterDown) => {
-                self.unreachable(reason)
-            }
+            ErrorKind::Server(
+                ServerErrorKind::BusyLoading
+                | ServerErrorKind::MasterDown
+                | ServerErrorKind::ReadOnly,
+            ) => self.unreachable(reason),
             ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused { target, reason },
             _ => Error::Unconfirmed { target, reason },
         }
@@ -158,18 +169,48 @@ impl Connector {
     /// Returns the error when there is no answer in time.
     pub(super) fn timed_out(&self) -> Error {
         Error::Unconfirmed {
-            target: self.target.clone(),
+            target: self.address.target.clone(),
             reason: format!("timed out after {:?}", self.settings.timeout),
         }
     }
 
     /// Returns why a connection failed, with what was to be reached.
     pub(super) fn reason(&self, error: &RedisError) -> String {
-        format!("{}: {}", self.target, plain(error))
+        format!("{}: {}", self.address.target, plain(error))
+    }
+}
+
+impl Server {
+    async fn of(
+        address: ConnectionAddr,
+        connection: &mut MultiplexedConnection,
+    ) -> Result<Self, RedisError> {
+        let (info, commands): (String, Vec<Option<Value>>) = redis::pipe()
+            .cmd("INFO")
+            .arg("server")
+            .cmd("COMMAND")
+            .arg("INFO")
+            .arg("SPUBLISH")
+            .query_async(connection)
+            .await?;
+        let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+        Ok(Self {
+            address,
+            // A part of the 160 random bits is enough, and each event has it.
+            run: run.unwrap_or_default().chars().take(8).collect(),
+            is_sharded: commands.iter().any(Option::is_some),
+        })
     }
 }
 
 impl Session {
+    /// Notes an error of the Redis: another one may have become the master.
+    pub(super) fn note(&self, error: &RedisError) {
+        if error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly) {
+            self.lost.notify_one();
+        }
+    }
+
     /// Checks that both connections answer.
     pub(super) async fn ping(&self) -> Result<(), RedisError> {
         for connection in [&self.commands, &self.subscriptions] {
@@ -191,7 +232,7 @@ impl Session {
         }
         let mut pipeline = redis::pipe();
         for (is_subscribe, channel) in changes {
-            let command = match (self.is_sharded, is_subscribe) {
+            let command = match (self.server.is_sharded, is_subscribe) {
                 (true, true) => "SSUBSCRIBE",
                 (true, false) => "SUNSUBSCRIBE",
                 (false, true) => "SUBSCRIBE",
@@ -202,15 +243,4 @@ impl Session {
         let mut connection = self.subscriptions.clone();
         pipeline.query_async(&mut connection).await
     }
-}
-
-/// Returns the message of an error without the names of its categories where there is a plainer one.
-fn plain(error: &RedisError) -> String {
-    error.detail().map_or_else(
-        || error.to_string(),
-        |detail| match error.code() {
-            Some(code) => format!("{code} {detail}"),
-            None => detail.to_owned(),
-        },
-    )
 }

@@ -154,6 +154,7 @@ async fn change(
 
 /// Tells Redis that this process is alive, and learns what it has missed.
 async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisError> {
+    shared.connector.confirm(session).await?;
     leave(shared, session).await?;
     let beats = shared.topics_to_keep();
     let silent = stream::iter(beats)
@@ -162,7 +163,12 @@ async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisE
             let mut connection = session.commands.clone();
             let (last, known): (u64, u8) = shared
                 .scripts
-                .heartbeat(&keys, topic.member().is_some(), &process, shared.floor())
+                .heartbeat(
+                    &keys,
+                    topic.member().is_some(),
+                    &process,
+                    shared.caller(session),
+                )
                 .invoke_async(&mut connection)
                 .await?;
             if known == 0 {

@@ -68,9 +68,9 @@ impl Feed {
             return false;
         };
         let head = log.head();
-        // The events between the log and a later event are in the stream. A marker, or an event whose
-        // predecessor the log has passed, says that the stream has lost what was before.
-        if entry.event.is_some() && entry.previous > head {
+        // The events between the log and a later event, or marker, are in the stream. An event whose predecessor the
+        // log has passed says that the stream has lost what was before.
+        if entry.previous > head {
             return !state.is_fetching;
         }
         let wakeups = append(log, head, entry);

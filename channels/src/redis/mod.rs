@@ -1,11 +1,13 @@
 //! The backend on Redis.
 
+mod address;
 mod connection;
 mod driver;
 mod feed;
 mod keys;
 mod presence;
 mod scripts;
+mod sentinel;
 mod shared;
 mod wire;
 
@@ -16,6 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+pub(crate) use self::address::is_redis_url;
 use self::connection::{Connector, Session};
 use self::driver::Change;
 use self::feed::{Feed, backlog};
@@ -39,8 +42,9 @@ pub struct RedisBackend {
 }
 
 impl RedisBackend {
-    /// Connects to a Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` for TLS, or
-    /// `unix:///PATH` for a Unix socket.
+    /// Connects to a Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` for TLS,
+    /// `unix:///PATH` for a Unix socket, or `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for the master that
+    /// sentinels know. The [chapter](crate::documents::channels) has all forms and parameters.
     ///
     /// # Errors
     ///
@@ -62,23 +66,29 @@ impl RedisBackend {
     /// Waits for a command as long as an operation may take.
     async fn answer<T>(
         &self,
+        session: &Session,
         command: impl Future<Output = Result<T, redis::RedisError>>,
     ) -> Result<T, Error> {
         let connector = &self.shared.connector;
         match timeout(self.shared.settings.timeout, command).await {
-            Ok(answer) => answer.map_err(|error| connector.error(&error)),
+            Ok(answer) => answer.map_err(|error| {
+                session.note(&error);
+                connector.error(&error)
+            }),
             Err(_) => Err(connector.timed_out()),
         }
     }
 
     async fn publish(&self, topic: &Topic, payload: &Payload) -> Result<Sequence, Error> {
         let shared = &self.shared;
-        let mut session = shared.session().await?;
+        let session = shared.session().await?;
         let member = topic.member().map_or("", MemberId::as_str);
         let (keys, body) = (shared.keys(topic), wire::encode(payload));
-        let call = shared.scripts.publish(&keys, member, body, shared.floor());
+        let caller = shared.caller(&session);
+        let call = shared.scripts.publish(&keys, member, body, caller);
+        let mut connection = session.commands.clone();
         let number: u64 = self
-            .answer(call.invoke_async(&mut session.commands))
+            .answer(&session, call.invoke_async(&mut connection))
             .await?;
         match topic.member() {
             Some(member) if number == 0 => Err(Error::NoSuchMember(member.clone())),
@@ -123,8 +133,11 @@ impl RedisBackend {
     /// Returns the number of the last event of a feed. The stream exists afterwards.
     async fn head(&self, session: &Session, feed: &Feed) -> Result<Sequence, Error> {
         let mut connection = session.commands.clone();
-        let call = self.shared.scripts.open(&feed.keys, self.shared.floor());
-        let head: u64 = self.answer(call.invoke_async(&mut connection)).await?;
+        let caller = self.shared.caller(session);
+        let call = self.shared.scripts.open(&feed.keys, caller);
+        let head: u64 = self
+            .answer(session, call.invoke_async(&mut connection))
+            .await?;
         Ok(Sequence::new(head))
     }
 
@@ -184,23 +197,24 @@ impl RedisBackend {
                 return Err(Error::SequenceAhead { asked, head });
             }
             feed.announce(last);
-            self.answer(self.shared.fetch(&session, feed, true)).await?;
+            self.answer(&session, self.shared.fetch(&session, feed, true))
+                .await?;
             opened.reader = log.reader();
             head = opened.reader.seen();
         }
         let history = self.shared.history(&session, &feed.keys, after, head);
-        opened.backlog = backlog(after, head, self.answer(history).await?);
+        opened.backlog = backlog(after, head, self.answer(&session, history).await?);
         Ok(Some(opened))
     }
 
     async fn members(&self, group: &Topic) -> Result<Vec<Member>, Error> {
         let shared = &self.shared;
-        let mut session = shared.session().await?;
-        let call = shared
-            .scripts
-            .members(&shared.keys(group), "list", shared.floor());
+        let session = shared.session().await?;
+        let (keys, caller) = (shared.keys(group), shared.caller(&session));
+        let call = shared.scripts.members(&keys, "list", caller);
+        let mut connection = session.commands.clone();
         let listed: Vec<Vec<u8>> = self
-            .answer(call.invoke_async(&mut session.commands))
+            .answer(&session, call.invoke_async(&mut connection))
             .await?;
         let mut members: Vec<Member> = listed
             .chunks_exact(2)
@@ -212,24 +226,26 @@ impl RedisBackend {
 
     async fn member_count(&self, group: &Topic) -> Result<usize, Error> {
         let shared = &self.shared;
-        let mut session = shared.session().await?;
-        let call = shared
-            .scripts
-            .members(&shared.keys(group), "count", shared.floor());
-        self.answer(call.invoke_async(&mut session.commands)).await
+        let session = shared.session().await?;
+        let (keys, caller) = (shared.keys(group), shared.caller(&session));
+        let call = shared.scripts.members(&keys, "count", caller);
+        let mut connection = session.commands.clone();
+        self.answer(&session, call.invoke_async(&mut connection))
+            .await
     }
 
     async fn join(&self, group: &Topic, member: &Member) -> Result<(), Error> {
         let session = self.shared.session().await?;
         self.shared.presence.add(group, member);
-        self.answer(self.shared.join(&session, group, member)).await
+        self.answer(&session, self.shared.join(&session, group, member))
+            .await
     }
 
     async fn leave(&self, group: &Topic, member: &MemberId) -> Result<(), Error> {
         self.shared.presence.remove(group, member);
         let left = async {
             let session = self.shared.session().await?;
-            self.answer(self.shared.leave(&session, group, member))
+            self.answer(&session, self.shared.leave(&session, group, member))
                 .await
         };
         let result = left.await;

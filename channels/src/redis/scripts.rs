@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
+use super::connection::Server;
 use super::keys::Keys;
 use crate::{Sequence, Settings};
 
@@ -20,7 +21,15 @@ pub(super) struct Scripts {
     bounds: Bounds,
 }
 
-/// The bounds that each script has as its last arguments, after the floor.
+/// What each script is told of the process that calls it, and of the Redis.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller<'a> {
+    /// The greatest number that the process has seen.
+    pub(super) floor: Sequence,
+    pub(super) server: &'a Server,
+}
+
+/// The bounds that each script has among its last arguments.
 #[derive(Debug)]
 struct Bounds {
     events: usize,
@@ -63,18 +72,18 @@ impl Scripts {
         keys: &Keys,
         member: &str,
         body: (char, &[u8]),
-        floor: Sequence,
+        caller: Caller<'_>,
     ) -> ScriptInvocation<'_> {
         let mut call = self.publish.prepare_invoke();
         call.key(&keys.stream).key(&keys.members);
         call.arg(body.0.to_string()).arg(body.1).arg(member);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
-    pub(super) fn open(&self, keys: &Keys, floor: Sequence) -> ScriptInvocation<'_> {
+    pub(super) fn open(&self, keys: &Keys, caller: Caller<'_>) -> ScriptInvocation<'_> {
         let mut call = self.open.prepare_invoke();
         call.key(&keys.stream);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
     pub(super) fn resume(
@@ -83,12 +92,12 @@ impl Scripts {
         after: Sequence,
         reached: Sequence,
         count: usize,
-        floor: Sequence,
+        caller: Caller<'_>,
     ) -> ScriptInvocation<'_> {
         let mut call = self.resume.prepare_invoke();
         call.key(&keys.stream);
         call.arg(after.get()).arg(reached.get()).arg(count);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
     pub(super) fn join(
@@ -97,7 +106,7 @@ impl Scripts {
         process: &str,
         id: &str,
         data: &[u8],
-        floor: Sequence,
+        caller: Caller<'_>,
     ) -> ScriptInvocation<'_> {
         let mut call = self.join.prepare_invoke();
         call.key(&keys.stream)
@@ -105,26 +114,31 @@ impl Scripts {
             .key(&keys.members);
         call.arg(process).arg(self.bounds.presence_millis);
         call.arg(id).arg(data);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
-    pub(super) fn leave(&self, keys: &Keys, id: &str, floor: Sequence) -> ScriptInvocation<'_> {
+    pub(super) fn leave(&self, keys: &Keys, id: &str, caller: Caller<'_>) -> ScriptInvocation<'_> {
         let mut call = self.leave.prepare_invoke();
         call.key(&keys.stream)
             .key(&keys.processes)
             .key(&keys.members);
         call.arg(id).arg(self.bounds.presence_millis);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
     /// The members if `what` is `list`, their number if it is `count`.
-    pub(super) fn members(&self, keys: &Keys, what: &str, floor: Sequence) -> ScriptInvocation<'_> {
+    pub(super) fn members(
+        &self,
+        keys: &Keys,
+        what: &str,
+        caller: Caller<'_>,
+    ) -> ScriptInvocation<'_> {
         let mut call = self.members.prepare_invoke();
         call.key(&keys.stream)
             .key(&keys.processes)
             .key(&keys.members);
         call.arg(what);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
     pub(super) fn heartbeat(
@@ -132,7 +146,7 @@ impl Scripts {
         keys: &Keys,
         is_inbox: bool,
         process: &str,
-        floor: Sequence,
+        caller: Caller<'_>,
     ) -> ScriptInvocation<'_> {
         let mut call = self.heartbeat.prepare_invoke();
         call.key(&keys.stream);
@@ -140,13 +154,22 @@ impl Scripts {
             call.key(&keys.processes).key(&keys.members);
         }
         call.arg(process).arg(self.bounds.presence_millis);
-        self.bounded(call, floor)
+        self.bounded(call, caller)
     }
 
-    fn bounded<'a>(&self, mut call: ScriptInvocation<'a>, floor: Sequence) -> ScriptInvocation<'a> {
-        call.arg(floor.get());
+    fn bounded<'a>(
+        &self,
+        mut call: ScriptInvocation<'a>,
+        caller: Caller<'_>,
+    ) -> ScriptInvocation<'a> {
+        call.arg(caller.floor.get());
         call.arg(self.bounds.events).arg(self.bounds.octets);
         call.arg(self.bounds.history_millis);
+        call.arg(&caller.server.run);
+        call.arg(match caller.server.is_sharded {
+            true => "SPUBLISH",
+            false => "PUBLISH",
+        });
         call
     }
 }

@@ -14,7 +14,7 @@ use super::driver::Change;
 use super::feed::{Feed, Fetch};
 use super::keys::Keys;
 use super::presence::{Presence, process_of};
-use super::scripts::Scripts;
+use super::scripts::{Caller, Scripts};
 use super::wire::{Entry, encode_data};
 use crate::backend::Topic;
 use crate::sync::lock;
@@ -124,8 +124,12 @@ impl Shared {
         Keys::new(&self.settings.namespace, topic)
     }
 
-    pub(super) fn floor(&self) -> Sequence {
-        Sequence::new(self.floor.load(Ordering::Relaxed))
+    /// Returns what a script is told.
+    pub(super) fn caller<'a>(&self, session: &'a Session) -> Caller<'a> {
+        Caller {
+            floor: Sequence::new(self.floor.load(Ordering::Relaxed)),
+            server: &session.server,
+        }
     }
 
     pub(super) fn raise_floor(&self, sequence: Sequence) {
@@ -165,7 +169,7 @@ impl Shared {
             let mut connection = session.commands.clone();
             let read = self
                 .scripts
-                .resume(&feed.keys, after, reached, PAGE, self.floor())
+                .resume(&feed.keys, after, reached, PAGE, self.caller(session))
                 .invoke_async::<StreamEntries>(&mut connection)
                 .await;
             match read {
@@ -307,7 +311,7 @@ impl Shared {
                 process_of(id),
                 id.as_str(),
                 &data,
-                self.floor(),
+                self.caller(session),
             )
             .invoke_async(&mut connection)
             .await
@@ -321,7 +325,7 @@ impl Shared {
     ) -> Result<(), RedisError> {
         let mut connection = session.commands.clone();
         self.scripts
-            .leave(&self.keys(topic), id.as_str(), self.floor())
+            .leave(&self.keys(topic), id.as_str(), self.caller(session))
             .invoke_async(&mut connection)
             .await
     }

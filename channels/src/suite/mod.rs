@@ -89,7 +89,35 @@ impl Harness for MemoryHarness {
 #[macro_export]
 macro_rules! suite_tests {
     ($harness:expr) => {
-        $crate::suite_tests! { @cases $harness;
+        $crate::suite_cases! { suite_define $harness }
+    };
+}
+
+/// Defines a test for each rule about several processes. The argument is an expression that creates a
+/// [`Harness`](crate::suite::Harness) that can [kill](crate::suite::Harness::kill).
+#[macro_export]
+macro_rules! suite_process_tests {
+    ($harness:expr) => {
+        $crate::suite_process_cases! { suite_define $harness }
+    };
+}
+
+/// Runs all tests of the suite one after the other, within one test: for a store that takes long to start. The
+/// argument is an expression that creates a [`Harness`](crate::suite::Harness) that can
+/// [kill](crate::suite::Harness::kill).
+#[macro_export]
+macro_rules! suite_run {
+    ($harness:expr) => {
+        $crate::suite_cases! { suite_await $harness }
+        $crate::suite_process_cases! { suite_await $harness }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_cases {
+    ($with:ident $harness:expr) => {
+        $crate::$with! { $harness;
             ch_01_numbers_increase,
             ch_02_a_published_message_is_in_the_store,
             ch_03_a_subscription_yields_each_event_once_in_order,
@@ -119,7 +147,23 @@ macro_rules! suite_tests {
             ch_28_the_metrics_count,
         }
     };
-    (@cases $harness:expr; $($case:ident,)*) => {
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_process_cases {
+    ($with:ident $harness:expr) => {
+        $crate::$with! { $harness;
+            ch_21_a_dead_process_is_forgotten,
+            ch_27_a_closed_layer_leaves_others_alone,
+        }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! suite_define {
+    ($harness:expr; $($case:ident,)*) => {
         $(
             #[tokio::test]
             async fn $case() {
@@ -129,14 +173,13 @@ macro_rules! suite_tests {
     };
 }
 
-/// Defines a test for each rule about several processes. The argument is an expression that creates a
-/// [`Harness`](crate::suite::Harness) that can [kill](crate::suite::Harness::kill).
+#[doc(hidden)]
 #[macro_export]
-macro_rules! suite_process_tests {
-    ($harness:expr) => {
-        $crate::suite_tests! { @cases $harness;
-            ch_21_a_dead_process_is_forgotten,
-            ch_27_a_closed_layer_leaves_others_alone,
-        }
+macro_rules! suite_await {
+    ($harness:expr; $($case:ident,)*) => {
+        $(
+            println!("{}", stringify!($case));
+            $crate::suite::cases::$case(&$harness).await;
+        )*
     };
 }

@@ -1,4 +1,4 @@
-//! Layers on the Redis of the tests.
+//! Layers on a Redis.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -26,10 +26,14 @@ pub(crate) struct RedisHarness {
 
 impl RedisHarness {
     pub(crate) fn new() -> Self {
+        Self::at(&shared_url())
+    }
+
+    pub(crate) fn at(url: &str) -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         Self {
-            url: shared_url(),
+            url: url.to_owned(),
             namespace: format!("test-{}-{count}", std::process::id()),
             processes: Mutex::default(),
         }

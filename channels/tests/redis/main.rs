@@ -7,7 +7,9 @@ mod harness;
 mod load;
 mod model;
 mod outages;
+mod sentinel;
 mod server;
+mod tls;
 
 use crate::harness::RedisHarness;
 

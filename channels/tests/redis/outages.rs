@@ -125,11 +125,7 @@ async fn ch_31_data_that_is_lost_while_connected_is_a_gap() {
     let mut subscription = group.subscribe().await.expect("subscribed");
     let before = group.publish("x").await.expect("published");
     assert_eq!(next(&mut subscription).await.sequence(), before);
-    let mut connection = server.connect().await.expect("connected");
-    redis::cmd("FLUSHALL")
-        .query_async::<()>(&mut connection)
-        .await
-        .expect("flushed");
+    server.command::<()>(&["FLUSHALL"]).await;
     // The process that publishes next knows nothing of the group.
     let other = ChannelLayer::connect_with(&server.url(), settings()).await;
     let other = other.expect("connected").group("g");
@@ -148,16 +144,15 @@ async fn ch_31_numbers_increase_although_the_clock_of_redis_is_behind() {
     let group = layer.group("g");
     let mut subscription = group.subscribe().await.expect("subscribed");
     // An event of a Redis whose clock is an hour ahead.
-    let mut connection = server.connect().await.expect("connected");
     let ahead = subscription.sequence().get() + 3_600_000_000;
-    let previous = subscription.sequence();
-    redis::cmd("XADD")
-        .arg("{callgate:g}")
-        .arg(format!("{ahead}-0"))
-        .arg(&["p", &previous.to_string(), "k", "t", "o", "1", "b", "x"])
-        .query_async::<()>(&mut connection)
-        .await
-        .expect("added");
+    let previous = subscription.sequence().to_string();
+    let info: String = server.command(&["INFO", "server"]).await;
+    let run = info.lines().find_map(|line| line.strip_prefix("run_id:"));
+    let run = &run.expect("the run")[..8];
+    let (key, id) = ("{callgate:g}", format!("{ahead}-0"));
+    let fields = ["p", &previous, "k", "t", "o", "1", "b", "x", "r", run];
+    let command = [&["XADD", key, &id], &fields[..]].concat();
+    server.command::<String>(&command).await;
     let number = group.publish("y").await.expect("published");
     assert_eq!(number.get(), ahead + 1);
     // Nothing was sent for this event, and the one after it names it.
@@ -175,6 +170,47 @@ async fn ch_31_numbers_increase_although_the_clock_of_redis_is_behind() {
     // Another group, to which this process has not subscribed, is above as well.
     let elsewhere = layer.group("h").publish("z").await.expect("published");
     assert!(elsewhere > after);
+}
+
+#[tokio::test]
+async fn ch_31_a_store_that_may_lack_its_last_events_says_so() {
+    let mut server = RedisServer::start().await;
+    let before = ChannelLayer::connect_with(&server.url(), settings()).await;
+    let group = before.expect("connected").group("g");
+    let kept = group.publish("kept").await.expect("published");
+    server.command::<()>(&["SAVE"]).await;
+    let lost = group.publish("lost").await.expect("published");
+    server.kill();
+    server.restart().await;
+    // This process has seen no number of the old run.
+    let after = ChannelLayer::connect_with(&server.url(), settings()).await;
+    let group = after.expect("connected").group("g");
+    let number = group.publish("after").await.expect("published");
+    let mut subscription = group.subscribe_from(kept).await.expect("subscribed");
+    let GroupEvent::Missed(missed) = next(&mut subscription).await else {
+        panic!("a gap was expected");
+    };
+    assert_eq!(missed.from, kept.next());
+    assert!(lost <= missed.to && missed.to < number, "{missed:?}");
+    assert_eq!(next(&mut subscription).await.sequence(), number);
+}
+
+#[tokio::test]
+async fn ch_29_a_redis_that_becomes_a_replica_is_not_reached_until_it_is_none() {
+    let server = RedisServer::start().await;
+    let layer = ChannelLayer::connect_with(&server.url(), settings()).await;
+    let layer = layer.expect("connected");
+    let group = layer.group("g");
+    let mut subscription = group.subscribe().await.expect("subscribed");
+    server.command::<()>(&["REPLICAOF", "127.0.0.1", "1"]).await;
+    let error = group.publish("x").await.expect_err("a replica");
+    assert!(matches!(error, Error::Unreachable { .. }), "{error}");
+    assert!(error.to_string().contains("READONLY"), "{error}");
+    wait("the outage is known", || !layer.health().is_ready()).await;
+    server.command::<()>(&["REPLICAOF", "NO", "ONE"]).await;
+    wait("Redis is reached again", || layer.health().is_ready()).await;
+    let number = group.publish("x").await.expect("published");
+    assert_eq!(next(&mut subscription).await.sequence(), number);
 }
 
 #[tokio::test]

@@ -10,8 +10,8 @@ local function now()
   return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- Returns the number of the last event of a stream and the sum of the bytes of all its events so far; zeros
--- if there is no stream.
+-- Returns the number of the last event of a stream, the sum of the bytes of all its events so far, and the run of the
+-- Redis that has appended it; zeros if there is no stream.
 local function last(stream)
   if redis.call('EXISTS', stream) == 0 then
     return 0, 0
@@ -23,26 +23,31 @@ local function last(stream)
   end
   local number = tonumber(string.match(info['last-generated-id'], '^%d+'))
   local event = info['last-entry']
-  return number, event and tonumber(event[2][6]) or 0
+  if not event then
+    return number, 0
+  end
+  return number, tonumber(event[2][6]), event[2][10]
 end
 
--- The bounds from the arguments: floor, events, bytes, milliseconds.
+-- The last arguments: floor, events, bytes, milliseconds, run of the Redis, command that publishes.
 local function bounds(first)
   return {
     floor = tonumber(ARGV[first]),
     events = ARGV[first + 1],
     octets = tonumber(ARGV[first + 2]),
     milliseconds = ARGV[first + 3],
+    run = ARGV[first + 4],
+    publish = ARGV[first + 5],
   }
 end
 
--- Appends an event, removes the oldest ones beyond the bounds, and tells all subscribers. Returns the number.
-local function append(stream, kind, body, limits)
-  local previous, total = last(stream)
+-- Writes an event after the last one, removes the oldest ones beyond the bounds, and tells all subscribers. Returns
+-- the number and the sum of the bytes.
+local function write(stream, kind, body, limits, previous, total)
   local number = math.max(previous + 1, limits.floor + 1, now())
   total = total + #body
   redis.call('XADD', stream, 'MAXLEN', limits.events, text(number) .. '-0',
-    'p', text(previous), 'k', kind, 'o', text(total), 'b', body)
+    'p', text(previous), 'k', kind, 'o', text(total), 'b', body, 'r', limits.run)
   while true do
     local oldest = redis.call('XRANGE', stream, '-', '+', 'COUNT', 1)[1]
     local fields = oldest[2]
@@ -53,9 +58,24 @@ local function append(stream, kind, body, limits)
     redis.call('XDEL', stream, oldest[1])
   end
   redis.call('PEXPIRE', stream, limits.milliseconds)
-  -- Redis has sharded pub/sub and this variable since 7.0.
-  redis.call(redis.REDIS_VERSION_NUM and 'SPUBLISH' or 'PUBLISH', stream,
-    text(number) .. ' ' .. text(previous) .. ' ' .. kind .. '\n' .. body)
+  redis.call(limits.publish, stream, text(number) .. ' ' .. text(previous) .. ' ' .. kind .. '\n' .. body)
+  return number, total
+end
+
+-- Returns the number of the last event and the sum of the bytes. Another Redis, or an earlier run of it, may have had
+-- events that this one has never had: a stream that it has begun goes on with a marker.
+local function head(stream, limits)
+  local number, total, run = last(stream)
+  if number > 0 and run ~= limits.run then
+    return write(stream, 's', '', limits, number, total)
+  end
+  return number, total
+end
+
+-- Appends an event. Returns the number.
+local function append(stream, kind, body, limits)
+  local previous, total = head(stream, limits)
+  local number = write(stream, kind, body, limits, previous, total)
   return number
 end
 

@@ -2,7 +2,7 @@
 -- lost its data, and goes on with a marker above it: after, reached, count, bounds.
 local limits = bounds(4)
 local reached = tonumber(ARGV[2])
-if last(KEYS[1]) < reached then
+if head(KEYS[1], limits) < reached then
   limits.floor = math.max(limits.floor, reached)
   append(KEYS[1], 's', '', limits)
 end
