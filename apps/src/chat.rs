@@ -1,15 +1,17 @@
 //! A page with a form and a WebSocket. At `/ws` the server answers each message; at `/room/ws` all
-//! guests of a room see it.
+//! guests of a room see it, in all processes.
 
 mod message;
+mod numbers;
 mod room;
 
 use callgate::{
-    App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
+    App, AppError, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
 };
 use callgate_toolkit::middleware::WebSocketOrigins;
 
 use self::room::Room;
+use crate::channels::with_layer;
 use crate::{Entry, Group, http_errors, page};
 
 /// The entry of `chat` in the list of applications.
@@ -23,7 +25,10 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}ws",
         "python -m websockets {ws}room/ws",
     ],
-    app: |_| BoxApp::new(http_errors::handle(WebSocketOrigins::new(Chat::default()))),
+    app: |settings| {
+        let chat = WebSocketOrigins::new(Chat::default());
+        with_layer(http_errors::handle(chat), settings)
+    },
 };
 
 const PAGE: &str = include_str!("chat/page.html");
@@ -31,8 +36,8 @@ const PAGE: &str = include_str!("chat/page.html");
 /// Answers each message, or sends it to all guests of the room.
 ///
 /// A message is a text of at most 4096 bytes. A larger message closes the WebSocket with 1009, a binary
-/// message with 1003. A guest of the room who reads too slowly misses the oldest events, gets the number
-/// of missed events, and stays; no other guest waits.
+/// message with 1003. A guest of the room who reads too slowly misses the oldest events, is told so, and
+/// stays; no other guest waits. When the channel layer cannot be reached, the room is closed with 1013.
 #[derive(Debug, Default)]
 pub struct Chat {
     room: Room,
@@ -49,7 +54,7 @@ impl App for Chat {
             },
             Scope::WebSocket(scope) => match &*scope.route_path() {
                 "/ws" => answer(receiver, sender).await,
-                "/room/ws" => self.room.serve_guest(receiver, sender).await,
+                "/room/ws" => self.room.serve_guest(&scope, receiver, sender).await,
                 _ => {
                     let error = http_errors::not_found();
                     http_errors::deny(&scope, receiver, sender, &error).await

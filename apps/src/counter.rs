@@ -1,34 +1,44 @@
-//! Counts the open WebSockets and sends each of them the count when it changes; has a page that shows
-//! the count.
+//! Counts the open WebSockets of all processes and sends each of them the count when it changes; has a page that
+//! shows the count.
 
 use callgate::{
-    App, AppError, BoxApp, Message, ReceiveEvent, Receiver, Scope, SendError, Sender,
-    WebSocketAccept,
+    App, AppError, Message, ReceiveEvent, Receiver, Scope, SendError, Sender, WebSocketAccept,
+    WebSocketScope,
 };
+use callgate_channels::{ChannelLayer, Error, MemberId, Membership};
+use callgate_toolkit::channels::{self, GroupMembers, SharedMembers};
 use callgate_toolkit::middleware::WebSocketOrigins;
 use tokio::sync::watch;
 
+use crate::channels::with_layer;
 use crate::{Entry, Group, http_errors, page};
 
 /// The entry of `counter` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "counter",
     group: Group::Live,
-    summary: "Counts the open WebSockets, and sends each of them the count when it changes.",
+    summary: "Counts the open WebSockets of all processes, and sends each of them the count when it changes.",
     try_it: &["{http}", "python -m websockets {ws}"],
-    app: |_| {
-        BoxApp::new(http_errors::handle(WebSocketOrigins::new(
-            Counter::default(),
-        )))
+    app: |settings| {
+        let counter = WebSocketOrigins::new(Counter::default());
+        with_layer(http_errors::handle(counter), settings)
     },
 };
 
 const PAGE: &str = include_str!("counter/page.html");
 
-/// Counts the WebSockets that are open.
-#[derive(Debug, Default)]
+/// Counts the WebSockets that are open in all processes with the same channel layer: each is a member of a group.
+#[derive(Debug)]
 pub struct Counter {
-    count: watch::Sender<usize>,
+    members: SharedMembers,
+}
+
+impl Default for Counter {
+    fn default() -> Self {
+        Self {
+            members: SharedMembers::of("counter"),
+        }
+    }
 }
 
 impl App for Counter {
@@ -39,7 +49,7 @@ impl App for Counter {
                 page::send(&scope, &sender, || page::compose(PAGE)).await
             }
             Scope::Http(_) => Err(http_errors::not_found().into()),
-            Scope::WebSocket(_) if is_root => self.count(receiver, sender).await,
+            Scope::WebSocket(scope) if is_root => self.count(&scope, receiver, sender).await,
             Scope::WebSocket(scope) => {
                 let error = http_errors::not_found();
                 http_errors::deny(&scope, receiver, sender, &error).await
@@ -50,46 +60,63 @@ impl App for Counter {
 }
 
 impl Counter {
-    /// Counts a WebSocket for as long as it is open, and sends it the count.
-    async fn count(&self, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    /// Counts a WebSocket for as long as it is open, and sends it the count. The member leaves however the call
+    /// ends, because its membership is dropped.
+    async fn count(
+        &self,
+        scope: &WebSocketScope,
+        mut receiver: Receiver,
+        sender: Sender,
+    ) -> Result<(), AppError> {
+        let (membership, members) = match self.join(channels::layer(&scope.state)?).await {
+            Ok(joined) => joined,
+            Err(error) => {
+                return http_errors::deny(scope, receiver, sender, &error.into()).await;
+            }
+        };
         sender.send(WebSocketAccept::new()).await?;
-        let _guard = ConnectionGuard::new(&self.count);
         // A clone of the sender may move to another task. Each WebSocket has a task that sends the
         // counts, so that a slow client delays no other. The task ends when a send fails: after the
         // WebSocket is closed, or after this call has returned.
-        tokio::spawn(send_counts(self.count.subscribe(), sender.clone()));
+        let own = membership.id().clone();
+        tokio::spawn(send_counts(members, own, sender.clone()));
         loop {
             if let ReceiveEvent::WebSocketDisconnect(_) = receiver.receive().await {
                 return Ok(());
             }
         }
     }
+
+    async fn join(
+        &self,
+        layer: &ChannelLayer,
+    ) -> Result<(Membership, watch::Receiver<GroupMembers>), Error> {
+        let members = self.members.follow(layer).await?;
+        let membership = layer.group(self.members.name()).join(()).await?;
+        Ok((membership, members))
+    }
 }
 
-/// Sends the count, and again each time that it has changed. A client that reads too slowly misses
-/// counts: the next that it gets is the newest.
-async fn send_counts(mut count: watch::Receiver<usize>, sender: Sender) -> Result<(), SendError> {
-    loop {
-        let connected = *count.borrow_and_update();
-        sender.send(Message::text(connected.to_string())).await?;
-        if count.changed().await.is_err() {
-            return Ok(());
+/// Sends the count once it includes the member `own`, and again each time that it has changed. A client that
+/// reads too slowly misses counts: the next that it gets is the newest.
+async fn send_counts(
+    mut members: watch::Receiver<GroupMembers>,
+    own: MemberId,
+    sender: Sender,
+) -> Result<(), SendError> {
+    let mut sent = None;
+    let mut is_followed = members
+        .wait_for(|members| members.contains(&own))
+        .await
+        .is_ok();
+    while is_followed {
+        let count = members.borrow_and_update().len();
+        if sent != Some(count) {
+            sender.send(Message::text(count.to_string())).await?;
+            sent = Some(count);
         }
+        is_followed = members.changed().await.is_ok();
     }
-}
-
-/// Adds one to the count, and takes it back when dropped, however the call ends.
-struct ConnectionGuard<'a>(&'a watch::Sender<usize>);
-
-impl<'a> ConnectionGuard<'a> {
-    fn new(count: &'a watch::Sender<usize>) -> Self {
-        count.send_modify(|count| *count += 1);
-        Self(count)
-    }
-}
-
-impl Drop for ConnectionGuard<'_> {
-    fn drop(&mut self) {
-        self.0.send_modify(|count| *count -= 1);
-    }
+    // The layer is closed.
+    Ok(())
 }

@@ -1,8 +1,9 @@
 //! All the other applications on one server, each mounted at `/NAME/`, and a page that lists them.
 
-use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
+use callgate::{App, AppError, Receiver, Scope, Sender};
 use callgate_toolkit::mount::Mounts;
 
+use crate::channels::with_layer;
 use crate::{Entry, Group, Settings, http_errors, method};
 
 mod optional;
@@ -16,13 +17,15 @@ pub const ENTRY: Entry = Entry {
     group: Group::Protocol,
     summary: "Serves all the others, each under its name, and a page to find them.",
     try_it: &["curl {http}"],
-    app: |settings| BoxApp::new(Gallery::new(all(), settings)),
+    app: |settings| with_layer(Gallery::new(all(), settings), settings),
 };
 
 /// Serves several applications, each under its name, and a page that presents them.
 ///
 /// An application whose start-up fails is unavailable: the reason is logged, the page says so, its
 /// requests are answered with 503, and the others are served.
+///
+/// The applications share the channel layer in the state of the gallery, which [`ENTRY`] opens.
 #[derive(Debug)]
 pub struct Gallery {
     exhibits: Vec<Exhibit>,
@@ -50,8 +53,12 @@ impl Gallery {
             exhibits: Vec::new(),
             mounts: mounts.mount("", http_errors::not_found_app),
         };
+        let settings = Settings {
+            layer_is_given: true,
+            ..settings.clone()
+        };
         for &entry in entries {
-            let app = OptionalApp::new(entry.name, (entry.app)(settings));
+            let app = OptionalApp::new(entry.name, (entry.app)(&settings));
             gallery.exhibits.push(Exhibit {
                 entry,
                 availability: app.availability(),

@@ -11,6 +11,7 @@
 mod api;
 pub mod brands;
 pub mod brands_blocking;
+mod channels;
 pub mod chart;
 pub mod chat;
 mod connect;
@@ -36,6 +37,7 @@ mod upstream;
 pub mod work;
 
 use callgate::BoxApp;
+pub use channels::ChannelsUrl;
 pub use database::DatabaseUrl;
 pub use settings::{Settings, Token};
 

@@ -10,7 +10,7 @@ use clap::builder::TypedValueParser;
 use clap::{Arg, Command, Parser};
 use url::Url;
 
-use crate::DatabaseUrl;
+use crate::{ChannelsUrl, DatabaseUrl};
 
 /// Settings of the applications: where their database and their upstream services are.
 ///
@@ -21,6 +21,15 @@ use crate::DatabaseUrl;
 #[command(next_help_heading = "Applications")]
 #[non_exhaustive]
 pub struct Settings {
+    /// The channel layer of `counter` and `chat`: memory for one process, or redis://HOST:PORT for any
+    /// number of them [default: memory]
+    #[arg(long, env = "CALLGATE_CHANNELS", hide_env_values = true, value_name = "URL")]
+    pub channels: Option<ChannelsUrl>,
+
+    /// Whether an application around this one opens the channel layer.
+    #[arg(skip)]
+    pub(crate) layer_is_given: bool,
+
     /// The database of `brands` and `brands-blocking`, with a table `brand`: sqlite:PATH, or
     /// postgres://USER:PASSWORD@HOST/NAME [default: one in memory]
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]

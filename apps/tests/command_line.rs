@@ -195,8 +195,33 @@ fn a_database_that_cannot_be_used_is_one_line_without_the_password() {
     }
 }
 
+#[test]
+fn a_channel_layer_that_cannot_be_opened_is_one_line_without_the_password() {
+    // Nothing listens on port 1.
+    let unreachable = "redis://:5ecret@127.0.0.1:1";
+    for (app, url, reason) in [
+        ("gallery", unreachable, "error: cannot reach redis at 127.0.0.1:1: "),
+        ("counter", unreachable, "error: cannot reach redis at 127.0.0.1:1: "),
+        ("chat", "kafka://5ecret", "error: there is no such channel layer (choose "),
+        ("chat", "redis://:5ecret@", "error: the URL of Redis is not understood: "),
+    ] {
+        for (args, environment) in [
+            (&["run", app, "--port=0", "--channels", url][..], &[][..]),
+            (&["run", app, "--port=0"], &[("CALLGATE_CHANNELS", url)]),
+        ] {
+            let (stdout, stderr, status) = callgate(args, environment);
+            assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
+            assert_eq!(stderr.lines().count(), 1, "{stderr}");
+            assert!(stderr.starts_with(reason), "{stderr}");
+            assert!(stderr.contains("--channels or CALLGATE_CHANNELS"), "{stderr}");
+            assert!(!stderr.contains("5ecret"), "{stderr}");
+        }
+    }
+}
+
 /// The flags that take a URL, and their environment variables.
-const URLS: [(&str, &str); 4] = [
+const URLS: [(&str, &str); 5] = [
+    ("--channels", "CALLGATE_CHANNELS"),
     ("--database-url", "DATABASE_URL"),
     ("--upstream-url", "UPSTREAM_URL"),
     ("--autumn-url", "AUTUMN_URL"),
@@ -219,7 +244,7 @@ fn no_url_of_the_environment_is_in_the_help() {
 fn a_url_that_is_refused_is_shown_without_its_secrets() {
     const NO_URL: &str = "give an http or https URL, such as http://127.0.0.1:9000/api";
     const CREDENTIALS: &str = "give a URL without a user name and a password";
-    for (flag, variable) in &URLS[1..] {
+    for (flag, variable) in &URLS[2..] {
         for (url, shown, remedy) in [
             ("http://me:5ecret@db/", "...@db/", CREDENTIALS),
             ("http://me:5ecret@x@db:1/", "...@db:1/", CREDENTIALS),

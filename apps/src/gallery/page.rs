@@ -1,6 +1,7 @@
 //! The page of the gallery.
 
 use callgate::HttpScope;
+use callgate_toolkit::channels;
 use http::header::HOST;
 
 use super::Exhibit;
@@ -67,6 +68,22 @@ pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
         .replace("{{version}}", env!("CARGO_PKG_VERSION"))
         .replace("{{index}}", &index)
         .replace("{{sections}}", &sections)
+        .replace("{{channels}}", channel_layer(scope))
+}
+
+/// Returns the sentence about the channel layer that is in use.
+fn channel_layer(scope: &HttpScope) -> &'static str {
+    let layer = channels::layer(&scope.state);
+    match layer.map(|layer| layer.backend_name()) {
+        Ok("memory") => {
+            "The channel layer is <b>memory</b>: <code>counter</code> and <code>chat</code> are of this process."
+        }
+        Ok("redis") => {
+            "The channel layer is <b>redis</b>: all processes with it have one <code>counter</code> and one \
+             <code>chat</code>."
+        }
+        _ => "There is no channel layer for <code>counter</code> and <code>chat</code>.",
+    }
 }
 
 /// Returns the part of the page about an application that is served.

@@ -2,11 +2,11 @@ use callgate_toolkit::test_client::ResponseExt;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::started;
 
 #[tokio::test]
 async fn every_websocket_gets_the_count_whenever_it_changes() {
-    let client = client("counter");
+    let client = started("counter").await;
     let mut first = client.websocket("/").connect().await.unwrap();
     assert_eq!(first.text().await.unwrap(), "1");
     let mut second = client.websocket("/").connect().await.unwrap();
@@ -21,7 +21,7 @@ async fn every_websocket_gets_the_count_whenever_it_changes() {
 #[tokio::test]
 async fn a_websocket_that_does_not_read_delays_no_other_and_counts_until_it_is_closed() {
     // For a client that does not read, only the first count is queued.
-    let client = client("counter").queue_capacity(1);
+    let client = started("counter").await.queue_capacity(1);
     let slow = client.websocket("/").connect().await.unwrap();
 
     let mut quick = client.websocket("/").connect().await.unwrap();
@@ -38,7 +38,7 @@ async fn a_websocket_that_does_not_read_delays_no_other_and_counts_until_it_is_c
 
 #[tokio::test]
 async fn two_counters_are_independent() {
-    let (one, other) = (client("counter"), client("counter"));
+    let (one, other) = (started("counter").await, started("counter").await);
     let mut here = one.websocket("/").connect().await.unwrap();
     let mut there = other.websocket("/").connect().await.unwrap();
     assert_eq!(here.text().await.unwrap(), "1");
@@ -47,7 +47,7 @@ async fn two_counters_are_independent() {
 
 #[tokio::test]
 async fn the_page_and_the_websocket_have_the_same_path_and_other_paths_are_not_found() {
-    let client = client("counter");
+    let client = started("counter").await;
     let page = client.get("/").send().await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     assert!(!page.text().contains("{{"), "a placeholder was left");

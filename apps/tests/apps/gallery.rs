@@ -11,7 +11,7 @@ use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::client;
+use crate::{client, started};
 use crate::log::Log;
 
 /// Returns the scope of the application `scope` in the gallery.
@@ -54,7 +54,7 @@ async fn the_gallery_itself_is_redirected_to_its_slash_when_mounted() {
 
 #[tokio::test]
 async fn a_websocket_is_served_with_and_without_a_slash() {
-    let client = client("gallery");
+    let client = started("gallery").await;
     let mut first = client.websocket("/counter").connect().await.unwrap();
     assert_eq!(first.text().await.unwrap(), "1");
     let mut second = client.websocket("/counter/").connect().await.unwrap();
@@ -106,6 +106,17 @@ async fn the_page_names_every_application_and_links_below_itself() {
     assert!(page.contains("http://gate.test:81/api/hello/"));
     assert!(page.contains("ws://gate.test:81/api/echo/"));
     assert!(!page.contains("{{"), "a placeholder was left");
+}
+
+#[tokio::test]
+async fn the_page_names_the_channel_layer() {
+    for (client, sentence) in [
+        (client("gallery"), "There is no channel layer for"),
+        (started("gallery").await, "The channel layer is <b>memory</b>"),
+    ] {
+        let response = client.get("/").send().await.unwrap();
+        assert!(response.text().contains(sentence), "{}", response.text());
+    }
 }
 
 #[tokio::test]

@@ -39,3 +39,8 @@ fn app(name: &str) -> BoxApp {
 fn client(name: &str) -> TestClient {
     TestClient::new(app(name))
 }
+
+/// Returns a client of the application of this name, whose start-up is complete.
+async fn started(name: &str) -> TestClient {
+    TestClient::start(app(name)).await.unwrap()
+}

@@ -1,9 +1,12 @@
 //! The pages of the applications in a browser.
 
 mod browser;
+mod channels;
 mod chat;
 mod counter;
 mod gallery;
+#[path = "../redis/mod.rs"]
+mod redis;
 mod stream;
 #[path = "../sockets/test_server.rs"]
 mod test_server;

@@ -26,16 +26,16 @@ async fn each_message_is_answered() {
 async fn a_room_is_shared_and_guests_may_leave_without_a_close_frame() {
     let server = TestServer::start("chat");
     let mut first = websocket(&server, "/room/ws").await;
-    let welcome = json!({ "type": "welcome", "guest": 1, "here": 1 });
+    let welcome = json!({ "type": "welcome", "guest": 1, "guests": [1] });
     assert_eq!(line(&mut first).await, welcome);
     let mut second = websocket(&server, "/room/ws").await;
-    let joined = json!({ "type": "joined", "guest": 2, "here": 2 });
+    let joined = json!({ "type": "joined", "guest": 2 });
     assert_eq!(line(&mut first).await, joined);
     second.send(Message::text("Hello")).await.unwrap();
     let message = json!({ "type": "message", "guest": 2, "text": "Hello" });
     assert_eq!(line(&mut first).await, message);
     drop(second);
-    let left = json!({ "type": "left", "guest": 2, "here": 1 });
+    let left = json!({ "type": "left", "guest": 2 });
     assert_eq!(line(&mut first).await, left);
     drop(first);
     server.stop().await;

@@ -1,6 +1,7 @@
 //! Each application on the reference server, over real sockets.
 
 mod brands;
+mod channels;
 mod chart;
 mod chat;
 #[path = "../connect/mod.rs"]
@@ -13,6 +14,8 @@ mod hello;
 mod items;
 #[path = "../postgres/mod.rs"]
 mod postgres;
+#[path = "../redis/mod.rs"]
+mod redis;
 mod stream;
 mod test_server;
 mod time;

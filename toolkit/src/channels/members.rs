@@ -8,7 +8,7 @@ use std::time::Duration;
 use callgate_channels::{ChannelLayer, Error, Group, GroupEvent, Member, MemberId, Subscription};
 use futures_util::future::{Either, select};
 use tokio::sync::{Mutex, watch};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout};
 
 /// The time after which a list that has failed is asked for again. It doubles up to [`LONGEST_RETRY`].
 const FIRST_RETRY: Duration = Duration::from_millis(100);
@@ -162,7 +162,15 @@ impl SharedMembers {
         &self,
         layer: &ChannelLayer,
     ) -> Result<watch::Receiver<GroupMembers>, Error> {
-        let mut followed = self.followed.lock().await;
+        // While the layer cannot be reached, those who wait for each other fail together.
+        let limit = layer.settings().timeout * 2;
+        let Ok(mut followed) = timeout(limit, self.followed.lock()).await else {
+            return Err(Error::Unreachable {
+                target: format!("the members of {}", self.name),
+                reason: format!("there was no list after {limit:?}"),
+                retry: None,
+            });
+        };
         if let Some(members) = &*followed
             && members.has_changed().is_ok()
         {

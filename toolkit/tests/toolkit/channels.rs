@@ -264,7 +264,7 @@ async fn a_client_that_does_not_read_replies_is_not_received_from() {
     let mut socket = enter(&client, "/?ada").await;
     // Two queues of one message each, the queue of the session, and the message that it has received.
     let mut sent = 0;
-    loop {
+    while sent < 100 {
         let mut sending = pin!(socket.send_text(format!("echo {sent}")));
         let mut settled = pin!(settled());
         match select(&mut sending, &mut settled).await {
@@ -470,4 +470,46 @@ async fn an_error_of_the_layer_is_a_response() {
             status == 503
         );
     }
+}
+
+#[tokio::test]
+async fn a_client_that_floods_does_not_keep_the_events_of_the_group_away() {
+    async fn first_events(
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> Result<(), AppError> {
+        let scope = scope.into_websocket()?;
+        let room = channels::layer(&scope.state)?.group("room");
+        let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
+        let mut session = GroupSession::join(upgrade, &room, ()).await?;
+        let mut events = String::new();
+        settled().await;
+        while events.len() < 8 {
+            match session.next().await {
+                Some(SessionEvent::Client(_)) => events.push('c'),
+                Some(SessionEvent::Group(GroupEvent::Message(_))) => events.push('g'),
+                _ => {}
+            }
+        }
+        session.send(Message::text(events));
+        session.close(WebSocketClose::default()).await?;
+        Ok(())
+    }
+    let layer = ChannelLayer::memory();
+    let of_app = layer.clone();
+    let app = channels::with_layer(first_events, move || {
+        std::future::ready(Ok::<_, Infallible>(of_app.clone()))
+    });
+    let client = TestClient::start(app).await.unwrap();
+    let mut socket = enter(&client, "/").await;
+    for _ in 0..8 {
+        socket.send_text("flood").await.unwrap();
+        layer.group("room").publish("event").await.unwrap();
+    }
+    let events = socket.text().await.unwrap();
+    assert!(
+        events.contains("cgcg") || events.contains("gcgc"),
+        "{events}"
+    );
 }
