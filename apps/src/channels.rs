@@ -1,10 +1,13 @@
 //! The channel layer of the applications that need one.
 
 use std::fmt;
+use std::future::ready;
 use std::str::FromStr;
 
 use callgate::{App, AppError, BoxApp};
-use callgate_channels::ChannelLayer;
+use callgate_channels::{ChannelLayer, MetricsCollector};
+use callgate_server::Monitoring;
+use callgate_server::prometheus_client::registry::Registry;
 use callgate_toolkit::channels;
 
 use crate::Settings;
@@ -38,8 +41,15 @@ pub(crate) fn with_layer(app: impl App, settings: &Settings) -> BoxApp {
     if settings.layer_is_given {
         return BoxApp::new(app);
     }
-    let url = settings.channels.clone();
-    BoxApp::new(channels::with_layer(app, move || open(url.clone())))
+    let (url, monitoring) = (settings.channels.clone(), settings.monitoring.clone());
+    BoxApp::new(channels::with_layer(app, move || {
+        let (url, monitoring) = (url.clone(), monitoring.clone());
+        async move {
+            let layer = open(url).await?;
+            monitor(&layer, &monitoring);
+            Ok::<_, AppError>(layer)
+        }
+    }))
 }
 
 async fn open(url: Option<ChannelsUrl>) -> Result<ChannelLayer, AppError> {
@@ -49,4 +59,13 @@ async fn open(url: Option<ChannelsUrl>) -> Result<ChannelLayer, AppError> {
         let remedy = "choose another channel layer with --channels or CALLGATE_CHANNELS";
         AppError::failed(format!("{error} ({remedy})"))
     })
+}
+
+/// Makes the server ready only while the layer is reached, and adds the numbers of the layer to its metrics.
+fn monitor(layer: &ChannelLayer, monitoring: &Monitoring) {
+    let mut registry = Registry::default();
+    registry.register_collector(Box::new(MetricsCollector::new(layer)));
+    monitoring.metrics(registry);
+    let layer = layer.clone();
+    monitoring.ready_check("channels", move || ready(layer.health().check()));
 }

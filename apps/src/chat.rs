@@ -5,9 +5,7 @@ mod message;
 mod numbers;
 mod room;
 
-use callgate::{
-    App, AppError, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept,
-};
+use callgate::{App, AppError, Message, ReceiveEvent, Receiver, Scope, Sender, WebSocketAccept};
 use callgate_toolkit::middleware::WebSocketOrigins;
 
 use self::room::Room;

@@ -7,7 +7,8 @@ use callgate::BoxApp;
 use callgate::rule::Role;
 use callgate_cli::STARTUP;
 use callgate_conformance::{Lint, RecordFile, Recorder};
-use callgate_server::cli::{self, Flags};
+use callgate_server::Monitoring;
+use callgate_server::cli::{Flags, Program};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 /// The flags for the lint and the recorder.
@@ -55,7 +56,7 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
 
 impl CheckFlags {
     /// Serves `app` inside the lint and the recorder that the flags select.
-    pub(crate) fn run(self, mut app: BoxApp, flags: Flags) -> ExitCode {
+    pub(crate) fn run(self, mut app: BoxApp, flags: Flags, monitoring: Monitoring) -> ExitCode {
         let mut count = None;
         if let Some(mode) = self.lint {
             let lint = Lint::new(app);
@@ -81,7 +82,7 @@ impl CheckFlags {
                 false => BoxApp::new(recorder),
             };
         }
-        let status = cli::run(app, flags);
+        let status = Program::new(app).monitoring(monitoring).run(flags);
         if let Some(count) = count {
             tracing::info!(
                 "Rules were broken {} times: {} by the application, {} by the server",

@@ -61,7 +61,7 @@ fn main() -> ExitCode {
                     settings,
                     checks,
                 },
-        }) => checks.run((app.app)(&settings), *flags),
+        }) => checks.run((app.app)(&settings), *flags, settings.monitoring),
         Ok(Cli {
             command: Command::Apps,
         }) => list(),

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use callgate_server::Monitoring;
 use clap::builder::TypedValueParser;
 use clap::{Arg, Command, Parser};
 use url::Url;
@@ -23,8 +24,17 @@ use crate::{ChannelsUrl, DatabaseUrl};
 pub struct Settings {
     /// The channel layer of `counter` and `chat`: memory for one process, or redis://HOST:PORT for any
     /// number of them [default: memory]
-    #[arg(long, env = "CALLGATE_CHANNELS", hide_env_values = true, value_name = "URL")]
+    #[arg(
+        long,
+        env = "CALLGATE_CHANNELS",
+        hide_env_values = true,
+        value_name = "URL"
+    )]
     pub channels: Option<ChannelsUrl>,
+
+    /// To which the applications add the readiness and the metrics of what they depend on.
+    #[arg(skip)]
+    pub monitoring: Monitoring,
 
     /// Whether an application around this one opens the channel layer.
     #[arg(skip)]

@@ -200,10 +200,26 @@ fn a_channel_layer_that_cannot_be_opened_is_one_line_without_the_password() {
     // Nothing listens on port 1.
     let unreachable = "redis://:5ecret@127.0.0.1:1";
     for (app, url, reason) in [
-        ("gallery", unreachable, "error: cannot reach redis at 127.0.0.1:1: "),
-        ("counter", unreachable, "error: cannot reach redis at 127.0.0.1:1: "),
-        ("chat", "kafka://5ecret", "error: there is no such channel layer (choose "),
-        ("chat", "redis://:5ecret@", "error: the URL of Redis is not understood: "),
+        (
+            "gallery",
+            unreachable,
+            "error: the application failed to start: cannot reach redis at 127.0.0.1:1: ",
+        ),
+        (
+            "counter",
+            unreachable,
+            "error: the application failed to start: cannot reach redis at 127.0.0.1:1: ",
+        ),
+        (
+            "chat",
+            "kafka://5ecret",
+            "error: the application failed to start: there is no such channel layer (choose ",
+        ),
+        (
+            "chat",
+            "redis://:5ecret@",
+            "error: the application failed to start: the URL of Redis is not understood: ",
+        ),
     ] {
         for (args, environment) in [
             (&["run", app, "--port=0", "--channels", url][..], &[][..]),
@@ -213,7 +229,10 @@ fn a_channel_layer_that_cannot_be_opened_is_one_line_without_the_password() {
             assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
             assert_eq!(stderr.lines().count(), 1, "{stderr}");
             assert!(stderr.starts_with(reason), "{stderr}");
-            assert!(stderr.contains("--channels or CALLGATE_CHANNELS"), "{stderr}");
+            assert!(
+                stderr.contains("--channels or CALLGATE_CHANNELS"),
+                "{stderr}"
+            );
             assert!(!stderr.contains("5ecret"), "{stderr}");
         }
     }

@@ -6,9 +6,7 @@
 use std::pin::pin;
 use std::sync::Arc;
 
-use callgate::{
-    AppError, ByteString, Message, Receiver, Sender, WebSocketAccept, WebSocketScope,
-};
+use callgate::{AppError, ByteString, Message, Receiver, Sender, WebSocketAccept, WebSocketScope};
 use callgate_channels::{
     ChannelLayer, Error, Group, GroupEvent, Member, Membership, Sequence, Subscription,
 };

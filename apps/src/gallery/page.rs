@@ -1,6 +1,7 @@
 //! The page of the gallery.
 
 use callgate::HttpScope;
+use callgate_channels::ChannelLayer;
 use callgate_toolkit::channels;
 use http::header::HOST;
 
@@ -74,7 +75,7 @@ pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
 /// Returns the sentence about the channel layer that is in use.
 fn channel_layer(scope: &HttpScope) -> &'static str {
     let layer = channels::layer(&scope.state);
-    match layer.map(|layer| layer.backend_name()) {
+    match layer.map(ChannelLayer::backend_name) {
         Ok("memory") => {
             "The channel layer is <b>memory</b>: <code>counter</code> and <code>chat</code> are of this process."
         }

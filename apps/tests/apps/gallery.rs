@@ -11,8 +11,8 @@ use callgate_toolkit::test_client::{Error, ResponseExt, TestClient};
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{client, started};
 use crate::log::Log;
+use crate::{client, started};
 
 /// Returns the scope of the application `scope` in the gallery.
 async fn scope_at(root_path: &'static str, target: &str) -> Value {
@@ -112,7 +112,10 @@ async fn the_page_names_every_application_and_links_below_itself() {
 async fn the_page_names_the_channel_layer() {
     for (client, sentence) in [
         (client("gallery"), "There is no channel layer for"),
-        (started("gallery").await, "The channel layer is <b>memory</b>"),
+        (
+            started("gallery").await,
+            "The channel layer is <b>memory</b>",
+        ),
     ] {
         let response = client.get("/").send().await.unwrap();
         assert!(response.text().contains(sentence), "{}", response.text());

@@ -42,7 +42,7 @@ async fn scopes_that_are_not_served_are_declined() {
         let ended = TestExchange::of(&response).ended().await;
         assert!(matches!(ended, Err(Failure::Declined)), "{name}");
     }
-    for name in ["hello", "echo", "time", "counter", "chat", "scope"] {
+    for name in ["hello", "echo", "time", "scope"] {
         let client = TestClient::start(app(name)).await.unwrap();
         assert!(client.lifespan().is_none(), "{name}");
     }

@@ -24,9 +24,19 @@ async fn stop(servers: [TestServer; 2]) {
     }
 }
 
+/// Returns the next text. The server pings a client that is silent.
+async fn text(socket: &mut Socket) -> String {
+    loop {
+        match socket.next().await.unwrap().unwrap() {
+            Message::Text(text) => return text.to_string(),
+            Message::Ping(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 async fn count(socket: &mut Socket) -> u32 {
-    let count = socket.next().await.unwrap().unwrap();
-    count.to_text().unwrap().parse().unwrap()
+    text(socket).await.parse().unwrap()
 }
 
 async fn until_count(socket: &mut Socket, expected: u32) {
@@ -34,8 +44,7 @@ async fn until_count(socket: &mut Socket, expected: u32) {
 }
 
 async fn line(socket: &mut Socket) -> Value {
-    let line = socket.next().await.unwrap().unwrap();
-    serde_json::from_str(line.to_text().unwrap()).unwrap()
+    serde_json::from_str(&text(socket).await).unwrap()
 }
 
 async fn until_line(socket: &mut Socket, expected: &Value) {
