@@ -54,7 +54,9 @@ pub use event::{
     SendEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect,
 };
 pub use feature::{Feature, Features};
-pub use header::{IntoHeaderName, IntoHeaderValue};
+pub use header::{
+    IntoHeaderName, IntoHeaderValue, InvalidHeaderField, header_value, try_header_value,
+};
 pub use request_scope::{RequestScope, Scheme};
 pub use scope::{HttpScope, LifespanScope, Scope, WebSocketScope};
 pub use state::State;

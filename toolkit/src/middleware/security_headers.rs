@@ -90,8 +90,10 @@ impl<A> SecurityHeaders<A> {
     ///
     /// When the value is not valid in a header field.
     #[must_use]
+    #[track_caller]
     pub fn strict_transport_security(mut self, value: impl IntoHeaderValue) -> Self {
-        self.strict_transport_security = Some(value.into_header_value());
+        let value = callgate::header_value(&STRICT_TRANSPORT_SECURITY, value);
+        self.strict_transport_security = Some(value);
         self
     }
 }

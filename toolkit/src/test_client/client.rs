@@ -230,9 +230,12 @@ impl TestClient {
     ///
     /// When the name or the value cannot be a header field.
     #[must_use]
+    #[track_caller]
     pub fn header(mut self, name: impl IntoHeaderName, value: impl IntoHeaderValue) -> Self {
         let headers = &mut self.server.settings.headers;
-        headers.append(name.into_header_name(), value.into_header_value());
+        let name = name.into_header_name();
+        let value = callgate::header_value(&name, value);
+        headers.append(name, value);
         self
     }
 
