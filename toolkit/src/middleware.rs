@@ -186,6 +186,9 @@ pub trait Events: Send + 'static {
 
     /// Sees the result of the call. Not called when the future of the call is dropped or panics, nor
     /// with [`tap`].
+    ///
+    /// A call usually ends with an error when its client leaves: [`AppError::is_disconnected`] tells this from a
+    /// failure of the application.
     fn returned(&mut self, result: &Result<(), AppError>) {
         let _ = result;
     }
