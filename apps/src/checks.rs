@@ -23,13 +23,13 @@ pub(crate) struct CheckFlags {
         default_missing_value = "log",
         hide_possible_values = true
     )]
-    #[arg(env = "CALLGATE_LINT", hide_env = true)]
+    #[arg(env = "CALLGATE_LINT")]
     lint: Option<LintMode>,
 
     /// Write the scope and the messages of every exchange to this file, as JSON Lines, with
     /// credentials masked
     #[arg(long, value_name = "FILE")]
-    #[arg(env = "CALLGATE_RECORD", hide_env = true)]
+    #[arg(env = "CALLGATE_RECORD")]
     record: Option<PathBuf>,
 
     /// Do not mask authorization, cookie, proxy-authorization and set-cookie in the recording

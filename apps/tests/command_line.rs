@@ -45,6 +45,7 @@ fn help_and_version_go_to_standard_output() {
     for (args, expected) in [
         (&["--help"][..], "callgate run --help"),
         (&["run", "--help"], "--timeout-graceful-shutdown <SECONDS>"),
+        (&["run", "--help"], "[env: CALLGATE_PORT]"),
         (&["--version"], env!("CARGO_PKG_VERSION")),
     ] {
         let (stdout, stderr, status) = callgate(args, &[]);
@@ -108,6 +109,48 @@ fn a_wrong_variable_is_named() {
         &[],
         &[("CALLGATE_HEADER", "x-one:1\nx-two")],
         "invalid value 'x-two' for 'CALLGATE_HEADER': give NAME:VALUE, such as x-frame-options:DENY",
+    );
+}
+
+/// Returns the line of a setting in force, its blanks joined.
+fn setting_in_force(key: &str, environment: &[(&str, &str)]) -> String {
+    let (stdout, stderr, status) = callgate(&["config"], environment);
+    assert_eq!((stderr.as_str(), status), ("", Some(0)));
+    let is_key = |line: &&str| line.split(" = ").next() == Some(key);
+    let line = stdout.lines().find(is_key).unwrap();
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn a_variable_that_is_empty_is_not_set() {
+    let environment = [("CALLGATE_PORT", ""), ("RUST_LOG", "")];
+    assert_eq!(
+        setting_in_force("port", &environment),
+        "port = 8000 # default"
+    );
+    assert_eq!(
+        setting_in_force("level", &environment),
+        "level = [\"info\"] # default"
+    );
+}
+
+#[test]
+fn rust_log_is_read_where_the_variable_of_the_levels_is_not_set() {
+    let rust_log = ("RUST_LOG", "warn,my_app=debug");
+    for environment in [&[rust_log][..], &[rust_log, ("CALLGATE_LOG_LEVEL", "")]] {
+        let level = setting_in_force("level", environment);
+        assert_eq!(level, "level = [\"warn\", \"my_app=debug\"] # RUST_LOG");
+    }
+    let own = [rust_log, ("CALLGATE_LOG_LEVEL", "error")];
+    assert_eq!(
+        setting_in_force("level", &own),
+        "level = [\"error\"] # CALLGATE_LOG_LEVEL"
+    );
+    assert_usage_error(
+        &["config"],
+        &[("RUST_LOG", "loud")],
+        "invalid value 'loud' for 'RUST_LOG': give trace, debug, info, warn, error or off, or a target's level, such \
+         as my_app=debug",
     );
 }
 

@@ -46,7 +46,7 @@ pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result
 /// As [`parse`].
 pub fn read<T: FromArgMatches>(command: &Command, args: &[OsString]) -> Result<T, ExitCode> {
     // Errors mask the value of a variable only where `command` itself declares it secret.
-    without_values(command.clone())
+    without_values(without_empty_variables(command.clone()))
         .try_get_matches_from(args)
         .and_then(|matches| T::from_arg_matches(&matches))
         .map_err(|error| {
@@ -59,6 +59,21 @@ pub fn read<T: FromArgMatches>(command: &Command, args: &[OsString]) -> Result<T
                 ExitCode::SUCCESS
             }
         })
+}
+
+/// Ignores environment variables that are set to nothing, as a compose file sets those that it passes on and that are
+/// not set.
+fn without_empty_variables(command: Command) -> Command {
+    command
+        .mut_args(|arg| {
+            let value = arg.get_env().and_then(std::env::var_os);
+            if value.is_some_and(|value| value.is_empty()) {
+                arg.env(None::<&str>)
+            } else {
+                arg
+            }
+        })
+        .mut_subcommands(without_empty_variables)
 }
 
 /// Keeps the values of environment variables, which may be secrets, out of the help of `command` and

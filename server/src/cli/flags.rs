@@ -1,6 +1,7 @@
 //! The flags of a server, one for each setting.
 
 use std::collections::HashMap;
+use std::env;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -56,7 +57,6 @@ impl clap::Args for Flags {
             .value_parser(clap::value_parser!(PathBuf))
             .help("Read settings from this file, which `config --default` begins")
             .env("CALLGATE_CONFIG")
-            .hide_env(true)
             .display_order(0);
         let mut command = command.arg(file).after_help(AFTER_HELP);
         for group in GROUPS.iter() {
@@ -73,9 +73,9 @@ impl clap::Args for Flags {
 }
 
 const AFTER_HELP: &str = "\
-Each flag can be given by an environment variable too: --port by CALLGATE_PORT, --no-date-header
-by CALLGATE_DATE_HEADER=false. A flag overrides its variable, and a variable the settings file.
-Each flag without a value has an opposite: --no-access-log for --access-log.";
+A flag overrides its environment variable, and a variable the settings file. A variable that is empty is
+not set. Each flag without a value has an opposite: --no-access-log for --access-log, or
+CALLGATE_ACCESS_LOG=false.";
 
 /// Returns the flag of a setting; for a switch, its opposite too.
 fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
@@ -88,8 +88,7 @@ fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
     let (help, long_help) = help(setting);
     let arg = Arg::new(setting.name)
         .long(setting.flag.as_str())
-        .env(OsStr::from(setting.variable.as_str()))
-        .hide_env(true)
+        .env(OsStr::from(variable(setting)))
         .value_name(setting.value_name)
         .value_parser(ValueParser::from(check))
         .allow_negative_numbers(true)
@@ -116,6 +115,18 @@ fn args(setting: &'static Setting, heading: &'static str) -> Vec<Arg> {
         #[cfg(feature = "tls")]
         Shape::Secret => vec![arg.hide_env_values(true)],
         Shape::Number | Shape::Text => vec![arg],
+    }
+}
+
+/// Returns the environment variable of a setting. That of the levels of the log is `RUST_LOG`, as of other programs in
+/// Rust, if only that is set.
+pub(super) fn variable(setting: &'static Setting) -> &'static str {
+    const RUST_LOG: &str = "RUST_LOG";
+    let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    let own = setting.variable.as_str();
+    match setting.name == "log_level" && !is_set(own) && is_set(RUST_LOG) {
+        true => RUST_LOG,
+        false => own,
     }
 }
 

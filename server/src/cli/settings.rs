@@ -8,7 +8,7 @@ use callgate_cli::fail;
 use clap::{Command, Subcommand};
 use clap_complete::Shell;
 
-use super::flags::{CONFIG, Flags, Origin};
+use super::flags::{CONFIG, Flags, Origin, variable};
 use crate::config::{Config, GROUPS, Setting, Shape, paragraphs};
 
 /// The width of the comments in a settings file.
@@ -99,7 +99,7 @@ fn in_force(flags: &Flags) -> String {
             let origin = match flags.origins.get(setting.name) {
                 None => "default".into(),
                 Some(Origin::Flag) => format!("--{}", setting.flag),
-                Some(Origin::Variable) => setting.variable.clone(),
+                Some(Origin::Variable) => variable(setting).to_owned(),
                 Some(Origin::File(path, line)) => format!("{}:{line}", path.display()),
             };
             let line = format!("{} = {}", setting.key, value(setting, &flags.config));

@@ -15,8 +15,8 @@ settings! {
         /// target too, as in `info,callgate::access=off`.
         ///
         /// A target is the beginning of a module's path, or a name that the module has given. The level
-        /// of the longest beginning applies. The command line uses this setting. A program of its own
-        /// sets up its log by `tracing`.
+        /// of the longest beginning applies. The command line uses this setting, and reads the variable
+        /// `RUST_LOG` if only that is set. A program of its own sets up its log by `tracing`.
         log_level => level: [LogLevel] = "info" as LEVELS;
 
         /// The form of the lines of the server's log: text or json.
