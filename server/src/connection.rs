@@ -186,6 +186,10 @@ pub(crate) async fn serve(mut info: ConnectionInfo, mut stream: Stream, security
             info.open.set_protocol(Protocol::Http1);
             http1::serve(info, stream, input).await;
         }
+        Detected::Tls => {
+            let rejection = Rejection::bad_request("this port speaks HTTP, not HTTPS");
+            Box::pin(http1::reject(&info, stream, rejection)).await;
+        }
         Detected::TooSlow => {
             info.server.limits.reached(Limit::RequestHeadTime);
             Box::pin(http1::reject(&info, stream, Rejection::too_slow())).await;
@@ -332,6 +336,8 @@ async fn has_begun(info: &ConnectionInfo, socket: &Socket) -> bool {
 
 enum Detected {
     Http1,
+    /// A handshake of TLS, in cleartext.
+    Tls,
     #[cfg(feature = "http2")]
     Http2,
     /// The client did not send its first octets in time.
@@ -380,9 +386,15 @@ async fn read_version(
     }
 }
 
+/// The first octet of a TLS handshake (RFC 8446, 5.1), with which no request of HTTP begins.
+const TLS_HANDSHAKE: u8 = 22;
+
 /// Returns the version of a client that has sent these octets first; `None` if more octets are needed.
 #[cfg(feature = "http2")]
 fn version_of(input: &[u8], versions: HttpVersions) -> Option<Detected> {
+    if input.first() == Some(&TLS_HANDSHAKE) {
+        return Some(Detected::Tls);
+    }
     let compared = input.len().min(HTTP2_PREFACE.len());
     let is_http1 = versions == HttpVersions::Http1 && compared > 0;
     if is_http1 || input[..compared] != HTTP2_PREFACE[..compared] {
@@ -391,10 +403,13 @@ fn version_of(input: &[u8], versions: HttpVersions) -> Option<Detected> {
     (compared == HTTP2_PREFACE.len()).then_some(Detected::Http2)
 }
 
-/// Returns HTTP/1 for a client that has sent any octet.
+/// Returns HTTP/1 for a client that has sent any other octet than that of a TLS handshake.
 #[cfg(not(feature = "http2"))]
 fn version_of(input: &[u8], _: HttpVersions) -> Option<Detected> {
-    (!input.is_empty()).then_some(Detected::Http1)
+    input.first().map(|octet| match *octet {
+        TLS_HANDSHAKE => Detected::Tls,
+        _ => Detected::Http1,
+    })
 }
 
 /// Reads the first octets of a connection. When the connection must end, only octets that have arrived are

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "tls")]
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -37,6 +38,8 @@ pub struct ServerHandle {
     tls: Arc<OnceLock<Arc<Acceptor>>>,
     log_files: Arc<Mutex<Vec<Arc<LogFile>>>>,
     has_started: watch::Sender<bool>,
+    /// Whether signals ask the server to shut down.
+    has_signals: Arc<AtomicBool>,
 }
 
 impl ServerHandle {
@@ -47,6 +50,7 @@ impl ServerHandle {
             tls: Arc::default(),
             log_files: Arc::default(),
             has_started: watch::Sender::new(false),
+            has_signals: Arc::default(),
         }
     }
 
@@ -60,6 +64,19 @@ impl ServerHandle {
 
     pub(crate) fn set_started(&self) {
         self.has_started.send_replace(true);
+    }
+
+    /// Notes that signals ask the server to shut down.
+    pub(crate) fn set_signals(&self) {
+        self.has_signals.store(true, Ordering::Relaxed);
+    }
+
+    /// Returns `hint`, which tells a person of a signal, if signals ask the server to shut down, and otherwise nothing.
+    pub(crate) fn signal_hint(&self, hint: &'static str) -> &'static str {
+        match self.has_signals.load(Ordering::Relaxed) {
+            true => hint,
+            false => "",
+        }
     }
 
     /// Completes when the server has been asked to shut down.
@@ -133,6 +150,7 @@ impl ServerHandle {
 
     pub(crate) fn requests(&self) -> ShutdownRequests {
         ShutdownRequests {
+            handle: self.clone(),
             requests: self.requests.subscribe(),
             seen: 0,
         }
@@ -142,11 +160,17 @@ impl ServerHandle {
 /// The requests to shut down, for the server.
 #[derive(Debug)]
 pub(crate) struct ShutdownRequests {
+    handle: ServerHandle,
     requests: watch::Receiver<u32>,
     seen: u32,
 }
 
 impl ShutdownRequests {
+    /// Returns `hint` as [`ServerHandle::signal_hint`] does.
+    pub(crate) fn signal_hint(&self, hint: &'static str) -> &'static str {
+        self.handle.signal_hint(hint)
+    }
+
     /// Completes when the server is asked to shut down, once for each request.
     pub(crate) async fn next(&mut self) {
         self.has_next().await;
@@ -157,10 +181,7 @@ impl ShutdownRequests {
     pub(crate) async fn has_next(&mut self) {
         let seen = self.seen;
         let request = self.requests.wait_for(|requests| *requests > seen);
-        if request.await.is_err() {
-            // All handles are gone.
-            std::future::pending::<()>().await;
-        }
+        request.await.expect("the handle has the sender");
     }
 }
 
@@ -179,7 +200,10 @@ pub(crate) async fn drain(context: &ServerContext, requests: &mut ShutdownReques
     context.stages.advance(Stage::Draining);
     context.tasks.close();
     if !context.tasks.is_empty() {
-        tracing::info!("waiting for connections and background work (signal again to end them)");
+        tracing::info!(
+            "waiting for connections and background work{}",
+            requests.signal_hint(" (signal again to end them)")
+        );
     }
     let limit = context.config.timeouts.graceful_shutdown;
     let is_forced = tokio::select! {

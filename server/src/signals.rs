@@ -35,6 +35,7 @@ impl SignalThread {
         forced_exit: Option<ForcedExit>,
         companion: impl FnOnce() -> io::Result<F> + Send + 'static,
     ) -> io::Result<Self> {
+        handle.set_signals();
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = oneshot::channel();
         let thread = thread::Builder::new().name("callgate-signals".into());

@@ -116,7 +116,8 @@ impl Server {
         }
         #[cfg(feature = "reload")]
         let _watching = context.tls.clone().map(watch);
-        log_addresses(&context, &self.addresses, &listeners);
+        let hint = self.handle.signal_hint(" (press CTRL+C to quit)");
+        log_addresses(&context, &self.addresses, &listeners, hint);
         context.readiness.set(Readiness::Ready);
         self.handle.set_started();
         tokio::select! {
@@ -131,6 +132,7 @@ impl Server {
             never = accept::accept(&context, &listeners) => match never {},
         }
         context.readiness.set(Readiness::Stopping);
+        tracing::info!("Callgate is stopping");
         let is_handed_over = self.succession.is_some_and(|succession| succession.close());
         // A successor accepts the connections that are in the queue.
         if !is_handed_over {
@@ -149,12 +151,20 @@ impl Server {
             let flushing = tokio::task::spawn_blocking(move || file.writer().flush(LAST_LINES));
             let _ = flushing.await;
         }
+        if result.is_ok() {
+            tracing::info!("Callgate has stopped");
+        }
         result
     }
 }
 
 /// Logs the addresses that the server listens on.
-fn log_addresses(context: &ServerContext, addresses: &[ListenAddr], listeners: &[AsyncListener]) {
+fn log_addresses(
+    context: &ServerContext,
+    addresses: &[ListenAddr],
+    listeners: &[AsyncListener],
+    hint: &str,
+) {
     for (address, listener) in addresses.iter().zip(listeners) {
         let scheme = match (address, listener.security) {
             #[cfg(unix)]
@@ -162,7 +172,7 @@ fn log_addresses(context: &ServerContext, addresses: &[ListenAddr], listeners: &
             (_, Security::Tls) if context.speaks_tls() => "https://",
             _ => "http://",
         };
-        tracing::info!("Callgate running on {scheme}{address} (press CTRL+C to quit)");
+        tracing::info!("Callgate running on {scheme}{address}{hint}");
     }
 }
 
@@ -177,7 +187,8 @@ async fn serve_during_delay(
         return;
     }
     tracing::info!(
-        "serving for another {delay:?}, until balancers have noticed (signal again to end)"
+        "serving for another {delay:?}, until balancers have noticed{}",
+        requests.signal_hint(" (signal again to end)")
     );
     tokio::select! {
         biased;

@@ -55,6 +55,23 @@ async fn http_40_a_malformed_head_is_answered_400() {
 }
 
 #[tokio::test]
+async fn a_client_that_speaks_tls_to_a_port_in_cleartext_is_told_so() {
+    let server = Server::start(http((), async |(), _, _, sender| {
+        whole(&sender, "fine").await
+    }));
+    let answer = server
+        .ask_all("\x16\x03\x01\x02\0\x01\0\x01\u{7c}\x03\x03")
+        .await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(
+        answer.ends_with("this port speaks HTTP, not HTTPS\n"),
+        "{answer}"
+    );
+    assert_eq!(server.ask(get("/")).await.body, "fine");
+    server.finish().await;
+}
+
+#[tokio::test]
 async fn http_41_a_head_beyond_the_limit_is_answered_431_or_414() {
     let field = format!(
         "GET / HTTP/1.1\r\nhost: test\r\nx: {}\r\n\r\n",

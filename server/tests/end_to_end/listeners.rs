@@ -106,10 +106,29 @@ async fn a_server_without_a_listener_binds_when_it_serves() {
 
 #[tokio::test]
 async fn a_server_stops_when_the_future_of_its_caller_completes() {
+    #[cfg(feature = "cli")]
+    let (log, _guard) = crate::support::log::Log::capture();
     let server = Server::new(says("x")).config(config()).bind().unwrap();
-    within(server.serve_until(std::future::ready(())))
+    #[cfg(feature = "cli")]
+    let address = server.local_addr().unwrap();
+    let handle = server.handle();
+    within(server.serve_until(async move { handle.started().await }))
         .await
         .unwrap();
+    // The signals are the caller's, so the log does not speak of them.
+    #[cfg(feature = "cli")]
+    {
+        let text = log.text();
+        let messages: Vec<_> = text
+            .lines()
+            .filter_map(|line| Some(line.split_once(": ")?.1))
+            .collect();
+        let running = format!("Callgate running on http://{address}");
+        assert_eq!(
+            messages,
+            [&*running, "Callgate is stopping", "Callgate has stopped"]
+        );
+    }
 }
 
 #[tokio::test]
