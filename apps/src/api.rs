@@ -150,7 +150,7 @@ async fn log_errors(request: Request, next: Next) -> Response {
         if response.status().is_server_error() {
             tracing::error!("{line}");
         } else {
-            tracing::info!("{line}");
+            tracing::debug!("{line}");
         }
     }
     response

@@ -100,8 +100,13 @@ fn request_line(scope: &HttpScope) -> String {
     format!("{} {}", scope.method, scope.raw_path())
 }
 
+/// Logs an error, at the level DEBUG if it is the client's: the access log has a line for each response already.
 fn log(request: &str, error: &HttpError) {
     let status = error.status().as_u16();
     let line = format!("{request} {status}: {}", with_causes(error));
-    tracing::info!("{}", Escaped(line));
+    if error.status().is_client_error() {
+        tracing::debug!("{}", Escaped(line));
+    } else {
+        tracing::info!("{}", Escaped(line));
+    }
 }

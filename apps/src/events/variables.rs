@@ -100,7 +100,7 @@ impl Variables {
         }
         let Some(remote) = self.remote()? else {
             if let Err(reason) = self.environment() {
-                tracing::info!(
+                tracing::debug!(
                     "The variables of `events` are in memory only, not in Connect: {}",
                     Escaped(reason)
                 );

@@ -296,7 +296,7 @@ async fn a_call_without_an_installation_or_with_one_that_is_not_there_is_refused
             )
         );
     }
-    log.has("INFO GET /chart 422: the header field x-connect-installation-id is missing");
+    log.has("DEBUG GET /chart 422: the header field x-connect-installation-id is missing");
     let save = || client.post("/settings").json(&json!({}));
     assert_eq!(call_as(save()).await.0, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(connect.asked(), []);

@@ -293,7 +293,7 @@ async fn an_error_of_autumn_is_an_error_response() {
         let waits = retry_after.map(|value| value.to_str().unwrap());
         assert_eq!(waits, (expected == 503).then_some("7"), "{status}");
         assert_eq!(response.json::<Value>().unwrap(), json!({"error": message}));
-        let level = if expected < 500 { "INFO" } else { "ERROR" };
+        let level = if expected < 500 { "DEBUG" } else { "ERROR" };
         log.has(&format!("{level} POST {PATH} {expected}: {message}"));
         assert_eq!(asked.lock().unwrap().len(), 1);
     }

@@ -138,7 +138,7 @@ async fn an_item_that_upstream_does_not_have_is_not_found() {
             json!({"error": "there is no item `7`"})
         )
     );
-    log.has("INFO GET /proxy/7 404: there is no item `7`");
+    log.has("DEBUG GET /proxy/7 404: there is no item `7`");
     // A missing list is an error of the upstream service.
     let (status, _) = get_from(&client, "/dashboard").await;
     assert_eq!(status, StatusCode::BAD_GATEWAY);
@@ -286,7 +286,7 @@ async fn unknown_routes_and_methods_are_answered_in_json_with_a_line_in_the_log(
         response.json::<Value>().unwrap(),
         json!({"error": "there is nothing at this path"})
     );
-    log.has("INFO GET /dashboard/no/such 404: there is nothing at this path");
+    log.has("DEBUG GET /dashboard/no/such 404: there is nothing at this path");
 
     let response = client.delete("/dashboard/dashboard").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
@@ -295,7 +295,7 @@ async fn unknown_routes_and_methods_are_answered_in_json_with_a_line_in_the_log(
         response.json::<Value>().unwrap(),
         json!({"error": "this path does not take this method"})
     );
-    log.has("INFO DELETE /dashboard/dashboard 405: this path does not take this method");
+    log.has("DEBUG DELETE /dashboard/dashboard 405: this path does not take this method");
 }
 
 #[tokio::test]
@@ -305,6 +305,6 @@ async fn text_from_outside_makes_no_lines_of_its_own_in_the_log() {
     let log = Log::start();
     get_from(&client, "/proxy/a%0AERROR%20b%1b%5B31m").await;
     log.has(
-        "INFO GET /proxy/a%0AERROR%20b%1b%5B31m 404: there is no item `a\\nERROR b\\u{1b}[31m`",
+        "DEBUG GET /proxy/a%0AERROR%20b%1b%5B31m 404: there is no item `a\\nERROR b\\u{1b}[31m`",
     );
 }

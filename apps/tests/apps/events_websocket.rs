@@ -305,5 +305,5 @@ async fn there_is_no_other_websocket() {
     assert_eq!(response.status(), StatusCode::NOT_FOUND);
     let answer: Value = response.json().unwrap();
     assert_eq!(answer, json!({"error": "there is nothing at this path"}));
-    log.has("INFO WebSocket /events 404: there is nothing at this path");
+    log.has("DEBUG WebSocket /events 404: there is nothing at this path");
 }

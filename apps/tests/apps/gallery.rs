@@ -71,7 +71,7 @@ async fn an_unknown_path_is_not_found() {
         let answer: Value = response.json().unwrap();
         assert_eq!(answer, json!({"error": "there is nothing at this path"}));
         log.has(&format!(
-            "INFO GET {path} 404: there is nothing at this path"
+            "DEBUG GET {path} 404: there is nothing at this path"
         ));
     }
     let response = client.options("*").send().await.unwrap();

@@ -25,7 +25,7 @@ async fn methods_other_than_get_and_head_are_refused_in_json_and_logged() {
         let reason = "only these methods are served here: GET, HEAD";
         let answer: Value = response.json().unwrap();
         assert_eq!(answer, json!({ "error": reason }), "{name}");
-        log.has(&format!("INFO POST / 405: {reason}"));
+        log.has(&format!("DEBUG POST / 405: {reason}"));
 
         let response = client.method(Method::HEAD, "/").send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{name}");

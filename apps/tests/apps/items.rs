@@ -53,7 +53,7 @@ async fn a_wrong_number_is_refused_by_name_and_the_next_request_is_served() {
             assert_eq!(content, json!({"error": error}));
         }
     }
-    log.has("INFO GET /users/abc 422: user_id: `abc` is not an integer of 64 bits");
+    log.has("DEBUG GET /users/abc 422: user_id: `abc` is not an integer of 64 bits");
     let response = client.post("/items/abc").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::UNPROCESSABLE_ENTITY);
     let (status, _) = get_from(&client, "/items/%FF").await;

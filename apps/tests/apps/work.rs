@@ -154,7 +154,7 @@ async fn wrong_numbers_and_paths_are_refused_with_a_reason() {
         let error = format!("n is a whole number from 0 to {most}, not {given:?}");
         assert_eq!(body, json!({ "error": error }));
     }
-    log.has(r#"INFO GET /work/8 422: n is a whole number from 0 to 7, not "8""#);
+    log.has(r#"DEBUG GET /work/8 422: n is a whole number from 0 to 7, not "8""#);
     for path in ["/work", "/work/", "/work/1/2", "/fib/", "/checks", "/x"] {
         let response = client.get(path).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
