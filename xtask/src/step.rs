@@ -1,9 +1,15 @@
 //! A command of a task, whose name is printed, and which can be repeated from its error when it
 //! fails.
 
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::Instant;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+use std::{iter, thread};
+
+/// How long the lines of a command that has ended may take to arrive.
+const LAST_LINES: Duration = Duration::from_secs(5);
 
 /// A command that is run in the root of the repository, or in a directory of its own.
 #[derive(Debug)]
@@ -67,6 +73,38 @@ impl Step {
         }
         println!("=== {}: done in {:.0?}", self.name, begun.elapsed());
         Ok(())
+    }
+
+    /// Runs the tests of a command, as [`run`](Self::run) does, and returns how many passed.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Self::run).
+    pub(crate) fn run_tests(&self) -> Result<usize, String> {
+        println!("\n=== {}\n    {self}", self.name);
+        let mut child = self
+            .command()
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|reason| self.failed(&reason))?;
+        let stdout = BufReader::new(child.stdout.take().expect("it is piped"));
+        let (tell, passed) = mpsc::channel();
+        thread::spawn(move || {
+            for line in stdout.split(b'\n').map_while(Result::ok) {
+                let line = String::from_utf8_lossy(&line);
+                println!("{line}");
+                // Nobody counts any more after the time below.
+                let _ = tell.send(passed_tests(&line));
+            }
+        });
+        let status = child.wait().map_err(|reason| self.failed(&reason))?;
+        // A process that a test has left behind may hold the pipe.
+        let counts = iter::from_fn(|| passed.recv_timeout(LAST_LINES).ok());
+        let passed = counts.sum();
+        match status.success() {
+            true => Ok(passed),
+            false => Err(self.failed(&status)),
+        }
     }
 
     /// Runs the command, and returns its standard output.
@@ -147,6 +185,14 @@ impl std::fmt::Display for Step {
     }
 }
 
+/// Returns the number of tests that have passed by the summary of a test program; 0 for another line.
+fn passed_tests(line: &str) -> usize {
+    line.strip_prefix("test result: ok. ")
+        .and_then(|counts| counts.split(' ').next())
+        .and_then(|passed| passed.parse().ok())
+        .unwrap_or(0)
+}
+
 fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:+@,%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
@@ -174,4 +220,18 @@ pub(crate) fn target() -> Result<PathBuf, String> {
 pub(crate) fn shown(path: &Path) -> String {
     let path = path.strip_prefix(root()).unwrap_or(path);
     path.display().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::passed_tests;
+
+    #[test]
+    fn the_tests_that_passed_are_counted_by_the_summaries() {
+        let summary =
+            "test result: ok. 421 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out";
+        assert_eq!(passed_tests(summary), 421);
+        assert_eq!(passed_tests("test result: FAILED. 4 passed; 1 failed"), 0);
+        assert_eq!(passed_tests("running 421 tests"), 0);
+    }
 }

@@ -1,5 +1,7 @@
 //! `cargo xtask test`: everything that must pass.
 
+use std::time::{Duration, Instant};
+
 use crate::deny;
 use crate::fuzz;
 use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, REDIS};
@@ -15,7 +17,93 @@ const THREADS: &str = "4";
 /// The number of inputs of each fuzz target.
 const FUZZ_INPUTS: u64 = 50_000;
 
-/// Runs every check, up to the first that fails.
+/// A part of what must pass. It returns the number of tests that it ran.
+struct Check {
+    name: &'static str,
+    run: fn(&Python) -> Result<usize, String>,
+}
+
+/// The Python that the tests use.
+struct Python(String);
+
+const CHECKS: [Check; 13] = [
+    Check {
+        name: "format",
+        run: |_| command("cargo fmt --all --check"),
+    },
+    Check {
+        name: "dependencies",
+        run: |_| deny::offline().map(|()| 0),
+    },
+    Check {
+        name: "clippy",
+        run: |_| command("cargo clippy --workspace --all-targets --all-features -- -D warnings"),
+    },
+    Check {
+        name: "clippy of the libraries without their command lines",
+        run: |_| {
+            command(
+                "cargo clippy -p callgate-server -p callgate-conformance --no-default-features -- -D warnings",
+            )
+        },
+    },
+    Check {
+        name: "clippy of the toolkit and the channel layer without features",
+        run: |_| {
+            command(
+                "cargo clippy -p callgate-toolkit -p callgate-channels --no-default-features -- -D warnings",
+            )
+        },
+    },
+    Check {
+        name: "clippy of the bridge without features",
+        run: |_| command("cargo clippy -p callgate-tower --no-default-features -- -D warnings"),
+    },
+    Check {
+        name: "tests and doctests",
+        run: |python| {
+            tests_with(
+                python,
+                "cargo xtask postgres cargo xtask redis cargo test --workspace --all-features --exclude \
+                 callgate-conformance",
+            )
+        },
+    },
+    Check {
+        name: "tests of the suite",
+        run: |python| tests_with(python, "cargo test -p callgate-conformance --all-features"),
+    },
+    Check {
+        name: "tests of the protocol without features",
+        run: |_| step("cargo test -p callgate --no-default-features").run_tests(),
+    },
+    Check {
+        name: "model check",
+        run: |_| model_check(),
+    },
+    Check {
+        name: "fuzz targets",
+        run: |_| fuzz::targets(&fuzz::TARGETS, fuzz::Extent::Inputs(FUZZ_INPUTS)).map(|()| 0),
+    },
+    Check {
+        name: "the code blocks of the READMEs",
+        run: |_| command("cargo xtask readme"),
+    },
+    Check {
+        name: "documentation and packages",
+        run: |_| {
+            step("cargo doc --workspace --no-deps --all-features")
+                .env("RUSTDOCFLAGS", "-D warnings")
+                .run()?;
+            command(
+                "cargo package --workspace --exclude xtask --exclude callgate-benches --exclude \
+                 callgate-soak --no-verify --allow-dirty",
+            )
+        },
+    },
+];
+
+/// Runs every check, up to the first that fails, and prints how long each took.
 ///
 /// # Errors
 ///
@@ -25,70 +113,51 @@ pub(crate) fn run() -> Result<(), String> {
     prepare::announce(&TOOLS);
     prepare::rust_components()?;
     prepare::tools(&TOOLS)?;
-    let python = prepare::python()?;
-    let python = python.to_string_lossy();
+    let python = Python(prepare::python()?.to_string_lossy().into_owned());
 
-    Step::new("format", "cargo fmt --all --check").run()?;
-    deny::offline()?;
-    Step::new(
-        "clippy",
-        "cargo clippy --workspace --all-targets --all-features -- -D warnings",
-    )
-    .run()?;
-    Step::new(
-        "the libraries without their command lines",
-        "cargo clippy -p callgate-server -p callgate-conformance --no-default-features -- -D warnings",
-    )
-    .run()?;
-    Step::new(
-        "the toolkit and the channel layer without features",
-        "cargo clippy -p callgate-toolkit -p callgate-channels --no-default-features -- -D warnings",
-    )
-    .run()?;
-    Step::new(
-        "the bridge without features",
-        "cargo clippy -p callgate-tower --no-default-features -- -D warnings",
-    )
-    .run()?;
-    Step::new(
-        "tests and doctests",
-        "cargo xtask postgres cargo xtask redis cargo test --workspace --all-features --exclude callgate-conformance",
-    )
-    .env("CALLGATE_PYTHON", &*python)
-    .env("RUST_TEST_THREADS", THREADS)
-    .run()?;
-    Step::new(
-        "tests of the suite",
-        "cargo test -p callgate-conformance --all-features",
-    )
-    .env("CALLGATE_PYTHON", &*python)
-    .env("RUST_TEST_THREADS", THREADS)
-    .run()?;
-    Step::new(
-        "tests of the protocol without features",
-        "cargo test -p callgate --no-default-features",
-    )
-    .run()?;
-    model_check()?;
-    fuzz::targets(&fuzz::TARGETS, fuzz::Extent::Inputs(FUZZ_INPUTS))?;
-    Step::new("the code blocks of the READMEs", "cargo xtask readme").run()?;
-    Step::new(
-        "documentation",
-        "cargo doc --workspace --no-deps --all-features",
-    )
-    .env("RUSTDOCFLAGS", "-D warnings")
-    .run()?;
-    Step::new(
-        "packages",
-        "cargo package --workspace --exclude xtask --exclude callgate-benches --exclude callgate-soak --no-verify --allow-dirty",
-    )
-    .run()?;
-    println!("\nEverything passed.");
+    let mut done = Vec::new();
+    for (index, check) in CHECKS.iter().enumerate() {
+        println!("\n##### {} of {}: {}", index + 1, CHECKS.len(), check.name);
+        let begun = Instant::now();
+        let tests = (check.run)(&python)?;
+        done.push((check.name, begun.elapsed(), tests));
+    }
+    println!("\nEverything passed:");
+    for (name, time, tests) in &done {
+        let tests = match tests {
+            0 => String::new(),
+            _ => format!(", {tests} tests"),
+        };
+        println!("  {:>5.0} s  {name}{tests}", time.as_secs_f64());
+    }
+    let time: Duration = done.iter().map(|(_, time, _)| *time).sum();
+    let tests: usize = done.iter().map(|(_, _, tests)| *tests).sum();
+    println!("  {:>5.0} s  in all, {tests} tests", time.as_secs_f64());
     Ok(())
 }
 
-/// Runs the loom tests of the mailboxes, in every order of their steps.
-fn model_check() -> Result<(), String> {
+/// Returns the step of a command that is its own name.
+fn step(command: &str) -> Step {
+    let mut words = command.split(' ');
+    let name: Vec<_> = words.by_ref().take(3).collect();
+    Step::new(name.join(" "), command)
+}
+
+/// Runs a command that has no tests.
+fn command(command: &str) -> Result<usize, String> {
+    step(command).run().map(|()| 0)
+}
+
+/// Runs the tests of a command, and returns their number.
+fn tests_with(Python(python): &Python, command: &str) -> Result<usize, String> {
+    step(command)
+        .env("CALLGATE_PYTHON", python)
+        .env("RUST_TEST_THREADS", THREADS)
+        .run_tests()
+}
+
+/// Runs the loom tests of the mailboxes, in every order of their steps, and returns their number.
+fn model_check() -> Result<usize, String> {
     // With the same directory, the different flags would make cargo build everything anew, twice.
     let directory = shown(&target()?.join("loom"));
     let command = "cargo test -p callgate-drive --lib --release --target-dir";
@@ -104,5 +173,5 @@ fn model_check() -> Result<(), String> {
         return Err("there are no models: no test's name has `loom_` in it".into());
     }
     println!("{models} models");
-    step("model check").run()
+    step("model check").run_tests()
 }
