@@ -22,9 +22,11 @@ Commands:
   test      Run everything that must pass, in order, up to the first failure
   readme    Follow the code blocks of every README in a new project, and build, run and test it
               PATH         check this one only, such as toolkit/README.md; may be repeated
-  bench     Compare the server with others, side by side, over loopback, and write benches/RESULTS.md
-              --only WORK  measure this only, such as hello or idle, and print the result, without
-                           writing it; may be repeated
+  bench     Compare the server and the channel layer with others, side by side, over loopback, and write
+            benches/RESULTS.md
+              --only WORK  measure this only, such as hello, idle or group-1k, and print the result,
+                           without writing it; may be repeated
+              --channels   measure the works of the channel layer only, and write their section
               --quick      measure for half a second, in two rounds, and print the result
               --count      count the instructions and the allocations of a plain exchange, and print them
               --seconds N  how long each measurement takes (default 2)

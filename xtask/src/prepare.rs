@@ -56,7 +56,7 @@ pub(crate) const POSTGRES: Tool = Tool {
     packages: &["postgresql"],
 };
 
-/// A store of groups for tests.
+/// A store of groups for tests and measurements.
 pub(crate) const REDIS: Tool = Tool {
     check: "redis-server --version && redis-cli --version",
     packages: &["redis-server"],
@@ -64,7 +64,7 @@ pub(crate) const REDIS: Tool = Tool {
 
 /// Prints the packages that a task is about to install for `tools`, for Rust and for Python.
 pub(crate) fn announce(tools: &[Tool]) {
-    let python = PythonEnvironment::named("python").is_ok_and(|python| python.has_test_packages());
+    let python = PythonEnvironment::named("python").is_ok_and(|python| python.has(TEST_IMPORTS));
     let announcement = announcement(
         &missing_packages(tools),
         &missing_components(),
@@ -201,11 +201,37 @@ const TEST_IMPORTS: &str = "import h11, h2, httpx, websockets, uvicorn";
 /// Returns how to repeat an installation that failed.
 pub(crate) fn python() -> Result<PathBuf, String> {
     let environment = PythonEnvironment::named("python")?;
-    if !environment.has_test_packages() {
+    if !environment.has(TEST_IMPORTS) {
         environment.create()?;
         environment.install(&TEST_PACKAGES)?;
     }
     Ok(environment.python())
+}
+
+/// The Python packages that the channel layer is compared with, and the imports that fail when one is missing.
+const BENCH_PACKAGES: [&str; 4] = [
+    "uvicorn[standard]",
+    "channels",
+    "channels_redis",
+    "broadcaster[redis]",
+];
+const BENCH_IMPORTS: &str =
+    "import uvicorn, uvloop, httptools, websockets, channels, channels_redis, broadcaster, redis";
+
+/// Returns the interpreter of a virtual environment with the Python packages that the channel layer is compared
+/// with, which are installed if need be. Says so when that fails.
+pub(crate) fn optional_bench_python() -> Option<PathBuf> {
+    let environment = || {
+        let environment = PythonEnvironment::named("bench-python")?;
+        if !environment.has(BENCH_IMPORTS) {
+            environment.create()?;
+            environment.install(&BENCH_PACKAGES)?;
+        }
+        Ok::<_, String>(environment.python())
+    };
+    environment()
+        .inspect_err(|reason| println!("What needs Python packages is left out: {reason}"))
+        .ok()
 }
 
 /// A virtual environment for Python, in the directory where cargo builds.
@@ -230,10 +256,11 @@ impl PythonEnvironment {
         self.path.join("bin").join("python")
     }
 
-    fn has_test_packages(&self) -> bool {
+    /// Returns whether a line of imports succeeds.
+    fn has(&self, imports: &str) -> bool {
         Step::program("check", shown(&self.python()))
             .arg("-c")
-            .arg(TEST_IMPORTS)
+            .arg(imports)
             .succeeds()
     }
 

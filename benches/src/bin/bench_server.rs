@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use callgate_benches::app::BenchApp;
+use callgate_benches::group;
 use callgate_benches::peers::{actix, axum, hyper, tungstenite};
 use callgate_server::cli::{self, Flags};
 use clap::{Args, Parser};
@@ -41,6 +42,14 @@ enum Server {
         #[command(flatten)]
         port: Port,
     },
+    /// The reference server of Callgate, with a group of the channel layer
+    Group {
+        /// The channel layer: memory, or the URL of a Redis
+        #[arg(long, default_value = "memory")]
+        channels: String,
+        #[command(flatten)]
+        flags: Box<Flags>,
+    },
 }
 
 #[derive(Args, Debug)]
@@ -70,6 +79,7 @@ fn main() -> ExitCode {
         Server::Tungstenite { read_buffer, port } => {
             on_runtime(&port, |listener| tungstenite::serve(listener, read_buffer))
         }
+        Server::Group { channels, flags } => return cli::run(group::app(channels), *flags),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -34,7 +34,7 @@ pub(crate) fn version() -> Option<String> {
     Some(text.trim().trim_start_matches("valgrind-").to_owned())
 }
 
-const CALLGRIND: [&str; 3] = [
+pub(crate) const CALLGRIND: [&str; 3] = [
     "valgrind",
     "--tool=callgrind",
     "--callgrind-out-file=/dev/null",
@@ -91,7 +91,7 @@ impl Outputs {
 }
 
 /// Returns the number that stands after `label`; its digits may have commas between them.
-fn number_after(text: &str, label: &str) -> Option<f64> {
+pub(crate) fn number_after(text: &str, label: &str) -> Option<f64> {
     let (_, rest) = text.split_once(label)?;
     let number: String = rest
         .trim_start()

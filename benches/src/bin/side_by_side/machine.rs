@@ -5,12 +5,12 @@ use std::process::Command;
 
 use crate::{count, nginx};
 
-/// Returns the properties of the machine and of what runs on it, each with its name.
-pub(crate) fn describe() -> Vec<(&'static str, String)> {
+/// Returns the properties of the machine, each with its name.
+pub(crate) fn machine() -> Vec<(&'static str, String)> {
     let unknown = || "unknown".to_owned();
     let (model, cores) = processors().unwrap_or_else(|| (unknown(), 0));
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease");
-    let mut lines = vec![
+    vec![
         ("processor", model),
         ("cores", cores.to_string()),
         (
@@ -18,9 +18,15 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
             kernel.map_or_else(|_| unknown(), |kernel| kernel.trim().to_owned()),
         ),
         ("rustc", rustc().unwrap_or_else(unknown)),
-    ];
-    for package in ["tokio", "hyper", "axum", "actix-web", "tokio-tungstenite"] {
-        lines.push((package, locked(package).unwrap_or_else(unknown)));
+        ("tokio", locked("tokio").unwrap_or_else(unknown)),
+    ]
+}
+
+/// Returns the properties of the machine and of what runs on it, each with its name.
+pub(crate) fn describe() -> Vec<(&'static str, String)> {
+    let mut lines = machine();
+    for package in ["hyper", "axum", "actix-web", "tokio-tungstenite"] {
+        lines.push((package, locked(package).unwrap_or_else(|| "unknown".into())));
     }
     lines.push((
         "nginx",

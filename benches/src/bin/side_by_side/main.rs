@@ -4,6 +4,7 @@
 //! ratio always compares results of the same round. Ratios carry over to other machines better than
 //! times do. Nothing is asserted.
 
+mod channels;
 mod client;
 mod count;
 mod idle;
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
+use crate::channels::subject::Subject;
 use crate::idle::Kind;
 use crate::results::{Results, Spread, WorkResult, chart, report};
 use crate::server::{Place, Running, Server};
@@ -42,8 +44,14 @@ struct Flags {
     #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
     quick: bool,
     /// Count the instructions and the allocations of a plain exchange, and nothing else
-    #[arg(long, conflicts_with_all = ["only", "quick", "seconds", "rounds"])]
+    #[arg(long, conflicts_with_all = ["only", "quick", "seconds", "rounds", "channels"])]
     count: bool,
+    /// Measure only the works of the channel layer, and replace their section of the results
+    #[arg(long, conflicts_with = "only")]
+    channels: bool,
+    /// The interpreter of an environment with uvicorn, channels_redis and broadcaster
+    #[arg(long)]
+    python: Option<PathBuf>,
 }
 
 /// The name of the measurement of idle connections, for `--only`.
@@ -55,7 +63,7 @@ const WARM_UP: Duration = Duration::from_millis(300);
 
 fn names() -> Vec<&'static str> {
     let works = WORKS.iter().map(|work| work.name);
-    works.chain([IDLE]).collect()
+    works.chain([IDLE]).chain(channels::names()).collect()
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -67,7 +75,11 @@ fn seconds(text: &str) -> Result<f64, String> {
 
 impl Flags {
     fn wants(&self, name: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|only| only == name)
+        if self.channels {
+            channels::names().any(|work| work == name)
+        } else {
+            self.only.is_empty() || self.only.iter().any(|only| only == name)
+        }
     }
 
     /// Returns whether the results replace those of the repository.
@@ -126,20 +138,29 @@ fn run(flags: &Flags) -> io::Result<()> {
     if flags.wants(IDLE) {
         measure_idle(&mut results, flags.rounds.min(IDLE_ROUNDS), &place)?;
     }
-    if flags.is_full() {
+    if flags.is_full() && !flags.channels {
         count_all(&mut results, &place)?;
     }
+    let section = measure_channels(flags, &place)?;
     let directory = if flags.is_full() {
         Path::new(env!("CARGO_MANIFEST_DIR"))
     } else {
         &place.directory
     };
-    let report = report::write(&results, flags.rounds, flags.seconds, place.core.is_some());
-    fs::write(directory.join("RESULTS.md"), &report)?;
+    let file = directory.join("RESULTS.md");
+    let mut report = if flags.channels {
+        fs::read_to_string(&file).unwrap_or_default()
+    } else {
+        report::write(&results, flags.rounds, flags.seconds, place.core.is_some())
+    };
+    if let Some(section) = &section {
+        report = channels::report::replace(&report, section);
+    }
+    fs::write(&file, &report)?;
     if !results.works.is_empty() {
         fs::write(directory.join("results.svg"), chart::draw(&results.works))?;
     }
-    println!("\n{report}");
+    println!("\n{}", section.filter(|_| flags.channels).unwrap_or(report));
     println!("The results are in {}.", directory.display());
     println!("All of it took {:.0?}.", begun.elapsed());
     Ok(())
@@ -178,16 +199,56 @@ fn measure_idle(results: &mut Results, rounds: u32, place: &Place) -> io::Result
     Ok(())
 }
 
-/// Measures Callgate and its peers once a round, in an order that is reversed every other round.
+/// Measures the works of the channel layer that are wanted. Returns their section of the report.
+fn measure_channels(flags: &Flags, place: &Place) -> io::Result<Option<String>> {
+    let works: Vec<_> = channels::names().filter(|work| flags.wants(work)).collect();
+    if works.is_empty() {
+        return Ok(None);
+    }
+    let python = flags.python.as_deref();
+    for subject in Subject::ALL {
+        if !subject.is_available(python) {
+            println!("{} is not installed, and is left out.", subject.name());
+        }
+    }
+    let extent = channels::Extent {
+        works,
+        rounds: flags.rounds.min(channels::MOST_ROUNDS),
+        warm_up: WARM_UP,
+        time: Duration::from_secs_f64(flags.seconds),
+        python,
+    };
+    let results = channels::measure(&extent, place)?;
+    let section = channels::report::section(&results, extent.rounds, flags.seconds, python);
+    Ok(Some(section))
+}
+
+/// Measures Callgate and its peers in turns.
 fn measure<T>(
     peers: &[Server],
     rounds: u32,
     mut once: impl FnMut(Server) -> io::Result<T>,
 ) -> io::Result<Vec<(Server, Vec<T>)>> {
     let servers = [Server::Callgate].iter().chain(peers);
-    let mut measured: Vec<_> = servers
+    let servers: Vec<_> = servers
         .filter(|server| server.is_available())
-        .map(|&server| (server, Vec::new()))
+        .copied()
+        .collect();
+    in_turns(&servers, rounds, |server| {
+        once(server)
+            .map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", server.name())))
+    })
+}
+
+/// Measures each subject once a round, in an order that is reversed every other round.
+fn in_turns<S: Copy, T>(
+    subjects: &[S],
+    rounds: u32,
+    mut once: impl FnMut(S) -> io::Result<T>,
+) -> io::Result<Vec<(S, Vec<T>)>> {
+    let mut measured: Vec<_> = subjects
+        .iter()
+        .map(|&subject| (subject, Vec::new()))
         .collect();
     for round in 0..rounds {
         let mut order: Vec<_> = (0..measured.len()).collect();
@@ -195,11 +256,8 @@ fn measure<T>(
             order.reverse();
         }
         for index in order {
-            let (server, values) = &mut measured[index];
-            let value = once(*server).map_err(|error| {
-                io::Error::new(error.kind(), format!("{}: {error}", server.name()))
-            })?;
-            values.push(value);
+            let (subject, values) = &mut measured[index];
+            values.push(once(*subject)?);
         }
     }
     Ok(measured)

@@ -1,11 +1,9 @@
 //! nginx as one process, which serves what the other servers serve.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::server::Place;
 use crate::work::HELLO;
@@ -79,16 +77,4 @@ http {{
 }}
 "
     )
-}
-
-/// Waits until a server listens on `address`.
-pub(crate) fn wait_until_it_listens(address: SocketAddr) -> io::Result<()> {
-    let begun = Instant::now();
-    loop {
-        match TcpStream::connect(address) {
-            Ok(_) => return Ok(()),
-            Err(error) if begun.elapsed() > Duration::from_secs(5) => return Err(error),
-            Err(_) => thread::sleep(Duration::from_millis(10)),
-        }
-    }
 }

@@ -1,11 +1,11 @@
 //! The servers that are compared, as processes.
 
 use std::io::{self, BufRead as _, BufReader, Read as _};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -127,7 +127,18 @@ impl Running {
         words.push(program.display().to_string());
         words.extend(server.arguments(place));
         words.extend(["--port".to_owned(), "0".to_owned()]);
-        let mut child = spawn(&words, place)?;
+        Self::start_program(server.name(), &words, &[], place)
+    }
+
+    /// Starts a program that writes its URL on standard error when it listens. `environment` is added to that
+    /// of this process.
+    pub(crate) fn start_program(
+        name: &str,
+        words: &[String],
+        environment: &[(&str, &str)],
+        place: &Place,
+    ) -> io::Result<Self> {
+        let mut child = spawn(words, environment, Stdio::piped(), place.core)?;
         let mut output = BufReader::new(child.stderr.take().expect("piped"));
         let mut before = String::new();
         let address = loop {
@@ -138,7 +149,7 @@ impl Running {
             }
             before += &line;
             if is_end {
-                let reason = format!("{} did not start: {before}", server.name());
+                let reason = format!("{name} did not start: {before}");
                 break Err(io::Error::other(reason));
             }
         };
@@ -169,13 +180,25 @@ impl Running {
             "-c".to_owned(),
             configured.file.display().to_string(),
         ];
+        let mut running = Self::start_quiet(&words, configured.http1, place.core)?;
+        running.http2 = configured.http2;
+        Ok(running)
+    }
+
+    /// Starts a program that listens on `address`, and whose output is of no interest: nginx, for example, writes of
+    /// settings that a single process does not use.
+    pub(crate) fn start_quiet(
+        words: &[String],
+        address: SocketAddr,
+        core: Option<&str>,
+    ) -> io::Result<Self> {
         let running = Self {
-            child: spawn(&words, place)?,
-            http1: configured.http1,
-            http2: configured.http2,
+            child: spawn(words, &[], Stdio::null(), core)?,
+            http1: address,
+            http2: address,
             output: None,
         };
-        nginx::wait_until_it_listens(configured.http1)?;
+        wait_until_it_listens(address)?;
         Ok(running)
     }
 
@@ -233,8 +256,13 @@ impl Drop for Running {
     }
 }
 
-fn spawn(words: &[String], place: &Place) -> io::Result<Child> {
-    let mut command = match place.core {
+fn spawn(
+    words: &[String],
+    environment: &[(&str, &str)],
+    errors: Stdio,
+    core: Option<&str>,
+) -> io::Result<Child> {
+    let mut command = match core {
         Some(core) => {
             let mut command = Command::new("taskset");
             command.args(["--cpu-list", core]).args(words);
@@ -246,18 +274,25 @@ fn spawn(words: &[String], place: &Place) -> io::Result<Child> {
             command
         }
     };
-    // nginx writes of settings that a single process does not use.
-    let errors = if words[0] == "nginx" {
-        Stdio::null()
-    } else {
-        Stdio::piped()
-    };
     command
+        .envs(environment.iter().copied())
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(errors)
         .spawn()
         .map_err(|error| io::Error::other(format!("cannot start {}: {error}", words[0])))
+}
+
+/// Waits until a server listens on `address`.
+fn wait_until_it_listens(address: SocketAddr) -> io::Result<()> {
+    let begun = Instant::now();
+    loop {
+        match TcpStream::connect(address) {
+            Ok(_) => return Ok(()),
+            Err(error) if begun.elapsed() > Duration::from_secs(5) => return Err(error),
+            Err(_) => thread::sleep(Duration::from_millis(10)),
+        }
+    }
 }
 
 /// Linux shows times in hundredths of a second, whatever its clock.

@@ -182,7 +182,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-fn unexpected(what: &str, bytes: &[u8]) -> io::Error {
+pub(crate) fn unexpected(what: &str, bytes: &[u8]) -> io::Error {
     let text = String::from_utf8_lossy(&bytes[..bytes.len().min(200)]);
     io::Error::other(format!("{what}: {text:?}"))
 }

@@ -42,7 +42,15 @@ async fn open(
     path: &str,
     is_compressed: bool,
 ) -> io::Result<(TcpStream, bool)> {
-    let mut stream = connect(address).await?;
+    open_on(connect(address).await?, path, is_compressed).await
+}
+
+/// Opens a WebSocket over a connection, as [`open`] does.
+pub(crate) async fn open_on(
+    mut stream: TcpStream,
+    path: &str,
+    is_compressed: bool,
+) -> io::Result<(TcpStream, bool)> {
     stream
         .write_all(handshake(path, is_compressed).as_bytes())
         .await?;
@@ -60,7 +68,7 @@ async fn open(
 }
 
 /// The first byte of a frame that is a whole text.
-const TEXT: u8 = 0x81;
+pub(crate) const TEXT: u8 = 0x81;
 /// The bit of the first byte that says that the message is compressed.
 const RSV1: u8 = 0x40;
 /// The end of compressed data that a message is without (RFC 7692, 7.2.1).
@@ -68,13 +76,18 @@ const FLUSH: &[u8] = &[0, 0, 0xff, 0xff];
 
 /// Returns the frame of a client for a message of at most 65,535 bytes.
 pub(crate) fn frame(messages: Messages) -> Vec<u8> {
-    const MASK: [u8; 4] = [1, 2, 3, 4];
-    let mut payload = text(messages.size);
-    let mut frame = vec![TEXT];
+    let payload = text(messages.size);
     if messages.is_compressed {
-        payload = compress(&payload);
-        frame[0] |= RSV1;
+        client_frame(TEXT | RSV1, &compress(&payload))
+    } else {
+        client_frame(TEXT, &payload)
     }
+}
+
+/// Returns the frame of a client with this first byte, and a payload of at most 65,535 bytes.
+pub(crate) fn client_frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
+    const MASK: [u8; 4] = [1, 2, 3, 4];
+    let mut frame = vec![first_byte];
     match u8::try_from(payload.len()) {
         Ok(length @ ..=125) => frame.push(0x80 | length),
         _ => {

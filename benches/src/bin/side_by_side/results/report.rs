@@ -93,7 +93,7 @@ fn bound(goal: &Goal) -> String {
     }
 }
 
-fn yes_or_no(is_reached: bool) -> &'static str {
+pub(crate) fn yes_or_no(is_reached: bool) -> &'static str {
     if is_reached { "yes" } else { "**no**" }
 }
 
