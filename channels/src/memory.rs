@@ -21,8 +21,9 @@ pub struct MemoryBackend {
     /// Members by group. This lock is taken before that of the logs, so that joins and leaves have the
     /// order of their events.
     members: Mutex<HashMap<Topic, BTreeMap<MemberId, Member>>>,
-    /// When old logs were removed last.
+    /// When old logs were removed last, and the microseconds after which they are removed again.
     swept: AtomicU64,
+    sweep_interval: u64,
     is_closed: AtomicBool,
 }
 
@@ -33,8 +34,10 @@ impl MemoryBackend {
     /// Creates a backend without groups.
     #[must_use]
     pub fn new(settings: Settings) -> Self {
+        let sweep_interval = u64::try_from(settings.history_time.as_micros() / 4);
         Self {
             settings,
+            sweep_interval: sweep_interval.unwrap_or(u64::MAX),
             logs: RwLock::default(),
             members: Mutex::default(),
             swept: AtomicU64::new(Sequence::now().get()),
@@ -62,7 +65,6 @@ impl MemoryBackend {
 
     /// Calls `with` with the log of a topic, which cannot be forgotten meanwhile.
     fn with_log<T>(&self, topic: &Topic, with: impl FnOnce(&Arc<EventLog>) -> T) -> T {
-        self.sweep_sometimes();
         if let Some(log) = self
             .logs
             .read()
@@ -84,7 +86,11 @@ impl MemoryBackend {
         waits: bool,
         create: Create<'_>,
     ) -> Result<(Sequence, Wakeups), Full> {
-        self.with_log(topic, |log| log.append_next(waits, create))
+        let appended = self.with_log(topic, |log| log.append_next(waits, create));
+        if let Ok((sequence, _)) = &appended {
+            self.sweep_sometimes(*sequence);
+        }
+        appended
     }
 
     /// Appends an event without waiting for slow readers.
@@ -93,24 +99,27 @@ impl MemoryBackend {
             .expect("only appends that wait can find a log full")
     }
 
-    async fn publish_waiting(&self, topic: &Topic, payload: Payload) -> Result<Sequence, Error> {
+    /// Publishes a message, unless it has to wait for a slow reader.
+    fn publish_now(&self, topic: &Topic, payload: &Payload) -> Result<Option<Sequence>, Error> {
+        self.check_open()?;
+        self.check_inbox(topic)?;
         let create = |sequence| {
             GroupEvent::Message(Message {
                 sequence,
                 payload: payload.clone(),
             })
         };
+        let published = self.append(topic, true, &create);
+        Ok(published.ok().map(|(sequence, _wakeups)| sequence))
+    }
+
+    async fn publish_waiting(&self, topic: &Topic, payload: Payload) -> Result<Sequence, Error> {
         loop {
-            self.check_open()?;
-            self.check_inbox(topic)?;
-            if let Ok((sequence, _wakeups)) = self.append(topic, true, &create) {
-                return Ok(sequence);
-            }
             let log = self.with_log(topic, Arc::clone);
             let mut room = std::pin::pin!(log.has_room());
             room.as_mut().enable();
             // A reader may have made room before this was able to wait.
-            if let Ok((sequence, _wakeups)) = self.append(topic, true, &create) {
+            if let Some(sequence) = self.publish_now(topic, &payload)? {
                 return Ok(sequence);
             }
             room.await;
@@ -149,14 +158,14 @@ impl MemoryBackend {
         drop(wakeups);
     }
 
-    fn sweep_sometimes(&self) {
-        let now = Sequence::now().get();
+    /// Removes old logs if this was not done for a while. `now` is the number of an event of now, which saves a
+    /// look at the clock.
+    fn sweep_sometimes(&self, now: Sequence) {
         let swept = self.swept.load(Ordering::Relaxed);
-        let interval = u64::try_from(self.settings.history_time.as_micros() / 4);
-        if now.saturating_sub(swept) > interval.unwrap_or(u64::MAX)
+        if now.get().saturating_sub(swept) > self.sweep_interval
             && self
                 .swept
-                .compare_exchange(swept, now, Ordering::Relaxed, Ordering::Relaxed)
+                .compare_exchange(swept, now.get(), Ordering::Relaxed, Ordering::Relaxed)
                 .is_ok()
         {
             self.sweep();
@@ -188,12 +197,16 @@ impl Backend for MemoryBackend {
         topic: &'a Topic,
         payload: Payload,
     ) -> BoxFuture<'a, Result<Sequence, Error>> {
-        Box::pin(self.publish_waiting(topic, payload))
+        match self.publish_now(topic, &payload).transpose() {
+            Some(published) => Box::pin(ready(published)),
+            None => Box::pin(self.publish_waiting(topic, payload)),
+        }
     }
 
     fn open<'a>(&'a self, topic: &'a Topic, start: Start) -> BoxFuture<'a, Result<Opened, Error>> {
         let open = || {
             self.check_open()?;
+            self.sweep_sometimes(Sequence::now());
             let reader = self.with_log(topic, |log| match start {
                 Start::Now => Ok(log.reader()),
                 Start::After(asked) => log

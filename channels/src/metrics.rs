@@ -23,7 +23,8 @@ pub struct Metrics {
     pub members: usize,
     /// How often the layer has connected to its backend again.
     pub reconnects: u64,
-    /// The age of the event that was yielded last, by the clock of this process.
+    /// The age of an event when it was yielded, by the clock of this process. The event is one of the last 16, or a
+    /// millisecond older than the last.
     pub lag: Duration,
 }
 
@@ -36,17 +37,32 @@ pub(crate) struct Counters {
     delivered: AtomicU64,
     missed: AtomicU64,
     lag_micros: AtomicU64,
+    /// The number of the event whose lag this is.
+    lag_of: AtomicU64,
 }
 
+/// The deliveries after which the lag is measured again. The clock would be a tenth of the cost of a delivery.
+const LAG_DELIVERIES: u64 = 16;
+/// The microseconds between two events whose lag is measured in any case.
+const LAG_RESOLUTION: u64 = 1_000;
+
 impl Counters {
-    /// Counts events that were handed to a subscription, the last of which has this number.
-    pub(crate) fn count_read(&self, events: u64, gaps: u64, last: Sequence) {
-        self.delivered.fetch_add(events, Ordering::Relaxed);
-        if gaps > 0 {
-            self.missed.fetch_add(gaps, Ordering::Relaxed);
+    /// Counts an event with this number, or a gap, that a subscription yields.
+    pub(crate) fn count_yielded(&self, is_gap: bool, sequence: Sequence) {
+        let counter = if is_gap {
+            &self.missed
+        } else {
+            &self.delivered
+        };
+        let count = counter.fetch_add(1, Ordering::Relaxed);
+        let measured = self.lag_of.load(Ordering::Relaxed);
+        if count.is_multiple_of(LAG_DELIVERIES)
+            || sequence.get().abs_diff(measured) >= LAG_RESOLUTION
+        {
+            let lag = Sequence::now().get().saturating_sub(sequence.get());
+            self.lag_micros.store(lag, Ordering::Relaxed);
+            self.lag_of.store(sequence.get(), Ordering::Relaxed);
         }
-        let lag = Sequence::now().get().saturating_sub(last.get());
-        self.lag_micros.store(lag, Ordering::Relaxed);
     }
 
     pub(crate) fn snapshot(&self, reconnects: u64) -> Metrics {

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_util::Stream;
 
-use crate::backend::{Opened, Reader, Start, Taken, Topic};
+use crate::backend::{Opened, Reader, Start, Topic};
 use crate::{ChannelLayer, GroupEvent, Sequence};
 
 /// What happens to a subscriber that has not read the oldest event when there is no room for the newest.
@@ -45,9 +45,6 @@ pub struct Subscription {
     batch: VecDeque<GroupEvent>,
     /// The number of the last event that was yielded.
     sequence: Sequence,
-    /// Whether the subscription ends after the next event.
-    is_ending: bool,
-    is_ended: bool,
 }
 
 impl Subscription {
@@ -73,8 +70,6 @@ impl Subscription {
             sequence,
             reader: Some(opened.reader),
             batch: opened.backlog.into(),
-            is_ending: false,
-            is_ended: false,
         }
     }
 
@@ -92,42 +87,21 @@ impl Subscription {
     }
 
     fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<GroupEvent>> {
-        if self.is_ended {
+        let reader = self.reader.as_mut().expect("the subscription is alive");
+        if reader.has_overrun() && self.slow_consumer == SlowConsumer::Close {
             return Poll::Ready(None);
         }
-        if self.batch.is_empty() {
-            let reader = self.reader.as_mut().expect("the subscription is alive");
-            match reader.poll_take(&mut self.batch, cx) {
-                Poll::Pending => return Poll::Pending,
-                Poll::Ready(Taken::Closed) => {
-                    self.is_ended = true;
-                    return Poll::Ready(None);
-                }
-                Poll::Ready(Taken::AfterOverrun) if self.slow_consumer == SlowConsumer::Close => {
-                    self.batch.truncate(1);
-                    self.is_ending = true;
-                }
-                Poll::Ready(_) => {}
-            }
-            self.count_batch();
-        }
-        let event = self.batch.pop_front();
-        if let Some(event) = &event {
+        let counters = self.layer.counters();
+        let mut note = |event: &GroupEvent| {
             self.sequence = event.sequence();
+            let is_gap = matches!(event, GroupEvent::Missed(_));
+            counters.count_yielded(is_gap, self.sequence);
+        };
+        if let Some(event) = self.batch.pop_front() {
+            note(&event);
+            return Poll::Ready(Some(event));
         }
-        self.is_ended = self.is_ending;
-        Poll::Ready(event)
-    }
-
-    fn count_batch(&self) {
-        let is_gap = |event: &&GroupEvent| matches!(event, GroupEvent::Missed(_));
-        let gaps = self.batch.iter().filter(is_gap).count();
-        if let Some(last) = self.batch.back() {
-            let events = self.batch.len() - gaps;
-            self.layer
-                .counters()
-                .count_read(events as u64, gaps as u64, last.sequence());
-        }
+        reader.poll_take(&mut self.batch, note, cx)
     }
 }
 

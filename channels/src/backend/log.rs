@@ -172,6 +172,11 @@ impl EventLog {
 }
 
 impl State {
+    /// Returns the position after the last event.
+    pub(super) fn end(&self) -> u64 {
+        self.first + self.events.len() as u64
+    }
+
     /// Returns whether a reader that publishers wait for has not read the oldest event.
     fn awaits_oldest(&self) -> bool {
         self.awaited

@@ -11,7 +11,6 @@ use std::sync::Arc;
 
 pub use log::{EventLog, Full, Wakeups};
 pub use reader::Reader;
-pub(crate) use reader::Taken;
 
 use crate::{Error, GroupEvent, Health, Member, MemberId, Payload, Sequence, Settings};
 

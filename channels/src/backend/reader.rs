@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use super::log::EventLog;
+use super::log::{EventLog, State};
 use super::waiters::Registration;
 use crate::sync::lock;
 use crate::{GroupEvent, Missed, Sequence};
@@ -20,24 +20,21 @@ const BATCH_OCTETS: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct Reader {
     log: Arc<EventLog>,
-    /// The position of the next event. The one before the first event stands for all before.
-    position: u64,
-    /// The number of the last event that was taken.
-    seen: Sequence,
+    cursor: Cursor,
     registration: Option<Registration>,
     /// The place in the log's list of readers that publishers wait for.
     awaited: Option<usize>,
 }
 
-/// What a reader took.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Taken {
-    /// Events.
-    Events,
-    /// First a [`Missed`], because the log has removed events that this reader was too slow to read.
-    AfterOverrun,
-    /// Nothing: the log is closed.
-    Closed,
+/// How far a reader has read.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    /// The position of the next event. The one before the first event stands for all before.
+    position: u64,
+    /// The number of the last event that was taken.
+    seen: Sequence,
+    /// Whether the event that was taken last is the gap of an overrun.
+    has_overrun: bool,
 }
 
 impl EventLog {
@@ -45,7 +42,7 @@ impl EventLog {
     #[must_use]
     pub fn reader(self: &Arc<Self>) -> Reader {
         let mut state = lock(&self.state);
-        let position = state.first + state.events.len() as u64;
+        let position = state.end();
         let seen = state.head;
         state.readers += 1;
         drop(state);
@@ -94,8 +91,11 @@ impl Reader {
     fn new(log: Arc<EventLog>, position: u64, seen: Sequence) -> Self {
         Self {
             log,
-            position,
-            seen,
+            cursor: Cursor {
+                position,
+                seen,
+                has_overrun: false,
+            },
             registration: None,
             awaited: None,
         }
@@ -103,70 +103,106 @@ impl Reader {
 
     /// Returns the number of the last event that was taken, or where the reader started.
     pub(crate) fn seen(&self) -> Sequence {
-        self.seen
+        self.cursor.seen
     }
 
     /// Lets publishers wait until this reader has read.
     pub(crate) fn let_publishers_wait(&mut self) {
         let mut state = lock(&self.log.state);
-        let position = self.position.max(state.first);
+        let position = self.cursor.position.max(state.first);
         self.awaited = Some(state.awaited.insert(position));
     }
 
-    /// Appends the next events to `batch`.
+    /// Returns whether the event that was taken last is the [`Missed`] in the place of events that the log has
+    /// removed, because this reader was too slow to read them.
+    pub(crate) fn has_overrun(&self) -> bool {
+        self.cursor.has_overrun
+    }
+
+    /// Takes the next events. Returns the first, or `None` if the log is closed, and appends the others to `rest`,
+    /// which is empty. `note` is called with the first, before it is copied to the caller: a copy is large enough that
+    /// there had better be one only.
     pub(crate) fn poll_take(
         &mut self,
-        batch: &mut VecDeque<GroupEvent>,
+        rest: &mut VecDeque<GroupEvent>,
+        note: impl FnOnce(&GroupEvent),
         cx: &mut Context<'_>,
-    ) -> Poll<Taken> {
+    ) -> Poll<Option<GroupEvent>> {
         let mut guard = lock(&self.log.state);
         let state = &mut *guard;
-        let mut taken = Taken::Events;
+        let unread = state.end().wrapping_sub(self.cursor.position);
+        if unread == 1
+            && self.awaited.is_none()
+            && let Some(event) = state.events.back()
+        {
+            self.cursor = Cursor {
+                position: self.cursor.position + 1,
+                seen: event.sequence(),
+                has_overrun: false,
+            };
+            note(event);
+            return Poll::Ready(Some(event.clone()));
+        }
+        if unread == 0 {
+            if state.is_closed {
+                return Poll::Ready(None);
+            }
+            state.waiters.register(&mut self.registration, cx.waker());
+            return Poll::Pending;
+        }
+        let first = self.cursor.take(state, rest);
+        if let Some(key) = self.awaited {
+            state.awaited[key] = self.cursor.position;
+            drop(guard);
+            self.log.room.notify_waiters();
+        }
+        if let Some(first) = &first {
+            note(first);
+        }
+        Poll::Ready(first)
+    }
+}
+
+impl Cursor {
+    /// Takes the next events, of which there is one at least or which are a gap. Returns the first, and appends the
+    /// others to `rest`.
+    fn take(&mut self, state: &State, rest: &mut VecDeque<GroupEvent>) -> Option<GroupEvent> {
+        let mut first = None;
         let behind = state.first.wrapping_sub(self.position);
         if behind != 0 && behind <= u64::MAX / 2 {
-            batch.push_back(GroupEvent::Missed(Missed {
+            first = Some(GroupEvent::Missed(Missed {
                 from: self.seen.next(),
                 to: state.removed_to,
             }));
             self.seen = state.removed_to;
             self.position = state.first;
-            taken = Taken::AfterOverrun;
         }
+        self.has_overrun = first.is_some();
         let index = usize::try_from(self.position - state.first).unwrap_or(usize::MAX);
         let mut octets = 0;
         for event in state.events.range(index..).take(BATCH_EVENTS) {
             octets += event.len();
             self.position += 1;
             self.seen = event.sequence();
-            push(batch, event);
+            push(&mut first, rest, event);
             if octets > BATCH_OCTETS {
                 break;
             }
         }
-        if batch.is_empty() {
-            if state.is_closed {
-                return Poll::Ready(Taken::Closed);
-            }
-            state.waiters.register(&mut self.registration, cx.waker());
-            return Poll::Pending;
-        }
-        if let Some(key) = self.awaited {
-            state.awaited[key] = self.position;
-            drop(guard);
-            self.log.room.notify_waiters();
-        }
-        Poll::Ready(taken)
+        first
     }
 }
 
-/// Appends an event; a gap that follows a gap becomes part of it.
-fn push(batch: &mut VecDeque<GroupEvent>, event: &GroupEvent) {
+/// Appends an event to the first one and those behind it; a gap that follows a gap becomes part of it.
+fn push(first: &mut Option<GroupEvent>, rest: &mut VecDeque<GroupEvent>, event: &GroupEvent) {
     if let GroupEvent::Missed(more) = event
-        && let Some(GroupEvent::Missed(gap)) = batch.back_mut()
+        && let Some(GroupEvent::Missed(gap)) = rest.back_mut().or(first.as_mut())
     {
         gap.to = more.to;
+    } else if first.is_none() {
+        *first = Some(event.clone());
     } else {
-        batch.push_back(event.clone());
+        rest.push_back(event.clone());
     }
 }
 
