@@ -23,8 +23,7 @@ pub struct Metrics {
     pub members: usize,
     /// How often the layer has connected to its backend again.
     pub reconnects: u64,
-    /// The age of an event when it was yielded, by the clock of this process. The event is one of the last 16, or a
-    /// millisecond older than the last.
+    /// The age of one of the last 16 events when it was yielded, by the clock of this process.
     pub lag: Duration,
 }
 
@@ -76,5 +75,28 @@ impl Counters {
             reconnects,
             lag: Duration::from_micros(self.lag_micros.load(Ordering::Relaxed)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lag_is_that_of_one_of_the_last_sixteen_or_of_a_later_event() {
+        let counters = Counters::default();
+        let lag_of = || counters.lag_of.load(Ordering::Relaxed);
+        let base = Sequence::now().get();
+        counters.count_yielded(false, Sequence::new(base));
+        assert_eq!(lag_of(), base);
+        counters.count_yielded(false, Sequence::new(base + LAG_RESOLUTION));
+        assert_eq!(lag_of(), base + LAG_RESOLUTION);
+        // The events after these are close to the last.
+        for delivered in 2..=LAG_DELIVERIES {
+            let last = base + LAG_RESOLUTION + delivered;
+            counters.count_yielded(false, Sequence::new(last));
+            assert_eq!(lag_of() == last, delivered == LAG_DELIVERIES);
+        }
+        assert_eq!(counters.snapshot(0).delivered, LAG_DELIVERIES + 1);
     }
 }

@@ -102,7 +102,7 @@ impl Collector for MetricsCollector {
                 .encode_descriptor(&name, &format!("{help}."), None, MetricType::Gauge)?
                 .encode_gauge(&(value as u64))?;
         }
-        let help = "The age of the event that was yielded last, by the clock of this process.";
+        let help = "The age of one of the last 16 events when it was yielded, by the clock of this process.";
         encoder
             .encode_descriptor(
                 "callgate_channels_lag",
