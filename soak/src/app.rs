@@ -11,6 +11,7 @@ use callgate::{
 use http::StatusCode;
 
 use crate::ALLOCATOR;
+use crate::rooms::{GROUPS, PUBLISH, Rooms};
 
 /// The variable with the time that a start-up takes, in milliseconds.
 pub(crate) const COLD_START: &str = "CALLGATE_SOAK_COLD_START";
@@ -23,10 +24,12 @@ pub(crate) const PAGE: usize = 64 * 1024;
 
 /// The paths are `/`, `/large`, `/page`, `/upload`, which responds with the length of the content, `/events`, which
 /// sends events until the server shuts down, `/calls`, which responds with the number of calls that run beside its
-/// own, and `/heap`, which responds with the memory in use, in octets. A WebSocket sends messages back.
+/// own, and `/heap`, which responds with the memory in use, in octets. A WebSocket sends messages back, unless its path is one
+/// of [`Rooms`].
 #[derive(Debug, Default)]
 pub(crate) struct SoakApp {
     running: Arc<AtomicU64>,
+    rooms: Rooms,
 }
 
 /// Counts a call until it is dropped.
@@ -41,7 +44,7 @@ impl Drop for Running {
 impl App for SoakApp {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         let scope = match scope {
-            Scope::Lifespan(_) => return lifespan(receiver, sender).await,
+            Scope::Lifespan(_) => return lifespan(&self.rooms, receiver, sender).await,
             scope => scope,
         };
         let others = self.running.fetch_add(1, Ordering::SeqCst);
@@ -61,19 +64,27 @@ impl App for SoakApp {
                     Ok(sender.send(HttpResponseBody::end()).await?)
                 }
             },
-            Scope::WebSocket(_) => messages(receiver, sender).await,
+            Scope::WebSocket(scope) => match scope.raw_path() {
+                PUBLISH => self.rooms.publish(receiver, sender).await,
+                path => match path.strip_prefix(GROUPS) {
+                    Some(group) => self.rooms.subscribe(group, receiver, sender).await,
+                    None => messages(receiver, sender).await,
+                },
+            },
             _ => Err(AppError::Unsupported),
         }
     }
 }
 
-async fn lifespan(mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+async fn lifespan(rooms: &Rooms, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     receiver.receive().await;
+    rooms.open().await?;
     let milliseconds = std::env::var(COLD_START).ok();
     let milliseconds = milliseconds.and_then(|text| text.parse().ok());
     tokio::time::sleep(Duration::from_millis(milliseconds.unwrap_or(0))).await;
     sender.send(LifespanStartupComplete::new()).await?;
     receiver.receive().await;
+    rooms.close().await;
     sender.send(LifespanShutdownComplete::new()).await?;
     Ok(())
 }

@@ -4,7 +4,9 @@
 mod app;
 mod client;
 mod probe;
+mod redis;
 mod report;
+mod rooms;
 mod scenario;
 mod server;
 
@@ -20,7 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::time::timeout;
 
 use crate::app::SoakApp;
-use crate::report::Outcome;
+use crate::report::{DOCUMENTS, Outcome};
 use crate::scenario::{Extent, SCENARIOS};
 
 /// Counts the memory in use.
@@ -30,17 +32,21 @@ static ALLOCATOR: PeakAlloc = PeakAlloc;
 /// Loads the reference server with floods, faults and restarts
 #[derive(Debug, Parser)]
 struct Soak {
-    /// Run only this scenario; may be repeated. The result is printed, and not written
+    /// Run only this scenario; may be repeated. The result is printed, and is written only if all scenarios of its
+    /// file have run
     #[arg(long, value_parser = scenario::names())]
     only: Vec<String>,
     /// How long the mixed load takes, in seconds; 3600 without it. Each flood takes a hundredth of it, from 3 s to
-    /// 20 s
+    /// 20 s, and the load of the channels a tenth, from 10 s
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=14_400))]
     seconds: Option<u64>,
-    /// Restart 5 times in place of 50, with 500 connections, floods of 2 s and a mixed load of 10 s. The result is
-    /// printed, and not written
+    /// Restart 5 times in place of 50, with 500 connections, floods of 2 s and loads of 10 s. The result is printed, and
+    /// not written
     #[arg(long)]
     quick: bool,
+    /// The seed of the faults of Redis; a random one without it
+    #[arg(long)]
+    seed: Option<u64>,
 }
 
 /// The server of a scenario.
@@ -52,6 +58,8 @@ struct Serve {
 
 /// The most connections of a flood.
 const CONNECTIONS: u64 = 10_000;
+/// The most WebSockets in groups.
+const SOCKETS: u64 = 3000;
 /// The files that a process has beside its connections.
 const OTHER_FILES: u64 = 300;
 
@@ -82,18 +90,25 @@ fn run(soak: &Soak) -> io::Result<bool> {
     let files = raise_file_limit()?;
     let connections = CONNECTIONS.min(files.saturating_sub(OTHER_FILES));
     let seconds = soak.seconds.unwrap_or(3600);
+    let seed = soak.seed.unwrap_or_else(rand::random);
     let extent = match soak.quick {
         true => Extent {
             connections: connections.min(500) as usize,
             restarts: 5,
             flood: Duration::from_secs(2),
             mixed: Duration::from_secs(soak.seconds.unwrap_or(10)),
+            sockets: connections.min(300) as usize,
+            channels: Duration::from_secs(10),
+            seed,
         },
         false => Extent {
             connections: connections as usize,
             restarts: 50,
             flood: Duration::from_secs((seconds / 100).clamp(3, 20)),
             mixed: Duration::from_secs(seconds),
+            sockets: connections.min(SOCKETS) as usize,
+            channels: Duration::from_secs((seconds / 10).max(10)),
+            seed,
         },
     };
     let runtime = tokio::runtime::Runtime::new()?;
@@ -119,16 +134,24 @@ fn run(soak: &Soak) -> io::Result<bool> {
         }
         outcomes.push(outcome);
     }
-    let report = report::write(&outcomes, extent.connections);
-    if soak.only.is_empty() && !soak.quick {
-        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("server");
-        let path = directory.join("RELIABILITY.md");
-        std::fs::write(&path, report)?;
-        println!("The results are in {}.", path.display());
-    } else {
-        println!("\n{report}");
+    let holds = outcomes.iter().all(Outcome::holds);
+    for document in &DOCUMENTS {
+        let is_of = |name: &str| document.has(name);
+        let all = SCENARIOS.iter().filter(|scenario| is_of(scenario.name));
+        let outcomes: Vec<_> = outcomes.iter().filter(|it| is_of(it.name)).collect();
+        if outcomes.is_empty() {
+            continue;
+        }
+        let report = document.write(&outcomes, extent.connections);
+        if outcomes.len() == all.count() && !soak.quick {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(document.path);
+            std::fs::write(&path, report)?;
+            println!("The results are in {}.", path.display());
+        } else {
+            println!("\n{report}");
+        }
     }
-    Ok(outcomes.iter().all(Outcome::holds))
+    Ok(holds)
 }
 
 /// Raises the number of files that this process and the server may open. Returns the number.

@@ -88,7 +88,32 @@ impl Outcome {
     }
 }
 
-const HEAD: &str = "\
+/// A file with results.
+#[derive(Debug)]
+pub(crate) struct Document {
+    pub(crate) path: &'static str,
+    head: &'static str,
+    /// The scenarios, if these are not all that no other document has.
+    scenarios: &'static [&'static str],
+}
+
+/// All documents.
+pub(crate) const DOCUMENTS: [Document; 2] = [
+    Document {
+        path: "server/RELIABILITY.md",
+        head: SERVER_HEAD,
+        scenarios: &[],
+    },
+    Document {
+        path: "channels/RELIABILITY.md",
+        head: CHANNELS_HEAD,
+        scenarios: CHANNELS,
+    },
+];
+
+const CHANNELS: &[&str] = &["channels"];
+
+const SERVER_HEAD: &str = "\
 # Reliability
 
 `cargo xtask soak` writes this file.
@@ -103,20 +128,48 @@ flood is what the limits allow a connection, times the connections, and 16 MB fo
 
 ";
 
-/// Returns the document.
-pub(crate) fn write(outcomes: &[Outcome], connections: usize) -> String {
-    let mut text = String::from(HEAD);
-    for (name, value) in machine() {
-        line(&mut text, format_args!("- {name}: {value}"));
+const CHANNELS_HEAD: &str = "\
+# Reliability of the channel layer
+
+`cargo xtask soak --only channels` writes this file.
+
+Three processes of the reference server, the Redis and all clients are on one machine. The clients see only what the WebSockets
+bring: numbers, messages and gaps. Memory is resident memory, at its peak. An MB is 1,048,576 octets.
+
+Each bound stands in the source of the scenario, and follows from the limits of the server and of the layer and not from a measurement. The
+memory of a process is what the limits allow a WebSocket, times the WebSockets, the histories of all groups, and 16 MB.
+
+";
+
+impl Document {
+    /// Returns whether a scenario is in the document.
+    pub(crate) fn has(&self, scenario: &str) -> bool {
+        match self.scenarios {
+            [] => !CHANNELS.contains(&scenario),
+            all => all.contains(&scenario),
+        }
     }
-    line(
-        &mut text,
-        format_args!("- connections of a flood: {connections}"),
-    );
+
+    /// Returns the document.
+    pub(crate) fn write(&self, outcomes: &[&Outcome], connections: usize) -> String {
+        let mut text = String::from(self.head);
+        for (name, value) in machine() {
+            line(&mut text, format_args!("- {name}: {value}"));
+        }
+        if self.scenarios.is_empty() {
+            let name = "connections of a flood";
+            line(&mut text, format_args!("- {name}: {connections}"));
+        }
+        write_outcomes(&mut text, outcomes);
+        text
+    }
+}
+
+fn write_outcomes(text: &mut String, outcomes: &[&Outcome]) {
     for outcome in outcomes {
-        line(&mut text, format_args!("\n## {}\n", outcome.name));
-        line(&mut text, format_args!("{}\n", outcome.summary));
-        text += "| value | measured | bound | holds |\n| --- | --- | --- | --- |\n";
+        line(text, format_args!("\n## {}\n", outcome.name));
+        line(text, format_args!("{}\n", outcome.summary));
+        *text += "| value | measured | bound | holds |\n| --- | --- | --- | --- |\n";
         for measure in &outcome.measures {
             let holds = match (measure.bound.is_empty(), measure.holds) {
                 (true, _) => "",
@@ -124,16 +177,15 @@ pub(crate) fn write(outcomes: &[Outcome], connections: usize) -> String {
                 (_, false) => "**no**",
             };
             line(
-                &mut text,
+                text,
                 format_args!(
                     "| {} | {} | {} | {holds} |",
                     measure.name, measure.value, measure.bound
                 ),
             );
         }
-        line(&mut text, format_args!("\nIt took {:.0?}.", outcome.took));
+        line(text, format_args!("\nIt took {:.0?}.", outcome.took));
     }
-    text
 }
 
 fn line(text: &mut String, arguments: std::fmt::Arguments<'_>) {

@@ -46,6 +46,15 @@ impl Drop for Server {
 impl Server {
     /// Starts this program as a server with these flags.
     pub(crate) async fn start(flags: &[String], cold_start: Duration) -> io::Result<Self> {
+        let cold_start = cold_start.as_millis().to_string();
+        Self::start_with(flags, &[(COLD_START, cold_start)]).await
+    }
+
+    /// Starts this program as a server with these flags and variables.
+    pub(crate) async fn start_with(
+        flags: &[String],
+        variables: &[(&str, String)],
+    ) -> io::Result<Self> {
         let folder = tempfile::tempdir()?;
         let pid_file = folder.path().join("pid");
         let mut child = Command::new(std::env::current_exe()?)
@@ -54,7 +63,7 @@ impl Server {
             .arg("--admin")
             .arg(format!("unix:{}", admin(&folder).display()))
             .args(flags)
-            .env(COLD_START, cold_start.as_millis().to_string())
+            .envs(variables.iter().cloned())
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -136,11 +145,7 @@ impl Server {
     /// Returns the resident memory, in octets.
     pub(crate) fn memory(&self) -> io::Result<u64> {
         let status = fs::read_to_string(self.proc()?.join("status"))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kilobytes = line.and_then(|value| value.trim().strip_suffix(" kB")?.parse().ok());
-        kilobytes
-            .map(|kilobytes: u64| kilobytes * 1024)
-            .ok_or_else(|| io::Error::other("the server has no VmRSS"))
+        resident(&status).ok_or_else(|| io::Error::other("the server has no VmRSS"))
     }
 
     /// Waits some time for the memory to be at most so many octets. Returns the memory, and
@@ -217,7 +222,14 @@ fn admin(folder: &TempDir) -> PathBuf {
     folder.path().join("admin.sock")
 }
 
-fn pid(number: Option<u32>) -> io::Result<Pid> {
+/// Returns the resident memory in octets, from the `status` of a process.
+pub(crate) fn resident(status: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kilobytes: u64 = line?.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+pub(crate) fn pid(number: Option<u32>) -> io::Result<Pid> {
     let number = number.and_then(|number| i32::try_from(number).ok());
     number
         .and_then(Pid::from_raw)

@@ -39,11 +39,13 @@ Commands:
               --seconds N  how long each target runs (default 60)
               NAME         one of decode, encode, round_trip (HTTP/1), serialised, proxy_headers,
                            proxy_protocol and settings; may be repeated
-  soak      Load the server with floods, faults and restarts, and write server/RELIABILITY.md
-              --only NAME  run this scenario only, such as restarts or mixed, and print the result,
-                           without writing it; may be repeated
+  soak      Load the server with floods, faults and restarts, and write server/RELIABILITY.md; load the
+            channel layer while its Redis fails, and write channels/RELIABILITY.md
+              --only NAME  run this scenario only, such as restarts or channels, and print the result; it is
+                           written only if all scenarios of its file have run; may be repeated
               --quick      run all with small numbers, and print the result
-              --seconds N  how long the mixed load takes (default 3600)
+              --seconds N  how long the mixed load takes (default 3600); that of the channels takes a tenth
+              --seed N     the seed of the faults of Redis
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL

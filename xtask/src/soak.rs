@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: the soak of `soak/`.
 
+use crate::prepare::{self, REDIS};
 use crate::step::{Step, shown, target};
 
 /// Builds the soak, and runs it. `args` are its own.
@@ -8,6 +9,7 @@ use crate::step::{Step, shown, target};
 ///
 /// What failed, and how to repeat it.
 pub(crate) fn run(args: &[String]) -> Result<(), String> {
+    prepare::tools(&[REDIS])?;
     Step::new("build", "cargo build --release -p callgate-soak").run()?;
     let soak = target()?.join("release").join("soak");
     args.iter()

@@ -17,6 +17,7 @@ pub(crate) const TEXT: u8 = 1;
 pub(crate) const BINARY: u8 = 2;
 pub(crate) const CLOSE: u8 = 8;
 pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 
 /// Makes the handshake, with permessage-deflate if asked for.
 pub(crate) async fn open(connection: &mut Connection, is_compressed: bool) -> io::Result<()> {
@@ -24,7 +25,16 @@ pub(crate) async fn open(connection: &mut Connection, is_compressed: bool) -> io
         true => "sec-websocket-extensions: permessage-deflate\r\n",
         false => "",
     };
-    let handshake = format!("{HANDSHAKE}{extensions}\r\n");
+    shake_hands(connection, &format!("{HANDSHAKE}{extensions}\r\n")).await
+}
+
+/// Makes the handshake for a path.
+pub(crate) async fn open_at(connection: &mut Connection, path: &str) -> io::Result<()> {
+    let handshake = HANDSHAKE.replacen(" / ", &format!(" {path} "), 1);
+    shake_hands(connection, &format!("{handshake}\r\n")).await
+}
+
+async fn shake_hands(connection: &mut Connection, handshake: &str) -> io::Result<()> {
     connection.send(handshake.as_bytes()).await?;
     let head = connection.until(b"\r\n\r\n").await?;
     match head.starts_with(b"HTTP/1.1 101 ") {

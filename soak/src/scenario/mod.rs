@@ -1,5 +1,6 @@
 //! The scenarios.
 
+mod channels;
 mod connections;
 mod frames;
 mod messages;
@@ -25,6 +26,12 @@ pub(crate) struct Extent {
     pub(crate) flood: Duration,
     /// How long the mixed load takes.
     pub(crate) mixed: Duration,
+    /// The WebSockets in groups.
+    pub(crate) sockets: usize,
+    /// How long the groups are loaded.
+    pub(crate) channels: Duration,
+    /// The seed of the faults of Redis.
+    pub(crate) seed: u64,
 }
 
 impl Extent {
@@ -72,6 +79,7 @@ scenarios! {
     "websocket-pings" => async |extent| messages::run(messages::Kind::Pings, extent).await;
     "compressed-bomb" => async |extent| messages::run(messages::Kind::CompressedBomb, extent).await;
     "mixed" => mixed::run;
+    "channels" => channels::run;
 }
 
 /// Returns the names of all scenarios.
