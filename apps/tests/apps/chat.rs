@@ -3,7 +3,7 @@ use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestWebSocke
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use crate::{client, started};
+use crate::{app, client, started};
 
 async fn enter(client: &TestClient) -> TestWebSocket {
     client.websocket("/room/ws").connect().await.unwrap()
@@ -98,6 +98,20 @@ async fn a_message_to_a_room_is_seen_in_that_room_only() {
     assert_eq!(answers.text().await.unwrap(), "Message received: answers");
     other.send_text("another room").await.unwrap();
     assert_eq!(line(&mut other).await["text"], "another room");
+}
+
+#[tokio::test]
+async fn a_room_that_is_started_again_gives_no_number_again() {
+    let app = app("chat");
+    for guest in 1..=2 {
+        let client = TestClient::start(app.clone()).await.unwrap();
+        let mut socket = enter(&client).await;
+        let welcome = json!({ "type": "welcome", "guest": guest, "guests": [guest] });
+        assert_eq!(line(&mut socket).await, welcome);
+        socket.disconnect();
+        socket.exchange().ended().await.unwrap();
+        client.shutdown().await.unwrap();
+    }
 }
 
 #[tokio::test]

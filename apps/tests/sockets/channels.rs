@@ -1,6 +1,7 @@
 //! `counter` and `chat` of several processes with one Redis.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
 
 use futures_util::future::join_all;
@@ -16,6 +17,17 @@ use crate::{Socket, TestServer, app, websocket};
 /// Returns two servers of the gallery, as two processes would be.
 fn two_servers(redis: &RedisServer) -> [TestServer; 2] {
     [(); 2].map(|()| TestServer::app(app("gallery", &redis.settings())))
+}
+
+/// Returns the number of connections of channel layers to a Redis.
+fn connections(redis: &RedisServer) -> usize {
+    let url = redis.url();
+    let mut connection = UnixStream::connect(url.trim_start_matches("unix://")).unwrap();
+    connection.write_all(b"CLIENT LIST\r\nQUIT\r\n").unwrap();
+    let mut clients = String::new();
+    connection.read_to_string(&mut clients).unwrap();
+    // A layer speaks RESP3, and this connection does not.
+    clients.matches("resp=3").count()
 }
 
 async fn stop(servers: [TestServer; 2]) {
@@ -86,6 +98,8 @@ async fn two_servers_with_one_redis_have_one_count_and_one_room() {
     let page = reqwest::get(here.url("/")).await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("The channel layer is <b>redis</b>"), "{page}");
+    // All applications of a server share one layer.
+    assert_eq!(connections(&redis), 4);
     drop((ada, second));
     stop(servers).await;
 }
@@ -200,7 +214,7 @@ struct Process {
 impl Process {
     fn start(redis: &RedisServer) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_callgate"))
-            .args(["run", "gallery", "--port", "0"])
+            .args(["run", "gallery", "--port", "0", "--health-path", "/ready"])
             .env_clear()
             .env("CALLGATE_CHANNELS", redis.url())
             .stderr(Stdio::piped())
@@ -211,7 +225,7 @@ impl Process {
             let line = log.next().expect("it serves").unwrap();
             if let Some((_, url)) = line.split_once("http://") {
                 let url = url.split_whitespace().next().unwrap();
-                break format!("ws://{}", url.trim_end_matches('/'));
+                break format!("http://{}", url.trim_end_matches('/'));
             }
         };
         // The log is read to its end, so that the process never blocks on a full pipe.
@@ -220,8 +234,15 @@ impl Process {
     }
 
     async fn websocket(&self, path: &str) -> Socket {
-        let (socket, _) = connect_async(format!("{}{path}", self.url)).await.unwrap();
+        let url = format!("{}{path}", self.url).replacen("http", "ws", 1);
+        let (socket, _) = connect_async(url).await.unwrap();
         socket
+    }
+
+    /// Waits until the server answers that it is ready, or that it is not.
+    async fn until_ready(&self, status: u16) {
+        let url = format!("{}/ready", self.url);
+        while reqwest::get(&url).await.unwrap().status() != status {}
     }
 
     /// Ends the process without warning.
@@ -237,6 +258,21 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+#[tokio::test]
+async fn a_server_is_not_ready_while_redis_is_away_and_needs_no_restart() {
+    let mut redis = RedisServer::start();
+    let server = Process::start(&redis);
+    server.until_ready(200).await;
+    redis.kill();
+    server.until_ready(503).await;
+    let response = reqwest::get(format!("{}/hello/", server.url)).await;
+    assert_eq!(response.unwrap().status(), 200, "it serves");
+    redis.restart();
+    server.until_ready(200).await;
+    let mut counted = server.websocket("/counter/").await;
+    assert_eq!(count(&mut counted).await, 1);
 }
 
 /// Takes as long as a member outlives its process: 15 to 20 seconds.

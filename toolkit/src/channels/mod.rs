@@ -37,6 +37,8 @@
 //!   sessions share.
 //! - In an HTTP exchange, `subscribe_from` continues with the number in `last-event-id`: the example
 //!   `resume` shows this with server-sent events.
+//! - The server is ready only while the layer is reached, and shows the numbers of the layer, where the program
+//!   says so: see [`with_layer`].
 //! - An [`Error`] of the layer becomes a response of 503 in [`errors::handle`](crate::errors::handle)
 //!   (feature `json`), and the close frame of [`close_frame`] on a WebSocket.
 
@@ -70,6 +72,39 @@ pub use self::session::{GroupSession, SessionEvent};
 ///         let url = url.clone();
 ///         async move { ChannelLayer::connect_with(&url, Settings::new().namespace("shop")).await }
 ///     })
+/// }
+/// ```
+///
+/// With the reference server, a program adds the readiness of the layer to `/readyz`, and its numbers to `/metrics`
+/// (feature `prometheus` of `callgate-channels`):
+///
+/// ```no_run
+/// use std::future::ready;
+/// use std::process::ExitCode;
+///
+/// use callgate::{AppError, Receiver, Scope, Sender};
+/// use callgate_channels::{ChannelLayer, Error, MetricsCollector};
+/// use callgate_server::Monitoring;
+/// use callgate_server::cli::Program;
+/// use callgate_server::prometheus_client::registry::Registry;
+/// use callgate_toolkit::channels;
+///
+/// # async fn app(_: Scope, _: Receiver, _: Sender) -> Result<(), AppError> { Ok(()) }
+/// async fn open(monitoring: Monitoring) -> Result<ChannelLayer, Error> {
+///     let layer = ChannelLayer::connect("redis://127.0.0.1:6379").await?;
+///     let mut registry = Registry::default();
+///     registry.register_collector(Box::new(MetricsCollector::new(&layer)));
+///     monitoring.metrics(registry);
+///     let checked = layer.clone();
+///     monitoring.ready_check("channels", move || ready(checked.health().check()));
+///     Ok(layer)
+/// }
+///
+/// fn main() -> ExitCode {
+///     let monitoring = Monitoring::new();
+///     let of_app = monitoring.clone();
+///     let app = channels::with_layer(app, move || open(of_app.clone()));
+///     Program::new(app).monitoring(monitoring).main()
 /// }
 /// ```
 pub fn with_layer<Connect, Connecting, ConnectError>(app: impl App, connect: Connect) -> impl App
