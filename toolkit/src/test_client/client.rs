@@ -221,6 +221,18 @@ impl TestClient {
         self
     }
 
+    /// Sets whether the client goes on when the application breaks a rule of the protocol, as a real client
+    /// does, which gets 500, a response that is cut, or a WebSocket that is closed with 1011. Default: false, and
+    /// the call of the client fails with [`Error::Violation`](super::Error::Violation).
+    ///
+    /// A rule that is broken after the response does not fail the call of the client:
+    /// [`TestExchange::ended`](super::TestExchange::ended) tells it.
+    #[must_use]
+    pub fn allow_violations(mut self, allows: bool) -> Self {
+        self.server.settings.allows_violations = allows;
+        self
+    }
+
     /// Adds a header field to each request and to each handshake that does not set fields of that name
     /// itself. Default: none.
     ///

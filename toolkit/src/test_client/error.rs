@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 
 use bytes::Bytes;
-use callgate::{Message, WebSocketClose};
+use callgate::{Message, Violation, WebSocketClose};
 use http::Response;
 
 use super::exchange::TestExchange;
@@ -16,6 +16,10 @@ use super::failure::TimedOut;
 /// what happened.
 #[non_exhaustive]
 pub enum Error {
+    /// The application broke this rule before it had sent all of its response, or closed its WebSocket. A
+    /// [client that allows it](super::TestClient::allow_violations) gets what a real client gets: 500, a response that is
+    /// cut, or a WebSocket that is closed with 1011.
+    Violation(Violation, TestExchange),
     /// The response was cut, as the application failed in the middle of it (rule `HTTP-33`). The
     /// response has the content that came before.
     Cut(Box<Response<Bytes>>),
@@ -61,6 +65,13 @@ impl From<TimedOut> for Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Violation(violation, exchange) => {
+                write!(
+                    f,
+                    "the application broke a rule: {violation}\n{}",
+                    exchange.transcript()
+                )
+            }
             Self::Cut(response) => {
                 f.write_str("the response was cut")?;
                 show_exchange(f, response)

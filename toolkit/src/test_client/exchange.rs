@@ -9,8 +9,10 @@ use callgate::transcript::Transcript;
 use callgate::{SendEvent, Violation};
 use http::{HeaderValue, Response};
 
+use super::error::Error;
 use super::failure::{Failure, TimedOut};
 use super::record::Record;
+use super::settings::Settings;
 
 /// The exchange of a request or a WebSocket: the events and the end of the application's call, and
 /// its client, which can disconnect.
@@ -21,11 +23,17 @@ use super::record::Record;
 pub struct TestExchange {
     pub(super) record: Arc<Record>,
     timeout: Duration,
+    /// Whether the client goes on when the application breaks a rule.
+    allows_violations: bool,
 }
 
 impl TestExchange {
-    pub(super) fn new(record: Arc<Record>, timeout: Duration) -> Self {
-        Self { record, timeout }
+    pub(super) fn new(record: Arc<Record>, settings: &Settings) -> Self {
+        Self {
+            record,
+            timeout: settings.timeout,
+            allows_violations: settings.allows_violations,
+        }
     }
 
     /// Returns the exchange that a response of a test client comes from.
@@ -103,6 +111,17 @@ impl TestExchange {
     /// fail, and its grace period begins.
     pub fn disconnect(&self) {
         self.record.disconnect();
+    }
+
+    /// Fails if the application broke a rule before it had sent all that its client gets, unless the client
+    /// allows that.
+    pub(super) fn check(&self) -> Result<(), Error> {
+        match self.record.violation_in_response() {
+            Some(violation) if !self.allows_violations => {
+                Err(Error::Violation(violation, self.clone()))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Waits for the future, at most for the client's time-out.

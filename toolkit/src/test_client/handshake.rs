@@ -77,7 +77,7 @@ impl<'a> WebSocketBuilder<'a> {
     /// # Errors
     ///
     /// [`Error::Refused`] with the response to a handshake that is not accepted;
-    /// [`Error::Cut`] when a denial response was cut; [`Error::Disconnected`] and
+    /// [`Error::Violation`]; [`Error::Cut`] when a denial response was cut; [`Error::Disconnected`] and
     /// [`Error::TimedOut`].
     ///
     /// # Panics
@@ -174,6 +174,7 @@ impl Connecting {
                 }
             }
         };
+        self.exchange.check()?;
         self.origin.keep_cookies(refusal.headers());
         let response = whole(Streaming::of(refusal, self.exchange)).await?;
         Err(Error::Refused(response.into()))

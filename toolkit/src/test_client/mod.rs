@@ -37,6 +37,9 @@
 //! # }
 //! ```
 //!
+//! An application that breaks a rule fails the call of the client with [`Error::Violation`], which has the rule and the
+//! transcript. A test of what a real client gets then [allows it](TestClient::allow_violations).
+//!
 //! A client keeps [cookies](TestClient::cookies), as a browser does. It sends its own
 //! [fields](TestClient::header) with each request, and [follows redirects](TestClient::follow_redirects)
 //! when a test asks for that.

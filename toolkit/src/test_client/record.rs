@@ -31,6 +31,10 @@ pub(super) struct Record {
 struct Recorded {
     transcript: Transcript,
     violation: Option<Violation>,
+    /// The rule that was broken before the application had sent all that its client gets.
+    violation_in_response: Option<Violation>,
+    /// Whether the application has sent all that its client gets.
+    is_complete: bool,
     /// Whether the application has sent content, so that the head of its response is on its way.
     has_response: bool,
     is_continued: bool,
@@ -45,6 +49,18 @@ struct Recorded {
 struct Discarded {
     events: usize,
     bytes: usize,
+}
+
+impl Recorded {
+    /// Records that the application has broken a rule. The first is kept.
+    fn broke(&mut self, violation: &Violation) {
+        if self.violation.is_none() {
+            self.violation = Some(violation.clone());
+            if !self.is_complete {
+                self.violation_in_response = Some(violation.clone());
+            }
+        }
+    }
 }
 
 impl Record {
@@ -64,11 +80,10 @@ impl Record {
     pub(super) fn sent(&self, event: SendEvent, result: Result<(), SendError>) {
         let mut recorded = self.recorded();
         match (&result, &event) {
-            (Err(SendError::Violation(violation)), _) => {
-                recorded.violation.get_or_insert_with(|| violation.clone());
-            }
+            (Err(SendError::Violation(violation)), _) => recorded.broke(violation),
             (Ok(()), SendEvent::HttpResponseBody(body)) => {
                 recorded.has_response = true;
+                recorded.is_complete |= !body.more_body;
                 if let Some(discarded) = &mut recorded.discarded {
                     discarded.events += 1;
                     discarded.bytes += body.body.len();
@@ -79,7 +94,11 @@ impl Record {
                     }
                 }
             }
-            (Ok(()), SendEvent::HttpResponsePathSend(_)) => recorded.has_response = true,
+            (Ok(()), SendEvent::HttpResponsePathSend(_)) => {
+                recorded.has_response = true;
+                recorded.is_complete = true;
+            }
+            (Ok(()), SendEvent::WebSocketClose(_)) => recorded.is_complete = true,
             _ => {}
         }
         recorded.transcript.push(Entry::Sent(event, result));
@@ -106,6 +125,11 @@ impl Record {
 
     pub(super) fn violation(&self) -> Option<Violation> {
         self.recorded().violation.clone()
+    }
+
+    /// Returns the rule that the application broke before it had sent all that its client gets.
+    pub(super) fn violation_in_response(&self) -> Option<Violation> {
+        self.recorded().violation_in_response.clone()
     }
 
     /// Records that the client is gone, and wakes the server's task.
@@ -146,9 +170,7 @@ impl Record {
         let outcome = match result {
             CallResult::Returned(Ok(())) => match end.violation {
                 Some(violation) => {
-                    self.recorded()
-                        .violation
-                        .get_or_insert_with(|| violation.clone());
+                    self.recorded().broke(&violation);
                     Err(Failure::Violation(violation))
                 }
                 None => Ok(()),

@@ -104,7 +104,7 @@ impl<'a> RequestBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// [`Error::Cut`], [`Error::Disconnected`] and [`Error::TimedOut`]. Where
+    /// [`Error::Violation`], [`Error::Cut`], [`Error::Disconnected`] and [`Error::TimedOut`]. Where
     /// [redirects are followed](super::TestClient::follow_redirects), [`Error::Redirect`] for a redirect
     /// after 20 others, for a `location` that is not a URL, and for a redirect that repeats streamed
     /// content.
@@ -249,6 +249,10 @@ impl Pending {
     pub async fn stream(self) -> Result<Response<Streaming>, Error> {
         let response = self.exchange.wait("a response", self.response).await?;
         let response = response.map_err(|_| Error::Disconnected)?;
+        // Of a response that the application has begun, a broken rule is told with the content.
+        if response.status().is_server_error() {
+            self.exchange.check()?;
+        }
         self.origin.keep_cookies(response.headers());
         Ok(Streaming::of(response, self.exchange))
     }

@@ -47,11 +47,21 @@ impl Streaming {
     ///
     /// # Errors
     ///
-    /// [`Error::Cut`], [`Error::Disconnected`] and [`Error::TimedOut`].
+    /// [`Error::Violation`], [`Error::Cut`], [`Error::Disconnected`] and [`Error::TimedOut`].
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, Error> {
         let exchange = self.exchange.clone();
         let chunk = poll_fn(|cx| self.poll_chunk(cx));
-        exchange.wait("content of the response", chunk).await?
+        let chunk = exchange.wait("content of the response", chunk).await?;
+        match &chunk {
+            Ok(None) => exchange.check()?,
+            Err(Error::Cut(_)) => {
+                // The call that cuts its response has ended, and its end is about to be recorded.
+                let _ = exchange.ended().await;
+                exchange.check()?;
+            }
+            _ => {}
+        }
+        chunk
     }
 
     /// Returns the rest of the content.
@@ -114,7 +124,8 @@ impl Streaming {
 impl Stream for Streaming {
     type Item = Result<Bytes, Error>;
 
-    /// Yields what [`chunk`](Self::chunk) returns, without a time-out.
+    /// Yields what [`chunk`](Self::chunk) returns, without a time-out and without [`Error::Violation`]: content that a
+    /// broken rule has cut is [`Error::Cut`].
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         let chunk = ready!(this.poll_chunk(cx)).transpose();

@@ -106,7 +106,7 @@ impl Server {
     pub(super) fn rejected(&self, status: StatusCode) -> TestExchange {
         let record = Arc::new(Record::default());
         record.rejected(format!("the server rejects the request with {status}"));
-        TestExchange::new(record, self.settings.timeout)
+        TestExchange::new(record, &self.settings)
     }
 
     /// Begins the shutdown: exchanges in flight learn of it, and WebSockets are closed.
@@ -131,7 +131,7 @@ impl Server {
         if is_disconnected {
             record.disconnect();
         }
-        let exchange = TestExchange::new(record.clone(), self.settings.timeout);
+        let exchange = TestExchange::new(record.clone(), &self.settings);
         let mut running = self.running.lock().unwrap();
         running.retain(|exchange| !exchange.is_ended());
         running.push(exchange.clone());

@@ -101,7 +101,8 @@ impl TestWebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Closed`] after the last message; [`Error::Disconnected`] and [`Error::TimedOut`].
+    /// [`Error::Closed`] after the last message; [`Error::Violation`], [`Error::Disconnected`] and
+    /// [`Error::TimedOut`].
     pub async fn receive(&mut self) -> Result<Message, Error> {
         match self.read("a message").await? {
             Inbound::Message(message) => Ok(message),
@@ -138,7 +139,7 @@ impl TestWebSocket {
     ///
     /// # Errors
     ///
-    /// [`Error::Unexpected`] when a message comes first; [`Error::Disconnected`] and
+    /// [`Error::Unexpected`] when a message comes first; [`Error::Violation`], [`Error::Disconnected`] and
     /// [`Error::TimedOut`].
     pub async fn closed(&mut self) -> Result<WebSocketClose, Error> {
         match self.read("the close").await? {
@@ -169,6 +170,7 @@ impl TestWebSocket {
         let inbound = poll_fn(|cx| self.poll_read(cx));
         let inbound = self.exchange.wait(waited_for, inbound).await??;
         if let Inbound::Close(close) = &inbound {
+            self.exchange.check()?;
             self.close = Some(close.clone());
         }
         Ok(inbound)

@@ -21,7 +21,7 @@ async fn early_hints_and_debug_facts_are_kept_for_the_test() {
         assert!(matches!(late, Err(SendError::Violation(_))), "{late:?}");
         Ok(())
     }
-    let client = TestClient::new(app);
+    let client = TestClient::new(app).allow_violations(true);
     let response = client.get("/").send().await.unwrap();
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     let exchange = TestExchange::of(&response);

@@ -38,7 +38,7 @@ async fn fails(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError
 
 #[tokio::test]
 async fn the_client_of_a_failed_call_gets_the_documented_response() {
-    let client = TestClient::new(fails);
+    let client = TestClient::new(fails).allow_violations(true);
     for (query, status) in [
         ("declined", StatusCode::NOT_IMPLEMENTED),
         ("error", StatusCode::INTERNAL_SERVER_ERROR),
@@ -67,8 +67,44 @@ async fn the_client_of_a_failed_call_gets_the_documented_response() {
 }
 
 #[tokio::test]
-async fn how_a_call_failed_can_be_asked() {
+async fn a_broken_rule_fails_the_call_of_the_client() {
     let client = TestClient::new(fails);
+    for (query, broken) in [
+        ("violation", rule::FINAL_STATUS),
+        ("", rule::START_BEFORE_RETURN),
+    ] {
+        let error = client.get(format!("/waiting?{query}")).send().await;
+        let Err(Error::Violation(violation, exchange)) = &error else {
+            panic!("{query}: {error:?}");
+        };
+        assert_eq!(violation.rule, broken);
+        let text = error.as_ref().unwrap_err().to_string();
+        assert!(
+            text.starts_with("the application broke a rule: HTTP-"),
+            "{text}"
+        );
+        assert!(text.ends_with(&exchange.transcript().to_string()), "{text}");
+    }
+    for (query, broken) in [
+        ("violation", rule::START_ONCE),
+        ("", rule::END_BEFORE_RETURN),
+    ] {
+        let error = client.get(format!("/streaming?{query}")).send().await;
+        let Err(Error::Violation(violation, _)) = &error else {
+            panic!("{query}: {error:?}");
+        };
+        assert_eq!(violation.rule, broken);
+    }
+    // What is not the application's breach of a rule is what a real client sees.
+    let error = client.get("/streaming?error").send().await;
+    assert!(matches!(error, Err(Error::Cut(_))), "{error:?}");
+    let response = client.get("/waiting?error").send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+}
+
+#[tokio::test]
+async fn how_a_call_failed_can_be_asked() {
+    let client = TestClient::new(fails).allow_violations(true);
     let failure = async |query| {
         let response = client.get(format!("/?{query}")).send().await.unwrap();
         let exchange = TestExchange::of(&response).clone();

@@ -101,7 +101,7 @@ async fn messages_go_both_ways() {
 
 #[tokio::test]
 async fn a_handshake_that_is_not_accepted_gets_a_response() {
-    let client = TestClient::new(app);
+    let client = TestClient::new(app).allow_violations(true);
     for (path, status, content) in [
         ("/refuse", StatusCode::FORBIDDEN, "Forbidden"),
         ("/deny", StatusCode::UNAUTHORIZED, "who are you?"),
@@ -160,6 +160,16 @@ async fn the_end_of_an_open_websocket_is_a_close() {
     let mut socket = client.websocket("/open/error").connect().await.unwrap();
     assert_eq!(socket.closed().await.unwrap().code, 1011);
 
+    let mut socket = client.websocket("/open/violation").connect().await.unwrap();
+    let error = socket.closed().await.unwrap_err();
+    assert!(
+        matches!(&error, Error::Violation(violation, _) if violation.rule == rule::ACCEPT_ONCE),
+        "{error:?}"
+    );
+    let error = client.websocket("/").connect().await.unwrap_err();
+    assert!(matches!(error, Error::Violation(..)), "{error:?}");
+
+    let client = client.allow_violations(true);
     let mut socket = client.websocket("/open/violation").connect().await.unwrap();
     assert_eq!(socket.closed().await.unwrap().code, 1011);
     socket.exchange().ended().await.unwrap_err();
