@@ -89,7 +89,8 @@ async fn enter(
 /// Passes messages between a client and its room, until either ends. The member leaves when the membership is dropped.
 async fn serve(socket: WebSocket, mut subscription: Subscription, membership: Membership) {
     let (mut outgoing, mut incoming) = socket.split();
-    // A client that does not read holds up the first of the two only. It loses the oldest messages, and is told so.
+    // Each of the two returns whether the layer has ended it, and not the client. A client that does not read holds up
+    // the first only: it loses the oldest messages, and is told so.
     let forward = async {
         while let Some(event) = subscription.next().await {
             let frame = match event {
@@ -101,15 +102,10 @@ async fn serve(socket: WebSocket, mut subscription: Subscription, membership: Me
                 _ => continue,
             };
             if outgoing.send(frame).await.is_err() {
-                return;
+                return false;
             }
         }
-        // The layer is closed.
-        let close = CloseFrame {
-            code: close_code::AGAIN,
-            reason: "".into(),
-        };
-        let _ = outgoing.send(Frame::Close(Some(close))).await;
+        true
     };
     let publish = async {
         while let Some(Ok(frame)) = incoming.next().await {
@@ -120,11 +116,20 @@ async fn serve(socket: WebSocket, mut subscription: Subscription, membership: Me
             };
             if let Err(error) = membership.group().publish(payload).await {
                 tracing::error!("{error}");
-                return;
+                return true;
             }
         }
+        false
     };
-    select(pin!(forward), pin!(publish)).await;
+    let is_layer_gone = select(pin!(forward), pin!(publish)).await.factor_first().0;
+    if is_layer_gone {
+        let close = CloseFrame {
+            code: close_code::AGAIN,
+            reason: "the rooms are unavailable".into(),
+        };
+        // A client that is gone needs no close frame.
+        let _ = outgoing.send(Frame::Close(Some(close))).await;
+    }
 }
 
 fn app(url: String) -> impl App {
