@@ -89,8 +89,8 @@ impl ChannelLayer {
             return Ok(Self::with_backend(Arc::new(backend)));
         }
         let choice = if cfg!(feature = "redis") {
-            "memory, redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH or \
-             redis+sentinel://HOST:PORT,HOST:PORT/SERVICE"
+            "memory, redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH, \
+             redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or redis+cluster://HOST:PORT,HOST:PORT"
         } else {
             "memory"
         };

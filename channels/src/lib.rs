@@ -17,7 +17,7 @@
 //! | Backend | URL | Feature |
 //! | --- | --- | --- |
 //! | [`MemoryBackend`] | `memory` | |
-//! | [`RedisBackend`] | `redis://127.0.0.1:6379`, `rediss://...` for TLS, `redis+sentinel://...` | `redis` |
+//! | [`RedisBackend`] | `redis://127.0.0.1:6379`, `rediss://...` for TLS, `redis+sentinel://...`, `redis+cluster://...` | `redis` |
 //!
 //! ```
 //! use callgate_channels::{ChannelLayer, GroupEvent, Missed};

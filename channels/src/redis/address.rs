@@ -9,18 +9,32 @@ use super::sentinel::Service;
 use crate::Error;
 
 /// The beginnings of the URLs.
-const SCHEMES: [&str; 5] = [
+const SCHEMES: [&str; 7] = [
     "redis://",
     "rediss://",
     "unix://",
     "redis+sentinel://",
     "rediss+sentinel://",
+    "redis+cluster://",
+    "rediss+cluster://",
 ];
 
 /// The port of a sentinel whose URL has none.
 const SENTINEL_PORT: u16 = 26379;
 
-/// Where a URL leads.
+/// What a URL leads to.
+#[derive(Debug)]
+pub(super) enum Store {
+    Single(Box<Address>),
+    Cluster {
+        /// The first nodes to ask for the others.
+        seeds: Vec<Address>,
+        /// How to connect to a node, but for its address.
+        info: Box<ConnectionInfo>,
+    },
+}
+
+/// Where to connect.
 #[derive(Debug)]
 pub(super) struct Address {
     pub(super) place: Place,
@@ -41,49 +55,69 @@ pub(crate) fn is_redis_url(url: &str) -> bool {
     SCHEMES.iter().any(|scheme| url.starts_with(scheme))
 }
 
-impl Address {
+impl Store {
     pub(super) fn parse(url: &str) -> Result<Self, Error> {
-        let parsed = match url.split_once("+sentinel://") {
-            Some((scheme, rest)) => Self::of_sentinels(scheme, rest),
-            None => Self::of_server(url),
+        let parsed = if let Some((scheme, rest)) = url.split_once("+sentinel://") {
+            Address::of_sentinels(scheme, rest)
+                .map(Box::new)
+                .map(Self::Single)
+        } else if let Some((scheme, rest)) = url.split_once("+cluster://") {
+            Self::of_cluster(scheme, rest)
+        } else {
+            client(url)
+                .map(Address::of_server)
+                .map(Box::new)
+                .map(Self::Single)
         };
         parsed.map_err(|reason| Error::InvalidUrl {
             reason: format!(
-                "the URL of Redis is not understood: {} (write redis://HOST:PORT, rediss:// for TLS, or \
-                 redis+sentinel://HOST:PORT,HOST:PORT/SERVICE)",
+                "the URL of Redis is not understood: {} (write redis://HOST:PORT, rediss:// for TLS, \
+                 redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or redis+cluster://HOST:PORT,HOST:PORT)",
                 plain(&reason)
             ),
         })
     }
 
-    fn of_server(url: &str) -> Result<Self, RedisError> {
-        let client = client(url)?;
-        Ok(Self {
+    /// `rest` is `[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT]...[?PARAMETERS]`.
+    fn of_cluster(scheme: &str, rest: &str) -> Result<Self, RedisError> {
+        let urls = urls(scheme, rest, None);
+        let clients: Vec<_> = urls
+            .iter()
+            .map(|url| client(url))
+            .collect::<Result<_, _>>()?;
+        let info = clients[0].get_connection_info().clone();
+        if info.redis_settings().db() != 0 {
+            return Err(invalid("a cluster has no databases".to_owned()));
+        }
+        Ok(Self::Cluster {
+            seeds: clients.into_iter().map(Address::of_server).collect(),
+            info: Box::new(info),
+        })
+    }
+}
+
+impl Address {
+    pub(super) fn of_server(client: Client) -> Self {
+        Self {
             target: format!("redis at {}", client.get_connection_info().addr()),
             place: Place::Server(client),
-        })
+        }
     }
 
     /// `rest` is `[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT].../SERVICE[/DATABASE][?PARAMETERS]`.
     fn of_sentinels(scheme: &str, rest: &str) -> Result<Self, RedisError> {
         let (rest, query) = rest.split_at(rest.find(['?', '#']).unwrap_or(rest.len()));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
-        let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
         let (service, database) = path.split_once('/').unwrap_or((path, ""));
         if service.is_empty() {
             return Err(invalid("the name of the service is missing".to_owned()));
         }
-        let mut clients = Vec::new();
-        for host in hosts.split(',') {
-            let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
-            let port = match has_port {
-                true => String::new(),
-                false => format!(":{SENTINEL_PORT}"),
-            };
-            clients.push(client(&format!(
-                "{scheme}://{user}{host}{port}/{database}{query}"
-            ))?);
-        }
+        let rest = format!("{authority}/{database}{query}");
+        let urls = urls(scheme, &rest, Some(SENTINEL_PORT));
+        let clients: Vec<_> = urls
+            .iter()
+            .map(|url| client(url))
+            .collect::<Result<_, _>>()?;
         let addresses: Vec<_> = clients
             .iter()
             .map(|client| client.get_connection_info().addr().to_string())
@@ -110,6 +144,19 @@ impl Address {
             }),
         })
     }
+}
+
+/// Returns a URL for each host of `[[USER]:PASSWORD@]HOST[:PORT],HOST[:PORT]...`, with what follows the hosts.
+fn urls(scheme: &str, rest: &str, default_port: Option<u16>) -> Vec<String> {
+    let (authority, rest) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    let (user, hosts) = authority.split_at(authority.rfind('@').map_or(0, |at| at + 1));
+    let url = |host: &str| {
+        let has_port = host.rsplit(']').next().is_some_and(|end| end.contains(':'));
+        let port = default_port.filter(|_| !has_port);
+        let port = port.map_or(String::new(), |port| format!(":{port}"));
+        format!("{scheme}://{user}{host}{port}{rest}")
+    };
+    hosts.split(',').map(url).collect()
 }
 
 /// Returns a client for the URL of one server.
@@ -181,8 +228,12 @@ mod tests {
     use super::*;
 
     fn parse(url: &str) -> String {
-        match Address::parse(url) {
-            Ok(address) => address.target,
+        match Store::parse(url) {
+            Ok(Store::Single(address)) => address.target,
+            Ok(Store::Cluster { seeds, .. }) => {
+                let targets: Vec<_> = seeds.into_iter().map(|seed| seed.target).collect();
+                targets.join(", ")
+            }
             Err(error) => error.to_string(),
         }
     }
@@ -200,6 +251,10 @@ mod tests {
             (
                 "redis+sentinel://user:se@cret@a:1,[::1]:2,[::1]/main/3?sentinel_password=secret",
                 "redis main (sentinels a:1, ::1:2, ::1:26379)",
+            ),
+            (
+                "rediss+cluster://:secret@a,b:7000?protocol=resp3",
+                "redis at a:6379, redis at b:7000",
             ),
         ];
         for (url, target) in targets {
@@ -220,6 +275,11 @@ mod tests {
             (
                 "redis+sentinel://:secret@a/main/x",
                 "Invalid database number",
+            ),
+            ("redis+cluster://:secret@a,b:port", "did not parse"),
+            (
+                "redis+cluster://:secret@a,b/1",
+                "a cluster has no databases",
             ),
             ("redis+other://:secret@a/main", "did not parse"),
             (

@@ -27,6 +27,7 @@ pub(super) struct Connector {
 /// The connections at a time: one for commands, one for subscriptions. Both are replaced together.
 #[derive(Clone)]
 pub(super) struct Session {
+    pub(super) connector: Arc<Connector>,
     pub(super) commands: MultiplexedConnection,
     pub(super) subscriptions: MultiplexedConnection,
     pub(super) server: Arc<Server>,
@@ -55,16 +56,21 @@ impl fmt::Debug for Session {
 }
 
 impl Connector {
-    pub(super) fn new(url: &str, settings: Settings) -> Result<Self, Error> {
-        let address = Address::parse(url)?;
-        Ok(Self { address, settings })
+    pub(super) fn new(address: Address, settings: Settings) -> Self {
+        Self { address, settings }
     }
 
-    /// Connects twice. `receive` is called with the channel and the content of each message.
+    /// Returns what is connected to, for messages.
+    pub(super) fn target(&self) -> &str {
+        &self.address.target
+    }
+
+    /// Connects twice. `receive` is called with the channel and the content of each message, and without content when
+    /// the channel is no longer on this node.
     pub(super) async fn connect(
-        &self,
+        self: &Arc<Self>,
         generation: u64,
-        receive: impl Fn(&str, Vec<u8>) + Send + Sync + 'static,
+        receive: impl Fn(&str, Option<Vec<u8>>) + Send + Sync + 'static,
     ) -> Result<Session, RedisError> {
         let lost = Arc::new(Notify::new());
         let of_commands = Arc::clone(&lost);
@@ -83,7 +89,14 @@ impl Connector {
                     if let [Value::BulkString(channel), Value::BulkString(content)] = &mut data[..]
                         && let Ok(channel) = std::str::from_utf8(channel)
                     {
-                        receive(channel, std::mem::take(content));
+                        receive(channel, Some(std::mem::take(content)));
+                    }
+                }
+                PushKind::SUnsubscribe => {
+                    if let [Value::BulkString(channel), ..] = &push.data[..]
+                        && let Ok(channel) = std::str::from_utf8(channel)
+                    {
+                        receive(channel, None);
                     }
                 }
                 _ => {}
@@ -106,6 +119,7 @@ impl Connector {
         let address = client.get_connection_info().addr().clone();
         let server = Arc::new(Server::of(address, &mut commands).await?);
         Ok(Session {
+            connector: Arc::clone(self),
             commands,
             subscriptions,
             server,
@@ -161,6 +175,7 @@ impl Connector {
                 | ServerErrorKind::MasterDown
                 | ServerErrorKind::ReadOnly,
             ) => self.unreachable(reason),
+            _ if is_elsewhere(error) => self.unreachable(reason),
             ErrorKind::Server(_) | ErrorKind::Extension => Error::Refused { target, reason },
             _ => Error::Unconfirmed { target, reason },
         }
@@ -181,6 +196,14 @@ impl Connector {
 }
 
 impl Server {
+    /// Returns the host; nothing for a Unix socket.
+    pub(super) fn host(&self) -> &str {
+        match &self.address {
+            ConnectionAddr::Tcp(host, _) | ConnectionAddr::TcpTls { host, .. } => host,
+            _ => "",
+        }
+    }
+
     async fn of(
         address: ConnectionAddr,
         connection: &mut MultiplexedConnection,
@@ -242,5 +265,21 @@ impl Session {
         }
         let mut connection = self.subscriptions.clone();
         pipeline.query_async(&mut connection).await
+    }
+}
+
+/// Returns whether a node has not run a command because the slot is on another node, or on its way to one.
+pub(super) fn is_elsewhere(error: &RedisError) -> bool {
+    match error.kind() {
+        ErrorKind::Server(
+            ServerErrorKind::Moved
+            | ServerErrorKind::Ask
+            | ServerErrorKind::TryAgain
+            | ServerErrorKind::ClusterDown,
+        ) => true,
+        // A script has met a key of the slot that is there no longer. What it has done before can be done again.
+        _ => error
+            .detail()
+            .is_some_and(|detail| detail.contains("access a non local key")),
     }
 }

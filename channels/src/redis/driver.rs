@@ -9,9 +9,10 @@ use redis::RedisError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::connection::{LONGEST_RETRY, Session};
+use super::connection::{LONGEST_RETRY, Session, is_elsewhere};
 use super::feed::Feed;
-use super::shared::{Link, Shared};
+use super::nodes::{Link, Node};
+use super::shared::Shared;
 use crate::{Error, Sequence};
 
 /// The time before the second attempt to connect, which doubles for each attempt.
@@ -32,46 +33,64 @@ pub(super) enum Change {
     Unsubscribe(String),
 }
 
-/// Keeps the connections until the layer is closed.
+/// Keeps the connections to a node until the layer is closed, or the node removed.
 pub(super) async fn drive(
     shared: Arc<Shared>,
-    first: Session,
+    node: Arc<Node>,
+    first: Option<Session>,
     mut changes: mpsc::UnboundedReceiver<Change>,
 ) {
     let mut session = first;
     loop {
-        let reason = serve(&shared, &session, &mut changes).await;
-        let since = SystemTime::now();
-        let mut reason = shared.connector.reason(&reason);
-        let mut retry = FIRST_RETRY;
-        session = loop {
-            let health = Link::Down {
-                since,
-                reason: reason.clone(),
-            };
-            if !shared.set_link(health) {
-                return;
+        let reason = match &session {
+            Some(session) => {
+                let error = serve(&shared, &node, session, &mut changes).await;
+                node.connector.reason(&error)
             }
-            // The next connection subscribes to what is read then.
-            while changes.try_recv().is_ok() {}
-            match restore(&shared, session.generation + 1).await {
-                Ok(session) => break session,
-                Err(error) => reason = shared.connector.reason(&error),
-            }
-            sleep(retry).await;
-            retry = (retry * 2).min(LONGEST_RETRY);
+            None => node.connector.reason(&disconnected()),
         };
-        shared.reconnects.fetch_add(1, Ordering::Relaxed);
-        if !shared.set_link(Link::Up(session.clone())) {
+        session = reconnect(&shared, &node, reason, &mut changes).await;
+        if session.is_none() {
             return;
         }
+        shared.reconnects.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Connects again, for as long as it takes. Returns nothing if the node is stopped.
+async fn reconnect(
+    shared: &Arc<Shared>,
+    node: &Arc<Node>,
+    mut reason: String,
+    changes: &mut mpsc::UnboundedReceiver<Change>,
+) -> Option<Session> {
+    let since = SystemTime::now();
+    let mut retry = FIRST_RETRY;
+    loop {
+        let down = Link::Down { since, reason };
+        if !node.set_link(down) {
+            return None;
+        }
+        // The next connection subscribes to what is read then.
+        while changes.try_recv().is_ok() {}
+        match restore(shared, node).await {
+            Ok(session) => {
+                let is_open = node.set_link(Link::Up(session.clone()));
+                return is_open.then_some(session);
+            }
+            Err(error) => reason = node.connector.reason(&error),
+        }
+        // Another node may have its slots by now.
+        shared.nodes.moved.notify_one();
+        sleep(retry).await;
+        retry = (retry * 2).min(LONGEST_RETRY);
     }
 }
 
 /// Connects, subscribes to what this process reads, and fetches what it has not received meanwhile.
-async fn restore(shared: &Arc<Shared>, generation: u64) -> Result<Session, RedisError> {
-    let session = shared.connect(generation).await?;
-    let feeds = shared.feeds();
+async fn restore(shared: &Arc<Shared>, node: &Arc<Node>) -> Result<Session, RedisError> {
+    let session = shared.connect(node).await?;
+    let feeds = shared.feeds_of(node);
     for feeds in feeds.chunks(CHANGES) {
         let changes: Vec<_> = feeds
             .iter()
@@ -85,13 +104,14 @@ async fn restore(shared: &Arc<Shared>, generation: u64) -> Result<Session, Redis
             async move { shared.fetch(session, &feed, true).await }
         })
         .await?;
-    heartbeat(shared, &session).await?;
+    heartbeat(shared, node, &session).await?;
     Ok(session)
 }
 
 /// Serves one session, until a connection is lost.
 async fn serve(
     shared: &Arc<Shared>,
+    node: &Arc<Node>,
     session: &Session,
     changes: &mut mpsc::UnboundedReceiver<Change>,
 ) -> RedisError {
@@ -104,14 +124,16 @@ async fn serve(
         let done = tokio::select! {
             () = session.lost.notified() => Err(disconnected()),
             _ = pings.tick() => session.ping().await,
-            _ = heartbeats.tick() => heartbeat(shared, session).await,
-            () = shared.presence.leaving.notified() => leave(shared, session).await,
+            _ = heartbeats.tick() => heartbeat(shared, node, session).await,
+            () = shared.presence.leaving.notified() => leave(shared, node, session).await,
             _ = changes.recv_many(&mut batch, CHANGES) => {
                 change(shared, session, &mut batch).await
             }
         };
-        if let Err(reason) = done {
-            return reason;
+        match done {
+            Ok(()) => {}
+            Err(error) if is_elsewhere(&error) => shared.nodes.moved.notify_one(),
+            Err(reason) => return reason,
         }
     }
 }
@@ -153,10 +175,14 @@ async fn change(
 }
 
 /// Tells Redis that this process is alive, and learns what it has missed.
-async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisError> {
-    shared.connector.confirm(session).await?;
-    leave(shared, session).await?;
-    let beats = shared.topics_to_keep();
+async fn heartbeat(
+    shared: &Arc<Shared>,
+    node: &Arc<Node>,
+    session: &Session,
+) -> Result<(), RedisError> {
+    node.connector.confirm(session).await?;
+    leave(shared, node, session).await?;
+    let beats = shared.topics_to_keep(node);
     let silent = stream::iter(beats)
         .map(async |(topic, process)| {
             let keys = shared.keys(&topic);
@@ -193,13 +219,28 @@ async fn heartbeat(shared: &Arc<Shared>, session: &Session) -> Result<(), RedisE
     Ok(())
 }
 
-/// Removes the members that have left without waiting.
-async fn leave(shared: &Shared, session: &Session) -> Result<(), RedisError> {
+/// Removes the members that have left without waiting, on whichever node they are.
+async fn leave(shared: &Shared, node: &Arc<Node>, session: &Session) -> Result<(), RedisError> {
     for (topic, member) in shared.presence.left() {
+        let is_here = shared.nodes.has(node, &shared.keys(&topic).stream);
+        let other = match is_here {
+            true => None,
+            false => shared
+                .nodes
+                .of(&shared.keys(&topic).stream)
+                .and_then(|node| node.session()),
+        };
+        let session = match (is_here, &other) {
+            (true, _) => session,
+            (false, Some(other)) => other,
+            // Its driver removes them once it has connected.
+            (false, None) => continue,
+        };
         match shared.leave(session, &topic, &member).await {
             Ok(()) => shared.presence.confirm_left(&topic, &member),
-            Err(error) if matches!(shared.connector.error(&error), Error::Refused { .. }) => {}
-            Err(error) => return Err(error),
+            Err(error) if matches!(node.connector.error(&error), Error::Refused { .. }) => {}
+            Err(error) if is_here => return Err(error),
+            Err(_) => {}
         }
     }
     Ok(())

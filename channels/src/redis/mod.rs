@@ -1,34 +1,43 @@
 //! The backend on Redis.
 
 mod address;
+mod cluster;
 mod connection;
 mod driver;
 mod feed;
 mod keys;
+mod nodes;
 mod presence;
 mod scripts;
 mod sentinel;
 mod shared;
+mod slots;
 mod wire;
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use redis::{FromRedisValue, ScriptInvocation};
+use tokio::task::AbortHandle;
+use tokio::time::{Instant, sleep, timeout};
 
+use self::address::Store;
 pub(crate) use self::address::is_redis_url;
-use self::connection::{Connector, Session};
-use self::driver::Change;
+use self::cluster::Cluster;
+use self::connection::{Connector, Session, is_elsewhere};
 use self::feed::{Feed, backlog};
-use self::shared::{Link, Shared};
+use self::keys::Keys;
+use self::nodes::{LOOK, Link, Node};
+use self::presence::process_of;
+use self::scripts::Caller;
+use self::shared::Shared;
 use crate::backend::{Backend, BoxFuture, EventLog, Opened, Start, Topic};
 use crate::{Error, Health, Member, MemberId, Payload, Sequence, Settings};
 
 /// A backend on Redis 6 or later, or a server that is compatible, for any number of processes.
 ///
-/// Each process has one connection for commands and one for all its subscriptions. A publication is one script:
+/// Each process has one connection for commands and one for all its subscriptions, to each primary of a cluster. A
+/// publication is one script:
 /// it appends the event to a stream, which is the history, and publishes it to the subscribers, with sharded pub/sub
 /// where there is (Redis 7). Each event names the event before it. A process that finds a gap in this way, or
 /// that has connected again, reads the missing events from the stream; what the stream no longer has is a
@@ -38,29 +47,75 @@ use crate::{Error, Health, Member, MemberId, Payload, Sequence, Settings};
 #[derive(Debug)]
 pub struct RedisBackend {
     shared: Arc<Shared>,
-    driver: JoinHandle<()>,
+    /// The task that knows the nodes of a cluster.
+    cluster: Option<AbortHandle>,
 }
 
 impl RedisBackend {
     /// Connects to a Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` for TLS,
-    /// `unix:///PATH` for a Unix socket, or `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for the master that
-    /// sentinels know. The [chapter](crate::documents::channels) has all forms and parameters.
+    /// `unix:///PATH` for a Unix socket, `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for the master that sentinels
+    /// know, or `redis+cluster://HOST:PORT,HOST:PORT` for a cluster. The [chapter](crate::documents::channels) has all forms and parameters.
     ///
     /// # Errors
     ///
     /// [`Error::InvalidUrl`]; [`Error::Unreachable`] if there is no Redis, or it refuses the connection or
     /// a script.
     pub async fn connect(url: &str, settings: Settings) -> Result<Self, Error> {
-        let connector = Connector::new(url, settings.clone())?;
-        let (changes, receiver) = mpsc::unbounded_channel();
-        let shared = Shared::new(connector, settings, changes);
-        let session = shared
-            .connect(0)
-            .await
-            .map_err(|error| shared.connector.not_started(&error))?;
-        shared.set_link(Link::Up(session.clone()));
-        let driver = tokio::spawn(driver::drive(Arc::clone(&shared), session, receiver));
-        Ok(Self { shared, driver })
+        let shared = Shared::new(settings);
+        // What has been started is stopped when this is dropped.
+        let mut backend = Self {
+            shared: Arc::clone(&shared),
+            cluster: None,
+        };
+        match Store::parse(url)? {
+            Store::Single(address) => {
+                let connector = Connector::new(*address, shared.settings.clone());
+                let (node, changes) = Node::new(connector);
+                let session = shared.connect(&node).await;
+                let session = session.map_err(|error| node.connector.not_started(&error))?;
+                node.set_link(Link::Up(session.clone()));
+                shared.nodes.replace(vec![(0, Arc::clone(&node))]);
+                cluster::start(&shared, &node, Some(session), changes);
+            }
+            Store::Cluster { seeds, info } => {
+                let cluster = Cluster::new(seeds, *info, &shared.settings);
+                cluster.connect(&shared).await?;
+                let watching = tokio::spawn(cluster.watch(shared));
+                backend.cluster = Some(watching.abort_handle());
+            }
+        }
+        Ok(backend)
+    }
+
+    /// Runs a script on the node that has the keys, and waits for its answer as long as an operation may take. A
+    /// script that no node runs, because the slot is on its way to another, is called again until then.
+    async fn call<'a, T: FromRedisValue>(
+        &self,
+        keys: &Keys,
+        script: impl Fn(Caller<'_>) -> ScriptInvocation<'a>,
+    ) -> Result<(Session, T), Error> {
+        let shared = &self.shared;
+        let begun = Instant::now();
+        loop {
+            let session = shared.session(keys).await?;
+            let mut connection = session.commands.clone();
+            let call = script(shared.caller(&session));
+            let answer = timeout(shared.settings.timeout, call.invoke_async(&mut connection));
+            match answer.await {
+                Ok(Ok(value)) => return Ok((session, value)),
+                Ok(Err(error))
+                    if is_elsewhere(&error) && begun.elapsed() < shared.settings.timeout =>
+                {
+                    shared.nodes.moved.notify_one();
+                    sleep(LOOK).await;
+                }
+                Ok(Err(error)) => {
+                    session.note(&error);
+                    return Err(session.connector.error(&error));
+                }
+                Err(_) => return Err(session.connector.timed_out()),
+            }
+        }
     }
 
     /// Waits for a command as long as an operation may take.
@@ -69,27 +124,21 @@ impl RedisBackend {
         session: &Session,
         command: impl Future<Output = Result<T, redis::RedisError>>,
     ) -> Result<T, Error> {
-        let connector = &self.shared.connector;
         match timeout(self.shared.settings.timeout, command).await {
             Ok(answer) => answer.map_err(|error| {
                 session.note(&error);
-                connector.error(&error)
+                session.connector.error(&error)
             }),
-            Err(_) => Err(connector.timed_out()),
+            Err(_) => Err(session.connector.timed_out()),
         }
     }
 
     async fn publish(&self, topic: &Topic, payload: &Payload) -> Result<Sequence, Error> {
         let shared = &self.shared;
-        let session = shared.session().await?;
         let member = topic.member().map_or("", MemberId::as_str);
         let (keys, body) = (shared.keys(topic), wire::encode(payload));
-        let caller = shared.caller(&session);
-        let call = shared.scripts.publish(&keys, member, body, caller);
-        let mut connection = session.commands.clone();
-        let number: u64 = self
-            .answer(&session, call.invoke_async(&mut connection))
-            .await?;
+        let script = |caller: Caller<'_>| shared.scripts.publish(&keys, member, body, caller);
+        let (_, number): (_, u64) = self.call(&keys, script).await?;
         match topic.member() {
             Some(member) if number == 0 => Err(Error::NoSuchMember(member.clone())),
             _ => {
@@ -103,27 +152,16 @@ impl RedisBackend {
     /// Subscribes to the channel of a feed, and gives it a log.
     async fn attach(&self, feed: &Arc<Feed>) -> Result<(), Error> {
         let shared = &self.shared;
-        let session = shared.session().await?;
-        let (answer, subscribed) = oneshot::channel();
-        let change = Change::Subscribe(feed.keys.stream.clone(), answer);
-        shared.changes.send(change).map_err(|_| Error::Closed)?;
-        match timeout(shared.settings.timeout, subscribed).await {
-            Ok(Ok(())) => {}
-            Ok(Err(_)) => {
-                return Err(shared
-                    .connector
-                    .unreachable("the connection was lost".into()));
-            }
-            Err(_) => return Err(shared.connector.timed_out()),
-        }
-        let head = self.head(&session, feed).await?;
+        shared.subscribe(feed).await?;
+        let (session, head) = self.head(feed).await?;
         feed.attach(EventLog::new(head, &shared.settings));
         let is_behind = feed.announce(head);
         // A new connection may not have found the log, and so has not read what this one did not receive.
-        let is_replaced = match &*shared.link.borrow() {
-            Link::Up(current) => current.generation != session.generation,
-            _ => true,
-        };
+        let current = shared
+            .nodes
+            .of(&feed.keys.stream)
+            .and_then(|node| node.session());
+        let is_replaced = current.is_none_or(|it| it.generation != session.generation);
         if is_behind || is_replaced {
             shared.fetch_in_background(feed);
         }
@@ -131,14 +169,10 @@ impl RedisBackend {
     }
 
     /// Returns the number of the last event of a feed. The stream exists afterwards.
-    async fn head(&self, session: &Session, feed: &Feed) -> Result<Sequence, Error> {
-        let mut connection = session.commands.clone();
-        let caller = self.shared.caller(session);
-        let call = self.shared.scripts.open(&feed.keys, caller);
-        let head: u64 = self
-            .answer(session, call.invoke_async(&mut connection))
-            .await?;
-        Ok(Sequence::new(head))
+    async fn head(&self, feed: &Feed) -> Result<(Session, Sequence), Error> {
+        let script = |caller: Caller<'_>| self.shared.scripts.open(&feed.keys, caller);
+        let (session, head): (_, u64) = self.call(&feed.keys, script).await?;
+        Ok((session, Sequence::new(head)))
     }
 
     async fn open(&self, topic: &Topic, start: Start) -> Result<Opened, Error> {
@@ -183,7 +217,7 @@ impl RedisBackend {
             Some(Err(reader)) => reader,
             None => return Ok(None),
         };
-        let session = self.shared.session().await?;
+        let mut session = self.shared.session(&feed.keys).await?;
         let mut opened = Opened {
             backlog: Vec::new(),
             reader,
@@ -191,7 +225,8 @@ impl RedisBackend {
         let mut head = opened.reader.seen();
         if after > head {
             // Another process may have seen more than this one has received.
-            let last = self.head(&session, feed).await?;
+            let last;
+            (session, last) = self.head(feed).await?;
             if after > last {
                 let (asked, head) = (after, last);
                 return Err(Error::SequenceAhead { asked, head });
@@ -209,13 +244,9 @@ impl RedisBackend {
 
     async fn members(&self, group: &Topic) -> Result<Vec<Member>, Error> {
         let shared = &self.shared;
-        let session = shared.session().await?;
-        let (keys, caller) = (shared.keys(group), shared.caller(&session));
-        let call = shared.scripts.members(&keys, "list", caller);
-        let mut connection = session.commands.clone();
-        let listed: Vec<Vec<u8>> = self
-            .answer(&session, call.invoke_async(&mut connection))
-            .await?;
+        let keys = shared.keys(group);
+        let script = |caller: Caller<'_>| shared.scripts.members(&keys, "list", caller);
+        let (_, listed): (_, Vec<Vec<u8>>) = self.call(&keys, script).await?;
         let mut members: Vec<Member> = listed
             .chunks_exact(2)
             .filter_map(|pair| wire::decode_member(&pair[0], &pair[1]))
@@ -226,29 +257,30 @@ impl RedisBackend {
 
     async fn member_count(&self, group: &Topic) -> Result<usize, Error> {
         let shared = &self.shared;
-        let session = shared.session().await?;
-        let (keys, caller) = (shared.keys(group), shared.caller(&session));
-        let call = shared.scripts.members(&keys, "count", caller);
-        let mut connection = session.commands.clone();
-        self.answer(&session, call.invoke_async(&mut connection))
-            .await
+        let keys = shared.keys(group);
+        let script = |caller: Caller<'_>| shared.scripts.members(&keys, "count", caller);
+        let (_, count) = self.call(&keys, script).await?;
+        Ok(count)
     }
 
     async fn join(&self, group: &Topic, member: &Member) -> Result<(), Error> {
-        let session = self.shared.session().await?;
-        self.shared.presence.add(group, member);
-        self.answer(&session, self.shared.join(&session, group, member))
-            .await
+        let shared = &self.shared;
+        let keys = shared.keys(group);
+        let (process, id) = (process_of(&member.id), member.id.as_str());
+        let data = wire::encode_data(&member.data);
+        let script = |caller: Caller<'_>| shared.scripts.join(&keys, process, id, &data, caller);
+        let (_, ()) = self.call(&keys, script).await?;
+        // A heartbeat that came between would let the member join twice.
+        shared.presence.add(group, member);
+        Ok(())
     }
 
     async fn leave(&self, group: &Topic, member: &MemberId) -> Result<(), Error> {
-        self.shared.presence.remove(group, member);
-        let left = async {
-            let session = self.shared.session().await?;
-            self.answer(&session, self.shared.leave(&session, group, member))
-                .await
-        };
-        let result = left.await;
+        let shared = &self.shared;
+        shared.presence.remove(group, member);
+        let keys = shared.keys(group);
+        let script = |caller: Caller<'_>| shared.scripts.leave(&keys, member.as_str(), caller);
+        let result = self.call(&keys, script).await.map(|(_, ())| ());
         match result {
             Ok(()) => self.shared.presence.confirm_left(group, member),
             Err(_) => self.shared.presence.leaving.notify_one(),
@@ -259,20 +291,29 @@ impl RedisBackend {
     async fn close(&self) {
         let shared = &self.shared;
         shared.presence.remove_all();
-        let previous = shared.link.send_replace(Link::Closed);
-        if let Link::Up(session) = previous {
-            let leaving = async {
-                for (topic, id) in shared.presence.left() {
-                    if shared.leave(&session, &topic, &id).await.is_err() {
-                        // The other processes forget the rest in time.
-                        break;
-                    }
+        self.stop();
+        let nodes = shared.nodes.all();
+        let links: Vec<_> = nodes.iter().map(|node| node.stop(Link::Closed)).collect();
+        let leaving = async {
+            for (topic, id) in shared.presence.left() {
+                let key = shared.keys(&topic).stream;
+                let index = nodes.iter().position(|node| shared.nodes.has(node, &key));
+                if let Some(Link::Up(session)) = index.and_then(|index| links.get(index))
+                    && shared.leave(session, &topic, &id).await.is_err()
+                {
+                    // The other processes forget the rest in time.
+                    break;
                 }
-            };
-            let _ = timeout(shared.settings.timeout, leaving).await;
-        }
-        self.driver.abort();
+            }
+        };
+        let _ = timeout(shared.settings.timeout, leaving).await;
         shared.close_logs();
+    }
+
+    fn stop(&self) {
+        if let Some(cluster) = &self.cluster {
+            cluster.abort();
+        }
     }
 }
 
@@ -296,7 +337,10 @@ impl Drop for Opening<'_> {
 
 impl Drop for RedisBackend {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.stop();
+        for node in self.shared.nodes.all() {
+            node.stop(Link::Closed);
+        }
     }
 }
 
@@ -351,14 +395,7 @@ impl Backend for RedisBackend {
     }
 
     fn health(&self) -> Health {
-        match &*self.shared.link.borrow() {
-            Link::Up(_) => Health::Ready,
-            Link::Down { since, reason } => Health::Unreachable {
-                since: *since,
-                reason: reason.clone(),
-            },
-            Link::Closed => Health::Closed,
-        }
+        self.shared.nodes.health()
     }
 
     fn reconnects(&self) -> u64 {

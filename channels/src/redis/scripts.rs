@@ -75,7 +75,10 @@ impl Scripts {
         caller: Caller<'_>,
     ) -> ScriptInvocation<'_> {
         let mut call = self.publish.prepare_invoke();
-        call.key(&keys.stream).key(&keys.members);
+        call.key(&keys.stream);
+        if !member.is_empty() {
+            call.key(&keys.members);
+        }
         call.arg(body.0.to_string()).arg(body.1).arg(member);
         self.bounded(call, caller)
     }

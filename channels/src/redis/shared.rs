@@ -3,16 +3,17 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use redis::RedisError;
-use tokio::sync::{mpsc, watch};
-use tokio::time::timeout;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep, timeout};
 
-use super::connection::{Connector, Session};
+use super::connection::Session;
 use super::driver::Change;
 use super::feed::{Feed, Fetch};
 use super::keys::Keys;
+use super::nodes::{LOOK, Node, Nodes};
 use super::presence::{Presence, process_of};
 use super::scripts::{Caller, Scripts};
 use super::wire::{Entry, encode_data};
@@ -26,21 +27,12 @@ const PAGE: usize = 64;
 /// Entries of a stream: the ID, and the names and values of the fields.
 type StreamEntries = Vec<(String, Vec<Vec<u8>>)>;
 
-/// The state of the connections.
-#[derive(Clone, Debug)]
-pub(super) enum Link {
-    Up(Session),
-    Down { since: SystemTime, reason: String },
-    Closed,
-}
-
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) connector: Connector,
     pub(super) scripts: Scripts,
-    pub(super) link: watch::Sender<Link>,
-    pub(super) changes: mpsc::UnboundedSender<Change>,
+    pub(super) nodes: Nodes,
+    generation: AtomicU64,
     pub(super) reconnects: AtomicU64,
     /// The topics that this process reads, by channel.
     feeds: Mutex<HashMap<String, Arc<Feed>>>,
@@ -51,18 +43,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(
-        connector: Connector,
-        settings: Settings,
-        changes: mpsc::UnboundedSender<Change>,
-    ) -> Arc<Self> {
-        let (since, reason) = (SystemTime::now(), String::new());
+    pub(super) fn new(settings: Settings) -> Arc<Self> {
         Arc::new(Self {
             scripts: Scripts::new(&settings),
             settings,
-            connector,
-            link: watch::Sender::new(Link::Down { since, reason }),
-            changes,
+            nodes: Nodes::default(),
+            generation: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             feeds: Mutex::default(),
             presence: Presence::default(),
@@ -70,43 +56,69 @@ impl Shared {
         })
     }
 
-    pub(super) async fn connect(self: &Arc<Self>, generation: u64) -> Result<Session, RedisError> {
+    pub(super) async fn connect(self: &Arc<Self>, node: &Node) -> Result<Session, RedisError> {
         let shared = Arc::downgrade(self);
-        let receive = move |channel: &str, content| {
+        let receive = move |channel: &str, content: Option<_>| {
             if let Some(shared) = shared.upgrade() {
-                shared.receive(channel, content);
+                match content {
+                    Some(content) => shared.receive(channel, content),
+                    None => shared.resubscribe_in_background(channel),
+                }
             }
         };
-        self.connector.connect(generation, receive).await
+        let generation = self.generation.fetch_add(1, Ordering::Relaxed);
+        node.connector.connect(generation, receive).await
     }
 
-    /// Sets the state of the connections, unless the layer is closed. Returns whether it is not.
-    pub(super) fn set_link(&self, link: Link) -> bool {
-        self.link.send_if_modified(|current| {
-            let is_open = !matches!(current, Link::Closed);
-            if is_open {
-                *current = link;
+    /// Returns the session of the node that has a topic, and waits for it as long as an operation may take.
+    pub(super) async fn session(&self, keys: &Keys) -> Result<Session, Error> {
+        let longest = self.settings.timeout;
+        self.nodes.session(&keys.stream, longest).await
+    }
+
+    /// Subscribes to the channel of a feed, on the node that has it.
+    pub(super) async fn subscribe(&self, feed: &Feed) -> Result<Session, Error> {
+        let begun = Instant::now();
+        loop {
+            let session = self.session(&feed.keys).await?;
+            let node = self.nodes.of(&feed.keys.stream).ok_or(Error::Closed)?;
+            let (answer, subscribed) = oneshot::channel();
+            let change = Change::Subscribe(feed.keys.stream.clone(), answer);
+            // A node that is removed drops the change.
+            let _ = node.changes.send(change);
+            match timeout(self.settings.timeout, subscribed).await {
+                Ok(Ok(())) => return Ok(session),
+                Ok(Err(_)) if begun.elapsed() > self.settings.timeout => {
+                    return Err(session
+                        .connector
+                        .unreachable("the connection was lost".into()));
+                }
+                Ok(Err(_)) => sleep(LOOK).await,
+                Err(_) => return Err(session.connector.timed_out()),
             }
-            is_open
-        })
+        }
     }
 
-    /// Returns the session, and waits for it as long as an operation may take.
-    pub(super) async fn session(&self) -> Result<Session, Error> {
-        let mut link = self.link.subscribe();
-        let is_decided = |link: &Link| !matches!(link, Link::Down { .. });
-        let waiting = timeout(self.settings.timeout, link.wait_for(is_decided));
-        if let Ok(Ok(link)) = waiting.await {
-            return match &*link {
-                Link::Up(session) => Ok(session.clone()),
-                _ => Err(Error::Closed),
-            };
-        }
-        match &*self.link.borrow() {
-            Link::Up(session) => Ok(session.clone()),
-            Link::Down { reason, .. } => Err(self.connector.unreachable(reason.clone())),
-            Link::Closed => Err(Error::Closed),
-        }
+    /// Subscribes again to a channel that a node has given up, if this process reads it: the slot is on another node.
+    pub(super) fn resubscribe_in_background(self: &Arc<Self>, channel: &str) {
+        let Some(feed) = self.feed(channel) else {
+            return;
+        };
+        self.nodes.moved.notify_one();
+        let shared = Arc::clone(self);
+        tokio::spawn(async move {
+            // A node that is not reached subscribes to all that is read once it is.
+            while shared.is_read(&feed.keys.stream) {
+                match shared.subscribe(&feed).await {
+                    Ok(session) => {
+                        let _ = shared.fetch(&session, &feed, false).await;
+                        return;
+                    }
+                    Err(Error::Closed) => return,
+                    Err(_) => sleep(LOOK).await,
+                }
+            }
+        });
     }
 
     /// Returns how often Redis is told that this process is alive, and that its groups are read.
@@ -151,7 +163,7 @@ impl Shared {
         let (shared, feed) = (Arc::clone(self), Arc::clone(feed));
         tokio::spawn(async move {
             // After an error the next session, or the next heartbeat, fetches.
-            if let Ok(session) = shared.session().await {
+            if let Ok(session) = shared.session(&feed.keys).await {
                 let _ = shared.fetch(&session, &feed, false).await;
             }
         });
@@ -238,6 +250,13 @@ impl Shared {
         lock(&self.feeds).values().cloned().collect()
     }
 
+    /// Returns the feeds whose topics a node has.
+    pub(super) fn feeds_of(&self, node: &Arc<Node>) -> Vec<Arc<Feed>> {
+        let mut feeds = self.feeds();
+        feeds.retain(|feed| self.nodes.has(node, &feed.keys.stream));
+        feeds
+    }
+
     /// Returns the feed of a topic, which is created if need be.
     pub(super) fn feed_of(&self, topic: &Topic) -> Arc<Feed> {
         let keys = self.keys(topic);
@@ -269,8 +288,10 @@ impl Shared {
         {
             feeds.remove(&channel);
             drop(feeds);
-            // There is nothing to unsubscribe from when the driver is gone.
-            let _ = self.changes.send(Change::Unsubscribe(channel));
+            if let Some(node) = self.nodes.of(&channel) {
+                // There is nothing to unsubscribe from when the driver is gone.
+                let _ = node.changes.send(Change::Unsubscribe(channel));
+            }
         }
     }
 
@@ -285,15 +306,17 @@ impl Shared {
 
 /// The members of this process.
 impl Shared {
-    /// Returns the topics to keep, each with the process if the process has members in it.
-    pub(super) fn topics_to_keep(&self) -> Vec<(Topic, String)> {
+    /// Returns the topics to keep on a node, each with the process if the process has members in it.
+    pub(super) fn topics_to_keep(&self, node: &Arc<Node>) -> Vec<(Topic, String)> {
         let mut topics: HashMap<Topic, String> = self
-            .feeds()
+            .feeds_of(node)
             .into_iter()
             .filter(|feed| feed.log().is_some())
             .map(|feed| (feed.topic.clone(), String::new()))
             .collect();
-        topics.extend(self.presence.processes());
+        let is_on_node = |topic: &Topic| self.nodes.has(node, &self.keys(topic).stream);
+        let processes = self.presence.processes().into_iter();
+        topics.extend(processes.filter(|(topic, _)| is_on_node(topic)));
         topics.into_iter().collect()
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `cargo xtask redis cargo test -p callgate-channels --all-features` starts a Redis for these tests.
 
+mod cluster;
 mod faults;
 mod harness;
 mod load;

@@ -135,7 +135,7 @@ async fn answer(mut stream: BufStream<TcpStream>, master: Arc<AtomicU16>) {
     }
 }
 
-async fn wait(what: &str, is_so: impl AsyncFn() -> bool) {
+pub(crate) async fn wait(what: &str, is_so: impl AsyncFn() -> bool) {
     let waiting = async {
         while !is_so().await {
             tokio::time::sleep(Duration::from_millis(20)).await;
