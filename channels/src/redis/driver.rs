@@ -47,7 +47,7 @@ pub(super) async fn drive(
                 let error = serve(&shared, &node, session, &mut changes).await;
                 node.connector.reason(&error)
             }
-            None => node.connector.reason(&disconnected()),
+            None => format!("{}: not connected yet", node.connector.target()),
         };
         session = reconnect(&shared, &node, reason, &mut changes).await;
         if session.is_none() {

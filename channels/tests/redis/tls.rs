@@ -1,7 +1,5 @@
 //! TLS, passwords, and a Redis without sharded pub/sub.
 
-use std::path::PathBuf;
-
 use callgate_channels::{ChannelLayer, Error, Health};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
@@ -12,18 +10,24 @@ use crate::server::{RedisServer, free_port};
 
 const PASSWORD: &str = "correct-horse";
 
-/// A Redis with a password that speaks TLS only, and the certificate of its authority.
+/// A Redis with a password that speaks TLS only.
 #[derive(Debug)]
 struct Secured {
     server: RedisServer,
-    folder: TempDir,
+    certificates: Certificates,
     port: u16,
 }
 
-impl Secured {
-    async fn start() -> Self {
+/// The files of an authority, and of a certificate of the loopback interface.
+#[derive(Debug)]
+struct Certificates {
+    folder: TempDir,
+}
+
+impl Certificates {
+    fn new() -> Self {
         let folder = tempfile::tempdir().expect("a directory");
-        let file = |name: &str| folder.path().join(name).display().to_string();
+        let file = |name: &str| folder.path().join(name);
         let mut params = CertificateParams::new(Vec::new()).expect("parameters");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
@@ -35,35 +39,48 @@ impl Secured {
         let certificate = params.signed_by(&key, &issuer).expect("signed");
         std::fs::write(file("server.pem"), certificate.pem()).expect("written");
         std::fs::write(file("key.pem"), key.serialize_pem()).expect("written");
-        let port = free_port();
-        let tls_port = port.to_string();
+        Self { folder }
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.folder.path().join(name).display().to_string()
+    }
+
+    /// Starts a Redis that speaks TLS on a port, and listens on no other.
+    async fn start(&self, port: u16, more: &[&str]) -> RedisServer {
+        let files = ["server.pem", "key.pem", "ca.pem"].map(|name| self.file(name));
+        let port = port.to_string();
         let arguments = [
-            ("--tls-port", &*tls_port),
-            ("--tls-cert-file", &file("server.pem")),
-            ("--tls-key-file", &file("key.pem")),
-            ("--tls-ca-cert-file", &file("ca.pem")),
-            ("--tls-auth-clients", "no"),
+            ["--tls-port", &port],
+            ["--tls-cert-file", &files[0]],
+            ["--tls-key-file", &files[1]],
+            ["--tls-ca-cert-file", &files[2]],
+            ["--tls-auth-clients", "no"],
         ];
-        let arguments: Vec<_> = arguments.into_iter().flat_map(|(a, b)| [a, b]).collect();
-        let server = RedisServer::start_on(0, PASSWORD, &arguments).await;
+        let arguments = [more, arguments.as_flattened()].concat();
+        RedisServer::start_on(0, PASSWORD, &arguments).await
+    }
+}
+
+impl Secured {
+    async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(arguments: &[&str]) -> Self {
+        let (certificates, port) = (Certificates::new(), free_port());
+        let server = certificates.start(port, arguments).await;
         Self {
             server,
-            folder,
+            certificates,
             port,
         }
     }
 
-    fn authority(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
     fn url(&self, password: &str) -> String {
-        let authority = self.authority();
-        format!(
-            "rediss://:{password}@127.0.0.1:{}?ssl_ca_certs={}",
-            self.port,
-            authority.display()
-        )
+        let authority = self.certificates.file("ca.pem");
+        let port = self.port;
+        format!("rediss://:{password}@127.0.0.1:{port}?ssl_ca_certs={authority}")
     }
 }
 
@@ -93,6 +110,55 @@ async fn a_redis_over_tls_with_a_password_is_a_backend_that_tells_no_password() 
     };
     let told = format!("{layer:?} {group:?} {subscription:?} {error} {error:?} {reason}");
     assert!(!told.contains(PASSWORD), "{told}");
+}
+
+async fn publish(url: &str) {
+    let layer = ChannelLayer::connect_with(url, settings()).await;
+    let group = layer.expect("connected").group("g");
+    let mut subscription = group.subscribe().await.expect("subscribed");
+    let number = group.publish("x").await.expect("published");
+    let event = subscription.next().await.expect("an event");
+    assert_eq!(event.sequence(), number);
+}
+
+#[tokio::test]
+async fn a_cluster_over_tls_is_a_backend() {
+    let bus = free_port().to_string();
+    let arguments = [
+        ["--cluster-enabled", "yes"],
+        ["--cluster-port", &bus],
+        ["--tls-cluster", "yes"],
+    ];
+    let secured = Secured::start_with(arguments.as_flattened()).await;
+    let words = ["CLUSTER", "ADDSLOTSRANGE", "0", "16383"];
+    secured.server.command::<()>(&words).await;
+    crate::sentinel::wait("the cluster serves", async || {
+        let info: String = secured.server.command(&["CLUSTER", "INFO"]).await;
+        info.contains("cluster_state:ok")
+    })
+    .await;
+    let url = secured.url(PASSWORD);
+    publish(&url.replace("rediss://", "rediss+cluster://")).await;
+}
+
+#[tokio::test]
+async fn a_master_of_sentinels_over_tls_is_a_backend() {
+    let master = Secured::start().await;
+    let file = master.certificates.file("sentinel.conf");
+    let configuration = format!(
+        "sentinel monitor main 127.0.0.1 {} 1\nsentinel auth-pass main {PASSWORD}\n",
+        master.port
+    );
+    std::fs::write(&file, configuration).expect("written");
+    let port = free_port();
+    let arguments = [&*file, "--sentinel", "--tls-replication", "yes"];
+    let _sentinel = master.certificates.start(port, &arguments).await;
+    let authority = master.certificates.file("ca.pem");
+    let url = format!(
+        "rediss+sentinel://:{PASSWORD}@127.0.0.1:{port}/main\
+         ?ssl_ca_certs={authority}&sentinel_password={PASSWORD}"
+    );
+    publish(&url).await;
 }
 
 #[tokio::test]
