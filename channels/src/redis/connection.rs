@@ -188,11 +188,6 @@ impl Connector {
             reason: format!("timed out after {:?}", self.settings.timeout),
         }
     }
-
-    /// Returns why a connection failed, with what was to be reached.
-    pub(super) fn reason(&self, error: &RedisError) -> String {
-        format!("{}: {}", self.address.target, plain(error))
-    }
 }
 
 impl Server {

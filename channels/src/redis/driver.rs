@@ -9,6 +9,7 @@ use redis::RedisError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+use super::address::plain;
 use super::connection::{LONGEST_RETRY, Session, is_elsewhere};
 use super::feed::Feed;
 use super::nodes::{Link, Node};
@@ -45,9 +46,9 @@ pub(super) async fn drive(
         let reason = match &session {
             Some(session) => {
                 let error = serve(&shared, &node, session, &mut changes).await;
-                node.connector.reason(&error)
+                plain(&error)
             }
-            None => format!("{}: not connected yet", node.connector.target()),
+            None => "not connected yet".to_owned(),
         };
         session = reconnect(&shared, &node, reason, &mut changes).await;
         if session.is_none() {
@@ -78,7 +79,7 @@ async fn reconnect(
                 let is_open = node.set_link(Link::Up(session.clone()));
                 return is_open.then_some(session);
             }
-            Err(error) => reason = node.connector.reason(&error),
+            Err(error) => reason = plain(&error),
         }
         // Another node may have its slots by now.
         shared.nodes.moved.notify_one();

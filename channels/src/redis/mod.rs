@@ -54,7 +54,8 @@ pub struct RedisBackend {
 impl RedisBackend {
     /// Connects to a Redis: `redis://[[USER]:PASSWORD@]HOST[:PORT][/DATABASE]`, with `rediss` for TLS,
     /// `unix:///PATH` for a Unix socket, `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE` for the master that sentinels
-    /// know, or `redis+cluster://HOST:PORT,HOST:PORT` for a cluster. The [chapter](crate::documents::channels) has all forms and parameters.
+    /// know, or `redis+cluster://HOST:PORT,HOST:PORT` for a cluster. The [chapter](crate::documents::channels) has
+    /// all forms and parameters.
     ///
     /// # Errors
     ///
@@ -152,8 +153,8 @@ impl RedisBackend {
     /// Subscribes to the channel of a feed, and gives it a log.
     async fn attach(&self, feed: &Arc<Feed>) -> Result<(), Error> {
         let shared = &self.shared;
-        shared.subscribe(feed).await?;
-        let (session, head) = self.head(feed).await?;
+        let session = shared.subscribe(feed).await?;
+        let (_, head) = self.head(feed).await?;
         feed.attach(EventLog::new(head, &shared.settings));
         let is_behind = feed.announce(head);
         // A new connection may not have found the log, and so has not read what this one did not receive.

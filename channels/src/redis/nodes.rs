@@ -173,8 +173,9 @@ impl Nodes {
                 Link::Up(_) | Link::Removed => {}
                 Link::Closed => return Health::Closed,
                 Link::Down { since, reason } => {
+                    let reason = format!("{}: {reason}", node.connector.target());
                     outage = Some(match outage {
-                        None => (*since, reason.clone()),
+                        None => (*since, reason),
                         Some((first, reasons)) => {
                             (first.min(*since), format!("{reasons}; {reason}"))
                         }

@@ -45,6 +45,8 @@ async fn ch_29_what_cannot_be_reached_is_an_error_and_known() {
             message.ends_with("(tried again at least every 1s)"),
             "{message}"
         );
+        assert!(message.starts_with(&expected), "{message}");
+        assert_eq!(message.matches(path).count(), 1, "{message}");
     };
     let (published, members, subscribed, joined) = tokio::join!(
         group.publish("x"),
