@@ -212,15 +212,16 @@ fn invalid(reason: String) -> RedisError {
     (ErrorKind::InvalidClientConfig, "", reason).into()
 }
 
-/// Returns the message of an error without the names of its categories where there is a plainer one.
+/// Returns the message of an error: what a server says as it says it, and no names of categories where there is a plainer
+/// message.
 pub(super) fn plain(error: &RedisError) -> String {
-    error.detail().map_or_else(
-        || error.to_string(),
-        |detail| match error.code() {
-            Some(code) => format!("{code} {detail}"),
-            None => detail.to_owned(),
-        },
-    )
+    let of_server = error.clone().into_server_errors();
+    if let Some((_, first)) = of_server.as_deref().and_then(<[_]>::first) {
+        return format!("{} {}", first.code(), first.details().unwrap_or_default());
+    }
+    error
+        .detail()
+        .map_or_else(|| error.to_string(), str::to_owned)
 }
 
 #[cfg(test)]

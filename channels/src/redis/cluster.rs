@@ -56,7 +56,7 @@ impl Cluster {
         for seed in &self.seeds {
             let asked = async { ask(&seed.connect(0, |_, _| {}).await?).await };
             match asked.await {
-                Ok(ranges) => return Ok(ranges),
+                Ok(view) => return Ok(view.ranges),
                 Err(error) => failure = seed.not_started(&error),
             }
         }
@@ -77,7 +77,7 @@ impl Cluster {
                 .iter()
                 .filter_map(|it| it.session())
                 .collect();
-            // A node may not have heard of a change, so the next one is asked each time.
+            // A node may not have heard of a change yet, so the next one is asked each time.
             if !sessions.is_empty() {
                 let first = turn % sessions.len();
                 sessions.rotate_left(first);
@@ -135,13 +135,18 @@ impl Cluster {
     }
 }
 
+/// Asks one node after the other, up to the first that is not cut off from most others; such a node may know of no
+/// change. If all are, the first answer counts.
 async fn ask_first(sessions: &[Session], longest: Duration) -> Option<Vec<Range>> {
+    let mut first = None;
     for session in sessions {
-        if let Ok(Ok(ranges)) = timeout(longest, ask(session)).await {
-            return Some(ranges);
+        match timeout(longest, ask(session)).await {
+            Ok(Ok(view)) if view.is_ok => return Some(view.ranges),
+            Ok(Ok(view)) => first = first.or(Some(view.ranges)),
+            _ => {}
         }
     }
-    None
+    first
 }
 
 /// Starts the task that keeps the connections to a node.

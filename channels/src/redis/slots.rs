@@ -31,10 +31,22 @@ pub(super) fn slot_of(key: &str) -> u16 {
     sum % SLOTS
 }
 
-/// Asks a node for the primaries and their slots, in the order of the slots.
-pub(super) async fn ask(session: &Session) -> Result<Vec<Range>, RedisError> {
+/// What a node knows of the cluster.
+#[derive(Debug)]
+pub(super) struct View {
+    /// The primaries and their slots, in the order of the slots.
+    pub(super) ranges: Vec<Range>,
+    /// Whether the node sees the most primaries, and all slots if it has to.
+    pub(super) is_ok: bool,
+}
+
+/// Asks a node for what it knows.
+pub(super) async fn ask(session: &Session) -> Result<View, RedisError> {
     let mut connection = session.commands.clone();
-    let ranges: Vec<Vec<Value>> = redis::cmd("CLUSTER")
+    let (info, ranges): (String, Vec<Vec<Value>>) = redis::pipe()
+        .cmd("CLUSTER")
+        .arg("INFO")
+        .cmd("CLUSTER")
         .arg("SLOTS")
         .query_async(&mut connection)
         .await?;
@@ -47,7 +59,10 @@ pub(super) async fn ask(session: &Session) -> Result<Vec<Range>, RedisError> {
         return Err((ErrorKind::Client, "", "it knows of no slots".to_owned()).into());
     }
     ranges.sort_by_key(|range| range.last);
-    Ok(ranges)
+    Ok(View {
+        ranges,
+        is_ok: info.contains("cluster_state:ok"),
+    })
 }
 
 /// Reads a range: first slot, last slot, primary, replicas. A node without a name is the one that was asked.
