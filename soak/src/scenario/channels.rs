@@ -169,6 +169,7 @@ pub(crate) async fn run(extent: Extent) -> io::Result<Outcome> {
         seed: None,
         drops: true,
     };
+    println!("  each process drops a message now, which is to be found:");
     let found = mutant.run().await?.received.violations;
     let dropped = PROCESSES as u64;
     outcome.at_least(
