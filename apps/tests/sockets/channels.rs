@@ -3,10 +3,12 @@
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
+use tokio::time::timeout;
 use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
@@ -36,10 +38,14 @@ async fn stop(servers: [TestServer; 2]) {
     }
 }
 
+/// How long a test waits for what must happen.
+const TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Returns the next text. The server pings a client that is silent.
 async fn text(socket: &mut Socket) -> String {
     loop {
-        match socket.next().await.unwrap().unwrap() {
+        let message = timeout(TIMEOUT, socket.next()).await;
+        match message.expect("a message in time").unwrap().unwrap() {
             Message::Text(text) => return text.to_string(),
             Message::Ping(_) => {}
             other => panic!("{other:?}"),
@@ -147,8 +153,13 @@ async fn a_redis_that_is_restarted_empty_changes_no_count_and_gives_no_number_ag
     for socket in [&mut first, &mut second] {
         assert_eq!(count(socket).await, 3, "no other count came before");
     }
-    let mut zoe = websocket(here, "/chat/room/ws").await;
-    assert_eq!(line(&mut zoe).await["guest"], 3);
+    // A server that does not know the numbers asks who is there.
+    until_line(&mut ada, &json!({ "type": "joined", "guest": 2 })).await;
+    until_line(&mut eva, &json!({ "type": "joined", "guest": 1 })).await;
+    let new = TestServer::app(app("gallery", &redis.settings()));
+    let mut zoe = websocket(&new, "/chat/room/ws").await;
+    let welcome = json!({ "type": "welcome", "guest": 3, "guests": [1, 2, 3] });
+    assert_eq!(line(&mut zoe).await, welcome);
     ada.send(Message::text("again")).await.unwrap();
     let message = json!({ "type": "message", "guest": 1, "text": "again" });
     for guest in [&mut ada, &mut eva, &mut zoe] {
@@ -162,6 +173,7 @@ async fn a_redis_that_is_restarted_empty_changes_no_count_and_gives_no_number_ag
         }
     }
     drop((first, second, third, ada, eva, zoe));
+    new.stop().await;
     stop(servers).await;
 }
 
@@ -242,7 +254,9 @@ impl Process {
     /// Waits until the server answers that it is ready, or that it is not.
     async fn until_ready(&self, status: u16) {
         let url = format!("{}/ready", self.url);
-        while reqwest::get(&url).await.unwrap().status() != status {}
+        let waiting = async { while reqwest::get(&url).await.unwrap().status() != status {} };
+        let waited = timeout(TIMEOUT, waiting).await;
+        assert!(waited.is_ok(), "the status never was {status}");
     }
 
     /// Ends the process without warning.
