@@ -1,6 +1,7 @@
 //! A cluster, whose nodes fail and whose slots move.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use callgate_channels::suite::checker::{Observed, Published};
 use callgate_channels::{ChannelLayer, GroupEvent, Health};
@@ -115,48 +116,44 @@ impl Cluster {
 
     /// Moves a slot with its keys to another node.
     async fn move_slot(&self, slot: usize, to: usize) {
+        self.move_keys(slot, to).await;
+        self.give_slot(slot, to).await;
+    }
+
+    /// Moves the keys of a slot to another node, which does not have the slot yet.
+    async fn move_keys(&self, slot: usize, to: usize) {
         let from = Self::owner(slot);
         let (source, target) = (&self.nodes[from], &self.nodes[to]);
-        let (source_id, target_id) = (self.id(from).await, self.id(to).await);
+        let states = [
+            (target, "IMPORTING", self.id(from).await),
+            (source, "MIGRATING", self.id(to).await),
+        ];
         let (slot, port) = (slot.to_string(), self.ports[to].to_string());
-        let set = ["CLUSTER", "SETSLOT", &slot];
-        let set = |words: [&str; 2]| {
-            [&set[..], &words]
-                .concat()
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        };
-        let send = async |node: &RedisServer, words: Vec<String>| {
-            let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        for (node, state, other) in &states {
+            let words = ["CLUSTER", "SETSLOT", &slot, state, other];
             node.command::<()>(&words).await;
-        };
-        send(target, set(["IMPORTING", &source_id])).await;
-        send(source, set(["MIGRATING", &target_id])).await;
+        }
         loop {
             let listed = ["CLUSTER", "GETKEYSINSLOT", &slot, "100"];
             let keys: Vec<String> = source.command(&listed).await;
             if keys.is_empty() {
-                break;
+                return;
             }
-            let migrate = [
-                "MIGRATE",
-                "127.0.0.1",
-                &port,
-                "",
-                "0",
-                "5000",
-                "AUTH",
-                PASSWORD,
-                "KEYS",
-            ];
+            let to = ["MIGRATE", "127.0.0.1", &port, "", "0", "5000"];
+            let with = ["AUTH", PASSWORD, "KEYS"];
             let keys: Vec<&str> = keys.iter().map(String::as_str).collect();
-            source
-                .command::<String>(&[&migrate[..], &keys].concat())
-                .await;
+            let words = [&to[..], &with, &keys].concat();
+            source.command::<String>(&words).await;
         }
-        for node in [target, source] {
-            send(node, set(["NODE", &target_id])).await;
+    }
+
+    /// Gives a slot, whose keys were moved, to another node.
+    async fn give_slot(&self, slot: usize, to: usize) {
+        let owner = Self::owner(slot);
+        let (slot, id) = (slot.to_string(), self.id(to).await);
+        for node in [to, owner] {
+            let words = ["CLUSTER", "SETSLOT", &slot, "NODE", &id];
+            self.nodes[node].command::<()>(&words).await;
         }
     }
 }
@@ -196,7 +193,14 @@ async fn slots_that_move_lose_nothing_in_silence() {
         let owner = Cluster::owner(slot);
         owners.insert(owner);
         let target = (owner + 1) % PRIMARIES;
+        let here = load.layers[0].group(&group);
+        let ada = here.join("Ada").await.expect("joined");
         cluster.move_slot(slot, target).await;
+        let elsewhere = load.layers[1].group(&group);
+        let members = elsewhere.members().await;
+        assert_eq!(members.as_deref(), Ok(std::slice::from_ref(ada.member())));
+        ada.leave().await.expect("left");
+        assert_eq!(elsewhere.member_count().await, Ok(0));
         let target = &cluster.nodes[target];
         wait("the processes are subscribed there", async || {
             let words = ["PUBSUB", "SHARDNUMSUB", &format!("{{callgate:{group}}}")];
@@ -209,6 +213,27 @@ async fn slots_that_move_lose_nothing_in_silence() {
     assert!(owners.len() > 1, "the groups are on several nodes");
     let outcome = load.end().await;
     assert!(outcome.yielded > outcome.published, "{outcome:?}");
+}
+
+#[tokio::test]
+async fn an_operation_waits_for_a_slot_that_is_on_its_way() {
+    let cluster = Cluster::start(0).await;
+    let settings = settings().timeout(Duration::from_secs(20));
+    let layer = ChannelLayer::connect_with(&cluster.url(), settings).await;
+    let group = layer.expect("connected").group("g");
+    let mut subscription = group.subscribe().await.expect("subscribed");
+    let slot = cluster.slot("g").await;
+    let target = (Cluster::owner(slot) + 1) % PRIMARIES;
+    cluster.move_keys(slot, target).await;
+    let give = async {
+        // The operations are called at least once before.
+        tokio::task::yield_now().await;
+        cluster.give_slot(slot, target).await;
+    };
+    let (published, joined, ()) = tokio::join!(group.publish("x"), group.join("Ada"), give);
+    let _ada = joined.expect("joined");
+    let number = published.expect("published");
+    while subscription.next().await.expect("an event").sequence() < number {}
 }
 
 #[tokio::test]

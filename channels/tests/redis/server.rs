@@ -1,9 +1,12 @@
 //! A Redis of a test's own, which the test can break.
 
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher as _, RandomState};
 use std::io::{BufRead as _, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
@@ -184,8 +187,16 @@ impl Drop for RedisServer {
     }
 }
 
-/// Returns a port of the loopback interface on which nothing listens.
+/// Returns a port of the loopback interface on which nothing listens, and that no other call returns. It is below those
+/// that the system gives to connections, which would take it before the server does.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener.local_addr().expect("an address").port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let random = RandomState::new().hash_one(()) % 20_000;
+        let port = 10_000 + u16::try_from(random).expect("below 20,000");
+        let is_new = GIVEN.lock().expect("the lock").insert(port);
+        if is_new && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
