@@ -111,6 +111,20 @@ async fn two_servers_with_one_redis_have_one_count_and_one_room() {
 }
 
 #[tokio::test]
+async fn the_first_count_of_a_websocket_includes_it_and_all_before_it() {
+    let redis = RedisServer::start();
+    let servers = two_servers(&redis);
+    let mut sockets = Vec::new();
+    for number in 1..=40 {
+        let mut socket = websocket(&servers[number % 2], "/counter/").await;
+        assert_eq!(count(&mut socket).await as usize, number);
+        sockets.push(socket);
+    }
+    drop(sockets);
+    stop(servers).await;
+}
+
+#[tokio::test]
 async fn guests_who_come_to_several_servers_at_once_have_different_numbers() {
     let redis = RedisServer::start();
     let servers = two_servers(&redis);
