@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use callgate::{ByteString, Message};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::{HeaderMap, HeaderName, Method};
 
 /// The options of the application suite: the requests and WebSockets that the suite opens, and the
 /// limits of time and memory.
@@ -102,11 +102,11 @@ impl AppOptions {
     ///
     /// The name or the value is not valid in a header field.
     #[must_use]
+    #[track_caller]
     pub fn header(mut self, name: &str, value: &str) -> Self {
-        self.headers.append(
-            HeaderName::try_from(name).expect("a valid header name"),
-            HeaderValue::try_from(value).expect("a valid header value"),
-        );
+        let name = HeaderName::try_from(name).expect("a valid header name");
+        let value = callgate::header_value(&name, value);
+        self.headers.append(name, value);
         self
     }
 
