@@ -21,8 +21,10 @@ use crate::client::{unexpected, websocket};
 /// What is put on the servers.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Load {
-    /// The WebSockets that receive, one of which publishes too.
+    /// The WebSockets that receive.
     pub(crate) sockets: usize,
+    /// How many of them publish, all at the same time.
+    pub(crate) publishers: usize,
     /// The bytes of a message.
     pub(crate) size: usize,
     /// Whether there is another WebSocket, which does not read.
@@ -89,10 +91,13 @@ async fn run(
     let mut members = Members::new();
     let first = load.sockets.min(FIRST);
     let setup = async {
-        let publisher = open(servers, 0).await?;
-        let (reader, publisher) = publisher.into_split();
-        members.spawn(receive(reader, None, Arc::clone(&group)));
-        open_members(servers, 1..first, &mut members, &group).await?;
+        let mut publishers = Vec::new();
+        for index in 0..load.publishers {
+            let (reader, publisher) = open(servers, index).await?.into_split();
+            members.spawn(receive(reader, None, Arc::clone(&group)));
+            publishers.push(publisher);
+        }
+        open_members(servers, load.publishers..first, &mut members, &group).await?;
         // What the last handshake needed may not be freed yet.
         tokio::time::sleep(Duration::from_millis(100)).await;
         let before = servers.memory()?;
@@ -101,32 +106,32 @@ async fn run(
             true => Some(open_slow(servers).await?),
             false => None,
         };
-        Ok::<_, io::Error>((publisher, slow, before))
+        Ok::<_, io::Error>((publishers, slow, before))
     };
-    let (publisher, slow, memory_before) = timeout(SETUP, setup)
+    let (publishers, slow, memory_before) = timeout(SETUP, setup)
         .await
         .map_err(|_| io::Error::other("the WebSockets took too long to open"))??;
 
     let measured = async {
-        group.broadcast(&publisher, load.size, warm_up).await?;
+        group.broadcast(&publishers, load.size, warm_up).await?;
         let before = {
             let mut state = group.state();
             state.latencies = Some(Vec::new());
-            state.sent
+            state.rounds
         };
         let (begun, cpu) = (Instant::now(), servers.cpu_time()?);
         let redis_cpu = servers.redis_cpu_time()?;
-        group.broadcast(&publisher, load.size, time).await?;
+        group.broadcast(&publishers, load.size, time).await?;
         let elapsed = begun.elapsed();
         let cpu = servers.cpu_time()? - cpu;
         let redis_cpu = servers.redis_cpu_time()? - redis_cpu;
         let memory = servers.memory()?.saturating_sub(memory_before);
-        let (mut latencies, sent, lost, told) = {
+        let (mut latencies, rounds, lost, told) = {
             let mut state = group.state();
-            let lost = state.lost(load.sockets);
+            let lost = state.lost(load.sockets, load.publishers);
             (
                 state.latencies.take().unwrap_or_default(),
-                state.sent,
+                state.rounds,
                 lost,
                 state.told,
             )
@@ -137,7 +142,7 @@ async fn run(
         latencies.sort_unstable();
         let deliveries = latencies.len() as f64;
         let slow = match slow {
-            Some(slow) => Some(read_at_last(slow, sent).await?),
+            Some(slow) => Some(read_at_last(slow, rounds).await?),
             None => None,
         };
         Ok(Outcome {
@@ -145,7 +150,8 @@ async fn run(
             p50: percentile(&latencies, 0.5),
             p99: percentile(&latencies, 0.99),
             cpu: cpu.as_secs_f64() * 1e6 / deliveries,
-            redis_cpu: redis_cpu.as_secs_f64() * 1e6 / (sent - before) as f64,
+            redis_cpu: redis_cpu.as_secs_f64() * 1e6
+                / ((rounds - before) * load.publishers as u64) as f64,
             memory: memory as f64 / 1024.0 / (load.sockets - first).max(1) as f64,
             lost,
             told,
@@ -314,9 +320,9 @@ struct Group {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The number of messages that were sent.
-    sent: u64,
-    /// The WebSockets that do not have the last message.
+    /// How often each publisher has sent a message.
+    rounds: u64,
+    /// The deliveries of the last round that are missing.
     waiting: usize,
     /// The messages that were received, by all WebSockets.
     received: u64,
@@ -340,22 +346,27 @@ impl Group {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Publishes at least one message, and no more after this time. Each is published when all have the one before,
-    /// or when it has taken too long.
+    /// Lets each publisher publish at least one message, and no more after this time. Each publishes when all have the
+    /// messages before, or when these have taken too long.
     async fn broadcast(
         &self,
-        publisher: &OwnedWriteHalf,
+        publishers: &[OwnedWriteHalf],
         size: usize,
         time: Duration,
     ) -> io::Result<()> {
         let begun = Instant::now();
         loop {
-            let number = self.state().begin(self.sockets);
-            let text = text(number, self.begun.elapsed(), size);
-            write(
-                publisher.as_ref(),
-                &websocket::client_frame(websocket::TEXT, &text),
-            )?;
+            let number = self.state().begin(self.sockets * publishers.len());
+            for (publisher, socket) in publishers.iter().enumerate() {
+                let published = self.begun.elapsed();
+                let message = Received {
+                    number,
+                    published,
+                    publisher,
+                };
+                let frame = websocket::client_frame(websocket::TEXT, &text(message, size));
+                write(socket.as_ref(), &frame)?;
+            }
             let all_received = async {
                 while self.state().waiting > 0 {
                     self.complete.notified().await;
@@ -382,26 +393,26 @@ impl Group {
 }
 
 impl State {
-    /// Returns the number of the next message, which this many WebSockets are to receive.
-    fn begin(&mut self, sockets: usize) -> u64 {
-        self.waiting = sockets;
-        self.sent += 1;
-        self.sent - 1
+    /// Returns the number of the next messages, which take this many deliveries.
+    fn begin(&mut self, deliveries: usize) -> u64 {
+        self.waiting = deliveries;
+        self.rounds += 1;
+        self.rounds - 1
     }
 
-    /// Counts a delivery. Returns whether it is the last of the newest message.
+    /// Counts a delivery. Returns whether it is the last of the round.
     fn deliver(&mut self, number: u64) -> bool {
         self.received += 1;
-        if number + 1 < self.sent {
+        if number + 1 < self.rounds {
             return false;
         }
         self.waiting -= 1;
         self.waiting == 0
     }
 
-    /// Returns what this many WebSockets did not receive without a word of the application.
-    fn lost(&self, sockets: usize) -> u64 {
-        self.sent * sockets as u64 - self.received - self.told
+    /// Returns what this many WebSockets did not receive of this many publishers, without a word of the application.
+    fn lost(&self, sockets: usize, publishers: usize) -> u64 {
+        self.rounds * (sockets * publishers) as u64 - self.received - self.told
     }
 }
 
@@ -427,9 +438,9 @@ mod tests {
         assert_eq!(state.begin(2), 2);
         assert!(!state.deliver(1));
         assert!(!state.deliver(2));
-        assert_eq!(state.lost(2), 1);
+        assert_eq!(state.lost(2, 1), 1);
         state.told = 1;
-        assert_eq!(state.lost(2), 0);
+        assert_eq!(state.lost(2, 1), 0);
     }
 
     #[test]

@@ -5,11 +5,19 @@ use std::time::Duration;
 
 use crate::client::unexpected;
 
-/// A message of a broadcast: its number and the time of its publication, in hexadecimal digits, and what is
-/// needed to make it as long as all messages.
-pub(super) fn text(number: u64, published: Duration, size: usize) -> Vec<u8> {
+/// The most WebSockets that publish.
+pub(super) const PUBLISHERS: usize = 16;
+
+/// A message of a broadcast: its number among those of its publisher, the time of its publication and the publisher,
+/// in hexadecimal digits, and what is needed to make it as long as all messages.
+pub(super) fn text(message: Received, size: usize) -> Vec<u8> {
+    let Received {
+        number,
+        published,
+        publisher,
+    } = message;
     let published = u64::try_from(published.as_nanos()).unwrap_or(u64::MAX);
-    let mut text = format!("{number:016x}{published:016x}").into_bytes();
+    let mut text = format!("{number:016x}{published:016x}{publisher:02x}").into_bytes();
     text.resize(size.max(text.len()), b'x');
     text
 }
@@ -22,15 +30,16 @@ const MISSED: &[u8] = b"missed";
 pub(super) struct Received {
     pub(super) number: u64,
     pub(super) published: Duration,
+    pub(super) publisher: usize,
 }
 
 /// The messages of one WebSocket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Member {
-    /// The number of the next message.
-    next: u64,
-    /// Whether the application has just said that messages are missing.
-    is_told: bool,
+    /// The number of the next message of each publisher.
+    next: [u64; PUBLISHERS],
+    /// Whether the application has said since the last message of each publisher that messages are missing.
+    is_told: [bool; PUBLISHERS],
     pub(super) received: u64,
     /// The messages that are missing, without a word of the application.
     pub(super) lost: u64,
@@ -46,36 +55,39 @@ impl Member {
     /// Returns an error for a message that came twice, or too late, and for any other text.
     pub(super) fn receive(&mut self, text: &[u8]) -> io::Result<Option<Received>> {
         if text == MISSED {
-            self.is_told = true;
+            self.is_told = [true; PUBLISHERS];
             return Ok(None);
         }
         let received = parse(text).ok_or_else(|| unexpected("not a message", text))?;
+        let next = &mut self.next[received.publisher];
         let missing = received
             .number
-            .checked_sub(self.next)
+            .checked_sub(*next)
             .ok_or_else(|| unexpected("a message came twice or too late", text))?;
-        if std::mem::take(&mut self.is_told) {
+        *next = received.number + 1;
+        if std::mem::take(&mut self.is_told[received.publisher]) {
             self.told += missing;
         } else {
             self.lost += missing;
         }
         self.received += 1;
-        self.next = received.number + 1;
         Ok(Some(received))
     }
 
-    /// Counts the messages before this number that have not arrived.
+    /// Counts the messages of the first publisher before this number that have not arrived.
     pub(super) fn end(&mut self, sent: u64) {
-        self.lost += sent.saturating_sub(self.next);
-        self.next = self.next.max(sent);
+        self.lost += sent.saturating_sub(self.next[0]);
+        self.next[0] = self.next[0].max(sent);
     }
 }
 
 fn parse(text: &[u8]) -> Option<Received> {
     let number = |digits: &[u8]| u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
-    Some(Received {
+    let publisher = usize::try_from(number(text.get(32..34)?)?).ok()?;
+    (publisher < PUBLISHERS).then_some(Received {
         number: number(text.get(..16)?)?,
         published: Duration::from_nanos(number(text.get(16..32)?)?),
+        publisher,
     })
 }
 
@@ -112,16 +124,27 @@ mod tests {
     use super::*;
 
     fn message(number: u64) -> Vec<u8> {
-        text(number, Duration::from_micros(number), 64)
+        message_of(0, number)
+    }
+
+    fn message_of(publisher: usize, number: u64) -> Vec<u8> {
+        let message = Received {
+            number,
+            published: Duration::from_micros(number),
+            publisher,
+        };
+        text(message, 64)
     }
 
     #[test]
     fn a_message_has_its_number_and_its_time() {
-        let message = message(300);
+        let message = message_of(15, 300);
         assert_eq!(message.len(), 64);
         let received = Member::default().receive(&message).unwrap().unwrap();
         assert_eq!(received.number, 300);
         assert_eq!(received.published, Duration::from_micros(300));
+        assert_eq!(received.publisher, 15);
+        assert_eq!(parse(&message_of(16, 300)), None);
     }
 
     #[test]
@@ -138,6 +161,19 @@ mod tests {
         member.end(15);
         member.end(15);
         assert_eq!((member.received, member.lost, member.told), (4, 7, 4));
+    }
+
+    #[test]
+    fn each_publisher_has_its_numbers() {
+        let mut member = Member::default();
+        member.receive(&message_of(0, 0)).unwrap();
+        member.receive(&message_of(1, 0)).unwrap();
+        member.receive(b"missed").unwrap();
+        member.receive(&message_of(0, 2)).unwrap();
+        member.receive(&message_of(1, 3)).unwrap();
+        member.receive(&message_of(1, 5)).unwrap();
+        assert_eq!((member.received, member.lost, member.told), (5, 1, 3));
+        member.receive(&message_of(1, 5)).unwrap_err();
     }
 
     #[test]

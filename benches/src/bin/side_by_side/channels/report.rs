@@ -16,7 +16,8 @@ use crate::results::report::yes_or_no;
 const HEADING: &str = "## The channel layer\n";
 
 const METHOD: &str = "\
-Each WebSocket of a group receives each message, of 64 bytes. One of them publishes a message when all have the one before. Each
+Each WebSocket of a group receives each message, of 64 bytes. One of them publishes a message when all have the one before; where
+16 publish, each of them publishes one when all have the 16 before. Each
 server process runs on one thread, and all server processes share a core. The client is on another core, and reads each message;
 Redis is there too. The client checks the number of each message of each WebSocket: *lost* is what did not arrive, without a
 word of the application. The time is that from the publication in the client to the receipt in the client, with the queue of

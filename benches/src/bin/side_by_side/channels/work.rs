@@ -30,19 +30,31 @@ const ONE_PROCESS: &[Subject] = &[
 /// The memory backend is for one process.
 const MANY_PROCESSES: &[Subject] = &[Redis, ChannelsRedis, ChannelsRedisPubSub, Broadcaster];
 
+/// Returns the load of one message at a time.
 const fn to(sockets: usize) -> Load {
     Load {
         sockets,
+        publishers: 1,
         size: 64,
         has_slow_client: false,
     }
 }
 
-pub(crate) static WORKS: [Work; 4] = [
+pub(crate) static WORKS: [Work; 5] = [
     Work {
         name: "group-1k",
         title: "1,000 WebSockets, one process",
         load: to(1_000),
+        processes: 1,
+        subjects: ONE_PROCESS,
+    },
+    Work {
+        name: "group-1k-speakers",
+        title: "1,000 WebSockets, 16 publish, one process",
+        load: Load {
+            publishers: 16,
+            ..to(1_000)
+        },
         processes: 1,
         subjects: ONE_PROCESS,
     },
@@ -76,6 +88,7 @@ pub(crate) const SLOW_CLIENT: &str = "slow-client";
 pub(crate) const fn with_slow_client(has_slow_client: bool) -> Load {
     Load {
         sockets: 100,
+        publishers: 1,
         size: 16 * 1024,
         has_slow_client,
     }
