@@ -39,6 +39,13 @@ pub(crate) fn describe() -> Vec<(&'static str, String)> {
     lines
 }
 
+/// Returns how many tasks have run or waited for a processor on average over the last minute, or `unknown`.
+pub(crate) fn load() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let first = text.split_whitespace().next();
+    first.map_or_else(|| "unknown".to_owned(), str::to_owned)
+}
+
 /// Returns the model of the processors, and their number, whichever this process may use.
 fn processors() -> Option<(String, usize)> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;

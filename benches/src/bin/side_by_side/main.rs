@@ -218,8 +218,10 @@ fn measure_channels(flags: &Flags, place: &Place) -> io::Result<Option<String>> 
         time: Duration::from_secs_f64(flags.seconds),
         python,
     };
+    let load_before = machine::load();
     let results = channels::measure(&extent, place)?;
-    let section = channels::report::section(&results, extent.rounds, flags.seconds, python);
+    let loads = [load_before, machine::load()];
+    let section = channels::report::section(&results, extent.rounds, flags.seconds, python, loads);
     Ok(Some(section))
 }
 

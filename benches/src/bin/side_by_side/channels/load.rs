@@ -61,7 +61,7 @@ const OPENING: usize = 32;
 /// The longest time until all WebSockets are open.
 const SETUP: Duration = Duration::from_secs(120);
 /// The longest time until all WebSockets have a message. Then what has not arrived is lost.
-const DELIVERY: Duration = Duration::from_secs(10);
+const DELIVERY: Duration = Duration::from_secs(30);
 /// How long the slow client waits for more when it reads at last.
 const SILENCE: Duration = Duration::from_secs(1);
 /// The read buffer of the slow client's socket, in bytes.

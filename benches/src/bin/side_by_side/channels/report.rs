@@ -19,8 +19,8 @@ const METHOD: &str = "\
 Each WebSocket of a group receives each message, of 64 bytes. One of them publishes a message when all have the one before; where
 16 publish, each of them publishes one when all have the 16 before. Each
 server process runs on one thread, and all server processes share a core. The client is on another core, and reads each message;
-Redis is there too. The client checks the number of each message of each WebSocket: *lost* is what did not arrive, without a
-word of the application. The time is that from the publication in the client to the receipt in the client, with the queue of
+Redis is there too. The client checks the number of each message of each WebSocket: *lost* is what did not arrive
+within 30 s, without a word of the application. The time is that from the publication in the client to the receipt in the client, with the queue of
 all deliveries before. Callgate and uvicorn are measured in turns, round after round, each time as new processes with a new
 Redis. The applications are as small as the documents of each layer show; the settings are at their defaults, without access log.
 
@@ -34,6 +34,7 @@ pub(crate) fn section(
     rounds: u32,
     seconds: f64,
     python: Option<&Path>,
+    loads: [String; 2],
 ) -> String {
     let mut text = format!("{HEADING}\n{METHOD}");
     let round = if rounds == 1 { "round" } else { "rounds" };
@@ -44,6 +45,11 @@ pub(crate) fn section(
     for (name, value) in machine::machine() {
         add(&mut text, format_args!("- {name}: {value}\n"));
     }
+    let [before, after] = loads;
+    add(
+        &mut text,
+        format_args!("- load of the machine: {before} before, {after} at the end\n"),
+    );
     let redis = redis::version().unwrap_or_else(|| "not installed".into());
     add(&mut text, format_args!("- Redis: {redis}\n"));
     for (name, version) in python.and_then(subject::versions).unwrap_or_default() {
@@ -151,7 +157,7 @@ fn lost(outcomes: &[Outcome]) -> String {
 
 fn slow_client(text: &mut String, results: &[SlowClientResult]) {
     *text += "\n### A client that does not read\n\n\
-              100 WebSockets receive messages of 16 KB; one more does not read until the end. The p99 is that of the 100. At the end \
+              50 WebSockets receive messages of 32 KB; one more does not read until the end. The p99 is that of the 50. At the end\n\
               the slow client reads what it can still get. Its messages are the sum of all rounds.\n\n\
               | layer | p99 without it, ms | p99 with it, ms | ratio | it received | missing, with a notice | missing, in silence |\n\
               | --- | --- | --- | --- | --- | --- | --- |\n";

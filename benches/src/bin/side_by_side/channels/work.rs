@@ -87,9 +87,9 @@ pub(crate) const SLOW_CLIENT: &str = "slow-client";
 /// Messages that are large, so that the buffers of the system are soon full.
 pub(crate) const fn with_slow_client(has_slow_client: bool) -> Load {
     Load {
-        sockets: 100,
+        sockets: 50,
         publishers: 1,
-        size: 16 * 1024,
+        size: 32 * 1024,
         has_slow_client,
     }
 }
