@@ -325,9 +325,6 @@ impl GroupSession {
     fn leave(&mut self) {
         self.membership = None;
         self.subscription = None;
-        if matches!(self.phase, Phase::Closing(_)) {
-            self.queue.clear();
-        }
     }
 }
 
