@@ -1,7 +1,7 @@
 //! The macro that makes a test of each rule.
 
 /// Tests an application against every rule of applications. The macro makes a test for each rule, with
-/// the ID of the rule in its name, such as `http_14_start_first`.
+/// the ID of the rule in its name, such as `http_14_start_first`, and the test `the_application_is_exercised`.
 ///
 /// A file of tests needs one line:
 ///
@@ -36,9 +36,11 @@
 ///
 /// The tests of one application share its exchanges: each is run once, when a test first needs it. A
 /// test passes if its rule does not apply, because the application does not do what the rule is about;
-/// the report of [`check_app`](crate::check_app) distinguishes the two. If the start-up of the
-/// application fails, each test that needs it fails. A failure shows the rule, the document of the
-/// rule, and the messages up to the violation.
+/// the report of [`check_app`](crate::check_app) distinguishes the two. A failure shows the rule, the
+/// document of the rule, and the messages up to the violation.
+///
+/// `the_application_is_exercised` fails if the start-up of the application fails, or if the application refuses
+/// each request and each WebSocket of the suite. Most tests then pass without a meaning.
 #[macro_export]
 macro_rules! app_tests {
     ($app:expr $(,)?) => {
@@ -47,6 +49,11 @@ macro_rules! app_tests {
     ($app:expr, $options:expr $(,)?) => {
         static SUITE: ::std::sync::LazyLock<$crate::AppSuite> =
             ::std::sync::LazyLock::new(|| $crate::AppSuite::new(|| $app, $options));
+
+        #[test]
+        fn the_application_is_exercised() {
+            SUITE.assert_exercised();
+        }
 
         $crate::app_tests! { @each
             core_02_decline_unsupported => "CORE-02",

@@ -2,6 +2,7 @@
 
 mod case;
 mod chapters;
+mod exercise;
 mod options;
 mod output_comparison;
 mod scenario;
@@ -105,13 +106,16 @@ impl AppSuite {
         is_wanted: impl Fn(&Rule) -> bool,
         progress: impl FnMut(&Finding),
     ) -> Report {
+        let findings = self
+            .results(is_wanted)
+            .map(|(case, result)| finding(case, &result))
+            .inspect(progress)
+            .collect();
+        let needed_a_startup = self.runner().has_tried_startup();
         Report {
             subject: self.name.clone(),
-            findings: self
-                .results(is_wanted)
-                .map(|(case, result)| finding(case, &result))
-                .inspect(progress)
-                .collect(),
+            findings,
+            gap: needed_a_startup.then(|| self.gap()).flatten(),
         }
     }
 
@@ -126,6 +130,26 @@ impl AppSuite {
             .map(move |case| (case, case.run(&mut runner)))
     }
 
+    /// Returns why the checks say little about the application: its start-up failed, or it answered each request
+    /// and each handshake of the suite with an error, and the [options](AppOptions::allow_errors) do not allow that.
+    /// `None` if the suite has exercised the application, or if it declines requests and WebSockets.
+    #[must_use]
+    pub fn gap(&self) -> Option<String> {
+        exercise::gap(&mut self.runner())
+    }
+
+    /// Checks that the suite has exercised the application.
+    ///
+    /// # Panics
+    ///
+    /// There is a [gap](Self::gap), which the message tells.
+    #[track_caller]
+    pub fn assert_exercised(&self) {
+        if let Some(gap) = self.gap() {
+            panic!("the checks say little about `{}`: {gap}", self.name);
+        }
+    }
+
     /// Returns why the start-up of the application failed, if it did: nothing but the lifespan of
     /// the application is checked then. `None` as long as no check has needed a start-up.
     #[must_use]
@@ -138,8 +162,9 @@ impl AppSuite {
     ///
     /// # Panics
     ///
-    /// The rule is broken, with a report in the message; or the start-up of the application fails,
-    /// so that the rule cannot be checked; or there is no rule with this ID.
+    /// The rule is broken, with a report in the message; or there is no rule with this ID. A rule that cannot be
+    /// checked, because the start-up of the application fails, is a line on standard error:
+    /// [`assert_exercised`](Self::assert_exercised) fails then.
     #[track_caller]
     pub fn assert(&self, id: &str) {
         let rule = rule::by_id(id).unwrap_or_else(|| panic!("there is no rule {id}"));
@@ -155,10 +180,11 @@ impl AppSuite {
         let report = Report {
             subject: self.name.clone(),
             findings,
+            gap: None,
         };
         assert!(report.findings.is_empty(), "\n{report}");
         if let Some(reason) = startup_failure {
-            panic!("cannot check {id} of `{}`: {reason}", self.name);
+            eprintln!("{id} of `{}` is not checked, because {reason}", self.name);
         }
     }
 

@@ -37,6 +37,7 @@ pub struct AppOptions {
     pub(crate) mount: Option<String>,
     pub(crate) timeout: Duration,
     pub(crate) memory: usize,
+    pub(crate) allows_errors: bool,
 }
 
 impl Default for AppOptions {
@@ -59,6 +60,7 @@ impl Default for AppOptions {
             mount: None,
             timeout: Duration::from_secs(5),
             memory: 16 * 1024 * 1024,
+            allows_errors: false,
         }
     }
 }
@@ -85,6 +87,14 @@ impl AppOptions {
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
         self.path = target(path.into());
+        self
+    }
+
+    /// Sets whether the application may answer every request and handshake of the suite with an error. Default: false,
+    /// and the suite says so: most rules are kept easily by an application that answers 404.
+    #[must_use]
+    pub fn allow_errors(mut self, allows: bool) -> Self {
+        self.allows_errors = allows;
         self
     }
 

@@ -186,6 +186,11 @@ impl ScenarioRunner {
         }
     }
 
+    /// Returns whether something has needed the start-up of the application.
+    pub(crate) fn has_tried_startup(&self) -> bool {
+        self.started.is_some()
+    }
+
     /// Returns why the start-up of the application failed, if it was tried and failed.
     pub(crate) fn startup_failure(&self) -> Option<Arc<str>> {
         self.started.as_ref()?.as_ref().err().cloned()

@@ -10,6 +10,8 @@ struct Document<'a> {
     subject: &'a str,
     protocol: &'static str,
     failed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gap: Option<&'a str>,
     findings: Vec<Row<'a>>,
 }
 
@@ -35,6 +37,7 @@ pub(super) fn write(report: &Report) -> String {
         subject: &report.subject,
         protocol: callgate::VERSION,
         failed: report.has_failed(),
+        gap: report.gap.as_deref(),
         findings: report
             .findings
             .iter()

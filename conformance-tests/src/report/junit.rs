@@ -29,6 +29,9 @@ pub(super) fn write(report: &Report) -> String {
         case.set_classname(check.rule.id);
         suite.add_test_case(case);
     }
+    if let Some(gap) = &report.gap {
+        suite.set_system_err(format!("this says little, because {gap}"));
+    }
     let mut junit = quick_junit::Report::new("callgate-conformance");
     junit.add_test_suite(suite);
     let mut text = junit.to_string().expect("XML can be written to memory");

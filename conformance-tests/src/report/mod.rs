@@ -17,6 +17,8 @@ pub struct Report {
     pub subject: String,
     /// The findings, in the order of the rules.
     pub findings: Vec<Finding>,
+    /// Why the findings say little about the subject, if they do: each request was answered with an error, for example.
+    pub gap: Option<String>,
 }
 
 /// A check and its verdict.

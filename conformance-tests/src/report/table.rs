@@ -166,9 +166,15 @@ fn summary(report: &Report, styles: &Styles, f: &mut impl fmt::Write) -> fmt::Re
         let style = styles.failed(rule);
         write!(broken, " {style}{}{style:#} ({})", rule.id, rule.level)?;
     }
-    match broken.is_empty() {
-        true => Ok(()),
-        false => writeln!(f, "broken rules:{broken}"),
+    if !broken.is_empty() {
+        writeln!(f, "broken rules:{broken}")?;
+    }
+    match &report.gap {
+        Some(gap) => {
+            let style = styles.should_failed;
+            writeln!(f, "{style}this says little{style:#}, because {gap}")
+        }
+        None => Ok(()),
     }
 }
 

@@ -204,7 +204,11 @@ async fn run_checks(
     }
     fixture.shut_down().await;
     findings.sort_by_key(|finding| rule::all().position(|rule| rule == finding.check.rule));
-    Report { subject, findings }
+    Report {
+        subject,
+        findings,
+        gap: None,
+    }
 }
 
 /// Returns why a case is not run against a server of ASGI, if it is not.

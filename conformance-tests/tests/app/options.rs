@@ -1,12 +1,12 @@
 //! The options of the suite, and its results for applications that keep every rule.
 
 use callgate::{
-    AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
+    App, AppError, Feature, HttpResponseBody, HttpResponsePathSend, HttpResponseStart,
     LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
-    SendEvent, Sender, State,
+    SendEvent, Sender, State, WebSocketAccept, WebSocketClose,
 };
 use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
-use http::Method;
+use http::{Method, StatusCode};
 
 use crate::good::{assert_good, echo, hello};
 use crate::support::{
@@ -135,18 +135,88 @@ fn an_application_whose_start_up_fails_gets_no_requests() {
     assert_eq!(suite.startup_failure().as_deref(), Some(reason));
 }
 
+/// Returns the message of the test that fails when the suite has not exercised an application.
+fn gap<A: App>(make: impl Fn() -> A + Send + Sync + 'static, options: AppOptions) -> String {
+    let suite = AppSuite::new(make, options);
+    let assert_exercised = std::panic::AssertUnwindSafe(|| suite.assert_exercised());
+    let panic = std::panic::catch_unwind(assert_exercised).unwrap_err();
+    let text = panic.downcast_ref::<String>().unwrap().clone();
+    let gap = suite.gap().unwrap();
+    assert_eq!(
+        text,
+        format!("the checks say little about `application`: {gap}")
+    );
+    let report = suite.report_on(|rule| rule.id == "HTTP-14").to_string();
+    let expected = format!("this says little, because {gap}\n");
+    assert!(report.ends_with(&expected), "{report}");
+    gap
+}
+
 #[test]
-fn tests_that_need_a_start_up_fail_with_the_reason_when_there_is_none() {
+fn one_test_fails_when_the_start_up_fails() {
     let suite = AppSuite::new(|| without_a_database, options());
-    for id in ["CORE-20", "HTTP-14", "WS-03", "EXT-01"] {
-        let panic = std::panic::catch_unwind(|| suite.assert(id)).unwrap_err();
-        let text = panic.downcast_ref::<String>().unwrap();
-        let expected =
-            format!("cannot check {id} of `application`: its start-up failed: no database");
-        assert_eq!(*text, expected);
+    for id in ["CORE-20", "HTTP-14", "WS-03", "EXT-01", "LIFE-04"] {
+        suite.assert(id);
     }
-    // The rules of lifespan are checked nevertheless.
-    suite.assert("LIFE-04");
+    let expected = "its start-up failed: no database; an application without start-up work returns \
+                    `Err(AppError::Unsupported)` for a lifespan scope, before it receives anything";
+    assert_eq!(gap(|| without_a_database, options()), expected);
+}
+
+async fn not_found(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
+    match scope {
+        Scope::Http(_) => {
+            sender
+                .send(HttpResponseStart::new(StatusCode::NOT_FOUND))
+                .await?;
+            Ok(sender.send(HttpResponseBody::end()).await?)
+        }
+        Scope::WebSocket(_) => Ok(sender.send(WebSocketClose::new(1008)).await?),
+        _ => Err(AppError::Unsupported),
+    }
+}
+
+#[test]
+fn an_application_that_refuses_all_that_it_is_asked_for_is_not_exercised() {
+    let expected = "it refused all that the suite asked for: `GET /` with 404, `POST /` with 404, the WebSocket \
+                    `/` with 403; tell the suite what it serves by `AppOptions::path`, `method`, `header`, `body` \
+                    and `websocket_path`, or that it is to refuse all by `allow_errors`";
+    assert_eq!(gap(|| not_found, options()), expected);
+    let asked = options()
+        .path("/a?b")
+        .method(Method::PUT)
+        .websocket_path("/ws");
+    let gap = gap(|| not_found, asked);
+    assert!(
+        gap.contains("`PUT /a?b` with 404, `PUT /a?b` with 404, the WebSocket `/ws` with 403;"),
+        "{gap}"
+    );
+    AppSuite::new(|| not_found, options().allow_errors(true)).assert_exercised();
+}
+
+#[test]
+fn an_application_that_serves_one_kind_of_scope_is_exercised() {
+    let http_only = |scope: Scope, _: Receiver, sender: Sender| async move {
+        scope.into_http()?;
+        sender.send(HttpResponseStart::ok()).await?;
+        Ok(sender.send(HttpResponseBody::end()).await?)
+    };
+    AppSuite::new(move || http_only, options()).assert_exercised();
+    let websocket_only = |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+        if let Scope::Http(_) = scope {
+            return not_found(scope, receiver, sender).await;
+        }
+        scope.into_websocket()?;
+        sender.send(WebSocketAccept::new()).await?;
+        while !matches!(
+            receiver.receive().await,
+            ReceiveEvent::WebSocketDisconnect(_)
+        ) {}
+        Ok(())
+    };
+    AppSuite::new(move || websocket_only, options()).assert_exercised();
+    let nothing = |_: Scope, _: Receiver, _: Sender| async { Err(AppError::Unsupported) };
+    AppSuite::new(move || nothing, options()).assert_exercised();
 }
 
 #[test]

@@ -305,6 +305,7 @@ mod rules {
     use super::*;
 
     callgate_conformance::app_tests!(
-        Directory::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).precompressed()
+        Directory::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).precompressed(),
+        callgate_conformance::AppOptions::new().path("/lib.rs")
     );
 }
