@@ -134,6 +134,18 @@ impl Load {
         }
     }
 
+    /// Goes on after an outage that may have lost events, and ends the load. Each subscription is told of the loss.
+    pub(crate) async fn end_after_loss(self) {
+        self.reconnected(1).await;
+        self.published(20).await;
+        let outcome = self.end().await;
+        assert!(
+            outcome.gaps >= PROCESSES * GROUPS * SUBSCRIBERS,
+            "{outcome:?}"
+        );
+        assert!(outcome.yielded > outcome.published, "{outcome:?}");
+    }
+
     /// Ends the load, and checks what each subscription has yielded.
     pub(crate) async fn end(self) -> Outcome {
         self.is_ending.store(true, Ordering::Relaxed);

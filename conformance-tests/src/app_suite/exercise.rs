@@ -1,8 +1,7 @@
-//! Whether the suite has exercised an application: the rules are kept easily by one that answers 404 to all.
+//! Whether the suite has exercised an application. An application that answers 404 to every request keeps most rules
+//! without a meaning.
 
-use std::sync::Arc;
-
-use callgate::{AppError, SendEvent};
+use callgate::SendEvent;
 
 use super::options::AppOptions;
 use super::scenario::Scenario;
@@ -59,11 +58,10 @@ pub(super) fn gap(runner: &mut ScenarioRunner) -> Option<String> {
     ))
 }
 
-fn without_startup(reason: &Arc<str>) -> String {
+fn without_startup(reason: &str) -> String {
     format!(
-        "{reason}; an application without start-up work returns `Err(AppError::{:?})` for a lifespan scope, before it \
-         receives anything",
-        AppError::Unsupported
+        "{reason}; an application without start-up work returns `Err(AppError::Unsupported)` for a lifespan scope, \
+         before it receives anything"
     )
 }
 

@@ -109,6 +109,15 @@ async fn has_members(group: &Group, count: usize) {
     }
 }
 
+/// Opens two sessions. Each has been told that its own member is there, and the first has not read of the second.
+async fn ada_and_eva(client: &TestClient) -> (TestWebSocket, TestWebSocket) {
+    let mut ada = enter(client, "/?ada").await;
+    gets(&mut ada, &["+ada"]).await;
+    let mut eva = enter(client, "/?eva").await;
+    gets(&mut eva, &["+eva"]).await;
+    (ada, eva)
+}
+
 /// Lets the other tasks of the thread run until they wait for each other only.
 async fn settled() {
     for _ in 0..1000 {
@@ -120,10 +129,7 @@ async fn settled() {
 async fn a_session_passes_messages_joins_and_leaves_between_its_client_and_the_group() {
     let layer = ChannelLayer::memory();
     let client = client(&layer).await;
-    let mut ada = enter(&client, "/?ada").await;
-    gets(&mut ada, &["+ada"]).await;
-    let mut eva = enter(&client, "/?eva").await;
-    gets(&mut eva, &["+eva"]).await;
+    let (mut ada, mut eva) = ada_and_eva(&client).await;
     eva.send_text("Hello").await.unwrap();
     eva.send_binary(&b"\xff"[..]).await.unwrap();
     gets(&mut ada, &["+eva", "Hello"]).await;
@@ -286,10 +292,7 @@ async fn a_client_that_does_not_read_replies_is_not_received_from() {
 async fn messages_to_a_member_come_to_its_session_only() {
     let layer = ChannelLayer::memory();
     let client = client(&layer).await;
-    let mut ada = enter(&client, "/?ada").await;
-    gets(&mut ada, &["+ada"]).await;
-    let mut eva = enter(&client, "/?eva").await;
-    gets(&mut eva, &["+eva"]).await;
+    let (mut ada, mut eva) = ada_and_eva(&client).await;
     let room = layer.group("room");
     let members = room.members().await.unwrap();
     let ada_member = members
