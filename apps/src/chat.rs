@@ -34,8 +34,8 @@ const PAGE: &str = include_str!("chat/page.html");
 /// Answers each message, or sends it to all guests of the room.
 ///
 /// A message is a text of at most 4096 bytes. A larger message closes the WebSocket with 1009, a binary
-/// message with 1003. A guest of the room who reads too slowly misses the oldest events, is told so, and
-/// stays; no other guest waits. When the channel layer cannot be reached, the room is closed with 1013.
+/// message with 1003. A guest of the room who reads too slowly misses the oldest events, and receives
+/// an event that says so. No other guest waits. When the channel layer cannot be reached, the room is closed with 1013.
 #[derive(Debug, Default)]
 pub struct Chat {
     room: Room,

@@ -60,8 +60,8 @@ impl App for Counter {
 }
 
 impl Counter {
-    /// Counts a WebSocket for as long as it is open, and sends it the count. The member leaves however the call
-    /// ends, because its membership is dropped.
+    /// Counts a WebSocket for as long as it is open, and sends it the count. Its member leaves when the
+    /// membership is dropped, however the call ends.
     async fn count(
         &self,
         scope: &WebSocketScope,

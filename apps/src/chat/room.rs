@@ -24,8 +24,8 @@ use crate::http_errors;
 /// The name of the group whose members are the guests. Each has its number as data.
 const GROUP: &str = "chat";
 
-/// A room in which no guest delays another: a guest who reads too slowly misses the oldest events, is told so, and
-/// stays.
+/// A room in which no guest delays another. A guest who reads too slowly misses the oldest events, and receives an
+/// event that says so.
 ///
 /// The room itself remembers nobody: the list of guests is kept by each client, which gets it at first, and then who
 /// comes and goes. A guest who joins again, because the store has lost its data, joins with the same number.

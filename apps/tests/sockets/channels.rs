@@ -167,7 +167,7 @@ async fn a_redis_that_is_restarted_empty_changes_no_count_and_gives_no_number_ag
     for socket in [&mut first, &mut second] {
         assert_eq!(count(socket).await, 3, "no other count came before");
     }
-    // A server that does not know the numbers asks who is there.
+    // A new server has not seen which numbers were given, and lists the guests who are there.
     until_line(&mut ada, &json!({ "type": "joined", "guest": 2 })).await;
     until_line(&mut eva, &json!({ "type": "joined", "guest": 1 })).await;
     let new = TestServer::app(app("gallery", &redis.settings()));

@@ -134,8 +134,8 @@ impl Connector {
             .set_response_timeout(Some(self.settings.timeout))
     }
 
-    /// Checks that the sentinels, if there are any, still name the master of a session: one that has lost the others
-    /// may not know that it is replaced.
+    /// Checks that the sentinels, if there are any, still name the master of a session. A master that is cut off from its
+    /// sentinels may not know that another one has replaced it.
     pub(super) async fn confirm(&self, session: &Session) -> Result<(), RedisError> {
         match &self.address.place {
             Place::Server(_) => Ok(()),

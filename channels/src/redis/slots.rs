@@ -65,7 +65,8 @@ pub(super) async fn ask(session: &Session) -> Result<View, RedisError> {
     })
 }
 
-/// Reads a range: first slot, last slot, primary, replicas. A node without a name is the one that was asked.
+/// Reads a range: first slot, last slot, primary, replicas. The node that was asked, at the host `asked`, may leave its
+/// own name empty.
 fn read(range: &[Value], asked: &str) -> Option<Range> {
     let [_, Value::Int(last), Value::Array(primary), ..] = range else {
         return None;

@@ -73,7 +73,8 @@ pub(crate) fn section(
     text
 }
 
-/// Returns a report with this section in the place of the one that it has, or at its end.
+/// Returns a report with this section. It replaces the section of the same heading, or stands at the end of the
+/// report.
 pub(crate) fn replace(report: &str, section: &str) -> String {
     let before = match report.find(&format!("\n{HEADING}")) {
         Some(end) => &report[..end],
