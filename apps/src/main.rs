@@ -1,14 +1,12 @@
 //! The `callgate` command: serves the example applications.
 
-mod checks;
-
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::process::ExitCode;
 
 use callgate_apps::{Entry, Settings};
-use callgate_server::cli::{self, Flags, SettingsCommand};
-use checks::CheckFlags;
+use callgate_conformance::CheckFlags;
+use callgate_server::cli::{self, Flags, Program, SettingsCommand};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory as _, Parser, Subcommand};
 
@@ -61,7 +59,10 @@ fn main() -> ExitCode {
                     settings,
                     checks,
                 },
-        }) => checks.run((app.app)(&settings), *flags, settings.monitoring),
+        }) => Program::new((app.app)(&settings))
+            .monitoring(settings.monitoring)
+            .wrapper(checks)
+            .run(*flags),
         Ok(Cli {
             command: Command::Apps,
         }) => list(),

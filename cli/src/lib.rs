@@ -1,4 +1,5 @@
-//! The common parts of the command lines of Callgate: reading flags, exit statuses, and colour.
+//! The common parts of the command lines of Callgate: reading flags, exit statuses, colour, and what a command
+//! line puts around the application that it serves.
 //!
 //! A wrong command line is described by clap. Where a wrong value came from an environment variable,
 //! the description names the variable in place of the flag.
@@ -6,17 +7,34 @@
 mod usage_error;
 
 use std::ffi::OsString;
-use std::fmt::Display;
+use std::fmt::{Debug, Display};
 use std::io::{IsTerminal, Write as _};
 use std::process::ExitCode;
 
-use clap::{Command, FromArgMatches, Parser};
+use callgate::BoxApp;
+use clap::{ArgMatches, Command, FromArgMatches, Parser};
 
 /// The exit status for a wrong flag, environment variable or command.
 pub const USAGE: u8 = 2;
 
 /// The exit status for a server that could not start.
 pub const STARTUP: u8 = 3;
+
+/// What a command line puts around the application that it serves, such as a lint or a recorder.
+///
+/// A type that implements [`clap::Args`] as well can be added to the command line of a program of its own:
+/// see `callgate_server::cli::Program::flags`.
+pub trait AppWrapper: Debug {
+    /// Wraps `app`. This is called once, in the process that serves, when the log takes lines.
+    ///
+    /// # Errors
+    ///
+    /// Returns the reason, with the remedy, in one line. The server does not start then.
+    fn wrap(&mut self, app: BoxApp) -> Result<BoxApp, String>;
+
+    /// Is called when the server has ended, while the log still takes lines. The default does nothing.
+    fn ended(&mut self) {}
+}
 
 /// Reads the command line of this process.
 ///
@@ -45,10 +63,24 @@ pub fn parse_from<T: Parser>(args: impl IntoIterator<Item = OsString>) -> Result
 ///
 /// As [`parse`].
 pub fn read<T: FromArgMatches>(command: &Command, args: &[OsString]) -> Result<T, ExitCode> {
+    read_with(command, args, T::from_arg_matches)
+}
+
+/// Reads a command line with `command`, and its values with `values`, as [`parse`] does. The first of `args` is
+/// the name of the program.
+///
+/// # Errors
+///
+/// As [`parse`].
+pub fn read_with<T>(
+    command: &Command,
+    args: &[OsString],
+    values: impl FnOnce(&ArgMatches) -> Result<T, clap::Error>,
+) -> Result<T, ExitCode> {
     // Errors mask the value of a variable only where `command` itself declares it secret.
     without_values(without_empty_variables(command.clone()))
         .try_get_matches_from(args)
-        .and_then(|matches| T::from_arg_matches(&matches))
+        .and_then(|matches| values(&matches))
         .map_err(|error| {
             let error = usage_error::clarified(error, command, args);
             // Nothing is left to do when the output is closed; the status says the same.

@@ -9,13 +9,15 @@
 //! - [`Recorder`] records exchanges, and [`replay()`] replays them.
 //! - [`Model`] is the state machine behind all of them.
 //!
-//! `check_server` needs the feature `server`, and the command line `cli` the feature of this name. Neither is on by
-//! default, so that the tests of an application do not build the clients of the server suite.
+//! `check_server` needs the feature `server`, `CheckFlags` the feature `flags`, and the command line `cli` the feature
+//! of this name. None is on by default, so that the tests of an application do not build the clients of the server suite.
 
 mod app_suite;
 mod app_tests;
 mod call_end;
 mod check;
+#[cfg(feature = "flags")]
+mod check_flags;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod driver;
@@ -31,6 +33,8 @@ mod server_suite;
 
 pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
 pub use check::{Check, Failure, Verdict};
+#[cfg(feature = "flags")]
+pub use check_flags::CheckFlags;
 pub use lint::{Lint, ViolationCount, ViolationReport};
 pub use model::{Model, SendAttempt, scope_violations};
 pub use probe::{

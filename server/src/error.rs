@@ -67,6 +67,8 @@ pub enum ServeError {
     PidFile(String),
     /// Files cannot be watched, so that the server cannot start again when they change.
     Reload(String),
+    /// What a command line puts around the application cannot be made.
+    Wrapper(String),
     /// The sockets of the process that this one succeeds cannot be taken over.
     Predecessor(io::Error),
     /// The application's start-up failed: its message, or the rule that it broke.
@@ -97,6 +99,7 @@ impl ServeError {
             | Self::Runtime { .. }
             | Self::PidFile(_)
             | Self::Reload(_)
+            | Self::Wrapper(_)
             | Self::Predecessor(_)
             | Self::Startup(_)
             | Self::LifespanDeclined => 3,
@@ -144,6 +147,7 @@ impl fmt::Display for ServeError {
             }
             Self::PidFile(reason) => f.write_str(reason),
             Self::Reload(reason) => write!(f, "cannot watch files: {reason}"),
+            Self::Wrapper(reason) => Escaped(reason).fmt(f),
             Self::Predecessor(reason) => {
                 write!(
                     f,

@@ -15,7 +15,8 @@
 //! ```
 //!
 //! A program with commands of its own flattens [`Flags`] into them, and calls [`parse`] and
-//! [`run`]. [`Program`] takes what the application adds to the health checks and to the metrics.
+//! [`run`]. [`Program`] takes what the application adds to the health checks and to the metrics, and flags that put
+//! something around the application, such as a lint.
 //!
 //! # Shutdown
 //!
@@ -61,12 +62,12 @@ use std::process::ExitCode;
 
 use callgate::{App, BoxApp};
 use callgate_cli::fail;
-use clap::{Args as _, Command, FromArgMatches, Subcommand as _};
+use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 
 use self::log::ServerLog;
 use crate::{Monitoring, ServeError, Server};
 
-pub use callgate_cli::{parse, parse_from};
+pub use callgate_cli::{AppWrapper, parse, parse_from};
 pub use flags::Flags;
 pub use healthcheck::healthcheck;
 pub use settings::SettingsCommand;
@@ -77,25 +78,40 @@ const HEALTHCHECK: &str = "healthcheck";
 /// What the command line of a program that serves one application asks for.
 #[derive(Debug)]
 enum Invocation {
-    Serve(Box<Flags>),
+    Serve(Box<Flags>, Vec<Box<dyn AppWrapper>>),
     Healthcheck(Box<Flags>),
     Show(SettingsCommand),
 }
 
-impl FromArgMatches for Invocation {
-    fn from_arg_matches(matches: &clap::ArgMatches) -> Result<Self, clap::Error> {
+impl Invocation {
+    fn read(matches: &ArgMatches, flag_sets: &[FlagSet]) -> Result<Self, clap::Error> {
         match matches.subcommand() {
             Some((HEALTHCHECK, matches)) => {
                 Box::<Flags>::from_arg_matches(matches).map(Self::Healthcheck)
             }
             Some(_) => SettingsCommand::from_arg_matches(matches).map(Self::Show),
-            None => Box::<Flags>::from_arg_matches(matches).map(Self::Serve),
+            None => {
+                let flags = Box::<Flags>::from_arg_matches(matches)?;
+                let wrappers = flag_sets.iter().map(|set| (set.read)(matches));
+                Ok(Self::Serve(flags, wrappers.collect::<Result<_, _>>()?))
+            }
         }
     }
+}
 
-    fn update_from_arg_matches(&mut self, matches: &clap::ArgMatches) -> Result<(), clap::Error> {
-        *self = Self::from_arg_matches(matches)?;
-        Ok(())
+/// Flags that are added to the command line, and that put something around the application.
+#[derive(Clone, Copy, Debug)]
+struct FlagSet {
+    augment: fn(Command) -> Command,
+    read: fn(&ArgMatches) -> Result<Box<dyn AppWrapper>, clap::Error>,
+}
+
+impl FlagSet {
+    fn new<F: AppWrapper + Args + 'static>() -> Self {
+        Self {
+            augment: F::augment_args,
+            read: |matches| Ok(Box::new(F::from_arg_matches(matches)?)),
+        }
     }
 }
 
@@ -115,7 +131,7 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
 }
 
 /// A program that serves one application, with what the application adds to the health checks and to the
-/// metrics.
+/// metrics, and with flags of its own.
 ///
 /// ```no_run
 /// use std::process::ExitCode;
@@ -131,11 +147,15 @@ pub fn run(app: impl App, flags: Flags) -> ExitCode {
 ///     cli::Program::new(app).monitoring(monitoring).main()
 /// }
 /// ```
+///
+/// `.flags::<callgate_conformance::CheckFlags>()` adds `--lint` and `--record`.
 #[derive(Debug)]
 #[must_use = "a program does nothing until it runs"]
 pub struct Program {
     app: BoxApp,
     monitoring: Monitoring,
+    flag_sets: Vec<FlagSet>,
+    wrappers: Vec<Box<dyn AppWrapper>>,
 }
 
 impl Program {
@@ -144,6 +164,8 @@ impl Program {
         Self {
             app: BoxApp::new(app),
             monitoring: Monitoring::new(),
+            flag_sets: Vec::new(),
+            wrappers: Vec::new(),
         }
     }
 
@@ -153,14 +175,32 @@ impl Program {
         self
     }
 
+    /// Adds the flags of `F` to the command line that [`main`](Self::main) reads. They are put around the application
+    /// and around the wrappers that were added before.
+    pub fn flags<F: AppWrapper + Args + 'static>(mut self) -> Self {
+        self.flag_sets.push(FlagSet::new::<F>());
+        self
+    }
+
+    /// Puts `wrapper` around the application and around the wrappers that were added before: for a program
+    /// that reads its command line itself.
+    pub fn wrapper(mut self, wrapper: impl AppWrapper + 'static) -> Self {
+        self.wrappers.push(Box::new(wrapper));
+        self
+    }
+
     /// Does what the command line asks for, as [`main`] does.
     #[must_use]
-    pub fn main(self) -> ExitCode {
+    pub fn main(mut self) -> ExitCode {
         let args: Vec<_> = std::env::args_os().collect();
-        let command = command_for(&args);
-        match callgate_cli::read::<Invocation>(&command, &args) {
+        let command = command_for(&args, &self.flag_sets);
+        let values = |matches: &ArgMatches| Invocation::read(matches, &self.flag_sets);
+        match callgate_cli::read_with(&command, &args, values) {
             Ok(Invocation::Show(settings)) => settings.run(command),
-            Ok(Invocation::Serve(flags)) => self.run(*flags),
+            Ok(Invocation::Serve(flags, wrappers)) => {
+                self.wrappers.extend(wrappers);
+                self.run(*flags)
+            }
             Ok(Invocation::Healthcheck(flags)) => healthcheck(*flags),
             Err(status) => status,
         }
@@ -168,7 +208,7 @@ impl Program {
 
     /// Serves the application, as [`run`] does.
     #[must_use]
-    pub fn run(self, flags: Flags) -> ExitCode {
+    pub fn run(mut self, flags: Flags) -> ExitCode {
         let config = flags.into_config();
         let log = match ServerLog::start(&config.log) {
             Ok(log) => log,
@@ -177,7 +217,10 @@ impl Program {
         let server = Server::new(self.app)
             .config(config.clone())
             .monitoring(self.monitoring);
-        let result = serve::serve(server, &config, &log);
+        let result = serve::serve(server, &mut self.wrappers, &config, &log);
+        for wrapper in &mut self.wrappers {
+            wrapper.ended();
+        }
         // The last line is not held up by a log that nobody reads.
         log.finish();
         match result {
@@ -217,8 +260,8 @@ fn remedy(error: &ServeError) -> &'static str {
     }
 }
 
-/// Returns the command of a program that serves one application, with the name of the program.
-fn command_for(args: &[OsString]) -> Command {
+/// Returns the command of a program that serves one application, with the name of the program and these flags.
+fn command_for(args: &[OsString], flag_sets: &[FlagSet]) -> Command {
     let name = args
         .first()
         .and_then(|program| Path::new(program).file_stem())
@@ -229,8 +272,68 @@ fn command_for(args: &[OsString]) -> Command {
     let healthcheck = Flags::augment_args(Command::new(HEALTHCHECK))
         .about("Ask a server with the same settings whether it is ready");
     let command = command.subcommand(healthcheck);
-    Flags::augment_args(command)
+    flag_sets
+        .iter()
+        .fold(Flags::augment_args(command), |command, set| {
+            (set.augment)(command)
+        })
         .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flags of a program that count what is asked of them.
+    #[derive(Debug, clap::Args)]
+    struct Marker {
+        /// Mark the application
+        #[arg(long)]
+        mark: Option<String>,
+    }
+
+    impl AppWrapper for Marker {
+        fn wrap(&mut self, app: BoxApp) -> Result<BoxApp, String> {
+            match &self.mark {
+                Some(mark) => Err(format!("marked {mark}")),
+                None => Ok(app),
+            }
+        }
+    }
+
+    /// Returns the wrappers that a program with [`Marker`] reads from this command line.
+    fn wrappers(args: &[&str]) -> Vec<Box<dyn AppWrapper>> {
+        let sets = [FlagSet::new::<Marker>()];
+        let args: Vec<_> = args.iter().map(OsString::from).collect();
+        let command = command_for(&args, &sets).mut_args(|arg| arg.env(None::<&str>));
+        let matches = command.try_get_matches_from(args).unwrap();
+        match Invocation::read(&matches, &sets).unwrap() {
+            Invocation::Serve(_, wrappers) => wrappers,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    async fn app(
+        _: callgate::Scope,
+        _: callgate::Receiver,
+        _: callgate::Sender,
+    ) -> Result<(), callgate::AppError> {
+        Err(callgate::AppError::Unsupported)
+    }
+
+    #[test]
+    fn flags_of_a_program_stand_beside_those_of_the_server_and_wrap_its_application() {
+        let mut given = wrappers(&["shop", "--port", "1", "--mark", "here"]);
+        let error = Server::new(app).wrapped_in(&mut given).unwrap_err();
+        assert!(matches!(&error, ServeError::Wrapper(reason) if reason == "marked here"));
+        assert_eq!(
+            (error.exit_status(), error.to_string().as_str()),
+            (3, "marked here")
+        );
+        let mut absent = wrappers(&["shop", "--port", "1"]);
+        assert_eq!(absent.len(), 1);
+        Server::new(app).wrapped_in(&mut absent).unwrap();
+    }
 }

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
+use callgate_cli::AppWrapper;
 use tokio::runtime::Builder;
 
 use super::log::ServerLog;
@@ -31,18 +32,25 @@ const FORCED_EXIT: ForcedExit = ForcedExit {
     status: 1,
 };
 
-/// Runs `server` until a signal, or until a successor has taken over.
+/// Runs `server` until a signal, or until a successor has taken over. Only the process that serves wraps the application.
 #[cfg(unix)]
-pub(super) fn serve(server: Server, config: &Config, log: &ServerLog) -> Result<(), ServeError> {
+pub(super) fn serve(
+    server: Server,
+    wrappers: &mut [Box<dyn AppWrapper>],
+    config: &Config,
+    log: &ServerLog,
+) -> Result<(), ServeError> {
     let predecessor = Predecessor::find().map_err(ServeError::Predecessor)?;
     let Some((predecessor, inherited)) = predecessor else {
         return match config.process.reload {
             true => on_runtime(NonZeroUsize::MIN, reloader::run(server, config)),
-            false => serve_as(server, config, None, Vec::new(), log),
+            false => serve_as(server.wrapped_in(wrappers)?, config, None, Vec::new(), log),
         };
     };
     let failure = predecessor.failure().map_err(ServeError::Predecessor)?;
-    let result = serve_as(server, config, Some(predecessor), inherited, log);
+    let result = server
+        .wrapped_in(wrappers)
+        .and_then(|server| serve_as(server, config, Some(predecessor), inherited, log));
     if let Err(error) = &result {
         failure.tell(&error.to_string());
     }
@@ -109,13 +117,19 @@ fn serve_as(
 
 /// Runs `server` until a signal.
 #[cfg(not(unix))]
-pub(super) fn serve(server: Server, config: &Config, log: &ServerLog) -> Result<(), ServeError> {
+pub(super) fn serve(
+    server: Server,
+    wrappers: &mut [Box<dyn AppWrapper>],
+    config: &Config,
+    log: &ServerLog,
+) -> Result<(), ServeError> {
     if config.process.reload {
         return Err(ServeError::Setting {
             name: "reload",
             remedy: "on this system, sockets cannot be passed on to another process",
         });
     }
+    let server = server.wrapped_in(wrappers)?;
     let pid_file = pid_file(config);
     let mut signals = None;
     let result = on_runtime(threads(config), async {

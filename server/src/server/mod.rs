@@ -190,6 +190,18 @@ impl Server {
         Ok(())
     }
 
+    /// Puts `wrappers` around the application, each around those before it.
+    #[cfg(feature = "cli")]
+    pub(crate) fn wrapped_in(
+        mut self,
+        wrappers: &mut [Box<dyn callgate_cli::AppWrapper>],
+    ) -> Result<Self, ServeError> {
+        for wrapper in wrappers {
+            self.app = wrapper.wrap(self.app).map_err(ServeError::Wrapper)?;
+        }
+        Ok(self)
+    }
+
     /// Lets the server be replaced by another process.
     #[cfg(all(unix, feature = "cli"))]
     pub(crate) fn succession(mut self, succession: Arc<Succession>) -> Self {

@@ -1,20 +1,34 @@
-//! Serves an application with a lint, or with a recorder.
+//! The flags of a command line that serves an application inside a lint, or inside a recorder.
 
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 use callgate::BoxApp;
 use callgate::rule::Role;
-use callgate_cli::STARTUP;
-use callgate_conformance::{Lint, RecordFile, Recorder};
-use callgate_server::Monitoring;
-use callgate_server::cli::{Flags, Program};
+use callgate_cli::AppWrapper;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
-/// The flags for the lint and the recorder.
+use crate::{Lint, RecordFile, Recorder, ViolationCount};
+
+/// The flags `--lint` and `--record`: they serve an application inside a [`Lint`], and inside a [`Recorder`].
+///
+/// A program with `callgate_server::cli::main(app)` has them by one more line:
+///
+/// ```no_run
+/// use std::process::ExitCode;
+///
+/// use callgate_conformance::CheckFlags;
+/// use callgate_server::cli::Program;
+/// # async fn app(_: callgate::Scope, _: callgate::Receiver, _: callgate::Sender) -> Result<(), callgate::AppError> {
+/// #     Err(callgate::AppError::Unsupported)
+/// # }
+///
+/// fn main() -> ExitCode {
+///     Program::new(app).flags::<CheckFlags>().main()
+/// }
+/// ```
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = "Checks")]
-pub(crate) struct CheckFlags {
+pub struct CheckFlags {
     /// Check every message against the rules of the protocol, and log each violation; `strict` also
     /// fails the exchange
     #[arg(long, value_parser = lint_mode(), value_name = "MODE", num_args = 0..=1)]
@@ -35,6 +49,10 @@ pub(crate) struct CheckFlags {
     /// Do not mask authorization, cookie, proxy-authorization and set-cookie in the recording
     #[arg(long, requires = "record")]
     record_credentials: bool,
+
+    /// What the lint has counted.
+    #[arg(skip)]
+    count: Option<ViolationCount>,
 }
 
 /// The reaction of the lint to an exchange that breaks a rule.
@@ -54,36 +72,30 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
     })
 }
 
-impl CheckFlags {
-    /// Serves `app` inside the lint and the recorder that the flags select.
-    pub(crate) fn run(self, mut app: BoxApp, flags: Flags, monitoring: Monitoring) -> ExitCode {
-        let mut count = None;
+impl AppWrapper for CheckFlags {
+    fn wrap(&mut self, mut app: BoxApp) -> Result<BoxApp, String> {
         if let Some(mode) = self.lint {
             let lint = Lint::new(app);
-            count = Some(lint.count());
+            self.count = Some(lint.count());
             app = match mode {
                 LintMode::Log => BoxApp::new(lint),
                 LintMode::Strict => BoxApp::new(lint.strict()),
             };
         }
-        if let Some(path) = self.record {
-            let file = match RecordFile::open(&path) {
-                Ok(file) => file,
-                Err(error) => {
-                    let path = path.display();
-                    let remedy = "choose another file with --record";
-                    let reason = format!("cannot record to {path}: {error} ({remedy})");
-                    return callgate_cli::fail(STARTUP, reason);
-                }
-            };
+        if let Some(path) = &self.record {
+            let file = RecordFile::open(path)
+                .map_err(|error| format!("cannot record to {}: {error}", path.display()))?;
             let recorder = Recorder::new(app, file);
             app = match self.record_credentials {
                 true => BoxApp::new(recorder.with_credentials()),
                 false => BoxApp::new(recorder),
             };
         }
-        let status = Program::new(app).monitoring(monitoring).run(flags);
-        if let Some(count) = count {
+        Ok(app)
+    }
+
+    fn ended(&mut self) {
+        if let Some(count) = &self.count {
             tracing::info!(
                 "Rules were broken {} times: {} by the application, {} by the server",
                 count.total(),
@@ -91,6 +103,5 @@ impl CheckFlags {
                 count.of(Role::Server),
             );
         }
-        status
     }
 }
