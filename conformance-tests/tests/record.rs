@@ -340,15 +340,34 @@ async fn a_path_send_is_recorded_when_the_file_has_been_opened() {
 }
 
 #[test]
-fn the_content_of_a_file_is_kept_until_the_first_write() {
-    let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(&file, "of yesterday").unwrap();
-    let mut record_file = RecordFile::open(&file).unwrap();
-    let content = || std::fs::read_to_string(&file).unwrap();
-    assert_eq!(content(), "of yesterday");
+fn a_file_with_content_is_refused_and_kept() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("recording");
+    let mut record_file = RecordFile::open(&path).unwrap();
+    record_file.write_all(b"of yesterday").unwrap();
+    drop(record_file);
+    let error = RecordFile::open(&path).unwrap_err().to_string();
+    assert!(error.contains("the file is not empty"), "{error}");
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), "of yesterday");
+}
+
+#[test]
+fn a_recording_in_a_directory_is_a_new_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut record_file = RecordFile::open(directory.path()).unwrap();
     record_file.write_all(b"new").unwrap();
     record_file.flush().unwrap();
-    assert_eq!(content(), "new");
+    let files: Vec<_> = directory.path().read_dir().unwrap().collect();
+    let [Ok(file)] = &files[..] else {
+        panic!("{files:?}");
+    };
+    let name = file.file_name().into_string().unwrap();
+    let process = format!("-{}.jsonl", std::process::id());
+    assert!(
+        name.starts_with("recording-") && name.ends_with(&process),
+        "{name}"
+    );
+    assert_eq!(std::fs::read_to_string(file.path()).unwrap(), "new");
 }
 
 #[cfg(unix)]

@@ -172,6 +172,17 @@ fn an_invalid_line_is_reported_with_its_number() {
 }
 
 #[test]
+fn a_recording_without_an_exchange_is_an_error() {
+    for recording in ["", "\n\n", "{\"exchange\":1,\"ended\":\"returned\"}\n"] {
+        let error = replay(recording.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();
+        assert!(
+            matches!(error, ReplayError::Empty),
+            "{recording:?}: {error}"
+        );
+    }
+}
+
+#[test]
 fn a_line_without_an_event_is_invalid() {
     for line in ["{}", r#"{"name":"package"}"#, r#"{"exchange":1}"#] {
         let error = replay(line.as_bytes(), || hello, ReplayOptions::new()).unwrap_err();

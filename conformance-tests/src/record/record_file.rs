@@ -1,13 +1,15 @@
 //! The file of a recording.
 
+#[cfg(unix)]
+use std::fs::Metadata;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
+use std::time::SystemTime;
 
 /// A file that only its owner can read, for a [`Recorder`](crate::Recorder) to write to.
 ///
-/// The previous content of the file is kept until the first write, so that a server that cannot
-/// start does not delete an earlier recording. Writes are buffered.
+/// A file that has content is refused, so that no recording is lost. Writes are buffered.
 ///
 /// ```
 /// use callgate::{AppError, Receiver, Scope, Sender};
@@ -24,42 +26,66 @@ use std::path::Path;
 #[derive(Debug)]
 pub struct RecordFile {
     file: BufWriter<File>,
-    is_truncated: bool,
 }
 
 impl RecordFile {
-    /// Opens the file at `path`, which is created if there is none.
+    /// Opens the file at `path`, which is created if there is none. In a directory, a new file is created, whose name
+    /// has the time in seconds since 1970 and the number of the process: `recording-1764300000-4711.jsonl`.
     ///
     /// On Unix a new file has the mode 600. A pipe or a terminal can be opened too, with any mode.
     ///
     /// # Errors
     ///
-    /// The file cannot be opened; or, on Unix, it is a regular file that its group or other users
+    /// The file cannot be opened; or it is a regular file that is not empty, or, on Unix, that its group or other users
     /// can access.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
+        let path = path.as_ref();
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
-        #[cfg(unix)]
-        refuse_shared(&file)?;
-        Ok(Self {
-            file: BufWriter::new(file),
-            is_truncated: false,
-        })
+        let file = match path.is_dir() {
+            true => options
+                .write(true)
+                .create_new(true)
+                .open(path.join(file_name()))?,
+            false => options
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .open(path)?,
+        };
+        let metadata = file.metadata()?;
+        if metadata.is_file() {
+            #[cfg(unix)]
+            refuse_shared(&metadata)?;
+            if metadata.len() > 0 {
+                let reason = "the file is not empty, and would be overwritten (remove the file, or give a directory: each \
+                              process creates a file of its own there)";
+                return Err(io::Error::new(io::ErrorKind::AlreadyExists, reason));
+            }
+        }
+        let file = BufWriter::new(file);
+        Ok(Self { file })
     }
 }
 
-/// Fails if users other than the owner can access the regular file.
+/// Returns the name of a new file in a directory of recordings.
+fn file_name() -> String {
+    let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let seconds = time.map_or(0, |time| time.as_secs());
+    format!("recording-{seconds}-{}.jsonl", std::process::id())
+}
+
+/// Fails if users other than the owner can access the file.
 #[cfg(unix)]
-fn refuse_shared(file: &File) -> io::Result<()> {
+fn refuse_shared(metadata: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt as _;
 
-    let metadata = file.metadata()?;
     let mode = metadata.permissions().mode() & 0o777;
-    if metadata.is_file() && mode & 0o077 != 0 {
-        let reason = format!("other users can access the file: its mode is {mode:o}, not 600");
+    if mode & 0o077 != 0 {
+        let reason = format!(
+            "other users can access the file: its mode is {mode:o}, not 600 (choose another file)"
+        );
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, reason));
     }
     Ok(())
@@ -67,14 +93,6 @@ fn refuse_shared(file: &File) -> io::Result<()> {
 
 impl Write for RecordFile {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        if !self.is_truncated {
-            let file = self.file.get_ref();
-            // A pipe or a terminal has no length.
-            if file.metadata()?.is_file() {
-                file.set_len(0)?;
-            }
-            self.is_truncated = true;
-        }
         self.file.write(octets)
     }
 

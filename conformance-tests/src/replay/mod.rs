@@ -146,7 +146,7 @@ impl fmt::Display for Replay {
 ///
 /// # Errors
 ///
-/// The recording cannot be read, or the application cannot be started up.
+/// The recording cannot be read or has no exchange, or the application cannot be started up.
 ///
 /// ```
 /// use callgate::{AppError, HttpResponseBody, HttpResponseStart, Receiver, Scope, Sender};

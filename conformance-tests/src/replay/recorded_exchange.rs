@@ -23,6 +23,8 @@ pub enum ReplayError {
     Read(io::Error),
     /// A line is not a line of a recording: the number of the line, from 1, and the fault.
     Line(usize, String),
+    /// The recording has no exchange.
+    Empty,
     /// The application could not be started up.
     Startup(String),
 }
@@ -32,6 +34,7 @@ impl fmt::Display for ReplayError {
         match self {
             Self::Read(error) => write!(f, "cannot read the recording: {error}"),
             Self::Line(number, error) => write!(f, "line {number} of the recording: {error}"),
+            Self::Empty => f.write_str("the recording has no exchange"),
             Self::Startup(reason) => write!(f, "the application did not start up: {reason}"),
         }
     }
@@ -82,6 +85,9 @@ pub(super) fn read(
         if let Some(exchange) = exchanges.get_mut(&line.exchange) {
             exchange.push(line);
         }
+    }
+    if exchanges.is_empty() {
+        return Err(ReplayError::Empty);
     }
     Ok(exchanges)
 }
