@@ -40,7 +40,8 @@
 /// document of the rule, and the messages up to the violation.
 ///
 /// `the_application_is_exercised` fails if the start-up of the application fails, or if the application refuses
-/// each request and each WebSocket of the suite. Most tests then pass without a meaning.
+/// each request and each WebSocket of the suite, or of a path in [`AppOptions::requests`](crate::AppOptions::requests). Most tests then
+/// pass without a meaning.
 #[macro_export]
 macro_rules! app_tests {
     ($app:expr $(,)?) => {

@@ -31,7 +31,10 @@ mod scope_kind;
 #[cfg(feature = "server")]
 mod server_suite;
 
-pub use app_suite::{AppOptions, AppSuite, app_checks, app_rules, check_app, scope_probe};
+pub use app_suite::{
+    AppOptions, AppRequests, AppRequestsError, AppSuite, app_checks, app_rules, check_app,
+    scope_probe,
+};
 pub use check::{Check, Failure, Verdict};
 #[cfg(feature = "flags")]
 pub use check_flags::CheckFlags;

@@ -1,8 +1,12 @@
 //! Whether the suite has exercised an application. An application that answers 404 to every request keeps most rules
 //! without a meaning.
 
-use callgate::SendEvent;
+use std::sync::Arc;
 
+use callgate::SendEvent;
+use callgate::rule::{self, Rule};
+
+use super::case::{CaseResult, NotPassed};
 use super::options::AppOptions;
 use super::scenario::Scenario;
 use super::scenario_runner::{Refusal, ScenarioRunner};
@@ -24,41 +28,91 @@ enum Answer {
     Failed,
 }
 
-/// Returns why the checks say little about the application; `None` if the suite has exercised it.
-pub(super) fn gap(runner: &mut ScenarioRunner) -> Option<String> {
-    let mut answers = Vec::new();
-    for scenario in SCENARIOS {
-        match runner.observations(scenario) {
-            Ok(observations) => answers.push((scenario, answer(&observations))),
-            Err(Refusal::StartupFailed(reason)) => return Some(without_startup(&reason)),
-            // The check of the rule that the application breaks by this says so.
-            Err(Refusal::Abandoned(_)) => return None,
-        }
-    }
+/// How far the suite has exercised an application at one target.
+pub(super) enum Exercise {
+    /// The application served something, or declined all of it.
+    Done,
+    /// The start-up failed, for this reason.
+    NotStarted(Arc<str>),
+    /// The application refused all of these requests.
+    Refused(Vec<String>),
+}
+
+/// Returns how far the suite has exercised the application at the target of `runner`.
+pub(super) fn of(runner: &mut ScenarioRunner) -> Exercise {
+    let answers = match answers(runner) {
+        Ok(answers) => answers,
+        Err(Refusal::StartupFailed(reason)) => return Exercise::NotStarted(reason),
+        // The check of the rule that the application breaks by this says so.
+        Err(Refusal::Abandoned(_)) => return Exercise::Done,
+    };
     let is_served = answers
         .iter()
         .any(|(_, answer)| matches!(answer, Answer::Served));
-    let refused: Vec<_> = answers
-        .iter()
-        .filter_map(|(scenario, answer)| match answer {
-            Answer::Refused(status) => Some(format!(
-                "{} with {status}",
-                asked(*scenario, &runner.options)
-            )),
-            _ => None,
-        })
-        .collect();
-    if is_served || refused.is_empty() || runner.options.allows_errors {
-        return None;
+    let refused = refused(&answers, &runner.options);
+    match is_served || refused.is_empty() {
+        true => Exercise::Done,
+        false => Exercise::Refused(refused),
     }
-    Some(format!(
-        "it refused all that the suite asked for: {}; tell the suite what it serves by `AppOptions::path`, `method`, \
-         `header`, `body` and `websocket_path`, or that it is to refuse all by `allow_errors`",
-        refused.join(", ")
-    ))
 }
 
-fn without_startup(reason: &str) -> String {
+/// Returns that a rule is not checked if the application refused all requests, or all WebSockets, that the rule is about.
+pub(super) fn unless_refused(runner: &mut ScenarioRunner, rule: &'static Rule) -> CaseResult {
+    let Ok(answers) = answers(runner) else {
+        return Ok(());
+    };
+    let is_about = |scenario: Scenario| match rule.id.split_once('-') {
+        Some(("HTTP", _)) => scenario.is_http(),
+        Some(("WS", _)) => scenario.is_websocket(),
+        // Lifespan is exercised by itself, and declining needs no request.
+        Some(("LIFE", _)) => false,
+        _ => rule != rule::DECLINE_UNSUPPORTED,
+    };
+    let about: Vec<_> = answers
+        .into_iter()
+        .filter(|(scenario, _)| is_about(*scenario))
+        .collect();
+    let is_refused = about
+        .iter()
+        .all(|(_, answer)| matches!(answer, Answer::Refused(_) | Answer::Declined));
+    let refused = refused(&about, &runner.options);
+    if refused.is_empty() || !is_refused {
+        return Ok(());
+    }
+    let reason = format!("nothing exercises it: refused were {}", refused.join(", "));
+    Err(NotPassed::not_applicable(reason))
+}
+
+fn answers(runner: &mut ScenarioRunner) -> Result<Vec<(Scenario, Answer)>, Refusal> {
+    SCENARIOS
+        .into_iter()
+        .map(|scenario| Ok((scenario, answer(&runner.observations(scenario)?))))
+        .collect()
+}
+
+/// Describes the requests that were refused.
+fn refused(answers: &[(Scenario, Answer)], options: &AppOptions) -> Vec<String> {
+    answers
+        .iter()
+        .filter_map(|(scenario, answer)| match answer {
+            Answer::Refused(status) => Some(format!("{} with {status}", asked(*scenario, options))),
+            _ => None,
+        })
+        .collect()
+}
+
+/// Returns that the application refused all of these requests.
+pub(super) fn refused_all(refused: &[String]) -> String {
+    format!(
+        "it refused all that the suite asked for: {}; tell the suite what it serves (`AppOptions::requests` or \
+         `path`, on the command line `--requests` or `--path`), or that it is to refuse all (`allow_errors`, \
+         `--allow-errors`)",
+        refused.join(", ")
+    )
+}
+
+/// Returns that the start-up of the application failed, with the remedy.
+pub(super) fn without_startup(reason: &str) -> String {
     format!(
         "{reason}; an application without start-up work returns `Err(AppError::Unsupported)` for a lifespan scope, \
          before it receives anything"

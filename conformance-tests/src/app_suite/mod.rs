@@ -5,9 +5,11 @@ mod chapters;
 mod exercise;
 mod options;
 mod output_comparison;
+mod requests;
 mod scenario;
 mod scenario_runner;
 mod script_builder;
+mod targets;
 
 use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -17,11 +19,12 @@ use callgate::{App, BoxApp};
 
 pub use chapters::scope_probe;
 pub use options::AppOptions;
+pub use requests::{AppRequests, AppRequestsError};
 
 use crate::check::Check;
 use crate::report::{Finding, Report};
 use case::{Case, CaseResult, NotPassed, verdict};
-use scenario_runner::ScenarioRunner;
+use targets::Targets;
 
 /// Returns the checks of an application: at least one for each rule of the [role](Role) application.
 pub fn app_checks() -> impl Iterator<Item = &'static Check> {
@@ -73,17 +76,17 @@ pub fn check_app<A: App>(
 /// [`app_tests!`](crate::app_tests) and [`check_app`] are built on this.
 pub struct AppSuite {
     name: String,
-    runner: Mutex<ScenarioRunner>,
+    targets: Mutex<Targets>,
 }
 
 impl AppSuite {
     /// Creates the checks of the application that `make` returns, as for [`check_app`].
     pub fn new<A: App>(make: impl Fn() -> A + Send + Sync + 'static, options: AppOptions) -> Self {
         let name = options.name.clone();
-        let runner = ScenarioRunner::new(Box::new(move || BoxApp::new(make())), options);
+        let targets = Targets::new(move || BoxApp::new(make()), options);
         Self {
             name,
-            runner: Mutex::new(runner),
+            targets: Mutex::new(targets),
         }
     }
 
@@ -111,7 +114,7 @@ impl AppSuite {
             .map(|(case, result)| finding(case, &result))
             .inspect(progress)
             .collect();
-        let needed_a_startup = self.runner().has_tried_startup();
+        let needed_a_startup = self.targets().has_tried_startup();
         Report {
             subject: self.name.clone(),
             findings,
@@ -124,18 +127,18 @@ impl AppSuite {
         &self,
         is_wanted: impl Fn(&Rule) -> bool,
     ) -> impl Iterator<Item = (&'static Case, CaseResult)> {
-        let mut runner = self.runner();
+        let mut targets = self.targets();
         chapters::all_cases()
             .filter(move |case| is_wanted(case.check.rule))
-            .map(move |case| (case, case.run(&mut runner)))
+            .map(move |case| (case, targets.run(case)))
     }
 
     /// Returns why the checks say little about the application: its start-up failed, or it answered each request
-    /// and each handshake of the suite with an error, and the [options](AppOptions::allow_errors) do not allow that.
+    /// and each handshake to a path of the suite with an error, and the [options](AppOptions::allow_errors) do not allow that.
     /// `None` if the suite has exercised the application, or if it declines requests and WebSockets.
     #[must_use]
     pub fn gap(&self) -> Option<String> {
-        exercise::gap(&mut self.runner())
+        self.targets().gap()
     }
 
     /// Checks that the suite has exercised the application.
@@ -154,7 +157,7 @@ impl AppSuite {
     /// the application is checked then. `None` as long as no check has needed a start-up.
     #[must_use]
     pub fn startup_failure(&self) -> Option<String> {
-        let reason = self.runner().startup_failure();
+        let reason = self.targets().startup_failure();
         reason.map(|reason| reason.to_string())
     }
 
@@ -188,9 +191,9 @@ impl AppSuite {
         }
     }
 
-    fn runner(&self) -> MutexGuard<'_, ScenarioRunner> {
+    fn targets(&self) -> MutexGuard<'_, Targets> {
         // The observations before a panic are still valid.
-        self.runner.lock().unwrap_or_else(PoisonError::into_inner)
+        self.targets.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,11 +6,13 @@ use bytes::Bytes;
 use callgate::{ByteString, Message};
 use http::{HeaderMap, HeaderName, Method};
 
+use super::requests::AppRequests;
+
 /// The options of the application suite: the requests and WebSockets that the suite opens, and the
 /// limits of time and memory.
 ///
 /// By default the suite requests `/`. An application with routes is checked better at a path that
-/// exercises more of it.
+/// exercises more of it, or with a list of [requests](Self::requests).
 ///
 /// ```
 /// use callgate_conformance::AppOptions;
@@ -38,6 +40,7 @@ pub struct AppOptions {
     pub(crate) timeout: Duration,
     pub(crate) memory: usize,
     pub(crate) allows_errors: bool,
+    pub(crate) requests: Option<AppRequests>,
 }
 
 impl Default for AppOptions {
@@ -61,6 +64,7 @@ impl Default for AppOptions {
             timeout: Duration::from_secs(5),
             memory: 16 * 1024 * 1024,
             allows_errors: false,
+            requests: None,
         }
     }
 }
@@ -86,7 +90,23 @@ impl AppOptions {
     /// The argument is not a path and query.
     #[must_use]
     pub fn path(mut self, path: impl Into<String>) -> Self {
-        self.path = target(path.into());
+        self.path = checked(path.into());
+        self
+    }
+
+    /// Sets the requests and WebSockets that the suite makes, in place of those to one path. Each path is checked against every rule, with
+    /// the [method](Self::method), the header fields, the [content](Self::body) and the [messages](Self::messages) of its requests. A
+    /// field that [`header`](Self::header) sets replaces that of the list. Default: none.
+    ///
+    /// ```no_run
+    /// use callgate_conformance::{AppOptions, AppRequests};
+    ///
+    /// let options = AppOptions::new().requests(AppRequests::read("tests/orders.http")?);
+    /// # Ok::<(), callgate_conformance::AppRequestsError>(())
+    /// ```
+    #[must_use]
+    pub fn requests(mut self, requests: AppRequests) -> Self {
+        self.requests = Some(requests);
         self
     }
 
@@ -144,7 +164,7 @@ impl AppOptions {
     /// The argument is not a path and query.
     #[must_use]
     pub fn websocket_path(mut self, path: impl Into<String>) -> Self {
-        self.websocket_path = Some(target(path.into()));
+        self.websocket_path = Some(checked(path.into()));
         self
     }
 
@@ -171,7 +191,7 @@ impl AppOptions {
     /// in such a response.
     #[must_use]
     pub fn mounts_probe_at(mut self, prefix: impl Into<String>) -> Self {
-        self.mount = Some(target(prefix.into()));
+        self.mount = Some(checked(prefix.into()));
         self
     }
 
@@ -193,9 +213,18 @@ impl AppOptions {
         self.memory = bytes;
         self
     }
+
+    /// Names what is requested.
+    pub(super) fn target(&self) -> String {
+        match (&self.websocket_path, &self.method) {
+            (Some(websocket), _) if *websocket == self.path => format!("`WEBSOCKET {websocket}`"),
+            (_, Some(method)) => format!("`{method} {}`", self.path),
+            (_, None) => format!("`{}`", self.path),
+        }
+    }
 }
 
-fn target(path: String) -> String {
+fn checked(path: String) -> String {
     assert!(
         path.starts_with('/') && path.parse::<http::uri::PathAndQuery>().is_ok(),
         "`{path}` is not a path (give one that begins with `/`)"

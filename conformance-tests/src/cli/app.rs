@@ -1,5 +1,6 @@
 //! `app`: checks an application that this program brings.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue, Method, Uri};
@@ -10,16 +11,37 @@ use super::progress::Progress;
 use super::reporting::Reporting;
 use super::seconds::seconds;
 use super::subjects::{NamedApp, find_app};
-use crate::app_suite::{AppOptions, AppSuite, app_checks};
+use crate::app_suite::{AppOptions, AppRequests, AppSuite, app_checks};
 use crate::report::Report;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-The application is called in this process, without sockets. Only one path is requested: give --path,
---method, --header and --body for a request that exercises more of the application.")]
+The application is called in this process, without sockets. By default `/` is requested. --requests has the requests
+that exercise the application: a recording, which `callgate run NAME --record FILE` makes, or a file such as
+
+  GET /orders?page=2
+
+  ### Another request
+  POST /orders
+  content-type: application/json
+
+  {\"article\": 7}
+
+  ### A WebSocket and its messages
+  WEBSOCKET /changes
+
+  {\"subscribe\": 7}
+  ===
+  {\"unsubscribe\": 7}
+
+Each path is checked against every rule.")]
 pub(super) struct Args {
     /// The name of the application
     name: String,
+
+    /// A file with the requests to make: a recording, or the form below. Each path is checked against every rule
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "websocket_path", "method", "bodies"])]
+    requests: Option<PathBuf>,
 
     /// Path and query of every request
     #[arg(long, value_name = "PATH", value_parser = path, default_value = "/")]
@@ -40,6 +62,10 @@ pub(super) struct Args {
     /// Content of the requests with content; may be repeated with more valid content, for CORE-20
     #[arg(long = "body", value_name = "TEXT")]
     bodies: Vec<String>,
+
+    /// The application is to answer every request with an error; without this, the report says so
+    #[arg(long)]
+    allow_errors: bool,
 
     /// Prefix at which the application mounts another that responds with its scope, for SCOPE-16
     #[arg(long, value_name = "PREFIX", value_parser = path)]
@@ -63,7 +89,7 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
     let number = checks.iter().filter(|check| is_wanted(check.rule.id));
     let mut progress = Progress::new(number.count());
     let make = app.make.clone();
-    let suite = AppSuite::new(move || make(), options(args));
+    let suite = AppSuite::new(move || make(), options(args)?);
     let report = suite.report_with(
         |rule| is_wanted(rule.id),
         |finding| progress.on_finding(finding),
@@ -80,10 +106,11 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
     }
 }
 
-fn options(args: &Args) -> AppOptions {
+fn options(args: &Args) -> Result<AppOptions, CommandError> {
     let mut options = AppOptions::new()
         .name(&args.name)
         .path(&args.path)
+        .allow_errors(args.allow_errors)
         .timeout(args.timeout);
     if let Some(path) = &args.websocket_path {
         options = options.websocket_path(path);
@@ -97,10 +124,16 @@ fn options(args: &Args) -> AppOptions {
     if let [body, others @ ..] = &args.bodies[..] {
         options = options.body(body.clone()).other_bodies(others.to_vec());
     }
-    match &args.mounts_probe_at {
-        Some(prefix) => options.mounts_probe_at(prefix),
-        None => options,
+    if let Some(file) = &args.requests {
+        let requests = AppRequests::read(file).map_err(|error| {
+            CommandError::usage(format!("--requests {}: {error}", file.display()))
+        })?;
+        options = options.requests(requests);
     }
+    if let Some(prefix) = &args.mounts_probe_at {
+        options = options.mounts_probe_at(prefix);
+    }
+    Ok(options)
 }
 
 fn path(text: &str) -> Result<String, &'static str> {

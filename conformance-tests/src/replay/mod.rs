@@ -14,7 +14,7 @@ use http::{HeaderMap, HeaderValue};
 use crate::driver::{AppSandbox, Startup, TimeBudget};
 use crate::record::MASKED;
 pub use recorded_exchange::ReplayError;
-use recorded_exchange::read;
+pub(crate) use recorded_exchange::read as read_exchanges;
 
 /// The options of a replay.
 #[derive(Clone, Debug)]
@@ -175,7 +175,7 @@ pub fn replay<A: App>(
     make: impl Fn() -> A,
     options: ReplayOptions,
 ) -> Result<Replay, ReplayError> {
-    let exchanges = read(recording)?;
+    let exchanges = read_exchanges(recording)?;
     let time_budget = TimeBudget::new(options.timeout);
     let make: &dyn Fn() -> BoxApp = &|| BoxApp::new(make());
     let mut started: Option<(AppSandbox, State)> = None;

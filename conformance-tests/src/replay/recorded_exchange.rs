@@ -5,7 +5,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::{self, BufRead};
 
-use callgate::{Scope, SendEvent, State};
+use callgate::{ReceiveEvent, Scope, SendEvent, State};
 use http::{HeaderMap, HeaderName};
 
 use crate::call_end::CallEnd;
@@ -43,7 +43,7 @@ impl fmt::Display for ReplayError {
 impl Error for ReplayError {}
 
 /// An exchange of a recording.
-pub(super) struct RecordedExchange {
+pub(crate) struct RecordedExchange {
     scope: Scope,
     received: Vec<ScriptedEvent>,
     /// The output that the server took from the application.
@@ -58,7 +58,7 @@ pub(super) struct RecordedExchange {
 }
 
 /// Reads a recording: its exchanges by number.
-pub(super) fn read(
+pub(crate) fn read(
     recording: impl BufRead,
 ) -> Result<BTreeMap<u64, RecordedExchange>, ReplayError> {
     let mut exchanges = BTreeMap::new();
@@ -142,6 +142,12 @@ impl RecordedExchange {
         self.output.push(event);
         let masked = sent_fields(event).into_iter().flat_map(masked_names);
         self.masked_response_fields.extend(masked.cloned());
+    }
+
+    /// Returns the scope and the events that the application received.
+    pub(crate) fn into_request(self) -> (Scope, impl Iterator<Item = ReceiveEvent>) {
+        let events = self.received.into_iter().map(|received| received.event);
+        (self.scope, events)
     }
 
     pub(super) fn is_lifespan(&self) -> bool {

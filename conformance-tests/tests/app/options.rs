@@ -5,7 +5,7 @@ use callgate::{
     LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent, Receiver, Scope, SendError,
     SendEvent, Sender, State, WebSocketAccept, WebSocketClose,
 };
-use callgate_conformance::{AppOptions, AppSuite, Verdict, check_app, scope_probe};
+use callgate_conformance::{AppOptions, AppRequests, AppSuite, Verdict, check_app, scope_probe};
 use http::{Method, StatusCode};
 
 use crate::good::{assert_good, echo, hello};
@@ -179,8 +179,9 @@ async fn not_found(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppE
 #[test]
 fn an_application_that_refuses_all_that_it_is_asked_for_is_not_exercised() {
     let expected = "it refused all that the suite asked for: `GET /` with 404, `POST /` with 404, the WebSocket \
-                    `/` with 403; tell the suite what it serves by `AppOptions::path`, `method`, `header`, `body` \
-                    and `websocket_path`, or that it is to refuse all by `allow_errors`";
+                    `/` with 403; tell the suite what it serves (`AppOptions::requests` or `path`, \
+                    on the command line `--requests` or `--path`), or that it is to refuse all (`allow_errors`, \
+                    `--allow-errors`)";
     assert_eq!(gap(|| not_found, options()), expected);
     let asked = options()
         .path("/a?b")
@@ -238,5 +239,91 @@ fn twenty_runs_give_twenty_equal_reports() {
         for _ in 1..20 {
             assert_eq!(json(run), first);
         }
+    }
+}
+
+/// Serves `/orders`, and answers 404 to all other paths. One path sends a field of the connection.
+async fn shop(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+    let Scope::Http(scope) = scope else {
+        return not_found(scope, receiver, sender).await;
+    };
+    let start = match scope.uri.path() {
+        "/orders" => HttpResponseStart::ok(),
+        "/broken" => HttpResponseStart::ok().header("connection", "close"),
+        "/private" if scope.headers.contains_key("authorization") => HttpResponseStart::ok(),
+        _ => HttpResponseStart::new(StatusCode::NOT_FOUND),
+    };
+    while let ReceiveEvent::HttpRequestBody(body) = receiver.receive().await
+        && body.more_body
+    {}
+    sender.send(start).await?;
+    Ok(sender.send(HttpResponseBody::end()).await?)
+}
+
+/// Returns the options with these requests.
+fn asking(requests: &str) -> AppOptions {
+    options().requests(requests.parse().unwrap())
+}
+
+/// Returns the lines of the report on a rule.
+fn lines_of(options: AppOptions, id: &str) -> String {
+    let suite = AppSuite::new(|| shop, options);
+    suite.report_on(|rule| rule.id == id).to_string()
+}
+
+#[test]
+fn each_request_of_a_list_is_checked() {
+    let report = lines_of(asking("GET /orders\n###\nGET /broken"), "HTTP-18");
+    assert!(report.contains("HTTP-18  MUST  FAILED"), "{report}");
+    assert!(report.contains("seen      `/broken`: "), "{report}");
+    let report = lines_of(asking("GET /orders"), "HTTP-18");
+    assert!(report.contains("HTTP-18  MUST  passed"), "{report}");
+}
+
+#[test]
+fn a_request_of_a_list_that_is_refused_is_a_gap() {
+    let suite = AppSuite::new(|| shop, asking("GET /orders\n###\nPUT /order"));
+    let gap = suite.gap().unwrap();
+    assert!(
+        gap.starts_with("it refused all that the suite asked for: `PUT /order` with 404, "),
+        "{gap}"
+    );
+    assert!(!gap.contains("/orders"), "{gap}");
+}
+
+#[test]
+fn a_rule_that_nothing_exercises_is_marked() {
+    let marked = "nothing exercises it: refused were `GET /` with 404, `POST /` with 404";
+    let report = lines_of(options(), "HTTP-18");
+    assert!(report.contains(marked), "{report}");
+    assert!(report.contains("0 passed"), "{report}");
+    // The requests are served, and the WebSockets are not.
+    let report = lines_of(asking("GET /orders"), "WS-03");
+    assert!(
+        report.contains("nothing exercises it: refused were the WebSocket `/orders` with 403"),
+        "{report}"
+    );
+    let report = lines_of(options().allow_errors(true), "HTTP-18");
+    assert!(report.contains("HTTP-18  MUST  passed"), "{report}");
+}
+
+#[test]
+fn a_list_of_requests_is_found_in_a_recording() {
+    let recording = r#"
+{"exchange":1,"called":{"type":"http","http_version":"1.1","method":"GET","scheme":"http","raw_path":"/private","headers":[["authorization","<masked>"]]}}
+{"exchange":1,"ended":"returned"}
+{"exchange":2,"called":{"type":"lifespan"}}
+"#;
+    let suite = AppSuite::new(|| shop, asking(recording));
+    let gap = suite.gap().unwrap();
+    assert!(gap.contains("`GET /private` with 404"), "{gap}");
+    let options = asking(recording).header("authorization", "Bearer test");
+    AppSuite::new(|| shop, options).assert_exercised();
+    for (empty, reason) in [
+        ("", "there is no request"),
+        ("{}", "line 1: it contains no event"),
+    ] {
+        let error = empty.parse::<AppRequests>().unwrap_err().to_string();
+        assert!(error.starts_with(reason), "{error}");
     }
 }
