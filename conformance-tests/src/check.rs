@@ -48,6 +48,8 @@ pub enum Verdict {
     Failed(Box<Failure>),
     /// The check says nothing about this subject, for this reason.
     NotApplicable(Cow<'static, str>),
+    /// The standard of this subject does not demand what is checked, for this reason.
+    NotDemanded(&'static str),
 }
 
 /// A broken rule, with the observation that shows it.

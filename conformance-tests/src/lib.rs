@@ -45,7 +45,7 @@ pub use probe::{
 };
 pub use record::{MASKED, RecordFile, Recorder};
 pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
-pub use report::{Finding, Format, Report};
+pub use report::{Finding, Format, Report, TableOptions};
 #[cfg(feature = "server")]
 pub use server_suite::{
     AttachedServer, Basis, Citation, ClientTls, CommandLine, Document, LaunchError, LifespanMode,

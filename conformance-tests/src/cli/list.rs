@@ -28,7 +28,7 @@ pub(super) fn print_rules(reporting: &Reporting) -> Result<(), CommandError> {
         [] => rule::all().collect(),
         only => only.to_vec(),
     };
-    print(&match reporting.format {
+    print(&match reporting.form.format {
         Format::Table => table(&rules),
         Format::Json => json(&rules),
         Format::Junit => {

@@ -6,7 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::command_error::CommandError;
 use crate::check::Check;
-use crate::report::{Format, Report};
+use crate::report::{Format, Report, TableOptions};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Reporting {
@@ -14,9 +14,30 @@ pub(super) struct Reporting {
     #[arg(long = "only", value_name = "RULE", value_parser = parse_rule)]
     pub(super) only: Vec<&'static Rule>,
 
+    #[command(flatten)]
+    pub(super) form: ReportForm,
+}
+
+/// The flags about the form of a report.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportForm {
     /// Format of the report: table, json or junit
     #[arg(long, value_parser = format_parser(), default_value = "table", hide_possible_values = true)]
     pub(super) format: Format,
+
+    /// In a table, list each check that was not run, in place of a count for each reason
+    #[arg(long)]
+    unchecked: bool,
+}
+
+impl ReportForm {
+    /// Returns the form of a table on standard output.
+    pub(super) fn table(&self) -> TableOptions {
+        TableOptions {
+            colour: is_coloured(&std::io::stdout()),
+            unchecked: self.unchecked,
+        }
+    }
 }
 
 impl Reporting {
@@ -38,8 +59,8 @@ impl Reporting {
 
     /// Returns the report as text for standard output.
     pub(super) fn text(&self, report: &Report) -> String {
-        match self.format {
-            Format::Table if is_coloured(&std::io::stdout()) => report.in_colour(),
+        match self.form.format {
+            Format::Table => report.table(self.form.table()),
             format => report.in_format(format),
         }
     }

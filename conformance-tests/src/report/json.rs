@@ -46,6 +46,7 @@ pub(super) fn write(report: &Report) -> String {
                 let (verdict, seen, transcript) = match &finding.verdict {
                     Verdict::Passed => ("passed", None, None),
                     Verdict::NotApplicable(why) => ("not applicable", Some(&**why), None),
+                    Verdict::NotDemanded(why) => ("not demanded", Some(*why), None),
                     Verdict::Failed(failure) => (
                         "failed",
                         Some(failure.seen.as_str()),

@@ -2,34 +2,30 @@
 
 use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 
-use super::Report;
+use super::line::Line;
 use crate::check::Verdict;
 
-pub(super) fn write(report: &Report) -> String {
-    let mut suite = TestSuite::new(report.subject.as_str());
-    for finding in &report.findings {
-        let check = &finding.check;
-        let status = match &finding.verdict {
+pub(super) fn write(subject: &str, lines: &[Line<'_>], gap: Option<&str>) -> String {
+    let mut suite = TestSuite::new(subject);
+    for line in lines {
+        let status = match line.verdict {
             Verdict::Passed => TestCaseStatus::success(),
-            Verdict::NotApplicable(why) => {
-                let mut status = TestCaseStatus::skipped();
-                status.set_message(&**why);
-                status
-            }
+            Verdict::NotApplicable(why) => skipped(why),
+            Verdict::NotDemanded(why) => skipped(why),
             Verdict::Failed(failure) => {
                 let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                 status
                     .set_message(failure.seen.as_str())
-                    .set_type(check.rule.id)
-                    .set_description(format!("{}\n{failure}", check.rule));
+                    .set_type(&*line.rule)
+                    .set_description(format!("{}: {}\n{failure}", line.rule, line.sentence));
                 status
             }
         };
-        let mut case = TestCase::new(check.name, status);
-        case.set_classname(check.rule.id);
+        let mut case = TestCase::new(line.name, status);
+        case.set_classname(&*line.rule);
         suite.add_test_case(case);
     }
-    if let Some(gap) = &report.gap {
+    if let Some(gap) = gap {
         suite.set_system_err(format!("this says little, because {gap}"));
     }
     let mut junit = quick_junit::Report::new("callgate-conformance");
@@ -39,4 +35,10 @@ pub(super) fn write(report: &Report) -> String {
         text.push('\n');
     }
     text
+}
+
+fn skipped(why: &str) -> TestCaseStatus {
+    let mut status = TestCaseStatus::skipped();
+    status.set_message(why);
+    status
 }

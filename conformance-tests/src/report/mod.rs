@@ -2,6 +2,7 @@
 
 mod json;
 mod junit;
+mod line;
 mod table;
 
 use std::fmt;
@@ -9,6 +10,7 @@ use std::fmt;
 use callgate::rule::{Level, Rule};
 
 use crate::check::{Check, Verdict};
+pub(crate) use line::Line;
 
 /// The findings of the checks of one application or one server.
 #[derive(Clone, Debug)]
@@ -33,13 +35,24 @@ pub struct Finding {
 /// The format of a report.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Format {
-    /// A line for each check, and then the failures in full: for people.
+    /// A line for each check that was run, then the failures in full, and then how many checks were not run,
+    /// by reason: for people.
     #[default]
     Table,
     /// One JSON object: for programs.
     Json,
     /// JUnit's XML: for programs that show the results of tests.
     Junit,
+}
+
+/// The form of a table.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TableOptions {
+    /// In colours, for a terminal. Default unset.
+    pub colour: bool,
+    /// With a line for each check that was not run, in place of the number of such checks for each reason.
+    /// Default unset.
+    pub unchecked: bool,
 }
 
 impl Report {
@@ -65,12 +78,27 @@ impl Report {
         rules
     }
 
-    /// Returns the report as a table in colours, for a terminal.
+    /// Returns the report as a table.
     #[must_use]
-    pub fn in_colour(&self) -> String {
+    pub fn table(&self, options: TableOptions) -> String {
         let mut text = String::new();
-        table::write(self, true, &mut text).expect("a text can be written to");
+        self.write_table(options, &mut text)
+            .expect("a text can be written to");
         text
+    }
+
+    fn write_table(&self, options: TableOptions, f: &mut impl fmt::Write) -> fmt::Result {
+        table::write(
+            &self.subject,
+            &self.lines(),
+            self.gap.as_deref(),
+            options,
+            f,
+        )
+    }
+
+    fn lines(&self) -> Vec<Line<'_>> {
+        self.findings.iter().map(Line::of).collect()
     }
 
     /// Returns the report in this format. The text ends with a line feed.
@@ -79,13 +107,13 @@ impl Report {
         match format {
             Format::Table => self.to_string(),
             Format::Json => json::write(self),
-            Format::Junit => junit::write(self),
+            Format::Junit => junit::write(&self.subject, &self.lines(), self.gap.as_deref()),
         }
     }
 }
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        table::write(self, false, f)
+        self.write_table(TableOptions::default(), f)
     }
 }

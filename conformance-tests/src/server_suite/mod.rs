@@ -175,8 +175,8 @@ async fn run_checks(
         transport,
     } in options.selected()
     {
-        let outcome = match reason_to_skip(case, options, &fixture) {
-            Some(why) => CaseOutcome::not_applicable(why),
+        let outcome = match verdict_without_run(case, options, &fixture) {
+            Some(verdict) => CaseOutcome::without_run(verdict),
             None => run(case, *transport, &mut fixture).await,
         };
         let finding = Finding {
@@ -211,17 +211,18 @@ async fn run_checks(
     }
 }
 
-/// Returns why a case is not run against a server of ASGI, if it is not.
-fn reason_to_skip(
+/// Returns the verdict of a case that is not run against a server of ASGI; `None` if it is run.
+fn verdict_without_run(
     case: &Case,
     options: &ServerOptions,
     fixture: &Fixture<'_>,
-) -> Option<&'static str> {
+) -> Option<Verdict> {
     match case.basis {
         _ if !options.asgi => None,
-        Basis::CallgateOnly(why) => Some(why),
+        Basis::CallgateOnly(why) => Some(Verdict::NotDemanded(why)),
         Basis::Standard(_) if case.is_of_lifespan() && !fixture.has_lifespan => {
-            Some("the server runs no lifespan, which ASGI permits")
+            let why = "the server runs no lifespan, which ASGI permits";
+            Some(Verdict::NotApplicable(why.into()))
         }
         Basis::Standard(_) => None,
     }

@@ -21,10 +21,10 @@ pub(super) struct CaseOutcome {
 }
 
 impl CaseOutcome {
-    /// Returns the outcome of a case that was not run for this reason.
-    pub(super) fn not_applicable(why: &'static str) -> Self {
+    /// Returns the outcome of a case that was not run.
+    pub(super) fn without_run(verdict: Verdict) -> Self {
         Self {
-            verdict: Verdict::NotApplicable(why.into()),
+            verdict,
             violations: Vec::new(),
             has_malformed_scope: false,
         }
