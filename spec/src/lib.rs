@@ -17,8 +17,7 @@
 //! ```
 //!
 //! Every such `async fn` is an [`App`], and so is every type that implements the trait. The
-//! documents (`spec/docs` in the repository) describe each event, and state the duties of each side
-//! as numbered [rules](rule). The module [`rule`] lists the same rules in code, and errors name the
+//! [documents] describe each event, and state the duties of each side as numbered [rules](rule). The module [`rule`] lists the same rules in code, and errors name the
 //! rule that was broken.
 //!
 //! With the feature `serde`, every scope and event has a stable serialised form. Programs can log,
@@ -27,6 +26,7 @@
 mod app;
 mod channel;
 pub mod conversation;
+pub mod documents;
 mod error;
 mod event;
 mod feature;
@@ -68,17 +68,7 @@ pub use tls::TlsInfo;
 /// minor version continue to work.
 pub const VERSION: &str = "1.0";
 
-/// Compiles and runs the examples of the documents as doctests.
+/// Compiles and runs the examples of the README as doctests.
 #[cfg(doctest)]
-mod documents {
-    #[doc = include_str!("../docs/overview.md")]
-    mod overview {}
-    #[doc = include_str!("../docs/lifespan.md")]
-    mod lifespan {}
-    #[doc = include_str!("../docs/features.md")]
-    mod features {}
-    #[doc = include_str!("../docs/coming-from-asgi.md")]
-    mod coming_from_asgi {}
-    #[doc = include_str!("../README.md")]
-    mod readme {}
-}
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -78,6 +78,47 @@ fn each_rule_stands_once_word_for_word_in_its_document() {
 }
 
 #[test]
+fn each_page_of_rustdoc_has_the_anchors_and_the_links_of_its_document() {
+    let documents = documents();
+    let page = |name: &str| Path::new(env!("OUT_DIR")).join(name);
+    for (name, document) in &documents {
+        let page = std::fs::read_to_string(page(name)).unwrap();
+        assert_eq!(page.lines().count(), document.lines().count(), "{name}");
+        assert!(!page.contains(".md)") && !page.contains(".md#"), "{name}");
+        for file in documents.keys() {
+            let module = file.trim_end_matches(".md").replace('-', "_");
+            assert_eq!(
+                page.matches(&format!("](../{module}/index.html")).count(),
+                document.matches(&format!("]({file}")).count(),
+                "links from {name} to {file}"
+            );
+        }
+    }
+    for rule in rule::all() {
+        let page = std::fs::read_to_string(page(rule.document())).unwrap();
+        let anchor = format!("<a id=\"{}\"></a>", rule.id);
+        assert_eq!(page.matches(&anchor).count(), 1, "{}", rule.id);
+        assert!(rule.document_url().ends_with(&format!(
+            "/documents/{}/index.html#{}",
+            rule.document().trim_end_matches(".md"),
+            rule.id
+        )));
+    }
+}
+
+#[test]
+fn each_document_is_a_page_of_rustdoc() {
+    let library = include_str!("../src/documents.rs");
+    for name in documents().keys() {
+        let module = name.trim_end_matches(".md").replace('-', "_");
+        assert!(
+            library.contains(&format!("{module}, \"{name}\";")),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn nothing_in_the_documents_looks_like_a_rule_and_is_none() {
     for (name, document) in documents() {
         for id in ids_in(&document) {

@@ -60,7 +60,7 @@ fn a_broken_rule_is_shown_in_full_and_status_1() {
     let (_, in_full) = table.split_once(&header).unwrap();
     for line in [
         format!("  rule      {}\n", rule.sentence),
-        format!("  document  spec/docs/{}\n", rule.document()),
+        format!("  document  {}\n", rule.document_url()),
         "    client >  \"GET / HTTP/1.1\\r\\n".into(),
         "    received  http.request".into(),
     ] {

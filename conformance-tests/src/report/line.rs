@@ -28,9 +28,10 @@ pub(crate) struct Line<'a> {
 impl<'a> Line<'a> {
     pub(super) fn of(finding: &'a Finding) -> Self {
         let Finding { check, verdict } = finding;
-        let document = format!("spec/docs/{}", check.rule.document());
+        let document = check.rule.document_url();
+        let page = document.split('#').next().unwrap_or_default().to_owned();
         Self {
-            chapter: document.clone().into(),
+            chapter: page.into(),
             rule: check.rule.id.into(),
             role: Some(check.rule.role),
             level: check.rule.level,

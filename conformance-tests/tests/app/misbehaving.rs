@@ -211,7 +211,7 @@ fn a_failure_shows_the_rule_its_place_and_the_messages_up_to_the_break() {
     for expected in [
         "HTTP-15",
         "An application MUST NOT send `http.response.start` more than once.",
-        "spec/docs/http.md",
+        "/callgate/documents/http/index.html#HTTP-15",
         "called    http GET /",
         "failed: HTTP-15",
     ] {

@@ -83,6 +83,26 @@ impl Rule {
             _ => "features.md",
         }
     }
+
+    /// Returns the address of the rule in the published [documents](crate::documents) of this version.
+    ///
+    /// ```
+    /// use callgate::rule;
+    ///
+    /// let address = rule::MALFORMED_REQUEST.document_url();
+    /// assert!(address.starts_with("https://docs.rs/callgate/"));
+    /// assert!(address.ends_with("/callgate/documents/http/index.html#HTTP-40"));
+    /// ```
+    #[must_use]
+    pub fn document_url(&self) -> String {
+        let document = self.document().trim_end_matches(".md");
+        let documents = concat!(
+            "https://docs.rs/callgate/",
+            env!("CARGO_PKG_VERSION"),
+            "/callgate/documents"
+        );
+        format!("{documents}/{document}/index.html#{}", self.id)
+    }
 }
 
 impl fmt::Display for Rule {
