@@ -7,10 +7,11 @@ mod results;
 mod table;
 
 use std::path::Path;
+use std::thread;
 
 use crate::prepare::{self, PYTHON, PythonEnvironment};
 use crate::step::{Step, root, shown, target};
-use findings::{ListedRule, Report, Run, Security, Subject};
+use findings::{ListedRule, Report, Run, Security, Subject, Unavailable};
 
 /// The file of the results.
 const RESULTS: &str = "conformance-tests/RESULTS.md";
@@ -27,8 +28,9 @@ struct Peer {
     name: &'static str,
     /// The requirements that pip installs.
     packages: &'static [&'static str],
-    /// The Python package whose version is that of the server, which is its module too, and then the packages
-    /// of others that serve in it.
+    /// The module that `python -m` runs.
+    module: &'static str,
+    /// The Python package whose version is that of the server, and then the packages of others that serve in it.
     versions_of: &'static [&'static str],
     /// The arguments after `python -m MODULE`. `{address}` is replaced by `cleartext` or `tls`.
     args: &'static str,
@@ -58,12 +60,35 @@ const UVICORN_CLIENT_CERTIFICATE_FLAGS: &[&str] = &[
     "ssl-cert-reqs=--ssl-cert-reqs {value}",
 ];
 
-const PEERS: [Peer; 5] = [
+const PEERS: [Peer; 12] = [
     Peer {
         name: "uvicorn",
         packages: &["uvicorn[standard]"],
+        module: "uvicorn",
         versions_of: &["uvicorn"],
         args: "asgi_probe:app {address} {flags}",
+        cleartext: "--port {port}",
+        tls: UVICORN_TLS,
+        flags: UVICORN_FLAGS,
+        client_certificate_flags: UVICORN_CLIENT_CERTIFICATE_FLAGS,
+    },
+    Peer {
+        name: "uvicorn-h11",
+        packages: &["uvicorn[standard]", "h11", "wsproto"],
+        module: "uvicorn",
+        versions_of: &["uvicorn", "h11", "wsproto"],
+        args: "asgi_probe:app --http h11 --ws wsproto {address} {flags}",
+        cleartext: "--port {port}",
+        tls: UVICORN_TLS,
+        flags: UVICORN_FLAGS,
+        client_certificate_flags: UVICORN_CLIENT_CERTIFICATE_FLAGS,
+    },
+    Peer {
+        name: "uvicorn-websockets",
+        packages: &["uvicorn[standard]"],
+        module: "uvicorn",
+        versions_of: &["uvicorn", "websockets"],
+        args: "asgi_probe:app --ws websockets {address} {flags}",
         cleartext: "--port {port}",
         tls: UVICORN_TLS,
         flags: UVICORN_FLAGS,
@@ -73,6 +98,7 @@ const PEERS: [Peer; 5] = [
     Peer {
         name: "uvicorn-zttp",
         packages: &["uvicorn[standard]", "zttp"],
+        module: "uvicorn",
         versions_of: &["uvicorn", "zttp"],
         args: "asgi_probe:app --http zttp --http2 {address} {flags}",
         cleartext: "--port {port}",
@@ -83,6 +109,7 @@ const PEERS: [Peer; 5] = [
     Peer {
         name: "hypercorn",
         packages: &["hypercorn"],
+        module: "hypercorn",
         versions_of: &["hypercorn"],
         args: "asgi_probe:app {address} {flags}",
         cleartext: "--bind 127.0.0.1:{port}",
@@ -100,6 +127,7 @@ const PEERS: [Peer; 5] = [
     Peer {
         name: "granian",
         packages: &["granian"],
+        module: "granian",
         versions_of: &["granian"],
         args: "--interface asgi {address} {flags} asgi_probe:app",
         cleartext: "--port {port}",
@@ -119,6 +147,7 @@ const PEERS: [Peer; 5] = [
         name: "daphne",
         // Twisted negotiates HTTP/2 over TLS.
         packages: &["daphne", "Twisted[tls,http2]"],
+        module: "daphne",
         versions_of: &["daphne"],
         args: "{address} {flags} asgi_probe:app",
         cleartext: "--port {port}",
@@ -130,6 +159,91 @@ const PEERS: [Peer; 5] = [
             "ws-ping-timeout=--ping-timeout {integer}",
             "timeout-disconnect=--application-close-timeout {integer}",
         ],
+        client_certificate_flags: &[],
+    },
+    Peer {
+        name: "gunicorn",
+        packages: &["gunicorn", "h2"],
+        module: "gunicorn",
+        versions_of: &["gunicorn"],
+        args: "--worker-class asgi --http-protocols h2,h1 --http2-cleartext both --no-control-socket {address} {flags} asgi_probe:app",
+        cleartext: "--bind 127.0.0.1:{port}",
+        tls: "--bind 127.0.0.1:{port} --certfile {certfile} --keyfile {keyfile}",
+        flags: &[
+            "root-path=--root-path {value}",
+            "lifespan=--asgi-lifespan {value}",
+            "ws-max-size=--websocket-max-message-size {value}",
+            "timeout-graceful-shutdown=--graceful-timeout {integer}",
+            "timeout-disconnect=--asgi-disconnect-grace-period {integer}",
+        ],
+        client_certificate_flags: &[
+            "ssl-ca-certs=--ca-certs {value}",
+            "ssl-cert-reqs=--cert-reqs {value}",
+        ],
+    },
+    Peer {
+        name: "h2corn",
+        packages: &["h2corn"],
+        module: "h2corn",
+        versions_of: &["h2corn"],
+        args: "{address} {flags} asgi_probe:app",
+        cleartext: "--bind 127.0.0.1:{port}",
+        tls: "--bind 127.0.0.1:{port} --certfile {certfile} --keyfile {keyfile}",
+        flags: &[
+            "root-path=--root-path {value}",
+            "lifespan=--lifespan {value}",
+            "ws-max-size=--websocket-max-message-size {value}",
+            "ws-ping-interval=--websocket-ping-interval {value}",
+            "ws-ping-timeout=--websocket-ping-timeout {value}",
+            "timeout-graceful-shutdown=--timeout-graceful-shutdown {value}",
+        ],
+        client_certificate_flags: &[
+            "ssl-ca-certs=--ca-certs {value}",
+            "ssl-cert-reqs:1=--cert-reqs optional",
+        ],
+    },
+    Peer {
+        name: "anycorn",
+        packages: &["anycorn"],
+        module: "anycorn",
+        versions_of: &["anycorn"],
+        args: "asgi_probe:app {address} {flags}",
+        cleartext: "--bind 127.0.0.1:{port}",
+        tls: "--bind 127.0.0.1:{port} --certfile {certfile} --keyfile {keyfile}",
+        flags: &[
+            "root-path=--root-path {value}",
+            "ws-ping-interval=--websocket-ping-interval {integer}",
+            "timeout-graceful-shutdown=--graceful-timeout {integer}",
+        ],
+        client_certificate_flags: &[
+            "ssl-ca-certs=--ca-certs {value}",
+            "ssl-cert-reqs:1=--verify-mode CERT_OPTIONAL",
+        ],
+    },
+    Peer {
+        name: "peregrine",
+        packages: &["peregrine-server"],
+        module: "peregrine",
+        versions_of: &["peregrine-server"],
+        args: "--protocol asgi {address} {flags} asgi_probe:app",
+        cleartext: "--port {port}",
+        tls: "--port {port} --tls-cert {certfile} --tls-key {keyfile}",
+        flags: &[
+            "root-path=--root-path {value}",
+            "lifespan:off=--no-lifespan",
+            "ws-max-size=--ws-max-message {value}",
+        ],
+        client_certificate_flags: &[],
+    },
+    Peer {
+        name: "weft",
+        packages: &["weft-server"],
+        module: "weft",
+        versions_of: &["weft-server"],
+        args: "{address} {flags} asgi_probe:app",
+        cleartext: "--port {port}",
+        tls: "--port {port} --certfile {certfile} --keyfile {keyfile}",
+        flags: &[],
         client_certificate_flags: &[],
     },
 ];
@@ -166,9 +280,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if !environment.python().exists() {
         environment.create()?;
     }
-    let packages = peers.iter().flat_map(|peer| peer.packages).copied();
-    let packages: Vec<_> = packages.collect();
-    environment.install(&packages)?;
     Step::new(
         "build",
         "cargo build -p callgate-apps --bin callgate-conformance",
@@ -181,25 +292,28 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     };
     let mut subjects = Vec::new();
     if is_all {
+        let [cleartext, tls] = in_both(check_reference)?;
         subjects.push(Subject {
             name: "callgate-server",
             version: env!("CARGO_PKG_VERSION").to_owned(),
             is_of_callgate: true,
-            cleartext: check_reference(Security::Cleartext)?,
-            tls: check_reference(Security::Tls)?,
+            cleartext,
+            tls,
         });
     }
+    let mut unavailable = Vec::new();
     for peer in peers {
-        subjects.push(Subject {
-            name: peer.name,
-            version: peer.version(&environment)?,
-            is_of_callgate: false,
-            cleartext: peer.check(Security::Cleartext, &environment, cases)?,
-            tls: peer.check(Security::Tls, &environment, cases)?,
-        });
+        match peer.install(&environment) {
+            Ok(()) => subjects.push(peer.subject(&environment, cases)?),
+            Err(why) => unavailable.push(Unavailable {
+                name: peer.name,
+                version: peer.version(&environment).unwrap_or_default(),
+                why,
+            }),
+        }
     }
 
-    let results = results::write(&rules, &subjects);
+    let results = results::write(&rules, &subjects, &unavailable);
     if is_all {
         let path = root().join(RESULTS);
         std::fs::write(&path, results)
@@ -211,7 +325,50 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     Ok(())
 }
 
+/// Makes the run in cleartext and the run over TLS at the same time: both wait most of the time.
+fn in_both(run: impl Fn(Security) -> Result<Run, String> + Sync) -> Result<[Run; 2], String> {
+    thread::scope(|scope| {
+        let tls = scope.spawn(|| run(Security::Tls));
+        let cleartext = run(Security::Cleartext);
+        let tls = tls.join().map_err(|_| "a run over TLS panicked")?;
+        Ok([cleartext?, tls?])
+    })
+}
+
 impl Peer {
+    /// Installs the newest version.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why the server cannot be run here.
+    fn install(&self, environment: &PythonEnvironment) -> Result<(), String> {
+        environment
+            .install(self.packages)
+            .map_err(|_| "pip installs no version of it here".to_owned())?;
+        Step::program(
+            format!("import {}", self.module),
+            shown(&environment.python()),
+        )
+        .arg("-c")
+        .arg(format!("import {}", self.module))
+        .succeeds_or_says_why()
+    }
+
+    fn subject(
+        &self,
+        environment: &PythonEnvironment,
+        cases: &[String],
+    ) -> Result<Subject, String> {
+        let [cleartext, tls] = in_both(|security| self.check(security, environment, cases))?;
+        Ok(Subject {
+            name: self.name,
+            version: self.version(environment)?,
+            is_of_callgate: false,
+            cleartext,
+            tls,
+        })
+    }
+
     /// Returns the version that is installed.
     fn version(&self, environment: &PythonEnvironment) -> Result<String, String> {
         let version_of = |package: &str| {
@@ -221,15 +378,12 @@ impl Peer {
             let version = step.arg("-c").arg(code).output()?;
             Ok::<_, String>(version.trim().to_owned())
         };
-        let mut versions = version_of(self.module())?;
-        for package in &self.versions_of[1..] {
-            versions = format!("{versions} with {package} {}", version_of(package)?);
+        let mut versions = version_of(self.versions_of[0])?;
+        for (index, package) in self.versions_of[1..].iter().enumerate() {
+            let before = if index == 0 { " with" } else { "," };
+            versions = format!("{versions}{before} {package} {}", version_of(package)?);
         }
         Ok(versions)
-    }
-
-    fn module(&self) -> &'static str {
-        self.versions_of[0]
     }
 
     /// Returns the arguments of the server.
@@ -257,7 +411,7 @@ impl Peer {
         format!(
             "PYTHONPATH=conformance-tests {SUITE} {} --asgi --command 'python -m {} {}'{}",
             subcommand(security),
-            self.module(),
+            self.module,
             self.args(security),
             flags.collect::<String>()
         )
@@ -274,7 +428,7 @@ impl Peer {
         let probe = quoted(&root().join("conformance-tests"));
         let command = format!(
             "env PYTHONDONTWRITEBYTECODE=1 PYTHONPATH={probe} {python} -m {} {}",
-            self.module(),
+            self.module,
             self.args(security)
         );
         let step = suite_step(self.name, security)?

@@ -141,6 +141,24 @@ impl Step {
         }
     }
 
+    /// Runs the command without printing anything.
+    ///
+    /// # Errors
+    ///
+    /// The last line that the command wrote to standard error, if the command failed.
+    pub(crate) fn succeeds_or_says_why(&self) -> Result<(), String> {
+        let output = self
+            .command()
+            .output()
+            .map_err(|reason| reason.to_string())?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let last = stderr.lines().rfind(|line| !line.trim().is_empty());
+        Err(last.map_or_else(|| output.status.to_string(), str::to_owned))
+    }
+
     /// Runs the command without printing anything, and returns its standard output if it succeeded.
     pub(crate) fn silent_output(&self) -> Option<String> {
         let output = self.command().output().ok()?;

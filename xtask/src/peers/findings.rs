@@ -80,6 +80,15 @@ pub(crate) struct Subject {
     pub(crate) tls: Run,
 }
 
+/// A server that could not be run, and so was not checked.
+#[derive(Debug)]
+pub(crate) struct Unavailable {
+    pub(crate) name: &'static str,
+    /// Empty if no version could be installed.
+    pub(crate) version: String,
+    pub(crate) why: String,
+}
+
 /// A run of the suite.
 #[derive(Debug)]
 pub(crate) struct Run {

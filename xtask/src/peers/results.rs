@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::differences;
 use super::findings::{
-    ListedCheck, ListedRule, RuleResult, Run, Security, Subject, Verdict, checks,
+    ListedCheck, ListedRule, RuleResult, Run, Security, Subject, Unavailable, Verdict, checks,
 };
 use super::table::{grouped, head, in_cell, in_words, link, row, shortened};
 
@@ -25,13 +25,18 @@ makes and HTTP/2 if the server negotiates it (ALPN). Where the results differ,
 ";
 
 /// Returns the document about `subjects`. `rules` are all rules, in their order.
-pub(crate) fn write(rules: &[ListedRule], subjects: &[Subject]) -> String {
+pub(crate) fn write(
+    rules: &[ListedRule],
+    subjects: &[Subject],
+    unavailable: &[Unavailable],
+) -> String {
     let rules: Vec<_> = rules
         .iter()
         .filter(|rule| rule.role == "server" && !rule.checks.is_empty())
         .collect();
     let mut text = HEAD.to_owned();
     summary(&rules, subjects, &mut text);
+    not_run(unavailable, &mut text);
     failed(&rules, subjects, &mut text);
     differences::write(&rules, subjects, &mut text);
     by_rule(&rules, subjects, &mut text);
@@ -70,6 +75,30 @@ fn summary(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
             );
         }
     }
+}
+
+/// Writes which servers could not be run.
+fn not_run(unavailable: &[Unavailable], text: &mut String) {
+    if unavailable.is_empty() {
+        return;
+    }
+    text.push_str("\nNot checked, as they do not run where this file was written:\n\n");
+    head("server, version, why", text);
+    for server in unavailable {
+        let why = format!("`{}`", in_library(&server.why));
+        row(&[server.name.into(), server.version.clone(), why], text);
+    }
+}
+
+/// Returns a message without the directory in which a Python package is installed.
+fn in_library(message: &str) -> String {
+    let words = message
+        .split(' ')
+        .map(|word| match word.split_once("/site-packages/") {
+            Some((_, path)) => path,
+            None => word,
+        });
+    words.collect::<Vec<_>>().join(" ")
 }
 
 fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {

@@ -52,10 +52,15 @@ pub(super) fn link(rule: &ListedRule) -> String {
 /// The number of characters of an observation that are shown.
 const SHOWN: usize = 200;
 
-/// Returns a text that is short enough for a table.
+/// Returns a text that is short enough for a table, without control characters.
 pub(super) fn shortened(text: &str) -> String {
-    match text.char_indices().nth(SHOWN) {
-        None => text.to_owned(),
-        Some((end, _)) => format!("{}...", &text[..end]),
+    let visible = text.chars().take(SHOWN).map(|c| match c.is_control() {
+        true => c.escape_default().to_string(),
+        false => c.to_string(),
+    });
+    let mut shortened: String = visible.collect();
+    if text.chars().nth(SHOWN).is_some() {
+        shortened.push_str("...");
     }
+    shortened
 }
