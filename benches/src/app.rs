@@ -43,9 +43,12 @@ impl App for BenchApp {
                     tokio::time::sleep(WAIT).await;
                     send_hello(sender).await
                 }
+                "/no-content" => {
+                    Box::pin(send_without_content(StatusCode::NO_CONTENT, sender)).await
+                }
                 path => match path.strip_prefix("/file/") {
                     Some(name) => Box::pin(send_file(self.directory.join(name), sender)).await,
-                    None => Box::pin(send_not_found(sender)).await,
+                    None => Box::pin(send_without_content(StatusCode::NOT_FOUND, sender)).await,
                 },
             },
             Scope::WebSocket(scope) => Box::pin(self.websocket(&scope, receiver, sender)).await,
@@ -141,10 +144,8 @@ async fn send_file(path: PathBuf, sender: Sender) -> Result<(), AppError> {
     Ok(())
 }
 
-async fn send_not_found(sender: Sender) -> Result<(), AppError> {
-    sender
-        .send(HttpResponseStart::new(StatusCode::NOT_FOUND))
-        .await?;
+async fn send_without_content(status: StatusCode, sender: Sender) -> Result<(), AppError> {
+    sender.send(HttpResponseStart::new(status)).await?;
     sender.send(HttpResponseBody::end()).await?;
     Ok(())
 }

@@ -7,6 +7,7 @@
 //! | `/large` | [`large`] |
 //! | `/chunks` | [`CHUNKS`] times [`chunk`], as a stream without a length |
 //! | `/wait` | [`HELLO`], after [`WAIT`] |
+//! | `/no-content` | 204, for the suite for HTTP |
 //! | `/file/NAME` | a file of the directory |
 //! | `/messages` | a WebSocket, which sends each message back |
 //! | `/broadcast` | a WebSocket, which sends each message to all WebSockets here |

@@ -5,11 +5,12 @@
 //!
 //! - [`app_tests!`] tests an application with one line of code; [`check_app`] returns a report.
 //! - `check_server` checks a server while it serves the [`Probe`].
+//! - `check_http` checks anything that serves HTTP on a port, from outside.
 //! - [`Lint`] checks every message while an application is served.
 //! - [`Recorder`] records exchanges, and [`replay()`] replays them.
 //! - [`Model`] is the state machine behind all of them.
 //!
-//! `check_server` needs the feature `server`, `CheckFlags` the feature `flags`, and the command line `cli` the feature
+//! `check_server` and `check_http` need the feature `server`, `CheckFlags` the feature `flags`, and the command line `cli` the feature
 //! of this name. None is on by default, so that the tests of an application do not build the clients of the server suite.
 
 mod app_suite;
@@ -21,6 +22,8 @@ mod check_flags;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod driver;
+#[cfg(feature = "server")]
+mod http_suite;
 mod lint;
 mod model;
 mod probe;
@@ -38,6 +41,10 @@ pub use app_suite::{
 pub use check::{Check, Failure, Verdict};
 #[cfg(feature = "flags")]
 pub use check_flags::CheckFlags;
+#[cfg(feature = "server")]
+pub use http_suite::{
+    HttpCheck, HttpFinding, HttpOptions, HttpReport, HttpTarget, check_http, http_checks,
+};
 pub use lint::{Lint, ViolationCount, ViolationReport};
 pub use model::{Model, SendAttempt, scope_violations};
 pub use probe::{

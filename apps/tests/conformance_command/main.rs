@@ -2,6 +2,7 @@
 
 mod app;
 mod asgi;
+mod http;
 mod list;
 mod replay;
 mod server;

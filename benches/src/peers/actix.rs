@@ -29,6 +29,7 @@ pub fn serve(listener: TcpListener) -> io::Result<()> {
                 .route("/large", web::get().to(send_large))
                 .route("/chunks", web::get().to(send_chunks))
                 .route("/wait", web::get().to(wait))
+                .route("/no-content", web::get().to(no_content))
         };
         HttpServer::new(app)
             .workers(1)
@@ -69,6 +70,10 @@ async fn send_chunks() -> HttpResponse {
 async fn wait() -> HttpResponse {
     actix_web::rt::time::sleep(WAIT).await;
     hello().await
+}
+
+async fn no_content() -> HttpResponse {
+    HttpResponse::NoContent().finish()
 }
 
 /// A stream of this many parts, without a known length.

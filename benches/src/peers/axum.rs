@@ -4,6 +4,7 @@ use std::io;
 
 use axum::Router;
 use axum::body::Body;
+use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::IntoResponse;
 use axum::routing::{get, post};
@@ -24,6 +25,7 @@ pub async fn serve(listener: TcpListener) -> io::Result<()> {
         .route("/echo", post(async |content: Body| binary(content)))
         .route("/large", get(async || binary(large())))
         .route("/chunks", get(async || binary(Body::new(Chunks(CHUNKS)))))
+        .route("/no-content", get(async || StatusCode::NO_CONTENT))
         .route(
             "/wait",
             get(async || {

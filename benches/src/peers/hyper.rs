@@ -56,13 +56,16 @@ async fn respond(request: Request<Incoming>) -> Result<Response<Content>, Infall
             tokio::time::sleep(WAIT).await;
             (hello(), TEXT)
         }
-        _ => {
-            let mut response = response(Either::Left(Full::default()), BINARY);
-            *response.status_mut() = StatusCode::NOT_FOUND;
-            return Ok(response);
-        }
+        "/no-content" => return Ok(without_content(StatusCode::NO_CONTENT)),
+        _ => return Ok(without_content(StatusCode::NOT_FOUND)),
     };
     Ok(response(content, content_type))
+}
+
+fn without_content(status: StatusCode) -> Response<Content> {
+    let mut response = response(Either::Left(Full::default()), BINARY);
+    *response.status_mut() = status;
+    response
 }
 
 fn hello() -> Content {

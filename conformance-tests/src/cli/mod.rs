@@ -42,6 +42,7 @@
 
 mod app;
 mod command_error;
+mod http;
 mod list;
 mod output;
 mod progress;
@@ -49,6 +50,7 @@ mod replay;
 mod reporting;
 mod seconds;
 mod server;
+mod server_url;
 mod subjects;
 
 use std::future::Future;
@@ -59,7 +61,7 @@ use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::probe::Probe;
-use crate::report::Report;
+use crate::report::{Format, Report};
 use command_error::CommandError;
 use output::print;
 use reporting::Reporting;
@@ -98,6 +100,8 @@ enum Command {
     App(Box<app::Args>),
     /// Check a server over real sockets while it serves the probe
     Server(Box<server::Args>),
+    /// Check anything that serves HTTP on a port, from outside
+    Http(Box<http::Args>),
     /// Replay a recording to an application and show where its responses differ
     Replay(replay::Args),
 }
@@ -135,6 +139,19 @@ pub fn main(subjects: Subjects) -> ExitCode {
         }
         Some(Command::Server(args)) => run_async(server::check(&args, server.as_ref()))
             .map(|report| print_report(&report, &args.reporting)),
+        Some(Command::Http(args)) => run_async(http::check(&args)).map(|report| match report {
+            Some(report) => {
+                print(&match args.form.format {
+                    Format::Table => report.table(args.form.table()),
+                    format => report.in_format(format),
+                });
+                !report.has_failed()
+            }
+            None => {
+                print(&http::list());
+                true
+            }
+        }),
         Some(Command::Replay(args)) => replay::run(&args, &apps).map(|replay| {
             print(&replay.to_string());
             replay.differences.is_empty()
@@ -154,9 +171,7 @@ fn print_report(report: &Report, reporting: &Reporting) -> bool {
 }
 
 /// Runs a suite to its end, or until a signal. The processes that the suite has started end with it.
-fn run_async(
-    suite: impl Future<Output = Result<Report, CommandError>>,
-) -> Result<Report, CommandError> {
+fn run_async<T>(suite: impl Future<Output = Result<T, CommandError>>) -> Result<T, CommandError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

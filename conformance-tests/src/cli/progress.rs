@@ -36,13 +36,15 @@ impl Progress {
     }
 
     pub(super) fn on_finding(&mut self, finding: &Finding) {
+        self.on_check(finding.check.rule.id, finding.verdict.is_failed());
+    }
+
+    /// Counts a check, which is shown by this name.
+    pub(super) fn on_check(&mut self, name: &str, is_failed: bool) {
         self.done += 1;
-        self.failed += usize::from(finding.verdict.is_failed());
+        self.failed += usize::from(is_failed);
         let (all, done, failed) = (self.all, self.done, self.failed);
-        self.show(&format!(
-            "{done} of {all} checks, {failed} failed: {}",
-            finding.check.rule.id
-        ));
+        self.show(&format!("{done} of {all} checks, {failed} failed: {name}"));
     }
 
     fn show(&self, text: &str) {

@@ -1,15 +1,14 @@
 //! `server`: checks a server that the suite starts, or a server that is already running.
 
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs as _};
+use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::time::Duration;
-
-use http::Uri;
 
 use super::command_error::CommandError;
 use super::progress::Progress;
 use super::reporting::Reporting;
 use super::seconds::seconds;
+use super::server_url::ServerUrl;
 use super::subjects::NamedServer;
 use crate::probe::PROBE_VARIABLE;
 use crate::report::Report;
@@ -135,13 +134,7 @@ pub(super) async fn check(
 /// Returns the TLS of the clients; `None` for cleartext.
 fn client_tls(args: &Args) -> Result<Option<ClientTls>, CommandError> {
     match &args.url {
-        Some(ServerUrl {
-            certified_host: Some(host),
-            ..
-        }) => ClientTls::of_running_server(host, args.ca.as_deref())
-            .map(Some)
-            .map_err(|error| CommandError::startup(format!("cannot use --ca: {error}"))),
-        Some(_) if args.ca.is_some() => Err(CommandError::usage("--ca is for an https URL")),
+        Some(url) => url.client_tls(args.ca.as_deref()),
         None if args.tls => ClientTls::with_own_certificates()
             .map(Some)
             .map_err(|error| CommandError::startup(format!("cannot make certificates: {error}"))),
@@ -213,41 +206,12 @@ fn flag(text: &str) -> Result<(String, String), String> {
     Ok((setting.to_owned(), flag.to_owned()))
 }
 
-/// The URL of a server that is running.
-#[derive(Clone, Debug)]
-struct ServerUrl {
-    address: SocketAddr,
-    /// The host that the certificate of the server must be for; `None` for cleartext.
-    certified_host: Option<String>,
-}
-
 fn url(text: &str) -> Result<ServerUrl, String> {
-    let hint =
-        || "give http://HOST:PORT or https://HOST:PORT, such as http://127.0.0.1:8000".to_owned();
-    let uri: Uri = text.parse().map_err(|_| hint())?;
-    let is_root = matches!(
-        uri.path_and_query().map(http::uri::PathAndQuery::as_str),
-        None | Some("/")
-    );
-    let is_https = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => return Err(hint()),
-    };
-    if !is_root {
-        return Err(hint());
+    let url = ServerUrl::parse(text)?;
+    match url.path.as_str() {
+        "/" => Ok(url),
+        _ => Err("give a URL without a path, such as http://127.0.0.1:8000".into()),
     }
-    let host = uri.host().ok_or_else(hint)?.trim_matches(['[', ']']);
-    let mut addresses = (
-        host,
-        uri.port_u16().unwrap_or(if is_https { 443 } else { 80 }),
-    )
-        .to_socket_addrs()
-        .map_err(|error| format!("`{host}` has no address: {error}"))?;
-    Ok(ServerUrl {
-        address: addresses.next().ok_or_else(hint)?,
-        certified_host: is_https.then(|| host.to_owned()),
-    })
 }
 
 fn probe(text: &str) -> Result<SocketAddr, &'static str> {

@@ -5,7 +5,7 @@ use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
 use super::line::Line;
 use crate::check::Verdict;
 
-pub(super) fn write(subject: &str, lines: &[Line<'_>], gap: Option<&str>) -> String {
+pub(crate) fn write(subject: &str, lines: &[Line<'_>], gap: Option<&str>) -> String {
     let mut suite = TestSuite::new(subject);
     for line in lines {
         let status = match line.verdict {

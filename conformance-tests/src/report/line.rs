@@ -13,7 +13,7 @@ pub(crate) struct Line<'a> {
     pub(crate) chapter: Cow<'a, str>,
     /// The ID of the rule, or the number of its section.
     pub(crate) rule: Cow<'a, str>,
-    /// The side that must keep the rule, where rules are for two sides.
+    /// The side that must keep the rule; `None` for a section of an RFC, which has no ID.
     pub(crate) role: Option<Role>,
     pub(crate) level: Level,
     pub(crate) sentence: &'a str,
@@ -41,6 +41,14 @@ impl<'a> Line<'a> {
             does: check.does,
             must: check.must,
             verdict,
+        }
+    }
+
+    /// Returns the rule as it is named away from the other lines of its document.
+    pub(super) fn full_rule(&self) -> &str {
+        match self.role {
+            Some(_) => &self.rule,
+            None => &self.document,
         }
     }
 

@@ -1,9 +1,9 @@
 //! The findings of all checks of one subject, as text for people and for programs.
 
 mod json;
-mod junit;
+pub(crate) mod junit;
 mod line;
-mod table;
+pub(crate) mod table;
 
 use std::fmt;
 

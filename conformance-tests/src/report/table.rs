@@ -49,7 +49,7 @@ impl Styles {
 }
 
 /// Writes the lines of a report about `subject`.
-pub(super) fn write(
+pub(crate) fn write(
     subject: &str,
     lines: &[Line<'_>],
     gap: Option<&str>,
@@ -159,7 +159,7 @@ fn write_failure(
     f: &mut impl fmt::Write,
 ) -> fmt::Result {
     let style = styles.failed(line.level);
-    write!(f, "{style}{} FAILED{style:#} (", line.rule)?;
+    write!(f, "{style}{} FAILED{style:#} (", line.full_rule())?;
     if let Some(role) = line.role {
         write!(f, "{role}, ")?;
     }
@@ -198,7 +198,7 @@ fn summary(
     let mut broken: Vec<_> = lines
         .iter()
         .filter(|line| line.verdict.is_failed())
-        .map(|line| (&line.rule, line.level))
+        .map(|line| (line.full_rule(), line.level))
         .collect();
     broken.dedup();
     for (index, (rule, level)) in broken.iter().enumerate() {

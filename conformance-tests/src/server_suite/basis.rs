@@ -80,7 +80,7 @@ impl fmt::Display for Citation {
 }
 
 /// Cites a sentence that demands something.
-pub(super) const fn demands(document: Document, section: &'static str) -> Citation {
+pub(crate) const fn demands(document: Document, section: &'static str) -> Citation {
     Citation {
         document,
         section,
@@ -89,7 +89,7 @@ pub(super) const fn demands(document: Document, section: &'static str) -> Citati
 }
 
 /// Cites a sentence that recommends something.
-pub(super) const fn recommends(document: Document, section: &'static str) -> Citation {
+pub(crate) const fn recommends(document: Document, section: &'static str) -> Citation {
     Citation {
         document,
         section,

@@ -10,39 +10,39 @@ use crate::Failure;
 
 /// Collects what clients and probe see in the case that runs. Clones share one log.
 #[derive(Clone, Debug, Default)]
-pub(super) struct CaseLog(Arc<Mutex<Observations>>);
+pub(crate) struct CaseLog(Arc<Mutex<Observations>>);
 
 #[derive(Debug, Default)]
-pub(super) struct Observations {
-    pub(super) transcript: Transcript,
+pub(crate) struct Observations {
+    pub(crate) transcript: Transcript,
     /// The rules that the server broke, by the model of the protocol.
-    pub(super) violations: Vec<(&'static Rule, Failure)>,
+    pub(crate) violations: Vec<(&'static Rule, Failure)>,
     /// Whether the server passed a scope that no scope can be.
-    pub(super) has_malformed_scope: bool,
+    pub(crate) has_malformed_scope: bool,
 }
 
 impl CaseLog {
-    pub(super) fn push(&self, entry: Entry) {
+    pub(crate) fn push(&self, entry: Entry) {
         self.lock().transcript.push(entry);
     }
 
-    pub(super) fn note(&self, note: impl Into<String>) {
+    pub(crate) fn note(&self, note: impl Into<String>) {
         self.push(Entry::Note(note.into()));
     }
 
     /// Records that the latest entry of the transcript breaks a rule.
-    pub(super) fn record_violation(&self, violation: Violation) {
+    pub(crate) fn record_violation(&self, violation: Violation) {
         let mut observations = self.lock();
         let failure = Failure::new(violation.detail).after(observations.transcript.clone());
         observations.violations.push((violation.rule, failure));
     }
 
-    pub(super) fn record_malformed_scope(&self) {
+    pub(crate) fn record_malformed_scope(&self) {
         self.lock().has_malformed_scope = true;
     }
 
     /// Returns the collected entries, and empties the log.
-    pub(super) fn take(&self) -> Observations {
+    pub(crate) fn take(&self) -> Observations {
         std::mem::take(&mut *self.lock())
     }
 

@@ -14,7 +14,7 @@ use tokio_rustls::client::TlsStream;
 
 /// The connection of a client to the server.
 #[derive(Debug)]
-pub(super) enum ClientStream {
+pub(crate) enum ClientStream {
     Cleartext(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
 }
@@ -28,30 +28,30 @@ impl ClientStream {
     }
 
     /// Returns the scheme of requests on this connection.
-    pub(super) fn scheme(&self) -> Scheme {
+    pub(crate) fn scheme(&self) -> Scheme {
         match self {
             Self::Cleartext(_) => Scheme::HTTP,
             Self::Tls(_) => Scheme::HTTPS,
         }
     }
 
-    pub(super) fn local_addr(&self) -> io::Result<SocketAddr> {
+    pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
         self.tcp().local_addr()
     }
 
     /// Resets the connection when it is dropped.
-    pub(super) fn set_zero_linger(&self) -> io::Result<()> {
+    pub(crate) fn set_zero_linger(&self) -> io::Result<()> {
         self.tcp().set_zero_linger()
     }
 
     /// Writes as many octets as the connection takes, without waiting.
-    pub(super) fn try_write(&mut self, octets: &[u8]) -> io::Result<usize> {
+    pub(crate) fn try_write(&mut self, octets: &[u8]) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         at_once(Pin::new(self).poll_write(&mut cx, octets))
     }
 
     /// Reads the octets that have arrived, without waiting.
-    pub(super) fn try_read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
+    pub(crate) fn try_read_buf(&mut self, buf: &mut BytesMut) -> io::Result<usize> {
         let mut cx = Context::from_waker(Waker::noop());
         at_once(pin!(self.read_buf(buf)).poll(&mut cx))
     }

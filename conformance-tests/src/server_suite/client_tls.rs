@@ -28,7 +28,7 @@ pub struct ClientTls {
 
 /// The certificate that clients present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum ClientCertificateKind {
+pub(crate) enum ClientCertificateKind {
     None,
     Valid,
     Expired,
@@ -101,7 +101,7 @@ impl ClientTls {
     }
 
     /// Makes the handshake on a connection, for one version of HTTP.
-    pub(super) async fn connect(
+    pub(crate) async fn connect(
         &self,
         stream: TcpStream,
         protocol: &[u8],

@@ -23,7 +23,7 @@ const MAX_FIELDS: usize = 128;
 const READ_ROOM: usize = 16 * 1024;
 
 #[derive(Debug)]
-pub(super) struct Http1 {
+pub(crate) struct Http1 {
     stream: ClientStream,
     /// The read buffer.
     unread: BytesMut,
@@ -32,7 +32,7 @@ pub(super) struct Http1 {
 }
 
 impl Http1 {
-    pub(super) fn new(stream: ClientStream, log: CaseLog, timeout: Duration) -> Self {
+    pub(crate) fn new(stream: ClientStream, log: CaseLog, timeout: Duration) -> Self {
         Self {
             stream,
             unread: BytesMut::new(),
@@ -42,14 +42,14 @@ impl Http1 {
     }
 
     /// Returns the client's address.
-    pub(super) fn address(&self) -> CaseResult<SocketAddr> {
+    pub(crate) fn address(&self) -> CaseResult<SocketAddr> {
         self.stream
             .local_addr()
             .map_err(|error| Verdict::failed(format!("the connection is gone: {error}")))
     }
 
     /// Writes these octets.
-    pub(super) async fn send(&mut self, octets: impl AsRef<[u8]>) -> CaseResult {
+    pub(crate) async fn send(&mut self, octets: impl AsRef<[u8]>) -> CaseResult {
         let octets = octets.as_ref();
         self.log.push(Entry::Wire(
             Direction::ToServer,
@@ -72,7 +72,7 @@ impl Http1 {
 
     /// Writes as many of these octets as the server takes at once within this time. Returns their
     /// number.
-    pub(super) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> CaseResult<usize> {
+    pub(crate) async fn send_within(&mut self, time: Duration, octets: &[u8]) -> CaseResult<usize> {
         match tokio::time::timeout(time, self.stream.write(octets)).await {
             Err(_) => Ok(0),
             Ok(written) => written
@@ -81,7 +81,7 @@ impl Http1 {
     }
 
     /// Writes as many of these octets as fit into the send buffer. Returns their number.
-    pub(super) fn try_send(&mut self, octets: &[u8]) -> CaseResult<usize> {
+    pub(crate) fn try_send(&mut self, octets: &[u8]) -> CaseResult<usize> {
         match self.stream.try_write(octets) {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             written => written
@@ -90,7 +90,7 @@ impl Http1 {
     }
 
     /// Writes these octets, or as many of them as the server takes before it ends the connection.
-    pub(super) async fn send_some(&mut self, octets: &[u8]) -> CaseResult {
+    pub(crate) async fn send_some(&mut self, octets: &[u8]) -> CaseResult {
         self.log
             .note(format!("the client sends {} bytes", octets.len()));
         let written = within(
@@ -104,18 +104,18 @@ impl Http1 {
     }
 
     /// Sends a request and reads the whole response to it.
-    pub(super) async fn exchange(&mut self, request: &Request) -> CaseResult<Response> {
+    pub(crate) async fn exchange(&mut self, request: &Request) -> CaseResult<Response> {
         self.send(request.http1()).await?;
         self.response_to(&request.method).await
     }
 
     /// Reads a whole response to a request with a method such as GET.
-    pub(super) async fn response(&mut self) -> CaseResult<Response> {
+    pub(crate) async fn response(&mut self) -> CaseResult<Response> {
         self.response_to("GET").await
     }
 
     /// Reads a whole response to a request with this method.
-    pub(super) async fn response_to(&mut self, method: &str) -> CaseResult<Response> {
+    pub(crate) async fn response_to(&mut self, method: &str) -> CaseResult<Response> {
         let mut response = self.head().await?;
         let has_content = method != "HEAD" && !matches!(response.status, 100..=199 | 204 | 304);
         if !has_content {
@@ -138,7 +138,7 @@ impl Http1 {
     }
 
     /// Reads the head of a response.
-    pub(super) async fn head(&mut self) -> CaseResult<Response> {
+    pub(crate) async fn head(&mut self) -> CaseResult<Response> {
         let head = self
             .read_through(b"\r\n\r\n", "the head of a response")
             .await?;
@@ -160,7 +160,7 @@ impl Http1 {
 
     /// Reads the next chunk of chunked content. Returns none at the last chunk, before the trailer
     /// fields.
-    pub(super) async fn chunk(&mut self) -> CaseResult<Option<Bytes>> {
+    pub(crate) async fn chunk(&mut self) -> CaseResult<Option<Bytes>> {
         let line = self.read_through(b"\r\n", "the size of a chunk").await?;
         let size = std::str::from_utf8(&line[..line.len() - 2])
             .ok()
@@ -201,7 +201,7 @@ impl Http1 {
     }
 
     /// Reads this many octets.
-    pub(super) async fn read_exactly(&mut self, length: usize) -> CaseResult<Bytes> {
+    pub(crate) async fn read_exactly(&mut self, length: usize) -> CaseResult<Bytes> {
         while self.unread.len() < length {
             if self.fill("content").await? == 0 {
                 return Err(Verdict::failed(format!(
@@ -214,7 +214,7 @@ impl Http1 {
     }
 
     /// Reads up to this many octets. Returns none at the end of the connection, orderly or not.
-    pub(super) async fn read_up_to(&mut self, limit: usize) -> CaseResult<Option<Bytes>> {
+    pub(crate) async fn read_up_to(&mut self, limit: usize) -> CaseResult<Option<Bytes>> {
         if self.is_at_end().await? {
             return Ok(None);
         }
@@ -223,7 +223,7 @@ impl Http1 {
     }
 
     /// Waits for octets or for the end of the connection, orderly or not. Returns whether the end came.
-    pub(super) async fn is_at_end(&mut self) -> CaseResult<bool> {
+    pub(crate) async fn is_at_end(&mut self) -> CaseResult<bool> {
         if !self.unread.is_empty() {
             return Ok(false);
         }
@@ -232,13 +232,13 @@ impl Http1 {
     }
 
     /// Reads to the end of the connection, which must be an orderly one.
-    pub(super) async fn read_to_end(&mut self) -> CaseResult<Vec<u8>> {
+    pub(crate) async fn read_to_end(&mut self) -> CaseResult<Vec<u8>> {
         while self.fill("the end of the connection").await? > 0 {}
         Ok(std::mem::take(&mut self.unread).to_vec())
     }
 
     /// Reads to the end of the connection. Returns what came, and whether the end was orderly.
-    pub(super) async fn read_to_any_end(&mut self) -> CaseResult<(Vec<u8>, bool)> {
+    pub(crate) async fn read_to_any_end(&mut self) -> CaseResult<(Vec<u8>, bool)> {
         let what = "the end of the connection";
         let is_orderly = loop {
             match self.try_fill(what).await? {
@@ -252,7 +252,7 @@ impl Http1 {
 
     /// Waits for `work` while the client reads what comes. A server that ends a connection over TLS may wait
     /// until the client has read its `close_notify`.
-    pub(super) async fn read_during<T>(
+    pub(crate) async fn read_during<T>(
         &mut self,
         work: impl Future<Output = CaseResult<T>>,
     ) -> CaseResult<T> {
@@ -268,7 +268,7 @@ impl Http1 {
     }
 
     /// Checks that the server closes the connection, and sends nothing more.
-    pub(super) async fn expect_closed(&mut self) -> CaseResult {
+    pub(crate) async fn expect_closed(&mut self) -> CaseResult {
         match self.read_to_end().await? {
             rest if rest.is_empty() => Ok(()),
             rest => Err(Verdict::failed(format!(
@@ -279,7 +279,7 @@ impl Http1 {
     }
 
     /// Returns the bytes that have arrived and were not read, without waiting.
-    pub(super) fn unread_now(&mut self) -> &[u8] {
+    pub(crate) fn unread_now(&mut self) -> &[u8] {
         loop {
             match self.stream.try_read_buf(&mut self.unread) {
                 Ok(0) | Err(_) => return &self.unread,
@@ -289,7 +289,7 @@ impl Http1 {
     }
 
     /// Half-closes the connection: ends the sending side only.
-    pub(super) async fn half_close(&mut self) -> CaseResult {
+    pub(crate) async fn half_close(&mut self) -> CaseResult {
         self.log.note("the client ends its sending side");
         self.stream
             .shutdown()
@@ -298,14 +298,14 @@ impl Http1 {
     }
 
     /// Resets the connection.
-    pub(super) fn reset(self) {
+    pub(crate) fn reset(self) {
         self.log.note("the client resets the connection");
         // An error means that the connection is gone already.
         let _ = self.stream.set_zero_linger();
     }
 
     /// Reads up to and including `end`.
-    pub(super) async fn read_through(&mut self, end: &[u8], what: &str) -> CaseResult<Bytes> {
+    pub(crate) async fn read_through(&mut self, end: &[u8], what: &str) -> CaseResult<Bytes> {
         loop {
             if let Some(at) = memmem::find(&self.unread, end) {
                 return Ok(self.unread.split_to(at + end.len()).freeze());

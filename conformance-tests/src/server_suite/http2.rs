@@ -78,7 +78,7 @@ const FRAME_TYPE: usize = 3;
 const SETTINGS: u8 = 4;
 
 /// Returns whether a server answers the preface with SETTINGS, as HTTP/2 demands.
-pub(super) async fn is_spoken(mut stream: ClientStream, timeout: Duration) -> bool {
+pub(crate) async fn is_spoken(mut stream: ClientStream, timeout: Duration) -> bool {
     let answer = async {
         stream.write_all(CLIENT_PREFACE).await?;
         stream.flush().await?;

@@ -5,29 +5,29 @@
 //! [`probe_call`] step by step, and examines the events that the client receives.
 
 mod attached;
-mod basis;
+pub(crate) mod basis;
 mod case;
-mod case_log;
+pub(crate) mod case_log;
 mod cases;
 mod certificates;
 mod client_exchange;
-mod client_stream;
-mod client_tls;
+pub(crate) mod client_stream;
+pub(crate) mod client_tls;
 mod command_line;
 mod deflate;
 mod fixture;
-mod http1;
-mod http2;
+pub(crate) mod http1;
+pub(crate) mod http2;
 mod launch;
 mod model_observer;
 mod probe_call;
 mod probe_listener;
-mod request;
-mod result;
+pub(crate) mod request;
+pub(crate) mod result;
 mod run;
 mod server;
 mod settings;
-mod websocket;
+pub(crate) mod websocket;
 
 use std::sync::LazyLock;
 use std::time::Duration;

@@ -7,17 +7,17 @@ use crate::probe::{PROBE_FIELD, Step};
 
 /// A request, with the first steps of the application.
 #[derive(Clone, Debug)]
-pub(super) struct Request {
-    pub(super) method: String,
-    pub(super) target: String,
+pub(crate) struct Request {
+    pub(crate) method: String,
+    pub(crate) target: String,
     /// The fields in the order in which they are written; `host` comes first.
-    pub(super) fields: Vec<(String, String)>,
-    pub(super) body: Vec<u8>,
+    pub(crate) fields: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
     steps: Vec<Step>,
 }
 
 impl Request {
-    pub(super) fn new(method: &str, target: &str) -> Self {
+    pub(crate) fn new(method: &str, target: &str) -> Self {
         Self {
             method: method.into(),
             target: target.into(),
@@ -27,56 +27,56 @@ impl Request {
         }
     }
 
-    pub(super) fn get(target: &str) -> Self {
+    pub(crate) fn get(target: &str) -> Self {
         Self::new("GET", target)
     }
 
     /// Returns a request whose answer shows that the server has read up to it. The answer has no content,
     /// for which the flow-control window of an HTTP/2 connection may have no room.
-    pub(super) fn fence() -> Self {
+    pub(crate) fn fence() -> Self {
         Self::get("/callgate-fence")
             .sends(HttpResponseStart::new(StatusCode::NO_CONTENT))
             .sends(HttpResponseBody::end())
             .step(Step::Return)
     }
 
-    pub(super) fn field(mut self, name: &str, value: &str) -> Self {
+    pub(crate) fn field(mut self, name: &str, value: &str) -> Self {
         self.fields.push((name.into(), value.into()));
         self
     }
 
     /// Adds content, and its length.
-    pub(super) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
         self.body = body.into();
         let length = self.body.len().to_string();
         self.field("content-length", &length)
     }
 
     /// Adds a step that the application takes at once, after the earlier steps.
-    pub(super) fn step(mut self, step: Step) -> Self {
+    pub(crate) fn step(mut self, step: Step) -> Self {
         self.steps.push(step);
         self
     }
 
     /// Adds an event that the application sends at once, after the earlier steps.
-    pub(super) fn sends(self, event: impl Into<SendEvent>) -> Self {
+    pub(crate) fn sends(self, event: impl Into<SendEvent>) -> Self {
         self.step(Step::Send(event.into()))
     }
 
     /// Returns the field with the steps, if there are any.
-    pub(super) fn probe_field(&self) -> Option<(String, String)> {
+    pub(crate) fn probe_field(&self) -> Option<(String, String)> {
         let steps = (!self.steps.is_empty())
             .then(|| serde_json::to_string(&self.steps).expect("steps have a serialised form"))?;
         Some((PROBE_FIELD.into(), steps))
     }
 
     /// Returns the octets of the request over HTTP/1.1.
-    pub(super) fn http1(&self) -> Vec<u8> {
+    pub(crate) fn http1(&self) -> Vec<u8> {
         self.written("HTTP/1.1")
     }
 
     /// Returns the octets of the request over HTTP/1.0.
-    pub(super) fn http10(&self) -> Vec<u8> {
+    pub(crate) fn http10(&self) -> Vec<u8> {
         self.written("HTTP/1.0")
     }
 
@@ -94,21 +94,21 @@ impl Request {
 
 /// A response without its framing.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Response {
-    pub(super) status: u16,
-    pub(super) fields: HeaderMap,
-    pub(super) body: Vec<u8>,
-    pub(super) trailers: HeaderMap,
+pub(crate) struct Response {
+    pub(crate) status: u16,
+    pub(crate) fields: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Response {
     /// Returns the value of a field, of the first one where there are several.
-    pub(super) fn field(&self, name: &str) -> Option<&str> {
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
         self.fields.get(name)?.to_str().ok()
     }
 
     /// Returns whether a field lists this token.
-    pub(super) fn lists(&self, name: &str, token: &str) -> bool {
+    pub(crate) fn lists(&self, name: &str, token: &str) -> bool {
         self.fields
             .get_all(name)
             .iter()
@@ -118,7 +118,7 @@ impl Response {
     }
 
     /// Returns the content as a text, for comparing and showing.
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         self.body.escape_ascii().to_string()
     }
 }

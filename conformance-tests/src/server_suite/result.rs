@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::{Failure, Verdict};
 
 /// The result of a step. An error ends the case early, with a verdict other than passed.
-pub(super) type CaseResult<T = ()> = Result<T, Verdict>;
+pub(crate) type CaseResult<T = ()> = Result<T, Verdict>;
 
 impl From<Failure> for Result<(), Verdict> {
     fn from(failure: Failure) -> Self {
@@ -22,10 +22,10 @@ macro_rules! must {
         }
     };
 }
-pub(super) use must;
+pub(crate) use must;
 
 /// Returns the output of `future`, or a failure if `future` takes longer than `timeout`.
-pub(super) async fn within<T>(
+pub(crate) async fn within<T>(
     timeout: Duration,
     what: &str,
     future: impl Future<Output = T>,

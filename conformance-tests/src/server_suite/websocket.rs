@@ -17,22 +17,22 @@ use super::result::{CaseResult, must, within};
 use super::server::Server;
 use crate::Verdict;
 
-pub(super) const CONTINUATION: u8 = 0;
-pub(super) const TEXT: u8 = 1;
-pub(super) const BINARY: u8 = 2;
-pub(super) const CLOSE: u8 = 8;
-pub(super) const PING: u8 = 9;
-pub(super) const PONG: u8 = 10;
+pub(crate) const CONTINUATION: u8 = 0;
+pub(crate) const TEXT: u8 = 1;
+pub(crate) const BINARY: u8 = 2;
+pub(crate) const CLOSE: u8 = 8;
+pub(crate) const PING: u8 = 9;
+pub(crate) const PONG: u8 = 10;
 /// Set in the first byte of a message's last frame.
-pub(super) const FIN: u8 = 0x80;
+pub(crate) const FIN: u8 = 0x80;
 /// Set in the first byte of a compressed message's first frame (RFC 7692, 6).
-pub(super) const COMPRESSED: u8 = 0x40;
+pub(crate) const COMPRESSED: u8 = 0x40;
 
 /// The largest frame that is read, in bytes.
 const MAX_FRAME: u64 = 1 << 20;
 
 /// The example of RFC 6455, 1.3.
-pub(super) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
+pub(crate) const KEY: &str = "dGhlIHNhbXBsZSBub25jZQ==";
 
 /// Returns a handshake in the form of HTTP/1.1. Transport HTTP/2 it goes without what only HTTP/1.1
 /// has.
@@ -202,7 +202,7 @@ pub(super) struct Frame {
 }
 
 /// Returns a client's frame, which is masked and has this first byte.
-pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
+pub(crate) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
     const MASK: [u8; 4] = [0x12, 0x34, 0x56, 0x78];
     let payload = payload.as_ref();
     let mut frame = vec![first];
@@ -224,12 +224,12 @@ pub(super) fn frame(first: u8, payload: impl AsRef<[u8]>) -> Vec<u8> {
 }
 
 /// Returns a text message in one frame.
-pub(super) fn text(text: &str) -> Vec<u8> {
+pub(crate) fn text(text: &str) -> Vec<u8> {
     frame(FIN | TEXT, text)
 }
 
 /// Returns a close frame with this code and reason.
-pub(super) fn close(code: u16, reason: &str) -> Vec<u8> {
+pub(crate) fn close(code: u16, reason: &str) -> Vec<u8> {
     let mut payload = code.to_be_bytes().to_vec();
     payload.extend_from_slice(reason.as_bytes());
     frame(FIN | CLOSE, payload)
