@@ -31,9 +31,10 @@ Commands:
               --count      count the instructions and the allocations of a plain exchange, and print them
               --seconds N  how long each measurement takes (default 2)
               --rounds N   how often (default 7)
-  peers     Check other servers, of ASGI, beside ours, in cleartext and over TLS, and write
-            conformance-tests/RESULTS.md
+  peers     Check other servers, of ASGI, beside ours, in cleartext and over TLS, and axum, actix-web, hyper
+            and nginx from outside, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it
+              http         check those from outside only, and write their section
   deny      Check the licenses, the origin, the duplicates and the advisories of all dependencies
   fuzz      Fuzz with libFuzzer what reads octets of others
               --seconds N  how long each target runs (default 60)

@@ -1,8 +1,9 @@
-//! `cargo xtask peers`: runs the server suite against servers of ASGI, in cleartext and over TLS, and writes
-//! RESULTS.md.
+//! `cargo xtask peers`: runs the server suite against servers of ASGI, in cleartext and over TLS, and the suite
+//! for HTTP against servers in Rust and nginx, and writes RESULTS.md.
 
 mod differences;
 mod findings;
+mod http;
 mod results;
 mod table;
 
@@ -248,6 +249,9 @@ const PEERS: [Peer; 12] = [
     },
 ];
 
+/// The name that stands for the servers of HTTP, whose section of the results is written.
+const HTTP: &str = "http";
+
 /// Checks the peers with these names; all, and the reference server, if there are none. After `--case`,
 /// each argument is the name of a check, and only these checks are run.
 ///
@@ -255,6 +259,12 @@ const PEERS: [Peer; 12] = [
 ///
 /// The step that failed, and how to repeat it; a name that no peer has; `--case` without a peer.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
+    if matches!(arguments, [name] if name == HTTP) {
+        build()?;
+        let results = std::fs::read_to_string(root().join(RESULTS))
+            .map_err(|reason| format!("cannot read {RESULTS}: {reason}"))?;
+        return write(&http::with_section(&results, &http::check()?));
+    }
     let (names, cases) = match arguments.iter().position(|argument| argument == "--case") {
         Some(at) => (&arguments[..at], &arguments[at + 1..]),
         None => (arguments, &[][..]),
@@ -267,7 +277,9 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         .find(|name| PEERS.iter().all(|peer| peer.name != **name))
     {
         let known = PEERS.map(|peer| peer.name).join(", ");
-        return Err(format!("there is no peer `{unknown}` (one of: {known})"));
+        return Err(format!(
+            "there is no peer `{unknown}` (one of: {known}; or {HTTP} alone)"
+        ));
     }
     let is_all = names.is_empty();
     let peers: Vec<_> = PEERS
@@ -280,11 +292,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     if !environment.python().exists() {
         environment.create()?;
     }
-    Step::new(
-        "build",
-        "cargo build -p callgate-apps --bin callgate-conformance",
-    )
-    .run()?;
+    build()?;
 
     let rules: Vec<ListedRule> = {
         let list = suite("rules")?.arg("--list").arg("--format=json");
@@ -315,13 +323,23 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 
     let results = results::write(&rules, &subjects, &unavailable);
     if is_all {
-        let path = root().join(RESULTS);
-        std::fs::write(&path, results)
-            .map_err(|reason| format!("cannot write {RESULTS}: {reason}"))?;
-        println!("\nThe results are in {RESULTS}.");
-    } else {
-        println!("\n{results}");
+        return write(&http::with_section(&results, &http::check()?));
     }
+    println!("\n{results}");
+    Ok(())
+}
+
+/// Builds the suite.
+fn build() -> Result<(), String> {
+    let command = "cargo build -p callgate-apps --bin callgate-conformance";
+    Step::new("build", command).run()
+}
+
+/// Writes the file of the results.
+fn write(results: &str) -> Result<(), String> {
+    let path = root().join(RESULTS);
+    std::fs::write(&path, results).map_err(|reason| format!("cannot write {RESULTS}: {reason}"))?;
+    println!("\nThe results are in {RESULTS}.");
     Ok(())
 }
 

@@ -211,7 +211,7 @@ impl ListedCheck {
 
 /// Returns the first line of an observation, without the parts that differ from one run to the
 /// next: ports, addresses in memory, the time, temporary files.
-fn clean(seen: &str) -> String {
+pub(super) fn clean(seen: &str) -> String {
     let mut text = seen.lines().next().unwrap_or_default().to_owned();
     let is_digit = |c: char| c.is_ascii_digit();
     text = replace_after(&text, "127.0.0.1:", is_digit, "PORT");
