@@ -2,6 +2,7 @@
 
 mod bench;
 mod deny;
+mod docs;
 mod fuzz;
 mod peers;
 mod prepare;
@@ -20,6 +21,7 @@ Usage: cargo xtask <COMMAND>
 
 Commands:
   test      Run everything that must pass, in order, up to the first failure
+  docs      Build one site of the libraries and the documents, in target/doc, and check its links
   readme    Follow the code blocks of every README in a new project, and build, run and test it
               PATH         check this one only, such as toolkit/README.md; may be repeated
   bench     Compare the server and the channel layer with others, side by side, over loopback, and write
@@ -70,6 +72,8 @@ fn main() -> ExitCode {
         "bench" => bench::run(&args[1..]),
         "deny" if args.len() == 1 => deny::run(),
         "deny" => Err("`cargo xtask deny` takes no arguments".into()),
+        "docs" if args.len() == 1 => docs::run(),
+        "docs" => Err("`cargo xtask docs` takes no arguments".into()),
         "fuzz" => fuzz::run(&args[1..]),
         "peers" => peers::run(&args[1..]),
         "postgres" => service::run(&service::POSTGRES, &args[1..]),

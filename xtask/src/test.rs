@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::deny;
+use crate::docs;
 use crate::fuzz;
 use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, REDIS};
 use crate::step::{Step, shown, target};
@@ -90,14 +91,12 @@ const CHECKS: [Check; 13] = [
         run: |_| command("cargo xtask readme"),
     },
     Check {
-        name: "documentation and packages",
+        name: "the site of the documents, its links, and packages",
         run: |_| {
-            step("cargo doc --workspace --no-deps --all-features")
-                .env("RUSTDOCFLAGS", "-D warnings")
-                .run()?;
+            docs::run()?;
             command(
                 "cargo package --workspace --exclude xtask --exclude callgate-benches --exclude \
-                 callgate-soak --no-verify --allow-dirty",
+                 callgate-docs --exclude callgate-soak --no-verify --allow-dirty",
             )
         },
     },
