@@ -34,10 +34,11 @@
 /// # fn main() {}
 /// ```
 ///
-/// The tests of one application share its exchanges: each is run once, when a test first needs it. A
-/// test passes if its rule does not apply, because the application does not do what the rule is about;
-/// the report of [`check_app`](crate::check_app) distinguishes the two. A failure shows the rule, the
-/// document of the rule, and the messages up to the violation.
+/// The tests of one application share its exchanges: each is run once, when a test first needs it. A failure
+/// shows the rule, its address in the documents, and the messages up to the violation.
+///
+/// A test also passes if its rule does not apply: a rule of WebSockets, for an application without
+/// WebSockets. The report of [`check_app`](crate::check_app) says which rules were checked and which do not apply.
 ///
 /// `the_application_is_exercised` fails if the start-up of the application fails, or if the application refuses
 /// each request and each WebSocket of the suite, or of a path in [`AppOptions::requests`](crate::AppOptions::requests). Most tests then
