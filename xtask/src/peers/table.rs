@@ -52,15 +52,31 @@ pub(super) fn link(rule: &ListedRule) -> String {
 /// The number of characters of an observation that are shown.
 const SHOWN: usize = 200;
 
-/// Returns a text that is short enough for a table, without control characters.
+/// Returns a text that is short enough for a table, without control characters, and without what Markdown takes
+/// for tags of HTML.
 pub(super) fn shortened(text: &str) -> String {
-    let visible = text.chars().take(SHOWN).map(|c| match c.is_control() {
-        true => c.escape_default().to_string(),
-        false => c.to_string(),
-    });
-    let mut shortened: String = visible.collect();
+    let mut shortened = String::new();
+    let mut is_code = false;
+    for c in text.chars().take(SHOWN) {
+        is_code ^= c == '`';
+        match c {
+            '<' if !is_code => shortened.push_str(r"\<"),
+            c if c.is_control() => shortened.extend(c.escape_default()),
+            c => shortened.push(c),
+        }
+    }
     if text.chars().nth(SHOWN).is_some() {
         shortened.push_str("...");
     }
     shortened
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shortened;
+
+    #[test]
+    fn an_observation_has_neither_tags_nor_control_characters() {
+        assert_eq!(shortened("<A> in `<B>`,\r\n"), r"\<A> in `<B>`,\r\n");
+    }
 }
