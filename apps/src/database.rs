@@ -23,6 +23,7 @@ pub(crate) const QUERY: &str =
     "SELECT CAST(brand_id AS BIGINT) AS brand_id, brand_name FROM brand ORDER BY brand_id";
 
 /// Makes PostgreSQL cancel a query after [`TIMEOUT`], in milliseconds.
+#[cfg(feature = "postgres")]
 pub(crate) const SET_STATEMENT_TIMEOUT: &str = "SET statement_timeout = 3000";
 
 /// Creates the table and its rows.
@@ -57,24 +58,30 @@ impl fmt::Debug for DatabaseUrl {
 
 /// The location of a database.
 #[derive(Debug)]
-pub(crate) enum DatabaseLocation<'a> {
+pub(crate) enum DatabaseLocation {
     /// A database in memory, with the rows of the [`SEED`].
     Memory,
     /// A file of SQLite.
     File(PathBuf),
     /// The URL of a PostgreSQL.
-    Postgres(&'a str),
+    #[cfg(feature = "postgres")]
+    Postgres(String),
 }
 
-impl<'a> DatabaseLocation<'a> {
+impl DatabaseLocation {
     /// Parses a URL. `None` is a database in memory.
-    pub(crate) fn parse(url: Option<&'a DatabaseUrl>) -> Result<Self, OpenError> {
+    pub(crate) fn parse(url: Option<&DatabaseUrl>) -> Result<Self, OpenError> {
         let url = url.map_or("", |url| &url.0);
         if url.is_empty() {
             return Ok(Self::Memory);
         }
         if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-            return Ok(Self::Postgres(url));
+            #[cfg(feature = "postgres")]
+            return Ok(Self::Postgres(url.to_owned()));
+            #[cfg(not(feature = "postgres"))]
+            return Err(OpenError::new(
+                "this program was built without PostgreSQL: build it with `--features postgres`",
+            ));
         }
         let path = url
             .strip_prefix("sqlite:")
@@ -132,6 +139,7 @@ pub(crate) fn failed(reason: impl Into<String>) -> HttpError {
 
 /// Returns whether PostgreSQL does not serve at present, by this SQLSTATE: a connection exception, a lack
 /// of resources, or an operator intervention, which includes time-outs.
+#[cfg(feature = "postgres")]
 pub(crate) fn is_outage(sqlstate: &str) -> bool {
     ["08", "53", "57"]
         .iter()

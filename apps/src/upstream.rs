@@ -34,6 +34,8 @@ pub(crate) struct Upstream {
 impl Upstream {
     /// Creates a client for the service at `base`, to which paths are added.
     pub(crate) fn new(base: Url) -> Self {
+        // The provider of the process for reqwest, which brings none. An earlier one is kept.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .user_agent(concat!("callgate-apps/", env!("CARGO_PKG_VERSION")))
             // Tokens and content are meant for this service only.

@@ -1,6 +1,5 @@
 //! The `callgate` command where it does not serve.
 
-use std::net::TcpListener;
 use std::process::Command;
 
 /// Runs `callgate`. Returns its standard output, its standard error and its exit status.

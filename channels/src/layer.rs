@@ -92,7 +92,7 @@ impl ChannelLayer {
             "memory, redis://HOST:PORT, rediss://HOST:PORT, unix:///PATH, \
              redis+sentinel://HOST:PORT,HOST:PORT/SERVICE or redis+cluster://HOST:PORT,HOST:PORT"
         } else {
-            "memory"
+            "memory; this program was built without Redis, the feature `redis`"
         };
         Err(Error::InvalidUrl {
             reason: format!("there is no such channel layer (choose {choice})"),

@@ -1,20 +1,26 @@
 //! A pool of connections to SQLite or PostgreSQL.
 
 use std::convert::Infallible;
+#[cfg(feature = "postgres")]
 use std::str::FromStr;
 
 use callgate_toolkit::errors::HttpError;
+#[cfg(feature = "postgres")]
+use sqlx::Postgres;
 use sqlx::pool::{PoolConnection, PoolOptions};
+#[cfg(feature = "postgres")]
 use sqlx::postgres::{PgConnectOptions, PgPool};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePool};
-use sqlx::{ConnectOptions, Connection, Database, Executor, Postgres, Sqlite};
+use sqlx::{ConnectOptions, Connection, Database, Executor, Sqlite};
 use tokio::time::error::Elapsed;
 use tokio::time::timeout;
 
 use crate::database::{
-    Brand, CONNECTIONS, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED,
-    SET_STATEMENT_TIMEOUT, TIMEOUT, failed, is_outage, unavailable,
+    Brand, CONNECTIONS, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED, TIMEOUT, failed,
+    unavailable,
 };
+#[cfg(feature = "postgres")]
+use crate::database::{SET_STATEMENT_TIMEOUT, is_outage};
 use crate::log_text::with_causes;
 
 /// Open connections, shared by all clones. This is an enum, and not sqlx's driver for any database, so
@@ -22,6 +28,7 @@ use crate::log_text::with_causes;
 #[derive(Clone)]
 pub(super) enum ConnectionPool {
     Sqlite(SqlitePool),
+    #[cfg(feature = "postgres")]
     Postgres(PgPool),
 }
 
@@ -33,7 +40,7 @@ impl ConnectionPool {
         brands.map(|_| pool).map_err(OpenError::caused_by)
     }
 
-    async fn connect(place: DatabaseLocation<'_>) -> Result<Self, OpenError> {
+    async fn connect(place: DatabaseLocation) -> Result<Self, OpenError> {
         match place {
             DatabaseLocation::Memory => {
                 // Each connection has its own copy of the rows, because the rows are never written.
@@ -57,8 +64,9 @@ impl ConnectionPool {
                 let pool = pool().connect_with(options).await;
                 Ok(Self::Sqlite(pool.map_err(OpenError::caused_by)?))
             }
+            #[cfg(feature = "postgres")]
             DatabaseLocation::Postgres(url) => {
-                let mut options = PgConnectOptions::from_str(url).map_err(OpenError::caused_by)?;
+                let mut options = PgConnectOptions::from_str(&url).map_err(OpenError::caused_by)?;
                 if options.get_application_name().is_none() {
                     options = options.application_name("callgate-brands");
                 }
@@ -85,6 +93,7 @@ impl ConnectionPool {
                 let query = sqlx::query_as(QUERY).fetch_all(&mut *connection);
                 finish(timeout(2 * TIMEOUT, query).await, connection, is_busy)
             }
+            #[cfg(feature = "postgres")]
             Self::Postgres(pool) => {
                 let mut connection = pool
                     .acquire()
@@ -100,6 +109,7 @@ impl ConnectionPool {
     pub(super) async fn close(self) -> Result<(), Infallible> {
         match self {
             Self::Sqlite(pool) => pool.close().await,
+            #[cfg(feature = "postgres")]
             Self::Postgres(pool) => pool.close().await,
         }
         Ok(())

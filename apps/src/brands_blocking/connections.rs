@@ -5,12 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use callgate_toolkit::errors::HttpError;
-use postgres::NoTls;
 use rusqlite::OpenFlags;
 
 use crate::database::{
-    Brand, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED, SET_STATEMENT_TIMEOUT, TIMEOUT,
-    failed, is_outage, unavailable,
+    Brand, DatabaseLocation, DatabaseUrl, OpenError, QUERY, SEED, TIMEOUT, failed, unavailable,
 };
 use crate::log_text::with_causes;
 
@@ -94,14 +92,16 @@ impl Drop for Connections {
 
 enum Connection {
     Sqlite(rusqlite::Connection),
+    #[cfg(feature = "postgres")]
     Postgres(postgres::Client),
 }
 
 impl Connection {
-    fn open(location: &DatabaseLocation<'_>) -> Result<Self, OpenError> {
+    fn open(location: &DatabaseLocation) -> Result<Self, OpenError> {
         match location {
             DatabaseLocation::Memory => Self::in_memory().map_err(OpenError::caused_by),
             DatabaseLocation::File(path) => Self::file(path).map_err(OpenError::caused_by),
+            #[cfg(feature = "postgres")]
             DatabaseLocation::Postgres(url) => Self::postgres(url).map_err(OpenError::caused_by),
         }
     }
@@ -122,14 +122,15 @@ impl Connection {
         Ok(Self::Sqlite(connection))
     }
 
+    #[cfg(feature = "postgres")]
     fn postgres(url: &str) -> Result<Self, postgres::Error> {
         let mut config: postgres::Config = url.parse()?;
         if config.get_application_name().is_none() {
             config.application_name("callgate-brands-blocking");
         }
         config.connect_timeout(TIMEOUT).tcp_user_timeout(TIMEOUT);
-        let mut client = config.connect(NoTls)?;
-        client.batch_execute(SET_STATEMENT_TIMEOUT)?;
+        let mut client = config.connect(postgres::NoTls)?;
+        client.batch_execute(crate::database::SET_STATEMENT_TIMEOUT)?;
         Ok(Self::Postgres(client))
     }
 
@@ -145,6 +146,7 @@ impl Connection {
                 })?;
                 Ok(rows.collect::<Result<_, _>>()?)
             }
+            #[cfg(feature = "postgres")]
             Self::Postgres(client) => {
                 let rows = client.query(QUERY, &[])?;
                 let rows = rows.iter().map(|row| {
@@ -161,7 +163,8 @@ impl Connection {
 
 /// The failure of a query.
 enum QueryError {
-    /// The connection is broken.
+    /// The connection is broken. SQLite has no connection that breaks.
+    #[cfg_attr(not(feature = "postgres"), expect(dead_code))]
     Broken(String),
     /// The database does not serve at present.
     Unavailable(String),
@@ -185,6 +188,7 @@ impl From<rusqlite::Error> for QueryError {
     }
 }
 
+#[cfg(feature = "postgres")]
 impl From<postgres::Error> for QueryError {
     fn from(error: postgres::Error) -> Self {
         match error.code().map(postgres::error::SqlState::code) {
@@ -192,7 +196,7 @@ impl From<postgres::Error> for QueryError {
             Some(code) if code.starts_with("57P") || code.starts_with("08") => {
                 Self::Broken(with_causes(&error))
             }
-            Some(code) if is_outage(code) => Self::Unavailable(with_causes(&error)),
+            Some(code) if crate::database::is_outage(code) => Self::Unavailable(with_causes(&error)),
             _ => Self::Failed(with_causes(&error)),
         }
     }
@@ -207,6 +211,7 @@ impl From<QueryError> for HttpError {
     }
 }
 
+#[cfg(feature = "postgres")]
 fn is_io(error: &postgres::Error) -> bool {
     std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<std::io::Error>)
 }
