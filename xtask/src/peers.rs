@@ -18,7 +18,7 @@ use findings::{ListedRule, Report, Run, Security, Subject, Unavailable};
 const RESULTS: &str = "conformance-tests/RESULTS.md";
 
 /// The command of the suite, as a reader runs it.
-const SUITE: &str = "cargo run -p callgate-apps --bin callgate-conformance --";
+const SUITE: &str = "cargo conformance";
 
 /// The time-out of one step of a case, in seconds.
 const TIMEOUT: &str = "10";
@@ -331,7 +331,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 
 /// Builds the suite.
 fn build() -> Result<(), String> {
-    let command = "cargo build -p callgate-apps --bin callgate-conformance";
+    let command = "cargo build -p callgate-apps --features conformance --bin callgate-conformance";
     Step::new("build", command).run()
 }
 

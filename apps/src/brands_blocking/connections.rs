@@ -196,7 +196,9 @@ impl From<postgres::Error> for QueryError {
             Some(code) if code.starts_with("57P") || code.starts_with("08") => {
                 Self::Broken(with_causes(&error))
             }
-            Some(code) if crate::database::is_outage(code) => Self::Unavailable(with_causes(&error)),
+            Some(code) if crate::database::is_outage(code) => {
+                Self::Unavailable(with_causes(&error))
+            }
             _ => Self::Failed(with_causes(&error)),
         }
     }
