@@ -27,7 +27,7 @@ struct Check {
 /// The Python that the tests use.
 struct Python(String);
 
-const CHECKS: [Check; 13] = [
+const CHECKS: [Check; 14] = [
     Check {
         name: "format",
         run: |_| command("cargo fmt --all --check"),
@@ -59,6 +59,10 @@ const CHECKS: [Check; 13] = [
     Check {
         name: "clippy of the bridge without features",
         run: |_| command("cargo clippy -p callgate-tower --no-default-features -- -D warnings"),
+    },
+    Check {
+        name: "clippy of the examples without features",
+        run: |_| command("cargo clippy -p callgate-apps --all-targets -- -D warnings"),
     },
     Check {
         name: "tests and doctests",
