@@ -30,8 +30,8 @@
 //! - 0: no MUST was broken; or the command printed its help, its version or the list of rules.
 //! - 1: a MUST was broken, or a replay differs from its recording.
 //! - 2: a flag is wrong.
-//! - 3: the server cannot be started or does not serve the probe; or the start-up of the application
-//!   fails without breaking a MUST; or a recording cannot be replayed.
+//! - 3: the server cannot be started, does not serve the probe or, for `http`, does not answer; or the
+//!   start-up of the application fails without breaking a MUST; or a recording cannot be replayed.
 //! - 130, 143: SIGINT or SIGTERM ended the command.
 //!
 //! Statuses 2 and above come with an error on standard error.

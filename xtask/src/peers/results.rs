@@ -22,6 +22,8 @@ reason. What a server has no flag for, or does not offer, is not checked.
 Each server is checked twice: in cleartext, with HTTP/2 by prior knowledge, and over TLS, with a certificate that the suite
 makes and HTTP/2 if the server negotiates it (ALPN). Where the results differ,
 [In cleartext and over TLS](#in-cleartext-and-over-tls) says how.
+
+[Servers of HTTP](#servers-of-http), which need not know Callgate or ASGI, are checked from outside.
 ";
 
 /// Returns the document about `subjects`. `rules` are all rules, in their order.
