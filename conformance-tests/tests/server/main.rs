@@ -188,7 +188,7 @@ async fn a_server_of_asgi_may_send_the_start_before_the_first_body_event() {
     assert!(!report.findings.is_empty());
     for finding in &report.findings {
         assert!(
-            matches!(finding.verdict, Verdict::NotApplicable(_)),
+            matches!(finding.verdict, Verdict::NotDemanded(_)),
             "{report}"
         );
     }
