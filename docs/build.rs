@@ -1,6 +1,6 @@
 //! Makes a page of rustdoc of each document of the repository.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::{env, fs, io};
 
@@ -39,6 +39,31 @@ const DOCUMENTS: [(&str, &str); 22] = [
     ("toolkit", "toolkit/README.md"),
 ];
 
+/// The titles of the pages that belong together.
+const GROUPS: [(&str, &str); 6] = [
+    (
+        "benches",
+        "How fast the server is beside others, and what stands behind the figures.",
+    ),
+    ("bridges", "Services and applications of other libraries."),
+    (
+        "channels",
+        "The channel layer: groups, presence and direct messages.",
+    ),
+    (
+        "conformance",
+        "The checks of applications and servers, and the results of other servers.",
+    ),
+    (
+        "guides",
+        "Guides: where to begin, how something is done, how it is deployed.",
+    ),
+    (
+        "server",
+        "The reference server: its settings, its metrics, and what it withstands.",
+    ),
+];
+
 fn main() -> io::Result<()> {
     let target = env::var("OUT_DIR").expect("cargo sets OUT_DIR");
     let mut groups: BTreeMap<&str, String> = BTreeMap::new();
@@ -46,10 +71,8 @@ fn main() -> io::Result<()> {
         let source = Path::new("..").join(file);
         println!("cargo::rerun-if-changed={}", source.display());
         let page = Path::new(&target).join(module.replace("::", "."));
-        fs::write(
-            &page,
-            for_rustdoc(&fs::read_to_string(source)?, module, file),
-        )?;
+        let text = fs::read_to_string(source)?;
+        fs::write(&page, for_rustdoc(&text, module, file))?;
 
         // Tests of this crate do not need the other documents. GitHub makes links of addresses in them.
         let (group, name) = module.split_once("::").unwrap_or(("", module));
@@ -57,20 +80,46 @@ fn main() -> io::Result<()> {
             "guides" => "",
             _ => "#[cfg(all(doc, not(doctest)))]\n#[allow(rustdoc::bare_urls)]\n",
         };
-        let text = page.display().to_string();
+        let aliases: String = headings(&text)
+            .iter()
+            .map(|heading| format!("#[doc(alias = {heading:?})]\n"))
+            .collect();
+        let path = page.display().to_string();
         let pages = groups.entry(group).or_default();
         pages.push_str(&format!(
-            "{condition}#[doc = include_str!({text:?})]\npub mod {name} {{}}\n"
+            "{condition}{aliases}#[doc = include_str!({path:?})]\npub mod {name} {{}}\n"
         ));
     }
     let mut code = String::new();
     for (group, pages) in groups {
         match group {
             "" => code.push_str(&pages),
-            _ => code.push_str(&format!("/// Documents.\npub mod {group} {{\n{pages}}}\n")),
+            _ => {
+                let (_, title) = GROUPS
+                    .iter()
+                    .find(|(name, _)| *name == group)
+                    .expect("a title");
+                code.push_str(&format!("/// {title}\npub mod {group} {{\n{pages}}}\n"));
+            }
         }
     }
     fs::write(Path::new(&target).join("pages.rs"), code)
+}
+
+/// Returns the headings of a document as words: the search of rustdoc takes neither quotes nor hyphens.
+fn headings(text: &str) -> BTreeSet<String> {
+    let mut is_code = false;
+    let mut headings = BTreeSet::new();
+    for line in text.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        let heading = line.trim_start_matches('#');
+        if !is_code && heading.len() < line.len() && heading.starts_with(' ') {
+            let words = heading.split(|c: char| !c.is_alphanumeric());
+            let words: Vec<_> = words.filter(|word| !word.is_empty()).collect();
+            headings.insert(words.join(" "));
+        }
+    }
+    headings
 }
 
 /// Returns the text of a file with the addresses that its links have on the page of a module.

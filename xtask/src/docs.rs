@@ -14,7 +14,7 @@ const ENTRY: &str = "<!doctype html><meta charset=utf-8><title>Callgate</title>\
     <a href=\"callgate_docs/index.html\">The documents of Callgate</a>\n";
 
 /// The libraries that others have links to.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 9] = [
     "callgate",
     "callgate_channels",
     "callgate_cli",
@@ -23,6 +23,7 @@ const LIBRARIES: [&str; 8] = [
     "callgate_http1",
     "callgate_server",
     "callgate_toolkit",
+    "callgate_tower",
 ];
 
 /// Builds the site, and checks the links of its pages and of the documents in the repository.
@@ -43,7 +44,8 @@ pub(crate) fn run() -> Result<(), String> {
     }
     Step::new(
         "cargo doc",
-        "cargo doc --workspace --no-deps --all-features",
+        "cargo doc --workspace --exclude callgate-benches --exclude callgate-soak --exclude xtask --no-deps \
+         --all-features",
     )
     .env("RUSTDOCFLAGS", "-D warnings")
     .run()?;
