@@ -119,6 +119,7 @@ fn log(report: &ViolationReport<'_>) {
     } = report;
     tracing::warn!(
         rule = violation.rule.id,
+        document = violation.rule.document_url(),
         by = %violation.rule.role,
         "{}: {} ({})",
         // Text of the client and the application must not forge a line of the log.

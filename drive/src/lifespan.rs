@@ -287,7 +287,12 @@ impl Channel for Mailbox {
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
         let result = self.0.lock().send(event);
         if let Err(SendError::Violation(violation)) = &result {
-            tracing::error!(rule = violation.rule.id, "LIFESPAN: {}", Escaped(violation));
+            tracing::error!(
+                rule = violation.rule.id,
+                document = violation.rule.document_url(),
+                "LIFESPAN: {}",
+                Escaped(violation)
+            );
         }
         result.map(|()| SendProgress::Sent)
     }

@@ -120,6 +120,7 @@ pub(crate) fn violation(request: &RequestLine, violation: &Violation) {
     count(violation);
     tracing::error!(
         rule = violation.rule.id,
+        document = violation.rule.document_url(),
         "{request}: {}",
         Escaped(violation)
     );
@@ -135,6 +136,7 @@ pub(crate) fn failure(request: &RequestLine, error: &AppError, broken: Option<&V
             count(broken);
             tracing::error!(
                 rule = broken.rule.id,
+                document = broken.rule.document_url(),
                 "{request}: {} (after {})",
                 Escaped(error),
                 Escaped(broken)

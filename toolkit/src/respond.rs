@@ -62,7 +62,7 @@ pub fn status(status: StatusCode) -> Response {
 }
 
 /// Returns a redirect to `location`: 307, after which clients repeat the method and the content.
-/// After `.status(StatusCode::SEE_OTHER)` they make a GET request.
+/// [`see_other`] leads from a form to the page after it.
 ///
 /// # Panics
 ///
@@ -70,6 +70,15 @@ pub fn status(status: StatusCode) -> Response {
 /// is percent-encoded first.
 pub fn redirect(location: impl AsRef<str>) -> Response {
     status(StatusCode::TEMPORARY_REDIRECT).header(LOCATION, location.as_ref())
+}
+
+/// Returns a redirect to `location` for the response to a form: 303, after which clients make a GET request.
+///
+/// # Panics
+///
+/// As [`redirect`].
+pub fn see_other(location: impl AsRef<str>) -> Response {
+    redirect(location).status(StatusCode::SEE_OTHER)
 }
 
 /// Returns a redirect to the same target with a slash at the end of its path. The location is relative,

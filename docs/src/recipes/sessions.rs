@@ -47,11 +47,6 @@ fn session_id(scope: &HttpScope) -> Option<String> {
     cookies.get(COOKIE).map(|cookie| cookie.value().to_owned())
 }
 
-/// Lets the browser go on with GET. `respond::redirect` alone keeps the method (307).
-fn see_other(location: &str) -> respond::Response {
-    respond::redirect(location).status(StatusCode::SEE_OTHER)
-}
-
 #[derive(Deserialize)]
 struct Login {
     user: String,
@@ -83,13 +78,13 @@ async fn call(
             // A real application checks a password here.
             let Login { user } = read::form(&scope, &mut receiver, 4096).await?;
             // The ID from before the login is not used again, so nobody else can have planted it.
-            see_other("/").cookie(cookie(sessions.begin(user)))
+            respond::see_other("/").cookie(cookie(sessions.begin(user)))
         }
         (&Method::POST, "/logout") => {
             if let Some(id) = id {
                 sessions.end(&id);
             }
-            see_other("/").remove_cookie(cookie(String::new()))
+            respond::see_other("/").remove_cookie(cookie(String::new()))
         }
         _ => respond::status(StatusCode::NOT_FOUND),
     };

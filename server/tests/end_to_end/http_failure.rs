@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::support::log::Log;
 use crate::support::{Gate, Server, get, http, tell, whole};
 use crate::support::{assert_replaced, start};
 use callgate::rule::{self, Rule};
@@ -114,6 +115,29 @@ async fn core_04_events_that_break_a_rule_before_anything_is_sent_are_answered_5
     }
     drop(client);
     server.finish().await;
+}
+
+#[tokio::test]
+async fn the_log_has_the_address_of_the_rule_that_was_broken() {
+    let (log, _guard) = Log::capture();
+    let broken = Arc::new(vec![(
+        vec![HttpResponseBody::end().into()],
+        rule::START_FIRST,
+    )]);
+    let (teller, _told) = tell();
+    let server = Server::start(http((broken, teller), serve_events));
+    assert_eq!(server.ask(get("/0")).await.status, 500);
+    server.finish().await;
+    let address = rule::START_FIRST.document_url();
+    let text = log.text();
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| line.contains("HTTP-14"))
+        .collect();
+    assert!(
+        matches!(lines[..], [line] if line.contains(&address)),
+        "{text}"
+    );
 }
 
 #[tokio::test]

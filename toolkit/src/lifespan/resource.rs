@@ -15,6 +15,8 @@ use super::start::start;
 /// - When `open` fails, the start-up fails: the server stops with the text of the error.
 /// - When `app` serves lifespan itself, its start-up comes after `open` and its shutdown before `close`.
 ///   Exchanges get its state and the resource; of two values of the same type they get that of `app`.
+/// - `close` gets a clone, and the state has another one meanwhile: the resource is closed by a call of a method,
+///   and not by dropping the last clone.
 /// - `close` is called once for each successful `open`, also when the start-up of `app` fails. It is not
 ///   called when the server is killed.
 /// - When the shutdown of `app` and `close` both fail, the message has both reasons.

@@ -68,7 +68,8 @@ impl fmt::Display for Error {
             Self::Violation(violation, exchange) => {
                 write!(
                     f,
-                    "the application broke a rule: {violation}\n{}",
+                    "the application broke a rule: {violation}\nsee {}\n{}",
+                    violation.rule.document_url(),
                     exchange.transcript()
                 )
             }

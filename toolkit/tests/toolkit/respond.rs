@@ -47,6 +47,9 @@ async fn each_kind_of_response_has_its_content_type() {
     let redirect = answer(respond::redirect("/there")).await;
     assert_eq!(redirect.status(), StatusCode::TEMPORARY_REDIRECT);
     assert_eq!(redirect.headers()["location"], "/there");
+    let after_form = answer(respond::see_other("/there")).await;
+    assert_eq!(after_form.status(), StatusCode::SEE_OTHER);
+    assert_eq!(after_form.headers()["location"], "/there");
     let wrong = answer(respond::method_not_allowed("GET")).await;
     assert_eq!(wrong.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(wrong.headers()["allow"], "GET");

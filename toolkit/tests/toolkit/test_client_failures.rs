@@ -83,7 +83,8 @@ async fn a_broken_rule_fails_the_call_of_the_client() {
             text.starts_with("the application broke a rule: HTTP-"),
             "{text}"
         );
-        assert!(text.ends_with(&exchange.transcript().to_string()), "{text}");
+        let end = format!("\nsee {}\n{}", broken.document_url(), exchange.transcript());
+        assert!(text.ends_with(&end), "{text}");
     }
     for (query, broken) in [
         ("violation", rule::START_ONCE),
