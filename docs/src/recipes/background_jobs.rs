@@ -25,7 +25,10 @@ async fn open(outbox: Outbox) -> Result<Jobs, AppError> {
     let (queue, mut jobs) = mpsc::channel::<Option<String>>(CAPACITY);
     let worker = tokio::spawn(async move {
         while let Some(Some(mail)) = jobs.recv().await {
-            outbox.lock().unwrap().push(mail);
+            // A real application sends the mail here, and reports a failure.
+            if outbox.send(mail).await.is_err() {
+                return;
+            }
         }
     });
     let worker = Arc::new(Mutex::new(Some(worker)));
@@ -61,26 +64,40 @@ async fn order(scope: Scope, mut receiver: Receiver, sender: Sender) -> Result<(
 }
 
 /// Where the worker of this recipe puts the mails.
-pub type Outbox = Arc<Mutex<Vec<String>>>;
+pub type Outbox = mpsc::Sender<String>;
 
 /// The application.
 pub fn app(outbox: Outbox) -> impl App {
-    with_resource(order, move || open(Arc::clone(&outbox)), close)
+    with_resource(order, move || open(outbox.clone()), close)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use callgate_toolkit::test_client::TestClient;
+    use tokio::time::{Instant, sleep};
 
     use super::*;
 
-    #[tokio::test]
+    // The time of this test is virtual: it passes when every task waits.
+    #[tokio::test(start_paused = true)]
     async fn a_shutdown_waits_for_the_jobs() {
-        let outbox = Outbox::default();
-        let client = TestClient::start(app(Arc::clone(&outbox))).await.unwrap();
-        let request = client.post("/").body("ada@example.com");
-        assert_eq!(request.send().await.unwrap().status(), 202);
+        let (outbox, mut mails) = mpsc::channel(1);
+        let client = TestClient::start(app(outbox)).await.unwrap();
+        for address in ["ada@example.com", "alan@example.com"] {
+            let response = client.post("/").body(address).send().await.unwrap();
+            assert_eq!(response.status(), 202);
+        }
+        // The outbox has room for one mail, so the worker waits with the other.
+        let begun = Instant::now();
+        let reader = tokio::spawn(async move {
+            sleep(Duration::from_secs(1)).await;
+            [mails.recv().await, mails.recv().await]
+        });
         client.shutdown().await.unwrap();
-        assert_eq!(*outbox.lock().unwrap(), ["ada@example.com"]);
+        assert_eq!(begun.elapsed().as_secs(), 1);
+        let mails = reader.await.unwrap().map(Option::unwrap);
+        assert_eq!(mails, ["ada@example.com", "alan@example.com"]);
     }
 }
