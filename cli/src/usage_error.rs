@@ -20,6 +20,13 @@ pub(super) fn clarified(mut error: Error, command: &Command, args: &[OsString]) 
             error.insert(ContextKind::InvalidValue, hidden);
         }
     }
+    // No value of ours looks like a flag, so an unknown flag is none that was meant as a value.
+    if error.kind() == ErrorKind::UnknownArgument
+        && let Some(ContextValue::String(arg)) = error.get(ContextKind::InvalidArg)
+        && arg.starts_with('-')
+    {
+        error.remove(ContextKind::Suggested);
+    }
     let escaped: Vec<_> = error
         .context()
         .filter_map(|(kind, value)| match value {
@@ -157,6 +164,21 @@ mod tests {
             ),
             "error: invalid value '***' for 'SECRET': give a number from 0 to 65535"
         );
+    }
+
+    #[test]
+    fn an_unknown_flag_is_not_taken_for_a_value() {
+        for (flag, tip) in [("--interface", None), ("--prot", Some("'--port'"))] {
+            let args = ["callgate", "run", "x", flag].map(OsString::from);
+            let error = Cli::command().try_get_matches_from(&args).unwrap_err();
+            let text = clarified(error, &Cli::command(), &args).to_string();
+            assert!(
+                text.contains(&format!("unexpected argument '{flag}'")),
+                "{text}"
+            );
+            assert_eq!(text.contains("tip:"), tip.is_some(), "{text}");
+            assert!(tip.is_none_or(|tip| text.contains(tip)), "{text}");
+        }
     }
 
     #[test]
