@@ -53,7 +53,7 @@ use crate::error::ServeError;
 
 /// How the server listens, serves and stops.
 ///
-/// Each setting is a field of its group, and has a method that sets it.
+/// A setting is a field of a group, such as `timeouts.keep_alive`, and has a method of `Config` that sets it.
 ///
 /// ```
 /// use std::time::Duration;
