@@ -3,7 +3,7 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::postgres::Database;
-use crate::{TestServer, app};
+use crate::{TestServer, app, http_client};
 
 #[tokio::test]
 async fn a_burst_is_served_from_postgresql_and_the_pool_is_closed_with_the_server() {
@@ -12,7 +12,7 @@ async fn a_burst_is_served_from_postgresql_and_the_pool_is_closed_with_the_serve
         let mut settings = Settings::default();
         settings.database_url = Some(database.url.as_str().parse().unwrap());
         let server = TestServer::app(app(name, &settings));
-        let responses = join_all((0..50).map(|_| reqwest::get(server.url("/brands")))).await;
+        let responses = join_all((0..50).map(|_| http_client::get(server.url("/brands")))).await;
         for response in responses {
             let rows: Value = response.unwrap().json().await.unwrap();
             assert_eq!(rows[0], json!({"brand_id": 1, "brand_name": "Höhe"}));

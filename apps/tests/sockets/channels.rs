@@ -14,7 +14,7 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::redis::RedisServer;
-use crate::{Socket, TestServer, app, websocket};
+use crate::{Socket, TestServer, app, http_client, websocket};
 
 /// Returns two servers of the gallery, as two processes would be.
 fn two_servers(redis: &RedisServer) -> [TestServer; 2] {
@@ -101,7 +101,7 @@ async fn two_servers_with_one_redis_have_one_count_and_one_room() {
     let left = json!({ "type": "left", "guest": 2 });
     assert_eq!(line(&mut ada).await, left);
 
-    let page = reqwest::get(here.url("/")).await.unwrap();
+    let page = http_client::get(here.url("/")).await.unwrap();
     let page = page.text().await.unwrap();
     assert!(page.contains("The channel layer is <b>redis</b>"), "{page}");
     // All applications of a server share one layer.
@@ -218,7 +218,7 @@ async fn without_redis_websockets_are_denied_or_closed_and_pages_are_served() {
         assert_eq!(response.headers()["retry-after"], "1");
     }
     for path in ["/", "/counter/", "/chat/room/"] {
-        let response = reqwest::get(here.url(path)).await.unwrap();
+        let response = http_client::get(here.url(path)).await.unwrap();
         assert_eq!(response.status(), 200, "{path}");
     }
 
@@ -268,7 +268,7 @@ impl Process {
     /// Waits until the server answers that it is ready, or that it is not.
     async fn until_ready(&self, status: u16) {
         let url = format!("{}/ready", self.url);
-        let waiting = async { while reqwest::get(&url).await.unwrap().status() != status {} };
+        let waiting = async { while http_client::get(&url).await.unwrap().status() != status {} };
         let waited = timeout(TIMEOUT, waiting).await;
         assert!(waited.is_ok(), "the status never was {status}");
     }
@@ -295,7 +295,7 @@ async fn a_server_is_not_ready_while_redis_is_away_and_needs_no_restart() {
     server.until_ready(200).await;
     redis.kill();
     server.until_ready(503).await;
-    let response = reqwest::get(format!("{}/hello/", server.url)).await;
+    let response = http_client::get(format!("{}/hello/", server.url)).await;
     assert_eq!(response.unwrap().status(), 200, "it serves");
     redis.restart();
     server.until_ready(200).await;

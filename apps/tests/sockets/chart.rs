@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use crate::connect::{Connect, json_answer, page};
-use crate::{TestServer, app};
+use crate::{TestServer, app, http_client};
 
 #[tokio::test]
 async fn its_chart_comes_from_connect_when_it_is_alone_and_in_the_gallery() {
@@ -15,7 +15,7 @@ async fn its_chart_comes_from_connect_when_it_is_alone_and_in_the_gallery() {
     });
     for (name, path) in [("chart", "/chart"), ("gallery", "/chart/chart")] {
         let server = TestServer::app(app(name, &connect.settings()));
-        let client = reqwest::Client::new();
+        let client = http_client::new();
         let refused = client.get(server.url(path)).send().await.unwrap();
         assert_eq!(refused.status(), 422);
         let request = client.get(server.url(path));

@@ -2,7 +2,7 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{Socket, TestServer, websocket};
+use crate::{Socket, TestServer, http_client, websocket};
 
 async fn line(socket: &mut Socket) -> Value {
     let line = socket.next().await.unwrap().unwrap();
@@ -44,10 +44,10 @@ async fn a_room_is_shared_and_guests_may_leave_without_a_close_frame() {
 #[tokio::test]
 async fn the_page_is_served_and_other_paths_are_errors_in_json() {
     let server = TestServer::start("chat");
-    let page = reqwest::get(server.url("/room")).await.unwrap();
+    let page = http_client::get(server.url("/room")).await.unwrap();
     assert_eq!(page.url().path(), "/room/");
     assert!(page.text().await.unwrap().contains("data-mode=\"room\""));
-    let missing = reqwest::get(server.url("/nowhere")).await.unwrap();
+    let missing = http_client::get(server.url("/nowhere")).await.unwrap();
     assert_eq!(missing.status(), 404);
     let error: Value = missing.json().await.unwrap();
     assert_eq!(error, json!({ "error": "there is nothing at this path" }));

@@ -1,7 +1,7 @@
 use futures_util::StreamExt as _;
 use tokio_tungstenite::tungstenite::Message;
 
-use crate::{TestServer, websocket};
+use crate::{TestServer, http_client, websocket};
 
 #[tokio::test]
 async fn a_websocket_that_is_closed_is_not_counted() {
@@ -12,7 +12,7 @@ async fn a_websocket_that_is_closed_is_not_counted() {
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("2"));
     drop(second);
     assert_eq!(first.next().await.unwrap().unwrap(), Message::text("1"));
-    let page = reqwest::get(server.url("/")).await.unwrap();
+    let page = http_client::get(server.url("/")).await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     drop(first);
     server.stop().await;

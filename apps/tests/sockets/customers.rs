@@ -4,7 +4,7 @@ use callgate_apps::{Settings, Token};
 use serde_json::{Value, json};
 
 use crate::upstream::Upstream;
-use crate::{TestServer, app};
+use crate::{TestServer, app, http_client};
 
 #[tokio::test]
 async fn a_customer_is_created_alone_and_in_the_gallery() {
@@ -18,7 +18,7 @@ async fn a_customer_is_created_alone_and_in_the_gallery() {
         ("gallery", "/customers/api/autumn/customers"),
     ] {
         let server = TestServer::app(app(name, &settings));
-        let client = reqwest::Client::new();
+        let client = http_client::new();
         for (content, status) in [
             (json!({"id": "u1"}), 422),
             (

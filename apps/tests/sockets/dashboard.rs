@@ -5,7 +5,7 @@ use callgate_apps::Settings;
 use serde_json::{Value, json};
 
 use crate::upstream::Upstream;
-use crate::{TestServer, app};
+use crate::{TestServer, app, http_client};
 
 #[tokio::test]
 async fn its_figures_come_from_upstream_when_it_is_alone_and_in_the_gallery() {
@@ -18,7 +18,7 @@ async fn its_figures_come_from_upstream_when_it_is_alone_and_in_the_gallery() {
         ("gallery", "/dashboard/dashboard"),
     ] {
         let server = TestServer::app(app(name, &settings));
-        let response = reqwest::get(server.url(path)).await.unwrap();
+        let response = http_client::get(server.url(path)).await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(
             response.json::<Value>().await.unwrap(),
@@ -34,7 +34,7 @@ async fn after_failures_the_next_request_is_served() {
     let mut settings = Settings::default();
     settings.upstream_url = Some(upstream.url());
     let server = TestServer::app(app("dashboard", &settings));
-    let client = reqwest::Client::new();
+    let client = http_client::new();
     for (path, status) in [
         ("/dashboard", 502),
         ("/proxy/2", 404),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::connect::{Connect, json_answer, page, status};
-use crate::{TestServer, app, websocket};
+use crate::{TestServer, app, http_client, websocket};
 
 fn connect() -> Connect {
     Connect::start(|line: &str| {
@@ -31,7 +31,7 @@ async fn events_are_handled_over_http_alone_and_in_the_gallery_and_shutdown_wait
     for (name, path) in [("events", "/events"), ("gallery", "/events/events")] {
         let connect = connect();
         let server = TestServer::app(app(name, &connect.settings()));
-        let client = reqwest::Client::new();
+        let client = http_client::new();
         let post = async |event: Value| {
             let response = client
                 .post(server.url(path))

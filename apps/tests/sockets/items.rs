@@ -8,6 +8,7 @@ use tokio::net::TcpStream;
 use url::Url;
 
 use crate::TestServer;
+use crate::http_client;
 
 /// Returns the address of a server, such as `127.0.0.1:8000`.
 fn address(server: &TestServer) -> String {
@@ -20,7 +21,7 @@ fn address(server: &TestServer) -> String {
 async fn items_are_served_alone_and_in_the_gallery() {
     for (name, root) in [("items", ""), ("gallery", "/items")] {
         let server = TestServer::start(name);
-        let client = reqwest::Client::new();
+        let client = http_client::new();
         for (path, status, content) in [
             ("/items/42", 200, json!({"item_id": 42})),
             ("/sync/items/42", 200, json!({"item_id": 42})),
@@ -47,7 +48,7 @@ async fn a_server_that_shuts_down_waits_until_an_item_has_been_processed() {
     let server = TestServer::app(items(database.clone(), |_| Ok(())));
     // While this connection is open, the item cannot be processed.
     let connection = database.connect().await.unwrap();
-    let client = reqwest::Client::new();
+    let client = http_client::new();
     let response = client.post(server.url("/items/42")).send().await.unwrap();
     assert_eq!(response.status(), 200);
     drop((response, client));

@@ -11,6 +11,7 @@ mod customers;
 mod dashboard;
 mod events;
 mod hello;
+mod http_client;
 mod items;
 #[path = "../postgres/mod.rs"]
 mod postgres;

@@ -4,6 +4,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use crate::TestServer;
+use crate::http_client;
 
 async fn connect(server: &TestServer) -> TcpStream {
     let address = server.url("").replace("http://", "");
@@ -14,7 +15,7 @@ async fn connect(server: &TestServer) -> TcpStream {
 async fn content_of_any_length_is_sent_and_counted() {
     let server = TestServer::start("stream");
     let url = server.url("/download?bytes=20000000");
-    let mut response = reqwest::get(url).await.unwrap();
+    let mut response = http_client::get(url).await.unwrap();
     assert_eq!(response.content_length(), Some(20_000_000));
     let mut bytes = 0;
     while let Some(part) = response.chunk().await.unwrap() {
@@ -22,7 +23,7 @@ async fn content_of_any_length_is_sent_and_counted() {
     }
     assert_eq!(bytes, 20_000_000);
 
-    let upload = reqwest::Client::new().put(server.url("/upload"));
+    let upload = http_client::new().put(server.url("/upload"));
     let response = upload.body(vec![b'x'; 20_000_000]).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), r#"{"bytes":20000000}"#);
     server.stop().await;
@@ -31,7 +32,7 @@ async fn content_of_any_length_is_sent_and_counted() {
 #[tokio::test]
 async fn events_end_in_order_when_the_server_shuts_down() {
     let server = TestServer::start("stream");
-    let mut response = reqwest::get(server.url("/events")).await.unwrap();
+    let mut response = http_client::get(server.url("/events")).await.unwrap();
     assert_eq!(response.headers()["content-type"], "text/event-stream");
     let event = response.chunk().await.unwrap().unwrap();
     assert!(event.starts_with(b"id: 1\n"), "{event:?}");

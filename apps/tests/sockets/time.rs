@@ -1,13 +1,14 @@
 use serde_json::Value;
 
 use crate::TestServer;
+use crate::http_client;
 
 #[tokio::test]
 async fn it_tells_the_month_the_day_and_the_time() {
     let server = TestServer::start("time");
     // The response is the same at every path.
     for path in ["/", "/time"] {
-        let response = reqwest::get(server.url(path)).await.unwrap();
+        let response = http_client::get(server.url(path)).await.unwrap();
         assert_eq!(response.status(), 200);
         let now: Value = response.json().await.unwrap();
         assert!(matches!(now["month"].as_u64(), Some(1..=12)), "{now}");

@@ -3,6 +3,7 @@ use std::sync::mpsc::channel;
 use tokio::runtime::Builder;
 
 use crate::TestServer;
+use crate::http_client;
 
 /// The server and its client share one thread. The one thread for blocking work is busy.
 #[test]
@@ -14,9 +15,9 @@ fn checks_are_answered_while_computations_run() {
     runtime.spawn_blocking(move || released.recv());
     runtime.block_on(async {
         let server = TestServer::start("work");
-        let mut work = tokio::spawn(reqwest::get(server.url("/work/4")));
+        let mut work = tokio::spawn(http_client::get(server.url("/work/4")));
         for _ in 0..20 {
-            let check = reqwest::get(server.url("/check")).await.unwrap();
+            let check = http_client::get(server.url("/check")).await.unwrap();
             assert_eq!(check.text().await.unwrap(), "OK\n");
             assert!(!work.is_finished());
         }
@@ -25,7 +26,7 @@ fn checks_are_answered_while_computations_run() {
         let sorted = sorted.text().await.unwrap();
         assert_eq!(sorted, "{\"numbers\":10000,\"sorted\":true}\n");
 
-        let refused = reqwest::get(server.url("/work/8")).await.unwrap();
+        let refused = http_client::get(server.url("/work/8")).await.unwrap();
         assert_eq!(refused.status(), 422);
         server.stop().await;
     });
