@@ -21,7 +21,7 @@ use crate::{Entry, Group, Settings};
 pub const ENTRY: Entry = Entry {
     name: "chart",
     group: Group::Services,
-    summary: "Charts the active subscriptions of each marketplace, out of CloudBlue Connect. Needs CONNECT_URL.",
+    summary: "Charts the active subscriptions of a marketplace (CloudBlue Connect). Needs CONNECT_URL.",
     try_it: &[
         "curl -i {http}marketplaces",
         "curl -i -H 'x-connect-installation-id: EIN-1' {http}chart",

@@ -24,7 +24,7 @@ use crate::{Entry, Group, Settings};
 pub const ENTRY: Entry = Entry {
     name: "customers",
     group: Group::Services,
-    summary: "Creates customers in Autumn, a billing service. Needs AUTUMN_TOKEN.",
+    summary: "Creates customers in a billing service (Autumn). Needs AUTUMN_TOKEN.",
     try_it: &[
         r#"curl -i {http}api/autumn/customers --json '{"id": "1", "name": "Ada", "email": "ada@example.com"}'"#,
     ],

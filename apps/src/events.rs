@@ -33,7 +33,7 @@ use crate::{Entry, Group, Settings, http_errors};
 pub const ENTRY: Entry = Entry {
     name: "events",
     group: Group::Services,
-    summary: "Handles events of CloudBlue Connect over HTTP and a WebSocket, and runs a task on a schedule.",
+    summary: "Handles the orders of a marketplace (CloudBlue Connect), and runs a task on a schedule.",
     try_it: &[
         "curl {http}",
         "curl --json '{\"event_type\": \"asset_purchase_request_validation\", \"data\": {\"status\": \"draft\", \"asset\": {\"params\": [{\"value\": \"m\"}]}}}' {http}events",

@@ -54,8 +54,8 @@ pub struct Settings {
     #[arg(long, env = "UPSTREAM_TIMEOUT", value_name = "SECONDS", value_parser = seconds)]
     pub upstream_timeout: Option<Duration>,
 
-    /// The URL of the API of Autumn, which `customers` calls with the token in AUTUMN_TOKEN [default:
-    /// that of useautumn.com]
+    /// The URL of the API of a billing service (Autumn), which `customers` calls with the token in
+    /// AUTUMN_TOKEN [default: that of useautumn.com]
     #[arg(long, env = "AUTUMN_URL", hide_env_values = true, value_name = "URL")]
     #[arg(value_parser = BaseUrl)]
     pub autumn_url: Option<Url>,
@@ -68,8 +68,8 @@ pub struct Settings {
     #[arg(skip = Token::from_env("AUTUMN_TOKEN"))]
     pub autumn_token: Option<Token>,
 
-    /// The URL of the API of CloudBlue Connect, with its version, which `chart` and `events` call with
-    /// the key in CONNECT_TOKEN
+    /// The URL of the API of a marketplace for subscriptions (CloudBlue Connect), with its
+    /// version, which `chart` and `events` call with the key in CONNECT_TOKEN
     #[arg(long, env = "CONNECT_URL", hide_env_values = true, value_name = "URL")]
     #[arg(value_parser = BaseUrl)]
     pub connect_url: Option<Url>,

@@ -109,6 +109,21 @@ async fn the_page_names_every_application_and_links_below_itself() {
 }
 
 #[tokio::test]
+async fn the_page_says_what_callgate_is_and_what_the_named_services_are() {
+    let response = client("gallery").get("/").send().await.unwrap();
+    let page = response.text();
+    assert!(page.contains("Callgate is a protocol between servers and applications"));
+    for (name, what_it_is) in [
+        ("Autumn", "a billing service (Autumn)"),
+        ("CloudBlue Connect", "a marketplace (CloudBlue Connect)"),
+    ] {
+        let explained = page.matches(what_it_is).count();
+        assert!(explained > 0, "{name} is not on the page");
+        assert_eq!(page.matches(name).count(), explained, "{name}: {page}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_names_the_channel_layer() {
     for (client, sentence) in [
         (client("gallery"), "There is no channel layer for"),
