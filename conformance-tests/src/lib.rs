@@ -26,6 +26,7 @@ mod driver;
 mod http_suite;
 mod lint;
 mod model;
+mod observe;
 mod probe;
 mod record;
 mod replay;

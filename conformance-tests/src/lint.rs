@@ -1,22 +1,18 @@
 //! A middleware that checks every message against the rules of the protocol.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 
 use callgate::rule::Role;
 use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
-    Sender, Violation,
+    App, AppError, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation,
 };
 use http::{Method, Uri};
 
-use crate::call_end::panic_message;
 use crate::model::{Model, SendAttempt, scope_violations};
+use crate::observe::{ExchangeObserver, ObservedEnd, call_observed};
 
 /// A middleware that checks every message between a server and an application, in both directions,
 /// against the [`Model`] of the protocol.
@@ -131,64 +127,17 @@ fn log(report: &ViolationReport<'_>) {
 
 impl<A: App> App for Lint<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let exchange = Arc::new(LintedExchange {
+        let mut exchange = LintedExchange {
             name: ExchangeName::of(&scope),
             is_strict: self.is_strict,
             count: self.count.clone(),
             reporter: self.reporter.clone(),
-            state: Mutex::new(LintState {
-                model: Model::new(&scope),
-                failure: None,
-                call_waker: None,
-            }),
-        });
-        exchange.report(&mut exchange.lock(), scope_violations(&scope));
-        let channel = Arc::new(LintChannel {
-            receive_channel: receiver.into_channel(),
-            send_channel: sender.into_channel(),
-            exchange: exchange.clone(),
-        });
-        let call = self
-            .app
-            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
-        let mut call = pin!(call);
-        let mut drop_guard = DropGuard(Some(&exchange));
-        poll_fn(|cx| {
-            if self.is_strict {
-                let mut state = exchange.lock();
-                if let Some(violation) = state.failure.take() {
-                    return Poll::Ready(Err(SendError::from(violation).into()));
-                }
-                state.call_waker = Some(cx.waker().clone());
-            }
-            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-            let mut state = exchange.lock();
-            let result = match polled {
-                Ok(Poll::Pending) => {
-                    return match state.failure.take() {
-                        Some(violation) => Poll::Ready(Err(SendError::from(violation).into())),
-                        None => Poll::Pending,
-                    };
-                }
-                Ok(Poll::Ready(result)) => result,
-                Err(panic) => {
-                    let violations = state.model.panicked(&panic_message(&*panic));
-                    exchange.report(&mut state, violations);
-                    drop_guard.0 = None;
-                    drop(state);
-                    resume_unwind(panic);
-                }
-            };
-            let violations = state.model.returned(&result);
-            exchange.report(&mut state, violations);
-            drop_guard.0 = None;
-            Poll::Ready(match state.failure.take() {
-                // An error of the application takes precedence over the violation.
-                Some(violation) if result.is_ok() => Err(SendError::from(violation).into()),
-                _ => result,
-            })
-        })
-        .await
+            model: Model::new(&scope),
+            failure: None,
+            call_waker: None,
+        };
+        exchange.report(scope_violations(&scope));
+        call_observed(&self.app, scope, receiver, sender, exchange).await
     }
 }
 
@@ -201,30 +150,12 @@ impl<A> fmt::Debug for Lint<A> {
     }
 }
 
-/// Tells the model that the call was dropped before it ended.
-struct DropGuard<'a>(Option<&'a LintedExchange>);
-
-impl Drop for DropGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(exchange) = self.0 {
-            let mut state = exchange.lock();
-            let violations = state.model.dropped();
-            exchange.report(&mut state, violations);
-        }
-    }
-}
-
 /// An exchange that is checked.
 struct LintedExchange {
     name: ExchangeName,
     is_strict: bool,
     count: ViolationCount,
     reporter: Arc<Reporter>,
-    /// Locked while an event passes, so that the model sees events in the order in which they pass.
-    state: Mutex<LintState>,
-}
-
-struct LintState {
     model: Model,
     /// The violation that a strict lint fails the exchange with.
     failure: Option<Violation>,
@@ -259,12 +190,7 @@ impl fmt::Display for ExchangeName {
 }
 
 impl LintedExchange {
-    fn lock(&self) -> MutexGuard<'_, LintState> {
-        // A reporter that panics leaves the state valid.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn report(&self, state: &mut LintState, violations: Vec<Violation>) {
+    fn report(&mut self, violations: Vec<Violation>) {
         if violations.is_empty() {
             return;
         }
@@ -277,61 +203,54 @@ impl LintedExchange {
                 violation: &violation,
                 exchange: &name,
             });
-            if self.is_strict && state.failure.is_none() {
-                state.failure = Some(violation);
-                if let Some(waker) = state.call_waker.take() {
+            if self.is_strict && self.failure.is_none() {
+                self.failure = Some(violation);
+                if let Some(waker) = self.call_waker.take() {
                     waker.wake();
                 }
             }
         }
     }
-
-    fn settle(&self, state: &mut LintState, attempt: SendAttempt, result: &Result<(), SendError>) {
-        let violations = state.model.settle(attempt, result);
-        self.report(state, violations);
-    }
 }
 
-/// The channel of the application inside a lint.
-struct LintChannel {
-    receive_channel: Arc<dyn Channel>,
-    send_channel: Arc<dyn Channel>,
-    exchange: Arc<LintedExchange>,
-}
+impl ExchangeObserver for LintedExchange {
+    type Attempt = SendAttempt;
 
-impl Channel for LintChannel {
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let mut state = self.exchange.lock();
-        let event = ready!(self.receive_channel.poll_receive(cx));
-        let violations = state.model.received(&event);
-        self.exchange.report(&mut state, violations);
-        Poll::Ready(event)
+    fn received(&mut self, event: &ReceiveEvent) {
+        let violations = self.model.received(event);
+        self.report(violations);
     }
 
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.send_channel.poll_ready(cx)
+    fn sending(&mut self, event: &SendEvent) -> SendAttempt {
+        self.model.attempt(event)
     }
 
-    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
-        let mut state = self.exchange.lock();
-        let attempt = state.model.attempt(&event);
-        match self.send_channel.start_send(event) {
-            Ok(SendProgress::Sent) => {
-                self.exchange.settle(&mut state, attempt, &Ok(()));
-                Ok(SendProgress::Sent)
-            }
-            Ok(SendProgress::Pending(rest)) => {
-                let exchange = self.exchange.clone();
-                Ok(SendProgress::Pending(Box::pin(async move {
-                    let result = rest.await;
-                    exchange.settle(&mut exchange.lock(), attempt, &result);
-                    result
-                })))
-            }
-            Err(error) => {
-                let result = Err(error);
-                self.exchange.settle(&mut state, attempt, &result);
-                result.map(|()| SendProgress::Sent)
+    fn sent(&mut self, attempt: SendAttempt, result: &Result<(), SendError>) {
+        let violations = self.model.settle(attempt, result);
+        self.report(violations);
+    }
+
+    fn ended(&mut self, end: ObservedEnd<'_>) {
+        let violations = match end {
+            ObservedEnd::Returned(result) => self.model.returned(result),
+            ObservedEnd::Panicked(message) => self.model.panicked(message),
+            ObservedEnd::Dropped => self.model.dropped(),
+        };
+        self.report(violations);
+    }
+
+    fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<AppError> {
+        if !self.is_strict {
+            return Poll::Pending;
+        }
+        match self.failure.take() {
+            Some(violation) => Poll::Ready(SendError::from(violation).into()),
+            None => {
+                match &mut self.call_waker {
+                    Some(waker) => waker.clone_from(cx.waker()),
+                    none => *none = Some(cx.waker().clone()),
+                }
+                Poll::Pending
             }
         }
     }

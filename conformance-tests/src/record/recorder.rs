@@ -1,21 +1,15 @@
 //! A middleware that records exchanges.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::io::Write;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::pin::pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use callgate::{
-    App, AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress,
-    Sender,
-};
+use callgate::{App, AppError, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
 
 use super::credentials::{mask_received, mask_scope, mask_sent};
 use super::record_line::{RecordLine, failure_reason};
-use crate::call_end::{CallEnd, panic_message};
+use crate::call_end::CallEnd;
+use crate::observe::{ExchangeObserver, ObservedEnd, call_observed};
 
 /// A middleware that writes the scope and the events of every exchange, in both directions, as JSON
 /// Lines. [`replay`](crate::replay()) reads them. The README of this crate describes the format.
@@ -111,58 +105,22 @@ impl RecordOutput {
 
 impl<A: App> App for Recorder<A> {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
-        let exchange = Arc::new(ExchangeRecorder {
+        let exchange = ExchangeRecorder {
             number: self.output.next_exchange(),
             has_credentials: self.has_credentials,
             output: self.output.clone(),
-        });
+        };
         exchange.write(RecordLine {
             called: Some(scope.clone()),
             ..RecordLine::default()
         });
-        let channel = Arc::new(RecorderChannel {
-            receive_channel: receiver.into_channel(),
-            send_channel: sender.into_channel(),
-            exchange: exchange.clone(),
-            line_order: Mutex::new(()),
-        });
-        let mut drop_guard = DropGuard(Some(&exchange));
-        let call = self
-            .app
-            .call(scope, Receiver::new(channel.clone()), Sender::new(channel));
-        let mut call = pin!(call);
-        poll_fn(|cx| {
-            let polled = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx)));
-            let (end, error) = match &polled {
-                Ok(Poll::Pending) => return Poll::Pending,
-                Ok(Poll::Ready(result)) => (
-                    CallEnd::from(result),
-                    result.as_ref().err().map(ToString::to_string),
-                ),
-                Err(panic) => (CallEnd::Panicked, Some(panic_message(&**panic))),
-            };
-            drop_guard.0 = None;
-            exchange.write_end(end, error);
-            polled.unwrap_or_else(|panic| resume_unwind(panic))
-        })
-        .await
+        call_observed(&self.app, scope, receiver, sender, exchange).await
     }
 }
 
 impl<A> fmt::Debug for Recorder<A> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Recorder").finish_non_exhaustive()
-    }
-}
-
-/// Records that the call was dropped before it ended.
-struct DropGuard<'a>(Option<&'a ExchangeRecorder>);
-
-impl Drop for DropGuard<'_> {
-    fn drop(&mut self) {
-        if let Some(exchange) = self.0 {
-            exchange.write_end(CallEnd::Dropped, None);
-        }
     }
 }
 
@@ -183,8 +141,23 @@ impl ExchangeRecorder {
         }
         self.output.write(&line);
     }
+}
 
-    fn write_sent(&self, event: SendEvent, result: &Result<(), SendError>) {
+impl ExchangeObserver for ExchangeRecorder {
+    type Attempt = SendEvent;
+
+    fn received(&mut self, event: &ReceiveEvent) {
+        self.write(RecordLine {
+            received: Some(event.clone()),
+            ..RecordLine::default()
+        });
+    }
+
+    fn sending(&mut self, event: &SendEvent) -> SendEvent {
+        event.clone()
+    }
+
+    fn sent(&mut self, event: SendEvent, result: &Result<(), SendError>) {
         self.write(RecordLine {
             sent: Some(event),
             failed: result.as_ref().err().map(failure_reason),
@@ -192,68 +165,19 @@ impl ExchangeRecorder {
         });
     }
 
-    fn write_end(&self, end: CallEnd, error: Option<String>) {
+    fn ended(&mut self, end: ObservedEnd<'_>) {
+        let (end, error) = match end {
+            ObservedEnd::Returned(result) => (
+                CallEnd::from(result),
+                result.as_ref().err().map(ToString::to_string),
+            ),
+            ObservedEnd::Panicked(message) => (CallEnd::Panicked, Some(message.to_owned())),
+            ObservedEnd::Dropped => (CallEnd::Dropped, None),
+        };
         self.write(RecordLine {
             ended: Some(end),
             error,
             ..RecordLine::default()
         });
-    }
-}
-
-/// The channel of the application inside a recorder.
-struct RecorderChannel {
-    receive_channel: Arc<dyn Channel>,
-    send_channel: Arc<dyn Channel>,
-    exchange: Arc<ExchangeRecorder>,
-    /// Locked while an event passes, so that lines have the order of the events.
-    line_order: Mutex<()>,
-}
-
-impl RecorderChannel {
-    fn lock(&self) -> MutexGuard<'_, ()> {
-        self.line_order
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Channel for RecorderChannel {
-    fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        let _order = self.lock();
-        let event = ready!(self.receive_channel.poll_receive(cx));
-        self.exchange.write(RecordLine {
-            received: Some(event.clone()),
-            ..RecordLine::default()
-        });
-        Poll::Ready(event)
-    }
-
-    fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.send_channel.poll_ready(cx)
-    }
-
-    fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {
-        let _order = self.lock();
-        let recorded = event.clone();
-        match self.send_channel.start_send(event) {
-            Ok(SendProgress::Sent) => {
-                self.exchange.write_sent(recorded, &Ok(()));
-                Ok(SendProgress::Sent)
-            }
-            Ok(SendProgress::Pending(rest)) => {
-                let exchange = self.exchange.clone();
-                Ok(SendProgress::Pending(Box::pin(async move {
-                    let result = rest.await;
-                    exchange.write_sent(recorded, &result);
-                    result
-                })))
-            }
-            Err(error) => {
-                let result = Err(error);
-                self.exchange.write_sent(recorded, &result);
-                result.map(|()| SendProgress::Sent)
-            }
-        }
     }
 }
