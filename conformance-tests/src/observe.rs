@@ -61,9 +61,10 @@ pub(crate) async fn call_observed<A: App, O: ExchangeObserver>(
         send_channel: sender.into_channel(),
         observer: observer.clone(),
     });
+    // Dropped after the call, so that the observer sees what the call sends while it is dropped.
+    let mut drop_guard = DropGuard(Some(&observer));
     let call = app.call(scope, Receiver::new(channel.clone()), Sender::new(channel));
     let mut call = pin!(call);
-    let mut drop_guard = DropGuard(Some(&observer));
     poll_fn(|cx| {
         if let Poll::Ready(error) = observer.lock().poll_failure(cx) {
             return Poll::Ready(Err(error));
