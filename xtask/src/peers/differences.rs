@@ -62,6 +62,7 @@ fn outcome(verdict: &Verdict) -> String {
         Verdict::Passed => "passed".into(),
         Verdict::Failed(seen) => format!("**failed**: {}", shortened(seen)),
         Verdict::NotChecked(why) => format!("not checked: {}", shortened(why)),
+        Verdict::NotDemanded => "not demanded".into(),
     }
 }
 

@@ -106,6 +106,8 @@ pub(crate) enum Verdict {
     Failed(String),
     /// The check was not run, for this reason.
     NotChecked(String),
+    /// The check was not run, because only Callgate demands the behaviour.
+    NotDemanded,
 }
 
 /// The result of all checks of a rule.
@@ -153,6 +155,7 @@ impl Run {
             let verdict = match finding.verdict.as_str() {
                 "passed" => Verdict::Passed,
                 "failed" => Verdict::Failed(seen),
+                "not demanded" => Verdict::NotDemanded,
                 _ => Verdict::NotChecked(seen),
             };
             ((finding.rule.clone(), finding.check.clone()), verdict)
@@ -182,7 +185,7 @@ impl Run {
             RuleResult::Failed
         } else if any(|_, verdict| *verdict == Verdict::Passed) {
             RuleResult::Passed
-        } else if any(ListedCheck::is_left_out) {
+        } else if any(|_, verdict| *verdict == Verdict::NotDemanded) {
             RuleResult::Differs
         } else {
             RuleResult::NotChecked
@@ -197,16 +200,6 @@ pub(super) fn checks<'a>(
     rules
         .iter()
         .flat_map(|rule| rule.checks.iter().map(|check| (*rule, check)))
-}
-
-impl ListedCheck {
-    /// Returns whether the check was not run because only Callgate demands the behaviour.
-    pub(crate) fn is_left_out(&self, verdict: &Verdict) -> bool {
-        match (verdict, &self.callgate_only) {
-            (Verdict::NotChecked(why), Some(differs)) => *why == clean(differs),
-            _ => false,
-        }
-    }
 }
 
 /// Returns the first line of an observation, without the parts that differ from one run to the

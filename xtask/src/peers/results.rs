@@ -222,10 +222,9 @@ fn differs(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
     text.push_str("\n## What only Callgate demands\n\n");
     let rows: Vec<_> = checks(rules)
         .filter_map(|(rule, check)| {
-            let is_left_out = subjects.iter().flat_map(Subject::runs).any(|(_, run)| {
-                let verdict = run.verdict(rule, check);
-                verdict.is_some_and(|verdict| check.is_left_out(verdict))
-            });
+            let mut runs = subjects.iter().flat_map(Subject::runs);
+            let is_left_out =
+                runs.any(|(_, run)| run.verdict(rule, check) == Some(&Verdict::NotDemanded));
             let why = check.callgate_only.clone().filter(|_| is_left_out)?;
             Some([link(rule), in_words(check), why])
         })
@@ -264,7 +263,7 @@ fn not_checked(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
 /// demands it.
 fn reason_in_both(subject: &Subject, rule: &ListedRule, check: &ListedCheck) -> Option<String> {
     let reason = |run: &Run| match run.verdict(rule, check)? {
-        verdict @ Verdict::NotChecked(why) if !check.is_left_out(verdict) => Some(shortened(why)),
+        Verdict::NotChecked(why) => Some(shortened(why)),
         _ => None,
     };
     let [cleartext, tls] = [reason(&subject.cleartext)?, reason(&subject.tls)?];
