@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, Uri};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::command_error::CommandError;
 use super::output::print;
 use super::progress::Progress;
 use super::reporting::Reporting;
+use super::request_path::request_path;
 use super::seconds::seconds;
 use super::subjects::{NamedApp, find_app};
 use crate::app_suite::{AppOptions, AppRequests, AppSuite, app_checks};
@@ -44,11 +45,11 @@ pub(super) struct Args {
     requests: Option<PathBuf>,
 
     /// Path and query of every request
-    #[arg(long, value_name = "PATH", value_parser = path, default_value = "/")]
+    #[arg(long, value_name = "PATH", value_parser = request_path, default_value = "/")]
     path: String,
 
     /// Path and query of WebSockets; --path if not given
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = request_path)]
     websocket_path: Option<String>,
 
     /// Method of every request; GET without content and POST with some if not given
@@ -68,7 +69,7 @@ pub(super) struct Args {
     allow_errors: bool,
 
     /// Prefix at which the application mounts another that responds with its scope, for SCOPE-16
-    #[arg(long, value_name = "PREFIX", value_parser = path)]
+    #[arg(long, value_name = "PREFIX", value_parser = request_path)]
     mounts_probe_at: Option<String>,
 
     /// The time to wait for an application that does nothing
@@ -134,13 +135,6 @@ fn options(args: &Args) -> Result<AppOptions, CommandError> {
         options = options.mounts_probe_at(prefix);
     }
     Ok(options)
-}
-
-fn path(text: &str) -> Result<String, &'static str> {
-    match text.parse::<Uri>() {
-        Ok(_) if text.starts_with('/') => Ok(text.into()),
-        _ => Err("a path begins with `/`, and is percent-encoded, such as /caf%C3%A9?size=2"),
-    }
 }
 
 fn header(text: &str) -> Result<(String, String), &'static str> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::command_error::CommandError;
 use super::progress::Progress;
 use super::reporting::ReportForm;
+use super::request_path::request_path;
 use super::seconds::seconds;
 use super::server_url::ServerUrl;
 use crate::http_suite::{HttpOptions, HttpReport, HttpTarget, check_http, http_checks};
@@ -31,19 +32,19 @@ pub(super) struct Args {
     ca: Option<PathBuf>,
 
     /// A path that takes content with POST; that of --url if not given
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = request_path)]
     content_path: Option<String>,
 
     /// A path that answers GET with 204
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = request_path)]
     no_content_path: Option<String>,
 
     /// A path that answers GET with content of unknown length
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = request_path)]
     streamed_path: Option<String>,
 
     /// A path that accepts WebSockets
-    #[arg(long, value_name = "PATH", value_parser = path)]
+    #[arg(long, value_name = "PATH", value_parser = request_path)]
     websocket_path: Option<String>,
 
     /// Run the check of this name only, such as two_lengths; may be repeated
@@ -109,13 +110,6 @@ pub(super) fn list() -> String {
             )
         })
         .collect()
-}
-
-fn path(text: &str) -> Result<String, &'static str> {
-    match text.parse::<http::Uri>() {
-        Ok(_) if text.starts_with('/') => Ok(text.into()),
-        _ => Err("a path begins with `/`, and is percent-encoded, such as /caf%C3%A9?size=2"),
-    }
 }
 
 fn case(name: &str) -> Result<String, &'static str> {

@@ -48,6 +48,7 @@ mod output;
 mod progress;
 mod replay;
 mod reporting;
+mod request_path;
 mod seconds;
 mod server;
 mod server_url;

@@ -6,7 +6,7 @@ use callgate::rule::Level;
 use serde::Serialize;
 
 use crate::Verdict;
-use crate::report::{Format, Line, TableOptions, junit, table};
+use crate::report::{Format, Line, TableOptions, json, junit, table};
 use crate::server_suite::Citation;
 
 /// A check of one sentence of an RFC.
@@ -110,12 +110,7 @@ impl HttpReport {
 
     fn json(&self) -> String {
         let findings = self.findings.iter().map(|HttpFinding { check, verdict }| {
-            let (verdict, seen) = match verdict {
-                Verdict::Passed => ("passed", None),
-                Verdict::Failed(failure) => ("failed", Some(failure.seen.as_str())),
-                Verdict::NotApplicable(why) => ("not applicable", Some(&**why)),
-                Verdict::NotDemanded(why) => ("not demanded", Some(*why)),
-            };
+            let (verdict, seen) = json::verdict(verdict);
             Row {
                 check: check.name,
                 basis: check.basis.to_string(),
@@ -133,9 +128,7 @@ impl HttpReport {
             gap: self.gap.as_deref(),
             findings: findings.collect(),
         };
-        let mut text = serde_json::to_string_pretty(&document).expect("texts and lists of texts");
-        text.push('\n');
-        text
+        json::text(&document)
     }
 }
 

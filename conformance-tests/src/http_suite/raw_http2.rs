@@ -24,7 +24,7 @@ const END_HEADERS: u8 = 4;
 /// The largest frame that is read: the default of SETTINGS_MAX_FRAME_SIZE.
 const MAX_FRAME: usize = 16 * 1024;
 
-/// The most frames that may come before the one that a case waits for.
+/// The number of frames that a case reads while it waits for a certain frame.
 const MAX_FRAMES: usize = 64;
 
 /// A frame of the server.

@@ -147,7 +147,9 @@ impl<'a> Target<'a> {
         Ok(())
     }
 
-    /// Sends a request with these lines of fields, which have `content-length: {}` where no field begins, and a further request of that length. The first is refused, or both are answered.
+    /// Sends a request with these lines of fields, and a further request behind it. The lines have `content-length: {}`
+    /// in a place where no field begins; `{}` becomes the length of the further request. The server must refuse the
+    /// first request, or answer both.
     pub(super) async fn expect_no_length(&self, lines: &str) -> CaseResult {
         let further = self.get("connection: close\r\n");
         let lines = lines.replace("{}", &further.len().to_string());

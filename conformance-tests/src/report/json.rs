@@ -32,6 +32,23 @@ struct Row<'a> {
     transcript: Vec<String>,
 }
 
+/// Returns the document of a report. The text ends with a line feed.
+pub(crate) fn text(document: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(document).expect("texts and lists of texts");
+    text.push('\n');
+    text
+}
+
+/// Returns the name of a verdict, and what was seen or why the check was not run.
+pub(crate) fn verdict(verdict: &Verdict) -> (&'static str, Option<&str>) {
+    match verdict {
+        Verdict::Passed => ("passed", None),
+        Verdict::Failed(failure) => ("failed", Some(&failure.seen)),
+        Verdict::NotApplicable(why) => ("not applicable", Some(why)),
+        Verdict::NotDemanded(why) => ("not demanded", Some(why)),
+    }
+}
+
 pub(super) fn write(report: &Report) -> String {
     let document = Document {
         subject: &report.subject,
@@ -43,15 +60,10 @@ pub(super) fn write(report: &Report) -> String {
             .iter()
             .map(|finding| {
                 let check = &finding.check;
-                let (verdict, seen, transcript) = match &finding.verdict {
-                    Verdict::Passed => ("passed", None, None),
-                    Verdict::NotApplicable(why) => ("not applicable", Some(&**why), None),
-                    Verdict::NotDemanded(why) => ("not demanded", Some(*why), None),
-                    Verdict::Failed(failure) => (
-                        "failed",
-                        Some(failure.seen.as_str()),
-                        Some(&failure.transcript),
-                    ),
+                let (verdict, seen) = verdict(&finding.verdict);
+                let transcript = match &finding.verdict {
+                    Verdict::Failed(failure) => Some(&failure.transcript),
+                    _ => None,
                 };
                 Row {
                     rule: check.rule.id,
@@ -73,7 +85,5 @@ pub(super) fn write(report: &Report) -> String {
             })
             .collect(),
     };
-    let mut text = serde_json::to_string_pretty(&document).expect("texts and lists of texts");
-    text.push('\n');
-    text
+    text(&document)
 }

@@ -44,7 +44,7 @@ impl<'a> Line<'a> {
         }
     }
 
-    /// Returns the rule as it is named away from the other lines of its document.
+    /// Returns the name of the rule in a text without its document: the ID, or the document and the section.
     pub(super) fn full_rule(&self) -> &str {
         match self.role {
             Some(_) => &self.rule,

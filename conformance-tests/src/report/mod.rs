@@ -1,6 +1,6 @@
 //! The findings of all checks of one subject, as text for people and for programs.
 
-mod json;
+pub(crate) mod json;
 pub(crate) mod junit;
 mod line;
 pub(crate) mod table;

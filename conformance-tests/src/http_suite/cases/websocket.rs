@@ -16,7 +16,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 /// The second of the reserved bits of a frame.
 const RSV2: u8 = 0x20;
 
-/// The most frames that may come before the one that a case waits for.
+/// The number of frames that a case reads while it waits for a certain frame.
 const MAX_FRAMES: usize = 16;
 
 const HANDSHAKE: &str = "If the server, while reading the handshake, finds that the client did not send a handshake that matches \
