@@ -17,8 +17,8 @@
 //! ```
 //!
 //! Every such `async fn` is an [`App`], and so is every type that implements the trait. The
-//! [documents] describe each event, and state the duties of each side as numbered [rules](rule). The module [`rule`] lists the same rules in code, and errors name the
-//! rule that was broken.
+//! [documents] describe each event, and state the duties of each side as numbered [rules](rule). The module
+//! [`rule`] lists the same rules in code, and errors name the rule that was broken.
 //!
 //! With the feature `serde`, every scope and event has a stable serialised form. Programs can log,
 //! record and replay exchanges, or pass exchanges to another process.

@@ -22,7 +22,7 @@ pub(crate) async fn start(server: SocketAddr, changes: Changes) -> SocketAddr {
     let address = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            // A connection that breaks is one that a side has reset.
+            // The error of a connection that a side has reset needs no report: the other side sees the end.
             tokio::spawn(pass(client, server, changes));
         }
     });
