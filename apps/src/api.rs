@@ -21,12 +21,39 @@ use serde::de::{DeserializeOwned, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::log_text::with_causes;
+use crate::{Service, Settings};
 
-/// Creates an application of `routes`. Its root describes it, unknown paths and methods are answered
-/// with JSON as well, and each error leaves a line in the log.
+/// Creates an application of `routes`, whose root describes it.
 pub(crate) fn app(routes: Router, index: Index) -> ServiceApp<Router> {
+    app_with_root(routes.route("/", get(async move || Json(index))))
+}
+
+/// Creates an application of `routes` that calls `service`. Its root describes it, and says whether a stand-in
+/// answers for the service.
+pub(crate) fn app_of_service(
+    routes: Router,
+    index: Index,
+    service: &Service,
+    settings: &Settings,
+) -> ServiceApp<Router> {
+    #[derive(Clone, Serialize)]
+    struct ServiceIndex {
+        #[serde(flatten)]
+        index: Index,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stand_in: Option<String>,
+    }
+    let index = ServiceIndex {
+        index,
+        stand_in: service.stand_in_notice(settings),
+    };
+    app_with_root(routes.route("/", get(async move || Json(index))))
+}
+
+/// Creates an application of `routes`, which include the root. Unknown paths and methods are answered with
+/// JSON, and each error leaves a line in the log.
+pub(crate) fn app_with_root(routes: Router) -> ServiceApp<Router> {
     let routes = routes
-        .route("/", get(async move || Json(index)))
         .fallback(async || ApiError::new(StatusCode::NOT_FOUND, "there is nothing at this path"))
         .method_not_allowed_fallback(async || {
             let status = StatusCode::METHOD_NOT_ALLOWED;

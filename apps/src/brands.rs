@@ -25,6 +25,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Data,
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
+    service: None,
     app: |settings| app(settings.database_url.clone()),
 };
 

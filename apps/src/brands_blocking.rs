@@ -26,6 +26,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Data,
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
+    service: None,
     app: |settings| {
         let threads = ThreadPool::new(CONNECTIONS.into()).max_wait(TIMEOUT);
         app(settings.database_url.clone(), &threads)

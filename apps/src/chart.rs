@@ -4,6 +4,7 @@ mod call;
 
 use std::collections::HashSet;
 
+use axum::response::Html;
 use axum::routing::get;
 use axum::{Json, Router};
 use callgate::{App, BoxApp};
@@ -13,31 +14,26 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use self::call::{CallContext, Installation, InstallationClient};
-use crate::api::{self, ApiError, Index, JsonBody, JsonObject};
-use crate::connect::{ConnectApi, Filter};
-use crate::{Entry, Group, Settings};
+use crate::api::{self, ApiError, JsonBody, JsonObject};
+use crate::connect::{CONNECT, ConnectApi, Filter};
+use crate::stand_in::marketplace::INSTALLATION;
+use crate::{Entry, Group, Settings, page};
 
 /// The entry of `chart` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "chart",
     group: Group::Services,
-    summary: "Charts the active subscriptions of a marketplace (CloudBlue Connect). Needs CONNECT_URL.",
+    summary: "Charts the active subscriptions of a marketplace (CloudBlue Connect), also on a page.",
     try_it: &[
+        "{http}",
         "curl -i {http}marketplaces",
         "curl -i -H 'x-connect-installation-id: EIN-1' {http}chart",
     ],
+    service: Some(&CONNECT),
     app: |settings| BoxApp::new(chart(settings)),
 };
 
-const INDEX: Index = Index {
-    summary: ENTRY.summary,
-    routes: &[
-        "GET /settings",
-        "POST /settings",
-        "GET /marketplaces",
-        "GET /chart",
-    ],
-};
+const PAGE: &str = include_str!("chart/page.html");
 
 /// The largest number of marketplaces of a chart.
 const MAX_MARKETPLACES: usize = 100;
@@ -49,15 +45,29 @@ const MAX_IN_FLIGHT: usize = 8;
 ///
 /// Connect's proxy names the caller in header fields: see `chart/call.rs`. The marketplaces of the
 /// chart are in the settings of the caller's installation, which Connect holds. When Connect fails, the
-/// response is a 502; when Connect is too slow, a 504; without the setting, a 503.
+/// response is a 502; when Connect is too slow, a 504; without a key for it, a 503. Without the URL, a
+/// stand-in answers. The root is a page that draws the chart.
 #[must_use]
 pub fn chart(settings: &Settings) -> impl App + use<> {
+    let page = page(settings);
     let routes = Router::new()
+        .route("/", get(async move || Html(page)))
         .route("/settings", get(retrieve_settings).post(save_settings))
         .route("/marketplaces", get(list_marketplaces))
         .route("/chart", get(chart_data))
         .with_state(ConnectApi::new(settings));
-    api::app(routes, INDEX)
+    api::app_with_root(routes)
+}
+
+/// Returns the page. Where a stand-in answers, the page says so, and names the installation as the proxy
+/// of Connect would.
+fn page(settings: &Settings) -> String {
+    let notice = CONNECT.stand_in_notice(settings);
+    let installation = notice.as_ref().map_or("", |_| INSTALLATION);
+    let notice = notice.map(|notice| format!("<p>{notice}</p>"));
+    page::compose(PAGE)
+        .replace("{{notice}}", &notice.unwrap_or_default())
+        .replace("{{installation}}", installation)
 }
 
 /// The settings of an installation.

@@ -23,6 +23,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}ws",
         "python -m websockets {ws}room/ws",
     ],
+    service: None,
     app: |settings| {
         let chat = WebSocketOrigins::new(Chat::default());
         with_layer(http_errors::handle(chat), settings)

@@ -17,7 +17,7 @@ mod path;
 mod resource;
 mod search;
 
-pub(crate) use self::client::{ConnectApi, ConnectClient};
+pub(crate) use self::client::{CONNECT, ConnectApi, ConnectClient};
 pub(crate) use self::error::Error;
 pub(crate) use self::filter::Filter;
 pub(crate) use self::resource::{ConnectCollection, ConnectResource};

@@ -17,17 +17,19 @@ use url::Url;
 
 use crate::api::{self, ApiError, Index, JsonBody};
 use crate::settings::Token;
-use crate::upstream::{Error, Upstream, fetch};
-use crate::{Entry, Group, Settings};
+use crate::stand_in::billing;
+use crate::upstream::{Error, Upstream};
+use crate::{Entry, Group, Service, Settings};
 
 /// The entry of `customers` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "customers",
     group: Group::Services,
-    summary: "Creates customers in a billing service (Autumn). Needs AUTUMN_TOKEN.",
+    summary: "Creates customers in a billing service (Autumn).",
     try_it: &[
         r#"curl -i {http}api/autumn/customers --json '{"id": "1", "name": "Ada", "email": "ada@example.com"}'"#,
     ],
+    service: Some(&AUTUMN),
     app: |settings| BoxApp::new(customers(settings)),
 };
 
@@ -36,8 +38,17 @@ const INDEX: Index = Index {
     routes: &["POST /api/autumn/customers"],
 };
 
+static AUTUMN: Service = Service {
+    name: "the billing service (Autumn)",
+    setting: TOKEN,
+    is_set: |settings| settings.autumn_url.is_some() || settings.autumn_token.is_some(),
+};
+
+/// The setting that has the token.
+const TOKEN: &str = "AUTUMN_TOKEN in the environment";
+
 /// The default URL of Autumn.
-const AUTUMN: &str = "https://api.useautumn.com/v1";
+const URL: &str = "https://api.useautumn.com/v1";
 
 /// The largest content of a request, in bytes.
 const MAX_CONTENT: usize = 64 * 1024;
@@ -52,22 +63,24 @@ const MAX_MESSAGE: usize = 500;
 /// `{"id": ..., "name": ..., "email": ...}` creates that customer in Autumn, unless it exists, and
 /// answers with the customer as Autumn has it.
 ///
-/// Without [`Settings::autumn_token`] the response is a 503.
+/// Without [`Settings::autumn_url`] and [`Settings::autumn_token`] a stand-in answers. With a URL and
+/// no token the response is a 503.
 #[must_use]
 pub fn customers(settings: &Settings) -> impl App + use<> {
     let url = settings.autumn_url.clone();
-    let url = url.unwrap_or_else(|| Url::parse(AUTUMN).expect("a URL"));
-    let autumn = settings.autumn_token.clone().map(|token| {
-        Arc::new(Autumn {
-            upstream: Upstream::new(url).token(token.clone()),
-            token,
-        })
-    });
+    let url = url.unwrap_or_else(|| Url::parse(URL).expect("a URL"));
+    let upstream = match settings.autumn_token.clone() {
+        Some(token) => Some(Upstream::at(url).token(token)),
+        None if (AUTUMN.is_set)(settings) => None,
+        None => Some(Upstream::stand_in(&AUTUMN, billing::app())),
+    };
+    let token = settings.autumn_token.clone();
+    let autumn = upstream.map(|upstream| Arc::new(Autumn { upstream, token }));
     let routes = Router::new()
         .route("/api/autumn/customers", post(create))
         .layer(DefaultBodyLimit::max(MAX_CONTENT))
         .with_state(autumn);
-    api::app(routes, INDEX)
+    api::app_of_service(routes, INDEX, &AUTUMN, settings)
 }
 
 /// A customer, in our request and in that to Autumn.
@@ -123,54 +136,54 @@ async fn create(
     JsonBody(customer): JsonBody<Customer>,
 ) -> Result<Json<Box<RawValue>>, ApiError> {
     customer.validate()?;
-    let autumn = autumn.ok_or_else(|| ApiError::not_set("AUTUMN_TOKEN in the environment"))?;
+    let autumn = autumn.ok_or_else(|| ApiError::not_set(TOKEN))?;
     Ok(Json(autumn.create(&customer).await?))
 }
 
 /// The billing service.
 struct Autumn {
     upstream: Upstream,
-    token: Token,
+    /// The token, which no response may repeat. A stand-in needs none.
+    token: Option<Token>,
 }
 
 impl Autumn {
     async fn create(&self, customer: &Customer) -> Result<Box<RawValue>, ApiError> {
-        let response = match self.upstream.request(Method::POST, &["customers"]) {
-            Ok(request) => fetch(request.json(customer)).await,
-            Err(error) => Err(error),
-        };
+        let response = self.request(customer).await;
         response.map_err(|error| self.error_response(error))
+    }
+
+    async fn request(&self, customer: &Customer) -> Result<Box<RawValue>, Error> {
+        let request = self.upstream.request(Method::POST, &["customers"])?;
+        request.json(customer)?.fetch().await
     }
 
     /// Returns the error response. An error that the client can correct is passed on; a wrong token is
     /// not the client's error.
     fn error_response(&self, error: Error) -> ApiError {
-        let Error::UnexpectedStatus {
-            status,
-            headers,
-            content,
-        } = &error
-        else {
-            return error.into_api_error("Autumn");
+        let Error::UnexpectedStatus(response) = &error else {
+            return error.into_api_error(&AUTUMN);
         };
-        match *status {
+        let status = response.status();
+        match status {
             StatusCode::BAD_REQUEST
             | StatusCode::NOT_FOUND
             | StatusCode::CONFLICT
             | StatusCode::UNPROCESSABLE_ENTITY => {
-                let message = format!("Autumn: {}", self.message(content));
-                ApiError::new(*status, message)
+                let message = format!("{}: {}", AUTUMN.name, self.message(response.body()));
+                ApiError::new(status, message)
             }
             // The limit is for all clients of this application together.
             StatusCode::TOO_MANY_REQUESTS => {
                 let status = StatusCode::SERVICE_UNAVAILABLE;
-                let error = HttpError::new(status, "Autumn: it takes no more requests for now");
-                match headers.get(RETRY_AFTER) {
+                let message = format!("{}: it takes no more requests for now", AUTUMN.name);
+                let error = HttpError::new(status, message);
+                match response.headers().get(RETRY_AFTER) {
                     Some(time) => error.header(RETRY_AFTER, time.clone()).into(),
                     None => error.into(),
                 }
             }
-            _ => error.into_api_error("Autumn"),
+            _ => error.into_api_error(&AUTUMN),
         }
     }
 
@@ -190,7 +203,10 @@ impl Autumn {
             Ok(AutumnError { message, .. }) => message,
             Err(_) => "it does not accept this customer".to_owned(),
         };
-        let text = text.replace(self.token.expose(), "[token]");
+        let text = match &self.token {
+            Some(token) => text.replace(token.expose(), "[token]"),
+            None => text,
+        };
         text.chars().take(MAX_MESSAGE).collect()
     }
 }

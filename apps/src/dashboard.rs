@@ -10,15 +10,17 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::api::{self, ApiError, Index, Path};
+use crate::stand_in::shop;
 use crate::upstream::{Error, Upstream};
-use crate::{Entry, Group, Settings};
+use crate::{Entry, Group, Service, Settings};
 
 /// The entry of `dashboard` in the list of applications.
 pub const ENTRY: Entry = Entry {
     name: "dashboard",
     group: Group::Services,
-    summary: "Fetches an item of an upstream service, or three lists concurrently. Needs UPSTREAM_URL.",
+    summary: "Fetches an item of an upstream service (a shop), or three lists concurrently.",
     try_it: &["curl -i {http}dashboard", "curl -i {http}proxy/42"],
+    service: Some(&SHOP),
     app: |settings| BoxApp::new(dashboard(settings)),
 };
 
@@ -27,43 +29,42 @@ const INDEX: Index = Index {
     routes: &["GET /proxy/{item_id}", "GET /dashboard"],
 };
 
-/// Creates the application, with two routes for the service at [`Settings::upstream_url`].
+static SHOP: Service = Service {
+    name: "the upstream service (a shop)",
+    setting: "--upstream-url or UPSTREAM_URL",
+    is_set: |settings| settings.upstream_url.is_some(),
+};
+
+/// Creates the application, with two routes for the service at [`Settings::upstream_url`]. Without the
+/// setting, a stand-in answers.
 ///
-/// When that service fails, the response is a 502; when it is too slow, a 504; without the setting, a
-/// 503.
+/// When that service fails, the response is a 502; when it is too slow, a 504.
 #[must_use]
 pub fn dashboard(settings: &Settings) -> impl App + use<> {
-    let upstream = settings.upstream_url.clone().map(|url| {
-        let upstream = Upstream::new(url);
-        match settings.upstream_timeout {
-            Some(timeout) => upstream.timeout(timeout),
-            None => upstream,
-        }
-    });
+    let upstream = match settings.upstream_url.clone() {
+        Some(url) => Upstream::at(url),
+        None => Upstream::stand_in(&SHOP, shop::app()),
+    };
     let routes = Router::new()
         .route("/proxy/{item_id}", get(proxy))
         .route("/dashboard", get(overview))
         .route("/dashboard/", get(overview))
-        .with_state(AppState(upstream));
-    api::app(routes, INDEX)
+        .with_state(AppState(upstream.timeout(settings.upstream_timeout)));
+    api::app_of_service(routes, INDEX, &SHOP, settings)
 }
 
 /// JSON that is passed on byte for byte, so that no number loses a digit.
 type RawJson = Box<RawValue>;
 
 #[derive(Clone)]
-struct AppState(Option<Upstream>);
+struct AppState(Upstream);
 
 impl AppState {
-    fn upstream(&self) -> Result<&Upstream, ApiError> {
-        let setting = "--upstream-url or UPSTREAM_URL";
-        self.0.as_ref().ok_or_else(|| ApiError::not_set(setting))
-    }
-
     /// Fetches a list of the upstream service.
     async fn list(&self, name: &'static str) -> Result<RawJson, ApiError> {
-        let response = self.upstream()?.get(&[name]).await;
-        response.map_err(|error| error.into_api_error(&format!("the upstream service's {name}")))
+        let response = self.0.get(&[name]).await;
+        let subject = format!("the list `{name}` of {}", SHOP.name);
+        response.map_err(|error| error.into_http_error(&subject).into())
     }
 }
 
@@ -71,9 +72,9 @@ async fn proxy(
     State(service): State<AppState>,
     Path(item_id): Path<String>,
 ) -> Result<Json<RawJson>, ApiError> {
-    let response = service.upstream()?.get(&["items", &item_id]).await;
+    let response = service.0.get(&["items", &item_id]).await;
     let is_missing = match &response {
-        Err(Error::UnexpectedStatus { status, .. }) => *status == StatusCode::NOT_FOUND,
+        Err(Error::UnexpectedStatus(response)) => response.status() == StatusCode::NOT_FOUND,
         Err(Error::InvalidPath) => true,
         _ => false,
     };
@@ -83,7 +84,7 @@ async fn proxy(
     }
     response
         .map(Json)
-        .map_err(|error| error.into_api_error("the upstream service"))
+        .map_err(|error| error.into_api_error(&SHOP))
 }
 
 #[derive(Serialize)]

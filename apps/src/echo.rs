@@ -18,6 +18,7 @@ pub const ENTRY: Entry = Entry {
         "curl -d 'Hello, echo!' {http}",
         "python -m websockets {ws}",
     ],
+    service: None,
     app: |_| BoxApp::new(echo),
 };
 

@@ -26,7 +26,7 @@ use self::registry::Registry;
 use self::response::{
     BackgroundResponse, HandlerError, InteractiveResponse, ScheduledExecutionResponse,
 };
-use crate::connect::Filter;
+use crate::connect::{CONNECT, Filter};
 use crate::{Entry, Group, Settings, http_errors};
 
 /// The entry of `events` in the list of applications.
@@ -37,10 +37,12 @@ pub const ENTRY: Entry = Entry {
     try_it: &[
         "curl {http}",
         "curl --json '{\"event_type\": \"asset_purchase_request_validation\", \"data\": {\"status\": \"draft\", \"asset\": {\"params\": [{\"value\": \"m\"}]}}}' {http}events",
+        "curl --json '{\"event_type\": \"asset_purchase_request_processing\", \"object_id\": \"PR-1\"}' {http}events",
         "curl -X POST {http}schedules/update_stock/run",
         "curl {http}variables",
         "python -m websockets {ws}ws",
     ],
+    service: Some(&CONNECT),
     app: |settings| BoxApp::new(events(settings)),
 };
 
@@ -48,7 +50,7 @@ const SIZES: [&str; 5] = ["xs", "s", "m", "l", "xl"];
 
 const OUT_OF_STOCK_SIZE: &str = "OUT_OF_STOCK_SIZE";
 
-/// Creates the application for the API at [`Settings::connect_url`].
+/// Creates the application for the API at [`Settings::connect_url`]. Without the setting, a stand-in answers.
 ///
 /// - `POST /events` receives an event. The response to an interactive event is that of its handler. A
 ///   background event is answered with 202, and handled after that.

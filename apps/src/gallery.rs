@@ -17,6 +17,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Protocol,
     summary: "Serves all the others, each under its name, and a page to find them.",
     try_it: &["curl {http}"],
+    service: None,
     app: |settings| with_layer(Gallery::new(all(), settings), settings),
 };
 
@@ -37,6 +38,8 @@ pub struct Gallery {
 struct Exhibit {
     entry: Entry,
     availability: Availability,
+    /// The sentences that say that a stand-in answers for its service.
+    stand_in: Option<String>,
 }
 
 /// Returns all applications but the gallery itself.
@@ -62,6 +65,9 @@ impl Gallery {
             gallery.exhibits.push(Exhibit {
                 entry,
                 availability: app.availability(),
+                stand_in: entry
+                    .service
+                    .and_then(|service| service.stand_in_notice(&settings)),
             });
             let prefix = format!("/{}", entry.name);
             gallery.mounts = gallery.mounts.mount(&prefix, app);

@@ -10,6 +10,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Protocol,
     summary: "Says hello.",
     try_it: &["curl -i {http}"],
+    service: None,
     app: |_| BoxApp::new(hello),
 };
 

@@ -36,6 +36,7 @@ pub const ENTRY: Entry = Entry {
         "curl -i {http}items/",
         "curl -i {http}users/1",
     ],
+    service: None,
     app: |settings| BoxApp::new(from_settings(settings)),
 };
 

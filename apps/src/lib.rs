@@ -30,7 +30,9 @@ mod method;
 mod number;
 mod page;
 pub mod scope;
+mod service;
 mod settings;
+mod stand_in;
 pub mod stream;
 pub mod time;
 mod upstream;
@@ -39,6 +41,7 @@ pub mod work;
 use callgate::BoxApp;
 pub use channels::ChannelsUrl;
 pub use database::DatabaseUrl;
+pub use service::Service;
 pub use settings::{Settings, Token};
 
 /// An example application, as the command line and the gallery know it.
@@ -55,6 +58,8 @@ pub struct Entry {
     /// as `http://localhost:8000/echo/`. A command that is only an address, such as `{http}room/`, is a
     /// page for a browser.
     pub try_it: &'static [&'static str],
+    /// The service outside of the program that the application calls, if it calls one.
+    pub service: Option<&'static Service>,
     /// Creates the application with these settings.
     pub app: fn(&Settings) -> BoxApp,
 }

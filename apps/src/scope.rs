@@ -14,6 +14,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Protocol,
     summary: "Answers with its own scope, as JSON, to a request and over a WebSocket.",
     try_it: &["curl '{http}caf%C3%A9?a=1'", "python -m websockets {ws}"],
+    service: None,
     app: |_| BoxApp::new(scope),
 };
 

@@ -45,7 +45,7 @@ pub struct Settings {
     #[arg(long, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
     pub database_url: Option<DatabaseUrl>,
 
-    /// The URL of the service that `dashboard` calls
+    /// The URL of the upstream service (a shop) that `dashboard` calls [default: a stand-in answers]
     #[arg(long, env = "UPSTREAM_URL", hide_env_values = true, value_name = "URL")]
     #[arg(value_parser = BaseUrl)]
     pub upstream_url: Option<Url>,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub upstream_timeout: Option<Duration>,
 
     /// The URL of the API of a billing service (Autumn), which `customers` calls with the token in
-    /// AUTUMN_TOKEN [default: that of useautumn.com]
+    /// AUTUMN_TOKEN [default: with that token, useautumn.com; without it, a stand-in answers]
     #[arg(long, env = "AUTUMN_URL", hide_env_values = true, value_name = "URL")]
     #[arg(value_parser = BaseUrl)]
     pub autumn_url: Option<Url>,
@@ -69,7 +69,7 @@ pub struct Settings {
     pub autumn_token: Option<Token>,
 
     /// The URL of the API of a marketplace for subscriptions (CloudBlue Connect), with its
-    /// version, which `chart` and `events` call with the key in CONNECT_TOKEN
+    /// version, which `chart` and `events` call with the key in CONNECT_TOKEN [default: a stand-in answers]
     #[arg(long, env = "CONNECT_URL", hide_env_values = true, value_name = "URL")]
     #[arg(value_parser = BaseUrl)]
     pub connect_url: Option<Url>,

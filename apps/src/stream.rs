@@ -30,6 +30,7 @@ pub const ENTRY: Entry = Entry {
         "curl -N {http}events",
         "curl -T FILE {http}upload",
     ],
+    service: None,
     app: |_| BoxApp::new(http_errors::handle(stream)),
 };
 

@@ -13,6 +13,7 @@ pub const ENTRY: Entry = Entry {
     group: Group::Protocol,
     summary: "Answers with the month, the day and the time where the server is, as JSON.",
     try_it: &["curl {http}"],
+    service: None,
     app: |_| BoxApp::new(time),
 };
 

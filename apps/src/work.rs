@@ -28,6 +28,7 @@ pub const ENTRY: Entry = Entry {
         "curl {http}fib/40",
         "curl {http}check",
     ],
+    service: None,
     app: |_| BoxApp::new(http_errors::handle(Work::default())),
 };
 

@@ -74,15 +74,13 @@ conforms! {
     chat: AppOptions::new().websocket_path("/ws");
     scope: AppOptions::new();
     items: AppOptions::new().path("/items/");
-    // Without the services that they ask, these refuse all. They are checked with the services below.
-    dashboard: AppOptions::new().path("/dashboard").allow_errors(true);
-    customers: customers().allow_errors(true);
+    dashboard: AppOptions::new().path("/dashboard");
+    customers: customers();
     brands: AppOptions::new().path("/brands");
     brands_blocking: AppOptions::new().path("/brands");
     stream: AppOptions::new().path("/download?bytes=200000");
     work: AppOptions::new().path("/work/3");
-    chart: AppOptions::new().path("/settings").header("content-type", "application/json").body("{}")
-        .allow_errors(true);
+    chart: AppOptions::new().path("/chart").header("x-connect-installation-id", "EIN-1");
     events: AppOptions::new().path("/events").websocket_path("/ws").method(Method::POST)
         .header("content-type", "application/json").body(EVENT)
         .other_bodies(["l", "s"].map(|size| EVENT.replace("\"m\"", &format!("\"{size}\""))));

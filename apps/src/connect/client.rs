@@ -5,30 +5,38 @@ use http::HeaderValue;
 use super::error::{Error, TOKEN};
 use super::path::ConnectPath;
 use super::resource::{ConnectCollection, ConnectNamespace};
+use crate::Service;
 use crate::settings::{Settings, Token};
+use crate::stand_in::marketplace;
 use crate::upstream::Upstream;
 
-/// The setting that has the URL of the API.
-const URL: &str = "--connect-url or CONNECT_URL";
+/// CloudBlue Connect.
+pub(crate) static CONNECT: Service = Service {
+    name: "the marketplace (CloudBlue Connect)",
+    setting: "--connect-url or CONNECT_URL",
+    is_set: |settings| settings.connect_url.is_some(),
+};
 
 /// The API of Connect at a URL, with a default key. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct ConnectApi {
-    upstream: Option<Upstream>,
+    upstream: Upstream,
     key: Option<Token>,
+    is_stand_in: bool,
 }
 
 impl ConnectApi {
-    /// Creates a client for the API at [`Settings::connect_url`]. Its default key is
+    /// Creates a client for the API at [`Settings::connect_url`], or for a stand-in. Its default key is
     /// [`Settings::connect_token`].
     pub(crate) fn new(settings: &Settings) -> Self {
-        let upstream = settings.connect_url.clone().map(Upstream::new);
+        let upstream = match settings.connect_url.clone() {
+            Some(url) => Upstream::at(url),
+            None => Upstream::stand_in(&CONNECT, marketplace::app()),
+        };
         Self {
-            upstream: match settings.connect_timeout {
-                Some(timeout) => upstream.map(|upstream| upstream.timeout(timeout)),
-                None => upstream,
-            },
+            upstream: upstream.timeout(settings.connect_timeout),
             key: settings.connect_token.clone(),
+            is_stand_in: settings.connect_url.is_none(),
         }
     }
 
@@ -36,14 +44,20 @@ impl ConnectApi {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`].
+    /// Returns [`Error::NotSet`] if there is no key for Connect at a URL, and [`Error::Key`].
     pub(crate) fn client(&self, key: Option<&Token>) -> Result<ConnectClient, Error> {
-        let upstream = self.upstream.clone().ok_or(Error::NotSet(URL))?;
-        let key = key.or(self.key.as_ref()).ok_or(Error::NotSet(TOKEN))?;
-        Ok(ConnectClient(ConnectPath::new(
-            upstream,
-            authorization(key)?,
-        )))
+        let key = key.or(self.key.as_ref());
+        if key.is_none() && !self.is_stand_in {
+            return Err(Error::NotSet(TOKEN));
+        }
+        let authorization = key.map(authorization).transpose()?;
+        let path = ConnectPath::new(self.upstream.clone(), authorization);
+        Ok(ConnectClient(path))
+    }
+
+    /// Returns whether a stand-in answers.
+    pub(crate) fn is_stand_in(&self) -> bool {
+        self.is_stand_in
     }
 }
 

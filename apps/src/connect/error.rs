@@ -6,6 +6,7 @@ use std::fmt;
 use callgate_toolkit::errors::HttpError;
 use http::StatusCode;
 
+use super::client::CONNECT;
 use crate::api::ApiError;
 use crate::upstream;
 
@@ -33,7 +34,9 @@ impl Error {
         };
         match &**error {
             upstream::Error::InvalidPath => true,
-            upstream::Error::UnexpectedStatus { status, .. } => *status == StatusCode::NOT_FOUND,
+            upstream::Error::UnexpectedStatus(response) => {
+                response.status() == StatusCode::NOT_FOUND
+            }
             _ => false,
         }
     }
@@ -44,9 +47,10 @@ impl Error {
             return false;
         };
         match &**error {
-            upstream::Error::Unreachable(_) | upstream::Error::TimedOut(_) => true,
-            upstream::Error::UnexpectedStatus { status, .. } => {
-                status.is_server_error() || *status == StatusCode::TOO_MANY_REQUESTS
+            upstream::Error::Unreachable(_) | upstream::Error::TimedOut => true,
+            upstream::Error::UnexpectedStatus(response) => {
+                let status = response.status();
+                status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS
             }
             _ => false,
         }
@@ -63,7 +67,7 @@ impl From<upstream::Error> for Error {
 impl From<Error> for HttpError {
     fn from(error: Error) -> Self {
         let status = match error {
-            Error::Upstream(error) => return error.into_http_error("Connect"),
+            Error::Upstream(error) => return error.into_http_error(CONNECT.name),
             Error::NotSet(_) | Error::Key => StatusCode::SERVICE_UNAVAILABLE,
             Error::NoCount => StatusCode::BAD_GATEWAY,
         };
@@ -82,8 +86,11 @@ impl fmt::Display for Error {
         match self {
             Self::NotSet(setting) => write!(f, "this is not set up: it needs {setting}"),
             Self::Key => write!(f, "{TOKEN} is no key that a request can hold"),
-            Self::NoCount => f.write_str("Connect: its answer does not say how many there are"),
-            Self::Upstream(error) => write!(f, "Connect: {error}"),
+            Self::NoCount => {
+                let name = CONNECT.name;
+                write!(f, "{name}: its answer does not say how many there are")
+            }
+            Self::Upstream(error) => write!(f, "{}: {error}", CONNECT.name),
         }
     }
 }

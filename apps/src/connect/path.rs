@@ -1,24 +1,25 @@
 //! Paths below the API, and the requests to them.
 
+use bytes::Bytes;
 use http::header::AUTHORIZATION;
 use http::{HeaderValue, Method, Response};
-use reqwest::RequestBuilder;
 use serde::Serialize;
 
 use super::error::Error;
-use crate::upstream::{self, Upstream};
+use crate::upstream::{Request, Upstream};
 
 /// A path below the API, with the key that requests send.
 #[derive(Clone, Debug)]
 pub(super) struct ConnectPath {
     upstream: Upstream,
-    authorization: HeaderValue,
+    /// The field with the key. A stand-in needs none.
+    authorization: Option<HeaderValue>,
     segments: Vec<String>,
 }
 
 impl ConnectPath {
     /// Creates the path of the API itself.
-    pub(super) fn new(upstream: Upstream, authorization: HeaderValue) -> Self {
+    pub(super) fn new(upstream: Upstream, authorization: Option<HeaderValue>) -> Self {
         Self {
             upstream,
             authorization,
@@ -32,10 +33,13 @@ impl ConnectPath {
         path
     }
 
-    pub(super) fn request(&self, method: Method) -> Result<RequestBuilder, Error> {
+    pub(super) fn request(&self, method: Method) -> Result<Request, Error> {
         let segments: Vec<_> = self.segments.iter().map(String::as_str).collect();
         let request = self.upstream.request(method, &segments)?;
-        Ok(request.header(AUTHORIZATION, self.authorization.clone()))
+        Ok(match &self.authorization {
+            Some(authorization) => request.header(AUTHORIZATION, authorization.clone()),
+            None => request,
+        })
     }
 
     /// Sends a request with this payload as JSON.
@@ -43,8 +47,8 @@ impl ConnectPath {
         &self,
         method: Method,
         payload: &(impl Serialize + Sync),
-    ) -> Result<Response<Vec<u8>>, Error> {
-        let request = self.request(method)?.json(payload);
-        Ok(upstream::send(request).await?)
+    ) -> Result<Response<Bytes>, Error> {
+        let request = self.request(method)?.json(payload)?;
+        Ok(request.send().await?)
     }
 }

@@ -8,7 +8,6 @@ use super::error::Error;
 use super::filter::Filter;
 use super::path::ConnectPath;
 use super::search::Search;
-use crate::upstream;
 
 /// A group of collections, such as `devops`.
 #[derive(Clone, Debug)]
@@ -54,7 +53,7 @@ pub(crate) struct ConnectResource(ConnectPath);
 impl ConnectResource {
     /// Fetches the resource.
     pub(crate) async fn get<T: DeserializeOwned>(&self) -> Result<T, Error> {
-        Ok(upstream::fetch(self.0.request(Method::GET)?).await?)
+        Ok(self.0.request(Method::GET)?.fetch().await?)
     }
 
     /// Changes the fields of the resource that the payload has.

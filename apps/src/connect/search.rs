@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use http::header::CONTENT_RANGE;
 use http::{Method, Response};
 use serde::de::DeserializeOwned;
@@ -49,22 +50,19 @@ impl Search {
         }
     }
 
-    async fn page(&self, limit: u64, offset: u64) -> Result<Response<Vec<u8>>, Error> {
-        let (client, request) = self.path.request(Method::GET)?.build_split();
-        let mut request = request.map_err(upstream::Error::from)?;
+    async fn page(&self, limit: u64, offset: u64) -> Result<Response<Bytes>, Error> {
         let window = format!("limit={limit}&offset={offset}");
         let query = match &self.filter {
             Some(filter) => format!("{filter}&{window}"),
             None => window,
         };
-        request.url_mut().set_query(Some(&query));
-        let request = reqwest::RequestBuilder::from_parts(client, request);
-        Ok(upstream::send(request).await?)
+        let request = self.path.request(Method::GET)?;
+        Ok(request.query(&query).send().await?)
     }
 }
 
 /// Returns the number behind the slash of `Content-Range: items 0-9/42`.
-fn total(page: &Response<Vec<u8>>) -> Option<u64> {
+fn total(page: &Response<Bytes>) -> Option<u64> {
     let range = page.headers().get(CONTENT_RANGE)?.to_str().ok()?;
     let (_, total) = range.strip_prefix("items ")?.split_once('/')?;
     total.parse().ok()

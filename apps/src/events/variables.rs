@@ -7,7 +7,7 @@ use std::time::Duration;
 use callgate_drive::Escaped;
 use serde::{Deserialize, Serialize};
 
-use crate::connect::{ConnectApi, ConnectCollection, ConnectResource, Error};
+use crate::connect::{CONNECT, ConnectApi, ConnectCollection, ConnectResource, Error};
 use crate::log_text::with_causes;
 use crate::settings::Settings;
 
@@ -148,8 +148,11 @@ impl Variables {
     ///
     /// # Errors
     ///
-    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`].
+    /// Returns [`Error::NotSet`] if a setting is missing, and [`Error::Key`]. A stand-in has no environments.
     pub(super) fn environment(&self) -> Result<ConnectResource, Error> {
+        if self.api.is_stand_in() {
+            return Err(Error::NotSet(CONNECT.setting));
+        }
         let connect = self.api.client(None)?;
         let service = self.service.as_ref().ok_or(Error::NotSet(SERVICE))?;
         let environment = self.environment.as_ref();

@@ -45,15 +45,12 @@ pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
             .iter()
             .filter(|exhibit| exhibit.entry.group == group);
         let mut cards = String::new();
-        for Exhibit {
-            entry,
-            availability,
-        } in exhibits
-        {
+        for exhibit in exhibits {
+            let entry = &exhibit.entry;
             let name = entry.name;
-            if availability.is_available() {
+            if exhibit.availability.is_available() {
                 index += &format!("<a href=\"#{name}\">{name}</a>\n");
-                cards += &card(entry, scope);
+                cards += &card(exhibit, scope);
             } else {
                 index += &format!("<a href=\"#{name}\" class=\"unavailable\">{name}</a>\n");
                 cards += &unavailable_card(entry);
@@ -88,7 +85,12 @@ fn channel_layer(scope: &HttpScope) -> &'static str {
 }
 
 /// Returns the part of the page about an application that is served.
-fn card(entry: &Entry, scope: &HttpScope) -> String {
+fn card(
+    Exhibit {
+        entry, stand_in, ..
+    }: &Exhibit,
+    scope: &HttpScope,
+) -> String {
     let name = entry.name;
     let commands: String = entry
         .try_it
@@ -109,9 +111,13 @@ fn card(entry: &Entry, scope: &HttpScope) -> String {
         Some(path) => format!(r#"<a href="{name}/{}">{name}</a>"#, escape(path)),
         None => name.to_owned(),
     };
+    let notice = stand_in
+        .as_ref()
+        .map(|notice| format!("<p class=\"note\">{}</p>\n", escape(notice)));
     format!(
-        "<article id=\"{name}\" data-app=\"{name}\"><h3>{title}</h3><p>{}</p>\n<ul>{commands}</ul></article>\n",
-        escape(entry.summary)
+        "<article id=\"{name}\" data-app=\"{name}\"><h3>{title}</h3><p>{}</p>\n{}<ul>{commands}</ul></article>\n",
+        escape(entry.summary),
+        notice.unwrap_or_default()
     )
 }
 

@@ -340,12 +340,12 @@ async fn where_connect_fails_the_answer_is_a_bad_gateway_and_the_next_call_is_se
         (
             client.get("/chart"),
             "EIN-1",
-            "Connect: its answer does not say how many there are",
+            "the marketplace (CloudBlue Connect): its answer does not say how many there are",
         ),
         (
             client.get("/marketplaces"),
             "EIN-1",
-            "Connect: its answer does not say how many there are",
+            "the marketplace (CloudBlue Connect): its answer does not say how many there are",
         ),
         (
             client.get("/settings"),
@@ -355,17 +355,17 @@ async fn where_connect_fails_the_answer_is_a_bad_gateway_and_the_next_call_is_se
         (
             client.get("/settings"),
             "EIN-3",
-            "Connect: its answer cannot be read",
+            "the marketplace (CloudBlue Connect): its answer cannot be read",
         ),
         (
             client.get("/settings"),
             "EIN-4",
-            "Connect: it answered with status 500",
+            "the marketplace (CloudBlue Connect): it answered with status 500",
         ),
         (
             client.post("/settings").json(&json!({})),
             "EIN-1",
-            "Connect: it answered with status 403",
+            "the marketplace (CloudBlue Connect): it answered with status 403",
         ),
     ] {
         let request = request.header("x-connect-installation-id", installation);
@@ -391,7 +391,10 @@ async fn connect_that_is_too_slow_is_a_gateway_time_out_and_one_that_is_not_ther
     let client = TestClient::new(chart(&settings));
     let (answered, answer) = call(client.get("/chart")).await;
     assert_eq!(answered, StatusCode::GATEWAY_TIMEOUT);
-    assert_eq!(answer["error"], "Connect: it did not answer in time");
+    assert_eq!(
+        answer["error"],
+        "the marketplace (CloudBlue Connect): it did not answer in time"
+    );
 
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}/", listener.local_addr().unwrap());
@@ -400,7 +403,10 @@ async fn connect_that_is_too_slow_is_a_gateway_time_out_and_one_that_is_not_ther
     let client = TestClient::new(chart(&settings));
     let (answered, answer) = call(client.get("/chart")).await;
     assert_eq!(answered, StatusCode::BAD_GATEWAY);
-    assert_eq!(answer["error"], "Connect: it cannot be reached");
+    assert_eq!(
+        answer["error"],
+        "the marketplace (CloudBlue Connect): it cannot be reached"
+    );
 }
 
 #[tokio::test]
@@ -410,10 +416,6 @@ async fn a_missing_setting_is_named_and_the_other_paths_are_served() {
     let mut bad_key = no_key.clone();
     bad_key.connect_token = Some(Token::new("a\nb"));
     for (settings, named) in [
-        (
-            Settings::default(),
-            "this is not set up: it needs --connect-url or CONNECT_URL",
-        ),
         (
             no_key,
             "this is not set up: it needs CONNECT_TOKEN in the environment",
@@ -433,11 +435,47 @@ async fn a_missing_setting_is_named_and_the_other_paths_are_served() {
             let answer = (StatusCode::SERVICE_UNAVAILABLE, json!({"error": named}));
             assert_eq!(call(request).await, answer);
         }
-        let (answered, index) = call(client.get("/")).await;
-        assert_eq!(answered, StatusCode::OK);
-        assert_eq!(index["routes"].as_array().unwrap().len(), 4);
+        let page = client.get("/").send().await.unwrap();
+        assert_eq!(page.status(), StatusCode::OK);
+        assert!(
+            !page.text().contains("A stand-in inside"),
+            "{}",
+            page.text()
+        );
         assert_eq!(call(client.get("/nosuch")).await.0, StatusCode::NOT_FOUND);
         let refused = call(client.delete("/chart")).await.0;
         assert_eq!(refused, StatusCode::METHOD_NOT_ALLOWED);
     }
+}
+
+#[tokio::test]
+async fn without_settings_a_stand_in_has_a_chart_and_the_page_and_the_log_say_so() {
+    let client = crate::client("chart");
+    let log = Log::start();
+    let (answered, chart) = call(client.get("/chart")).await;
+    assert_eq!(answered, StatusCode::OK);
+    let labels = json!(["MP-1", "MP-2", "MP-3", "MP-4", "MP-5"]);
+    assert_eq!(chart["data"]["labels"], labels);
+    let counts = json!([84, 131, 57, 22, 103]);
+    assert_eq!(chart["data"]["datasets"][0]["data"], counts);
+
+    let (_, listed) = call(client.get("/marketplaces")).await;
+    let chosen = json!({"marketplaces": [listed[3]]});
+    let saved = call(client.post("/settings").json(&chosen)).await;
+    assert_eq!(saved, (StatusCode::OK, chosen));
+    let (_, chart) = call(client.get("/chart")).await;
+    assert_eq!(chart["data"]["labels"], json!(["MP-4"]));
+    assert_eq!(chart["data"]["datasets"][0]["data"], json!([22]));
+
+    let elsewhere = client
+        .get("/chart")
+        .header("x-connect-installation-id", "EIN-2");
+    let (answered, _) = call_as(elsewhere).await;
+    assert_eq!(answered, StatusCode::NOT_FOUND);
+
+    let notice = "A stand-in inside this program answers for the marketplace (CloudBlue Connect). --connect-url or \
+                  CONNECT_URL names the real one.";
+    assert_eq!(log.text().matches(notice).count(), 1, "{}", log.text());
+    let page = client.get("/").send().await.unwrap();
+    assert!(page.text().contains(notice), "{}", page.text());
 }

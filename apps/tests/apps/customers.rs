@@ -224,61 +224,61 @@ async fn an_error_of_autumn_is_an_error_response() {
             409,
             refusal("duplicate_customer_id").into_response(),
             409,
-            "Autumn: Customer u1 is there (duplicate_customer_id)",
+            "the billing service (Autumn): Customer u1 is there (duplicate_customer_id)",
         ),
         (
             400,
             refusal("invalid_inputs").into_response(),
             400,
-            "Autumn: Customer u1 is there (invalid_inputs)",
+            "the billing service (Autumn): Customer u1 is there (invalid_inputs)",
         ),
         (
             404,
             Json(json!({"message": "No"})).into_response(),
             404,
-            "Autumn: No",
+            "the billing service (Autumn): No",
         ),
         (
             422,
             "<p>no</p>".into_response(),
             422,
-            "Autumn: it does not accept this customer",
+            "the billing service (Autumn): it does not accept this customer",
         ),
         (
             401,
             refusal("invalid_secret_key").into_response(),
             502,
-            "Autumn: it answered with status 401",
+            "the billing service (Autumn): it answered with status 401",
         ),
         (
             403,
             refusal("x").into_response(),
             502,
-            "Autumn: it answered with status 403",
+            "the billing service (Autumn): it answered with status 403",
         ),
         (
             429,
             refusal("rate_limit").into_response(),
             503,
-            "Autumn: it takes no more requests for now",
+            "the billing service (Autumn): it takes no more requests for now",
         ),
         (
             500,
             refusal("internal").into_response(),
             502,
-            "Autumn: it answered with status 500",
+            "the billing service (Autumn): it answered with status 500",
         ),
         (
             503,
             refusal("internal").into_response(),
             502,
-            "Autumn: it answered with status 503",
+            "the billing service (Autumn): it answered with status 503",
         ),
         (
             307,
             refusal("moved").into_response(),
             502,
-            "Autumn: it answered with status 307",
+            "the billing service (Autumn): it answered with status 307",
         ),
     ] {
         let content = to_bytes(content.into_body(), 1024).await.unwrap();
@@ -342,14 +342,17 @@ async fn a_token_that_cannot_be_sent_is_a_500() {
     assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
     assert_eq!(
         response.json::<Value>().unwrap(),
-        json!({"error": "Autumn: it cannot be asked"})
+        json!({"error": "the billing service (Autumn): it cannot be asked"})
     );
     assert_eq!(asked.lock().unwrap().len(), 0);
 }
 
 #[tokio::test]
-async fn without_a_token_the_response_names_the_setting() {
-    let client = crate::client("customers");
+async fn with_a_url_and_no_token_the_response_names_the_setting() {
+    let (autumn, asked) = autumn(Json(json!({})));
+    let mut settings = settings(autumn.url());
+    settings.autumn_token = None;
+    let client = TestClient::new(customers(&settings));
     let log = Log::start();
     let response = client.post(PATH).json(&ada()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
@@ -362,4 +365,29 @@ async fn without_a_token_the_response_names_the_setting() {
     let response = client.get(PATH).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::METHOD_NOT_ALLOWED);
     assert_eq!(response.headers()["allow"], "POST");
+    assert_eq!(asked.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn without_settings_a_stand_in_keeps_each_customer_as_it_was_created() {
+    let client = crate::client("customers");
+    let log = Log::start();
+    let response = client.post(PATH).json(&ada()).send().await.unwrap();
+    assert_eq!(response.status(), StatusCode::OK);
+    let created: Value = response.json().unwrap();
+    assert_eq!(
+        (&created["id"], &created["name"]),
+        (&json!("u1"), &json!("Ada"))
+    );
+
+    let mut renamed = ada();
+    renamed["name"] = "Grace".into();
+    let response = client.post(PATH).json(&renamed).send().await.unwrap();
+    assert_eq!(response.json::<Value>().unwrap(), created);
+
+    let notice = "A stand-in inside this program answers for the billing service (Autumn). AUTUMN_TOKEN in the \
+                  environment names the real one.";
+    assert_eq!(log.text().matches(notice).count(), 1, "{}", log.text());
+    let response = client.get("/").send().await.unwrap();
+    assert_eq!(response.json::<Value>().unwrap()["stand_in"], notice);
 }

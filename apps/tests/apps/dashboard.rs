@@ -116,11 +116,11 @@ async fn the_first_list_that_fails_is_the_response_and_the_other_requests_are_dr
         get_from(&client, "/dashboard").await,
         (
             StatusCode::BAD_GATEWAY,
-            json!({"error": "the upstream service's products: it answered with status 500"})
+            json!({"error": "the list `products` of the upstream service (a shop): it answered with status 500"})
         )
     );
     log.has(
-        "ERROR GET /dashboard 502: the upstream service's products: it answered with status 500",
+        "ERROR GET /dashboard 502: the list `products` of the upstream service (a shop): it answered with status 500",
     );
     gone.recv().await.unwrap();
     gone.recv().await.unwrap();
@@ -212,11 +212,11 @@ async fn an_upstream_that_is_not_there_is_a_bad_gateway_and_the_log_says_why() {
         get_from(&client, "/proxy/7").await,
         (
             StatusCode::BAD_GATEWAY,
-            json!({"error": "the upstream service: it cannot be reached"})
+            json!({"error": "the upstream service (a shop): it cannot be reached"})
         )
     );
     let text = log.text();
-    let reason = "GET /proxy/7 502: the upstream service: it cannot be reached: ";
+    let reason = "GET /proxy/7 502: the upstream service (a shop): it cannot be reached: ";
     assert!(text.contains(reason) && text.contains("refused"), "{text}");
 }
 
@@ -257,23 +257,37 @@ async fn an_upstream_that_does_not_answer_is_a_gateway_time_out() {
 }
 
 #[tokio::test]
-async fn without_the_setting_the_response_names_it_and_the_rest_is_served() {
+async fn without_the_setting_a_stand_in_answers_and_the_root_and_the_log_say_so() {
     let client = crate::client("dashboard");
-    for path in ["/proxy/7", "/dashboard"] {
-        assert_eq!(
-            get_from(&client, path).await,
-            (
-                StatusCode::SERVICE_UNAVAILABLE,
-                json!({"error": "this is not set up: it needs --upstream-url or UPSTREAM_URL"})
-            )
-        );
+    let log = Log::start();
+    let (status, overview) = get_from(&client, "/dashboard").await;
+    assert_eq!(status, StatusCode::OK);
+    for list in ["users", "products", "sales"] {
+        assert_ne!(overview[list].as_array().unwrap().len(), 0, "{list}");
     }
+    let (status, item) = get_from(&client, "/proxy/42").await;
+    assert_eq!((status, &item["name"]), (StatusCode::OK, &json!("Towel")));
+    let (status, missing) = get_from(&client, "/proxy/7").await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    assert_eq!(missing["error"], "there is no item `7`");
+
+    let notice = "A stand-in inside this program answers for the upstream service (a shop). --upstream-url or \
+                  UPSTREAM_URL names the real one.";
+    assert_eq!(log.text().matches(notice).count(), 1, "{}", log.text());
     let (status, index) = get_from(&client, "/").await;
     assert_eq!(status, StatusCode::OK);
     assert_eq!(
         index["routes"],
         json!(["GET /proxy/{item_id}", "GET /dashboard"])
     );
+    assert_eq!(index["stand_in"], notice);
+}
+
+#[tokio::test]
+async fn with_the_setting_the_root_has_no_word_of_a_stand_in() {
+    let upstream = Upstream::start(Router::new());
+    let (_, index) = get_from(&client_of(upstream.url()), "/").await;
+    assert_eq!(index.get("stand_in"), None);
 }
 
 #[tokio::test]

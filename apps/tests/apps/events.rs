@@ -310,9 +310,9 @@ async fn the_stock_is_updated_in_connect_and_in_memory() {
 }
 
 #[tokio::test]
-async fn without_settings_the_stock_is_in_memory_and_a_request_that_needs_connect_names_the_setting()
- {
-    let client = crate::client("events");
+async fn without_settings_the_stock_is_in_memory_and_a_stand_in_approves_a_purchase() {
+    let client = crate::started("events").await;
+    let log = Log::start();
     let mut sizes = BTreeMap::new();
     while sizes.len() < 2 {
         let (answered, output) = answer_to(client.post("/schedules/update_stock/run")).await;
@@ -322,11 +322,40 @@ async fn without_settings_the_stock_is_in_memory_and_a_request_that_needs_connec
         );
         sizes.insert(out_of_stock(&client).await, ());
     }
+    for event in [
+        processing(&purchase("PR-1", "pending")),
+        json!({"event_type": "asset_purchase_request_processing", "object_id": "PR-2"}),
+    ] {
+        let response = client.post("/events").json(&event).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::ACCEPTED);
+        TestExchange::of(&response).ended().await.unwrap();
+    }
+    let text = log.text();
+    let tasks = text.lines().filter(|line| line.contains("INFO Task "));
+    let approved = tasks.filter(|line| line.contains(": success after 0."));
+    assert_eq!(approved.count(), 2, "{text}");
+    let notice = "answers for the marketplace (CloudBlue Connect)";
+    assert_eq!(text.matches(notice).count(), 1, "{text}");
+    // A product that is not there fails the task.
+    let mut unknown = purchase("PR-1", "pending");
+    unknown["asset"]["product"]["id"] = "PRD-9".into();
+    let request = client.post("/events").json(&processing(&unknown));
+    let response = request.send().await.unwrap();
+    TestExchange::of(&response).ended().await.unwrap();
+    let failure = "fail after 0.";
+    assert_eq!(log.text().matches(failure).count(), 1, "{}", log.text());
+}
+
+#[tokio::test]
+async fn with_a_url_and_no_key_a_background_event_is_refused_with_the_setting() {
+    let mut settings = connect().settings();
+    settings.connect_token = None;
+    let client = TestClient::new(events(&settings));
     assert_eq!(
         post(&client, &processing(&purchase("PR-1", "pending"))).await,
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            json!({"error": "this is not set up: it needs --connect-url or CONNECT_URL"})
+            json!({"error": "this is not set up: it needs CONNECT_TOKEN in the environment"})
         )
     );
 }
@@ -373,10 +402,9 @@ async fn when_connect_is_down_at_start_up_events_are_handled_and_variables_fetch
     let log = Log::start();
     let client = client_of(&connect).with_lifespan().await.unwrap();
     assert_eq!(out_of_stock(&client).await, "m");
-    assert!(
-        log.text()
-            .contains("are fetched again in 5 s: Connect: it answered with status 502")
-    );
+    assert!(log.text().contains(
+        "are fetched again in 5 s: the marketplace (CloudBlue Connect): it answered with status 502"
+    ));
     // Idle connections end when the clock advances, so another attempt may be needed.
     let mut failures = 0;
     let begin = std::time::Instant::now();
@@ -402,7 +430,7 @@ async fn when_connect_fails_the_stock_is_unchanged() {
         answer_to(client.post("/schedules/update_stock/run")).await,
         (
             StatusCode::BAD_GATEWAY,
-            json!({"error": "Connect: it answered with status 403"})
+            json!({"error": "the marketplace (CloudBlue Connect): it answered with status 403"})
         )
     );
     assert_eq!(out_of_stock(&client).await, "m");
@@ -415,7 +443,7 @@ async fn when_connect_fails_the_stock_is_unchanged() {
     assert_eq!(answered, StatusCode::GATEWAY_TIMEOUT);
     assert_eq!(
         answer,
-        json!({"error": "Connect: it did not answer in time"})
+        json!({"error": "the marketplace (CloudBlue Connect): it did not answer in time"})
     );
 }
 

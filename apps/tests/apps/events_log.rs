@@ -34,7 +34,7 @@ async fn the_log_names_the_cause_when_connect_cannot_be_reached_and_the_client_i
     let log = Log::start();
     let client = TestClient::new(events(&unreachable_connect()));
     let client = client.with_lifespan().await.unwrap();
-    let reason = "Connect: it cannot be reached";
+    let reason = "the marketplace (CloudBlue Connect): it cannot be reached";
     assert_cause_is_logged(
         &log,
         &format!("WARN The variables of `events` are fetched again in 5 s: {reason}: "),

@@ -144,14 +144,14 @@ async fn tasks_that_fail_are_answered_with_the_reason_and_the_websocket_goes_on(
             "background",
             product("PRD-404"),
             "fail",
-            "Connect: it answered with status 404",
+            "the marketplace (CloudBlue Connect): it answered with status 404",
             0,
         ),
         (
             "background",
             product("PRD-500"),
             "reschedule",
-            "Connect: it answered with status 500",
+            "the marketplace (CloudBlue Connect): it answered with status 500",
             30,
         ),
         (

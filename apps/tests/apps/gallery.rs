@@ -114,13 +114,36 @@ async fn the_page_says_what_callgate_is_and_what_the_named_services_are() {
     let page = response.text();
     assert!(page.contains("Callgate is a protocol between servers and applications"));
     for (name, what_it_is) in [
-        ("Autumn", "a billing service (Autumn)"),
-        ("CloudBlue Connect", "a marketplace (CloudBlue Connect)"),
+        ("Autumn", " billing service (Autumn)"),
+        ("CloudBlue Connect", " marketplace (CloudBlue Connect)"),
     ] {
         let explained = page.matches(what_it_is).count();
         assert!(explained > 0, "{name} is not on the page");
         assert_eq!(page.matches(name).count(), explained, "{name}: {page}");
     }
+}
+
+#[tokio::test]
+async fn the_page_says_where_a_stand_in_answers() {
+    let page = async |settings: &Settings| {
+        let client = TestClient::new((find("gallery").unwrap().app)(settings));
+        client.get("/").send().await.unwrap().text().to_owned()
+    };
+    let mut settings = Settings::default();
+    let stand_ins = page(&settings).await;
+    let answers = |page: &str| {
+        page.matches("A stand-in inside this program answers")
+            .count()
+    };
+    // `dashboard`, `customers`, `chart` and `events`.
+    assert_eq!(answers(&stand_ins), 4, "{stand_ins}");
+    settings.upstream_url = Some("http://127.0.0.1:9/".parse().unwrap());
+    let fewer = page(&settings).await;
+    assert_eq!(answers(&fewer), 3, "{fewer}");
+    assert!(
+        !fewer.contains("answers for the upstream service"),
+        "{fewer}"
+    );
 }
 
 #[tokio::test]

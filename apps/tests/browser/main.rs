@@ -2,6 +2,7 @@
 
 mod browser;
 mod channels;
+mod chart;
 mod chat;
 mod counter;
 mod gallery;
