@@ -20,6 +20,9 @@ pub(crate) enum CallEnd {
     Panicked,
     /// The call was dropped before it ended.
     Dropped,
+    /// The application ended its process. A recording never contains this.
+    #[serde(skip)]
+    ProcessEnded,
     /// The call blocked its thread and was abandoned there. A recording never contains this.
     #[serde(skip)]
     Blocked,

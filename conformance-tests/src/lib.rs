@@ -15,6 +15,9 @@
 
 mod app_suite;
 mod app_tests;
+#[cfg(feature = "cli")]
+mod asgi_app;
+mod basis;
 mod call_end;
 mod check;
 #[cfg(feature = "flags")]
@@ -39,6 +42,7 @@ pub use app_suite::{
     AppOptions, AppRequests, AppRequestsError, AppSuite, app_checks, app_rules, check_app,
     scope_probe,
 };
+pub use basis::{Basis, Citation, Document};
 pub use check::{Check, Failure, Verdict};
 #[cfg(feature = "flags")]
 pub use check_flags::CheckFlags;
@@ -56,7 +60,7 @@ pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
 pub use report::{Finding, Format, Report, TableOptions};
 #[cfg(feature = "server")]
 pub use server_suite::{
-    AttachedServer, Basis, Citation, ClientTls, CommandLine, Document, LaunchError, LifespanMode,
-    RunningServer, ServerExit, ServerLauncher, ServerOptions, ServerSettings, basis_of,
-    check_server, server_checks, try_check_server,
+    AttachedServer, ClientTls, CommandLine, LaunchError, LifespanMode, RunningServer, ServerExit,
+    ServerLauncher, ServerOptions, ServerSettings, basis_of, check_server, server_checks,
+    try_check_server,
 };

@@ -2,6 +2,7 @@
 
 mod app;
 mod asgi;
+mod asgi_app;
 mod http;
 mod list;
 mod replay;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use callgate::rule::{self, Rule};
 
+use super::asgi;
 use super::scenario::Scenario;
 use super::scenario_runner::{Refusal, ScenarioRunner};
 use crate::check::{Check, Failure, Verdict};
@@ -43,6 +44,8 @@ pub(crate) enum NotPassed {
     Failed(Box<Failure>),
     /// The case says nothing about this application, for this reason.
     NotApplicable(Cow<'static, str>),
+    /// The standard of the application does not demand what is checked, for this reason.
+    NotDemanded(&'static str),
     /// The case could not run: the start-up of the application failed, for this reason.
     StartupFailed(Arc<str>),
 }
@@ -74,6 +77,7 @@ pub(crate) fn verdict(result: &CaseResult) -> Verdict {
         Ok(()) => Verdict::Passed,
         Err(NotPassed::Failed(failure)) => Verdict::Failed(failure.clone()),
         Err(NotPassed::NotApplicable(reason)) => Verdict::NotApplicable(reason.clone()),
+        Err(NotPassed::NotDemanded(reason)) => Verdict::NotDemanded(reason),
         Err(NotPassed::StartupFailed(reason)) => Verdict::NotApplicable(reason.to_string().into()),
     }
 }
@@ -137,7 +141,9 @@ impl Case {
         let mut is_served = false;
         let mut is_used = feature.is_none();
         let mut refusal = None;
-        for &scenario in Scenario::ALL.iter().filter(|scenario| selects(**scenario)) {
+        let is_asgi = runner.options.asgi;
+        let is_run = |scenario| selects(scenario) && (!is_asgi || asgi::is_run(scenario));
+        for &scenario in Scenario::ALL.iter().filter(|scenario| is_run(**scenario)) {
             let observations = match runner.observations(scenario) {
                 Ok(observations) => observations,
                 Err(reason) => {

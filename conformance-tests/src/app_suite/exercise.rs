@@ -24,8 +24,8 @@ enum Answer {
     Declined,
     /// With this status.
     Refused(u16),
-    /// Not at all, which breaks a rule or is a failure of the application.
-    Failed,
+    /// Not at all: the call failed, with this error if it was no violation.
+    Failed(Option<String>),
 }
 
 /// How far the suite has exercised an application at one target.
@@ -73,9 +73,12 @@ pub(super) fn unless_refused(runner: &mut ScenarioRunner, rule: &'static Rule) -
         .into_iter()
         .filter(|(scenario, _)| is_about(*scenario))
         .collect();
-    let is_refused = about
-        .iter()
-        .all(|(_, answer)| matches!(answer, Answer::Refused(_) | Answer::Declined));
+    let is_refused = about.iter().all(|(_, answer)| {
+        matches!(
+            answer,
+            Answer::Refused(_) | Answer::Declined | Answer::Failed(Some(_))
+        )
+    });
     let refused = refused(&about, &runner.options);
     if refused.is_empty() || !is_refused {
         return Ok(());
@@ -97,6 +100,10 @@ fn refused(answers: &[(Scenario, Answer)], options: &AppOptions) -> Vec<String> 
         .iter()
         .filter_map(|(scenario, answer)| match answer {
             Answer::Refused(status) => Some(format!("{} with {status}", asked(*scenario, options))),
+            Answer::Failed(Some(error)) => Some(format!(
+                "{} with the error `{error}`",
+                asked(*scenario, options)
+            )),
             _ => None,
         })
         .collect()
@@ -113,16 +120,19 @@ pub(super) fn refused_all(refused: &[String]) -> String {
 }
 
 /// Returns that the start-up of the application failed, with the remedy.
-pub(super) fn without_startup(reason: &str) -> String {
-    format!(
-        "{reason}; an application without start-up work returns `Err(AppError::Unsupported)` for a lifespan scope, \
-         before it receives anything"
-    )
+pub(super) fn without_startup(reason: &str, is_asgi: bool) -> String {
+    let declines = match is_asgi {
+        true => "raises an exception for a lifespan scope",
+        false => {
+            "returns `Err(AppError::Unsupported)` for a lifespan scope, before it receives anything"
+        }
+    };
+    format!("{reason}; an application without start-up work {declines}")
 }
 
 fn answer(observations: &[Observation]) -> Answer {
     let Some(observation) = observations.first() else {
-        return Answer::Failed;
+        return Answer::Failed(None);
     };
     if observation.is_declined() {
         return Answer::Declined;
@@ -138,7 +148,8 @@ fn answer(observations: &[Observation]) -> Answer {
     match answer {
         Some(status) if status < 400 => Answer::Served,
         Some(status) => Answer::Refused(status),
-        None => Answer::Failed,
+        None if observation.violations.is_empty() => Answer::Failed(observation.error.clone()),
+        None => Answer::Failed(None),
     }
 }
 

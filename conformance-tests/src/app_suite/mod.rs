@@ -1,5 +1,6 @@
 //! Checks an application: runs exchanges in process, and checks what happened in them.
 
+mod asgi;
 mod case;
 mod chapters;
 mod exercise;
@@ -17,6 +18,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use callgate::rule::{self, Role, Rule};
 use callgate::{App, BoxApp};
 
+#[cfg(feature = "cli")]
+pub(crate) use asgi::basis as asgi_basis;
 pub use chapters::scope_probe;
 pub use options::AppOptions;
 pub use requests::{AppRequests, AppRequestsError};
@@ -177,7 +180,7 @@ impl AppSuite {
             match &result {
                 Err(NotPassed::Failed(_)) => findings.push(finding(case, &result)),
                 Err(NotPassed::StartupFailed(reason)) => startup_failure = Some(reason.clone()),
-                Err(NotPassed::NotApplicable(_)) | Ok(()) => {}
+                Err(NotPassed::NotApplicable(_) | NotPassed::NotDemanded(_)) | Ok(()) => {}
             }
         }
         let report = Report {

@@ -40,6 +40,7 @@ pub struct AppOptions {
     pub(crate) timeout: Duration,
     pub(crate) memory: usize,
     pub(crate) allows_errors: bool,
+    pub(crate) asgi: bool,
     pub(crate) requests: Option<AppRequests>,
 }
 
@@ -64,6 +65,7 @@ impl Default for AppOptions {
             timeout: Duration::from_secs(5),
             memory: 16 * 1024 * 1024,
             allows_errors: false,
+            asgi: false,
             requests: None,
         }
     }
@@ -115,6 +117,14 @@ impl AppOptions {
     #[must_use]
     pub fn allow_errors(mut self, allows: bool) -> Self {
         self.allows_errors = allows;
+        self
+    }
+
+    /// Sets whether to leave out what only Callgate demands, for an application of ASGI behind something that translates.
+    /// The report says of each such rule why ASGI does not have it. Default: false.
+    #[must_use]
+    pub fn asgi(mut self, is_asgi: bool) -> Self {
+        self.asgi = is_asgi;
         self
     }
 

@@ -16,6 +16,9 @@ static MEASUREMENT: Mutex<()> = Mutex::new(());
 /// The suite gives the application no new threads when it has blocked this many.
 const MAX_BLOCKED_THREADS: usize = 2;
 
+/// The suite starts no new process when the application has ended this many.
+const MAX_ENDED_PROCESSES: usize = 5;
+
 /// The most positions that are tried in an exchange whose call did not end.
 const MAX_POSITIONS_OF_HANGING_CALLS: usize = 3;
 
@@ -36,6 +39,7 @@ pub(crate) struct ScenarioRunner {
     started: Option<Result<StartedApp, Arc<str>>>,
     observations: HashMap<Scenario, Result<Arc<Vec<Observation>>, Refusal>>,
     blocked_threads: usize,
+    ended_processes: usize,
     /// Whether the memory of the process grew beyond the limit in a call.
     has_exceeded_memory: bool,
 }
@@ -55,6 +59,7 @@ impl ScenarioRunner {
             started: None,
             observations: HashMap::new(),
             blocked_threads: 0,
+            ended_processes: 0,
             has_exceeded_memory: false,
         }
     }
@@ -212,6 +217,7 @@ impl ScenarioRunner {
     fn count_abandoned(&mut self, abandoned: Option<Abandoned>) {
         match abandoned {
             Some(Abandoned::ThreadBlocked) => self.blocked_threads += 1,
+            Some(Abandoned::ProcessEnded) => self.ended_processes += 1,
             Some(Abandoned::MemoryExceeded) => self.has_exceeded_memory = true,
             None => {}
         }
@@ -225,6 +231,9 @@ impl ScenarioRunner {
         if self.blocked_threads >= MAX_BLOCKED_THREADS {
             let reason = "the application blocks the threads that it is called on";
             return Err(Refusal::Abandoned(reason));
+        }
+        if self.ended_processes >= MAX_ENDED_PROCESSES {
+            return Err(Refusal::Abandoned("the application ends its process"));
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use callgate::{
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HOST, TE, TRANSFER_ENCODING, USER_AGENT};
 use http::{HeaderValue, Method, Version};
 
+use super::asgi;
 use super::options::AppOptions;
 use super::scenario::{Scenario, Variation};
 use crate::driver::{ClientScript, MemoryBudget};
@@ -51,11 +52,11 @@ impl ScriptBuilder<'_> {
         match scenario {
             S::Head => self.request(Method::HEAD, http1, Features::NONE),
             S::Http10 => self.request(method(), Version::HTTP_10, Features::NONE),
-            S::GetWithFeatures => self.request(method(), http1, http_features()),
-            S::Http2WithFeatures => self.request(method(), http2, http_features()),
+            S::GetWithFeatures => self.request(method(), http1, self.http_features()),
+            S::Http2WithFeatures => self.request(method(), http2, self.http_features()),
             S::PostWithFeatures => {
                 let mut scope = self.post_scope_with_length(body);
-                offer(&mut scope, http_features());
+                offer(&mut scope, self.http_features());
                 ClientScript::new(scope, split(body))
             }
             S::PostWhole => self.post_whole(body),
@@ -135,6 +136,23 @@ impl ScriptBuilder<'_> {
                     })
                     .collect()
             }
+        }
+    }
+
+    /// Returns every feature of HTTP that the application can have.
+    fn http_features(&self) -> Features {
+        let features = [
+            Feature::ResponseTrailers,
+            Feature::PathSend,
+            Feature::EarlyHints,
+            Feature::Debug,
+            Feature::Shutdown,
+        ]
+        .into_iter()
+        .collect();
+        match self.options.asgi {
+            true => asgi::shared(features),
+            false => features,
         }
     }
 
@@ -261,19 +279,6 @@ fn offer(scope: &mut HttpScope, features: Features) {
             .headers
             .insert(TE, HeaderValue::from_static("trailers"));
     }
-}
-
-/// Returns every feature of HTTP.
-fn http_features() -> Features {
-    [
-        Feature::ResponseTrailers,
-        Feature::PathSend,
-        Feature::EarlyHints,
-        Feature::Debug,
-        Feature::Shutdown,
-    ]
-    .into_iter()
-    .collect()
 }
 
 fn address(port: u16) -> SocketAddr {

@@ -6,16 +6,19 @@ use bytes::Bytes;
 use callgate::{BoxApp, ByteString, Message};
 use http::{HeaderMap, Method};
 
+use super::asgi;
 use super::case::{Case, CaseResult, NotPassed};
 use super::exercise::{self, Exercise};
 use super::options::AppOptions;
 use super::requests::{AppRequest, RequestKind};
 use super::scenario_runner::ScenarioRunner;
+use crate::basis::Basis;
 
 /// The exchanges with one application, for each target of the options.
 pub(super) struct Targets {
     runners: Vec<ScenarioRunner>,
     allows_errors: bool,
+    is_asgi: bool,
 }
 
 impl Targets {
@@ -24,7 +27,7 @@ impl Targets {
         options: AppOptions,
     ) -> Self {
         let make: Arc<dyn Fn() -> BoxApp + Send + Sync> = Arc::new(make);
-        let allows_errors = options.allows_errors;
+        let (allows_errors, is_asgi) = (options.allows_errors, options.asgi);
         let runners = each_target(options)
             .into_iter()
             .map(|options| {
@@ -35,11 +38,17 @@ impl Targets {
         Self {
             runners,
             allows_errors,
+            is_asgi,
         }
     }
 
     /// Runs a case for each target. It fails if it fails for one, and passes if it passes for one.
     pub(super) fn run(&mut self, case: &Case) -> CaseResult {
+        if self.is_asgi
+            && let Basis::CallgateOnly(why) = asgi::basis(&case.check)
+        {
+            return Err(NotPassed::NotDemanded(why));
+        }
         let is_one = self.runners.len() == 1;
         let mut result: Option<CaseResult> = None;
         for runner in &mut self.runners {
@@ -69,7 +78,9 @@ impl Targets {
         let mut refused = Vec::new();
         for runner in &mut self.runners {
             match exercise::of(runner) {
-                Exercise::NotStarted(reason) => return Some(exercise::without_startup(&reason)),
+                Exercise::NotStarted(reason) => {
+                    return Some(exercise::without_startup(&reason, self.is_asgi));
+                }
                 Exercise::Refused(asked) => refused.extend(asked),
                 Exercise::Done => {}
             }

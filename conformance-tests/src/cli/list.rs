@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::command_error::CommandError;
 use super::output::print;
 use super::reporting::Reporting;
-use crate::app_suite::app_checks;
+use crate::app_suite::{app_checks, asgi_basis};
+use crate::basis::Basis;
 use crate::check::Check;
 use crate::report::Format;
-use crate::server_suite::{Basis, basis_of, server_checks};
+use crate::server_suite::{basis_of, server_checks};
 
 /// Returns the checks of all suites.
 fn checks() -> impl Iterator<Item = &'static Check> {
@@ -71,11 +72,11 @@ struct CheckRow {
     name: &'static str,
     does: &'static str,
     must: &'static str,
-    /// The reason for which a server of ASGI need not pass the check: only for a server's rule that
-    /// only Callgate has.
+    /// The reason for which a server or an application of ASGI need not pass the check: only where only Callgate
+    /// demands what is checked.
     #[serde(skip_serializing_if = "Option::is_none")]
     callgate_only: Option<&'static str>,
-    /// The sentences of standards that demand the same of a server of ASGI.
+    /// The sentences of standards that demand the same of a server or an application of ASGI.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     standards: Vec<String>,
     /// The level of these sentences.
@@ -101,7 +102,10 @@ fn json(rules: &[&'static Rule]) -> String {
 }
 
 fn check_row(check: &'static Check) -> CheckRow {
-    let basis = basis_of(check).filter(|_| check.rule.role == Role::Server);
+    let basis = match check.rule.role {
+        Role::Server => basis_of(check),
+        Role::Application => Some(asgi_basis(check)),
+    };
     CheckRow {
         name: check.name,
         does: check.does,

@@ -44,6 +44,8 @@ pub(crate) enum Abandoned {
     ThreadBlocked,
     /// The memory of the process grew beyond the limit in one call.
     MemoryExceeded,
+    /// The application has ended its process.
+    ProcessEnded,
 }
 
 /// The result of start-up.
@@ -122,9 +124,16 @@ impl AppSandbox {
             Ok(SendEvent::LifespanStartupFailed(failed)) => Startup::Failed(failed.message),
             Ok(other) => Startup::Failed(format!("it sent `{}`", other.type_name())),
             Err(RecvTimeoutError::Disconnected) => {
-                match driver_channel.observation().is_declined() {
+                let observation = driver_channel.observation();
+                if driver_channel.has_ended_process() {
+                    self.abandoned = Some(Abandoned::ProcessEnded);
+                }
+                match observation.is_declined() {
                     true => Startup::Complete(State::new()),
-                    false => Startup::Failed("it did not answer".to_owned()),
+                    false => Startup::Failed(match observation.error {
+                        Some(error) => format!("it did not answer: {error}"),
+                        None => "it did not answer".to_owned(),
+                    }),
                 }
             }
             Err(RecvTimeoutError::Timeout) => Startup::Failed(match self.abandoned {
@@ -240,6 +249,9 @@ impl AppSandbox {
                 channel.thread_blocked();
                 break;
             }
+        }
+        if channel.has_ended_process() {
+            self.abandoned = Some(Abandoned::ProcessEnded);
         }
         channel.observation()
     }

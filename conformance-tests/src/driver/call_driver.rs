@@ -10,6 +10,7 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::channel::{DriverChannel, NextStep};
+use super::process_ended::ProcessEnded;
 use super::time_budget::{Awaited, TimeBudget};
 use crate::call_end::panic_message;
 
@@ -20,6 +21,7 @@ const QUIET_ROUNDS: usize = 8;
 enum CallOutput {
     Returned(Result<(), AppError>),
     Panicked(String),
+    ProcessEnded(String),
 }
 
 /// Calls `app` and waits for its end. A call that does nothing for longer than `time_budget` allows
@@ -39,7 +41,10 @@ pub(super) async fn drive_call(
         channel.count_call_poll();
         match catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(cx))) {
             Ok(polled) => polled.map(CallOutput::Returned),
-            Err(panic) => Poll::Ready(CallOutput::Panicked(panic_message(&*panic))),
+            Err(panic) => Poll::Ready(match panic.downcast::<ProcessEnded>() {
+                Ok(ended) => CallOutput::ProcessEnded(ended.0),
+                Err(panic) => CallOutput::Panicked(panic_message(&*panic)),
+            }),
         }
     });
     let mut awaited = channel.awaited();
@@ -84,6 +89,7 @@ pub(super) async fn drive_call(
     match output {
         Some(CallOutput::Returned(result)) => channel.call_returned(&result),
         Some(CallOutput::Panicked(message)) => channel.call_panicked(message),
+        Some(CallOutput::ProcessEnded(how)) => channel.process_ended(&how),
         None => channel.call_dropped(),
     }
     // A destructor of the call may panic as well; the end of the call has been noted.

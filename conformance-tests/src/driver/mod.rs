@@ -14,6 +14,7 @@ mod difference;
 mod live_bytes;
 mod memory_budget;
 mod observation;
+mod process_ended;
 mod process_memory;
 mod stall_detector;
 mod time_budget;
@@ -24,4 +25,6 @@ pub(crate) use client_script::{ClientScript, ScriptedEvent, is_disconnect};
 pub(crate) use difference::Difference;
 pub(crate) use memory_budget::MemoryBudget;
 pub(crate) use observation::Observation;
+#[cfg(feature = "cli")]
+pub(crate) use process_ended::ProcessEnded;
 pub(crate) use time_budget::TimeBudget;

@@ -88,6 +88,7 @@ impl Observation {
             CallEnd::Disconnected => "returned that the client had disconnected".to_owned(),
             CallEnd::Failed => format!("failed ({error})"),
             CallEnd::Panicked => format!("panicked ({error})"),
+            CallEnd::ProcessEnded => "ended its process".to_owned(),
             CallEnd::Dropped => "did not end".to_owned(),
             CallEnd::Blocked => "blocked its thread".to_owned(),
         };

@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use super::check::HttpCheck;
 use super::target::Target;
-use crate::server_suite::Citation;
+use crate::basis::Citation;
 use crate::server_suite::result::CaseResult;
 
 /// A case: the sentence that it checks, and its steps.

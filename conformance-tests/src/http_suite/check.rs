@@ -6,8 +6,8 @@ use callgate::rule::Level;
 use serde::Serialize;
 
 use crate::Verdict;
+use crate::basis::Citation;
 use crate::report::{Format, Line, TableOptions, json, junit, table};
-use crate::server_suite::Citation;
 
 /// A check of one sentence of an RFC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

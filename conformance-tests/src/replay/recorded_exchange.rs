@@ -208,6 +208,7 @@ impl RecordedExchange {
     fn end_difference(&self, observation: &Observation) -> Option<Difference> {
         let end = match observation.end {
             CallEnd::Blocked => CallEnd::Dropped,
+            CallEnd::ProcessEnded => CallEnd::Panicked,
             end => end,
         };
         // A server may drop a call at any time after the disconnect.

@@ -5,10 +5,10 @@ use std::pin::Pin;
 
 use callgate::rule::Rule;
 
-use super::basis::Basis;
 use super::client_exchange::Transport;
 use super::fixture::Fixture;
 use super::result::CaseResult;
+use crate::basis::Basis;
 
 /// A case: the rule that it checks, its transports and its steps.
 pub(super) struct Case {

@@ -5,7 +5,6 @@
 //! [`probe_call`] step by step, and examines the events that the client receives.
 
 mod attached;
-pub(crate) mod basis;
 mod case;
 pub(crate) mod case_log;
 mod cases;
@@ -35,12 +34,12 @@ use std::time::Duration;
 use callgate::rule::{self, Rule};
 
 pub use attached::AttachedServer;
-pub use basis::{Basis, Citation, Document};
 pub use client_tls::ClientTls;
 pub use command_line::CommandLine;
 pub use launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 pub use settings::{LifespanMode, ServerSettings};
 
+use crate::basis::Basis;
 use crate::{Check, Finding, Report, Verdict};
 use case::Case;
 use client_exchange::Transport;

@@ -93,6 +93,16 @@ impl DriverChannel {
         self.lock().call_panicked(message);
     }
 
+    /// Notes that the application has ended its process.
+    pub(in crate::driver) fn process_ended(&self, how: &str) {
+        self.lock().process_ended(how);
+    }
+
+    /// Returns whether the application has ended its process.
+    pub(in crate::driver) fn has_ended_process(&self) -> bool {
+        self.lock().has_ended_process()
+    }
+
     /// Notes that the call is dropped before it has ended.
     pub(in crate::driver) fn call_dropped(&self) {
         self.lock().call_dropped();

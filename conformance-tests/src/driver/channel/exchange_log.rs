@@ -53,6 +53,13 @@ impl ExchangeLog {
             }));
     }
 
+    /// Returns whether this violation has been added.
+    pub(super) fn has(&self, violation: &Violation) -> bool {
+        self.violations
+            .iter()
+            .any(|located| located.violation == *violation)
+    }
+
     /// Returns the transcript and the violations so far.
     pub(super) fn contents(&mut self) -> (Transcript, Vec<LocatedViolation>) {
         self.mention_omitted();

@@ -338,7 +338,8 @@ impl ExchangeState {
 
     pub(super) fn call_returned(&mut self, result: &Result<(), AppError>) {
         self.is_complete |= self.model.phase() == ExchangePhase::Ended;
-        let violations = self.model.returned(result);
+        let mut violations = self.model.returned(result);
+        violations.extend(self.violation_of_result(result));
         let end = CallEnd::from(result);
         let error = result.as_ref().err().map(ToString::to_string);
         let returned = error.clone().map_or(Ok(()), Err);
@@ -346,11 +347,36 @@ impl ExchangeState {
         self.end_call(end, error.filter(|_| end == CallEnd::Failed));
     }
 
+    /// Returns the violation that the call returns, unless a send has reported it: an application in another process
+    /// can break a rule without an event.
+    fn violation_of_result(&self, result: &Result<(), AppError>) -> Option<Violation> {
+        match result {
+            Err(AppError::Send(SendError::Violation(violation))) if !self.log.has(violation) => {
+                Some(violation.clone())
+            }
+            _ => None,
+        }
+    }
+
     pub(super) fn call_panicked(&mut self, message: String) {
         self.is_complete |= self.model.phase() == ExchangePhase::Ended;
         let violations = self.model.panicked(&message);
         self.log.push(Entry::Panicked(message.clone()), violations);
         self.end_call(CallEnd::Panicked, Some(message));
+    }
+
+    pub(super) fn process_ended(&mut self, how: &str) {
+        self.is_complete |= self.model.phase() == ExchangePhase::Ended;
+        // Nothing that the call has not sent is missed.
+        let _ = self.model.panicked(how);
+        let detail = format!("the application ended its process {how}");
+        self.log
+            .push_violations([Violation::new(rule::NO_PANIC, detail.clone())]);
+        self.end_call(CallEnd::ProcessEnded, Some(detail));
+    }
+
+    pub(super) fn has_ended_process(&self) -> bool {
+        self.end == Some(CallEnd::ProcessEnded)
     }
 
     pub(super) fn call_dropped(&mut self) {

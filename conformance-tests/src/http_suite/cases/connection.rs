@@ -3,8 +3,8 @@
 use super::super::case::{Case, steps};
 use super::super::target::expect_end;
 use crate::Verdict;
-use crate::server_suite::Document::Rfc;
-use crate::server_suite::basis::{demands, recommends};
+use crate::basis::Document::Rfc;
+use crate::basis::{demands, recommends};
 use crate::server_suite::result::must;
 
 const CLOSE: &str = "connection: close\r\n";

@@ -3,8 +3,8 @@
 use super::super::case::{Case, steps};
 use super::super::target::{Target, expect_end};
 use crate::Verdict;
-use crate::server_suite::Document::Rfc;
-use crate::server_suite::basis::{demands, recommends};
+use crate::basis::Document::Rfc;
+use crate::basis::{demands, recommends};
 use crate::server_suite::result::{CaseResult, must};
 
 const LENGTH: &str = "If a message is received without Transfer-Encoding and with an invalid Content-Length header field, then \

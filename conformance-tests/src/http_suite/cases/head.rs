@@ -2,8 +2,8 @@
 
 use super::super::case::{Case, steps};
 use super::semantics::answer_to_large;
-use crate::server_suite::Document::Rfc;
-use crate::server_suite::basis::{demands, recommends};
+use crate::basis::Document::Rfc;
+use crate::basis::{demands, recommends};
 use crate::server_suite::result::must;
 
 /// The length of a target that few servers take, in bytes.

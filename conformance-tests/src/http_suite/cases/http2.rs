@@ -7,8 +7,8 @@ use super::super::raw_http2::{
 };
 use super::super::target::Target;
 use crate::Verdict;
-use crate::server_suite::Document::Rfc;
-use crate::server_suite::basis::demands;
+use crate::basis::Document::Rfc;
+use crate::basis::demands;
 use crate::server_suite::http1::Http1;
 use crate::server_suite::result::{CaseResult, must};
 

@@ -4,8 +4,8 @@ use callgate::{HttpResponseBody, HttpResponseStart, rule};
 
 use super::steps::{call_over, stream_over_http1, stream_over_http2};
 use crate::Verdict;
+use crate::basis::{Basis, Document::AsgiCore, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiCore, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

@@ -9,8 +9,8 @@ use super::steps::{
     stream_over_http1, stream_over_http2,
 };
 use crate::Verdict;
+use crate::basis::Basis;
 use crate::probe::{ProbeCallEnd, SendOutcome, Step};
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::request::Request;

@@ -10,8 +10,8 @@ use super::steps::{
     stream_over_http2, stream_to,
 };
 use crate::Verdict;
+use crate::basis::Basis;
 use crate::probe::{SendOutcome, Step};
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::probe_call::ProbeCall;

@@ -12,8 +12,8 @@ use tempfile::NamedTempFile;
 
 use super::steps::{call_over, expect_response, respond};
 use crate::Verdict;
+use crate::basis::{Basis, Document::AsgiExtensions, demands, recommends};
 use crate::probe::{SendOutcome, Step};
-use crate::server_suite::basis::{Basis, Document::AsgiExtensions, demands, recommends};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

@@ -4,8 +4,8 @@ use callgate::{Feature, Message, Scope, WebSocketAccept, rule};
 
 use super::websocket::received;
 use crate::Verdict;
+use crate::basis::{Basis, Document::Rfc, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::Rfc, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::deflate::{Accepted, EXTENSIONS, open_compressed, open_with_offers};

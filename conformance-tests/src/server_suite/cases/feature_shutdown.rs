@@ -5,8 +5,8 @@ use callgate::{Feature, HttpResponseBody, HttpResponseStart, ReceiveEvent, Scope
 use super::http_shutdown::{launch, stop};
 use super::steps::{FENCES, call_over, content, events};
 use crate::Verdict;
+use crate::basis::Basis;
 use crate::probe::Step;
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, Transport};
 use crate::server_suite::probe_call::ProbeCall;

@@ -3,8 +3,8 @@
 use callgate::{HttpResponseStart, rule};
 
 use super::steps::{WAIT, WAITS, respond};
+use crate::basis::Basis;
 use crate::probe::Step;
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, Transport};
 use crate::server_suite::request::Request;

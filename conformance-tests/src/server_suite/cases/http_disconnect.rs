@@ -3,8 +3,8 @@
 use callgate::{HttpResponseBody, HttpResponseStart, ReceiveEvent, rule};
 
 use super::steps::{content, events, expect_response, receive_disconnect, respond};
+use crate::basis::{Basis, Document::AsgiHttp, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiHttp, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transport};
 use crate::server_suite::fixture::Fixture;

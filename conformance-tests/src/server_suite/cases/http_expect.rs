@@ -3,8 +3,8 @@
 use callgate::rule;
 
 use super::steps::{answered, respond};
+use crate::basis::Basis;
 use crate::probe::Step;
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1, steps};
 use crate::server_suite::request::Request;
 use crate::server_suite::result::must;

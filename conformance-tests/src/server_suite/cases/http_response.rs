@@ -3,12 +3,12 @@
 use callgate::{HttpResponseBody, HttpResponseStart, rule};
 
 use super::steps::answered;
-use crate::probe::Step;
-use crate::server_suite::basis::{
+use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
     demands,
 };
+use crate::probe::Step;
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transport};
 use crate::server_suite::fixture::Fixture;

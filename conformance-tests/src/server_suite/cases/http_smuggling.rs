@@ -3,8 +3,8 @@
 use callgate::rule;
 
 use super::steps::{content, expect_refused, respond};
+use crate::basis::{Basis, Document::Rfc, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::Rfc, demands};
 use crate::server_suite::case::{Case, HTTP1, steps};
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::result::{CaseResult, must};

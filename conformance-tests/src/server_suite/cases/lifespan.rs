@@ -9,8 +9,8 @@ use tokio::time::timeout;
 
 use super::steps::{FENCES, ends_after, receive_shutdown, starting};
 use crate::Verdict;
+use crate::basis::{Basis, Document::AsgiLifespan, demands, recommends};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiLifespan, demands, recommends};
 use crate::server_suite::case::{Case, HTTP1, steps};
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::http1::Http1;

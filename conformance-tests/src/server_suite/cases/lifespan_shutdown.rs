@@ -6,8 +6,8 @@ use callgate::{
 };
 
 use super::steps::{FENCES, answered, ends_after, receive_shutdown, starting};
+use crate::basis::{Basis, Document::AsgiLifespan, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiLifespan, demands};
 use crate::server_suite::case::{Case, HTTP1, steps};
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::probe_call::ProbeCall;

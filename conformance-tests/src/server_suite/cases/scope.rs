@@ -3,8 +3,8 @@
 use callgate::{HttpScope, rule};
 
 use super::steps::{call_over, scope_over};
+use crate::basis::{Basis, Document::AsgiHttp, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiHttp, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::ClientExchange;
 use crate::server_suite::client_exchange::Transport::{self, Http1};

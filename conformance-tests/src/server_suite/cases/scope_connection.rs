@@ -7,12 +7,12 @@ use callgate::{
 
 use super::steps::{call_over, scope_over};
 use crate::Verdict;
-use crate::probe::{SendOutcome, Step};
-use crate::server_suite::basis::{
+use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
     demands,
 };
+use crate::probe::{SendOutcome, Step};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, HTTP2, steps};
 use crate::server_suite::client_exchange::Transport::{self, Http1, Http2};
 use crate::server_suite::fixture::Fixture;

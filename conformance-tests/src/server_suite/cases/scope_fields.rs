@@ -4,12 +4,12 @@ use callgate::{HttpScope, rule};
 use http::HeaderMap;
 
 use super::steps::{call_over, scope_over};
-use crate::probe::Step;
-use crate::server_suite::basis::{
+use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
     demands,
 };
+use crate::probe::Step;
 use crate::server_suite::case::{Case, HTTP1, HTTP2, steps};
 use crate::server_suite::client_exchange::Transport::{Http1, Http2};
 use crate::server_suite::request::Request;

@@ -11,8 +11,8 @@ use x509_cert::Certificate;
 use x509_cert::der::{DecodePem as _, Encode as _};
 
 use crate::Verdict;
+use crate::basis::{Basis, Document::AsgiTls, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiTls, demands};
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::{ClientExchange, Transport};
 use crate::server_suite::client_tls::ClientCertificateKind;

@@ -5,12 +5,12 @@ use std::time::Duration;
 use callgate::{Message, ReceiveEvent, WebSocketClose, rule};
 
 use super::steps::{WAIT, WAITS};
-use crate::probe::Step;
-use crate::server_suite::basis::{
+use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
     demands, recommends,
 };
+use crate::probe::Step;
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::probe_call::ProbeCall;
 use crate::server_suite::result::{CaseResult, must};

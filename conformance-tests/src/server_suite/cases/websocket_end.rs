@@ -2,12 +2,12 @@
 
 use callgate::{Message, ReceiveEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect, rule};
 
-use crate::probe::Step;
-use crate::server_suite::basis::{
+use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
     demands, recommends,
 };
+use crate::probe::Step;
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

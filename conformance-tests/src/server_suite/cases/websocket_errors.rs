@@ -3,8 +3,8 @@
 use callgate::{Message, rule};
 
 use super::websocket::received;
+use crate::basis::Basis;
 use crate::probe::Step;
-use crate::server_suite::basis::Basis;
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

@@ -2,8 +2,8 @@
 
 use callgate::{ReceiveEvent, WebSocketAccept, WebSocketClose, WebSocketDisconnect, rule};
 
+use crate::basis::{Basis, Document::AsgiHttp, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::AsgiHttp, demands};
 use crate::server_suite::case::{Case, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

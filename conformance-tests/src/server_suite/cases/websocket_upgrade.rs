@@ -8,8 +8,8 @@ use http::Version;
 
 use super::steps::expect_response;
 use super::websocket_handshake::expect_status;
+use crate::basis::{Basis, Document::Rfc, demands};
 use crate::probe::Step;
-use crate::server_suite::basis::{Basis, Document::Rfc, demands};
 use crate::server_suite::case::{Case, HTTP1, HTTP1_AND_HTTP2, steps};
 use crate::server_suite::client_exchange::Transport;
 use crate::server_suite::fixture::Fixture;

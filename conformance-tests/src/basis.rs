@@ -1,12 +1,12 @@
-//! The basis of a case: the sentences of standards because of which it counts against servers of
+//! The basis of a case: the sentences of standards because of which it counts against servers and applications of
 //! ASGI.
 
 use std::fmt;
 
 use callgate::rule::Level;
 
-/// The basis of a case for servers that speak ASGI rather than Callgate. Every case counts for a
-/// server of Callgate.
+/// The basis of a case for servers and applications that speak ASGI rather than Callgate. Every case counts for those
+/// of Callgate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Basis {
     /// ASGI or an RFC demands the behaviour that the case checks, by these sentences.
@@ -16,7 +16,7 @@ pub enum Basis {
 }
 
 impl Basis {
-    /// Returns how binding the standards are, by the weakest sentence: a server that fails the case
+    /// Returns how binding the standards are, by the weakest sentence: a subject that fails the case
     /// may have broken no other. None for a case that only Callgate demands.
     #[must_use]
     pub fn level(&self) -> Option<Level> {
@@ -39,7 +39,7 @@ pub struct Citation {
     pub level: Level,
 }
 
-/// A standard that servers of ASGI keep to.
+/// A standard that servers and applications of ASGI keep to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Document {

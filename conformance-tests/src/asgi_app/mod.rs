@@ -1,0 +1,107 @@
+//! Applications of ASGI in Python, each in a process of its own, as applications of Callgate.
+//!
+//! `asgi_host.py` calls the application, and translates between ASGI and the serialised form. The suite is the
+//! server: an [`AsgiApp`] starts the interpreter, passes scopes and events on, and settles what ASGI leaves to a
+//! server (see [`AsgiCall`](call::AsgiCall)).
+
+mod call;
+mod host_process;
+mod message;
+
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use callgate::{App, AppError, Receiver, Scope, Sender};
+
+use call::AsgiCall;
+use host_process::HostProcess;
+
+/// Where an application of ASGI is, and what calls it.
+#[derive(Clone, Debug)]
+pub(crate) struct AsgiTarget {
+    /// The module and the attribute: `main:app`.
+    pub(crate) name: String,
+    /// Whether the attribute is called for the application.
+    pub(crate) is_factory: bool,
+    /// The directory in which modules are found first.
+    pub(crate) directory: PathBuf,
+    /// The interpreter.
+    pub(crate) python: PathBuf,
+    /// A process whose event loop does not become idle for so long is killed.
+    pub(crate) patience: Duration,
+}
+
+/// Starts a process of the application for each one that the suite makes.
+pub(crate) struct AsgiApps {
+    target: AsgiTarget,
+    /// The process that has shown that the application can be imported.
+    first: Mutex<Option<Arc<HostProcess>>>,
+    declined_startup: DeclinedStartup,
+}
+
+/// The first exception that a start-up has raised, which declines the lifespan.
+type DeclinedStartup = Arc<Mutex<Option<String>>>;
+
+impl AsgiApps {
+    /// Imports the application in a first process.
+    ///
+    /// # Errors
+    ///
+    /// One line that says why there is no such application.
+    pub(crate) fn import(target: AsgiTarget) -> Result<Self, String> {
+        let first = HostProcess::start(&target)?;
+        Ok(Self {
+            target,
+            first: Mutex::new(Some(first)),
+            declined_startup: Arc::default(),
+        })
+    }
+
+    /// Returns the application in a new process.
+    pub(crate) fn make(&self) -> AsgiApp {
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        AsgiApp {
+            process: match first {
+                Some(first) => Ok(first),
+                None => HostProcess::start(&self.target),
+            },
+            declined_startup: self.declined_startup.clone(),
+        }
+    }
+
+    /// Returns the exception by which a start-up has declined its lifespan, if one has. A lifespan that was declined
+    /// before its start-up does not count.
+    pub(crate) fn declined_startup(&self) -> Option<String> {
+        self.declined_startup
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+}
+
+impl fmt::Debug for AsgiApps {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsgiApps").field(&self.target).finish()
+    }
+}
+
+/// An application of ASGI in a process of its own, which ends with the last clone; or why there is none.
+#[derive(Clone)]
+pub(crate) struct AsgiApp {
+    process: Result<Arc<HostProcess>, String>,
+    declined_startup: DeclinedStartup,
+}
+
+impl App for AsgiApp {
+    async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+        let process = self.process.clone().map_err(AppError::failed)?;
+        let declined = self.declined_startup.clone();
+        AsgiCall::new(process, &scope, receiver, sender, declined).await
+    }
+}
