@@ -1,0 +1,1 @@
+import callgate_has_no_such_module
