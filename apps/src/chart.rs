@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use axum::response::Html;
 use axum::routing::get;
 use axum::{Json, Router};
-use callgate::{App, BoxApp};
+use callgate::App;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
@@ -30,7 +30,7 @@ pub const ENTRY: Entry = Entry {
         "curl -i -H 'x-connect-installation-id: EIN-1' {http}chart",
     ],
     service: Some(&CONNECT),
-    app: |settings| BoxApp::new(chart(settings)),
+    app: |settings| CONNECT.require_client(chart(settings), settings),
 };
 
 const PAGE: &str = include_str!("chart/page.html");

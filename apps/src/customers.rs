@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::routing::post;
 use axum::{Json, Router};
-use callgate::{App, BoxApp};
+use callgate::App;
 use callgate_toolkit::errors::HttpError;
 use email_address::{EmailAddress, Options};
 use http::header::RETRY_AFTER;
@@ -30,7 +30,7 @@ pub const ENTRY: Entry = Entry {
         r#"curl -i {http}api/autumn/customers --json '{"id": "1", "name": "Ada", "email": "ada@example.com"}'"#,
     ],
     service: Some(&AUTUMN),
-    app: |settings| BoxApp::new(customers(settings)),
+    app: |settings| AUTUMN.require_client(customers(settings), settings),
 };
 
 const INDEX: Index = Index {

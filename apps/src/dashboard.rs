@@ -4,7 +4,7 @@
 use axum::extract::State;
 use axum::routing::get;
 use axum::{Json, Router};
-use callgate::{App, BoxApp};
+use callgate::App;
 use http::StatusCode;
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -21,7 +21,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Fetches an item of an upstream service (a shop), or three lists concurrently.",
     try_it: &["curl -i {http}dashboard", "curl -i {http}proxy/42"],
     service: Some(&SHOP),
-    app: |settings| BoxApp::new(dashboard(settings)),
+    app: |settings| SHOP.require_client(dashboard(settings), settings),
 };
 
 const INDEX: Index = Index {

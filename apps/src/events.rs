@@ -16,7 +16,7 @@ mod tests;
 mod variables;
 mod websocket;
 
-use callgate::{App, BoxApp};
+use callgate::App;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,7 +43,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}ws",
     ],
     service: Some(&CONNECT),
-    app: |settings| BoxApp::new(events(settings)),
+    app: |settings| CONNECT.require_client(events(settings), settings),
 };
 
 const SIZES: [&str; 5] = ["xs", "s", "m", "l", "xl"];

@@ -1,8 +1,12 @@
 //! A client for the services that applications call: HTTP with JSON, a time-out, and errors that name
 //! what failed. A service is at a URL, or it is a stand-in inside the program.
 
+mod content;
 mod error;
+#[cfg(feature = "clients")]
 mod http_client;
+#[cfg(not(feature = "clients"))]
+mod no_http_client;
 mod request;
 mod stand_in;
 
@@ -14,7 +18,10 @@ use serde::de::DeserializeOwned;
 use url::Url;
 
 pub(crate) use self::error::Error;
+#[cfg(feature = "clients")]
 use self::http_client::HttpClient;
+#[cfg(not(feature = "clients"))]
+use self::no_http_client::HttpClient;
 pub(crate) use self::request::{Request, read};
 use self::stand_in::StandIn;
 use crate::Service;
@@ -22,9 +29,6 @@ use crate::settings::Token;
 
 /// The default time limit of a response.
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The largest content of a response, in bytes.
-const MAX_CONTENT: usize = 4 * 1024 * 1024;
 
 /// A service: at a URL, or a stand-in. Cheap to clone.
 #[derive(Clone, Debug)]

@@ -341,3 +341,26 @@ fn credentials_are_recorded_only_with_a_recording() {
     assert_eq!(status, Some(2), "{stderr}");
     assert!(stderr.contains("--record <FILE>"), "{stderr}");
 }
+
+#[cfg(not(feature = "clients"))]
+#[test]
+fn a_service_that_needs_a_client_of_http_is_one_line_that_names_the_feature() {
+    for (app, environment) in [
+        ("dashboard", ("UPSTREAM_URL", "http://127.0.0.1:9/")),
+        ("customers", ("AUTUMN_TOKEN", "5ecret")),
+        ("chart", ("CONNECT_URL", "http://127.0.0.1:9/")),
+        ("events", ("CONNECT_URL", "http://127.0.0.1:9/")),
+    ] {
+        let (stdout, stderr, status) = callgate(&["run", app, "--port=0"], &[environment]);
+        assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(
+            stderr.starts_with("error: the application failed to start: cannot call "),
+            "{stderr}"
+        );
+        assert!(
+            stderr.contains("build it with `--features clients`"),
+            "{stderr}"
+        );
+    }
+}

@@ -67,6 +67,33 @@ pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
         .replace("{{index}}", &index)
         .replace("{{sections}}", &sections)
         .replace("{{channels}}", channel_layer(scope))
+        .replace("{{features}}", &missing_features())
+}
+
+/// Returns the sentence about the features that the program was built without, if there are any.
+fn missing_features() -> String {
+    let features = [
+        (
+            "clients",
+            "calls of the real services",
+            cfg!(feature = "clients"),
+        ),
+        ("postgres", "PostgreSQL", cfg!(feature = "postgres")),
+        ("redis", "Redis", cfg!(feature = "redis")),
+    ];
+    let missing: Vec<_> = features
+        .into_iter()
+        .filter(|(_, _, is_built)| !is_built)
+        .map(|(name, what, _)| format!("<code>{name}</code> ({what})"))
+        .collect();
+    if missing.is_empty() {
+        return String::new();
+    }
+    let missing = missing.join(", ");
+    format!(
+        "<span id=\"features\">This program was built without {missing}; \
+         <code>cargo run --all-features</code> has all.</span>"
+    )
 }
 
 /// Returns the sentence about the channel layer that is in use.

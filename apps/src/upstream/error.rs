@@ -7,7 +7,7 @@ use bytes::Bytes;
 use callgate_toolkit::errors::HttpError;
 use http::{Response, StatusCode};
 
-use super::MAX_CONTENT;
+use super::content::MAX_CONTENT;
 use crate::Service;
 use crate::api::ApiError;
 use crate::log_text::causes;

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Response;
 use reqwest::{Client, redirect};
 
-use super::{Error, MAX_CONTENT, Request};
+use super::content::Content;
+use super::{Error, Request};
 
 /// A client of HTTP. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -40,14 +41,11 @@ impl HttpClient {
         let mut whole = Response::new(Bytes::new());
         *whole.status_mut() = response.status();
         *whole.headers_mut() = response.headers().clone();
-        let mut content = Vec::new();
-        while let Some(chunk) = response.chunk().await? {
-            if content.len() + chunk.len() > MAX_CONTENT {
-                return Err(Error::TooLarge);
-            }
-            content.extend_from_slice(&chunk);
+        let mut content = Content::default();
+        while let Some(part) = response.chunk().await? {
+            content.push(&part)?;
         }
-        *whole.body_mut() = content.into();
+        *whole.body_mut() = content.into_bytes();
         Ok(whole)
     }
 }

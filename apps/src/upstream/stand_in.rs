@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::body::{Body, to_bytes};
+use axum::body::Body;
 use bytes::Bytes;
 use callgate::App;
 use callgate_tower::AppService;
+use futures_util::StreamExt as _;
 use http::Response;
 use tower_service::Service as _;
 
-use super::{Error, MAX_CONTENT, Request};
+use super::content::Content;
+use super::{Error, Request};
 use crate::Service;
 
 /// An application that stands in for a service. Cheap to clone.
@@ -46,8 +48,11 @@ impl StandIn {
             Err(never) => match never {},
         };
         let (head, body) = response.into_parts();
-        let content = to_bytes(Body::new(body), MAX_CONTENT).await;
-        let content = content.map_err(|error| Error::Unreachable(error.into()))?;
-        Ok(Response::from_parts(head, content))
+        let mut parts = Body::new(body).into_data_stream();
+        let mut content = Content::default();
+        while let Some(part) = parts.next().await {
+            content.push(&part.map_err(|error| Error::Unreachable(error.into()))?)?;
+        }
+        Ok(Response::from_parts(head, content.into_bytes()))
     }
 }
