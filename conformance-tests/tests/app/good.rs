@@ -217,6 +217,26 @@ fn nothing_is_reported_of_a_stream_that_ends_at_the_shutdown() {
     );
 }
 
+/// The application watches for the end of its client while it responds.
+#[test]
+fn nothing_is_reported_of_an_application_that_receives_while_it_sends() {
+    assert_good(|| {
+        |scope: Scope, mut receiver: Receiver, sender: Sender| async move {
+            http(scope)?;
+            let Some((octets, _)) = content(&mut receiver).await else {
+                return Ok(());
+            };
+            let disconnected =
+                async { while receiver.receive().await != ReceiveEvent::HttpDisconnect {} };
+            tokio::select! {
+                biased;
+                sent = answer(&sender, octets) => Ok(sent?),
+                () = disconnected => Ok(()),
+            }
+        }
+    });
+}
+
 #[test]
 fn nothing_is_reported_of_a_stream_of_events_without_end() {
     assert_good(|| {

@@ -26,7 +26,7 @@ use crate::scope_kind::ScopeKind;
 const MAX_EVENTS: usize = 10_000;
 /// The most sends of one exchange that may wait at a time.
 const MAX_PENDING_SENDS: usize = 1024;
-/// The channel lets other tasks run at each multiple of this many polls. An application that never
+/// The channel lets other tasks run at each multiple of this many polls of one direction. An application that never
 /// has to wait would keep its thread otherwise.
 const POLLS_PER_YIELD: usize = 64;
 
@@ -52,7 +52,8 @@ pub(super) struct ExchangeState {
     pub(super) is_next_event_due: bool,
     event_count: usize,
     pub(super) send_count: usize,
-    channel_polls: usize,
+    receive_polls: usize,
+    send_polls: usize,
     pub(super) call_polls: usize,
     activity: usize,
     pub(super) receive_waker: Option<Waker>,
@@ -94,7 +95,8 @@ impl ExchangeState {
             is_next_event_due: false,
             event_count: 0,
             send_count: 0,
-            channel_polls: 0,
+            receive_polls: 0,
+            send_polls: 0,
             call_polls: 0,
             activity: 0,
             receive_waker: None,
@@ -125,7 +127,8 @@ impl ExchangeState {
     }
 
     pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
-        if self.should_yield(cx) {
+        self.receive_polls += 1;
+        if self.should_yield(self.receive_polls, cx) {
             return Poll::Pending;
         }
         let Some(event) = self.next_event() else {
@@ -155,7 +158,8 @@ impl ExchangeState {
 
     /// Waits until the client takes an event, or until a send fails at once.
     pub(super) fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if self.should_yield(cx) {
+        self.send_polls += 1;
+        if self.should_yield(self.send_polls, cx) {
             return Poll::Pending;
         }
         let is_open = self.model.phase() == ExchangePhase::Open;
@@ -301,11 +305,13 @@ impl ExchangeState {
         }
     }
 
-    /// Returns whether this poll has to let other tasks run first. The waker has been called then.
-    fn should_yield(&mut self, cx: &Context<'_>) -> bool {
-        self.channel_polls += 1;
+    /// Returns whether the poll of this number has to let other tasks run first. The waker has been called then.
+    ///
+    /// Each direction has its own numbers: an application that polls both each time would otherwise be held up in the
+    /// same one for ever.
+    fn should_yield(&self, poll: usize, cx: &Context<'_>) -> bool {
         let interval = if self.interleaves { 2 } else { POLLS_PER_YIELD };
-        let yields = self.channel_polls.is_multiple_of(interval);
+        let yields = poll.is_multiple_of(interval);
         if yields {
             cx.waker().wake_by_ref();
         }
