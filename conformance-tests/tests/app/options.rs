@@ -196,6 +196,18 @@ fn an_application_that_refuses_all_that_it_is_asked_for_is_not_exercised() {
 }
 
 #[test]
+fn an_application_that_fails_at_each_request_is_not_exercised() {
+    let fails = |scope: Scope, _: Receiver, _: Sender| async move {
+        scope.into_http()?;
+        Err::<(), _>(AppError::failed("no database"))
+    };
+    let gap = gap(move || fails, options());
+    let asked = "it refused all that the suite asked for: `GET /` with the error `no database`, \
+                 `POST /` with the error `no database`; ";
+    assert!(gap.starts_with(asked), "{gap}");
+}
+
+#[test]
 fn an_application_that_serves_one_kind_of_scope_is_exercised() {
     let http_only = |scope: Scope, _: Receiver, sender: Sender| async move {
         scope.into_http()?;
