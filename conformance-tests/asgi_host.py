@@ -40,6 +40,9 @@ from collections import deque
 # wait in a loop of `asyncio.sleep(0)`.
 MAX_ROUNDS = 200
 
+# The most characters of an exception that are shown.
+MAX_ERROR_LENGTH = 500
+
 # The time in seconds in which the interpreter ends by itself once the suite is gone.
 EXIT_TIMEOUT = 1.0
 
@@ -75,11 +78,14 @@ class Suite:
         self.app = None
         self.calls = {}
         self.state = {}
+        self.slips = set()
         self.closed = asyncio.get_running_loop().create_future()
 
     def tell(self, message, **values):
         try:
-            self.connection.sendall(json.dumps({"message": message, **values}).encode() + b"\n")
+            line = json.dumps({"message": message, **values}, ensure_ascii=False)
+            # The text of an exception may have surrogates.
+            self.connection.sendall(line.encode(errors="replace") + b"\n")
         except OSError:
             self.close()
 
@@ -231,7 +237,9 @@ class Call:
         except InvalidEvent as invalid:
             self.tell("fault", rule=invalid.rule, detail=str(invalid))
             raise
-        if slip is not None:
+        # Once, so that the rest of the application is checked all the same.
+        if slip is not None and slip not in self.suite.slips:
+            self.suite.slips.add(slip)
             self.tell("fault", rule=InvalidEvent.rule, detail=slip)
         number = self.send_count
         self.send_count += 1
@@ -262,6 +270,8 @@ def only_one(error):
 def described(error):
     """The exception in one line: its type, its text, and where the application raised it."""
     text = " ".join(traceback.format_exception_only(type(error), error)[-1].split())
+    if len(text) > MAX_ERROR_LENGTH:
+        text = f"{text[:MAX_ERROR_LENGTH]}..."
     # The frames of this file and those of the import system say nothing about the application.
     frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not is_of_host(frame.filename)]
     if not frames:

@@ -190,8 +190,15 @@ pub(crate) fn rust_components() -> Result<(), String> {
 }
 
 /// The Python packages that tests need, and the imports that fail when a package is missing.
-const TEST_PACKAGES: [&str; 4] = ["h11", "httpx[http2]", "websockets", "uvicorn"];
-const TEST_IMPORTS: &str = "import h11, h2, httpx, websockets, uvicorn";
+const TEST_PACKAGES: [&str; 6] = [
+    "h11",
+    "httpx[http2]",
+    "websockets",
+    "uvicorn",
+    "starlette",
+    "fastapi",
+];
+const TEST_IMPORTS: &str = "import h11, h2, httpx, websockets, uvicorn, starlette, fastapi";
 
 /// Returns the interpreter of a virtual environment with the Python packages that tests need, which
 /// are installed if need be.

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import sys
 import time
 
@@ -169,6 +170,13 @@ async def keeps_running(scope, receive, send):
 async def endless_loop(scope, receive, send):
     while True:
         time.sleep(0.001)
+
+
+@http
+async def regex_without_end(scope, receive, send):
+    """Holds the interpreter's lock, so that no other thread of the process runs."""
+    print("process", os.getpid(), file=sys.stderr, flush=True)
+    re.match("(a+)+$", "a" * 60 + "b")
 
 
 @http

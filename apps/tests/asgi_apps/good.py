@@ -1,4 +1,6 @@
-"""An application of ASGI that keeps the rules: it echoes requests and messages, and has a lifespan."""
+"""Applications of ASGI that keep the rules: an echo of requests and messages with a lifespan, and a watcher."""
+
+import asyncio
 
 
 async def app(scope, receive, send):
@@ -46,3 +48,26 @@ async def lifespan(state, receive, send):
         elif event["type"] == "lifespan.shutdown":
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+async def watching(scope, receive, send):
+    """Responds in a task, which it cancels if the client disconnects first."""
+    if scope["type"] != "http":
+        raise NotImplementedError(scope["type"])
+    body, is_whole = [], asyncio.Event()
+
+    async def watch():
+        while (event := await receive())["type"] != "http.disconnect":
+            body.append(event["body"])
+            if not event["more_body"]:
+                is_whole.set()
+
+    async def respond():
+        await is_whole.wait()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"".join(body)})
+
+    tasks = [asyncio.create_task(watch()), asyncio.create_task(respond())]
+    _, pending = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()

@@ -54,6 +54,88 @@ fn an_application_that_keeps_the_rules_passes_all_that_asgi_shares() {
     }
 }
 
+/// Django's `Content-Type` is such a name. What follows is checked all the same.
+#[test]
+fn a_field_name_in_upper_case_is_reported_once() {
+    let report = report("broken:header_in_upper_case", &[]);
+    assert_eq!(findings(&report, "failed"), [("CORE-06", "http")]);
+    let passed = findings(&report, "passed");
+    assert!(passed.contains(&("CORE-20", "interleaved")), "{passed:?}");
+}
+
+#[test]
+fn frameworks_pass() {
+    let requests = |name: &str| format!("{CRATE}/tests/asgi_apps/{name}.http");
+    let used = ["EXT-07", "EXT-10", "EXT-12", "EXT-13"];
+    for (app, file, used) in [
+        ("starlette_app:app", "starlette", &used[..]),
+        ("starlette_app:with_middleware", "starlette", &used[..]),
+        ("fastapi_app:app", "fastapi", &[]),
+    ] {
+        let done = check(app, &["--requests", &requests(file), "--format", "json"]);
+        assert_eq!(
+            (done.stderr.as_str(), done.status),
+            ("", Some(0)),
+            "{}",
+            done.stdout
+        );
+        let report: Value = serde_json::from_str(&done.stdout).unwrap();
+        assert_eq!(findings(&report, "failed"), [], "{app}");
+        assert_eq!(report["gap"], Value::Null, "{app}");
+        let passed = findings(&report, "passed");
+        for rule in used {
+            assert!(passed.iter().any(|(id, _)| id == rule), "{app}: {rule}");
+        }
+        let skipped = findings(&report, "not applicable");
+        assert!(
+            skipped.iter().all(|(rule, _)| rule.starts_with("EXT-")),
+            "{app}: {skipped:?}"
+        );
+    }
+}
+
+#[test]
+fn a_rule_that_asgi_recommends_is_no_failure() {
+    let done = check("broken:answers_every_kind", &[]);
+    let last = done.stdout.lines().last();
+    assert_eq!(
+        (last, done.status),
+        (Some("broken rules: CORE-02 (SHOULD)"), Some(0))
+    );
+}
+
+#[test]
+fn an_application_that_watches_for_the_end_of_its_client_passes() {
+    let report = report("good:watching", &[]);
+    assert_eq!(findings(&report, "failed"), []);
+    let passed = findings(&report, "passed");
+    assert!(passed.contains(&("CORE-20", "interleaved")), "{passed:?}");
+}
+
+/// A call that keeps the interpreter busy hears of no end. Nothing of it is left.
+#[test]
+fn a_process_that_does_not_end_is_killed() {
+    let done = check(
+        "broken:regex_without_end",
+        &["--timeout", "1", "--only", "CORE-13"],
+    );
+    let last = done.stdout.lines().last();
+    assert_eq!(
+        (last, done.status),
+        (Some("broken rules: CORE-13 (SHOULD)"), Some(0))
+    );
+    let processes: Vec<_> = done
+        .stderr
+        .lines()
+        .filter_map(|line| line.strip_prefix("process "))
+        .collect();
+    assert!(!processes.is_empty(), "{}", done.stderr);
+    for process in processes {
+        let is_there = std::fs::exists(format!("/proc/{process}")).unwrap();
+        assert!(!is_there, "{process} still runs");
+    }
+}
+
 #[test]
 fn what_only_callgate_demands_is_listed_with_its_reason() {
     let done = check("good:app", &["--only", "EXT-20", "--unchecked"]);
@@ -141,7 +223,7 @@ fn a_report_says_what_is_wrong_with_an_event_and_how_a_process_ended() {
         (
             "broken:exits",
             "CORE-19",
-            "the application ended its process by SystemExit: 7 (broken.py, line 176, in exits)",
+            "the application ended its process by SystemExit: 7 (broken.py, line 184, in exits)",
         ),
         (
             "broken:dies",

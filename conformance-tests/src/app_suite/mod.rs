@@ -79,16 +79,18 @@ pub fn check_app<A: App>(
 /// [`app_tests!`](crate::app_tests) and [`check_app`] are built on this.
 pub struct AppSuite {
     name: String,
+    is_asgi: bool,
     targets: Mutex<Targets>,
 }
 
 impl AppSuite {
     /// Creates the checks of the application that `make` returns, as for [`check_app`].
     pub fn new<A: App>(make: impl Fn() -> A + Send + Sync + 'static, options: AppOptions) -> Self {
-        let name = options.name.clone();
+        let (name, is_asgi) = (options.name.clone(), options.asgi);
         let targets = Targets::new(move || BoxApp::new(make()), options);
         Self {
             name,
+            is_asgi,
             targets: Mutex::new(targets),
         }
     }
@@ -114,7 +116,7 @@ impl AppSuite {
     ) -> Report {
         let findings = self
             .results(is_wanted)
-            .map(|(case, result)| finding(case, &result))
+            .map(|(case, result)| self.finding(case, &result))
             .inspect(progress)
             .collect();
         let needed_a_startup = self.targets().has_tried_startup();
@@ -178,7 +180,7 @@ impl AppSuite {
         let mut startup_failure = None;
         for (case, result) in self.results(|other| other == rule) {
             match &result {
-                Err(NotPassed::Failed(_)) => findings.push(finding(case, &result)),
+                Err(NotPassed::Failed(_)) => findings.push(self.finding(case, &result)),
                 Err(NotPassed::StartupFailed(reason)) => startup_failure = Some(reason.clone()),
                 Err(NotPassed::NotApplicable(_) | NotPassed::NotDemanded(_)) | Ok(()) => {}
             }
@@ -194,16 +196,21 @@ impl AppSuite {
         }
     }
 
+    fn finding(&self, case: &Case, result: &CaseResult) -> Finding {
+        let level = match self.is_asgi {
+            true => asgi::basis(&case.check).level(),
+            false => None,
+        };
+        Finding {
+            check: case.check,
+            verdict: verdict(result),
+            level: level.unwrap_or(case.check.rule.level),
+        }
+    }
+
     fn targets(&self) -> MutexGuard<'_, Targets> {
         // The observations before a panic are still valid.
         self.targets.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn finding(case: &Case, result: &CaseResult) -> Finding {
-    Finding {
-        check: case.check,
-        verdict: verdict(result),
     }
 }
 

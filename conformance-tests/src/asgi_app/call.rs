@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use callgate::message::is_hop_by_hop;
@@ -13,9 +13,9 @@ use callgate::{
 use http::HeaderMap;
 use serde_json::Value;
 
-use super::DeclinedStartup;
 use super::host_process::HostProcess;
 use super::message::{HostCallEnd, HostCommand, HostMessage, SendFailure, event_form, scope_form};
+use super::{DeclinedStartup, lock};
 use crate::driver::ProcessEnded;
 use crate::model::{ExchangePhase, Model};
 use crate::scope_kind::ScopeKind;
@@ -141,11 +141,7 @@ impl AsgiCall {
             HostCallEnd::Disconnected => Err(SendError::Disconnected.into()),
             HostCallEnd::Raised if is_declined => {
                 if self.kind == ScopeKind::Lifespan && self.has_received {
-                    let mut declined = self
-                        .declined_startup
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner);
-                    declined.get_or_insert(error);
+                    lock(&self.declined_startup).get_or_insert(error);
                 }
                 Err(AppError::Unsupported)
             }

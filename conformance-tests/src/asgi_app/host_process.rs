@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 use serde_json::Value;
 
-use super::AsgiTarget;
 use super::message::{HostCommand, HostMessage};
+use super::{AsgiTarget, lock};
 
 /// The host, which the interpreter is given as its program.
 const HOST: &str = include_str!("../../asgi_host.py");
@@ -68,7 +68,7 @@ struct Inbox {
 
 impl HostState {
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.inner)
     }
 }
 
@@ -216,9 +216,7 @@ impl HostProcess {
     }
 
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        lock(&self.connection)
     }
 
     /// Writes a command. Returns its number. An error means that the process has ended, which the reader sees.
@@ -246,7 +244,7 @@ impl HostProcess {
     /// Waits for the end of the process. Returns `None` if it does not end in `limit`, or is unknown.
     fn wait(&self, limit: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + limit;
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut process = lock(&self.process);
         loop {
             match process.try_wait() {
                 Ok(Some(status)) => return Some(status),
@@ -259,8 +257,8 @@ impl HostProcess {
     }
 
     /// Kills the process and those that it has started.
-    fn kill(&self) {
-        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+    pub(super) fn kill(&self) {
+        let mut process = lock(&self.process);
         let group = i32::try_from(process.id()).ok().and_then(Pid::from_raw);
         // A process that has been waited for has no number any more.
         if let (Some(group), Ok(None)) = (group, process.try_wait()) {

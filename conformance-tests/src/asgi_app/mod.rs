@@ -10,7 +10,7 @@ mod message;
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use callgate::{App, AppError, Receiver, Scope, Sender};
@@ -38,6 +38,8 @@ pub(crate) struct AsgiApps {
     target: AsgiTarget,
     /// The process that has shown that the application can be imported.
     first: Mutex<Option<Arc<HostProcess>>>,
+    /// The processes that may run.
+    started: Mutex<Vec<Weak<HostProcess>>>,
     declined_startup: DeclinedStartup,
 }
 
@@ -52,37 +54,48 @@ impl AsgiApps {
     /// One line that says why there is no such application.
     pub(crate) fn import(target: AsgiTarget) -> Result<Self, String> {
         let first = HostProcess::start(&target)?;
+        let started = Mutex::new(vec![Arc::downgrade(&first)]);
         Ok(Self {
             target,
             first: Mutex::new(Some(first)),
+            started,
             declined_startup: Arc::default(),
         })
     }
 
     /// Returns the application in a new process.
     pub(crate) fn make(&self) -> AsgiApp {
-        let first = self
-            .first
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
+        let first = lock(&self.first).take();
         AsgiApp {
-            process: match first {
-                Some(first) => Ok(first),
-                None => HostProcess::start(&self.target),
-            },
+            process: first.map_or_else(|| self.start(), Ok),
             declined_startup: self.declined_startup.clone(),
         }
+    }
+
+    fn start(&self) -> Result<Arc<HostProcess>, String> {
+        let process = HostProcess::start(&self.target)?;
+        lock(&self.started).push(Arc::downgrade(&process));
+        Ok(process)
     }
 
     /// Returns the exception by which a start-up has declined its lifespan, if one has. A lifespan that was declined
     /// before its start-up does not count.
     pub(crate) fn declined_startup(&self) -> Option<String> {
-        self.declined_startup
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.declined_startup).clone()
     }
+}
+
+impl Drop for AsgiApps {
+    /// Kills the processes that still run: a call blocks them, and the thread that waits for it.
+    fn drop(&mut self) {
+        for process in lock(&self.started).iter().filter_map(Weak::upgrade) {
+            process.kill();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for AsgiApps {

@@ -133,7 +133,7 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
         |finding| progress.on_finding(finding),
     );
     drop(progress);
-    if let Some(error) = asgi.and_then(|asgi| asgi.declined_startup()) {
+    if let Some(error) = asgi.as_ref().and_then(|asgi| asgi.declined_startup()) {
         eprintln!(
             "note: the start-up of `{name}` raised an exception, by which ASGI takes it to have no lifespan: {error} \
              (`lifespan.startup.failed` says that a start-up has failed)"

@@ -68,7 +68,7 @@ pub(super) fn write(report: &Report) -> String {
                 Row {
                     rule: check.rule.id,
                     role: check.rule.role.to_string(),
-                    level: check.rule.level.to_string(),
+                    level: finding.level.to_string(),
                     sentence: check.rule.sentence,
                     document: check.rule.document(),
                     check: check.name,

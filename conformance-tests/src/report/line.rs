@@ -27,14 +27,18 @@ pub(crate) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn of(finding: &'a Finding) -> Self {
-        let Finding { check, verdict } = finding;
+        let Finding {
+            check,
+            verdict,
+            level,
+        } = finding;
         let document = check.rule.document_url();
         let page = document.split('#').next().unwrap_or_default().to_owned();
         Self {
             chapter: page.into(),
             rule: check.rule.id.into(),
             role: Some(check.rule.role),
-            level: check.rule.level,
+            level: *level,
             sentence: check.rule.sentence,
             document: document.into(),
             name: check.name,

@@ -30,6 +30,9 @@ pub struct Finding {
     pub check: Check,
     /// The verdict.
     pub verdict: Verdict,
+    /// How binding it is: the level of the rule, or for an application of ASGI that of the sentences by which ASGI
+    /// shares the rule.
+    pub level: Level,
 }
 
 /// The format of a report.
@@ -56,11 +59,10 @@ pub struct TableOptions {
 }
 
 impl Report {
-    /// Returns whether a rule of level MUST was broken.
+    /// Returns whether a rule of [level](Finding::level) MUST was broken.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed()
-            .any(|finding| finding.check.rule.level == Level::Must)
+        self.failed().any(|finding| finding.level == Level::Must)
     }
 
     /// Returns the findings of broken rules.

@@ -181,6 +181,7 @@ async fn run_checks(
         let finding = Finding {
             check: *check,
             verdict: verdict_for(case, options, &outcome),
+            level: check.rule.level,
         };
         progress(&finding);
         findings.push(finding);
@@ -198,6 +199,7 @@ async fn run_checks(
                     ..*check
                 },
                 verdict: failure.into(),
+                level: rule.level,
             });
         }
     }
