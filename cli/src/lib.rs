@@ -20,17 +20,28 @@ pub const USAGE: u8 = 2;
 /// The exit status for a server that could not start.
 pub const STARTUP: u8 = 3;
 
+/// How a process that serves has been started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// By a user or a supervisor.
+    First,
+    /// By a process that serves, and that this one replaces. It ends some time after this one is ready: what both
+    /// need alone, such as an address, is not free before.
+    Successor,
+}
+
 /// What a command line puts around the application that it serves, such as a lint or a recorder.
 ///
 /// A type that implements [`clap::Args`] as well can be added to the command line of a program of its own:
 /// see `callgate_server::cli::Program::flags`.
 pub trait AppWrapper: Debug {
-    /// Wraps `app`. This is called once, in the process that serves, when the log takes lines.
+    /// Wraps `app`. This is called once, in the process that serves, when the log takes lines. `start` says whether
+    /// another process serves until this one is ready.
     ///
     /// # Errors
     ///
     /// Returns the reason, with the remedy, in one line. The server does not start then.
-    fn wrap(&mut self, app: BoxApp) -> Result<BoxApp, String>;
+    fn wrap(&mut self, app: BoxApp, start: Start) -> Result<BoxApp, String>;
 
     /// Is called when the server has ended, while the log still takes lines. The default does nothing.
     fn ended(&mut self) {}

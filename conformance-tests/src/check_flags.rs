@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use callgate::BoxApp;
 use callgate::rule::Role;
-use callgate_cli::AppWrapper;
+use callgate_cli::{AppWrapper, Start};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 
 use crate::{Lint, RecordFile, Recorder, ViolationCount};
@@ -73,7 +73,7 @@ fn lint_mode() -> impl TypedValueParser<Value = LintMode> {
 }
 
 impl AppWrapper for CheckFlags {
-    fn wrap(&mut self, mut app: BoxApp) -> Result<BoxApp, String> {
+    fn wrap(&mut self, mut app: BoxApp, _: Start) -> Result<BoxApp, String> {
         if let Some(mode) = self.lint {
             let lint = Lint::new(app);
             self.count = Some(lint.count());

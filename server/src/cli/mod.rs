@@ -67,7 +67,7 @@ use clap::{ArgMatches, Args, Command, FromArgMatches as _, Subcommand as _};
 use self::log::ServerLog;
 use crate::{Monitoring, ServeError, Server};
 
-pub use callgate_cli::{AppWrapper, parse, parse_from};
+pub use callgate_cli::{AppWrapper, Start, parse, parse_from};
 pub use flags::Flags;
 pub use healthcheck::healthcheck;
 pub use settings::SettingsCommand;

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Duration;
 
-use callgate_cli::AppWrapper;
+use callgate_cli::{AppWrapper, Start};
 use tokio::runtime::Builder;
 
 use super::log::ServerLog;
@@ -44,12 +44,18 @@ pub(super) fn serve(
     let Some((predecessor, inherited)) = predecessor else {
         return match config.process.reload {
             true => on_runtime(NonZeroUsize::MIN, reloader::run(server, config)),
-            false => serve_as(server.wrapped_in(wrappers)?, config, None, Vec::new(), log),
+            false => serve_as(
+                server.wrapped_in(wrappers, Start::First)?,
+                config,
+                None,
+                Vec::new(),
+                log,
+            ),
         };
     };
     let failure = predecessor.failure().map_err(ServeError::Predecessor)?;
     let result = server
-        .wrapped_in(wrappers)
+        .wrapped_in(wrappers, Start::Successor)
         .and_then(|server| serve_as(server, config, Some(predecessor), inherited, log));
     if let Err(error) = &result {
         failure.tell(&error.to_string());
@@ -129,7 +135,7 @@ pub(super) fn serve(
             remedy: "on this system, sockets cannot be passed on to another process",
         });
     }
-    let server = server.wrapped_in(wrappers)?;
+    let server = server.wrapped_in(wrappers, Start::First)?;
     let pid_file = pid_file(config);
     let mut signals = None;
     let result = on_runtime(threads(config), async {

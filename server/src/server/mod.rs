@@ -195,9 +195,10 @@ impl Server {
     pub(crate) fn wrapped_in(
         mut self,
         wrappers: &mut [Box<dyn callgate_cli::AppWrapper>],
+        start: callgate_cli::Start,
     ) -> Result<Self, ServeError> {
         for wrapper in wrappers {
-            self.app = wrapper.wrap(self.app).map_err(ServeError::Wrapper)?;
+            self.app = wrapper.wrap(self.app, start).map_err(ServeError::Wrapper)?;
         }
         Ok(self)
     }
