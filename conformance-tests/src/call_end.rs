@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The end of an application's call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(crate) enum CallEnd {
+#[non_exhaustive]
+pub enum CallEnd {
     /// The call returned `Ok`.
     Returned,
     /// The call returned `AppError::Unsupported`.
@@ -17,6 +18,7 @@ pub(crate) enum CallEnd {
     Disconnected,
     /// The call returned another error.
     Failed,
+    /// The call panicked.
     Panicked,
     /// The call was dropped before it ended.
     Dropped,

@@ -8,6 +8,7 @@
 //! - `check_http` checks anything that serves HTTP on a port, from outside.
 //! - [`Lint`] checks every message while an application is served.
 //! - [`Recorder`] records exchanges, and [`replay()`] replays them.
+//! - [`ExchangeObserver`] is what a middleware implements that only looks at the messages, as these two do.
 //! - [`Model`] is the state machine behind all of them.
 //!
 //! `check_server` and `check_http` need the feature `server`, `CheckFlags` the feature `flags`, and the command line `cli` the feature
@@ -43,6 +44,7 @@ pub use app_suite::{
     scope_probe,
 };
 pub use basis::{Basis, Citation, Document};
+pub use call_end::CallEnd;
 pub use check::{Check, Failure, Verdict};
 #[cfg(feature = "flags")]
 pub use check_flags::CheckFlags;
@@ -52,11 +54,12 @@ pub use http_suite::{
 };
 pub use lint::{Lint, ViolationCount, ViolationReport};
 pub use model::{Model, SendAttempt, scope_violations};
+pub use observe::{ExchangeObserver, ObservedEnd, call_observed};
 pub use probe::{
     PROBE_FIELD, PROBE_VARIABLE, Probe, ProbeCallEnd, ProbeCommand, ProbeMessage, SendOutcome, Step,
 };
-pub use record::{MASKED, RecordFile, Recorder};
-pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay};
+pub use record::{MASKED, RecordFile, RecordLine, Recorder};
+pub use replay::{Replay, ReplayDifference, ReplayError, ReplayOptions, replay, replay_running};
 pub use report::{Finding, Format, Report, TableOptions};
 #[cfg(feature = "server")]
 pub use server_suite::{

@@ -14,14 +14,57 @@ use callgate::{
 use crate::call_end::panic_message;
 
 /// Sees the events of one exchange, each event once, in the order in which they pass.
-pub(crate) trait ExchangeObserver: Send + 'static {
+///
+/// [`Lint`](crate::Lint) and [`Recorder`](crate::Recorder) are observers. A middleware that only looks is
+/// an observer and a call of [`call_observed`]:
+///
+/// ```
+/// use callgate::{App, AppError, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
+/// use callgate_conformance::{ExchangeObserver, ObservedEnd, call_observed};
+///
+/// /// Prints the types of all events.
+/// struct Printed<A>(A);
+///
+/// struct Printer;
+///
+/// impl ExchangeObserver for Printer {
+///     type Attempt = &'static str;
+///
+///     fn received(&mut self, event: &ReceiveEvent) {
+///         println!("received {}", event.type_name());
+///     }
+///
+///     fn sending(&mut self, event: &SendEvent) -> &'static str {
+///         event.type_name()
+///     }
+///
+///     fn sent(&mut self, event: &'static str, result: &Result<(), SendError>) {
+///         println!("sent {event}: {result:?}");
+///     }
+///
+///     fn ended(&mut self, end: ObservedEnd<'_>) {
+///         println!("{end:?}");
+///     }
+/// }
+///
+/// impl<A: App> App for Printed<A> {
+///     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+///         call_observed(&self.0, scope, receiver, sender, Printer).await
+///     }
+/// }
+/// ```
+pub trait ExchangeObserver: Send + 'static {
     /// What the observer keeps of a send until its result is known.
     type Attempt: Send + 'static;
 
     /// The application has received this event.
     fn received(&mut self, event: &ReceiveEvent);
 
-    /// The application sends this event.
+    /// The application wants to send, and there is no room: the send waits. This is called each time that
+    /// a waiting send is polled. The default does nothing.
+    fn blocked(&mut self) {}
+
+    /// The application sends this event. There is room for it.
     fn sending(&mut self, event: &SendEvent) -> Self::Attempt;
 
     /// The send has ended with this result. A send that the application gives up has no result.
@@ -30,7 +73,8 @@ pub(crate) trait ExchangeObserver: Send + 'static {
     /// The call has ended.
     fn ended(&mut self, end: ObservedEnd<'_>);
 
-    /// Returns the error that ends the call now, and otherwise keeps the waker of `cx` to be woken for it.
+    /// Returns the error that ends the call now, and otherwise keeps the waker of `cx` to be woken for it. The
+    /// default never ends the call.
     fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<AppError> {
         let _ = cx;
         Poll::Pending
@@ -39,7 +83,8 @@ pub(crate) trait ExchangeObserver: Send + 'static {
 
 /// How a call ended.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum ObservedEnd<'a> {
+pub enum ObservedEnd<'a> {
+    /// The application returned this.
     Returned(&'a Result<(), AppError>),
     /// The application panicked with this message.
     Panicked(&'a str),
@@ -47,8 +92,12 @@ pub(crate) enum ObservedEnd<'a> {
     Dropped,
 }
 
-/// Calls `app`, and shows the exchange to `observer`.
-pub(crate) async fn call_observed<A: App, O: ExchangeObserver>(
+/// Calls `app`, and shows the exchange to `observer`, which is not called by two tasks at once.
+///
+/// # Errors
+///
+/// The error of the application, or that of [`ExchangeObserver::poll_failure`].
+pub async fn call_observed<A: App, O: ExchangeObserver>(
     app: &A,
     scope: Scope,
     receiver: Receiver,
@@ -135,7 +184,11 @@ impl<O: ExchangeObserver> Channel for ObservedChannel<O> {
     }
 
     fn poll_ready(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.send_channel.poll_ready(cx)
+        let ready = self.send_channel.poll_ready(cx);
+        if ready.is_pending() {
+            self.observer.lock().blocked();
+        }
+        ready
     }
 
     fn start_send(&self, event: SendEvent) -> Result<SendProgress, SendError> {

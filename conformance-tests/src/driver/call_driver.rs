@@ -10,6 +10,8 @@ use tokio::task::yield_now;
 use tokio::time::{Instant, sleep_until};
 
 use super::channel::{DriverChannel, NextStep};
+use super::client_script::ClientScript;
+use super::observation::Observation;
 use super::process_ended::ProcessEnded;
 use super::time_budget::{Awaited, TimeBudget};
 use crate::call_end::panic_message;
@@ -22,6 +24,17 @@ enum CallOutput {
     Returned(Result<(), AppError>),
     Panicked(String),
     ProcessEnded(String),
+}
+
+/// Makes one call on the current runtime, which other tasks may use as well.
+pub(crate) async fn observe_call(
+    app: BoxApp,
+    script: ClientScript,
+    time_budget: TimeBudget,
+) -> Observation {
+    let (channel, scope) = DriverChannel::new(script);
+    drive_call(app, scope, channel.clone(), time_budget).await;
+    channel.observation()
 }
 
 /// Calls `app` and waits for its end. A call that does nothing for longer than `time_budget` allows

@@ -21,6 +21,7 @@ mod time_budget;
 
 pub(crate) use app_output::{AppOutput, Comparison};
 pub(crate) use app_sandbox::{Abandoned, AppSandbox, Startup};
+pub(crate) use call_driver::observe_call;
 pub(crate) use client_script::{ClientScript, ScriptedEvent, is_disconnect};
 pub(crate) use difference::Difference;
 pub(crate) use memory_budget::MemoryBudget;

@@ -7,4 +7,5 @@ mod recorder;
 
 pub use credentials::MASKED;
 pub use record_file::RecordFile;
+pub use record_line::RecordLine;
 pub use recorder::Recorder;

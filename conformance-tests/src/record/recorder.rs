@@ -6,9 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use callgate::{App, AppError, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
 
-use super::credentials::{mask_received, mask_scope, mask_sent};
-use super::record_line::{RecordLine, failure_reason};
-use crate::call_end::CallEnd;
+use super::record_line::RecordLine;
 use crate::observe::{ExchangeObserver, ObservedEnd, call_observed};
 
 /// A middleware that writes the scope and the events of every exchange, in both directions, as JSON
@@ -110,10 +108,7 @@ impl<A: App> App for Recorder<A> {
             has_credentials: self.has_credentials,
             output: self.output.clone(),
         };
-        exchange.write(RecordLine {
-            called: Some(scope.clone()),
-            ..RecordLine::default()
-        });
+        exchange.write(RecordLine::called(exchange.number, &scope));
         call_observed(&self.app, scope, receiver, sender, exchange).await
     }
 }
@@ -133,11 +128,8 @@ struct ExchangeRecorder {
 
 impl ExchangeRecorder {
     fn write(&self, mut line: RecordLine) {
-        line.exchange = self.number;
         if !self.has_credentials {
-            line.called.as_mut().map(mask_scope);
-            line.received.as_mut().map(mask_received);
-            line.sent.as_mut().map(mask_sent);
+            line.mask_credentials();
         }
         self.output.write(&line);
     }
@@ -147,10 +139,7 @@ impl ExchangeObserver for ExchangeRecorder {
     type Attempt = SendEvent;
 
     fn received(&mut self, event: &ReceiveEvent) {
-        self.write(RecordLine {
-            received: Some(event.clone()),
-            ..RecordLine::default()
-        });
+        self.write(RecordLine::received(self.number, event));
     }
 
     fn sending(&mut self, event: &SendEvent) -> SendEvent {
@@ -158,26 +147,10 @@ impl ExchangeObserver for ExchangeRecorder {
     }
 
     fn sent(&mut self, event: SendEvent, result: &Result<(), SendError>) {
-        self.write(RecordLine {
-            sent: Some(event),
-            failed: result.as_ref().err().map(failure_reason),
-            ..RecordLine::default()
-        });
+        self.write(RecordLine::sent(self.number, event, result));
     }
 
     fn ended(&mut self, end: ObservedEnd<'_>) {
-        let (end, error) = match end {
-            ObservedEnd::Returned(result) => (
-                CallEnd::from(result),
-                result.as_ref().err().map(ToString::to_string),
-            ),
-            ObservedEnd::Panicked(message) => (CallEnd::Panicked, Some(message.to_owned())),
-            ObservedEnd::Dropped => (CallEnd::Dropped, None),
-        };
-        self.write(RecordLine {
-            ended: Some(end),
-            error,
-            ..RecordLine::default()
-        });
+        self.write(RecordLine::ended(self.number, end));
     }
 }

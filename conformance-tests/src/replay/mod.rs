@@ -11,8 +11,9 @@ use callgate::{App, BoxApp, State};
 use http::header::{DATE, HeaderName};
 use http::{HeaderMap, HeaderValue};
 
-use crate::driver::{AppSandbox, Startup, TimeBudget};
+use crate::driver::{AppSandbox, Observation, Startup, TimeBudget, observe_call};
 use crate::record::MASKED;
+use recorded_exchange::RecordedExchange;
 pub use recorded_exchange::ReplayError;
 pub(crate) use recorded_exchange::read as read_exchanges;
 
@@ -66,7 +67,7 @@ impl ReplayOptions {
 }
 
 /// The result of a replay.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[non_exhaustive]
 pub struct Replay {
     /// The number of exchanges that were replayed.
@@ -181,8 +182,7 @@ pub fn replay<A: App>(
     let mut started: Option<(AppSandbox, State)> = None;
     let mut replay = Replay {
         exchanges: exchanges.len(),
-        masked_requests: 0,
-        differences: Vec::new(),
+        ..Replay::default()
     };
     for (number, mut exchange) in exchanges {
         let is_masked = exchange.unmask(&options.credentials);
@@ -204,8 +204,53 @@ pub fn replay<A: App>(
             }
             observation
         };
-        if let Some(difference) = exchange.first_difference(&observation, &options.ignored) {
-            replay.differences.push(ReplayDifference {
+        replay.compare(number, &exchange, observation, &options.ignored);
+    }
+    Ok(replay)
+}
+
+/// Replays a recording, as [`replay()`] does, to an application that is running: the calls are made in the
+/// current task, one after the other, and their scopes get `state`. A lifespan in the recording is left out.
+///
+/// What the application spawns runs on the current runtime, and goes on after the replay. An application that blocks
+/// its thread blocks the task.
+///
+/// # Errors
+///
+/// The recording cannot be read or has no exchange.
+pub async fn replay_running(
+    recording: impl BufRead,
+    app: &BoxApp,
+    state: &State,
+    options: ReplayOptions,
+) -> Result<Replay, ReplayError> {
+    let exchanges = read_exchanges(recording)?;
+    let mut replay = Replay::default();
+    for (number, mut exchange) in exchanges {
+        if exchange.is_lifespan() {
+            continue;
+        }
+        replay.exchanges += 1;
+        let is_masked = exchange.unmask(&options.credentials);
+        replay.masked_requests += usize::from(is_masked);
+        let time_budget = TimeBudget::new(options.timeout);
+        let observation = observe_call(app.clone(), exchange.script(state), time_budget).await;
+        replay.compare(number, &exchange, observation, &options.ignored);
+    }
+    Ok(replay)
+}
+
+impl Replay {
+    /// Adds the difference between the recorded exchange and this replay of it, if there is one.
+    fn compare(
+        &mut self,
+        number: u64,
+        exchange: &RecordedExchange,
+        observation: Observation,
+        ignored: &[HeaderName],
+    ) {
+        if let Some(difference) = exchange.first_difference(&observation, ignored) {
+            self.differences.push(ReplayDifference {
                 exchange: number,
                 what: difference.what,
                 recorded: difference.first,
@@ -214,5 +259,4 @@ pub fn replay<A: App>(
             });
         }
     }
-    Ok(replay)
 }
