@@ -14,7 +14,7 @@ const GUIDES: [(&str, &str); 5] = [
 ];
 
 /// The other documents: `cargo xtask readme` and the crates themselves compile their Rust.
-const DOCUMENTS: [(&str, &str); 22] = [
+const DOCUMENTS: [(&str, &str); 23] = [
     ("apps", "apps/README.md"),
     ("architecture", "ARCHITECTURE.md"),
     ("benches::notes", "benches/NOTES.md"),
@@ -29,6 +29,7 @@ const DOCUMENTS: [(&str, &str); 22] = [
     ("contributing", "CONTRIBUTING.md"),
     ("drive", "drive/README.md"),
     ("http1", "http1/README.md"),
+    ("inspector", "inspector/README.md"),
     ("protocol", "spec/README.md"),
     ("readme", "README.md"),
     ("security", "SECURITY.md"),

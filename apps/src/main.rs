@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use callgate_apps::{Entry, Settings};
 use callgate_conformance::CheckFlags;
+use callgate_inspector::InspectFlags;
 use callgate_server::cli::{self, Flags, Program, SettingsCommand};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{CommandFactory as _, Parser, Subcommand};
@@ -37,6 +38,8 @@ enum Command {
         settings: Box<Settings>,
         #[command(flatten)]
         checks: CheckFlags,
+        #[command(flatten)]
+        inspect: Box<InspectFlags>,
     },
     /// List the applications
     Apps,
@@ -58,10 +61,12 @@ fn main() -> ExitCode {
                     flags,
                     settings,
                     checks,
+                    inspect,
                 },
         }) => Program::new((app.app)(&settings))
             .monitoring(settings.monitoring)
             .wrapper(checks)
+            .wrapper(*inspect)
             .run(*flags),
         Ok(Cli {
             command: Command::Apps,

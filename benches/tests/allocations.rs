@@ -7,6 +7,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::thread;
 
 use callgate_benches::{app, peers};
+use callgate_inspector::Inspector;
 use callgate_server::{Config, Server};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
@@ -17,6 +18,8 @@ use tokio::sync::oneshot;
 const CALLGATE: u64 = 5;
 /// The allocations of the same request with hyper alone.
 const BARE_HYPER: u64 = 3;
+/// The allocations of one exchange that an inspector keeps.
+const KEPT: u64 = 23;
 
 const WARM_UP: usize = 100;
 const EXCHANGES: usize = 1000;
@@ -40,6 +43,29 @@ fn a_plain_exchange_takes_a_known_number_of_allocations() {
 
     println!("allocations per exchange: {callgate}; of bare hyper: {bare_hyper}");
     assert_eq!((callgate, bare_hyper), (CALLGATE, BARE_HYPER));
+}
+
+#[test]
+fn an_inspector_allocates_only_while_somebody_looks() {
+    let runtime = runtime();
+    let inspector = Inspector::new();
+    let serve = || {
+        let mut config = Config::default();
+        config.listen.port = 0;
+        let app = inspector.inspect(app::hello);
+        let server = Server::new(app).config(config).bind().unwrap();
+        let address = server.local_addr().unwrap();
+        per_exchange(&runtime, address, async {
+            server.serve_until(std::future::pending()).await.unwrap();
+        })
+    };
+    let unwatched = serve();
+    let watch = inspector.watch();
+    let kept = serve();
+    drop(watch);
+
+    println!("allocations per exchange: {unwatched}; while somebody looks: {kept}");
+    assert_eq!((unwatched, kept), (CALLGATE, KEPT));
 }
 
 /// The whole server runs on the one thread whose allocations are counted.

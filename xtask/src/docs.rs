@@ -14,13 +14,14 @@ const ENTRY: &str = "<!doctype html><meta charset=utf-8><title>Callgate</title>\
     <a href=\"callgate_docs/index.html\">The documents of Callgate</a>\n";
 
 /// The libraries that others have links to.
-const LIBRARIES: [&str; 9] = [
+const LIBRARIES: [&str; 10] = [
     "callgate",
     "callgate_channels",
     "callgate_cli",
     "callgate_conformance",
     "callgate_drive",
     "callgate_http1",
+    "callgate_inspector",
     "callgate_server",
     "callgate_toolkit",
     "callgate_tower",

@@ -57,8 +57,12 @@ const CHECKS: [Check; 14] = [
         },
     },
     Check {
-        name: "clippy of the bridge without features",
-        run: |_| command("cargo clippy -p callgate-tower --no-default-features -- -D warnings"),
+        name: "clippy of the bridge and the inspector without features",
+        run: |_| {
+            command(
+                "cargo clippy -p callgate-tower -p callgate-inspector --no-default-features -- -D warnings",
+            )
+        },
     },
     Check {
         name: "clippy of the examples without features",

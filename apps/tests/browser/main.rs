@@ -6,6 +6,7 @@ mod chart;
 mod chat;
 mod counter;
 mod gallery;
+mod inspector;
 #[path = "../redis/mod.rs"]
 mod redis;
 mod stream;
