@@ -295,7 +295,7 @@ mod tests {
     }
 
     impl AppWrapper for Marker {
-        fn wrap(&mut self, app: BoxApp) -> Result<BoxApp, String> {
+        fn wrap(&mut self, app: BoxApp, _: Start) -> Result<BoxApp, String> {
             match &self.mark {
                 Some(mark) => Err(format!("marked {mark}")),
                 None => Ok(app),
@@ -326,7 +326,9 @@ mod tests {
     #[test]
     fn flags_of_a_program_stand_beside_those_of_the_server_and_wrap_its_application() {
         let mut given = wrappers(&["shop", "--port", "1", "--mark", "here"]);
-        let error = Server::new(app).wrapped_in(&mut given).unwrap_err();
+        let error = Server::new(app)
+            .wrapped_in(&mut given, Start::First)
+            .unwrap_err();
         assert!(matches!(&error, ServeError::Wrapper(reason) if reason == "marked here"));
         assert_eq!(
             (error.exit_status(), error.to_string().as_str()),
@@ -334,6 +336,10 @@ mod tests {
         );
         let mut absent = wrappers(&["shop", "--port", "1"]);
         assert_eq!(absent.len(), 1);
-        assert!(Server::new(app).wrapped_in(&mut absent).is_ok());
+        assert!(
+            Server::new(app)
+                .wrapped_in(&mut absent, Start::First)
+                .is_ok()
+        );
     }
 }
