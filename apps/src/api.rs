@@ -83,7 +83,7 @@ impl ApiError {
         HttpError::new(status, message).into()
     }
 
-    /// Creates the 503 for a setting that is missing, named as `--flag or VARIABLE`.
+    /// Creates the 503 for a setting that is missing.
     pub(crate) fn not_set(setting: &str) -> Self {
         let message = format!("this is not set up: it needs {setting}");
         Self::new(StatusCode::SERVICE_UNAVAILABLE, message)

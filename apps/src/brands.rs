@@ -26,6 +26,7 @@ pub const ENTRY: Entry = Entry {
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
     service: None,
+    source: include_str!("brands.rs"),
     app: |settings| app(settings.database_url.clone()),
 };
 

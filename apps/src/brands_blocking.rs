@@ -27,6 +27,7 @@ pub const ENTRY: Entry = Entry {
     summary: INDEX.summary,
     try_it: &["curl -i {http}brands"],
     service: None,
+    source: include_str!("brands_blocking.rs"),
     app: |settings| {
         let threads = ThreadPool::new(CONNECTIONS.into()).max_wait(TIMEOUT);
         app(settings.database_url.clone(), &threads)

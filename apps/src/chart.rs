@@ -9,7 +9,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use callgate::App;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use http::StatusCode;
+use http::{Extensions, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -30,6 +30,7 @@ pub const ENTRY: Entry = Entry {
         "curl -i -H 'x-connect-installation-id: EIN-1' {http}chart",
     ],
     service: Some(&CONNECT),
+    source: include_str!("chart.rs"),
     app: |settings| CONNECT.require_client(chart(settings), settings),
 };
 
@@ -49,9 +50,14 @@ const MAX_IN_FLIGHT: usize = 8;
 /// stand-in answers. The root is a page that draws the chart.
 #[must_use]
 pub fn chart(settings: &Settings) -> impl App + use<> {
-    let page = page(settings);
+    let page = render(settings);
     let routes = Router::new()
-        .route("/", get(async move || Html(page)))
+        .route(
+            "/",
+            get(async move |extensions: Extensions| {
+                Html(page::with_links(&page, &extensions, "/"))
+            }),
+        )
         .route("/settings", get(retrieve_settings).post(save_settings))
         .route("/marketplaces", get(list_marketplaces))
         .route("/chart", get(chart_data))
@@ -61,10 +67,10 @@ pub fn chart(settings: &Settings) -> impl App + use<> {
 
 /// Returns the page. Where a stand-in answers, the page says so, and names the installation as the proxy
 /// of Connect would.
-fn page(settings: &Settings) -> String {
+fn render(settings: &Settings) -> String {
     let notice = CONNECT.stand_in_notice(settings);
     let installation = notice.as_ref().map_or("", |_| INSTALLATION);
-    let notice = notice.map(|notice| format!("<p>{notice}</p>"));
+    let notice = notice.map(|notice| format!("<p>{}</p>", page::with_code(&notice)));
     page::compose(PAGE)
         .replace("{{notice}}", &notice.unwrap_or_default())
         .replace("{{installation}}", installation)

@@ -24,6 +24,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}room/ws",
     ],
     service: None,
+    source: include_str!("chat.rs"),
     app: |settings| {
         let chat = WebSocketOrigins::new(Chat::default());
         with_layer(http_errors::handle(chat), settings)

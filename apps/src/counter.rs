@@ -20,6 +20,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Counts the open WebSockets of all processes, and sends each of them the count when it changes.",
     try_it: &["{http}", "python -m websockets {ws}"],
     service: None,
+    source: include_str!("counter.rs"),
     app: |settings| {
         let counter = WebSocketOrigins::new(Counter::default());
         with_layer(http_errors::handle(counter), settings)

@@ -30,6 +30,7 @@ pub const ENTRY: Entry = Entry {
         r#"curl -i {http}api/autumn/customers --json '{"id": "1", "name": "Ada", "email": "ada@example.com"}'"#,
     ],
     service: Some(&AUTUMN),
+    source: include_str!("customers.rs"),
     app: |settings| AUTUMN.require_client(customers(settings), settings),
 };
 
@@ -45,7 +46,7 @@ static AUTUMN: Service = Service {
 };
 
 /// The setting that has the token.
-const TOKEN: &str = "AUTUMN_TOKEN in the environment";
+const TOKEN: &str = "`AUTUMN_TOKEN` in the environment";
 
 /// The default URL of Autumn.
 const URL: &str = "https://api.useautumn.com/v1";

@@ -21,6 +21,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Fetches an item of an upstream service (a shop), or three lists concurrently.",
     try_it: &["curl -i {http}dashboard", "curl -i {http}proxy/42"],
     service: Some(&SHOP),
+    source: include_str!("dashboard.rs"),
     app: |settings| SHOP.require_client(dashboard(settings), settings),
 };
 
@@ -31,7 +32,7 @@ const INDEX: Index = Index {
 
 static SHOP: Service = Service {
     name: "the upstream service (a shop)",
-    setting: "--upstream-url or UPSTREAM_URL",
+    setting: "`--upstream-url` or `UPSTREAM_URL`",
     is_set: |settings| settings.upstream_url.is_some(),
 };
 

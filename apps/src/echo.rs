@@ -19,6 +19,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}",
     ],
     service: None,
+    source: include_str!("echo.rs"),
     app: |_| BoxApp::new(echo),
 };
 

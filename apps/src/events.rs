@@ -43,6 +43,7 @@ pub const ENTRY: Entry = Entry {
         "python -m websockets {ws}ws",
     ],
     service: Some(&CONNECT),
+    source: include_str!("events.rs"),
     app: |settings| CONNECT.require_client(events(settings), settings),
 };
 

@@ -8,6 +8,7 @@ use crate::{Entry, Group, Settings, http_errors, method};
 
 mod optional;
 mod page;
+mod source;
 
 use optional::{Availability, OptionalApp};
 
@@ -18,10 +19,12 @@ pub const ENTRY: Entry = Entry {
     summary: "Serves all the others, each under its name, and a page to find them.",
     try_it: &["curl {http}"],
     service: None,
+    source: include_str!("gallery.rs"),
     app: |settings| with_layer(Gallery::new(all(), settings), settings),
 };
 
-/// Serves several applications, each under its name, and a page that presents them.
+/// Serves several applications, each under its name, a page that presents them, and the source of each at
+/// `/source/NAME`.
 ///
 /// An application whose start-up fails is unavailable: the reason is logged, the page says so, its
 /// requests are answered with 503, and the others are served.
@@ -41,6 +44,9 @@ struct Exhibit {
     /// The sentences that say that a stand-in answers for its service.
     stand_in: Option<String>,
 }
+
+/// The path below which the source of each application is served.
+const SOURCE: &str = "/source/";
 
 /// Returns all applications but the gallery itself.
 fn all() -> impl Iterator<Item = &'static Entry> {
@@ -85,6 +91,11 @@ impl App for Gallery {
                 }
                 let render = || page::render(&scope, &self.exhibits);
                 crate::page::send(&scope, &sender, render).await
+            }
+            Scope::Http(scope) if scope.route_path().starts_with(SOURCE) => {
+                let path = scope.route_path();
+                let name = path.strip_prefix(SOURCE).unwrap_or_default();
+                source::send(&scope, &sender, name, &self.exhibits).await
             }
             scope => self.mounts.call(scope, receiver, sender).await,
         }

@@ -11,6 +11,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Says hello.",
     try_it: &["curl -i {http}"],
     service: None,
+    source: include_str!("hello.rs"),
     app: |_| BoxApp::new(hello),
 };
 

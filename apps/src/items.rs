@@ -37,6 +37,7 @@ pub const ENTRY: Entry = Entry {
         "curl -i {http}users/1",
     ],
     service: None,
+    source: include_str!("items.rs"),
     app: |settings| BoxApp::new(from_settings(settings)),
 };
 

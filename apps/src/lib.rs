@@ -60,6 +60,8 @@ pub struct Entry {
     pub try_it: &'static [&'static str],
     /// The service outside of the program that the application calls, if it calls one.
     pub service: Option<&'static Service>,
+    /// The source of the application: the file of its entry.
+    pub source: &'static str,
     /// Creates the application with these settings.
     pub app: fn(&Settings) -> BoxApp,
 }

@@ -15,6 +15,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Answers with its own scope, as JSON, to a request and over a WebSocket.",
     try_it: &["curl '{http}caf%C3%A9?a=1'", "python -m websockets {ws}"],
     service: None,
+    source: include_str!("scope.rs"),
     app: |_| BoxApp::new(scope),
 };
 

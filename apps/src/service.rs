@@ -10,7 +10,7 @@ use crate::Settings;
 pub struct Service {
     /// What the service is, such as `the billing service (Autumn)`.
     pub name: &'static str,
-    /// The setting that makes the application call it, such as `--upstream-url or UPSTREAM_URL`.
+    /// The setting that makes the application call it, as text with code in backticks.
     pub setting: &'static str,
     /// Returns whether these settings make the application call it.
     pub is_set: fn(&Settings) -> bool,

@@ -26,11 +26,12 @@ pub const ENTRY: Entry = Entry {
     summary: "Streams a download, sends events, and counts an upload, all of any length and in little memory.",
     try_it: &[
         "{http}",
-        "curl '{http}download?bytes=1000000000' -o /dev/null",
+        "curl '{http}download?bytes=100000000' -o /dev/null",
         "curl -N {http}events",
         "curl -T FILE {http}upload",
     ],
     service: None,
+    source: include_str!("stream.rs"),
     app: |_| BoxApp::new(http_errors::handle(stream)),
 };
 

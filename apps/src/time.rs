@@ -14,6 +14,7 @@ pub const ENTRY: Entry = Entry {
     summary: "Answers with the month, the day and the time where the server is, as JSON.",
     try_it: &["curl {http}"],
     service: None,
+    source: include_str!("time.rs"),
     app: |_| BoxApp::new(time),
 };
 

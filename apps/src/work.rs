@@ -24,11 +24,12 @@ pub const ENTRY: Entry = Entry {
     summary: "Sorts 10^n random numbers and computes Fibonacci numbers on threads of their own; a check is answered at once meanwhile.",
     try_it: &[
         "curl {http}",
-        "curl {http}work/7",
+        "curl {http}work/6",
         "curl {http}fib/40",
         "curl {http}check",
     ],
     service: None,
+    source: include_str!("work.rs"),
     app: |_| BoxApp::new(http_errors::handle(Work::default())),
 };
 

@@ -13,7 +13,7 @@ use crate::upstream::Upstream;
 /// CloudBlue Connect.
 pub(crate) static CONNECT: Service = Service {
     name: "the marketplace (CloudBlue Connect)",
-    setting: "--connect-url or CONNECT_URL",
+    setting: "`--connect-url` or `CONNECT_URL`",
     is_set: |settings| settings.connect_url.is_some(),
 };
 

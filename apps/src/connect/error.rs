@@ -11,7 +11,7 @@ use crate::api::ApiError;
 use crate::upstream;
 
 /// The setting that has the key.
-pub(super) const TOKEN: &str = "CONNECT_TOKEN in the environment";
+pub(super) const TOKEN: &str = "`CONNECT_TOKEN` in the environment";
 
 /// The failure of a call of Connect.
 #[derive(Debug)]

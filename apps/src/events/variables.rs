@@ -12,8 +12,8 @@ use crate::log_text::with_causes;
 use crate::settings::Settings;
 
 /// The settings that name the environment of Connect which holds the variables.
-const SERVICE: &str = "--connect-service or CONNECT_SERVICE";
-const ENVIRONMENT: &str = "--connect-environment or CONNECT_ENVIRONMENT";
+const SERVICE: &str = "`--connect-service` or `CONNECT_SERVICE`";
+const ENVIRONMENT: &str = "`--connect-environment` or `CONNECT_ENVIRONMENT`";
 
 /// The first and the longest pause before the variables are fetched again.
 const RETRY_PAUSES: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));

@@ -13,6 +13,7 @@ use callgate_toolkit::lifespan;
 use http::StatusCode;
 
 use crate::http_errors;
+use crate::page::Exhibited;
 
 /// Whether the last start-up of an application succeeded. Clones share the answer.
 #[derive(Clone, Debug, Default)]
@@ -89,7 +90,10 @@ impl App for OptionalApp {
     async fn call(&self, scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
         match scope {
             Scope::Lifespan(_) => self.run_lifespan(receiver, sender).await,
-            scope if self.availability.is_available() => {
+            mut scope if self.availability.is_available() => {
+                if let Some(request) = scope.request_mut() {
+                    request.extensions.insert(Exhibited(self.name));
+                }
                 self.app.call(scope, receiver, sender).await
             }
             Scope::Http(scope) => http_errors::respond(&scope, &sender, &unavailable()).await,

@@ -6,7 +6,8 @@ use callgate_toolkit::channels;
 use http::header::HOST;
 
 use super::Exhibit;
-use crate::{Entry, Group, page};
+use crate::page::{self, escape};
+use crate::{Entry, Group};
 
 const PAGE: &str = include_str!("page.html");
 
@@ -119,17 +120,41 @@ fn card(
     scope: &HttpScope,
 ) -> String {
     let name = entry.name;
-    let commands: String = entry
+    let (pages, commands): (Vec<_>, Vec<_>) = entry
         .try_it
         .iter()
-        .map(|command| {
-            let shown = with_addresses(command, name, scope);
-            match page_path(command) {
-                Some(path) => format!("<li><a href=\"{name}/{path}\">{shown}</a></li>\n"),
-                None => format!("<li><code>{shown}</code></li>\n"),
-            }
-        })
-        .collect();
+        .partition(|command| page_path(command).is_some());
+    // The pages are shown, or else the first command. The other commands are shown on demand.
+    let shown = if pages.is_empty() { 1 } else { 0 };
+    let (first, more) = commands.split_at(shown.min(commands.len()));
+    let items = |commands: &[&&str]| -> String {
+        commands
+            .iter()
+            .map(|command| item(command, name, scope))
+            .collect()
+    };
+    let first = format!("<ul>{}{}</ul>", items(&pages), items(first));
+    let notice = stand_in
+        .as_ref()
+        .map(|notice| format!("<p class=\"note\">{}</p>", page::with_code(notice)));
+    let notice = notice.unwrap_or_default();
+    let more = match more {
+        [] if notice.is_empty() => String::new(),
+        _ => {
+            let title = match more.len() {
+                0 => "About the stand-in".to_owned(),
+                1 => "1 more command".to_owned(),
+                number => format!("{number} more commands"),
+            };
+            let list = items(more);
+            let list = if list.is_empty() {
+                list
+            } else {
+                format!("<ul>{list}</ul>")
+            };
+            format!("<details><summary>{title}</summary>{notice}{list}</details>")
+        }
+    };
     let title = match entry
         .try_it
         .iter()
@@ -138,14 +163,26 @@ fn card(
         Some(path) => format!(r#"<a href="{name}/{}">{name}</a>"#, escape(path)),
         None => name.to_owned(),
     };
-    let notice = stand_in
-        .as_ref()
-        .map(|notice| format!("<p class=\"note\">{}</p>\n", escape(notice)));
+    let badge = stand_in.as_ref().map_or("", |_| " <span>Stand-in</span>");
     format!(
-        "<article id=\"{name}\" data-app=\"{name}\"><h3>{title}</h3><p>{}</p>\n{}<ul>{commands}</ul></article>\n",
+        "<article id=\"{name}\" data-app=\"{name}\"><h3>{title}{badge} {}</h3><p>{}</p>\n{first}{more}</article>\n",
+        source_link(name),
         escape(entry.summary),
-        notice.unwrap_or_default()
     )
+}
+
+/// Returns the link to the source of an application.
+fn source_link(name: &str) -> String {
+    format!("<a class=\"source\" href=\"source/{name}\" aria-label=\"Source of {name}\">Source</a>")
+}
+
+/// Returns a command, or the link of a page, as an item of a list.
+fn item(command: &str, name: &str, scope: &HttpScope) -> String {
+    let shown = with_addresses(command, name, scope);
+    match page_path(command) {
+        Some(path) => format!("<li><a href=\"{name}/{path}\">{shown}</a></li>\n"),
+        None => format!("<li><code>{shown}</code></li>\n"),
+    }
 }
 
 /// Returns the part of the page about an application that could not start: without links and
@@ -153,8 +190,9 @@ fn card(
 fn unavailable_card(Entry { name, summary, .. }: &Entry) -> String {
     let summary = escape(summary);
     format!(
-        "<article id=\"{name}\" data-app=\"{name}\" class=\"unavailable\"><h3>{name} <span>Unavailable</span></h3>\
-         <p>{summary}</p>\n<p>It could not start. The log of the server has the reason.</p></article>\n"
+        "<article id=\"{name}\" data-app=\"{name}\" class=\"unavailable\"><h3>{name} <span>Unavailable</span> {}</h3>\
+         <p>{summary}</p>\n<p>It could not start. The log of the server has the reason.</p></article>\n",
+        source_link(name)
     )
 }
 
@@ -200,11 +238,4 @@ fn host(scope: &HttpScope) -> String {
         (None, Some(server)) => server.to_string(),
         (None, None) => "localhost".to_owned(),
     }
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
-        .replace('"', "&quot;")
 }

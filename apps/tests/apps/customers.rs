@@ -356,7 +356,7 @@ async fn with_a_url_and_no_token_the_response_names_the_setting() {
     let log = Log::start();
     let response = client.post(PATH).json(&ada()).send().await.unwrap();
     assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-    let message = "this is not set up: it needs AUTUMN_TOKEN in the environment";
+    let message = "this is not set up: it needs `AUTUMN_TOKEN` in the environment";
     assert_eq!(response.json::<Value>().unwrap(), json!({"error": message}));
     log.has(&format!("ERROR POST {PATH} 503: {message}"));
     // Wrong content is refused without the setting as well.
@@ -385,7 +385,7 @@ async fn without_settings_a_stand_in_keeps_each_customer_as_it_was_created() {
     let response = client.post(PATH).json(&renamed).send().await.unwrap();
     assert_eq!(response.json::<Value>().unwrap(), created);
 
-    let notice = "A stand-in inside this program answers for the billing service (Autumn). AUTUMN_TOKEN in the \
+    let notice = "A stand-in inside this program answers for the billing service (Autumn). `AUTUMN_TOKEN` in the \
                   environment names the real one.";
     assert_eq!(log.text().matches(notice).count(), 1, "{}", log.text());
     let response = client.get("/").send().await.unwrap();

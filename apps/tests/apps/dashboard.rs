@@ -271,8 +271,8 @@ async fn without_the_setting_a_stand_in_answers_and_the_root_and_the_log_say_so(
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert_eq!(missing["error"], "there is no item `7`");
 
-    let notice = "A stand-in inside this program answers for the upstream service (a shop). --upstream-url or \
-                  UPSTREAM_URL names the real one.";
+    let notice = "A stand-in inside this program answers for the upstream service (a shop). `--upstream-url` or \
+                  `UPSTREAM_URL` names the real one.";
     assert_eq!(log.text().matches(notice).count(), 1, "{}", log.text());
     let (status, index) = get_from(&client, "/").await;
     assert_eq!(status, StatusCode::OK);

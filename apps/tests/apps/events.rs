@@ -355,7 +355,7 @@ async fn with_a_url_and_no_key_a_background_event_is_refused_with_the_setting() 
         post(&client, &processing(&purchase("PR-1", "pending"))).await,
         (
             StatusCode::SERVICE_UNAVAILABLE,
-            json!({"error": "this is not set up: it needs CONNECT_TOKEN in the environment"})
+            json!({"error": "this is not set up: it needs `CONNECT_TOKEN` in the environment"})
         )
     );
 }

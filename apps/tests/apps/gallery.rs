@@ -124,6 +124,55 @@ async fn the_page_says_what_callgate_is_and_what_the_named_services_are() {
 }
 
 #[tokio::test]
+async fn the_source_of_each_application_is_served_escaped_with_a_number_for_each_line() {
+    let client = client("gallery");
+    let page = client.get("/").send().await.unwrap();
+    for entry in all().iter().filter(|entry| entry.name != "gallery") {
+        let path = format!("source/{}", entry.name);
+        let link = format!("href=\"{path}\"");
+        assert!(page.text().contains(&link), "{link}");
+        let response = client.get(format!("/{path}")).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        let html = response.text();
+        let lines = entry.source.lines().count();
+        assert_eq!(html.matches("<span id=\"L").count(), lines, "{path}");
+        // The source has its own entry, as text.
+        let entry_of_itself = format!("name: &quot;{}&quot;,", entry.name);
+        assert!(html.contains(&entry_of_itself), "{path}");
+        let (_, lines) = html.split_once("<pre").unwrap();
+        assert!(!lines.contains("<String>"), "{path}");
+    }
+    let unknown = client.get("/source/nosuch").send().await.unwrap();
+    assert_eq!(unknown.status(), StatusCode::NOT_FOUND);
+    let posted = client.post("/source/hello").send().await.unwrap();
+    assert_eq!(posted.status(), StatusCode::METHOD_NOT_ALLOWED);
+}
+
+#[tokio::test]
+async fn a_page_links_to_the_gallery_and_its_source_only_where_the_gallery_serves_it() {
+    for (name, path, root) in [
+        ("counter", "/", "../"),
+        ("chat", "/", "../"),
+        ("chat", "/room/", "../../"),
+        ("stream", "/", "../"),
+        ("chart", "/", "../"),
+    ] {
+        let links =
+            format!(r#"<a href="{root}">Gallery</a> <a href="{root}source/{name}">Source</a>"#);
+        let gallery = client("gallery");
+        let request = gallery.get(format!("/{name}{path}"));
+        let page = request.send().await.unwrap();
+        assert!(page.text().contains(&links), "{name}{path}");
+        assert!(!page.text().contains("{{"), "{name}{path}");
+        let alone = client(name);
+        let page = alone.get(path).send().await.unwrap();
+        assert_eq!(page.status(), StatusCode::OK, "{name}{path}");
+        assert!(!page.text().contains("Gallery"), "{name}{path}");
+        assert!(!page.text().contains("{{"), "{name}{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_page_says_where_a_stand_in_answers() {
     let page = async |settings: &Settings| {
         let client = TestClient::new((find("gallery").unwrap().app)(settings));

@@ -55,7 +55,10 @@ async fn its_page_shows_which_applications_are_unavailable() {
     let browser = Browser::start().await;
     browser.open(&server.url("/")).await;
     let names = "article.unavailable h3";
-    let shown = ["brands\nUnavailable", "brands-blocking\nUnavailable"];
+    let shown = [
+        "brands\nUnavailable\nSource",
+        "brands-blocking\nUnavailable\nSource",
+    ];
     browser.until_shown(names, &shown).await;
     let reason = "It could not start. The log of the server has the reason.";
     browser
