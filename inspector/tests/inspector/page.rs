@@ -103,7 +103,9 @@ async fn an_exchange_has_its_entries_and_its_forms() -> Result<(), Error> {
     let feed = page.get("/feed").stream().await?;
     post(&app, "hello").await?;
 
-    let exchange: Value = page.get("/exchanges/1").send().await?.json()?;
+    let response = page.get("/exchanges/1").send().await?;
+    assert_eq!(response.headers()["cache-control"], "no-store");
+    let exchange: Value = response.json()?;
     assert_eq!(exchange["summary"]["status"], 200);
     assert_eq!(exchange["entries"][0]["called"]["method"], "POST");
     assert_eq!(exchange["entries"][1]["received"]["body"], "hello");
