@@ -269,7 +269,7 @@ def only_one(error):
 
 def described(error):
     """The exception in one line: its type, its text, and where the application raised it."""
-    text = " ".join(traceback.format_exception_only(type(error), error)[-1].split())
+    text = " ".join(f"{type(error).__name__}: {error}".split()).rstrip(":")
     if len(text) > MAX_ERROR_LENGTH:
         text = f"{text[:MAX_ERROR_LENGTH]}..."
     # The frames of this file and those of the import system say nothing about the application.

@@ -23,8 +23,16 @@ impl Basis {
         let Self::Standard(citations) = self else {
             return None;
         };
-        let is_must = citations.iter().all(|cited| cited.level == Level::Must);
-        Some(if is_must { Level::Must } else { Level::Should })
+        Some(Citation::level_of(citations))
+    }
+
+    /// Returns the sentences of standards; none if only Callgate demands the behaviour.
+    #[must_use]
+    pub fn standards(&self) -> &'static [Citation] {
+        match self {
+            Self::Standard(citations) => citations,
+            Self::CallgateOnly(_) => &[],
+        }
     }
 }
 
@@ -37,6 +45,14 @@ pub struct Citation {
     pub section: &'static str,
     /// Whether the sentence demands or recommends.
     pub level: Level,
+}
+
+impl Citation {
+    /// Returns the level of the weakest of these sentences.
+    pub(crate) fn level_of(citations: &[Self]) -> Level {
+        let is_must = citations.iter().all(|cited| cited.level == Level::Must);
+        if is_must { Level::Must } else { Level::Should }
+    }
 }
 
 /// A standard that servers and applications of ASGI keep to.

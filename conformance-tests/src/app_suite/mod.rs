@@ -197,14 +197,13 @@ impl AppSuite {
     }
 
     fn finding(&self, case: &Case, result: &CaseResult) -> Finding {
-        let level = match self.is_asgi {
-            true => asgi::basis(&case.check).level(),
-            false => None,
-        };
         Finding {
             check: case.check,
             verdict: verdict(result),
-            level: level.unwrap_or(case.check.rule.level),
+            standards: match self.is_asgi {
+                true => asgi::basis(&case.check).standards(),
+                false => &[],
+            },
         }
     }
 

@@ -100,6 +100,7 @@ impl HttpReport {
                 level: check.basis.level,
                 sentence: check.sentence,
                 document: check.basis.to_string().into(),
+                standards: &[],
                 name: check.name,
                 does: check.does,
                 must: check.must,

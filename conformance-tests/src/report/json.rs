@@ -22,6 +22,8 @@ struct Row<'a> {
     level: String,
     sentence: &'static str,
     document: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    standards: Vec<String>,
     check: &'static str,
     does: &'static str,
     must: &'static str,
@@ -68,9 +70,10 @@ pub(super) fn write(report: &Report) -> String {
                 Row {
                     rule: check.rule.id,
                     role: check.rule.role.to_string(),
-                    level: finding.level.to_string(),
+                    level: finding.level().to_string(),
                     sentence: check.rule.sentence,
                     document: check.rule.document(),
+                    standards: finding.standards.iter().map(ToString::to_string).collect(),
                     check: check.name,
                     does: check.does,
                     must: check.must,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use callgate::rule::{Level, Role};
 
 use super::Finding;
+use crate::basis::Citation;
 use crate::check::Verdict;
 
 /// A check, its rule and its verdict, as reports show them.
@@ -19,6 +20,8 @@ pub(crate) struct Line<'a> {
     pub(crate) sentence: &'a str,
     /// The place of the sentence.
     pub(crate) document: Cow<'a, str>,
+    /// The sentences by which the check counts for a server or an application of ASGI.
+    pub(crate) standards: &'a [Citation],
     pub(crate) name: &'a str,
     pub(crate) does: &'a str,
     pub(crate) must: &'a str,
@@ -27,20 +30,17 @@ pub(crate) struct Line<'a> {
 
 impl<'a> Line<'a> {
     pub(super) fn of(finding: &'a Finding) -> Self {
-        let Finding {
-            check,
-            verdict,
-            level,
-        } = finding;
+        let Finding { check, verdict, .. } = finding;
         let document = check.rule.document_url();
         let page = document.split('#').next().unwrap_or_default().to_owned();
         Self {
             chapter: page.into(),
             rule: check.rule.id.into(),
             role: Some(check.rule.role),
-            level: *level,
+            level: finding.level(),
             sentence: check.rule.sentence,
             document: document.into(),
+            standards: finding.standards,
             name: check.name,
             does: check.does,
             must: check.must,

@@ -9,6 +9,7 @@ use std::fmt;
 
 use callgate::rule::{Level, Rule};
 
+use crate::basis::Citation;
 use crate::check::{Check, Verdict};
 pub(crate) use line::Line;
 
@@ -30,9 +31,21 @@ pub struct Finding {
     pub check: Check,
     /// The verdict.
     pub verdict: Verdict,
-    /// How binding it is: the level of the rule, or for an application of ASGI that of the sentences by which ASGI
-    /// shares the rule.
-    pub level: Level,
+    /// The sentences of standards by which the check counts for a server or an application of ASGI; empty for one of
+    /// Callgate.
+    pub standards: &'static [Citation],
+}
+
+impl Finding {
+    /// Returns how binding the check is: the level of the rule, or of the weakest of the
+    /// [standards](Self::standards).
+    #[must_use]
+    pub fn level(&self) -> Level {
+        match self.standards {
+            [] => self.check.rule.level,
+            sentences => Citation::level_of(sentences),
+        }
+    }
 }
 
 /// The format of a report.
@@ -62,7 +75,7 @@ impl Report {
     /// Returns whether a rule of [level](Finding::level) MUST was broken.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        self.failed().any(|finding| finding.level == Level::Must)
+        self.failed().any(|finding| finding.level() == Level::Must)
     }
 
     /// Returns the findings of broken rules.

@@ -166,6 +166,9 @@ fn write_failure(
     writeln!(f, "{}): {}", line.level, display_name(line))?;
     writeln!(f, "  rule      {}", line.sentence)?;
     writeln!(f, "  document  {}", line.document)?;
+    for sentence in line.standards {
+        writeln!(f, "  standard  {sentence}")?;
+    }
     writeln!(f, "  check     {}", line.does)?;
     writeln!(f, "  must      {}", line.must)?;
     let seen = failure.seen.replace('\n', "\n            ");
@@ -246,6 +249,7 @@ mod tests {
                 level: Level::Must,
                 sentence: "",
                 document: "".into(),
+                standards: &[],
                 name,
                 does: "",
                 must: "",

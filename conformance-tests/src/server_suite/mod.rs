@@ -181,7 +181,10 @@ async fn run_checks(
         let finding = Finding {
             check: *check,
             verdict: verdict_for(case, options, &outcome),
-            level: check.rule.level,
+            standards: match options.asgi {
+                true => case.basis.standards(),
+                false => &[],
+            },
         };
         progress(&finding);
         findings.push(finding);
@@ -199,7 +202,7 @@ async fn run_checks(
                     ..*check
                 },
                 verdict: failure.into(),
-                level: rule.level,
+                standards: &[],
             });
         }
     }
