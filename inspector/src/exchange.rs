@@ -4,7 +4,7 @@ use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use callgate::{Scope, Violation};
+use callgate::{RequestScope, Scope, Violation};
 use callgate_conformance::{CallEnd, RecordLine};
 use http::{HeaderMap, Method};
 
@@ -151,6 +151,14 @@ impl Entry {
             }
         };
         size_of::<Self>() + size_of::<RecordLine>() + content
+    }
+}
+
+/// Returns the path with the query, as the client has sent them.
+pub(crate) fn request_target(request: &RequestScope) -> String {
+    match request.query() {
+        "" => request.raw_path().to_owned(),
+        query => format!("{}?{query}", request.raw_path()),
     }
 }
 

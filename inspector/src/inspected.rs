@@ -13,7 +13,7 @@ use callgate_conformance::{
 };
 use tokio::runtime::Handle;
 
-use crate::exchange::{Entry, EntryKind, ExchangeKind, Summary};
+use crate::exchange::{Entry, EntryKind, ExchangeKind, Summary, request_target};
 use crate::inspector::Shared;
 use crate::shorten::shorten;
 
@@ -138,7 +138,7 @@ impl Observer {
                 Scope::Http(scope) => Some(scope.method.clone()),
                 _ => None,
             },
-            target: scope.uri().map(target).unwrap_or_default(),
+            target: scope.request().map(request_target).unwrap_or_default(),
             began: SystemTime::now(),
             duration: None,
             status: None,
@@ -250,12 +250,6 @@ impl ExchangeObserver for Observer {
             summary.duration = Some(duration);
         });
     }
-}
-
-/// Returns the path and the query.
-fn target(uri: &http::Uri) -> String {
-    uri.path_and_query()
-        .map_or_else(|| uri.path().to_owned(), ToString::to_string)
 }
 
 /// Returns the status that the client gets for this event.

@@ -7,7 +7,7 @@ use callgate::App;
 use tokio::sync::watch;
 
 use crate::bounds::Bounds;
-use crate::exchange::{Exchange, Summary};
+use crate::exchange::{Entry, Exchange, Summary};
 use crate::inspected::{Inspected, Subject};
 use crate::store::Store;
 use crate::watch::Watch;
@@ -136,12 +136,7 @@ impl Shared {
         result
     }
 
-    pub(crate) fn add(
-        &self,
-        number: u64,
-        entry: crate::exchange::Entry,
-        update: impl FnOnce(&mut Summary),
-    ) {
+    pub(crate) fn add(&self, number: u64, entry: Entry, update: impl FnOnce(&mut Summary)) {
         self.change(|store| store.add(number, entry, update));
     }
 }

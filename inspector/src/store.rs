@@ -63,6 +63,10 @@ impl Store {
         self.last_number
     }
 
+    pub(crate) fn cleared_to(&self) -> u64 {
+        self.cleared_to
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.version
     }

@@ -41,10 +41,7 @@ impl Watch {
         shared.watchers.fetch_add(1, Ordering::Relaxed);
         let (last_number, cleared_to) = {
             let store = shared.store();
-            (
-                store.last_number(),
-                store.changed_after(u64::MAX).cleared_to,
-            )
+            (store.last_number(), store.cleared_to())
         };
         Self {
             versions: shared.versions.subscribe(),

@@ -10,7 +10,7 @@ use http::header::{
 };
 use http::{Method, Version};
 
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, request_target};
 
 /// The fields that a client sets itself.
 const OWN_FIELDS: [HeaderName; 8] = [
@@ -136,7 +136,7 @@ fn address(request: &RequestScope, scheme: &str) -> String {
         (_, Some(server)) => server.to_string(),
         _ => "localhost".to_owned(),
     };
-    let target = super::target(request);
+    let target = request_target(request);
     format!("{scheme}://{host}{target}")
 }
 

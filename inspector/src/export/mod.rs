@@ -27,11 +27,3 @@ pub fn recording(exchange: &Exchange) -> String {
     }
     recording
 }
-
-/// Returns the path with the query, as the client has sent them.
-fn target(request: &callgate::RequestScope) -> String {
-    match request.query() {
-        "" => request.raw_path().to_owned(),
-        query => format!("{}?{query}", request.raw_path()),
-    }
-}

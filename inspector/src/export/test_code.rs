@@ -11,7 +11,7 @@ use http::header::{
 };
 
 use super::curl::request_content;
-use crate::exchange::Exchange;
+use crate::exchange::{Exchange, request_target};
 
 /// The fields that a test client sets itself, or that say nothing in a test.
 const LEFT_OUT: [HeaderName; 10] = [
@@ -34,27 +34,20 @@ const LEFT_OUT: [HeaderName; 10] = [
 /// The test calls an application with the name `app`.
 #[must_use]
 pub fn test_code(exchange: &Exchange) -> Option<String> {
-    let (imports, body) = match exchange.scope()? {
-        Scope::Http(scope) => ("ResponseExt, TestClient", http_body(scope, exchange)),
-        Scope::WebSocket(scope) => ("TestClient", websocket_body(scope, exchange)),
+    let body = match exchange.scope()? {
+        Scope::Http(scope) => http_body(scope, exchange),
+        Scope::WebSocket(scope) => websocket_body(scope, exchange),
         _ => return None,
-    };
-    let imports = match body.contains("response.text()") || !body.contains("response") {
-        true => imports,
-        false => "TestClient",
     };
     let mut code = String::new();
     if body.contains("Message::") {
         code += "use callgate::Message;\n";
     }
-    let _ = write!(
-        code,
-        "use callgate_toolkit::test_client::{};\n\n",
-        match imports.contains(',') {
-            true => format!("{{{imports}}}"),
-            false => imports.to_owned(),
-        }
-    );
+    let imports = match body.contains("response.text()") {
+        true => "{ResponseExt, TestClient}",
+        false => "TestClient",
+    };
+    let _ = write!(code, "use callgate_toolkit::test_client::{imports};\n\n");
     if !exchange.is_whole() {
         code += "// A part of this exchange was left out or shortened.\n";
     }
@@ -71,7 +64,7 @@ pub fn test_code(exchange: &Exchange) -> Option<String> {
 
 fn http_body(scope: &callgate::HttpScope, exchange: &Exchange) -> String {
     let mut body = String::from("    let response = client\n");
-    let target = literal(&super::target(scope));
+    let target = literal(&request_target(scope));
     let method = scope.method.as_str();
     match method {
         "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" => {
@@ -126,7 +119,7 @@ fn http_body(scope: &callgate::HttpScope, exchange: &Exchange) -> String {
 
 fn websocket_body(scope: &callgate::WebSocketScope, exchange: &Exchange) -> String {
     let mut body = String::new();
-    let target = literal(&super::target(scope));
+    let target = literal(&request_target(scope));
     let mut handshake = format!("client\n        .websocket({target})\n");
     if !scope.subprotocols.is_empty() {
         let names: Vec<_> = scope
