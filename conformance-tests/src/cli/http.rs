@@ -31,7 +31,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE", requires = "url")]
     ca: Option<PathBuf>,
 
-    /// A path that takes content with POST; that of --url if not given
+    /// A path that reads the content of POST before it answers; that of --url if not given
     #[arg(long, value_name = "PATH", value_parser = request_path)]
     content_path: Option<String>,
 

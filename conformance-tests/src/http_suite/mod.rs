@@ -92,3 +92,24 @@ async fn run(case: &Case, target: &Target<'_>) -> Verdict {
         Err(other) => other,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use callgate::rule::Level;
+
+    use super::*;
+
+    #[test]
+    fn each_sentence_has_the_word_of_its_level() {
+        for check in http_checks() {
+            let demands = ["MUST", "it cannot"].map(|word| check.sentence.contains(word));
+            let level = match demands.contains(&true) {
+                true => Level::Must,
+                false => Level::Should,
+            };
+            assert_eq!(check.basis.level, level, "{}", check.sentence);
+            let has_word = level == Level::Must || check.sentence.contains("SHOULD");
+            assert!(has_word, "{}", check.sentence);
+        }
+    }
+}

@@ -22,7 +22,8 @@ pub struct HttpTarget {
 pub struct HttpOptions {
     /// The path and query that is requested with GET. Default `/`.
     pub path: String,
-    /// The path that POST sends content to. Default: [`HttpOptions::path`].
+    /// The path that POST sends content to, and that answers after it has read the content. Default:
+    /// [`HttpOptions::path`], and what needs such an answer is not checked.
     pub content_path: Option<String>,
     /// A path that answers GET with 204. Default none: what needs one is not checked.
     pub no_content_path: Option<String>,

@@ -5,6 +5,9 @@ use http::{HeaderMap, StatusCode};
 
 use crate::probe::{PROBE_FIELD, Step};
 
+/// The target of [`Request::fence`].
+pub(crate) const FENCE: &str = "/callgate-fence";
+
 /// A request, with the first steps of the application.
 #[derive(Clone, Debug)]
 pub(crate) struct Request {
@@ -34,7 +37,7 @@ impl Request {
     /// Returns a request whose answer shows that the server has read up to it. The answer has no content,
     /// for which the flow-control window of an HTTP/2 connection may have no room.
     pub(crate) fn fence() -> Self {
-        Self::get("/callgate-fence")
+        Self::get(FENCE)
             .sends(HttpResponseStart::new(StatusCode::NO_CONTENT))
             .sends(HttpResponseBody::end())
             .step(Step::Return)

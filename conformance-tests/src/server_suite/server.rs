@@ -8,10 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use callgate::transcript::Entry;
-use callgate::{
-    HttpResponseBody, HttpResponseStart, LifespanShutdownComplete, LifespanStartupComplete,
-    ReceiveEvent,
-};
+use callgate::{LifespanShutdownComplete, LifespanStartupComplete, ReceiveEvent};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinHandle;
 
@@ -23,7 +20,7 @@ use super::http2::{self, Http2};
 use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 use super::probe_call::ProbeCall;
 use super::probe_listener::ProbeListener;
-use super::request::Request;
+use super::request::{FENCE, Request};
 use super::result::{CaseResult, within};
 use super::settings::ServerSettings;
 use crate::Verdict;
@@ -181,17 +178,30 @@ impl Server {
     /// Has the application called once more, over another connection. The server has done by then
     /// what it had to do before. The next call must be that one.
     pub(super) async fn fence(&mut self) -> CaseResult {
-        let mut client = self.connect().await?;
-        let fence = Request::get("/callgate-fence")
-            .sends(HttpResponseStart::ok())
-            .sends(HttpResponseBody::end())
-            .step(Step::Return);
-        client.send(fence.http1()).await?;
+        let _client = self.send_fence().await?;
         let mut call = self.call().await?;
-        if call.http()?.raw_path() != "/callgate-fence" {
+        if call.target() != FENCE {
             return Err(unexpected_call());
         }
         call.ended().await.map(|_| ())
+    }
+
+    /// Does what [`Server::fence`] does. Calls before that one are passed over.
+    pub(super) async fn pass_over_calls(&mut self) -> CaseResult {
+        let _client = self.send_fence().await?;
+        loop {
+            let mut call = self.call().await?;
+            if call.target() == FENCE {
+                return call.ended().await.map(|_| ());
+            }
+        }
+    }
+
+    /// Sends a request that the application answers at once. Returns the client, to be kept until the call has ended.
+    async fn send_fence(&self) -> CaseResult<Http1> {
+        let mut client = self.connect().await?;
+        client.send(Request::fence().http1()).await?;
+        Ok(client)
     }
 
     /// Checks that no call has come that the case did not take, other than for lifespan.

@@ -158,9 +158,14 @@ async fn a_good_server_passes_every_check() {
 async fn what_needs_a_path_that_is_not_given_is_not_checked() {
     let good = Good::start();
     let mut options = HttpOptions::default();
-    options.cases = ["no_length_with_204", "no_chunks_to_http10", "a_handshake"]
-        .map(Into::into)
-        .into();
+    options.cases = [
+        "no_length_with_204",
+        "no_chunks_to_http10",
+        "a_length_that_does_not_match",
+        "a_handshake",
+    ]
+    .map(Into::into)
+    .into();
     let report = report(good.address, &options).await;
     assert_eq!(report.findings.len(), options.cases.len());
     for finding in &report.findings {

@@ -121,6 +121,24 @@ async fn assert_fails(check: &str, changes: Changes) {
     assert_eq!(failed, [check], "{report}");
 }
 
+#[tokio::test]
+async fn a_rejection_has_another_status_where_the_sentence_names_none() {
+    let good = Good::start();
+    let mut changes = UNCHANGED;
+    changes.to_client = |octets| replace(&octets, b"HTTP/1.1 400", b"HTTP/1.1 422");
+    let mut options = options();
+    options.cases = [
+        "a_blank_before_the_first_field",
+        "a_bare_carriage_return",
+        "a_folded_line",
+    ]
+    .map(Into::into)
+    .into();
+    let report = report(proxy::start(good.address, changes).await, &options).await;
+    let failed: Vec<_> = report.failed().map(|finding| finding.check.name).collect();
+    assert_eq!(failed, ["a_folded_line"], "{report}");
+}
+
 /// Returns `octets` with `new` in place of each `old`.
 fn replace(octets: &[u8], old: &[u8], new: &[u8]) -> Vec<u8> {
     let mut replaced = Vec::new();

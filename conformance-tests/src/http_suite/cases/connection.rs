@@ -31,8 +31,9 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "pipelined_requests",
         basis: demands(Rfc(9112), "9.3.2"),
-        sentence: "A server MAY process a sequence of pipelined requests in parallel if they all have safe methods, but it MUST \
-                   send the corresponding responses in the same order that the requests were received.",
+        sentence: "A server MAY process a sequence of pipelined requests in parallel if they all have safe methods (Section \
+                   9.2.1 of [HTTP]), but it MUST send the corresponding responses in the same order that the requests were \
+                   received.",
         does: "Sends GET of two paths at once, whose responses differ in their status.",
         must: "The responses come in the order of the requests.",
         steps: steps!(async |target| {
@@ -61,8 +62,8 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "close_is_honoured",
         basis: demands(Rfc(9112), "9.6"),
-        sentence: "A server that receives a \"close\" connection option MUST initiate closure of the connection after it sends \
-                   the final response to the request that contained the \"close\" connection option.",
+        sentence: "A server that receives a \"close\" connection option MUST initiate closure of the connection (see below) \
+                   after it sends the final response to the request that contained the \"close\" connection option.",
         does: "Sends GET with `connection: close`.",
         must: "The server closes the connection after the response.",
         steps: steps!(async |target| {

@@ -185,7 +185,7 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "a_size_that_overflows",
         basis: demands(Rfc(9112), "7.1"),
-        sentence: "A recipient MUST anticipate potentially large hexadecimal numerals and prevent parsing errors due to integer \
+        sentence: "Therefore, recipients MUST anticipate potentially large hexadecimal numerals and prevent parsing errors due to integer \
                    conversion overflows or precision loss due to integer representation.",
         does: "Sends a chunk whose size is 5 after an overflow of 64 bits, the last chunk, and a further request.",
         must: "The further request is not answered, and the connection is closed.",

@@ -108,8 +108,9 @@ pub(super) const CASES: &[Case] = &[
     Case {
         name: "expectation_is_answered",
         basis: demands(Rfc(9110), "10.1.1"),
-        sentence: "an origin server MUST send either: an immediate response with a final status code [...] or an immediate \
-                   100 (Continue) response to encourage the client to send the request content.",
+        sentence: "an origin server MUST send either: [...] an immediate response with a final status code, if that status can \
+                   be determined by examining just the method, target URI, and header fields, or [...] an immediate 100 \
+                   (Continue) response to encourage the client to send the request content.",
         does: "Sends POST with `expect: 100-continue`, and waits before it sends the content.",
         must: "The server answers 100, and after the content with a final status; or with a final status at once.",
         steps: steps!(async |target| {

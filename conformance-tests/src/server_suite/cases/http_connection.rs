@@ -77,7 +77,7 @@ const PIPELINING: &[Case] = &[
 const GRAMMAR_BASIS: Basis = Basis::Standard(&[recommends(Rfc(9112), "2.2")]);
 
 const REQUEST_LINE_BASIS: Basis = Basis::CallgateOnly(
-    "RFC 9112, 3 recommends 400 or a redirect for an invalid request line, and demands neither",
+    "RFC 9112, 3.2 recommends 400 or a redirect for an invalid request line, and demands neither",
 );
 
 const LENGTH_BASIS: Basis = Basis::Standard(&[demands(Rfc(9112), "6.3")]);

@@ -26,6 +26,9 @@ mutants! {
         "invalid_offers",
         "an_acceptable_offer_after_an_invalid_one",
     ],
+    ext_22_a_malformed_offer_is_refused: DEFLATE_NEGOTIATED [
+        "invalid_offers_alone",
+    ],
     ext_22_a_parameter_of_the_server_is_left_out: DEFLATE_NEGOTIATED [
         "parameters_of_an_offer",
     ],
@@ -95,6 +98,27 @@ fn ext_22_an_unknown_parameter_is_passed_over() -> InProcess {
         }
     }
     with_connection_filter(|| Box::new(Lenient))
+}
+
+fn ext_22_a_malformed_offer_is_refused() -> InProcess {
+    #[derive(Default)]
+    struct Refusing {
+        is_malformed: bool,
+    }
+    impl ConnectionFilter for Refusing {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_malformed |= find(&octets, "client_max_window_bits=7").is_some();
+            octets
+        }
+
+        fn to_client(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            match self.is_malformed {
+                true => replace(&octets, " 101 Switching Protocols", " 400 Bad Request"),
+                false => octets,
+            }
+        }
+    }
+    with_connection_filter(|| Box::<Refusing>::default())
 }
 
 fn ext_22_a_parameter_of_the_server_is_left_out() -> InProcess {

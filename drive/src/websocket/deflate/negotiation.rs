@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn invalid_offers_are_declined() {
-        // RFC 7692, 7.1: unknown parameters, invalid values, repeated parameters.
+        // RFC 7692, 7: unknown parameters, invalid values, repeated parameters.
         for offer in [
             "",
             ";",

@@ -37,7 +37,7 @@ mod tests {
 
     #[test]
     fn the_example_of_the_rfc_is_unmasked() {
-        // RFC 6455, 5.7: "a single-frame masked text message".
+        // RFC 6455, 5.7: "A single-frame masked text message".
         let mut payload = [0x7f, 0x9f, 0x4d, 0x51, 0x58];
         apply_mask(&mut payload, [0x37, 0xfa, 0x21, 0x3d], 0);
         assert_eq!(&payload, b"Hello");
