@@ -139,6 +139,7 @@ class Call:
         Process.calls += 1
         self.commands = asyncio.Queue()
         self.receives = asyncio.Queue()
+        self.sending = asyncio.Lock()
         self.last_error = None
         self.has_ended = False
         # A server without lifespan state gives none to share.
@@ -184,14 +185,14 @@ class Call:
             self.receives.put_nowait((number, name == "receive_body", done))
             return done
         if name == "send":
-            return self.connection.spawn(self.send_one(number, to_asgi(value)))
+            return self.connection.spawn(self.send_in_turn(number, to_asgi(value)))
         if name == "send_at_once":
             for event in value:
                 self.connection.spawn(self.send_one(number, to_asgi(event)))
             return None
         if name == "send_last":
             last = {"type": "http.response.body", "body": b"x" * value}
-            return self.connection.spawn(self.send_one(number, last))
+            return self.connection.spawn(self.send_in_turn(number, last))
         if name == "fence":
             return self.connection.spawn(self.fence(number))
         if name == "keep_sender":
@@ -221,6 +222,11 @@ class Call:
         for _ in range(FENCE_ROUNDS):
             await asyncio.sleep(0)
         self.done(number)
+
+    async def send_in_turn(self, number, event):
+        """Sends as an application does that awaits each send before the next."""
+        async with self.sending:
+            await self.send_one(number, event)
 
     async def send_one(self, number, event):
         outcome, error = await outcome_of(self.send, event)
@@ -343,8 +349,7 @@ def event_to_callgate(event):
         if event.get("bytes") is not None:
             serialised["bytes"] = octets_to_callgate(event["bytes"])
     elif kind == "websocket.disconnect":
-        code = event.get("code")
-        serialised["code"] = 1005 if code is None else code
+        serialised["code"] = event.get("code", 1005)
         serialised["reason"] = event.get("reason") or ""
     return serialised
 

@@ -20,7 +20,7 @@ use super::http2::{self, Http2};
 use super::launch::{LaunchError, RunningServer, ServerExit, ServerLauncher};
 use super::probe_call::ProbeCall;
 use super::probe_listener::ProbeListener;
-use super::request::{FENCE, Request};
+use super::request::{FENCE, Request, Response};
 use super::result::{CaseResult, within};
 use super::settings::ServerSettings;
 use crate::Verdict;
@@ -54,6 +54,14 @@ pub(super) struct Server {
 /// The names of the versions of HTTP in a handshake (RFC 7301, RFC 9113).
 const HTTP1: &[u8] = b"http/1.1";
 const HTTP2: &[u8] = b"h2";
+
+/// Returns the verdict about a server that answers a request of HTTP/1.0 itself.
+pub(super) fn refusal_of_http10(answer: &Response) -> Verdict {
+    match answer.status {
+        400.. => Verdict::NotApplicable("the server does not serve HTTP/1.0".into()),
+        status => Verdict::failed(format!("the server itself answers with {status}")),
+    }
+}
 
 impl Server {
     pub(super) async fn launch(
@@ -169,6 +177,20 @@ impl Server {
         Ok(call)
     }
 
+    /// Waits for the call for a request of HTTP/1.0 that this client has sent.
+    ///
+    /// # Errors
+    ///
+    /// The case is not applicable if the server answers with an error: no standard has it serve HTTP/1.0.
+    pub(super) async fn call_of_http10(&mut self, client: &mut Http1) -> CaseResult<ProbeCall> {
+        tokio::select! {
+            // An answer may be there as soon as the call.
+            biased;
+            call = self.call() => call,
+            answer = client.head() => Err(refusal_of_http10(&answer?)),
+        }
+    }
+
     /// Checks that the server has not called the application since the last call that the case took.
     /// To be used once the server has answered: a further exchange shows that no call is on its way.
     pub(super) async fn expect_no_call(&mut self) -> CaseResult {
@@ -180,7 +202,7 @@ impl Server {
     pub(super) async fn fence(&mut self) -> CaseResult {
         let _client = self.send_fence().await?;
         let mut call = self.call().await?;
-        if call.target() != FENCE {
+        if call.http()?.raw_path() != FENCE {
             return Err(unexpected_call());
         }
         call.ended().await.map(|_| ())
@@ -191,7 +213,7 @@ impl Server {
         let _client = self.send_fence().await?;
         loop {
             let mut call = self.call().await?;
-            if call.target() == FENCE {
+            if call.http().is_ok_and(|scope| scope.raw_path() == FENCE) {
                 return call.ended().await.map(|_| ());
             }
         }

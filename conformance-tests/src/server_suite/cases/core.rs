@@ -31,7 +31,7 @@ const ONE_CALL: &[Case] = &[
         rule: rule::ONE_CALL,
         name: "a_request_is_one_call",
         transports: HTTP1,
-        does: "Sends two pipelined requests of HTTP/1.1, and one of HTTP/1.0.",
+        does: "Sends two pipelined requests.",
         must: "Each is one call with an HTTP scope, and no other call comes.",
         basis: ONE_CALL_BASIS,
         steps: steps!(async |fixture| {
@@ -53,10 +53,21 @@ const ONE_CALL: &[Case] = &[
                 paths == ["/first", "/second"],
                 "the calls are for {paths:?}"
             );
-            server.expect_no_call().await?;
+            server.expect_no_call().await
+        }),
+    },
+    Case {
+        rule: rule::ONE_CALL,
+        name: "a_request_of_http10_is_one_call",
+        transports: HTTP1,
+        does: "Sends a request of HTTP/1.0.",
+        must: "It is one call with an HTTP scope, and no other call comes.",
+        basis: ONE_CALL_BASIS,
+        steps: steps!(async |fixture| {
+            let server = fixture.server().await?;
             let mut client = server.connect().await?;
             client.send("GET /old HTTP/1.0\r\n\r\n").await?;
-            let app = server.call().await?;
+            let app = server.call_of_http10(&mut client).await?;
             app.http()?;
             app.finish(Step::Decline).await?;
             server.expect_no_call().await

@@ -277,8 +277,10 @@ async fn is_sent(fixture: &mut Fixture<'_>, transport: Transport, content: &[u8]
     let mut app = offers(app, Feature::PathSend).await?;
     let file = file(content)?;
     app.send(HttpResponseStart::ok()).await?;
-    app.send(HttpResponsePathSend::new(file.path())).await?;
+    // The send may wait until the client has read most of it.
+    let sending = app.begin(Step::Send(HttpResponsePathSend::new(file.path()).into()));
     let response = client.response().await?;
+    app.sent(Some(sending)).await?;
     must!(
         response.body == content,
         "of {} bytes came {}, which are {}those at the beginning",

@@ -3,7 +3,7 @@
 use callgate::rule;
 
 use super::steps::{answered, expect_refused, respond};
-use crate::basis::{Basis, Document::Rfc, demands, recommends};
+use crate::basis::{Basis, Citation, Document::Rfc, demands, recommends};
 use crate::probe::Step;
 use crate::server_suite::case::{Case, HTTP1, HTTP2, steps};
 use crate::server_suite::fixture::Fixture;
@@ -74,13 +74,16 @@ const PIPELINING: &[Case] = &[
     },
 ];
 
-const GRAMMAR_BASIS: Basis = Basis::Standard(&[recommends(Rfc(9112), "2.2")]);
+/// Over TLS, a connection is closed once the server has sent `close_notify`.
+pub(super) const CLOSURE_ALERT: Citation = demands(Rfc(9112), "9.8");
+
+const GRAMMAR_BASIS: Basis = Basis::Standard(&[recommends(Rfc(9112), "2.2"), CLOSURE_ALERT]);
 
 const REQUEST_LINE_BASIS: Basis = Basis::CallgateOnly(
     "RFC 9112, 3.2 recommends 400 or a redirect for an invalid request line, and demands neither",
 );
 
-const LENGTH_BASIS: Basis = Basis::Standard(&[demands(Rfc(9112), "6.3")]);
+const LENGTH_BASIS: Basis = Basis::Standard(&[demands(Rfc(9112), "6.3"), CLOSURE_ALERT]);
 
 const MALFORMED_REQUEST: &[Case] = &[
     Case {
@@ -89,7 +92,9 @@ const MALFORMED_REQUEST: &[Case] = &[
         transports: HTTP1,
         does: "Sends a line of NUL octets.",
         must: "The answer is 400, the connection is closed, and the application is not called.",
-        basis: GRAMMAR_BASIS,
+        basis: Basis::CallgateOnly(
+            "RFC 9113, 3.4 lets a server that also speaks HTTP/2 take the octets for a malformed preface",
+        ),
         steps: steps!(async |fixture| {
             expect_refused(fixture, "\0\0\0\0\0\0\0\0\r\n\r\n", 400).await
         }),

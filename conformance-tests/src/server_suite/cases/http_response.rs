@@ -14,6 +14,7 @@ use crate::server_suite::client_exchange::{ClientExchange, ResponsePart, Transpo
 use crate::server_suite::fixture::Fixture;
 use crate::server_suite::request::{Request, Response};
 use crate::server_suite::result::{CaseResult, must};
+use crate::server_suite::server::refusal_of_http10;
 
 pub(super) const CASES: &[&[Case]] = &[
     HEAD_HAS_NO_BODY,
@@ -257,6 +258,9 @@ const STREAMED_FRAMING: &[Case] = &[
             let mut client = server.connect().await?;
             client.send(streamed().http10()).await?;
             let mut response = client.head().await?;
+            if response.status >= 400 {
+                return Err(refusal_of_http10(&response));
+            }
             let coding = response.field("transfer-encoding");
             must!(coding.is_none(), "`transfer-encoding` is {coding:?}");
             response.body = client.read_to_end().await?;

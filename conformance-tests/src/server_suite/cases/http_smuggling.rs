@@ -2,6 +2,7 @@
 
 use callgate::rule;
 
+use super::http_connection::CLOSURE_ALERT;
 use super::steps::{content, expect_refused, respond};
 use crate::basis::{Basis, Document::Rfc, demands};
 use crate::probe::Step;
@@ -15,7 +16,8 @@ pub(super) const CASES: &[&[Case]] = &[
     BAD_TRANSFER_ENCODING,
 ];
 
-const CONFLICTING_LENGTHS_BASIS: Basis = Basis::Standard(&[demands(Rfc(9112), "6.3")]);
+const CONFLICTING_LENGTHS_BASIS: Basis =
+    Basis::Standard(&[demands(Rfc(9112), "6.3"), CLOSURE_ALERT]);
 
 const CONFLICTING_LENGTHS: &[Case] = &[
     Case {

@@ -226,8 +226,11 @@ const CLOSE_CODE_KEPT: &[Case] = &[
             let server = fixture.server().await?;
             for code in [1001, 4000] {
                 let (mut app, mut client) = open(server, transport).await?;
-                app.send(WebSocketClose::new(code)).await?;
+                // The send may wait for the close frame of the client.
+                let sending = app.begin(Step::Send(WebSocketClose::new(code).into()));
                 client.expect_close_code(code).await?;
+                client.send(close(code, "")).await?;
+                app.sent(Some(sending)).await?;
                 app.finish(Step::Return).await?;
             }
             Ok(())

@@ -19,7 +19,7 @@ use crate::in_process::InProcess;
 use crate::interceptor::{Interceptor, intercepted};
 
 mutants! {
-    core_01_an_http_1_0_request_is_two_calls: ONE_CALL ["a_request_is_one_call"],
+    core_01_an_http_1_0_request_is_two_calls: ONE_CALL ["a_request_of_http10_is_one_call"],
     core_10_a_returned_disconnect_is_reported: DISCONNECT_IS_NO_FAILURE [
         "a_disconnect_is_returned",
         "a_disconnect_is_returned_over_http2",

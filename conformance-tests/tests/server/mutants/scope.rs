@@ -27,7 +27,12 @@ mutants! {
     scope_05_broken_escapes_are_mended: BAD_PERCENT_ENCODING ["broken_escapes"],
     scope_06_escaped_slashes_are_decoded: RAW_PATH ["the_path", "the_path_over_http2"],
     scope_06_null_is_not_decoded: RAW_PATH ["the_path", "the_path_over_http2"],
-    scope_07_queries_are_decoded: RAW_QUERY ["the_query", "the_query_over_http2"],
+    scope_07_queries_are_decoded: RAW_QUERY [
+        "the_query",
+        "the_query_over_http2",
+        "broken_escapes_in_the_query",
+        "broken_escapes_in_the_query_over_http2",
+    ],
     scope_08_repeated_fields_are_joined: HEADERS_AS_RECEIVED [
         "the_fields",
         "the_fields_over_http2",
@@ -184,7 +189,7 @@ fn scope_06_null_is_not_decoded() -> InProcess {
 
 fn scope_07_queries_are_decoded() -> InProcess {
     scope_mutant!(Decoded, |scope| {
-        let query = scope.query().replace("%41", "A");
+        let query = scope.query().replace("%41", "A").replace("%zz", "zz");
         let target = format!("{}?{query}", scope.raw_path());
         if !scope.query().is_empty() {
             retarget(scope, &target);

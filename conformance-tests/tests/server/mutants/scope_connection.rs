@@ -1,7 +1,7 @@
 //! Servers that break the rules checked in `cases/scope_connection.rs`.
 
 use callgate::{Feature, Scheme, State};
-use http::header::HOST;
+use http::header::{HOST, TE, TRANSFER_ENCODING};
 use http::{HeaderValue, Version};
 use serde_json::{Value, json};
 
@@ -11,7 +11,8 @@ use crate::in_process::InProcess;
 use crate::message_filter::MessageFilter;
 
 mutants! {
-    scope_12_http_1_0_is_taken_for_1_1: VERSION ["the_version"],
+    scope_12_http_1_0_is_taken_for_1_1: VERSION ["the_version_of_http10"],
+    scope_12_http_1_1_is_taken_for_1_0: VERSION ["the_version"],
     scope_12_http_2_is_taken_for_3: VERSION ["the_version_over_http2"],
     scope_13_every_connection_is_secured: SCHEME [
         "the_scheme",
@@ -50,6 +51,17 @@ fn scope_12_http_1_0_is_taken_for_1_1() -> InProcess {
         }
     });
     with_interceptor(Newer::default)
+}
+
+fn scope_12_http_1_1_is_taken_for_1_0() -> InProcess {
+    scope_mutant!(Older, |scope| {
+        // HTTP/1.0 has neither chunks nor trailer fields.
+        let is_newer = |name| scope.headers.contains_key(name);
+        if scope.version == Version::HTTP_11 && !is_newer(TRANSFER_ENCODING) && !is_newer(TE) {
+            scope.version = Version::HTTP_10;
+        }
+    });
+    with_interceptor(Older::default)
 }
 
 fn scope_12_http_2_is_taken_for_3() -> InProcess {

@@ -26,6 +26,7 @@ several_rules! {
     every_exchange_is_two_calls: {
         ONE_CALL: [
             "a_request_is_one_call",
+            "a_request_of_http10_is_one_call",
             "a_request_is_one_call_over_http2",
             "a_websocket_is_one_call",
         ],
