@@ -4,9 +4,9 @@ use super::super::case::{Case, steps};
 use super::super::raw_http2::{headers, last_data};
 use super::super::target::Target;
 use super::http2::{expect_malformed, request};
+use crate::Verdict;
 use crate::basis::Document::Rfc;
 use crate::basis::demands;
-use crate::Verdict;
 use crate::server_suite::result::CaseResult;
 
 const REFUSED: &str = "The stream is reset or the connection is ended, or the answer has another status than that of the request \
