@@ -1,11 +1,15 @@
 //! All the other applications on one server, each mounted at `/NAME/`, and a page that lists them.
 
-use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate::{App, AppError, HttpScope, Receiver, Scope, Sender};
+use callgate_inspector::Inspector;
+use callgate_toolkit::errors::HttpError;
 use callgate_toolkit::mount::Mounts;
+use http::{Method, StatusCode};
 
 use crate::channels::with_layer;
 use crate::{Entry, Group, Settings, http_errors, method};
 
+mod messages;
 mod optional;
 mod page;
 mod source;
@@ -24,7 +28,8 @@ pub const ENTRY: Entry = Entry {
 };
 
 /// Serves several applications, each under its name, a page that presents them, and the source of each at
-/// `/source/NAME`.
+/// `/source/NAME`. For clients on the same machine, the page shows the messages between the server and each
+/// application as they pass.
 ///
 /// An application whose start-up fails is unavailable: the reason is logged, the page says so, its
 /// requests are answered with 503, and the others are served.
@@ -33,6 +38,7 @@ pub const ENTRY: Entry = Entry {
 #[derive(Debug)]
 pub struct Gallery {
     exhibits: Vec<Exhibit>,
+    inspector: Inspector,
     mounts: Mounts,
 }
 
@@ -44,6 +50,9 @@ struct Exhibit {
     /// The sentences that say that a stand-in answers for its service.
     stand_in: Option<String>,
 }
+
+/// The path of the messages between the server and the applications.
+const MESSAGES: &str = "/messages";
 
 /// The path below which the source of each application is served.
 const SOURCE: &str = "/source/";
@@ -60,6 +69,7 @@ impl Gallery {
         let mounts = Mounts::new().redirect_to_slash();
         let mut gallery = Self {
             exhibits: Vec::new(),
+            inspector: messages::inspector(),
             mounts: mounts.mount("", http_errors::not_found_app),
         };
         let settings = Settings {
@@ -76,9 +86,28 @@ impl Gallery {
                     .and_then(|service| service.stand_in_notice(&settings)),
             });
             let prefix = format!("/{}", entry.name);
+            let app = gallery.inspector.inspect(app);
             gallery.mounts = gallery.mounts.mount(&prefix, app);
         }
         gallery
+    }
+
+    async fn send_messages(
+        &self,
+        scope: &HttpScope,
+        mut receiver: Receiver,
+        sender: &Sender,
+    ) -> Result<(), AppError> {
+        if !messages::is_local(scope) {
+            let message = "the messages are for clients on the same machine only";
+            let error = HttpError::new(StatusCode::FORBIDDEN, message);
+            return http_errors::respond(scope, sender, &error).await;
+        }
+        if scope.method != Method::GET {
+            let error = http_errors::method_not_allowed("GET");
+            return http_errors::respond(scope, sender, &error).await;
+        }
+        messages::send_feed(&self.inspector, &mut receiver, sender).await
     }
 }
 
@@ -91,6 +120,9 @@ impl App for Gallery {
                 }
                 let render = || page::render(&scope, &self.exhibits);
                 crate::page::send(&scope, &sender, render).await
+            }
+            Scope::Http(scope) if scope.route_path() == MESSAGES => {
+                self.send_messages(&scope, receiver, &sender).await
             }
             Scope::Http(scope) if scope.route_path().starts_with(SOURCE) => {
                 let path = scope.route_path();

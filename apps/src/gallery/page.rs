@@ -5,7 +5,7 @@ use callgate_channels::ChannelLayer;
 use callgate_toolkit::channels;
 use http::header::HOST;
 
-use super::Exhibit;
+use super::{Exhibit, messages};
 use crate::page::{self, escape};
 use crate::{Entry, Group};
 
@@ -69,6 +69,16 @@ pub(super) fn render(scope: &HttpScope, exhibits: &[Exhibit]) -> String {
         .replace("{{sections}}", &sections)
         .replace("{{channels}}", channel_layer(scope))
         .replace("{{features}}", &missing_features())
+        .replace("{{feed}}", feed_attribute(scope))
+}
+
+/// Returns the attribute that makes the script of the page show the messages.
+fn feed_attribute(scope: &HttpScope) -> &'static str {
+    if messages::is_local(scope) {
+        " data-feed=\"messages\""
+    } else {
+        ""
+    }
 }
 
 /// Returns the sentence about the features that the program was built without, if there are any.

@@ -17,6 +17,7 @@ mod events;
 mod events_log;
 mod events_websocket;
 mod gallery;
+mod gallery_messages;
 mod hello;
 mod items;
 mod log;

@@ -69,3 +69,33 @@ async fn its_page_shows_which_applications_are_unavailable() {
     drop(browser);
     server.stop().await;
 }
+
+#[tokio::test]
+async fn a_card_shows_the_messages_of_its_application_as_they_pass() {
+    let server = TestServer::start("gallery");
+    let browser = Browser::start().await;
+    browser.open(&server.url("/")).await;
+    // The feed is open when the first messages, of the card's own WebSocket, are there.
+    browser
+        .until_shown("#counter .said h4", &["Messages, as they pass"])
+        .await;
+    browser
+        .execute("return fetch('hello/').then((response) => response.status)")
+        .await;
+    browser
+        .until_shown(
+            "#hello .said li :last-child",
+            &[
+                "http GET /hello/",
+                "http.response.start 200",
+                "http.response.body 14 B",
+                "returned",
+            ],
+        )
+        .await;
+    browser
+        .until_shown("#hello .said b", &["scope", "send", "send", "end"])
+        .await;
+    drop(browser);
+    server.stop().await;
+}
