@@ -11,8 +11,8 @@
 //! - [`ExchangeObserver`] is what a middleware implements that only looks at the messages, as these two do.
 //! - [`Model`] is the state machine behind all of them.
 //!
-//! `check_server` and `check_http` need the feature `server`, `CheckFlags` the feature `flags`, and the command line `cli` the feature
-//! of this name. None is on by default, so that the tests of an application do not build the clients of the server suite.
+//! `check_server` and `check_http` need the feature `server`, `CheckFlags` the feature `flags`, `Format::Junit` the feature `junit`, and
+//! the command line `cli` the feature of this name. None is on by default, so that the tests of an application build little.
 
 mod app_suite;
 mod app_tests;

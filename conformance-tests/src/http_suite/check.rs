@@ -7,7 +7,9 @@ use serde::Serialize;
 
 use crate::Verdict;
 use crate::basis::Citation;
-use crate::report::{Format, Line, TableOptions, json, junit, table};
+#[cfg(feature = "junit")]
+use crate::report::junit;
+use crate::report::{Format, Line, TableOptions, json, table};
 
 /// A check of one sentence of an RFC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +77,7 @@ impl HttpReport {
         match format {
             Format::Table => self.to_string(),
             Format::Json => self.json(),
+            #[cfg(feature = "junit")]
             Format::Junit => junit::write(&self.subject, &self.lines(), self.gap.as_deref()),
         }
     }

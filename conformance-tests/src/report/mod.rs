@@ -1,6 +1,7 @@
 //! The findings of all checks of one subject, as text for people and for programs.
 
 pub(crate) mod json;
+#[cfg(feature = "junit")]
 pub(crate) mod junit;
 mod line;
 pub(crate) mod table;
@@ -57,7 +58,8 @@ pub enum Format {
     Table,
     /// One JSON object: for programs.
     Json,
-    /// JUnit's XML: for programs that show the results of tests.
+    /// JUnit's XML: for programs that show the results of tests. Needs the feature `junit`.
+    #[cfg(feature = "junit")]
     Junit,
 }
 
@@ -122,6 +124,7 @@ impl Report {
         match format {
             Format::Table => self.to_string(),
             Format::Json => json::write(self),
+            #[cfg(feature = "junit")]
             Format::Junit => junit::write(&self.subject, &self.lines(), self.gap.as_deref()),
         }
     }
