@@ -6,7 +6,7 @@
 //!
 //! - [`Inspector`] keeps exchanges while somebody looks, within [`Bounds`].
 //! - [`Inspected`] is the middleware: [`Inspector::inspect`].
-//! - [`InspectorPage`] is the page, an application of its own. Who does not have its [`Token`] sees nothing.
+//! - [`InspectorPage`] is the page, an application of its own. It shows exchanges to those who have its [`Token`].
 //! - [`Watch`] is for a program that shows exchanges itself.
 //! - [`recording`], [`curl`] and [`test_code`] write an exchange in other forms.
 //! - `InspectFlags`, with the feature `flags`, adds `--inspect` to the command line of a server.
