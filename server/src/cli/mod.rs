@@ -279,6 +279,8 @@ fn command_for(args: &[OsString], flag_sets: &[FlagSet]) -> Command {
         })
         .args_conflicts_with_subcommands(true)
         .about("Serves this application over HTTP/1.1, HTTP/2 and WebSocket")
+        // The documentation of a type of flags would be a long description of the command.
+        .long_about(None)
         .version(concat!("(callgate-server ", env!("CARGO_PKG_VERSION"), ")"))
 }
 
@@ -286,7 +288,9 @@ fn command_for(args: &[OsString], flag_sets: &[FlagSet]) -> Command {
 mod tests {
     use super::*;
 
-    /// Flags of a program that count what is asked of them.
+    /// Flags of a program.
+    ///
+    /// Their documentation is for programmers.
     #[derive(Debug, clap::Args)]
     struct Marker {
         /// Mark the application
@@ -313,6 +317,19 @@ mod tests {
             Invocation::Serve(_, wrappers) => wrappers,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn the_help_of_a_program_describes_the_program() {
+        let sets = [FlagSet::new::<Marker>()];
+        let help = command_for(&["shop".into()], &sets).render_long_help();
+        let help = help.to_string();
+        let first = "Serves this application over HTTP/1.1, HTTP/2 and WebSocket\n";
+        assert!(help.starts_with(first), "{help}");
+        assert!(
+            help.contains("--mark") && !help.contains("programmers"),
+            "{help}"
+        );
     }
 
     async fn app(
