@@ -1,12 +1,11 @@
 //! What an inspector keeps of an exchange.
 
-use std::mem::size_of;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use callgate::{RequestScope, Scope, Violation};
 use callgate_conformance::{CallEnd, RecordLine};
-use http::{HeaderMap, Method};
+use http::Method;
 
 /// The kind of an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -134,46 +133,10 @@ pub enum EntryKind {
     Broken(Violation),
 }
 
-impl Entry {
-    /// Returns about how many octets of memory the entry takes.
-    pub(crate) fn weight(&self) -> usize {
-        let content = match &self.kind {
-            EntryKind::Broken(violation) => violation.detail.len(),
-            EntryKind::Line { line, .. } => {
-                let called = line.called.as_ref().map_or(0, scope_weight);
-                let received = line
-                    .received
-                    .as_ref()
-                    .map_or(0, crate::shorten::received_weight);
-                let sent = line.sent.as_ref().map_or(0, crate::shorten::sent_weight);
-                let texts = [&line.failed, &line.error].into_iter().flatten();
-                called + received + sent + texts.map(String::len).sum::<usize>()
-            }
-        };
-        size_of::<Self>() + size_of::<RecordLine>() + content
-    }
-}
-
 /// Returns the path with the query, as the client has sent them.
 pub(crate) fn request_target(request: &RequestScope) -> String {
     match request.query() {
         "" => request.raw_path().to_owned(),
         query => format!("{}?{query}", request.raw_path()),
     }
-}
-
-fn scope_weight(scope: &Scope) -> usize {
-    let request = scope.request();
-    let uri = request.map_or(0, |request| {
-        request.raw_path().len() + request.query().len()
-    });
-    uri + request.map_or(0, |request| fields_weight(&request.headers))
-}
-
-/// Returns about how many octets of memory these fields take.
-pub(crate) fn fields_weight(fields: &HeaderMap) -> usize {
-    let values = fields.iter();
-    values
-        .map(|(name, value)| 64 + name.as_str().len() + value.len())
-        .sum()
 }

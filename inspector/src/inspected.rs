@@ -1,21 +1,20 @@
 //! The middleware that shows exchanges to an inspector.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use callgate::{
-    App, AppError, BoxApp, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, State,
-    Violation,
+    App, AppError, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender, Violation,
 };
 use callgate_conformance::{
     ExchangeObserver, Model, ObservedEnd, RecordLine, SendAttempt, call_observed, scope_violations,
 };
-use tokio::runtime::Handle;
 
 use crate::exchange::{Entry, EntryKind, ExchangeKind, Summary, request_target};
-use crate::inspector::Shared;
+use crate::shared::Shared;
 use crate::shorten::shorten;
+use crate::subject::Subject;
 
 /// An application inside an [`Inspector`](crate::Inspector).
 pub struct Inspected<A> {
@@ -24,27 +23,10 @@ pub struct Inspected<A> {
     shared: Arc<Shared>,
 }
 
-/// An application that is inspected, as a replay needs it.
-pub(crate) struct Subject {
-    pub(crate) app: BoxApp,
-    running: Mutex<Option<Running>>,
-}
-
-/// What an application runs with.
-#[derive(Clone, Debug)]
-pub(crate) struct Running {
-    /// The state of its start-up.
-    pub(crate) state: State,
-    pub(crate) runtime: Handle,
-}
-
 impl<A: App> Inspected<A> {
     pub(crate) fn new(app: A, shared: Arc<Shared>) -> Self {
         let app = Arc::new(app);
-        let subject = Arc::new(Subject {
-            app: BoxApp::new(app.clone()),
-            running: Mutex::new(None),
-        });
+        let subject = Arc::new(Subject::new(app.clone()));
         Self {
             app,
             subject,
@@ -72,37 +54,12 @@ impl<A> fmt::Debug for Inspected<A> {
     }
 }
 
-impl Subject {
-    /// Returns what the application runs with; `None` before its first exchange that was kept, and after its
-    /// lifespan.
-    pub(crate) fn running(&self) -> Option<Running> {
-        self.lock_running().clone()
-    }
-
-    fn note_running(&self, scope: &Scope) {
-        if let (Some(request), Ok(runtime)) = (scope.request(), Handle::try_current()) {
-            let state = request.state.clone();
-            *self.lock_running() = Some(Running { state, runtime });
-        }
-    }
-
-    fn lock_running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Subject {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Subject").finish_non_exhaustive()
-    }
-}
-
 /// Lets the state go at the end of the lifespan, whose resources the state may hold open.
 struct StopGuard<'a>(&'a Subject);
 
 impl Drop for StopGuard<'_> {
     fn drop(&mut self) {
-        *self.0.lock_running() = None;
+        self.0.note_stopped();
     }
 }
 

@@ -1,15 +1,15 @@
 //! The inspector of applications.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use callgate::App;
-use tokio::sync::watch;
 
 use crate::bounds::Bounds;
-use crate::exchange::{Entry, Exchange, Summary};
-use crate::inspected::{Inspected, Subject};
+use crate::exchange::Exchange;
+use crate::inspected::Inspected;
+use crate::shared::Shared;
 use crate::store::Store;
+use crate::subject::Subject;
 use crate::watch::Watch;
 
 /// Keeps the exchanges of applications while somebody looks. Clones share the exchanges.
@@ -48,17 +48,6 @@ pub struct Inspector {
     shared: Arc<Shared>,
 }
 
-/// What clones of an inspector share.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    /// The number of those who look.
-    pub(crate) watchers: AtomicUsize,
-    pub(crate) bounds: Bounds,
-    store: Mutex<Store>,
-    /// The version of the store, for those who wait for a change.
-    pub(crate) versions: watch::Sender<u64>,
-}
-
 impl Default for Inspector {
     fn default() -> Self {
         Self::new()
@@ -76,12 +65,7 @@ impl Inspector {
     #[must_use]
     pub fn with_bounds(bounds: Bounds) -> Self {
         Self {
-            shared: Arc::new(Shared {
-                watchers: AtomicUsize::new(0),
-                bounds,
-                store: Mutex::new(Store::new(bounds)),
-                versions: watch::Sender::new(0),
-            }),
+            shared: Arc::new(Shared::new(bounds)),
         }
     }
 
@@ -115,28 +99,5 @@ impl Inspector {
 
     pub(crate) fn subject(&self, number: u64) -> Option<Arc<Subject>> {
         self.shared.store().subject(number)
-    }
-}
-
-impl Shared {
-    /// Returns whether somebody looks.
-    pub(crate) fn is_watched(&self) -> bool {
-        self.watchers.load(Ordering::Relaxed) > 0
-    }
-
-    pub(crate) fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Changes the store, and tells those who wait for a change.
-    pub(crate) fn change<T>(&self, change: impl FnOnce(&mut Store) -> T) -> T {
-        let mut store = self.store();
-        let result = change(&mut store);
-        self.versions.send_replace(store.version());
-        result
-    }
-
-    pub(crate) fn add(&self, number: u64, entry: Entry, update: impl FnOnce(&mut Summary)) {
-        self.change(|store| store.add(number, entry, update));
     }
 }

@@ -20,9 +20,12 @@ mod inspected;
 mod inspector;
 mod page;
 mod replay;
+mod shared;
 mod shorten;
 mod store;
+mod subject;
 mod watch;
+mod weight;
 
 pub use bounds::Bounds;
 pub use exchange::{Entry, EntryKind, Exchange, ExchangeKind, Summary};

@@ -12,8 +12,10 @@ use callgate_conformance::{
 
 use crate::exchange::ExchangeKind;
 use crate::export;
-use crate::inspected::{Observer, Subject};
-use crate::inspector::{Inspector, Shared};
+use crate::inspected::Observer;
+use crate::inspector::Inspector;
+use crate::shared::Shared;
+use crate::subject::Subject;
 
 /// The longest time that a replay may take.
 const REPLAY_LIMIT: Duration = Duration::from_secs(30);

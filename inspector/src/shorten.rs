@@ -4,8 +4,6 @@ use bytes::Bytes;
 use callgate::{Message, ReceiveEvent, Scope, SendEvent, State};
 use callgate_conformance::RecordLine;
 
-use crate::exchange::fields_weight;
-
 /// Makes `line` one that can be kept: without the state and the extensions of the application, and with a copy of
 /// at most `limit` octets of a content. Returns the length of the whole content if it was longer.
 ///
@@ -54,44 +52,6 @@ fn shorten_message(message: &mut Message, limit: usize) -> Option<usize> {
         }
     };
     (length > limit).then_some(length)
-}
-
-/// Returns about how many octets of memory the parts of `event` take.
-pub(crate) fn received_weight(event: &ReceiveEvent) -> usize {
-    match event {
-        ReceiveEvent::HttpRequestBody(request) => {
-            request.body.len() + request.trailers.as_deref().map_or(0, fields_weight)
-        }
-        ReceiveEvent::WebSocketReceive(message) => message.len(),
-        ReceiveEvent::WebSocketDisconnect(disconnect) => disconnect.reason.len(),
-        _ => 0,
-    }
-}
-
-/// Returns about how many octets of memory the parts of `event` take.
-pub(crate) fn sent_weight(event: &SendEvent) -> usize {
-    match event {
-        SendEvent::HttpResponseStart(start) | SendEvent::DenialResponseStart(start) => {
-            fields_weight(&start.headers)
-        }
-        SendEvent::HttpResponseBody(body) | SendEvent::DenialResponseBody(body) => body.body.len(),
-        SendEvent::HttpResponseTrailers(trailers) => fields_weight(&trailers.headers),
-        SendEvent::HttpResponsePathSend(send) => send.path.as_os_str().len(),
-        SendEvent::HttpResponseEarlyHint(hint) => {
-            hint.links.iter().map(|link| 32 + link.len()).sum()
-        }
-        SendEvent::HttpResponseDebug(debug) => {
-            let info = debug.info.iter();
-            info.map(|(name, value)| 64 + name.len() + value.len())
-                .sum()
-        }
-        SendEvent::WebSocketAccept(accept) => fields_weight(&accept.headers),
-        SendEvent::WebSocketSend(message) => message.len(),
-        SendEvent::WebSocketClose(close) => close.reason.len(),
-        SendEvent::LifespanStartupFailed(failed) => failed.message.len(),
-        SendEvent::LifespanShutdownFailed(failed) => failed.message.len(),
-        _ => 0,
-    }
 }
 
 #[cfg(test)]

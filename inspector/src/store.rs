@@ -5,7 +5,7 @@ use std::sync::{Arc, Weak};
 
 use crate::bounds::Bounds;
 use crate::exchange::{Entry, Exchange, Summary};
-use crate::inspected::Subject;
+use crate::subject::Subject;
 
 /// The exchanges that are kept, the oldest first.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::sync::watch;
 
 use crate::exchange::Summary;
-use crate::inspector::Shared;
+use crate::shared::Shared;
 
 /// Somebody who looks at the exchanges of an [`Inspector`](crate::Inspector), which keeps exchanges while there
 /// is one.
