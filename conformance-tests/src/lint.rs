@@ -231,11 +231,7 @@ impl ExchangeObserver for LintedExchange {
     }
 
     fn ended(&mut self, end: ObservedEnd<'_>) {
-        let violations = match end {
-            ObservedEnd::Returned(result) => self.model.returned(result),
-            ObservedEnd::Panicked(message) => self.model.panicked(message),
-            ObservedEnd::Dropped => self.model.dropped(),
-        };
+        let violations = self.model.ended(end);
         self.report(violations);
     }
 

@@ -194,11 +194,7 @@ impl ExchangeObserver for Observer {
 
     fn ended(&mut self, end: ObservedEnd<'_>) {
         // The rules that the end breaks come before it: it is the last entry.
-        let violations = match end {
-            ObservedEnd::Returned(result) => self.model.returned(result),
-            ObservedEnd::Panicked(message) => self.model.panicked(message),
-            ObservedEnd::Dropped => self.model.dropped(),
-        };
+        let violations = self.model.ended(end);
         self.add_violations(violations);
         let line = RecordLine::ended(self.number, end);
         let (end, duration) = (line.ended, self.began.elapsed());

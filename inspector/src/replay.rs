@@ -10,12 +10,12 @@ use callgate_conformance::{
     ReplayDifference, ReplayError, ReplayOptions, call_observed, replay_running,
 };
 
-use crate::exchange::ExchangeKind;
+use crate::exchange::{Exchange, ExchangeKind};
 use crate::export;
 use crate::inspected::Observer;
 use crate::inspector::Inspector;
 use crate::shared::Shared;
-use crate::subject::Subject;
+use crate::subject::{Running, Subject};
 
 /// The longest time that a replay may take.
 const REPLAY_LIMIT: Duration = Duration::from_secs(30);
@@ -77,6 +77,11 @@ impl Inspector {
     ///
     /// Why it cannot.
     pub fn can_replay(&self, number: u64) -> Result<(), CannotReplay> {
+        self.replayable(number).map(drop)
+    }
+
+    /// Returns an exchange with its application and what that runs with.
+    fn replayable(&self, number: u64) -> Result<(Exchange, Arc<Subject>, Running), CannotReplay> {
         let exchange = self.exchange(number).ok_or(CannotReplay::Gone)?;
         if exchange.summary.kind == ExchangeKind::Lifespan {
             return Err(CannotReplay::Lifespan);
@@ -87,8 +92,9 @@ impl Inspector {
         if !exchange.is_whole() {
             return Err(CannotReplay::NotWhole);
         }
-        let subject = self.subject(number).and_then(|subject| subject.running());
-        subject.map(drop).ok_or(CannotReplay::NoApplication)
+        let subject = self.subject(number).ok_or(CannotReplay::NoApplication)?;
+        let running = subject.running().ok_or(CannotReplay::NoApplication)?;
+        Ok((exchange, subject, running))
     }
 
     /// Replays an exchange to its application as it runs now, with its state and on its runtime, and compares the
@@ -104,10 +110,7 @@ impl Inspector {
         number: u64,
         options: ReplayOptions,
     ) -> Result<Replayed, CannotReplay> {
-        self.can_replay(number)?;
-        let exchange = self.exchange(number).ok_or(CannotReplay::Gone)?;
-        let subject = self.subject(number).ok_or(CannotReplay::NoApplication)?;
-        let running = subject.running().ok_or(CannotReplay::NoApplication)?;
+        let (exchange, subject, running) = self.replayable(number)?;
         let recording = export::recording(&exchange);
         let replayed_as = Arc::new(Mutex::new(None));
         let app = BoxApp::new(ReplayedApp {

@@ -17,6 +17,8 @@ pub use scope_rules::scope_violations;
 pub use send_attempt::SendAttempt;
 use send_attempt::{application_violation, server_violation};
 
+use crate::observe::ObservedEnd;
+
 /// A server may drop a call that still runs this long after a disconnect (`CORE-13`), or after
 /// `http.shutdown` (`EXT-20`).
 const RETURN_LIMIT: Duration = Duration::from_secs(1);
@@ -203,6 +205,15 @@ impl Model {
     pub fn sent(&mut self, event: &SendEvent, result: &Result<(), SendError>) -> Vec<Violation> {
         let attempt = self.attempt(event);
         self.settle(attempt, result)
+    }
+
+    /// Notes the end of the call, as an observer sees it. Returns the rules that this breaks.
+    pub fn ended(&mut self, end: ObservedEnd<'_>) -> Vec<Violation> {
+        match end {
+            ObservedEnd::Returned(result) => self.returned(result),
+            ObservedEnd::Panicked(message) => self.panicked(message),
+            ObservedEnd::Dropped => self.dropped(),
+        }
     }
 
     /// Notes that the call has returned. Returns the rules that this breaks.
