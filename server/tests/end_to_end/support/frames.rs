@@ -15,14 +15,22 @@ pub(crate) fn handshake(target: &str, fields: &str) -> String {
 
 /// Opens a WebSocket.
 pub(crate) async fn open(server: &Server, target: &str) -> Client {
-    let (client, response) = ask(server, target, "").await;
+    open_over(server.connect().await, target).await
+}
+
+/// Opens a WebSocket over this connection.
+pub(crate) async fn open_over(client: Client, target: &str) -> Client {
+    let (client, response) = ask_over(client, target, "").await;
     assert_eq!(response.status, 101, "{response:?}");
     client
 }
 
 /// Asks for a WebSocket, and reads the head of the answer.
 pub(crate) async fn ask(server: &Server, target: &str, fields: &str) -> (Client, Response) {
-    let mut client = server.connect().await;
+    ask_over(server.connect().await, target, fields).await
+}
+
+async fn ask_over(mut client: Client, target: &str, fields: &str) -> (Client, Response) {
     client.send(handshake(target, fields)).await;
     let response = client.head().await;
     (client, response)

@@ -3,7 +3,7 @@
 use std::io;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpSocket, TcpStream};
+use tokio::net::TcpStream;
 
 use super::{Server, within};
 
@@ -65,10 +65,7 @@ impl RawClient {
         server: &Server,
         settings: &[(u16, u32)],
     ) -> Self {
-        let socket = TcpSocket::new_v4().unwrap();
-        socket.set_recv_buffer_size(8192).unwrap();
-        let stream = within(socket.connect(server.address)).await.unwrap();
-        Self::over(stream, settings).await
+        Self::over(server.connect_with_buffer(8192).await, settings).await
     }
 
     async fn over(stream: TcpStream, settings: &[(u16, u32)]) -> Self {

@@ -23,7 +23,7 @@ use callgate::{
     Receiver, Scope, Sender, WebSocketScope,
 };
 use callgate_server::{Config, ListenAddr, ServeError, ServerHandle};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 
@@ -69,7 +69,7 @@ impl Server {
 
     /// A server for whose connections the system buffers little output.
     pub(crate) fn with_small_buffer(config: Config, app: impl App) -> Self {
-        let listener = tokio::net::TcpSocket::new_v4().unwrap();
+        let listener = TcpSocket::new_v4().unwrap();
         listener.set_send_buffer_size(16 * 1024).unwrap();
         listener.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let server = callgate_server::Server::new(app).config(config);
@@ -145,6 +145,13 @@ impl Server {
 
     pub(crate) async fn connect(&self) -> Client {
         Client::over(within(TcpStream::connect(self.address)).await.unwrap())
+    }
+
+    /// Opens a connection whose client's system holds about this many bytes that are not read.
+    pub(crate) async fn connect_with_buffer(&self, size: u32) -> TcpStream {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(size).unwrap();
+        within(socket.connect(self.address)).await.unwrap()
     }
 
     /// Sends these bytes on a new connection, and reads one response.
