@@ -1,0 +1,304 @@
+"""Servers as processes, and what their applications tell the tests.
+
+`CALLGATE_TEST_SERVER` names the server under test: `callgate`, the default, or `uvicorn`, which the tests are
+checked with. `--loop uvloop` runs the tests on one event loop; without it they run on each.
+"""
+
+import ast
+import contextlib
+import importlib.util
+import os
+import queue
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections import defaultdict
+from pathlib import Path
+
+import httpx
+import pytest
+from websockets.sync.client import connect as websocket_connect
+
+SERVER = os.environ.get("CALLGATE_TEST_SERVER", "callgate")
+APPS = Path(__file__).parent / "apps"
+
+# The longest time in seconds that a test waits for what must happen.
+PATIENCE = 10
+
+# The time in seconds in which a server must have stopped after SIGTERM.
+STOP_TIMEOUT = 10
+
+LOOPS = ("uvloop", "asyncio")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--loop", choices=LOOPS, action="append", help="the event loop to run the tests on")
+
+
+def pytest_configure(config):
+    if importlib.util.find_spec(SERVER) is None:
+        pytest.exit(f"there is no package {SERVER} in this environment: install it, or name another server", 4)
+    config.addinivalue_line("markers", "uvicorn_fails(reason): what uvicorn does not do as this test demands")
+
+
+def pytest_generate_tests(metafunc):
+    if "loop" in metafunc.fixturenames:
+        metafunc.parametrize("loop", metafunc.config.getoption("--loop") or LOOPS, scope="session")
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        mark = item.get_closest_marker("uvicorn_fails")
+        if mark and SERVER == "uvicorn":
+            item.add_marker(pytest.mark.xfail(reason=mark.args[0], strict=True))
+
+
+class Journal:
+    """What the applications of this test tell, see `apps/journal.py`: facts, each under a key of the test."""
+
+    def __init__(self, directory):
+        self.path = str(directory / "journal")
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.socket.bind(self.path)
+        self.facts = defaultdict(queue.Queue)
+        self.keys = 0
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def _read(self):
+        while True:
+            key, fact = ast.literal_eval(self.socket.recv(2**20).decode())
+            self.facts[key].put(fact)
+
+    def key(self):
+        """Returns a key that no call before has used."""
+        self.keys += 1
+        return f"key{self.keys}"
+
+    def next(self, key, timeout=PATIENCE):
+        """Returns the next fact under a key, and waits for it."""
+        try:
+            return self.facts[key].get(timeout=timeout)
+        except queue.Empty:
+            raise AssertionError(f"the application has told nothing under {key} within {timeout} s") from None
+
+    def heard(self, key):
+        """Returns whether there is a fact under a key that no test has taken."""
+        return not self.facts[key].empty()
+
+
+@pytest.fixture(scope="session")
+def journal(tmp_path_factory):
+    return Journal(tmp_path_factory.mktemp("journal"))
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Server:
+    """A server as a process of its own, and what it has printed."""
+
+    def __init__(self, command, environment, cwd):
+        self.command = command
+        self.expected_errors = []
+        self.output = ""
+        self.checked = 0
+        self.more_output = threading.Condition()
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=cwd
+        )
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
+
+    def _read(self):
+        while octets := os.read(self.process.stdout.fileno(), 2**16):
+            with self.more_output:
+                self.output += octets.decode(errors="replace")
+                self.more_output.notify_all()
+
+    def wait_for_output(self, text):
+        with self.more_output:
+            if not self.more_output.wait_for(lambda: text in self.output, timeout=PATIENCE):
+                raise AssertionError(f"the server has not printed {text!r}, but:\n{self.output}")
+
+    def wait_until_ended(self):
+        """Returns the exit code of a server that is to end by itself."""
+        code = self.process.wait(timeout=PATIENCE)
+        self.reader.join()
+        return code
+
+    def expect_error(self, text):
+        """Makes an error with this text in its traceback, or in its line, no failure of the test."""
+        self.expected_errors.append(text)
+
+    def check_output(self):
+        """Raises unless every error since the last check is one that a test expects."""
+        with self.more_output:
+            new, self.checked = self.output[self.checked :], len(self.output)
+        _, *tracebacks = new.split("Traceback (most recent call last)")
+        for traceback in tracebacks:
+            chained = "The above exception was the direct" in traceback or "During handling of the" in traceback
+            if not chained and not any(text in traceback for text in self.expected_errors):
+                raise AssertionError(f"the server has printed an error that no test expects:\n{new}")
+        if not self.expected_errors and any(mark in new for mark in ("ERROR", "Exception ignored", "never awaited")):
+            raise AssertionError(f"the server has logged an error:\n{new}")
+
+    def signal(self, number=signal.SIGTERM):
+        self.process.send_signal(number)
+
+    def stop(self):
+        """Stops the server by SIGTERM, and checks what it has printed."""
+        self.signal()
+        try:
+            code = self.process.wait(timeout=STOP_TIMEOUT)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+            self.reader.join()
+            raise AssertionError(f"the server has not stopped {STOP_TIMEOUT} s after SIGTERM:\n{self.output}") from None
+        self.reader.join()
+        # A server that ends by the signal itself, as uvicorn does, has stopped as well.
+        assert code in (0, -signal.SIGTERM), f"the server has ended with {code}:\n{self.output}"
+        self.check_output()
+
+    def memory(self, field="VmRSS"):
+        """Returns the resident memory of the server in bytes; the highest so far by `VmHWM`."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        if not status.exists():
+            pytest.skip("the memory of a process is read from /proc, which is not here")
+        [line] = [line for line in status.read_text().splitlines() if line.startswith(field + ":")]
+        return int(line.split()[1]) * 1024
+
+
+class TcpServer(Server):
+    def __init__(self, command, environment, cwd, port):
+        super().__init__([*command, "--host", "127.0.0.1", "--port", str(port)], environment, cwd)
+        self.address = ("127.0.0.1", port)
+        self.url = f"http://127.0.0.1:{port}"
+        self.ws_url = f"ws://127.0.0.1:{port}"
+        self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
+
+    def wait_until_it_accepts(self):
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                self.reader.join()
+                raise AssertionError(f"the server has ended with {self.process.returncode}:\n{self.output}")
+            # No event tells that another process has begun to listen.
+            with contextlib.suppress(OSError), socket.create_connection(self.address):
+                return
+            time.sleep(0.01)
+        self.process.kill()
+        raise AssertionError(f"the server does not accept:\n{self.output}")
+
+    def websocket(self, path, **options):
+        """Returns a WebSocket to the server."""
+        return websocket_connect(self.ws_url + path, proxy=None, open_timeout=PATIENCE, **options)
+
+
+class Servers:
+    """The servers that one test, or one module of tests, has started."""
+
+    def __init__(self, journal, loop):
+        self.journal = journal
+        self.loop = loop
+        self.running = []
+
+    def command(self, target, flags):
+        return [sys.executable, "-m", SERVER, target, "--app-dir", str(APPS), "--loop", self.loop, *flags]
+
+    def environment(self, env):
+        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        inherited.pop("CALLGATE_TEST_SERVER", None)
+        return inherited | {"CALLGATE_TEST_JOURNAL": self.journal.path, "PYTHONUNBUFFERED": "1"} | (env or {})
+
+    def serve(self, target, *flags, env=None, cwd=None):
+        """Starts a server on a free port of loopback, and returns it when it accepts connections."""
+        server = TcpServer(self.command(target, flags), self.environment(env), cwd, free_port())
+        self.running.append(server)
+        server.wait_until_it_accepts()
+        return server
+
+    def start(self, target, *flags, env=None, cwd=None):
+        """Starts a server, and does not wait until it serves: it may be one that fails to start."""
+        server = TcpServer(self.command(target, flags), self.environment(env), cwd, free_port())
+        self.running.append(server)
+        return server
+
+    def check_output(self):
+        for server in self.running:
+            server.check_output()
+
+    def stop(self):
+        failures = []
+        for server in self.running:
+            try:
+                if server.process.poll() is None:
+                    server.stop()
+            except AssertionError as failure:
+                failures.append(str(failure))
+            server.client.close()
+        assert not failures, "\n".join(failures)
+
+
+@pytest.fixture
+def servers(journal, loop):
+    """The servers of one test: `servers.serve("module:app", *flags, env=..., cwd=...)`."""
+    servers = Servers(journal, loop)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture
+def serve(servers):
+    return servers.serve
+
+
+@pytest.fixture(scope="module")
+def servers_of_module(journal, loop):
+    servers = Servers(journal, loop)
+    yield servers
+    servers.stop()
+
+
+@pytest.fixture(scope="module")
+def serve_for_module(servers_of_module):
+    """Starts a server that all tests of a module share."""
+    return servers_of_module.serve
+
+
+@pytest.fixture(autouse=True)
+def no_unexpected_errors(request):
+    """Checks, after each test, what the servers of its module have printed."""
+    yield
+    if "servers_of_module" in request.fixturenames:
+        request.getfixturevalue("servers_of_module").check_output()
+
+
+@pytest.fixture
+def key(journal):
+    """A key for what the application of this test tells."""
+    return journal.key()
+
+
+def service(variable, name):
+    """Returns the URL of a service that `cargo xtask` starts, or skips the test."""
+    url = os.environ.get(variable)
+    if not url:
+        pytest.skip(f"no {variable}: `cargo xtask {name} COMMAND` runs a command with one")
+    return url
+
+
+@pytest.fixture(scope="session")
+def postgres_url():
+    return service("CALLGATE_POSTGRES_URL", "postgres")
+
+
+@pytest.fixture(scope="session")
+def redis_url():
+    return service("CALLGATE_REDIS_URL", "redis")
