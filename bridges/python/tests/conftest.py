@@ -245,6 +245,9 @@ class Servers:
             try:
                 if server.process.poll() is None:
                     server.stop()
+                else:
+                    server.reader.join()
+                    server.check_output()
             except AssertionError as failure:
                 failures.append(str(failure))
             server.client.close()

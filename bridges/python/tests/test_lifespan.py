@@ -1,0 +1,184 @@
+"""Start-up and shutdown of applications, and what SIGTERM does to work that is going on."""
+
+import signal
+
+import pytest
+from wire import Connection, get
+
+
+@pytest.fixture
+def env(key):
+    return {"CALLGATE_TEST_KEY": key}
+
+
+def test_a_lifespan_goes_around_all_requests(serve, journal, key, env):
+    server = serve("raw_lifespan:plain", env=env)
+    scope = journal.next(key)
+    assert scope["type"] == "lifespan"
+    assert scope["asgi"]["version"] == "3.0"
+    assert scope["asgi"]["spec_version"].startswith("2.")
+    assert scope["state"] == {}
+    assert journal.next(key) == {"type": "lifespan.startup"}
+    assert server.client.get("/").text == "hello"
+    assert journal.next(key) == "http"
+    server.stop()
+    assert journal.next(key) == {"type": "lifespan.shutdown"}
+
+
+def test_each_call_gets_a_copy_of_the_state(serve, journal, key, env):
+    server = serve("raw_lifespan:with_state", env=env)
+    with Connection(server) as connection:
+        for _ in range(2):
+            connection.ask(get("/"))
+    with server.websocket("/"):
+        pass
+    states = [journal.next(key) for _ in range(3)]
+    assert [state["text"] for state in states] == ["set at start-up"] * 3
+    assert not any("new" in state for state in states)
+    assert [state["shared"] for state in states] == [[], ["http"], ["http", "http"]]
+    server.stop()
+    assert journal.next(key) == ["http", "http", "websocket"]
+
+
+def test_no_request_is_served_before_the_start_and_shutdown_is_waited_for(serve, journal, key, env):
+    server = serve("raw_lifespan:slow_to_start", env=env)
+    assert server.client.get("/").text == "hello"
+    server.stop()
+    assert [journal.next(key) for _ in range(3)] == ["started", "request", "stopped"]
+
+
+@pytest.mark.parametrize("target", ["unsupported", "asserts_http", "returns_at_once", "returns_after_startup"])
+def test_an_application_may_have_no_lifespan(serve, target):
+    server = serve(f"raw_lifespan:{target}")
+    assert server.client.get("/").text == "hello"
+
+
+def test_an_application_that_answers_the_lifespan_is_served(serve):
+    server = serve("raw_lifespan:answers_without_reading")
+    assert server.client.get("/").text == "hello"
+
+
+def test_lifespan_off_runs_none(serve, journal, key, env):
+    server = serve("raw_lifespan:plain", "--lifespan", "off", env=env)
+    server.client.get("/")
+    assert journal.next(key) == "http"
+
+
+@pytest.mark.parametrize(
+    ("target", "flags", "text"),
+    [
+        ("startup_fails", [], "no database at this address"),
+        ("startup_fails_without_message", [], ""),
+        ("startup_raises", ["--lifespan", "on"], "raised at start-up"),
+        ("unsupported", ["--lifespan", "on"], ""),
+    ],
+)
+def test_a_start_up_that_fails_ends_the_server_with_3(servers, target, flags, text):
+    server = servers.start(f"raw_lifespan:{target}", *flags)
+    server.expect_error("")
+    assert server.wait_until_ended() == 3
+    assert text in server.output
+
+
+def test_an_exception_at_start_up_is_no_lifespan_by_default(serve):
+    """ASGI has an exception for "no lifespan", and cannot tell it from a failure."""
+    server = serve("raw_lifespan:startup_raises")
+    server.expect_error("raised at start-up")
+
+
+@pytest.mark.parametrize(("target", "text"), [("shutdown_fails", "the pool is not empty"), ("shutdown_raises", "")])
+def test_a_shutdown_that_fails_is_told_and_ends_the_server(serve, target, text):
+    server = serve(f"raw_lifespan:{target}")
+    server.expect_error("")
+    assert server.client.get("/").text == "hello"
+    server.signal()
+    server.wait_until_ended()
+    assert text in server.output
+
+
+def test_a_task_of_the_lifespan_works_beside_the_requests(serve, journal, key, env):
+    server = serve("raw_lifespan:task_in_lifespan", env=env)
+    assert server.client.get("/").text == "hello"
+    server.stop()
+    assert journal.next(key) is True
+
+
+# SIGTERM, and the work that is going on.
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["sigterm", "sigint"])
+def test_a_request_that_is_going_on_is_answered(serve, journal, key, env, number):
+    server = serve("raw_shutdown:app", env=env)
+    with Connection(server) as connection:
+        connection.send(get("/answers_in_a_moment"))
+        assert journal.next(key) == "called"
+        server.signal(number)
+        response = connection.read_response()
+        assert response.body == b"answered"
+        assert connection.read_to_end() == b""
+    server.wait_until_ended()
+    assert journal.next(key) == "shutdown"
+
+
+def test_content_that_is_going_on_is_received(serve, journal, key, env):
+    server = serve("raw_shutdown:app", env=env)
+    with Connection(server) as connection:
+        connection.send(get("/echo", "Content-Length: 10", method="POST") + b"01234")
+        assert journal.next(key) == b"01234"
+        server.signal()
+        connection.send(b"56789")
+        assert connection.read_response().body == b"0123456789"
+    server.wait_until_ended()
+
+
+def test_an_idle_connection_does_not_hold_the_server(serve):
+    server = serve("raw_shutdown:app")
+    with Connection(server) as connection:
+        connection.ask(get("/now"))
+        server.signal()
+        assert connection.read_to_end() == b""
+        server.wait_until_ended()
+
+
+def test_a_connection_without_a_request_does_not_hold_the_server(serve):
+    server = serve("raw_shutdown:app")
+    with Connection(server) as connection:
+        # Another answer shows that the connection has been accepted before.
+        assert server.client.get("/now").text == "now"
+        server.signal()
+        assert connection.read_to_end() == b""
+        server.wait_until_ended()
+
+
+def test_streams_end_after_the_grace_period_and_the_lifespan_shuts_down(serve, journal, key, env):
+    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "1", env=env)
+    server.expect_error("timeout graceful shutdown", only="uvicorn")
+    with Connection(server) as connection:
+        connection.send(get("/streams"))
+        assert journal.next(key) == "called"
+        assert connection.read_head().status == 200
+        server.signal()
+        octets = connection.read_to_end()
+        # The stream is cut: it does not look whole.
+        assert not octets.endswith(b"0\r\n\r\n")
+        server.wait_until_ended()
+    assert journal.next(key) in ("CancelledError", "GeneratorExit")
+    assert journal.next(key) == "shutdown"
+
+
+def test_background_work_is_waited_for(serve, journal, key, env):
+    server = serve("raw_shutdown:app", env=env)
+    assert server.client.get("/works_on_after_its_answer").text == "now"
+    server.signal()
+    server.wait_until_ended()
+    assert [journal.next(key) for _ in range(2)] == ["work done", "shutdown"]
+
+
+def test_a_websocket_that_waits_in_receive_is_told(serve, journal, key, env):
+    server = serve("raw_shutdown:app", "--timeout-graceful-shutdown", "5", env=env)
+    with server.websocket("/websocket"):
+        assert journal.next(key) == "called"
+        server.signal()
+        assert journal.next(key) == {"type": "websocket.disconnect", "code": 1012, "reason": ""}
+        server.wait_until_ended()
+    assert journal.next(key) == "shutdown"
