@@ -10,6 +10,7 @@ import importlib.util
 import os
 import queue
 import random
+import re
 import signal
 import socket
 import subprocess
@@ -145,7 +146,7 @@ class Server:
         """Raises unless every error since the last check is one that a test expects."""
         with self.more_output:
             new, self.checked = self.output[self.checked :], len(self.output)
-        _, *tracebacks = new.split("Traceback (most recent call last)")
+        _, *tracebacks = re.split(r"^(?:  \+ Exception Group )?Traceback \(most", new, flags=re.MULTILINE)
         for traceback in tracebacks:
             chained = "The above exception was the direct" in traceback or "During handling of the" in traceback
             if not chained and not any(text in traceback for text in self.expected_errors):
