@@ -71,16 +71,16 @@ impl AsyncRead for ClientStream {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let stream = match self.get_mut() {
-            Self::Cleartext(stream) => return Pin::new(stream).poll_read(cx, buf),
-            Self::Tls(stream) => stream,
-        };
+        let this = self.get_mut();
         let before = buf.filled().len();
-        ready!(Pin::new(&mut *stream).poll_read(cx, buf))?;
+        ready!(match this {
+            Self::Cleartext(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        })?;
         if buf.filled().len() == before && buf.remaining() > 0 {
-            // A server may wait for the `close_notify` of the client before it is done with the connection.
-            // The connection is over, so errors do not matter.
-            let _ = Pin::new(stream).poll_shutdown(cx);
+            // A server may wait for the end of the client's side, or for its `close_notify`, before it is done
+            // with the connection. The connection is over, so errors do not matter.
+            let _ = Pin::new(this).poll_shutdown(cx);
         }
         Poll::Ready(Ok(()))
     }

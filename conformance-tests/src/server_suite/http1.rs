@@ -408,4 +408,22 @@ mod tests {
         assert_eq!(read.unwrap().unwrap(), 0);
         assert_eq!(client.read_to_end().await.unwrap(), b"octets");
     }
+
+    #[tokio::test]
+    async fn a_server_that_ends_a_connection_gets_the_end_of_the_client() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (done, server_is_done) = oneshot::channel();
+        tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.shutdown().await.unwrap();
+            let _ = done.send(stream.read(&mut [0]).await.unwrap());
+        });
+        let stream = ClientStream::Cleartext(TcpStream::connect(address).await.unwrap());
+        let timeout = Duration::from_secs(5);
+        let mut client = Http1::new(stream, CaseLog::default(), timeout);
+        let server_is_done = within(timeout, "the server", server_is_done);
+        let read = client.read_during(server_is_done).await;
+        assert_eq!(read.unwrap().unwrap(), 0);
+    }
 }

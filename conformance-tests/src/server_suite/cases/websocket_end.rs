@@ -230,7 +230,7 @@ const CLOSE_CODE_KEPT: &[Case] = &[
                 let sending = app.begin(Step::Send(WebSocketClose::new(code).into()));
                 client.expect_close_code(code).await?;
                 client.send(close(code, "")).await?;
-                app.sent(Some(sending)).await?;
+                client.read_during(app.sent(Some(sending))).await?;
                 app.finish(Step::Return).await?;
             }
             Ok(())
