@@ -33,7 +33,8 @@ pub(super) struct Called {
 pub(super) struct ProbeCall {
     called: Called,
     commands: UnboundedSender<ProbeCommand>,
-    messages: UnboundedReceiver<ProbeMessage>,
+    /// The messages of the probe; a failure in place of a malformed one.
+    messages: UnboundedReceiver<CaseResult<ProbeMessage>>,
     /// Messages that came while a case waited for others.
     unclaimed: VecDeque<ProbeMessage>,
     observer: ModelObserver,
@@ -45,7 +46,7 @@ impl ProbeCall {
     pub(super) fn new(
         called: Called,
         commands: UnboundedSender<ProbeCommand>,
-        messages: UnboundedReceiver<ProbeMessage>,
+        messages: UnboundedReceiver<CaseResult<ProbeMessage>>,
         log: CaseLog,
         timeout: Duration,
     ) -> Self {
@@ -131,10 +132,11 @@ impl ProbeCall {
     pub(super) async fn wait_for_process_end(&mut self) -> CaseResult {
         let closed = async {
             while let Some(message) = self.messages.recv().await {
-                self.observer.observe(&message);
+                self.observer.observe(&message?);
             }
+            Ok(())
         };
-        within(self.timeout, "the end of the server's process", closed).await
+        within(self.timeout, "the end of the server's process", closed).await?
     }
 
     /// Waits for as long as it takes from here on.
@@ -277,6 +279,7 @@ impl ProbeCall {
         }
         let next = async {
             while let Some(message) = self.messages.recv().await {
+                let message = message?;
                 self.observer.observe(&message);
                 if let Some(selected) = select(&message) {
                     return Ok(selected);
@@ -294,7 +297,7 @@ impl ProbeCall {
 /// Shows the observer the messages that the case did not wait for.
 impl Drop for ProbeCall {
     fn drop(&mut self) {
-        while let Ok(message) = self.messages.try_recv() {
+        while let Ok(Ok(message)) = self.messages.try_recv() {
             self.observer.observe(&message);
         }
     }

@@ -75,7 +75,8 @@ impl Drop for ProbeListener {
 struct ProbeConnection {
     exchanges: UnboundedSender<CaseResult<ProbeCall>>,
     lifespans: UnboundedSender<CaseResult<ProbeCall>>,
-    open_calls: HashMap<u64, UnboundedSender<ProbeMessage>>,
+    /// The messages of each call; a failure in place of a malformed one.
+    open_calls: HashMap<u64, UnboundedSender<CaseResult<ProbeMessage>>>,
     log: CaseLog,
     timeout: Duration,
 }
@@ -90,10 +91,24 @@ impl ProbeConnection {
         while let Ok(Some(line)) = lines.next_line().await {
             match from_line(&line) {
                 Ok(message) => self.dispatch(message, &commands),
-                Err(error) => self.log.note(format!(
-                    "the probe's message `{line}` is malformed: {error}"
-                )),
+                Err(error) => self.fail_call(&line, &error),
             }
+        }
+    }
+
+    /// Fails the call that a malformed message is about.
+    fn fail_call(&mut self, line: &str, error: &serde_json::Error) {
+        let message: Value = serde_json::from_str(line).unwrap_or_default();
+        let seen = match message.get("event") {
+            Some(event) => format!("the event is malformed: {error}: {event}"),
+            None => format!("the probe's message is malformed: {error}: {line}"),
+        };
+        let call = message["call"].as_u64();
+        match call.and_then(|call| self.open_calls.get(&call)) {
+            Some(messages) => {
+                let _ = messages.send(Err(Verdict::failed(seen)));
+            }
+            None => self.log.note(seen),
         }
     }
 
@@ -148,7 +163,7 @@ impl ProbeConnection {
             | ProbeMessage::Ended { call, .. } => call,
         };
         if let Some(messages) = self.open_calls.get(&call) {
-            let _ = messages.send(message);
+            let _ = messages.send(Ok(message));
         }
     }
 }

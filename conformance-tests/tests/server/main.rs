@@ -154,6 +154,35 @@ async fn a_scope_that_is_malformed_fails_as_that() {
     }
 }
 
+#[tokio::test]
+async fn an_event_that_is_malformed_fails_as_that() {
+    /// Gives WebSockets that the client closes no code.
+    struct NoCode;
+    impl MessageFilter for NoCode {
+        fn message(&mut self, message: &mut Value) {
+            if let Some(code) = message.pointer_mut("/event/code") {
+                *code = Value::Null;
+            }
+        }
+    }
+    let server = InProcess {
+        message_filter: Some(|| Box::new(NoCode)),
+        ..InProcess::default()
+    };
+    let mut options = ServerOptions::default();
+    options.cases = vec!["the_client_closes_without_a_code".into()];
+    let report = check_server(&server, &options, |_| {}).await;
+    let failed: Vec<_> = report.failed().collect();
+    assert_eq!(failed.len(), 1, "{report}");
+    let Verdict::Failed(failure) = &failed[0].verdict else {
+        panic!("{report}");
+    };
+    let wrong = "the event is malformed: ";
+    assert!(failure.seen.starts_with(wrong), "{report}");
+    let event = r#"{"code":null,"reason":"","type":"websocket.disconnect"}"#;
+    assert!(failure.seen.ends_with(event), "{report}");
+}
+
 #[test]
 fn every_check_has_a_name_of_its_own() {
     let mut names: Vec<_> = server_checks().map(|check| check.name).collect();
