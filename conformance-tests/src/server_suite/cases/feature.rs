@@ -333,6 +333,8 @@ async fn is_denied(
     let start = HttpResponseStart::new(StatusCode::UNAUTHORIZED).header("x-why", "login");
     app.begin(Step::Send(SendEvent::DenialResponseStart(start)));
     for (index, part) in parts.iter().enumerate() {
+        // An application may wait between its events.
+        app.act(Step::Fence).await?;
         let more = index + 1 < parts.len();
         let body = SendEvent::DenialResponseBody(HttpResponseBody::new(*part, more));
         app.begin(Step::Send(body));
