@@ -3,7 +3,7 @@
 use callgate::{HttpRequestBody, ReceiveEvent, rule};
 use http::{HeaderMap, HeaderValue};
 
-use super::steps::{content, events};
+use super::steps::{call_over, content, events};
 use crate::basis::{
     Basis,
     Document::{AsgiHttp, Rfc},
@@ -87,6 +87,25 @@ const EMPTY_REQUEST_BODY: &[Case] = &[
         steps: steps!(async |fixture| {
             let request = Request::new("POST", "/").field("content-length", "0");
             no_content(fixture, Transport::Http1, &request).await
+        }),
+    },
+    Case {
+        rule: rule::EMPTY_REQUEST_BODY,
+        name: "a_request_without_content_ends",
+        transports: HTTP1_AND_HTTP2,
+        does: "Sends a request without content.",
+        must: "The bodies of the events up to the one with `more_body` unset are empty.",
+        basis: Basis::Standard(&[demands(AsgiHttp, "HTTP: Request - receive event")]),
+        steps: steps!(async |fixture, transport| {
+            let server = fixture.server().await?;
+            let (_exchange, mut app) = call_over(transport, server, &Request::get("/")).await?;
+            let received = content(&mut app).await?;
+            must!(
+                received.is_empty(),
+                "received `{}`",
+                received.escape_ascii()
+            );
+            app.finish(Step::Decline).await
         }),
     },
 ];

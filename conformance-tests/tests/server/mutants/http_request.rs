@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use callgate::{Channel, HttpRequestBody, ReceiveEvent, Scope};
 
-use http::header::{AUTHORIZATION, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderValue};
 
 use super::{mutants, with_interceptor};
 use crate::in_process::InProcess;
@@ -21,6 +21,12 @@ mutants! {
         "a_request_without_content",
         "a_request_without_content_over_http2",
         "content_of_length_zero",
+    ],
+    http_02_a_request_without_content_has_a_blank: EMPTY_REQUEST_BODY [
+        "a_request_without_content",
+        "a_request_without_content_over_http2",
+        "a_request_without_content_ends",
+        "a_request_without_content_ends_over_http2",
     ],
     http_03_content_is_gathered_before_it_is_delivered: REQUEST_BODY_STREAMS [
         "a_part_before_the_rest",
@@ -86,6 +92,33 @@ fn http_02_an_empty_first_event_is_not_the_last() -> InProcess {
         }
     }
     with_interceptor(Unfinished::default)
+}
+
+fn http_02_a_request_without_content_has_a_blank() -> InProcess {
+    /// Leaves the content of requests alone that say its length: more than that breaks another rule.
+    #[derive(Default)]
+    struct Blank {
+        is_settled: AtomicBool,
+    }
+    impl Interceptor for Blank {
+        fn scope(&self, scope: &mut Scope) {
+            let fields = scope.headers();
+            let has_length = fields.is_some_and(|fields| fields.contains_key(CONTENT_LENGTH));
+            self.is_settled.store(has_length, Ordering::Relaxed);
+        }
+
+        fn receive(&self, server: &dyn Channel, cx: &mut Context<'_>) -> Poll<ReceiveEvent> {
+            let event = ready!(server.poll_receive(cx));
+            let is_settled = self.is_settled.swap(true, Ordering::Relaxed);
+            Poll::Ready(match event {
+                ReceiveEvent::HttpRequestBody(part) if !is_settled && part.body.is_empty() => {
+                    ReceiveEvent::HttpRequestBody(HttpRequestBody::new(" ", part.more_body))
+                }
+                event => event,
+            })
+        }
+    }
+    with_interceptor(Blank::default)
 }
 
 fn http_03_content_is_gathered_before_it_is_delivered() -> InProcess {
