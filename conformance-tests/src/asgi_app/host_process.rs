@@ -21,9 +21,6 @@ use super::{AsgiTarget, lock};
 /// The host, which the interpreter is given as its program.
 const HOST: &str = include_str!("../../asgi_host.py");
 
-/// The time in which an application must be imported.
-const IMPORT_TIMEOUT: Duration = Duration::from_secs(60);
-
 /// The time in which a process ends by itself, so that it can end what it has begun.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -110,7 +107,7 @@ impl HostProcess {
             patience: target.patience,
         });
         let mut reading = BufReader::new(reading);
-        process.await_import(&mut reading)?;
+        process.await_import(&mut reading, target.import_timeout)?;
         let state = process.state.clone();
         std::thread::Builder::new()
             .name("callgate-asgi-host".into())
@@ -120,10 +117,14 @@ impl HostProcess {
     }
 
     /// Waits until the application has been imported.
-    fn await_import(&self, reading: &mut BufReader<UnixStream>) -> Result<(), String> {
+    fn await_import(
+        &self,
+        reading: &mut BufReader<UnixStream>,
+        timeout: Duration,
+    ) -> Result<(), String> {
         let limit = |limit| reading.get_ref().set_read_timeout(limit);
         let mut line = String::new();
-        let read = limit(Some(IMPORT_TIMEOUT)).and_then(|()| reading.read_line(&mut line));
+        let read = limit(Some(timeout)).and_then(|()| reading.read_line(&mut line));
         match read {
             Ok(0) => Err(format!("the import ended the process {}", self.end())),
             Ok(_) => match serde_json::from_str(&line) {
@@ -136,7 +137,7 @@ impl HostProcess {
             },
             Err(_) => Err(format!(
                 "the import took longer than {} s",
-                IMPORT_TIMEOUT.as_secs()
+                timeout.as_secs_f32()
             )),
         }
     }

@@ -29,6 +29,8 @@ pub(crate) struct AsgiTarget {
     pub(crate) directory: PathBuf,
     /// The interpreter.
     pub(crate) python: PathBuf,
+    /// The time in which the application must be imported.
+    pub(crate) import_timeout: Duration,
     /// A process whose event loop does not become idle for so long is killed.
     pub(crate) patience: Duration,
 }
@@ -116,5 +118,27 @@ impl App for AsgiApp {
         let process = self.process.clone().map_err(AppError::failed)?;
         let declined = self.declined_startup.clone();
         AsgiCall::new(process, &scope, receiver, sender, declined).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_import_that_does_not_end_is_abandoned() {
+        let directory = tempfile::tempdir().unwrap();
+        let module = "import threading\nthreading.Event().wait()\n";
+        std::fs::write(directory.path().join("endless.py"), module).unwrap();
+        let python = std::env::var_os("CALLGATE_PYTHON");
+        let apps = AsgiApps::import(AsgiTarget {
+            name: "endless:app".into(),
+            is_factory: false,
+            directory: directory.path().into(),
+            python: python.unwrap_or_else(|| "python3".into()).into(),
+            import_timeout: Duration::from_millis(500),
+            patience: Duration::from_secs(5),
+        });
+        assert_eq!(apps.unwrap_err(), "the import took longer than 0.5 s");
     }
 }

@@ -10,18 +10,18 @@ use http::{HeaderName, HeaderValue, Method};
 use super::command_error::CommandError;
 use super::output::print;
 use super::progress::Progress;
+use super::python_app::PythonApp;
 use super::reporting::Reporting;
 use super::request_path::request_path;
 use super::seconds::seconds;
 use super::subjects::{NamedApp, find_app};
 use crate::app_suite::{AppOptions, AppRequests, AppSuite, app_checks};
-use crate::asgi_app::{AsgiApps, AsgiTarget};
 use crate::report::Report;
 
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 The application is called in this process, without sockets. An application of ASGI is called in a process of Python, as
-it is; what it prints goes to standard error:
+it is; what it prints goes to standard error, and what only Callgate demands is left out:
 
   callgate-conformance app --asgi main:app
 
@@ -46,30 +46,11 @@ that exercise the application: a recording, which `callgate run NAME --record FI
 Each path is checked against every rule.")]
 pub(super) struct Args {
     /// The name of an application of this program
-    #[arg(required_unless_present = "asgi")]
+    #[arg(required_unless_present = "asgi", conflicts_with = "asgi")]
     name: Option<String>,
 
-    /// An application of ASGI 3 in Python, as MODULE:ATTRIBUTE; what only Callgate demands is left out
-    #[arg(long, value_name = "APP", value_parser = asgi_name)]
-    #[arg(conflicts_with_all = ["name", "mounts_probe_at"])]
-    asgi: Option<String>,
-
-    /// Call the attribute of --asgi for the application
-    #[arg(long, requires = "asgi")]
-    factory: bool,
-
-    /// The directory in which the module of --asgi is found
-    #[arg(long, value_name = "DIRECTORY", default_value = ".", requires = "asgi")]
-    app_dir: PathBuf,
-
-    /// The interpreter for --asgi
-    #[arg(
-        long,
-        value_name = "PROGRAM",
-        default_value = "python3",
-        env = "CALLGATE_PYTHON"
-    )]
-    python: PathBuf,
+    #[command(flatten)]
+    python_app: PythonApp,
 
     /// A file with the requests to make: a recording, or the form below. Each path is checked against every rule
     #[arg(long, value_name = "FILE", conflicts_with_all = ["path", "websocket_path", "method", "bodies"])]
@@ -100,7 +81,7 @@ pub(super) struct Args {
     allow_errors: bool,
 
     /// Prefix at which the application mounts another that responds with its scope, for SCOPE-16
-    #[arg(long, value_name = "PREFIX", value_parser = request_path)]
+    #[arg(long, value_name = "PREFIX", value_parser = request_path, conflicts_with = "asgi")]
     mounts_probe_at: Option<String>,
 
     /// The time to wait for an application that does nothing
@@ -114,10 +95,9 @@ pub(super) struct Args {
 
 /// Checks the application of `apps` that `args` name.
 pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandError> {
-    let name = args.asgi.as_ref().or(args.name.as_ref());
+    let name = args.python_app.name().or(args.name.as_ref());
     let name = name.expect("the parser requires one of them");
-    let asgi = args.asgi.as_ref().map(|name| import(args, name));
-    let asgi = asgi.transpose()?.map(Arc::new);
+    let asgi = args.python_app.import(args.timeout, "check")?.map(Arc::new);
     let make: Arc<dyn Fn() -> BoxApp + Send + Sync> = match asgi.clone() {
         Some(asgi) => Arc::new(move || BoxApp::new(asgi.make())),
         None => find_app(name, apps)?.make.clone(),
@@ -133,11 +113,8 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
         |finding| progress.on_finding(finding),
     );
     drop(progress);
-    if let Some(error) = asgi.as_ref().and_then(|asgi| asgi.declined_startup()) {
-        eprintln!(
-            "note: the start-up of `{name}` raised an exception, by which ASGI takes it to have no lifespan: {error} \
-             (`lifespan.startup.failed` says that a start-up has failed)"
-        );
+    if let Some(asgi) = &asgi {
+        args.python_app.note_declined_startup(asgi);
     }
     match suite.startup_failure() {
         Some(reason) if !report.has_failed() => {
@@ -151,26 +128,10 @@ pub(super) fn check(args: &Args, apps: &[NamedApp]) -> Result<Report, CommandErr
     }
 }
 
-/// Imports the application of ASGI with this name.
-fn import(args: &Args, name: &str) -> Result<AsgiApps, CommandError> {
-    let cannot = |reason| CommandError::startup(format!("cannot check `{name}`: {reason}"));
-    let directory = std::path::absolute(&args.app_dir)
-        .map_err(|error| cannot(format!("{}: {error}", args.app_dir.display())))?;
-    AsgiApps::import(AsgiTarget {
-        name: name.to_owned(),
-        is_factory: args.factory,
-        directory,
-        python: args.python.clone(),
-        // The suite abandons a call that blocks the event loop for as long as the timeout.
-        patience: args.timeout * 2 + Duration::from_secs(1),
-    })
-    .map_err(cannot)
-}
-
 fn options(args: &Args, name: &str) -> Result<AppOptions, CommandError> {
     let mut options = AppOptions::new()
         .name(name)
-        .asgi(args.asgi.is_some())
+        .asgi(args.python_app.name().is_some())
         .path(&args.path)
         .allow_errors(args.allow_errors)
         .timeout(args.timeout);
@@ -196,14 +157,6 @@ fn options(args: &Args, name: &str) -> Result<AppOptions, CommandError> {
         options = options.mounts_probe_at(prefix);
     }
     Ok(options)
-}
-
-fn asgi_name(text: &str) -> Result<String, &'static str> {
-    let is_given = |(module, attribute): (&str, &str)| !module.is_empty() && !attribute.is_empty();
-    match text.split_once(':').is_some_and(is_given) {
-        true => Ok(text.to_owned()),
-        false => Err("an application is MODULE:ATTRIBUTE, such as main:app"),
-    }
 }
 
 fn header(text: &str) -> Result<(String, String), &'static str> {

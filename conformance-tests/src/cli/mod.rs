@@ -46,6 +46,7 @@ mod http;
 mod list;
 mod output;
 mod progress;
+mod python_app;
 mod replay;
 mod reporting;
 mod request_path;

@@ -17,6 +17,9 @@ use recorded_exchange::RecordedExchange;
 pub use recorded_exchange::ReplayError;
 pub(crate) use recorded_exchange::read as read_exchanges;
 
+/// How long a replay waits for an application that does nothing, by default.
+pub(crate) const REPLAY_TIMEOUT: Duration = Duration::from_secs(5);
+
 /// The options of a replay.
 #[derive(Clone, Debug)]
 pub struct ReplayOptions {
@@ -30,7 +33,7 @@ impl Default for ReplayOptions {
         Self {
             ignored: vec![DATE],
             credentials: HeaderMap::new(),
-            timeout: Duration::from_secs(5),
+            timeout: REPLAY_TIMEOUT,
         }
     }
 }
