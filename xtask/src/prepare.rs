@@ -209,7 +209,7 @@ const TEST_IMPORTS: &str = "import h11, h2, httpx, websockets, uvicorn, starlett
 pub(crate) fn python() -> Result<PathBuf, String> {
     let environment = PythonEnvironment::named("python")?;
     if !environment.has(TEST_IMPORTS) {
-        environment.create()?;
+        environment.create(PYTHON3)?;
         environment.install(&TEST_PACKAGES)?;
     }
     Ok(environment.python())
@@ -233,7 +233,7 @@ pub(crate) fn optional_bench_python() -> Option<PathBuf> {
     let environment = || {
         let environment = PythonEnvironment::named("bench-python")?;
         if !environment.has(BENCH_IMPORTS) {
-            environment.create()?;
+            environment.create(PYTHON3)?;
             environment.install(&BENCH_PACKAGES)?;
         }
         Ok::<_, String>(environment.python())
@@ -241,6 +241,23 @@ pub(crate) fn optional_bench_python() -> Option<PathBuf> {
     environment()
         .inspect_err(|reason| println!("What needs Python packages is left out: {reason}"))
         .ok()
+}
+
+/// The interpreter that [`PYTHON`] installs.
+pub(crate) const PYTHON3: &str = "python3";
+
+/// Returns an interpreter of this version of Python, such as `3.13`: from the path, or from pyenv. Returns `None` if
+/// there is neither.
+pub(crate) fn interpreter(version: &str) -> Option<String> {
+    let name = format!("python{version}");
+    // What pyenv has in the path is there for every version, and starts the chosen ones only.
+    if Step::program("check", &name).arg("--version").succeeds() {
+        return Some(name);
+    }
+    let prefix = Step::new("check", "pyenv prefix")
+        .arg(version)
+        .silent_output()?;
+    Some(format!("{}/bin/python", prefix.trim()))
 }
 
 /// A virtual environment for Python, in the directory where cargo builds.
@@ -273,15 +290,19 @@ impl PythonEnvironment {
             .succeeds()
     }
 
-    /// Creates the environment. The remains of an earlier attempt are removed first.
+    /// Creates the environment, of this interpreter. The remains of an earlier attempt are removed first.
     ///
     /// # Errors
     ///
     /// Returns how to repeat the creation that failed.
-    pub(crate) fn create(&self) -> Result<(), String> {
-        Step::new("a Python environment", "python3 -m venv --clear")
-            .arg(shown(&self.path))
-            .run()
+    pub(crate) fn create(&self, interpreter: &str) -> Result<(), String> {
+        let args = ["-m", "venv", "--clear"].into_iter();
+        args.fold(
+            Step::program("a Python environment", interpreter),
+            Step::arg,
+        )
+        .arg(shown(&self.path))
+        .run()
     }
 
     /// Installs the newest versions of these packages.

@@ -212,6 +212,7 @@ pub(super) fn clean(seen: &str) -> String {
     text = replace_after(&text, "127.0.0.1\", ", is_digit, "PORT");
     text = replace_after(&text, "/tmp/.tmp", |c| c.is_ascii_alphanumeric(), "...");
     text = replace_after(&text, " 0x", |c| c.is_ascii_hexdigit(), "...");
+    text = replace_after(&text, "\"date\": \"", |c| c != '"', "...");
     replace_after(&text, "date: ", |c| c != '\\' && c != '"', "...")
 }
 
@@ -249,6 +250,10 @@ mod tests {
             (
                 "no flag for /tmp/.tmpFJp9S8/ca.pem",
                 "no flag for /tmp/.tmp.../ca.pem",
+            ),
+            (
+                r#"401 {"date": "Sat, 28 Nov", "x-why": "login"}"#,
+                r#"401 {"date": "...", "x-why": "login"}"#,
             ),
             ("one\ntwo", "one"),
             ("received 65536 bytes", "received 65536 bytes"),

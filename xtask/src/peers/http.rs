@@ -11,6 +11,7 @@ use std::{env, thread};
 
 use serde::Deserialize;
 
+use super::filed;
 use super::findings::{clean, read};
 use super::table::{grouped, head, row, shortened};
 use super::{SUITE, suite};
@@ -303,7 +304,7 @@ fn section(checked: &[Checked]) -> String {
     }
     text.push_str("\nWhat failed:\n\n");
     head(
-        "server, demanded by, level, check, what was seen",
+        "server, demanded by, level, check, what was seen, reported",
         &mut text,
     );
     for Checked {
@@ -321,6 +322,7 @@ fn section(checked: &[Checked]) -> String {
                     finding.level.clone(),
                     finding.check.replace('_', " "),
                     shortened(&clean(finding.seen.as_deref().unwrap_or_default())),
+                    filed::at(server.name, &finding.check),
                 ],
                 &mut text,
             );

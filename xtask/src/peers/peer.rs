@@ -2,7 +2,7 @@
 
 use super::findings::{Run, Security, Subject};
 use super::{SUITE, in_both, quoted, report, subcommand, suite_step};
-use crate::prepare::PythonEnvironment;
+use crate::prepare::{self, PYTHON3, PythonEnvironment};
 use crate::step::{Step, root, shown};
 
 /// A server of ASGI.
@@ -11,6 +11,8 @@ pub(super) struct Peer {
     pub(super) name: &'static str,
     /// The requirements that pip installs.
     packages: &'static [&'static str],
+    /// The version of Python that the server needs; that of the machine if there is none.
+    python: Option<&'static str>,
     /// The module that `python -m` runs.
     module: &'static str,
     /// The Python package whose version is that of the server, and then the packages of others that serve in it.
@@ -31,6 +33,7 @@ pub(super) struct Peer {
 const UVICORN: Peer = Peer {
     name: "uvicorn",
     packages: &["uvicorn[standard]"],
+    python: None,
     module: "uvicorn",
     versions_of: &["uvicorn"],
     args: "asgi_probe:app {address} {flags}",
@@ -54,6 +57,7 @@ const UVICORN: Peer = Peer {
 const HYPERCORN: Peer = Peer {
     name: "hypercorn",
     packages: &["hypercorn"],
+    python: None,
     module: "hypercorn",
     versions_of: &["hypercorn"],
     args: "asgi_probe:app {address} {flags}",
@@ -98,6 +102,7 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "granian",
         packages: &["granian"],
+        python: None,
         module: "granian",
         versions_of: &["granian"],
         args: "--interface asgi {address} {flags} asgi_probe:app",
@@ -118,6 +123,7 @@ pub(super) const PEERS: [Peer; 12] = [
         name: "daphne",
         // Twisted negotiates HTTP/2 over TLS.
         packages: &["daphne", "Twisted[tls,http2]"],
+        python: None,
         module: "daphne",
         versions_of: &["daphne"],
         args: "{address} {flags} asgi_probe:app",
@@ -135,6 +141,7 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "gunicorn",
         packages: &["gunicorn", "h2"],
+        python: None,
         module: "gunicorn",
         versions_of: &["gunicorn"],
         args: "--worker-class asgi --http-protocols h2,h1 --http2-cleartext both --no-control-socket {address} {flags} asgi_probe:app",
@@ -155,6 +162,7 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "h2corn",
         packages: &["h2corn"],
+        python: None,
         module: "h2corn",
         versions_of: &["h2corn"],
         args: "{address} {flags} asgi_probe:app",
@@ -176,6 +184,7 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "anycorn",
         packages: &["anycorn"],
+        python: None,
         module: "anycorn",
         versions_of: &["anycorn"],
         ..HYPERCORN
@@ -183,6 +192,7 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "peregrine",
         packages: &["peregrine-server"],
+        python: None,
         module: "peregrine",
         versions_of: &["peregrine-server"],
         args: "--protocol asgi {address} {flags} asgi_probe:app",
@@ -198,17 +208,58 @@ pub(super) const PEERS: [Peer; 12] = [
     Peer {
         name: "weft",
         packages: &["weft-server"],
+        // The wheel for Python 3.11 cannot be imported: reports/weft-import.md.
+        python: Some("3.13"),
         module: "weft",
         versions_of: &["weft-server"],
-        args: "{address} {flags} asgi_probe:app",
+        args: "--protocol asgi --ws-compress {address} {flags} asgi_probe:app",
         cleartext: "--port {port}",
-        tls: "--port {port} --certfile {certfile} --keyfile {keyfile}",
-        flags: &[],
+        tls: "--port {port} --tls-cert {certfile} --tls-key {keyfile}",
+        flags: &[
+            "root-path=--root-path {value}",
+            "lifespan=--lifespan {value}",
+            "ws-max-size=--ws-max-message {value}",
+            "ws-ping-interval=--ws-ping-interval {value}",
+            "ws-ping-timeout=--ws-ping-timeout {value}",
+            "timeout-graceful-shutdown=--graceful-timeout {value}",
+        ],
         client_certificate_flags: &[],
     },
 ];
 
 impl Peer {
+    /// Returns the environment that the server is installed in, which is created if need be; `None` if this machine
+    /// does not have its version of Python.
+    ///
+    /// # Errors
+    ///
+    /// Returns how to repeat the creation that failed.
+    pub(super) fn environment(&self) -> Result<Option<PythonEnvironment>, String> {
+        let environment = match self.python {
+            Some(version) => PythonEnvironment::named(&format!("peers-{version}"))?,
+            None => PythonEnvironment::named("peers")?,
+        };
+        if !environment.python().exists() {
+            let interpreter = match self.python {
+                Some(version) => prepare::interpreter(version),
+                None => Some(PYTHON3.to_owned()),
+            };
+            let Some(interpreter) = interpreter else {
+                return Ok(None);
+            };
+            environment.create(&interpreter)?;
+        }
+        Ok(Some(environment))
+    }
+
+    /// Says that this machine does not have the version of Python that the server needs.
+    pub(super) fn missing_python(&self) -> String {
+        format!(
+            "it needs Python {}, which is not installed here",
+            self.python.unwrap_or_default()
+        )
+    }
+
     /// Installs the newest version.
     ///
     /// # Errors
@@ -256,6 +307,9 @@ impl Peer {
             let before = if index == 0 { " with" } else { "," };
             versions = format!("{versions}{before} {package} {}", version_of(package)?);
         }
+        if let Some(version) = self.python {
+            versions = format!("{versions} with Python {version}");
+        }
         Ok(versions)
     }
 
@@ -282,8 +336,9 @@ impl Peer {
         let flags = self.flags(security);
         let flags = flags.map(|flag| format!(" --flag '{flag}'"));
         format!(
-            "PYTHONPATH=conformance-tests {SUITE} {} --asgi --command 'python -m {} {}'{}",
+            "PYTHONPATH=conformance-tests {SUITE} {} --asgi --command 'python{} -m {} {}'{}",
             subcommand(security),
+            self.python.unwrap_or_default(),
             self.module,
             self.args(security),
             flags.collect::<String>()

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::differences;
+use super::filed;
 use super::findings::{
     ListedCheck, ListedRule, RuleResult, Run, Security, Subject, Unavailable, Verdict, checks,
 };
@@ -16,7 +17,7 @@ them beside the reference server, and writes this file; it is not edited.
 
 A server of ASGI serves [`asgi_probe.py`](asgi_probe.py). A check counts against it only where a sentence of ASGI or of an
 RFC demands what the check checks: [What failed](#what-failed) cites each sentence, and says whether it demands (MUST) or
-recommends (SHOULD). What only Callgate demands is not counted, and [stands below](#what-only-callgate-demands) with the
+recommends (SHOULD), and where it is reported: in a public issue, or [here](reports/README.md). What only Callgate demands is not counted, and [stands below](#what-only-callgate-demands) with the
 reason. What a server has no flag for, or does not offer, is not checked.
 
 Each server is checked twice: in cleartext, with HTTP/2 by prior knowledge, and over TLS, with a certificate that the suite
@@ -116,6 +117,7 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
                     subject.broken_level(rule, check),
                     runs,
                     seen,
+                    filed::at(subject.name, &check.name),
                     repeated_by(subject, check),
                 ])
             })
@@ -136,7 +138,7 @@ fn failed(rules: &[&ListedRule], subjects: &[Subject], text: &mut String) {
             .expect("a text can be written to");
         }
         head(
-            "rule, check, demanded by, level, failed, what was seen, repeat with",
+            "rule, check, demanded by, level, failed, what was seen, reported, repeat with",
             text,
         );
         for columns in rows {
