@@ -115,7 +115,12 @@ class Server:
         self.checked = 0
         self.more_output = threading.Condition()
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=cwd
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=environment,
+            cwd=cwd,
+            start_new_session=True,
         )
         self.reader = threading.Thread(target=self._read, daemon=True)
         self.reader.start()
@@ -132,10 +137,18 @@ class Server:
                 raise AssertionError(f"the server has not printed {text!r}, but:\n{self.output}")
 
     def wait_until_ended(self):
-        """Returns the exit code of a server that is to end by itself."""
+        """Returns the exit code of a server that is to end by itself, or that a signal has told to."""
         code = self.process.wait(timeout=PATIENCE)
-        self.reader.join()
+        self.clean_up()
         return code
+
+    def clean_up(self):
+        """Ends the processes that the application has left behind, which hold the output open."""
+        if self.reader.is_alive():
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.wait()
+            self.reader.join()
 
     def expect_error(self, text, only=SERVER):
         """Makes an error with this text in its traceback, or in its line, no failure of the test."""
@@ -163,11 +176,9 @@ class Server:
         try:
             code = self.process.wait(timeout=STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-            self.reader.join()
+            self.clean_up()
             raise AssertionError(f"the server has not stopped {STOP_TIMEOUT} s after SIGTERM:\n{self.output}") from None
-        self.reader.join()
+        self.clean_up()
         # A server that ends by the signal itself, as uvicorn does, has stopped as well.
         assert code in (0, -signal.SIGTERM), f"the server has ended with {code}:\n{self.output}"
         self.check_output()
@@ -193,13 +204,13 @@ class TcpServer(Server):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                self.reader.join()
+                self.clean_up()
                 raise AssertionError(f"the server has ended with {self.process.returncode}:\n{self.output}")
             # No event tells that another process has begun to listen.
             with contextlib.suppress(OSError), socket.create_connection(self.address):
                 return
             time.sleep(0.01)
-        self.process.kill()
+        self.clean_up()
         raise AssertionError(f"the server does not accept:\n{self.output}")
 
     def websocket(self, path, **options):
@@ -213,10 +224,12 @@ class Servers:
     def __init__(self, journal, loop):
         self.journal = journal
         self.loop = loop
+        self.python = sys.executable
         self.running = []
 
     def command(self, target, flags):
-        return [sys.executable, "-m", SERVER, target, "--app-dir", str(APPS), "--loop", self.loop, *flags]
+        directory = [] if "--app-dir" in flags else ["--app-dir", str(APPS)]
+        return [self.python, "-m", SERVER, target, *directory, "--loop", self.loop, *flags]
 
     def environment(self, env):
         inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
@@ -247,7 +260,7 @@ class Servers:
                 if server.process.poll() is None:
                     server.stop()
                 else:
-                    server.reader.join()
+                    server.clean_up()
                     server.check_output()
             except AssertionError as failure:
                 failures.append(str(failure))
