@@ -257,6 +257,17 @@ def test_no_100_continue_when_the_application_does_not_receive(server, connectio
     assert connection.read_response().status == 200
 
 
+def test_the_response_may_stream_while_the_request_comes(server, connection):
+    connection.send(get("/echo_in_parts", "Transfer-Encoding: chunked", method="POST"))
+    for number, part in enumerate((b"one", b"two", b"three")):
+        connection.send(b"%x\r\n%s\r\n" % (len(part), part))
+        if number == 0:
+            assert connection.read_head().status == 200
+        assert connection.read_chunk() == part.upper()
+    connection.send(b"0\r\n\r\n")
+    assert connection.read_chunk() == b""
+
+
 def test_content_that_the_application_leaves_is_no_part_of_the_next_request(server, connection):
     response = connection.ask(post("/ignores_content", b"GET /closes HTTP/1.1\r\n\r\n"))
     assert response.body == b"hello"

@@ -51,6 +51,16 @@ async def echo(scope, receive, send):
     await send(body(octets))
 
 
+async def echo_in_parts(scope, receive, send):
+    """Answers each part of the content as it comes: streams in both directions."""
+    await send(start())
+    more = True
+    while more:
+        event = await receive()
+        more = event["more_body"]
+        await send(body(event["body"].upper(), more=more))
+
+
 async def chunks(scope, receive, send):
     """Three parts, an empty one among them, without a length."""
     await send(start())
