@@ -37,13 +37,20 @@ LOOPS = ("uvloop", "asyncio")
 
 
 def pytest_addoption(parser):
-    parser.addoption("--loop", choices=LOOPS, action="append", help="the event loop to run the tests on")
+    parser.addoption(
+        "--loop", choices=LOOPS, action="append", help="the event loop to run the tests on"
+    )
 
 
 def pytest_configure(config):
     if importlib.util.find_spec(SERVER) is None:
-        pytest.exit(f"there is no package {SERVER} in this environment: install it, or name another server", 4)
-    config.addinivalue_line("markers", "uvicorn_fails(reason): what uvicorn does not do as this test demands")
+        pytest.exit(
+            f"there is no package {SERVER} in this environment: install it, or name another server",
+            4,
+        )
+    config.addinivalue_line(
+        "markers", "uvicorn_fails(reason): what uvicorn does not do as this test demands"
+    )
 
 
 def pytest_generate_tests(metafunc):
@@ -84,7 +91,9 @@ class Journal:
         try:
             return self.facts[key].get(timeout=timeout)
         except queue.Empty:
-            raise AssertionError(f"the application has told nothing under {key} within {timeout} s") from None
+            raise AssertionError(
+                f"the application has told nothing under {key} within {timeout} s"
+            ) from None
 
     def heard(self, key):
         """Returns whether there is a fact under a key that no test has taken."""
@@ -159,12 +168,21 @@ class Server:
         """Raises unless every error since the last check is one that a test expects."""
         with self.more_output:
             new, self.checked = self.output[self.checked :], len(self.output)
-        _, *tracebacks = re.split(r"^(?:  \+ Exception Group )?Traceback \(most", new, flags=re.MULTILINE)
+        _, *tracebacks = re.split(
+            r"^(?:  \+ Exception Group )?Traceback \(most", new, flags=re.MULTILINE
+        )
         for traceback in tracebacks:
-            chained = "The above exception was the direct" in traceback or "During handling of the" in traceback
+            chained = (
+                "The above exception was the direct" in traceback
+                or "During handling of the" in traceback
+            )
             if not chained and not any(text in traceback for text in self.expected_errors):
-                raise AssertionError(f"the server has printed an error that no test expects:\n{new}")
-        if not self.expected_errors and any(mark in new for mark in ("ERROR", "Exception ignored", "never awaited")):
+                raise AssertionError(
+                    f"the server has printed an error that no test expects:\n{new}"
+                )
+        if not self.expected_errors and any(
+            mark in new for mark in ("ERROR", "Exception ignored", "never awaited")
+        ):
             raise AssertionError(f"the server has logged an error:\n{new}")
 
     def signal(self, number=signal.SIGTERM):
@@ -177,7 +195,9 @@ class Server:
             code = self.process.wait(timeout=STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             self.clean_up()
-            raise AssertionError(f"the server has not stopped {STOP_TIMEOUT} s after SIGTERM:\n{self.output}") from None
+            raise AssertionError(
+                f"the server has not stopped {STOP_TIMEOUT} s after SIGTERM:\n{self.output}"
+            ) from None
         self.clean_up()
         # A server that ends by the signal itself, as uvicorn does, has stopped as well.
         assert code in (0, -signal.SIGTERM), f"the server has ended with {code}:\n{self.output}"
@@ -205,7 +225,9 @@ class TcpServer(Server):
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 self.clean_up()
-                raise AssertionError(f"the server has ended with {self.process.returncode}:\n{self.output}")
+                raise AssertionError(
+                    f"the server has ended with {self.process.returncode}:\n{self.output}"
+                )
             # No event tells that another process has begun to listen.
             with contextlib.suppress(OSError), socket.create_connection(self.address):
                 return
@@ -232,9 +254,15 @@ class Servers:
         return [self.python, "-m", SERVER, target, *directory, "--loop", self.loop, *flags]
 
     def environment(self, env):
-        inherited = {name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")}
+        inherited = {
+            name: value for name, value in os.environ.items() if not name.lower().endswith("_proxy")
+        }
         inherited.pop("CALLGATE_TEST_SERVER", None)
-        return inherited | {"CALLGATE_TEST_JOURNAL": self.journal.path, "PYTHONUNBUFFERED": "1"} | (env or {})
+        return (
+            inherited
+            | {"CALLGATE_TEST_JOURNAL": self.journal.path, "PYTHONUNBUFFERED": "1"}
+            | (env or {})
+        )
 
     def serve(self, target, *flags, env=None, cwd=None):
         """Starts a server on a free port of loopback, and returns it when it accepts connections."""

@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+
 from wire import Connection, get, post
 
 
@@ -64,7 +65,9 @@ def test_a_call_does_nothing_until_it_is_awaited(server):
     assert text(server, "/call_without_await", b"content") == "done"
 
 
-@pytest.mark.parametrize("path", ["/calls_from_a_thread", "/calls_from_an_anyio_thread", "/calls_from_another_task"])
+@pytest.mark.parametrize(
+    "path", ["/calls_from_a_thread", "/calls_from_an_anyio_thread", "/calls_from_another_task"]
+)
 def test_receive_and_send_from_elsewhere(server, path):
     assert text(server, path, b"content") == "content"
 
@@ -178,6 +181,8 @@ def test_content_and_answers_while_the_loop_is_busy(server, connection):
     with ThreadPoolExecutor(1) as threads:
         busy = threads.submit(text, server, "/sleeps_of_zero")
         for _ in range(20):
-            response = connection.ask(post("/subprocesses" if _ == 0 else "/calls_from_another_task", b"x"))
+            response = connection.ask(
+                post("/subprocesses" if _ == 0 else "/calls_from_another_task", b"x")
+            )
             assert response.body in (b"x", b"x!")
         assert busy.result() == "done"

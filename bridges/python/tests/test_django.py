@@ -1,8 +1,9 @@
 """Django, with asynchronous and synchronous views, and the consumers of Channels."""
 
 import pytest
-from conftest import APPS
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from conftest import APPS
 from wire import Connection, WebSocket, get
 
 
@@ -18,7 +19,11 @@ def client(server):
 
 def test_an_asynchronous_view(client):
     answer = client.get("/asynchronous?a=%C3%A4")
-    assert answer.json() == {"path": "/asynchronous", "query": {"a": "ä"}, "context": "set in middleware"}
+    assert answer.json() == {
+        "path": "/asynchronous",
+        "query": {"a": "ä"},
+        "context": "set in middleware",
+    }
     assert answer.headers["x-middleware"] == "1"
 
 
@@ -39,7 +44,11 @@ def test_content(client, size):
 
 def test_streams_and_files(server, client):
     # Django warns where a stream and its server are not of one kind.
-    assert client.get("/stream").text == client.get("/stream-of-a-thread").text == "part 0 part 1 part 2 "
+    assert (
+        client.get("/stream").text
+        == client.get("/stream-of-a-thread").text
+        == "part 0 part 1 part 2 "
+    )
     assert client.get("/file").content == (APPS / "django_channels.py").read_bytes()
 
 
@@ -78,7 +87,10 @@ def test_a_consumer_of_http(client):
 
 
 def test_a_group_of_consumers(server, journal, key):
-    with server.websocket(f"/group/room?{key}") as one, server.websocket("/group/room?none") as other:
+    with (
+        server.websocket(f"/group/room?{key}") as one,
+        server.websocket("/group/room?none") as other,
+    ):
         one.send('{"text": "ä"}')
         assert one.recv() == other.recv() == '{"text": "\\u00e4"}'
     assert journal.next(key) == 1000

@@ -3,8 +3,9 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import APPS
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from conftest import APPS
 from wire import Connection, WebSocket, get, handshake
 
 CHUNK = b"0123456789abcdef" * 4096
@@ -78,7 +79,9 @@ def test_redirects_methods_and_cookies(client):
 
 
 def test_the_middleware_of_the_framework_works(client):
-    answer = client.get("/large", headers={"origin": "https://example.com", "accept-encoding": "gzip"})
+    answer = client.get(
+        "/large", headers={"origin": "https://example.com", "accept-encoding": "gzip"}
+    )
     assert answer.headers["access-control-allow-origin"] == "https://example.com"
     assert answer.headers["content-encoding"] == "gzip"
     assert answer.text == "x" * 100_000
@@ -169,7 +172,9 @@ def test_a_file_and_a_part_of_it(client):
     assert (part.status_code, part.content) == (206, octets[10:20])
     static = client.get("/static/fastapi_app.py", headers={"accept-encoding": "identity"})
     assert static.content == octets
-    unchanged = client.get("/static/fastapi_app.py", headers={"if-none-match": static.headers["etag"]})
+    unchanged = client.get(
+        "/static/fastapi_app.py", headers={"if-none-match": static.headers["etag"]}
+    )
     assert (unchanged.status_code, unchanged.content) == (304, b"")
     head = client.head("/static/fastapi_app.py", headers={"accept-encoding": "identity"})
     assert head.headers["content-length"] == str(len(octets))
@@ -207,7 +212,9 @@ def test_a_large_upload_takes_bounded_memory(server, client, length):
 
 def test_an_upload_may_be_refused_before_its_end(server):
     with Connection(server) as connection:
-        connection.send(get("/upload-refused", f"Content-Length: {2**30}", method="POST") + b"begun")
+        connection.send(
+            get("/upload-refused", f"Content-Length: {2**30}", method="POST") + b"begun"
+        )
         assert connection.read_response().status == 413
 
 
@@ -216,7 +223,12 @@ def test_an_upload_may_be_refused_before_its_end(server):
 
 def test_dependencies_end_after_the_handler(client, journal, key):
     assert client.get(f"/dependency?{key}").json() == ["resource", "resource in a thread"]
-    assert [journal.next(key) for _ in range(4)] == ["opened", "handler", "closed in a thread", "closed"]
+    assert [journal.next(key) for _ in range(4)] == [
+        "opened",
+        "handler",
+        "closed in a thread",
+        "closed",
+    ]
 
 
 def test_a_dependency_sees_the_error_of_the_handler(client, journal, key):
@@ -262,7 +274,9 @@ def test_is_disconnected_tells_of_the_disconnect(server, journal, key, end):
     assert journal.next(key) == "disconnected"
 
 
-def test_middleware_asks_is_disconnected_while_the_handler_is_at_work(behind_middleware, journal, key):
+def test_middleware_asks_is_disconnected_while_the_handler_is_at_work(
+    behind_middleware, journal, key
+):
     with Connection(behind_middleware) as connection:
         connection.send(get(f"/ends-with-its-client?{key}"))
         assert journal.next(key) == "called"
@@ -280,7 +294,9 @@ def test_a_client_that_goes_before_its_content(server, journal, key):
 @pytest.mark.parametrize("end", ["close", "reset"])
 def test_a_client_that_goes_in_its_content(server, journal, key, end):
     with Connection(server) as connection:
-        connection.send(get(f"/upload-that-stops?{key}", "Content-Length: 10", method="POST") + b"half")
+        connection.send(
+            get(f"/upload-that-stops?{key}", "Content-Length: 10", method="POST") + b"half"
+        )
         assert journal.next(key) == b"half"
         if end == "reset":
             connection.reset()

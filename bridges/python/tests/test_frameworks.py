@@ -3,6 +3,7 @@
 import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+
 from wire import Connection, get
 
 
@@ -51,7 +52,11 @@ def test_a_session_and_a_user(starlette):
 
 
 def test_a_mount_has_its_root_path(starlette):
-    expected = {"path": "/mounted/here/a b", "root_path": "/mounted", "to": f"{starlette.url}/mounted/here"}
+    expected = {
+        "path": "/mounted/here/a b",
+        "root_path": "/mounted",
+        "to": f"{starlette.url}/mounted/here",
+    }
     assert starlette.client.get("/mounted/here/a%20b").json() == expected
 
 
@@ -103,7 +108,10 @@ def test_a_websocket_times_out(starlette):
 
 def test_a_controller(litestar):
     assert litestar.client.get("/todos/7").json() == {"title": "todo 7", "done": False}
-    assert litestar.client.post("/todos", json={"title": "ä"}).json() == {"title": "ä", "done": True}
+    assert litestar.client.post("/todos", json={"title": "ä"}).json() == {
+        "title": "ä",
+        "done": True,
+    }
     assert litestar.client.delete("/todos/7").status_code == 204
     assert litestar.client.post("/todos", json={"name": "x"}).status_code == 400
 
@@ -151,7 +159,9 @@ def test_templates_json_and_errors(quart):
 
 
 def test_uploads_to_quart(quart):
-    answer = quart.client.post("/upload", data={"note": "ü"}, files={"file": ("a", b"x" * 1_000_000)})
+    answer = quart.client.post(
+        "/upload", data={"note": "ü"}, files={"file": ("a", b"x" * 1_000_000)}
+    )
     assert answer.json() == {"note": "ü", "size": 1_000_000}
     assert quart.client.post("/size", content=(b"x" * 1000 for _ in range(1000))).text == "1000000"
 

@@ -3,6 +3,7 @@
 import signal
 
 import pytest
+
 from wire import Connection, get
 
 
@@ -47,7 +48,9 @@ def test_no_request_is_served_before_the_start_and_shutdown_is_waited_for(serve,
     assert [journal.next(key) for _ in range(3)] == ["started", "request", "stopped"]
 
 
-@pytest.mark.parametrize("target", ["unsupported", "asserts_http", "returns_at_once", "returns_after_startup"])
+@pytest.mark.parametrize(
+    "target", ["unsupported", "asserts_http", "returns_at_once", "returns_after_startup"]
+)
 def test_an_application_may_have_no_lifespan(serve, target):
     server = serve(f"raw_lifespan:{target}")
     assert server.client.get("/").text == "hello"
@@ -86,7 +89,9 @@ def test_an_exception_at_start_up_is_no_lifespan_by_default(serve):
     server.expect_error("raised at start-up")
 
 
-@pytest.mark.parametrize(("target", "text"), [("shutdown_fails", "the pool is not empty"), ("shutdown_raises", "")])
+@pytest.mark.parametrize(
+    ("target", "text"), [("shutdown_fails", "the pool is not empty"), ("shutdown_raises", "")]
+)
 def test_a_shutdown_that_fails_is_told_and_ends_the_server(serve, target, text):
     server = serve(f"raw_lifespan:{target}")
     server.expect_error("")

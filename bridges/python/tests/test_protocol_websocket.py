@@ -5,7 +5,20 @@ from urllib.parse import quote
 
 import pytest
 from websockets.exceptions import ConnectionClosed, ConnectionClosedError, InvalidStatus
-from wire import BINARY, CLOSE, PING, PONG, TEXT, Closed, Connection, WebSocket, frame, get, handshake
+
+from wire import (
+    BINARY,
+    CLOSE,
+    PING,
+    PONG,
+    TEXT,
+    Closed,
+    Connection,
+    WebSocket,
+    frame,
+    get,
+    handshake,
+)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +168,12 @@ def test_a_second_accept_raises(server, journal, key):
     "fields",
     [
         ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13"),
-        ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Key: short"),
+        (
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: short",
+        ),
         (
             "Upgrade: websocket",
             "Connection: Upgrade",
@@ -224,7 +242,9 @@ def test_a_character_may_be_split_between_fragments(server):
     with WebSocket(server, "/echo?none") as websocket:
         octets = "ä€𝄞".encode()
         for number, octet in enumerate(octets):
-            websocket.send_frame(TEXT if number == 0 else 0, bytes([octet]), final=number == len(octets) - 1)
+            websocket.send_frame(
+                TEXT if number == 0 else 0, bytes([octet]), final=number == len(octets) - 1
+            )
         assert websocket.read_frame() == (TEXT, octets)
 
 
@@ -324,7 +344,9 @@ def test_a_client_that_does_not_answer_pings_is_a_disconnect(serve, journal, key
     ],
     ids=["1000", "1001", "4000", "no_code"],
 )
-def test_the_close_frame_of_the_client_is_a_disconnect_and_answered(server, journal, key, payload, code, reason):
+def test_the_close_frame_of_the_client_is_a_disconnect_and_answered(
+    server, journal, key, payload, code, reason
+):
     with WebSocket(server, f"/echo?{key}") as websocket:
         websocket.send_frame(CLOSE, payload)
         opcode, answer = websocket.read_frame()
@@ -349,11 +371,13 @@ def test_a_connection_that_is_lost_is_a_disconnect(server, journal, key, end):
     assert event["code"] in (1005, 1006)
 
 
-@pytest.mark.parametrize(("code", "reason"), [(1000, ""), (1001, "going"), (3000, "own code"), (4999, "größer")])
+@pytest.mark.parametrize(
+    ("code", "reason"), [(1000, ""), (1001, "going"), (3000, "own code"), (4999, "größer")]
+)
 def test_the_application_closes_with_its_code_and_reason(server, code, reason):
-    with server.websocket(f"/closes?{code}&{quote(reason)}") as websocket:
-        with pytest.raises(ConnectionClosed) as closed:
-            websocket.recv()
+    websocket = server.websocket(f"/closes?{code}&{quote(reason)}")
+    with websocket, pytest.raises(ConnectionClosed) as closed:
+        websocket.recv()
     assert (closed.value.rcvd.code, closed.value.rcvd.reason) == (code, reason)
 
 
@@ -402,7 +426,12 @@ def test_messages_before_the_close_frame_are_received(server, journal, key):
         websocket.send_frame(CLOSE, b"\x03\xe8")
         with server.websocket("/release"):
             pass
-        assert [journal.next(key) for _ in range(4)] == ["one", "two", "three", "websocket.disconnect"]
+        assert [journal.next(key) for _ in range(4)] == [
+            "one",
+            "two",
+            "three",
+            "websocket.disconnect",
+        ]
 
 
 def test_an_application_that_returns_closes(server):
@@ -436,5 +465,7 @@ def test_messages_that_the_application_does_not_receive_are_not_taken_without_bo
         with pytest.raises(socket.timeout):
             while True:
                 sent += websocket.socket.send(octets)
-                assert sent < 2**25, "the server has taken 32 MiB that the application has not received"
+                assert sent < 2**25, (
+                    "the server has taken 32 MiB that the application has not received"
+                )
     wake(server)

@@ -15,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import httpx
 import pytest
+
 from conftest import PATIENCE
 
 BRANDS = [(1, "Callgate"), (2, "Ärger & Söhne"), (3, "third")]
@@ -76,7 +77,9 @@ def products(postgres_url):
     try:
         server = RelayServer(("127.0.0.1", 5432), Relay)
     except OSError as reason:
-        pytest.skip(f"the programs expect their PostgreSQL on port 5432, which cannot be had: {reason}")
+        pytest.skip(
+            f"the programs expect their PostgreSQL on port 5432, which cannot be had: {reason}"
+        )
     server.path = unquote(urlsplit(postgres_url).netloc.split("@")[-1]) + "/.s.PGSQL.5432"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     yield
@@ -157,7 +160,9 @@ def test_the_chat_page_and_its_websocket(serve):
 def test_the_process_pool(serve):
     server = serve("seeds.fibonacci:app")
     with ThreadPoolExecutor(4) as threads:
-        answers = threads.map(lambda number: server.client.get(f"/fibonacci/{number}").json(), range(15, 23))
+        answers = threads.map(
+            lambda number: server.client.get(f"/fibonacci/{number}").json(), range(15, 23)
+        )
         assert list(answers) == [610, 987, 1597, 2584, 4181, 6765, 10946, 17711]
 
 
@@ -195,7 +200,9 @@ def test_work_in_starlette(serve):
 def test_work_in_bocadillo(servers):
     python = os.environ.get("CALLGATE_TEST_BOCADILLO")
     if not python:
-        pytest.skip("no CALLGATE_TEST_BOCADILLO, the Python of an environment by requirements-bocadillo.txt")
+        pytest.skip(
+            "no CALLGATE_TEST_BOCADILLO, the Python of an environment by requirements-bocadillo.txt"
+        )
     servers.python = python
     server = servers.serve("work_bocadillo:app")
     assert server.client.get("/").text == "Hello, world!"
@@ -279,6 +286,8 @@ def test_asynchronous_views_of_django(django_project, serve):
 
 
 def test_the_same_project_of_django_by_wsgi(django_project, serve):
-    server = serve("async_views.wsgi:application", "--app-dir", str(django_project), "--interface", "wsgi")
+    server = serve(
+        "async_views.wsgi:application", "--app-dir", str(django_project), "--interface", "wsgi"
+    )
     assert server.client.get("/plain").text == "GET /plain"
     assert server.client.get("/concurrent").json() == {"tasks": [0, 1, 2, 3, 4]}

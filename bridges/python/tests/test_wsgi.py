@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import pytest
+
 from conftest import APPS
 from wire import Closed, Connection, get
 
@@ -113,7 +114,9 @@ def test_an_exception_in_the_content_cuts_the_response(server):
     server.wait_for_output("ValueError: raised in the content")
 
 
-@pytest.mark.uvicorn_fails("sends the head at `start_response`, not with the first content as PEP 3333 has it")
+@pytest.mark.uvicorn_fails(
+    "sends the head at `start_response`, not with the first content as PEP 3333 has it"
+)
 def test_the_start_may_be_replaced_after_an_exception(server):
     server.expect_error("too late for the first start")
     with Connection(server) as connection:
@@ -183,4 +186,6 @@ def test_urls_of_flask(flask):
 
 def test_many_clients_at_once(flask):
     with ThreadPoolExecutor(20) as threads:
-        assert {answer.status_code for answer in threads.map(flask.client.get, ["/url"] * 200)} == {200}
+        assert {answer.status_code for answer in threads.map(flask.client.get, ["/url"] * 200)} == {
+            200
+        }

@@ -42,11 +42,15 @@ def add_field(get_response):
 
 async def asynchronous(request):
     await asyncio.sleep(0)
-    return JsonResponse({"path": request.path, "query": request.GET.dict(), "context": current.get()})
+    return JsonResponse(
+        {"path": request.path, "query": request.GET.dict(), "context": current.get()}
+    )
 
 
 def synchronous(request):
-    return JsonResponse({"scheme": request.scheme, "method": request.method, "host": request.get_host()})
+    return JsonResponse(
+        {"scheme": request.scheme, "method": request.method, "host": request.get_host()}
+    )
 
 
 def form(request):

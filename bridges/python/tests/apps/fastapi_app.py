@@ -7,12 +7,27 @@ from pathlib import Path
 from typing import Annotated
 
 import httpx
-from fastapi import BackgroundTasks, Depends, FastAPI, Form, HTTPException, Request, UploadFile, WebSocket
+from fastapi import (
+    BackgroundTasks,
+    Depends,
+    FastAPI,
+    Form,
+    HTTPException,
+    Request,
+    UploadFile,
+    WebSocket,
+)
 from fastapi.concurrency import run_in_threadpool
 from fastapi.exceptions import WebSocketException
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
-from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, RedirectResponse, StreamingResponse
+from fastapi.responses import (
+    FileResponse,
+    JSONResponse,
+    PlainTextResponse,
+    RedirectResponse,
+    StreamingResponse,
+)
 from fastapi.staticfiles import StaticFiles
 from journal import tell
 from pydantic import BaseModel
@@ -122,7 +137,9 @@ async def url(request: Request):
 async def http_client(request: Request):
     """Asks this same server, twice at once."""
     ask = request.state.client.get
-    answers = await asyncio.gather(ask(str(request.url_for("sleeps"))), ask(str(request.url_for("plain_function"))))
+    answers = await asyncio.gather(
+        ask(str(request.url_for("sleeps"))), ask(str(request.url_for("plain_function")))
+    )
     return [answer.json() for answer in answers]
 
 
@@ -159,13 +176,17 @@ async def stream(chunks: int, request: Request):
         finally:
             tell(request.url.query, "closed")
 
-    return StreamingResponse(generate(), media_type="application/octet-stream", headers={"content-encoding": "identity"})
+    return StreamingResponse(
+        generate(), media_type="application/octet-stream", headers={"content-encoding": "identity"}
+    )
 
 
 @app.get("/stream-of-a-generator/{chunks}")
 def stream_of_a_generator(chunks: int):
     headers = {"content-encoding": "identity"}
-    return StreamingResponse((CHUNK for _ in range(chunks)), media_type="application/octet-stream", headers=headers)
+    return StreamingResponse(
+        (CHUNK for _ in range(chunks)), media_type="application/octet-stream", headers=headers
+    )
 
 
 @app.get("/endless")
@@ -357,7 +378,10 @@ async def ws_octets(websocket: WebSocket):
 @app.websocket("/ws/subprotocol")
 async def ws_subprotocol(websocket: WebSocket):
     offered = websocket.scope["subprotocols"]
-    await websocket.accept("chat" if "chat" in offered else None, headers=[(b"x-offered", b",".join(map(str.encode, offered)))])
+    await websocket.accept(
+        "chat" if "chat" in offered else None,
+        headers=[(b"x-offered", b",".join(map(str.encode, offered)))],
+    )
     await websocket.close()
 
 
@@ -390,7 +414,9 @@ async def ws_denies(websocket: WebSocket):
 
 
 @app.websocket("/ws/dependency/{number}")
-async def ws_dependency(websocket: WebSocket, number: int, one: Annotated[str, Depends(lambda: "from a dependency")]):
+async def ws_dependency(
+    websocket: WebSocket, number: int, one: Annotated[str, Depends(lambda: "from a dependency")]
+):
     await websocket.accept()
     await websocket.send_json([number, one])
     await websocket.close()

@@ -1,6 +1,17 @@
 """A service in Flask: forms, files, sessions, streams, errors, and asynchronous views."""
 
-from flask import Blueprint, Flask, Response, abort, jsonify, redirect, request, send_file, session, stream_with_context
+from flask import (
+    Blueprint,
+    Flask,
+    Response,
+    abort,
+    jsonify,
+    redirect,
+    request,
+    send_file,
+    session,
+    stream_with_context,
+)
 
 app = Flask(__name__)
 app.secret_key = "for tests"
@@ -56,7 +67,11 @@ def to_url():
 
 @app.route("/url")
 def url():
-    return {"url": request.url, "client": request.remote_addr, "args": request.args.to_dict(flat=False)}
+    return {
+        "url": request.url,
+        "client": request.remote_addr,
+        "args": request.args.to_dict(flat=False),
+    }
 
 
 @blueprint.route("/ü/<int:number>")

@@ -6,7 +6,17 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from journal import tell
-from litestar import Controller, Litestar, Request, WebSocket, delete, get, post, websocket, websocket_listener
+from litestar import (
+    Controller,
+    Litestar,
+    Request,
+    WebSocket,
+    delete,
+    get,
+    post,
+    websocket,
+    websocket_listener,
+)
 from litestar.datastructures import UploadFile
 from litestar.di import Provide
 from litestar.enums import RequestEncodingType
@@ -66,7 +76,9 @@ async def events() -> ServerSentEvent:
 
 
 @post("/upload")
-async def upload(data: Annotated[UploadFile, Body(media_type=RequestEncodingType.MULTI_PART)]) -> dict[str, int]:
+async def upload(
+    data: Annotated[UploadFile, Body(media_type=RequestEncodingType.MULTI_PART)],
+) -> dict[str, int]:
     return {"size": len(await data.read())}
 
 

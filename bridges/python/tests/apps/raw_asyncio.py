@@ -67,7 +67,9 @@ async def context_of_a_request(scope, receive, send):
 
 async def context_of_children(scope, receive, send):
     request_id.set("parent")
-    seen = await asyncio.gather(asyncio.create_task(seen_by_a_child()), asyncio.to_thread(request_id.get))
+    seen = await asyncio.gather(
+        asyncio.create_task(seen_by_a_child()), asyncio.to_thread(request_id.get)
+    )
     assert request_id.get() == "parent"
     await answer(send, " ".join(seen))
 
@@ -202,7 +204,7 @@ async def timeouts_lose_no_event(scope, receive, send):
     while more:
         try:
             event = await asyncio.wait_for(receive(), 0.001)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             timeouts += 1
             continue
         octets += event["body"]
@@ -230,7 +232,7 @@ async def every_kind_of_timeout(scope, receive, send):
         caught.append("anyio.fail_after")
     try:
         await asyncio.wait_for(receive(), 0.01)
-    except asyncio.TimeoutError:
+    except TimeoutError:
         caught.append("asyncio.wait_for")
     assert asyncio.current_task().cancelling() == 0
     await answer(send, " ".join(caught))
@@ -313,7 +315,11 @@ async def wait_for_disconnect(receive):
 
 async def subprocesses(scope, receive, send):
     child = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", "import sys; print(sys.stdin.read() + '!')", stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        sys.executable,
+        "-c",
+        "import sys; print(sys.stdin.read() + '!')",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
     output, _ = await child.communicate(await read(receive))
     assert child.returncode == 0
@@ -425,7 +431,11 @@ async def shows_lifespan_context(scope, receive, send):
     await answer(send, set_in_lifespan.get())
 
 
-PATHS = {f"/{name}": value for name, value in list(globals().items()) if asyncio.iscoroutinefunction(value)}
+PATHS = {
+    f"/{name}": value
+    for name, value in list(globals().items())
+    if asyncio.iscoroutinefunction(value)
+}
 
 
 async def app(scope, receive, send):

@@ -105,7 +105,13 @@ async def fields(scope, receive, send):
 
 async def fields_in_other_forms(scope, receive, send):
     """An iterator of lists, with a name that is not in lower case."""
-    await send(start(headers=([name, value] for name, value in [(b"X-Upper", b"1"), (b"content-length", b"0")])))
+    await send(
+        start(
+            headers=(
+                [name, value] for name, value in [(b"X-Upper", b"1"), (b"content-length", b"0")]
+            )
+        )
+    )
     await send(body())
 
 
@@ -133,7 +139,11 @@ async def keys_that_no_one_knows(scope, receive, send):
 
 
 async def own_server_and_date(scope, receive, send):
-    headers = [(b"server", b"mine"), (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"), (b"content-length", b"0")]
+    headers = [
+        (b"server", b"mine"),
+        (b"date", b"Thu, 01 Jan 1970 00:00:00 GMT"),
+        (b"content-length", b"0"),
+    ]
     await send(start(headers=headers))
     await send(body())
 
@@ -221,7 +231,9 @@ async def unknown_event(scope, receive, send):
 
 async def sends_after_the_end(scope, receive, send):
     length = [(b"content-length", b"5")]
-    await breaks_the_order(scope, receive, send, start(headers=length), body(b"hello"), body(b"again"))
+    await breaks_the_order(
+        scope, receive, send, start(headers=length), body(b"hello"), body(b"again")
+    )
 
 
 async def returns_a_value(scope, receive, send):
@@ -320,7 +332,9 @@ async def trailers(scope, receive, send):
     headers = [(b"trailer", b"x-sum"), (b"transfer-encoding", b"chunked")]
     await send(start(headers=headers) | {"trailers": True})
     await send(body(b"hello"))
-    await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"5")], "more_trailers": False})
+    await send(
+        {"type": "http.response.trailers", "headers": [(b"x-sum", b"5")], "more_trailers": False}
+    )
 
 
 async def path_send(scope, receive, send):
@@ -336,7 +350,11 @@ async def stops_in_lifespan(scope, receive, send):
             return
 
 
-PATHS = {f"/{name}": value for name, value in list(globals().items()) if asyncio.iscoroutinefunction(value)}
+PATHS = {
+    f"/{name}": value
+    for name, value in list(globals().items())
+    if asyncio.iscoroutinefunction(value)
+}
 
 
 async def app(scope, receive, send):

@@ -56,7 +56,11 @@ async def websocket(scope, receive, send):
     tell(KEY, {"type": event["type"], "code": event["code"], "reason": event.get("reason") or ""})
 
 
-PATHS = {f"/{name}": value for name, value in list(globals().items()) if asyncio.iscoroutinefunction(value)}
+PATHS = {
+    f"/{name}": value
+    for name, value in list(globals().items())
+    if asyncio.iscoroutinefunction(value)
+}
 
 
 async def app(scope, receive, send):

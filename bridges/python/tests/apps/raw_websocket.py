@@ -57,7 +57,11 @@ async def no_subprotocol(scope, receive, send):
 
 
 async def fields(scope, receive, send):
-    await accept(receive, send, headers=[(b"set-cookie", b"a=1"), [b"X-Field", b"1"], (b"set-cookie", b"b=2")])
+    await accept(
+        receive,
+        send,
+        headers=[(b"set-cookie", b"a=1"), [b"X-Field", b"1"], (b"set-cookie", b"b=2")],
+    )
     await send({"type": "websocket.close"})
 
 
@@ -233,7 +237,11 @@ async def lifespan(receive, send):
             return
 
 
-PATHS = {f"/{name}": value for name, value in list(globals().items()) if asyncio.iscoroutinefunction(value)}
+PATHS = {
+    f"/{name}": value
+    for name, value in list(globals().items())
+    if asyncio.iscoroutinefunction(value)
+}
 
 
 async def app(scope, receive, send):

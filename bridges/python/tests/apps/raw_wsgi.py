@@ -13,7 +13,10 @@ def plain(environ, start_response):
 
 
 def show_environ(environ, start_response):
-    tell(environ["QUERY_STRING"], {key: value for key, value in environ.items() if isinstance(value, (str, tuple, bool))})
+    tell(
+        environ["QUERY_STRING"],
+        {key: value for key, value in environ.items() if isinstance(value, (str, tuple, bool))},
+    )
     return plain(environ, start_response)
 
 

@@ -62,7 +62,9 @@ async def whoami(request):
 
 async def mounted(request):
     path, root_path = request.scope["path"], request.scope["root_path"]
-    return JSONResponse({"path": path, "root_path": root_path, "to": str(request.url_for("mounted:here"))})
+    return JSONResponse(
+        {"path": path, "root_path": root_path, "to": str(request.url_for("mounted:here"))}
+    )
 
 
 async def events(request):
@@ -152,12 +154,19 @@ app = Starlette(
         Route("/endpoint", Endpoint),
         Route("/counts", counts),
         Route("/whoami", whoami),
-        Mount("/mounted", routes=[Route("/here/{rest:path}", mounted), Route("/here", mounted, name="here")], name="mounted"),
+        Mount(
+            "/mounted",
+            routes=[Route("/here/{rest:path}", mounted), Route("/here", mounted, name="here")],
+            name="mounted",
+        ),
         Route("/events", events),
         Route("/cancelled", cancelled),
         WebSocketRoute("/echo", Echo),
         WebSocketRoute("/relay", relay),
         WebSocketRoute("/times-out", times_out),
-        Host("other.test", Starlette(routes=[Route("/", lambda request: PlainTextResponse("other host"))])),
+        Host(
+            "other.test",
+            Starlette(routes=[Route("/", lambda request: PlainTextResponse("other host"))]),
+        ),
     ],
 )

@@ -13,7 +13,9 @@ def sort_random_numbers(power):
 
 
 async def work(request):
-    return PlainTextResponse(str(await run_in_threadpool(sort_random_numbers, request.path_params["power"])))
+    return PlainTextResponse(
+        str(await run_in_threadpool(sort_random_numbers, request.path_params["power"]))
+    )
 
 
 async def check(request):
