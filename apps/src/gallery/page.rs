@@ -175,7 +175,7 @@ fn card(
     };
     let badge = stand_in.as_ref().map_or("", |_| " <span>Stand-in</span>");
     format!(
-        "<article id=\"{name}\" data-app=\"{name}\"><h3>{title}{badge} {}</h3><p>{}</p>\n{first}{more}</article>\n",
+        "<article id=\"{name}\" data-app=\"{name}\" class=\"card\"><h3>{title}{badge} {}</h3><p>{}</p>\n{first}{more}</article>\n",
         source_link(name),
         escape(entry.summary),
     )
@@ -200,7 +200,7 @@ fn item(command: &str, name: &str, scope: &HttpScope) -> String {
 fn unavailable_card(Entry { name, summary, .. }: &Entry) -> String {
     let summary = escape(summary);
     format!(
-        "<article id=\"{name}\" data-app=\"{name}\" class=\"unavailable\"><h3>{name} <span>Unavailable</span> {}</h3>\
+        "<article id=\"{name}\" data-app=\"{name}\" class=\"card unavailable\"><h3>{name} <span>Unavailable</span> {}</h3>\
          <p>{summary}</p>\n<p>It could not start. The log of the server has the reason.</p></article>\n",
         source_link(name)
     )

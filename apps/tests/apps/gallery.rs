@@ -338,7 +338,7 @@ async fn an_application_whose_start_up_fails_is_unavailable_and_the_others_are_s
     let page = response.text();
     assert!(!page.contains("no database"), "{page}");
     for (name, is_unavailable) in [("a", false), ("b", true), ("c", true), ("hello", false)] {
-        let card = format!(r#"<article id="{name}" data-app="{name}" class="unavailable">"#);
+        let card = format!(r#"<article id="{name}" data-app="{name}" class="card unavailable">"#);
         assert_eq!(page.contains(&card), is_unavailable, "{name}: {page}");
         let link = format!(r#"href="{name}/"#);
         assert_eq!(page.contains(&link), !is_unavailable, "{name}: {page}");
