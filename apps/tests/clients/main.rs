@@ -1,14 +1,13 @@
 //! The `callgate` command from end to end, with independent clients: curl, hyper, httpx and websockets.
 
+mod inspector;
+mod support;
+
 use std::convert::Infallible;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::PathBuf;
-use std::process::{Child, Command, ExitStatus, Output, Stdio};
-use std::sync::mpsc::{Receiver, channel};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::process::Command;
 
 use bytes::Bytes;
 use callgate_apps::Settings;
@@ -18,135 +17,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
-/// The time-out of a test's wait.
-const TIMEOUT: Duration = Duration::from_secs(60);
-
-/// A `callgate` process that serves.
-struct Server {
-    process: Child,
-    url: String,
-    log: Receiver<String>,
-    /// The lines of the log before the server listened.
-    startup: Vec<String>,
-}
-
-impl Server {
-    /// Starts the command with the lint.
-    fn start(args: &[&str]) -> Self {
-        Self::start_alone(&[args, &["--lint"]].concat())
-    }
-
-    fn start_alone(args: &[&str]) -> Self {
-        let mut process = callgate(args)
-            .args(["--port", "0"])
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stderr = BufReader::new(process.stderr.take().unwrap());
-        let (lines, log) = channel();
-        thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    break;
-                }
-            }
-        });
-        let mut server = Self {
-            process,
-            url: String::new(),
-            log,
-            startup: Vec::new(),
-        };
-        loop {
-            let line = server.log.recv_timeout(TIMEOUT).expect("it serves");
-            if let Some((_, url)) = line.split_once("Callgate running on ") {
-                server.url = url.split(' ').next().unwrap().to_owned();
-                return server;
-            }
-            server.startup.push(line);
-        }
-    }
-
-    /// Waits for the next line of the log with this text.
-    fn logged(&self, text: &str) -> String {
-        loop {
-            let line = self.log.recv_timeout(TIMEOUT).expect(text);
-            if line.contains(text) {
-                return line;
-            }
-        }
-    }
-
-    /// Returns the line with this text that was logged before the server listened.
-    fn startup_line(&self, text: &str) -> &str {
-        let mut lines = self.startup.iter();
-        let line = lines.find(|line| line.contains(text));
-        line.unwrap_or_else(|| panic!("{text:?} is not in {:?}", self.startup))
-    }
-
-    fn interrupt(&self) {
-        signal("INT", self.process.id());
-    }
-
-    /// Waits for the end of the process and returns its status.
-    fn ended(mut self) -> ExitStatus {
-        // The standard error of the process is closed at its end.
-        while let Ok(line) = self.log.recv_timeout(TIMEOUT) {
-            drop(line);
-        }
-        self.process.wait().unwrap()
-    }
-
-    /// Stops the server. Fails if it ends with an error, or if a rule was broken.
-    fn stop(self) {
-        self.interrupt();
-        let line = self.logged("Rules were broken ");
-        assert!(line.contains("broken 0 times"), "{line}");
-        assert_eq!(self.ended().code(), Some(0));
-    }
-
-    /// Opens a connection, with a time-out for reads.
-    fn connect(&self) -> TcpStream {
-        let stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
-        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-        stream
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // The process has ended already unless the test failed.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-fn signal(name: &str, process: u32) {
-    let command = format!("kill -{name} {process}");
-    let status = Command::new("sh").args(["-c", &command]).status();
-    assert!(status.unwrap().success());
-}
-
-fn callgate(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_callgate"));
-    command.args(args).env_clear();
-    command
-}
-
-fn curl(args: &[&str]) -> Output {
-    let output = Command::new("curl")
-        .args(["--silent", "--show-error", "--max-time", "60"])
-        .args(args)
-        .output()
-        .expect("curl is needed for this test");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "curl {args:?}: {stderr}");
-    output
-}
-
-fn curl_text(args: &[&str]) -> String {
-    String::from_utf8(curl(args).stdout).unwrap()
-}
+use support::{Server, callgate, curl, curl_text};
 
 /// Opens a connection with hyper's client.
 async fn hyper_client(server: &Server, version: Version) -> SendRequest {
@@ -355,7 +226,10 @@ fn clients_in_python_are_served() {
         let flag = ["--ws-per-message-deflate", compression];
         let server = Server::start(&[&["run", "gallery"], &flag[..]].concat());
         let output = Command::new(&python)
-            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/clients.py"))
+            .arg(concat!(
+                env!("CARGO_MANIFEST_DIR"),
+                "/tests/clients/python.py"
+            ))
             .arg(&server.url)
             .output()
             .unwrap();
@@ -471,122 +345,4 @@ fn a_signal_lets_exchanges_complete_and_a_second_signal_ends_them() {
     server.interrupt();
     assert_eq!(server.ended().code(), Some(0));
     drop(stream);
-}
-
-/// Returns the address of the page of the inspector in this line of the log, and its token.
-fn inspector_address(line: &str) -> (String, String) {
-    let (_, address) = line.split_once("The inspector is at ").unwrap();
-    let (url, token) = address.split_once("#token=").unwrap();
-    let token = token.split(',').next().unwrap();
-    (url.to_owned(), token.to_owned())
-}
-
-/// Returns the status of the feed of the inspector, and the beginning of what it says.
-fn inspector_feed(url: &str, token: &str) -> (u16, String) {
-    let address = url.trim_start_matches("http://").trim_end_matches('/');
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    let request = format!(
-        "GET /feed HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
-    );
-    stream.write_all(request.as_bytes()).unwrap();
-    let mut lines = BufReader::new(stream).lines().map(Result::unwrap);
-    let status = lines.next().unwrap();
-    let status = status.split(' ').nth(1).unwrap().parse().unwrap();
-    let said = lines.find(|line| line.starts_with('{') || line.starts_with("data: "));
-    (status, said.unwrap_or_default())
-}
-
-#[test]
-fn the_inspector_is_on_an_address_of_its_own_and_has_a_token() {
-    let server = Server::start(&["run", "hello", "--inspect=127.0.0.1:0"]);
-    let (url, token) = inspector_address(server.startup_line("The inspector is at"));
-    assert_eq!(token.len(), 32);
-    assert_eq!(inspector_feed(&url, "0123456789abcdef").0, 401);
-    let (status, said) = inspector_feed(&url, &token);
-    assert_eq!(status, 200);
-    assert!(said.contains(r#""kind":"lifespan""#), "{said}");
-    // The address for clients does not have the page.
-    let page = curl(&["--include", &format!("{}/feed", server.url)]);
-    assert!(
-        !String::from_utf8(page.stdout)
-            .unwrap()
-            .contains("text/event-stream")
-    );
-    server.stop();
-}
-
-#[test]
-fn an_inspector_that_cannot_be_started_is_one_line() {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let flag = format!("--inspect={}", taken.local_addr().unwrap());
-    let reasons = [
-        (&[][..], "for the inspector: "),
-        (
-            &[("CALLGATE_INSPECT_TOKEN", "short")],
-            "CALLGATE_INSPECT_TOKEN needs at least 16 characters",
-        ),
-    ];
-    for (environment, reason) in reasons {
-        let output = callgate(&["run", "hello", "--port", "0", &flag])
-            .envs(environment.iter().copied())
-            .output()
-            .unwrap();
-        let stderr = String::from_utf8(output.stderr).unwrap();
-        let last = stderr.lines().last().unwrap();
-        assert!(
-            last.starts_with("error: ") && last.contains(reason),
-            "{stderr}"
-        );
-        assert_eq!(output.status.code(), Some(3));
-    }
-}
-
-/// Ends the process whose number is in this file, if a test has failed before.
-struct EndedByFile(PathBuf);
-
-impl Drop for EndedByFile {
-    fn drop(&mut self) {
-        if let Ok(process) = std::fs::read_to_string(&self.0) {
-            let command = format!("kill -KILL {}", process.trim());
-            let _ = Command::new("sh").args(["-c", &command]).status();
-        }
-    }
-}
-
-#[test]
-fn a_process_that_replaces_another_gets_the_page_of_the_inspector() {
-    let free = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let directory = tempfile::tempdir().unwrap();
-    let pid_file = directory.path().join("pid");
-    let flag = format!("--inspect={free}");
-    let pid_flag = format!("--pid={}", pid_file.display());
-    let mut server = Server::start_alone(&["run", "hello", &flag, &pid_flag]);
-    let _guard = EndedByFile(pid_file.clone());
-    let (url, token) = inspector_address(server.startup_line("The inspector is at"));
-    assert_eq!(inspector_feed(&url, &token).0, 200);
-
-    signal("USR2", server.process.id());
-    let line = server.logged("The inspector is at");
-    assert!(
-        line.contains(", when the process before this one has ended"),
-        "{line}"
-    );
-    let (_, token_of_successor) = inspector_address(&line);
-    assert_ne!(token_of_successor, token);
-    assert_eq!(server.process.wait().unwrap().code(), Some(0));
-    // The successor looks for the address ten times a second.
-    let deadline = Instant::now() + TIMEOUT;
-    while TcpStream::connect(free).is_err() {
-        assert!(Instant::now() < deadline, "nobody has the address");
-        thread::yield_now();
-    }
-    assert_eq!(inspector_feed(&url, &token_of_successor).0, 200);
-    let successor = std::fs::read_to_string(&pid_file).unwrap();
-    signal("INT", successor.trim().parse().unwrap());
-    // The successor has the standard error of the first process, and closes it at its end.
-    while server.log.recv_timeout(TIMEOUT).is_ok() {}
 }
