@@ -1,27 +1,21 @@
 use std::convert::Infallible;
-use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use callgate::{
-    App, AppError, Feature, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose,
-};
+use callgate::{AppError, Message, Receiver, Scope, Sender, WebSocketAccept, WebSocketClose};
 use callgate_channels::{
     ChannelLayer, Error as LayerError, Group, GroupEvent, MemoryBackend, Settings, SlowConsumer,
 };
 use callgate_toolkit::channels::{self, GroupSession, SessionEvent};
-use callgate_toolkit::test_client::{Error, ResponseExt, TestClient, TestWebSocket};
+use callgate_toolkit::test_client::{TestClient, TestWebSocket};
 use callgate_toolkit::websocket::WebSocketUpgrade;
-use callgate_toolkit::{errors, lifespan, respond};
 use futures_util::FutureExt as _;
-use futures_util::future::{Either, select};
 
-fn memory(settings: Settings) -> ChannelLayer {
+pub(crate) fn memory(settings: Settings) -> ChannelLayer {
     ChannelLayer::with_backend(Arc::new(MemoryBackend::new(settings)))
 }
 
 /// Returns a client of a room, whose layer is this one.
-async fn client(layer: &ChannelLayer) -> TestClient {
+pub(crate) async fn client(layer: &ChannelLayer) -> TestClient {
     let layer = layer.clone();
     let connect = move || std::future::ready(Ok::<_, LayerError>(layer.clone()));
     TestClient::start(channels::with_layer(room, connect))
@@ -30,7 +24,7 @@ async fn client(layer: &ChannelLayer) -> TestClient {
 }
 
 /// A room, whose subscription is as the path says. Members have the query as data.
-async fn room(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
+pub(crate) async fn room(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), AppError> {
     let scope = scope.into_websocket()?;
     let room = channels::layer(&scope.state)?.group("room");
     let name = scope.uri.query().unwrap_or_default().to_owned();
@@ -90,19 +84,19 @@ async fn room(scope: Scope, receiver: Receiver, sender: Sender) -> Result<(), Ap
     Ok(())
 }
 
-async fn enter(client: &TestClient, target: &'static str) -> TestWebSocket {
+pub(crate) async fn enter(client: &TestClient, target: &'static str) -> TestWebSocket {
     client.websocket(target).connect().await.unwrap()
 }
 
 /// Asserts that these texts come next.
-async fn gets(socket: &mut TestWebSocket, texts: &[&str]) {
+pub(crate) async fn gets(socket: &mut TestWebSocket, texts: &[&str]) {
     for text in texts {
         assert_eq!(socket.text().await.unwrap(), *text);
     }
 }
 
 /// Waits until there are this many members.
-async fn has_members(group: &Group, count: usize) {
+pub(crate) async fn has_members(group: &Group, count: usize) {
     let mut subscription = group.subscribe().await.unwrap();
     while group.member_count().await.unwrap() != count {
         subscription.next().await.unwrap();
@@ -116,13 +110,6 @@ async fn ada_and_eva(client: &TestClient) -> (TestWebSocket, TestWebSocket) {
     let mut eva = enter(client, "/?eva").await;
     gets(&mut eva, &["+eva"]).await;
     (ada, eva)
-}
-
-/// Lets the other tasks of the thread run until they wait for each other only.
-async fn settled() {
-    for _ in 0..1000 {
-        tokio::task::yield_now().await;
-    }
 }
 
 #[tokio::test]
@@ -145,92 +132,6 @@ async fn a_session_passes_messages_joins_and_leaves_between_its_client_and_the_g
     has_members(&layer.group("room"), 0).await;
     client.shutdown().await.unwrap();
     assert!(!layer.health().is_ready(), "the shutdown closes the layer");
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_is_heard_and_its_leave_is_noticed() {
-    let layer = ChannelLayer::memory();
-    let client = client(&layer).await.queue_capacity(1);
-    let slow = enter(&client, "/?slow").await;
-    let mut quick = enter(&client, "/?quick").await;
-    gets(&mut quick, &["+quick"]).await;
-    for number in 0..1000 {
-        quick.send_text(number.to_string()).await.unwrap();
-        assert_eq!(quick.text().await.unwrap(), number.to_string());
-    }
-    slow.send_text("I do not read").await.unwrap();
-    gets(&mut quick, &["I do not read"]).await;
-    slow.disconnect();
-    gets(&mut quick, &["-slow"]).await;
-    slow.exchange().ended().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_slow_client_gets_a_gap_in_the_place_of_what_it_has_missed() {
-    let layer = memory(Settings::new().history_messages(10));
-    let client = client(&layer).await.queue_capacity(1);
-    let mut slow = enter(&client, "/listener").await;
-    for number in 0..1000 {
-        layer
-            .group("room")
-            .publish(number.to_string())
-            .await
-            .unwrap();
-        tokio::task::yield_now().await;
-    }
-    let mut next = 0;
-    while next < 1000 {
-        let text = slow.text().await.unwrap();
-        if text == "missed" {
-            let after = slow.text().await.unwrap().parse::<u32>().unwrap();
-            assert!(after > next, "{after} after a gap from {next}");
-            next = after + 1;
-        } else {
-            assert_eq!(text, next.to_string());
-            next += 1;
-        }
-    }
-    assert!(layer.metrics().missed > 0);
-}
-
-#[tokio::test]
-async fn a_slow_client_is_closed_where_its_subscription_says_so() {
-    let layer = memory(Settings::new().history_messages(10));
-    let client = client(&layer).await.queue_capacity(1);
-    let mut slow = enter(&client, "/strict?slow").await;
-    let room = layer.group("room");
-    for number in 0..1000 {
-        room.publish(number.to_string()).await.unwrap();
-        tokio::task::yield_now().await;
-    }
-    let close = loop {
-        match slow.receive().await {
-            Ok(_) => {}
-            Err(Error::Closed(close)) => break close,
-            Err(other) => panic!("{other}"),
-        }
-    };
-    assert_eq!(
-        (close.code, &*close.reason),
-        (1013, "the client has read too slowly")
-    );
-    has_members(&room, 0).await;
-    slow.exchange().ended().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_client_that_does_not_read_leaves_before_its_close_frame_has_room() {
-    let layer = ChannelLayer::memory();
-    let client = client(&layer).await.queue_capacity(1);
-    let mut slow = enter(&client, "/?slow").await;
-    settled().await;
-    layer.close().await;
-    settled().await;
-    let metrics = layer.metrics();
-    assert_eq!((metrics.members, metrics.subscribers), (0, 0));
-    gets(&mut slow, &["+slow"]).await;
-    assert_eq!(slow.closed().await.unwrap().code, 1013);
-    slow.exchange().ended().await.unwrap();
 }
 
 #[tokio::test]
@@ -264,31 +165,6 @@ async fn all_that_a_client_has_sent_is_received_although_it_is_gone() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_replies_is_not_received_from() {
-    let layer = ChannelLayer::memory();
-    let client = client(&layer).await.queue_capacity(1);
-    let mut socket = enter(&client, "/?ada").await;
-    // Two queues of one message each, the queue of the session, and the message that it has received.
-    let mut sent = 0;
-    while sent < 100 {
-        let mut sending = pin!(socket.send_text(format!("echo {sent}")));
-        let mut settled = pin!(settled());
-        match select(&mut sending, &mut settled).await {
-            Either::Left((result, _)) => result.unwrap(),
-            Either::Right(_) => break,
-        }
-        sent += 1;
-    }
-    assert!((16..=20).contains(&sent), "{sent}");
-    gets(&mut socket, &["+ada"]).await;
-    for number in 0..sent {
-        assert_eq!(socket.text().await.unwrap(), format!("echo {number}"));
-    }
-    socket.disconnect();
-    socket.exchange().ended().await.unwrap();
-}
-
-#[tokio::test]
 async fn messages_to_a_member_come_to_its_session_only() {
     let layer = ChannelLayer::memory();
     let client = client(&layer).await;
@@ -318,35 +194,6 @@ async fn the_last_messages_are_sent_when_the_session_is_closed_or_the_call_retur
         socket.exchange().ended().await.unwrap();
         has_members(&layer.group("room"), 0).await;
     }
-}
-
-#[tokio::test]
-async fn a_layer_that_fails_denies_the_handshake_or_closes_with_1013() {
-    let layer = ChannelLayer::memory();
-    let client = client(&layer).await;
-    let mut idle = enter(&client, "/listener").await;
-    let mut publisher = enter(&client, "/?ada").await;
-    gets(&mut publisher, &["+ada"]).await;
-    gets(&mut idle, &["+ada"]).await;
-    layer.close().await;
-    for socket in [&mut idle, &mut publisher] {
-        let close = socket.closed().await.unwrap();
-        assert_eq!(
-            (close.code, &*close.reason),
-            (1013, "the channel layer is closed")
-        );
-    }
-
-    let denied = client.websocket("/?eva").connect().await.unwrap_err();
-    let response = denied.response().unwrap();
-    assert_eq!(response.status(), 503);
-    assert_eq!(response.headers()["retry-after"], "1");
-    assert_eq!(response.text(), "the channel layer is unavailable\n");
-    let refused = client.websocket("/?eva").with_scope(|scope| {
-        scope.features = scope.features.without(Feature::DenialResponse);
-    });
-    let refused = refused.connect().await.unwrap_err();
-    assert_eq!(refused.response().unwrap().status(), 403);
 }
 
 #[tokio::test]
@@ -400,119 +247,4 @@ async fn next_can_be_dropped_without_loss() {
     socket.disconnect();
     socket.exchange().ended().await.unwrap();
     client.shutdown().await.unwrap();
-}
-
-#[tokio::test]
-async fn a_layer_that_cannot_be_opened_fails_the_start_up() {
-    let app = channels::with_layer(room, || ChannelLayer::connect("nowhere"));
-    let reason = lifespan::start(app).await.unwrap_err();
-    assert!(
-        reason.starts_with("there is no such channel layer"),
-        "{reason}"
-    );
-}
-
-#[tokio::test]
-async fn an_application_without_a_layer_says_how_to_get_one() {
-    static IS_TOLD: AtomicBool = AtomicBool::new(false);
-    async fn lonely(scope: Scope, _: Receiver, sender: Sender) -> Result<(), AppError> {
-        let scope = scope.into_http()?;
-        let error = channels::layer(&scope.state).unwrap_err().to_string();
-        IS_TOLD.store(error.contains("channels::with_layer"), Ordering::Relaxed);
-        respond::text("").send(&sender).await
-    }
-    TestClient::new(lonely).get("/").send().await.unwrap();
-    assert!(IS_TOLD.load(Ordering::Relaxed));
-}
-
-#[tokio::test]
-async fn an_error_of_the_layer_is_a_response() {
-    fn app(error: LayerError) -> impl App {
-        errors::handle(move |_: Scope, _: Receiver, _: Sender| {
-            let error = error.clone();
-            async move { Err::<(), _>(error.into()) }
-        })
-    }
-    let unreachable = LayerError::Unreachable {
-        target: "redis at secret.host".into(),
-        reason: "refused".into(),
-        retry: None,
-    };
-    let ahead = LayerError::SequenceAhead {
-        asked: 9.to_string().parse().unwrap(),
-        head: 1.to_string().parse().unwrap(),
-    };
-    for (error, status, message) in [
-        (unreachable, 503, "the channel layer is unavailable"),
-        (LayerError::Closed, 503, "the channel layer is unavailable"),
-        (
-            LayerError::NameTooLong {
-                octets: 600,
-                limit: 512,
-            },
-            400,
-            "the name of the group has 600 bytes, and the limit is 512",
-        ),
-        (
-            ahead,
-            409,
-            "the group has no number 9 (its greatest is 1): subscribe anew",
-        ),
-        (
-            LayerError::WaitUnsupported { backend: "redis" },
-            500,
-            "the channel layer has failed",
-        ),
-    ] {
-        let response = TestClient::new(app(error)).get("/").send().await.unwrap();
-        assert_eq!(response.status(), status);
-        let expected = serde_json::json!({ "error": message });
-        assert_eq!(response.json::<serde_json::Value>().unwrap(), expected);
-        assert_eq!(
-            response.headers().contains_key("retry-after"),
-            status == 503
-        );
-    }
-}
-
-#[tokio::test]
-async fn a_client_that_floods_does_not_keep_the_events_of_the_group_away() {
-    async fn first_events(
-        scope: Scope,
-        receiver: Receiver,
-        sender: Sender,
-    ) -> Result<(), AppError> {
-        let scope = scope.into_websocket()?;
-        let room = channels::layer(&scope.state)?.group("room");
-        let upgrade = WebSocketUpgrade::new(&scope, receiver, sender);
-        let mut session = GroupSession::join(upgrade, &room, ()).await?;
-        let mut events = String::new();
-        settled().await;
-        while events.len() < 8 {
-            match session.next().await {
-                Some(SessionEvent::Client(_)) => events.push('c'),
-                Some(SessionEvent::Group(GroupEvent::Message(_))) => events.push('g'),
-                _ => {}
-            }
-        }
-        session.send(Message::text(events));
-        session.close(WebSocketClose::default()).await?;
-        Ok(())
-    }
-    let layer = ChannelLayer::memory();
-    let of_app = layer.clone();
-    let app = channels::with_layer(first_events, move || {
-        std::future::ready(Ok::<_, Infallible>(of_app.clone()))
-    });
-    let client = TestClient::start(app).await.unwrap();
-    let mut socket = enter(&client, "/").await;
-    for _ in 0..8 {
-        socket.send_text("flood").await.unwrap();
-        layer.group("room").publish("event").await.unwrap();
-    }
-    let events = socket.text().await.unwrap();
-    assert!(
-        events.contains("cgcg") || events.contains("gcgc"),
-        "{events}"
-    );
 }

@@ -3,7 +3,9 @@
 mod blocking;
 mod blocking_sockets;
 mod channels;
+mod channels_failures;
 mod channels_members;
+mod channels_slow_clients;
 mod cookies;
 mod directory;
 mod directory_escapes;
