@@ -77,12 +77,15 @@ impl Inspector {
     ///
     /// Why it cannot.
     pub fn can_replay(&self, number: u64) -> Result<(), CannotReplay> {
-        self.replayable(number).map(drop)
+        let exchange = self.exchange(number).ok_or(CannotReplay::Gone)?;
+        self.replay_subject(&exchange).map(drop)
     }
 
-    /// Returns an exchange with its application and what that runs with.
-    fn replayable(&self, number: u64) -> Result<(Exchange, Arc<Subject>, Running), CannotReplay> {
-        let exchange = self.exchange(number).ok_or(CannotReplay::Gone)?;
+    /// Returns the application of an exchange that can be replayed, and what the application runs with.
+    pub(crate) fn replay_subject(
+        &self,
+        exchange: &Exchange,
+    ) -> Result<(Arc<Subject>, Running), CannotReplay> {
         if exchange.summary.kind == ExchangeKind::Lifespan {
             return Err(CannotReplay::Lifespan);
         }
@@ -92,9 +95,10 @@ impl Inspector {
         if !exchange.is_whole() {
             return Err(CannotReplay::NotWhole);
         }
-        let subject = self.subject(number).ok_or(CannotReplay::NoApplication)?;
+        let subject = self.subject(exchange.summary.number);
+        let subject = subject.ok_or(CannotReplay::NoApplication)?;
         let running = subject.running().ok_or(CannotReplay::NoApplication)?;
-        Ok((exchange, subject, running))
+        Ok((subject, running))
     }
 
     /// Replays an exchange to its application as it runs now, with its state and on its runtime, and compares the
@@ -110,7 +114,8 @@ impl Inspector {
         number: u64,
         options: ReplayOptions,
     ) -> Result<Replayed, CannotReplay> {
-        let (exchange, subject, running) = self.replayable(number)?;
+        let exchange = self.exchange(number).ok_or(CannotReplay::Gone)?;
+        let (subject, running) = self.replay_subject(&exchange)?;
         let recording = export::recording(&exchange);
         let replayed_as = Arc::new(Mutex::new(None));
         let app = BoxApp::new(ReplayedApp {

@@ -164,7 +164,7 @@ impl Page {
         };
         match form {
             [] => {
-                let cannot_replay = self.inspector.can_replay(number).err();
+                let cannot_replay = self.inspector.replay_subject(&exchange).err();
                 let from = scope.query().strip_prefix("from=");
                 let from = from.and_then(|from| from.parse().ok()).unwrap_or_default();
                 let view =
