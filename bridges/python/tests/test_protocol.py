@@ -700,9 +700,10 @@ def offered(server, journal, key, extension):
         pytest.skip(f"the server does not offer {extension}")
 
 
-def test_early_hints_come_before_the_response(server, connection, journal, key):
+@pytest.mark.parametrize("place", ["before", "after"])
+def test_early_hints_come_before_the_response(server, connection, journal, key, place):
     offered(server, journal, key, "http.response.early_hint")
-    hint = connection.ask(get("/early_hint"))
+    hint = connection.ask(get(f"/early_hint?{place}"))
     assert hint.status == 103
     assert hint.get(b"link") == [b"</style.css>; rel=preload"]
     assert connection.read_response().body == b"hello"

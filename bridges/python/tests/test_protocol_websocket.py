@@ -293,7 +293,11 @@ def test_text_that_is_not_utf_8_closes_with_1007(server, journal, key):
     assert journal.next(key)["type"] == "websocket.disconnect"
 
 
-@pytest.mark.parametrize("octets", [frame(0xB), frame(PING, final=False), b"\x81\x05hello"])
+@pytest.mark.parametrize(
+    "octets",
+    [frame(0xB), frame(PING, final=False), b"\x81\x05hello"],
+    ids=["unknown_opcode", "fragmented_ping", "no_mask"],
+)
 def test_a_frame_against_the_protocol_closes_with_1002(server, journal, key, octets):
     with WebSocket(server, f"/echo?{key}") as websocket:
         websocket.send(octets)

@@ -4,6 +4,9 @@ import os
 import socket
 import struct
 
+import h2.config
+import h2.connection
+import h2.events
 from conftest import PATIENCE
 
 
@@ -175,3 +178,88 @@ def frame(opcode, payload=b"", final=True):
     whole = (mask * (size // 4 + 1))[:size]
     masked = (int.from_bytes(payload, "big") ^ int.from_bytes(whole, "big")).to_bytes(size, "big")
     return bytes([(0x80 if final else 0) | opcode]) + length + mask + masked
+
+
+# HTTP/2.
+
+
+class Http2:
+    """A connection of HTTP/2 in cleartext, by prior knowledge."""
+
+    def __init__(self, server):
+        self.socket = socket.create_connection(server.address, timeout=PATIENCE)
+        self.authority = "{}:{}".format(*server.address)
+        self.connection = h2.connection.H2Connection(
+            h2.config.H2Configuration(header_encoding=None)
+        )
+        self.connection.initiate_connection()
+        self.events = []
+        self.flush()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def flush(self):
+        self.socket.sendall(self.connection.data_to_send())
+
+    def begin(self, path, *fields, method="GET", end=True):
+        """Sends the head of a request, and returns its stream."""
+        stream = self.connection.get_next_available_stream_id()
+        head = [
+            (":method", method),
+            (":scheme", "http"),
+            (":authority", self.authority),
+            (":path", path),
+        ]
+        self.connection.send_headers(stream, [*head, *fields], end_stream=end)
+        self.flush()
+        return stream
+
+    def send(self, stream, octets, end=False):
+        self.connection.send_data(stream, octets, end_stream=end)
+        self.flush()
+
+    def reset(self, stream):
+        self.connection.reset_stream(stream)
+        self.flush()
+
+    def wait_for(self, kind, stream=None):
+        """Returns the next event of a kind, of a stream, and acknowledges all data on the way."""
+        while True:
+            for event in self.events:
+                if isinstance(event, kind) and (stream is None or event.stream_id == stream):
+                    self.events.remove(event)
+                    return event
+            octets = self.socket.recv(2**16)
+            if not octets:
+                raise Closed(self.events)
+            events = self.connection.receive_data(octets)
+            for event in events:
+                if isinstance(event, h2.events.DataReceived):
+                    size = event.flow_controlled_length
+                    self.connection.acknowledge_received_data(size, event.stream_id)
+            self.events += events
+            self.flush()
+
+    def read_response(self, stream):
+        """Returns the response of a stream."""
+        head = self.wait_for(h2.events.ResponseReceived, stream)
+        fields = [field for field in head.headers if not field[0].startswith(b":")]
+        response = Response(b"HTTP/2", int(dict(head.headers)[b":status"]), fields, b"")
+        self.wait_for(h2.events.StreamEnded, stream)
+        for event in list(self.events):
+            if isinstance(event, h2.events.DataReceived) and event.stream_id == stream:
+                self.events.remove(event)
+                response.body += event.data
+        return response
+
+    def read_to_end(self):
+        """Reads until the server closes the connection."""
+        while self.socket.recv(2**16):
+            pass
+
+    def ask(self, path, *fields, **options):
+        return self.read_response(self.begin(path, *fields, **options))
