@@ -249,8 +249,9 @@ class Servers:
         self.python = sys.executable
         self.running = []
 
-    def command(self, target, flags):
-        directory = [] if "--app-dir" in flags else ["--app-dir", str(APPS)]
+    def command(self, target, flags, cwd):
+        # Without `--app-dir`, applications are looked for where the server is started.
+        directory = [] if cwd or "--app-dir" in flags else ["--app-dir", str(APPS)]
         return [self.python, "-m", SERVER, target, *directory, "--loop", self.loop, *flags]
 
     def environment(self, env):
@@ -266,14 +267,18 @@ class Servers:
 
     def serve(self, target, *flags, env=None, cwd=None):
         """Starts a server on a free port of loopback, and returns it when it accepts connections."""
-        server = TcpServer(self.command(target, flags), self.environment(env), cwd, free_port())
+        server = TcpServer(
+            self.command(target, flags, cwd), self.environment(env), cwd, free_port()
+        )
         self.running.append(server)
         server.wait_until_it_accepts()
         return server
 
-    def start(self, target, *flags, env=None, cwd=None):
+    def start(self, target, *flags, env=None, cwd=None, port=None):
         """Starts a server, and does not wait until it serves: it may be one that fails to start."""
-        server = TcpServer(self.command(target, flags), self.environment(env), cwd, free_port())
+        server = TcpServer(
+            self.command(target, flags, cwd), self.environment(env), cwd, free_port()
+        )
         self.running.append(server)
         return server
 

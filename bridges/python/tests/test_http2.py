@@ -3,6 +3,7 @@
 import h2.events
 import httpx
 import pytest
+
 from conftest import SERVER
 from wire import CLOSE, TEXT, Http2, frame
 

@@ -7,6 +7,7 @@ import struct
 import h2.config
 import h2.connection
 import h2.events
+
 from conftest import PATIENCE
 
 

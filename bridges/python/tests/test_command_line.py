@@ -1,0 +1,228 @@
+"""The command line: what it says about mistakes, workers, reloads, logs."""
+
+import json
+import os
+import signal
+import time
+
+import httpx
+import pytest
+
+from conftest import PATIENCE, SERVER
+from wire import Connection, get
+
+APP = """
+from raw_http import body, start, stops_in_lifespan
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        return await stops_in_lifespan(scope, receive, send)
+    await send(start(headers=[(b"connection", b"close")]))
+    await send(body(b"{text}"))
+"""
+
+
+# Mistakes.
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("not_there:app", ["not_there"]),
+        ("raw_http:not_there", ["raw_http", "not_there"]),
+        ("raw_http:holder.not_there", ["raw_http", "holder.not_there"]),
+        ("raw_http", ["raw_http", ":"]),
+    ],
+    ids=["module", "attribute", "attribute_of_attribute", "no_attribute"],
+)
+def test_a_name_that_is_not_there_is_told_without_a_traceback(servers, target, words):
+    server = servers.start(target)
+    server.expect_error("")
+    assert server.wait_until_ended() != 0
+    assert all(word in server.output for word in words), server.output
+    assert "Traceback" not in server.output
+
+
+@pytest.mark.parametrize(
+    ("target", "error"),
+    [
+        ("broken_module:app", "ValueError: raised while the module is imported"),
+        ("broken_imports:app", "ModuleNotFoundError: No module named 'a_module_that_is_not_there'"),
+    ],
+)
+def test_an_exception_of_the_module_is_shown(servers, target, error):
+    server = servers.start(target)
+    server.expect_error("")
+    assert server.wait_until_ended() != 0
+    assert error in server.output
+
+
+def test_an_address_in_use_is_told(serve, servers):
+    _, port = serve("raw_http:app").address
+    server = servers.start("raw_http:app", port=port)
+    server.expect_error("")
+    assert server.wait_until_ended() != 0
+    assert str(port) in server.output
+    assert "in use" in server.output.lower()
+    assert "Traceback" not in server.output
+
+
+def test_an_unknown_flag_is_told(servers):
+    server = servers.start("raw_http:app", "--no-such-flag")
+    assert server.wait_until_ended() != 0
+    assert "--no-such-flag" in server.output
+
+
+# Where the application comes from.
+
+
+def test_the_application_is_found_where_the_server_is_started(serve, tmp_path):
+    (tmp_path / "here.py").write_text(
+        "async def app(scope, receive, send):\n    assert 0, 'called'\n"
+    )
+    server = serve("here:app", cwd=tmp_path)
+    server.expect_error("called")
+    assert server.client.get("/").status_code == 500
+
+
+def test_an_environment_file(serve, tmp_path):
+    file = tmp_path / "settings.env"
+    file.write_text("FROM_FILE=value\n")
+    server = serve("process_id:app", "--env-file", str(file))
+    assert server.client.get("/").headers["x-env"] == "value"
+
+
+# Workers.
+
+
+def ask(server):
+    """Returns the worker that answers; None when the connection has met one that was ending."""
+    try:
+        return int(httpx.get(server.url, trust_env=False).text)
+    except httpx.TransportError:
+        return None
+
+
+def wait_for_workers(server, wanted):
+    """Asks until the set of workers that have answered is as wanted."""
+    deadline = time.monotonic() + 3 * PATIENCE
+    seen = set()
+    while not wanted(seen):
+        assert time.monotonic() < deadline, (seen, server.output)
+        seen.add(ask(server))
+        seen.discard(None)
+    return seen
+
+
+@pytest.fixture
+def workers(serve):
+    return serve("process_id:app", "--workers", "2")
+
+
+def test_workers_share_the_port(workers):
+    seen = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    assert workers.process.pid not in seen
+
+
+def test_a_worker_that_dies_is_replaced(workers):
+    first = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    os.kill(min(first), signal.SIGKILL)
+    workers.expect_error("")
+    second = wait_for_workers(workers, lambda seen: len(seen - {min(first)}) == 2)
+    assert max(first) in second
+
+
+def test_sighup_replaces_the_workers(workers):
+    first = wait_for_workers(workers, lambda seen: len(seen) == 2)
+    workers.signal(signal.SIGHUP)
+    wait_for_workers(workers, lambda seen: len(seen - first) == 2)
+
+
+def test_workers_are_replaced_after_some_requests(serve):
+    server = serve("process_id:app", "--workers", "2", "--limit-max-requests", "10")
+    wait_for_workers(server, lambda seen: len(seen) >= 4)
+
+
+# Reload.
+
+
+def test_a_change_of_the_application_is_served(serve, tmp_path, servers):
+    module = tmp_path / "changing.py"
+    module.write_text(APP.format(text="one"))
+    env = {"PYTHONPATH": os.path.dirname(os.path.abspath(__file__)) + "/apps"}
+    server = serve("changing:app", "--reload", "--reload-dir", str(tmp_path), cwd=tmp_path, env=env)
+    deadline = time.monotonic() + 3 * PATIENCE
+    text, written = None, False
+    while text != "two":
+        assert time.monotonic() < deadline, (text, server.output)
+        try:
+            text = httpx.get(server.url, trust_env=False).text
+        except httpx.TransportError:
+            continue
+        if text == "one" and not written:
+            module.write_text(APP.format(text="two"))
+            # Whatever the clock of the file system: a later time than before.
+            os.utime(module, (time.time() + 10, time.time() + 10))
+            written = True
+
+
+# Logs.
+
+
+def test_the_access_log_is_a_setting(serve):
+    with_log = serve("raw_http:app", "--access-log")
+    with_log.client.get("/hello?x=1")
+    with_log.wait_for_output("/hello?x=1")
+    without = serve("raw_http:app", "--no-access-log")
+    without.client.get("/hello?x=1")
+    without.stop()
+    assert "/hello" not in without.output
+
+
+def test_the_log_is_that_of_python(serve, tmp_path):
+    config = {
+        "version": 1,
+        "disable_existing_loggers": False,
+        "formatters": {"own": {"format": "OWN %(name)s %(levelname)s %(message)s"}},
+        "handlers": {"own": {"class": "logging.StreamHandler", "formatter": "own"}},
+        "loggers": {
+            f"{SERVER}.access": {"handlers": ["own"], "level": "INFO", "propagate": False},
+            f"{SERVER}.error": {"handlers": ["own"], "level": "INFO", "propagate": False},
+        },
+    }
+    file = tmp_path / "log.json"
+    file.write_text(json.dumps(config))
+    server = serve("raw_http:app", "--access-log", "--log-config", str(file))
+    server.expect_error("raised before the start")
+    with Connection(server) as connection:
+        assert connection.ask(get("/raises")).status == 500
+    server.wait_for_output(f"OWN {SERVER}.access INFO ")
+    server.wait_for_output(f"OWN {SERVER}.error ERROR ")
+    server.wait_for_output("RuntimeError: raised before the start")
+
+
+def test_the_traceback_shows_the_application(serve):
+    server = serve("raw_http:app")
+    server.expect_error("raised before the start")
+    with Connection(server) as connection:
+        connection.ask(get("/raises"))
+    server.wait_for_output("RuntimeError: raised before the start")
+    assert "raw_http.py" in server.output
+    assert "in raises" in server.output
+
+
+@pytest.mark.uvicorn_fails("shows its own frames as well")
+def test_the_traceback_does_not_show_the_server(serve):
+    server = serve("raw_http:app")
+    server.expect_error("raised before the start")
+    with Connection(server) as connection:
+        connection.ask(get("/raises"))
+    server.wait_for_output("RuntimeError: raised before the start")
+    assert f"site-packages/{SERVER}" not in server.output
+
+
+def test_the_log_level_hides_what_is_less_severe(serve):
+    server = serve("raw_http:app", "--log-level", "critical")
+    server.client.get("/hello")
+    server.stop()
+    assert server.output == ""
