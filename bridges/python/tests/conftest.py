@@ -277,7 +277,7 @@ class Servers:
     def start(self, target, *flags, env=None, cwd=None, port=None):
         """Starts a server, and does not wait until it serves: it may be one that fails to start."""
         server = TcpServer(
-            self.command(target, flags, cwd), self.environment(env), cwd, free_port()
+            self.command(target, flags, cwd), self.environment(env), cwd, port or free_port()
         )
         self.running.append(server)
         return server
