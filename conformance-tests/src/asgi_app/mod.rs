@@ -123,6 +123,9 @@ impl App for AsgiApp {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::mpsc;
+    use std::thread;
+
     use super::*;
 
     #[test]
@@ -131,14 +134,17 @@ mod tests {
         let module = "import threading\nthreading.Event().wait()\n";
         std::fs::write(directory.path().join("endless.py"), module).unwrap();
         let python = std::env::var_os("CALLGATE_PYTHON");
-        let apps = AsgiApps::import(AsgiTarget {
+        let target = AsgiTarget {
             name: "endless:app".into(),
             is_factory: false,
             directory: directory.path().into(),
             python: python.unwrap_or_else(|| "python3".into()).into(),
             import_timeout: Duration::from_millis(500),
             patience: Duration::from_secs(5),
-        });
+        };
+        let (done, imported) = mpsc::channel();
+        thread::spawn(move || done.send(AsgiApps::import(target)));
+        let apps = imported.recv_timeout(Duration::from_secs(30)).unwrap();
         assert_eq!(apps.unwrap_err(), "the import took longer than 0.5 s");
     }
 }
