@@ -11,15 +11,16 @@ mod proxy;
 use std::collections::HashSet;
 use std::time::Duration;
 
-use callgate::{Scope, rule};
+use callgate::{Channel, Scope, SendError, SendEvent, SendProgress, rule};
 use callgate_conformance::{
     Basis, ClientTls, Report, ServerOptions, Verdict, basis_of, check_server, server_checks,
 };
 use callgate_server::config::HttpVersions;
 use http::Version;
 use serde_json::Value;
+use tokio::sync::Notify;
 
-use connection_filter::{ConnectionFilter, find, replace};
+use connection_filter::{ConnectionFilter, find, is_handshake, replace};
 use in_process::InProcess;
 use interceptor::{Interceptor, intercepted};
 use message_filter::MessageFilter;
@@ -181,6 +182,60 @@ async fn an_event_that_is_malformed_fails_as_that() {
     assert!(failure.seen.starts_with(wrong), "{report}");
     let event = r#"{"code":null,"reason":"","type":"websocket.disconnect"}"#;
     assert!(failure.seen.ends_with(event), "{report}");
+}
+
+#[tokio::test]
+async fn a_send_of_a_close_may_wait_for_the_end_of_the_client() {
+    static CLIENT_ENDED: Notify = Notify::const_new();
+
+    struct ClosesSlowly;
+    impl Interceptor for ClosesSlowly {
+        fn start_send(
+            &self,
+            server: &dyn Channel,
+            event: SendEvent,
+        ) -> Result<SendProgress, SendError> {
+            let is_close = matches!(event, SendEvent::WebSocketClose(_));
+            let sent = server.start_send(event)?;
+            Ok(match is_close {
+                true => SendProgress::Pending(Box::pin(async {
+                    CLIENT_ENDED.notified().await;
+                    Ok(())
+                })),
+                false => sent,
+            })
+        }
+    }
+
+    #[derive(Default)]
+    struct SeesTheEnd {
+        is_websocket: bool,
+    }
+    impl ConnectionFilter for SeesTheEnd {
+        fn to_server(&mut self, octets: Vec<u8>) -> Vec<u8> {
+            self.is_websocket |= is_handshake(&octets);
+            octets
+        }
+
+        fn passes_end(&mut self) -> bool {
+            if self.is_websocket {
+                CLIENT_ENDED.notify_one();
+            }
+            true
+        }
+    }
+
+    let server = InProcess {
+        app: Some(Box::new(|probe| intercepted(probe, || ClosesSlowly))),
+        connection_filter: Some(|| Box::new(SeesTheEnd::default())),
+        ..InProcess::default()
+    };
+    let mut options = ServerOptions::default();
+    options.cases = vec!["the_application_closes".into()];
+    let report = check_server(&server, &options, |_| {}).await;
+    let verdicts = report.findings.iter().map(|finding| &finding.verdict);
+    let verdicts: Vec<_> = verdicts.collect();
+    assert!(matches!(verdicts[..], [Verdict::Passed]), "{report}");
 }
 
 #[test]
