@@ -210,7 +210,7 @@ const FILED: &[Filed] = &[
     },
     Filed {
         servers: &["h2corn"],
-        checks: &["compressed_messages_from_the_client"],
+        checks: &["a_fragmented_text", "compressed_messages_from_the_client"],
         at: &["h2corn-empty-frame.md"],
     },
     Filed {
