@@ -142,9 +142,9 @@ mod tests {
             import_timeout: Duration::from_millis(500),
             patience: Duration::from_secs(5),
         };
-        let (done, imported) = mpsc::channel();
-        thread::spawn(move || done.send(AsgiApps::import(target)));
-        let apps = imported.recv_timeout(Duration::from_secs(30)).unwrap();
-        assert_eq!(apps.unwrap_err(), "the import took longer than 0.5 s");
+        let (reason, abandoned) = mpsc::channel();
+        thread::spawn(move || reason.send(AsgiApps::import(target).unwrap_err()));
+        let reason = abandoned.recv_timeout(Duration::from_secs(30)).unwrap();
+        assert_eq!(reason, "the import took longer than 0.5 s");
     }
 }
