@@ -137,17 +137,24 @@ const FRAGMENTS_ARE_JOINED: &[Case] = &[
         rule: rule::FRAGMENTS_ARE_JOINED,
         name: "a_fragmented_text",
         transports: HTTP1_AND_HTTP2,
-        does: "Sends a text message in fragments, one of them empty, which tear a character apart, with a ping between them.",
+        does: "Sends a text message in fragments, one of them empty, which tear a character apart, with a ping between them; one by one, and then all at once.",
         must: "The application receives one `websocket.receive`.",
         basis: FRAGMENTS_ARE_JOINED_BASIS,
         steps: steps!(async |fixture, transport| {
             let server = fixture.server().await?;
             let (mut app, mut client) = open(server, transport).await?;
             let euro = "€".as_bytes();
-            client.send(frame(TEXT, &euro[..1])).await?;
-            client.send(frame(FIN | PING, "")).await?;
-            client.send(frame(CONTINUATION, "")).await?;
-            client.send(frame(FIN | CONTINUATION, &euro[1..])).await?;
+            let frames = [
+                frame(TEXT, &euro[..1]),
+                frame(FIN | PING, ""),
+                frame(CONTINUATION, ""),
+                frame(FIN | CONTINUATION, &euro[1..]),
+            ];
+            for frame in &frames {
+                client.send(frame).await?;
+            }
+            received(&mut app, Message::text("€")).await?;
+            client.send(frames.concat()).await?;
             received(&mut app, Message::text("€")).await?;
             app.finish(Step::Return).await
         }),
