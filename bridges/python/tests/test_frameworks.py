@@ -188,6 +188,8 @@ def test_websockets_of_quart(quart, journal, key):
         for _ in range(3):
             websocket.send("x")
         assert [websocket.recv() for _ in range(3)] == ["0", "1", "2"]
+        with pytest.raises(ConnectionClosed):
+            websocket.recv()
 
 
 def test_a_websocket_of_quart_is_refused(quart):
