@@ -214,7 +214,8 @@ class Server:
 
 class TcpServer(Server):
     def __init__(self, command, environment, cwd, port):
-        super().__init__([*command, "--host", "127.0.0.1", "--port", str(port)], environment, cwd)
+        address = [] if "--uds" in command else ["--host", "127.0.0.1", "--port", str(port)]
+        super().__init__([*command, *address], environment, cwd)
         self.address = ("127.0.0.1", port)
         self.url = f"http://127.0.0.1:{port}"
         self.ws_url = f"ws://127.0.0.1:{port}"

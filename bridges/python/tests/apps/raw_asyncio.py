@@ -264,12 +264,13 @@ async def cancellation_of_the_call_itself(scope, receive, send):
 
 
 async def cancelled_before_the_first_step(scope, receive, send):
-    await read(receive)
+    """What is cancelled before it has begun has taken no event."""
+    await asyncio.sleep(0.01)
     waits = asyncio.ensure_future(receive())
     waits.cancel()
     await asyncio.wait([waits])
     assert waits.cancelled()
-    await answer(send)
+    await answer(send, (await read(receive)).decode())
 
 
 async def cancel_scope_in_a_task_group(scope, receive, send):
