@@ -231,46 +231,66 @@ fn a_database_that_cannot_be_used_is_one_line_without_the_password() {
     }
 }
 
+/// Asserts that an application without its channel layer ends with one line that has the reason, and not the password.
+fn assert_no_channel_layer(app: &str, url: &str, reason: &str) {
+    for (args, environment) in [
+        (&["run", app, "--port=0", "--channels", url][..], &[][..]),
+        (&["run", app, "--port=0"], &[("CALLGATE_CHANNELS", url)]),
+    ] {
+        let (stdout, stderr, status) = callgate(args, environment);
+        assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        let reason = format!("error: the application failed to start: {reason}");
+        assert!(stderr.starts_with(&reason), "{stderr}");
+        assert!(
+            stderr.contains("--channels or CALLGATE_CHANNELS"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("5ecret"), "{stderr}");
+    }
+}
+
 #[test]
-fn a_channel_layer_that_cannot_be_opened_is_one_line_without_the_password() {
+fn a_channel_layer_that_does_not_exist_is_one_line_without_the_password() {
+    let reason = "there is no such channel layer (choose memory";
+    assert_no_channel_layer("chat", "kafka://5ecret", reason);
+}
+
+#[cfg(feature = "redis")]
+#[test]
+fn a_redis_that_cannot_be_opened_is_one_line_without_the_password() {
     // Nothing listens on port 1.
     let unreachable = "redis://:5ecret@127.0.0.1:1";
-    for (app, url, reason) in [
-        (
-            "gallery",
-            unreachable,
-            "error: the application failed to start: cannot reach redis at 127.0.0.1:1: ",
-        ),
-        (
-            "counter",
-            unreachable,
-            "error: the application failed to start: cannot reach redis at 127.0.0.1:1: ",
-        ),
-        (
-            "chat",
-            "kafka://5ecret",
-            "error: the application failed to start: there is no such channel layer (choose ",
-        ),
-        (
-            "chat",
-            "redis://:5ecret@",
-            "error: the application failed to start: the URL of Redis is not understood: ",
-        ),
-    ] {
-        for (args, environment) in [
-            (&["run", app, "--port=0", "--channels", url][..], &[][..]),
-            (&["run", app, "--port=0"], &[("CALLGATE_CHANNELS", url)]),
-        ] {
-            let (stdout, stderr, status) = callgate(args, environment);
-            assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
-            assert_eq!(stderr.lines().count(), 1, "{stderr}");
-            assert!(stderr.starts_with(reason), "{stderr}");
-            assert!(
-                stderr.contains("--channels or CALLGATE_CHANNELS"),
-                "{stderr}"
-            );
-            assert!(!stderr.contains("5ecret"), "{stderr}");
-        }
+    for app in ["gallery", "counter"] {
+        assert_no_channel_layer(app, unreachable, "cannot reach redis at 127.0.0.1:1: ");
+    }
+    let reason = "the URL of Redis is not understood: ";
+    assert_no_channel_layer("chat", "redis://:5ecret@", reason);
+}
+
+#[cfg(not(feature = "redis"))]
+#[test]
+fn a_redis_is_refused_with_the_name_of_its_feature() {
+    let reason = "there is no such channel layer (choose memory; this program was built without Redis, the feature `redis`)";
+    for app in ["gallery", "counter", "chat"] {
+        assert_no_channel_layer(app, "redis://:5ecret@127.0.0.1:1", reason);
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+#[test]
+fn a_postgresql_is_refused_with_the_name_of_its_feature() {
+    let url = "postgres://me:5ecret@127.0.0.1:1/products";
+    for app in ["brands", "brands-blocking"] {
+        let (stdout, stderr, status) =
+            callgate(&["run", app, "--port=0"], &[("DATABASE_URL", url)]);
+        assert_eq!((stdout.as_str(), status), ("", Some(3)), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{stderr}");
+        assert!(
+            stderr.contains("build it with `--features postgres`"),
+            "{stderr}"
+        );
+        assert!(!stderr.contains("5ecret"), "{stderr}");
     }
 }
 

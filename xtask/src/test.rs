@@ -27,7 +27,7 @@ struct Check {
 /// The Python that the tests use.
 struct Python(String);
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 15] = [
     Check {
         name: "format",
         run: |_| command("cargo fmt --all --check"),
@@ -85,6 +85,10 @@ const CHECKS: [Check; 14] = [
     Check {
         name: "tests of the protocol without features",
         run: |_| step("cargo test -p callgate --no-default-features").run_tests(),
+    },
+    Check {
+        name: "tests of the examples' command line without features",
+        run: |_| step("cargo test -p callgate-apps --test command_line").run_tests(),
     },
     Check {
         name: "model check",
