@@ -108,11 +108,11 @@ def test_an_exception_is_an_error_of_its_stream_only(server, connection):
 def test_sigterm_lets_streams_end(serve, journal, key):
     server = serve("raw_http2:app")
     with Http2(server) as connection:
-        stream = connection.begin(f"/answers_in_a_moment?{key}")
+        assert connection.ask("/hello").body == b"hello"
+        connection.begin(f"/answers_in_a_moment?{key}")
         assert journal.next(key) == "called"
         server.signal()
-        assert connection.read_response(stream).body == b"hello"
-        connection.read_to_end()
+        assert connection.read_data_to_end() == b"hello"
     server.wait_until_ended()
 
 

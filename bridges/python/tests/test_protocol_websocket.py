@@ -103,7 +103,7 @@ def test_the_application_adds_fields_to_the_handshake(server):
         assert websocket.response.get(b"x-field") == [b"1"]
 
 
-@pytest.mark.parametrize("path", ["/rejects", "/rejects_at_once"])
+@pytest.mark.parametrize("path", ["/rejects", "/rejects_at_once", "/rejects_with_a_list"])
 def test_a_close_before_the_accept_is_403(server, path):
     with pytest.raises(InvalidStatus) as refused:
         server.websocket(path + "?none")

@@ -183,6 +183,8 @@ def frame(opcode, payload=b"", final=True):
 
 # HTTP/2.
 
+DATA, PING_FRAME = 0x0, 0x6
+
 
 class Http2:
     """A connection of HTTP/2 in cleartext, by prior knowledge."""
@@ -257,10 +259,21 @@ class Http2:
                 response.body += event.data
         return response
 
-    def read_to_end(self):
-        """Reads until the server closes the connection."""
-        while self.socket.recv(2**16):
-            pass
+    def read_data_to_end(self):
+        """Returns all data until the server closes the connection.
+
+        Reads the frames itself: h2 takes no more of them after a GOAWAY, and the streams go on.
+        """
+        data = b""
+        with self.socket.makefile("rb") as frames:
+            while header := frames.read(9):
+                size, kind = int.from_bytes(header[:3], "big"), header[3]
+                payload = frames.read(size)
+                if kind == DATA:
+                    data += payload
+                elif kind == PING_FRAME and not header[4]:
+                    self.socket.sendall(header[:4] + b"\x01" + header[5:] + payload)
+        return data
 
     def ask(self, path, *fields, **options):
         return self.read_response(self.begin(path, *fields, **options))

@@ -135,6 +135,12 @@ async def rejects_at_once(scope, receive, send):
     await send({"type": "websocket.close"})
 
 
+async def rejects_with_a_list(scope, receive, send):
+    """FastAPI does so when a parameter is not valid: the reason has no place in a 403."""
+    await connect(receive)
+    await send({"type": "websocket.close", "code": 1008, "reason": [{"msg": "x" * 200}]})
+
+
 async def denies(scope, receive, send):
     await connect(receive)
     headers = [(b"content-type", b"text/plain"), (b"x-field", b"1"), (b"content-length", b"11")]
