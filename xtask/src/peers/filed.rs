@@ -210,8 +210,12 @@ const FILED: &[Filed] = &[
     },
     Filed {
         servers: &["h2corn"],
-        checks: &["a_fragmented_text", "compressed_messages_from_the_client"],
-        at: &["h2corn-empty-frame.md"],
+        checks: &[
+            "a_fragmented_text",
+            "a_fragmented_binary",
+            "compressed_messages_from_the_client",
+        ],
+        at: &["h2corn-fragments.md"],
     },
     Filed {
         servers: &["peregrine"],
