@@ -1,7 +1,14 @@
 """Servers as processes, and what their applications tell the tests.
 
-`CALLGATE_TEST_SERVER` names the server under test: `callgate`, the default, or `uvicorn`, which the tests are
-checked with. `--loop uvloop` runs the tests on one event loop; without it they run on each.
+In an environment with the packages of `requirements.txt` and with the server:
+
+    cargo xtask redis cargo xtask postgres python -m pytest bridges/python/tests
+
+`CALLGATE_TEST_SERVER` names the server under test: `callgate`, the default, or `uvicorn`, which the
+tests are checked with. What uvicorn does not do as a test demands is marked with `uvicorn_fails`.
+`--loop uvloop` runs the tests on one event loop; without it they run on each. `CALLGATE_TEST_BOCADILLO`
+names the Python of an environment by `requirements-bocadillo.txt`, with the server. Without a
+service or an environment, the tests that need it are skipped.
 """
 
 import ast

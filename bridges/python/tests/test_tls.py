@@ -1,0 +1,71 @@
+"""TLS, as an application sees it."""
+
+import shutil
+import ssl
+import subprocess
+
+import httpx
+import pytest
+from websockets.sync.client import connect
+
+from conftest import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory):
+    if not shutil.which("openssl"):
+        pytest.skip("no openssl, which makes the certificate")
+    directory = tmp_path_factory.mktemp("tls")
+    key, certificate = str(directory / "key.pem"), str(directory / "certificate.pem")
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-keyout", key, "-out", certificate, "-days", "30"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"]
+    subprocess.run(command, check=True, capture_output=True)
+    return key, certificate
+
+
+@pytest.fixture(scope="module")
+def flags(certificate):
+    key, certificate = certificate
+    return ["--ssl-keyfile", key, "--ssl-certfile", certificate]
+
+
+@pytest.fixture(scope="module")
+def context(certificate):
+    return ssl.create_default_context(cafile=certificate[1])
+
+
+def test_a_request_over_tls(serve, flags, context, journal, key):
+    server = serve("raw_http:app", *flags)
+    url = server.url.replace("http", "https")
+    with httpx.Client(base_url=url, verify=context, trust_env=False) as client:
+        assert client.get(f"/show_scope?{key}").text == "hello"
+        assert client.post("/echo", content=b"x" * 1_000_000).content == b"x" * 1_000_000
+    scope = journal.next(key)
+    assert scope["scheme"] == "https"
+    if "tls" in scope.get("extensions", {}):
+        tls = scope["extensions"]["tls"]
+        assert tls["tls_version"] in (0x0303, 0x0304)
+        assert isinstance(tls["cipher_suite"], int)
+        assert "BEGIN CERTIFICATE" in tls["server_cert"]
+        assert list(tls["client_cert_chain"]) == []
+
+
+def test_a_websocket_over_tls(serve, flags, context, journal, key):
+    server = serve("raw_websocket:app", *flags)
+    url = server.ws_url.replace("ws", "wss")
+    options = {"ssl": context, "proxy": None, "open_timeout": PATIENCE}
+    with connect(f"{url}/show_scope?{key}", **options):
+        assert journal.next(key)["scheme"] == "wss"
+    with connect(f"{url}/echo?none", **options) as websocket:
+        websocket.send("x" * 100_000)
+        assert websocket.recv() == "x" * 100_000
+
+
+def test_cleartext_where_tls_is_spoken_does_not_reach_the_application(serve, flags):
+    server = serve("raw_http:app", *flags)
+    try:
+        answer = server.client.get("/hello")
+    except httpx.TransportError:
+        return
+    assert 300 <= answer.status_code < 500
