@@ -85,7 +85,7 @@ class Journal:
 
     def _read(self):
         while True:
-            key, fact = ast.literal_eval(self.socket.recv(2**20).decode())
+            key, _, fact = self.socket.recv(2**20).decode().partition("\n")
             self.facts[key].put(fact)
 
     def key(self):
@@ -96,7 +96,8 @@ class Journal:
     def next(self, key, timeout=PATIENCE):
         """Returns the next fact under a key, and waits for it."""
         try:
-            return self.facts[key].get(timeout=timeout)
+            # Read here and not in the thread: two threads cannot parse at once in Python 3.11.
+            return ast.literal_eval(self.facts[key].get(timeout=timeout))
         except queue.Empty:
             raise AssertionError(
                 f"the application has told nothing under {key} within {timeout} s"

@@ -23,4 +23,4 @@ def tell(key, fact):
         key = key["query_string"]
     if isinstance(key, bytes):
         key = key.decode()
-    _socket.sendto(repr((key, _plain(fact))).encode(), os.environ["CALLGATE_TEST_JOURNAL"])
+    _socket.sendto(f"{key}\n{_plain(fact)!r}".encode(), os.environ["CALLGATE_TEST_JOURNAL"])
