@@ -58,6 +58,7 @@ mod request_body;
 mod response_body;
 mod shutdown;
 mod sync;
+pub mod task;
 #[cfg(test)]
 mod test_log;
 #[cfg(test)]

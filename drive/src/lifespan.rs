@@ -39,6 +39,7 @@ use tokio_util::task::AbortOnDropHandle;
 use crate::call::{CallResult, poll_caught};
 use crate::escape::Escaped;
 use crate::sync::{Deferring, Mutex, WakeList, register};
+use crate::task;
 
 /// A lifespan whose start-up is complete and whose shutdown is to come.
 ///
@@ -71,7 +72,7 @@ pub enum Startup {
 /// Outside a Tokio runtime.
 pub async fn start(app: &BoxApp) -> Startup {
     let mailbox = Arc::new(Mailbox::new());
-    let task = tokio::spawn(run(app.clone(), mailbox.clone()));
+    let task = task::spawn(run(app.clone(), mailbox.clone()));
     let task = AbortOnDropHandle::new(task);
     match poll_fn(|cx| mailbox.poll_startup(cx)).await {
         StartupAnswer::Complete(state) => Startup::Complete(RunningLifespan {

@@ -241,9 +241,7 @@ fn begin(context: &Arc<ServerContext>, connection: Connection) {
         security,
     } = connection;
     let info = ConnectionInfo::new(context.clone(), client, server);
-    context
-        .tasks
-        .spawn(connection::serve(info, stream, security));
+    context.spawn_tracked(connection::serve(info, stream, security));
 }
 
 /// Returns whether the error is that a client ended its connection before it was accepted. The next

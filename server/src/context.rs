@@ -9,7 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytestring::ByteString;
 use callgate::{BoxApp, State};
-use callgate_drive::{Call, ServerEnd, head};
+use callgate_drive::{Call, ServerEnd, head, task};
 use callgate_http1::{Date, DefaultFields, FieldLines};
 use http::header::{self, HeaderMap, HeaderValue};
 use tokio::sync::Semaphore;
@@ -384,11 +384,16 @@ impl ServerContext {
         });
     }
 
+    /// Runs `work` on a task of its own. A shutdown waits for the task.
+    pub(crate) fn spawn_tracked(&self, work: impl Future<Output: Send> + Send + 'static) {
+        task::spawn(self.tasks.track_future(work));
+    }
+
     /// Runs `work` on a task of its own. A shutdown waits for the task, and drops it at the stage
     /// [`Ending`](Stage::Ending).
     fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) {
         let stages = self.stages.clone();
-        self.tasks.spawn(async move {
+        self.spawn_tracked(async move {
             tokio::select! {
                 biased;
                 () = stages.reached(Stage::Ending) => {}

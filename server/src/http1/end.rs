@@ -50,7 +50,7 @@ pub(super) async fn conclude(info: &ConnectionInfo, remainder: Remainder, end: E
             info.open.set_state(ConnectionState::WebSocket);
             let open = info.open.clone();
             let session = run_over_http1(websocket, server, stream, unread, open, record);
-            server.tasks.spawn(session);
+            server.spawn_tracked(session);
         }
         // The client of a secured connection is told of its end (RFC 8446, 6.1). Closing both sides while
         // the client is sending would destroy output that the client has not read (RFC 9112, 9.6).

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use callgate_drive::task;
 use hyper::rt::Executor;
 use pin_project::pin_project;
 use tokio_util::task::TaskTracker;
@@ -39,13 +40,13 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for StreamExecutor {
         // creates this future while it polls the first.
         let stream = STREAM.try_with(|slot| slot.borrow().clone());
         let stream = stream.ok().flatten();
-        self.0.spawn(StreamTask {
+        task::spawn(self.0.track_future(StreamTask {
             future,
             is_second: stream.is_some(),
             stream,
             progress: OutputProgress::default(),
             deadline: None,
-        });
+        }));
     }
 }
 

@@ -78,7 +78,7 @@ impl PendingHandshake {
     fn open(&mut self, websocket: AcceptedWebSocket) {
         if let (Some(on_upgrade), Some(stream)) = (self.on_upgrade.take(), self.stream.take()) {
             let session = run(websocket, self.server.clone(), on_upgrade, stream);
-            self.server.tasks.spawn(session);
+            self.server.spawn_tracked(session);
         }
     }
 }

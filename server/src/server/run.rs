@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 #[cfg(feature = "reload")]
+use callgate_drive::task;
+#[cfg(feature = "reload")]
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::Server;
@@ -202,7 +204,7 @@ async fn serve_during_delay(
 #[cfg(feature = "reload")]
 fn watch(acceptor: Arc<Acceptor>) -> DropGuard {
     let token = CancellationToken::new();
-    tokio::spawn(
+    task::spawn(
         token
             .clone()
             .run_until_cancelled_owned(crate::tls::watch::watch(acceptor)),

@@ -1,0 +1,167 @@
+//! The application, and how it is called.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll};
+
+use callgate::{App, AppError, Receiver, Scope, Sender};
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+
+use super::call::Call;
+use super::resumer::Resumer;
+use super::scope::Scopes;
+
+/// An application in Python, on the thread of its event loop.
+#[derive(Debug)]
+pub(crate) struct AsgiApp(Arc<Interpreter>);
+
+/// What all calls of an application share.
+#[derive(Debug)]
+pub(crate) struct Interpreter {
+    pub(super) app: Py<PyAny>,
+    /// Wraps an awaitable that is no coroutine in one.
+    pub(super) as_coroutine: Py<PyAny>,
+    pub(super) coroutine_type: Py<PyAny>,
+    pub(super) task_type: Py<PyAny>,
+    /// The keywords with which a task is created.
+    pub(super) task_keywords: Py<PyDict>,
+    /// `loop.call_soon`.
+    pub(super) call_soon: Py<PyAny>,
+    pub(super) event_loop: Py<PyAny>,
+    /// What the event loop calls for a turn.
+    pub(super) turn: Py<PyAny>,
+    /// Logs an exception of the application: `log(what, exception)`.
+    pub(super) log_exception: Py<PyAny>,
+    pub(super) scopes: Scopes,
+    pub(super) resumer: Arc<Resumer>,
+    /// What ends the event loop: `SystemExit` or `KeyboardInterrupt`.
+    fatal: Mutex<Option<PyErr>>,
+}
+
+/// The parts of an [`Interpreter`] that come from the package in Python, as attributes of one object.
+#[derive(FromPyObject)]
+pub(crate) struct Parts {
+    app: Py<PyAny>,
+    as_coroutine: Py<PyAny>,
+    coroutine_type: Py<PyAny>,
+    task_type: Py<PyAny>,
+    task_keywords: Py<PyDict>,
+    event_loop: Py<PyAny>,
+    log_exception: Py<PyAny>,
+}
+
+impl AsgiApp {
+    pub(crate) fn new(
+        py: Python<'_>,
+        parts: Parts,
+        turn: Py<PyAny>,
+        resumer: Arc<Resumer>,
+    ) -> PyResult<Self> {
+        Ok(Self(Arc::new(Interpreter {
+            app: parts.app,
+            as_coroutine: parts.as_coroutine,
+            coroutine_type: parts.coroutine_type,
+            task_type: parts.task_type,
+            task_keywords: parts.task_keywords,
+            call_soon: parts.event_loop.getattr(py, "call_soon")?,
+            event_loop: parts.event_loop,
+            turn,
+            log_exception: parts.log_exception,
+            scopes: Scopes::new(py)?,
+            resumer,
+            fatal: Mutex::default(),
+        })))
+    }
+
+    pub(crate) fn interpreter(&self) -> Arc<Interpreter> {
+        self.0.clone()
+    }
+}
+
+impl Interpreter {
+    /// Has the event loop call for a turn.
+    pub(super) fn schedule_turn(&self, py: Python<'_>) -> PyResult<()> {
+        self.call_soon.call1(py, (&self.turn,)).map(drop)
+    }
+
+    /// Reports an exception that nobody catches to the event loop.
+    pub(super) fn report(&self, py: Python<'_>, error: PyErr) {
+        let context = PyDict::new(py);
+        let reported = context
+            .set_item("message", "a task failed as it went on")
+            .and_then(|()| context.set_item("exception", error.value(py)))
+            .and_then(|()| {
+                let event_loop = self.event_loop.bind(py);
+                event_loop.call_method1("call_exception_handler", (context,))
+            });
+        if let Err(failure) = reported {
+            failure.write_unraisable(py, None);
+        }
+    }
+
+    /// Ends the event loop with this exception after the turn.
+    pub(super) fn set_fatal(&self, error: PyErr) {
+        *self.fatal.lock().expect("no panic under this lock") = Some(error);
+    }
+
+    /// Returns the exception with which the event loop is to end.
+    pub(crate) fn take_fatal(&self) -> Option<PyErr> {
+        self.fatal.lock().expect("no panic under this lock").take()
+    }
+}
+
+impl App for AsgiApp {
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        Calling {
+            step: Step::Begin(Box::new((self.0.clone(), scope, receiver, sender))),
+        }
+    }
+}
+
+/// The future of a call.
+struct Calling {
+    step: Step,
+}
+
+enum Step {
+    Begin(Box<(Arc<Interpreter>, Scope, Receiver, Sender)>),
+    Running(Arc<Call>),
+    Over,
+}
+
+impl Future for Calling {
+    type Output = Result<(), AppError>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        if let Step::Begin(_) = self.step
+            && let Step::Begin(begin) = std::mem::replace(&mut self.step, Step::Over)
+        {
+            let (interpreter, scope, receiver, sender) = *begin;
+            let call = Call::new(interpreter, &scope, receiver, sender);
+            self.step = Step::Running(call.clone());
+            Python::attach(|py| call.begin(py, &scope));
+        }
+        match &self.step {
+            Step::Running(call) => call.poll_end(cx),
+            Step::Begin(_) | Step::Over => Poll::Pending,
+        }
+    }
+}
+
+impl Drop for Calling {
+    /// Cancels the task of a call that goes on.
+    fn drop(&mut self) {
+        if let Step::Running(call) = &self.step
+            && !call.is_over()
+        {
+            Python::attach(|py| call.cancel(py));
+        }
+    }
+}

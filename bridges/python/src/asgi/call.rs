@@ -1,0 +1,478 @@
+//! One call of the application: its task, its `receive` and its `send`.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll, Wake, Waker};
+
+use callgate::{AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
+use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
+use pyo3::prelude::*;
+use pyo3::{create_exception, intern};
+
+use super::app::Interpreter;
+use super::awaitable::{Awaitable, SendStep, Waiter};
+use super::event;
+use crate::guest;
+
+create_exception!(
+    callgate,
+    ClientDisconnected,
+    PyOSError,
+    "What `send` raises when the client is gone."
+);
+
+/// A call of the application.
+#[derive(Debug)]
+pub(crate) struct Call {
+    interpreter: Arc<Interpreter>,
+    kind: Kind,
+    is_queued: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Http,
+    WebSocket,
+    Lifespan,
+    Unknown,
+}
+
+struct State {
+    /// `None` once the call is over.
+    channels: Option<Channels>,
+    task: Option<Py<PyAny>>,
+    receives: VecDeque<Py<Waiter>>,
+    sends: VecDeque<Py<Waiter>>,
+    end: Option<Result<(), AppError>>,
+    end_waker: Option<Waker>,
+    has_received: bool,
+    has_sent: bool,
+    /// Whether the response, or the WebSocket, is complete for the application.
+    has_completed: bool,
+}
+
+#[derive(Clone)]
+struct Channels {
+    receiver: Arc<dyn Channel>,
+    sender: Arc<dyn Channel>,
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("State").field("end", &self.end).finish_non_exhaustive()
+    }
+}
+
+/// What a send has come to.
+pub(super) enum Sent {
+    Done,
+    Failed(SendError),
+    Waiting(SendStep),
+}
+
+impl Call {
+    pub(super) fn new(
+        interpreter: Arc<Interpreter>,
+        scope: &Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> Arc<Self> {
+        let kind = match scope {
+            Scope::Http(_) => Kind::Http,
+            Scope::WebSocket(_) => Kind::WebSocket,
+            Scope::Lifespan(_) => Kind::Lifespan,
+            _ => Kind::Unknown,
+        };
+        Arc::new(Self {
+            interpreter,
+            kind,
+            is_queued: AtomicBool::new(false),
+            state: Mutex::new(State {
+                channels: Some(Channels {
+                    receiver: receiver.into_channel(),
+                    sender: sender.into_channel(),
+                }),
+                task: None,
+                receives: VecDeque::new(),
+                sends: VecDeque::new(),
+                end: None,
+                end_waker: None,
+                has_received: false,
+                has_sent: false,
+                has_completed: false,
+            }),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no panic under this lock")
+    }
+
+    pub(super) fn interpreter(&self) -> &Interpreter {
+        &self.interpreter
+    }
+
+    pub(super) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Calls the application, and runs it until it waits for something.
+    pub(super) fn begin(self: &Arc<Self>, py: Python<'_>, scope: &Scope) {
+        match self.try_begin(py, scope) {
+            Ok(None) => {}
+            Ok(Some(task)) => {
+                // It may have ended in its first step.
+                match task.call_method0(intern!(py, "done")).and_then(|done| done.is_truthy()) {
+                    Ok(true) => self.end_of_task(&task),
+                    Ok(false) => {
+                        self.lock().task = Some(task.unbind());
+                    }
+                    Err(error) => self.end(py, Err(error)),
+                }
+            }
+            Err(error) => self.end(py, Err(error)),
+        }
+    }
+
+    fn try_begin<'py>(
+        self: &Arc<Self>,
+        py: Python<'py>,
+        scope: &Scope,
+    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+        let interpreter = &self.interpreter;
+        let Some(scope) = interpreter.scopes.scope(py, scope)? else {
+            self.set_end(Err(AppError::Unsupported));
+            return Ok(None);
+        };
+        let exchange = Bound::new(py, Exchange(self.clone()))?;
+        let receive = exchange.getattr(intern!(py, "receive"))?;
+        let send = exchange.getattr(intern!(py, "send"))?;
+        let mut coroutine = interpreter.app.bind(py).call1((scope, receive, send))?;
+        if !coroutine.get_type().is(&interpreter.coroutine_type) {
+            coroutine = interpreter.as_coroutine.bind(py).call1((coroutine,))?;
+        }
+        let keywords = interpreter.task_keywords.bind(py);
+        let task = interpreter.task_type.bind(py).call((coroutine,), Some(keywords))?;
+        let is_done = task.call_method0(intern!(py, "done"))?.is_truthy()?;
+        if !is_done {
+            let ended = exchange.getattr(intern!(py, "_ended"))?;
+            task.call_method1(intern!(py, "add_done_callback"), (ended,))?;
+        }
+        Ok(Some(task))
+    }
+
+    /// Records the end of the task.
+    fn end_of_task(self: &Arc<Self>, task: &Bound<'_, PyAny>) {
+        let py = task.py();
+        let result = task.call_method0(intern!(py, "result"));
+        self.end(py, result.map(drop));
+    }
+
+    fn end(self: &Arc<Self>, py: Python<'_>, result: PyResult<()>) {
+        let (has_received, has_sent) = {
+            let state = self.lock();
+            (state.has_received, state.has_sent)
+        };
+        let is_declined = match self.kind {
+            Kind::Lifespan => !has_sent,
+            Kind::WebSocket | Kind::Unknown => !has_sent && !has_received,
+            Kind::Http => false,
+        };
+        self.set_end(match result {
+            Ok(()) => Ok(()),
+            Err(error)
+                if error.is_instance_of::<PySystemExit>(py)
+                    || error.is_instance_of::<PyKeyboardInterrupt>(py) =>
+            {
+                let description = error.to_string();
+                self.interpreter.set_fatal(error);
+                Err(AppError::failed(description))
+            }
+            Err(error) if error.is_instance_of::<ClientDisconnected>(py) => {
+                Err(SendError::Disconnected.into())
+            }
+            Err(error) if is_declined => {
+                self.log(py, "debug", &error);
+                Err(AppError::Unsupported)
+            }
+            Err(error) => {
+                self.log(py, "error", &error);
+                Err(AppError::failed(error.to_string()))
+            }
+        });
+    }
+
+    fn log(&self, py: Python<'_>, level: &str, error: &PyErr) {
+        let logged = self.interpreter.log_exception.call1(py, (level, error.value(py)));
+        if let Err(failure) = logged {
+            failure.write_unraisable(py, None);
+        }
+    }
+
+    fn set_end(self: &Arc<Self>, end: Result<(), AppError>) {
+        let waker = {
+            let mut state = self.lock();
+            state.end = Some(end);
+            state.end_waker.take()
+        };
+        drop(self.close());
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Ends what the application has of its call, and returns its task. Those who still wait are told in the next turn.
+    fn close(self: &Arc<Self>) -> Option<Py<PyAny>> {
+        let (task, has_waiters, _channels) = {
+            let mut state = self.lock();
+            let has_waiters = !state.receives.is_empty() || !state.sends.is_empty();
+            (state.task.take(), has_waiters, state.channels.take())
+        };
+        if has_waiters {
+            self.wake_by_ref();
+        }
+        task
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        let state = self.lock();
+        state.channels.is_none()
+    }
+
+    pub(super) fn poll_end(&self, cx: &mut Context<'_>) -> Poll<Result<(), AppError>> {
+        let mut state = self.lock();
+        match state.end.take() {
+            Some(end) => Poll::Ready(end),
+            None => {
+                state.end_waker = Some(cx.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Cancels the task of a call that the server gives up.
+    pub(super) fn cancel(self: &Arc<Self>, py: Python<'_>) {
+        if let Some(task) = self.close()
+            && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
+        {
+            error.write_unraisable(py, None);
+        }
+    }
+
+    /// Goes on with those who wait, as far as the channel has something for them.
+    pub(super) fn resume(self: &Arc<Self>, py: Python<'_>) {
+        self.is_queued.store(false, Ordering::Release);
+        while let Some(waiter) = self.first(|state| &state.receives, py) {
+            match self.poll_receive(py) {
+                Poll::Ready(event) => {
+                    self.forget(|state| &mut state.receives, &waiter);
+                    waiter.get().complete(py, &waiter, event);
+                }
+                Poll::Pending => break,
+            }
+        }
+        while let Some(waiter) = self.first(|state| &state.sends, py) {
+            let Some(step) = waiter.get().take_step() else {
+                self.forget(|state| &mut state.sends, &waiter);
+                continue;
+            };
+            match self.poll_send(step) {
+                Sent::Waiting(step) => {
+                    waiter.get().set_step(step);
+                    break;
+                }
+                Sent::Done => {
+                    self.forget(|state| &mut state.sends, &waiter);
+                    waiter.get().complete(py, &waiter, Ok(py.None()));
+                }
+                Sent::Failed(error) => {
+                    self.forget(|state| &mut state.sends, &waiter);
+                    waiter.get().complete(py, &waiter, Err(raised(error)));
+                }
+            }
+        }
+    }
+
+    fn first(&self, queue: fn(&State) -> &VecDeque<Py<Waiter>>, py: Python<'_>) -> Option<Py<Waiter>> {
+        queue(&self.lock()).front().map(|waiter| waiter.clone_ref(py))
+    }
+
+    /// Removes a waiter that has completed, or that was cancelled.
+    pub(super) fn forget(&self, queue: fn(&mut State) -> &mut VecDeque<Py<Waiter>>, waiter: &Py<Waiter>) {
+        let mut state = self.lock();
+        let queue = queue(&mut state);
+        let _removed = queue.iter().position(|other| other.is(waiter)).and_then(|index| queue.remove(index));
+    }
+
+    /// Removes a waiter that was cancelled.
+    pub(super) fn forget_any(&self, waiter: &Py<Waiter>) {
+        self.forget(|state| &mut state.receives, waiter);
+        self.forget(|state| &mut state.sends, waiter);
+    }
+
+    /// Asks the channel for the next event.
+    pub(super) fn poll_receive(self: &Arc<Self>, py: Python<'_>) -> Poll<PyResult<Py<PyAny>>> {
+        let channels = self.lock().channels.clone();
+        let Some(channels) = channels else {
+            return Poll::Ready(event::disconnect(py, self.kind));
+        };
+        let waker = Waker::from(self.clone());
+        let mut cx = Context::from_waker(&waker);
+        loop {
+            match channels.receiver.poll_receive(&mut cx) {
+                // ASGI does not have this event, and frameworks fail at events that they do not know.
+                Poll::Ready(ReceiveEvent::HttpShutdown) => {}
+                Poll::Ready(received) => {
+                    self.lock().has_received = true;
+                    return Poll::Ready(event::to_python(py, &received));
+                }
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+    }
+
+    /// Sends an event, as far as the channel takes it now.
+    pub(super) fn poll_send(self: &Arc<Self>, step: SendStep) -> Sent {
+        let channels = self.lock().channels.clone();
+        let Some(channels) = channels else {
+            return Sent::Failed(SendError::Disconnected);
+        };
+        let waker = Waker::from(self.clone());
+        let mut cx = Context::from_waker(&waker);
+        let mut rest = match step {
+            SendStep::Rest(rest) => rest,
+            SendStep::Whole(event) => {
+                let completes = completes(&event);
+                let mut event = Some(event);
+                let started = channels.sender.poll_start_send(&mut cx, &mut event);
+                match started {
+                    Poll::Pending => {
+                        let event = event.expect("a pending send leaves its event");
+                        return Sent::Waiting(SendStep::Whole(event));
+                    }
+                    Poll::Ready(Err(error)) => return Sent::Failed(error),
+                    Poll::Ready(Ok(progress)) => {
+                        let mut state = self.lock();
+                        state.has_completed |= completes;
+                        match progress {
+                            callgate::SendProgress::Sent => return Sent::Done,
+                            callgate::SendProgress::Pending(rest) => rest,
+                        }
+                    }
+                }
+            }
+        };
+        match rest.as_mut().poll(&mut cx) {
+            Poll::Ready(Ok(())) => Sent::Done,
+            Poll::Ready(Err(error)) => Sent::Failed(error),
+            Poll::Pending => Sent::Waiting(SendStep::Rest(rest)),
+        }
+    }
+
+    /// Sends an event of the application.
+    fn send(self: &Arc<Self>, py: Python<'_>, event: &Bound<'_, PyAny>) -> PyResult<Option<Py<Waiter>>> {
+        let step = {
+            let mut state = self.lock();
+            state.has_sent = true;
+            // ASGI leaves it to the server, and servers ignore it.
+            if state.has_completed && self.kind == Kind::Http {
+                return Ok(None);
+            }
+            drop(state);
+            SendStep::Whole(event::from_python(event)?)
+        };
+        if !self.lock().sends.is_empty() {
+            return self.wait_to_send(py, step).map(Some);
+        }
+        match self.poll_send(step) {
+            Sent::Done => Ok(None),
+            Sent::Failed(error) => Err(raised(error)),
+            Sent::Waiting(step) => self.wait_to_send(py, step).map(Some),
+        }
+    }
+
+    fn wait_to_send(self: &Arc<Self>, py: Python<'_>, step: SendStep) -> PyResult<Py<Waiter>> {
+        let waiter = Py::new(py, Waiter::new(self.clone(), Some(step)))?;
+        self.lock().sends.push_back(waiter.clone_ref(py));
+        Ok(waiter)
+    }
+
+    /// Waits for an event, after those who wait already.
+    pub(super) fn wait_to_receive(self: &Arc<Self>, py: Python<'_>) -> PyResult<Py<Waiter>> {
+        let waiter = Py::new(py, Waiter::new(self.clone(), None))?;
+        self.lock().receives.push_back(waiter.clone_ref(py));
+        Ok(waiter)
+    }
+
+    pub(super) fn has_waiting_receives(&self) -> bool {
+        !self.lock().receives.is_empty()
+    }
+
+    /// Runs `f` in the server, and has the event loop call for the turn that is due after it.
+    pub(super) fn in_server<T>(&self, py: Python<'_>, f: impl FnOnce() -> T) -> PyResult<T> {
+        let (result, is_turn_due) = guest::enter(f);
+        if is_turn_due {
+            self.interpreter.schedule_turn(py)?;
+        }
+        Ok(result)
+    }
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.is_queued.swap(true, Ordering::AcqRel) {
+            self.interpreter.resumer.push(self.clone());
+        }
+    }
+}
+
+/// Returns whether nothing may follow the event in its exchange.
+fn completes(event: &SendEvent) -> bool {
+    match event {
+        SendEvent::HttpResponseBody(body) => !body.more_body,
+        SendEvent::HttpResponsePathSend(_) => true,
+        _ => false,
+    }
+}
+
+/// Returns the exception for a send that has failed.
+pub(super) fn raised(error: SendError) -> PyErr {
+    match error {
+        SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
+        error => PyRuntimeError::new_err(error.to_string()),
+    }
+}
+
+/// What the application has of its call.
+#[derive(Debug)]
+#[pyclass(frozen, module = "callgate._callgate")]
+pub(crate) struct Exchange(Arc<Call>);
+
+#[pymethods]
+impl Exchange {
+    /// Receives the next event.
+    fn receive(&self) -> Awaitable {
+        Awaitable::receive(self.0.clone())
+    }
+
+    /// Sends an event.
+    fn send<'py>(&self, py: Python<'py>, event: &Bound<'py, PyAny>) -> PyResult<Awaitable> {
+        let sent = self.0.in_server(py, || self.0.send(py, event))?;
+        Ok(match sent {
+            Ok(None) => Awaitable::done(self.0.clone()),
+            Ok(Some(waiter)) => Awaitable::sending(self.0.clone(), waiter),
+            Err(error) => Awaitable::failed(self.0.clone(), error),
+        })
+    }
+
+    /// The task has ended.
+    fn _ended(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+        self.0.in_server(py, || self.0.end_of_task(task))
+    }
+}

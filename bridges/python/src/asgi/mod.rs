@@ -1,0 +1,12 @@
+//! An application of ASGI as an application of the protocol.
+
+mod app;
+mod awaitable;
+mod call;
+mod event;
+mod resumer;
+mod scope;
+
+pub(crate) use self::app::{AsgiApp, Interpreter, Parts};
+pub(crate) use self::call::ClientDisconnected;
+pub(crate) use self::resumer::Resumer;

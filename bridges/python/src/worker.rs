@@ -1,0 +1,182 @@
+//! A server in the event loop of this thread.
+
+use std::cell::RefCell;
+use std::future::{Future, pending};
+use std::rc::Rc;
+use std::sync::{Arc, OnceLock};
+
+use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate_server::{Server, ServerHandle};
+use pyo3::create_exception;
+use pyo3::exceptions::{PyException, PyRuntimeError};
+use pyo3::intern;
+use pyo3::prelude::*;
+
+use crate::asgi::{AsgiApp, Interpreter, Parts, Resumer};
+use crate::guest::{self, Guest, TICK};
+use crate::settings::Settings;
+
+create_exception!(
+    callgate,
+    ServeError,
+    PyException,
+    "The server cannot start, or has failed. The second argument is the exit status."
+);
+
+/// An application that is set after its server was bound.
+#[derive(Clone, Debug, Default)]
+struct LateApp(Arc<OnceLock<AsgiApp>>);
+
+impl App for LateApp {
+    fn call(
+        &self,
+        scope: Scope,
+        receiver: Receiver,
+        sender: Sender,
+    ) -> impl Future<Output = Result<(), AppError>> + Send {
+        let app = self.0.get().expect("set before the server runs");
+        app.call(scope, receiver, sender)
+    }
+}
+
+/// A server: its sockets first, and then its run in an event loop.
+///
+/// A process that forks binds before it forks, and each child serves with the sockets that it has inherited.
+#[derive(Debug)]
+#[pyclass(unsendable, module = "callgate._callgate")]
+pub(crate) struct Worker {
+    app: LateApp,
+    handle: ServerHandle,
+    /// `None` once it runs.
+    server: RefCell<Option<Server>>,
+    running: RefCell<Option<Running>>,
+    addresses: Vec<String>,
+}
+
+#[derive(Clone, Debug)]
+struct Running {
+    guest: Rc<Guest>,
+    interpreter: Arc<Interpreter>,
+    event_loop: Rc<Py<PyAny>>,
+    turn: Rc<Py<PyAny>>,
+    tick: Rc<Py<PyAny>>,
+}
+
+fn failed(error: &callgate_server::ServeError) -> PyErr {
+    ServeError::new_err((error.to_string(), error.exit_status()))
+}
+
+#[pymethods]
+impl Worker {
+    /// Binds to the addresses of the settings.
+    #[new]
+    fn new(settings: &Settings) -> PyResult<Self> {
+        let app = LateApp::default();
+        let server = Server::new(app.clone())
+            .config(settings.config())
+            .bind()
+            .map_err(|error| failed(&error))?;
+        Ok(Self {
+            app,
+            handle: server.handle(),
+            addresses: server.local_addrs().iter().map(ToString::to_string).collect(),
+            server: RefCell::new(Some(server)),
+            running: RefCell::default(),
+        })
+    }
+
+    /// The addresses that the server listens on.
+    #[getter]
+    fn addresses(&self) -> Vec<String> {
+        self.addresses.clone()
+    }
+
+    /// Serves in the event loop that runs. Returns a future of asyncio that is done when the server has ended.
+    fn start<'py>(slf: &Bound<'py, Self>, parts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+        let py = slf.py();
+        let this = slf.borrow();
+        let Some(server) = this.server.borrow_mut().take() else {
+            return Err(PyRuntimeError::new_err("a worker starts only once"));
+        };
+        let event_loop = parts.getattr("event_loop")?;
+        let guest = Guest::new()?;
+        let turn = slf.getattr("_turn")?;
+        let resumer = Arc::new(Resumer::default());
+        let parts: Parts = parts.extract()?;
+        let app = AsgiApp::new(py, parts, turn.clone().unbind(), resumer.clone())?;
+        let running = Running {
+            guest: guest.clone(),
+            interpreter: app.interpreter(),
+            event_loop: Rc::new(event_loop.clone().unbind()),
+            turn: Rc::new(turn.clone().unbind()),
+            tick: Rc::new(slf.getattr("_tick")?.unbind()),
+        };
+        let _ = this.app.0.set(app);
+        *this.running.borrow_mut() = Some(running);
+        let done = event_loop.call_method0("create_future")?;
+        let tell = done.clone().unbind();
+        guest.spawn(resumer.run());
+        guest.spawn(async move {
+            let result = server.serve_until(pending()).await;
+            Python::attach(|py| {
+                let told = match result {
+                    Ok(()) => tell.call_method1(py, "set_result", (py.None(),)),
+                    Err(error) => tell.call_method1(py, "set_exception", (failed(&error),)),
+                };
+                // Whoever waited may have been cancelled.
+                drop(told);
+            });
+        });
+        let [driver, wakes] = guest.descriptors();
+        event_loop.call_method1("add_reader", (driver, &turn))?;
+        event_loop.call_method1("add_reader", (wakes, slf.getattr("_woken")?))?;
+        event_loop.call_method1("call_soon", (slf.getattr("_tick")?,))?;
+        Ok(done)
+    }
+
+    /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
+    fn shutdown(&self) {
+        guest::enter(|| self.handle.shutdown());
+        // A turn follows with the next tick.
+    }
+
+    /// Ends the use of the event loop. The server has ended before.
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(running) = self.running.borrow_mut().take() {
+            for descriptor in running.guest.descriptors() {
+                running.event_loop.call_method1(py, "remove_reader", (descriptor,))?;
+            }
+            guest::close();
+        }
+        Ok(())
+    }
+
+    fn _turn(&self, py: Python<'_>) -> PyResult<()> {
+        let running = self.running.borrow().clone();
+        let Some(running) = running else {
+            return Ok(());
+        };
+        if running.guest.turn() {
+            running.event_loop.call_method1(py, intern!(py, "call_soon"), (&*running.turn,))?;
+        }
+        match running.interpreter.take_fatal() {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    fn _woken(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(running) = &*self.running.borrow() {
+            running.guest.drain_wakes();
+        }
+        self._turn(py)
+    }
+
+    fn _tick(&self, py: Python<'_>) -> PyResult<()> {
+        if let Some(running) = self.running.borrow().clone() {
+            let again = (TICK.as_secs_f64(), &*running.tick);
+            running.event_loop.call_method1(py, intern!(py, "call_later"), again)?;
+        }
+        self._turn(py)
+    }
+}
