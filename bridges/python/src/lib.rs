@@ -2,6 +2,7 @@
 
 mod asgi;
 mod guest;
+mod log;
 mod settings;
 mod worker;
 
@@ -9,7 +10,7 @@ mod worker;
 #[pyo3::pymodule]
 mod _callgate {
     #[pymodule_export]
-    use crate::asgi::ClientDisconnected;
+    use crate::asgi::{ClientDisconnected, Receive, Send};
     #[pymodule_export]
     use crate::settings::Settings;
     #[pymodule_export]

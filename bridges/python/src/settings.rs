@@ -1,45 +1,112 @@
 //! The settings of a server, from its command line.
 
 use std::ffi::OsString;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::process::ExitCode;
 
 use callgate_server::Config;
 use callgate_server::cli::Flags;
 use clap::{CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
+use tracing::level_filters::LevelFilter;
 
 /// Serves an application in Python over HTTP/1.1, HTTP/2 and WebSocket
 #[derive(Clone, Debug, Parser)]
-#[command(name = "callgate", version)]
+#[command(name = "callgate", version, mut_arg("threads", |arg| arg.hide(true)))]
 struct Arguments {
     /// The application: `module:attribute`
-    #[arg(value_name = "MODULE:APP")]
+    #[arg(value_name = "MODULE:APP", env = "CALLGATE_APP")]
     app: String,
+    #[command(flatten)]
+    python: PythonFlags,
+    #[command(flatten)]
+    server: Flags,
+}
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Python")]
+struct PythonFlags {
     /// Call the attribute, without arguments, to get the application
     #[arg(long, env = "CALLGATE_FACTORY")]
     factory: bool,
     /// Look for the module in this folder first
-    #[arg(long, value_name = "FOLDER", default_value = ".", env = "CALLGATE_APP_DIR")]
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = ".",
+        env = "CALLGATE_APP_DIR"
+    )]
     app_dir: PathBuf,
-    /// The event loop
+    /// What the application is; `auto` looks at what it takes
+    #[arg(long, value_name = "INTERFACE", default_value = "auto", value_parser = ["auto", "asgi3", "wsgi"], env = "CALLGATE_INTERFACE")]
+    interface: String,
+    /// The most threads that run an application of WSGI
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "10",
+        env = "CALLGATE_WSGI_THREADS"
+    )]
+    wsgi_threads: NonZeroUsize,
+    /// The event loop; `auto` is uvloop where it is installed
     #[arg(long = "loop", value_name = "LOOP", default_value = "auto", value_parser = ["auto", "asyncio", "uvloop"], env = "CALLGATE_LOOP")]
     event_loop: String,
-    #[command(flatten)]
-    server: Flags,
+    /// The number of processes that serve
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        default_value = "1",
+        env = "CALLGATE_WORKERS"
+    )]
+    workers: NonZeroUsize,
+    /// The time in seconds after which a worker whose event loop makes no progress is replaced; 0 for never
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value = "30",
+        env = "CALLGATE_TIMEOUT_WORKER_HEALTHCHECK"
+    )]
+    timeout_worker_healthcheck: f64,
+    /// With `--reload`, replace the process when a file changes whose name is like this; may be given repeatedly
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = "*.py",
+        env = "CALLGATE_RELOAD_INCLUDE",
+        value_delimiter = ','
+    )]
+    reload_include: Vec<String>,
+    /// With `--reload`, ignore files whose name or path is like this; may be given repeatedly
+    #[arg(
+        long,
+        value_name = "PATTERN",
+        default_value = ".*",
+        env = "CALLGATE_RELOAD_EXCLUDE",
+        value_delimiter = ','
+    )]
+    reload_exclude: Vec<String>,
+    /// Read environment variables for the application from this file
+    #[arg(long, value_name = "FILE", env = "CALLGATE_ENV_FILE")]
+    env_file: Option<PathBuf>,
+    /// The configuration of `logging`: a file as JSON, or in the form of `logging.config.fileConfig`
+    #[arg(long, value_name = "FILE", env = "CALLGATE_LOG_CONFIG")]
+    log_config: Option<PathBuf>,
 }
 
 /// What a command line asks for.
 #[derive(Clone, Debug)]
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Settings {
-    arguments: Arguments,
+    app: String,
+    python: PythonFlags,
     config: Config,
 }
 
 impl Settings {
-    pub(crate) fn config(&self) -> Config {
-        self.config.clone()
+    pub(crate) fn config(&self) -> &Config {
+        &self.config
     }
 }
 
@@ -48,38 +115,122 @@ impl Settings {
     /// Reads a command line without the name of the program. Exits as command lines do if it is wrong, or asks for help.
     #[new]
     fn new(arguments: Vec<OsString>) -> PyResult<Self> {
-        let arguments: Vec<_> = std::iter::once("callgate".into()).chain(arguments).collect();
-        let read = callgate_cli::read::<Arguments>(&Arguments::command(), &arguments);
-        match read {
-            Ok(arguments) => Ok(Self {
-                config: arguments.server.clone().into_config(),
-                arguments,
+        let arguments: Vec<_> = std::iter::once("callgate".into())
+            .chain(arguments)
+            .collect();
+        match callgate_cli::read::<Arguments>(&Arguments::command(), &arguments) {
+            Ok(Arguments {
+                app,
+                python,
+                server,
+            }) => Ok(Self {
+                app,
+                python,
+                config: server.into_config(),
             }),
-            Err(status) => {
-                // An exit code tells nothing but whether it is that of success.
-                let status = u8::from(status != std::process::ExitCode::SUCCESS) * callgate_cli::USAGE;
-                Err(PySystemExit::new_err(status))
-            }
+            // An exit code tells nothing but whether it is that of success.
+            Err(status) if status == ExitCode::SUCCESS => Err(PySystemExit::new_err(0)),
+            Err(_) => Err(PySystemExit::new_err(callgate_cli::USAGE)),
         }
     }
 
     #[getter]
     fn app(&self) -> &str {
-        &self.arguments.app
+        &self.app
     }
 
     #[getter]
     fn factory(&self) -> bool {
-        self.arguments.factory
+        self.python.factory
     }
 
     #[getter]
     fn app_dir(&self) -> PathBuf {
-        self.arguments.app_dir.clone()
+        self.python.app_dir.clone()
+    }
+
+    #[getter]
+    fn interface(&self) -> &str {
+        &self.python.interface
+    }
+
+    #[getter]
+    fn wsgi_threads(&self) -> usize {
+        self.python.wsgi_threads.get()
     }
 
     #[getter]
     fn event_loop(&self) -> &str {
-        &self.arguments.event_loop
+        &self.python.event_loop
+    }
+
+    #[getter]
+    fn workers(&self) -> usize {
+        self.python.workers.get()
+    }
+
+    #[getter]
+    fn timeout_worker_healthcheck(&self) -> f64 {
+        self.python.timeout_worker_healthcheck
+    }
+
+    #[getter]
+    fn reload(&self) -> bool {
+        self.config.process.reload
+    }
+
+    /// The folders that `--reload` watches: that of the application, unless others are given.
+    #[getter]
+    fn reload_dirs(&self) -> Vec<PathBuf> {
+        match self.config.process.reload_dir.as_slice() {
+            [] => vec![self.python.app_dir.clone()],
+            given => given.to_vec(),
+        }
+    }
+
+    #[getter]
+    fn reload_include(&self) -> Vec<String> {
+        self.python.reload_include.clone()
+    }
+
+    #[getter]
+    fn reload_exclude(&self) -> Vec<String> {
+        self.python.reload_exclude.clone()
+    }
+
+    #[getter]
+    fn env_file(&self) -> Option<PathBuf> {
+        self.python.env_file.clone()
+    }
+
+    #[getter]
+    fn log_config(&self) -> Option<PathBuf> {
+        self.python.log_config.clone()
+    }
+
+    /// Whether a process ends after some requests or some time, and must be replaced.
+    #[getter]
+    fn retires(&self) -> bool {
+        let process = &self.config.process;
+        process.limit_max_requests.is_some() || process.limit_max_age.is_some()
+    }
+
+    /// The level of the log, as a number of `logging`.
+    #[getter]
+    fn log_level(&self) -> u8 {
+        let of_all = self
+            .config
+            .log
+            .level
+            .iter()
+            .rev()
+            .find(|level| level.target.is_none());
+        match of_all.map_or(LevelFilter::INFO, |level| level.level) {
+            LevelFilter::OFF => 60,
+            LevelFilter::ERROR => 40,
+            LevelFilter::WARN => 30,
+            LevelFilter::INFO => 20,
+            _ => 10,
+        }
     }
 }

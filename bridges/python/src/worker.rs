@@ -14,6 +14,7 @@ use pyo3::prelude::*;
 
 use crate::asgi::{AsgiApp, Interpreter, Parts, Resumer};
 use crate::guest::{self, Guest, TICK};
+use crate::log;
 use crate::settings::Settings;
 
 create_exception!(
@@ -70,16 +71,21 @@ fn failed(error: &callgate_server::ServeError) -> PyErr {
 impl Worker {
     /// Binds to the addresses of the settings.
     #[new]
-    fn new(settings: &Settings) -> PyResult<Self> {
+    fn new(py: Python<'_>, settings: &Settings) -> PyResult<Self> {
+        log::start(py, settings.config())?;
         let app = LateApp::default();
         let server = Server::new(app.clone())
-            .config(settings.config())
+            .config(settings.config().clone())
             .bind()
             .map_err(|error| failed(&error))?;
         Ok(Self {
             app,
             handle: server.handle(),
-            addresses: server.local_addrs().iter().map(ToString::to_string).collect(),
+            addresses: server
+                .local_addrs()
+                .iter()
+                .map(ToString::to_string)
+                .collect(),
             server: RefCell::new(Some(server)),
             running: RefCell::default(),
         })
@@ -91,8 +97,13 @@ impl Worker {
         self.addresses.clone()
     }
 
-    /// Serves in the event loop that runs. Returns a future of asyncio that is done when the server has ended.
-    fn start<'py>(slf: &Bound<'py, Self>, parts: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyAny>> {
+    /// Serves in the event loop that runs, and calls `on_ready` when it does. Returns a future of asyncio that is done when
+    /// the server has ended.
+    fn start<'py>(
+        slf: &Bound<'py, Self>,
+        parts: &Bound<'py, PyAny>,
+        on_ready: Py<PyAny>,
+    ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.borrow();
         let Some(server) = this.server.borrow_mut().take() else {
@@ -116,6 +127,15 @@ impl Worker {
         let done = event_loop.call_method0("create_future")?;
         let tell = done.clone().unbind();
         guest.spawn(resumer.run());
+        let handle = this.handle.clone();
+        guest.spawn(async move {
+            handle.started().await;
+            Python::attach(|py| {
+                if let Err(error) = on_ready.call0(py) {
+                    error.write_unraisable(py, Some(on_ready.bind(py)));
+                }
+            });
+        });
         guest.spawn(async move {
             let result = server.serve_until(pending()).await;
             Python::attach(|py| {
@@ -135,16 +155,18 @@ impl Worker {
     }
 
     /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
-    fn shutdown(&self) {
+    fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
         guest::enter(|| self.handle.shutdown());
-        // A turn follows with the next tick.
+        self._turn(py)
     }
 
     /// Ends the use of the event loop. The server has ended before.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(running) = self.running.borrow_mut().take() {
             for descriptor in running.guest.descriptors() {
-                running.event_loop.call_method1(py, "remove_reader", (descriptor,))?;
+                running
+                    .event_loop
+                    .call_method1(py, "remove_reader", (descriptor,))?;
             }
             guest::close();
         }
@@ -157,7 +179,9 @@ impl Worker {
             return Ok(());
         };
         if running.guest.turn() {
-            running.event_loop.call_method1(py, intern!(py, "call_soon"), (&*running.turn,))?;
+            running
+                .event_loop
+                .call_method1(py, intern!(py, "call_soon"), (&*running.turn,))?;
         }
         match running.interpreter.take_fatal() {
             Some(error) => Err(error),
@@ -175,7 +199,9 @@ impl Worker {
     fn _tick(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(running) = self.running.borrow().clone() {
             let again = (TICK.as_secs_f64(), &*running.tick);
-            running.event_loop.call_method1(py, intern!(py, "call_later"), again)?;
+            running
+                .event_loop
+                .call_method1(py, intern!(py, "call_later"), again)?;
         }
         self._turn(py)
     }

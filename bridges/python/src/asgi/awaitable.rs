@@ -5,13 +5,13 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Poll;
 
 use callgate::{PendingSend, SendEvent};
-use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::exceptions::asyncio::CancelledError;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
-use super::call::Call;
+use super::call::{Call, SendOutcome};
 
 /// A `receive` or a `send` as a coroutine, so that it can be awaited and can be made a task.
 #[derive(Debug)]
@@ -25,9 +25,11 @@ pub(crate) struct Awaitable {
 enum Step {
     /// A `receive` that nobody has awaited.
     Receive,
+    /// A `send` of this event that nobody has awaited.
+    Send(Py<PyAny>),
     Waiting(Py<Waiter>),
-    Done,
-    Failed(PyErr),
+    /// It ends at its next step.
+    Ending,
     Spent,
 }
 
@@ -42,16 +44,8 @@ impl Awaitable {
         Self::new(call, Step::Receive)
     }
 
-    pub(super) fn done(call: Arc<Call>) -> Self {
-        Self::new(call, Step::Done)
-    }
-
-    pub(super) fn sending(call: Arc<Call>, waiter: Py<Waiter>) -> Self {
-        Self::new(call, Step::Waiting(waiter))
-    }
-
-    pub(super) fn failed(call: Arc<Call>, error: PyErr) -> Self {
-        Self::new(call, Step::Failed(error))
+    pub(super) fn send(call: Arc<Call>, event: Py<PyAny>) -> Self {
+        Self::new(call, Step::Send(event))
     }
 
     fn new(call: Arc<Call>, step: Step) -> Self {
@@ -63,26 +57,43 @@ impl Awaitable {
         self.step.lock().expect("no panic under this lock")
     }
 
-    /// Begins to wait, or ends. `None` is the end without a value.
-    fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+    /// Takes a step: yields what is waited for, or ends. `None` is the end without a value.
+    fn advance(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         let step = std::mem::replace(&mut *self.lock(), Step::Spent);
         match step {
-            Step::Done => Ok(None),
-            Step::Failed(error) => Err(error),
             Step::Receive => self.begin_to_receive(py),
+            Step::Send(event) => {
+                let sent = self
+                    .call
+                    .in_server(py, || self.call.send(py, event.bind(py)))?;
+                match sent? {
+                    SendOutcome::Done => Ok(None),
+                    SendOutcome::Ignored => {
+                        // An application that sends without an end must not hold the event loop.
+                        *self.lock() = Step::Ending;
+                        Ok(Some(py.None()))
+                    }
+                    SendOutcome::Waits(waiter) => Ok(Some(self.wait_for(py, waiter))),
+                }
+            }
             Step::Waiting(waiter) => match waiter.get().take_outcome() {
                 Some(outcome) => returned(py, outcome),
-                None => {
-                    let again = waiter.clone_ref(py);
-                    *self.lock() = Step::Waiting(waiter);
-                    Ok(Some(again))
-                }
+                None => Ok(Some(self.wait_for(py, waiter))),
             },
-            Step::Spent => Err(PyRuntimeError::new_err("it has been awaited already")),
+            Step::Ending => Ok(None),
+            Step::Spent => Err(PyRuntimeError::new_err(
+                "cannot reuse already awaited coroutine",
+            )),
         }
     }
 
-    fn begin_to_receive(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+    fn wait_for(&self, py: Python<'_>, waiter: Py<Waiter>) -> Py<PyAny> {
+        let yielded = waiter.clone_ref(py).into_any();
+        *self.lock() = Step::Waiting(waiter);
+        yielded
+    }
+
+    fn begin_to_receive(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         if !self.call.has_waiting_receives() {
             let polled = self.call.in_server(py, || self.call.poll_receive(py))?;
             if let Poll::Ready(outcome) = polled {
@@ -90,14 +101,12 @@ impl Awaitable {
             }
         }
         let waiter = self.call.wait_to_receive(py)?;
-        let yielded = waiter.clone_ref(py);
-        *self.lock() = Step::Waiting(waiter);
-        Ok(Some(yielded))
+        Ok(Some(self.wait_for(py, waiter)))
     }
 }
 
 /// Ends an iterator with this outcome.
-fn returned(py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Option<Py<Waiter>>> {
+fn returned(py: Python<'_>, outcome: PyResult<Py<PyAny>>) -> PyResult<Option<Py<PyAny>>> {
     let value = outcome?;
     match value.is_none(py) {
         true => Ok(None),
@@ -115,31 +124,31 @@ impl Awaitable {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<Waiter>>> {
+    fn __next__(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         self.advance(py)
     }
 
-    fn send(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<Waiter>> {
-        self.advance(py)?.ok_or_else(|| PyStopIteration::new_err(()))
+    #[pyo3(name = "send")]
+    fn send_value(&self, py: Python<'_>, _value: &Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
+        self.advance(py)?
+            .ok_or_else(|| PyStopIteration::new_err(()))
     }
 
-    #[pyo3(signature = (kind, value = None, traceback = None))]
+    #[pyo3(signature = (kind, value = None, _traceback = None))]
     fn throw(
         &self,
-        py: Python<'_>,
         kind: Bound<'_, PyAny>,
         value: Option<Bound<'_, PyAny>>,
-        traceback: Option<Bound<'_, PyAny>>,
-    ) -> PyResult<Py<Waiter>> {
-        let _ = traceback;
+        _traceback: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Py<PyAny>> {
         self.close();
+        // The form with a type is deprecated, and callers still use it.
         let exception = match value {
             Some(value) if value.is_instance(&kind).unwrap_or(false) => value,
             Some(value) => kind.call1((value,))?,
             None if kind.is_callable() => kind.call0()?,
             None => kind,
         };
-        let _ = py;
         Err(PyErr::from_value(exception))
     }
 
@@ -172,13 +181,18 @@ struct WaiterState {
 
 impl std::fmt::Debug for WaiterState {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WaiterState").field("is_done", &self.is_done).finish_non_exhaustive()
+        f.debug_struct("WaiterState")
+            .field("is_done", &self.is_done)
+            .finish_non_exhaustive()
     }
 }
 
 impl Waiter {
     pub(super) fn new(call: Arc<Call>, send: Option<SendStep>) -> Self {
-        let state = WaiterState { send, ..WaiterState::default() };
+        let state = WaiterState {
+            send,
+            ..WaiterState::default()
+        };
         Self {
             call,
             is_blocking: AtomicBool::new(true),
@@ -231,8 +245,8 @@ impl Waiter {
         self.is_blocking.load(Ordering::Relaxed)
     }
 
-    #[setter]
-    fn set__asyncio_future_blocking(&self, value: bool) {
+    #[setter(_asyncio_future_blocking)]
+    fn set_is_blocking(&self, value: bool) {
         self.is_blocking.store(value, Ordering::Relaxed);
     }
 
@@ -241,7 +255,11 @@ impl Waiter {
     }
 
     #[pyo3(signature = (callback, *, context = None))]
-    fn add_done_callback(slf: &Bound<'_, Self>, callback: Py<PyAny>, context: Option<Py<PyAny>>) -> PyResult<()> {
+    fn add_done_callback(
+        slf: &Bound<'_, Self>,
+        callback: Py<PyAny>,
+        context: Option<Py<PyAny>>,
+    ) -> PyResult<()> {
         let py = slf.py();
         let waiter = slf.get();
         {
@@ -329,6 +347,8 @@ impl Waiter {
             }
             None => None,
         };
-        call_soon.call((callback, this), keywords.as_ref()).map(drop)
+        call_soon
+            .call((callback, this), keywords.as_ref())
+            .map(drop)
     }
 }

@@ -61,12 +61,22 @@ struct Channels {
 
 impl std::fmt::Debug for State {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("State").field("end", &self.end).finish_non_exhaustive()
+        f.debug_struct("State")
+            .field("end", &self.end)
+            .finish_non_exhaustive()
     }
 }
 
+/// What a send of the application has come to.
+pub(super) enum SendOutcome {
+    Done,
+    /// The client is gone.
+    Ignored,
+    Waits(Py<Waiter>),
+}
+
 /// What a send has come to.
-pub(super) enum Sent {
+enum Sent {
     Done,
     Failed(SendError),
     Waiting(SendStep),
@@ -114,53 +124,39 @@ impl Call {
         &self.interpreter
     }
 
-    pub(super) fn kind(&self) -> Kind {
-        self.kind
-    }
-
     /// Calls the application, and runs it until it waits for something.
     pub(super) fn begin(self: &Arc<Self>, py: Python<'_>, scope: &Scope) {
-        match self.try_begin(py, scope) {
-            Ok(None) => {}
-            Ok(Some(task)) => {
-                // It may have ended in its first step.
-                match task.call_method0(intern!(py, "done")).and_then(|done| done.is_truthy()) {
-                    Ok(true) => self.end_of_task(&task),
-                    Ok(false) => {
-                        self.lock().task = Some(task.unbind());
-                    }
-                    Err(error) => self.end(py, Err(error)),
-                }
-            }
-            Err(error) => self.end(py, Err(error)),
+        if let Err(error) = self.try_begin(py, scope) {
+            self.end(py, Err(error));
         }
     }
 
-    fn try_begin<'py>(
-        self: &Arc<Self>,
-        py: Python<'py>,
-        scope: &Scope,
-    ) -> PyResult<Option<Bound<'py, PyAny>>> {
+    fn try_begin(self: &Arc<Self>, py: Python<'_>, scope: &Scope) -> PyResult<()> {
         let interpreter = &self.interpreter;
         let Some(scope) = interpreter.scopes.scope(py, scope)? else {
             self.set_end(Err(AppError::Unsupported));
-            return Ok(None);
+            return Ok(());
         };
-        let exchange = Bound::new(py, Exchange(self.clone()))?;
-        let receive = exchange.getattr(intern!(py, "receive"))?;
-        let send = exchange.getattr(intern!(py, "send"))?;
+        let receive = Bound::new(py, Receive(self.clone()))?;
+        let send = Bound::new(py, Send(self.clone()))?;
         let mut coroutine = interpreter.app.bind(py).call1((scope, receive, send))?;
         if !coroutine.get_type().is(&interpreter.coroutine_type) {
             coroutine = interpreter.as_coroutine.bind(py).call1((coroutine,))?;
         }
         let keywords = interpreter.task_keywords.bind(py);
-        let task = interpreter.task_type.bind(py).call((coroutine,), Some(keywords))?;
-        let is_done = task.call_method0(intern!(py, "done"))?.is_truthy()?;
-        if !is_done {
-            let ended = exchange.getattr(intern!(py, "_ended"))?;
-            task.call_method1(intern!(py, "add_done_callback"), (ended,))?;
+        let task = interpreter
+            .task_type
+            .bind(py)
+            .call((coroutine,), Some(keywords))?;
+        // It may have ended in its first step.
+        if task.call_method0(intern!(py, "done"))?.is_truthy()? {
+            self.end_of_task(&task);
+            return Ok(());
         }
-        Ok(Some(task))
+        let ended = Bound::new(py, Ended(self.clone()))?;
+        task.call_method1(intern!(py, "add_done_callback"), (ended,))?;
+        self.lock().task = Some(task.unbind());
+        Ok(())
     }
 
     /// Records the end of the task.
@@ -205,7 +201,10 @@ impl Call {
     }
 
     fn log(&self, py: Python<'_>, level: &str, error: &PyErr) {
-        let logged = self.interpreter.log_exception.call1(py, (level, error.value(py)));
+        let logged = self
+            .interpreter
+            .log_exception
+            .call1(py, (level, error.value(py)));
         if let Err(failure) = logged {
             failure.write_unraisable(py, None);
         }
@@ -283,27 +282,36 @@ impl Call {
                     waiter.get().set_step(step);
                     break;
                 }
-                Sent::Done => {
+                sent => {
+                    let outcome = match sent {
+                        Sent::Failed(error) if !self.ignores(&error) => Err(raised(error)),
+                        _ => Ok(py.None()),
+                    };
                     self.forget(|state| &mut state.sends, &waiter);
-                    waiter.get().complete(py, &waiter, Ok(py.None()));
-                }
-                Sent::Failed(error) => {
-                    self.forget(|state| &mut state.sends, &waiter);
-                    waiter.get().complete(py, &waiter, Err(raised(error)));
+                    waiter.get().complete(py, &waiter, outcome);
                 }
             }
         }
     }
 
-    fn first(&self, queue: fn(&State) -> &VecDeque<Py<Waiter>>, py: Python<'_>) -> Option<Py<Waiter>> {
-        queue(&self.lock()).front().map(|waiter| waiter.clone_ref(py))
+    fn first(
+        &self,
+        queue: fn(&State) -> &VecDeque<Py<Waiter>>,
+        py: Python<'_>,
+    ) -> Option<Py<Waiter>> {
+        queue(&self.lock())
+            .front()
+            .map(|waiter| waiter.clone_ref(py))
     }
 
     /// Removes a waiter that has completed, or that was cancelled.
-    pub(super) fn forget(&self, queue: fn(&mut State) -> &mut VecDeque<Py<Waiter>>, waiter: &Py<Waiter>) {
+    fn forget(&self, queue: fn(&mut State) -> &mut VecDeque<Py<Waiter>>, waiter: &Py<Waiter>) {
         let mut state = self.lock();
         let queue = queue(&mut state);
-        let _removed = queue.iter().position(|other| other.is(waiter)).and_then(|index| queue.remove(index));
+        let _removed = queue
+            .iter()
+            .position(|other| other.is(waiter))
+            .and_then(|index| queue.remove(index));
     }
 
     /// Removes a waiter that was cancelled.
@@ -334,7 +342,7 @@ impl Call {
     }
 
     /// Sends an event, as far as the channel takes it now.
-    pub(super) fn poll_send(self: &Arc<Self>, step: SendStep) -> Sent {
+    fn poll_send(self: &Arc<Self>, step: SendStep) -> Sent {
         let channels = self.lock().channels.clone();
         let Some(channels) = channels else {
             return Sent::Failed(SendError::Disconnected);
@@ -372,25 +380,37 @@ impl Call {
     }
 
     /// Sends an event of the application.
-    fn send(self: &Arc<Self>, py: Python<'_>, event: &Bound<'_, PyAny>) -> PyResult<Option<Py<Waiter>>> {
-        let step = {
+    pub(super) fn send(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        event: &Bound<'_, PyAny>,
+    ) -> PyResult<SendOutcome> {
+        let (has_completed, must_wait) = {
             let mut state = self.lock();
             state.has_sent = true;
-            // ASGI leaves it to the server, and servers ignore it.
-            if state.has_completed && self.kind == Kind::Http {
-                return Ok(None);
-            }
-            drop(state);
-            SendStep::Whole(event::from_python(event)?)
+            (state.has_completed, !state.sends.is_empty())
         };
-        if !self.lock().sends.is_empty() {
-            return self.wait_to_send(py, step).map(Some);
+        let event = event::from_python(event)?;
+        // ASGI leaves it to the server, and servers ignore it.
+        if has_completed && self.kind == Kind::Http {
+            return Ok(SendOutcome::Done);
+        }
+        let step = SendStep::Whole(event);
+        if must_wait {
+            return self.wait_to_send(py, step).map(SendOutcome::Waits);
         }
         match self.poll_send(step) {
-            Sent::Done => Ok(None),
+            Sent::Done => Ok(SendOutcome::Done),
+            Sent::Failed(error) if self.ignores(&error) => Ok(SendOutcome::Ignored),
             Sent::Failed(error) => Err(raised(error)),
-            Sent::Waiting(step) => self.wait_to_send(py, step).map(Some),
+            Sent::Waiting(step) => self.wait_to_send(py, step).map(SendOutcome::Waits),
         }
+    }
+
+    /// Returns whether the failure of a send is none for the application: before version 2.4 of ASGI's specification of
+    /// HTTP, what is sent to a client that is gone is ignored, so that work after the response goes on.
+    fn ignores(&self, error: &SendError) -> bool {
+        self.kind == Kind::Http && matches!(error, SendError::Disconnected)
     }
 
     fn wait_to_send(self: &Arc<Self>, py: Python<'_>, step: SendStep) -> PyResult<Py<Waiter>> {
@@ -442,37 +462,49 @@ fn completes(event: &SendEvent) -> bool {
 }
 
 /// Returns the exception for a send that has failed.
-pub(super) fn raised(error: SendError) -> PyErr {
+fn raised(error: SendError) -> PyErr {
     match error {
         SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
         error => PyRuntimeError::new_err(error.to_string()),
     }
 }
 
-/// What the application has of its call.
+/// `receive`
+///
+/// Its type is marked as that of a coroutine function by the package in Python.
 #[derive(Debug)]
-#[pyclass(frozen, module = "callgate._callgate")]
-pub(crate) struct Exchange(Arc<Call>);
+#[pyclass(frozen, freelist = 64, dict, module = "callgate._callgate")]
+pub(crate) struct Receive(Arc<Call>);
 
 #[pymethods]
-impl Exchange {
-    /// Receives the next event.
-    fn receive(&self) -> Awaitable {
+impl Receive {
+    fn __call__(&self) -> Awaitable {
         Awaitable::receive(self.0.clone())
     }
+}
 
-    /// Sends an event.
-    fn send<'py>(&self, py: Python<'py>, event: &Bound<'py, PyAny>) -> PyResult<Awaitable> {
-        let sent = self.0.in_server(py, || self.0.send(py, event))?;
-        Ok(match sent {
-            Ok(None) => Awaitable::done(self.0.clone()),
-            Ok(Some(waiter)) => Awaitable::sending(self.0.clone(), waiter),
-            Err(error) => Awaitable::failed(self.0.clone(), error),
-        })
+/// `send`
+///
+/// Its type is marked as that of a coroutine function by the package in Python.
+#[derive(Debug)]
+#[pyclass(frozen, freelist = 64, dict, module = "callgate._callgate")]
+pub(crate) struct Send(Arc<Call>);
+
+#[pymethods]
+impl Send {
+    fn __call__(&self, message: Py<PyAny>) -> Awaitable {
+        Awaitable::send(self.0.clone(), message)
     }
+}
 
-    /// The task has ended.
-    fn _ended(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+/// What is called when the task of a call has ended.
+#[derive(Debug)]
+#[pyclass(frozen, module = "callgate._callgate")]
+struct Ended(Arc<Call>);
+
+#[pymethods]
+impl Ended {
+    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
         self.0.in_server(py, || self.0.end_of_task(task))
     }
 }

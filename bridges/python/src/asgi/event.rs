@@ -78,7 +78,10 @@ impl<'py> Keys<'_, 'py> {
     fn invalid(&self, key: &str, expected: &str, value: &Bound<'_, PyAny>) -> PyErr {
         let found = value.get_type().name();
         let found = found.map_or_else(|_| "something else".into(), |name| name.to_string());
-        PyTypeError::new_err(format!("`{key}` of `{}` is not {expected} but {found}", self.name))
+        PyTypeError::new_err(format!(
+            "`{key}` of `{}` is not {expected} but {found}",
+            self.name
+        ))
     }
 
     fn flag(&self, key: &Bound<'py, PyString>) -> PyResult<bool> {
@@ -90,7 +93,9 @@ impl<'py> Keys<'_, 'py> {
 
     fn octets(&self, key: &Bound<'py, PyString>) -> PyResult<Option<Bytes>> {
         self.get(key)?
-            .map(|value| octets(&value).ok_or_else(|| self.invalid(&key.to_string(), "bytes", &value)))
+            .map(|value| {
+                octets(&value).ok_or_else(|| self.invalid(&key.to_string(), "bytes", &value))
+            })
             .transpose()
     }
 
@@ -105,15 +110,19 @@ impl<'py> Keys<'_, 'py> {
 
     fn number(&self, key: &Bound<'py, PyString>) -> PyResult<Option<u16>> {
         self.get(key)?
-            .map(|value| value.extract().map_err(|_| self.invalid(&key.to_string(), "a number from 0 to 65535", &value)))
+            .map(|value| {
+                value
+                    .extract()
+                    .map_err(|_| self.invalid(&key.to_string(), "a number from 0 to 65535", &value))
+            })
             .transpose()
     }
 
     fn status(&self) -> PyResult<StatusCode> {
         let py = self.event.py();
-        let number = self.number(intern!(py, "status"))?.ok_or_else(|| {
-            PyValueError::new_err(format!("`{}` has no `status`", self.name))
-        })?;
+        let number = self
+            .number(intern!(py, "status"))?
+            .ok_or_else(|| PyValueError::new_err(format!("`{}` has no `status`", self.name)))?;
         StatusCode::from_u16(number)
             .map_err(|_| PyValueError::new_err(format!("`status` of `{}` is {number}", self.name)))
     }
@@ -151,13 +160,22 @@ impl<'py> Keys<'_, 'py> {
             }
         };
         let shown = |octets: &[u8]| String::from_utf8_lossy(octets).into_owned();
-        let name = octets(&name).ok_or_else(|| self.invalid("the name of a field", "bytes", &name))?;
+        let name =
+            octets(&name).ok_or_else(|| self.invalid("the name of a field", "bytes", &name))?;
         let parsed = HeaderName::from_bytes(&name).map_err(|_| {
-            PyValueError::new_err(format!("`{}` has a field with the name {:?}", self.name, shown(&name)))
+            PyValueError::new_err(format!(
+                "`{}` has a field with the name {:?}",
+                self.name,
+                shown(&name)
+            ))
         })?;
-        let value = octets(&value).ok_or_else(|| self.invalid("the value of a field", "bytes", &value))?;
+        let value =
+            octets(&value).ok_or_else(|| self.invalid("the value of a field", "bytes", &value))?;
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| {
-            PyValueError::new_err(format!("the value of `{parsed}` in `{}` is not permitted by HTTP", self.name))
+            PyValueError::new_err(format!(
+                "the value of `{parsed}` in `{}` is not permitted by HTTP",
+                self.name
+            ))
         })?;
         Ok((parsed, value))
     }
@@ -186,7 +204,10 @@ impl<'py> Keys<'_, 'py> {
     fn body(&self) -> PyResult<HttpResponseBody> {
         let py = self.event.py();
         let body = self.octets(intern!(py, "body"))?.unwrap_or_default();
-        Ok(HttpResponseBody::new(body, self.flag(intern!(py, "more_body"))?))
+        Ok(HttpResponseBody::new(
+            body,
+            self.flag(intern!(py, "more_body"))?,
+        ))
     }
 
     fn message(&self) -> PyResult<String> {
@@ -200,14 +221,16 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
     let py = event.py();
     let Ok(event) = event.cast::<PyDict>() else {
         let kind = event.get_type().name()?;
-        return Err(PyTypeError::new_err(format!("an event is not a dict but {kind}")));
+        return Err(PyTypeError::new_err(format!(
+            "an event is not a dict but {kind}"
+        )));
     };
     let Some(kind) = event.get_item(intern!(py, "type"))? else {
         return Err(PyValueError::new_err("an event has no `type`"));
     };
-    let kind = kind.cast::<PyString>().map_err(|_| {
-        PyTypeError::new_err("the `type` of an event is not str")
-    })?;
+    let kind = kind
+        .cast::<PyString>()
+        .map_err(|_| PyTypeError::new_err("the `type` of an event is not str"))?;
     let name = kind.to_str()?;
     let keys = Keys { name, event };
     Ok(match name {
@@ -222,7 +245,8 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
         }
         "http.response.pathsend" => {
             let path = keys.text(intern!(py, "path"))?;
-            let path = path.ok_or_else(|| PyValueError::new_err("`http.response.pathsend` has no `path`"))?;
+            let path = path
+                .ok_or_else(|| PyValueError::new_err("`http.response.pathsend` has no `path`"))?;
             HttpResponsePathSend::new(path.to_string()).into()
         }
         "http.response.early_hint" => HttpResponseEarlyHint::new(keys.links()?).into(),
@@ -237,7 +261,11 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
             match (text, keys.octets(intern!(py, "bytes"))?) {
                 (Some(text), None) => Message::text(text).into(),
                 (None, Some(bytes)) => Message::binary(bytes).into(),
-                _ => return Err(PyValueError::new_err("`websocket.send` must have either `text` or `bytes`")),
+                _ => {
+                    return Err(PyValueError::new_err(
+                        "`websocket.send` must have either `text` or `bytes`",
+                    ));
+                }
             }
         }
         "websocket.close" => {
@@ -271,7 +299,16 @@ fn octets(value: &Bound<'_, PyAny>) -> Option<Bytes> {
         return None;
     }
     // A bytearray, or any other view of octets.
-    let copy = value.py().import("builtins").ok()?.getattr("memoryview").ok()?.call1((value,)).ok()?;
+    let copy = value
+        .py()
+        .import("builtins")
+        .ok()?
+        .getattr("memoryview")
+        .ok()?
+        .call1((value,))
+        .ok()?;
     let copy = copy.call_method0("tobytes").ok()?;
-    copy.cast::<PyBytes>().ok().map(|bytes| Bytes::copy_from_slice(bytes.as_bytes()))
+    copy.cast::<PyBytes>()
+        .ok()
+        .map(|bytes| Bytes::copy_from_slice(bytes.as_bytes()))
 }

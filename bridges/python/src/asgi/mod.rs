@@ -8,5 +8,5 @@ mod resumer;
 mod scope;
 
 pub(crate) use self::app::{AsgiApp, Interpreter, Parts};
-pub(crate) use self::call::ClientDisconnected;
+pub(crate) use self::call::{ClientDisconnected, Receive, Send};
 pub(crate) use self::resumer::Resumer;

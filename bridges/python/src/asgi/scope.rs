@@ -10,8 +10,12 @@ use pyo3::prelude::*;
 use pyo3::sync::MutexExt as _;
 use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
 
-/// The version of ASGI's specification of HTTP and WebSocket.
-const SPEC_VERSION: &str = "2.5";
+/// The version of ASGI's specification of HTTP. From version 2.4 on, Starlette does not notice that the client of a stream
+/// is gone while the stream has nothing to send.
+const HTTP_SPEC_VERSION: &str = "2.3";
+
+/// The version of ASGI's specification of WebSocket.
+const WEBSOCKET_SPEC_VERSION: &str = "2.4";
 
 /// The version of ASGI's specification of the lifespan.
 const LIFESPAN_SPEC_VERSION: &str = "2.0";
@@ -36,16 +40,16 @@ struct Kept {
 
 impl Scopes {
     pub(super) fn new(py: Python<'_>) -> PyResult<Self> {
-        let template = |kind| {
+        let template = |kind, spec_version| {
             let template = PyDict::new(py);
             template.set_item("type", kind)?;
-            template.set_item("asgi", versions(py, SPEC_VERSION)?)?;
+            template.set_item("asgi", versions(py, spec_version)?)?;
             template.set_item("root_path", "")?;
             PyResult::Ok(template.unbind())
         };
         Ok(Self {
-            http: template("http")?,
-            websocket: template("websocket")?,
+            http: template("http", HTTP_SPEC_VERSION)?,
+            websocket: template("websocket", WEBSOCKET_SPEC_VERSION)?,
             state: PyDict::new(py).unbind(),
             kept: Mutex::default(),
         })
@@ -88,9 +92,15 @@ impl Scopes {
         let py = dict.py();
         dict.set_item(intern!(py, "http_version"), version(py, request.version))?;
         let raw_path = request.raw_path();
-        dict.set_item(intern!(py, "raw_path"), PyBytes::new(py, raw_path.as_bytes()))?;
+        dict.set_item(
+            intern!(py, "raw_path"),
+            PyBytes::new(py, raw_path.as_bytes()),
+        )?;
         let query = request.query();
-        dict.set_item(intern!(py, "query_string"), PyBytes::new(py, query.as_bytes()))?;
+        dict.set_item(
+            intern!(py, "query_string"),
+            PyBytes::new(py, query.as_bytes()),
+        )?;
         if !request.root_path.is_empty() {
             dict.set_item(intern!(py, "root_path"), &*request.root_path)?;
         }
@@ -105,8 +115,16 @@ impl Scopes {
         }
         dict.set_item(intern!(py, "headers"), headers)?;
         dict.set_item(intern!(py, "state"), self.state.bind(py).copy()?)?;
-        let mut kept = self.kept.lock_py_attached(py).unwrap_or_else(PoisonError::into_inner);
-        let Kept { client, server, features, path } = &mut *kept;
+        let mut kept = self
+            .kept
+            .lock_py_attached(py)
+            .unwrap_or_else(PoisonError::into_inner);
+        let Kept {
+            client,
+            server,
+            features,
+            path,
+        } = &mut *kept;
         dict.set_item(intern!(py, "client"), address(py, client, request.client)?)?;
         dict.set_item(intern!(py, "server"), address(py, server, request.server)?)?;
         if !path.as_ref().is_some_and(|(kept, _)| kept == raw_path) {
@@ -116,7 +134,10 @@ impl Scopes {
         if let Some((_, path)) = path {
             dict.set_item(intern!(py, "path"), &*path)?;
         }
-        if !features.as_ref().is_some_and(|(kept, _)| *kept == request.features) {
+        if !features
+            .as_ref()
+            .is_some_and(|(kept, _)| *kept == request.features)
+        {
             *features = Some((request.features, extensions(py, request.features)?));
         }
         if let Some((_, extensions)) = features {
@@ -142,7 +163,10 @@ fn extensions(py: Python<'_>, features: Features) -> PyResult<Py<PyDict>> {
     let extensions = PyDict::new(py);
     for feature in features.iter() {
         // TLS has its information with it. Events of the others are not known to ASGI.
-        if !matches!(feature, Feature::Tls | Feature::Debug | Feature::Shutdown | Feature::PerMessageDeflate) {
+        if !matches!(
+            feature,
+            Feature::Tls | Feature::Debug | Feature::Shutdown | Feature::PerMessageDeflate
+        ) {
             extensions.set_item(feature.name(), PyDict::new(py))?;
         }
     }

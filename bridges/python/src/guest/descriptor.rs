@@ -35,7 +35,9 @@ fn epoll_descriptors() -> io::Result<BTreeSet<i32>> {
         let path = entry?.path();
         // A descriptor may be closed meanwhile.
         if fs::read_link(&path).is_ok_and(|target| target == Path::new(EPOLL))
-            && let Some(number) = path.file_name().and_then(|name| name.to_str()?.parse().ok())
+            && let Some(number) = path
+                .file_name()
+                .and_then(|name| name.to_str()?.parse().ok())
         {
             found.insert(number);
         }

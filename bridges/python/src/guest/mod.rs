@@ -77,10 +77,7 @@ impl Guest {
     /// Returns the descriptors that are readable when a turn is due: that of the driver, and that of wakes from other
     /// threads.
     pub(crate) fn descriptors(&self) -> [i32; 2] {
-        [
-            self.descriptor,
-            self.wake_reader.borrow().as_raw_fd(),
-        ]
+        [self.descriptor, self.wake_reader.borrow().as_raw_fd()]
     }
 
     /// Runs `future` on a task of its own, in the turns to come.

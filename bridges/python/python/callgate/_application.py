@@ -1,0 +1,121 @@
+"""Finding an application, and what kind of application it is."""
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+
+
+class Unloadable(Exception):
+    """There is no application. The text says why, and what to do."""
+
+
+def read_env_file(path):
+    """Sets the environment variables of a file with a `NAME=value` a line. Those that are set already stay."""
+    try:
+        with open(path, encoding="utf-8") as file:
+            lines = file.read().splitlines()
+    except OSError as error:
+        raise Unloadable(f"cannot read {path}: {error.strerror} (--env-file)") from error
+    for number, line in enumerate(lines, 1):
+        line = line.strip().removeprefix("export ")
+        if not line or line.startswith("#"):
+            continue
+        name, separator, value = line.partition("=")
+        name, value = name.strip(), value.strip()
+        if not separator or not name.isidentifier():
+            raise Unloadable(f"{path}, line {number}, is no NAME=value: {line!r} (--env-file)")
+        if len(value) >= 2 and value[0] == value[-1] and value[0] in "'\"":
+            value = value[1:-1]
+        os.environ.setdefault(name, value)
+
+
+def load(settings):
+    """Returns the application of the settings, as one of ASGI."""
+    directory = str(settings.app_dir)
+    if directory not in sys.path:
+        sys.path.insert(0, "" if directory == "." else directory)
+    app = find(settings.app, directory)
+    if settings.factory:
+        try:
+            app = app()
+        except Exception as error:
+            raise Unloadable(
+                f"`{settings.app}()` raised an exception:\n{own_frames(error)}"
+            ) from error
+    return as_asgi(app, settings)
+
+
+def find(target, directory):
+    """Returns what `module:attribute` names."""
+    name, _, path = target.partition(":")
+    if not name or not path:
+        raise Unloadable(f"`{target}` names no application: give module:attribute, such as main:app")
+    try:
+        value = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise Unloadable(f"importing `{name}` raised an exception:\n{own_frames(error)}") from error
+        raise Unloadable(
+            f"there is no module `{error.name}` in {os.path.abspath(directory)} "
+            "(--app-dir names another folder)"
+        ) from error
+    except Exception as error:
+        raise Unloadable(f"importing `{name}` raised an exception:\n{own_frames(error)}") from error
+    for attribute in path.split("."):
+        try:
+            value = getattr(value, attribute)
+        except AttributeError:
+            raise Unloadable(f"the module `{name}` has no `{path}`") from None
+    return value
+
+
+def own_frames(error):
+    """Returns the traceback of an exception without the frames of this package and those of the import system."""
+    error.__traceback__ = without_server(error.__traceback__)
+    return "".join(traceback.format_exception(error)).rstrip()
+
+
+def without_server(tb):
+    """Returns a traceback from its first frame of the application on."""
+    here = os.path.dirname(__file__)
+    while tb is not None:
+        file = tb.tb_frame.f_code.co_filename
+        if not (file.startswith((here, "<frozen importlib")) or file == importlib.__file__):
+            break
+        tb = tb.tb_next
+    return tb
+
+
+def as_asgi(app, settings):
+    """Returns the application as one of ASGI 3."""
+    if not callable(app):
+        raise Unloadable(f"`{settings.app}` is not callable, but of the type `{type(app).__name__}`")
+    interface = settings.interface
+    if interface == "auto":
+        interface = "asgi3" if takes(app, 3) or not takes(app, 2) else "wsgi"
+    if interface == "asgi3":
+        if takes(app, 0) and not takes(app, 3):
+            raise Unloadable(
+                f"`{settings.app}` does not take (scope, receive, send): if it returns the application, give --factory"
+            )
+        return app
+    try:
+        from a2wsgi import WSGIMiddleware
+    except ModuleNotFoundError as error:
+        raise Unloadable(
+            "an application of WSGI needs the package a2wsgi: pip install 'callgate[wsgi]'"
+        ) from error
+    return WSGIMiddleware(app, workers=settings.wsgi_threads)
+
+
+def takes(app, count):
+    """Returns whether the application can be called with this number of arguments."""
+    try:
+        inspect.signature(app).bind(*(None,) * count)
+    except TypeError:
+        return False
+    except ValueError:
+        pass  # A callable without a signature.
+    return True

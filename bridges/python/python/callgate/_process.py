@@ -1,0 +1,275 @@
+"""Serving as a process, or as several that share their sockets."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+import time
+from functools import partial
+
+from callgate._application import Unloadable, load, read_env_file
+from callgate._callgate import ServeError, Worker
+from callgate._server import configure_logging, loop_factory, serve, signals_of
+from callgate._watch import Watch
+
+# The exit status of a server that could not start, as of the command line in Rust.
+STARTUP_FAILED = 3
+
+# The longest and the shortest time in seconds before a worker that has ended early is replaced.
+LONGEST_PAUSE = 30.0
+SHORTEST_PAUSE = 0.5
+
+# How often in seconds the processes look after each other.
+PERIOD = 0.25
+
+# How often in seconds a worker tells that its event loop makes progress.
+BEAT = 1.0
+
+log = logging.getLogger("callgate.error")
+
+
+def fail(text, status=STARTUP_FAILED):
+    """Writes an error, and returns the exit status."""
+    print(f"error: {text}", file=sys.stderr, flush=True)
+    return status
+
+
+def serve_in_processes(settings):
+    """Serves the application of the settings until a signal. Returns the exit status."""
+    try:
+        if settings.env_file is not None:
+            read_env_file(settings.env_file)
+        configure_logging(settings)
+    except (Unloadable, OSError, ValueError) as error:
+        return fail(error)
+    if settings.workers > 1 or settings.reload or settings.retires:
+        try:
+            worker = Worker(settings)
+        except ServeError as error:
+            return fail(*error.args)
+        return Supervisor(settings, worker).run()
+    return serve_here(settings, partial(load, settings))
+
+
+def serve_here(settings, load_app, worker=None, on_ready=lambda: None):
+    """Serves in this process until a signal. Returns the exit status."""
+    try:
+        app = load_app()
+        worker = worker or Worker(settings)
+        with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
+            runner.run(serve_until_signal(worker, app, on_ready))
+    except Unloadable as error:
+        return fail(error)
+    except ServeError as error:
+        return fail(*error.args)
+    return 0
+
+
+async def serve_until_signal(worker, app, on_ready):
+    with signals_of(worker):
+        await serve(worker, app, on_ready)
+
+
+class Child:
+    """A worker as a process, as its supervisor sees it."""
+
+    def __init__(self, settings, worker):
+        self.started = time.monotonic()
+        self.heard = None
+        self.is_ending = False
+        self.reader, writer = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            os.close(self.reader)
+            os._exit(self.work(settings, worker, writer))
+        os.close(writer)
+        os.set_blocking(self.reader, False)
+
+    def work(self, settings, worker, writer):
+        """Serves, in the child. Returns the exit status."""
+        status = 1
+        try:
+            for number in SIGNALS:
+                signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
+            status = serve_here(settings, partial(load, settings), worker, partial(beat, writer))
+        except SystemExit as exit:
+            status = exit.code if isinstance(exit.code, int) else fail(exit.code or "", 1)
+        except BaseException:
+            sys.excepthook(*sys.exc_info())
+        finally:
+            with contextlib.suppress(Exception):
+                end_interpreter()
+        return status
+
+    def listen(self):
+        """Reads what the worker has told. It is ready once it has told something."""
+        with contextlib.suppress(BlockingIOError):
+            if os.read(self.reader, 4096):
+                self.heard = time.monotonic()
+
+    @property
+    def is_ready(self):
+        return self.heard is not None
+
+    def signal(self, number):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def close(self):
+        os.close(self.reader)
+
+
+def end_interpreter():
+    """Does what an interpreter does at its end, which `os._exit` leaves out."""
+    import atexit
+    import threading
+
+    threading._shutdown()
+    atexit._run_exitfuncs()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+
+
+def beat(writer):
+    """Tells the supervisor, again and again, that the event loop makes progress."""
+    try:
+        os.write(writer, b".")
+    except BrokenPipeError:
+        # The supervisor is gone: nobody would stop this process.
+        os.kill(os.getpid(), signal.SIGTERM)
+        return
+    asyncio.get_running_loop().call_later(BEAT, beat, writer)
+
+
+SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+
+
+class Supervisor:
+    """Keeps workers running that share their sockets.
+
+    A worker that dies is replaced, after a pause that grows while it dies early. At SIGHUP, and at a change with `--reload`,
+    each worker is replaced by one that has started before the old one stops. SIGINT and SIGTERM are passed on.
+    """
+
+    def __init__(self, settings, worker):
+        self.settings = settings
+        self.worker = worker
+        self.children = []
+        self.leaving = []
+        self.pause = 0.0
+        self.not_before = 0.0
+        self.is_stopping = False
+        self.has_served = False
+        self.status = 0
+        self.watch = Watch(settings) if settings.reload else None
+
+    def run(self):
+        """Runs until all workers have ended after a signal. Returns the exit status."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
+        self.start_missing()
+        while self.children or self.leaving or not self.is_stopping:
+            received = signal.sigtimedwait(SIGNALS, PERIOD)
+            if received is not None:
+                self.on_signal(received.si_signo)
+            self.reap()
+            self.look_after()
+            if not self.is_stopping:
+                if self.watch is not None and (changed := self.watch.changed()):
+                    log.info("%s has changed: the workers are replaced", changed)
+                    self.replace_all()
+                self.start_missing()
+        return self.status
+
+    def on_signal(self, number):
+        if number in (signal.SIGINT, signal.SIGTERM):
+            self.is_stopping = True
+            for child in self.children + self.leaving:
+                child.signal(signal.SIGTERM)
+        elif number == signal.SIGHUP and not self.is_stopping:
+            log.info("the workers are replaced, as SIGHUP asks")
+            self.replace_all()
+
+    def replace_all(self):
+        """Has new workers take the place of those that serve. An old one stops when a new one is ready."""
+        self.leaving += [child for child in self.children if child.is_ready]
+        for child in self.children:
+            if not child.is_ready:
+                child.is_ending = True
+                child.signal(signal.SIGTERM)
+                self.leaving.append(child)
+        self.children = []
+        self.pause = self.not_before = 0.0
+
+    def start_missing(self):
+        while len(self.children) < self.settings.workers and time.monotonic() >= self.not_before:
+            self.children.append(Child(self.settings, self.worker))
+
+    def reap(self):
+        """Takes note of the workers that have ended."""
+        while True:
+            try:
+                pid, state = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            for children in (self.children, self.leaving):
+                for child in [child for child in children if child.pid == pid]:
+                    children.remove(child)
+                    child.listen()
+                    child.close()
+                    self.on_end(child, state)
+
+    def on_end(self, child, state):
+        code = os.waitstatus_to_exitcode(state)
+        if self.is_stopping:
+            if code > 0:
+                self.status = code
+            return
+        if child.is_ending:
+            return
+        if child.is_ready and code == 0:
+            return  # It has served its requests.
+        why = f"status {code}" if code >= 0 else signal.Signals(-code).name
+        if not child.is_ready and code in (2, STARTUP_FAILED) and not self.has_served and self.watch is None:
+            # No worker has ever started: another attempt would fail as well.
+            self.is_stopping = True
+            self.status = code
+            for other in self.children + self.leaving:
+                other.signal(signal.SIGTERM)
+            return
+        if self.watch is not None and not child.is_ready:
+            log.error("the worker %s has not started (%s): the next change is waited for", child.pid, why)
+            self.children += [old for old in self.leaving if not old.is_ending][: self.settings.workers]
+            self.leaving = [old for old in self.leaving if old not in self.children]
+            self.not_before = float("inf")
+            return
+        early = not child.is_ready or time.monotonic() - child.started < LONGEST_PAUSE
+        self.pause = min(max(2 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE) if early else 0.0
+        self.not_before = time.monotonic() + self.pause
+        log.error("the worker %s has ended (%s), and is replaced in %.1f s", child.pid, why, self.pause)
+
+    def look_after(self):
+        """Hears the workers, stops those that others have replaced, and ends those that make no progress."""
+        for child in self.children + self.leaving:
+            child.listen()
+        ready = sum(child.is_ready for child in self.children)
+        self.has_served |= ready > 0
+        if ready == self.settings.workers:
+            for child in self.leaving:
+                if not child.is_ending:
+                    child.is_ending = True
+                    child.signal(signal.SIGTERM)
+        limit = self.settings.timeout_worker_healthcheck
+        if limit <= 0:
+            return
+        for child in self.children + self.leaving:
+            if child.is_ready and time.monotonic() - child.heard > limit:
+                log.error("the event loop of the worker %s has made no progress for %g s", child.pid, limit)
+                child.signal(signal.SIGKILL)
+                child.heard = time.monotonic()

@@ -1,0 +1,195 @@
+"""Serving in an event loop."""
+
+import asyncio
+import contextlib
+import inspect
+import logging
+import logging.config
+import signal
+import sys
+import types
+from functools import partial
+
+from callgate import _callgate
+from callgate._application import as_asgi, without_server
+from callgate._callgate import Settings, Worker
+
+
+def mark_as_coroutine_functions(*functions):
+    """Has `inspect` and `asyncio` take these types of callables for coroutine functions."""
+
+    async def coroutine_function():
+        pass
+
+    if hasattr(inspect, "markcoroutinefunction"):
+        inspect.markcoroutinefunction(coroutine_function)
+    marks = dict(vars(coroutine_function))
+    marks["_is_coroutine"] = getattr(asyncio.coroutines, "_is_coroutine", None)
+    for function in functions:
+        for name, value in marks.items():
+            setattr(function, name, value)
+
+
+class Parts:
+    """What the native part needs from Python."""
+
+    coroutine_type = types.CoroutineType
+    task_type = asyncio.Task
+
+    def __init__(self, app, event_loop):
+        self.app = app
+        self.event_loop = event_loop
+        self.task_keywords = {"loop": event_loop}
+        if sys.version_info >= (3, 12):
+            # A call that does not wait ends in its first step.
+            self.task_keywords["eager_start"] = True
+
+    @staticmethod
+    async def as_coroutine(awaitable):
+        return await awaitable
+
+    @staticmethod
+    def log_exception(level, exception):
+        exception.__traceback__ = without_server(exception.__traceback__)
+        logging.getLogger("callgate.error").log(
+            logging.getLevelNamesMapping()[level.upper()],
+            "exception in the application",
+            exc_info=exception,
+        )
+
+
+mark_as_coroutine_functions(_callgate.Receive, _callgate.Send)
+
+
+async def serve(worker, app, on_ready=lambda: None):
+    """Serves until the worker is shut down."""
+    done = worker.start(Parts(app, asyncio.get_running_loop()), on_ready)
+    try:
+        # The server ends by itself, and goes on until then.
+        await asyncio.shield(done)
+    except asyncio.CancelledError:
+        worker.shutdown()
+        await done
+        raise
+    finally:
+        worker.close()
+
+
+@contextlib.contextmanager
+def signals_of(worker):
+    """Has SIGINT and SIGTERM shut a worker down: in peace at first, and at once when they are repeated."""
+    loop = asyncio.get_running_loop()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    for number in numbers:
+        loop.add_signal_handler(number, worker.shutdown)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def loop_factory(settings):
+    """Returns what makes the event loop; None for that of asyncio."""
+    if settings.event_loop == "asyncio":
+        return None
+    try:
+        import uvloop
+    except ModuleNotFoundError:
+        if settings.event_loop == "uvloop":
+            raise SystemExit("error: there is no package uvloop: pip install uvloop, or give --loop asyncio") from None
+        return None
+    return uvloop.new_event_loop
+
+
+def configure_logging(settings):
+    """Sets up the loggers of the server, unless the program has given them handlers."""
+    if settings.log_config is not None:
+        path = str(settings.log_config)
+        if path.endswith(".json"):
+            import json
+
+            with open(path, encoding="utf-8") as file:
+                logging.config.dictConfig(json.load(file))
+        else:
+            logging.config.fileConfig(path, disable_existing_loggers=False)
+        return
+    for name in ("callgate.error", "callgate.access"):
+        logger = logging.getLogger(name)
+        if logger.hasHandlers():
+            continue
+        handler = logging.StreamHandler()
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        logger.addHandler(handler)
+        logger.setLevel(settings.log_level)
+        logger.propagate = False
+
+
+def arguments_of(settings):
+    """Returns settings by name, such as `port=8000`, as the arguments of a command line."""
+    arguments = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        values = value if isinstance(value, (list, tuple)) else [value]
+        for one in values:
+            if one is None:
+                continue
+            if isinstance(one, bool):
+                one = str(one).lower()
+            arguments.append(f"{flag}={one}")
+    return arguments
+
+
+class Server:
+    """A server in an event loop that runs already.
+
+    The settings are those of the command line, by name: `Server(app, port=8000, log_level="warning")`. The sockets are
+    bound at once, so `addresses` tells the port that the system has chosen for `port=0`.
+
+    Raises `ServeError` if the server cannot listen.
+    """
+
+    def __init__(self, app, **settings):
+        settings = Settings(["-", *arguments_of(settings)])
+        configure_logging(settings)
+        self._app = as_asgi(app, settings)
+        self._worker = Worker(settings)
+        self._is_ready = None
+
+    @property
+    def addresses(self):
+        """The addresses that the server listens on, as text."""
+        return self._worker.addresses
+
+    async def serve(self, on_ready=lambda: None):
+        """Serves until `shutdown`, and calls `on_ready` when the start-up of the application is complete.
+
+        Cancelling it shuts the server down as well. Signals are left to the program. Raises `ServeError` if the start-up or
+        the shutdown of the application fails.
+        """
+        await serve(self._worker, self._app, on_ready)
+
+    def shutdown(self):
+        """Shuts the server down: at the first call in peace, at the second at once."""
+        self._worker.shutdown()
+
+
+def run(app, **settings):
+    """Serves an application until SIGINT or SIGTERM. The settings are those of the command line, by name.
+
+    The application is an object, or its name as `module:attribute`, which `workers` and `reload` need. Ends the program by
+    `SystemExit` when the server cannot start.
+    """
+    from callgate._process import serve_here, serve_in_processes
+
+    name = app if isinstance(app, str) else "-"
+    parsed = Settings([name, *arguments_of(settings)])
+    if isinstance(app, str):
+        status = serve_in_processes(parsed)
+    elif parsed.workers > 1 or parsed.reload:
+        raise ValueError("`workers` and `reload` need the name of the application: run('main:app', ...)")
+    else:
+        configure_logging(parsed)
+        status = serve_here(parsed, partial(as_asgi, app, parsed))
+    if status != 0:
+        raise SystemExit(status)
