@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use callgate::{App, AppError, Receiver, Scope, Sender};
-use callgate_server::{Server, ServerHandle};
+use callgate_server::{LifespanMode, Server, ServerHandle};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
 use pyo3::intern;
@@ -50,17 +50,17 @@ pub(crate) struct Worker {
     handle: ServerHandle,
     /// `None` once it runs.
     server: RefCell<Option<Server>>,
-    running: RefCell<Option<Running>>,
+    running: RefCell<Option<Rc<Running>>>,
     addresses: Vec<String>,
+    needs_lifespan: bool,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 struct Running {
     guest: Rc<Guest>,
     interpreter: Arc<Interpreter>,
-    event_loop: Rc<Py<PyAny>>,
-    turn: Rc<Py<PyAny>>,
-    tick: Rc<Py<PyAny>>,
+    event_loop: Py<PyAny>,
+    tick: Py<PyAny>,
 }
 
 fn failed(error: &callgate_server::ServeError) -> PyErr {
@@ -86,6 +86,7 @@ impl Worker {
                 .iter()
                 .map(ToString::to_string)
                 .collect(),
+            needs_lifespan: settings.config().process.lifespan == LifespanMode::On,
             server: RefCell::new(Some(server)),
             running: RefCell::default(),
         })
@@ -114,16 +115,21 @@ impl Worker {
         let turn = slf.getattr("_turn")?;
         let resumer = Arc::new(Resumer::default());
         let parts: Parts = parts.extract()?;
-        let app = AsgiApp::new(py, parts, turn.clone().unbind(), resumer.clone())?;
+        let app = AsgiApp::new(
+            py,
+            parts,
+            turn.clone().unbind(),
+            resumer.clone(),
+            this.needs_lifespan,
+        )?;
         let running = Running {
             guest: guest.clone(),
             interpreter: app.interpreter(),
-            event_loop: Rc::new(event_loop.clone().unbind()),
-            turn: Rc::new(turn.clone().unbind()),
-            tick: Rc::new(slf.getattr("_tick")?.unbind()),
+            event_loop: event_loop.clone().unbind(),
+            tick: slf.getattr("_tick")?.unbind(),
         };
         let _ = this.app.0.set(app);
-        *this.running.borrow_mut() = Some(running);
+        *this.running.borrow_mut() = Some(Rc::new(running));
         let done = event_loop.call_method0("create_future")?;
         let tell = done.clone().unbind();
         guest.spawn(resumer.run());
@@ -179,9 +185,7 @@ impl Worker {
             return Ok(());
         };
         if running.guest.turn() {
-            running
-                .event_loop
-                .call_method1(py, intern!(py, "call_soon"), (&*running.turn,))?;
+            running.interpreter.schedule_turn(py)?;
         }
         match running.interpreter.take_fatal() {
             Some(error) => Err(error),
@@ -198,7 +202,7 @@ impl Worker {
 
     fn _tick(&self, py: Python<'_>) -> PyResult<()> {
         if let Some(running) = self.running.borrow().clone() {
-            let again = (TICK.as_secs_f64(), &*running.tick);
+            let again = (TICK.as_secs_f64(), &running.tick);
             running
                 .event_loop
                 .call_method1(py, intern!(py, "call_later"), again)?;

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import contextvars
 import inspect
 import logging
 import logging.config
@@ -40,6 +41,7 @@ class Parts:
         self.app = app
         self.event_loop = event_loop
         self.task_keywords = {"loop": event_loop}
+        self.turn_keywords = {"context": contextvars.copy_context()}
         if sys.version_info >= (3, 12):
             # A call that does not wait ends in its first step.
             self.task_keywords["eager_start"] = True

@@ -29,9 +29,13 @@ pub(crate) struct Interpreter {
     pub(super) task_keywords: Py<PyDict>,
     /// `loop.call_soon`.
     pub(super) call_soon: Py<PyAny>,
+    /// The keywords of `call_soon` for a turn: the context of the server, which calls begin with a copy of.
+    turn_keywords: Py<PyDict>,
+    /// Whether the application must serve its lifespan.
+    pub(super) needs_lifespan: bool,
     pub(super) event_loop: Py<PyAny>,
     /// What the event loop calls for a turn.
-    pub(super) turn: Py<PyAny>,
+    turn: Py<PyAny>,
     /// Logs an exception of the application: `log(what, exception)`.
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
@@ -50,6 +54,7 @@ pub(crate) struct Parts {
     task_keywords: Py<PyDict>,
     event_loop: Py<PyAny>,
     log_exception: Py<PyAny>,
+    turn_keywords: Py<PyDict>,
 }
 
 impl AsgiApp {
@@ -58,6 +63,7 @@ impl AsgiApp {
         parts: Parts,
         turn: Py<PyAny>,
         resumer: Arc<Resumer>,
+        needs_lifespan: bool,
     ) -> PyResult<Self> {
         Ok(Self(Arc::new(Interpreter {
             app: parts.app,
@@ -66,6 +72,8 @@ impl AsgiApp {
             task_type: parts.task_type,
             task_keywords: parts.task_keywords,
             call_soon: parts.event_loop.getattr(py, "call_soon")?,
+            turn_keywords: parts.turn_keywords,
+            needs_lifespan,
             event_loop: parts.event_loop,
             turn,
             log_exception: parts.log_exception,
@@ -82,8 +90,10 @@ impl AsgiApp {
 
 impl Interpreter {
     /// Has the event loop call for a turn.
-    pub(super) fn schedule_turn(&self, py: Python<'_>) -> PyResult<()> {
-        self.call_soon.call1(py, (&self.turn,)).map(drop)
+    pub(crate) fn schedule_turn(&self, py: Python<'_>) -> PyResult<()> {
+        let keywords = self.turn_keywords.bind(py);
+        let call_soon = self.call_soon.bind(py);
+        call_soon.call((&self.turn,), Some(keywords)).map(drop)
     }
 
     /// Reports an exception that nobody catches to the event loop.

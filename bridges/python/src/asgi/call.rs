@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Wake, Waker};
 
-use callgate::{AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, Sender};
+use callgate::{
+    AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress, Sender,
+};
+use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
 use pyo3::{create_exception, intern};
@@ -51,6 +54,9 @@ struct State {
     has_sent: bool,
     /// Whether the response, or the WebSocket, is complete for the application.
     has_completed: bool,
+    has_started: bool,
+    has_trailers: bool,
+    is_cancelled: bool,
 }
 
 #[derive(Clone)]
@@ -112,6 +118,9 @@ impl Call {
                 has_received: false,
                 has_sent: false,
                 has_completed: false,
+                has_started: false,
+                has_trailers: false,
+                is_cancelled: false,
             }),
         })
     }
@@ -167,16 +176,13 @@ impl Call {
     }
 
     fn end(self: &Arc<Self>, py: Python<'_>, result: PyResult<()>) {
-        let (has_received, has_sent) = {
+        let (has_received, has_sent, is_cancelled) = {
             let state = self.lock();
-            (state.has_received, state.has_sent)
+            (state.has_received, state.has_sent, state.is_cancelled)
         };
-        let is_declined = match self.kind {
-            Kind::Lifespan => !has_sent,
-            Kind::WebSocket | Kind::Unknown => !has_sent && !has_received,
-            Kind::Http => false,
-        };
+        let declines = self.kind == Kind::Lifespan && !has_sent;
         self.set_end(match result {
+            Ok(()) if declines => Err(AppError::Unsupported),
             Ok(()) => Ok(()),
             Err(error)
                 if error.is_instance_of::<PySystemExit>(py)
@@ -189,8 +195,13 @@ impl Call {
             Err(error) if error.is_instance_of::<ClientDisconnected>(py) => {
                 Err(SendError::Disconnected.into())
             }
-            Err(error) if is_declined => {
-                self.log(py, "debug", &error);
+            Err(error) if is_cancelled && error.is_instance_of::<CancelledError>(py) => {
+                Err(SendError::Disconnected.into())
+            }
+            Err(error) if declines => {
+                // An application of HTTP only fails at the kind of scope, or at the first event.
+                let must_serve = self.interpreter.needs_lifespan && has_received;
+                self.log(py, if must_serve { "error" } else { "debug" }, &error);
                 Err(AppError::Unsupported)
             }
             Err(error) => {
@@ -253,6 +264,7 @@ impl Call {
 
     /// Cancels the task of a call that the server gives up.
     pub(super) fn cancel(self: &Arc<Self>, py: Python<'_>) {
+        self.lock().is_cancelled = true;
         if let Some(task) = self.close()
             && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
         {
@@ -352,7 +364,6 @@ impl Call {
         let mut rest = match step {
             SendStep::Rest(rest) => rest,
             SendStep::Whole(event) => {
-                let completes = completes(&event);
                 let mut event = Some(event);
                 let started = channels.sender.poll_start_send(&mut cx, &mut event);
                 match started {
@@ -361,14 +372,8 @@ impl Call {
                         return Sent::Waiting(SendStep::Whole(event));
                     }
                     Poll::Ready(Err(error)) => return Sent::Failed(error),
-                    Poll::Ready(Ok(progress)) => {
-                        let mut state = self.lock();
-                        state.has_completed |= completes;
-                        match progress {
-                            callgate::SendProgress::Sent => return Sent::Done,
-                            callgate::SendProgress::Pending(rest) => rest,
-                        }
-                    }
+                    Poll::Ready(Ok(SendProgress::Sent)) => return Sent::Done,
+                    Poll::Ready(Ok(SendProgress::Pending(rest))) => rest,
                 }
             }
         };
@@ -385,16 +390,20 @@ impl Call {
         py: Python<'_>,
         event: &Bound<'_, PyAny>,
     ) -> PyResult<SendOutcome> {
-        let (has_completed, must_wait) = {
-            let mut state = self.lock();
-            state.has_sent = true;
-            (state.has_completed, !state.sends.is_empty())
-        };
         let event = event::from_python(event)?;
-        // ASGI leaves it to the server, and servers ignore it.
-        if has_completed && self.kind == Kind::Http {
-            return Ok(SendOutcome::Done);
-        }
+        let must_wait = {
+            let mut state = self.lock();
+            if self.kind == Kind::Lifespan && !is_of_lifespan(&event) {
+                let reason = format!("`{}` in a lifespan scope", event.type_name());
+                return Err(PyRuntimeError::new_err(reason));
+            }
+            // ASGI leaves it to the server what is sent after the end, or out of place, and servers ignore it.
+            if self.kind == Kind::Http && state.ignores_event(&event) {
+                return Ok(SendOutcome::Done);
+            }
+            state.note(&event);
+            !state.sends.is_empty()
+        };
         let step = SendStep::Whole(event);
         if must_wait {
             return self.wait_to_send(py, step).map(SendOutcome::Waits);
@@ -452,13 +461,37 @@ impl Wake for Call {
     }
 }
 
-/// Returns whether nothing may follow the event in its exchange.
-fn completes(event: &SendEvent) -> bool {
-    match event {
-        SendEvent::HttpResponseBody(body) => !body.more_body,
-        SendEvent::HttpResponsePathSend(_) => true,
-        _ => false,
+impl State {
+    /// Notes what the application sends.
+    fn note(&mut self, event: &SendEvent) {
+        self.has_sent = true;
+        self.has_completed |= match event {
+            SendEvent::HttpResponseStart(start) => {
+                self.has_started = true;
+                self.has_trailers = start.trailers;
+                false
+            }
+            SendEvent::HttpResponseBody(body) => !body.more_body && !self.has_trailers,
+            SendEvent::HttpResponsePathSend(_) => !self.has_trailers,
+            SendEvent::HttpResponseTrailers(trailers) => !trailers.more_trailers,
+            _ => false,
+        };
     }
+
+    fn ignores_event(&self, event: &SendEvent) -> bool {
+        let is_late_hint = self.has_started && matches!(event, SendEvent::HttpResponseEarlyHint(_));
+        self.has_completed || is_late_hint
+    }
+}
+
+fn is_of_lifespan(event: &SendEvent) -> bool {
+    matches!(
+        event,
+        SendEvent::LifespanStartupComplete(_)
+            | SendEvent::LifespanStartupFailed(_)
+            | SendEvent::LifespanShutdownComplete(_)
+            | SendEvent::LifespanShutdownFailed(_)
+    )
 }
 
 /// Returns the exception for a send that has failed.

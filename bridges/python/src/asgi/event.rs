@@ -270,7 +270,10 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
         }
         "websocket.close" => {
             let code = keys.number(intern!(py, "code"))?.unwrap_or(1000);
-            let reason = keys.text(intern!(py, "reason"))?.unwrap_or_default();
+            let reason = keys.get(intern!(py, "reason"))?;
+            // Frameworks give lists as well, and the reason is only text for people.
+            let reason = reason.map(|reason| PyResult::Ok(reason.str()?.to_str()?.into()));
+            let reason: ByteString = reason.transpose()?.unwrap_or_default();
             WebSocketClose::new(code).reason(reason).into()
         }
         "websocket.http.response.start" => SendEvent::DenialResponseStart(keys.start()?),

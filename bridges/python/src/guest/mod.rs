@@ -1,7 +1,7 @@
 //! A Tokio runtime as the guest of an event loop of asyncio, on the thread of that loop.
 //!
 //! The loop watches the descriptor of the runtime's driver. Whenever the descriptor is readable, the loop calls
-//! [`Guest::turn`], which asks the driver once what is ready, and runs every task that can run. So no turn blocks, and
+//! [`Guest::turn`], which asks the driver what is ready, and runs every task that can run. So no turn blocks, and
 //! none leaves a task behind that can run: all tasks of the server are in a [`LocalSet`], and the waker of the set
 //! ([`Wake`]) knows when one of them has been woken.
 //!
@@ -30,8 +30,8 @@ pub(crate) use self::wake::Inside;
 /// How late a timer of the runtime may be.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
 
-/// How often a turn polls the tasks before the event loop has its turn again. Each time at most 61 tasks are polled.
-const ROUNDS: usize = 64;
+/// How often a turn runs the tasks that can run before the event loop has its turn again. Each time at most 61 tasks run.
+const ROUNDS: usize = 16;
 
 thread_local! {
     static CURRENT: RefCell<Option<Rc<Guest>>> = const { RefCell::new(None) };
@@ -92,22 +92,20 @@ impl Guest {
             return false;
         }
         let inside = Inside::new();
-        let mut is_driver_polled = false;
+        let mut rounds = 0;
         self.runtime.block_on(poll_fn(|cx| {
-            if !is_driver_polled {
-                is_driver_polled = true;
-                // A runtime whose future is woken polls its driver without blocking.
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
-            }
-            for _ in 0..ROUNDS {
+            if rounds > 0 {
+                if !self.wake.is_set() || rounds > ROUNDS {
+                    return Poll::Ready(());
+                }
                 self.wake.take();
                 self.poll_tasks();
-                if !self.wake.is_set() {
-                    break;
-                }
             }
-            Poll::Ready(())
+            rounds += 1;
+            // A runtime whose future is woken polls its driver, without blocking, before it polls the future again. Then it also
+            // wakes the tasks that have used up their budget, which would be forgotten at the end of `block_on`.
+            cx.waker().wake_by_ref();
+            Poll::Pending
         }));
         drop(inside);
         self.is_turning.set(false);
