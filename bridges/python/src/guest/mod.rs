@@ -94,13 +94,12 @@ impl Guest {
         let inside = Inside::new();
         let mut rounds = 0;
         self.runtime.block_on(poll_fn(|cx| {
-            if rounds > 0 {
-                if !self.wake.is_set() || rounds > ROUNDS {
-                    return Poll::Ready(());
-                }
-                self.wake.take();
-                self.poll_tasks();
+            // The first round is also for tasks that were spawned before the waker was known to the set.
+            if rounds > 0 && (!self.wake.is_set() || rounds > ROUNDS) {
+                return Poll::Ready(());
             }
+            self.wake.take();
+            self.poll_tasks();
             rounds += 1;
             // A runtime whose future is woken polls its driver, without blocking, before it polls the future again. Then it also
             // wakes the tasks that have used up their budget, which would be forgotten at the end of `block_on`.
