@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -26,6 +27,9 @@ PERIOD = 0.25
 
 # How often in seconds a worker tells that its event loop makes progress.
 BEAT = 1.0
+
+# The number of new objects after which the collector of cycles looks at them, with `--gc tuned`.
+YOUNG_OBJECTS = 10_000
 
 log = logging.getLogger("callgate.error")
 
@@ -59,7 +63,7 @@ def serve_here(settings, load_app, worker=None, on_ready=lambda: None):
         app = load_app()
         worker = worker or Worker(settings)
         with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
-            runner.run(serve_until_signal(worker, app, on_ready))
+            runner.run(serve_until_signal(settings, worker, app, on_ready))
     except Unloadable as error:
         return fail(error)
     except ServeError as error:
@@ -67,9 +71,21 @@ def serve_here(settings, load_app, worker=None, on_ready=lambda: None):
     return 0
 
 
-async def serve_until_signal(worker, app, on_ready):
+async def serve_until_signal(settings, worker, app, on_ready):
+    def ready():
+        if settings.gc == "tuned":
+            tune_collector()
+        on_ready()
+
     with signals_of(worker):
-        await serve(worker, app, on_ready)
+        await serve(worker, app, ready)
+
+
+def tune_collector():
+    """Has the collector of cycles leave out what the start-up has made, and run less often."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(YOUNG_OBJECTS, *gc.get_threshold()[1:])
 
 
 class Child:

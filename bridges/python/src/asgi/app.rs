@@ -10,6 +10,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 
 use super::call::Call;
+use super::cancelled::Cancelled;
 use super::resumer::Resumer;
 use super::scope::Scopes;
 
@@ -40,6 +41,8 @@ pub(crate) struct Interpreter {
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
     pub(super) resumer: Arc<Resumer>,
+    /// The tasks that were cancelled and have not ended.
+    pub(super) cancelled: Cancelled,
     /// What ends the event loop: `SystemExit` or `KeyboardInterrupt`.
     fatal: Mutex<Option<PyErr>>,
 }
@@ -79,6 +82,7 @@ impl AsgiApp {
             log_exception: parts.log_exception,
             scopes: Scopes::new(py)?,
             resumer,
+            cancelled: Cancelled::default(),
             fatal: Mutex::default(),
         })))
     }

@@ -3,11 +3,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Wake, Waker, ready};
 
 use callgate::{
     AppError, Channel, ReceiveEvent, Receiver, Scope, SendError, SendEvent, SendProgress, Sender,
 };
+use callgate_drive::task;
 use pyo3::exceptions::asyncio::CancelledError;
 use pyo3::exceptions::{PyKeyboardInterrupt, PyOSError, PyRuntimeError, PySystemExit};
 use pyo3::prelude::*;
@@ -15,6 +16,7 @@ use pyo3::{create_exception, intern};
 
 use super::app::Interpreter;
 use super::awaitable::{Awaitable, SendStep, Waiter};
+use super::cancelled::PATIENCE;
 use super::event;
 use crate::guest;
 
@@ -57,6 +59,8 @@ struct State {
     has_started: bool,
     has_trailers: bool,
     is_cancelled: bool,
+    /// Whether the lifespan is to shut down, once no task is left that was cancelled.
+    is_shutting_down: bool,
 }
 
 #[derive(Clone)]
@@ -121,6 +125,7 @@ impl Call {
                 has_started: false,
                 has_trailers: false,
                 is_cancelled: false,
+                is_shutting_down: false,
             }),
         })
     }
@@ -180,6 +185,9 @@ impl Call {
             let state = self.lock();
             (state.has_received, state.has_sent, state.is_cancelled)
         };
+        if is_cancelled {
+            self.interpreter.cancelled.remove();
+        }
         let declines = self.kind == Kind::Lifespan && !has_sent;
         self.set_end(match result {
             Ok(()) if declines => Err(AppError::Unsupported),
@@ -264,10 +272,10 @@ impl Call {
 
     /// Cancels the task of a call that the server gives up.
     pub(super) fn cancel(self: &Arc<Self>, py: Python<'_>) {
+        let Some(task) = self.close() else { return };
         self.lock().is_cancelled = true;
-        if let Some(task) = self.close()
-            && let Err(error) = task.call_method0(py, intern!(py, "cancel"))
-        {
+        self.interpreter.cancelled.add();
+        if let Err(error) = task.call_method0(py, intern!(py, "cancel")) {
             error.write_unraisable(py, None);
         }
     }
@@ -340,8 +348,20 @@ impl Call {
         };
         let waker = Waker::from(self.clone());
         let mut cx = Context::from_waker(&waker);
+        if self.lock().is_shutting_down {
+            return self.poll_shutdown(py, &mut cx);
+        }
         loop {
             match channels.receiver.poll_receive(&mut cx) {
+                Poll::Ready(ReceiveEvent::LifespanShutdown) => {
+                    self.lock().is_shutting_down = true;
+                    let interpreter = self.interpreter.clone();
+                    task::spawn(async move {
+                        tokio::time::sleep(PATIENCE).await;
+                        interpreter.cancelled.give_up();
+                    });
+                    return self.poll_shutdown(py, &mut cx);
+                }
                 // ASGI does not have this event, and frameworks fail at events that they do not know.
                 Poll::Ready(ReceiveEvent::HttpShutdown) => {}
                 Poll::Ready(received) => {
@@ -351,6 +371,12 @@ impl Call {
                 Poll::Pending => return Poll::Pending,
             }
         }
+    }
+
+    /// Returns the event of a shutdown of the lifespan once no task is left that was cancelled.
+    fn poll_shutdown(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Py<PyAny>>> {
+        ready!(self.interpreter.cancelled.poll_none(cx));
+        Poll::Ready(event::to_python(py, &ReceiveEvent::LifespanShutdown))
     }
 
     /// Sends an event, as far as the channel takes it now.

@@ -18,6 +18,9 @@ use pyo3::{intern, types::PyNone};
 
 use super::call::Kind;
 
+/// The most octets of the reason of a close (RFC 6455, 5.5).
+const MAX_REASON: usize = 123;
+
 /// Content of this length and more is not copied.
 const SHARED_FROM: usize = 8 << 10;
 
@@ -271,8 +274,14 @@ pub(super) fn from_python(event: &Bound<'_, PyAny>) -> PyResult<SendEvent> {
         "websocket.close" => {
             let code = keys.number(intern!(py, "code"))?.unwrap_or(1000);
             let reason = keys.get(intern!(py, "reason"))?;
-            // Frameworks give lists as well, and the reason is only text for people.
-            let reason = reason.map(|reason| PyResult::Ok(reason.str()?.to_str()?.into()));
+            // Frameworks give lists and long texts as well, and the reason is only text for people.
+            let reason = reason.map(|reason| {
+                let text = reason.str()?;
+                let text = text.to_str()?;
+                let mut ends = (0..=MAX_REASON.min(text.len())).rev();
+                let end = ends.find(|end| text.is_char_boundary(*end));
+                PyResult::Ok(text[..end.unwrap_or_default()].into())
+            });
             let reason: ByteString = reason.transpose()?.unwrap_or_default();
             WebSocketClose::new(code).reason(reason).into()
         }

@@ -3,6 +3,7 @@
 mod app;
 mod awaitable;
 mod call;
+mod cancelled;
 mod event;
 mod resumer;
 mod scope;
