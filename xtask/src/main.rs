@@ -11,6 +11,7 @@ mod service;
 mod soak;
 mod step;
 mod test;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ Commands:
               --quick      run all with small numbers, and print the result
               --seconds N  how long the mixed load takes (default 3600); that of the channels takes a tenth
               --seed N     the seed of the faults of Redis
+  wheel     Build the wheel `callgate` in target/wheel, and run its tests in Python
+              ARGUMENT     an argument of pytest, such as `-k websocket` or `--loop asyncio`; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         "postgres" => service::run(&service::POSTGRES, &args[1..]),
         "redis" => service::run(&service::REDIS, &args[1..]),
         "soak" => soak::run(&args[1..]),
+        "wheel" => wheel::run(&args[1..]),
         "readme" => readme::run(&args[1..]),
         other => {
             eprintln!("{HELP}");

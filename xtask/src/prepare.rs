@@ -1,6 +1,6 @@
 //! The requirements of the tasks beyond cargo: checks and installations.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::step::{Step, shown, target};
 
@@ -282,8 +282,13 @@ impl PythonEnvironment {
         self.path.join("bin").join("python")
     }
 
+    /// Returns the folder of the environment.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Returns whether a line of imports succeeds.
-    fn has(&self, imports: &str) -> bool {
+    pub(crate) fn has(&self, imports: &str) -> bool {
         Step::program("check", shown(&self.python()))
             .arg("-c")
             .arg(imports)

@@ -205,8 +205,16 @@ impl std::fmt::Display for Step {
 
 /// Returns the number of tests that have passed by the summary of a test program; 0 for another line.
 fn passed_tests(line: &str) -> usize {
-    line.strip_prefix("test result: ok. ")
-        .and_then(|counts| counts.split(' ').next())
+    let of_cargo = line
+        .strip_prefix("test result: ok. ")
+        .and_then(|counts| counts.split(' ').next());
+    // The last line of pytest: `2 passed, 1 skipped in 0.10s`.
+    let of_pytest = line
+        .split_once(" passed")
+        .filter(|(_, rest)| rest.contains(" in "))
+        .map(|(passed, _)| passed);
+    of_cargo
+        .or(of_pytest)
         .and_then(|passed| passed.parse().ok())
         .unwrap_or(0)
 }

@@ -7,6 +7,7 @@ use crate::docs;
 use crate::fuzz;
 use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, REDIS};
 use crate::step::{Step, shown, target};
+use crate::wheel;
 
 /// The programs that the checks need.
 const TOOLS: [prepare::Tool; 6] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES, REDIS];
@@ -27,7 +28,7 @@ struct Check {
 /// The Python that the tests use.
 struct Python(String);
 
-const CHECKS: [Check; 15] = [
+const CHECKS: [Check; 16] = [
     Check {
         name: "format",
         run: |_| command("cargo fmt --all --check"),
@@ -89,6 +90,10 @@ const CHECKS: [Check; 15] = [
     Check {
         name: "tests of the examples' command line without features",
         run: |_| step("cargo test -p callgate-apps --test command_line").run_tests(),
+    },
+    Check {
+        name: "the wheel, and its tests in Python",
+        run: |_| wheel::test(&[]),
     },
     Check {
         name: "model check",

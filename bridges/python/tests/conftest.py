@@ -60,6 +60,9 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "uvicorn_fails(reason): what uvicorn does not do as this test demands"
     )
+    config.addinivalue_line(
+        "markers", "callgate_differs(reason): what callgate does in another way, and why"
+    )
 
 
 def pytest_generate_tests(metafunc):
@@ -69,9 +72,10 @@ def pytest_generate_tests(metafunc):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        mark = item.get_closest_marker("uvicorn_fails")
-        if mark and SERVER == "uvicorn":
-            item.add_marker(pytest.mark.xfail(reason=mark.args[0], strict=True))
+        for server, name in (("uvicorn", "uvicorn_fails"), ("callgate", "callgate_differs")):
+            mark = item.get_closest_marker(name)
+            if mark and SERVER == server:
+                item.add_marker(pytest.mark.xfail(reason=mark.args[0], strict=True))
 
 
 class Journal:

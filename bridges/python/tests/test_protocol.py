@@ -78,7 +78,17 @@ def test_the_path_is_decoded_once_and_raw_path_is_as_sent(by_header, journal, ke
     assert scope["raw_path"] == target.encode()
 
 
-@pytest.mark.parametrize(("target", "path"), [("/%FF", "/\ufffd"), ("/%zz", "/%zz"), ("/%", "/%")])
+UNDECODABLE = pytest.mark.callgate_differs("a target that is no URI is answered with 400 (SCOPE-05)")
+
+
+@pytest.mark.parametrize(
+    ("target", "path"),
+    [
+        ("/%FF", "/\ufffd"),
+        pytest.param("/%zz", "/%zz", marks=UNDECODABLE),
+        pytest.param("/%", "/%", marks=UNDECODABLE),
+    ],
+)
 def test_a_path_that_cannot_be_decoded_reaches_the_application(
     by_header, journal, key, target, path
 ):
@@ -459,6 +469,7 @@ def test_the_client_closes_the_connection(server, connection):
     assert connection.read_to_end() == b""
 
 
+@pytest.mark.callgate_differs("the connection is the server's, and the field is removed")
 def test_the_application_closes_the_connection(server, connection):
     response = connection.ask(get("/closes"))
     assert response.get(b"connection") == [b"close"]
@@ -706,7 +717,16 @@ def offered(server, journal, key, extension):
         pytest.skip(f"the server does not offer {extension}")
 
 
-@pytest.mark.parametrize("place", ["before", "after"])
+@pytest.mark.parametrize(
+    "place",
+    [
+        "before",
+        pytest.param(
+            "after",
+            marks=pytest.mark.callgate_differs("a hint after the start of the response is ignored"),
+        ),
+    ],
+)
 def test_early_hints_come_before_the_response(server, connection, journal, key, place):
     offered(server, journal, key, "http.response.early_hint")
     hint = connection.ask(get(f"/early_hint?{place}"))

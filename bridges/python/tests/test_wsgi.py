@@ -117,6 +117,7 @@ def test_an_exception_in_the_content_cuts_the_response(server):
 @pytest.mark.uvicorn_fails(
     "sends the head at `start_response`, not with the first content as PEP 3333 has it"
 )
+@pytest.mark.callgate_differs("as uvicorn: a2wsgi sends the head at `start_response`")
 def test_the_start_may_be_replaced_after_an_exception(server):
     server.expect_error("too late for the first start")
     with Connection(server) as connection:

@@ -1,6 +1,7 @@
 """A service in FastAPI with what services do: clients, threads, streams, files, uploads, dependencies, WebSockets."""
 
 import asyncio
+import gc
 import os
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -187,6 +188,11 @@ def stream_of_a_generator(chunks: int):
     return StreamingResponse(
         (CHUNK for _ in range(chunks)), media_type="application/octet-stream", headers=headers
     )
+
+
+@app.get("/collect")
+async def collect():
+    gc.collect()
 
 
 @app.get("/endless")
