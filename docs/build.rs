@@ -14,11 +14,12 @@ const GUIDES: [(&str, &str); 5] = [
 ];
 
 /// The other documents: `cargo xtask readme` and the crates themselves compile their Rust.
-const DOCUMENTS: [(&str, &str); 23] = [
+const DOCUMENTS: [(&str, &str); 24] = [
     ("apps", "apps/README.md"),
     ("architecture", "ARCHITECTURE.md"),
     ("benches::notes", "benches/NOTES.md"),
     ("benches::results", "benches/RESULTS.md"),
+    ("bridges::python", "bridges/python/README.md"),
     ("bridges::tower", "bridges/tower/README.md"),
     ("changelog", "CHANGELOG.md"),
     ("channels::overview", "channels/README.md"),

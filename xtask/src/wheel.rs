@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::prepare::{self, POSTGRES, PYTHON, PythonEnvironment, REDIS};
+use crate::prepare::{self, POSTGRES, PYTHON, PYTHON3, PythonEnvironment, REDIS};
 use crate::step::{Step, shown};
 
 /// The folder of the wheel.
@@ -31,7 +31,7 @@ pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
 pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
     let environment = PythonEnvironment::named("wheel")?;
     if !environment.has(IMPORTS) {
-        environment.create()?;
+        environment.create(PYTHON3)?;
         environment.install(&["maturin", "-r", REQUIREMENTS])?;
     }
     let python = shown(&environment.python());

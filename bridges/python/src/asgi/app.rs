@@ -101,7 +101,7 @@ impl Interpreter {
     }
 
     /// Reports an exception that nobody catches to the event loop.
-    pub(super) fn report(&self, py: Python<'_>, error: PyErr) {
+    pub(super) fn report(&self, py: Python<'_>, error: &PyErr) {
         let context = PyDict::new(py);
         let reported = context
             .set_item("message", "a task failed as it went on")

@@ -232,7 +232,7 @@ impl Waiter {
                 None => callback.call1(py, (this,)),
             };
             if let Err(error) = called {
-                self.call.interpreter().report(py, error);
+                self.call.interpreter().report(py, &error);
             }
         }
     }

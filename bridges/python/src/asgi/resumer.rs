@@ -37,7 +37,7 @@ impl Resumer {
     /// Goes on with calls for as long as it is polled.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut calls = Vec::new();
-        poll_fn(|cx| {
+        poll_fn::<(), _>(|cx| {
             {
                 let mut queue = self.lock();
                 queue.waker = Some(cx.waker().clone());
@@ -52,7 +52,7 @@ impl Resumer {
             }
             Poll::Pending
         })
-        .await
+        .await;
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue> {

@@ -127,7 +127,7 @@ impl Scopes {
         } = &mut *kept;
         dict.set_item(intern!(py, "client"), address(py, client, request.client)?)?;
         dict.set_item(intern!(py, "server"), address(py, server, request.server)?)?;
-        if !path.as_ref().is_some_and(|(kept, _)| kept == raw_path) {
+        if path.as_ref().is_none_or(|(kept, _)| kept != raw_path) {
             let decoded = PyString::new(py, &request.path()).unbind();
             *path = Some((raw_path.into(), decoded));
         }
@@ -192,7 +192,7 @@ fn address<'a>(
     let Some(address) = address else {
         return Ok(None);
     };
-    if !kept.as_ref().is_some_and(|(kept, _)| *kept == address) {
+    if kept.as_ref().is_none_or(|(kept, _)| *kept != address) {
         let pair = (address.ip().to_string(), address.port()).into_pyobject(py)?;
         *kept = Some((address, pair.unbind()));
     }
