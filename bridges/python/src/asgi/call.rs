@@ -376,6 +376,7 @@ impl Call {
     /// Returns the event of a shutdown of the lifespan once no task is left that was cancelled.
     fn poll_shutdown(&self, py: Python<'_>, cx: &mut Context<'_>) -> Poll<PyResult<Py<PyAny>>> {
         ready!(self.interpreter.cancelled.poll_none(cx));
+        self.lock().is_shutting_down = false;
         Poll::Ready(event::to_python(py, &ReceiveEvent::LifespanShutdown))
     }
 
