@@ -163,7 +163,11 @@ impl Worker {
     /// Asks the server to shut down, as at a signal: at the first call in peace, at the second at once.
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
         guest::enter(|| self.handle.shutdown());
-        self._turn(py)
+        // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
+        match &*self.running.borrow() {
+            Some(running) => running.interpreter.schedule_turn(py),
+            None => Ok(()),
+        }
     }
 
     /// Ends the use of the event loop. The server has ended before.

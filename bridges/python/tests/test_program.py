@@ -1,0 +1,147 @@
+"""`callgate.run` and `callgate.Server`, in programs of their own."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import textwrap
+import time
+
+import httpx
+import pytest
+
+from conftest import APPS, PATIENCE, SERVER, free_port
+
+pytestmark = pytest.mark.skipif(SERVER != "callgate", reason="it is about the package callgate")
+
+
+def program(text, *arguments):
+    """Starts a program, which has the application `raw_http.app`."""
+    return subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(text), *map(str, arguments)],
+        cwd=APPS,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def ended(process, timeout=2 * PATIENCE):
+    """Returns the exit status and the output of a program that is to end by itself."""
+    try:
+        output, _ = process.communicate(timeout=timeout)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        raise AssertionError(f"the program goes on: {process.communicate()[0]}") from None
+    return process.returncode, output
+
+
+def ask(port):
+    """Returns the answer of a server that is about to start."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            return httpx.get(f"http://127.0.0.1:{port}/hello", trust_env=False)
+        except httpx.TransportError:
+            time.sleep(0.02)
+    raise AssertionError("the server does not answer")
+
+
+@pytest.mark.parametrize("app", ["'raw_http:app'", "__import__('raw_http').app"])
+def test_run_serves_until_a_signal(app):
+    port = free_port()
+    process = program(
+        f"""
+        import sys, callgate
+        callgate.run({app}, port=int(sys.argv[1]), access_log=False, header=["x-one: 1", "x-two: 2"])
+        print("after the server")
+        """,
+        port,
+    )
+    answer = ask(port)
+    assert answer.text == "hello"
+    assert (answer.headers["x-one"], answer.headers["x-two"]) == ("1", "2")
+    process.send_signal(signal.SIGTERM)
+    status, output = ended(process)
+    assert status == 0, output
+    assert "after the server" in output
+
+
+def test_a_server_in_a_loop_that_runs():
+    process = program(
+        """
+        import asyncio, callgate, httpx
+        from raw_http import app
+
+        async def main():
+            server = callgate.Server(app, port=0)
+            [address] = server.addresses
+            ready = asyncio.Event()
+            serving = asyncio.create_task(server.serve(ready.set))
+            await ready.wait()
+            async with httpx.AsyncClient(trust_env=False) as client:
+                print((await client.get(f"http://{address}/hello")).text)
+            server.shutdown()
+            await serving
+            print("served")
+
+        asyncio.run(main())
+        """
+    )
+    status, output = ended(process)
+    assert status == 0, output
+    assert "hello\n" in output and "served\n" in output
+
+
+def test_a_server_that_is_cancelled_shuts_its_application_down():
+    process = program(
+        """
+        import asyncio, callgate
+
+        async def app(scope, receive, send):
+            assert scope["type"] == "lifespan"
+            for _ in range(2):
+                kind = (await receive())["type"]
+                print(kind)
+                await send({"type": f"{kind}.complete"})
+
+        async def main():
+            server = callgate.Server(app, port=0)
+            ready = asyncio.Event()
+            serving = asyncio.create_task(server.serve(ready.set))
+            await ready.wait()
+            serving.cancel()
+            try:
+                await serving
+            except asyncio.CancelledError:
+                print("cancelled")
+
+        asyncio.run(main())
+        """
+    )
+    status, output = ended(process)
+    assert status == 0, output
+    lines = [line for line in output.splitlines() if " INFO " not in line]
+    assert lines == ["lifespan.startup", "lifespan.shutdown", "cancelled"]
+
+
+def test_what_cannot_be_served_is_an_exception():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        process = program(
+            """
+            import sys, callgate
+            from raw_http import app
+            try:
+                callgate.Server(app, port=int(sys.argv[1]))
+            except callgate.ServeError as error:
+                print("in use" in str(error), error.args[1])
+            try:
+                callgate.run(app, workers=2)
+            except ValueError as error:
+                print("main:app" in str(error))
+            """,
+            taken.getsockname()[1],
+        )
+        assert ended(process) == (0, "True 3\nTrue\n")
