@@ -4,7 +4,12 @@ use std::ffi::OsString;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 
+use callgate::BoxApp;
+use callgate_cli::{AppWrapper as _, Start};
+use callgate_conformance::CheckFlags;
+use callgate_inspector::InspectFlags;
 use callgate_server::Config;
 use callgate_server::cli::Flags;
 use clap::{CommandFactory as _, Parser};
@@ -13,7 +18,7 @@ use pyo3::prelude::*;
 use tracing::level_filters::LevelFilter;
 
 /// Serves an application in Python over HTTP/1.1, HTTP/2 and WebSocket
-#[derive(Clone, Debug, Parser)]
+#[derive(Debug, Parser)]
 #[command(name = "callgate", version, mut_arg("threads", |arg| arg.hide(true)))]
 struct Arguments {
     /// The application: `module:attribute`
@@ -22,7 +27,31 @@ struct Arguments {
     #[command(flatten)]
     python: PythonFlags,
     #[command(flatten)]
+    checks: Checks,
+    #[command(flatten)]
     server: Flags,
+}
+
+/// Flags that put something around the application.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Checks {
+    #[command(flatten)]
+    check: CheckFlags,
+    #[command(flatten)]
+    inspect: InspectFlags,
+}
+
+impl Checks {
+    pub(crate) fn wrap(&mut self, app: BoxApp, start: Start) -> Result<BoxApp, String> {
+        let app = self.check.wrap(app, start)?;
+        self.inspect.wrap(app, start)
+    }
+
+    /// Ends what was put around the application.
+    pub(crate) fn ended(&mut self) {
+        self.check.ended();
+        self.inspect.ended();
+    }
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -99,17 +128,23 @@ struct PythonFlags {
 }
 
 /// What a command line asks for.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 #[pyclass(frozen, module = "callgate._callgate")]
 pub(crate) struct Settings {
     app: String,
     python: PythonFlags,
+    /// `None` once a worker has them.
+    checks: Mutex<Option<Checks>>,
     config: Config,
 }
 
 impl Settings {
     pub(crate) fn config(&self) -> &Config {
         &self.config
+    }
+
+    pub(crate) fn take_checks(&self) -> Option<Checks> {
+        self.checks.lock().expect("no panic under this lock").take()
     }
 }
 
@@ -125,10 +160,12 @@ impl Settings {
             Ok(Arguments {
                 app,
                 python,
+                checks,
                 server,
             }) => Ok(Self {
                 app,
                 python,
+                checks: Mutex::new(Some(checks)),
                 config: server.into_config(),
             }),
             // An exit code tells nothing but whether it is that of success.

@@ -5,7 +5,8 @@ use std::future::{Future, pending};
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use callgate::{App, AppError, Receiver, Scope, Sender};
+use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
+use callgate_cli::Start;
 use callgate_server::{LifespanMode, Server, ServerHandle};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
@@ -15,7 +16,7 @@ use pyo3::prelude::*;
 use crate::asgi::{AsgiApp, Interpreter, Parts, Resumer};
 use crate::guest::{self, Guest, TICK};
 use crate::log;
-use crate::settings::Settings;
+use crate::settings::{Checks, Settings};
 
 create_exception!(
     callgate,
@@ -26,7 +27,7 @@ create_exception!(
 
 /// An application that is set after its server was bound.
 #[derive(Clone, Debug, Default)]
-struct LateApp(Arc<OnceLock<AsgiApp>>);
+struct LateApp(Arc<OnceLock<BoxApp>>);
 
 impl App for LateApp {
     fn call(
@@ -53,6 +54,8 @@ pub(crate) struct Worker {
     running: RefCell<Option<Rc<Running>>>,
     addresses: Vec<String>,
     needs_lifespan: bool,
+    /// What is put around the application when it starts.
+    checks: RefCell<Option<Checks>>,
 }
 
 #[derive(Debug)]
@@ -65,6 +68,11 @@ struct Running {
 
 fn failed(error: &callgate_server::ServeError) -> PyErr {
     ServeError::new_err((error.to_string(), error.exit_status()))
+}
+
+/// Returns the exception for something around the application that cannot start.
+fn cannot_start(reason: String) -> PyErr {
+    ServeError::new_err((reason, callgate_cli::STARTUP))
 }
 
 #[pymethods]
@@ -87,6 +95,7 @@ impl Worker {
                 .map(ToString::to_string)
                 .collect(),
             needs_lifespan: settings.config().process.lifespan == LifespanMode::On,
+            checks: RefCell::new(settings.take_checks()),
             server: RefCell::new(Some(server)),
             running: RefCell::default(),
         })
@@ -104,6 +113,7 @@ impl Worker {
         slf: &Bound<'py, Self>,
         parts: &Bound<'py, PyAny>,
         on_ready: Py<PyAny>,
+        replaces_another: bool,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = slf.py();
         let this = slf.borrow();
@@ -111,6 +121,10 @@ impl Worker {
             return Err(PyRuntimeError::new_err("a worker starts only once"));
         };
         let event_loop = parts.getattr("event_loop")?;
+        let start = match replaces_another {
+            true => Start::Successor,
+            false => Start::First,
+        };
         let guest = Guest::new()?;
         let turn = slf.getattr("_turn")?;
         let resumer = Arc::new(Resumer::default());
@@ -127,6 +141,11 @@ impl Worker {
             interpreter: app.interpreter(),
             event_loop: event_loop.clone().unbind(),
             tick: slf.getattr("_tick")?.unbind(),
+        };
+        let app = BoxApp::new(app);
+        let app = match &mut *this.checks.borrow_mut() {
+            Some(checks) => checks.wrap(app, start).map_err(cannot_start)?,
+            None => app,
         };
         let _ = this.app.0.set(app);
         *this.running.borrow_mut() = Some(Rc::new(running));
@@ -179,6 +198,9 @@ impl Worker {
                     .call_method1(py, "remove_reader", (descriptor,))?;
             }
             guest::close();
+        }
+        if let Some(checks) = &mut *self.checks.borrow_mut() {
+            checks.ended();
         }
         Ok(())
     }

@@ -57,13 +57,13 @@ def serve_in_processes(settings):
     return serve_here(settings, partial(load, settings))
 
 
-def serve_here(settings, load_app, worker=None, on_ready=lambda: None):
+def serve_here(settings, load_app, worker=None, on_ready=lambda: None, replaces_another=False):
     """Serves in this process until a signal. Returns the exit status."""
     try:
         app = load_app()
         worker = worker or Worker(settings)
         with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
-            runner.run(serve_until_signal(settings, worker, app, on_ready))
+            runner.run(serve_until_signal(settings, worker, app, on_ready, replaces_another))
     except Unloadable as error:
         return fail(error)
     except ServeError as error:
@@ -71,14 +71,14 @@ def serve_here(settings, load_app, worker=None, on_ready=lambda: None):
     return 0
 
 
-async def serve_until_signal(settings, worker, app, on_ready):
+async def serve_until_signal(settings, worker, app, on_ready, replaces_another):
     def ready():
         if settings.gc == "tuned":
             tune_collector()
         on_ready()
 
     with signals_of(worker):
-        await serve(worker, app, ready)
+        await serve(worker, app, ready, replaces_another)
 
 
 def tune_collector():
@@ -91,7 +91,7 @@ def tune_collector():
 class Child:
     """A worker as a process, as its supervisor sees it."""
 
-    def __init__(self, settings, worker):
+    def __init__(self, settings, worker, replaces_another):
         self.started = time.monotonic()
         self.heard = None
         self.is_ending = False
@@ -99,11 +99,11 @@ class Child:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.reader)
-            os._exit(self.work(settings, worker, writer))
+            os._exit(self.work(settings, worker, writer, replaces_another))
         os.close(writer)
         os.set_blocking(self.reader, False)
 
-    def work(self, settings, worker, writer):
+    def work(self, settings, worker, writer, replaces_another):
         """Serves, in the child. Returns the exit status."""
         status = 1
         try:
@@ -111,7 +111,10 @@ class Child:
                 signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
             signal.signal(signal.SIGINT, signal.default_int_handler)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            status = serve_here(settings, partial(load, settings), worker, partial(beat, writer))
+            on_ready = partial(beat, writer)
+            status = serve_here(
+                settings, partial(load, settings), worker, on_ready, replaces_another
+            )
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else fail(exit.code or "", 1)
         except BaseException:
@@ -223,7 +226,7 @@ class Supervisor:
 
     def start_missing(self):
         while len(self.children) < self.settings.workers and time.monotonic() >= self.not_before:
-            self.children.append(Child(self.settings, self.worker))
+            self.children.append(Child(self.settings, self.worker, self.has_served))
 
     def reap(self):
         """Takes note of the workers that have ended."""

@@ -63,9 +63,9 @@ class Parts:
 mark_as_coroutine_functions(_callgate.Receive, _callgate.Send)
 
 
-async def serve(worker, app, on_ready=lambda: None):
-    """Serves until the worker is shut down."""
-    done = worker.start(Parts(app, asyncio.get_running_loop()), on_ready)
+async def serve(worker, app, on_ready=lambda: None, replaces_another=False):
+    """Serves until the worker is shut down. It may replace another one, which serves until it is ready."""
+    done = worker.start(Parts(app, asyncio.get_running_loop()), on_ready, replaces_another)
     try:
         # The server ends by itself, and goes on until then.
         await asyncio.shield(done)
