@@ -143,6 +143,46 @@ def test_workers_are_replaced_after_some_requests(serve):
     wait_for_workers(server, lambda seen: len(seen) >= 4)
 
 
+def test_a_signal_to_all_processes_stops_the_workers_in_peace(serve, journal, key):
+    env = {"CALLGATE_TEST_KEY": key}
+    server = serve("process_id:slow", "--workers", "2", env=env)
+    with Connection(server) as connection:
+        connection.send(get("/"))
+        assert journal.next(key) == "called"
+        os.killpg(server.process.pid, signal.SIGTERM)
+        assert connection.read_response().body == b"slow"
+    assert server.wait_until_ended() == 0
+
+
+def test_the_file_of_a_socket_is_that_of_the_supervisor(servers, tmp_path):
+    path = tmp_path / "socket"
+    server = servers.start("process_id:app", "--workers", "2", "--uds", str(path))
+
+    def ask_socket():
+        try:
+            with httpx.Client(transport=httpx.HTTPTransport(uds=str(path))) as client:
+                return int(client.get("http://localhost/").text)
+        except httpx.TransportError:
+            return None
+
+    def workers(wanted):
+        deadline = time.monotonic() + 3 * PATIENCE
+        seen = set()
+        while not wanted(seen):
+            assert time.monotonic() < deadline, (seen, server.output)
+            seen.add(ask_socket())
+            seen.discard(None)
+        return seen
+
+    first = workers(lambda seen: len(seen) == 2)
+    server.signal(signal.SIGHUP)
+    workers(lambda seen: len(seen - first) == 2)
+    assert path.exists()
+    server.signal()
+    assert server.wait_until_ended() == 0
+    assert not path.exists()
+
+
 # Reload.
 
 

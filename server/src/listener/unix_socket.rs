@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, chown};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::process;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -35,12 +36,13 @@ impl FileOwnership {
 }
 
 /// The file of a Unix socket. The owner removes it when this is dropped, unless another socket has taken
-/// its place.
+/// its place. A process that was forked from the owner has a copy of this, and leaves the file alone.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
     /// The device and the number of the file.
     identity: (u64, u64),
+    process: u32,
     ownership: FileOwnership,
 }
 
@@ -49,6 +51,7 @@ impl SocketFile {
         Ok(Self {
             path: path.into(),
             identity: identity(&fs::symlink_metadata(path)?),
+            process: process::id(),
             ownership,
         })
     }
@@ -71,6 +74,7 @@ impl Drop for SocketFile {
         let is_same = fs::symlink_metadata(&self.path)
             .is_ok_and(|metadata| identity(&metadata) == self.identity);
         if is_same
+            && self.process == process::id()
             && self.ownership.is_owner()
             && let Err(error) = fs::remove_file(&self.path)
         {

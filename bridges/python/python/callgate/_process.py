@@ -12,7 +12,7 @@ from functools import partial
 
 from callgate._application import Unloadable, load, read_env_file
 from callgate._callgate import ServeError, Worker
-from callgate._server import configure_logging, loop_factory, serve, signals_of
+from callgate._server import configure_logging, handlers, loop_factory, serve
 from callgate._watch import Watch
 
 # The exit status of a server that could not start, as of the command line in Rust.
@@ -57,28 +57,40 @@ def serve_in_processes(settings):
     return serve_here(settings, partial(load, settings))
 
 
-def serve_here(settings, load_app, worker=None, on_ready=lambda: None, replaces_another=False):
-    """Serves in this process until a signal. Returns the exit status."""
+def serve_here(settings, load_app):
+    """Serves in this process until SIGINT or SIGTERM. Returns the exit status."""
+
+    def signals_of(worker):
+        # The first shuts the worker down in peace, the second at once.
+        return {signal.SIGINT: worker.shutdown, signal.SIGTERM: worker.shutdown}
+
+    return serve_until_signal(settings, load_app, partial(Worker, settings), signals_of)
+
+
+def serve_until_signal(
+    settings, load_app, bind, signals_of, on_ready=lambda: None, replaces_another=False
+):
+    """Serves in this process until the worker is shut down. Returns the exit status."""
+
+    async def main(app, worker):
+        def ready():
+            if settings.gc == "tuned":
+                tune_collector()
+            on_ready()
+
+        with handlers(signals_of(worker)):
+            await serve(worker, app, ready, replaces_another)
+
     try:
         app = load_app()
-        worker = worker or Worker(settings)
+        worker = bind()
         with asyncio.Runner(loop_factory=loop_factory(settings)) as runner:
-            runner.run(serve_until_signal(settings, worker, app, on_ready, replaces_another))
+            runner.run(main(app, worker))
     except Unloadable as error:
         return fail(error)
     except ServeError as error:
         return fail(*error.args)
     return 0
-
-
-async def serve_until_signal(settings, worker, app, on_ready, replaces_another):
-    def ready():
-        if settings.gc == "tuned":
-            tune_collector()
-        on_ready()
-
-    with signals_of(worker):
-        await serve(worker, app, ready, replaces_another)
 
 
 def tune_collector():
@@ -107,13 +119,17 @@ class Child:
         """Serves, in the child. Returns the exit status."""
         status = 1
         try:
-            for number in SIGNALS:
-                signal.signal(number, signal.SIG_DFL if number != signal.SIGHUP else signal.SIG_IGN)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+            # A terminal and a manager of services may signal all processes. The supervisor decides what it means.
+            for number in (signal.SIGINT, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-            on_ready = partial(beat, writer)
-            status = serve_here(
-                settings, partial(load, settings), worker, on_ready, replaces_another
+            status = serve_until_signal(
+                settings,
+                partial(load, settings),
+                lambda: worker,
+                signals_of_child,
+                partial(beat, writer),
+                replaces_another,
             )
         except SystemExit as exit:
             status = exit.code if isinstance(exit.code, int) else fail(exit.code or "", 1)
@@ -142,6 +158,18 @@ class Child:
         os.close(self.reader)
 
 
+def signals_of_child(worker):
+    """SIGTERM shuts a worker down in peace, however often it comes, and STOP_AT_ONCE at once."""
+    requests = []
+
+    def stop(times):
+        while len(requests) < times:
+            requests.append(None)
+            worker.shutdown()
+
+    return {signal.SIGTERM: partial(stop, 1), STOP_AT_ONCE: partial(stop, 2)}
+
+
 def end_interpreter():
     """Does what an interpreter does at its end, which `os._exit` leaves out."""
     import atexit
@@ -164,6 +192,9 @@ def beat(writer):
         return
     asyncio.get_running_loop().call_later(BEAT, beat, writer)
 
+
+# The signal by which the supervisor has a worker end at once.
+STOP_AT_ONCE = signal.SIGQUIT
 
 SIGNALS = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
 
@@ -206,9 +237,10 @@ class Supervisor:
 
     def on_signal(self, number):
         if number in (signal.SIGINT, signal.SIGTERM):
+            how = STOP_AT_ONCE if self.is_stopping else signal.SIGTERM
             self.is_stopping = True
             for child in self.children + self.leaving:
-                child.signal(signal.SIGTERM)
+                child.signal(how)
         elif number == signal.SIGHUP and not self.is_stopping:
             log.info("the workers are replaced, as SIGHUP asks")
             self.replace_all()

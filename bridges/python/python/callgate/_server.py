@@ -6,7 +6,6 @@ import contextvars
 import inspect
 import logging
 import logging.config
-import signal
 import sys
 import types
 from functools import partial
@@ -78,16 +77,15 @@ async def serve(worker, app, on_ready=lambda: None, replaces_another=False):
 
 
 @contextlib.contextmanager
-def signals_of(worker):
-    """Has SIGINT and SIGTERM shut a worker down: in peace at first, and at once when they are repeated."""
+def handlers(by_signal):
+    """Has signals call functions meanwhile."""
     loop = asyncio.get_running_loop()
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    for number in numbers:
-        loop.add_signal_handler(number, worker.shutdown)
+    for number, handler in by_signal.items():
+        loop.add_signal_handler(number, handler)
     try:
         yield
     finally:
-        for number in numbers:
+        for number in by_signal:
             loop.remove_signal_handler(number)
 
 

@@ -1,7 +1,9 @@
 """An application that answers with the number of its process."""
 
+import asyncio
 import os
 
+from journal import tell
 from raw_http import body, start, stops_in_lifespan
 
 
@@ -12,3 +14,13 @@ async def app(scope, receive, send):
         start(headers=[(b"connection", b"close"), (b"x-env", os.environb.get(b"FROM_FILE", b""))])
     )
     await send(body(str(os.getpid()).encode()))
+
+
+async def slow(scope, receive, send):
+    """Answers after a moment, and tells that it is called."""
+    if scope["type"] == "lifespan":
+        return await stops_in_lifespan(scope, receive, send)
+    tell(os.environ["CALLGATE_TEST_KEY"], "called")
+    await asyncio.sleep(0.5)
+    await send(start(headers=[(b"content-length", b"4")]))
+    await send(body(b"slow"))
