@@ -12,6 +12,7 @@ use callgate_conformance::CheckFlags;
 use callgate_inspector::InspectFlags;
 use callgate_server::Config;
 use callgate_server::cli::Flags;
+use callgate_server::config::{LogFormat, LogTime};
 use clap::{CommandFactory as _, Parser};
 use pyo3::exceptions::PySystemExit;
 use pyo3::prelude::*;
@@ -127,6 +128,21 @@ struct PythonFlags {
     log_config: Option<PathBuf>,
 }
 
+/// Returns what is wrong with settings that an application in Python cannot have.
+fn not_for_python(config: &Config) -> Option<&'static str> {
+    if config.process.threads.is_some() {
+        return Some(
+            "an application in Python is served by one thread a process: give --workers in place of --threads",
+        );
+    }
+    if config.log.format != LogFormat::Text || config.log.time != LogTime::Utc {
+        return Some(
+            "the form of the log is that of Python's logging: give --log-config in place of --log-format and --log-time",
+        );
+    }
+    None
+}
+
 /// What a command line asks for.
 #[derive(Debug)]
 #[pyclass(frozen, module = "callgate._callgate")]
@@ -162,12 +178,19 @@ impl Settings {
                 python,
                 checks,
                 server,
-            }) => Ok(Self {
-                app,
-                python,
-                checks: Mutex::new(Some(checks)),
-                config: server.into_config(),
-            }),
+            }) => {
+                let config = server.into_config();
+                if let Some(reason) = not_for_python(&config) {
+                    callgate_cli::fail(callgate_cli::USAGE, reason);
+                    return Err(PySystemExit::new_err(callgate_cli::USAGE));
+                }
+                Ok(Self {
+                    app,
+                    python,
+                    checks: Mutex::new(Some(checks)),
+                    config,
+                })
+            }
             // An exit code tells nothing but whether it is that of success.
             Err(status) if status == ExitCode::SUCCESS => Err(PySystemExit::new_err(0)),
             Err(_) => Err(PySystemExit::new_err(callgate_cli::USAGE)),
@@ -251,6 +274,16 @@ impl Settings {
     #[getter]
     fn log_config(&self) -> Option<PathBuf> {
         self.python.log_config.clone()
+    }
+
+    #[getter]
+    fn pid(&self) -> Option<PathBuf> {
+        self.config.process.pid.clone()
+    }
+
+    #[getter]
+    fn log_file(&self) -> Option<PathBuf> {
+        self.config.log.file.clone()
     }
 
     /// Whether a process ends after some requests or some time, and must be replaced.

@@ -73,6 +73,30 @@ def test_an_unknown_flag_is_told(servers):
     assert "--no-such-flag" in server.output
 
 
+@pytest.mark.skipif(SERVER != "callgate", reason="the flags are those of callgate")
+@pytest.mark.parametrize(
+    ("flags", "remedy"),
+    [(["--threads", "2"], "--workers"), (["--log-format", "json"], "--log-config")],
+)
+def test_a_flag_that_is_not_for_python_is_told(servers, flags, remedy):
+    server = servers.start("raw_http:app", *flags)
+    assert server.wait_until_ended() == 2
+    assert remedy in server.output
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the flags are those of callgate")
+def test_the_number_of_the_process_and_the_log_are_in_files(serve, tmp_path):
+    pid, log = tmp_path / "pid", tmp_path / "log"
+    server = serve("raw_http:app", "--pid", str(pid), "--log-file", str(log), "--access-log")
+    assert pid.read_text() == f"{server.process.pid}\n"
+    server.client.get("/hello")
+    server.stop()
+    assert not pid.exists()
+    assert "Callgate has stopped" in log.read_text()
+    assert "/hello" in log.read_text()
+    assert server.output == ""
+
+
 # Where the application comes from.
 
 

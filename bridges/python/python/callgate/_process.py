@@ -48,13 +48,29 @@ def serve_in_processes(settings):
         configure_logging(settings)
     except (Unloadable, OSError, ValueError) as error:
         return fail(error)
-    if settings.workers > 1 or settings.reload or settings.retires:
-        try:
-            worker = Worker(settings)
-        except ServeError as error:
-            return fail(*error.args)
-        return Supervisor(settings, worker).run()
-    return serve_here(settings, partial(load, settings))
+    try:
+        with pid_file(settings.pid):
+            if settings.workers > 1 or settings.reload or settings.retires:
+                return Supervisor(settings, Worker(settings)).run()
+            return serve_here(settings, partial(load, settings))
+    except ServeError as error:
+        return fail(*error.args)
+
+
+@contextlib.contextmanager
+def pid_file(path):
+    """Has a file with the number of this process, which others signal."""
+    if path is None:
+        yield
+        return
+    try:
+        path.write_text(f"{os.getpid()}\n")
+    except OSError as error:
+        raise ServeError(f"cannot write {path}: {error.strerror} (--pid)", STARTUP_FAILED) from error
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def serve_here(settings, load_app):

@@ -6,6 +6,7 @@ import contextvars
 import inspect
 import logging
 import logging.config
+import logging.handlers
 import sys
 import types
 from functools import partial
@@ -118,7 +119,10 @@ def configure_logging(settings):
         logger = logging.getLogger(name)
         if logger.hasHandlers():
             continue
-        handler = logging.StreamHandler()
+        if settings.log_file is not None:
+            handler = logging.handlers.WatchedFileHandler(settings.log_file)
+        else:
+            handler = logging.StreamHandler()
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         logger.addHandler(handler)
         logger.setLevel(settings.log_level)
