@@ -30,20 +30,20 @@ const SETTINGS: [&str; 6] = [
 /// Returns how to repeat what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
     prepare::tools(&[PYTHON, POSTGRES, REDIS])?;
-    test(arguments).map(drop)
-}
-
-/// Checks the wheel against the rules that ASGI shares, in cleartext and over TLS.
-///
-/// # Errors
-///
-/// Returns how to repeat the check that failed.
-fn check_rules(python: &str) -> Result<(), String> {
     Step::new(
         "the suite",
         "cargo build --package callgate-apps --all-features --bin callgate-conformance",
     )
     .run()?;
+    test(arguments).map(drop)
+}
+
+/// Checks the wheel against the rules that ASGI shares, in cleartext and over TLS. The suite has been built.
+///
+/// # Errors
+///
+/// Returns how to repeat the check that failed.
+fn check_rules(python: &str) -> Result<(), String> {
     let program = shown(&target()?.join("debug").join("callgate-conformance"));
     let tls = "--ssl-certfile {certfile} --ssl-keyfile {keyfile}";
     for (name, flag, certificate) in [
@@ -62,7 +62,8 @@ fn check_rules(python: &str) -> Result<(), String> {
     Ok(())
 }
 
-/// Builds the wheel, installs it in an environment of its own, and runs its tests. Returns their number.
+/// Builds the wheel, installs it in an environment of its own, and runs its tests, with the suite as it has been built.
+/// Returns their number.
 ///
 /// # Errors
 ///
