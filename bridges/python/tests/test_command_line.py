@@ -1,5 +1,6 @@
 """The command line: what it says about mistakes, workers, reloads, logs."""
 
+import gc
 import json
 import os
 import signal
@@ -205,6 +206,26 @@ def test_the_file_of_a_socket_is_that_of_the_supervisor(servers, tmp_path):
     server.signal()
     assert server.wait_until_ended() == 0
     assert not path.exists()
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="uvicorn asks a thread of the worker")
+def test_a_worker_whose_loop_makes_no_progress_is_replaced(serve):
+    server = serve("process_id:blocks", "--workers", "2", "--timeout-worker-healthcheck", "2")
+    first = wait_for_workers(server, lambda seen: len(seen) == 2)
+    server.expect_error("")
+    with Connection(server) as connection:
+        connection.send(get("/block"))
+        assert connection.read_to_end() == b""
+    server.wait_for_output("has made no progress for 2 s")
+    wait_for_workers(server, lambda seen: len(seen - first) == 1)
+
+
+@pytest.mark.skipif(SERVER != "callgate", reason="the flag is that of callgate")
+def test_the_collector_of_cycles_is_tuned(serve):
+    tuned = serve("process_id:collector")
+    assert tuned.client.get("/").text == "True 10000"
+    as_it_is = serve("process_id:collector", "--gc", "python")
+    assert as_it_is.client.get("/").text == f"False {gc.get_threshold()[0]}"
 
 
 # Reload.

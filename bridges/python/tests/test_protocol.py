@@ -78,7 +78,9 @@ def test_the_path_is_decoded_once_and_raw_path_is_as_sent(by_header, journal, ke
     assert scope["raw_path"] == target.encode()
 
 
-UNDECODABLE = pytest.mark.callgate_differs("a target that is no URI is answered with 400 (SCOPE-05)")
+UNDECODABLE = pytest.mark.callgate_differs(
+    "a target that is no URI is answered with 400 (SCOPE-05)"
+)
 
 
 @pytest.mark.parametrize(

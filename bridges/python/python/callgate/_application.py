@@ -51,12 +51,16 @@ def find(target, directory):
     """Returns what `module:attribute` names."""
     name, _, path = target.partition(":")
     if not name or not path:
-        raise Unloadable(f"`{target}` names no application: give module:attribute, such as main:app")
+        raise Unloadable(
+            f"`{target}` names no application: give module:attribute, such as main:app"
+        )
     try:
         value = importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{name}.".startswith(f"{error.name}."):
-            raise Unloadable(f"importing `{name}` raised an exception:\n{own_frames(error)}") from error
+            raise Unloadable(
+                f"importing `{name}` raised an exception:\n{own_frames(error)}"
+            ) from error
         raise Unloadable(
             f"there is no module `{error.name}` in {os.path.abspath(directory)} "
             "(--app-dir names another folder)"
@@ -91,7 +95,9 @@ def without_server(tb):
 def as_asgi(app, settings):
     """Returns the application as one of ASGI 3."""
     if not callable(app):
-        raise Unloadable(f"`{settings.app}` is not callable, but of the type `{type(app).__name__}`")
+        raise Unloadable(
+            f"`{settings.app}` is not callable, but of the type `{type(app).__name__}`"
+        )
     interface = settings.interface
     if interface == "auto":
         interface = "asgi3" if takes(app, 3) or not takes(app, 2) else "wsgi"

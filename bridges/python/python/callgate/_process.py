@@ -66,7 +66,9 @@ def pid_file(path):
     try:
         path.write_text(f"{os.getpid()}\n")
     except OSError as error:
-        raise ServeError(f"cannot write {path}: {error.strerror} (--pid)", STARTUP_FAILED) from error
+        raise ServeError(
+            f"cannot write {path}: {error.strerror} (--pid)", STARTUP_FAILED
+        ) from error
     try:
         yield
     finally:
@@ -303,7 +305,12 @@ class Supervisor:
         if child.is_ready and code == 0:
             return  # It has served its requests.
         why = f"status {code}" if code >= 0 else signal.Signals(-code).name
-        if not child.is_ready and code in (2, STARTUP_FAILED) and not self.has_served and self.watch is None:
+        if (
+            not child.is_ready
+            and code in (2, STARTUP_FAILED)
+            and not self.has_served
+            and self.watch is None
+        ):
             # No worker has ever started: another attempt would fail as well.
             self.is_stopping = True
             self.status = code
@@ -311,15 +318,21 @@ class Supervisor:
                 other.signal(signal.SIGTERM)
             return
         if self.watch is not None and not child.is_ready:
-            log.error("the worker %s has not started (%s): the next change is waited for", child.pid, why)
-            self.children += [old for old in self.leaving if not old.is_ending][: self.settings.workers]
+            log.error(
+                "the worker %s has not started (%s): the next change is waited for", child.pid, why
+            )
+            self.children += [old for old in self.leaving if not old.is_ending][
+                : self.settings.workers
+            ]
             self.leaving = [old for old in self.leaving if old not in self.children]
             self.not_before = float("inf")
             return
         early = not child.is_ready or time.monotonic() - child.started < LONGEST_PAUSE
         self.pause = min(max(2 * self.pause, SHORTEST_PAUSE), LONGEST_PAUSE) if early else 0.0
         self.not_before = time.monotonic() + self.pause
-        log.error("the worker %s has ended (%s), and is replaced in %.1f s", child.pid, why, self.pause)
+        log.error(
+            "the worker %s has ended (%s), and is replaced in %.1f s", child.pid, why, self.pause
+        )
 
     def look_after(self):
         """Hears the workers, stops those that others have replaced, and ends those that make no progress."""
@@ -337,6 +350,10 @@ class Supervisor:
             return
         for child in self.children + self.leaving:
             if child.is_ready and time.monotonic() - child.heard > limit:
-                log.error("the event loop of the worker %s has made no progress for %g s", child.pid, limit)
+                log.error(
+                    "the event loop of the worker %s has made no progress for %g s",
+                    child.pid,
+                    limit,
+                )
                 child.signal(signal.SIGKILL)
                 child.heard = time.monotonic()

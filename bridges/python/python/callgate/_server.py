@@ -98,7 +98,9 @@ def loop_factory(settings):
         import uvloop
     except ModuleNotFoundError:
         if settings.event_loop == "uvloop":
-            raise SystemExit("error: there is no package uvloop: pip install uvloop, or give --loop asyncio") from None
+            raise SystemExit(
+                "error: there is no package uvloop: pip install uvloop, or give --loop asyncio"
+            ) from None
         return None
     return uvloop.new_event_loop
 
@@ -191,7 +193,9 @@ def run(app, **settings):
     if isinstance(app, str):
         status = serve_in_processes(parsed)
     elif parsed.workers > 1 or parsed.reload:
-        raise ValueError("`workers` and `reload` need the name of the application: run('main:app', ...)")
+        raise ValueError(
+            "`workers` and `reload` need the name of the application: run('main:app', ...)"
+        )
     else:
         configure_logging(parsed)
         status = serve_here(parsed, partial(as_asgi, app, parsed))

@@ -34,7 +34,9 @@ class Watch:
         for directory in self.directories:
             for folder, folders, files in os.walk(directory):
                 folders[:] = [
-                    name for name in folders if name != "__pycache__" and not self.is_excluded(folder, name)
+                    name
+                    for name in folders
+                    if name != "__pycache__" and not self.is_excluded(folder, name)
                 ]
                 for name in files:
                     if is_like(name, self.include) and not self.is_excluded(folder, name):

@@ -1,7 +1,9 @@
 """An application that answers with the number of its process."""
 
 import asyncio
+import gc
 import os
+import time
 
 from journal import tell
 from raw_http import body, start, stops_in_lifespan
@@ -24,3 +26,18 @@ async def slow(scope, receive, send):
     await asyncio.sleep(0.5)
     await send(start(headers=[(b"content-length", b"4")]))
     await send(body(b"slow"))
+
+
+async def blocks(scope, receive, send):
+    """Blocks the event loop where the path says so."""
+    if scope["type"] == "http" and scope["path"] == "/block":
+        time.sleep(60)
+    await app(scope, receive, send)
+
+
+async def collector(scope, receive, send):
+    """Answers with how the collector of cycles runs."""
+    if scope["type"] == "lifespan":
+        return await stops_in_lifespan(scope, receive, send)
+    await send(start())
+    await send(body(f"{gc.get_freeze_count() > 0} {gc.get_threshold()[0]}".encode()))

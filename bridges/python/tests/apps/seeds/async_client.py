@@ -4,9 +4,11 @@ from fastapi import FastAPI
 
 app = FastAPI()
 
+
 @app.get("/items/{item_id}")
 async def read_item(item_id: int):
     return {"item_id": item_id, "name": "Test Item"}
+
 
 @pytest.mark.asyncio
 async def test_read_item():

@@ -2,10 +2,12 @@ from fastapi import FastAPI, BackgroundTasks
 
 app = FastAPI()
 
+
 def process_item(item_id):
     # This runs in the background after response is sent
     print(f"Processing item {item_id}")
     # ...lengthy operation...
+
 
 @app.post("/items/{item_id}")
 async def create_item(item_id: int, background_tasks: BackgroundTasks):
