@@ -20,7 +20,13 @@ use tracing::level_filters::LevelFilter;
 
 /// Serves an application in Python over HTTP/1.1, HTTP/2 and WebSocket
 #[derive(Debug, Parser)]
-#[command(name = "callgate", version, mut_arg("threads", |arg| arg.hide(true)))]
+#[command(name = "callgate", version)]
+#[command(mut_arg("threads", |arg| arg.hide(true)))]
+#[command(mut_arg("log_format", |arg| arg.hide(true)))]
+#[command(mut_arg("log_time", |arg| arg.hide(true)))]
+#[command(mut_arg("reload", |arg| arg.help("Replace the workers when a file of the application changes, for development").long_help(None)))]
+#[command(mut_arg("reload_dir", |arg| arg.help("With `--reload`, the folder to watch in place of that of the application; may be given repeatedly").long_help(None)))]
+#[command(mut_arg("limit_max_requests", |arg| arg.help("Replace a worker after this many requests; `none` or 0 for never").long_help(None)))]
 struct Arguments {
     /// The application: `module:attribute`
     #[arg(value_name = "MODULE:APP", env = "CALLGATE_APP")]
