@@ -89,7 +89,7 @@ struct PythonFlags {
     /// The event loop; `auto` is uvloop where it is installed
     #[arg(long = "loop", value_name = "LOOP", default_value = "auto", value_parser = ["auto", "asyncio", "uvloop"], env = "CALLGATE_LOOP")]
     event_loop: String,
-    /// How the collector of cycles runs: `tuned` leaves out what the start-up has made and runs less often; `python` as it is
+    /// How the collector of cycles runs: `tuned` leaves out what the start-up has made and runs less often; `python` changes nothing
     #[arg(long, value_name = "MODE", default_value = "tuned", value_parser = ["tuned", "python"], env = "CALLGATE_GC")]
     gc: String,
     /// The number of processes that serve

@@ -168,7 +168,7 @@ impl Worker {
                     Ok(()) => tell.call_method1(py, "set_result", (py.None(),)),
                     Err(error) => tell.call_method1(py, "set_exception", (failed(&error),)),
                 };
-                // Whoever waited may have been cancelled.
+                // The task that waited may have been cancelled.
                 drop(told);
             });
         });

@@ -111,7 +111,7 @@ def as_asgi(app, settings):
         from a2wsgi import WSGIMiddleware
     except ModuleNotFoundError as error:
         raise Unloadable(
-            "an application of WSGI needs the package a2wsgi: pip install 'callgate[wsgi]'"
+            "an application of WSGI needs the package a2wsgi: pip install a2wsgi"
         ) from error
     return WSGIMiddleware(app, workers=settings.wsgi_threads)
 

@@ -265,12 +265,11 @@ class Supervisor:
 
     def replace_all(self):
         """Has new workers take the place of those that serve. An old one stops when a new one is ready."""
-        self.leaving += [child for child in self.children if child.is_ready]
         for child in self.children:
             if not child.is_ready:
                 child.is_ending = True
                 child.signal(signal.SIGTERM)
-                self.leaving.append(child)
+        self.leaving += self.children
         self.children = []
         self.pause = self.not_before = 0.0
 

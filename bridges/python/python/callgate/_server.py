@@ -160,7 +160,6 @@ class Server:
         configure_logging(settings)
         self._app = as_asgi(app, settings)
         self._worker = Worker(settings)
-        self._is_ready = None
 
     @property
     def addresses(self):

@@ -37,7 +37,7 @@ pub(crate) struct Interpreter {
     pub(super) event_loop: Py<PyAny>,
     /// What the event loop calls for a turn.
     turn: Py<PyAny>,
-    /// Logs an exception of the application: `log(what, exception)`.
+    /// Logs an exception of the application: `log(level, exception)`.
     pub(super) log_exception: Py<PyAny>,
     pub(super) scopes: Scopes,
     pub(super) resumer: Arc<Resumer>,

@@ -54,7 +54,7 @@ struct State {
     end_waker: Option<Waker>,
     has_received: bool,
     has_sent: bool,
-    /// Whether the response, or the WebSocket, is complete for the application.
+    /// Whether the application has sent its whole response.
     has_completed: bool,
     has_started: bool,
     has_trailers: bool,

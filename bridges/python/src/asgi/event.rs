@@ -11,10 +11,10 @@ use callgate::{
 };
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use pyo3::exceptions::{PyRuntimeError, PyTypeError, PyValueError};
+use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedBytes;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyTuple};
-use pyo3::{intern, types::PyNone};
+use pyo3::types::{PyBytes, PyDict, PyList, PyMemoryView, PyNone, PyString, PyTuple};
 
 use super::call::Kind;
 
@@ -311,15 +311,8 @@ fn octets(value: &Bound<'_, PyAny>) -> Option<Bytes> {
         return None;
     }
     // A bytearray, or any other view of octets.
-    let copy = value
-        .py()
-        .import("builtins")
-        .ok()?
-        .getattr("memoryview")
-        .ok()?
-        .call1((value,))
-        .ok()?;
-    let copy = copy.call_method0("tobytes").ok()?;
+    let view = PyMemoryView::from(value).ok()?;
+    let copy = view.call_method0("tobytes").ok()?;
     copy.cast::<PyBytes>()
         .ok()
         .map(|bytes| Bytes::copy_from_slice(bytes.as_bytes()))

@@ -34,7 +34,7 @@ impl Resumer {
         }
     }
 
-    /// Goes on with calls for as long as it is polled.
+    /// Resumes the calls of the queue at each poll. Never ends.
     pub(crate) async fn run(self: Arc<Self>) {
         let mut calls = Vec::new();
         poll_fn::<(), _>(|cx| {

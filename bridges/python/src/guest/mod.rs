@@ -23,9 +23,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
-use self::wake::Wake;
-
-pub(crate) use self::wake::Inside;
+use self::wake::{Inside, Wake};
 
 /// How late a timer of the runtime may be.
 pub(crate) const TICK: Duration = Duration::from_millis(50);
@@ -138,7 +136,7 @@ impl Guest {
 
 /// Calls `f` in the guest of this thread. Returns with the result whether a turn is due that nobody has asked for.
 ///
-/// Inside of a turn, and on a thread without a guest, `f` is called as it is.
+/// Inside of a turn, and on a thread without a guest, `f` is called directly.
 pub(crate) fn enter<T>(f: impl FnOnce() -> T) -> (T, bool) {
     if Inside::is_inside() {
         return (f(), false);

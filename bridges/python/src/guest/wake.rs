@@ -13,8 +13,8 @@ thread_local! {
 
 /// The waker of the tasks of a guest. It records that a task can run.
 ///
-/// While the thread of the guest is [`Inside`], this is all: whoever is inside looks at it before leaving. Otherwise a
-/// pipe tells the event loop.
+/// While the thread of the guest is [`Inside`], no more is needed: the server asks [`is_set`](Self::is_set) before it returns
+/// to Python. Otherwise a pipe wakes the event loop.
 #[derive(Debug)]
 pub(super) struct Wake {
     is_set: AtomicBool,
@@ -55,7 +55,7 @@ impl task::Wake for Wake {
 
 /// Marks that this thread runs code of the server, and looks for woken tasks after it.
 #[derive(Debug)]
-pub(crate) struct Inside(());
+pub(super) struct Inside(());
 
 impl Inside {
     pub(super) fn new() -> Self {
@@ -63,7 +63,7 @@ impl Inside {
         Self(())
     }
 
-    pub(crate) fn is_inside() -> bool {
+    pub(super) fn is_inside() -> bool {
         INSIDE.get() > 0
     }
 }
