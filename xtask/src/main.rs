@@ -51,7 +51,7 @@ Commands:
               --seconds N  how long the mixed load takes (default 3600); that of the channels takes a tenth
               --seed N     the seed of the faults of Redis
   wheel     Build the wheel `callgate` in target/wheel, and run its tests in Python
-              ARGUMENT     an argument of pytest, such as `-k websocket` or `--loop asyncio`; may be repeated
+              ARGUMENT     an argument of pytest, such as `-k websocket` or `--every-loop`; may be repeated
   postgres COMMAND...
             Run a command, such as `cargo test`, with a PostgreSQL of its own, whose URL is in
             CALLGATE_POSTGRES_URL

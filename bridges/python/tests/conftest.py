@@ -6,8 +6,8 @@ In an environment with the packages of `requirements.txt` and with the server:
 
 `CALLGATE_TEST_SERVER` names the server under test: `callgate`, the default, or `uvicorn`, which the
 tests are checked with. What uvicorn does not do as a test demands is marked with `uvicorn_fails`.
-`--loop uvloop` runs the tests on one event loop; without it they run on each. `CALLGATE_TEST_BOCADILLO`
-names the Python of an environment by `requirements-bocadillo.txt`, with the server. Without a
+The tests marked with `every_loop` run on each event loop, the others on uvloop; `--every-loop` runs all on each, and
+`--loop asyncio` all on this one. `CALLGATE_TEST_BOCADILLO` names the Python of an environment by `requirements-bocadillo.txt`, with the server. Without a
 service or an environment, the tests that need it are skipped.
 """
 
@@ -47,6 +47,7 @@ def pytest_addoption(parser):
     parser.addoption(
         "--loop", choices=LOOPS, action="append", help="the event loop to run the tests on"
     )
+    parser.addoption("--every-loop", action="store_true", help="run every test on each event loop")
 
 
 def pytest_configure(config):
@@ -57,6 +58,7 @@ def pytest_configure(config):
             f"there is no package {SERVER} in this environment: install it, or name another server",
             4,
         )
+    config.addinivalue_line("markers", "every_loop: runs on each event loop")
     config.addinivalue_line(
         "markers", "uvicorn_fails(reason): what uvicorn does not do as this test demands"
     )
@@ -67,14 +69,17 @@ def pytest_configure(config):
 
 def pytest_generate_tests(metafunc):
     if "loop" in metafunc.fixturenames:
-        metafunc.parametrize("loop", metafunc.config.getoption("--loop") or LOOPS, scope="session")
+        config = metafunc.config
+        depends_on_loop = metafunc.definition.get_closest_marker("every_loop") is not None
+        loops = LOOPS if depends_on_loop or config.getoption("--every-loop") else LOOPS[:1]
+        metafunc.parametrize("loop", config.getoption("--loop") or loops, scope="session")
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
         for server, name in (("uvicorn", "uvicorn_fails"), ("callgate", "callgate_differs")):
             mark = item.get_closest_marker(name)
-            if mark and SERVER == server:
+            if mark and server == SERVER:
                 item.add_marker(pytest.mark.xfail(reason=mark.args[0], strict=True))
 
 
@@ -235,6 +240,18 @@ class TcpServer(Server):
         self.ws_url = f"ws://127.0.0.1:{port}"
         self.client = httpx.Client(base_url=self.url, timeout=PATIENCE, trust_env=False)
 
+    def stop(self):
+        self.close_client()
+        super().stop()
+
+    def wait_until_ended(self):
+        self.close_client()
+        return super().wait_until_ended()
+
+    def close_client(self):
+        """Closes the idle connections of the client, whose end it would not read: the server lingers for that."""
+        self.client.close()
+
     def wait_until_it_accepts(self):
         deadline = time.monotonic() + 30
         while time.monotonic() < deadline:
@@ -308,11 +325,11 @@ class Servers:
                 if server.process.poll() is None:
                     server.stop()
                 else:
+                    server.close_client()
                     server.clean_up()
                     server.check_output()
             except AssertionError as failure:
                 failures.append(str(failure))
-            server.client.close()
         assert not failures, "\n".join(failures)
 
 

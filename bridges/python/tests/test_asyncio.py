@@ -6,6 +6,8 @@ import pytest
 
 from wire import Connection, get, post
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module", params=["", "debug"], ids=["plain", "debug"])
 def server(request, serve_for_module):

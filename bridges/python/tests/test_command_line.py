@@ -144,11 +144,13 @@ def workers(serve):
     return serve("process_id:app", "--workers", "2")
 
 
+@pytest.mark.every_loop
 def test_workers_share_the_port(workers):
     seen = wait_for_workers(workers, lambda seen: len(seen) == 2)
     assert workers.process.pid not in seen
 
 
+@pytest.mark.every_loop
 def test_a_worker_that_dies_is_replaced(workers):
     first = wait_for_workers(workers, lambda seen: len(seen) == 2)
     os.kill(min(first), signal.SIGKILL)
@@ -157,17 +159,20 @@ def test_a_worker_that_dies_is_replaced(workers):
     assert max(first) in second
 
 
+@pytest.mark.every_loop
 def test_sighup_replaces_the_workers(workers):
     first = wait_for_workers(workers, lambda seen: len(seen) == 2)
     workers.signal(signal.SIGHUP)
     wait_for_workers(workers, lambda seen: len(seen - first) == 2)
 
 
+@pytest.mark.every_loop
 def test_workers_are_replaced_after_some_requests(serve):
     server = serve("process_id:app", "--workers", "2", "--limit-max-requests", "10")
     wait_for_workers(server, lambda seen: len(seen) >= 4)
 
 
+@pytest.mark.every_loop
 def test_a_signal_to_all_processes_stops_the_workers_in_peace(serve, journal, key):
     env = {"CALLGATE_TEST_KEY": key}
     server = serve("process_id:slow", "--workers", "2", env=env)
@@ -179,6 +184,7 @@ def test_a_signal_to_all_processes_stops_the_workers_in_peace(serve, journal, ke
     assert server.wait_until_ended() == 0
 
 
+@pytest.mark.every_loop
 def test_the_file_of_a_socket_is_that_of_the_supervisor(servers, tmp_path):
     path = tmp_path / "socket"
     server = servers.start("process_id:app", "--workers", "2", "--uds", str(path))
@@ -208,6 +214,7 @@ def test_the_file_of_a_socket_is_that_of_the_supervisor(servers, tmp_path):
     assert not path.exists()
 
 
+@pytest.mark.every_loop
 @pytest.mark.skipif(SERVER != "callgate", reason="uvicorn asks a thread of the worker")
 def test_a_worker_whose_loop_makes_no_progress_is_replaced(serve):
     server = serve("process_id:blocks", "--workers", "2", "--timeout-worker-healthcheck", "2")
@@ -231,6 +238,7 @@ def test_the_collector_of_cycles_is_tuned(serve):
 # Reload.
 
 
+@pytest.mark.every_loop
 def test_a_change_of_the_application_is_served(serve, tmp_path, servers):
     module = tmp_path / "changing.py"
     module.write_text(APP.format(text="one"))

@@ -13,6 +13,8 @@ import pytest
 from conftest import PATIENCE
 from wire import CLOSE, TEXT, Connection, WebSocket, frame, get, handshake, post
 
+pytestmark = pytest.mark.every_loop
+
 THREADS = 8
 
 CHUNKED = (

@@ -125,6 +125,7 @@ def test_a_handler_asks_postgres(postgres_url, client):
 # Threads, streams, files, background work.
 
 
+@pytest.mark.every_loop
 def test_run_in_threadpool(client):
     assert client.get("/threadpool").json() == {"sum": 4999950000}
 
@@ -266,6 +267,7 @@ def test_a_stream_behind_middleware_ends_with_its_client(behind_middleware, jour
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
 def test_is_disconnected_tells_of_the_disconnect(server, journal, key, end):
     with Connection(server) as connection:
         connection.send(get(f"/waits-for-disconnect?{key}"))
@@ -284,6 +286,7 @@ def test_middleware_asks_is_disconnected_while_the_handler_is_at_work(
     assert journal.next(key) == "disconnected"
 
 
+@pytest.mark.every_loop
 def test_a_client_that_goes_before_its_content(server, journal, key):
     with Connection(server) as connection:
         connection.send(get(f"/upload-that-stops?{key}", "Content-Length: 10", method="POST"))
@@ -293,6 +296,7 @@ def test_a_client_that_goes_before_its_content(server, journal, key):
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
 def test_a_client_that_goes_in_its_content(server, journal, key, end):
     with Connection(server) as connection:
         connection.send(
@@ -304,6 +308,7 @@ def test_a_client_that_goes_in_its_content(server, journal, key, end):
     assert journal.next(key) == "ClientDisconnect"
 
 
+@pytest.mark.every_loop
 def test_a_client_that_goes_before_the_response_lets_the_handler_end(server, journal, key):
     with Connection(server) as connection:
         connection.send(get(f"/slow?{key}"))
@@ -314,6 +319,7 @@ def test_a_client_that_goes_before_the_response_lets_the_handler_end(server, jou
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
 def test_a_client_that_goes_in_the_response_ends_the_stream(server, journal, key, end):
     with Connection(server) as connection:
         connection.send(get(f"/endless?{key}"))
@@ -324,6 +330,7 @@ def test_a_client_that_goes_in_the_response_ends_the_stream(server, journal, key
     assert journal.next(key) in ("CancelledError", "GeneratorExit")
 
 
+@pytest.mark.every_loop
 def test_a_client_that_goes_while_a_stream_waits_for_it(server, client, journal, key):
     with Connection(server) as connection:
         connection.send(get(f"/stream/1600?{key}"))
@@ -339,6 +346,7 @@ def test_a_client_that_goes_while_a_stream_waits_for_it(server, client, journal,
     raise AssertionError("the generator was not closed")
 
 
+@pytest.mark.every_loop
 def test_a_client_that_goes_ends_a_stream_that_has_nothing_to_send(server, journal, key):
     """As a stream of events that are rare. Starlette listens for the disconnect below version 2.4 of HTTP in ASGI."""
     with Connection(server) as connection:
@@ -427,6 +435,7 @@ def test_one_task_sends_what_another_receives(server, journal, key):
 
 
 @pytest.mark.parametrize("end", ["close", "reset"])
+@pytest.mark.every_loop
 def test_a_client_that_goes_without_a_close_frame(server, journal, key, end):
     with WebSocket(server, f"/ws/echo?{key}") as websocket:
         if end == "reset":
@@ -435,6 +444,7 @@ def test_a_client_that_goes_without_a_close_frame(server, journal, key, end):
     assert code in (1005, 1006)
 
 
+@pytest.mark.every_loop
 def test_a_client_that_goes_before_the_accept(server, client, journal, key):
     with Connection(server) as connection:
         connection.send(handshake(f"/ws/waits-before-accept?{key}"))
@@ -445,6 +455,7 @@ def test_a_client_that_goes_before_the_accept(server, client, journal, key):
     assert journal.next(key) == "ended"
 
 
+@pytest.mark.every_loop
 def test_sends_to_a_client_that_is_gone(server, client, journal, key):
     with WebSocket(server, f"/ws/sends-to-a-client-that-is-gone?{key}"):
         assert journal.next(key) == "accepted"

@@ -7,6 +7,8 @@ import pytest
 from conftest import SERVER
 from wire import CLOSE, TEXT, Http2, frame
 
+pytestmark = pytest.mark.every_loop
+
 if SERVER == "uvicorn":
     pytest.skip("uvicorn speaks HTTP/2 by another package only", allow_module_level=True)
 

@@ -6,6 +6,8 @@ import pytest
 
 from wire import Connection, get
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture
 def env(key):

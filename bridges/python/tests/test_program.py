@@ -13,7 +13,10 @@ import pytest
 
 from conftest import APPS, PATIENCE, SERVER, free_port
 
-pytestmark = pytest.mark.skipif(SERVER != "callgate", reason="it is about the package callgate")
+pytestmark = [
+    pytest.mark.every_loop,
+    pytest.mark.skipif(SERVER != "callgate", reason="it is about the package callgate"),
+]
 
 
 def program(text, *arguments):

@@ -10,6 +10,8 @@ import pytest
 from conftest import APPS, PATIENCE
 from wire import Closed, Connection, get, post
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def server(serve_for_module):

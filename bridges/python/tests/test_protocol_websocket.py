@@ -20,6 +20,8 @@ from wire import (
     handshake,
 )
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def server(serve_for_module):

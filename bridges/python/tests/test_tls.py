@@ -11,6 +11,8 @@ from websockets.asyncio.client import connect
 
 from conftest import PATIENCE
 
+pytestmark = pytest.mark.every_loop
+
 
 @pytest.fixture(scope="module")
 def certificate(tmp_path_factory):
