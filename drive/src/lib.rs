@@ -65,6 +65,7 @@ mod test_log;
 mod test_task;
 pub mod timer;
 mod trailers;
+pub mod turn;
 pub mod websocket;
 
 pub use call::{Call, CallResult, EndReport, ServerEnd, panic_message};

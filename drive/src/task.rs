@@ -33,6 +33,10 @@ pub fn spawn_locally() {
     IS_LOCAL.set(true);
 }
 
+pub(crate) fn is_local() -> bool {
+    IS_LOCAL.get()
+}
+
 #[cfg(all(test, not(callgate_loom)))]
 mod tests {
     use std::sync::Arc;

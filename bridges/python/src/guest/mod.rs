@@ -20,6 +20,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use callgate_drive::turn;
 use tokio::runtime::{Builder, Runtime};
 use tokio::task::LocalSet;
 
@@ -91,6 +92,7 @@ impl Guest {
         }
         let inside = Inside::new();
         let mut rounds = 0;
+        turn::begin();
         self.runtime.block_on(poll_fn(|cx| {
             // The first round is also for tasks that were spawned before the waker was known to the set.
             if rounds > 0 && (!self.wake.is_set() || rounds > ROUNDS) {
@@ -104,6 +106,11 @@ impl Guest {
             cx.waker().wake_by_ref();
             Poll::Pending
         }));
+        {
+            let _runtime = self.runtime.enter();
+            let _tasks = self.tasks.enter();
+            turn::end();
+        }
         drop(inside);
         self.is_turning.set(false);
         self.wake.is_set()

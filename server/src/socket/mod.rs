@@ -1,19 +1,26 @@
 //! The socket of a connection: TCP, or a Unix socket where the platform has them.
 
+mod outbox;
+#[cfg(test)]
+mod tests;
+
 use std::future::Future as _;
 use std::io::{self, IoSlice, Read as _};
 #[cfg(feature = "tls")]
 use std::mem::MaybeUninit;
+use std::net::Shutdown;
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
 
-use callgate_drive::FileBody;
+use callgate_drive::{FileBody, turn};
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::net::{TcpStream, tcp};
 #[cfg(unix)]
-use tokio::net::UnixStream;
+use tokio::net::{UnixStream, unix};
 
+use self::outbox::{Outbox, WriteHalf};
 #[cfg(test)]
 use crate::faults::{Direction, Faults};
 
@@ -25,7 +32,7 @@ pub(crate) struct Socket {
     must_read_directly: bool,
     /// What a test does to the input and the output.
     #[cfg(test)]
-    faults: Option<std::sync::Arc<Faults>>,
+    faults: Option<Arc<Faults>>,
 }
 
 #[derive(Debug)]
@@ -33,18 +40,102 @@ enum Kind {
     Tcp(TcpStream),
     #[cfg(unix)]
     Unix(UnixStream),
+    Gathering(Gathering),
+}
+
+/// The socket of a thread that works in turns.
+#[derive(Debug)]
+struct Gathering {
+    input: ReadHalf,
+    output: Arc<Outbox>,
+}
+
+#[derive(Debug)]
+enum ReadHalf {
+    Tcp(tcp::OwnedReadHalf),
+    #[cfg(unix)]
+    Unix(unix::OwnedReadHalf),
+}
+
+impl Gathering {
+    fn new(input: ReadHalf, output: WriteHalf) -> Self {
+        Self {
+            input,
+            output: Outbox::new(output),
+        }
+    }
+}
+
+impl Drop for Gathering {
+    fn drop(&mut self) {
+        self.output.close();
+    }
+}
+
+impl Kind {
+    fn connected(&self) -> Connected<'_> {
+        match self {
+            Self::Tcp(stream) => Connected::Tcp(stream),
+            #[cfg(unix)]
+            Self::Unix(stream) => Connected::Unix(stream),
+            Self::Gathering(gathering) => match &gathering.input {
+                ReadHalf::Tcp(half) => Connected::Tcp(half.as_ref()),
+                #[cfg(unix)]
+                ReadHalf::Unix(half) => Connected::Unix(half.as_ref()),
+            },
+        }
+    }
+}
+
+/// The stream of the runtime.
+enum Connected<'a> {
+    Tcp(&'a TcpStream),
+    #[cfg(unix)]
+    Unix(&'a UnixStream),
+}
+
+impl Connected<'_> {
+    fn try_write(&self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(stream) => stream.try_write(octets),
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.try_write(octets),
+        }
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.writable().await,
+            #[cfg(unix)]
+            Self::Unix(stream) => stream.writable().await,
+        }
+    }
 }
 
 impl From<TcpStream> for Socket {
     fn from(stream: TcpStream) -> Self {
-        Self::new(Kind::Tcp(stream))
+        Self::new(match turn::is_used() {
+            false => Kind::Tcp(stream),
+            true => {
+                let (input, output) = stream.into_split();
+                let (input, output) = (ReadHalf::Tcp(input), WriteHalf::Tcp(output));
+                Kind::Gathering(Gathering::new(input, output))
+            }
+        })
     }
 }
 
 #[cfg(unix)]
 impl From<UnixStream> for Socket {
     fn from(stream: UnixStream) -> Self {
-        Self::new(Kind::Unix(stream))
+        Self::new(match turn::is_used() {
+            false => Kind::Unix(stream),
+            true => {
+                let (input, output) = stream.into_split();
+                let (input, output) = (ReadHalf::Unix(input), WriteHalf::Unix(output));
+                Kind::Gathering(Gathering::new(input, output))
+            }
+        })
     }
 }
 
@@ -60,20 +151,20 @@ impl Socket {
 
     /// Gives the socket the faults of a test.
     #[cfg(test)]
-    pub(crate) fn with_faults(mut self, faults: std::sync::Arc<Faults>) -> Self {
+    pub(crate) fn with_faults(mut self, faults: Arc<Faults>) -> Self {
         self.faults = Some(faults);
         self
     }
 
     /// Disables Nagle's algorithm, so that each write is sent at once.
     pub(crate) fn set_nodelay(&self) {
-        match &self.kind {
-            Kind::Tcp(stream) => {
+        match self.kind.connected() {
+            Connected::Tcp(stream) => {
                 // Without the option, small responses are sent later.
                 let _ = stream.set_nodelay(true);
             }
             #[cfg(unix)]
-            Kind::Unix(_) => {}
+            Connected::Unix(_) => {}
         }
     }
 
@@ -81,10 +172,10 @@ impl Socket {
     /// system knows it even if there is unread input.
     pub(crate) fn is_read_closed(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
-        let ready = match &self.kind {
-            Kind::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+        let ready = match self.kind.connected() {
+            Connected::Tcp(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
             #[cfg(unix)]
-            Kind::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
+            Connected::Unix(stream) => pin!(stream.ready(Interest::READABLE)).poll(&mut cx),
         };
         match ready {
             Poll::Ready(Ok(ready)) => ready.is_read_closed(),
@@ -109,10 +200,10 @@ impl Socket {
 
     /// Polls for input that the runtime knows of.
     fn poll_runtime(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &self.kind {
-            Kind::Tcp(stream) => stream.poll_read_ready(cx),
+        match self.kind.connected() {
+            Connected::Tcp(stream) => stream.poll_read_ready(cx),
             #[cfg(unix)]
-            Kind::Unix(stream) => stream.poll_read_ready(cx),
+            Connected::Unix(stream) => stream.poll_read_ready(cx),
         }
     }
 
@@ -120,15 +211,15 @@ impl Socket {
     /// and for a Unix socket.
     #[cfg(feature = "tls")]
     pub(crate) fn poll_peek(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Option<u8>>> {
-        match &self.kind {
-            Kind::Tcp(stream) => {
+        match self.kind.connected() {
+            Connected::Tcp(stream) => {
                 let mut octet = [0];
                 let mut buf = ReadBuf::new(&mut octet);
                 let peeked = ready!(stream.poll_peek(cx, &mut buf));
                 Poll::Ready(peeked.map(|_| buf.filled().first().copied()))
             }
             #[cfg(unix)]
-            Kind::Unix(_) => Poll::Ready(Ok(None)),
+            Connected::Unix(_) => Poll::Ready(Ok(None)),
         }
     }
 
@@ -204,6 +295,9 @@ impl Socket {
             let sent = self.poll_output(cx, |socket| socket.send(first(pieces, most)));
             return sent.map_ok(|sent| faults.passed_on(Direction::Output, sent));
         }
+        if let Some(length) = ready!(self.poll_gather(cx, pieces))? {
+            return Poll::Ready(Ok(length));
+        }
         self.poll_output(cx, |socket| system::send_more(socket, pieces))
     }
 
@@ -213,7 +307,24 @@ impl Socket {
         cx: &mut Context<'_>,
         file: &mut FileBody,
     ) -> Poll<io::Result<usize>> {
+        if let Kind::Gathering(gathering) = &self.kind {
+            ready!(gathering.output.poll_sent(cx))?;
+        }
         self.poll_output(cx, |socket| system::send_file(socket, file))
+    }
+
+    /// Gathers the octets of `pieces`, and returns their number. Returns `None` if they are to be sent now.
+    fn poll_gather(
+        &self,
+        cx: &mut Context<'_>,
+        pieces: &[IoSlice<'_>],
+    ) -> Poll<io::Result<Option<usize>>> {
+        let Kind::Gathering(gathering) = &self.kind else {
+            return Poll::Ready(Ok(None));
+        };
+        let is_taken = ready!(gathering.output.poll_take(cx, pieces))?;
+        let length = || pieces.iter().map(|piece| piece.len()).sum();
+        Poll::Ready(Ok(is_taken.then(length)))
     }
 
     /// Runs `send` once the system takes output.
@@ -227,13 +338,13 @@ impl Socket {
             ready!(faults.poll(Direction::Output, cx))?;
         }
         loop {
-            let sent = match &self.kind {
-                Kind::Tcp(stream) => {
+            let sent = match self.kind.connected() {
+                Connected::Tcp(stream) => {
                     ready!(stream.poll_write_ready(cx))?;
                     stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
                 }
                 #[cfg(unix)]
-                Kind::Unix(stream) => {
+                Connected::Unix(stream) => {
                     ready!(stream.poll_write_ready(cx))?;
                     stream.try_io(Interest::WRITABLE, || send(&SockRef::from(stream)))
                 }
@@ -249,19 +360,19 @@ impl Socket {
     fn forget_input(&self) {
         let would_block = || io::Result::<()>::Err(io::ErrorKind::WouldBlock.into());
         // The error is the one above, which makes the runtime forget the input.
-        let _ = match &self.kind {
-            Kind::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
+        let _ = match self.kind.connected() {
+            Connected::Tcp(stream) => stream.try_io(Interest::READABLE, would_block),
             #[cfg(unix)]
-            Kind::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
+            Connected::Unix(stream) => stream.try_io(Interest::READABLE, would_block),
         };
     }
 
     /// Returns the socket itself.
     pub(crate) fn as_socket(&self) -> SockRef<'_> {
-        match &self.kind {
-            Kind::Tcp(stream) => SockRef::from(stream),
+        match self.kind.connected() {
+            Connected::Tcp(stream) => SockRef::from(stream),
             #[cfg(unix)]
-            Kind::Unix(stream) => SockRef::from(stream),
+            Connected::Unix(stream) => SockRef::from(stream),
         }
     }
 }
@@ -314,6 +425,11 @@ impl AsyncRead for Socket {
             Kind::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             #[cfg(unix)]
             Kind::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Kind::Gathering(gathering) => match &mut gathering.input {
+                ReadHalf::Tcp(half) => Pin::new(half).poll_read(cx, buf),
+                #[cfg(unix)]
+                ReadHalf::Unix(half) => Pin::new(half).poll_read(cx, buf),
+            },
         }
     }
 }
@@ -328,10 +444,12 @@ impl AsyncWrite for Socket {
         if self.faults.is_some() {
             return self.poll_write_vectored(cx, &[IoSlice::new(buf)]);
         }
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        match &mut this.kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             #[cfg(unix)]
             Kind::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Kind::Gathering(_) => Pin::new(this).poll_write_vectored(cx, &[IoSlice::new(buf)]),
         }
     }
 
@@ -344,10 +462,15 @@ impl AsyncWrite for Socket {
         if self.faults.is_some() {
             return self.poll_write_more(cx, bufs);
         }
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        match &mut this.kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             #[cfg(unix)]
             Kind::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Kind::Gathering(_) => match ready!(this.poll_gather(cx, bufs))? {
+                Some(length) => Poll::Ready(Ok(length)),
+                None => this.poll_output(cx, |socket| socket.send_vectored(bufs)),
+            },
         }
     }
 
@@ -355,16 +478,25 @@ impl AsyncWrite for Socket {
         true
     }
 
-    /// Nothing is buffered here, so there is nothing to flush.
+    /// What is gathered is sent at the end of the turn, so there is nothing to flush.
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.get_mut().kind {
+        let this = self.get_mut();
+        match &mut this.kind {
             Kind::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             #[cfg(unix)]
             Kind::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Kind::Gathering(gathering) => {
+                ready!(gathering.output.poll_sent(cx))?;
+                Poll::Ready(match this.as_socket().shutdown(Shutdown::Write) {
+                    // The peer has closed the connection already.
+                    Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+                    result => result,
+                })
+            }
         }
     }
 }

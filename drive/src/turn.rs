@@ -1,0 +1,82 @@
+//! The turns of a server whose thread belongs to another event loop.
+//!
+//! Such a server answers many requests in one turn, one after the other, and each write would wake the process on the
+//! other side. Where both are on one machine, the wake takes longer than the write. So sockets keep what is small until the
+//! turn ends ([`at_end`]).
+//!
+//! A turn that lasts is not waited for. After [`LONGEST`], the next write ends what has been gathered.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::task;
+
+/// How long a turn, or a part of it, gathers what it has to send.
+pub const LONGEST: Duration = Duration::from_millis(1);
+
+thread_local! {
+    static PART: RefCell<Option<Part>> = const { RefCell::new(None) };
+}
+
+/// What has been gathered since the turn began, or since a part of it ended.
+struct Part {
+    began: Instant,
+    gathered: Vec<Arc<dyn AtEnd>>,
+}
+
+/// Something to be done at the end of a turn.
+pub trait AtEnd {
+    /// Does it. The thread is where tasks can be spawned.
+    fn turn_ends(self: Arc<Self>);
+}
+
+/// Returns whether this thread works in turns.
+pub fn is_used() -> bool {
+    task::is_local()
+}
+
+/// Begins a turn.
+pub fn begin() {
+    PART.set(Some(Part {
+        began: Instant::now(),
+        gathered: Vec::new(),
+    }));
+}
+
+/// Ends the turn, and does what is to be done.
+pub fn end() {
+    if let Some(part) = PART.take() {
+        part.end();
+    }
+}
+
+/// Has `action` done at the end of this turn; at once when the turn has lasted long, with all that was gathered, and
+/// outside a turn.
+pub fn at_end(action: Arc<dyn AtEnd>) {
+    let ended = PART.with_borrow_mut(|part| match part {
+        None => Some(Part {
+            began: Instant::now(),
+            gathered: vec![action],
+        }),
+        Some(part) => {
+            part.gathered.push(action);
+            let now = Instant::now();
+            (now.duration_since(part.began) >= LONGEST).then(|| Part {
+                began: std::mem::replace(&mut part.began, now),
+                gathered: std::mem::take(&mut part.gathered),
+            })
+        }
+    });
+    if let Some(part) = ended {
+        part.end();
+    }
+}
+
+impl Part {
+    fn end(self) {
+        for action in self.gathered {
+            action.turn_ends();
+        }
+    }
+}
