@@ -87,6 +87,7 @@ mod tls;
 pub mod trace;
 mod websocket;
 
+pub use access_log::ACCESS_LOG_TARGET;
 pub use callgate_drive::websocket::PerMessageDeflate;
 pub use config::{BindAddress, Config, HttpVersions, LifespanMode};
 pub use error::ServeError;

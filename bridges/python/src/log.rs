@@ -2,23 +2,16 @@
 
 use std::fmt::{self, Write as _};
 
-use callgate_server::Config;
+use callgate_server::cli::log_filter;
+use callgate_server::{ACCESS_LOG_TARGET, Config};
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use tracing::field::{Field, Visit};
-use tracing::level_filters::LevelFilter;
 use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
-use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::{Context, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
-
-/// The target of the lines of the access log.
-const ACCESS: &str = "callgate::access";
-
-/// The target of the spans of exchanges, which have a cost and are not in the lines.
-const SPANS: &str = "callgate::exchange";
 
 /// The loggers: that of the server, and that of the access log.
 static LOGGERS: PyOnceLock<[Py<PyAny>; 2]> = PyOnceLock::new();
@@ -30,20 +23,9 @@ pub(crate) fn start(py: Python<'_>, config: &Config) -> PyResult<()> {
     LOGGERS.get_or_try_init(py, || {
         PyResult::Ok([logger("callgate.error")?, logger("callgate.access")?])
     })?;
-    let filter = Targets::new()
-        .with_default(LevelFilter::INFO)
-        .with_target(SPANS, LevelFilter::OFF);
-    let filter = config
-        .log
-        .level
-        .iter()
-        .fold(filter, |filter, level| match &level.target {
-            Some(target) => filter.with_target(target, level.level),
-            None => filter.with_default(level.level),
-        });
     // This fails in a process that has logged before, whose settings stay.
     let _ = tracing_subscriber::registry()
-        .with(ToPython.with_filter(filter))
+        .with(ToPython.with_filter(log_filter(&config.log.level)))
         .try_init();
     Ok(())
 }
@@ -65,7 +47,7 @@ impl<S: Subscriber> Layer<S> for ToPython {
             let Some(loggers) = LOGGERS.get(py) else {
                 return;
             };
-            let logger = loggers[usize::from(metadata.target() == ACCESS)].bind(py);
+            let logger = loggers[usize::from(metadata.target() == ACCESS_LOG_TARGET)].bind(py);
             let logged = logger.call_method1(intern!(py, "log"), (level, "%s", line.text()));
             if let Err(error) = logged {
                 error.write_unraisable(py, Some(logger));

@@ -16,7 +16,7 @@ pub(crate) use self::json::tls_name;
 pub(crate) use self::text::Client;
 
 /// The target of the lines in the log of the server.
-pub(crate) const TARGET: &str = "callgate::access";
+pub const ACCESS_LOG_TARGET: &str = "callgate::access";
 
 /// The access log of a server.
 #[derive(Debug)]
@@ -56,7 +56,7 @@ impl AccessLog {
             AccessLogFormat::Json => json::line(record),
         };
         match &self.file {
-            None => tracing::info!(target: TARGET, "{line}"),
+            None => tracing::info!(target: ACCESS_LOG_TARGET, "{line}"),
             Some(file) => {
                 // The log of the server has the time of its lines.
                 let line = match self.format {

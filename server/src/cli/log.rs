@@ -21,7 +21,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::access_log::TARGET;
+use crate::access_log::ACCESS_LOG_TARGET;
 use crate::config::{AccessLogFormat, Log, LogFormat, LogLevel, LogTime};
 use crate::error::ServeError;
 use crate::line_writer::LineWriter;
@@ -66,7 +66,7 @@ impl ServerLog {
         };
         // This fails in a program that has set up its own logging, which is kept.
         let _ = tracing_subscriber::registry()
-            .with(targets(&settings.level))
+            .with(log_filter(&settings.level))
             .with(lines.layer())
             .try_init();
         Ok(Self { writer, file })
@@ -98,8 +98,11 @@ impl ServerLog {
     }
 }
 
-/// Returns the filter of these levels. The last level of a target applies.
-fn targets(levels: &[LogLevel]) -> Targets {
+/// Returns the filter of log levels, as they are in [`Config`](crate::Config). The last level of a target applies, and INFO
+/// where none is given.
+///
+/// The spans of exchanges ([`trace`]) are left out unless a level is given for them.
+pub fn log_filter(levels: &[LogLevel]) -> Targets {
     // The spans of exchanges have a cost, and the lines of the application do not need them.
     let filter = Targets::new()
         .with_default(LevelFilter::INFO)
@@ -194,7 +197,7 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        if !self.is_access_raw || event.metadata().target() != TARGET {
+        if !self.is_access_raw || event.metadata().target() != ACCESS_LOG_TARGET {
             return self.inner.format_event(context, writer, event);
         }
         event.record(&mut Message(&mut writer));

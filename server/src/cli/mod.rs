@@ -70,6 +70,7 @@ use crate::{Monitoring, ServeError, Server};
 pub use callgate_cli::{AppWrapper, Start, parse, parse_from};
 pub use flags::Flags;
 pub use healthcheck::healthcheck;
+pub use log::log_filter;
 pub use settings::SettingsCommand;
 
 /// The name of the command that asks whether a server is ready.
