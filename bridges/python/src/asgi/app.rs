@@ -163,7 +163,13 @@ impl Future for Calling {
             Python::attach(|py| call.begin(py, &scope));
         }
         match &self.step {
-            Step::Running(call) => call.poll_end(cx),
+            Step::Running(call) => {
+                // Those who wait go on here, before the connection reads on: it reads more when they wait for more.
+                if call.is_queued() {
+                    Python::attach(|py| call.resume(py));
+                }
+                call.poll_end(cx)
+            }
             Step::Begin(_) | Step::Over => Poll::Pending,
         }
     }

@@ -280,6 +280,11 @@ impl Call {
         }
     }
 
+    /// Returns whether the channel may have something for those who wait.
+    pub(super) fn is_queued(&self) -> bool {
+        self.is_queued.load(Ordering::Acquire)
+    }
+
     /// Goes on with those who wait, as far as the channel has something for them.
     pub(super) fn resume(self: &Arc<Self>, py: Python<'_>) {
         self.is_queued.store(false, Ordering::Release);

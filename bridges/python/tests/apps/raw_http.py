@@ -16,13 +16,13 @@ def body(octets=b"", more=False):
 
 async def read(receive):
     """Returns the whole content of a request."""
-    octets = b""
+    parts = []
     while True:
         event = await receive()
         assert event["type"] == "http.request", event
-        octets += event.get("body", b"")
+        parts.append(event.get("body", b""))
         if not event.get("more_body", False):
-            return octets
+            return b"".join(parts)
 
 
 async def hello(scope, receive, send):
