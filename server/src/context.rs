@@ -342,18 +342,34 @@ impl ServerContext {
     ) -> Rejection {
         let retry_after = self.config.timeouts.concurrency_queue;
         let rejection = Rejection::overloaded(reason, retry_after).limit(limit);
-        self.report_rejected(client, &rejection);
+        self.report_rejected(client, &rejection, None);
         rejection
     }
 
     /// Logs that a request of this client is rejected, and counts the limit that it has reached, if any. A
     /// redirect is what the settings ask for, and is an exchange as any other.
-    pub(crate) fn report_rejected(&self, client: Option<SocketAddr>, rejection: &Rejection) {
+    ///
+    /// The line of the access log says why, if it is in the same log.
+    pub(crate) fn report_rejected(
+        &self,
+        client: Option<SocketAddr>,
+        rejection: &Rejection,
+        record: Option<&mut ExchangeRecord>,
+    ) {
         if rejection.status().is_redirection() {
             return;
         }
         self.limits.rejected(rejection);
-        report::rejected(client, rejection);
+        let is_told = match record {
+            Some(record) => {
+                record.rejected(rejection);
+                self.config.log.access && self.access_log.tells_reasons()
+            }
+            None => false,
+        };
+        if !is_told {
+            report::rejected(client, rejection);
+        }
     }
 
     /// Moves a call that outlives its exchange to a task of its own. After a disconnect the call has

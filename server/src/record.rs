@@ -5,6 +5,7 @@
 //! WebSocket is over, or when neither will happen. Each transport moves the record along with its exchange,
 //! and a record that is dropped has ended.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -17,6 +18,7 @@ use tracing::Span;
 
 use crate::connection::ConnectionInfo;
 use crate::context::ServerContext;
+use crate::rejection::Rejection;
 use crate::request_id::{self, X_REQUEST_ID};
 use crate::trace;
 
@@ -126,6 +128,8 @@ pub(crate) struct ExchangeRecord {
     /// The time of the whole exchange. Zero until its end.
     pub(crate) duration: Duration,
     pub(crate) outcome: Outcome,
+    /// Why the server has rejected the request.
+    pub(crate) reason: Option<Cow<'static, str>>,
 }
 
 impl ExchangeRecord {
@@ -167,7 +171,13 @@ impl ExchangeRecord {
             until_response: None,
             duration: Duration::ZERO,
             outcome: Outcome::ClientGone,
+            reason: None,
         }))
+    }
+
+    /// Records why the server rejects the request.
+    pub(crate) fn rejected(&mut self, rejection: &Rejection) {
+        self.reason = Some(rejection.reason().clone());
     }
 
     /// Records the scope for which the application is called, and returns the span of the exchange.

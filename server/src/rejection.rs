@@ -84,7 +84,7 @@ impl Rejection {
         self.status
     }
 
-    pub(crate) fn reason(&self) -> &str {
+    pub(crate) fn reason(&self) -> &Cow<'static, str> {
         &self.reason
     }
 

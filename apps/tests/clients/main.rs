@@ -113,6 +113,38 @@ async fn the_access_log_has_one_line_for_each_exchange_whatever_its_target() {
 }
 
 #[test]
+fn a_request_that_is_rejected_has_one_line_that_says_why() {
+    let formats: [&[&str]; 4] = [
+        &[],
+        &["--access-log"],
+        &["--access-log", "--access-log-format=json"],
+        &["--access-log", "--access-log-format=combined"],
+    ];
+    for format in formats {
+        let server = Server::start(&[&["run", "hello"], format].concat());
+        let mut connection = server.connect();
+        connection.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+        let mut response = String::new();
+        connection.read_to_string(&mut response).unwrap();
+        assert!(response.starts_with("HTTP/1.1 400 "), "{response}");
+        server.interrupt();
+        let lines: Vec<String> = server.log.iter().collect();
+        let reasons = lines
+            .iter()
+            .filter(|line| line.contains("the `host` field is missing"));
+        assert_eq!(reasons.count(), 1, "{lines:?}");
+        let rejections = lines.iter().filter(|line| line.contains("400"));
+        // The form of Apache has no place for the reason.
+        let expected = if format.contains(&"--access-log-format=combined") {
+            2
+        } else {
+            1
+        };
+        assert_eq!(rejections.count(), expected, "{lines:?}");
+    }
+}
+
+#[test]
 fn curl_is_served_over_both_versions() {
     let server = Server::start(&["run", "gallery"]);
     for (version, number) in [("--http1.1", "1.1"), ("--http2-prior-knowledge", "2")] {

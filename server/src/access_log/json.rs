@@ -38,6 +38,7 @@ pub(super) fn line(record: &ExchangeRecord) -> String {
     object.field("referrer", request.and_then(|it| it.referrer.as_deref()));
     object.field("tls", record.tls_version.map(tls_name));
     object.field("outcome", record.outcome.name());
+    object.field("reason", record.reason.as_deref());
     object.end()
 }
 

@@ -68,6 +68,11 @@ impl AccessLog {
         }
     }
 
+    /// Returns whether the log of the server has lines that say why a request was rejected.
+    pub(crate) fn tells_reasons(&self) -> bool {
+        self.file.is_none() && !matches!(self.format, AccessLogFormat::Combined)
+    }
+
     /// Returns the file of the log, if it has one of its own.
     pub(crate) fn file(&self) -> Option<Arc<LogFile>> {
         self.file.clone()

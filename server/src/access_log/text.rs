@@ -32,6 +32,9 @@ impl fmt::Display for Text<'_> {
         if record.outcome != Outcome::Complete {
             write!(f, " {}", record.outcome.name())?;
         }
+        if let Some(reason) = &record.reason {
+            write!(f, ": {reason}")?;
+        }
         match record.request_id.as_ref().map(|id| id.to_str()) {
             Some(Ok(id)) => write!(f, " request_id={id}"),
             _ => Ok(()),

@@ -55,6 +55,11 @@ impl Records {
         }
     }
 
+    /// Returns the record of the request.
+    pub(super) fn current(&mut self) -> Option<&mut ExchangeRecord> {
+        self.current.as_deref_mut()
+    }
+
     /// Records the scope for which the application is called, and returns the span of the exchange.
     pub(super) fn called(&mut self, scope: &RequestScope, is_websocket: bool) -> Span {
         match &mut self.current {

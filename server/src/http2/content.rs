@@ -127,10 +127,17 @@ impl RequestContent {
 
     #[cold]
     fn too_large(&self) -> ContentError {
-        let info = &self.load.info;
-        let rejection = Rejection::content_too_large();
-        info.server.report_rejected(info.client, &rejection);
+        self.report(&Rejection::content_too_large());
         ContentError::TooLarge
+    }
+
+    #[cold]
+    fn report(&self, rejection: &Rejection) {
+        let info = &self.load.info;
+        match self.stream.upgrade() {
+            Some(stream) => stream.report_rejected(rejection),
+            None => info.server.report_rejected(info.client, rejection, None),
+        }
     }
 
     /// Returns an error when the client has made no progress in time.
@@ -186,9 +193,7 @@ impl Body for RequestContent {
         }
         Poll::Ready(frame.map(|frame| match frame {
             Ok(frame) if frame.trailers_ref().is_some_and(|it| !has_valid_values(it)) => {
-                let rejection = Rejection::bad_request("a trailer field is malformed");
-                let info = &this.load.info;
-                info.server.report_rejected(info.client, &rejection);
+                this.report(&Rejection::bad_request("a trailer field is malformed"));
                 Err(ContentError::Malformed)
             }
             Ok(frame) => {

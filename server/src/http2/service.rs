@@ -55,7 +55,7 @@ impl Service<Request<Incoming>> for ConnectionService {
         }
         if let Err(reason) = check_head(&parts) {
             let rejection = Rejection::bad_request(reason);
-            info.server.report_rejected(info.client, &rejection);
+            stream.report_rejected(&rejection);
             return PendingResponse::Reset(Reason::PROTOCOL_ERROR, stream);
         }
         let on_upgrade = parts.extensions.remove::<OnUpgrade>();
@@ -95,7 +95,7 @@ impl ConnectionService {
     #[cold]
     fn reject(&self, rejection: Rejection, stream: Arc<StreamState>) -> Rejected {
         let info = &self.load.info;
-        info.server.report_rejected(info.client, &rejection);
+        stream.report_rejected(&rejection);
         let (mut head, body) = rejection.into_response();
         info.server.add_default_headers(&mut head.headers);
         stream.record(|record| record.respond(&mut head));

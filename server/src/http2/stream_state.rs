@@ -9,6 +9,7 @@ use futures_util::task::AtomicWaker;
 use super::load::Load;
 use crate::deadline::Wait;
 use crate::record::{ExchangeRecord, Outcome};
+use crate::rejection::Rejection;
 
 /// The progress of the output of a stream, as its task last saw it.
 #[derive(Debug, Default)]
@@ -88,6 +89,14 @@ impl StreamState {
         {
             change(record);
         }
+    }
+
+    /// Reports that the server rejects the request.
+    #[cold]
+    pub(super) fn report_rejected(&self, rejection: &Rejection) {
+        let info = &self.load.info;
+        let mut record = self.lock_record();
+        (info.server).report_rejected(info.client, rejection, record.as_deref_mut());
     }
 
     /// Sets how the exchange ends once hyper holds nothing of its response.

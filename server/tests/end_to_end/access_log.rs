@@ -182,7 +182,12 @@ async fn requests_that_are_rejected_have_a_line_even_without_a_request_line() {
         ("status", 400.into()),
         ("outcome", "complete".into()),
     ];
-    assert_entry(&log.entry().await, &expected);
+    let entry = log.entry().await;
+    assert_entry(&entry, &expected);
+    assert!(
+        entry["reason"].as_str().unwrap().contains("malformed"),
+        "{entry}"
+    );
     let request = crate::support::frames::handshake("/old", "");
     server
         .ask(request.replace("version: 13", "version: 12"))

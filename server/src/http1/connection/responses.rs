@@ -94,10 +94,10 @@ impl Connection {
     /// Responds to a request for which the application is not called, as the last on the connection.
     #[cold]
     pub(in crate::http1) fn reject(&mut self, rejection: Rejection, encoder: ResponseEncoder) {
-        self.report(&rejection);
         if let Some(records) = &mut self.records {
             records.reject(&self.info);
         }
+        self.report(&rejection);
         self.incoming = Incoming::Nothing;
         let (head, body) = rejection.into_response();
         self.outgoing = match self.encode_head(head, body, None, encoder) {
@@ -106,11 +106,12 @@ impl Connection {
         };
     }
 
-    /// Counts and logs a request for which the application is not called.
+    /// Counts and logs a request that is rejected.
     #[cold]
-    pub(super) fn report(&self, rejection: &Rejection) {
+    pub(super) fn report(&mut self, rejection: &Rejection) {
         let info = &self.info;
-        info.server.report_rejected(info.client, rejection);
+        let record = self.records.as_mut().and_then(|records| records.current());
+        info.server.report_rejected(info.client, rejection, record);
     }
 
     /// Accepts a WebSocket: the connection ends as one of HTTP.
