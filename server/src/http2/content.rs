@@ -177,6 +177,10 @@ impl Body for RequestContent {
         let Poll::Ready(frame) = Pin::new(&mut this.incoming).poll_frame(cx) else {
             return this.poll_deadline(cx).map(|error| Some(Err(error)));
         };
+        if frame.is_none() && !this.incoming.is_end_stream() {
+            // hyper takes a reset without an error for the end of the content. From a client it is the end of the request.
+            return Poll::Ready(Some(Err(ContentError::Cut)));
+        }
         this.frames += 1;
         this.delays = 0;
         this.expects_continue = false;

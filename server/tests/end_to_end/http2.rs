@@ -175,14 +175,16 @@ async fn http_07_and_09_a_reset_stream_is_a_disconnect_and_the_connection_goes_o
     }));
     let mut client = Client::connect(&server).await;
     for target in ["/waiting", "/started", "/streaming"] {
-        // The content is not complete when the stream is reset.
-        let (response, mut body) = client.begin(request(target));
-        assert_eq!(told.next().await, "ready");
-        body.send_reset(Reason::CANCEL);
-        assert_eq!(told.next().await, "HttpDisconnect", "{target}");
-        assert_eq!(told.next().await, "Err(Disconnected)", "{target}");
-        drop(response);
-        assert_eq!(client.text("/usable").await, "usable");
+        for reason in [Reason::CANCEL, Reason::NO_ERROR] {
+            // The content is not complete when the stream is reset.
+            let (response, mut body) = client.begin(request(target));
+            assert_eq!(told.next().await, "ready");
+            body.send_reset(reason);
+            assert_eq!(told.next().await, "HttpDisconnect", "{target} {reason}");
+            assert_eq!(told.next().await, "Err(Disconnected)", "{target} {reason}");
+            drop(response);
+            assert_eq!(client.text("/usable").await, "usable");
+        }
     }
     drop(client);
     server.finish().await;
