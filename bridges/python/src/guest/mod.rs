@@ -55,8 +55,8 @@ impl Guest {
     ///
     /// When the system has no more descriptors, or does not tell those of the process.
     pub(crate) fn new() -> io::Result<Rc<Self>> {
-        let (runtime, descriptor) =
-            descriptor::find_new(|| Builder::new_current_thread().enable_all().build())?;
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let descriptor = descriptor::of_driver(&runtime)?;
         let (wake_reader, wake) = Wake::new()?;
         let wake = Arc::new(wake);
         let guest = Rc::new(Self {
