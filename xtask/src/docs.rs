@@ -14,7 +14,7 @@ const ENTRY: &str = "<!doctype html><meta charset=utf-8><title>Callgate</title>\
     <a href=\"callgate_docs/index.html\">The documents of Callgate</a>\n";
 
 /// The libraries that others have links to.
-const LIBRARIES: [&str; 10] = [
+const LIBRARIES: [&str; 11] = [
     "callgate",
     "callgate_channels",
     "callgate_cli",
@@ -22,6 +22,7 @@ const LIBRARIES: [&str; 10] = [
     "callgate_drive",
     "callgate_http1",
     "callgate_inspector",
+    "callgate_python",
     "callgate_server",
     "callgate_toolkit",
     "callgate_tower",
@@ -45,8 +46,8 @@ pub(crate) fn run() -> Result<(), String> {
     }
     Step::new(
         "cargo doc",
-        "cargo doc --workspace --exclude callgate-benches --exclude callgate-soak --exclude xtask --no-deps \
-         --all-features",
+        "cargo doc --workspace --exclude callgate-benches --exclude callgate-python-example --exclude callgate-soak \
+         --exclude xtask --no-deps --all-features",
     )
     .env("RUSTDOCFLAGS", "-D warnings")
     .run()?;

@@ -25,6 +25,13 @@ pub(crate) const PYTHON: Tool = Tool {
     packages: &["python3", "python3-venv"],
 };
 
+/// The library of the interpreter, for programs in Rust with applications in Python.
+pub(crate) const PYTHON_LIBRARY: Tool = Tool {
+    check: "python3 -c 'import os, sysconfig; get = sysconfig.get_config_var; \
+            exit(not os.path.exists(os.path.join(get(\"LIBDIR\"), get(\"LDLIBRARY\"))))'",
+    packages: &["python3-dev"],
+};
+
 /// A browser and its driver, for tests of pages.
 pub(crate) const CHROMIUM: Tool = Tool {
     check: "chromedriver --version",

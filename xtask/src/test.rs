@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use crate::deny;
 use crate::docs;
 use crate::fuzz;
-use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, REDIS};
+use crate::prepare::{self, CHROMIUM, CURL, CXX, POSTGRES, PYTHON, PYTHON_LIBRARY, REDIS};
 use crate::step::{Step, shown, target};
 use crate::wheel;
 
 /// The programs that the checks need.
-const TOOLS: [prepare::Tool; 6] = [CURL, PYTHON, CHROMIUM, CXX, POSTGRES, REDIS];
+const TOOLS: [prepare::Tool; 7] = [CURL, PYTHON, PYTHON_LIBRARY, CHROMIUM, CXX, POSTGRES, REDIS];
 
 /// The number of tests that run at a time. Most tests wait for clients and time-outs, so more of them run than
 /// there are cores.
@@ -58,10 +58,10 @@ const CHECKS: [Check; 16] = [
         },
     },
     Check {
-        name: "clippy of the bridge and the inspector without features",
+        name: "clippy of the bridges and the inspector without features",
         run: |_| {
             command(
-                "cargo clippy -p callgate-tower -p callgate-inspector --no-default-features -- -D warnings",
+                "cargo clippy -p callgate-tower -p callgate-python -p callgate-inspector --no-default-features -- -D warnings",
             )
         },
     },
@@ -113,7 +113,7 @@ const CHECKS: [Check; 16] = [
             docs::run()?;
             command(
                 "cargo package --workspace --exclude xtask --exclude callgate-benches --exclude \
-                 callgate-docs --exclude callgate-soak --no-verify --allow-dirty",
+                 callgate-docs --exclude callgate-python-example --exclude callgate-soak --no-verify --allow-dirty",
             )
         },
     },

@@ -1,17 +1,20 @@
-//! The wheel `callgate`, and its tests in Python.
+//! Applications in Python: the wheel `callgate` with its tests in Python, and the tests of programs in Rust.
 
 use std::path::Path;
 
-use crate::prepare::{self, POSTGRES, PYTHON, PYTHON3, PythonEnvironment, REDIS};
+use crate::prepare::{self, POSTGRES, PYTHON, PYTHON_LIBRARY, PYTHON3, PythonEnvironment, REDIS};
 use crate::step::{Step, shown, target};
 
 /// The folder of the wheel.
 const FOLDER: &str = "bridges/python";
 
+/// The crate of the program in Rust with an application in Python.
+const EXAMPLE: &str = "callgate-python-example";
+
 /// The packages that its tests need, and the imports that fail when one is missing.
 const REQUIREMENTS: &str = "bridges/python/tests/requirements.txt";
 const IMPORTS: &str =
-    "import asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
+    "import a2wsgi, asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
 
 /// The settings of the suite for servers, as flags of the wheel.
 const SETTINGS: [&str; 6] = [
@@ -23,13 +26,13 @@ const SETTINGS: [&str; 6] = [
     "timeout-graceful-shutdown=--timeout-graceful-shutdown {value}",
 ];
 
-/// Builds the wheel, and runs its tests with these arguments of pytest.
+/// Builds the wheel, and runs its tests with these arguments of pytest, and the tests of programs in Rust.
 ///
 /// # Errors
 ///
 /// Returns how to repeat what failed.
 pub(crate) fn run(arguments: &[String]) -> Result<(), String> {
-    prepare::tools(&[PYTHON, POSTGRES, REDIS])?;
+    prepare::tools(&[PYTHON, PYTHON_LIBRARY, POSTGRES, REDIS])?;
     Step::new(
         "the suite",
         "cargo build --package callgate-apps --all-features --bin callgate-conformance",
@@ -87,8 +90,11 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
         .env("VIRTUAL_ENV", &virtual_environment)
         .env("PYO3_PYTHON", &python)
         .run()?;
+    let embedded = test_embedded(&environment)?;
+    let example = target()?.join("debug").join(EXAMPLE);
     let command = "cargo xtask postgres cargo xtask redis";
     let tests = Step::new("tests in Python", command)
+        .env("CALLGATE_TEST_EXAMPLE", example.to_string_lossy())
         .arg(&python)
         .arg("-m")
         .arg("pytest")
@@ -98,5 +104,28 @@ pub(crate) fn test(arguments: &[String]) -> Result<usize, String> {
         .fold(tests, Step::arg)
         .run_tests()?;
     check_rules(&python)?;
-    Ok(passed)
+    Ok(passed + embedded)
+}
+
+/// Runs the tests of programs in Rust with applications in Python, which have the packages of the environment. Builds the
+/// example as well, for the tests in Python. Returns the number of tests.
+///
+/// # Errors
+///
+/// Returns how to repeat what failed.
+fn test_embedded(environment: &PythonEnvironment) -> Result<usize, String> {
+    // Not every one of these runs in the root of the repository.
+    let python = environment.python().to_string_lossy().into_owned();
+    let path = environment.path().to_string_lossy().into_owned();
+    let step = |name, command: &str| {
+        Step::new(name, &format!("{command} --package {EXAMPLE}"))
+            .env("PYO3_PYTHON", &python)
+            .env("VIRTUAL_ENV", &path)
+    };
+    step("the program in Rust", "cargo build").run()?;
+    step(
+        "applications in Python in a program in Rust",
+        "cargo test --test embedded",
+    )
+    .run_tests()
 }

@@ -203,6 +203,12 @@ impl Settings {
         }
     }
 
+    /// Returns how messages name an option.
+    #[staticmethod]
+    fn option(name: &str) -> String {
+        format!("--{name}")
+    }
+
     #[getter]
     fn app(&self) -> &str {
         &self.app

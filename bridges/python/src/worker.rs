@@ -2,7 +2,6 @@
 
 use std::cell::RefCell;
 use std::future::{Future, pending};
-use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use callgate::{App, AppError, BoxApp, Receiver, Scope, Sender};
@@ -10,11 +9,10 @@ use callgate_cli::Start;
 use callgate_server::{LifespanMode, Server, ServerHandle};
 use pyo3::create_exception;
 use pyo3::exceptions::{PyException, PyRuntimeError};
-use pyo3::intern;
 use pyo3::prelude::*;
 
-use crate::asgi::{AsgiApp, Interpreter, Parts, Resumer};
-use crate::guest::{self, Guest, TICK};
+use crate::guest;
+use crate::host::Host;
 use crate::log;
 use crate::settings::{Checks, Settings};
 
@@ -51,19 +49,10 @@ pub(crate) struct Worker {
     handle: ServerHandle,
     /// `None` once it runs.
     server: RefCell<Option<Server>>,
-    running: RefCell<Option<Rc<Running>>>,
     addresses: Vec<String>,
     needs_lifespan: bool,
     /// What is put around the application when it starts.
     checks: RefCell<Option<Checks>>,
-}
-
-#[derive(Debug)]
-struct Running {
-    guest: Rc<Guest>,
-    interpreter: Arc<Interpreter>,
-    event_loop: Py<PyAny>,
-    tick: Py<PyAny>,
 }
 
 fn failed(error: &callgate_server::ServeError) -> PyErr {
@@ -97,7 +86,6 @@ impl Worker {
             needs_lifespan: settings.config().process.lifespan == LifespanMode::On,
             checks: RefCell::new(settings.take_checks()),
             server: RefCell::new(Some(server)),
-            running: RefCell::default(),
         })
     }
 
@@ -120,38 +108,25 @@ impl Worker {
         let Some(server) = this.server.borrow_mut().take() else {
             return Err(PyRuntimeError::new_err("a worker starts only once"));
         };
-        let event_loop = parts.getattr("event_loop")?;
         let start = match replaces_another {
             true => Start::Successor,
             false => Start::First,
         };
-        let guest = Guest::new()?;
-        let turn = slf.getattr("_turn")?;
-        let resumer = Arc::new(Resumer::default());
-        let parts: Parts = parts.extract()?;
-        let app = AsgiApp::new(
-            py,
-            parts,
-            turn.clone().unbind(),
-            resumer.clone(),
-            this.needs_lifespan,
-        )?;
-        let running = Running {
-            guest: guest.clone(),
-            interpreter: app.interpreter(),
-            event_loop: event_loop.clone().unbind(),
-            tick: slf.getattr("_tick")?.unbind(),
-        };
+        let (guest, app) = Host::start(parts, this.needs_lifespan)?;
         let app = BoxApp::new(app);
         let app = match &mut *this.checks.borrow_mut() {
-            Some(checks) => checks.wrap(app, start).map_err(cannot_start)?,
+            Some(checks) => match checks.wrap(app, start) {
+                Ok(app) => app,
+                Err(reason) => {
+                    Host::close(py)?;
+                    return Err(cannot_start(reason));
+                }
+            },
             None => app,
         };
         let _ = this.app.0.set(app);
-        *this.running.borrow_mut() = Some(Rc::new(running));
-        let done = event_loop.call_method0("create_future")?;
+        let done = parts.getattr("event_loop")?.call_method0("create_future")?;
         let tell = done.clone().unbind();
-        guest.spawn(resumer.run());
         let handle = this.handle.clone();
         guest.spawn(async move {
             handle.started().await;
@@ -172,10 +147,6 @@ impl Worker {
                 drop(told);
             });
         });
-        let [driver, wakes] = guest.descriptors();
-        event_loop.call_method1("add_reader", (driver, &turn))?;
-        event_loop.call_method1("add_reader", (wakes, slf.getattr("_woken")?))?;
-        event_loop.call_method1("call_soon", (slf.getattr("_tick")?,))?;
         Ok(done)
     }
 
@@ -183,56 +154,15 @@ impl Worker {
     fn shutdown(&self, py: Python<'_>) -> PyResult<()> {
         guest::enter(|| self.handle.shutdown());
         // The turn is not now: a task of the application may call this, and tasks do not run inside of each other.
-        match &*self.running.borrow() {
-            Some(running) => running.interpreter.schedule_turn(py),
-            None => Ok(()),
-        }
+        Host::schedule_turn(py)
     }
 
     /// Ends the use of the event loop. The server has ended before.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = self.running.borrow_mut().take() {
-            for descriptor in running.guest.descriptors() {
-                running
-                    .event_loop
-                    .call_method1(py, "remove_reader", (descriptor,))?;
-            }
-            guest::close();
-        }
+        Host::close(py)?;
         if let Some(checks) = &mut *self.checks.borrow_mut() {
             checks.ended();
         }
         Ok(())
-    }
-
-    fn _turn(&self, py: Python<'_>) -> PyResult<()> {
-        let running = self.running.borrow().clone();
-        let Some(running) = running else {
-            return Ok(());
-        };
-        if running.guest.turn() {
-            running.interpreter.schedule_turn(py)?;
-        }
-        match running.interpreter.take_fatal() {
-            Some(error) => Err(error),
-            None => Ok(()),
-        }
-    }
-
-    fn _woken(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = &*self.running.borrow() {
-            running.guest.drain_wakes();
-        }
-        self._turn(py)
-    }
-
-    fn _tick(&self, py: Python<'_>) -> PyResult<()> {
-        if let Some(running) = self.running.borrow().clone() {
-            let again = (TICK.as_secs_f64(), &running.tick);
-            running
-                .event_loop
-                .call_method1(py, intern!(py, "call_later"), again)?;
-        }
-        self._turn(py)
     }
 }

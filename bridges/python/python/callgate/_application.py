@@ -36,7 +36,7 @@ def load(settings):
     directory = str(settings.app_dir)
     if directory not in sys.path:
         sys.path.insert(0, "" if directory == "." else directory)
-    app = find(settings.app, directory)
+    app = find(settings, directory)
     if settings.factory:
         try:
             app = app()
@@ -47,8 +47,9 @@ def load(settings):
     return as_asgi(app, settings)
 
 
-def find(target, directory):
+def find(settings, directory):
     """Returns what `module:attribute` names."""
+    target = settings.app
     name, _, path = target.partition(":")
     if not name or not path:
         raise Unloadable(
@@ -63,7 +64,7 @@ def find(target, directory):
             ) from error
         raise Unloadable(
             f"there is no module `{error.name}` in {os.path.abspath(directory)} "
-            "(--app-dir names another folder)"
+            f"({settings.option('app-dir')} names another folder)"
         ) from error
     except Exception as error:
         raise Unloadable(f"importing `{name}` raised an exception:\n{own_frames(error)}") from error
@@ -104,7 +105,8 @@ def as_asgi(app, settings):
     if interface == "asgi3":
         if takes(app, 0) and not takes(app, 3):
             raise Unloadable(
-                f"`{settings.app}` does not take (scope, receive, send): if it returns the application, give --factory"
+                f"`{settings.app}` does not take (scope, receive, send): "
+                f"if it returns the application, give {settings.option('factory')}"
             )
         return app
     try:

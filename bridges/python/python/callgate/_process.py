@@ -12,7 +12,8 @@ from functools import partial
 
 from callgate._application import Unloadable, load, read_env_file
 from callgate._callgate import ServeError, Worker
-from callgate._server import configure_logging, handlers, loop_factory, serve
+from callgate._loop import loop_factory
+from callgate._server import configure_logging, handlers, serve
 from callgate._watch import Watch
 
 # The exit status of a server that could not start, as of the command line in Rust.

@@ -16,7 +16,7 @@ use super::scope::Scopes;
 
 /// An application in Python, on the thread of its event loop.
 #[derive(Debug)]
-pub(crate) struct AsgiApp(Arc<Interpreter>);
+pub(crate) struct LoopApp(Arc<Interpreter>);
 
 /// What all calls of an application share.
 #[derive(Debug)]
@@ -60,7 +60,7 @@ pub(crate) struct Parts {
     turn_keywords: Py<PyDict>,
 }
 
-impl AsgiApp {
+impl LoopApp {
     pub(crate) fn new(
         py: Python<'_>,
         parts: Parts,
@@ -126,7 +126,7 @@ impl Interpreter {
     }
 }
 
-impl App for AsgiApp {
+impl App for LoopApp {
     fn call(
         &self,
         scope: Scope,

@@ -8,6 +8,8 @@ mod event;
 mod resumer;
 mod scope;
 
-pub(crate) use self::app::{AsgiApp, Interpreter, Parts};
-pub(crate) use self::call::{ClientDisconnected, Receive, Send};
+pub(crate) use self::app::{Interpreter, LoopApp, Parts};
+#[cfg(feature = "wheel")]
+pub(crate) use self::call::ClientDisconnected;
+pub(crate) use self::call::{Receive, Send};
 pub(crate) use self::resumer::Resumer;

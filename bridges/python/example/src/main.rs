@@ -1,0 +1,51 @@
+//! Routes of axum below `/rust`, and an application of FastAPI everywhere else, behind one port.
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use axum::Router;
+use axum::routing::{get, post};
+use callgate::AppError;
+use callgate_python::{AsgiApp, Loader};
+use callgate_toolkit::lifespan::with_resource;
+use callgate_toolkit::mount::Mounts;
+use callgate_tower::{Resource, ServiceApp};
+
+/// What the start-up of the part in Rust makes.
+#[derive(Clone)]
+struct Started(Instant);
+
+async fn open() -> Result<Started, AppError> {
+    Ok(Started(Instant::now()))
+}
+
+async fn close(_: Started) -> Result<(), AppError> {
+    Ok(())
+}
+
+async fn uptime(Resource(started): Resource<Started>) -> String {
+    format!("{} s\n", started.0.elapsed().as_secs())
+}
+
+async fn length(content: String) -> String {
+    format!("{}\n", content.len())
+}
+
+fn rust() -> Router {
+    Router::new()
+        .route("/uptime", get(uptime))
+        .route("/length", post(length))
+}
+
+fn main() -> ExitCode {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/python");
+    let python: AsgiApp = match Loader::new("main:app").app_dir(folder).load() {
+        Ok(app) => app,
+        Err(error) => {
+            eprintln!("error: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let rust = with_resource(ServiceApp::new(rust()), open, close);
+    callgate_server::cli::main(Mounts::new().mount("/rust", rust).mount("", python))
+}
