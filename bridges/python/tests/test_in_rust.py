@@ -24,7 +24,9 @@ def start():
     running = []
 
     def start(*flags):
-        server = TcpServer([program, *flags], os.environ | {"VIRTUAL_ENV": sys.prefix}, None, free_port())
+        server = TcpServer(
+            [program, *flags], os.environ | {"VIRTUAL_ENV": sys.prefix}, None, free_port()
+        )
         running.append(server)
         server.wait_until_it_accepts()
         return server

@@ -131,6 +131,18 @@ class Raw:
     async def length(self, scope, receive, send):
         await self.answer(send, len(self.journal))
 
+    async def untick(self, scope, receive, send):
+        """Has the event loop forget the tick, by which the guest notices its timers."""
+        loop = asyncio.get_running_loop()
+        call_later = loop.call_later
+
+        def without_tick(delay, callback, *arguments, **keywords):
+            if callback.__name__ != "tick":
+                return call_later(delay, callback, *arguments, **keywords)
+
+        loop.call_later = without_tick
+        await self.answer(send, "no tick")
+
     async def meet(self, scope, receive, send):
         """Answers once 200 calls are here."""
         await self.guests.wait()
@@ -189,6 +201,7 @@ def exits():
 
 
 number = 7
+
 
 def wsgi(environ, start_response):
     start_response("200 OK", [("content-type", "text/plain")])

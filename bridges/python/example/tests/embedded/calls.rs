@@ -72,6 +72,20 @@ async fn messages_are_echoed(event_loop: EventLoop) -> Result<(), Error> {
     end((client, count)).await
 }
 
+async fn calls_go_on_when_they_are_woken_and_not_at_the_next_tick(
+    event_loop: EventLoop,
+) -> Result<(), Error> {
+    let (client, count) = linted(event_loop).await?;
+    get(&client, "/untick").await?;
+    let mut socket = client.websocket("/").connect().await?;
+    for number in 0..1_000 {
+        socket.send_text(number.to_string()).await?;
+        assert_eq!(socket.text().await?, number.to_string());
+    }
+    drop(socket);
+    end((client, count)).await
+}
+
 async fn an_upload_waits_for_the_application(event_loop: EventLoop) -> Result<(), Error> {
     const PARTS: usize = 10_000;
     let (client, count) = linted(event_loop).await?;
@@ -241,6 +255,7 @@ on_each_loop!(
     a_recorder_sees_the_exchanges,
     an_exception_ends_its_call_and_its_traceback_is_logged_once,
     an_upload_waits_for_the_application,
+    calls_go_on_when_they_are_woken_and_not_at_the_next_tick,
     content_is_echoed,
     each_scope_has_a_copy_of_the_state,
     messages_are_echoed,
