@@ -24,7 +24,7 @@ def load(**options):
         raise
     except BaseException as error:
         raise Unloadable(
-            f"importing `{settings.app}` raised an exception:\n{own_frames(error)}"
+            f"loading `{settings.app}` raised an exception:\n{own_frames(error)}"
         ) from error
 
 

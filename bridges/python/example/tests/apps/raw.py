@@ -1,6 +1,7 @@
 """Applications of bare ASGI, and what is no application."""
 
 import asyncio
+import contextlib
 import logging
 import threading
 from urllib.parse import unquote
@@ -171,6 +172,18 @@ class Raw:
             finally:
                 with open(path, "w") as file:
                     file.write("ended")
+
+        self.background = asyncio.create_task(stay())
+        await asyncio.sleep(0)
+        await self.answer(send, "left")
+
+    async def stay(self, scope, receive, send):
+        """Leaves a task behind that does not end."""
+
+        async def stay():
+            while True:
+                with contextlib.suppress(asyncio.CancelledError):
+                    await asyncio.Event().wait()
 
         self.background = asyncio.create_task(stay())
         await asyncio.sleep(0)

@@ -51,6 +51,25 @@ async fn the_thread_ends_with_the_last_clone_and_what_the_application_has_left_i
 }
 
 #[tokio::test]
+async fn a_task_that_does_not_end_holds_up_its_program_for_some_seconds_only() -> Result<(), Error>
+{
+    let app = raw(EventLoop::Asyncio).unwrap();
+    let client = TestClient::new(app.clone());
+    get(&client, "/stay").await?;
+    drop(client);
+    drop(app);
+    // Tasks of the client that have ended may still have clones of the application.
+    let told = async {
+        while log::count("the thread of `raw:create` has not ended after 5 s") == 0 {
+            sleep(Duration::from_millis(5)).await;
+        }
+    };
+    let told = timeout(Duration::from_secs(30), told).await;
+    told.expect("the thread is left behind");
+    Ok(())
+}
+
+#[tokio::test]
 async fn each_application_has_a_thread_of_its_own() -> Result<(), Error> {
     let first = TestClient::new(raw(EventLoop::Asyncio).unwrap());
     let second = TestClient::new(raw(EventLoop::Uvloop).unwrap());

@@ -52,7 +52,12 @@ fn an_exception_of_the_factory_is_shown() {
 
 #[test]
 fn an_exit_of_the_factory_does_not_end_the_program() {
-    assert!(reason("raw:exits", true).ends_with("SystemExit: no use"));
+    let reason = reason("raw:exits", true);
+    assert!(
+        reason.starts_with("loading `raw:exits` raised an exception:\n"),
+        "{reason}"
+    );
+    assert!(reason.ends_with("SystemExit: no use"), "{reason}");
 }
 
 #[test]
