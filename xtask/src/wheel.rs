@@ -17,7 +17,7 @@ const IMPORTS: &str =
     "import a2wsgi, asyncpg, channels, fastapi, flask, litestar, maturin, pytest, quart, uvloop";
 
 /// The settings of the suite for servers, as flags of the wheel.
-const SETTINGS: [&str; 6] = [
+pub(crate) const SETTINGS: [&str; 6] = [
     "root-path=--root-path {value}",
     "lifespan=--lifespan {value}",
     "ws-max-size=--ws-max-size {value}",

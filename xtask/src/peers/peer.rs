@@ -4,6 +4,7 @@ use super::findings::{Run, Security, Subject};
 use super::{SUITE, in_both, quoted, report, subcommand, suite_step};
 use crate::prepare::{self, PYTHON3, PythonEnvironment};
 use crate::step::{Step, root, shown};
+use crate::wheel::SETTINGS;
 
 /// A server of ASGI.
 #[derive(Debug)]
@@ -75,7 +76,16 @@ const HYPERCORN: Peer = Peer {
 };
 
 /// The servers, in the order of the results.
-pub(super) const PEERS: [Peer; 12] = [
+pub(super) const PEERS: [Peer; 13] = [
+    Peer {
+        name: "callgate",
+        // The wheel, as it is now.
+        packages: &["./bridges/python[standard]"],
+        module: "callgate",
+        versions_of: &["callgate"],
+        flags: &SETTINGS,
+        ..UVICORN
+    },
     UVICORN,
     Peer {
         name: "uvicorn-h11",
