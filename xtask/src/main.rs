@@ -34,6 +34,8 @@ Commands:
               --count      count the instructions and the allocations of a plain exchange, and print them
               --seconds N  how long each measurement takes (default 2)
               --rounds N   how often (default 7)
+              --python     build the wheel `callgate`, measure it beside other servers of Python only, and write
+                           benches/PYTHON.md; with the other arguments, but for --channels and --count
   peers     Check other servers, of ASGI, beside ours, in cleartext and over TLS, and axum, actix-web, hyper
             and nginx from outside, and write conformance-tests/RESULTS.md
               NAME         check this one only and print the result, without writing it

@@ -250,6 +250,61 @@ pub(crate) fn optional_bench_python() -> Option<PathBuf> {
         .ok()
 }
 
+/// The version of Python with which the wheel is compared with other servers, where the machine has it; weft-server needs
+/// 3.12 or later.
+const PYTHON_OF_PEERS: &str = "3.13";
+/// The packages of the applications that these servers run.
+const PACKAGES_OF_APPLICATIONS: [&str; 5] = [
+    "fastapi==0.165.0",
+    "asyncpg==0.32.0",
+    "flask==3.1.3",
+    "psycopg2-binary==2.9.13",
+    "a2wsgi==1.10.10",
+];
+/// The servers. The first of them brings httptools, uvloop and websockets, which others use, too.
+const PACKAGES_OF_PEERS: [&str; 6] = [
+    "uvicorn[standard]==0.54.0",
+    "granian==2.8.9",
+    "hypercorn==0.18.0",
+    "gunicorn==27.0.1",
+    "weft-server==0.1.1",
+    "h2corn==2.0.0",
+];
+/// The folder of the wheel, as pip takes it.
+const WHEEL: &str = "./bridges/python[standard]";
+
+/// Returns the interpreter of a virtual environment with the wheel as it is now, the servers that it is compared with,
+/// and what the applications need. Says which server cannot be installed.
+///
+/// # Errors
+///
+/// Returns how to repeat an installation that failed.
+pub(crate) fn wheel_beside_peers() -> Result<PathBuf, String> {
+    let environment = PythonEnvironment::named("bench-wheel")?;
+    if !environment.python().exists() {
+        let interpreter = interpreter(PYTHON_OF_PEERS).unwrap_or_else(|| {
+            println!("There is no Python {PYTHON_OF_PEERS}: {PYTHON3} is used.");
+            PYTHON3.to_owned()
+        });
+        environment.create(&interpreter)?;
+    }
+    let missing: Vec<_> = (PACKAGES_OF_APPLICATIONS.into_iter())
+        .filter(|package| !environment.has_package(package))
+        .collect();
+    if !missing.is_empty() {
+        environment.install(&missing)?;
+    }
+    for package in PACKAGES_OF_PEERS {
+        if !environment.has_package(package)
+            && let Err(reason) = environment.install(&[package])
+        {
+            println!("{package} is left out: {reason}");
+        }
+    }
+    environment.install(&[WHEEL])?;
+    Ok(environment.python())
+}
+
 /// The interpreter that [`PYTHON`] installs.
 pub(crate) const PYTHON3: &str = "python3";
 
@@ -300,6 +355,15 @@ impl PythonEnvironment {
             .arg("-c")
             .arg(imports)
             .succeeds()
+    }
+
+    /// Returns whether this version of a package, such as `name[extra]==1.0`, is installed.
+    fn has_package(&self, package: &str) -> bool {
+        let (name, version) = package.split_once("==").expect("a version");
+        let name = name.split('[').next().unwrap_or_default();
+        self.has(&format!(
+            "from importlib.metadata import version; assert version('{name}') == '{version}'"
+        ))
     }
 
     /// Creates the environment, of this interpreter. The remains of an earlier attempt are removed first.

@@ -46,6 +46,12 @@ pub(crate) fn load() -> String {
     first.map_or_else(|| "unknown".to_owned(), str::to_owned)
 }
 
+/// Returns the list of all cores, as `taskset` takes it.
+pub(crate) fn all_cores() -> String {
+    let count = processors().map_or(1, |(_, count)| count);
+    format!("0-{}", count - 1)
+}
+
 /// Returns the model of the processors, and their number, whichever this process may use.
 fn processors() -> Option<(String, usize)> {
     let text = fs::read_to_string("/proc/cpuinfo").ok()?;

@@ -10,6 +10,7 @@ mod count;
 mod idle;
 mod machine;
 mod nginx;
+mod python;
 mod results;
 mod server;
 mod work;
@@ -52,18 +53,29 @@ struct Flags {
     /// The interpreter of an environment with uvicorn, channels_redis and broadcaster
     #[arg(long)]
     python: Option<PathBuf>,
+    /// Measure only the wheel beside other servers of Python. The interpreter is that of an environment with all of
+    /// them
+    #[arg(long, conflicts_with_all = ["channels", "count", "python"])]
+    wheel: Option<PathBuf>,
 }
 
 /// The name of the measurement of idle connections, for `--only`.
 const IDLE: &str = "idle";
 /// The most rounds of idle connections, whose memory hardly varies.
 const IDLE_ROUNDS: u32 = 3;
+/// The core of this process.
+const CORE_OF_THE_CLIENT: &str = "1";
 /// The time before a measurement.
 const WARM_UP: Duration = Duration::from_millis(300);
 
 fn names() -> Vec<&'static str> {
     let works = WORKS.iter().map(|work| work.name);
-    works.chain([IDLE]).chain(channels::names()).collect()
+    let works = works.chain([IDLE]).chain(channels::names());
+    let mut names: Vec<_> = works.chain(python::names()).collect();
+    // Some works are measured in Rust and in Python.
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn seconds(text: &str) -> Result<f64, String> {
@@ -82,10 +94,35 @@ impl Flags {
         }
     }
 
+    /// Returns the directory of the report.
+    fn directory<'a>(&self, place: &'a Place) -> &'a Path {
+        if self.is_full() {
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+        } else {
+            &place.directory
+        }
+    }
+
     /// Returns whether the results replace those of the repository.
     fn is_full(&self) -> bool {
         self.only.is_empty() && !self.quick
     }
+}
+
+/// Measures the wheel, and writes the report about it.
+fn measure_wheel(flags: &Flags, python: &Path, place: &Place) -> io::Result<()> {
+    let extent = python::Extent {
+        works: python::names().filter(|name| flags.wants(name)).collect(),
+        rounds: flags.rounds,
+        time: Duration::from_secs_f64(flags.seconds),
+        python,
+    };
+    let report = python::measure(&extent, place)?;
+    let directory = flags.directory(place);
+    fs::write(directory.join("PYTHON.md"), &report)?;
+    println!("\n{report}");
+    println!("The results are in {}.", directory.display());
+    Ok(())
 }
 
 fn main() -> ExitCode {
@@ -124,6 +161,11 @@ fn run(flags: &Flags) -> io::Result<()> {
         println!("\n{}", report::counts(&results));
         return Ok(());
     }
+    if let Some(python) = &flags.wheel {
+        measure_wheel(flags, python, &place)?;
+        println!("All of it took {:.0?}.", begun.elapsed());
+        return Ok(());
+    }
     for server in Server::ALL {
         if !server.is_available() {
             println!("{} is not installed, and is left out.", server.name());
@@ -142,11 +184,7 @@ fn run(flags: &Flags) -> io::Result<()> {
         count_all(&mut results, &place)?;
     }
     let section = measure_channels(flags, &place)?;
-    let directory = if flags.is_full() {
-        Path::new(env!("CARGO_MANIFEST_DIR"))
-    } else {
-        &place.directory
-    };
+    let directory = flags.directory(&place);
     let file = directory.join("RESULTS.md");
     let mut report = if flags.channels {
         fs::read_to_string(&file).unwrap_or_default()
@@ -303,11 +341,14 @@ fn prepare_files(work: &Work, place: &Place) -> io::Result<()> {
 /// Binds this process to the second core, and returns the first, for the servers; `None` if there is
 /// only one core, or no `taskset`.
 fn bind_to_cores() -> Option<&'static str> {
+    bind_to(CORE_OF_THE_CLIENT).then_some("0")
+}
+
+/// Binds this process to these cores. Returns whether it is bound.
+fn bind_to(cores: &str) -> bool {
     let own = std::process::id().to_string();
     let output = Command::new("taskset")
-        .args(["--all-tasks", "--pid", "--cpu-list", "1", &own])
+        .args(["--all-tasks", "--pid", "--cpu-list", cores, &own])
         .output();
-    output
-        .is_ok_and(|output| output.status.success())
-        .then_some("0")
+    output.is_ok_and(|output| output.status.success())
 }

@@ -8,7 +8,8 @@ use std::net::SocketAddr;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{Progress, connect};
+use super::{Progress, connect, unexpected};
+use crate::work::HELLO;
 
 /// The types of frames (RFC 9113, 6).
 mod kind {
@@ -25,6 +26,9 @@ const END_STREAM: u8 = 1;
 const ACK: u8 = 1;
 const END_HEADERS: u8 = 4;
 
+/// The code of a GOAWAY frame after which the streams in flight are answered.
+const NO_ERROR: &[u8] = &[0; 4];
+
 /// The length of the head of a frame.
 const FRAME_HEAD: usize = 9;
 /// The flow-control window of the connection at its start.
@@ -36,25 +40,44 @@ const REQUEST: &[u8] = b"\x82\x86\x84\x01\x09localhost";
 /// The first byte of the header block of a response with status 200.
 const STATUS_200: u8 = 0x88;
 
-/// Sends requests, of which this many are in flight at any time.
-pub(super) async fn repeat(
+/// Sends requests, of which this many are in flight at any time. Goes on with a new connection when the server wants
+/// no more requests on one that has had answers.
+pub(crate) async fn repeat(
     address: SocketAddr,
     streams: usize,
     progress: Progress,
 ) -> io::Result<Infallible> {
+    let mut is_first = true;
+    loop {
+        repeat_on_one(address, streams, &progress, is_first).await?;
+        is_first = false;
+    }
+}
+
+/// Sends requests until the server wants no more of them.
+async fn repeat_on_one(
+    address: SocketAddr,
+    streams: usize,
+    progress: &Progress,
+    is_first: bool,
+) -> io::Result<()> {
     let mut stream = connect(address).await?;
     let mut connection = Connection {
         output: BytesMut::new(),
         next_stream: 1,
         window: LARGEST_WINDOW,
+        is_ending: false,
     };
+    let (mut in_flight, mut total) = (streams, 0);
     connection
         .output
         .put_slice(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
     connection.frame(kind::SETTINGS, 0, 0, b"");
     let more = LARGEST_WINDOW - FIRST_WINDOW;
     connection.frame(kind::WINDOW_UPDATE, 0, 0, &more.to_be_bytes());
-    progress.all_ready().await;
+    if is_first {
+        progress.all_ready().await;
+    }
     for _ in 0..streams {
         connection.request();
     }
@@ -63,16 +86,23 @@ pub(super) async fn repeat(
         stream.write_all_buf(&mut connection.output).await?;
         input.reserve(16 * 1024);
         if stream.read_buf(&mut input).await? == 0 {
+            if connection.is_ending && total > 0 {
+                return Ok(());
+            }
             return Err(io::Error::other("the HTTP/2 connection ended"));
         }
         let mut ended = 0;
         while let Some(frame) = Frame::split_from(&mut input) {
             ended += usize::from(connection.receive(&frame)?);
         }
-        for _ in 0..ended {
-            connection.request();
-        }
+        (in_flight, total) = (in_flight - ended, total + ended);
         progress.add(ended);
+        if !connection.is_ending {
+            (0..ended).for_each(|_| connection.request());
+            in_flight += ended;
+        } else if in_flight == 0 {
+            return Ok(());
+        }
     }
 }
 
@@ -105,6 +135,8 @@ struct Connection {
     next_stream: u32,
     /// What the server may still send.
     window: u32,
+    /// Whether the server wants no more requests.
+    is_ending: bool,
 }
 
 impl Connection {
@@ -127,6 +159,9 @@ impl Connection {
         let payload = &frame.payload;
         match frame.kind {
             kind::DATA => {
+                if !payload.is_empty() && **payload != *HELLO.as_bytes() {
+                    return Err(unexpected("not the expected content", payload));
+                }
                 self.window -= u32::try_from(payload.len()).expect("a frame is short");
                 if self.window < LARGEST_WINDOW / 2 {
                     let more = (LARGEST_WINDOW - self.window).to_be_bytes();
@@ -145,6 +180,10 @@ impl Connection {
                     b""
                 };
                 self.frame(frame.kind, ACK, 0, payload);
+                Ok(false)
+            }
+            kind::GOAWAY if payload.get(4..8) == Some(NO_ERROR) => {
+                self.is_ending = true;
                 Ok(false)
             }
             kind::HEADERS | kind::RST_STREAM | kind::GOAWAY => Err(io::Error::other(format!(

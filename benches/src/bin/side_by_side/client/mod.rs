@@ -2,7 +2,7 @@
 //! only count bytes from then on.
 
 mod http1;
-mod http2;
+pub(crate) mod http2;
 pub(crate) mod websocket;
 
 use std::convert::Infallible;
@@ -38,13 +38,28 @@ pub(crate) fn load(
     warm_up: Duration,
     time: Duration,
 ) -> io::Result<Outcome> {
+    load_with(
+        || begin(traffic, server),
+        || server.cpu_time(),
+        warm_up,
+        time,
+    )
+}
+
+/// Measures the load of the connections that `begin` starts in a runtime, on a server with this `cpu_time`.
+pub(crate) fn load_with(
+    begin: impl FnOnce() -> (Connections, Progress),
+    cpu_time: impl Fn() -> io::Result<Duration>,
+    warm_up: Duration,
+    time: Duration,
+) -> io::Result<Outcome> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?
         .block_on(async {
-            let (mut connections, progress) = begin(traffic, server);
+            let (mut connections, progress) = begin();
             tokio::select! {
-                outcome = measure(server, &progress, warm_up, time) => outcome,
+                outcome = measure(cpu_time, &progress, warm_up, time) => outcome,
                 Some(ended) = connections.join_next() => match ended.map_err(io::Error::other)? {
                     Ok(never) => match never {},
                     Err(error) => Err(error),
@@ -60,17 +75,17 @@ pub(crate) fn load(
 const SETUP: Duration = Duration::from_secs(30);
 
 async fn measure(
-    server: &Running,
+    cpu_time: impl Fn() -> io::Result<Duration>,
     progress: &Progress,
     warm_up: Duration,
     time: Duration,
 ) -> io::Result<Outcome> {
     progress.all_ready().await;
     tokio::time::sleep(warm_up).await;
-    let (begun, count, cpu) = (Instant::now(), progress.count(), server.cpu_time()?);
+    let (begun, count, cpu) = (Instant::now(), progress.count(), cpu_time()?);
     tokio::time::sleep(time).await;
     let count = (progress.count() - count) as f64;
-    let cpu = server.cpu_time()? - cpu;
+    let cpu = cpu_time()? - cpu;
     if count == 0.0 {
         return Err(io::Error::other("no answer in the time of the measurement"));
     }
@@ -81,18 +96,18 @@ async fn measure(
 }
 
 /// The connections of a load. A connection ends with an error only.
-type Connections = JoinSet<io::Result<Infallible>>;
+pub(crate) type Connections = JoinSet<io::Result<Infallible>>;
 
 /// What the connections of a load share.
 #[derive(Clone, Debug)]
-struct Progress {
+pub(crate) struct Progress {
     ready: Arc<Barrier>,
     count: Arc<AtomicU64>,
 }
 
 impl Progress {
     /// Creates the progress of this many connections.
-    fn new(connections: usize) -> Self {
+    pub(crate) fn new(connections: usize) -> Self {
         Self {
             // The last is the measurement.
             ready: Arc::new(Barrier::new(connections + 1)),
@@ -101,11 +116,11 @@ impl Progress {
     }
 
     /// Waits until all connections are ready.
-    async fn all_ready(&self) {
+    pub(crate) async fn all_ready(&self) {
         self.ready.wait().await;
     }
 
-    fn add(&self, answers: usize) {
+    pub(crate) fn add(&self, answers: usize) {
         self.count.fetch_add(answers as u64, Ordering::Relaxed);
     }
 
@@ -176,7 +191,7 @@ fn begin(traffic: Traffic, server: &Running) -> (Connections, Progress) {
     (tasks, progress)
 }
 
-async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+pub(crate) async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
