@@ -15,7 +15,8 @@ use pyo3::prelude::*;
 use pyo3::{create_exception, intern};
 
 use super::app::Interpreter;
-use super::awaitable::{Awaitable, SendStep, Waiter};
+use super::awaitable::{SendStep, Waiter};
+use super::callables::{Ended, Receive, Send};
 use super::cancelled::PATIENCE;
 use super::event;
 use crate::guest;
@@ -174,7 +175,7 @@ impl Call {
     }
 
     /// Records the end of the task.
-    fn end_of_task(self: &Arc<Self>, task: &Bound<'_, PyAny>) {
+    pub(super) fn end_of_task(self: &Arc<Self>, task: &Bound<'_, PyAny>) {
         let py = task.py();
         let result = task.call_method0(intern!(py, "result"));
         self.end(py, result.map(drop));
@@ -531,45 +532,5 @@ fn raised(error: SendError) -> PyErr {
     match error {
         SendError::Disconnected => ClientDisconnected::new_err("the client is gone"),
         error => PyRuntimeError::new_err(error.to_string()),
-    }
-}
-
-/// `receive`
-///
-/// Its type is marked as that of a coroutine function by the package in Python.
-#[derive(Debug)]
-#[pyclass(frozen, freelist = 64, dict, module = "callgate._callgate")]
-pub(crate) struct Receive(Arc<Call>);
-
-#[pymethods]
-impl Receive {
-    fn __call__(&self) -> Awaitable {
-        Awaitable::receive(self.0.clone())
-    }
-}
-
-/// `send`
-///
-/// Its type is marked as that of a coroutine function by the package in Python.
-#[derive(Debug)]
-#[pyclass(frozen, freelist = 64, dict, module = "callgate._callgate")]
-pub(crate) struct Send(Arc<Call>);
-
-#[pymethods]
-impl Send {
-    fn __call__(&self, message: Py<PyAny>) -> Awaitable {
-        Awaitable::send(self.0.clone(), message)
-    }
-}
-
-/// What is called when the task of a call has ended.
-#[derive(Debug)]
-#[pyclass(frozen, module = "callgate._callgate")]
-struct Ended(Arc<Call>);
-
-#[pymethods]
-impl Ended {
-    fn __call__(&self, py: Python<'_>, task: &Bound<'_, PyAny>) -> PyResult<()> {
-        self.0.in_server(py, || self.0.end_of_task(task))
     }
 }

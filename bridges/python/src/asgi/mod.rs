@@ -3,6 +3,7 @@
 mod app;
 mod awaitable;
 mod call;
+mod callables;
 mod cancelled;
 mod event;
 mod resumer;
@@ -11,5 +12,5 @@ mod scope;
 pub(crate) use self::app::{Interpreter, LoopApp, Parts};
 #[cfg(feature = "wheel")]
 pub(crate) use self::call::ClientDisconnected;
-pub(crate) use self::call::{Receive, Send};
+pub(crate) use self::callables::{Receive, Send};
 pub(crate) use self::resumer::Resumer;
